@@ -1,0 +1,2 @@
+//! The command `rawbpf`.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Chores of the project: virtual machines, the whole test run.
+fn main() {}
