@@ -1,0 +1,222 @@
+//! What can go wrong: what was being done, to what, what the kernel answered, why, and what to do.
+
+use crate::kernel::denied::Denied;
+use crate::spec::{MapType, ProgramType};
+use crate::syscall::Errno;
+use crate::verifier::VerifierError;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+/// The result of everything here that can fail.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong. [`Error::kind`] sorts it into the four kinds that a caller acts on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A spec that no kernel would take; the kernel was not asked.
+    #[error("{what} `{name}`: {problem}")]
+    Spec {
+        /// `map`, `program`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
+    /// `bpf(BPF_MAP_CREATE)` was refused.
+    #[error("cannot create map `{map}` ({kind}): {errno}{}", because(.why))]
+    CreateMap {
+        /// The map's name.
+        map: String,
+        /// Its type.
+        kind: MapType,
+        /// The kernel's answer.
+        errno: Errno,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+    },
+
+    /// An element of a map could not be set.
+    #[error("cannot set element {key} of map `{map}`: {errno}")]
+    UpdateMap {
+        /// The map's name.
+        map: String,
+        /// The key, as a person writes it.
+        key: String,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+
+    /// `bpf(BPF_PROG_LOAD)` was refused, and not by the verifier.
+    #[error("cannot load program `{program}` ({kind}): {errno}{}", because(.why))]
+    LoadProgram {
+        /// The program's name.
+        program: String,
+        /// Its type.
+        kind: ProgramType,
+        /// The kernel's answer.
+        errno: Errno,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+    },
+
+    /// The verifier rejected a program.
+    #[error(transparent)]
+    Verifier(#[from] Box<VerifierError>),
+
+    /// A loaded program could not be attached.
+    #[error("cannot attach program `{program}` to {target}: {step}: {errno}{}", because(.why))]
+    Attach {
+        /// The program's name.
+        program: String,
+        /// What it was to be attached to, `kprobe:sys_clone`.
+        target: String,
+        /// The call that failed, `perf_event_open`.
+        step: &'static str,
+        /// The kernel's answer.
+        errno: Errno,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+    },
+
+    /// What was named does not exist in this kernel.
+    #[error("{what} `{name}` does not exist on this kernel{}{}", nearest_names(.nearest), hint(.note))]
+    NotFound {
+        /// `kernel function`, `tracepoint`.
+        what: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// The names there are that come nearest to it, the nearest first.
+        nearest: Vec<String>,
+        /// Something more to know.
+        note: Option<&'static str>,
+    },
+
+    /// The text of a target, `kprobe:NAME`, is not one.
+    #[error("`{target}` is not a target: {problem}")]
+    Target {
+        /// The text.
+        target: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
+    /// This kernel was built without something, or is too old for it.
+    #[error("this kernel has no {what}: {needs}")]
+    Unsupported {
+        /// The feature, `kprobes`.
+        what: &'static str,
+        /// The version or the `CONFIG_` option that brings it.
+        needs: &'static str,
+    },
+
+    /// The tracing file system is not mounted.
+    #[error(
+        "tracefs is not mounted, and {what} needs it: mount -t tracefs nodev /sys/kernel/tracing"
+    )]
+    NoTracefs {
+        /// What needs it.
+        what: &'static str,
+    },
+
+    /// A file of the kernel's could not be read or written.
+    #[error("cannot {action} {}: {}{}", .path.display(), Errno::of(.source), because(.why))]
+    File {
+        /// `read`, `open`, `write`.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The operating system's answer.
+        #[source]
+        source: io::Error,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+    },
+
+    /// A file of the kernel's held something other than what this reads.
+    #[error("cannot understand {}: {problem}", .path.display())]
+    Format {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
+    /// A reader could not be set up or waited for.
+    #[error("cannot {action}{}: {errno}{}", on_cpu(.cpu), because(.why))]
+    Reader {
+        /// What was being done, `map a ring of 64 KiB`.
+        action: &'static str,
+        /// For which CPU.
+        cpu: Option<u32>,
+        /// The kernel's answer.
+        errno: Errno,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+    },
+
+    /// A ring held a record that cannot be; nothing of it was believed.
+    #[error("corrupt perf ring of CPU {cpu} at position {position}: {problem}")]
+    CorruptRing {
+        /// Whose ring.
+        cpu: u32,
+        /// The byte position since the ring was made.
+        position: u64,
+        /// What is wrong with the record.
+        problem: &'static str,
+    },
+}
+
+/// What a caller can do about an [`Error`]; the exit statuses of the command line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// It failed, and the message says why. Exit status 1.
+    Failed,
+    /// This kernel cannot do it. Exit status 3.
+    Unsupported,
+    /// Not permitted: a capability, a setting, a security module. Exit status 4.
+    NotPermitted,
+}
+
+impl Error {
+    /// Which kind of trouble this is.
+    pub fn kind(&self) -> ErrorKind {
+        let errno = match self {
+            Error::Unsupported { .. } => return ErrorKind::Unsupported,
+            Error::CreateMap { errno, .. }
+            | Error::UpdateMap { errno, .. }
+            | Error::LoadProgram { errno, .. }
+            | Error::Attach { errno, .. }
+            | Error::Reader { errno, .. } => *errno,
+            Error::File { source, .. } => Errno::of(source),
+            _ => return ErrorKind::Failed,
+        };
+        match errno {
+            Errno(libc::EPERM | libc::EACCES) => ErrorKind::NotPermitted,
+            Errno(libc::ENOSYS) => ErrorKind::Unsupported,
+            _ => ErrorKind::Failed,
+        }
+    }
+}
+
+fn because(why: &Option<Denied>) -> String {
+    why.as_ref().map_or_else(String::new, |why| format!(": {why}"))
+}
+
+fn hint(note: &Option<&'static str>) -> String {
+    note.map_or_else(String::new, |note| format!(" ({note})"))
+}
+
+fn on_cpu(cpu: &Option<u32>) -> String {
+    cpu.map_or_else(String::new, |cpu| format!(" for CPU {cpu}"))
+}
+
+fn nearest_names(names: &[String]) -> impl fmt::Display {
+    match names {
+        [] => String::new(),
+        names => format!("; the nearest: {}", names.join(", ")),
+    }
+}
