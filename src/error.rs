@@ -68,7 +68,7 @@ pub enum Error {
     Verifier(#[from] Box<VerifierError>),
 
     /// A loaded program could not be attached.
-    #[error("cannot attach program `{program}` to {target}: {step}: {errno}{}", because(.why))]
+    #[error("cannot attach program `{program}` to {target}: {step}: {errno}{}{}", because(.why), hint(.note))]
     Attach {
         /// The program's name.
         program: String,
@@ -80,6 +80,8 @@ pub enum Error {
         errno: Errno,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
+        /// What this answer usually means here.
+        note: Option<&'static str>,
     },
 
     /// What was named does not exist in this kernel.

@@ -1,0 +1,580 @@
+//! `bpf!`: the assembly language inside Rust, assembled by the compiler.
+//!
+//! The macro itself does little. It hands the text of its tokens to the same reader that everything else
+//! uses, and beside it, in order, what only Rust can know: the values of the expressions in braces and the
+//! maps that paths name. To find those it looks at each token with its neighbours, all at once, by
+//! repeating over copies of the tokens that are shifted against each other. Nothing recurses over the
+//! statements, so the length of a program is not bounded by `recursion_limit`.
+
+pub use super::statement::Value;
+
+use super::message::Message;
+use super::statement::{Cursor, Literal, Problem, Span, Statement, Target, What, same, sub};
+use super::{Code, Line, MapReference};
+use crate::insn::{ByteOrder, Insn, Size};
+use crate::spec::MapSpec;
+
+/// Writes a program in the assembly language of BPF; evaluates to its [`Code`], in `const`.
+///
+/// Statements end with `;`, labels with `:`. The syntax is that of LLVM and of the kernel's verifier:
+///
+/// ```text
+/// r1 = 5;              w1 += w2;         r0 = *(u32 *)(r1 + 4);     *(u64 *)(r10 - 8) = r1;
+/// if r0 s> 5 goto out; call ktime_get_ns; r2 = EVENTS ll;           out: exit;
+/// ```
+///
+/// Besides, a number can be a Rust constant expression in braces; `PATH ll` is the address of the map that
+/// is described by the [`static MapSpec`](MapSpec) at that path, which is created when the program is loaded;
+/// and a string can be stored, in as many instructions as it needs: `"text"` with a NUL after it as in C,
+/// `b"text"` without.
+///
+/// ```
+/// use rawbpf::{MapSpec, ProgramSpec, ProgramType, bpf};
+///
+/// static EVENTS: MapSpec = MapSpec::perf_event_array("events");
+/// const PID: i16 = 4;
+///
+/// static SEND_PID: ProgramSpec = ProgramSpec::new("send_pid", ProgramType::Kprobe, bpf! {
+///     r6 = r1;                        // the context, kept over the calls
+///     call get_current_pid_tgid;
+///     r0 >>= 32;
+///     *(u32 *)(r10 - {PID}) = r0;
+///     r1 = r6;
+///     r2 = EVENTS ll;
+///     r3 = 0xffffffff ll;             // BPF_F_CURRENT_CPU
+///     r4 = r10;
+///     r4 += {-PID};
+///     r5 = {size_of::<u32>()};
+///     call perf_event_output;
+///     r0 = 0;
+///     exit;
+/// });
+/// ```
+///
+/// What is wrong is a compile error that names it:
+///
+/// ```compile_fail
+/// # use rawbpf::{asm::Code, bpf};
+/// static WRONG: Code = bpf! {
+///     r12 = 1;        // `r12` is not a register: r0 to r10 (64 bits), w0 to w10 (32 bits)
+///     exit;
+/// };
+/// ```
+#[macro_export]
+macro_rules! bpf {
+    ($($t:tt)*) => {{
+        // Items are not hygienic: names that nobody gives to a map of theirs.
+        const __BPF_SOURCE: $crate::asm::dsl::Source<'static> = $crate::asm::dsl::Source {
+            text: ::core::stringify!($($t)*),
+            file: ::core::file!(),
+            line: ::core::line!(),
+            values: $crate::__bpf_values!($($t)*),
+        };
+        const __BPF_SIZE: $crate::asm::dsl::Measure = $crate::asm::dsl::measure(&__BPF_SOURCE);
+        const __BPF_VALUES: [$crate::asm::dsl::Value<'static>; __BPF_SIZE.values] =
+            $crate::asm::dsl::flatten(&__BPF_SOURCE);
+        const __BPF_COUNTS: $crate::asm::dsl::Measure = $crate::asm::dsl::count(&__BPF_SOURCE, &__BPF_VALUES);
+        const __BPF_CODE: $crate::asm::dsl::Assembled<
+            'static, { __BPF_COUNTS.slots }, { __BPF_COUNTS.maps }, { __BPF_COUNTS.lines },
+        > = $crate::asm::dsl::assemble::<
+            { __BPF_COUNTS.slots }, { __BPF_COUNTS.maps }, { __BPF_COUNTS.lines }, { __BPF_COUNTS.labels },
+        >(&__BPF_SOURCE, &__BPF_VALUES);
+        const __BPF_DONE: $crate::asm::Code<'static> = $crate::asm::dsl::code(&__BPF_SOURCE, &__BPF_CODE);
+        __BPF_DONE
+    }};
+}
+
+/// The values in a stretch of tokens, in their order: each token seen with the six before it and the
+/// one after it.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __bpf_values {
+    ($($t:tt)*) => {
+        $crate::__bpf_windows! {
+            (@ @ @ @ @ @ @ $($t)*)
+            (@ @ @ @ @ @ $($t)* @)
+            (@ @ @ @ @ $($t)* @ @)
+            (@ @ @ @ $($t)* @ @ @)
+            (@ @ @ $($t)* @ @ @ @)
+            (@ @ $($t)* @ @ @ @ @)
+            (@ $(($t))* @ @ @ @ @ @)
+            ($($t)* @ @ @ @ @ @ @)
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __bpf_windows {
+    (($($f:tt)*) ($($e:tt)*) ($($d:tt)*) ($($c:tt)*) ($($b:tt)*) ($($a:tt)*) ($($t:tt)*) ($($n:tt)*)) => {
+        &[$($crate::__bpf_value!($f $e $d $c $b $a $t $n)),*]
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __bpf_value {
+    ($f:tt $e:tt $d:tt $c:tt $b:tt $a:tt ({ $($x:tt)* }) $n:tt) => {
+        $crate::asm::dsl::Value::Int(
+            #[allow(unused_braces, clippy::unnecessary_cast, clippy::cast_lossless)]
+            { ({ $($x)* }) as i128 }
+        )
+    };
+    ($f:tt $e:tt $d:tt $c:tt $b:tt $a:tt (($($x:tt)*)) $n:tt) => {
+        $crate::asm::dsl::Value::Group($crate::__bpf_values!($($x)*))
+    };
+    ($f:tt $e:tt $d:tt $c:tt $b:tt $a:tt ([$($x:tt)*]) $n:tt) => {
+        $crate::asm::dsl::Value::Group($crate::__bpf_values!($($x)*))
+    };
+    ($f:tt :: $d:tt :: $b:tt :: ($m:ident) ll) => {
+        $crate::asm::dsl::Value::Map(&$f::$d::$b::$m)
+    };
+    ($f:tt $e:tt $d:tt :: $b:tt :: ($m:ident) ll) => {
+        $crate::asm::dsl::Value::Map(&$d::$b::$m)
+    };
+    ($f:tt $e:tt $d:tt $c:tt $b:tt :: ($m:ident) ll) => {
+        $crate::asm::dsl::Value::Map(&$b::$m)
+    };
+    ($f:tt $e:tt $d:tt $c:tt $b:tt $a:tt ($m:ident) ll) => {
+        $crate::asm::dsl::Value::Map(&$m)
+    };
+    ($($other:tt)*) => {
+        $crate::asm::dsl::Value::Text
+    };
+}
+
+/// A block of `bpf!` as the macro hands it over.
+#[derive(Debug, Clone, Copy)]
+pub struct Source<'a> {
+    pub text: &'a str,
+    pub file: &'a str,
+    pub line: u32,
+    pub values: &'a [Value<'a>],
+}
+
+/// How much room a block needs.
+#[derive(Debug, Clone, Copy)]
+pub struct Measure {
+    pub values: usize,
+    pub slots: usize,
+    pub maps: usize,
+    pub lines: usize,
+    pub labels: usize,
+}
+
+/// A block, assembled, with the room that was measured.
+#[derive(Debug)]
+pub struct Assembled<'a, const SLOTS: usize, const MAPS: usize, const LINES: usize> {
+    slots: [Insn; SLOTS],
+    maps: [MapReference<'a>; MAPS],
+    lines: [Line; LINES],
+}
+
+/// Counts the values of a block, which are a tree.
+pub const fn measure(source: &Source<'_>) -> Measure {
+    Measure { values: leaves(source.values), slots: 0, maps: 0, lines: 0, labels: 0 }
+}
+
+const fn leaves(values: &[Value<'_>]) -> usize {
+    let (mut i, mut count) = (0, 0);
+    while i < values.len() {
+        count += match values[i] {
+            Value::Text => 0,
+            Value::Int(_) | Value::Map(_) => 1,
+            Value::Group(inner) => leaves(inner),
+        };
+        i += 1;
+    }
+    count
+}
+
+/// The values of a block in a row.
+pub const fn flatten<'a, const COUNT: usize>(source: &Source<'a>) -> [Value<'a>; COUNT] {
+    let mut row = [Value::Text; COUNT];
+    flatten_into(source.values, &mut row, 0);
+    row
+}
+
+const fn flatten_into<'a>(values: &[Value<'a>], row: &mut [Value<'a>], mut at: usize) -> usize {
+    let mut i = 0;
+    while i < values.len() {
+        match values[i] {
+            Value::Text => {}
+            Value::Group(inner) => at = flatten_into(inner, row, at),
+            value => {
+                row[at] = value;
+                at += 1;
+            }
+        }
+        i += 1;
+    }
+    at
+}
+
+/// Counts what a block assembles to. A mistake in it ends the compilation here.
+pub const fn count<'a>(source: &Source<'a>, values: &'a [Value<'a>]) -> Measure {
+    let mut measure = Measure { values: values.len(), slots: 0, maps: 0, lines: 0, labels: 0 };
+    let mut cursor = Cursor::new(source.text, values);
+    while cursor.more() {
+        let start = cursor.at;
+        match cursor.statement() {
+            Err(problem) => fail(source, start, problem),
+            Ok(Statement::Label(_)) => measure.labels += 1,
+            Ok(Statement::Insn { wide, target, .. }) => {
+                measure.lines += 1;
+                measure.slots += 1 + wide as usize;
+                measure.maps += matches!(target, Target::Map(_)) as usize;
+            }
+            Ok(Statement::Bytes { offset, literal, .. }) => {
+                measure.lines += 1;
+                let mut chunks = Chunks::new(cursor.text, literal, offset);
+                while chunks.next().is_some() {
+                    measure.slots += 1;
+                }
+            }
+        }
+    }
+    measure
+}
+
+/// Assembles a block.
+pub const fn assemble<
+    'a,
+    const SLOTS: usize,
+    const MAPS: usize,
+    const LINES: usize,
+    const LABELS: usize,
+>(
+    source: &Source<'a>,
+    values: &'a [Value<'a>],
+) -> Assembled<'a, SLOTS, MAPS, LINES> {
+    const NO_MAP: MapSpec<'static> = MapSpec::perf_event_array("");
+    let mut out = Assembled {
+        slots: [Insn::exit(); SLOTS],
+        maps: [MapReference { slot: 0, map: &NO_MAP }; MAPS],
+        lines: [Line { slot: 0, start: 0, end: 0 }; LINES],
+    };
+    let mut labels = [(Span { start: 0, end: 0 }, 0); LABELS];
+    let mut jumps = [None; SLOTS];
+    let (mut slot, mut map, mut line, mut label) = (0, 0, 0, 0);
+
+    let mut cursor = Cursor::new(source.text, values);
+    while cursor.more() {
+        let start = cursor.at;
+        let statement = match cursor.statement() {
+            Ok(statement) => statement,
+            Err(problem) => fail(source, start, problem),
+        };
+        let first = slot;
+        match statement {
+            Statement::Label(name) => {
+                if find(cursor.text, &labels, label, name).is_some() {
+                    fail(source, start, Problem { span: name, what: What::SecondLabel });
+                }
+                labels[label] = (name, slot);
+                label += 1;
+                continue;
+            }
+            Statement::Insn { slots, wide, target } => {
+                match target {
+                    Target::None => {}
+                    Target::Label(name) => jumps[slot] = Some(name),
+                    Target::Map(spec) => {
+                        out.maps[map] = MapReference { slot: slot as u32, map: spec };
+                        map += 1;
+                    }
+                }
+                out.slots[slot] = slots[0];
+                slot += 1;
+                if wide {
+                    out.slots[slot] = slots[1];
+                    slot += 1;
+                }
+            }
+            Statement::Bytes { base, offset, literal } => {
+                let mut chunks = Chunks::new(cursor.text, literal, offset);
+                while let Some((size, offset, imm)) = chunks.next() {
+                    out.slots[slot] = Insn::store_imm(size, base, offset, imm);
+                    slot += 1;
+                }
+            }
+        }
+        out.lines[line] = Line { slot: first as u32, start: start as u32, end: cursor.at as u32 };
+        line += 1;
+    }
+
+    // Jumps go to labels that may come later, so they are pointed last.
+    let mut i = 0;
+    while i < SLOTS {
+        if let Some(name) = jumps[i] {
+            out.slots[i] = match point(cursor.text, &labels, out.slots[i], i, name) {
+                Ok(insn) => insn,
+                Err(problem) => fail(source, line_of(&out.lines, i), problem),
+            };
+        }
+        i += 1;
+    }
+    out
+}
+
+/// Where the statement starts that made a slot.
+const fn line_of(lines: &[Line], slot: usize) -> usize {
+    let mut i = lines.len() - 1;
+    while lines[i].slot as usize > slot {
+        i -= 1;
+    }
+    lines[i].start as usize
+}
+
+const fn find(text: &[u8], labels: &[(Span, usize)], count: usize, name: Span) -> Option<usize> {
+    let wanted = sub(text, name.start, name.end);
+    let mut i = 0;
+    while i < count {
+        let (label, slot) = labels[i];
+        if same(sub(text, label.start, label.end), wanted) {
+            return Some(slot);
+        }
+        i += 1;
+    }
+    None
+}
+
+/// Points a jump or a call in slot `from` at a label. Distances count from the next slot.
+const fn point(
+    text: &[u8],
+    labels: &[(Span, usize)],
+    insn: Insn,
+    from: usize,
+    name: Span,
+) -> Result<Insn, Problem> {
+    let local_call = Insn::call_local(0);
+    let call = insn.opcode() == local_call.opcode();
+    let Some(slot) = find(text, labels, labels.len(), name) else {
+        return Err(Problem {
+            span: name,
+            what: if call { What::NoHelper } else { What::NoLabel },
+        });
+    };
+    let distance = slot as i64 - from as i64 - 1;
+    if call || insn.opcode() == Insn::jump_long(0).opcode() {
+        // A program has fewer than 2^31 slots: its text is in one compilation.
+        return Ok(insn.with_imm(distance as i32));
+    }
+    if distance < i16::MIN as i64 || distance > i16::MAX as i64 {
+        return Err(Problem { span: name, what: What::Far { distance } });
+    }
+    Ok(insn.with_offset(distance as i16))
+}
+
+/// Puts the parts together.
+pub const fn code<'a, const SLOTS: usize, const MAPS: usize, const LINES: usize>(
+    source: &Source<'a>,
+    assembled: &'a Assembled<'a, SLOTS, MAPS, LINES>,
+) -> Code<'a> {
+    Code {
+        slots: &assembled.slots,
+        maps: &assembled.maps,
+        lines: &assembled.lines,
+        text: source.text,
+        file: source.file,
+        line: source.line,
+    }
+}
+
+/// Lays a string out as stores of constants, each as wide as its alignment and the rest allow: the
+/// verifier refuses a misaligned store to the stack.
+struct Chunks<'a> {
+    bytes: Literal<'a>,
+    left: usize,
+    offset: i16,
+}
+
+impl<'a> Chunks<'a> {
+    /// `literal` has been read before, so it is whole.
+    const fn new(text: &'a [u8], literal: Span, offset: i16) -> Self {
+        let Some(bytes) = Literal::open(text, literal.start) else {
+            panic!("a string that was read once can be read again");
+        };
+        let mut left = 0;
+        let mut count = bytes;
+        while let Ok(Some(_)) = count.next() {
+            left += 1;
+        }
+        Chunks { bytes, left, offset }
+    }
+
+    const fn next(&mut self) -> Option<(Size, i16, i32)> {
+        let (size, width) = match (self.left, self.offset & 3) {
+            (0, _) => return None,
+            (4.., 0) => (Size::Word, 4),
+            (2.., 0 | 2) => (Size::Half, 2),
+            _ => (Size::Byte, 1),
+        };
+        let mut value: u32 = 0;
+        let mut i = 0;
+        while i < width {
+            let byte = match self.bytes.next() {
+                Ok(Some(byte)) => byte as u32,
+                _ => 0,
+            };
+            value = match ByteOrder::NATIVE {
+                ByteOrder::Little => value | byte << (8 * i),
+                ByteOrder::Big => value << 8 | byte,
+            };
+            i += 1;
+        }
+        let offset = self.offset;
+        self.left -= width;
+        // Not past the end: the offset of the last byte was checked to fit.
+        self.offset = self.offset.wrapping_add(width as i16);
+        Some((size, offset, value as i32))
+    }
+}
+
+/// Ends the compilation with what is wrong and the statement it is in.
+const fn fail(source: &Source<'_>, start: usize, problem: Problem) -> ! {
+    let text = source.text.as_bytes();
+    let mut message = Message::new();
+    problem.write(text, &mut message);
+    let mut end = start;
+    while end < text.len() && text[end] != b';' {
+        end += 1;
+    }
+    message.text("\n  in: ");
+    message.source(sub(text, start, end));
+    panic!("{}", message.as_str());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    mod maps {
+        pub mod deep {
+            use crate::spec::MapSpec;
+            pub static COUNTS: MapSpec = MapSpec::hash("counts", 4, 8, 1024);
+        }
+        pub use deep::COUNTS;
+    }
+    static EVENTS: MapSpec = MapSpec::perf_event_array("events");
+
+    fn bytes(code: Code<'_>) -> Vec<[u8; 8]> {
+        code.slots.iter().map(|slot| slot.to_bytes(ByteOrder::Little)).collect()
+    }
+
+    #[test]
+    fn maps_are_found_by_paths_of_any_depth() {
+        use maps::COUNTS;
+        static CODE: Code = bpf! {
+            r1 = EVENTS ll;
+            r2 = COUNTS ll;
+            r3 = maps::COUNTS ll;
+            r4 = self::maps::COUNTS ll;
+            r5 = maps::deep::COUNTS ll;
+            r6 = self::maps::deep::COUNTS ll;
+            exit;
+        };
+        let named: Vec<_> = CODE.maps.iter().map(|m| (m.slot, m.map.name)).collect();
+        let expected = [
+            (0, "events"),
+            (2, "counts"),
+            (4, "counts"),
+            (6, "counts"),
+            (8, "counts"),
+            (10, "counts"),
+        ];
+        assert_eq!(named, expected);
+        // One static is one map, however it is named.
+        assert!(CODE.maps[1..].iter().all(|m| std::ptr::eq(m.map, &maps::COUNTS)));
+    }
+
+    #[test]
+    fn expressions_are_rust() {
+        const OFF: i16 = 8;
+        struct Event {
+            #[allow(dead_code)]
+            pid: u32,
+        }
+        static CODE: Code = bpf! {
+            r1 = {size_of::<Event>() * 2};
+            r2 += {-OFF};
+            *(u32 *)(r10 - {OFF}) = {OFF + 1};
+            r3 = {u64::MAX} ll;
+            r4 = {if "}".len() == 1 { '}' } else { '\'' }};
+            r0 = *(u8 *)skb[{1 << 4}];
+            exit;
+        };
+        // Encodings by hand from RFC 9669.
+        assert_eq!(
+            bytes(CODE),
+            [
+                [0xb7, 1, 0, 0, 8, 0, 0, 0],
+                [0x07, 2, 0, 0, 0xf8, 0xff, 0xff, 0xff],
+                [0x62, 10, 0xf8, 0xff, 9, 0, 0, 0],
+                [0x18, 3, 0, 0, 0xff, 0xff, 0xff, 0xff],
+                [0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff],
+                [0xb7, 4, 0, 0, b'}', 0, 0, 0],
+                [0x30, 0, 0, 0, 16, 0, 0, 0],
+                [0x95, 0, 0, 0, 0, 0, 0, 0],
+            ]
+        );
+    }
+
+    #[test]
+    fn labels_forward_backward_and_calls() {
+        static CODE: Code = bpf! {
+            again:
+            r1 += 1;
+            if r1 s> 5 goto out;
+            r2 = 1 ll;
+            goto again;
+            out: call double;
+            exit;
+            double:
+            r0 = r1;
+            r0 += r1;
+            exit;
+        };
+        assert_eq!(CODE.slots[1].offset(), 3); // over the two slots of lddw and the goto
+        assert_eq!(CODE.slots[4].offset(), -5);
+        assert_eq!((CODE.slots[5].src(), CODE.slots[5].imm()), (1, 1));
+    }
+
+    #[test]
+    fn a_string_is_stored_without_a_misaligned_access() {
+        static CODE: Code = bpf! {
+            *(u8 *)(r10 - 16) = "Hello, World!";
+            *(u8 *)(r10 - 19) = b"a\n\x7f";
+            exit;
+        };
+        let stores: Vec<_> = CODE.slots.iter().map(|s| (s.opcode(), s.offset(), s.imm())).collect();
+        let le = |text: &[u8; 4]| i32::from_ne_bytes(*text);
+        assert_eq!(
+            stores[..6],
+            [
+                (0x62, -16, le(b"Hell")),
+                (0x62, -12, le(b"o, W")),
+                (0x62, -8, le(b"orld")),
+                (0x6a, -4, i32::from(i16::from_ne_bytes(*b"!\0"))),
+                (0x72, -19, i32::from(b'a')),
+                (0x6a, -18, i32::from(i16::from_ne_bytes(*b"\n\x7f"))),
+            ]
+        );
+        assert_eq!(CODE.lines.len(), 3);
+        assert_eq!(CODE.statement(2).as_deref(), Some("*(u8 *)(r10 - 16) = \"Hello, World!\""));
+    }
+
+    #[test]
+    fn a_statement_is_known_by_each_of_its_slots() {
+        static CODE: Code = bpf! {
+            r1 = EVENTS ll;
+            l: r0 = {1 + 1};
+            exit;
+        };
+        assert_eq!(CODE.statement(0).as_deref(), Some("r1 = EVENTS ll"));
+        assert_eq!(CODE.statement(1).as_deref(), Some("r1 = EVENTS ll"));
+        assert_eq!(CODE.statement(3).as_deref(), Some("exit"));
+        assert_eq!(CODE.statement(4), None);
+        assert!(CODE.file.ends_with("dsl.rs"));
+    }
+}

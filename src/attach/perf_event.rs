@@ -1,0 +1,64 @@
+//! What kprobes and tracepoints share: a perf event, and the tie between it and a program.
+
+use super::Target;
+use crate::error::{Error, Result};
+use crate::kernel::cpu;
+use crate::kernel::denied::{self, Need};
+use crate::program::Program;
+use crate::syscall::{self, Errno, PerfEvent};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// `PERF_TYPE_TRACEPOINT`.
+pub(super) const TYPE_TRACEPOINT: u32 = 2;
+
+/// Opens an event of the whole system. The kernel runs a program on such an event wherever it fires,
+/// whichever CPU it was opened on, so one that is running is enough.
+pub(super) fn open(event: &PerfEvent<'_>) -> Result<OwnedFd, Errno> {
+    let on = |cpu: i32| syscall::perf_event_open(&PerfEvent { pid: -1, cpu, ..event.clone() });
+    match on(0) {
+        // CPU 0 is offline.
+        Err(Errno(libc::ENODEV)) => {
+            let first = cpu::online().ok().and_then(|cpus| cpus.first().copied());
+            first.and_then(|cpu| i32::try_from(cpu).ok()).map_or(Err(Errno(libc::ENODEV)), on)
+        }
+        answer => answer,
+    }
+}
+
+/// Makes a program run on an event: by a link (Linux 5.15), or the older way by ioctl.
+pub(super) fn tie(program: &Program, target: &Target, event: &OwnedFd) -> Result<Option<OwnedFd>> {
+    let refused = |step, errno| refused(program, target, step, errno);
+    match syscall::link_create_perf_event(program.as_fd(), event.as_fd()) {
+        Ok(link) => Ok(Some(link)),
+        // Kernels without such links know neither the attach type nor, long ago, the command. A newer
+        // one that means EINVAL says it again to the ioctl.
+        Err(Errno(libc::EINVAL)) => {
+            syscall::perf_event_set_bpf(event.as_fd(), program.as_fd())
+                .map_err(|errno| refused("PERF_EVENT_IOC_SET_BPF", errno))?;
+            syscall::perf_event_enable(event.as_fd())
+                .map_err(|errno| refused("PERF_EVENT_IOC_ENABLE", errno))?;
+            Ok(None)
+        }
+        Err(errno) => Err(refused("BPF_LINK_CREATE", errno)),
+    }
+}
+
+/// The error of an attachment that the kernel refused.
+pub(super) fn refused(program: &Program, target: &Target, step: &'static str, errno: Errno) -> Error {
+    const NOTES: [(i32, &str); 5] = [
+        (libc::EINVAL, "the function may not be probed (see /sys/kernel/debug/kprobes/blacklist), or the program's type does not fit"),
+        (libc::EILSEQ, "the offset is not where an instruction begins"),
+        (libc::EADDRNOTAVAIL, "several functions have this name, and the kernel cannot tell which is meant"),
+        (libc::EEXIST, "another program is on this event, and it allows only one"),
+        (libc::E2BIG, "too many programs are attached there already"),
+    ];
+    let note = NOTES.iter().find(|(number, _)| *number == errno.0).map(|(_, note)| *note);
+    Error::Attach {
+        program: program.name().into(),
+        target: target.to_string(),
+        step,
+        errno,
+        why: denied::explain(errno, Need::PerfEvent),
+        note,
+    }
+}
