@@ -1,2 +1,51 @@
-//! Chores of the project: virtual machines, the whole test run.
-fn main() {}
+//! Chores of the project: commands in virtual machines, and the whole test run.
+
+mod apt;
+mod arch;
+mod build;
+mod cpio;
+mod cross;
+mod image;
+mod initramfs;
+mod interrupt;
+mod kernels;
+mod paths;
+mod qemu;
+mod report;
+mod sources;
+mod tools;
+mod vm;
+
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Chores of the project.
+#[derive(Parser)]
+#[command(bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    /// Run a command on one of Debian's kernels, in a virtual machine
+    ///
+    /// Its output and exit status become ours: 128 + N after signal N, 124 when it ran out of time, 125 when the
+    /// machine itself failed. What is needed is downloaded from this machine's Debian mirror the first time.
+    Vm(Box<vm::Options>),
+}
+
+fn main() -> ExitCode {
+    interrupt::watch();
+    let done = match Cli::parse().chore {
+        Chore::Vm(options) => vm::run(&options),
+    };
+    match done {
+        Ok(status) => status.into(),
+        Err(e) => {
+            eprintln!("xtask: {e:#}");
+            vm::MACHINE_FAILED.into()
+        }
+    }
+}

@@ -1,0 +1,364 @@
+//! Packages of Debian's suites, fetched beside the machine's own package system and not into it.
+//!
+//! Every archive here is apt with its own lists, cache and state, so it needs no root, changes nothing on the machine
+//! and can look into releases that the machine does not run. What is fetched is checked by apt against the archive's
+//! signatures, then unpacked with `dpkg-deb -x`, never installed.
+
+use crate::interrupt::Owned;
+use crate::paths;
+use crate::sources::{self, Mirrors};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+/// An archive with its own lists.
+pub struct Archive {
+    dir: PathBuf,
+    /// The architecture it is asked about.
+    arch: &'static str,
+    /// Whether what the machine has installed counts when dependencies are resolved.
+    beside_machine: bool,
+}
+
+/// One version of one package on offer.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Package {
+    pub name: String,
+    pub version: String,
+    pub size: u64,
+}
+
+/// Where this machine gets its packages from, or what to do when it is not known.
+pub fn mirrors() -> Result<Mirrors> {
+    let mut mirrors = sources::mirrors(&sources::read(Path::new("/etc/apt")));
+    if let Ok(main) = std::env::var("RAWBPF_DEBIAN_MIRROR") {
+        let old = mirrors.take();
+        mirrors = Some(Mirrors {
+            main,
+            security: std::env::var("RAWBPF_DEBIAN_SECURITY_MIRROR").ok(),
+            keyring: old.and_then(|old| old.keyring),
+            own: Vec::new(),
+        });
+    }
+    mirrors.context(
+        "the kernels come from Debian, and /etc/apt names no mirror of it; set RAWBPF_DEBIAN_MIRROR and \
+         RAWBPF_DEBIAN_SECURITY_MIRROR to the addresses of the main and the security archive",
+    )
+}
+
+impl Archive {
+    /// Of the suites that the machine itself uses; its installed packages count as present.
+    pub fn of_machine(mirrors: &Mirrors) -> Result<Archive> {
+        let dir = paths::cache()?.join("apt").join("machine");
+        Archive::open(dir, mirrors, "amd64", &mirrors.own, true)
+    }
+
+    /// Of other suites, for packages of `arch`.
+    pub fn of_suites(
+        mirrors: &Mirrors,
+        name: &str,
+        arch: &'static str,
+        suites: &[(bool, &str)],
+    ) -> Result<Archive> {
+        let dir = paths::cache()?.join("apt").join(format!("{name}-{arch}"));
+        let suites: Vec<_> =
+            suites.iter().map(|(security, suite)| (*security, suite.to_string())).collect();
+        Archive::open(dir, mirrors, arch, &suites, false)
+    }
+
+    fn open(
+        dir: PathBuf,
+        mirrors: &Mirrors,
+        arch: &'static str,
+        suites: &[(bool, String)],
+        beside_machine: bool,
+    ) -> Result<Archive> {
+        let archive = Archive { dir, arch: if beside_machine { "" } else { arch }, beside_machine };
+        archive.lay_out()?;
+        // Once a run is enough: several kernels come from the same suites.
+        static UPDATED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+        let mut updated = UPDATED.lock().unwrap_or_else(PoisonError::into_inner);
+        if !updated.contains(&archive.dir) {
+            archive.update(mirrors, suites)?;
+            updated.push(archive.dir.clone());
+        }
+        drop(updated);
+        Ok(archive)
+    }
+
+    fn lay_out(&self) -> Result<()> {
+        for folder in ["lists/partial", "archives/partial", "etc"] {
+            let folder = self.dir.join(folder);
+            fs::create_dir_all(&folder)
+                .with_context(|| format!("cannot make {}", folder.display()))?;
+        }
+        fs::write(self.dir.join("status"), "").context("cannot write into the download folder")
+    }
+
+    /// Asks the mirrors what there is. Suites that do not answer are left out; whether that matters shows when
+    /// something is looked for.
+    fn update(&self, mirrors: &Mirrors, suites: &[(bool, String)]) -> Result<()> {
+        let mut keyring = mirrors.keyring.clone();
+        let output = self.update_with(mirrors, suites, keyring.as_deref(), false)?;
+        let mut unknown = unsigned(&output);
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        // Keys that are newer than this machine's: an archive that it trusts has the package with the newer ones.
+        if let Some(newer) = self.newer_keyring()? {
+            eprintln!(
+                "xtask: this machine's keys are too old for some of Debian's suites; taking newer ones from the archive"
+            );
+            keyring = Some(newer.display().to_string());
+            unknown = unsigned(&self.update_with(mirrors, suites, keyring.as_deref(), false)?);
+        }
+        if !unknown.is_empty() {
+            eprintln!(
+                "xtask: no key at hand for {}; using it unchecked (the kernels run in virtual machines only)",
+                unknown.join(", ")
+            );
+            self.update_with(mirrors, suites, keyring.as_deref(), true)?;
+        }
+        Ok(())
+    }
+
+    fn update_with(
+        &self,
+        mirrors: &Mirrors,
+        suites: &[(bool, String)],
+        keyring: Option<&str>,
+        trusted: bool,
+    ) -> Result<String> {
+        let mut list = String::new();
+        for (security, suite) in suites {
+            let Some(uri) =
+                (if *security { mirrors.security.as_ref() } else { Some(&mirrors.main) })
+            else {
+                continue;
+            };
+            let mut options = Vec::new();
+            options.extend(keyring.map(|path| format!("signed-by={path}")));
+            options.extend((!self.arch.is_empty()).then(|| format!("arch={}", self.arch)));
+            options.extend(trusted.then(|| "trusted=yes".to_string()));
+            list += &format!("deb [{}] {uri} {suite} main\n", options.join(" ")).replace("[] ", "");
+        }
+        fs::write(self.dir.join("etc/sources.list"), list)?;
+        let mut command = self.apt("apt-get");
+        // apt says everything that matters here on either stream.
+        let (_, output) = run(command.arg("update"))?;
+        Ok(output)
+    }
+
+    /// Unpacks `debian-archive-keyring` from the suites whose signatures could be checked.
+    fn newer_keyring(&self) -> Result<Option<PathBuf>> {
+        let Ok(debs) = self.download(&["debian-archive-keyring".into()]) else { return Ok(None) };
+        let root = self.dir.join("keyring");
+        for deb in debs {
+            unpack(&deb, &root)?;
+        }
+        let keys = root.join("usr/share/keyrings/debian-archive-keyring.gpg");
+        Ok(keys.exists().then_some(keys))
+    }
+
+    /// Everything on offer whose name `wanted` accepts.
+    pub fn packages(&self, wanted: impl Fn(&str) -> bool) -> Result<Vec<Package>> {
+        let (_, text) = run_stdout(self.apt("apt-cache").arg("dumpavail"))?;
+        Ok(parse_packages(&text, wanted))
+    }
+
+    /// Fetches these (`name` or `name=version`) and nothing that they depend on.
+    pub fn download(&self, names: &[String]) -> Result<Vec<PathBuf>> {
+        let folder = self.dir.join("debs");
+        fs::create_dir_all(&folder)?;
+        let mut debs = Vec::new();
+        for name in names {
+            // Each into a folder of its own: apt chooses the file's name.
+            let folder = folder.join(name.replace(['/', ':'], "_"));
+            let _ = fs::remove_dir_all(&folder);
+            fs::create_dir_all(&folder)?;
+            let mut command = self.apt("apt-get");
+            let (good, output) = run(command.args(["download", name]).current_dir(&folder))?;
+            let found = files_with(&folder, "deb");
+            if !good || found.len() != 1 {
+                bail!("cannot download Debian's package {name}:\n{}", tail(&output));
+            }
+            debs.extend(found);
+        }
+        Ok(debs)
+    }
+
+    /// Fetches these and what they need that the machine lacks.
+    pub fn download_with_dependencies(&self, names: &[&str]) -> Result<Vec<PathBuf>> {
+        let folder = self.dir.join("archives");
+        for old in files_with(&folder, "deb") {
+            let _ = fs::remove_file(old);
+        }
+        let mut command = self.apt("apt-get");
+        command.args(["install", "--yes", "--download-only", "--no-install-recommends"]);
+        // What is present already would not be fetched, but must be here to be unpacked.
+        command.args(["--reinstall", "-o", "Debug::NoLocking=1"]).args(names);
+        let (good, output) = run(&mut command)?;
+        if !good {
+            bail!("cannot download Debian's packages {}:\n{}", names.join(", "), tail(&output));
+        }
+        Ok(files_with(&folder, "deb"))
+    }
+
+    /// An apt program that reads and writes here only. The machine's apt.conf still holds (it may name a proxy).
+    fn apt(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        let status = if self.beside_machine {
+            "/var/lib/dpkg/status".into()
+        } else {
+            self.dir.join("status")
+        };
+        let place = |name: &str, path: &Path| format!("{name}={}", path.display());
+        for option in [
+            place("Dir::State", &self.dir),
+            place("Dir::State::status", &status),
+            place("Dir::Cache", &self.dir),
+            place("Dir::Etc::sourcelist", &self.dir.join("etc/sources.list")),
+            "Dir::Etc::sourceparts=/dev/null".into(),
+            "Dir::Etc::preferences=/dev/null".into(),
+            "Dir::Etc::preferencesparts=/dev/null".into(),
+            // Old releases are no longer signed anew, and a machine's clock may be behind.
+            "Acquire::Check-Valid-Until=false".into(),
+            "Acquire::Check-Date=false".into(),
+            "Acquire::Languages=none".into(),
+            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into(),
+            "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false".into(),
+            "Acquire::Retries=4".into(),
+            "Acquire::http::Timeout=30".into(),
+            "Acquire::https::Timeout=30".into(),
+            // The folder belongs to whoever runs this, which the user that apt would switch to cannot write.
+            "APT::Sandbox::User=root".into(),
+        ] {
+            command.args(["-o", &option]);
+        }
+        if !self.arch.is_empty() {
+            command.args(["-o", &format!("APT::Architecture={}", self.arch)]);
+            command.args(["-o", &format!("APT::Architectures::={}", self.arch)]);
+        }
+        command.env("LC_ALL", "C").env("DEBIAN_FRONTEND", "noninteractive");
+        command
+    }
+}
+
+/// Unpacks a package's files below `root`.
+pub fn unpack(deb: &Path, root: &Path) -> Result<()> {
+    fs::create_dir_all(root)?;
+    let (good, output) = run(Command::new("dpkg-deb").arg("-x").arg(deb).arg(root))?;
+    if !good {
+        bail!("cannot unpack {}:\n{}", deb.display(), tail(&output));
+    }
+    Ok(())
+}
+
+/// Runs to the end; returns whether it went well and what it printed on both streams.
+fn run(command: &mut Command) -> Result<(bool, String)> {
+    let (good, mut out, err) = capture(command)?;
+    out += &err;
+    Ok((good, out))
+}
+
+/// The same, of standard output only.
+fn run_stdout(command: &mut Command) -> Result<(bool, String)> {
+    let (good, out, _) = capture(command)?;
+    Ok((good, out))
+}
+
+fn capture(command: &mut Command) -> Result<(bool, String, String)> {
+    use std::io::Read;
+    let program = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = Owned::spawn(command).with_context(|| {
+        format!("cannot run {program}: the virtual machines are made on Debian, from its packages")
+    })?;
+    let mut err = child.0.stderr.take().context("no pipe")?;
+    let errors = std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let _ = err.read_to_end(&mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    });
+    let mut out = Vec::new();
+    child.0.stdout.take().context("no pipe")?.read_to_end(&mut out)?;
+    let status = child.0.wait()?;
+    let err = errors.join().unwrap_or_default();
+    Ok((status.success(), String::from_utf8_lossy(&out).into_owned(), err))
+}
+
+/// The last lines of what a program printed, which say why it failed.
+fn tail(output: &str) -> String {
+    let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(6)..].join("\n")
+}
+
+fn files_with(folder: &Path, extension: &str) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<_> =
+        entries.filter(|path| path.extension().is_some_and(|e| e == extension)).collect();
+    files.sort();
+    files
+}
+
+/// The suites that `apt-get update` refused because it has no key for their signature.
+fn unsigned(output: &str) -> Vec<String> {
+    let mut suites = Vec::new();
+    for line in
+        output.lines().filter(|line| line.contains("NO_PUBKEY") || line.contains("EXPKEYSIG"))
+    {
+        // W: GPG error: http://… trixie-backports InRelease: The following signatures …
+        let suite = line.split(" InRelease").next().and_then(|head| head.split_whitespace().last());
+        if let Some(suite) = suite.filter(|suite| !suites.iter().any(|known| known == suite)) {
+            suites.push(suite.to_string());
+        }
+    }
+    suites
+}
+
+/// Reads the paragraphs of a `Packages` file.
+fn parse_packages(text: &str, wanted: impl Fn(&str) -> bool) -> Vec<Package> {
+    let mut packages = Vec::new();
+    let mut current = Package::default();
+    for line in text.lines().chain([""]) {
+        if line.is_empty() {
+            let package = std::mem::take(&mut current);
+            if wanted(&package.name) && !package.version.is_empty() {
+                packages.push(package);
+            }
+        } else if let Some(name) = line.strip_prefix("Package: ") {
+            current.name = name.into();
+        } else if let Some(version) = line.strip_prefix("Version: ") {
+            current.version = version.into();
+        } else if let Some(size) = line.strip_prefix("Size: ") {
+            current.size = size.parse().unwrap_or(0);
+        }
+    }
+    packages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_are_read() {
+        let text = "Package: a\nVersion: 1-1\nSize: 20\nDescription: x\n y\n\nPackage: b\nVersion: 2\n\nPackage: a\nVersion: 3\nSize: 7\n";
+        let found = parse_packages(text, |name| name == "a");
+        let package =
+            |version: &str, size| Package { name: "a".into(), version: version.into(), size };
+        assert_eq!(found, [package("1-1", 20), package("3", 7)]);
+    }
+
+    #[test]
+    fn unknown_keys_are_noticed() {
+        let text = "Get:1 http://m.example/debian sid InRelease\n\
+            W: GPG error: http://m.example/debian trixie-backports InRelease: The following signatures couldn't be \
+            verified because the public key is not available: NO_PUBKEY 6ED0E7B82643E131\n\
+            E: The repository 'http://m.example/debian trixie-backports InRelease' is not signed.\n";
+        assert_eq!(unsigned(text), ["trixie-backports"]);
+        assert!(unsigned("Hit:1 http://m.example/debian sid InRelease\n").is_empty());
+    }
+}

@@ -1,0 +1,251 @@
+//! Debian's kernels: which there are, and the files of one.
+
+use crate::apt::{self, Archive, Package};
+use crate::arch::Arch;
+use crate::{image, paths};
+use anyhow::{Context, Result, bail};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The lines that everything is tested on, the oldest first. They are the kernels of Debian's releases that are still
+/// served, and the newest there is.
+pub const LINES: [&str; 4] = ["5.10", "6.1", "6.12", "latest"];
+
+/// Suites with kernels (is it of the security archive, its name). Those of the first list are nearly all small.
+const SUITES: [(bool, &str); 9] = [
+    (true, "bullseye-security"),
+    (true, "bookworm-security"),
+    (true, "trixie-security"),
+    (true, "forky-security"),
+    (false, "bookworm-backports"),
+    (false, "trixie-backports"),
+    (false, "forky-backports"),
+    (false, "experimental"),
+    (false, "sid"),
+];
+
+/// Asked when the others do not have the line.
+const MORE_SUITES: [(bool, &str); 4] =
+    [(false, "bullseye"), (false, "bookworm"), (false, "trixie"), (false, "forky")];
+
+/// A kernel that can be booted.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    /// What it was asked for by.
+    pub line: String,
+    /// What `uname -r` says.
+    pub release: String,
+    /// The version of Debian's package.
+    pub version: String,
+    pub image: PathBuf,
+    /// Its configuration, for the guest's /boot.
+    pub config: Option<PathBuf>,
+}
+
+/// The kernels that the word after `--kernel` means.
+pub fn lines(word: &str) -> Result<Vec<String>> {
+    if word == "all" {
+        return Ok(LINES.map(String::from).to_vec());
+    }
+    let number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let is_line = word.split_once('.').is_some_and(|(major, minor)| number(major) && number(minor));
+    if word == "latest" || is_line {
+        return Ok(vec![word.into()]);
+    }
+    bail!(
+        "there is no kernel {word:?}; --kernel takes {}, all, or another line such as 6.18",
+        LINES.join(", ")
+    )
+}
+
+/// The newest kernel of the line, downloaded unless it was before. With `refresh` the archive is asked for a newer one.
+pub fn get(arch: Arch, line: &str, refresh: bool) -> Result<Kernel> {
+    let home = paths::cache()?.join("kernels").join(arch.name());
+    let stamp = home.join(format!("line-{line}"));
+    if !refresh && let Some(kernel) = load(&home, &stamp, line) {
+        return Ok(kernel);
+    }
+    let _lock = paths::lock()?;
+    // Another run may just have fetched it.
+    let known = load(&home, &stamp, line);
+    if let (Some(kernel), false) = (&known, refresh) {
+        return Ok(kernel.clone());
+    }
+    match fetch(arch, line, &home) {
+        Ok(release) => {
+            paths::write_whole(&stamp, release.as_bytes())?;
+            load(&home, &stamp, line).context("the kernel was fetched and is not there")
+        }
+        Err(e) => match known {
+            Some(kernel) => {
+                eprintln!("xtask: using the {line} kernel of an earlier time: {e:#}");
+                Ok(kernel)
+            }
+            None => Err(e),
+        },
+    }
+}
+
+fn load(home: &Path, stamp: &Path, line: &str) -> Option<Kernel> {
+    let release = fs::read_to_string(stamp).ok()?;
+    let folder = home.join(&release);
+    let image = folder.join("image");
+    let version = fs::read_to_string(folder.join("version")).ok()?;
+    let config = Some(folder.join("config")).filter(|path| path.exists());
+    image.exists().then_some(Kernel { line: line.into(), release, version, image, config })
+}
+
+fn fetch(arch: Arch, line: &str, home: &Path) -> Result<String> {
+    let (archive, package) = choose(arch, line)?;
+    let release = package
+        .name
+        .trim_start_matches("linux-image-")
+        .trim_start_matches("linux-binary-")
+        .to_string();
+    let folder = home.join(&release);
+    if fs::read_to_string(folder.join("version")).is_ok_and(|version| version == package.version) {
+        return Ok(release);
+    }
+    eprintln!("xtask: fetching {} {}", package.name, package.version);
+    let mut names = vec![format!("{}={}", package.name, package.version)];
+    if package.name.starts_with("linux-binary-") {
+        // The image and its configuration live in different packages since 6.19.
+        names.push(format!("linux-base-{release}={}", package.version));
+    }
+    let scratch = paths::Scratch::new()?;
+    for deb in archive.download(&names)? {
+        apt::unpack(&deb, scratch.path())?;
+        // Hundreds of modules are in there; the deb itself need not be kept.
+        let _ = fs::remove_file(deb);
+    }
+    let modules = scratch.path().join("usr/lib/modules").join(&release);
+    let boot = scratch.path().join("boot");
+    let first = |paths: [PathBuf; 2]| paths.into_iter().find(|path| path.exists());
+    let packed = first([boot.join(format!("vmlinuz-{release}")), modules.join("vmlinuz")])
+        .with_context(|| format!("there is no kernel in {}", package.name))?;
+    let packed = fs::read(packed)?;
+    let unpacked = match arch {
+        Arch::X86_64 => image::from_bzimage(&packed),
+        Arch::Aarch64 => image::from_arm64(&packed),
+        Arch::S390x => Ok(packed.clone()),
+    };
+    let image = unpacked.unwrap_or_else(|e| {
+        eprintln!("xtask: {release}: {e:#}; booting the packed kernel, which takes a second more");
+        packed
+    });
+    fs::create_dir_all(&folder)?;
+    if let Some(config) = first([boot.join(format!("config-{release}")), modules.join("config")]) {
+        paths::write_whole(&folder.join("config"), &fs::read(config)?)?;
+    }
+    paths::write_whole(&folder.join("image"), &image)?;
+    // Last, for it says that the rest is there.
+    paths::write_whole(&folder.join("version"), package.version.as_bytes())?;
+    Ok(release)
+}
+
+/// Asks the archive for the newest package of the line.
+fn choose(arch: Arch, line: &str) -> Result<(Archive, Package)> {
+    let mirrors = apt::mirrors()?;
+    let mut offered = Vec::new();
+    for (name, suites) in [("kernels", &SUITES[..]), ("more-kernels", &MORE_SUITES[..])] {
+        let archive = Archive::of_suites(&mirrors, name, arch.debian(), suites)?;
+        let packages = archive.packages(|name| is_image(name, arch))?;
+        if let Some(newest) = newest(&packages, line) {
+            return Ok((archive, newest.clone()));
+        }
+        offered.extend(packages);
+    }
+    let mut lines: Vec<_> = offered.iter().map(line_of).collect();
+    lines.sort();
+    lines.dedup();
+    if lines.is_empty() {
+        bail!(
+            "no kernel could be found in Debian's archive; is there a network, and does /etc/apt name a mirror that answers?"
+        );
+    }
+    let lines: Vec<_> =
+        lines.into_iter().map(|(major, minor)| format!("{major}.{minor}")).collect();
+    bail!(
+        "Debian has no kernel of the line {line} for {}; it has {}",
+        arch.name(),
+        lines.join(", ")
+    )
+}
+
+fn is_image(name: &str, arch: Arch) -> bool {
+    let rest = name.strip_prefix("linux-image-").or_else(|| name.strip_prefix("linux-binary-"));
+    rest.is_some_and(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_digit()) && rest.ends_with(arch.flavour())
+    })
+}
+
+fn newest<'a>(packages: &'a [Package], line: &str) -> Option<&'a Package> {
+    packages
+        .iter()
+        // The small ones hold no kernel but depend on one that does.
+        .filter(|package| package.size > 1_000_000)
+        .filter(|package| {
+            let (major, minor) = line_of(package);
+            // A release candidate is not what people run.
+            if line == "latest" {
+                !package.version.contains("~rc")
+            } else {
+                line == format!("{major}.{minor}")
+            }
+        })
+        .max_by_key(|package| numbers(&package.version))
+}
+
+fn line_of(package: &Package) -> (u64, u64) {
+    let numbers = numbers(&package.version);
+    (numbers.first().copied().unwrap_or(0), numbers.get(1).copied().unwrap_or(0))
+}
+
+/// `6.12.117-1~bpo12+1` by its parts; what follows the tilde only says for which release it was built again.
+fn numbers(version: &str) -> Vec<u64> {
+    let own = version.split('~').next().unwrap_or(version);
+    own.split(|c: char| !c.is_ascii_digit()).filter_map(|part| part.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, version: &str, size: u64) -> Package {
+        Package { name: name.into(), version: version.into(), size }
+    }
+
+    #[test]
+    fn the_newest_of_a_line_is_chosen() {
+        let packages = [
+            package("linux-image-5.10.0-46-cloud-amd64", "5.10.262-1", 21_000_000),
+            package("linux-image-6.1.0-9-cloud-amd64", "6.1.99-1", 26_000_000),
+            package("linux-image-6.1.0-56-cloud-amd64", "6.1.192-2", 26_000_000),
+            package("linux-image-6.1-cloud-amd64", "6.1.193-1", 1_500),
+            package("linux-image-6.12.9+deb13-cloud-amd64", "6.12.9-1", 34_000_000),
+            package("linux-binary-7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1", 13_000_000),
+            package("linux-binary-7.4-cloud-amd64", "7.4~rc1-1~exp1", 13_000_000),
+        ];
+        assert_eq!(newest(&packages, "6.1").unwrap().version, "6.1.192-2");
+        assert_eq!(newest(&packages, "5.10").unwrap().version, "5.10.262-1");
+        assert_eq!(newest(&packages, "latest").unwrap().version, "7.3.4-1~bpo13+1");
+        assert_eq!(newest(&packages, "6.2"), None);
+    }
+
+    #[test]
+    fn names_of_images_are_told_from_others() {
+        assert!(is_image("linux-image-6.1.0-56-cloud-amd64", Arch::X86_64));
+        assert!(is_image("linux-binary-7.3.4+deb13-cloud-amd64", Arch::X86_64));
+        assert!(!is_image("linux-image-6.1.0-56-cloud-amd64-unsigned", Arch::X86_64));
+        assert!(!is_image("linux-image-cloud-amd64", Arch::X86_64));
+        assert!(!is_image("linux-image-6.1.0-56-amd64", Arch::X86_64));
+        assert!(is_image("linux-image-6.1.0-56-s390x", Arch::S390x));
+    }
+
+    #[test]
+    fn words_for_kernels() {
+        assert_eq!(lines("all").unwrap(), LINES);
+        assert_eq!(lines("6.18").unwrap(), ["6.18"]);
+        assert!(lines("6").is_err() && lines("newest").is_err() && lines("6.").is_err());
+    }
+}
