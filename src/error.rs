@@ -170,6 +170,20 @@ pub enum Error {
         /// What is wrong with the record.
         problem: &'static str,
     },
+
+    /// A sample that is not of the size that its reader was told to expect. It was passed over.
+    #[error(
+        "a sample of CPU {cpu} holds {recorded} bytes, its filling included, which cannot come from the \
+         {submitted} that were to be expected: does the program send what `sample_size` says?"
+    )]
+    SampleSize {
+        /// In whose ring it was.
+        cpu: u32,
+        /// How many bytes the program was said to send.
+        submitted: u32,
+        /// How many the record holds: what was sent, and up to 7 bytes that the kernel fills it up with.
+        recorded: u32,
+    },
 }
 
 /// What a caller can do about an [`Error`]; the exit statuses of the command line.

@@ -7,6 +7,7 @@ pub mod kernel;
 mod map;
 pub mod perf;
 mod program;
+mod ring;
 mod spec;
 mod syscall;
 mod verifier;

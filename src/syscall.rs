@@ -148,6 +148,7 @@ pub(crate) struct PerfEvent<'a> {
 pub(crate) enum Call<'c, 'a> {
     MapCreate(&'c MapCreate<'a>),
     MapUpdate { map: BorrowedFd<'c>, key: &'c [u8], value: &'c [u8], flags: u64 },
+    MapDelete { map: BorrowedFd<'c>, key: &'c [u8] },
     ProgLoad(&'c mut ProgLoad<'a>),
     LinkCreate { program: BorrowedFd<'c>, target: BorrowedFd<'c>, attach_type: u32 },
     PerfEventOpen(&'c PerfEvent<'a>),
@@ -166,6 +167,7 @@ pub(crate) enum PerfIoctl {
 
 const BPF_MAP_CREATE: i32 = 0;
 const BPF_MAP_UPDATE_ELEM: i32 = 2;
+const BPF_MAP_DELETE_ELEM: i32 = 3;
 const BPF_PROG_LOAD: i32 = 5;
 const BPF_LINK_CREATE: i32 = 28;
 
@@ -333,6 +335,10 @@ fn kernel(call: Call<'_, '_>) -> Result<i64, Errno> {
                 flags,
             },
         ),
+        Call::MapDelete { map, key } => bpf(
+            BPF_MAP_DELETE_ELEM,
+            &mut MapElemAttr { map_fd: raw(map), key: key.as_ptr() as u64, ..Default::default() },
+        ),
         Call::ProgLoad(load) => {
             let mut attr = ProgLoadAttr {
                 prog_type: load.prog_type,
@@ -461,6 +467,11 @@ pub(crate) fn map_update(
     flags: u64,
 ) -> Result<(), Errno> {
     call(Call::MapUpdate { map, key, value, flags }).map(drop)
+}
+
+/// Deletes one element of a map. `bpf(2)`, `BPF_MAP_DELETE_ELEM`. For the length of `key` see [`map_update`].
+pub(crate) fn map_delete(map: BorrowedFd<'_>, key: &[u8]) -> Result<(), Errno> {
+    call(Call::MapDelete { map, key }).map(drop)
 }
 
 /// Loads a program. `bpf(2)`, `BPF_PROG_LOAD`.

@@ -1,0 +1,257 @@
+//! Memory shared with the kernel: the ring of one perf event, `perf_event_open(2)`, "MMAP layout".
+//!
+//! The kernel writes records at the *head*, this side reads them at the *tail*. Both are byte
+//! positions that only grow; a position's place in the memory is its remainder by the ring's size,
+//! a power of two, so it is a mask. What lies from tail to head is this side's, the rest is the
+//! kernel's, and a position is stored to hand bytes over:
+//!
+//! * The kernel writes a record, then the head. [`written_up_to`] loads the head with `Acquire`, so
+//!   that the record's bytes, read after it, are those that were written before it.
+//! * This side reads a record, then writes the tail. [`give_back`] stores the tail with `Release`,
+//!   so that no read of the record's bytes is left for after it, when the kernel may be overwriting
+//!   them.
+//!
+//! The kernel's side is `perf_output_put_handle` and `__perf_output_begin` in
+//! `kernel/events/ring_buffer.c`, whose comment pairs the same four accesses. The two functions are
+//! the only places that touch a position.
+//!
+//! The module owns the memory and gives out nothing but slices of what lies from tail to head,
+//! which it keeps at most as long as the ring whatever the head claims. What the bytes mean, and
+//! whether they make sense, is for [`crate::perf`], in safe code.
+#![allow(unsafe_code)]
+
+use crate::kernel::denied;
+use crate::syscall::{self, Errno, PerfEvent};
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::ptr::{self, NonNull};
+use std::slice;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// `offsetof(struct perf_event_mmap_page, data_head)`, on every architecture.
+const DATA_HEAD: usize = 1024;
+/// `offsetof(struct perf_event_mmap_page, data_tail)`.
+const DATA_TAIL: usize = 1032;
+
+/// A position that both sides see. A trait, so that the loom model below runs the functions that
+/// the ring runs.
+trait Position {
+    fn load(&self, ordering: Ordering) -> u64;
+    fn store(&self, position: u64, ordering: Ordering);
+}
+
+impl Position for AtomicU64 {
+    fn load(&self, ordering: Ordering) -> u64 {
+        AtomicU64::load(self, ordering)
+    }
+
+    fn store(&self, position: u64, ordering: Ordering) {
+        AtomicU64::store(self, position, ordering);
+    }
+}
+
+/// How far the kernel has written. Everything before that position can be read after this.
+#[inline]
+fn written_up_to(head: &impl Position) -> u64 {
+    head.load(Ordering::Acquire)
+}
+
+/// Hands everything before `position` back to the kernel. Nothing of it may be read after this.
+#[inline]
+fn give_back(tail: &impl Position, position: u64) {
+    tail.store(position, Ordering::Release);
+}
+
+/// The bytes of a page of this machine: 4096, 16384 or 65536. `sysconf(3)`.
+pub(crate) fn page_size() -> usize {
+    // SAFETY: takes an integer and returns one.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    // Linux always answers; the smallest page there is would only make a mapping that is refused.
+    usize::try_from(size).unwrap_or(4096)
+}
+
+/// A shared mapping of the whole of a ring: a page of positions, then the data. Unmapped when
+/// dropped.
+struct Mapping {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+impl Mapping {
+    /// `mmap(2)`. Writable, because only then does the kernel heed the tail and overwrite nothing
+    /// unread.
+    fn new(fd: BorrowedFd<'_>, len: usize) -> Result<Mapping, Errno> {
+        let protection = libc::PROT_READ | libc::PROT_WRITE;
+        // SAFETY: a new mapping where the kernel likes, so nothing that exists is replaced.
+        let base = unsafe {
+            libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, fd.as_raw_fd(), 0)
+        };
+        if base == libc::MAP_FAILED {
+            return Err(Errno::of(&io::Error::last_os_error()));
+        }
+        match NonNull::new(base.cast()) {
+            Some(base) => Ok(Mapping { base, len }),
+            None => Err(Errno(libc::EFAULT)),
+        }
+    }
+
+    /// One of the two positions in the first page.
+    fn position(&self, offset: usize) -> &AtomicU64 {
+        debug_assert!(offset == DATA_HEAD || offset == DATA_TAIL);
+        // SAFETY: the offset is a multiple of 8 within the first page, which is mapped, aligned,
+        // readable and writable for as long as `self`; the kernel accesses it as one word too, and
+        // this side never in another way than through this reference.
+        unsafe { AtomicU64::from_ptr(self.base.as_ptr().add(offset).cast()) }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: exactly the mapping that `new` made; every reference into it borrowed from `self`.
+        // It cannot fail for such a mapping, and nothing could be done if it did.
+        unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+    }
+}
+
+/// Why a ring could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OpenError {
+    /// `perf_event_open(2)` said no; `ENODEV` if the CPU is offline.
+    Event(Errno),
+    /// `mmap(2)` said no; `EPERM` if there is no more memory that may be locked.
+    Memory(Errno),
+}
+
+/// A perf event and its ring.
+///
+/// `tail` and `head` are this side's own: where it reads next, and how far it has seen that the
+/// kernel had written. `head - tail` is at most `size`, always; it is what makes [`Ring::filled`]
+/// sound.
+pub(crate) struct Ring {
+    memory: Mapping,
+    event: OwnedFd,
+    /// Bytes of data, a power of two.
+    size: usize,
+    /// Where the data begins.
+    data: usize,
+    tail: u64,
+    head: u64,
+}
+
+// SAFETY: a ring owns its mapping, which is not tied to a thread. What `&self` gives out is shared
+// slices and the values of integers; whatever changes a position that `filled` depends on takes
+// `&mut self`.
+unsafe impl Send for Ring {}
+// SAFETY: as above.
+unsafe impl Sync for Ring {}
+
+impl fmt::Debug for Ring {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ring")
+            .field("event", &self.event)
+            .field("size", &self.size)
+            .field("tail", &self.tail)
+            .field("head", &self.head)
+            .finish()
+    }
+}
+
+impl Ring {
+    /// Opens a perf event and maps a ring of `size` bytes, a power-of-two number of pages, for it.
+    ///
+    /// It opens the event itself so that nobody else has the descriptor and could map the memory too.
+    pub(crate) fn open(event: &PerfEvent<'_>, size: usize) -> Result<Ring, OpenError> {
+        let event = syscall::perf_event_open(event).map_err(OpenError::Event)?;
+        denied::with_memlock(|| Ring::map(event.as_fd(), size))
+            .map(|memory| Ring::over(memory, event, size))
+            .map_err(OpenError::Memory)
+    }
+
+    fn map(event: BorrowedFd<'_>, size: usize) -> Result<Mapping, Errno> {
+        let page = page_size();
+        if !size.is_power_of_two() || size < page {
+            return Err(Errno(libc::EINVAL));
+        }
+        let len = size.checked_add(page).ok_or(Errno(libc::EINVAL))?;
+        // No slice may be longer.
+        isize::try_from(len).map_err(|_| Errno(libc::EINVAL))?;
+        Mapping::new(event, len)
+    }
+
+    fn over(memory: Mapping, event: OwnedFd, size: usize) -> Ring {
+        // Ours alone, so no ordering is needed; 0 in a new ring.
+        let tail = memory.position(DATA_TAIL).load(Ordering::Relaxed);
+        Ring { memory, event, size, data: page_size(), tail, head: tail }
+    }
+
+    /// The perf event. Readable when the kernel woke it, once for each time.
+    pub(crate) fn event(&self) -> BorrowedFd<'_> {
+        self.event.as_fd()
+    }
+
+    /// How many bytes of records it can hold.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The position that is read next: the number of bytes read since the ring was made.
+    pub(crate) fn position(&self) -> u64 {
+        self.tail
+    }
+
+    /// Whether everything that [`Ring::look`] saw has been released.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tail == self.head
+    }
+
+    /// Sees how far the kernel has written: [`Ring::filled`] reaches to there afterwards.
+    ///
+    /// `false` if that cannot be, because it is more than a ring away or behind the tail. Nothing
+    /// is known then of what lies in the ring, so it is given up: the ring is empty, and reading
+    /// goes on from there.
+    pub(crate) fn look(&mut self) -> bool {
+        self.head = written_up_to(self.memory.position(DATA_HEAD));
+        let believable = self.head.wrapping_sub(self.tail) <= self.size as u64;
+        if !believable {
+            self.skip();
+        }
+        believable
+    }
+
+    /// What has been seen and not released, in two pieces: up to the end of the memory, and from
+    /// its start.
+    #[inline]
+    pub(crate) fn filled(&self) -> (&[u8], &[u8]) {
+        let start = self.tail as usize & (self.size - 1);
+        let filled = self.head.wrapping_sub(self.tail) as usize;
+        let first = filled.min(self.size - start);
+        // SAFETY: the memory from `data` on is `size` bytes, mapped and initialised (the kernel
+        // hands out zeroed pages), at most `isize::MAX`. `start < size` and `first <= size -
+        // start`, so the first piece ends within it; `filled <= size` (the struct's invariant), so
+        // the second ends before the first begins. The kernel does not write there until the tail
+        // is moved, for which `release` and `skip` need the `&mut self` that these borrows exclude;
+        // nobody else has it mapped, as nobody else has the descriptor.
+        unsafe {
+            let data = self.memory.base.as_ptr().add(self.data);
+            (
+                slice::from_raw_parts(data.add(start), first),
+                slice::from_raw_parts(data, filled - first),
+            )
+        }
+    }
+
+    /// Hands the first `bytes` of [`Ring::filled`] back to the kernel.
+    #[inline]
+    pub(crate) fn release(&mut self, bytes: usize) {
+        let filled = self.head.wrapping_sub(self.tail);
+        self.tail = self.tail.wrapping_add(filled.min(bytes as u64));
+        give_back(self.memory.position(DATA_TAIL), self.tail);
+    }
+
+    /// Hands everything back that has been seen, unread.
+    pub(crate) fn skip(&mut self) {
+        self.tail = self.head;
+        give_back(self.memory.position(DATA_TAIL), self.tail);
+    }
+}
