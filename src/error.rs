@@ -117,11 +117,25 @@ pub enum Error {
 
     /// The tracing file system is not mounted.
     #[error(
-        "tracefs is not mounted, and {what} needs it: mount -t tracefs nodev /sys/kernel/tracing"
+        "tracefs is not mounted, and {what} needs it: mount -t tracefs nodev /sys/kernel/tracing{}",
+        because(.why)
     )]
     NoTracefs {
         /// What needs it.
         what: &'static str,
+        /// Why this process cannot mount it itself, if it cannot.
+        why: Option<Denied>,
+    },
+
+    /// Somebody else is reading `trace_pipe`.
+    #[error(
+        "cannot open {}: another process is reading it, and it has one reader at a time (since Linux \
+         6.6): end that one first",
+        .path.display()
+    )]
+    TracePipeBusy {
+        /// The file.
+        path: PathBuf,
     },
 
     /// A file of the kernel's could not be read or written.
@@ -202,6 +216,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         let errno = match self {
             Error::Unsupported { .. } => return ErrorKind::Unsupported,
+            Error::NoTracefs { why: Some(_), .. } => return ErrorKind::NotPermitted,
             Error::CreateMap { errno, .. }
             | Error::UpdateMap { errno, .. }
             | Error::LoadProgram { errno, .. }

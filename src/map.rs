@@ -28,7 +28,7 @@ impl Map {
             return refuse("its name holds a NUL byte");
         }
         let max_entries = match (spec.kind, spec.max_entries) {
-            (MapType::PerfEventArray, 0) => cpu::possible_count()?,
+            (MapType::PerfEventArray, 0) => cpu::nr_cpu_ids()?,
             (_, 0) => return refuse("max_entries is 0"),
             (_, entries) => entries,
         };

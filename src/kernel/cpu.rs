@@ -1,10 +1,174 @@
-//! CPUs.
-use crate::error::Result;
-/// How many CPUs there can be.
-pub fn possible_count() -> Result<u32> {
-    Ok(2)
-}
-/// The numbers of the CPUs that run now.
+//! The CPUs: which there can be, and which run now.
+//!
+//! CPU numbers can have gaps (a machine with CPUs 0 to 3 and 8 to 11), so *how many* CPUs there are and
+//! *how high* their numbers go are two questions. A per-CPU map holds one value for each possible CPU,
+//! in the order of [`possible`]; a perf event array is indexed by CPU number and needs [`nr_cpu_ids`]
+//! elements.
+
+use crate::error::{Error, Result};
+use crate::kernel::denied;
+use std::fs;
+use std::path::Path;
+
+const ONLINE: &str = "/sys/devices/system/cpu/online";
+const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
+
+/// A number that no CPU has. `CONFIG_NR_CPUS` ends at 8192 on x86-64; a larger number in a list is
+/// damage, and believing it would cost memory.
+const LIMIT: u32 = 1 << 16;
+
+/// The numbers of the CPUs that run now, ascending: those a perf event can be opened on.
+///
+/// Reads `/sys/devices/system/cpu/online` (Linux 2.6.26). A CPU can go offline at any time after.
+///
+/// # Errors
+/// [`Error::File`] if sysfs is not mounted, [`Error::Format`] if the file is not a list of CPUs.
 pub fn online() -> Result<Vec<u32>> {
-    Ok(vec![0, 1])
+    read(ONLINE)
+}
+
+/// The numbers of the CPUs there can be until the next boot, ascending: the order in which the kernel
+/// lays out the values of a per-CPU map.
+///
+/// Reads `/sys/devices/system/cpu/possible` (Linux 2.6.26).
+///
+/// # Errors
+/// As [`online`].
+pub fn possible() -> Result<Vec<u32>> {
+    read(POSSIBLE)
+}
+
+/// One more than the highest number a CPU can have, which the kernel calls `nr_cpu_ids`: how many
+/// elements an array needs that is indexed by CPU number.
+///
+/// Reads the same file as [`possible`].
+///
+/// # Errors
+/// As [`online`].
+pub fn nr_cpu_ids() -> Result<u32> {
+    // A list is never empty and ends with its highest number.
+    Ok(possible()?.last().map_or(1, |highest| highest + 1))
+}
+
+fn read(path: &'static str) -> Result<Vec<u32>> {
+    let path = Path::new(path);
+    let text = fs::read(path).map_err(|source| denied::file("read", path, source))?;
+    parse(&text).map_err(|problem| Error::Format { path: path.into(), problem })
+}
+
+/// Parses a list as the kernel prints it (`%*pbl`, `lib/vsprintf.c`): numbers and ranges of them,
+/// ascending, between commas: `0-3,8,10-11`. The forms that the kernel only reads (`0-7:2/4`, `all`)
+/// are not among them.
+fn parse(text: &[u8]) -> Result<Vec<u32>, &'static str> {
+    let text = text.strip_suffix(b"\n").unwrap_or(text);
+    let mut cpus = Vec::new();
+    for range in text.split(|byte| *byte == b',') {
+        let mut ends = range.splitn(2, |byte| *byte == b'-').map(number);
+        let first = ends.next().unwrap_or(Err("an empty list of CPUs"))?;
+        let last = ends.next().unwrap_or(Ok(first))?;
+        if last < first || cpus.last().is_some_and(|before| *before >= first) {
+            return Err("the numbers of the CPUs do not ascend");
+        }
+        cpus.extend(first..=last);
+    }
+    Ok(cpus)
+}
+
+fn number(digits: &[u8]) -> Result<u32, &'static str> {
+    // `parse` would also take a sign.
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return Err("not a list of CPU numbers");
+    }
+    std::str::from_utf8(digits)
+        .ok()
+        .and_then(|digits| digits.parse().ok())
+        .filter(|number| *number < LIMIT)
+        .ok_or("a CPU number is too large")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lists_as_the_kernel_prints_them() {
+        assert_eq!(parse(b"0-3,8,10-11\n"), Ok(vec![0, 1, 2, 3, 8, 10, 11]));
+        assert_eq!(parse(b"0\n"), Ok(vec![0]));
+        assert_eq!(parse(b"0-1"), Ok(vec![0, 1]));
+        assert_eq!(parse(b"3,5,7\n"), Ok(vec![3, 5, 7]));
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        let refused: &[&[u8]] = &[
+            b"",
+            b"\n",
+            b",",
+            b"0,",
+            b",0",
+            b"-1",
+            b"1-",
+            b"1-2-3",
+            b"3-1",
+            b"0,0",
+            b"2,1",
+            b"0-3,2",
+            b"+1",
+            b" 1",
+            b"1 ",
+            b"0-7:2/4",
+            b"all",
+            b"0\n\n",
+            b"0\n1",
+            b"65536",
+            b"0-4294967295",
+            b"99999999999999999999",
+            b"\xff",
+        ];
+        for text in refused {
+            assert!(parse(text).is_err(), "{:?}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn this_machine_has_cpus() {
+        let (online, possible) = (online().unwrap(), possible().unwrap());
+        assert!(!online.is_empty());
+        assert!(online.iter().all(|cpu| possible.contains(cpu)));
+        assert!(possible.iter().all(|cpu| *cpu < nr_cpu_ids().unwrap()));
+        assert!(possible.len() <= nr_cpu_ids().unwrap() as usize);
+    }
+
+    /// As `bitmap_list_string` in `lib/vsprintf.c` prints a set.
+    fn format(cpus: &[u32]) -> String {
+        let mut ranges: Vec<(u32, u32)> = Vec::new();
+        for &cpu in cpus {
+            match ranges.last_mut() {
+                Some((_, last)) if *last + 1 == cpu => *last = cpu,
+                _ => ranges.push((cpu, cpu)),
+            }
+        }
+        let print = |&(first, last): &(u32, u32)| match first == last {
+            true => first.to_string(),
+            false => format!("{first}-{last}"),
+        };
+        ranges.iter().map(print).collect::<Vec<_>>().join(",") + "\n"
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_list_or_refused(text in "[0-9,\n-]{0,20}", bytes: Vec<u8>) {
+            let _ = parse(&bytes);
+            if let Ok(cpus) = parse(text.as_bytes()) {
+                prop_assert!(cpus.is_sorted());
+            }
+        }
+
+        #[test]
+        fn a_printed_list_reads_back(cpus in prop::collection::btree_set(0..300u32, 1..80)) {
+            let cpus: Vec<u32> = cpus.into_iter().collect();
+            prop_assert_eq!(parse(format(&cpus).as_bytes()), Ok(cpus));
+        }
+    }
 }

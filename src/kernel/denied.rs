@@ -1,23 +1,716 @@
-//! Why the kernel said no.
-use crate::syscall::Errno;
+//! Why the kernel said no: the cause behind `EPERM` and `EACCES`, and what to do about it.
+//!
+//! The kernel has one word for many causes. They are told apart here by what `/proc` says of this process
+//! and of the kernel's settings, and only after a call has failed: asking first would cost system calls
+//! and could still be wrong.
+
+use crate::error::Error;
+use crate::syscall::{self, Errno};
 use std::fmt;
-/// Why.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Denied {}
-impl fmt::Display for Denied {
-    fn fmt(&self, _: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Ok(())
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// A capability (`capabilities(7)`) that something here can need.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u32)]
+#[non_exhaustive]
+pub enum Capability {
+    /// To use files whatever their mode says.
+    DacOverride = 1,
+    /// To lock memory beyond the limit.
+    IpcLock = 14,
+    /// To administer; before Linux 5.8 all of BPF and tracing.
+    SysAdmin = 21,
+    /// To watch performance and trace. Linux 5.8.
+    Perfmon = 38,
+    /// To use BPF. Linux 5.8.
+    Bpf = 39,
+}
+
+impl Capability {
+    /// Its name, `CAP_BPF`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Capability::DacOverride => "CAP_DAC_OVERRIDE",
+            Capability::IpcLock => "CAP_IPC_LOCK",
+            Capability::SysAdmin => "CAP_SYS_ADMIN",
+            Capability::Perfmon => "CAP_PERFMON",
+            Capability::Bpf => "CAP_BPF",
+        }
     }
 }
-/// What is needed.
-#[derive(Debug, Clone, Copy)]
-pub enum Need {
-    /// bpf
+
+impl fmt::Display for Capability {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// Why the kernel refused, as far as can be told from outside. Displays as one line: the cause, then what
+/// to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Denied {
+    /// The process lacks capabilities.
+    Capability {
+        /// Those it lacks.
+        missing: Vec<Capability>,
+        /// A setting that would make up for them, `kernel.perf_event_paranoid`.
+        setting: Option<Setting>,
+    },
+    /// The process has the capabilities, but only inside a user namespace, as root of a container often
+    /// has; the kernel asks for them outside.
+    UserNamespace {
+        /// Those that are asked for.
+        needs: Vec<Capability>,
+    },
+    /// The memory for it would go over the limit on locked memory, which BPF objects count against
+    /// before Linux 5.11.
+    Memlock {
+        /// The limit, bytes.
+        limit: u64,
+    },
+    /// The memory of the rings would go over what a user may lock for them.
+    RingMemory {
+        /// `kernel.perf_event_mlock_kb`, KiB for each CPU, if it can be read.
+        mlock_kb: Option<u64>,
+    },
+    /// The kernel is locked down (`kernel_lockdown(7)`), for instance by Secure Boot.
+    Lockdown {
+        /// `integrity` or `confidentiality`.
+        mode: String,
+    },
+    /// The process runs under a seccomp filter, as in most containers, and nothing else is missing.
+    Seccomp,
+    /// A security module may have refused; nothing else is missing.
+    SecurityModule {
+        /// Those that are active and could have.
+        active: Vec<String>,
+    },
+}
+
+/// A setting of the kernel's (`sysctl(8)`) that has a part in a refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Its name, `kernel.perf_event_paranoid`.
+    pub name: &'static str,
+    /// What it is now.
+    pub value: i64,
+    /// What would allow it without the capability.
+    pub allows: i64,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Denied::Capability { missing, setting } => {
+                write!(f, "this process lacks {}", and(missing))?;
+                match setting {
+                    Some(Setting { name, value, allows }) if value != allows => {
+                        write!(f, " and {name} is {value}")?;
+                    }
+                    _ => {}
+                }
+                f.write_str("; run it as root")?;
+                // These two are as good as being root.
+                let broad = [Capability::SysAdmin, Capability::DacOverride];
+                if missing.iter().any(|one| broad.contains(one)) {
+                    return Ok(());
+                }
+                let flags: Vec<_> =
+                    missing.iter().map(|one| one.name().to_ascii_lowercase()).collect();
+                write!(f, ", or allow the program: setcap {}+ep FILE", flags.join(","))
+            }
+            Denied::UserNamespace { needs } => write!(
+                f,
+                "this process has {} only in its user namespace, as in a rootless container; run it \
+                 outside",
+                and(needs)
+            ),
+            Denied::Memlock { limit } => write!(
+                f,
+                "the limit on locked memory is {} KiB, which BPF counts against before Linux 5.11; \
+                 raise it: ulimit -l unlimited",
+                limit / 1024
+            ),
+            Denied::RingMemory { mlock_kb } => {
+                f.write_str("the rings are larger than a user may lock in memory")?;
+                if let Some(kib) = mlock_kb {
+                    write!(f, " (kernel.perf_event_mlock_kb is {kib} KiB a CPU)")?;
+                }
+                f.write_str(
+                    "; make them smaller, raise ulimit -l, or give the program CAP_IPC_LOCK",
+                )
+            }
+            Denied::Lockdown { mode } => write!(
+                f,
+                "the kernel is locked down ({mode}), often because of Secure Boot; see /sys/kernel/security/lockdown"
+            ),
+            Denied::Seccomp => f.write_str(
+                "the capabilities are there, but a seccomp filter, such as a container's, seems to \
+                 forbid this system call; run it outside, or allow bpf and perf_event_open",
+            ),
+            Denied::SecurityModule { active } => write!(
+                f,
+                "the capabilities are there, but a security module may forbid it (active: {}); look \
+                 in the audit log",
+                active.join(", ")
+            ),
+        }
+    }
+}
+
+fn and(capabilities: &[Capability]) -> String {
+    capabilities.iter().map(|one| one.name()).collect::<Vec<_>>().join(" and ")
+}
+
+/// What was asked of the kernel, for [`explain`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// A map, or a program of a type that needs only BPF.
     Bpf,
+    /// A program that looks into the kernel: kprobe, tracepoint, perf event.
+    Tracing,
+    /// `perf_event_open(2)`.
+    PerfEvent,
+    /// `mmap(2)` of a perf ring.
+    Ring,
+    /// A file of tracefs.
+    Tracefs,
+    /// `mount(2)`.
+    Mount,
 }
-pub(crate) fn explain(_: Errno, _: Need) -> Option<Denied> {
-    None
+
+/// Finds out why a call was refused with `errno`. Called after it was, and only then; `None` if it was
+/// not a refusal or nothing that is known explains it.
+///
+/// `bpf(2)` refuses with `EPERM`; its `EACCES` is the verifier's word for what a program does, and has
+/// nothing to do with who loads it.
+pub(crate) fn explain(errno: Errno, need: Need) -> Option<Denied> {
+    match (errno, need) {
+        (Errno(libc::EPERM), _) => {}
+        (Errno(libc::EACCES), Need::Bpf | Need::Tracing) => return None,
+        (Errno(libc::EACCES), _) => {}
+        _ => return None,
+    }
+    let limit = syscall::memlock().map_or(syscall::UNLIMITED, |(soft, _)| soft);
+    cause(&Facts::read(limit), need)
 }
-pub(crate) fn with_memlock<T>(mut f: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    f()
+
+/// The error for a file of tracefs or of sysfs that could not be used.
+pub(crate) fn file(action: &'static str, path: &Path, source: io::Error) -> Error {
+    let why = explain(Errno::of(&source), Need::Tracefs);
+    Error::File { action, path: path.into(), source, why }
+}
+
+/// What the kernel says of this process and of its own settings: the text of files, empty where one
+/// could not be read.
+#[derive(Debug, Default, Clone)]
+struct Facts {
+    /// `/proc/self/status`: `CapEff` and `Seccomp`.
+    status: String,
+    /// `/proc/sys/kernel/cap_last_cap`: the highest capability this kernel knows.
+    last_cap: String,
+    /// `/proc/self/uid_map`: the identity outside user namespaces.
+    uid_map: String,
+    /// The link `/proc/self/ns/user`: a fixed number for the first user namespace.
+    user_ns: String,
+    /// `/proc/sys/kernel/unprivileged_bpf_disabled`.
+    unprivileged_bpf: String,
+    /// `/proc/sys/kernel/perf_event_paranoid`.
+    paranoid: String,
+    /// `/proc/sys/kernel/perf_event_mlock_kb`.
+    mlock_kb: String,
+    /// `/sys/kernel/security/lockdown`: `none [integrity] confidentiality`.
+    lockdown: String,
+    /// `/sys/kernel/security/lsm`: `lockdown,capability,selinux,bpf`.
+    lsm: String,
+    /// `/sys/fs/selinux/enforce`: 0 when SELinux only warns.
+    selinux: String,
+    /// `/proc/self/attr/current`: `unconfined` when AppArmor leaves the process alone.
+    profile: String,
+    /// `/proc/sys/kernel/osrelease`.
+    release: String,
+    /// The soft limit on locked memory, bytes.
+    memlock: u64,
+}
+
+impl Facts {
+    fn read(memlock: u64) -> Facts {
+        let text = |path: &str| {
+            let bytes = fs::read(path).unwrap_or_default();
+            String::from_utf8_lossy(&bytes).into_owned()
+        };
+        let link = fs::read_link("/proc/self/ns/user").unwrap_or_default();
+        Facts {
+            status: text("/proc/self/status"),
+            last_cap: text("/proc/sys/kernel/cap_last_cap"),
+            uid_map: text("/proc/self/uid_map"),
+            user_ns: link.to_string_lossy().into_owned(),
+            unprivileged_bpf: text("/proc/sys/kernel/unprivileged_bpf_disabled"),
+            paranoid: text("/proc/sys/kernel/perf_event_paranoid"),
+            mlock_kb: text("/proc/sys/kernel/perf_event_mlock_kb"),
+            lockdown: text("/sys/kernel/security/lockdown"),
+            lsm: text("/sys/kernel/security/lsm"),
+            selinux: text("/sys/fs/selinux/enforce"),
+            profile: text("/proc/self/attr/current"),
+            release: text(OSRELEASE),
+            memlock,
+        }
+    }
+
+    /// A line of `/proc/self/status`.
+    fn status(&self, key: &str) -> Option<&str> {
+        let mut lines = self.status.lines().filter_map(|line| line.split_once(':'));
+        lines.find(|(name, _)| *name == key).map(|(_, value)| value.trim())
+    }
+
+    /// Whether the process has the capability in effect. One that cannot be looked up counts as there,
+    /// so that it is not blamed.
+    fn has(&self, capability: Capability) -> bool {
+        let effective = self.status("CapEff").and_then(|hex| u64::from_str_radix(hex, 16).ok());
+        effective.is_none_or(|bits| bits & 1 << capability as u32 != 0)
+    }
+
+    /// Whether the process is outside all user namespaces but the first.
+    fn in_first_user_namespace(&self) -> bool {
+        // PROC_USER_INIT_INO in include/linux/proc_ns.h. A privileged process can give a user namespace
+        // the identity map, so the map alone does not tell.
+        let first = self.user_ns.is_empty() || self.user_ns == "user:[4026531837]";
+        let map: Vec<_> = self.uid_map.split_whitespace().collect();
+        first && (map.is_empty() || map == ["0", "0", "4294967295"])
+    }
+
+    /// The security modules that could have refused.
+    fn suspects(&self) -> Vec<String> {
+        let could = |module: &&str| match *module {
+            "selinux" => self.selinux.trim() != "0",
+            "apparmor" => !self.profile.trim_end_matches('\0').trim().eq("unconfined"),
+            "smack" | "tomoyo" | "bpf" => true,
+            _ => false,
+        };
+        self.lsm.trim().split(',').filter(could).map(String::from).collect()
+    }
+
+    /// The mode of lockdown, if there is one: the word in brackets.
+    fn lockdown(&self) -> Option<&str> {
+        let (_, after) = self.lockdown.split_once('[')?;
+        let (mode, _) = after.split_once(']')?;
+        Some(mode).filter(|mode| *mode != "none")
+    }
+}
+
+/// The cause, from the facts; the most likely first.
+fn cause(facts: &Facts, need: Need) -> Option<Denied> {
+    // CAP_BPF and CAP_PERFMON were taken out of CAP_SYS_ADMIN in Linux 5.8; before, it stands for both,
+    // and ever since it still includes both.
+    let old = number(&facts.last_cap).is_some_and(|last| last < Capability::Bpf as i64);
+    let wanted: &[Capability] = match need {
+        Need::Bpf if old => &[Capability::SysAdmin],
+        Need::Bpf => &[Capability::Bpf],
+        Need::Tracing | Need::PerfEvent if old => &[Capability::SysAdmin],
+        Need::Tracing => &[Capability::Bpf, Capability::Perfmon],
+        Need::PerfEvent => &[Capability::Perfmon],
+        Need::Ring => &[Capability::IpcLock],
+        Need::Tracefs => &[Capability::DacOverride],
+        Need::Mount => &[Capability::SysAdmin],
+    };
+    let includes = |one: Capability| {
+        let in_sys_admin = matches!(one, Capability::Bpf | Capability::Perfmon);
+        in_sys_admin && facts.has(Capability::SysAdmin)
+    };
+    let missing: Vec<_> =
+        wanted.iter().copied().filter(|&one| !facts.has(one) && !includes(one)).collect();
+    if need == Need::Ring {
+        // Without the capability it is a matter of size; with it the limit does not apply.
+        let mlock_kb = number(&facts.mlock_kb).and_then(|kib| u64::try_from(kib).ok());
+        return (!missing.is_empty() || !facts.in_first_user_namespace())
+            .then_some(Denied::RingMemory { mlock_kb });
+    }
+    if !missing.is_empty() {
+        let setting =
+            |name, text: &str, allows| number(text).map(|value| Setting { name, value, allows });
+        let setting = match need {
+            Need::Bpf => setting("kernel.unprivileged_bpf_disabled", &facts.unprivileged_bpf, 0),
+            Need::PerfEvent => setting("kernel.perf_event_paranoid", &facts.paranoid, -1),
+            _ => None,
+        };
+        return Some(Denied::Capability { missing, setting });
+    }
+    if !facts.in_first_user_namespace() {
+        return Some(Denied::UserNamespace { needs: wanted.into() });
+    }
+    if need == Need::Mount {
+        return None;
+    }
+    let counted = matches!(need, Need::Bpf | Need::Tracing);
+    if counted && counts_memlock(&facts.release) && facts.memlock != syscall::UNLIMITED {
+        return Some(Denied::Memlock { limit: facts.memlock });
+    }
+    if let Some(mode) = facts.lockdown() {
+        return Some(Denied::Lockdown { mode: mode.into() });
+    }
+    // 1 is strict mode, which kills; 2 is a filter.
+    if facts.status("Seccomp") == Some("2") && need != Need::Tracefs {
+        return Some(Denied::Seccomp);
+    }
+    let active = facts.suspects();
+    (!active.is_empty()).then_some(Denied::SecurityModule { active })
+}
+
+fn number(text: &str) -> Option<i64> {
+    text.trim().parse().ok()
+}
+
+const OSRELEASE: &str = "/proc/sys/kernel/osrelease";
+
+/// Whether a kernel of this release counts BPF objects against the limit on locked memory. Linux 5.11
+/// counts them against the memory control group instead (`bpf: Eliminate rlimit-based memory accounting`).
+fn counts_memlock(release: &str) -> bool {
+    let mut parts = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
+    match (parts.next(), parts.next()) {
+        (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (5, 11),
+        _ => false,
+    }
+}
+
+/// Runs `f`, which makes a map or a program; if a kernel before 5.11 refuses it over the limit on locked
+/// memory, once more with the limit raised as far as this process may, and puts the limit back.
+///
+/// The limit belongs to the whole process, so for that moment other threads see it raised. Kernels
+/// since 5.11 cost no more than `f` itself.
+pub(crate) fn with_memlock<T>(f: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    with_memlock_on(|| fs::read_to_string(OSRELEASE).unwrap_or_default(), f)
+}
+
+fn with_memlock_on<T>(
+    release: impl FnOnce() -> String,
+    mut f: impl FnMut() -> Result<T, Errno>,
+) -> Result<T, Errno> {
+    let refused = match f() {
+        Err(errno @ Errno(libc::EPERM)) if counts_memlock(&release()) => Err(errno),
+        answer => return answer,
+    };
+    let Ok((soft, hard)) = syscall::memlock() else { return refused };
+    if soft == syscall::UNLIMITED {
+        return refused;
+    }
+    // Above the hard limit takes CAP_SYS_RESOURCE; up to it nothing.
+    let raised = syscall::set_memlock(syscall::UNLIMITED, syscall::UNLIMITED).is_ok()
+        || soft < hard && syscall::set_memlock(hard, hard).is_ok();
+    if !raised {
+        return refused;
+    }
+    let answer = f();
+    // Lowering is always allowed, and there is nobody to tell of what cannot fail.
+    let _ = syscall::set_memlock(soft, hard);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::syscall::{Call, fake};
+    use proptest::prelude::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    /// Root on a current kernel, nothing in its way.
+    fn root() -> Facts {
+        Facts {
+            status:
+                "Name:\tcat\nCapInh:\t0000000000000000\nCapEff:\t000001ffffffffff\nSeccomp:\t0\n"
+                    .into(),
+            last_cap: "40\n".into(),
+            uid_map: "         0          0 4294967295\n".into(),
+            user_ns: "user:[4026531837]".into(),
+            unprivileged_bpf: "2\n".into(),
+            paranoid: "2\n".into(),
+            mlock_kb: "516\n".into(),
+            lockdown: "[none] integrity confidentiality\n".into(),
+            lsm: "lockdown,capability,landlock,yama".into(),
+            selinux: String::new(),
+            profile: String::new(),
+            release: "6.12.48-cloud-amd64\n".into(),
+            memlock: 8 << 20,
+        }
+    }
+
+    fn capabilities(mut facts: Facts, effective: u64) -> Facts {
+        facts.status = format!("CapEff:\t{effective:016x}\nSeccomp:\t0\n");
+        facts
+    }
+
+    fn user() -> Facts {
+        capabilities(root(), 0)
+    }
+
+    fn bit(capability: Capability) -> u64 {
+        1 << capability as u32
+    }
+
+    fn missing(facts: &Facts, need: Need) -> Vec<Capability> {
+        match cause(facts, need) {
+            Some(Denied::Capability { missing, .. }) => missing,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn root_with_nothing_in_its_way_is_not_explained() {
+        let bpf = [Need::Bpf, Need::Tracing, Need::PerfEvent];
+        for need in bpf.into_iter().chain([Need::Ring, Need::Tracefs, Need::Mount]) {
+            assert_eq!(cause(&root(), need), None, "{need:?}");
+        }
+    }
+
+    #[test]
+    fn a_user_lacks_capabilities() {
+        use Capability::*;
+        assert_eq!(missing(&user(), Need::Bpf), [Bpf]);
+        assert_eq!(missing(&user(), Need::Tracing), [Bpf, Perfmon]);
+        assert_eq!(missing(&user(), Need::PerfEvent), [Perfmon]);
+        assert_eq!(missing(&user(), Need::Tracefs), [DacOverride]);
+        assert_eq!(missing(&user(), Need::Mount), [SysAdmin]);
+    }
+
+    #[test]
+    fn only_what_is_missing_is_named() {
+        let facts = capabilities(root(), bit(Capability::Bpf));
+        assert_eq!(missing(&facts, Need::Tracing), [Capability::Perfmon]);
+        assert_eq!(cause(&facts, Need::Bpf), None);
+        // CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON, and not the others.
+        let facts = capabilities(root(), bit(Capability::SysAdmin));
+        assert_eq!(cause(&facts, Need::Tracing), None);
+        assert_eq!(missing(&facts, Need::Tracefs), [Capability::DacOverride]);
+    }
+
+    #[test]
+    fn before_5_8_it_is_cap_sys_admin() {
+        let facts = Facts { last_cap: "37\n".into(), ..user() };
+        assert_eq!(missing(&facts, Need::Tracing), [Capability::SysAdmin]);
+        assert_eq!(missing(&facts, Need::Bpf), [Capability::SysAdmin]);
+        assert_eq!(missing(&facts, Need::PerfEvent), [Capability::SysAdmin]);
+    }
+
+    #[test]
+    fn settings_are_named_where_they_matter() {
+        let said = |need| cause(&user(), need).unwrap().to_string();
+        assert_eq!(
+            said(Need::Bpf),
+            "this process lacks CAP_BPF and kernel.unprivileged_bpf_disabled is 2; run it as root, \
+             or allow the program: setcap cap_bpf+ep FILE"
+        );
+        assert_eq!(
+            said(Need::PerfEvent),
+            "this process lacks CAP_PERFMON and kernel.perf_event_paranoid is 2; run it as root, or \
+             allow the program: setcap cap_perfmon+ep FILE"
+        );
+        assert_eq!(
+            said(Need::Tracing),
+            "this process lacks CAP_BPF and CAP_PERFMON; run it as root, or allow the program: \
+             setcap cap_bpf,cap_perfmon+ep FILE"
+        );
+        assert_eq!(said(Need::Mount), "this process lacks CAP_SYS_ADMIN; run it as root");
+        // Where the setting already allows it, it is not what is in the way.
+        let open = Facts { unprivileged_bpf: "0\n".into(), ..user() };
+        let said = cause(&open, Need::Bpf).unwrap().to_string();
+        assert!(!said.contains("unprivileged_bpf_disabled"), "{said}");
+    }
+
+    #[test]
+    fn root_of_a_container_is_told_so() {
+        let needs = vec![Capability::Bpf, Capability::Perfmon];
+        let told = Some(Denied::UserNamespace { needs });
+        let mapped = Facts { uid_map: "0 100000 65536\n".into(), ..root() };
+        assert_eq!(cause(&mapped, Need::Tracing), told);
+        let named = Facts { user_ns: "user:[4026532177]".into(), ..root() };
+        assert_eq!(cause(&named, Need::Tracing), told);
+        let unknown = Facts { user_ns: String::new(), uid_map: String::new(), ..root() };
+        assert_eq!(cause(&unknown, Need::Tracing), None);
+    }
+
+    #[test]
+    fn memlock_before_5_11() {
+        let facts = Facts { release: "5.10.0-36-cloud-amd64\n".into(), memlock: 65536, ..root() };
+        assert_eq!(cause(&facts, Need::Bpf), Some(Denied::Memlock { limit: 65536 }));
+        assert_eq!(cause(&facts, Need::PerfEvent), None);
+        assert!(cause(&facts, Need::Bpf).unwrap().to_string().contains("64 KiB"));
+        let unlimited = Facts { memlock: syscall::UNLIMITED, ..facts };
+        assert_eq!(cause(&unlimited, Need::Bpf), None);
+    }
+
+    #[test]
+    fn releases() {
+        for old in ["5.10.0-36-cloud-amd64", "4.19.0", "5.4", "5.10-rc1"] {
+            assert!(counts_memlock(old), "{old}");
+        }
+        for new in ["5.11.0", "6.1.0-40", "6.18.44-fc-v657", "10.0", "", "x", "5", "5.x"] {
+            assert!(!counts_memlock(new), "{new}");
+        }
+    }
+
+    #[test]
+    fn lockdown() {
+        for (text, mode) in [
+            ("none [integrity] confidentiality\n", "integrity"),
+            ("none integrity [confidentiality]\n", "confidentiality"),
+        ] {
+            let facts = Facts { lockdown: text.into(), ..root() };
+            assert_eq!(
+                cause(&facts, Need::PerfEvent),
+                Some(Denied::Lockdown { mode: mode.into() })
+            );
+        }
+    }
+
+    #[test]
+    fn seccomp() {
+        let mut facts = root();
+        facts.status = facts.status.replace("Seccomp:\t0", "Seccomp:\t2");
+        assert_eq!(cause(&facts, Need::Bpf), Some(Denied::Seccomp));
+        assert_eq!(cause(&facts, Need::Tracefs), None);
+    }
+
+    #[test]
+    fn security_modules() {
+        let active = |facts: &Facts| match cause(facts, Need::Bpf) {
+            Some(Denied::SecurityModule { active }) => active,
+            None => Vec::new(),
+            other => panic!("{other:?}"),
+        };
+        let lsm = "lockdown,capability,yama,selinux,apparmor,bpf\n".to_string();
+        let facts = Facts { lsm, ..root() };
+        assert_eq!(active(&facts), ["selinux", "apparmor", "bpf"]);
+        let facts = Facts { selinux: "0".into(), profile: "unconfined\n".into(), ..facts };
+        assert_eq!(active(&facts), ["bpf"]);
+        assert!(active(&Facts { lsm: String::new(), ..root() }).is_empty());
+    }
+
+    #[test]
+    fn rings_are_a_matter_of_size() {
+        let told = Some(Denied::RingMemory { mlock_kb: Some(516) });
+        assert_eq!(cause(&user(), Need::Ring), told);
+        assert!(told.unwrap().to_string().contains("516 KiB"));
+    }
+
+    #[test]
+    fn only_refusals_are_explained() {
+        for errno in [libc::EINVAL, libc::ENOENT, libc::E2BIG, libc::ENOMEM] {
+            assert_eq!(explain(Errno(errno), Need::Bpf), None);
+        }
+        // The verifier's.
+        assert_eq!(explain(Errno(libc::EACCES), Need::Tracing), None);
+    }
+
+    /// What the fake kernel was asked, in order; `creates` answers each creation.
+    fn asked(
+        release: &str,
+        limits: (u64, u64),
+        unlimited: bool,
+        mut creates: Vec<Result<(), Errno>>,
+    ) -> (Result<(), Errno>, Vec<String>) {
+        let log = Rc::new(RefCell::new(Vec::new()));
+        let seen = log.clone();
+        let fake = move |call: &mut Call<'_, '_>| {
+            let (said, answer) = match call {
+                Call::MemlockGet { soft, hard } => {
+                    (**soft, **hard) = limits;
+                    ("get".to_string(), Ok(0))
+                }
+                Call::MemlockSet { soft: syscall::UNLIMITED, hard } => {
+                    assert_eq!(*hard, syscall::UNLIMITED);
+                    let answer = if unlimited { Ok(0) } else { Err(Errno(libc::EPERM)) };
+                    ("set unlimited".to_string(), answer)
+                }
+                Call::MemlockSet { soft, hard } => (format!("set {soft} {hard}"), Ok(0)),
+                other => panic!("{other:?}"),
+            };
+            seen.borrow_mut().push(said);
+            Some(answer)
+        };
+        let creating = log.clone();
+        let answer = fake::with(fake, || {
+            with_memlock_on(
+                || release.into(),
+                || {
+                    creating.borrow_mut().push("create".into());
+                    creates.remove(0)
+                },
+            )
+        });
+        let log = log.borrow().clone();
+        (answer, log)
+    }
+
+    const EPERM: Result<(), Errno> = Err(Errno(libc::EPERM));
+
+    #[test]
+    fn the_limit_is_raised_and_put_back() {
+        let (answer, log) = asked("5.10.0", (65536, 65536), true, vec![EPERM, Ok(())]);
+        assert_eq!(answer, Ok(()));
+        assert_eq!(log, ["create", "get", "set unlimited", "create", "set 65536 65536"]);
+    }
+
+    #[test]
+    fn the_limit_is_put_back_after_a_second_refusal() {
+        let (answer, log) = asked("4.19.0", (65536, 99999), true, vec![EPERM, EPERM]);
+        assert_eq!(answer, EPERM);
+        assert_eq!(log.last().unwrap(), "set 65536 99999");
+    }
+
+    #[test]
+    fn without_the_capability_it_is_raised_to_the_hard_limit() {
+        let (answer, log) = asked("5.10.0", (65536, 99999), false, vec![EPERM, Ok(())]);
+        assert_eq!(answer, Ok(()));
+        assert_eq!(
+            log,
+            ["create", "get", "set unlimited", "set 99999 99999", "create", "set 65536 99999"]
+        );
+        let (answer, log) = asked("5.10.0", (65536, 65536), false, vec![EPERM]);
+        assert_eq!(answer, EPERM);
+        assert_eq!(log, ["create", "get", "set unlimited"]);
+    }
+
+    #[test]
+    fn the_limit_is_left_alone_where_it_is_not_the_cause() {
+        // Newer kernels.
+        assert_eq!(asked("5.11.0", (65536, 65536), true, vec![EPERM]).1, ["create"]);
+        // Other answers.
+        let invalid = Err(Errno(libc::EINVAL));
+        assert_eq!(asked("5.10.0", (65536, 65536), true, vec![invalid]).1, ["create"]);
+        assert_eq!(asked("5.10.0", (65536, 65536), true, vec![Ok(())]).1, ["create"]);
+        // No limit.
+        let unlimited = (syscall::UNLIMITED, syscall::UNLIMITED);
+        assert_eq!(asked("5.10.0", unlimited, true, vec![EPERM]).1, ["create", "get"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_will_do(texts in prop::collection::vec(any::<String>(), 12), memlock: u64) {
+            let mut texts = texts.into_iter();
+            let mut next = || texts.next().unwrap();
+            let facts = Facts {
+                status: format!("CapEff:{}\n", next()),
+                last_cap: next(),
+                uid_map: next(),
+                user_ns: next(),
+                unprivileged_bpf: next(),
+                paranoid: next(),
+                mlock_kb: next(),
+                lockdown: format!("[{}", next()),
+                lsm: next(),
+                selinux: next(),
+                profile: next(),
+                release: next(),
+                memlock,
+            };
+            for need in [Need::Bpf, Need::Tracing, Need::Ring, Need::Tracefs, Need::Mount] {
+                if let Some(denied) = cause(&facts, need) {
+                    prop_assert!(denied.to_string().len() > 10);
+                }
+            }
+        }
+    }
 }

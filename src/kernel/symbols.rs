@@ -1,1 +1,405 @@
-//! Symbols.
+//! The kernel's symbols, from `/proc/kallsyms`.
+//!
+//! The file has some 120,000 lines and is made anew, in tens of milliseconds, each time it is read: it is
+//! read as a stream, one line in memory at a time, and only to explain or to resolve a name that the
+//! kernel did not take. Where `kernel.kptr_restrict` or a missing capability hides addresses they read
+//! as zero, while the names are there for everyone.
+
+use crate::error::Result;
+use crate::kernel::denied;
+use crate::kernel::nearest::{Nearest, OFFERED};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+const KALLSYMS: &str = "/proc/kallsyms";
+
+/// No line is longer: an address, a type, a name of `KSYM_NAME_LEN` (512 since Linux 6.1) and a module.
+const LONGEST: u64 = 1024;
+
+/// A symbol of the kernel: a line of `/proc/kallsyms`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Symbol<'a> {
+    /// Its address; 0 where addresses are hidden.
+    pub address: u64,
+    /// Its type as `nm(1)` has it: `T` and `t` for code, `D`, `R`, `B` … for data, small if it is local.
+    pub kind: char,
+    /// Its name.
+    pub name: &'a str,
+    /// The module it belongs to, if it is not part of the kernel itself.
+    pub module: Option<&'a str>,
+}
+
+impl<'a> Symbol<'a> {
+    /// Reads a line, `ffffffff81356da0 T __x64_sys_clone` or, for a module, with `\t[name]` after it.
+    pub fn parse(line: &'a [u8]) -> Option<Symbol<'a>> {
+        let line = std::str::from_utf8(line).ok()?.trim_end_matches('\n');
+        let (address, rest) = line.split_once(' ')?;
+        let (kind, rest) = rest.split_once(' ')?;
+        let mut letters = kind.chars();
+        let (Some(kind), None) = (letters.next(), letters.next()) else { return None };
+        let (name, module) = match rest.split_once('\t') {
+            Some((name, module)) => (name, Some(module.strip_prefix('[')?.strip_suffix(']')?)),
+            None => (rest, None),
+        };
+        let address = u64::from_str_radix(address, 16).ok()?;
+        (!name.is_empty()).then_some(Symbol { address, kind, name, module })
+    }
+
+    /// Whether it is code. A weak one (`W`, `w`) is a function that another one could have replaced.
+    pub fn is_function(&self) -> bool {
+        matches!(self.kind, 't' | 'T' | 'w' | 'W')
+    }
+}
+
+/// Passes every symbol to `f`, until it breaks. A name comes as often as the kernel has it: static
+/// functions of the same name are common.
+///
+/// # Errors
+/// [`Error::File`] if `/proc/kallsyms` cannot be read: no `/proc`, or a kernel without `CONFIG_KALLSYMS`.
+pub fn each(f: impl FnMut(&Symbol<'_>) -> ControlFlow<()>) -> Result<()> {
+    let path = Path::new(KALLSYMS);
+    let file = File::open(path).map_err(|source| denied::file("open", path, source))?;
+    // The kernel fills at most a page at each read.
+    scan(BufReader::with_capacity(4096, file), f)
+        .map_err(|source| denied::file("read", path, source))
+}
+
+fn scan(
+    mut lines: impl BufRead,
+    mut f: impl FnMut(&Symbol<'_>) -> ControlFlow<()>,
+) -> io::Result<()> {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        if (&mut lines).take(LONGEST).read_until(b'\n', &mut line)? == 0 {
+            return Ok(());
+        }
+        if Symbol::parse(&line).is_some_and(|symbol| f(&symbol).is_break()) {
+            return Ok(());
+        }
+    }
+}
+
+/// Whether the kernel or a loaded module has a function of this name. Not every function can be probed.
+///
+/// # Errors
+/// As [`each`].
+pub fn function_exists(name: &str) -> Result<bool> {
+    let mut found = false;
+    each(|symbol| {
+        found = symbol.is_function() && symbol.name == name;
+        if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(found)
+}
+
+/// The address of the first symbol of this name; 0 where addresses are hidden.
+///
+/// # Errors
+/// As [`each`].
+pub fn address_of(name: &str) -> Result<Option<u64>> {
+    let mut found = None;
+    each(|symbol| {
+        found = (symbol.name == name).then_some(symbol.address);
+        if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(found)
+}
+
+/// What a kernel for this architecture puts before the name of a system call to name the function that
+/// takes it: since Linux 4.17 to 6.6, where the architecture has its own wrappers
+/// (`arch/*/include/asm/syscall_wrapper.h`).
+const WRAPPER: Option<&str> = if cfg!(target_arch = "x86_64") {
+    Some("__x64_sys_")
+} else if cfg!(target_arch = "x86") {
+    Some("__ia32_sys_")
+} else if cfg!(target_arch = "aarch64") {
+    Some("__arm64_sys_")
+} else if cfg!(target_arch = "s390x") {
+    Some("__s390x_sys_")
+} else if cfg!(any(target_arch = "riscv64", target_arch = "riscv32")) {
+    Some("__riscv_sys_")
+} else {
+    None
+};
+
+/// What else it can be: the function itself, where there is no wrapper (`include/linux/syscalls.h`), and
+/// the two names of the one that widens its arguments, since Linux 4.17 and before.
+const OTHERS: [&str; 3] = ["sys_", "__se_sys_", "SyS_"];
+
+/// The prefixes of all architectures, and of the functions behind the wrapper.
+const ALL_PREFIXES: [&str; 10] = [
+    "sys_",
+    "__x64_sys_",
+    "__ia32_sys_",
+    "__arm64_sys_",
+    "__s390x_sys_",
+    "__riscv_sys_",
+    "__se_sys_",
+    "__do_sys_",
+    "SyS_",
+    "SYSC_",
+];
+
+fn prefixes() -> impl Iterator<Item = &'static str> {
+    WRAPPER.into_iter().chain(OTHERS)
+}
+
+/// The name of a system call without what kernels put before it: `clone` for `sys_clone`,
+/// `__arm64_sys_clone` and `clone`.
+fn bare_call(call: &str) -> &str {
+    ALL_PREFIXES.iter().find_map(|prefix| call.strip_prefix(prefix)).unwrap_or(call)
+}
+
+/// The names of the function that a kernel for this architecture can have for a system call, the likeliest
+/// first. `call` is `clone`, `sys_clone`, or the name that another architecture gives it.
+///
+/// ```
+/// let names: Vec<_> = rawbpf::kernel::symbols::syscall_symbols("clone").collect();
+/// # #[cfg(target_arch = "x86_64")]
+/// assert_eq!(names, ["__x64_sys_clone", "sys_clone", "__se_sys_clone", "SyS_clone"]);
+/// ```
+pub fn syscall_symbols(call: &str) -> impl Iterator<Item = String> + '_ {
+    prefixes().map(|prefix| format!("{prefix}{}", bare_call(call)))
+}
+
+/// The name this kernel has for the function of a system call: the first of [`syscall_symbols`] that
+/// exists, found in one pass. `None` if it has no such system call.
+///
+/// # Errors
+/// As [`each`].
+pub fn resolve_syscall(call: &str) -> Result<Option<String>> {
+    let names: Vec<_> = syscall_symbols(call).collect();
+    let mut first = names.len();
+    each(|symbol| {
+        // Only a better one than was already found is of interest.
+        if let Some(place) = names.iter().take(first).position(|name| name == symbol.name)
+            && symbol.is_function()
+        {
+            first = place;
+        }
+        if first == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(names.into_iter().nth(first))
+}
+
+/// The functions whose names come nearest to `name`, at most three, the nearest first. Where it could
+/// mean a system call, that call's function counts as near.
+///
+/// # Errors
+/// As [`each`].
+pub fn nearest(name: &str) -> Result<Vec<String>> {
+    let mut search = Search::new(name);
+    each(|symbol| {
+        search.offer(symbol);
+        ControlFlow::Continue(())
+    })?;
+    Ok(search.found.into_names())
+}
+
+/// A search for the nearest functions.
+struct Search<'a> {
+    found: Nearest<'a>,
+    /// The same search by the name of a system call; keeps nothing itself.
+    call: Nearest<'a>,
+    /// Whether the name says that it is a system call.
+    is_call: bool,
+}
+
+impl<'a> Search<'a> {
+    fn new(name: &'a str) -> Self {
+        let call = bare_call(name);
+        Search {
+            found: Nearest::new(name, OFFERED),
+            call: Nearest::new(call, OFFERED),
+            is_call: call != name,
+        }
+    }
+
+    fn offer(&mut self, symbol: &Symbol<'_>) {
+        let name = symbol.name;
+        // A dot marks what a compiler split off or specialised (`.cold`, `.isra.0`); the prefixes mark
+        // padding, not code.
+        let shadow = ["__pfx_", "__cfi_"].iter().any(|prefix| name.starts_with(prefix));
+        if !symbol.is_function() || shadow || name.contains('.') {
+            return;
+        }
+        if let Some(call) = prefixes().next().and_then(|prefix| name.strip_prefix(prefix)) {
+            // `sys_clon` is as near to `__x64_sys_clone` as to `sys_clone`; `clone` may mean it.
+            if let Some(distance) = self.call.distance(call) {
+                self.found.keep(distance + usize::from(!self.is_call), name);
+                return;
+            }
+        }
+        self.found.offer(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// From a Linux 6.18 on x86-64, some lines of a module added.
+    const LINES: &str = "\
+ffffffff81356970 t __pfx___do_sys_clone
+ffffffff81356980 t __do_sys_clone
+ffffffff81356d90 T __pfx___x64_sys_clone
+ffffffff81356da0 T __x64_sys_clone
+ffffffff81356dd0 T __pfx___ia32_sys_clone
+ffffffff81356de0 T __ia32_sys_clone
+ffffffff81356e00 T __x64_sys_clone3
+ffffffff81a0bb40 T __x64_sys_close
+ffffffff8204f5a0 T __pfx_icmp_rcv
+ffffffff8204f5b0 T icmp_rcv
+ffffffff8204f5c0 t icmp_rcv.cold
+ffffffff8204f5d0 t igmp_rcv.isra.0
+ffffffff81a0bb50 W weak_function
+ffffffff82a0bb50 D icmp_rcw
+0000000000000000 t ftrace_trampoline\t[__builtin__ftrace]
+ffffffffc0201000 t nf_hook\t[nf_tables]
+";
+
+    fn names(name: &str) -> Vec<String> {
+        let mut search = Search::new(name);
+        scan(LINES.as_bytes(), |symbol| {
+            search.offer(symbol);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        search.found.into_names()
+    }
+
+    #[test]
+    fn lines() {
+        assert_eq!(
+            Symbol::parse(b"ffffffff81356da0 T __x64_sys_clone\n"),
+            Some(Symbol {
+                address: 0xffff_ffff_8135_6da0,
+                kind: 'T',
+                name: "__x64_sys_clone",
+                module: None
+            })
+        );
+        assert_eq!(
+            Symbol::parse(b"0000000000000000 t nf_hook\t[nf_tables]\n"),
+            Some(Symbol { address: 0, kind: 't', name: "nf_hook", module: Some("nf_tables") })
+        );
+        let refused: &[&[u8]] = &[
+            b"",
+            b"\n",
+            b"ffffffff81356da0",
+            b"ffffffff81356da0 T",
+            b"ffffffff81356da0 T ",
+            b"ffffffff81356da0 TT x",
+            b"xyz T x",
+            b"1 T x\tnf",
+            b"1 T \xff",
+            b"11111111111111111 T x",
+        ];
+        for line in refused {
+            assert_eq!(Symbol::parse(line), None, "{:?}", String::from_utf8_lossy(line));
+        }
+    }
+
+    #[test]
+    fn code_is_told_from_data() {
+        let mut functions = 0;
+        scan(LINES.as_bytes(), |symbol| {
+            functions += u32::from(symbol.is_function());
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+        assert_eq!(functions, 15);
+    }
+
+    #[test]
+    fn a_scan_ends_where_it_is_told_to() {
+        let mut seen = 0;
+        scan(LINES.as_bytes(), |_| {
+            seen += 1;
+            ControlFlow::Break(())
+        })
+        .unwrap();
+        assert_eq!(seen, 1);
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_held() {
+        let endless = io::repeat(b'x').take(10 << 20);
+        scan(BufReader::new(endless), |symbol| panic!("{symbol:?}")).unwrap();
+    }
+
+    #[test]
+    fn misspelled_functions_get_the_nearest() {
+        assert_eq!(names("icmp_rcvv"), ["icmp_rcv"]);
+        assert_eq!(names("weak_funtcion"), ["weak_function"]);
+        assert!(names("nothing_like_it_at_all").is_empty());
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn misspelled_system_calls_get_the_nearest() {
+        assert_eq!(names("sys_clon")[0], "__x64_sys_clone");
+        assert_eq!(names("clone")[0], "__x64_sys_clone");
+        assert_eq!(names("__x64_sys_clome")[..2], ["__x64_sys_clone", "__x64_sys_close"]);
+        assert_eq!(names("__arm64_sys_clone")[0], "__x64_sys_clone");
+    }
+
+    #[test]
+    fn system_calls_by_any_name() {
+        let wanted: Vec<_> = syscall_symbols("clone").collect();
+        assert!(wanted.contains(&"sys_clone".to_string()));
+        for call in
+            ["sys_clone", "__x64_sys_clone", "__arm64_sys_clone", "__se_sys_clone", "SyS_clone"]
+        {
+            assert_eq!(syscall_symbols(call).collect::<Vec<_>>(), wanted, "{call}");
+        }
+    }
+
+    #[test]
+    fn this_kernel_has_its_system_calls() {
+        let Ok(found) = resolve_syscall("clone") else { return };
+        let found = found.expect("every kernel has clone");
+        assert!(function_exists(&found).unwrap());
+        assert!(address_of(&found).unwrap().is_some());
+        assert_eq!(resolve_syscall("no_such_call").unwrap(), None);
+        assert!(!function_exists("no_such_function").unwrap());
+        assert!(nearest("sys_clon").unwrap().iter().any(|name| name.ends_with("sys_clone")));
+        assert_eq!(nearest("vfs_reda").unwrap()[0], "vfs_read");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_symbols_or_not(bytes: Vec<u8>, text in "[0-9a-f]{0,3}[ tT\t\\[\\]a-z\n]{0,30}") {
+            for bytes in [&bytes, text.as_bytes()] {
+                let _ = Symbol::parse(bytes);
+                scan(bytes, |symbol| {
+                    assert!(!symbol.name.is_empty());
+                    ControlFlow::Continue(())
+                })
+                .unwrap();
+            }
+        }
+
+        #[test]
+        fn a_printed_symbol_reads_back(
+            address: u64,
+            kind in "[a-zA-Z]",
+            name in "[a-zA-Z0-9_.$]{1,40}",
+            module in prop::option::of("[a-z0-9_]{1,12}"),
+        ) {
+            let kind = kind.chars().next().unwrap();
+            let mut line = format!("{address:016x} {kind} {name}");
+            if let Some(module) = &module {
+                line += &format!("\t[{module}]");
+            }
+            let symbol = Symbol { address, kind, name: &name, module: module.as_deref() };
+            prop_assert_eq!(Symbol::parse(line.as_bytes()), Some(symbol));
+            line.push('\n');
+            prop_assert_eq!(Symbol::parse(line.as_bytes()), Some(symbol));
+        }
+    }
+}
