@@ -10,6 +10,7 @@ use std::fmt;
 use std::fs;
 use std::io;
 use std::path::Path;
+use std::str::FromStr;
 
 /// A capability (`capabilities(7)`) that something here can need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,7 +57,7 @@ pub enum Denied {
     Capability {
         /// Those it lacks.
         missing: Vec<Capability>,
-        /// A setting that would make up for them, `kernel.perf_event_paranoid`.
+        /// The setting that makes them necessary, if it is one.
         setting: Option<Setting>,
     },
     /// The process has the capabilities, but only inside a user namespace, as root of a container often
@@ -90,15 +91,25 @@ pub enum Denied {
     },
 }
 
-/// A setting of the kernel's (`sysctl(8)`) that has a part in a refusal.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting {
-    /// Its name, `kernel.perf_event_paranoid`.
-    pub name: &'static str,
-    /// What it is now.
-    pub value: i64,
-    /// What would allow it without the capability.
-    pub allows: i64,
+/// A setting of the kernel's (`sysctl(8)`) that has a part in a refusal, and what it is now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Setting {
+    /// `kernel.unprivileged_bpf_disabled`: 0 would let everyone use some of BPF.
+    UnprivilegedBpfDisabled(i32),
+    /// `kernel.perf_event_paranoid`: -1 would let everyone open perf events.
+    PerfEventParanoid(i32),
+}
+
+impl fmt::Display for Setting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Setting::UnprivilegedBpfDisabled(value) => {
+                write!(f, "kernel.unprivileged_bpf_disabled is {value}")
+            }
+            Setting::PerfEventParanoid(value) => write!(f, "kernel.perf_event_paranoid is {value}"),
+        }
+    }
 }
 
 impl fmt::Display for Denied {
@@ -106,11 +117,8 @@ impl fmt::Display for Denied {
         match self {
             Denied::Capability { missing, setting } => {
                 write!(f, "this process lacks {}", and(missing))?;
-                match setting {
-                    Some(Setting { name, value, allows }) if value != allows => {
-                        write!(f, " and {name} is {value}")?;
-                    }
-                    _ => {}
+                if let Some(setting) = setting {
+                    write!(f, " and {setting}")?;
                 }
                 f.write_str("; run it as root")?;
                 // These two are as good as being root.
@@ -305,7 +313,7 @@ impl Facts {
 fn cause(facts: &Facts, need: Need) -> Option<Denied> {
     // CAP_BPF and CAP_PERFMON were taken out of CAP_SYS_ADMIN in Linux 5.8; before, it stands for both,
     // and ever since it still includes both.
-    let old = number(&facts.last_cap).is_some_and(|last| last < Capability::Bpf as i64);
+    let old = number(&facts.last_cap).is_some_and(|last: u32| last < Capability::Bpf as u32);
     let wanted: &[Capability] = match need {
         Need::Bpf if old => &[Capability::SysAdmin],
         Need::Bpf => &[Capability::Bpf],
@@ -324,16 +332,18 @@ fn cause(facts: &Facts, need: Need) -> Option<Denied> {
         wanted.iter().copied().filter(|&one| !facts.has(one) && !includes(one)).collect();
     if need == Need::Ring {
         // Without the capability it is a matter of size; with it the limit does not apply.
-        let mlock_kb = number(&facts.mlock_kb).and_then(|kib| u64::try_from(kib).ok());
+        let mlock_kb = number(&facts.mlock_kb);
         return (!missing.is_empty() || !facts.in_first_user_namespace())
             .then_some(Denied::RingMemory { mlock_kb });
     }
     if !missing.is_empty() {
-        let setting =
-            |name, text: &str, allows| number(text).map(|value| Setting { name, value, allows });
         let setting = match need {
-            Need::Bpf => setting("kernel.unprivileged_bpf_disabled", &facts.unprivileged_bpf, 0),
-            Need::PerfEvent => setting("kernel.perf_event_paranoid", &facts.paranoid, -1),
+            Need::Bpf => number(&facts.unprivileged_bpf)
+                .filter(|value| *value != 0)
+                .map(Setting::UnprivilegedBpfDisabled),
+            Need::PerfEvent => {
+                number(&facts.paranoid).filter(|value| *value > -1).map(Setting::PerfEventParanoid)
+            }
             _ => None,
         };
         return Some(Denied::Capability { missing, setting });
@@ -359,7 +369,7 @@ fn cause(facts: &Facts, need: Need) -> Option<Denied> {
     (!active.is_empty()).then_some(Denied::SecurityModule { active })
 }
 
-fn number(text: &str) -> Option<i64> {
+fn number<T: FromStr>(text: &str) -> Option<T> {
     text.trim().parse().ok()
 }
 
