@@ -5,7 +5,7 @@ use crate::interrupt::Owned;
 use crate::paths;
 use anyhow::{Context, Result, bail};
 use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// A program that cargo made.
@@ -17,6 +17,8 @@ pub struct Artifact {
     pub name: String,
     pub test: bool,
     pub path: PathBuf,
+    /// The folder of its package.
+    pub folder: PathBuf,
 }
 
 /// The cargo that started us.
@@ -80,6 +82,7 @@ fn artifact(line: &str) -> Option<Artifact> {
         name: target["name"].as_str()?.into(),
         test: json["profile"]["test"].as_bool()?,
         path: json["executable"].as_str()?.into(),
+        folder: Path::new(json["manifest_path"].as_str()?).parent()?.into(),
     })
 }
 
@@ -112,13 +115,14 @@ mod tests {
 
     #[test]
     fn cargos_messages_are_read() {
-        let line = r#"{"reason":"compiler-artifact","package_id":"path+file:///w/main#rawbpf@0.1.0","manifest_path":"x","target":{"kind":["test"],"crate_types":["bin"],"name":"isa","src_path":"/w/tests/isa.rs"},"profile":{"test":true},"executable":"/t/isa-12","fresh":false}"#;
+        let line = r#"{"reason":"compiler-artifact","package_id":"path+file:///w/main#rawbpf@0.1.0","manifest_path":"/w/main/Cargo.toml","target":{"kind":["test"],"crate_types":["bin"],"name":"isa","src_path":"/w/tests/isa.rs"},"profile":{"test":true},"executable":"/t/isa-12","fresh":false}"#;
         let expected = Artifact {
             package: "rawbpf".into(),
             kind: "test".into(),
             name: "isa".into(),
             test: true,
             path: "/t/isa-12".into(),
+            folder: "/w/main".into(),
         };
         assert_eq!(artifact(line), Some(expected));
         assert_eq!(artifact(&line.replace("#rawbpf@0.1.0", "#0.1.0")).unwrap().package, "main");

@@ -5,14 +5,18 @@ mod arch;
 mod build;
 mod cpio;
 mod cross;
+mod guest_tests;
 mod image;
 mod initramfs;
 mod interrupt;
 mod kernels;
+mod libtest;
 mod paths;
 mod qemu;
 mod report;
 mod sources;
+mod summary;
+mod test;
 mod tools;
 mod vm;
 
@@ -34,12 +38,17 @@ enum Chore {
     /// Its output and exit status become ours: 128 + N after signal N, 124 when it ran out of time, 125 when the
     /// machine itself failed. What is needed is downloaded from this machine's Debian mirror the first time.
     Vm(Box<vm::Options>),
+    /// Run all tests: on this machine, and in virtual machines with Linux 5.10, 6.1 and the newest that Debian has
+    ///
+    /// A test that lacks something skips itself; one that ran nowhere is a failure.
+    Test(test::Options),
 }
 
 fn main() -> ExitCode {
     interrupt::watch();
     let done = match Cli::parse().chore {
         Chore::Vm(options) => vm::run(&options),
+        Chore::Test(options) => test::run(&options),
     };
     match done {
         Ok(status) => status.into(),

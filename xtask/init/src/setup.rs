@@ -2,6 +2,7 @@
 
 use crate::order::Order;
 use nix::mount::{MsFlags, mount};
+use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 /// Mounts everything; what did not work is returned in words, for the kernel may well lack it.
@@ -27,6 +28,12 @@ fn mount_one(kind: &str, place: &str) -> Result<(), String> {
     // In sysfs no folder can be made: where the kernel has none, the mount says so.
     if !place.starts_with("/sys/") {
         let _ = std::fs::create_dir_all(place);
+    }
+    // The host may have put files below /tmp, which must not be hidden: it is kept in memory anyway.
+    if kind == "tmpfs" && std::fs::read_dir(place).is_ok_and(|mut entries| entries.next().is_some())
+    {
+        let everybody = std::fs::Permissions::from_mode(0o1777);
+        return std::fs::set_permissions(place, everybody).map_err(|e| format!("{place}: {e}"));
     }
     match mount(Some(kind), place, Some(kind), MsFlags::empty(), None::<&str>) {
         // The kernel has mounted /dev by itself.

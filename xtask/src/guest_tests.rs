@@ -1,0 +1,247 @@
+//! The tests in virtual machines: every test program in one boot of each kernel, two boots at a time.
+
+use crate::arch::Arch;
+use crate::build::{self, Artifact, Programs};
+use crate::cpio::Cpio;
+use crate::initramfs::{self, Orders};
+use crate::kernels::{self, Kernel};
+use crate::libtest::{self, Results};
+use crate::qemu::{self, Accel, Machine};
+use crate::report::{End, Event};
+use crate::summary::Place;
+use crate::test::binary_name;
+use crate::{paths, vm};
+use anyhow::{Context, Result, bail};
+use std::collections::HashMap;
+use std::fs;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long one test program may take in a guest; emulation is ten to thirty times slower than the host.
+const LIMIT: Duration = Duration::from_secs(600);
+/// Where a test says what it lacked.
+const LEDGER: &str = "/tmp/ledger";
+/// Cases of a property test: they have run in full on the host, and emulation is slow.
+const PROPTEST_CASES: &str = "32";
+
+/// A virtual machine to test in.
+#[derive(Clone, Debug)]
+pub struct Guest {
+    pub arch: Arch,
+    pub line: String,
+    pub cpus: u32,
+}
+
+/// What one architecture's guests run.
+struct Suite {
+    programs: Programs,
+    tests: Vec<Artifact>,
+}
+
+/// One boot.
+struct Boot<'a> {
+    guest: &'a Guest,
+    kernel: Kernel,
+    accel: Accel,
+    suite: &'a Suite,
+}
+
+/// Builds for each architecture, boots each guest and collects.
+pub fn run(guests: &[Guest], accel: vm::AccelWish, filter: &[String]) -> Result<Vec<Place>> {
+    let mut suites: HashMap<&str, Suite> = HashMap::new();
+    for guest in guests {
+        if !suites.contains_key(guest.arch.name()) {
+            eprintln!("xtask: building the tests for virtual machines ({})", guest.arch.name());
+            suites.insert(guest.arch.name(), build_suite(guest.arch)?);
+        }
+    }
+    let mut boots = Vec::new();
+    for guest in guests {
+        let kernel = kernels::get(guest.arch, &guest.line, false)?;
+        let suite = &suites[guest.arch.name()];
+        let accel = vm::accel(accel, guest.arch, &kernel, &suite.programs)?;
+        boots.push(Boot { guest, kernel, accel, suite });
+    }
+    let next = AtomicUsize::new(0);
+    let places = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..2)
+            .map(|_| {
+                scope.spawn(|| -> Result<()> {
+                    while let Some((number, boot)) = {
+                        let number = next.fetch_add(1, Ordering::Relaxed);
+                        boots.get(number).map(|boot| (number, boot))
+                    } {
+                        let place = run_one(boot, filter)?;
+                        places.lock().unwrap_or_else(PoisonError::into_inner).push((number, place));
+                    }
+                    Ok(())
+                })
+            })
+            .collect();
+        for worker in workers {
+            worker.join().unwrap_or_else(|_| bail!("a thread of this program panicked"))?;
+        }
+        anyhow::Ok(())
+    })?;
+    let mut places = places.into_inner().unwrap_or_else(PoisonError::into_inner);
+    places.sort_by_key(|(number, _)| *number);
+    Ok(places.into_iter().map(|(_, place)| place).collect())
+}
+
+fn build_suite(arch: Arch) -> Result<Suite> {
+    let made = build::for_guest(
+        arch,
+        &["test", "--no-run", "--package", "rawbpf", "--lib", "--bins", "--tests"],
+    )?;
+    let mut programs = build::programs(arch, false)?;
+    let rawbpf = made.iter().find(|made| made.name == "rawbpf" && made.kind == "bin" && !made.test);
+    programs.rawbpf = match rawbpf {
+        Some(rawbpf) => Some(rawbpf.path.clone()),
+        None => build::programs(arch, true)?.rawbpf,
+    };
+    let mut tests: Vec<_> = made.into_iter().filter(|made| made.test).collect();
+    tests.sort_by_key(binary_name);
+    if tests.is_empty() {
+        bail!("cargo made no test programs");
+    }
+    Ok(Suite { programs, tests })
+}
+
+fn run_one(boot: &Boot, filter: &[String]) -> Result<Place> {
+    let initramfs = initramfs(boot, filter)?;
+    let version = boot.kernel.version.split(['-', '~']).next().unwrap_or(&boot.kernel.version);
+    let mut place = Place::new(match boot.guest.arch {
+        Arch::X86_64 => format!("Linux {version}"),
+        other => format!("Linux {version} {}", other.name()),
+    });
+    let machine = Machine {
+        arch: boot.guest.arch,
+        accel: boot.accel,
+        cpus: boot.guest.cpus,
+        memory_mib: qemu::memory_for(initramfs.len()),
+        append: "",
+        kernel: &boot.kernel,
+        initramfs: &initramfs,
+        boot_limit: Duration::from_secs(180),
+        limit: LIMIT * 3,
+    };
+    let mut reports: Vec<Report> = Vec::new();
+    let mut notes = Vec::new();
+    let outcome = qemu::run(&machine, |event| {
+        match (event, reports.last_mut()) {
+            (Event::Started(name), _) => reports.push(Report { name, ..Report::default() }),
+            (Event::Stdout(bytes), Some(report)) => report.stdout.extend(bytes),
+            (Event::Stderr(bytes), Some(report)) => report.stderr.extend(bytes),
+            (Event::Ledger(bytes), Some(report)) => report.ledger.extend(bytes),
+            (Event::Ended(end, millis), Some(report)) => report.end = Some((end, millis)),
+            (Event::Note(note), _) => notes.push(note),
+            _ => {}
+        }
+        Ok(())
+    })?;
+    for report in &reports {
+        add(&mut place, report);
+    }
+    // A kernel with too little memory drops files without a word, so what came back is counted.
+    for test in &boot.suite.tests {
+        let name = binary_name(test);
+        if !reports.iter().any(|report| report.name == name) {
+            place.troubles.push(format!("{name}: there is no report of it"));
+        }
+    }
+    if let Some(trouble) = outcome.trouble {
+        eprintln!("xtask: {}: {trouble}; the console's last lines:", place.name);
+        eprintln!("{}", qemu::console_tail(&outcome.console, 60));
+        place.troubles.push(trouble);
+    }
+    for note in notes {
+        eprintln!("xtask: {}: {note}", place.name);
+    }
+    // The boot is part of it.
+    place.took = outcome.took;
+    Ok(place)
+}
+
+/// What came back from one test program.
+#[derive(Default)]
+struct Report {
+    name: String,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+    ledger: Vec<u8>,
+    end: Option<(End, u64)>,
+}
+
+fn add(place: &mut Place, report: &Report) {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let (stdout, stderr) = (text(&report.stdout), text(&report.stderr));
+    let mut results: Results = libtest::read(&stdout, &text(&report.ledger));
+    match report.end {
+        Some((End::Exit(_), _)) => {}
+        Some((End::Signal(number), _)) => {
+            results.complaint = Some(format!("signal {number} ended it"))
+        }
+        Some((End::Timeout, _)) => {
+            results.complaint = Some(format!("it did not end within {} s", LIMIT.as_secs()))
+        }
+        None => results.complaint = Some("its end was not reported".into()),
+    }
+    let took = Duration::from_millis(report.end.map_or(0, |(_, millis)| millis));
+    place.add(
+        &report.name,
+        results,
+        took,
+        matches!(report.end, Some((End::Exit(0), _))),
+        &stdout,
+        &stderr,
+    );
+}
+
+fn initramfs(boot: &Boot, filter: &[String]) -> Result<Vec<u8>> {
+    let mut cpio = initramfs::base(boot.guest.arch, &boot.kernel, &boot.suite.programs)?;
+    // Tests may read files of the package by the path that was compiled into them.
+    let root = paths::workspace();
+    cpio.folder(&root.to_string_lossy());
+    for folder in ["tests", "examples"] {
+        data_files(&mut cpio, &root.join(folder))?;
+    }
+    if let Some(rawbpf) = &boot.suite.programs.rawbpf {
+        // So does a test that uses `CARGO_BIN_EXE_rawbpf`.
+        cpio.link(&rawbpf.to_string_lossy(), initramfs::RAWBPF);
+    }
+    let mut orders = Orders::default();
+    orders.tracefs();
+    for test in &boot.suite.tests {
+        let name = binary_name(test);
+        let place = format!("/tests/{name}");
+        initramfs::add(&mut cpio, &test.path, &place)?;
+        orders.job(&name, LIMIT);
+        orders.arg(&place);
+        orders.arg("--test-threads=1");
+        filter.iter().for_each(|word| orders.arg(word));
+        orders.cwd(root);
+        orders.env("CARGO_MANIFEST_DIR", root);
+        orders.env("CARGO_PKG_NAME", "rawbpf");
+        orders.env("RAWBPF_TEST_LEDGER", LEDGER);
+        orders.env("PROPTEST_CASES", PROPTEST_CASES);
+        orders.ledger(LEDGER);
+    }
+    Ok(initramfs::finish(cpio, &orders))
+}
+
+/// Everything below `folder` that is not Rust.
+fn data_files(cpio: &mut Cpio, folder: &Path) -> Result<()> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(()) };
+    for entry in entries {
+        let path = entry.with_context(|| format!("cannot read {}", folder.display()))?.path();
+        if path.is_dir() {
+            data_files(cpio, &path)?;
+        } else if path.is_file() && path.extension().is_none_or(|extension| extension != "rs") {
+            initramfs::add(cpio, &path, &path.to_string_lossy())?;
+        }
+    }
+    Ok(())
+}
