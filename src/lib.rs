@@ -1,16 +1,73 @@
-//! BPF programs as raw instructions in Rust, loaded and attached by direct system calls.
+//! BPF programs as raw instructions in Rust, loaded into Linux, attached and read, by direct system calls:
+//! no clang, no LLVM, no object file, no kernel headers, no build script.
+//!
+//! # Hello, world
+//!
+//! ```no_run
+//! use rawbpf::attach::{self, Target};
+//! use rawbpf::trace_pipe::TracePipe;
+//! use rawbpf::{Loader, ProgramSpec, ProgramType, bpf};
+//! use std::ops::ControlFlow;
+//!
+//! static HELLO: ProgramSpec = ProgramSpec::new("hello", ProgramType::Kprobe, bpf! {
+//!     *(u8 *)(r10 - 16) = "Hello, World!";
+//!     r1 = r10;
+//!     r1 += -16;
+//!     r2 = 14;
+//!     call trace_printk;
+//!     r0 = 0;
+//!     exit;
+//! });
+//!
+//! fn main() -> rawbpf::Result<()> {
+//!     let program = Loader::new().load(&HELLO)?;
+//!     let _link = attach::attach(&program, &Target::kprobe("sys_clone"))?;
+//!     let mut pipe = TracePipe::open()?;
+//!     loop {
+//!         let Some(line) = pipe.next_line(None)? else { continue };
+//!         println!("{}", String::from_utf8_lossy(&line));
+//!     }
+//! }
+//! ```
+//!
+//! # The tour
+//!
+//! A program is written with [`bpf!`] and assembled by the compiler, so that a misspelled register is a compile
+//! error and a [`ProgramSpec`] can sit in a `static`. A [`Loader`] makes it a [`Program`] of the running
+//! kernel, with a [`Map`] for every [`MapSpec`] that its instructions name. [`attach`](mod@attach) puts it in its place and
+//! gives a [`Link`](attach::Link); dropping that takes it away again. What programs report is read by
+//! [`perf::PerfReader`] and [`trace_pipe::TracePipe`]. [`progs`] holds programs that ship.
+//!
+//! A *spec* is plain data and the same on every machine; an *object* is what a kernel made of it, owns its file
+//! descriptor, and undoes itself when it is dropped. Nothing is global.
+//!
+//! Every failure is an [`Error`], which says what was being done, what the kernel answered, why that usually
+//! is and what to do.
+//!
+//! # Features
+//!
+//! `cli` (default): the command `rawbpf`. Without it the library needs `libc`, `strsim` and `thiserror`.
 
 pub mod asm;
+pub mod attach;
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub mod cli;
 mod error;
 pub mod insn;
 pub mod kernel;
 mod map;
 pub mod perf;
 mod program;
+pub mod progs;
 mod ring;
 mod spec;
 mod syscall;
+pub mod trace_pipe;
 mod verifier;
+
+#[cfg(test)]
+mod needs;
 
 pub use error::{Error, ErrorKind, Result};
 pub use map::Map;

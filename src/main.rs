@@ -1,2 +1,5 @@
 //! The command `rawbpf`.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    rawbpf::cli::main()
+}

@@ -3,7 +3,7 @@
 use crate::asm::Code;
 use crate::error::{Error, Result};
 use crate::insn::Insn;
-use crate::kernel::denied::{self, Need};
+use crate::kernel::denied::{self, Denied, Need};
 use crate::map::{Map, object_name};
 use crate::spec::{MapSpec, ProgramSpec, ProgramType};
 use crate::syscall::{self, Errno, ProgLoad, ProgLog};
@@ -52,8 +52,7 @@ impl AsFd for Program {
 ///
 /// let mut loader = Loader::new();
 /// let program = loader.load(&LOOK)?;
-/// let map = loader.map(&SEEN);
-/// assert!(map.is_some());
+/// let seen = loader.map(&SEEN)?;      // the map that the program uses
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
 #[derive(Debug, Default)]
@@ -84,9 +83,21 @@ impl<'a> Loader<'a> {
         self
     }
 
-    /// The map that was created for this spec, if a program that was loaded names it.
-    pub fn map(&self, spec: &MapSpec<'_>) -> Option<&Map> {
-        self.maps.iter().find(|(known, _)| std::ptr::eq(*known, spec)).map(|(_, map)| map)
+    /// The map that this loader made of a spec. It is created now if no program that was loaded has named
+    /// it yet: a reader can be there before the first program runs.
+    ///
+    /// # Errors
+    /// Those of [`Map::create`].
+    pub fn map(&mut self, spec: &'a MapSpec<'a>) -> Result<&Map> {
+        let known = self.maps.iter().position(|(known, _)| std::ptr::eq(*known, spec));
+        let index = match known {
+            Some(index) => index,
+            None => {
+                self.maps.push((spec, Map::create(spec)?));
+                self.maps.len() - 1
+            }
+        };
+        Ok(&self.maps[index].1)
     }
 
     /// Loads a program. `bpf(2)`, `BPF_PROG_LOAD`; Linux 4.1 for the first of the types.
@@ -97,8 +108,7 @@ impl<'a> Loader<'a> {
     /// [`Error::Verifier`] if the verifier rejects it, [`Error::LoadProgram`] if the kernel refuses it
     /// otherwise, and those of [`Map::create`].
     pub fn load(&mut self, spec: &ProgramSpec<'a>) -> Result<Program> {
-        let refuse =
-            |problem| Error::Spec { what: "program", name: spec.name.into(), problem };
+        let refuse = |problem| Error::Spec { what: "program", name: spec.name.into(), problem };
         let license =
             CString::new(spec.license).map_err(|_| refuse("its license holds a NUL byte"))?;
         if spec.code.slots.is_empty() {
@@ -126,24 +136,12 @@ impl<'a> Loader<'a> {
     fn fill_in(&mut self, code: &Code<'a>) -> Result<Vec<Insn>> {
         let mut insns = code.slots.to_vec();
         for reference in code.maps {
-            let fd = self.map_for(reference.map)?.as_fd().as_raw_fd();
+            let fd = self.map(reference.map)?.as_fd().as_raw_fd();
             if let Some(slot) = insns.get_mut(reference.slot as usize) {
                 *slot = slot.with_imm(fd);
             }
         }
         Ok(insns)
-    }
-
-    fn map_for(&mut self, spec: &'a MapSpec<'a>) -> Result<&Map> {
-        let known = self.maps.iter().position(|(known, _)| std::ptr::eq(*known, spec));
-        let index = match known {
-            Some(index) => index,
-            None => {
-                self.maps.push((spec, Map::create(spec)?));
-                self.maps.len() - 1
-            }
-        };
-        Ok(&self.maps[index].1)
     }
 }
 
@@ -166,18 +164,15 @@ fn explain(
     errno: Errno,
     level: u32,
 ) -> Result<OwnedFd> {
-    let refused = |errno, why| Error::LoadProgram {
-        program: spec.name.into(),
-        kind: spec.kind,
-        errno,
-        why,
-    };
+    let refused =
+        |errno, why| Error::LoadProgram { program: spec.name.into(), kind: spec.kind, errno, why };
     let need = match spec.kind {
         ProgramType::SocketFilter => Need::Bpf,
         ProgramType::Kprobe | ProgramType::Tracepoint => Need::Tracing,
     };
-    let why = denied::explain(errno, need);
-    if why.is_some() {
+    // EACCES is the verifier's own word for a forbidden access; EPERM hardly ever is.
+    let why = if errno == Errno(libc::EPERM) { denied::explain(errno, need) } else { None };
+    if why.as_ref().is_some_and(Denied::is_certain) {
         return Err(refused(errno, why));
     }
 
@@ -200,8 +195,172 @@ fn explain(
         let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
         let log = buffer.get(..end).unwrap_or_default();
         if log.is_empty() {
-            return Err(refused(errno, None));
+            return Err(refused(errno, why));
         }
         return Err(Box::new(VerifierError::new(spec, errno, log)).into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf;
+    use crate::error::ErrorKind;
+    use crate::syscall::{Call, fake};
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    static COUNTS: MapSpec = MapSpec::hash("counts", 4, 8, 16);
+    static EVENTS: MapSpec = MapSpec::array("events", 8, 1);
+    static SPEC: ProgramSpec = ProgramSpec::new(
+        "a-name that is long",
+        ProgramType::Kprobe,
+        bpf! {
+            r1 = COUNTS ll;
+            r2 = EVENTS ll;
+            r3 = COUNTS ll;
+            r0 = *(u64 *)(r1 + 400);
+            exit;
+        },
+    );
+
+    /// What the kernel saw of one load.
+    #[derive(Debug, Clone, PartialEq)]
+    struct Seen {
+        log: Option<(u32, usize)>,
+        imms: Vec<i32>,
+        name: Vec<u8>,
+        license: Vec<u8>,
+    }
+
+    type Story = Rc<RefCell<Vec<Seen>>>;
+
+    /// A kernel that gives each load the next answer: an errno, the log it leaves and the size the log
+    /// would have had; 0 is success. Maps are always created.
+    fn kernel(
+        answers: Vec<(i32, &'static [u8], u32)>,
+    ) -> (Story, impl FnMut(&mut Call<'_, '_>) -> Option<Result<i64, Errno>>) {
+        let story = Story::default();
+        let seen = Rc::clone(&story);
+        let mut answers = answers.into_iter();
+        let kernel = move |call: &mut Call<'_, '_>| match call {
+            Call::MapCreate(_) => Some(fake::descriptor()),
+            Call::ProgLoad(load) => {
+                seen.borrow_mut().push(Seen {
+                    log: load.log.as_ref().map(|log| (log.level, log.buffer.len())),
+                    imms: load.insns.iter().map(|insn| insn.imm()).collect(),
+                    name: load.name.to_vec(),
+                    license: load.license.to_bytes().to_vec(),
+                });
+                let (errno, log, true_size) = answers.next().expect("a load too many");
+                if let Some(asked) = &mut load.log {
+                    asked.true_size = true_size;
+                    for (to, from) in asked.buffer.iter_mut().zip(log) {
+                        *to = *from;
+                    }
+                }
+                Some(if errno == 0 { fake::descriptor() } else { Err(Errno(errno)) })
+            }
+            _ => None,
+        };
+        (story, kernel)
+    }
+
+    fn load_with(answers: Vec<(i32, &'static [u8], u32)>) -> (Vec<Seen>, Result<Program>) {
+        let (story, kernel) = kernel(answers);
+        let result = fake::with(kernel, || Loader::new().load(&SPEC));
+        let seen = story.borrow().clone();
+        (seen, result)
+    }
+
+    const LOG: &[u8] = b"0: (18) r1 = 0xffff\n6: (79) r0 = *(u64 *)(r1 +400)\n\
+        invalid access to map value\nprocessed 4 insns (limit 1000000)\n\0";
+
+    #[test]
+    fn a_load_that_works_asks_for_no_log_and_names_each_map_once() {
+        let (seen, result) = load_with(vec![(0, b"", 0)]);
+        result.unwrap();
+        let [load] = &seen[..] else { panic!("{seen:?}") };
+        assert_eq!(load.log, None);
+        assert_eq!((&load.name[..], &load.license[..]), (&b"a_name_that_is_"[..], &b"GPL"[..]));
+        // Slots 0, 2 and 4 hold descriptors; the first and the third are of one map.
+        assert!(load.imms[0] > 0 && load.imms[2] > 0);
+        assert_eq!(load.imms[0], load.imms[4]);
+        assert_ne!(load.imms[0], load.imms[2]);
+    }
+
+    #[test]
+    fn a_rejection_is_asked_again_with_a_log() {
+        let (seen, result) = load_with(vec![(libc::EACCES, b"", 0), (libc::EACCES, LOG, 0)]);
+        assert_eq!(seen[1].log, Some((1, LOG_START)));
+        let Err(Error::Verifier(error)) = result else { panic!("{result:?}") };
+        assert_eq!(error.cause(), "invalid access to map value");
+        assert_eq!(error.instruction(), Some(6));
+        assert_eq!(error.statement(), Some("r0 = *(u64 *)(r1 + 400)"));
+        let message = error.to_string();
+        assert!(message.contains("instruction 6: invalid access to map value"), "{message}");
+        assert!(message.contains("program.rs:"), "{message}");
+    }
+
+    #[test]
+    fn the_log_grows_to_what_the_kernel_says_it_needs() {
+        let (seen, _) = load_with(vec![
+            (libc::EINVAL, b"", 0),
+            (libc::ENOSPC, b"cut", 100_001),
+            (libc::EINVAL, LOG, 100_001),
+        ]);
+        assert_eq!(seen[2].log, Some((1, 100_001)));
+    }
+
+    #[test]
+    fn the_log_grows_without_being_told_and_stops_at_the_most() {
+        let mut answers = vec![(libc::EINVAL, &b""[..], 0)];
+        answers.extend([(libc::ENOSPC, &b"7: (95) exit\nR0 !read_ok\n"[..], 0); 5]);
+        let (seen, result) = load_with(answers);
+        let sizes: Vec<_> = seen.iter().filter_map(|load| load.log).map(|(_, size)| size).collect();
+        assert_eq!(sizes, [64 << 10, 256 << 10, 1 << 20, 4 << 20, (16 << 20) - 1]);
+        // What there is of it is shown.
+        let Err(Error::Verifier(error)) = result else { panic!("{result:?}") };
+        assert_eq!(error.cause(), "R0 !read_ok");
+    }
+
+    #[test]
+    fn a_signal_does_not_fail_a_load() {
+        let again = (libc::EAGAIN, &b""[..], 0);
+        let (seen, result) = load_with(vec![again, again, (0, b"", 0)]);
+        assert!(result.is_ok() && seen.len() == 3);
+        let (seen, result) = load_with(vec![again; 2 * ATTEMPTS]);
+        assert!(matches!(result, Err(Error::LoadProgram { errno: Errno(libc::EAGAIN), .. })));
+        assert_eq!(seen.len(), 2 * ATTEMPTS);
+    }
+
+    #[test]
+    fn a_refusal_without_a_log_is_the_kernels_own_word() {
+        for errno in [libc::EFAULT, libc::EINVAL, libc::ENOMEM] {
+            let (_, result) = load_with(vec![(errno, b"", 0), (errno, b"", 0)]);
+            let Err(error @ Error::LoadProgram { .. }) = result else { panic!("{result:?}") };
+            assert_eq!(error.kind(), ErrorKind::Failed);
+            assert!(error.to_string().contains(Errno(errno).name().unwrap()), "{error}");
+        }
+        // With a log, EFAULT is the verifier that found a bug of its own.
+        let (_, result) = load_with(vec![(libc::EFAULT, b"", 0), (libc::EFAULT, b"bug\n\0", 0)]);
+        assert!(matches!(result, Err(Error::Verifier(_))));
+    }
+
+    #[test]
+    fn a_trouble_that_has_passed_is_no_error() {
+        let (_, result) = load_with(vec![(libc::ENOMEM, b"", 0), (0, b"", 0)]);
+        assert!(result.is_ok());
+    }
+
+    #[test]
+    fn a_spec_that_cannot_be_is_not_sent() {
+        let none = |_: &mut Call<'_, '_>| -> Option<Result<i64, Errno>> { panic!("asked") };
+        let empty = ProgramSpec::new("empty", ProgramType::Kprobe, bpf! {});
+        let spec = SPEC.with_license("GPL\0");
+        fake::with(none, || {
+            assert!(matches!(Loader::new().load(&empty), Err(Error::Spec { .. })));
+            assert!(matches!(Loader::new().load(&spec), Err(Error::Spec { .. })));
+        });
     }
 }

@@ -13,6 +13,8 @@ use crate::insn::Insn;
 use std::ffi::CStr;
 use std::fmt;
 use std::io;
+#[cfg(feature = "cli")]
+use std::os::fd::RawFd;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -152,17 +154,9 @@ pub(crate) enum Call<'c, 'a> {
     ProgLoad(&'c mut ProgLoad<'a>),
     LinkCreate { program: BorrowedFd<'c>, target: BorrowedFd<'c>, attach_type: u32 },
     PerfEventOpen(&'c PerfEvent<'a>),
-    PerfIoctl { event: BorrowedFd<'c>, request: PerfIoctl, argument: i32 },
+    PerfSetBpf { event: BorrowedFd<'c>, program: BorrowedFd<'c> },
     MemlockGet { soft: &'c mut u64, hard: &'c mut u64 },
     MemlockSet { soft: u64, hard: u64 },
-}
-
-/// The `ioctl(2)` requests of a perf event. The numbers are `_IO('$', n)`, `_IOW('$', n, u32)`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PerfIoctl {
-    Enable,
-    Disable,
-    SetBpf,
 }
 
 const BPF_MAP_CREATE: i32 = 0;
@@ -283,23 +277,18 @@ const fn perf_flag(n: u32) -> u64 {
 const PERF_FLAG_WATERMARK: u64 = perf_flag(14);
 const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
 
-/// `_IO('$', 0)`, `_IO('$', 1)` and `_IOW('$', 8, __u32)`; powerpc, mips and sparc number directions otherwise.
-const fn perf_request(request: PerfIoctl) -> u32 {
-    let odd = cfg!(any(
+/// `PERF_EVENT_IOC_SET_BPF`, `_IOW('$', 8, __u32)`. Most architectures say "write" with bit 30 of a request;
+/// these with bit 31.
+const PERF_EVENT_IOC_SET_BPF: u32 = {
+    let bit_31 = cfg!(any(
         target_arch = "powerpc",
         target_arch = "powerpc64",
         target_arch = "mips",
         target_arch = "mips64",
         target_arch = "sparc64"
     ));
-    let none = if odd { 1 << 29 } else { 0 };
-    let write = if odd { 4 << 29 } else { 1 << 30 };
-    match request {
-        PerfIoctl::Enable => none | 0x2400,
-        PerfIoctl::Disable => none | 0x2401,
-        PerfIoctl::SetBpf => write | 4 << 16 | 0x2408,
-    }
-}
+    (if bit_31 { 1 << 31 } else { 1 << 30 }) | 4 << 16 | 0x2408
+};
 
 /// Passes a request to the kernel. The one choke point: everything above goes through here.
 fn call(call: Call<'_, '_>) -> Result<i64, Errno> {
@@ -398,10 +387,11 @@ fn kernel(call: Call<'_, '_>) -> Result<i64, Errno> {
             };
             if fd < 0 { Err(Errno::last()) } else { Ok(fd) }
         }
-        Call::PerfIoctl { event, request, argument } => {
-            // SAFETY: none of these requests takes a pointer; the argument is an integer or ignored.
-            let answer =
-                unsafe { libc::ioctl(event.as_raw_fd(), perf_request(request) as _, argument) };
+        Call::PerfSetBpf { event, program } => {
+            // SAFETY: the request takes no pointer; its argument is a descriptor, open while it is borrowed.
+            let answer = unsafe {
+                libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_SET_BPF as _, program.as_raw_fd())
+            };
             if answer < 0 { Err(Errno::last()) } else { Ok(i64::from(answer)) }
         }
         Call::MemlockGet { soft, hard } => {
@@ -497,18 +487,7 @@ pub(crate) fn perf_event_set_bpf(
     event: BorrowedFd<'_>,
     program: BorrowedFd<'_>,
 ) -> Result<(), Errno> {
-    let argument = program.as_raw_fd();
-    call(Call::PerfIoctl { event, request: PerfIoctl::SetBpf, argument }).map(drop)
-}
-
-/// Starts a perf event. `PERF_EVENT_IOC_ENABLE`.
-pub(crate) fn perf_event_enable(event: BorrowedFd<'_>) -> Result<(), Errno> {
-    call(Call::PerfIoctl { event, request: PerfIoctl::Enable, argument: 0 }).map(drop)
-}
-
-/// Stops a perf event. `PERF_EVENT_IOC_DISABLE`.
-pub(crate) fn perf_event_disable(event: BorrowedFd<'_>) -> Result<(), Errno> {
-    call(Call::PerfIoctl { event, request: PerfIoctl::Disable, argument: 0 }).map(drop)
+    call(Call::PerfSetBpf { event, program }).map(drop)
 }
 
 /// The soft and the hard limit on locked memory, bytes. `getrlimit(2)`, `RLIMIT_MEMLOCK`.
@@ -579,11 +558,35 @@ pub(crate) fn epoll_wait(
     Ok(())
 }
 
+/// Waits until a descriptor is readable or has come to its end, or the time is over (`None`: without end);
+/// whether it is. Rounds up to whole milliseconds. A signal that has a handler ends it with `EINTR`.
+/// `poll(2)`.
+pub(crate) fn wait_readable(fd: BorrowedFd<'_>, time: Option<Duration>) -> Result<bool, Errno> {
+    let timeout = match time {
+        None => -1,
+        Some(time) => i32::try_from(time.as_nanos().div_ceil(1_000_000)).unwrap_or(i32::MAX),
+    };
+    let mut poll = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: `poll` is one live pollfd, as is said, whose descriptor is borrowed and so open.
+    let ready = unsafe { libc::poll(&mut poll, 1, timeout) };
+    if ready < 0 { Err(Errno::last()) } else { Ok(ready > 0) }
+}
+
 /// Makes an `eventfd(2)`: a counter that one thread adds to and another one waits for. Never blocks.
 pub(crate) fn eventfd() -> Result<OwnedFd, Errno> {
     // SAFETY: takes integers, returns a descriptor.
     let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
     owned(if fd < 0 { Err(Errno::last()) } else { Ok(i64::from(fd)) })
+}
+
+/// Says whether a descriptor is closed when this process becomes another program. `fcntl(2)`, `F_SETFD`.
+#[cfg(feature = "cli")]
+pub(crate) fn set_close_on_exec(fd: RawFd, close: bool) -> Result<(), Errno> {
+    let flags = if close { libc::FD_CLOEXEC } else { 0 };
+    // SAFETY: takes integers. A number that is no descriptor is refused, and the flag of one that is
+    // someone else's decides nothing about this process's memory.
+    let answer = unsafe { libc::fcntl(fd, libc::F_SETFD, flags) };
+    if answer < 0 { Err(Errno::last()) } else { Ok(()) }
 }
 
 /// Stands in for the kernel in unit tests.

@@ -35,8 +35,7 @@ pub(super) fn tie(program: &Program, target: &Target, event: &OwnedFd) -> Result
         Err(Errno(libc::EINVAL)) => {
             syscall::perf_event_set_bpf(event.as_fd(), program.as_fd())
                 .map_err(|errno| refused("PERF_EVENT_IOC_SET_BPF", errno))?;
-            syscall::perf_event_enable(event.as_fd())
-                .map_err(|errno| refused("PERF_EVENT_IOC_ENABLE", errno))?;
+            // It runs already: it was not opened as `disabled`.
             Ok(None)
         }
         Err(errno) => Err(refused("BPF_LINK_CREATE", errno)),
@@ -44,11 +43,22 @@ pub(super) fn tie(program: &Program, target: &Target, event: &OwnedFd) -> Result
 }
 
 /// The error of an attachment that the kernel refused.
-pub(super) fn refused(program: &Program, target: &Target, step: &'static str, errno: Errno) -> Error {
+pub(super) fn refused(
+    program: &Program,
+    target: &Target,
+    step: &'static str,
+    errno: Errno,
+) -> Error {
     const NOTES: [(i32, &str); 5] = [
-        (libc::EINVAL, "the function may not be probed (see /sys/kernel/debug/kprobes/blacklist), or the program's type does not fit"),
+        (
+            libc::EINVAL,
+            "the function may not be probed (see /sys/kernel/debug/kprobes/blacklist), or the program's type does not fit",
+        ),
         (libc::EILSEQ, "the offset is not where an instruction begins"),
-        (libc::EADDRNOTAVAIL, "several functions have this name, and the kernel cannot tell which is meant"),
+        (
+            libc::EADDRNOTAVAIL,
+            "several functions have this name, and the kernel cannot tell which is meant",
+        ),
         (libc::EEXIST, "another program is on this event, and it allows only one"),
         (libc::E2BIG, "too many programs are attached there already"),
     ];

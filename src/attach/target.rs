@@ -80,9 +80,9 @@ impl FromStr for Target {
 
     fn from_str(text: &str) -> Result<Target, Error> {
         let wrong = |problem| Error::Target { target: text.into(), problem };
-        let (kind, rest) = text
-            .split_once(':')
-            .ok_or_else(|| wrong("write kprobe:NAME, kretprobe:NAME or tracepoint:CATEGORY/NAME"))?;
+        let (kind, rest) = text.split_once(':').ok_or_else(|| {
+            wrong("write kprobe:NAME, kretprobe:NAME or tracepoint:CATEGORY/NAME")
+        })?;
         if rest.contains(['\0', '\n', ' ']) {
             return Err(wrong("no name of the kernel's holds a space, a line break or a NUL"));
         }

@@ -112,6 +112,13 @@ impl fmt::Display for Setting {
     }
 }
 
+impl Denied {
+    /// Whether this was the cause, and not only a likely one that is left when nothing else is found.
+    pub fn is_certain(&self) -> bool {
+        !matches!(self, Denied::Seccomp | Denied::SecurityModule { .. })
+    }
+}
+
 impl fmt::Display for Denied {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -600,9 +607,9 @@ mod tests {
 
     #[test]
     fn rings_are_a_matter_of_size() {
-        let told = Some(Denied::RingMemory { mlock_kb: Some(516) });
-        assert_eq!(cause(&user(), Need::Ring), told);
-        assert!(told.unwrap().to_string().contains("516 KiB"));
+        let told = Denied::RingMemory { mlock_kb: Some(516) };
+        assert_eq!(cause(&user(), Need::Ring), Some(told.clone()));
+        assert!(told.to_string().contains("516 KiB"));
     }
 
     #[test]

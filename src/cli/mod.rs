@@ -1,0 +1,132 @@
+//! The command line: a thin face over the library.
+
+mod child;
+mod output;
+mod run;
+mod signals;
+
+use crate::error::{Error, ErrorKind};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::fmt;
+use std::process::ExitCode;
+use std::time::Duration;
+
+/// Write, load and attach BPF programs without a compiler.
+#[derive(Debug, Parser)]
+#[command(name = "rawbpf", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run a program that ships with rawbpf, and print what it reports
+    Run(RunArgs),
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// The program: see --list
+    #[arg(required_unless_present = "list")]
+    name: Option<String>,
+
+    /// List the programs that can be run
+    #[arg(long, conflicts_with_all = ["attach", "count", "duration", "command"])]
+    list: bool,
+
+    /// Attach to TARGET and to nothing else: kprobe:NAME, kretprobe:NAME, tracepoint:CATEGORY/NAME (repeatable)
+    #[arg(long, value_name = "TARGET")]
+    attach: Vec<crate::attach::Target>,
+
+    /// Stop after N events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// Stop after SECS seconds, 0.5 for half a second
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    duration: Option<Duration>,
+
+    /// How to print events
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// Run COMMAND, trace while it runs, and end with its exit status
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<std::ffi::OsString>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Columns for people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_string())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "not a time that can be waited".to_string())
+}
+
+/// Why a command ended without doing what it was told.
+enum Failure {
+    /// The library said why.
+    Library(Error),
+    /// Something around it, in words.
+    Other(String),
+    /// The reader of our output went away, which is its right.
+    OutputClosed,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Library(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Failure::Library(error) => error.fmt(f),
+            Failure::Other(words) => f.write_str(words),
+            Failure::OutputClosed => Ok(()),
+        }
+    }
+}
+
+impl Failure {
+    /// The exit statuses: 1 it failed, 3 this kernel cannot, 4 not permitted. (2, a wrong command line, is
+    /// clap's.)
+    fn status(&self) -> u8 {
+        match self {
+            Failure::Library(error) => match error.kind() {
+                ErrorKind::Failed => 1,
+                ErrorKind::Unsupported => 3,
+                ErrorKind::NotPermitted => 4,
+            },
+            Failure::Other(_) => 1,
+            Failure::OutputClosed => 0,
+        }
+    }
+}
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    if let Some(status) = child::exec_if_told() {
+        return status;
+    }
+    let cli = Cli::parse();
+    let result = match cli.command {
+        Command::Run(args) => run::run(&args),
+    };
+    match result {
+        Ok(status) => ExitCode::from(status),
+        Err(failure) => {
+            if !matches!(failure, Failure::OutputClosed) {
+                eprintln!("rawbpf: {failure}");
+            }
+            ExitCode::from(failure.status())
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Printing of events: columns as bcc's tools have them, or a JSON object a line.
+
+use super::{Failure, Format};
+use serde_json::json;
+use std::borrow::Cow;
+use std::io::{self, BufWriter, StdoutLock, Write};
+
+/// One event, as the tutorial's programs report it.
+pub(super) struct Row<'a> {
+    /// Nanoseconds; since when is the program's affair.
+    pub time: u64,
+    pub comm: &'a [u8],
+    pub pid: u32,
+    pub message: &'a [u8],
+}
+
+/// Standard output, in one of the formats.
+pub(super) struct Output {
+    format: Format,
+    out: BufWriter<StdoutLock<'static>>,
+}
+
+impl Output {
+    /// Starts the output, with headings if people are to read it.
+    pub(super) fn new(format: Format) -> Result<Output, Failure> {
+        let mut output = Output { format, out: BufWriter::new(io::stdout().lock()) };
+        if format == Format::Text {
+            let headings = ("TIME(s)", "COMM", "PID", "MESSAGE");
+            let (time, comm, pid, message) = headings;
+            output.done(|out| writeln!(out, "{time:<18} {comm:<16} {pid:<6} {message}"))?;
+            output.flush()?;
+        }
+        Ok(output)
+    }
+
+    pub(super) fn row(&mut self, row: &Row<'_>) -> Result<(), Failure> {
+        let Row { time, pid, .. } = *row;
+        let (comm, message) = (readable(row.comm), readable(row.message));
+        match self.format {
+            Format::Text => {
+                let time = format!("{}.{:09}", time / 1_000_000_000, time % 1_000_000_000);
+                self.done(|out| writeln!(out, "{time:<18} {comm:<16} {pid:<6} {message}"))
+            }
+            Format::Json => {
+                let event =
+                    json!({ "time_ns": time, "comm": comm, "pid": pid, "message": message });
+                self.done(|out| writeln!(out, "{event}"))
+            }
+        }
+    }
+
+    /// Reports events that the kernel had no room for. In text that is left to the summary at the end.
+    pub(super) fn lost(&mut self, count: u64, cpu: u32) -> Result<(), Failure> {
+        match self.format {
+            Format::Text => Ok(()),
+            Format::Json => {
+                let event = json!({ "lost": count, "cpu": cpu });
+                self.done(|out| writeln!(out, "{event}"))
+            }
+        }
+    }
+
+    /// Makes what was printed visible.
+    pub(super) fn flush(&mut self) -> Result<(), Failure> {
+        self.done(Write::flush)
+    }
+
+    fn done(
+        &mut self,
+        write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>,
+    ) -> Result<(), Failure> {
+        write(&mut self.out).map_err(|error| match error.kind() {
+            io::ErrorKind::BrokenPipe => Failure::OutputClosed,
+            _ => Failure::Other(format!("cannot write to standard output: {error}")),
+        })
+    }
+}
+
+/// Text that came from the kernel, fit for a terminal: what is not UTF-8 is marked, and control characters
+/// (a process can call itself anything) are shown escaped.
+fn readable(bytes: &[u8]) -> Cow<'_, str> {
+    let text = String::from_utf8_lossy(bytes);
+    if text.chars().any(char::is_control) {
+        text.chars()
+            .flat_map(|c| {
+                let escaped = c.is_control().then(|| c.escape_default());
+                let plain = (!c.is_control()).then_some(c);
+                escaped.into_iter().flatten().chain(plain)
+            })
+            .collect::<String>()
+            .into()
+    } else {
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn control_characters_cannot_reach_a_terminal() {
+        assert_eq!(readable(b"a\x1b[2Jb\n"), "a\\u{1b}[2Jb\\n");
+        assert_eq!(readable(b"tmux: server"), "tmux: server");
+        assert_eq!(readable(b"\xff!"), "\u{fffd}!");
+    }
+}

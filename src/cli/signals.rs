@@ -1,0 +1,46 @@
+//! Signals as something to wait for, instead of something that interrupts.
+
+use super::Failure;
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use std::os::fd::{AsFd, BorrowedFd};
+
+/// What a signal asks of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Event {
+    /// Ctrl-C, or a polite request to end.
+    Stop,
+    /// A child has ended.
+    Child,
+}
+
+/// The signals of this process, readable like a file.
+pub(super) struct Signals(SignalFd);
+
+impl Signals {
+    /// From now on the signals that end a run wait to be read.
+    pub(super) fn block() -> Result<Signals, Failure> {
+        let mut set = SigSet::empty();
+        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD] {
+            set.add(signal);
+        }
+        let failed =
+            |errno: nix::Error| Failure::Other(format!("cannot wait for signals: {errno}"));
+        set.thread_block().map_err(failed)?;
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        SignalFd::with_flags(&set, flags).map(Signals).map_err(failed)
+    }
+
+    /// The next signal that has come, if any.
+    pub(super) fn next(&self) -> Option<Event> {
+        let signal = self.0.read_signal().ok().flatten()?;
+        let child = i32::try_from(signal.ssi_signo) == Ok(Signal::SIGCHLD as i32);
+        Some(if child { Event::Child } else { Event::Stop })
+    }
+}
+
+impl AsFd for Signals {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}

@@ -1,0 +1,120 @@
+//! What is wrong in `bpf!` is a compile error that names the culprit. Each case is compiled for real, and
+//! has to fail with its message and no other case's.
+
+mod common;
+
+use common::needs::{Passed, Thing, needs};
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+/// A body of `bpf!` and what the compiler has to say of it.
+const CASES: &[(&str, &str)] = &[
+    ("r12 = 1; exit;", "`r12` is not a register: r0 to r10 (64 bits), w0 to w10 (32 bits)"),
+    ("r0 = rx; exit;", "`rx` is not a register"),
+    ("x1 += 1; exit;", "`x1` is not a register"),
+    ("w11 = 1; exit;", "`w11` is not a register"),
+    ("r01 = 1; exit;", "`r01` is not a register"),
+    ("call trace_prink; exit;", "`trace_prink` is not a helper function of the kernel"),
+    ("call bpf_trace_printk; exit;", "`bpf_trace_printk` is not a helper function"),
+    ("goto nowhere; exit;", "label `nowhere` is not defined"),
+    ("if r0 == 0 goto nowhere; exit;", "label `nowhere` is not defined"),
+    ("out: r0 = 0; out: exit;", "label `out` is defined twice"),
+    ("r0 = 2147483648; exit;", "the immediate 2147483648 does not fit: -2147483648 to 2147483647"),
+    ("r0 += -2147483649; exit;", "the immediate -2147483649 does not fit"),
+    ("w0 = 4294967296; exit;", "the immediate 4294967296 does not fit: -2147483648 to 4294967295"),
+    ("r0 = {u64::MAX}; exit;", "the immediate 18446744073709551615 does not fit"),
+    ("r0 = 0x1_0000_0000_0000_0000 ll; exit;", "is not a number of 64 bits"),
+    ("r0 = 0xf_ffff_ffff_ffff_ffff_ffff_ffff_ffff_ffff; exit;", "is far beyond 64 bits"),
+    ("r0 = *(u8 *)(r1 + 32768); exit;", "the offset 32768 does not fit: -32768 to 32767"),
+    ("*(u8 *)(r10 - 32769) = r0; exit;", "the offset -32769 does not fit"),
+    ("*(u8 *)(r10 - {40000}) = r0; exit;", "the offset -40000 does not fit"),
+    ("*(u8 *)(r10 - 8) = 256; exit;", "the value to store 256 does not fit: -128 to 255"),
+    (
+        "*(u16 *)(r10 - 8) = -32769; exit;",
+        "the value to store -32769 does not fit: -32768 to 65535",
+    ),
+    ("*(u64 *)(r10 - 8) = 0xffffffff; exit;", "the value to store 4294967295 does not fit"),
+    ("goto +32768; exit;", "the offset 32768 does not fit"),
+    ("call 2147483648; exit;", "the helper's number 2147483648 does not fit"),
+    ("r0 = w1; exit;", "`w1` is not a register as wide as the one on the left"),
+    ("r0 += w1; exit;", "`w1` is not a 64-bit register like the other operand"),
+    ("if w0 == r1 goto +0; exit;", "`r1` is not a 32-bit register like the other operand"),
+    ("w0 = *(u64 *)(r1 + 0); exit;", "`w0` is not a 64-bit register"),
+    ("*(u64 *)(r10 - 8) = w1; exit;", "`w1` is not a 64-bit register"),
+    ("r0 = *(u24 *)(r1 + 0); exit;", "`u24` is not a type: u8, u16, u32, u64, s8, s16, s32"),
+    ("*(s8 *)(r1 + 0) = r2; exit;", "`s8` is not a type that is stored"),
+    ("*(u32 *)(r10 - 8) = \"text\"; exit;", "`u32` is not the type of a string, which is u8"),
+    ("*(u8 *)(r10 - 8) = \"\\u{e9}\"; exit;", "is not an escape"),
+    ("*(u8 *)(r10 + 32766) = \"text\"; exit;", "the offset 32770 does not fit"),
+    ("r1 = -r2; exit;", "`r2` is not the register on the left"),
+    ("r1 = be24 r1; exit;", "nor a map"),
+    (
+        "r1 = events; exit;",
+        "`events` is not a register (r0 to r10, w0 to w10), nor a map: `name ll` names a map",
+    ),
+    ("r0 = 0 exit;", "expected `;`, found `exit`"),
+    ("r0 = ; exit;", "expected a register, a number"),
+    ("if r0 = 1 goto +1; exit;", "expected a comparison"),
+    ("if r0 s== 1 goto +1; exit;", "expected s>, s>=, s< or s<="),
+    ("return; exit;", "`return` is not an instruction"),
+    ("r1 = 5u32; exit;", "`5u32` is not a number"),
+    ("r1 = UNDEFINED ll; exit;", "cannot find value `UNDEFINED`"),
+    ("r1 = {UNDEFINED}; exit;", "cannot find value `UNDEFINED`"),
+    ("r1 = NUMBER ll; exit;", "expected `&MapSpec<'_>`, found `&i32`"),
+    ("r1 = {name()}; exit;", "cannot call non-const function"),
+];
+
+#[test]
+fn mistakes_are_compile_errors_that_name_the_culprit() {
+    needs!(Cargo);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let project = Path::new(env!("CARGO_TARGET_TMPDIR")).join("compile_fail");
+    let _ = fs::remove_dir_all(project.join("src"));
+    fs::create_dir_all(project.join("src/bin")).unwrap();
+    fs::write(
+        project.join("Cargo.toml"),
+        format!(
+            "[package]\nname = \"compile_fail\"\nedition = \"2024\"\n[workspace]\n\
+             [dependencies.rawbpf]\npath = {root:?}\ndefault-features = false\n"
+        ),
+    )
+    .unwrap();
+    fs::copy(root.join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
+    for (index, (body, _)) in CASES.iter().enumerate() {
+        let source = format!(
+            "use rawbpf::{{asm::Code, bpf}};\n#[allow(dead_code)] static NUMBER: i32 = 1;\n\
+             #[allow(dead_code)] fn name() -> i32 {{ 1 }}\n\
+             static CODE: Code = bpf! {{ {body} }};\nfn main() {{ let _ = CODE.slots; }}\n"
+        );
+        fs::write(project.join(format!("src/bin/case{index:02}.rs")), source).unwrap();
+    }
+    // One that is right: that the others fail is not for want of a library.
+    let right = "fn main() { let _ = rawbpf::bpf! { r0 = 0; exit; }; }";
+    fs::write(project.join("src/bin/right.rs"), right).unwrap();
+
+    let cargo = |bin: &[&str]| {
+        let output = Command::new(env!("CARGO"))
+            .args(["check", "--offline", "--quiet", "--keep-going", "--message-format=short"])
+            .args(bin)
+            .current_dir(&project)
+            .env("CARGO_TARGET_DIR", project.join("target"))
+            .env_remove("RUSTFLAGS")
+            .output()
+            .unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    let (success, said) = cargo(&["--bin", "right"]);
+    assert!(success, "{said}");
+
+    let (_, said) = cargo(&["--bins"]);
+    let mut wrong = Vec::new();
+    for (index, (body, message)) in CASES.iter().enumerate() {
+        let file = format!("src/bin/case{index:02}.rs:");
+        let about: Vec<_> = said.lines().filter(|line| line.contains(&file)).collect();
+        if !about.iter().any(|line| line.contains("error") && line.contains(message)) {
+            wrong.push(format!("{body}\n  wanted: {message}\n  got: {about:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
