@@ -118,7 +118,7 @@ pub enum Error {
     /// The tracing file system is not mounted.
     #[error(
         "tracefs is not mounted, and {what} needs it: mount -t tracefs nodev /sys/kernel/tracing{}",
-        because(.why)
+        .why.as_ref().map_or_else(String::new, |why| format!(" ({why})"))
     )]
     NoTracefs {
         /// What needs it.

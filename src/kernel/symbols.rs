@@ -227,11 +227,12 @@ impl<'a> Search<'a> {
             return;
         }
         if let Some(call) = prefixes().next().and_then(|prefix| name.strip_prefix(prefix)) {
-            // `sys_clon` is as near to `__x64_sys_clone` as to `sys_clone`; `clone` may mean it.
+            // `sys_clon` is as near to `__x64_sys_clone` as to `sys_clone`; `clone` may mean it. The
+            // prefixes being alike says nothing.
             if let Some(distance) = self.call.distance(call) {
                 self.found.keep(distance + usize::from(!self.is_call), name);
-                return;
             }
+            return;
         }
         self.found.offer(name);
     }
@@ -345,6 +346,8 @@ ffffffffc0201000 t nf_hook\t[nf_tables]
         assert_eq!(names("sys_clon")[0], "__x64_sys_clone");
         assert_eq!(names("clone")[0], "__x64_sys_clone");
         assert_eq!(names("__x64_sys_clome")[..2], ["__x64_sys_clone", "__x64_sys_close"]);
+        // Alike only in what all of them begin with.
+        assert!(names("__x64_sys_poll").iter().all(|name| name != "__x64_sys_clone"));
         assert_eq!(names("__arm64_sys_clone")[0], "__x64_sys_clone");
     }
 

@@ -1,0 +1,395 @@
+//! Reads `trace_pipe`: the lines that programs print with `trace_printk`.
+//!
+//! There is one trace buffer for the whole system. Whoever prints, prints into it; reading a line takes
+//! it out, so no one else gets it. It is meant for looking at what a program does; for anything more send
+//! records through a ring, as [`perf`](crate::perf) reads them.
+//!
+//! See `Documentation/trace/ftrace.rst` and `bpf-helpers(7)`, `bpf_trace_printk`.
+
+mod line;
+
+pub use line::TraceFields;
+
+use crate::error::{Error, Result};
+use crate::kernel::{denied, tracefs};
+use crate::syscall::{self, Errno};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::ops::{ControlFlow, Range};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// How long one call reads on at most while somebody prints faster than it reads.
+const TURN: Duration = Duration::from_millis(250);
+
+/// How long to wait where `poll(2)` says that there is something and there is nothing.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// An open `trace_pipe`.
+///
+/// To wait for lines and for something else at once, wait with `poll(2)` until it is readable, then call
+/// [`TracePipe::read_available`]. The trace option `block` makes it always readable.
+///
+/// # Lost lines
+/// When the buffer is full the oldest lines make room for new ones. The kernel says how many those were,
+/// in a line of its own; such lines are counted, see [`TracePipe::lost`], and not passed on.
+#[derive(Debug)]
+pub struct TracePipe {
+    lines: Lines<File>,
+    path: PathBuf,
+}
+
+impl TracePipe {
+    /// Opens `trace_pipe`. Reading it never blocks longer than it is told to.
+    ///
+    /// # Errors
+    /// [`Error::NoTracefs`] if tracefs is not mounted, [`Error::File`] if this process may not read it,
+    /// [`Error::TracePipeBusy`] if another process is reading it: since Linux 6.6 it has one reader.
+    pub fn open() -> Result<TracePipe> {
+        let mut options = OpenOptions::new();
+        options.read(true).custom_flags(libc::O_NONBLOCK);
+        let (file, path) =
+            match tracefs::open("reading trace_pipe", Path::new("trace_pipe"), &options) {
+                Err(Error::File { source, path, .. })
+                    if Errno::of(&source) == Errno(libc::EBUSY) =>
+                {
+                    return Err(Error::TracePipeBusy { path });
+                }
+                answer => answer?,
+            };
+        Ok(TracePipe { lines: Lines::new(file), path })
+    }
+
+    /// Takes out and throws away what is in the buffer, and forgets about lines lost so far: what comes
+    /// after was printed after.
+    ///
+    /// It is thrown away for every other reader too, and might have come from any program. If lines come
+    /// faster than they can be read this ends after a quarter of a second all the same.
+    ///
+    /// # Errors
+    /// [`Error::File`] if reading fails.
+    pub fn drain_stale(&mut self) -> Result<()> {
+        self.read_available(|_| ControlFlow::Continue(()))?;
+        self.lines.lost = 0;
+        Ok(())
+    }
+
+    /// Passes the lines that are there to `each`, without their line breaks, until it breaks; does not
+    /// wait for more. Empty lines are left out. How many lines there were.
+    ///
+    /// While somebody prints faster than they are read, it returns after a quarter of a second; a call
+    /// that returns 0 found nothing. What `each` did not come to is kept for the next call, so do not
+    /// wait for the file to be readable after breaking off.
+    ///
+    /// # Errors
+    /// [`Error::File`] if reading fails.
+    pub fn read_available(
+        &mut self,
+        mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
+    ) -> Result<usize> {
+        let mut until = None;
+        let mut count = 0;
+        loop {
+            while let Some(line) = self.lines.next() {
+                count += 1;
+                if each(self.lines.get(line)).is_break() {
+                    return Ok(count);
+                }
+            }
+            let now = Instant::now();
+            if *until.get_or_insert(now + TURN) < now || !self.fill()? {
+                return Ok(count);
+            }
+        }
+    }
+
+    /// Waits for the next line that is not empty, and gives it without its line break; `None` if the
+    /// deadline has come, or a signal that has a handler. Without a deadline it waits without end.
+    ///
+    /// A line can hold any bytes. One that is longer than 32 KiB comes in parts.
+    ///
+    /// # Errors
+    /// [`Error::File`] if waiting or reading fails.
+    pub fn next_line(&mut self, deadline: Option<Instant>) -> Result<Option<&[u8]>> {
+        let line = loop {
+            if let Some(line) = self.lines.next() {
+                break line;
+            }
+            if self.fill()? {
+                continue;
+            }
+            let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            if left == Some(Duration::ZERO) {
+                return Ok(None);
+            }
+            match syscall::wait_readable(self.as_fd(), left) {
+                Ok(false) => continue,
+                Ok(true) => {}
+                Err(Errno(libc::EINTR)) => return Ok(None),
+                Err(errno) => {
+                    let source = io::Error::from_raw_os_error(errno.0);
+                    return Err(denied::file("wait for", &self.path, source));
+                }
+            }
+            if !self.fill()? {
+                // The trace option `block`, or another reader: without a pause this would spin.
+                std::thread::sleep(left.map_or(PAUSE, |left| left.min(PAUSE)));
+            }
+        };
+        Ok(Some(self.lines.get(line)))
+    }
+
+    /// How many lines the kernel has said were lost, since this was opened or
+    /// [drained](TracePipe::drain_stale): at least so many, where it did not know.
+    pub fn lost(&self) -> u64 {
+        self.lines.lost
+    }
+
+    /// Reads what is there; whether there was something.
+    fn fill(&mut self) -> Result<bool> {
+        self.lines.fill().map_err(|source| denied::file("read", &self.path, source))
+    }
+}
+
+/// Readable when there are lines. Some may have been read already: see
+/// [`TracePipe::read_available`].
+impl AsFd for TracePipe {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.lines.source.as_fd()
+    }
+}
+
+/// What is read at once at most. The kernel gives out no more than two pages.
+const CHUNK: usize = 8 << 10;
+
+/// The longest line that is kept together.
+const LONGEST: usize = 32 << 10;
+
+/// Cuts a source that never blocks into lines.
+#[derive(Debug)]
+struct Lines<R> {
+    source: R,
+    buffer: Box<[u8]>,
+    /// What was read and not yet given out.
+    unread: Range<usize>,
+    /// How much of that is known to hold no line break.
+    searched: usize,
+    lost: u64,
+}
+
+impl<R: Read> Lines<R> {
+    fn new(source: R) -> Self {
+        let buffer = vec![0; LONGEST + CHUNK].into_boxed_slice();
+        Lines { source, buffer, unread: 0..0, searched: 0, lost: 0 }
+    }
+
+    fn get(&self, line: Range<usize>) -> &[u8] {
+        self.buffer.get(line).unwrap_or_default()
+    }
+
+    /// The next line that is complete and has something to say.
+    fn next(&mut self) -> Option<Range<usize>> {
+        loop {
+            let unread = self.get(self.unread.clone());
+            let fresh = unread.get(self.searched..).unwrap_or_default();
+            let (length, taken) = match fresh.iter().position(|byte| *byte == b'\n') {
+                Some(end) => (self.searched + end, self.searched + end + 1),
+                None if unread.len() >= LONGEST => (unread.len(), unread.len()),
+                None => {
+                    self.searched = unread.len();
+                    return None;
+                }
+            };
+            let line = self.unread.start..self.unread.start + length;
+            self.unread.start += taken;
+            self.searched = 0;
+            match line::lost_events(self.get(line.clone())) {
+                Some(count) => self.lost = self.lost.saturating_add(count),
+                None if line.is_empty() => {}
+                None => return Some(line),
+            }
+        }
+    }
+
+    /// Reads once; whether there was something. What is unread must hold no complete line.
+    fn fill(&mut self) -> io::Result<bool> {
+        self.buffer.copy_within(self.unread.clone(), 0);
+        self.unread = 0..self.unread.len();
+        let room = self.buffer.get_mut(self.unread.end..).unwrap_or_default();
+        match self.source.read(room) {
+            Ok(count) => {
+                self.unread.end += count;
+                // 0 is not the end: the kernel says so too when tracing was turned off meanwhile.
+                Ok(count > 0)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::needs::{Thing, needs};
+    use proptest::prelude::*;
+    use std::fs;
+
+    /// Gives out its parts one at a time, and would block after each and at the end.
+    struct Parts(Vec<Vec<u8>>);
+
+    impl Read for Parts {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            let Some(part) = self.0.first_mut() else {
+                return Err(io::ErrorKind::WouldBlock.into());
+            };
+            let count = part.len().min(buffer.len());
+            buffer[..count].copy_from_slice(&part[..count]);
+            part.drain(..count);
+            if part.is_empty() {
+                self.0.remove(0);
+            }
+            Ok(count)
+        }
+    }
+
+    fn all(parts: Vec<Vec<u8>>) -> (Vec<Vec<u8>>, u64) {
+        let mut lines = Lines::new(Parts(parts));
+        let mut found = Vec::new();
+        loop {
+            while let Some(line) = lines.next() {
+                found.push(lines.get(line).to_vec());
+            }
+            if !lines.fill().unwrap() && lines.source.0.is_empty() {
+                return (found, lines.lost);
+            }
+        }
+    }
+
+    #[test]
+    fn lines_are_kept_until_they_are_complete() {
+        let parts =
+            ["on", "e\ntw", "", "o\n\n\nthree", "\nfour"].map(|part| part.as_bytes().to_vec());
+        let (lines, lost) = all(parts.into());
+        assert_eq!(lines, [&b"one"[..], b"two", b"three"]);
+        assert_eq!(lost, 0);
+    }
+
+    #[test]
+    fn lost_lines_are_counted_and_not_passed_on() {
+        let text = b"a\nCPU:1 [LOST 508 EVENTS]\nb\nCPU:0 [LOST EVENTS]\n".to_vec();
+        let (lines, lost) = all(vec![text]);
+        assert_eq!(lines, [b"a", b"b"]);
+        assert_eq!(lost, 509);
+    }
+
+    #[test]
+    fn a_line_without_end_is_not_held() {
+        let (lines, _) = all(vec![vec![b'x'; 100_000], b"\nnext\n".to_vec()]);
+        assert!(lines.iter().all(|line| line.len() <= LONGEST + CHUNK));
+        assert_eq!(lines.iter().map(Vec::len).sum::<usize>(), 100_004);
+        assert_eq!(lines.last().unwrap(), b"next");
+    }
+
+    #[test]
+    fn reading_nothing_is_not_the_end() {
+        let (lines, _) = all(vec![b"a\n".to_vec(), Vec::new(), b"b\n".to_vec()]);
+        assert_eq!(lines, [b"a", b"b"]);
+    }
+
+    proptest! {
+        /// However the kernel cuts it up, the lines are those of the text.
+        #[test]
+        fn lines_do_not_depend_on_the_parts(text in "[ab\n]{0,200}", cuts in prop::collection::vec(1..20usize, 1..40)) {
+            let mut rest = text.as_bytes();
+            let mut parts = Vec::new();
+            for cut in cuts.iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (part, more) = rest.split_at((*cut).min(rest.len()));
+                parts.push(part.to_vec());
+                rest = more;
+            }
+            let whole = &text[..text.rfind('\n').map_or(0, |end| end + 1)];
+            let expected: Vec<_> = whole.lines().filter(|line| !line.is_empty()).map(|line| line.as_bytes().to_vec()).collect();
+            prop_assert_eq!(all(parts).0, expected);
+        }
+
+        #[test]
+        fn any_bytes_are_lines(parts in prop::collection::vec(any::<Vec<u8>>(), 0..10)) {
+            all(parts);
+        }
+    }
+
+    /// One test for all of it: there is one `trace_pipe`, and the tests of a binary run side by side.
+    #[test]
+    fn lines_come_from_the_kernel() {
+        needs!(Root, Tracefs);
+        let root = tracefs::root("this test").unwrap();
+        let print = |text: &str| fs::write(root.join("trace_marker"), text).unwrap();
+        let soon = || Some(Instant::now() + Duration::from_millis(200));
+        print("rawbpf test: stale\n");
+        let mut pipe = TracePipe::open().unwrap();
+        pipe.drain_stale().unwrap();
+        // Others may print meanwhile, so only lines of this test are looked at.
+        let mut ours = |deadline: Option<Instant>| loop {
+            let Some(line) = pipe.next_line(deadline).unwrap() else { return None };
+            let text = String::from_utf8_lossy(line).into_owned();
+            if let Some(fields) = TraceFields::parse(text.as_bytes())
+                && fields.message.starts_with(b"rawbpf test: ")
+            {
+                assert_eq!(fields.function, Some("tracing_mark_write"));
+                assert!(!fields.time_is_count && fields.time_ns > 0);
+                return Some(String::from_utf8_lossy(&fields.message[13..]).into_owned());
+            }
+        };
+
+        // The deadline ends a wait, not before its time.
+        let begin = Instant::now();
+        assert_eq!(ours(soon()), None);
+        assert!(begin.elapsed() >= Duration::from_millis(200));
+
+        print("rawbpf test: one\nrawbpf test: lost without its fields\n");
+        print("rawbpf test: two\n");
+        assert_eq!(ours(soon()).as_deref(), Some("one"));
+        assert_eq!(ours(soon()).as_deref(), Some("two"));
+
+        // A line that is printed while it waits wakes it.
+        let line = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                std::thread::sleep(Duration::from_millis(50));
+                print("rawbpf test: later\n");
+            });
+            ours(Some(Instant::now() + Duration::from_secs(60)))
+        });
+        assert_eq!(line.as_deref(), Some("later"));
+
+        // What is there is there at once, and what was not looked at stays.
+        print("rawbpf test: a\n");
+        print("rawbpf test: b\n");
+        let mut seen = Vec::new();
+        for _ in 0..2 {
+            pipe.read_available(|line| match TraceFields::parse(line) {
+                Some(fields) if fields.message.starts_with(b"rawbpf test: ") => {
+                    seen.push(fields.message.to_vec());
+                    ControlFlow::Break(())
+                }
+                _ => ControlFlow::Continue(()),
+            })
+            .unwrap();
+        }
+        assert_eq!(seen, [b"rawbpf test: a", b"rawbpf test: b"]);
+
+        // A second reader is told (Linux 6.6), or gets in.
+        match TracePipe::open() {
+            Err(error @ Error::TracePipeBusy { .. }) => {
+                assert!(error.to_string().contains("another process"), "{error}");
+            }
+            other => assert!(other.is_ok(), "{other:?}"),
+        }
+    }
+}
