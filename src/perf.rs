@@ -41,7 +41,11 @@
 //!
 //! [bpf-helpers(7)]: https://man7.org/linux/man-pages/man7/bpf-helpers.7.html
 
+#[cfg(test)]
+mod kernel_tests;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use crate::error::{Error, Result};
 use crate::kernel::denied::Need;
@@ -289,18 +293,13 @@ impl PerfReader {
             Ok(options) => options,
             Err(problem) => return refuse("perf reader of map", problem),
         };
-        let failed = |action, cpu, errno| Error::Reader {
-            action,
-            cpu,
-            errno,
-            why: denied::explain(errno, Need::Bpf),
-        };
+        let failed = |action, cpu, errno, why| Error::Reader { action, cpu, errno, why };
 
         let mut reader = PerfReader::empty(options.sample_size)?;
-        reader.map = Some(
-            (map.as_fd().try_clone_to_owned())
-                .map_err(|e| failed("duplicate the map's descriptor", None, Errno::of(&e)))?,
-        );
+        reader.map =
+            Some((map.as_fd().try_clone_to_owned()).map_err(|e| {
+                failed("duplicate the map's descriptor", None, Errno::of(&e), None)
+            })?);
         for cpu in cpu::online()? {
             if cpu >= map.max_entries() {
                 return refuse("map", "it has no element for some CPU; max_entries 0 makes enough");
@@ -321,10 +320,12 @@ impl PerfReader {
                 // It went offline since it was listed.
                 Err(OpenError::Event(Errno(libc::ENODEV))) => continue,
                 Err(OpenError::Event(errno)) => {
-                    return Err(failed("open a perf event", Some(cpu), errno));
+                    let why = denied::explain(errno, Need::PerfEvent);
+                    return Err(failed("open a perf event", Some(cpu), errno, why));
                 }
                 Err(OpenError::Memory(errno)) => {
-                    return Err(failed("map a perf ring", Some(cpu), errno));
+                    let why = denied::explain(errno, Need::Ring);
+                    return Err(failed("map a perf ring", Some(cpu), errno, why));
                 }
             };
             // The event runs from the start: it was not opened disabled. It goes into the map only
@@ -333,7 +334,7 @@ impl PerfReader {
             map.set_fd(cpu, reader.rings[reader.rings.len() - 1].ring.event())?;
         }
         if reader.rings.is_empty() {
-            return Err(failed("find a CPU that runs", None, Errno(libc::ENODEV)));
+            return Err(failed("find a CPU that runs", None, Errno(libc::ENODEV), None));
         }
         Ok(reader)
     }
@@ -479,21 +480,22 @@ impl PerfReader {
         // The consumer stopped in the middle of a ring: that one is finished first, and its turn
         // comes again after the others, so neither it nor they are kept waiting.
         let unfinished = self.rings.get(self.turn).is_some_and(|ring| !ring.ring.is_empty());
-        for _ in 0..self.rings.len() + usize::from(unfinished) {
+        for visit in 0..self.rings.len() + usize::from(unfinished) {
             let Some(ring) = self.rings.get_mut(self.turn) else { break };
-            match ring.read(self.sample_size, &mut self.scratch, &mut pass.records, consume) {
+            let seen = if unfinished && visit == 0 { Ok(()) } else { ring.look() };
+            let (size, scratch) = (self.sample_size, &mut self.scratch);
+            match seen.and_then(|()| ring.read(size, scratch, &mut pass.records, consume)) {
                 Ok(ControlFlow::Continue(())) => {}
-                Ok(ControlFlow::Break(())) => {
-                    pass.stopped = true;
-                    break;
-                }
+                Ok(ControlFlow::Break(())) => pass.stopped = true,
                 Err(error) => {
                     first_error.get_or_insert(error);
                 }
             }
-            self.turn += 1;
-            if self.turn == self.rings.len() {
-                self.turn = 0;
+            if !pass.stopped || ring.ring.is_empty() {
+                self.turn = if self.turn + 1 < self.rings.len() { self.turn + 1 } else { 0 };
+            }
+            if pass.stopped {
+                break;
             }
         }
         match first_error {
@@ -511,7 +513,14 @@ struct Pass {
 }
 
 impl CpuRing {
-    /// Reads on to what had been seen, or if that has all been read, to what has been written.
+    /// Sees what has been written.
+    fn look(&mut self) -> Result<()> {
+        let (cpu, position) = (self.cpu, self.ring.position());
+        let problem = "the kernel's position is more than a ring away from the reader's";
+        if self.ring.look() { Ok(()) } else { Err(Error::CorruptRing { cpu, position, problem }) }
+    }
+
+    /// Reads what has been seen.
     fn read<F>(
         &mut self,
         size: Option<SampleSize>,
@@ -523,13 +532,6 @@ impl CpuRing {
         F: FnMut(Record<'_>) -> ControlFlow<()>,
     {
         let cpu = self.cpu;
-        if self.ring.is_empty() {
-            let position = self.ring.position();
-            if !self.ring.look() {
-                let problem = "the kernel's position is more than a ring away from the reader's";
-                return Err(Error::CorruptRing { cpu, position, problem });
-            }
-        }
         // Handing back costs the kernel's CPU a cache line, not handing back costs a slow consumer
         // room.
         let enough = self.ring.size() / 8;
@@ -571,13 +573,13 @@ impl Drop for Batch<'_> {
     }
 }
 
-/// A descriptor for a `poll(2)`, `select(2)` or `epoll(7)` of one's own: readable when the kernel
-/// or a [`Waker`] wakes the reader.
+/// A descriptor for a `poll(2)` or `epoll(7)` of one's own: readable when the kernel or a [`Waker`]
+/// wakes the reader.
 ///
-/// Call [`PerfReader::poll`] with a deadline that has passed each time it is. The kernel reports
-/// each of its wake-ups once: whether the descriptor counts as level- or edge-triggered, it is not
-/// readable again for what is left unread then, so after [`Polled::Stopped`] call again without
-/// waiting for it.
+/// Call [`PerfReader::poll`] with a deadline that has passed, once after adding the descriptor and
+/// then each time that it is readable. The kernel reports a wake-up once, to whoever asks first:
+/// even level-triggered, the descriptor is not readable again for what was left unread. So after
+/// [`Polled::Stopped`], go on without asking it.
 impl AsFd for PerfReader {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()

@@ -20,6 +20,11 @@
 //! whether they make sense, is for [`crate::perf`], in safe code.
 #![allow(unsafe_code)]
 
+#[cfg(test)]
+pub(crate) mod fake;
+#[cfg(test)]
+mod model;
+
 use crate::kernel::denied;
 use crate::syscall::{self, Errno, PerfEvent};
 use std::fmt;
@@ -77,6 +82,12 @@ struct Mapping {
     base: NonNull<u8>,
     len: usize,
 }
+
+// SAFETY: a mapping is the process's, not a thread's, and this is its only owner.
+unsafe impl Send for Mapping {}
+// SAFETY: through `&Mapping` there is nothing but references to atomics. The slices that a `Ring`
+// gives out of it are shared too, and what could end them takes `&mut Ring`.
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// `mmap(2)`. Writable, because only then does the kernel heed the tail and overwrite nothing
@@ -138,13 +149,6 @@ pub(crate) struct Ring {
     tail: u64,
     head: u64,
 }
-
-// SAFETY: a ring owns its mapping, which is not tied to a thread. What `&self` gives out is shared
-// slices and the values of integers; whatever changes a position that `filled` depends on takes
-// `&mut self`.
-unsafe impl Send for Ring {}
-// SAFETY: as above.
-unsafe impl Sync for Ring {}
 
 impl fmt::Debug for Ring {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
