@@ -337,7 +337,7 @@ mod tests {
         pipe.drain_stale().unwrap();
         // Others may print meanwhile, so only lines of this test are looked at.
         let mut ours = |deadline: Option<Instant>| loop {
-            let Some(line) = pipe.next_line(deadline).unwrap() else { return None };
+            let line = pipe.next_line(deadline).unwrap()?;
             let text = String::from_utf8_lossy(line).into_owned();
             if let Some(fields) = TraceFields::parse(text.as_bytes())
                 && fields.message.starts_with(b"rawbpf test: ")

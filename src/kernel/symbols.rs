@@ -57,7 +57,8 @@ impl<'a> Symbol<'a> {
 /// functions of the same name are common.
 ///
 /// # Errors
-/// [`Error::File`] if `/proc/kallsyms` cannot be read: no `/proc`, or a kernel without `CONFIG_KALLSYMS`.
+/// [`Error::File`](crate::Error::File) if `/proc/kallsyms` cannot be read: no `/proc`, or a kernel without
+/// `CONFIG_KALLSYMS`.
 pub fn each(f: impl FnMut(&Symbol<'_>) -> ControlFlow<()>) -> Result<()> {
     let path = Path::new(KALLSYMS);
     let file = File::open(path).map_err(|source| denied::file("open", path, source))?;
