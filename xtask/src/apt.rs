@@ -20,6 +20,8 @@ pub struct Archive {
     arch: &'static str,
     /// Whether what the machine has installed counts when dependencies are resolved.
     beside_machine: bool,
+    /// What apt had to say when the mirrors were asked.
+    complaints: String,
 }
 
 /// One version of one package on offer.
@@ -75,16 +77,18 @@ impl Archive {
         suites: &[(bool, String)],
         beside_machine: bool,
     ) -> Result<Archive> {
-        let archive = Archive { dir, arch: if beside_machine { "" } else { arch }, beside_machine };
+        let arch = if beside_machine { "" } else { arch };
+        let mut archive = Archive { dir, arch, beside_machine, complaints: String::new() };
         archive.lay_out()?;
-        // Once a run is enough: several kernels come from the same suites.
+        // Once a run is enough: several kernels come from the same suites. (Who opens an archive holds `paths::lock`,
+        // so no two threads find that it has to be done.)
         static UPDATED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
-        let mut updated = UPDATED.lock().unwrap_or_else(PoisonError::into_inner);
-        if !updated.contains(&archive.dir) {
-            archive.update(mirrors, suites)?;
-            updated.push(archive.dir.clone());
+        let updated = || UPDATED.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = updated().contains(&archive.dir);
+        if !known {
+            archive.complaints = complaints(&archive.update(mirrors, suites)?);
+            updated().push(archive.dir.clone());
         }
-        drop(updated);
         Ok(archive)
     }
 
@@ -99,29 +103,36 @@ impl Archive {
 
     /// Asks the mirrors what there is. Suites that do not answer are left out; whether that matters shows when
     /// something is looked for.
-    fn update(&self, mirrors: &Mirrors, suites: &[(bool, String)]) -> Result<()> {
+    fn update(&self, mirrors: &Mirrors, suites: &[(bool, String)]) -> Result<String> {
         let mut keyring = mirrors.keyring.clone();
-        let output = self.update_with(mirrors, suites, keyring.as_deref(), false)?;
-        let mut unknown = unsigned(&output);
-        if unknown.is_empty() {
-            return Ok(());
+        let mut output = self.update_with(mirrors, suites, keyring.as_deref(), &[])?;
+        if unsigned(&output).is_empty() {
+            return Ok(output);
         }
         // Keys that are newer than this machine's: an archive that it trusts has the package with the newer ones.
-        if let Some(newer) = self.newer_keyring()? {
+        let newer = match self.newer_keyring()? {
+            None if !self.beside_machine && !mirrors.own.is_empty() => {
+                Archive::of_machine(mirrors)?.newer_keyring()?
+            }
+            found => found,
+        };
+        if let Some(newer) = newer {
             eprintln!(
-                "xtask: this machine's keys are too old for some of Debian's suites; taking newer ones from the archive"
+                "xtask: Debian's keys on this machine are too old for some suites; using those of the newer package"
             );
             keyring = Some(newer.display().to_string());
-            unknown = unsigned(&self.update_with(mirrors, suites, keyring.as_deref(), false)?);
+            output = self.update_with(mirrors, suites, keyring.as_deref(), &[])?;
         }
-        if !unknown.is_empty() {
+        let unknown = unsigned(&output);
+        // Programs that run here come from the machine's own suites, which are never used unchecked.
+        if !unknown.is_empty() && !self.beside_machine {
             eprintln!(
                 "xtask: no key at hand for {}; using it unchecked (the kernels run in virtual machines only)",
                 unknown.join(", ")
             );
-            self.update_with(mirrors, suites, keyring.as_deref(), true)?;
+            output = self.update_with(mirrors, suites, keyring.as_deref(), &unknown)?;
         }
-        Ok(())
+        Ok(output)
     }
 
     fn update_with(
@@ -129,7 +140,7 @@ impl Archive {
         mirrors: &Mirrors,
         suites: &[(bool, String)],
         keyring: Option<&str>,
-        trusted: bool,
+        unchecked: &[String],
     ) -> Result<String> {
         let mut list = String::new();
         for (security, suite) in suites {
@@ -141,7 +152,7 @@ impl Archive {
             let mut options = Vec::new();
             options.extend(keyring.map(|path| format!("signed-by={path}")));
             options.extend((!self.arch.is_empty()).then(|| format!("arch={}", self.arch)));
-            options.extend(trusted.then(|| "trusted=yes".to_string()));
+            options.extend(unchecked.contains(suite).then(|| "trusted=yes".to_string()));
             list += &format!("deb [{}] {uri} {suite} main\n", options.join(" ")).replace("[] ", "");
         }
         fs::write(self.dir.join("etc/sources.list"), list)?;
@@ -160,6 +171,11 @@ impl Archive {
         }
         let keys = root.join("usr/share/keyrings/debian-archive-keyring.gpg");
         Ok(keys.exists().then_some(keys))
+    }
+
+    /// What went wrong when the mirrors were asked, in apt's words; empty when nothing did.
+    pub fn complaints(&self) -> &str {
+        &self.complaints
     }
 
     /// Everything on offer whose name `wanted` accepts.
@@ -303,6 +319,12 @@ fn files_with(folder: &Path, extension: &str) -> Vec<PathBuf> {
     files
 }
 
+/// The first of the errors and warnings that apt printed; a hundred more of the same help nobody.
+fn complaints(output: &str) -> String {
+    let lines = output.lines().filter(|line| line.starts_with("E: ") || line.starts_with("W: "));
+    lines.take(3).collect::<Vec<_>>().join("\n")
+}
+
 /// The suites that `apt-get update` refused because it has no key for their signature.
 fn unsigned(output: &str) -> Vec<String> {
     let mut suites = Vec::new();
@@ -310,7 +332,8 @@ fn unsigned(output: &str) -> Vec<String> {
         output.lines().filter(|line| line.contains("NO_PUBKEY") || line.contains("EXPKEYSIG"))
     {
         // W: GPG error: http://… trixie-backports InRelease: The following signatures …
-        let suite = line.split(" InRelease").next().and_then(|head| head.split_whitespace().last());
+        let suite =
+            line.split_once(" InRelease: ").and_then(|(head, _)| head.split_whitespace().last());
         if let Some(suite) = suite.filter(|suite| !suites.iter().any(|known| known == suite)) {
             suites.push(suite.to_string());
         }

@@ -147,6 +147,7 @@ fn fetch(arch: Arch, line: &str, home: &Path) -> Result<String> {
 fn choose(arch: Arch, line: &str) -> Result<(Archive, Package)> {
     let mirrors = apt::mirrors()?;
     let mut offered = Vec::new();
+    let mut complaints = String::new();
     for (name, suites) in [("kernels", &SUITES[..]), ("more-kernels", &MORE_SUITES[..])] {
         let archive = Archive::of_suites(&mirrors, name, arch.debian(), suites)?;
         let packages = archive.packages(|name| is_image(name, arch))?;
@@ -154,13 +155,15 @@ fn choose(arch: Arch, line: &str) -> Result<(Archive, Package)> {
             return Ok((archive, newest.clone()));
         }
         offered.extend(packages);
+        complaints = archive.complaints().into();
     }
     let mut lines: Vec<_> = offered.iter().map(line_of).collect();
     lines.sort();
     lines.dedup();
     if lines.is_empty() {
         bail!(
-            "no kernel could be found in Debian's archive; is there a network, and does /etc/apt name a mirror that answers?"
+            "no kernel could be found in Debian's archive; is there a network, and does /etc/apt name a mirror that \
+             answers?\n{complaints}"
         );
     }
     let lines: Vec<_> =

@@ -70,7 +70,10 @@ pub fn read(stdout: &str, ledger: &str) -> Results {
         }
     }
     if announced.is_none() || summary.is_none() {
-        results.complaint = Some("it ended before its tests did".into());
+        results.complaint = Some(match open {
+            Some(test) => format!("it ended within the test {test}"),
+            None => "it ended before its tests did".into(),
+        });
     } else if announced != Some(results.tests.len()) || summary != Some(Some(results.tests.len())) {
         let (announced, summary) = (announced.unwrap_or(0), summary.flatten().unwrap_or(0));
         results.complaint = Some(format!(
@@ -172,6 +175,11 @@ test result: FAILED. 3 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; 
         assert_eq!(results.tests.len(), 2);
         assert_eq!(results.complaint.as_deref(), Some("it ended before its tests did"));
         assert_eq!(read("", "").complaint.as_deref(), Some("it ended before its tests did"));
+        let within = &OUTPUT[..OUTPUT.find("ok").unwrap()];
+        assert_eq!(
+            read(within, "").complaint.as_deref(),
+            Some("it ended within the test tests::a")
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Where things are kept: what was downloaded outlives the clone, what a run makes does not outlive the run.
 
 use anyhow::{Context, Result};
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,12 +55,37 @@ fn writable(dir: &Path) -> bool {
     good
 }
 
-/// Held while the cache is changed, so that two runs at once do not download the same things into each other.
-pub fn lock() -> Result<File> {
-    let path = cache()?.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
-    file.lock().context("cannot lock the download folder")?;
-    Ok(file)
+/// Held while the cache is changed, so that two runs (or threads) do not download the same things into each other.
+pub struct Lock(());
+
+thread_local! {
+    /// How often this thread holds it, and the locked file: to fetch one thing another may have to be fetched first.
+    static LOCK: RefCell<(u32, Option<File>)> = const { RefCell::new((0, None)) };
+}
+
+pub fn lock() -> Result<Lock> {
+    LOCK.with_borrow_mut(|(held, file)| {
+        if *held == 0 {
+            let path = cache()?.join("lock");
+            let locked =
+                File::create(&path).with_context(|| format!("cannot open {}", path.display()))?;
+            locked.lock().context("cannot lock the download folder")?;
+            *file = Some(locked);
+        }
+        *held += 1;
+        Ok(Lock(()))
+    })
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        LOCK.with_borrow_mut(|(held, file)| {
+            *held -= 1;
+            if *held == 0 {
+                *file = None;
+            }
+        });
+    }
 }
 
 /// A folder for this run's own files, removed when it is dropped (and by `interrupt` when we are ended early).

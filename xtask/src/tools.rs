@@ -30,10 +30,6 @@ impl Tool {
         }
         command
     }
-
-    pub fn program(&self) -> &Path {
-        &self.program
-    }
 }
 
 /// Finds `program`, or fetches the first of `packages` that can be had.
