@@ -12,7 +12,7 @@
 //! Unit tests reach this as `crate::needs`, tests against the kernel as `common::needs`, both with
 //! `use …::needs::{Thing, needs};`. So nothing here may use the crate, and it would not do to ask
 //! the code under test whether it can be tested: the answers come from the kernel's own files.
-#![allow(dead_code, reason = "each test binary asks for some of it")]
+#![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses some of it")]
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

@@ -236,7 +236,8 @@ pub enum Polled {
 /// Reads the samples that programs send through a perf event array.
 ///
 /// It opens an event with a ring on every CPU that runs at that moment and puts them into the map.
-/// A CPU that comes later has none: what programs send there fails with `-ENOENT`.
+/// A CPU that comes later, or goes and comes back, has none: what programs send there is refused,
+/// which they see in what `perf_event_output` returns.
 ///
 /// Dropping it takes the events out of the map again (the kernel would keep them there as long as
 /// the map is open anywhere) and frees the rings. A map can have one reader at a time: a second one
@@ -279,7 +280,7 @@ impl PerfReader {
     ///
     /// # Errors
     /// [`Error::Spec`] if the map is not a perf event array with an element for each CPU, or an
-    /// option is not possible; [`Error::Reader`] if an event or a ring could not be had;
+    /// option cannot be; [`Error::Reader`] if an event or a ring could not be had;
     /// [`Error::UpdateMap`] if the map refused it.
     ///
     /// [perf_event_open(2)]: https://man7.org/linux/man-pages/man2/perf_event_open.2.html
@@ -296,10 +297,10 @@ impl PerfReader {
         let failed = |action, cpu, errno, why| Error::Reader { action, cpu, errno, why };
 
         let mut reader = PerfReader::empty(options.sample_size)?;
-        reader.map =
-            Some((map.as_fd().try_clone_to_owned()).map_err(|e| {
-                failed("duplicate the map's descriptor", None, Errno::of(&e), None)
-            })?);
+        let map_fd = map.as_fd().try_clone_to_owned().map_err(|error| {
+            failed("duplicate the map's descriptor", None, Errno::of(&error), None)
+        })?;
+        reader.map = Some(map_fd);
         for cpu in cpu::online()? {
             if cpu >= map.max_entries() {
                 return refuse("map", "it has no element for some CPU; max_entries 0 makes enough");
@@ -331,7 +332,9 @@ impl PerfReader {
             // The event runs from the start: it was not opened disabled. It goes into the map only
             // now, with its ring, so that no sample is lost for want of one.
             reader.add(cpu, ring)?;
-            map.set_fd(cpu, reader.rings[reader.rings.len() - 1].ring.event())?;
+            if let Some(CpuRing { ring, .. }) = reader.rings.last() {
+                map.set_fd(cpu, ring.event())?;
+            }
         }
         if reader.rings.is_empty() {
             return Err(failed("find a CPU that runs", None, Errno(libc::ENODEV), None));
@@ -452,7 +455,7 @@ impl PerfReader {
         }
     }
 
-    /// What ends a wait from elsewhere: another thread, a signal handler's.
+    /// What ends a wait from elsewhere: another thread, a signal handler.
     pub fn waker(&self) -> Waker {
         self.waker.clone()
     }
@@ -577,9 +580,10 @@ impl Drop for Batch<'_> {
 /// wakes the reader.
 ///
 /// Call [`PerfReader::poll`] with a deadline that has passed, once after adding the descriptor and
-/// then each time that it is readable. The kernel reports a wake-up once, to whoever asks first:
-/// even level-triggered, the descriptor is not readable again for what was left unread. So after
-/// [`Polled::Stopped`], go on without asking it.
+/// then each time that it is readable. ([`PerfReader::drain`] reads the records too, but takes no
+/// notice of a [`Waker`] nor of CPUs that have gone.) The kernel reports a wake-up once, to whoever
+/// asks first: even level-triggered, the descriptor is not readable again for what was left unread.
+/// So after [`Polled::Stopped`], go on without asking it.
 impl AsFd for PerfReader {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
