@@ -69,6 +69,11 @@ mod verifier;
 #[cfg(test)]
 mod needs;
 
+/// The README's example is compiled like those of the documentation.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use error::{Error, ErrorKind, Result};
 pub use map::Map;
 pub use program::{Loader, Program};

@@ -6,6 +6,7 @@ mod run;
 mod signals;
 
 use crate::error::{Error, ErrorKind};
+use crate::program::Loader;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt;
 use std::process::ExitCode;
@@ -111,6 +112,16 @@ impl Failure {
     }
 }
 
+/// How much of the verifier's log the user wants to see: the environment's `RAWBPF_LOG`.
+fn log_level() -> Option<u32> {
+    std::env::var("RAWBPF_LOG").ok()?.parse().ok()
+}
+
+/// The loader of every command.
+fn loader<'a>() -> Loader<'a> {
+    Loader::new().log_level(log_level().unwrap_or(1))
+}
+
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     if let Some(status) = child::exec_if_told() {
@@ -125,6 +136,9 @@ pub fn main() -> ExitCode {
         Err(failure) => {
             if !matches!(failure, Failure::OutputClosed) {
                 eprintln!("rawbpf: {failure}");
+            }
+            if let (Failure::Library(Error::Verifier(error)), Some(_)) = (&failure, log_level()) {
+                eprintln!("{}", error.log().trim_end());
             }
             ExitCode::from(failure.status())
         }

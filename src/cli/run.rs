@@ -3,7 +3,7 @@
 use super::child::{Running, Waiting};
 use super::output::{Output, Row};
 use super::signals::{Event as SignalEvent, Signals};
-use super::{Failure, Format, RunArgs};
+use super::{Failure, Format, RunArgs, loader};
 use crate::attach::{self, Link};
 use crate::error::Error;
 use crate::perf::{PerfOptions, PerfReader, Record};
@@ -72,7 +72,7 @@ fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
     // others left there.
     let mut pipe = TracePipe::open()?;
     pipe.drain_stale()?;
-    let links = attach_as_told(&mut Loader::new(), &hello::HELLO, args)?;
+    let links = attach_as_told(&mut loader(), &hello::HELLO, args)?;
     let status = scene.play(links, &mut pipe, |pipe, stage| {
         pipe.read_available(|line| match TraceFields::parse(line) {
             // Others write to the same buffer.
@@ -92,7 +92,7 @@ fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
 fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
     const MESSAGE: &[u8] = b"Hello, perf_output!";
     let scene = Scene::new(args)?;
-    let mut loader = Loader::new();
+    let mut loader = loader();
     // Before the program runs: what it sends to a CPU without a reader is gone.
     let events = loader.map(&perf_output::EVENTS)?;
     let options = PerfOptions::new().sample_size(Event::SIZE as u32);
