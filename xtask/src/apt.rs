@@ -184,6 +184,12 @@ impl Archive {
         Ok(parse_packages(&text, wanted))
     }
 
+    /// All versions of one package.
+    pub fn versions(&self, name: &str) -> Result<Vec<Package>> {
+        let (_, text) = run_stdout(self.apt("apt-cache").args(["show", "--all-versions", name]))?;
+        Ok(parse_packages(&text, |found| found == name))
+    }
+
     /// Fetches these (`name` or `name=version`) and nothing that they depend on.
     pub fn download(&self, names: &[String]) -> Result<Vec<PathBuf>> {
         let folder = self.dir.join("debs");

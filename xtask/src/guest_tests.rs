@@ -212,7 +212,7 @@ fn initramfs(boot: &Boot, filter: &[String]) -> Result<Vec<u8>> {
         // So does a test that uses `CARGO_BIN_EXE_rawbpf`.
         cpio.link(&rawbpf.to_string_lossy(), initramfs::RAWBPF);
     }
-    let mut orders = Orders::default();
+    let mut orders = Orders::new(boot.guest.arch);
     orders.tracefs();
     for test in &boot.suite.tests {
         let name = binary_name(test);

@@ -5,7 +5,7 @@ use crate::arch::Arch;
 use crate::build::Programs;
 use crate::cpio::Cpio;
 use crate::kernels::Kernel;
-use crate::paths;
+use crate::{paths, qemu};
 use anyhow::{Context, Result};
 use std::ffi::OsStr;
 use std::fs;
@@ -28,16 +28,19 @@ const ENVIRONMENT: [(&str, &str); 5] = [
 ];
 
 /// What init is told, see `order.rs` there.
-#[derive(Default)]
 pub struct Orders(Vec<u8>);
 
 impl Orders {
-    pub fn tracefs(&mut self) {
-        self.line("tracefs", "");
+    pub fn new(arch: Arch) -> Orders {
+        let mut orders = Orders(Vec::new());
+        if let Some(device) = qemu::report_device(arch) {
+            orders.line("port", device);
+        }
+        orders
     }
 
-    pub fn port(&mut self, device: &str) {
-        self.line("port", device);
+    pub fn tracefs(&mut self) {
+        self.line("tracefs", "");
     }
 
     pub fn job(&mut self, name: &str, limit: Duration) {
@@ -180,7 +183,7 @@ mod tests {
 
     #[test]
     fn orders_are_escaped() {
-        let mut orders = Orders::default();
+        let mut orders = Orders::new(Arch::X86_64);
         orders.tracefs();
         orders.arg("a\nb\\c");
         orders.env("K", "v");

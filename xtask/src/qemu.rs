@@ -119,13 +119,7 @@ pub fn run(machine: &Machine, mut sink: impl FnMut(Event) -> Result<()>) -> Resu
             }
         }
     }
-    if whole {
-        // It is about to end by itself; should it not, dropping ends it.
-        let until = Instant::now() + Duration::from_secs(3);
-        while child.0.try_wait()?.is_none() && Instant::now() < until {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
+    // If it has said goodbye there is nothing more to come, and its own end need not be waited for.
     drop(child);
     let console =
         String::from_utf8_lossy(&fs::read(&console_path).unwrap_or_default()).into_owned();
@@ -142,6 +136,15 @@ pub fn run(machine: &Machine, mut sink: impl FnMut(Event) -> Result<()>) -> Resu
         });
     }
     Ok(Outcome { whole, trouble, console, took: start.elapsed(), booted })
+}
+
+/// The device that the guest's init reports through; on x86 it has a port for it.
+pub fn report_device(arch: Arch) -> Option<&'static str> {
+    match arch {
+        Arch::X86_64 => None,
+        Arch::Aarch64 => Some("/dev/ttyS0"),
+        Arch::S390x => Some("/dev/ttysclp0"),
+    }
 }
 
 /// The last lines of the console, for a person who must find out what went wrong.
@@ -165,13 +168,14 @@ fn arguments(command: &mut Command, machine: &Machine, initrd: &Path, console: &
         Accel::Tcg if machine.cpus > 1 => command.args(["-accel", "tcg,thread=single"]),
         Accel::Tcg => command.args(["-accel", "tcg"]),
     };
-    command.arg("-serial").arg(format!("file:{}", console.display()));
+    command.arg("-chardev").arg(format!("file,id=console,path={}", console.display()));
     command.args(["-chardev", "stdio,id=report,signal=off"]);
     match machine.arch {
         Arch::X86_64 => {
             command.args(["-M", "q35", "-bios", "qboot.rom"]);
             command
                 .args(["-cpu", if machine.accel == Accel::Kvm { "host" } else { "max,la57=off" }]);
+            command.args(["-serial", "chardev:console"]);
             command.args(["-device", "isa-debugcon,iobase=0xe9,chardev=report"]);
             command.args(["-device", "isa-debug-exit,iobase=0xf4,iosize=4"]);
             // Initialisations that cost time here and serve nothing.
@@ -188,11 +192,19 @@ fn arguments(command: &mut Command, machine: &Machine, initrd: &Path, console: &
                 "-cpu",
                 if machine.accel == Accel::Kvm { "host" } else { "cortex-a72" },
             ]);
+            command.args(["-serial", "chardev:console", "-device", "pci-serial,chardev=report"]);
             line += " console=ttyAMA0";
         }
         Arch::S390x => {
             command.args(["-M", "s390-ccw-virtio", "-cpu", "max"]);
-            line += " console=ttysclp0";
+            // The console of lines of text for the kernel, the other one, which passes on any byte, for the report.
+            command.args([
+                "-device",
+                "sclplmconsole,chardev=console",
+                "-device",
+                "sclpconsole,chardev=report",
+            ]);
+            line += " console=ttyS0";
         }
     }
     if !machine.append.is_empty() {

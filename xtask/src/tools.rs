@@ -4,7 +4,7 @@
 
 use crate::apt::{self, Archive};
 use crate::paths;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use std::process::Command;
 /// A program and how to run it.
 #[derive(Clone, Debug)]
 pub struct Tool {
-    program: PathBuf,
+    pub program: PathBuf,
     /// Where it was unpacked, unless it is the machine's own.
     root: Option<PathBuf>,
 }
@@ -34,37 +34,33 @@ impl Tool {
 
 /// Finds `program`, or fetches the first of `packages` that can be had.
 pub fn find(program: &str, packages: &[&str]) -> Result<Tool> {
+    let mut last = None;
+    for package in packages {
+        match find_with(program, package, &[package]) {
+            Ok(tool) => return Ok(tool),
+            Err(e) => last = last.or(Some(e)),
+        }
+    }
+    Err(last.unwrap_or_else(|| anyhow!("{program} is missing")))
+}
+
+/// Finds `program`, or fetches all of `packages` into the folder `name`.
+pub fn find_with(program: &str, name: &str, packages: &[&str]) -> Result<Tool> {
     if let Some(found) = in_path(program) {
         return Ok(Tool { program: found, root: None });
     }
-    let mut last = None;
-    for package in packages {
-        let root = paths::cache()?.join("tools").join(package);
-        match unpacked(&root, package) {
-            Ok(()) => {
-                if let Some(found) = ["usr/bin", "bin", "usr/sbin"]
-                    .map(|d| root.join(d).join(program))
-                    .into_iter()
-                    .find(|p| p.exists())
-                {
-                    return Ok(Tool { program: found, root: Some(root) });
-                }
-            }
-            Err(e) => last = Some(e),
-        }
-    }
-    let hint = format!(
-        "{program} is missing; to install it: apt-get install {}",
-        packages.first().unwrap_or(&program)
-    );
-    Err(last.unwrap_or_else(|| {
-        anyhow::anyhow!("it is in none of the packages {}", packages.join(", "))
-    }))
-    .context(hint)
+    let root = paths::cache()?.join("tools").join(name);
+    let hint =
+        || format!("{program} is missing; to install it: apt-get install {}", packages.join(" "));
+    unpacked(&root, packages).with_context(hint)?;
+    let places = ["usr/bin", "bin", "usr/sbin"].map(|folder| root.join(folder).join(program));
+    let found = places.into_iter().find(|path| path.exists());
+    let found = found.with_context(|| format!("{program} is not in {}", packages.join(", ")))?;
+    Ok(Tool { program: found, root: Some(root) })
 }
 
-/// Sees to it that the package and what it needs lie below `root`; asks the network only the first time.
-pub fn unpacked(root: &Path, package: &str) -> Result<()> {
+/// Sees to it that the packages and what they need lie below `root`; asks the network only the first time.
+fn unpacked(root: &Path, packages: &[&str]) -> Result<()> {
     let stamp = root.join(".whole");
     if stamp.exists() {
         return Ok(());
@@ -73,9 +69,9 @@ pub fn unpacked(root: &Path, package: &str) -> Result<()> {
     if stamp.exists() {
         return Ok(());
     }
-    eprintln!("xtask: fetching {package}");
+    eprintln!("xtask: fetching {}", packages.join(", "));
     let archive = Archive::of_machine(&apt::mirrors()?)?;
-    let debs = archive.download_with_dependencies(&[package])?;
+    let debs = archive.download_with_dependencies(packages)?;
     let _ = fs::remove_dir_all(root);
     for deb in debs {
         apt::unpack(&deb, root)?;

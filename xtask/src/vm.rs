@@ -120,7 +120,7 @@ fn boot(
     for (ours, theirs) in files {
         initramfs::add(&mut cpio, ours, theirs)?;
     }
-    let mut orders = Orders::default();
+    let mut orders = Orders::new(options.arch);
     if !options.no_tracefs {
         orders.tracefs();
     }
@@ -202,7 +202,7 @@ pub fn accel(
         AccelWish::Kvm => Accel::Kvm,
         AccelWish::Auto => {
             let cpio = initramfs::base(arch, kernel, programs)?;
-            let initramfs = initramfs::finish(cpio, &Orders::default());
+            let initramfs = initramfs::finish(cpio, &Orders::new(arch));
             if qemu::kvm_works(arch, kernel, &initramfs)? { Accel::Kvm } else { Accel::Tcg }
         }
     })

@@ -1,12 +1,14 @@
 //! The way out of the machine: frames of a kind, a length and that many bytes.
 //!
 //! On x86-64 they leave through port 0xe9 (`isa-debugcon`), which needs no driver and is faster than a serial line;
-//! elsewhere through a device that the host names. The host reads `MAGIC` first and ignores what came before it, so
+//! elsewhere through a serial device that the host names. The host reads `MAGIC` first and ignores what came before it, so
 //! whatever firmware or kernel print there does no harm.
 
 use crate::order::Order;
+use nix::sys::termios;
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 
 /// What opens the report.
 const MAGIC: &[u8] = b"\0rawbpf-vm-report-1\n";
@@ -49,7 +51,15 @@ impl Port {
             _ => None,
         });
         let out = match named {
-            Some(path) => Out::Device(File::options().write(true).open(path)?),
+            Some(path) => {
+                let device = File::options()
+                    .read(true)
+                    .write(true)
+                    .custom_flags(libc::O_NOCTTY)
+                    .open(path)?;
+                raw(&device)?;
+                Out::Device(device)
+            }
             #[cfg(target_arch = "x86_64")]
             None => {
                 x86::permit()?;
@@ -88,13 +98,25 @@ impl Port {
         }
     }
 
-    /// Ends the machine at once where there is a device for it (`isa-debug-exit`); returns where there is none.
+    /// Sees to it that everything is out, then ends the machine at once where there is a device for it
+    /// (`isa-debug-exit`); returns where there is none.
     pub fn leave(self) {
-        #[cfg(target_arch = "x86_64")]
-        if matches!(self.out, Out::DebugPort) {
-            x86::exit();
+        match self.out {
+            #[cfg(target_arch = "x86_64")]
+            Out::DebugPort => x86::exit(),
+            Out::Device(device) => {
+                // What a terminal has taken it may not have sent yet.
+                let _ = termios::tcdrain(&device);
+            }
         }
     }
+}
+
+/// A terminal must pass bytes on as they are.
+fn raw(device: &File) -> io::Result<()> {
+    let mut settings = termios::tcgetattr(device)?;
+    termios::cfmakeraw(&mut settings);
+    Ok(termios::tcsetattr(device, termios::SetArg::TCSANOW, &settings)?)
 }
 
 /// Port input and output, which Debian's kernels offer to root by system call only (`CONFIG_DEVPORT` is off).
