@@ -6,8 +6,8 @@
 //! elements.
 
 use crate::error::{Error, Result};
-use crate::kernel::denied;
-use std::fs;
+use crate::kernel::{denied, read_value};
+use std::fs::File;
 use std::path::Path;
 
 const ONLINE: &str = "/sys/devices/system/cpu/online";
@@ -52,7 +52,9 @@ pub fn nr_cpu_ids() -> Result<u32> {
 
 fn read(path: &'static str) -> Result<Vec<u32>> {
     let path = Path::new(path);
-    let text = fs::read(path).map_err(|source| denied::file("read", path, source))?;
+    let text = File::open(path)
+        .and_then(read_value)
+        .map_err(|source| denied::file("read", path, source))?;
     parse(&text).map_err(|problem| Error::Format { path: path.into(), problem })
 }
 

@@ -8,3 +8,15 @@ pub mod denied;
 mod nearest;
 pub mod symbols;
 pub mod tracefs;
+
+use std::fs::File;
+use std::io::{self, Read};
+
+/// Reads a file of sysfs or tracefs that holds one value. The kernel gives the whole of it, a page at
+/// most, to one `read(2)`; `std::fs::read` would make five system calls of it.
+fn read_value(mut file: File) -> io::Result<Vec<u8>> {
+    let mut text = vec![0; 4096];
+    let length = file.read(&mut text)?;
+    text.truncate(length);
+    Ok(text)
+}

@@ -139,7 +139,11 @@ mod tests {
         }
 
         #[test]
-        fn any_names_do(wanted: String, names: Vec<String>, keep in 0..4usize) {
+        fn any_names_do(
+            wanted in "\\PC{0,8}",
+            names in prop::collection::vec("\\PC{0,8}", 0..8),
+            keep in 0..4usize,
+        ) {
             let mut nearest = Nearest::new(&wanted, keep);
             names.iter().for_each(|name| nearest.offer(name));
             prop_assert!(nearest.into_names().len() <= keep);

@@ -6,10 +6,11 @@
 use crate::error::{Error, Result};
 use crate::kernel::denied::{self, Need};
 use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::kernel::read_value;
 use crate::syscall::Errno;
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -42,16 +43,13 @@ pub fn tracepoint_id(category: &str, name: &str) -> Result<u64> {
         return Err(not_found(category, name));
     }
     let id = format!("events/{category}/{name}/id");
-    let (mut file, path) = match open(TRACEPOINTS, id.as_ref(), OpenOptions::new().read(true)) {
+    let (file, path) = match open(TRACEPOINTS, id.as_ref(), OpenOptions::new().read(true)) {
         Err(Error::File { source, .. }) if is_missing(&source) => {
             return Err(not_found(category, name));
         }
         answer => answer?,
     };
-    let mut text = Vec::new();
-    if let Err(source) = file.read_to_end(&mut text) {
-        return Err(denied::file("read", &path, source));
-    }
+    let text = read_value(file).map_err(|source| denied::file("read", &path, source))?;
     let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse().ok());
     number.ok_or(Error::Format { path, problem: "not the number of a tracepoint" })
 }
