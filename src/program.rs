@@ -66,6 +66,12 @@ pub struct Loader<'a> {
 const LOG_START: usize = 64 << 10;
 const LOG_MOST: usize = (16 << 20) - 1;
 
+/// What is remarked and some statistics, nothing of the path (`BPF_LOG_STATS`). Linux 5.2.
+const LOG_STATS: u32 = 4;
+
+/// The log did not fit.
+const ENOSPC: Errno = Errno(libc::ENOSPC);
+
 /// How often a load that a signal interrupted (`EAGAIN`) is tried. The verifier checks for signals, and
 /// an interval timer can interrupt it again and again.
 const ATTEMPTS: usize = 5;
@@ -177,8 +183,10 @@ fn explain(
     }
 
     let mut buffer = vec![0; LOG_START];
+    let mut log_level = level;
+    let mut cut_off = None;
     loop {
-        let log = ProgLog { level, buffer: &mut buffer, true_size: 0 };
+        let log = ProgLog { level: log_level, buffer: &mut buffer, true_size: 0 };
         let mut again = ProgLoad { log: Some(log), ..*load };
         let answer = denied::with_memlock(|| patiently(&mut again));
         let true_size = again.log.as_ref().map_or(0, |log| log.true_size as usize);
@@ -187,11 +195,23 @@ fn explain(
             Ok(fd) => return Ok(fd),
             Err(errno) => errno,
         };
-        if errno == Errno(libc::ENOSPC) && buffer.len() < LOG_MOST {
+        if errno == ENOSPC && buffer.len() < LOG_MOST && cut_off.is_none() {
             let size = if true_size > buffer.len() { true_size } else { buffer.len() * 4 };
             buffer = vec![0; size.min(LOG_MOST)];
             continue;
         }
+        // Since Linux 6.4, which tells the size, it is the end of the log that is kept. Before, it is the
+        // beginning, and what matters is the end: once more without the path that led there.
+        if errno == ENOSPC && true_size == 0 && cut_off.is_none() {
+            log_level = LOG_STATS;
+            cut_off = Some((errno, std::mem::replace(&mut buffer, vec![0; LOG_START])));
+            continue;
+        }
+        let (errno, buffer) = match cut_off {
+            // A kernel that knows no such level.
+            Some(cut_off) if buffer.first() == Some(&0) => cut_off,
+            _ => (errno, buffer),
+        };
         let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
         let log = buffer.get(..end).unwrap_or_default();
         if log.is_empty() {
@@ -314,14 +334,31 @@ mod tests {
 
     #[test]
     fn the_log_grows_without_being_told_and_stops_at_the_most() {
-        let mut answers = vec![(libc::EINVAL, &b""[..], 0)];
-        answers.extend([(libc::ENOSPC, &b"7: (95) exit\nR0 !read_ok\n"[..], 0); 5]);
+        let grown = || {
+            let mut answers = vec![(libc::E2BIG, &b""[..], 0)];
+            answers.extend([(libc::ENOSPC, &b"7: (95) exit\n8: (b7) r0 =\0"[..], 0); 5]);
+            answers
+        };
+        let (most, small) = ((16 << 20) - 1, 64 << 10);
+        let sizes = [(1, small), (1, 256 << 10), (1, 1 << 20), (1, 4 << 20), (1, most), (4, small)];
+
+        // The end of it is what matters.
+        let mut answers = grown();
+        answers.push((libc::E2BIG, b"BPF program is too large\nprocessed 1000001 insns\n\0", 0));
         let (seen, result) = load_with(answers);
-        let sizes: Vec<_> = seen.iter().filter_map(|load| load.log).map(|(_, size)| size).collect();
-        assert_eq!(sizes, [64 << 10, 256 << 10, 1 << 20, 4 << 20, (16 << 20) - 1]);
-        // What there is of it is shown.
+        assert_eq!(seen.iter().filter_map(|load| load.log).collect::<Vec<_>>(), sizes);
         let Err(Error::Verifier(error)) = result else { panic!("{result:?}") };
-        assert_eq!(error.cause(), "R0 !read_ok");
+        assert_eq!(
+            (error.cause(), error.errno()),
+            ("BPF program is too large", Errno(libc::E2BIG))
+        );
+
+        // A kernel that cannot do that: what there is of it is shown.
+        let mut answers = grown();
+        answers.push((libc::EINVAL, b"", 0));
+        let (_, result) = load_with(answers);
+        let Err(Error::Verifier(error)) = result else { panic!("{result:?}") };
+        assert_eq!((error.log(), error.errno()), ("7: (95) exit\n8: (b7) r0 =", ENOSPC));
     }
 
     #[test]
