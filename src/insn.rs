@@ -1,19 +1,29 @@
-//! The instruction set: one 8-byte slot, its fields, and a constructor for every instruction there is.
+//! The instruction set: one 8-byte slot and its fields, and the instructions that slots encode.
 //!
 //! An instruction is one *slot* of eight bytes (RFC 9669 section 3): opcode, two 4-bit register numbers,
 //! a 16-bit offset and a 32-bit immediate. The one wide instruction, `lddw`, takes two slots. The low
 //! three bits of the opcode are the *class*.
 //!
-//! Everything here is `const`, touches no operating system, and cannot make an instruction of which
-//! a field was cut: the parameters have the widths of the fields.
+//! [`Insn`] is the slot. [`Op`] is the instruction, decoded: an enum that can be matched on, whose fields have
+//! the widths of the slot's, so that no value of it lacks an encoding and nothing is ever cut.
+//!
+//! Everything here is `const` and touches no operating system.
 //!
 //! ```
-//! use rawbpf::insn::{Insn, Reg, Source, AluOp, Bits, ByteOrder};
+//! use rawbpf::insn::{AluOp, Bits, ByteOrder, Op, Reg, Source};
 //!
-//! const ADD: Insn = Insn::alu(Bits::B64, AluOp::Add, Reg::R1, Source::Imm(5));
-//! assert_eq!(ADD.to_bytes(ByteOrder::Little), [0x07, 0x01, 0, 0, 5, 0, 0, 0]);
-//! assert_eq!(ADD.to_bytes(ByteOrder::Big), [0x07, 0x10, 0, 0, 0, 0, 0, 5]);
+//! const ADD: Op = Op::Alu { bits: Bits::B64, op: AluOp::Add, dst: Reg::R1, src: Source::Imm(5) };
+//! let slot = ADD.encode().first();
+//! assert_eq!(slot.to_bytes(ByteOrder::Little), [0x07, 0x01, 0, 0, 5, 0, 0, 0]);
+//! assert_eq!(slot.to_bytes(ByteOrder::Big), [0x07, 0x10, 0, 0, 0, 0, 0, 5]);
+//! assert_eq!(Op::decode(&[slot]), Ok(ADD));
 //! ```
+
+mod decode;
+mod op;
+
+pub use decode::{DecodeError, Reason};
+pub use op::{Encoded, Op};
 
 use std::fmt;
 
@@ -128,24 +138,26 @@ pub mod mode {
 /// The source bit: set where the second operand is a register.
 pub const SOURCE_REG: u8 = 0x08;
 
-/// What the source field of `lddw` says of its immediate (RFC 9669 section 5.4).
-pub mod pseudo {
-    /// The address of the map whose file descriptor is the immediate.
-    pub const MAP_FD: u8 = 1;
-    /// The address of a map's value: descriptor in the first half, offset in the second.
-    pub const MAP_VALUE: u8 = 2;
-    /// The address of a kernel variable, by BTF id.
-    pub const BTF_ID: u8 = 3;
-    /// The address of a function of this program, relative to the next instruction.
-    pub const FUNC: u8 = 4;
-    /// As `MAP_FD`, by index into the load's descriptor array.
-    pub const MAP_IDX: u8 = 5;
-    /// As `MAP_VALUE`, by index into the load's descriptor array.
-    pub const MAP_IDX_VALUE: u8 = 6;
-    /// In the source field of `call`: a function of this program.
-    pub const CALL_LOCAL: u8 = 1;
-    /// In the source field of `call`: a kernel function, by BTF id.
-    pub const CALL_KFUNC: u8 = 2;
+/// What the 64 bits of `lddw` are: its source field (RFC 9669 section 5.4). All but the first are filled in by
+/// the kernel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(u8)]
+pub enum Pseudo {
+    /// The two immediates themselves.
+    Imm64 = 0,
+    /// The address of the map whose file descriptor is the first immediate.
+    MapFd = 1,
+    /// The address in a map's value: descriptor in the first immediate, offset in the second.
+    MapValue = 2,
+    /// The address of a kernel variable: its BTF id in the first immediate, the descriptor of its BTF in the
+    /// second.
+    BtfId = 3,
+    /// The address of a function of this program, slots from the next instruction.
+    Function = 4,
+    /// As `MapFd`, by index into the load's array of descriptors.
+    MapIndex = 5,
+    /// As `MapValue`, by index into the load's array of descriptors.
+    MapIndexValue = 6,
 }
 
 /// How wide an arithmetic or a comparison is: `w0` or `r0`.
@@ -242,7 +254,28 @@ pub enum SwapBits {
     B64 = 64,
 }
 
-/// How many low bits a sign-extending move takes (ISA v4).
+/// From how many bits to how many a sign-extending move goes (ISA v4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[allow(missing_docs)]
+pub enum SignExtend {
+    B8To32,
+    B16To32,
+    B8To64,
+    B16To64,
+    B32To64,
+}
+
+/// How many bytes a legacy packet load takes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[repr(u8)]
+#[allow(missing_docs)]
+pub enum PacketSize {
+    Word = 0x00,
+    Half = 0x08,
+    Byte = 0x10,
+}
+
+/// How many bytes a load takes that extends the sign (ISA v4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 #[allow(missing_docs)]
@@ -298,15 +331,6 @@ pub enum AtomicOp {
     /// Stores the source register where memory equals `r0`, which gets the old value.
     CompareExchange = 0xf1,
 }
-
-const JA: u8 = 0x00;
-const CALL: u8 = 0x80;
-const EXIT: u8 = 0x90;
-const JCOND: u8 = 0xe0;
-const NEG: u8 = 0x80;
-const END: u8 = 0xd0;
-const LOAD_ACQUIRE: i32 = 0x100;
-const STORE_RELEASE: i32 = 0x110;
 
 impl Insn {
     /// A slot from its fields as they are, checked by nobody. Only the low four bits of `dst` and `src`
@@ -392,196 +416,6 @@ impl Insn {
                 i32::from_be_bytes([i0, i1, i2, i3]),
             ),
         }
-    }
-
-    /// Arithmetic: `r1 += r2`, `w1 = 5`.
-    pub const fn alu(bits: Bits, op: AluOp, dst: Reg, src: Source) -> Insn {
-        Insn::sourced(alu_class(bits) | op as u8, dst, src, 0)
-    }
-
-    /// Signed division and remainder: `r1 s/= r2` (ISA v4, Linux 6.6).
-    pub const fn alu_signed(bits: Bits, op: SignedOp, dst: Reg, src: Source) -> Insn {
-        Insn::sourced(alu_class(bits) | op as u8, dst, src, 1)
-    }
-
-    /// `r1 = -r1`.
-    pub const fn neg(bits: Bits, dst: Reg) -> Insn {
-        Insn::from_fields(alu_class(bits) | NEG, dst as u8, 0, 0, 0)
-    }
-
-    /// A sign-extending move: `r1 = (s8)r2` (ISA v4, Linux 6.6). 32 to 32 bits does not exist: `None`.
-    pub const fn move_signed(bits: Bits, from: SignBits, dst: Reg, src: Reg) -> Option<Insn> {
-        if matches!((bits, from), (Bits::B32, SignBits::B32)) {
-            return None;
-        }
-        let opcode = alu_class(bits) | AluOp::Mov as u8 | SOURCE_REG;
-        Some(Insn::from_fields(opcode, dst as u8, src as u8, from as i16, 0))
-    }
-
-    /// `r1 = addr_space_cast(r2, to, from)` (Linux 6.9, for arenas).
-    pub const fn addr_space_cast(dst: Reg, src: Reg, to: u16, from: u16) -> Insn {
-        let opcode = class::ALU64 | AluOp::Mov as u8 | SOURCE_REG;
-        let spaces = (to as u32) << 16 | from as u32;
-        Insn::from_fields(opcode, dst as u8, src as u8, 1, spaces as i32)
-    }
-
-    /// A byte swap: `r1 = be16 r1`.
-    pub const fn swap(swap: Swap, bits: SwapBits, dst: Reg) -> Insn {
-        let opcode = match swap {
-            Swap::Le => class::ALU | END,
-            Swap::Be => class::ALU | END | SOURCE_REG,
-            Swap::Always => class::ALU64 | END,
-        };
-        Insn::from_fields(opcode, dst as u8, 0, 0, bits as i32)
-    }
-
-    /// A load: `r1 = *(u32 *)(r2 + 8)`. The upper bits become zero.
-    pub const fn load(size: Size, dst: Reg, base: Reg, offset: i16) -> Insn {
-        Insn::from_fields(class::LDX | mode::MEM | size as u8, dst as u8, base as u8, offset, 0)
-    }
-
-    /// A load that extends the sign: `r1 = *(s32 *)(r2 + 8)` (ISA v4, Linux 6.6).
-    pub const fn load_signed(from: SignBits, dst: Reg, base: Reg, offset: i16) -> Insn {
-        let size = match from {
-            SignBits::B8 => Size::Byte,
-            SignBits::B16 => Size::Half,
-            SignBits::B32 => Size::Word,
-        };
-        let opcode = class::LDX | mode::MEMSX | size as u8;
-        Insn::from_fields(opcode, dst as u8, base as u8, offset, 0)
-    }
-
-    /// A store: `*(u32 *)(r1 + 8) = r2`.
-    pub const fn store(size: Size, base: Reg, offset: i16, src: Reg) -> Insn {
-        Insn::from_fields(class::STX | mode::MEM | size as u8, base as u8, src as u8, offset, 0)
-    }
-
-    /// A store of a constant: `*(u32 *)(r1 + 8) = 5`. For eight bytes it is sign-extended.
-    pub const fn store_imm(size: Size, base: Reg, offset: i16, imm: i32) -> Insn {
-        Insn::from_fields(class::ST | mode::MEM | size as u8, base as u8, 0, offset, imm)
-    }
-
-    /// An atomic operation on memory with the register `src` (ISA v3, Linux 5.12; plain addition v1).
-    pub const fn atomic(size: AtomicSize, op: AtomicOp, base: Reg, offset: i16, src: Reg) -> Insn {
-        let opcode = class::STX | mode::ATOMIC | size as u8;
-        Insn::from_fields(opcode, base as u8, src as u8, offset, op as i32)
-    }
-
-    /// `r1 = load_acquire((u32 *)(r2 + 8))` (ISA v4, Linux 6.15).
-    pub const fn load_acquire(size: Size, dst: Reg, base: Reg, offset: i16) -> Insn {
-        let opcode = class::STX | mode::ATOMIC | size as u8;
-        Insn::from_fields(opcode, dst as u8, base as u8, offset, LOAD_ACQUIRE)
-    }
-
-    /// `store_release((u32 *)(r1 + 8), r2)` (ISA v4, Linux 6.15).
-    pub const fn store_release(size: Size, base: Reg, offset: i16, src: Reg) -> Insn {
-        let opcode = class::STX | mode::ATOMIC | size as u8;
-        Insn::from_fields(opcode, base as u8, src as u8, offset, STORE_RELEASE)
-    }
-
-    /// A legacy packet load at a constant: `r0 = *(u16 *)skb[12]`. Eight bytes do not exist: `None`.
-    pub const fn load_packet_abs(size: Size, imm: i32) -> Option<Insn> {
-        match size {
-            Size::Double => None,
-            _ => Some(Insn::from_fields(class::LD | mode::ABS | size as u8, 0, 0, 0, imm)),
-        }
-    }
-
-    /// A legacy packet load at a register plus a constant: `r0 = *(u16 *)skb[r2]`. Eight bytes do not
-    /// exist: `None`.
-    pub const fn load_packet_ind(size: Size, src: Reg, imm: i32) -> Option<Insn> {
-        match size {
-            Size::Double => None,
-            _ => Some(Insn::from_fields(class::LD | mode::IND | size as u8, 0, src as u8, 0, imm)),
-        }
-    }
-
-    /// `lddw`, two slots: `r1 = 0x1122334455667788 ll`.
-    pub const fn load_imm64(dst: Reg, imm: u64) -> [Insn; 2] {
-        Insn::load_pseudo(dst, 0, imm as u32 as i32, (imm >> 32) as u32 as i32)
-    }
-
-    /// `lddw` of something the loader or the kernel knows (see [`pseudo`]), with the two halves of its
-    /// immediate.
-    pub const fn load_pseudo(dst: Reg, kind: u8, low: i32, high: i32) -> [Insn; 2] {
-        let opcode = class::LD | mode::IMM | Size::Double as u8;
-        [Insn::from_fields(opcode, dst as u8, kind, 0, low), Insn::from_fields(0, 0, 0, 0, high)]
-    }
-
-    /// `goto`, counted in slots from the next one.
-    pub const fn jump(offset: i16) -> Insn {
-        Insn::from_fields(class::JMP | JA, 0, 0, offset, 0)
-    }
-
-    /// `gotol`: as [`Insn::jump`] with 32 bits (ISA v4, Linux 6.6).
-    pub const fn jump_long(offset: i32) -> Insn {
-        Insn::from_fields(class::JMP32 | JA, 0, 0, 0, offset)
-    }
-
-    /// `may_goto`: jumps once the kernel has had enough of a loop (Linux 6.9).
-    pub const fn may_jump(offset: i16) -> Insn {
-        Insn::from_fields(class::JMP | JCOND, 0, 0, offset, 0)
-    }
-
-    /// `gotox`: to the address in a register, taken from a jump table (Linux 6.19).
-    pub const fn jump_register(dst: Reg) -> Insn {
-        Insn::from_fields(class::JMP | JA | SOURCE_REG, dst as u8, 0, 0, 0)
-    }
-
-    /// `if r1 == r2 goto`, counted in slots from the next one.
-    pub const fn jump_if(
-        bits: Bits,
-        condition: Condition,
-        dst: Reg,
-        src: Source,
-        offset: i16,
-    ) -> Insn {
-        let class = match bits {
-            Bits::B32 => class::JMP32,
-            Bits::B64 => class::JMP,
-        };
-        Insn::sourced(class | condition as u8, dst, src, offset)
-    }
-
-    /// A call of a helper function of the kernel by its number.
-    pub const fn call_helper(number: i32) -> Insn {
-        Insn::from_fields(class::JMP | CALL, 0, 0, 0, number)
-    }
-
-    /// A call of a function of this program, counted in slots from the next one (Linux 4.16).
-    pub const fn call_local(offset: i32) -> Insn {
-        Insn::from_fields(class::JMP | CALL, 0, pseudo::CALL_LOCAL, 0, offset)
-    }
-
-    /// A call of a kernel function by its BTF id; `fd_index` says whose BTF, 0 for the kernel's own (Linux 5.13).
-    pub const fn call_kfunc(btf_id: i32, fd_index: i16) -> Insn {
-        Insn::from_fields(class::JMP | CALL, 0, pseudo::CALL_KFUNC, fd_index, btf_id)
-    }
-
-    /// `callx`: a call of the address in a register. LLVM emits it, Linux refuses it.
-    pub const fn call_register(dst: Reg) -> Insn {
-        Insn::from_fields(class::JMP | CALL | SOURCE_REG, dst as u8, 0, 0, 0)
-    }
-
-    /// `exit`: back to the caller with `r0`.
-    pub const fn exit() -> Insn {
-        Insn::from_fields(class::JMP | EXIT, 0, 0, 0, 0)
-    }
-
-    const fn sourced(opcode: u8, dst: Reg, src: Source, offset: i16) -> Insn {
-        match src {
-            Source::Imm(imm) => Insn::from_fields(opcode, dst as u8, 0, offset, imm),
-            Source::Reg(src) => {
-                Insn::from_fields(opcode | SOURCE_REG, dst as u8, src as u8, offset, 0)
-            }
-        }
-    }
-}
-
-const fn alu_class(bits: Bits) -> u8 {
-    match bits {
-        Bits::B32 => class::ALU,
-        Bits::B64 => class::ALU64,
     }
 }
 

@@ -11,7 +11,7 @@ pub use super::statement::Value;
 use super::message::Message;
 use super::statement::{Cursor, Literal, Problem, Span, Statement, Target, What, same, sub};
 use super::{Code, Line, MapReference};
-use crate::insn::{ByteOrder, Insn, Size};
+use crate::insn::{ByteOrder, Insn, Op, Size};
 use crate::spec::MapSpec;
 
 /// Writes a program in the assembly language of BPF; evaluates to its [`Code`], in `const`.
@@ -220,9 +220,9 @@ pub const fn count<'a>(source: &Source<'a>, values: &'a [Value<'a>]) -> Measure 
         match cursor.statement() {
             Err(problem) => fail(source, start, problem),
             Ok(Statement::Label(_)) => measure.labels += 1,
-            Ok(Statement::Insn { wide, target, .. }) => {
+            Ok(Statement::Op { op, target }) => {
                 measure.lines += 1;
-                measure.slots += 1 + wide as usize;
+                measure.slots += op.slots();
                 measure.maps += matches!(target, Target::Map(_)) as usize;
             }
             Ok(Statement::Bytes { offset, literal, .. }) => {
@@ -250,7 +250,7 @@ pub const fn assemble<
 ) -> Assembled<'a, SLOTS, MAPS, LINES> {
     const NO_MAP: MapSpec<'static> = MapSpec::perf_event_array("");
     let mut out = Assembled {
-        slots: [Insn::exit(); SLOTS],
+        slots: [Op::Exit.encode().first(); SLOTS],
         maps: [MapReference { slot: 0, map: &NO_MAP }; MAPS],
         lines: [Line { slot: 0, start: 0, end: 0 }; LINES],
     };
@@ -275,7 +275,7 @@ pub const fn assemble<
                 label += 1;
                 continue;
             }
-            Statement::Insn { slots, wide, target } => {
+            Statement::Op { op, target } => {
                 match target {
                     Target::None => {}
                     Target::Label(name) => jumps[slot] = Some(name),
@@ -284,17 +284,18 @@ pub const fn assemble<
                         map += 1;
                     }
                 }
-                out.slots[slot] = slots[0];
+                let encoded = op.encode();
+                out.slots[slot] = encoded.first();
                 slot += 1;
-                if wide {
-                    out.slots[slot] = slots[1];
+                if let Some(second) = encoded.second() {
+                    out.slots[slot] = second;
                     slot += 1;
                 }
             }
             Statement::Bytes { base, offset, literal } => {
                 let mut chunks = Chunks::new(cursor.text, literal, offset);
                 while let Some((size, offset, imm)) = chunks.next() {
-                    out.slots[slot] = Insn::store_imm(size, base, offset, imm);
+                    out.slots[slot] = Op::StoreImm { size, base, offset, imm }.encode().first();
                     slot += 1;
                 }
             }
@@ -347,8 +348,9 @@ const fn point(
     from: usize,
     name: Span,
 ) -> Result<Insn, Problem> {
-    let local_call = Insn::call_local(0);
-    let call = insn.opcode() == local_call.opcode();
+    const CALL: u8 = Op::CallLocal { offset: 0 }.encode().first().opcode();
+    const LONG: u8 = Op::JumpLong { offset: 0 }.encode().first().opcode();
+    let call = insn.opcode() == CALL;
     let Some(slot) = find(text, labels, labels.len(), name) else {
         return Err(Problem {
             span: name,
@@ -356,7 +358,7 @@ const fn point(
         });
     };
     let distance = slot as i64 - from as i64 - 1;
-    if call || insn.opcode() == Insn::jump_long(0).opcode() {
+    if call || insn.opcode() == LONG {
         // A program has fewer than 2^31 slots: its text is in one compilation.
         return Ok(insn.with_imm(distance as i32));
     }

@@ -6,8 +6,8 @@
 use super::helpers::helper_number;
 use super::message::Message;
 use crate::insn::{
-    AluOp, AtomicOp, AtomicSize, Bits, Condition, Insn, Reg, SignBits, SignedOp, Size, Source,
-    Swap, SwapBits,
+    AluOp, AtomicOp, AtomicSize, Bits, Condition, Op, PacketSize, Pseudo, Reg, SignBits,
+    SignExtend, SignedOp, Size, Source, Swap, SwapBits,
 };
 use crate::spec::MapSpec;
 
@@ -31,7 +31,7 @@ pub(super) enum Statement<'a> {
     /// `name:`
     Label(Span),
     /// One instruction.
-    Insn { slots: [Insn; 2], wide: bool, target: Target<'a> },
+    Op { op: Op, target: Target<'a> },
     /// `*(u8 *)(r10 - 16) = "text"`: as many stores of constants as the bytes need.
     Bytes { base: Reg, offset: i16, literal: Span },
 }
@@ -247,19 +247,19 @@ impl<'a> Cursor<'a> {
                 return Ok(Statement::Label(word));
             }
             if same(name, b"exit") {
-                one(Insn::exit())
+                one(Op::Exit)
             } else if same(name, b"call") {
                 ok!(self.call())
             } else if same(name, b"callx") {
-                one(Insn::call_register(ok!(self.register64()).reg))
+                one(Op::CallRegister { dst: ok!(self.register64()).reg })
             } else if same(name, b"goto") {
-                ok!(self.jump(Insn::jump(0)))
+                ok!(self.jump(Op::Jump { offset: 0 }))
             } else if same(name, b"gotol") {
                 ok!(self.jump_long())
             } else if same(name, b"may_goto") {
-                ok!(self.jump(Insn::may_jump(0)))
+                ok!(self.jump(Op::MayJump { offset: 0 }))
             } else if same(name, b"gotox") {
-                one(Insn::jump_register(ok!(self.register64()).reg))
+                one(Op::JumpRegister { dst: ok!(self.register64()).reg })
             } else if same(name, b"if") {
                 ok!(self.jump_if())
             } else if same(name, b"lock") {
@@ -679,7 +679,7 @@ impl<'a> Cursor<'a> {
                     return self
                         .problem(register.span, What::Not("a 64-bit register, as u64 needs"));
                 }
-                Ok(one(Insn::store(size, base, offset, register.reg)))
+                Ok(one(Op::Store { size, base, offset, src: register.reg }))
             }
             Operand::Number(value, span) => {
                 let (low, high) = match size {
@@ -690,7 +690,7 @@ impl<'a> Cursor<'a> {
                     Size::Double => (i32::MIN as i64, i32::MAX as i64),
                 };
                 let value = ok!(self.fit("the value to store", value, span, low, high));
-                Ok(one(Insn::store_imm(size, base, offset, value as i32)))
+                Ok(one(Op::StoreImm { size, base, offset, imm: value as i32 }))
             }
         }
     }
@@ -744,7 +744,7 @@ impl<'a> Cursor<'a> {
             (Bits::B32, AtomicOp::Add) => ok!(self.register()),
             _ => ok!(self.register_as(bits)),
         };
-        Ok(one(Insn::atomic(size, op, base, offset, src.reg)))
+        Ok(one(Op::Atomic { size, op, base, offset, src: src.reg }))
     }
 
     /// `store_release((u32 *)(r1 + 8), w2)`.
@@ -756,22 +756,34 @@ impl<'a> Cursor<'a> {
         ok!(self.need(",", "`,`"));
         let src = ok!(self.register_as(size_bits(size)));
         ok!(self.need(")", "`)`"));
-        Ok(one(Insn::store_release(size, base, offset, src.reg)))
+        Ok(one(Op::StoreRelease { size, base, offset, src: src.reg }))
     }
 
-    /// `ld_pseudo r1, 1, 42`: `lddw` with the source field said outright.
+    /// `ld_pseudo r1, 1, 42`: `lddw` with the source field said outright; a fourth operand is the second slot's
+    /// immediate, 0 if it is left out. (LLVM drops the upper half of a number that is too long for the first.)
     const fn load_pseudo(&mut self) -> Parsed<Statement<'a>> {
         let dst = ok!(self.register64()).reg;
         ok!(self.need(",", "`,`"));
         let (kind, span) = ok!(self.number("a source field, 0 to 6"));
-        let kind = ok!(self.fit("the source field", kind, span, 0, 6)) as u8;
+        let kind = match ok!(self.fit("the source field", kind, span, 0, 6)) {
+            0 => Pseudo::Imm64,
+            1 => Pseudo::MapFd,
+            2 => Pseudo::MapValue,
+            3 => Pseudo::BtfId,
+            4 => Pseudo::Function,
+            5 => Pseudo::MapIndex,
+            _ => Pseudo::MapIndexValue,
+        };
         ok!(self.need(",", "`,`"));
+        let low = ok!(self.imm32());
+        let high = if self.take(",") { ok!(self.imm32()) } else { 0 };
+        Ok(one(Op::LoadImm64 { dst, kind, low, high }))
+    }
+
+    /// A number as 32 bits, signed or not.
+    const fn imm32(&mut self) -> Parsed<i32> {
         let (value, span) = ok!(self.number("a number"));
-        let value = ok!(self.imm64(value, span));
-        Ok(wide(
-            Insn::load_pseudo(dst, kind, value as u32 as i32, (value >> 32) as u32 as i32),
-            Target::None,
-        ))
+        Ok(ok!(self.fit("the immediate", value, span, i32::MIN as i64, u32::MAX as i64)) as i32)
     }
 
     const fn imm64(&self, value: i128, span: Span) -> Parsed<u64> {
@@ -787,7 +799,8 @@ impl<'a> Cursor<'a> {
         let Register { reg, bits, .. } = dst;
         if self.take_word("s") {
             if self.take(">>=") {
-                return Ok(one(Insn::alu(bits, AluOp::Arsh, reg, ok!(self.source(bits)))));
+                let src = ok!(self.source(bits));
+                return Ok(one(Op::Alu { bits, op: AluOp::Arsh, dst: reg, src }));
             }
             let op = if self.take("/=") {
                 SignedOp::Div
@@ -796,7 +809,7 @@ impl<'a> Cursor<'a> {
             } else {
                 return self.expected("`s>>=`, `s/=` or `s%=`");
             };
-            return Ok(one(Insn::alu_signed(bits, op, reg, ok!(self.source(bits)))));
+            return Ok(one(Op::AluSigned { bits, op, dst: reg, src: ok!(self.source(bits)) }));
         }
         if self.peek() == b'=' && self.byte(1) != b'=' {
             self.at += 1;
@@ -819,7 +832,7 @@ impl<'a> Cursor<'a> {
         while i < OPERATORS.len() {
             let (token, op) = OPERATORS[i];
             if self.take(token) {
-                return Ok(one(Insn::alu(bits, op, reg, ok!(self.source(bits)))));
+                return Ok(one(Op::Alu { bits, op, dst: reg, src: ok!(self.source(bits)) }));
             }
             i += 1;
         }
@@ -837,23 +850,21 @@ impl<'a> Cursor<'a> {
                 self.skip();
                 let src = ok!(self.register_as(bits));
                 ok!(self.must_be(src, dst));
-                Ok(one(Insn::neg(bits, reg)))
+                Ok(one(Op::Neg { bits, dst: reg }))
             }
             b'-' | b'+' | b'{' | b'\'' | b'0'..=b'9' => {
                 let (value, span) = ok!(self.number("a number"));
                 if self.take_word("ll") {
                     ok!(self.needs_64(dst));
-                    return Ok(wide(
-                        Insn::load_imm64(reg, ok!(self.imm64(value, span))),
-                        Target::None,
-                    ));
+                    return Ok(one(Op::load_imm64(reg, ok!(self.imm64(value, span)))));
                 }
                 let high = match bits {
                     Bits::B32 => u32::MAX as i64,
                     Bits::B64 => i32::MAX as i64,
                 };
                 let value = ok!(self.fit("the immediate", value, span, i32::MIN as i64, high));
-                Ok(one(Insn::alu(bits, AluOp::Mov, reg, Source::Imm(value as i32))))
+                let src = Source::Imm(value as i32);
+                Ok(one(Op::Alu { bits, op: AluOp::Mov, dst: reg, src }))
             }
             _ => self.named_value(dst),
         }
@@ -898,14 +909,14 @@ impl<'a> Cursor<'a> {
                 if matches!((size, dst.bits), (Size::Double, Bits::B32)) {
                     return self.problem(dst.span, What::Not("a 64-bit register, as u64 needs"));
                 }
-                return Ok(one(Insn::load(size, dst.reg, base, offset)));
+                return Ok(one(Op::Load { size, dst: dst.reg, base, offset }));
             }
             (true, Size::Byte) => SignBits::B8,
             (true, Size::Half) => SignBits::B16,
             (true, _) => SignBits::B32,
         };
         match dst.bits {
-            Bits::B64 => Ok(one(Insn::load_signed(signed, dst.reg, base, offset))),
+            Bits::B64 => Ok(one(Op::LoadSigned { size: signed, dst: dst.reg, base, offset })),
             Bits::B32 => self.problem(
                 dst.span,
                 What::Not("a 64-bit register; a load that extends the sign fills all 64 bits"),
@@ -917,55 +928,52 @@ impl<'a> Cursor<'a> {
         if !matches!(dst, Register { reg: Reg::R0, bits: Bits::B64, .. }) {
             return self.problem(dst.span, What::Not("r0, where packet loads put their result"));
         }
-        let types = What::Not("a type of packet loads: u8, u16, u32");
-        if access.signed {
-            return self.problem(access.span, types);
-        }
-        ok!(self.need("[", "`[`"));
-        let insn = match self.peek() {
-            b'r' | b'w' => {
-                let src = ok!(self.register64()).reg;
-                let value = if matches!(self.peek(), b'+' | b'-') {
-                    let (value, span) = ok!(self.number("a number"));
-                    ok!(self.fit("the offset", value, span, i32::MIN as i64, i32::MAX as i64))
-                } else {
-                    0
-                };
-                Insn::load_packet_ind(access.size, src, value as i32)
-            }
+        let size = match (access.size, access.signed) {
+            (Size::Byte, false) => PacketSize::Byte,
+            (Size::Half, false) => PacketSize::Half,
+            (Size::Word, false) => PacketSize::Word,
             _ => {
-                let (value, span) = ok!(self.number("an offset or a register"));
-                let value =
-                    ok!(self.fit("the offset", value, span, i32::MIN as i64, i32::MAX as i64));
-                Insn::load_packet_abs(access.size, value as i32)
+                return self
+                    .problem(access.span, What::Not("a type of packet loads: u8, u16, u32"));
             }
         };
+        ok!(self.need("[", "`[`"));
+        let index = match self.peek() {
+            b'r' | b'w' => Some(ok!(self.register64()).reg),
+            _ => None,
+        };
+        let imm = if index.is_some() && self.peek() == b']' {
+            0
+        } else {
+            let (value, span) = ok!(self.number("an offset or a register"));
+            ok!(self.fit("the offset", value, span, i32::MIN as i64, i32::MAX as i64)) as i32
+        };
         ok!(self.need("]", "`]`"));
-        match insn {
-            Some(insn) => Ok(one(insn)),
-            None => self.problem(access.span, types),
-        }
+        Ok(one(Op::LoadPacket { size, index, imm }))
     }
 
     /// `r1 = (s8)r2`.
     const fn move_signed(&mut self, dst: Register) -> Parsed<Statement<'a>> {
         ok!(self.need("(", "`(`"));
         let span = ok!(self.word("s8, s16 or s32"));
-        let from = match sub(self.text, span.start, span.end) {
-            b"s8" => SignBits::B8,
-            b"s16" => SignBits::B16,
-            b"s32" => SignBits::B32,
-            _ => {
+        let extend = match (sub(self.text, span.start, span.end), dst.bits) {
+            (b"s8", Bits::B32) => SignExtend::B8To32,
+            (b"s16", Bits::B32) => SignExtend::B16To32,
+            (b"s8", Bits::B64) => SignExtend::B8To64,
+            (b"s16", Bits::B64) => SignExtend::B16To64,
+            (b"s32", Bits::B64) => SignExtend::B32To64,
+            (_, Bits::B32) => {
+                return self
+                    .problem(span, What::Not("a type that a 32-bit register extends: s8, s16"));
+            }
+            (_, Bits::B64) => {
                 return self
                     .problem(span, What::Not("a type whose sign is extended: s8, s16, s32"));
             }
         };
         ok!(self.need(")", "`)`"));
-        let src = ok!(self.register_as(dst.bits));
-        match Insn::move_signed(dst.bits, from, dst.reg, src.reg) {
-            Some(insn) => Ok(one(insn)),
-            None => self.problem(span, What::Not("a type that a 32-bit register extends: s8, s16")),
-        }
+        let src = ok!(self.register_as(dst.bits)).reg;
+        Ok(one(Op::MoveSigned { extend, dst: dst.reg, src }))
     }
 
     /// `r1 = r2`, `r1 = be16 r1`, `r1 = atomic_fetch_add(…)`, `r1 = map ll`.
@@ -993,7 +1001,7 @@ impl<'a> Cursor<'a> {
             ok!(self.needs_swap_register(dst));
             let src = ok!(self.register64());
             ok!(self.must_be(src, dst));
-            return Ok(one(Insn::swap(swap, width, reg)));
+            return Ok(one(Op::Swap { swap, bits: width, dst: reg }));
         }
         if self.peek() == b'(' {
             return self.function(dst, span);
@@ -1011,7 +1019,8 @@ impl<'a> Cursor<'a> {
         };
         match (bits, src.bits) {
             (Bits::B32, Bits::B32) | (Bits::B64, Bits::B64) => {
-                Ok(one(Insn::alu(bits, AluOp::Mov, reg, Source::Reg(src.reg))))
+                let src = Source::Reg(src.reg);
+                Ok(one(Op::Alu { bits, op: AluOp::Mov, dst: reg, src }))
             }
             _ => self.problem(src.span, What::Not("a register as wide as the one on the left")),
         }
@@ -1030,8 +1039,8 @@ impl<'a> Cursor<'a> {
         ok!(self.needs_64(dst));
         match self.next_value() {
             Value::Map(map) => {
-                let slots = Insn::load_pseudo(dst.reg, crate::insn::pseudo::MAP_FD, 0, 0);
-                Ok(wide(slots, Target::Map(map)))
+                let op = Op::LoadImm64 { dst: dst.reg, kind: Pseudo::MapFd, low: 0, high: 0 };
+                Ok(Statement::Op { op, target: Target::Map(map) })
             }
             _ => self.problem(
                 name,
@@ -1075,13 +1084,13 @@ impl<'a> Cursor<'a> {
             ok!(self.width_of(dst, bits));
             ok!(self.need(",", "`,`"));
             let src = ok!(self.register_as(bits));
-            one(Insn::atomic(size, AtomicOp::CompareExchange, base, offset, src.reg))
+            one(Op::Atomic { size, op: AtomicOp::CompareExchange, base, offset, src: src.reg })
         } else if same(name, b"load_acquire") {
             ok!(self.need("(", "`(`"));
             let size = ok!(self.unsigned_access()).size;
             let Address { base, offset } = ok!(self.parenthesized_address());
             ok!(self.width_of(dst, size_bits(size)));
-            one(Insn::load_acquire(size, dst.reg, base, offset))
+            one(Op::LoadAcquire { size, dst: dst.reg, base, offset })
         } else if same(name, b"addr_space_cast") {
             ok!(self.width_of(dst, Bits::B64));
             let src = ok!(self.register64());
@@ -1089,7 +1098,7 @@ impl<'a> Cursor<'a> {
             let to = ok!(self.address_space());
             ok!(self.need(",", "`,`"));
             let from = ok!(self.address_space());
-            one(Insn::addr_space_cast(dst.reg, src.reg, to, from))
+            one(Op::AddrSpaceCast { dst: dst.reg, src: src.reg, to, from })
         } else {
             return self.problem(
                 span,
@@ -1116,7 +1125,7 @@ impl<'a> Cursor<'a> {
         let src = ok!(self.register_as(bits));
         ok!(self.must_be(src, dst));
         ok!(self.width_of(dst, bits));
-        Ok(one(Insn::atomic(size, op, base, offset, src.reg)))
+        Ok(one(Op::Atomic { size, op, base, offset, src: src.reg }))
     }
 
     const fn width_of(&self, register: Register, bits: Bits) -> Parsed<()> {
@@ -1149,22 +1158,30 @@ impl<'a> Cursor<'a> {
         Ok(Destination::Label(ok!(self.word("a label, or a distance such as +3"))))
     }
 
-    const fn jump(&mut self, insn: Insn) -> Parsed<Statement<'a>> {
+    /// The target of a jump whose offset has 16 bits.
+    const fn jump(&mut self, op: Op) -> Parsed<Statement<'a>> {
         match ok!(self.jump_target()) {
-            Destination::Label(label) => Ok(to(insn, label)),
+            Destination::Label(label) => Ok(to(op, label)),
             Destination::Distance(value, span) => {
-                Ok(one(insn.with_offset(ok!(self.offset16(value, span)))))
+                let offset = ok!(self.offset16(value, span));
+                Ok(one(match op {
+                    Op::MayJump { .. } => Op::MayJump { offset },
+                    Op::JumpIf { bits, condition, dst, src, .. } => {
+                        Op::JumpIf { bits, condition, dst, src, offset }
+                    }
+                    _ => Op::Jump { offset },
+                }))
             }
         }
     }
 
     const fn jump_long(&mut self) -> Parsed<Statement<'a>> {
         match ok!(self.jump_target()) {
-            Destination::Label(label) => Ok(to(Insn::jump_long(0), label)),
+            Destination::Label(label) => Ok(to(Op::JumpLong { offset: 0 }, label)),
             Destination::Distance(value, span) => {
                 let value =
                     ok!(self.fit("the distance", value, span, i32::MIN as i64, i32::MAX as i64));
-                Ok(one(Insn::jump_long(value as i32)))
+                Ok(one(Op::JumpLong { offset: value as i32 }))
             }
         }
     }
@@ -1177,7 +1194,7 @@ impl<'a> Cursor<'a> {
         if !self.take_word("goto") {
             return self.expected("`goto`");
         }
-        self.jump(Insn::jump_if(dst.bits, condition, dst.reg, src, 0))
+        self.jump(Op::JumpIf { bits: dst.bits, condition, dst: dst.reg, src, offset: 0 })
     }
 
     const fn condition(&mut self) -> Parsed<Condition> {
@@ -1218,13 +1235,13 @@ impl<'a> Cursor<'a> {
         if self.peek() == b'_' || self.peek().is_ascii_alphabetic() {
             let name = ok!(self.word("a helper"));
             return Ok(match helper_number(sub(self.text, name.start, name.end)) {
-                Some(number) => one(Insn::call_helper(number)),
-                None => to(Insn::call_local(0), name),
+                Some(number) => one(Op::CallHelper { number }),
+                None => to(Op::CallLocal { offset: 0 }, name),
             });
         }
         let (value, span) = ok!(self.number("the name or the number of a helper"));
         let number = ok!(self.fit("the helper's number", value, span, 0, i32::MAX as i64));
-        Ok(one(Insn::call_helper(number as i32)))
+        Ok(one(Op::CallHelper { number: number as i32 }))
     }
 }
 
@@ -1238,16 +1255,12 @@ enum Destination {
     Label(Span),
 }
 
-const fn one<'a>(insn: Insn) -> Statement<'a> {
-    Statement::Insn { slots: [insn, insn], wide: false, target: Target::None }
+const fn one<'a>(op: Op) -> Statement<'a> {
+    Statement::Op { op, target: Target::None }
 }
 
-const fn to<'a>(insn: Insn, label: Span) -> Statement<'a> {
-    Statement::Insn { slots: [insn, insn], wide: false, target: Target::Label(label) }
-}
-
-const fn wide(slots: [Insn; 2], target: Target<'_>) -> Statement<'_> {
-    Statement::Insn { slots, wide: true, target }
+const fn to<'a>(op: Op, label: Span) -> Statement<'a> {
+    Statement::Op { op, target: Target::Label(label) }
 }
 
 const fn is_operator(byte: u8) -> bool {

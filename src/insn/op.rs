@@ -1,0 +1,401 @@
+//! Instructions, decoded, and their encoding.
+
+use super::{
+    AluOp, AtomicOp, AtomicSize, Bits, Condition, Insn, PacketSize, Pseudo, Reg, SOURCE_REG,
+    SignBits, SignExtend, SignedOp, Size, Source, Swap, SwapBits, class, mode,
+};
+
+pub(super) const JA: u8 = 0x00;
+pub(super) const CALL: u8 = 0x80;
+pub(super) const EXIT: u8 = 0x90;
+pub(super) const JCOND: u8 = 0xe0;
+pub(super) const NEG: u8 = 0x80;
+pub(super) const END: u8 = 0xd0;
+pub(super) const LOAD_ACQUIRE: i32 = 0x100;
+pub(super) const STORE_RELEASE: i32 = 0x110;
+/// The source field of `call`: a helper, a function of this program, a kernel function.
+pub(super) const CALL_LOCAL: u8 = 1;
+pub(super) const CALL_KFUNC: u8 = 2;
+
+/// One instruction. Every value of this type has an encoding, and every encoding that the kernel takes is a value.
+///
+/// Offsets of jumps and calls count slots from the next instruction, those of memory bytes. Versions are those of
+/// the ISA (RFC 9669 section 2.4 and LLVM's `-mcpu`) and of Linux.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub enum Op {
+    /// `r1 += r2`, `w1 = 5`. v1; 32 bits v3 (Linux 5.1)
+    Alu {
+        /// 32 or 64.
+        bits: Bits,
+        /// What is done.
+        op: AluOp,
+        /// The first operand, which gets the result.
+        dst: Reg,
+        /// The second operand.
+        src: Source,
+    },
+    /// `r1 s/= r2`, `w1 s%= 5`: signed division. v4 (Linux 6.6)
+    AluSigned {
+        /// 32 or 64.
+        bits: Bits,
+        /// Division or remainder.
+        op: SignedOp,
+        /// The first operand, which gets the result.
+        dst: Reg,
+        /// The second operand.
+        src: Source,
+    },
+    /// `r1 = -r1`. v1
+    Neg {
+        /// 32 or 64.
+        bits: Bits,
+        /// The register.
+        dst: Reg,
+    },
+    /// `r1 = (s8)r2`: a move that extends the sign. v4 (Linux 6.6)
+    MoveSigned {
+        /// From and to how many bits.
+        extend: SignExtend,
+        /// Where to.
+        dst: Reg,
+        /// Where from.
+        src: Reg,
+    },
+    /// `r1 = addr_space_cast(r2, 0, 1)`: between arena and kernel addresses. Linux 6.9
+    AddrSpaceCast {
+        /// Where to.
+        dst: Reg,
+        /// Where from.
+        src: Reg,
+        /// The address space of the result.
+        to: u16,
+        /// The address space of the source.
+        from: u16,
+    },
+    /// `r1 = be16 r1`. v1; `bswap16` v4 (Linux 6.6)
+    Swap {
+        /// To which order.
+        swap: Swap,
+        /// How many bits; the others become zero.
+        bits: SwapBits,
+        /// The register.
+        dst: Reg,
+    },
+    /// `r1 = *(u32 *)(r2 + 8)`: the upper bits become zero. v1
+    Load {
+        /// How many bytes.
+        size: Size,
+        /// Where to.
+        dst: Reg,
+        /// The address,
+        base: Reg,
+        /// and bytes from it.
+        offset: i16,
+    },
+    /// `r1 = *(s32 *)(r2 + 8)`: the sign is extended to 64 bits. v4 (Linux 6.6)
+    LoadSigned {
+        /// How many bits.
+        size: SignBits,
+        /// Where to.
+        dst: Reg,
+        /// The address,
+        base: Reg,
+        /// and bytes from it.
+        offset: i16,
+    },
+    /// `*(u32 *)(r1 + 8) = r2`. v1
+    Store {
+        /// How many bytes.
+        size: Size,
+        /// The address,
+        base: Reg,
+        /// and bytes from it.
+        offset: i16,
+        /// What is stored.
+        src: Reg,
+    },
+    /// `*(u32 *)(r1 + 8) = 5`: for eight bytes the sign is extended. v1
+    StoreImm {
+        /// How many bytes.
+        size: Size,
+        /// The address,
+        base: Reg,
+        /// and bytes from it.
+        offset: i16,
+        /// What is stored.
+        imm: i32,
+    },
+    /// `lock *(u64 *)(r1 + 8) += r2`, `r2 = atomic_fetch_add((u64 *)(r1 + 8), r2)`, `r2 = xchg_64(r1 + 8, r2)`.
+    /// Addition without result v1; the others v3 (Linux 5.12)
+    Atomic {
+        /// How many bytes.
+        size: AtomicSize,
+        /// What is done.
+        op: AtomicOp,
+        /// The address,
+        base: Reg,
+        /// and bytes from it.
+        offset: i16,
+        /// The operand, which gets the old value where there is a result (for `cmpxchg`, `r0` does).
+        src: Reg,
+    },
+    /// `r1 = load_acquire((u64 *)(r2 + 8))`. v4 (Linux 6.15)
+    LoadAcquire {
+        /// How many bytes.
+        size: Size,
+        /// Where to.
+        dst: Reg,
+        /// The address,
+        base: Reg,
+        /// and bytes from it.
+        offset: i16,
+    },
+    /// `store_release((u64 *)(r1 + 8), r2)`. v4 (Linux 6.15)
+    StoreRelease {
+        /// How many bytes.
+        size: Size,
+        /// The address,
+        base: Reg,
+        /// and bytes from it.
+        offset: i16,
+        /// What is stored.
+        src: Reg,
+    },
+    /// `r0 = *(u16 *)skb[12]`, `r0 = *(u16 *)skb[r2 + 12]`: legacy packet access, into `r0`. v1
+    LoadPacket {
+        /// How many bytes.
+        size: PacketSize,
+        /// A register with an offset to add.
+        index: Option<Reg>,
+        /// The offset.
+        imm: i32,
+    },
+    /// `r1 = 0x1122334455667788 ll`, and the addresses that the kernel fills in. Two slots. v1
+    LoadImm64 {
+        /// Where to.
+        dst: Reg,
+        /// What the immediates are.
+        kind: Pseudo,
+        /// The first slot's immediate: the low half of a number.
+        low: i32,
+        /// The second slot's immediate: the high half of a number. Zero for `MapFd`, `Function` and
+        /// `MapIndex`, or the kernel refuses it.
+        high: i32,
+    },
+    /// `goto +3`. v1
+    Jump {
+        /// Slots from the next instruction.
+        offset: i16,
+    },
+    /// `gotol +3`. v4 (Linux 6.6)
+    JumpLong {
+        /// Slots from the next instruction.
+        offset: i32,
+    },
+    /// `may_goto +3`: taken once the kernel has had enough of a loop. Linux 6.9
+    MayJump {
+        /// Slots from the next instruction.
+        offset: i16,
+    },
+    /// `gotox r1`: to an address out of a jump table. Linux 6.19
+    JumpRegister {
+        /// The address.
+        dst: Reg,
+    },
+    /// `if r1 s> 5 goto +3`. v1; `<`, `<=`, `s<`, `s<=` v2 (Linux 4.14); 32 bits v3 (Linux 5.1)
+    JumpIf {
+        /// 32 or 64.
+        bits: Bits,
+        /// When it is taken.
+        condition: Condition,
+        /// The first operand.
+        dst: Reg,
+        /// The second operand.
+        src: Source,
+        /// Slots from the next instruction.
+        offset: i16,
+    },
+    /// `call 6`, `call trace_printk`: a helper of the kernel. v1
+    CallHelper {
+        /// Its number.
+        number: i32,
+    },
+    /// `call function`: a function of this program. Linux 4.16
+    CallLocal {
+        /// Slots from the next instruction.
+        offset: i32,
+    },
+    /// A call of a kernel function. Linux 5.13
+    CallKfunc {
+        /// Its BTF id.
+        btf_id: i32,
+        /// Whose BTF: 0 the kernel's own, else an index into the load's array of descriptors.
+        fd_index: i16,
+    },
+    /// `callx r1`: LLVM emits it, Linux refuses it.
+    CallRegister {
+        /// The address.
+        dst: Reg,
+    },
+    /// `exit`: back to the caller with `r0`. v1
+    Exit,
+}
+
+/// The slots of one instruction: one, or two for `lddw`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+pub struct Encoded {
+    slots: [Insn; 2],
+    wide: bool,
+}
+
+impl Encoded {
+    /// The first slot, for most instructions the only one.
+    pub const fn first(self) -> Insn {
+        self.slots[0]
+    }
+
+    /// The second slot of a wide instruction.
+    pub const fn second(self) -> Option<Insn> {
+        if self.wide { Some(self.slots[1]) } else { None }
+    }
+
+    /// How many slots: 1 or 2.
+    pub const fn count(self) -> usize {
+        1 + self.wide as usize
+    }
+
+    /// The slots in order.
+    pub fn as_slice(&self) -> &[Insn] {
+        if self.wide { &self.slots } else { std::slice::from_ref(&self.slots[0]) }
+    }
+}
+
+impl Op {
+    /// The instruction as slots. Never fails.
+    pub const fn encode(self) -> Encoded {
+        let slot = match self {
+            Op::Alu { bits, op, dst, src } => sourced(alu_class(bits) | op as u8, dst, src, 0),
+            Op::AluSigned { bits, op, dst, src } => {
+                sourced(alu_class(bits) | op as u8, dst, src, 1)
+            }
+            Op::Neg { bits, dst } => Insn::from_fields(alu_class(bits) | NEG, dst as u8, 0, 0, 0),
+            Op::MoveSigned { extend, dst, src } => {
+                let (bits, from) = match extend {
+                    SignExtend::B8To32 => (Bits::B32, 8),
+                    SignExtend::B16To32 => (Bits::B32, 16),
+                    SignExtend::B8To64 => (Bits::B64, 8),
+                    SignExtend::B16To64 => (Bits::B64, 16),
+                    SignExtend::B32To64 => (Bits::B64, 32),
+                };
+                let opcode = alu_class(bits) | AluOp::Mov as u8 | SOURCE_REG;
+                Insn::from_fields(opcode, dst as u8, src as u8, from, 0)
+            }
+            Op::AddrSpaceCast { dst, src, to, from } => {
+                let opcode = class::ALU64 | AluOp::Mov as u8 | SOURCE_REG;
+                let spaces = (to as u32) << 16 | from as u32;
+                Insn::from_fields(opcode, dst as u8, src as u8, 1, spaces as i32)
+            }
+            Op::Swap { swap, bits, dst } => {
+                let opcode = match swap {
+                    Swap::Le => class::ALU | END,
+                    Swap::Be => class::ALU | END | SOURCE_REG,
+                    Swap::Always => class::ALU64 | END,
+                };
+                Insn::from_fields(opcode, dst as u8, 0, 0, bits as i32)
+            }
+            Op::Load { size, dst, base, offset } => {
+                memory(class::LDX | mode::MEM, size, dst, base, offset, 0)
+            }
+            Op::LoadSigned { size, dst, base, offset } => {
+                let size = match size {
+                    SignBits::B8 => Size::Byte,
+                    SignBits::B16 => Size::Half,
+                    SignBits::B32 => Size::Word,
+                };
+                memory(class::LDX | mode::MEMSX, size, dst, base, offset, 0)
+            }
+            Op::Store { size, base, offset, src } => {
+                memory(class::STX | mode::MEM, size, base, src, offset, 0)
+            }
+            Op::StoreImm { size, base, offset, imm } => {
+                Insn::from_fields(class::ST | mode::MEM | size as u8, base as u8, 0, offset, imm)
+            }
+            Op::Atomic { size, op, base, offset, src } => {
+                let opcode = class::STX | mode::ATOMIC | size as u8;
+                Insn::from_fields(opcode, base as u8, src as u8, offset, op as i32)
+            }
+            Op::LoadAcquire { size, dst, base, offset } => {
+                memory(class::STX | mode::ATOMIC, size, dst, base, offset, LOAD_ACQUIRE)
+            }
+            Op::StoreRelease { size, base, offset, src } => {
+                memory(class::STX | mode::ATOMIC, size, base, src, offset, STORE_RELEASE)
+            }
+            Op::LoadPacket { size, index, imm } => {
+                let (mode, src) = match index {
+                    None => (mode::ABS, 0),
+                    Some(index) => (mode::IND, index as u8),
+                };
+                Insn::from_fields(class::LD | mode | size as u8, 0, src, 0, imm)
+            }
+            Op::LoadImm64 { dst, kind, low, high } => {
+                let opcode = class::LD | mode::IMM | Size::Double as u8;
+                return Encoded {
+                    slots: [
+                        Insn::from_fields(opcode, dst as u8, kind as u8, 0, low),
+                        Insn::from_fields(0, 0, 0, 0, high),
+                    ],
+                    wide: true,
+                };
+            }
+            Op::Jump { offset } => Insn::from_fields(class::JMP | JA, 0, 0, offset, 0),
+            Op::JumpLong { offset } => Insn::from_fields(class::JMP32 | JA, 0, 0, 0, offset),
+            Op::MayJump { offset } => Insn::from_fields(class::JMP | JCOND, 0, 0, offset, 0),
+            Op::JumpRegister { dst } => {
+                Insn::from_fields(class::JMP | JA | SOURCE_REG, dst as u8, 0, 0, 0)
+            }
+            Op::JumpIf { bits, condition, dst, src, offset } => {
+                let class = match bits {
+                    Bits::B32 => class::JMP32,
+                    Bits::B64 => class::JMP,
+                };
+                sourced(class | condition as u8, dst, src, offset)
+            }
+            Op::CallHelper { number } => Insn::from_fields(class::JMP | CALL, 0, 0, 0, number),
+            Op::CallLocal { offset } => {
+                Insn::from_fields(class::JMP | CALL, 0, CALL_LOCAL, 0, offset)
+            }
+            Op::CallKfunc { btf_id, fd_index } => {
+                Insn::from_fields(class::JMP | CALL, 0, CALL_KFUNC, fd_index, btf_id)
+            }
+            Op::CallRegister { dst } => {
+                Insn::from_fields(class::JMP | CALL | SOURCE_REG, dst as u8, 0, 0, 0)
+            }
+            Op::Exit => Insn::from_fields(class::JMP | EXIT, 0, 0, 0, 0),
+        };
+        Encoded { slots: [slot, slot], wide: false }
+    }
+
+    /// `lddw` of a number.
+    pub const fn load_imm64(dst: Reg, imm: u64) -> Op {
+        let (low, high) = (imm as u32 as i32, (imm >> 32) as u32 as i32);
+        Op::LoadImm64 { dst, kind: Pseudo::Imm64, low, high }
+    }
+}
+
+const fn memory(opcode: u8, size: Size, dst: Reg, src: Reg, offset: i16, imm: i32) -> Insn {
+    Insn::from_fields(opcode | size as u8, dst as u8, src as u8, offset, imm)
+}
+
+const fn sourced(opcode: u8, dst: Reg, src: Source, offset: i16) -> Insn {
+    match src {
+        Source::Imm(imm) => Insn::from_fields(opcode, dst as u8, 0, offset, imm),
+        Source::Reg(src) => Insn::from_fields(opcode | SOURCE_REG, dst as u8, src as u8, offset, 0),
+    }
+}
+
+const fn alu_class(bits: Bits) -> u8 {
+    match bits {
+        Bits::B32 => class::ALU,
+        Bits::B64 => class::ALU64,
+    }
+}
