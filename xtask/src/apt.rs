@@ -12,6 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 /// An archive with its own lists.
 pub struct Archive {
@@ -156,9 +157,21 @@ impl Archive {
             list += &format!("deb [{}] {uri} {suite} main\n", options.join(" ")).replace("[] ", "");
         }
         fs::write(self.dir.join("etc/sources.list"), list)?;
-        let mut command = self.apt("apt-get");
-        // apt says everything that matters here on either stream.
-        let (_, output) = run(command.arg("update"))?;
+        let mut output = String::new();
+        for attempt in 0..3 {
+            // apt says everything that matters here on either stream.
+            (_, output) = run(self.apt("apt-get").arg("update"))?;
+            // A mirror that is being brought up to date does not fit together for a moment, and apt does not try again.
+            if !["Hash Sum mismatch", "unexpected size", "Mirror sync in progress"]
+                .iter()
+                .any(|sign| output.contains(sign))
+            {
+                break;
+            }
+            if attempt < 2 {
+                std::thread::sleep(Duration::from_secs(5));
+            }
+        }
         Ok(output)
     }
 

@@ -11,7 +11,7 @@ use crate::report::{End, Event};
 use crate::summary::Place;
 use crate::test::binary_name;
 use crate::{paths, vm};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
@@ -48,47 +48,61 @@ struct Boot<'a> {
     suite: &'a Suite,
 }
 
-/// Builds for each architecture, boots each guest and collects.
-pub fn run(guests: &[Guest], accel: vm::AccelWish, filter: &[String]) -> Result<Vec<Place>> {
-    let mut suites: HashMap<&str, Suite> = HashMap::new();
+/// Builds for each architecture, boots each guest and collects. What cannot be built or booted is a trouble of its
+/// place and keeps no other from being tested.
+pub fn run(guests: &[Guest], accel: vm::AccelWish, filter: &[String]) -> Vec<Place> {
+    let mut suites: HashMap<&str, Result<Suite>> = HashMap::new();
     for guest in guests {
-        if !suites.contains_key(guest.arch.name()) {
+        suites.entry(guest.arch.name()).or_insert_with(|| {
             eprintln!("xtask: building the tests for virtual machines ({})", guest.arch.name());
-            suites.insert(guest.arch.name(), build_suite(guest.arch)?);
-        }
-    }
-    let mut boots = Vec::new();
-    for guest in guests {
-        let kernel = kernels::get(guest.arch, &guest.line, false)?;
-        let suite = &suites[guest.arch.name()];
-        let accel = vm::accel(accel, guest.arch, &kernel, &suite.programs)?;
-        boots.push(Boot { guest, kernel, accel, suite });
+            build_suite(guest.arch)
+        });
     }
     let next = AtomicUsize::new(0);
     let places = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..2)
-            .map(|_| {
-                scope.spawn(|| -> Result<()> {
-                    while let Some((number, boot)) = {
-                        let number = next.fetch_add(1, Ordering::Relaxed);
-                        boots.get(number).map(|boot| (number, boot))
-                    } {
-                        let place = run_one(boot, filter)?;
-                        places.lock().unwrap_or_else(PoisonError::into_inner).push((number, place));
-                    }
-                    Ok(())
-                })
-            })
-            .collect();
-        for worker in workers {
-            worker.join().unwrap_or_else(|_| bail!("a thread of this program panicked"))?;
+    let work = || {
+        while let Some((number, guest)) = {
+            // The later ones in the list take longer: two processors, a larger kernel, another architecture.
+            let number = guests.len().checked_sub(next.fetch_add(1, Ordering::Relaxed) + 1);
+            number.map(|number| (number, &guests[number]))
+        } {
+            let done = match &suites[guest.arch.name()] {
+                Ok(suite) => prepare(guest, suite, accel).and_then(|boot| run_one(&boot, filter)),
+                Err(e) => Err(anyhow!("the tests could not be built: {e:#}")),
+            };
+            let place = done.unwrap_or_else(|e| {
+                let mut place = Place::new(place_name(guest.arch, &guest.line));
+                eprintln!("xtask: {}: {e:#}", place.name);
+                place.troubles.push(format!("{e:#}"));
+                place
+            });
+            places.lock().unwrap_or_else(PoisonError::into_inner).push((number, place));
         }
-        anyhow::Ok(())
-    })?;
+    };
+    std::thread::scope(|scope| {
+        scope.spawn(work);
+        scope.spawn(work);
+    });
     let mut places = places.into_inner().unwrap_or_else(PoisonError::into_inner);
     places.sort_by_key(|(number, _)| *number);
-    Ok(places.into_iter().map(|(_, place)| place).collect())
+    places.into_iter().map(|(_, place)| place).collect()
+}
+
+fn prepare<'a>(guest: &'a Guest, suite: &'a Suite, accel: vm::AccelWish) -> Result<Boot<'a>> {
+    let kernel = kernels::get(guest.arch, &guest.line, false)?;
+    let accel = {
+        // The trial of KVM is made once, not by both threads.
+        let _lock = paths::lock()?;
+        vm::accel(accel, guest.arch, &kernel, &suite.programs)?
+    };
+    Ok(Boot { guest, kernel, accel, suite })
+}
+
+fn place_name(arch: Arch, version: &str) -> String {
+    match arch {
+        Arch::X86_64 => format!("Linux {version}"),
+        other => format!("Linux {version} {}", other.name()),
+    }
 }
 
 fn build_suite(arch: Arch) -> Result<Suite> {
@@ -113,10 +127,7 @@ fn build_suite(arch: Arch) -> Result<Suite> {
 fn run_one(boot: &Boot, filter: &[String]) -> Result<Place> {
     let initramfs = initramfs(boot, filter)?;
     let version = boot.kernel.version.split(['-', '~']).next().unwrap_or(&boot.kernel.version);
-    let mut place = Place::new(match boot.guest.arch {
-        Arch::X86_64 => format!("Linux {version}"),
-        other => format!("Linux {version} {}", other.name()),
-    });
+    let mut place = Place::new(place_name(boot.guest.arch, version));
     let machine = Machine {
         arch: boot.guest.arch,
         accel: boot.accel,
