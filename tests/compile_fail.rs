@@ -16,7 +16,6 @@ const CASES: &[(&str, &str)] = &[
     ("w11 = 1; exit;", "`w11` is not a register"),
     ("r01 = 1; exit;", "`r01` is not a register"),
     ("call trace_prink; exit;", "`trace_prink` is not a helper function of the kernel"),
-    ("call bpf_trace_printk; exit;", "`bpf_trace_printk` is not a helper function"),
     ("goto nowhere; exit;", "label `nowhere` is not defined"),
     ("if r0 == 0 goto nowhere; exit;", "label `nowhere` is not defined"),
     ("out: r0 = 0; out: exit;", "label `out` is defined twice"),

@@ -277,7 +277,8 @@ pub const fn assemble<
             }
             Statement::Op { op, target } => {
                 match target {
-                    Target::None => {}
+                    // Only a text has names that are looked up at run time.
+                    Target::None | Target::Name(..) => {}
                     Target::Label(name) => jumps[slot] = Some(name),
                     Target::Map(spec) => {
                         out.maps[map] = MapReference { slot: slot as u32, map: spec };

@@ -240,7 +240,7 @@ const fn before(a: &str, b: &str) -> bool {
 }
 
 /// Less than, equal to or greater than 0 as `a` stands before, at or after `b`.
-const fn compare(a: &[u8], b: &[u8]) -> i32 {
+pub(super) const fn compare(a: &[u8], b: &[u8]) -> i32 {
     let mut i = 0;
     while i < a.len() && i < b.len() {
         if a[i] != b[i] {

@@ -1,0 +1,187 @@
+//! The reading position: white space, punctuation and words.
+
+use super::{Parsed, Problem, Span, Value, What, same, sub};
+
+pub(super) const fn is_word(byte: u8) -> bool {
+    byte == b'_' || byte.is_ascii_alphanumeric()
+}
+
+/// Where a text comes from, which decides what ends a line and how numbers are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::asm) enum Dialect {
+    /// The tokens of `bpf!`: the compiler has taken out the comments, and lines mean nothing.
+    Macro,
+    /// A text file: a line break ends a statement, and there are comments.
+    Text,
+    /// One instruction of a listing that the kernel made, with this opcode. The kernel writes immediates of
+    /// comparisons as 32 bits in hexadecimal, 32-bit atomics with `r` registers, and `lddw` without `ll`.
+    Listing(u8),
+}
+
+/// Reads statements one after the other.
+pub(in crate::asm) struct Cursor<'a> {
+    pub(in crate::asm) text: &'a [u8],
+    pub(in crate::asm) at: usize,
+    pub(super) dialect: Dialect,
+    /// The values of the expressions and paths in the text, in its order.
+    values: &'a [Value<'a>],
+    value: usize,
+    /// What names stand for in place of numbers, in the order of the names.
+    pub(super) constants: &'a [(&'a str, i128)],
+}
+
+impl<'a> Cursor<'a> {
+    pub(in crate::asm) const fn new(text: &'a str, values: &'a [Value<'a>]) -> Self {
+        let text = text.as_bytes();
+        Cursor { text, at: 0, dialect: Dialect::Macro, values, value: 0, constants: &[] }
+    }
+
+    /// A cursor at a place in a text that was made at run time.
+    pub(in crate::asm) const fn at(
+        text: &'a str,
+        at: usize,
+        dialect: Dialect,
+        constants: &'a [(&'a str, i128)],
+    ) -> Self {
+        Cursor { text: text.as_bytes(), at, dialect, values: &[], value: 0, constants }
+    }
+
+    pub(super) const fn is_listing(&self) -> bool {
+        matches!(self.dialect, Dialect::Listing(_))
+    }
+
+    /// The next of the values that Rust worked out.
+    pub(super) const fn next_value(&mut self) -> Value<'a> {
+        if self.value == self.values.len() {
+            return Value::Text;
+        }
+        self.value += 1;
+        self.values[self.value - 1]
+    }
+
+    pub(in crate::asm) const fn byte(&self, ahead: usize) -> u8 {
+        if self.at + ahead < self.text.len() { self.text[self.at + ahead] } else { 0 }
+    }
+
+    pub(in crate::asm) const fn peek(&self) -> u8 {
+        self.byte(0)
+    }
+
+    /// Passes white space; in a text also comments, but no line break.
+    pub(in crate::asm) const fn skip(&mut self) {
+        let text = matches!(self.dialect, Dialect::Text);
+        while self.at < self.text.len() {
+            match self.text[self.at] {
+                b'\n' if text => return,
+                b' ' | b'\t' | b'\n' | b'\r' | b'\x0c' => self.at += 1,
+                b'#' if text => self.skip_line(),
+                b'/' if text && self.byte(1) == b'/' => self.skip_line(),
+                b'/' if text && self.byte(1) == b'*' => self.skip_comment(),
+                _ => return,
+            }
+        }
+    }
+
+    /// Passes what is left of the line, but not the break at its end.
+    pub(in crate::asm) const fn skip_line(&mut self) {
+        while self.at < self.text.len() && self.text[self.at] != b'\n' {
+            self.at += 1;
+        }
+    }
+
+    /// Passes a comment in `/*` and `*/`; one that is not closed reaches to the end of the text.
+    const fn skip_comment(&mut self) {
+        self.at += 2;
+        while self.at < self.text.len() {
+            if self.text[self.at] == b'*' && self.byte(1) == b'/' {
+                self.at += 2;
+                return;
+            }
+            self.at += 1;
+        }
+    }
+
+    /// Whether the statement ends here.
+    pub(in crate::asm) const fn at_end(&self) -> bool {
+        self.at >= self.text.len()
+            || self.peek() == b';'
+            || (matches!(self.dialect, Dialect::Text) && self.peek() == b'\n')
+    }
+
+    pub(in crate::asm) const fn problem<T>(&self, span: Span, what: What) -> Parsed<T> {
+        Err(Problem { span, what })
+    }
+
+    /// What stands here is not what should; the token it shows is a word or one character.
+    pub(in crate::asm) const fn expected<T>(&self, wanted: &'static str) -> Parsed<T> {
+        let start = self.at;
+        let mut end = start;
+        while end < self.text.len() && is_word(self.text[end]) {
+            end += 1;
+        }
+        if end == start && start < self.text.len() {
+            end += 1;
+            // Never half a character: the text is UTF-8.
+            while end < self.text.len() && self.text[end] & 0xc0 == 0x80 {
+                end += 1;
+            }
+        }
+        self.problem(Span { start, end }, What::Expected(wanted))
+    }
+
+    /// Passes this punctuation if it stands here.
+    pub(in crate::asm) const fn take(&mut self, token: &'static str) -> bool {
+        let token = token.as_bytes();
+        let mut i = 0;
+        while i < token.len() {
+            if self.byte(i) != token[i] {
+                return false;
+            }
+            i += 1;
+        }
+        self.at += token.len();
+        self.skip();
+        true
+    }
+
+    pub(in crate::asm) const fn need(
+        &mut self,
+        token: &'static str,
+        wanted: &'static str,
+    ) -> Parsed<()> {
+        if self.take(token) { Ok(()) } else { self.expected(wanted) }
+    }
+
+    /// Passes this word if it stands here.
+    pub(in crate::asm) const fn take_word(&mut self, word: &'static str) -> bool {
+        let bytes = word.as_bytes();
+        let mut end = self.at;
+        while end < self.text.len() && is_word(self.text[end]) {
+            end += 1;
+        }
+        if !same(sub(self.text, self.at, end), bytes) {
+            return false;
+        }
+        self.at = end;
+        self.skip();
+        true
+    }
+
+    pub(in crate::asm) const fn word(&mut self, wanted: &'static str) -> Parsed<Span> {
+        let word = self.word_alone(wanted);
+        self.skip();
+        word
+    }
+
+    /// A word, with what stands right behind it left as it is.
+    pub(super) const fn word_alone(&mut self, wanted: &'static str) -> Parsed<Span> {
+        let start = self.at;
+        if !(self.peek() == b'_' || self.peek().is_ascii_alphabetic()) {
+            return self.expected(wanted);
+        }
+        while self.at < self.text.len() && is_word(self.text[self.at]) {
+            self.at += 1;
+        }
+        Ok(Span { start, end: self.at })
+    }
+}

@@ -1,0 +1,190 @@
+//! Jumps and calls.
+
+use super::cursor::is_word;
+use super::{Cursor, Dialect, Parsed, Span, Statement, What, ok, one, same, sub, to};
+use crate::asm::helpers::{HELPERS, helper_number};
+use crate::insn::{Condition, Op};
+
+/// Where a jump goes.
+#[derive(Clone, Copy)]
+pub(super) enum Destination {
+    Distance(i128, Span),
+    Label(Span),
+}
+
+impl<'a> Cursor<'a> {
+    /// `+3`, `-3`, `pc+3`, a label, or in a text `1f` and `1b`. A bare number is none of these: LLVM reads it as an
+    /// absolute address.
+    pub(super) const fn jump_target(&mut self) -> Parsed<Destination> {
+        if self.peek() == b'p' && self.byte(1) == b'c' && matches!(self.byte(2), b'+' | b'-') {
+            self.at += 2;
+        }
+        if matches!(self.peek(), b'+' | b'-') {
+            let (value, span) = ok!(self.number("a distance"));
+            return Ok(Destination::Distance(value, span));
+        }
+        if self.peek().is_ascii_digit() && !matches!(self.dialect, Dialect::Macro) {
+            let start = self.at;
+            while self.peek().is_ascii_digit() {
+                self.at += 1;
+            }
+            if matches!(self.peek(), b'f' | b'b') && !is_word(self.byte(1)) {
+                self.at += 1;
+                let label = Span { start, end: self.at };
+                self.skip();
+                return Ok(Destination::Label(label));
+            }
+            self.at = start;
+        }
+        Ok(Destination::Label(ok!(self.word("a label, or a distance such as +3"))))
+    }
+
+    /// The target of a jump whose offset has 16 bits.
+    pub(super) const fn jump(&mut self, op: Op) -> Parsed<Statement<'a>> {
+        match ok!(self.jump_target()) {
+            Destination::Label(label) => Ok(to(op, label)),
+            Destination::Distance(value, span) => {
+                let offset = ok!(self.offset16(value, span));
+                Ok(one(match op {
+                    Op::MayJump { .. } => Op::MayJump { offset },
+                    Op::JumpIf { bits, condition, dst, src, .. } => {
+                        Op::JumpIf { bits, condition, dst, src, offset }
+                    }
+                    _ => Op::Jump { offset },
+                }))
+            }
+        }
+    }
+
+    pub(super) const fn jump_long(&mut self) -> Parsed<Statement<'a>> {
+        match ok!(self.jump_target()) {
+            Destination::Label(label) => Ok(to(Op::JumpLong { offset: 0 }, label)),
+            Destination::Distance(value, span) => {
+                let value =
+                    ok!(self.fit("the distance", value, span, i32::MIN as i64, i32::MAX as i64));
+                Ok(one(Op::JumpLong { offset: value as i32 }))
+            }
+        }
+    }
+
+    /// `if r1 s> 5 goto out`.
+    pub(super) const fn jump_if(&mut self) -> Parsed<Statement<'a>> {
+        let dst = ok!(self.register());
+        let condition = ok!(self.condition());
+        let src = ok!(self.source(dst.bits));
+        if !self.take_word("goto") {
+            return self.expected("`goto`");
+        }
+        self.jump(Op::JumpIf { bits: dst.bits, condition, dst: dst.reg, src, offset: 0 })
+    }
+
+    pub(super) const fn condition(&mut self) -> Parsed<Condition> {
+        const UNSIGNED: [(&str, Condition); 7] = [
+            ("==", Condition::Eq),
+            ("!=", Condition::Ne),
+            (">=", Condition::Ge),
+            ("<=", Condition::Le),
+            (">", Condition::Gt),
+            ("<", Condition::Lt),
+            ("&", Condition::Set),
+        ];
+        const SIGNED: [(&str, Condition); 4] = [
+            (">=", Condition::SignedGe),
+            ("<=", Condition::SignedLe),
+            (">", Condition::SignedGt),
+            ("<", Condition::SignedLt),
+        ];
+        let signed = self.take_word("s");
+        let conditions: &[(&str, Condition)] = if signed { &SIGNED } else { &UNSIGNED };
+        let mut i = 0;
+        while i < conditions.len() {
+            let (token, condition) = conditions[i];
+            if self.take(token) {
+                return Ok(condition);
+            }
+            i += 1;
+        }
+        self.expected(if signed {
+            "s>, s>=, s< or s<="
+        } else {
+            "a comparison: ==, !=, >, >=, <, <=, &, s>, s>=, s<, s<="
+        })
+    }
+
+    /// `call trace_printk`, `call 6`, `call function`, `call pc+3`, `call kfunc 123`; in what the kernel writes
+    /// `call bpf_trace_printk#6`.
+    pub(super) const fn call(&mut self) -> Parsed<Statement<'a>> {
+        if self.peek() == b'p' && self.byte(1) == b'c' && matches!(self.byte(2), b'+' | b'-') {
+            self.at += 2;
+            let offset = ok!(self.distance32());
+            return Ok(one(Op::CallLocal { offset }));
+        }
+        if !(self.peek() == b'_' || self.peek().is_ascii_alphabetic()) {
+            let (value, span) = ok!(self.number("the name or the number of a helper"));
+            let number =
+                ok!(self.fit("the helper's number", value, span, i32::MIN as i64, i32::MAX as i64));
+            return Ok(one(Op::CallHelper { number: number as i32 }));
+        }
+        let name = ok!(self.word_alone("a helper"));
+        if self.peek() == b'#' && matches!(self.byte(1), b'-' | b'0'..=b'9') {
+            return self.numbered_call(name);
+        }
+        self.skip();
+        let word = sub(self.text, name.start, name.end);
+        if same(word, b"kfunc") && !self.at_end() {
+            return self.call_kfunc();
+        }
+        Ok(match helper_named(word) {
+            Some(number) => one(Op::CallHelper { number }),
+            None => to(Op::CallLocal { offset: 0 }, name),
+        })
+    }
+
+    /// `call kfunc 123`, `call kfunc 123, 4`: a kernel function by BTF id and the index of its BTF.
+    const fn call_kfunc(&mut self) -> Parsed<Statement<'a>> {
+        let (value, span) = ok!(self.number("the BTF id of a kernel function"));
+        let id = ok!(self.fit("the BTF id", value, span, i32::MIN as i64, i32::MAX as i64));
+        let fd_index = if self.take(",") {
+            let (value, span) = ok!(self.number("an index of descriptors"));
+            ok!(self.fit("the index", value, span, i16::MIN as i64, i16::MAX as i64)) as i16
+        } else {
+            0
+        };
+        Ok(one(Op::CallKfunc { btf_id: id as i32, fd_index }))
+    }
+
+    /// The kernel's way, a name and a number: of a helper its own; of a kernel function its BTF id. In a dump of
+    /// what was translated the number is an address and says nothing, and the name says it all.
+    const fn numbered_call(&mut self, name: Span) -> Parsed<Statement<'a>> {
+        self.at += 1;
+        let (value, span) = ok!(self.number("a number"));
+        let number =
+            ok!(self.fit("the number", value, span, i32::MIN as i64, i32::MAX as i64)) as i32;
+        let word = sub(self.text, name.start, name.end);
+        match helper_named(word) {
+            Some(known) if known == number || number < 0 || number as usize >= HELPERS.len() => {
+                Ok(one(Op::CallHelper { number: known }))
+            }
+            Some(_) => self.problem(span, What::Not("the number of the helper of that name")),
+            None if same(word, b"unknown") => Ok(one(Op::CallHelper { number })),
+            None if number > 0 => Ok(one(Op::CallKfunc { btf_id: number, fd_index: 0 })),
+            None => self.problem(
+                name,
+                What::Foreign("is not a helper that is known here, and its number is an address"),
+            ),
+        }
+    }
+
+    const fn distance32(&mut self) -> Parsed<i32> {
+        let (value, span) = ok!(self.number("a distance"));
+        Ok(ok!(self.fit("the distance", value, span, i32::MIN as i64, i32::MAX as i64)) as i32)
+    }
+}
+
+/// The number of a helper by its name, which in C begins with `bpf_`.
+const fn helper_named(name: &[u8]) -> Option<i32> {
+    match name {
+        [b'b', b'p', b'f', b'_', rest @ ..] => helper_number(rest),
+        _ => helper_number(name),
+    }
+}

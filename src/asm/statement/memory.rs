@@ -1,0 +1,216 @@
+//! Memory: addresses, stores and atomics without a result.
+
+use super::literal::ESCAPE;
+use super::number::Operand;
+use super::{Cursor, Literal, Parsed, Span, Statement, What, ok, one, sub};
+use crate::insn::{AtomicOp, AtomicSize, Bits, Op, Pseudo, Reg, Size};
+
+/// `(r1 + 8)`.
+#[derive(Clone, Copy)]
+pub(super) struct Address {
+    pub(super) base: Reg,
+    pub(super) offset: i16,
+}
+
+/// The type of a memory access: `u8` … `u64`, `s8` … `s32`.
+#[derive(Clone, Copy)]
+pub(super) struct Access {
+    pub(super) size: Size,
+    pub(super) signed: bool,
+    pub(super) span: Span,
+}
+
+impl<'a> Cursor<'a> {
+    /// `u32 *)`, after its opening parenthesis.
+    pub(super) const fn access(&mut self) -> Parsed<Access> {
+        let span = ok!(self.word("a type, u8 to u64 or s8 to s32"));
+        let name = sub(self.text, span.start, span.end);
+        let (size, signed) = match name {
+            b"u8" => (Size::Byte, false),
+            b"u16" => (Size::Half, false),
+            b"u32" => (Size::Word, false),
+            b"u64" => (Size::Double, false),
+            b"s8" => (Size::Byte, true),
+            b"s16" => (Size::Half, true),
+            b"s32" => (Size::Word, true),
+            _ => return self.problem(span, What::Not("a type: u8, u16, u32, u64, s8, s16, s32")),
+        };
+        ok!(self.need("*", "`*`"));
+        ok!(self.need(")", "`)`"));
+        Ok(Access { size, signed, span })
+    }
+
+    pub(super) const fn unsigned_access(&mut self) -> Parsed<Access> {
+        let access = ok!(self.access());
+        if access.signed {
+            return self
+                .problem(access.span, What::Not("a type that is stored: u8, u16, u32, u64"));
+        }
+        Ok(access)
+    }
+
+    /// The size of an atomic operation with a result, and how wide its registers are.
+    pub(super) const fn atomic_access(&mut self) -> Parsed<(AtomicSize, Bits)> {
+        let access = ok!(self.access());
+        match (access.size, access.signed) {
+            (Size::Word, false) => Ok((AtomicSize::Word, Bits::B32)),
+            (Size::Double, false) => Ok((AtomicSize::Double, Bits::B64)),
+            _ => self.problem(access.span, What::Not("a type of atomic arithmetic: u32, u64")),
+        }
+    }
+
+    /// `r1 + 8`, with or without the offset.
+    pub(super) const fn address(&mut self) -> Parsed<Address> {
+        let base = ok!(self.register64()).reg;
+        if !matches!(self.peek(), b'+' | b'-') {
+            return Ok(Address { base, offset: 0 });
+        }
+        let (value, span) = ok!(self.number("an offset"));
+        Ok(Address { base, offset: ok!(self.offset16(value, span)) })
+    }
+
+    /// `(r1 + 8)`.
+    pub(super) const fn parenthesized_address(&mut self) -> Parsed<Address> {
+        ok!(self.need("(", "`(`"));
+        let address = ok!(self.address());
+        ok!(self.need(")", "`)`"));
+        Ok(address)
+    }
+
+    /// `*(u32 *)(r1 + 8) = r2`, `= 5`, `= "text"`.
+    pub(super) const fn store(&mut self) -> Parsed<Statement<'a>> {
+        ok!(self.need("*", "`*`"));
+        ok!(self.need("(", "`(`"));
+        let Access { size, span, .. } = ok!(self.unsigned_access());
+        let Address { base, offset } = ok!(self.parenthesized_address());
+        ok!(self.need("=", "`=`"));
+        if self.peek() == b'"' || (self.peek() == b'b' && self.byte(1) == b'"') {
+            if !matches!(size, Size::Byte) {
+                return self.problem(span, What::Not("the type of a string, which is u8"));
+            }
+            return self.store_text(base, offset);
+        }
+        match ok!(self.operand()) {
+            Operand::Register(register) => {
+                if matches!((size, register.bits), (Size::Double, Bits::B32)) {
+                    return self
+                        .problem(register.span, What::Not("a 64-bit register, as u64 needs"));
+                }
+                Ok(one(Op::Store { size, base, offset, src: register.reg }))
+            }
+            Operand::Number(value, span) => {
+                let (low, high) = match size {
+                    Size::Byte => (i8::MIN as i64, u8::MAX as i64),
+                    Size::Half => (i16::MIN as i64, u16::MAX as i64),
+                    Size::Word => (i32::MIN as i64, u32::MAX as i64),
+                    // The kernel extends the sign of the 32 bits that a slot has.
+                    Size::Double => (i32::MIN as i64, i32::MAX as i64),
+                };
+                let value = ok!(self.fit("the value to store", value, span, low, high));
+                Ok(one(Op::StoreImm { size, base, offset, imm: value as i32 }))
+            }
+        }
+    }
+
+    /// The string of a store, checked whole, so that laying it out later cannot fail.
+    pub(super) const fn store_text(&mut self, base: Reg, offset: i16) -> Parsed<Statement<'a>> {
+        let start = self.at;
+        let mut bytes = match Literal::open(self.text, start) {
+            Some(bytes) => bytes,
+            None => return self.expected("a string"),
+        };
+        let mut length: i64 = 0;
+        loop {
+            match bytes.next() {
+                Ok(Some(_)) => length += 1,
+                Ok(None) => break,
+                Err(at) => {
+                    let end = if at + 2 <= self.text.len() { at + 2 } else { self.text.len() };
+                    return self.problem(Span { start: at, end }, What::Not(ESCAPE));
+                }
+            }
+        }
+        self.at = bytes.at;
+        self.skip();
+        let literal = Span { start, end: bytes.at };
+        // The last byte's offset has to fit too.
+        let last = offset as i128 + length as i128 - 1;
+        ok!(self.offset16(last, literal));
+        Ok(Statement::Bytes { base, offset, literal })
+    }
+
+    /// `lock *(u64 *)(r1 + 8) += r2`.
+    pub(super) const fn locked(&mut self) -> Parsed<Statement<'a>> {
+        ok!(self.need("*", "`*`"));
+        ok!(self.need("(", "`(`"));
+        let (size, bits) = ok!(self.atomic_access());
+        let Address { base, offset } = ok!(self.parenthesized_address());
+        let op = if self.take("+=") {
+            AtomicOp::Add
+        } else if self.take("&=") {
+            AtomicOp::And
+        } else if self.take("|=") {
+            AtomicOp::Or
+        } else if self.take("^=") {
+            AtomicOp::Xor
+        } else {
+            return self.expected("`+=`, `&=`, `|=` or `^=`");
+        };
+        // LLVM writes the 32-bit form with w registers and, for `+=`, older tools with r registers.
+        let src = match (bits, op) {
+            (Bits::B32, AtomicOp::Add) => ok!(self.register()),
+            _ => ok!(self.register_as(bits)),
+        };
+        Ok(one(Op::Atomic { size, op, base, offset, src: src.reg }))
+    }
+
+    /// `store_release((u32 *)(r1 + 8), w2)`.
+    pub(super) const fn store_release(&mut self) -> Parsed<Statement<'a>> {
+        ok!(self.need("(", "`(`"));
+        ok!(self.need("(", "`(`"));
+        let size = ok!(self.unsigned_access()).size;
+        let Address { base, offset } = ok!(self.parenthesized_address());
+        ok!(self.need(",", "`,`"));
+        let src = ok!(self.register_as(size_bits(size)));
+        ok!(self.need(")", "`)`"));
+        Ok(one(Op::StoreRelease { size, base, offset, src: src.reg }))
+    }
+
+    /// `ld_pseudo r1, 1, 42`: `lddw` with the source field said outright; a fourth operand is the second slot's
+    /// immediate, 0 if it is left out. (LLVM drops the upper half of a number that is too long for the first.)
+    pub(super) const fn load_pseudo(&mut self) -> Parsed<Statement<'a>> {
+        let dst = ok!(self.register64()).reg;
+        ok!(self.need(",", "`,`"));
+        let (kind, span) = ok!(self.number("a source field, 0 to 6"));
+        let kind = match ok!(self.fit("the source field", kind, span, 0, 6)) {
+            0 => Pseudo::Imm64,
+            1 => Pseudo::MapFd,
+            2 => Pseudo::MapValue,
+            3 => Pseudo::BtfId,
+            4 => Pseudo::Function,
+            5 => Pseudo::MapIndex,
+            _ => Pseudo::MapIndexValue,
+        };
+        ok!(self.need(",", "`,`"));
+        let low = ok!(self.imm32());
+        let high = if self.take(",") { ok!(self.imm32()) } else { 0 };
+        Ok(one(Op::LoadImm64 { dst, kind, low, high }))
+    }
+
+    /// A number as 32 bits, signed or not.
+    pub(super) const fn imm32(&mut self) -> Parsed<i32> {
+        let (value, span) = ok!(self.number("a number"));
+        Ok(ok!(self.fit("the immediate", value, span, i32::MIN as i64, u32::MAX as i64)) as i32)
+    }
+
+    pub(super) const fn imm64(&self, value: i128, span: Span) -> Parsed<u64> {
+        if value < i64::MIN as i128 || value > u64::MAX as i128 {
+            return self.problem(span, What::Not("a number of 64 bits"));
+        }
+        Ok(value as u64)
+    }
+}
+
+pub(super) const fn size_bits(size: Size) -> Bits {
+    if matches!(size, Size::Double) { Bits::B64 } else { Bits::B32 }
+}

@@ -1,0 +1,475 @@
+//! Assignments to registers, and the values there are.
+
+use super::memory::{Access, Address, size_bits};
+use super::number::Register;
+use super::{
+    Cursor, Dialect, Parsed, Problem, Span, Statement, Target, Value, What, ok, one, same, sub,
+};
+use crate::insn::{
+    AluOp, AtomicOp, AtomicSize, Bits, Op, PacketSize, Pseudo, Reg, SignBits, SignExtend, SignedOp,
+    Size, Source, Swap, SwapBits,
+};
+
+const ADDRESS: &str =
+    "is an address in the kernel that wrote this, most likely a map's: name the map, `name ll`";
+const MAP_ID: &str =
+    "is a map of the kernel that wrote this, which only it knows: name the map, `name ll`";
+
+impl<'a> Cursor<'a> {
+    pub(super) const fn assign(&mut self, dst: Register) -> Parsed<Statement<'a>> {
+        let Register { reg, bits, .. } = dst;
+        if self.take_word("s") {
+            if self.take(">>=") {
+                let src = ok!(self.source(bits));
+                return Ok(one(Op::Alu { bits, op: AluOp::Arsh, dst: reg, src }));
+            }
+            let op = if self.take("/=") {
+                SignedOp::Div
+            } else if self.take("%=") {
+                SignedOp::Mod
+            } else {
+                return self.expected("`s>>=`, `s/=` or `s%=`");
+            };
+            return Ok(one(Op::AluSigned { bits, op, dst: reg, src: ok!(self.source(bits)) }));
+        }
+        if self.peek() == b'=' && self.byte(1) != b'=' {
+            self.at += 1;
+            self.skip();
+            return self.value_for(dst);
+        }
+        const OPERATORS: [(&str, AluOp); 10] = [
+            ("+=", AluOp::Add),
+            ("-=", AluOp::Sub),
+            ("*=", AluOp::Mul),
+            ("/=", AluOp::Div),
+            ("|=", AluOp::Or),
+            ("&=", AluOp::And),
+            ("<<=", AluOp::Lsh),
+            (">>=", AluOp::Rsh),
+            ("%=", AluOp::Mod),
+            ("^=", AluOp::Xor),
+        ];
+        let mut i = 0;
+        while i < OPERATORS.len() {
+            let (token, op) = OPERATORS[i];
+            if self.take(token) {
+                return Ok(one(Op::Alu { bits, op, dst: reg, src: ok!(self.source(bits)) }));
+            }
+            i += 1;
+        }
+        self.expected("`=`, `+=` or another assignment")
+    }
+
+    /// The right side of `r1 = …`.
+    pub(super) const fn value_for(&mut self, dst: Register) -> Parsed<Statement<'a>> {
+        let Register { reg, bits, .. } = dst;
+        match self.peek() {
+            b'*' => self.load(dst),
+            b'(' if self.extends_a_sign() => self.move_signed(dst),
+            b'-' if self.negates_a_register() => {
+                self.at += 1;
+                self.skip();
+                let src = ok!(self.register_as(bits));
+                ok!(self.must_be(src, dst));
+                Ok(one(Op::Neg { bits, dst: reg }))
+            }
+            b'-' | b'+' | b'~' | b'(' | b'{' | b'\'' | b'0'..=b'9' => {
+                let (value, span) = ok!(self.number("a number"));
+                self.number_for(dst, value, span)
+            }
+            _ => self.named_value(dst),
+        }
+    }
+
+    /// `r1 = 5`, `r1 = 5 ll`, once the number is known.
+    pub(super) const fn number_for(
+        &mut self,
+        dst: Register,
+        value: i128,
+        span: Span,
+    ) -> Parsed<Statement<'a>> {
+        let Register { reg, bits, .. } = dst;
+        const LDDW: u8 = Op::load_imm64(Reg::R0, 0).encode().first().opcode();
+        if let Dialect::Listing(LDDW) = self.dialect {
+            // x86-64, arm64 and s390x have their kernels up there; small negative numbers are above.
+            if value >= 0xffff_0000_0000_0000 && value < 0xffff_ffff_ffff_0000 {
+                return self.problem(span, What::Foreign(ADDRESS));
+            }
+            return Ok(one(Op::load_imm64(reg, ok!(self.imm64(value, span)))));
+        }
+        if self.take_word("ll") {
+            ok!(self.needs_64(dst));
+            return Ok(one(Op::load_imm64(reg, ok!(self.imm64(value, span)))));
+        }
+        let src = Source::Imm(ok!(self.immediate(bits, value, span)));
+        Ok(one(Op::Alu { bits, op: AluOp::Mov, dst: reg, src }))
+    }
+
+    /// Whether `(s8)`, `(s16)` or `(s32)` stands here, and not arithmetic.
+    const fn extends_a_sign(&mut self) -> bool {
+        let start = self.at;
+        self.at += 1;
+        self.skip();
+        let sign = self.peek() == b's';
+        self.at = start;
+        sign
+    }
+
+    pub(super) const fn negates_a_register(&mut self) -> bool {
+        let start = self.at;
+        self.at += 1;
+        self.skip();
+        let register = matches!(self.peek(), b'r' | b'w');
+        self.at = start;
+        register
+    }
+
+    pub(super) const fn needs_64(&self, dst: Register) -> Parsed<()> {
+        match dst.bits {
+            Bits::B64 => Ok(()),
+            Bits::B32 => self.problem(dst.span, What::Not("a 64-bit register, which `ll` fills")),
+        }
+    }
+
+    /// Instructions that work on one register in place say it twice.
+    pub(super) const fn must_be(&self, src: Register, dst: Register) -> Parsed<()> {
+        if src.reg as u8 == dst.reg as u8 {
+            Ok(())
+        } else {
+            self.problem(src.span, What::Not("the register on the left, which it has to be here"))
+        }
+    }
+
+    /// `r1 = *(u32 *)(r2 + 8)`, `r0 = *(u16 *)skb[12]`.
+    pub(super) const fn load(&mut self, dst: Register) -> Parsed<Statement<'a>> {
+        ok!(self.need("*", "`*`"));
+        ok!(self.need("(", "`(`"));
+        let access = ok!(self.access());
+        if self.take_word("skb") {
+            return self.packet(dst, access);
+        }
+        let Address { base, offset } = ok!(self.parenthesized_address());
+        let signed = match (access.signed, access.size) {
+            (false, size) => {
+                if matches!((size, dst.bits), (Size::Double, Bits::B32)) {
+                    return self.problem(dst.span, What::Not("a 64-bit register, as u64 needs"));
+                }
+                return Ok(one(Op::Load { size, dst: dst.reg, base, offset }));
+            }
+            (true, Size::Byte) => SignBits::B8,
+            (true, Size::Half) => SignBits::B16,
+            (true, _) => SignBits::B32,
+        };
+        match dst.bits {
+            Bits::B64 => Ok(one(Op::LoadSigned { size: signed, dst: dst.reg, base, offset })),
+            Bits::B32 => self.problem(
+                dst.span,
+                What::Not("a 64-bit register; a load that extends the sign fills all 64 bits"),
+            ),
+        }
+    }
+
+    pub(super) const fn packet(&mut self, dst: Register, access: Access) -> Parsed<Statement<'a>> {
+        if !matches!(dst, Register { reg: Reg::R0, bits: Bits::B64, .. }) {
+            return self.problem(dst.span, What::Not("r0, where packet loads put their result"));
+        }
+        let size = match (access.size, access.signed) {
+            (Size::Byte, false) => PacketSize::Byte,
+            (Size::Half, false) => PacketSize::Half,
+            (Size::Word, false) => PacketSize::Word,
+            _ => {
+                return self
+                    .problem(access.span, What::Not("a type of packet loads: u8, u16, u32"));
+            }
+        };
+        ok!(self.need("[", "`[`"));
+        let index = match self.peek() {
+            b'r' | b'w' => Some(ok!(self.register64()).reg),
+            _ => None,
+        };
+        let imm = if index.is_some() && self.peek() == b']' {
+            0
+        } else {
+            let (value, span) = ok!(self.number("an offset or a register"));
+            ok!(self.fit("the offset", value, span, i32::MIN as i64, i32::MAX as i64)) as i32
+        };
+        ok!(self.need("]", "`]`"));
+        Ok(one(Op::LoadPacket { size, index, imm }))
+    }
+
+    /// `r1 = (s8)r2`.
+    pub(super) const fn move_signed(&mut self, dst: Register) -> Parsed<Statement<'a>> {
+        ok!(self.need("(", "`(`"));
+        let span = ok!(self.word("s8, s16 or s32"));
+        let extend = match (sub(self.text, span.start, span.end), dst.bits) {
+            (b"s8", Bits::B32) => SignExtend::B8To32,
+            (b"s16", Bits::B32) => SignExtend::B16To32,
+            (b"s8", Bits::B64) => SignExtend::B8To64,
+            (b"s16", Bits::B64) => SignExtend::B16To64,
+            (b"s32", Bits::B64) => SignExtend::B32To64,
+            (_, Bits::B32) => {
+                return self
+                    .problem(span, What::Not("a type that a 32-bit register extends: s8, s16"));
+            }
+            (_, Bits::B64) => {
+                return self
+                    .problem(span, What::Not("a type whose sign is extended: s8, s16, s32"));
+            }
+        };
+        ok!(self.need(")", "`)`"));
+        let src = ok!(self.register_as(dst.bits)).reg;
+        Ok(one(Op::MoveSigned { extend, dst: dst.reg, src }))
+    }
+
+    /// `r1 = r2`, `r1 = be16 r1`, `r1 = atomic_fetch_add(…)`, `r1 = map ll`.
+    pub(super) const fn named_value(&mut self, dst: Register) -> Parsed<Statement<'a>> {
+        let Register { reg, bits, .. } = dst;
+        let span =
+            ok!(self.word("a register, a number, `*(type *)` or a function of the language"));
+        let name = sub(self.text, span.start, span.end);
+
+        if self.take_word("ll") {
+            return self.map(dst, span, 0);
+        }
+        if matches!(self.peek(), b'+' | b'-') && matches!(self.dialect, Dialect::Text) {
+            // An address and bytes to add to it; or arithmetic that begins with a constant.
+            if self.constant(span).is_none() {
+                let (value, at) = ok!(self.number("an offset"));
+                let offset =
+                    ok!(self.fit("the offset", value, at, i32::MIN as i64, i32::MAX as i64));
+                if !self.take_word("ll") {
+                    return self.expected("`ll`, which ends the name of a map");
+                }
+                return self.map(dst, span, offset as i32);
+            }
+        }
+        if self.peek() == b'[' && self.is_listing() {
+            return self.dumped(dst, span);
+        }
+        if self.constant(span).is_some() {
+            self.at = span.start;
+            let (value, span) = ok!(self.number("a number"));
+            return self.number_for(dst, value, span);
+        }
+        if self.peek() == b':' && self.byte(1) == b':' {
+            let mut end = span.end;
+            while self.take("::") {
+                end = ok!(self.word("a name")).end;
+            }
+            if !self.take_word("ll") {
+                return self.expected("`ll`, which ends the name of a map");
+            }
+            return self.map(dst, Span { start: span.start, end }, 0);
+        }
+
+        if let Some((swap, width)) = swap_named(name) {
+            ok!(self.needs_swap_register(dst));
+            let src = ok!(self.register64());
+            ok!(self.must_be(src, dst));
+            return Ok(one(Op::Swap { swap, bits: width, dst: reg }));
+        }
+        if self.peek() == b'(' {
+            return self.function(dst, span);
+        }
+        let src = match self.register_of(span) {
+            Ok(src) => src,
+            Err(Problem { span, .. }) => {
+                return self.problem(
+                    span,
+                    What::Not(
+                        "a register (r0 to r10, w0 to w10), nor a map: `name ll` names a map",
+                    ),
+                );
+            }
+        };
+        match (bits, src.bits) {
+            (Bits::B32, Bits::B32) | (Bits::B64, Bits::B64) => {
+                let src = Source::Reg(src.reg);
+                Ok(one(Op::Alu { bits, op: AluOp::Mov, dst: reg, src }))
+            }
+            _ => self.problem(src.span, What::Not("a register as wide as the one on the left")),
+        }
+    }
+
+    pub(super) const fn needs_swap_register(&self, dst: Register) -> Parsed<()> {
+        match dst.bits {
+            Bits::B64 => Ok(()),
+            Bits::B32 => {
+                self.problem(dst.span, What::Not("a 64-bit register, as a byte swap needs"))
+            }
+        }
+    }
+
+    pub(super) const fn map(
+        &mut self,
+        dst: Register,
+        name: Span,
+        offset: i32,
+    ) -> Parsed<Statement<'a>> {
+        ok!(self.needs_64(dst));
+        let op = Op::LoadImm64 { dst: dst.reg, kind: Pseudo::MapFd, low: 0, high: 0 };
+        if matches!(self.dialect, Dialect::Text) {
+            return Ok(Statement::Op { op, target: Target::Name(name, offset) });
+        }
+        match self.next_value() {
+            Value::Map(map) => Ok(Statement::Op { op, target: Target::Map(map) }),
+            _ => self.problem(
+                name,
+                What::Not("a map: a path of at most four names to a `static` MapSpec"),
+            ),
+        }
+    }
+
+    /// What a dump says where an address was: `map[id:5]`, `map[id:5][0]+16`, `subprog[+3]`.
+    const fn dumped(&mut self, dst: Register, name: Span) -> Parsed<Statement<'a>> {
+        if same(sub(self.text, name.start, name.end), b"subprog") {
+            ok!(self.need("[", "`[`"));
+            let (value, span) = ok!(self.number("a distance"));
+            let low =
+                ok!(self.fit("the distance", value, span, i32::MIN as i64, i32::MAX as i64)) as i32;
+            ok!(self.need("]", "`]`"));
+            return Ok(one(Op::LoadImm64 { dst: dst.reg, kind: Pseudo::Function, low, high: 0 }));
+        }
+        let mut end = self.at;
+        while end < self.text.len() && !self.text[end].is_ascii_whitespace() {
+            end += 1;
+        }
+        self.problem(Span { start: name.start, end }, What::Foreign(MAP_ID))
+    }
+
+    /// The values that are written like calls: atomics and address space casts.
+    pub(super) const fn function(&mut self, dst: Register, span: Span) -> Parsed<Statement<'a>> {
+        let name = sub(self.text, span.start, span.end);
+        ok!(self.need("(", "`(`"));
+        let fetch = match name {
+            b"atomic_fetch_add" | b"atomic64_fetch_add" => Some(AtomicOp::FetchAdd),
+            b"atomic_fetch_or" | b"atomic64_fetch_or" => Some(AtomicOp::FetchOr),
+            b"atomic_fetch_and" | b"atomic64_fetch_and" => Some(AtomicOp::FetchAnd),
+            b"atomic_fetch_xor" | b"atomic64_fetch_xor" => Some(AtomicOp::FetchXor),
+            b"atomic_xchg" | b"atomic64_xchg" => Some(AtomicOp::Exchange),
+            b"atomic_cmpxchg" | b"atomic64_cmpxchg" => Some(AtomicOp::CompareExchange),
+            _ => None,
+        };
+        let statement = if let Some(op) = fetch {
+            ok!(self.need("(", "`(`"));
+            let (size, bits) = ok!(self.atomic_access());
+            let Address { base, offset } = ok!(self.parenthesized_address());
+            ok!(self.need(",", "`,`"));
+            if matches!(op, AtomicOp::CompareExchange) {
+                ok!(self.compare_exchange(dst, size, bits, base, offset))
+            } else {
+                ok!(self.exchange(dst, size, bits, op, base, offset))
+            }
+        } else if same(name, b"xchg_64") || same(name, b"xchg32_32") {
+            let (size, bits) = word_or_double(same(name, b"xchg32_32"));
+            let Address { base, offset } = ok!(self.address());
+            ok!(self.need(",", "`,`"));
+            ok!(self.exchange(dst, size, bits, AtomicOp::Exchange, base, offset))
+        } else if same(name, b"cmpxchg_64") || same(name, b"cmpxchg32_32") {
+            let (size, bits) = word_or_double(same(name, b"cmpxchg32_32"));
+            let Address { base, offset } = ok!(self.address());
+            ok!(self.need(",", "`,`"));
+            ok!(self.compare_exchange(dst, size, bits, base, offset))
+        } else if same(name, b"load_acquire") {
+            ok!(self.need("(", "`(`"));
+            let size = ok!(self.unsigned_access()).size;
+            let Address { base, offset } = ok!(self.parenthesized_address());
+            ok!(self.width_of(dst, size_bits(size)));
+            one(Op::LoadAcquire { size, dst: dst.reg, base, offset })
+        } else if same(name, b"addr_space_cast") {
+            ok!(self.width_of(dst, Bits::B64));
+            let src = ok!(self.register64());
+            ok!(self.need(",", "`,`"));
+            let to = ok!(self.address_space());
+            ok!(self.need(",", "`,`"));
+            let from = ok!(self.address_space());
+            one(Op::AddrSpaceCast { dst: dst.reg, src: src.reg, to, from })
+        } else {
+            return self.problem(
+                span,
+                What::Not(
+                    "a value: atomic_fetch_add, _or, _and, _xor, xchg_64, xchg32_32, cmpxchg_64, \
+                     cmpxchg32_32, load_acquire, addr_space_cast",
+                ),
+            );
+        };
+        ok!(self.need(")", "`)`"));
+        Ok(statement)
+    }
+
+    /// The last two operands of a comparison and exchange: `r0`, which holds the value to compare with and gets
+    /// the old one, and the new value.
+    const fn compare_exchange(
+        &mut self,
+        dst: Register,
+        size: AtomicSize,
+        bits: Bits,
+        base: Reg,
+        offset: i16,
+    ) -> Parsed<Statement<'a>> {
+        let old = ok!(self.register_as(bits));
+        if !matches!(old.reg, Reg::R0) {
+            return self.problem(old.span, What::Not("r0, which holds the value to compare with"));
+        }
+        ok!(self.must_be(dst, old));
+        ok!(self.width_of(dst, bits));
+        ok!(self.need(",", "`,`"));
+        let src = ok!(self.register_as(bits)).reg;
+        Ok(one(Op::Atomic { size, op: AtomicOp::CompareExchange, base, offset, src }))
+    }
+
+    /// The last operand of an atomic operation with a result, which is the register that gets it.
+    pub(super) const fn exchange(
+        &mut self,
+        dst: Register,
+        size: AtomicSize,
+        bits: Bits,
+        op: AtomicOp,
+        base: Reg,
+        offset: i16,
+    ) -> Parsed<Statement<'a>> {
+        let src = ok!(self.register_as(bits));
+        ok!(self.must_be(src, dst));
+        ok!(self.width_of(dst, bits));
+        Ok(one(Op::Atomic { size, op, base, offset, src: src.reg }))
+    }
+
+    pub(super) const fn width_of(&self, register: Register, bits: Bits) -> Parsed<()> {
+        match (bits, register.bits) {
+            (Bits::B32, Bits::B32) | (Bits::B64, Bits::B64) => Ok(()),
+            (Bits::B32, Bits::B64) if self.is_listing() => Ok(()),
+            (Bits::B32, _) => self.problem(
+                register.span,
+                What::Not("a 32-bit register (w0 to w10), as the type asks"),
+            ),
+            (Bits::B64, _) => self.problem(
+                register.span,
+                What::Not("a 64-bit register (r0 to r10), as the type asks"),
+            ),
+        }
+    }
+
+    pub(super) const fn address_space(&mut self) -> Parsed<u16> {
+        let (value, span) = ok!(self.number("an address space"));
+        Ok(ok!(self.fit("the address space", value, span, 0, u16::MAX as i64)) as u16)
+    }
+}
+
+const fn word_or_double(word: bool) -> (AtomicSize, Bits) {
+    if word { (AtomicSize::Word, Bits::B32) } else { (AtomicSize::Double, Bits::B64) }
+}
+
+const fn swap_named(name: &[u8]) -> Option<(Swap, SwapBits)> {
+    Some(match name {
+        b"le16" => (Swap::Le, SwapBits::B16),
+        b"le32" => (Swap::Le, SwapBits::B32),
+        b"le64" => (Swap::Le, SwapBits::B64),
+        b"be16" => (Swap::Be, SwapBits::B16),
+        b"be32" => (Swap::Be, SwapBits::B32),
+        b"be64" => (Swap::Be, SwapBits::B64),
+        b"bswap16" => (Swap::Always, SwapBits::B16),
+        b"bswap32" => (Swap::Always, SwapBits::B32),
+        b"bswap64" => (Swap::Always, SwapBits::B64),
+        _ => return None,
+    })
+}
