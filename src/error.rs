@@ -2,7 +2,7 @@
 
 use crate::kernel::denied::Denied;
 use crate::spec::{MapType, ProgramType};
-use crate::syscall::Errno;
+use crate::syscall::{ENOTSUPP, Errno};
 use crate::verifier::VerifierError;
 use std::fmt;
 use std::io;
@@ -66,6 +66,21 @@ pub enum Error {
     /// The verifier rejected a program.
     #[error(transparent)]
     Verifier(#[from] Box<VerifierError>),
+
+    /// A loaded program could not be run by itself.
+    #[error("cannot run program `{program}` ({kind}): {errno}{}{}", because(.why), hint(.note))]
+    TestRun {
+        /// The program's name.
+        program: String,
+        /// Its type.
+        kind: ProgramType,
+        /// The kernel's answer.
+        errno: Errno,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+        /// What this answer means here.
+        note: Option<&'static str>,
+    },
 
     /// A loaded program could not be attached.
     #[error("cannot attach program `{program}` to {target}: {step}: {errno}{}{}", because(.why), hint(.note))]
@@ -220,6 +235,7 @@ impl Error {
             Error::CreateMap { errno, .. }
             | Error::UpdateMap { errno, .. }
             | Error::LoadProgram { errno, .. }
+            | Error::TestRun { errno, .. }
             | Error::Attach { errno, .. }
             | Error::Reader { errno, .. } => *errno,
             Error::File { source, .. } => Errno::of(source),
@@ -227,7 +243,7 @@ impl Error {
         };
         match errno {
             Errno(libc::EPERM | libc::EACCES) => ErrorKind::NotPermitted,
-            Errno(libc::ENOSYS) => ErrorKind::Unsupported,
+            Errno(libc::ENOSYS | ENOTSUPP) => ErrorKind::Unsupported,
             _ => ErrorKind::Failed,
         }
     }

@@ -76,7 +76,7 @@ struct Readme;
 
 pub use error::{Error, ErrorKind, Result};
 pub use map::Map;
-pub use program::{Loader, Program};
+pub use program::{Loader, Program, TestRun};
 pub use spec::{MapSpec, MapType, ProgramSpec, ProgramType};
 pub use syscall::Errno;
 pub use verifier::VerifierError;

@@ -1,5 +1,9 @@
 //! Programs: what the kernel made of a [`ProgramSpec`], and the loading of it.
 
+mod test_run;
+
+pub use test_run::TestRun;
+
 use crate::asm::Code;
 use crate::error::{Error, Result};
 use crate::insn::Insn;

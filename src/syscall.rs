@@ -51,8 +51,11 @@ const ERRNO_NAMES: &[(i32, &str)] = &[
     (libc::ENOSYS, "ENOSYS"),
     (libc::EOPNOTSUPP, "EOPNOTSUPP"),
     (libc::EADDRNOTAVAIL, "EADDRNOTAVAIL"),
-    (524, "ENOTSUPP"), // the kernel's own, which leaks to user space from bpf(2)
+    (ENOTSUPP, "ENOTSUPP"),
 ];
+
+/// The kernel's own errno, which leaks to user space from `bpf(2)`.
+pub(crate) const ENOTSUPP: i32 = 524;
 
 impl Errno {
     /// The symbol, such as `EPERM`, where it is one that these calls are known to return.
@@ -78,7 +81,7 @@ impl fmt::Display for Errno {
         let words = io::Error::from_raw_os_error(self.0).to_string();
         // std appends " (os error 1)"; the symbol says it better.
         let words = words.split(" (os error").next().unwrap_or(&words);
-        let words = if self.0 == 524 { "Operation is not supported" } else { words };
+        let words = if self.0 == ENOTSUPP { "Operation is not supported" } else { words };
         write!(f, "{words} ({name})")
     }
 }
@@ -125,6 +128,18 @@ pub(crate) struct ProgLog<'a> {
     pub true_size: u32,
 }
 
+/// What `bpf(BPF_PROG_TEST_RUN)` is told, and what it tells.
+#[derive(Debug)]
+pub(crate) struct ProgTestRun<'a> {
+    pub program: BorrowedFd<'a>,
+    pub data: &'a [u8],
+    pub repeat: u32,
+    /// Set by the kernel to what the program returned.
+    pub returned: u32,
+    /// Set by the kernel to the mean time of one run, nanoseconds.
+    pub duration: u32,
+}
+
 /// What `perf_event_open(2)` is told; the rest of `struct perf_event_attr` stays zero.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct PerfEvent<'a> {
@@ -152,6 +167,7 @@ pub(crate) enum Call<'c, 'a> {
     MapUpdate { map: BorrowedFd<'c>, key: &'c [u8], value: &'c [u8], flags: u64 },
     MapDelete { map: BorrowedFd<'c>, key: &'c [u8] },
     ProgLoad(&'c mut ProgLoad<'a>),
+    ProgTestRun(&'c mut ProgTestRun<'a>),
     LinkCreate { program: BorrowedFd<'c>, target: BorrowedFd<'c>, attach_type: u32 },
     PerfEventOpen(&'c PerfEvent<'a>),
     PerfSetBpf { event: BorrowedFd<'c>, program: BorrowedFd<'c> },
@@ -163,6 +179,7 @@ const BPF_MAP_CREATE: i32 = 0;
 const BPF_MAP_UPDATE_ELEM: i32 = 2;
 const BPF_MAP_DELETE_ELEM: i32 = 3;
 const BPF_PROG_LOAD: i32 = 5;
+const BPF_PROG_TEST_RUN: i32 = 10;
 const BPF_LINK_CREATE: i32 = 28;
 
 /// `BPF_PERF_EVENT`, the attach type of a link on a perf event (Linux 5.15).
@@ -231,6 +248,19 @@ struct ProgLoadAttr {
     core_relos: u64,
     core_relo_rec_size: u32,
     log_true_size: u32,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct ProgTestRunAttr {
+    prog_fd: u32,
+    retval: u32,
+    data_size_in: u32,
+    data_size_out: u32,
+    data_in: u64,
+    data_out: u64,
+    repeat: u32,
+    duration: u32,
 }
 
 #[repr(C)]
@@ -350,6 +380,18 @@ fn kernel(call: Call<'_, '_>) -> Result<i64, Errno> {
             }
             answer
         }
+        Call::ProgTestRun(run) => {
+            let mut attr = ProgTestRunAttr {
+                prog_fd: raw(run.program),
+                data_size_in: u32::try_from(run.data.len()).map_err(|_| Errno(libc::E2BIG))?,
+                data_in: run.data.as_ptr() as u64,
+                repeat: run.repeat,
+                ..Default::default()
+            };
+            let answer = bpf(BPF_PROG_TEST_RUN, &mut attr);
+            (run.returned, run.duration) = (attr.retval, attr.duration);
+            answer
+        }
         Call::LinkCreate { program, target, attach_type } => bpf(
             BPF_LINK_CREATE,
             &mut LinkCreateAttr {
@@ -467,6 +509,11 @@ pub(crate) fn map_delete(map: BorrowedFd<'_>, key: &[u8]) -> Result<(), Errno> {
 /// Loads a program. `bpf(2)`, `BPF_PROG_LOAD`.
 pub(crate) fn prog_load(load: &mut ProgLoad<'_>) -> Result<OwnedFd, Errno> {
     owned(call(Call::ProgLoad(load)))
+}
+
+/// Runs a program. `bpf(2)`, `BPF_PROG_TEST_RUN` (Linux 4.12).
+pub(crate) fn prog_test_run(run: &mut ProgTestRun<'_>) -> Result<(), Errno> {
+    call(Call::ProgTestRun(run)).map(drop)
 }
 
 /// Ties a program to an open perf event. `bpf(2)`, `BPF_LINK_CREATE` with `BPF_PERF_EVENT` (Linux 5.15).
@@ -655,6 +702,9 @@ mod tests {
         assert_eq!(offset_of!(ProgLoadAttr, line_info), 96);
         assert_eq!(offset_of!(ProgLoadAttr, fd_array), 120);
         assert_eq!(offset_of!(ProgLoadAttr, log_true_size), 140);
+        assert_eq!(offset_of!(ProgTestRunAttr, data_in), 16);
+        assert_eq!(offset_of!(ProgTestRunAttr, duration), 36);
+        assert_eq!(size_of::<ProgTestRunAttr>(), 40); // as long as Linux 4.12 has it
         assert_eq!(offset_of!(LinkCreateAttr, bpf_cookie), 16);
         assert_eq!(offset_of!(PerfEventAttr, flags), 40);
         assert_eq!(offset_of!(PerfEventAttr, config1), 56);
