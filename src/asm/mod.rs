@@ -3,13 +3,21 @@
 //! One language throughout, the pseudo-C that LLVM, the kernel's verifier and `bpftool` print. In Rust it
 //! is the macro [`bpf!`](crate::bpf), assembled by the compiler.
 
+mod build;
 #[doc(hidden)]
 pub mod dsl;
 mod helpers;
+mod listing;
 mod message;
+mod print;
+mod resolve;
 mod statement;
 
+pub use build::{Assembly, Builder, Label};
 pub use helpers::{HELPERS, helper_number};
+pub use listing::{PrintOptions, Undecodable, disassemble};
+pub use print::Style;
+pub use resolve::{BuildOptions, Far, ResolveError, ResolveErrors};
 
 use crate::insn::Insn;
 use crate::spec::MapSpec;
