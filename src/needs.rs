@@ -54,6 +54,18 @@ macro_rules! needs {
 }
 pub(crate) use needs;
 
+/// As `needs!`, for what only the test itself can find out, by trying: its name in the ledger, and why it is
+/// missing (`Some`) or that it is not.
+macro_rules! needs_tried {
+    ($name:literal, $missing:expr) => {
+        if let Some(why) = $missing {
+            fn here() {}
+            return $crate::common::needs::skip($name, &why, here);
+        }
+    };
+}
+pub(crate) use needs_tried;
+
 /// What a skipped test returns.
 pub(crate) trait Passed {
     fn passed() -> Self;
@@ -141,24 +153,30 @@ impl Thing {
     /// Records that the test around `here`, an item in it, is skipped; gives what the test is to
     /// return.
     pub(crate) fn skip<F: Fn(), P: Passed>(self, why: &str, here: F) -> P {
-        let line = line(self, why, test_name(&here));
-        eprint!("{line}");
-        if let Some(ledger) = std::env::var_os("RAWBPF_TEST_LEDGER") {
-            // Opened for appending and written at once: tests that run at the same time do not mix
-            // their lines.
-            let written = OpenOptions::new()
-                .append(true)
-                .create(true)
-                .open(&ledger)
-                .and_then(|mut file| file.write_all(line.as_bytes()));
-            assert!(written.is_ok(), "cannot write {}: {written:?}", ledger.display());
-        }
-        P::passed()
+        skip(&self.name(), why, here)
     }
 }
 
-fn line(thing: Thing, why: &str, test: &str) -> String {
-    format!("skipped\t{test}\t{}: {why}\n", thing.name())
+/// Records that the test around `here`, an item in it, is skipped for want of `thing`; gives what the test
+/// is to return.
+pub(crate) fn skip<F: Fn(), P: Passed>(thing: &str, why: &str, here: F) -> P {
+    let line = line(thing, why, test_name(&here));
+    eprint!("{line}");
+    if let Some(ledger) = std::env::var_os("RAWBPF_TEST_LEDGER") {
+        // Opened for appending and written at once: tests that run at the same time do not mix
+        // their lines.
+        let written = OpenOptions::new()
+            .append(true)
+            .create(true)
+            .open(&ledger)
+            .and_then(|mut file| file.write_all(line.as_bytes()));
+        assert!(written.is_ok(), "cannot write {}: {written:?}", ledger.display());
+    }
+    P::passed()
+}
+
+fn line(thing: &str, why: &str, test: &str) -> String {
+    format!("skipped\t{test}\t{thing}: {why}\n")
 }
 
 /// The name that libtest gives to the test around `_here`: its path without the crate's name. (The
@@ -205,7 +223,7 @@ mod tests {
     #[test]
     fn a_skipped_test_leaves_one_line() {
         assert_eq!(
-            line(Thing::TwoCpus, "the CPUs that run are 0", "perf::tests::fair"),
+            line("twocpus", "the CPUs that run are 0", "perf::tests::fair"),
             "skipped\tperf::tests::fair\ttwocpus: the CPUs that run are 0\n"
         );
     }
