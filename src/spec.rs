@@ -108,6 +108,9 @@ macro_rules! kernel_enum {
         pub enum $name { $($(#[$vdoc])* $variant = $number,)* }
 
         impl $name {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+
             /// The name the field uses for it.
             pub const fn name(self) -> &'static str {
                 match self { $($name::$variant => $text,)* }

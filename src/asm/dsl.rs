@@ -9,9 +9,9 @@
 pub use super::statement::Value;
 
 use super::message::Message;
-use super::statement::{Cursor, Literal, Problem, Span, Statement, Target, What, same, sub};
+use super::statement::{Chunks, Cursor, Problem, Span, Statement, Target, What, same, sub};
 use super::{Code, Line, MapReference};
-use crate::insn::{ByteOrder, Insn, Op, Size};
+use crate::insn::{ByteOrder, Insn, Op};
 use crate::spec::MapSpec;
 
 /// Writes a program in the assembly language of BPF; evaluates to its [`Code`], in `const`.
@@ -227,7 +227,7 @@ pub const fn count<'a>(source: &Source<'a>, values: &'a [Value<'a>]) -> Measure 
             }
             Ok(Statement::Bytes { offset, literal, .. }) => {
                 measure.lines += 1;
-                let mut chunks = Chunks::new(cursor.text, literal, offset);
+                let mut chunks = Chunks::new(cursor.text, literal, offset, ByteOrder::NATIVE);
                 while chunks.next().is_some() {
                     measure.slots += 1;
                 }
@@ -294,7 +294,7 @@ pub const fn assemble<
                 }
             }
             Statement::Bytes { base, offset, literal } => {
-                let mut chunks = Chunks::new(cursor.text, literal, offset);
+                let mut chunks = Chunks::new(cursor.text, literal, offset, ByteOrder::NATIVE);
                 while let Some((size, offset, imm)) = chunks.next() {
                     out.slots[slot] = Op::StoreImm { size, base, offset, imm }.encode().first();
                     slot += 1;
@@ -381,56 +381,6 @@ pub const fn code<'a, const SLOTS: usize, const MAPS: usize, const LINES: usize>
         text: source.text,
         file: source.file,
         line: source.line,
-    }
-}
-
-/// Lays a string out as stores of constants, each as wide as its alignment and the rest allow: the
-/// verifier refuses a misaligned store to the stack.
-struct Chunks<'a> {
-    bytes: Literal<'a>,
-    left: usize,
-    offset: i16,
-}
-
-impl<'a> Chunks<'a> {
-    /// `literal` has been read before, so it is whole.
-    const fn new(text: &'a [u8], literal: Span, offset: i16) -> Self {
-        let Some(bytes) = Literal::open(text, literal.start) else {
-            panic!("a string that was read once can be read again");
-        };
-        let mut left = 0;
-        let mut count = bytes;
-        while let Ok(Some(_)) = count.next() {
-            left += 1;
-        }
-        Chunks { bytes, left, offset }
-    }
-
-    const fn next(&mut self) -> Option<(Size, i16, i32)> {
-        let (size, width) = match (self.left, self.offset & 3) {
-            (0, _) => return None,
-            (4.., 0) => (Size::Word, 4),
-            (2.., 0 | 2) => (Size::Half, 2),
-            _ => (Size::Byte, 1),
-        };
-        let mut value: u32 = 0;
-        let mut i = 0;
-        while i < width {
-            let byte = match self.bytes.next() {
-                Ok(Some(byte)) => byte as u32,
-                _ => 0,
-            };
-            value = match ByteOrder::NATIVE {
-                ByteOrder::Little => value | byte << (8 * i),
-                ByteOrder::Big => value << 8 | byte,
-            };
-            i += 1;
-        }
-        let offset = self.offset;
-        self.left -= width;
-        // Not past the end: the offset of the last byte was checked to fit.
-        self.offset = self.offset.wrapping_add(width as i16);
-        Some((size, offset, value as i32))
     }
 }
 

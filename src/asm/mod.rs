@@ -1,21 +1,28 @@
 //! The assembler: from symbols to slots.
 //!
 //! One language throughout, the pseudo-C that LLVM, the kernel's verifier and `bpftool` print. In Rust it
-//! is the macro [`bpf!`](crate::bpf), assembled by the compiler.
+//! is the macro [`bpf!`](crate::bpf), assembled by the compiler; in files it is read by [`parse`]; code that is made at
+//! run time comes from a [`Builder`].
 
 mod build;
+mod diagnostic;
+mod directive;
 #[doc(hidden)]
 pub mod dsl;
 mod helpers;
 mod listing;
+mod listing_text;
 mod message;
+mod parse;
 mod print;
 mod resolve;
 mod statement;
 
 pub use build::{Assembly, Builder, Label};
+pub use diagnostic::{Diagnostic, Diagnostics};
 pub use helpers::{HELPERS, helper_number};
 pub use listing::{PrintOptions, Undecodable, disassemble};
+pub use parse::{Module, ParseOptions, Reference, Referent, TextProgram, parse};
 pub use print::Style;
 pub use resolve::{BuildOptions, Far, ResolveError, ResolveErrors};
 

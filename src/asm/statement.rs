@@ -16,7 +16,7 @@ mod number;
 mod value;
 
 pub(super) use cursor::{Cursor, Dialect};
-pub(super) use literal::Literal;
+pub(super) use literal::{Chunks, Literal};
 
 /// What stands in the source as Rust: the value of `{expression}`, or the map that a path names.
 #[derive(Debug, Clone, Copy)]
@@ -88,8 +88,14 @@ pub(super) enum What {
     NoHelper,
     /// No such label.
     NoLabel,
+    /// A name that is neither a map nor data, nor a label.
+    NoAddress,
     /// The label stands twice.
     SecondLabel,
+    /// The constant or the map is declared twice.
+    SecondName,
+    /// A listing that does not go on where the instruction before it ends.
+    Gap { before: usize },
     /// A jump that 16 bits cannot express.
     Far { distance: i64 },
 }
@@ -165,6 +171,23 @@ impl Problem {
                 message.text("label `");
                 message.source(found);
                 message.text("` is not defined");
+            }
+            What::NoAddress => {
+                message.text("`");
+                message.source(found);
+                message.text("` is neither a map nor data that is declared above, nor a label of this program");
+            }
+            What::SecondName => {
+                message.text("`");
+                message.source(found);
+                message.text("` is declared twice");
+            }
+            What::Gap { before } => {
+                message.text("instruction ");
+                message.int(before as i128);
+                message.text(
+                    " is missing before this one: the listing does not show the whole program",
+                );
             }
             What::SecondLabel => {
                 message.text("label `");

@@ -1,11 +1,13 @@
 //! The command line: a thin face over the library.
 
+mod asm;
 mod child;
 mod output;
 mod run;
 mod signals;
 
 use crate::error::{Error, ErrorKind};
+use crate::insn::ByteOrder;
 use crate::program::Loader;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt;
@@ -24,6 +26,8 @@ struct Cli {
 enum Command {
     /// Run a program that ships with rawbpf, and print what it reports
     Run(RunArgs),
+    /// Assemble a text
+    Asm(asm::AsmArgs),
 }
 
 #[derive(Debug, Args)]
@@ -65,6 +69,22 @@ enum Format {
     Json,
 }
 
+/// The byte order of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Order {
+    Little,
+    Big,
+}
+
+impl From<Order> for ByteOrder {
+    fn from(order: Order) -> ByteOrder {
+        match order {
+            Order::Little => ByteOrder::Little,
+            Order::Big => ByteOrder::Big,
+        }
+    }
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_string())?;
     Duration::try_from_secs_f64(seconds).map_err(|_| "not a time that can be waited".to_string())
@@ -76,6 +96,8 @@ enum Failure {
     Library(Error),
     /// Something around it, in words.
     Other(String),
+    /// It failed, and this says all there is to say.
+    Shown(String),
     /// The reader of our output went away, which is its right.
     OutputClosed,
 }
@@ -90,7 +112,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Library(error) => error.fmt(f),
-            Failure::Other(words) => f.write_str(words),
+            Failure::Other(words) | Failure::Shown(words) => f.write_str(words),
             Failure::OutputClosed => Ok(()),
         }
     }
@@ -106,7 +128,7 @@ impl Failure {
                 ErrorKind::Unsupported => 3,
                 ErrorKind::NotPermitted => 4,
             },
-            Failure::Other(_) => 1,
+            Failure::Other(_) | Failure::Shown(_) => 1,
             Failure::OutputClosed => 0,
         }
     }
@@ -130,12 +152,15 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
+        Command::Asm(args) => asm::asm(&args),
     };
     match result {
         Ok(status) => ExitCode::from(status),
         Err(failure) => {
-            if !matches!(failure, Failure::OutputClosed) {
-                eprintln!("rawbpf: {failure}");
+            match failure {
+                Failure::OutputClosed => {}
+                Failure::Shown(_) => eprintln!("{failure}"),
+                _ => eprintln!("rawbpf: {failure}"),
             }
             if let (Failure::Library(Error::Verifier(error)), Some(_)) = (&failure, log_level()) {
                 eprintln!("{}", error.log().trim_end());

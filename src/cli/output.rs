@@ -69,10 +69,15 @@ impl Output {
         &mut self,
         write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>,
     ) -> Result<(), Failure> {
-        write(&mut self.out).map_err(|error| match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure::OutputClosed,
-            _ => Failure::Other(format!("cannot write to standard output: {error}")),
-        })
+        write(&mut self.out).map_err(failed)
+    }
+}
+
+/// Why standard output took no more.
+pub(super) fn failed(error: io::Error) -> Failure {
+    match error.kind() {
+        io::ErrorKind::BrokenPipe => Failure::OutputClosed,
+        _ => Failure::Other(format!("cannot write to standard output: {error}")),
     }
 }
 

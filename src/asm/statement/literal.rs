@@ -1,4 +1,7 @@
-//! Strings and the escapes in them.
+//! Strings, the escapes in them, and their bytes as stores.
+
+use super::Span;
+use crate::insn::{ByteOrder, Size};
 
 pub(super) const ESCAPE: &str = "an escape: \\n \\r \\t \\0 \\\\ \\\" \\' \\x7f";
 
@@ -83,5 +86,63 @@ impl<'a> Literal<'a> {
                 Ok(Some(byte))
             }
         }
+    }
+}
+
+/// Lays a string out as stores of constants, each as wide as its alignment and the rest allow: the
+/// verifier refuses a misaligned store to the stack.
+pub(in crate::asm) struct Chunks<'a> {
+    bytes: Literal<'a>,
+    left: usize,
+    offset: i16,
+    order: ByteOrder,
+}
+
+impl<'a> Chunks<'a> {
+    /// `literal` has been read before, so it is whole.
+    pub(in crate::asm) const fn new(
+        text: &'a [u8],
+        literal: Span,
+        offset: i16,
+        order: ByteOrder,
+    ) -> Self {
+        let bytes = match Literal::open(text, literal.start) {
+            Some(bytes) => bytes,
+            // It has been read before, so this cannot be; an empty one stores nothing.
+            None => Literal { text, at: text.len(), nul: false, closed: true },
+        };
+        let mut left = 0;
+        let mut count = bytes;
+        while let Ok(Some(_)) = count.next() {
+            left += 1;
+        }
+        Chunks { bytes, left, offset, order }
+    }
+
+    pub(in crate::asm) const fn next(&mut self) -> Option<(Size, i16, i32)> {
+        let (size, width) = match (self.left, self.offset & 3) {
+            (0, _) => return None,
+            (4.., 0) => (Size::Word, 4),
+            (2.., 0 | 2) => (Size::Half, 2),
+            _ => (Size::Byte, 1),
+        };
+        let mut value: u32 = 0;
+        let mut i = 0;
+        while i < width {
+            let byte = match self.bytes.next() {
+                Ok(Some(byte)) => byte as u32,
+                _ => 0,
+            };
+            value = match self.order {
+                ByteOrder::Little => value | byte << (8 * i),
+                ByteOrder::Big => value << 8 | byte,
+            };
+            i += 1;
+        }
+        let offset = self.offset;
+        self.left -= width;
+        // Not past the end: the offset of the last byte was checked to fit.
+        self.offset = self.offset.wrapping_add(width as i16);
+        Some((size, offset, value as i32))
     }
 }

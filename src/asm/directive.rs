@@ -1,0 +1,190 @@
+//! Directives: the lines of a text that begin with a period.
+
+use super::statement::{Cursor, Literal, Problem, Span, What, same, sub};
+use crate::spec::MapType;
+
+/// A directive, read.
+pub(super) enum Directive {
+    /// `.program hello, kprobe/sys_clone`
+    Program { name: Span, target: Option<Span> },
+    /// `.license "GPL"`
+    License(String),
+    /// `.map counts, hash, key=4, value=8, max=1024`
+    Map { name: Span, kind: MapType, key_size: u32, value_size: u32, max_entries: u32, flags: u32 },
+    /// `.equ NAME, 5`
+    Constant { name: Span, value: i128 },
+    /// `.rodata`
+    Rodata,
+    /// `.text`
+    Text,
+    /// `.asciz "text"`, `.byte 1, 2`: little-endian values of `width` bytes.
+    Data { span: Span, bytes: Vec<u8>, width: usize },
+    /// `.align 8`
+    Align { span: Span, to: usize },
+}
+
+/// Reads the directive that begins here.
+pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Directive, Problem> {
+    let start = cursor.at;
+    cursor.at += 1;
+    let word = cursor.word("the name of a directive")?;
+    let span = Span { start, end: word.end };
+    let text = cursor.text;
+    let directive = match sub(text, word.start, word.end) {
+        b"program" => program(cursor)?,
+        b"license" => Directive::License(license(cursor)?),
+        b"map" => map(cursor)?,
+        b"equ" | b"set" => {
+            let name = cursor.word("the name of the constant")?;
+            cursor.need(",", "`,`")?;
+            Directive::Constant { name, value: cursor.number("a number")?.0 }
+        }
+        b"rodata" => Directive::Rodata,
+        b"text" => Directive::Text,
+        b"asciz" => Directive::Data { span, bytes: strings(cursor, true)?, width: 1 },
+        b"ascii" => Directive::Data { span, bytes: strings(cursor, false)?, width: 1 },
+        b"byte" => data(cursor, span, 1)?,
+        b"half" => data(cursor, span, 2)?,
+        b"word" => data(cursor, span, 4)?,
+        b"quad" => data(cursor, span, 8)?,
+        b"align" => {
+            let (value, at) = cursor.number("a number of bytes")?;
+            match u32::try_from(value) {
+                Ok(to @ (1 | 2 | 4 | 8 | 16 | 32 | 64)) => {
+                    Directive::Align { span, to: to as usize }
+                }
+                _ => {
+                    let what = What::Not("an alignment: 1, 2, 4, 8, 16, 32, 64");
+                    return Err(Problem { span: at, what });
+                }
+            }
+        }
+        _ => {
+            let what = What::Not(
+                "a directive: .program, .license, .map, .equ, .rodata, .text, .asciz, .ascii, .byte, \
+                 .half, .word, .quad, .align",
+            );
+            return Err(Problem { span, what });
+        }
+    };
+    if cursor.at_end() { Ok(directive) } else { cursor.expected("the end of the line") }
+}
+
+fn program(cursor: &mut Cursor<'_>) -> Result<Directive, Problem> {
+    let name = cursor.word("the name of the program")?;
+    let target = if cursor.take(",") { Some(rest_of_line(cursor)?) } else { None };
+    Ok(Directive::Program { name, target })
+}
+
+/// What stands up to white space or the end of the line: a target has its own syntax.
+fn rest_of_line(cursor: &mut Cursor<'_>) -> Result<Span, Problem> {
+    let start = cursor.at;
+    while !cursor.at_end() && !cursor.peek().is_ascii_whitespace() && cursor.peek() != b'#' {
+        cursor.at += 1;
+    }
+    let span = Span { start, end: cursor.at };
+    if span.start == span.end {
+        return cursor.expected("where the program is attached, such as kprobe/sys_clone");
+    }
+    cursor.skip();
+    Ok(span)
+}
+
+fn license(cursor: &mut Cursor<'_>) -> Result<String, Problem> {
+    let start = cursor.at;
+    let bytes = strings(cursor, false)?;
+    String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).ok_or(Problem {
+        span: Span { start, end: cursor.at },
+        what: What::Not("a license, which is text"),
+    })
+}
+
+/// One string or more, with commas between them.
+fn strings(cursor: &mut Cursor<'_>, nul: bool) -> Result<Vec<u8>, Problem> {
+    let mut bytes = Vec::new();
+    loop {
+        let start = cursor.at;
+        let Some(mut literal) = Literal::open(cursor.text, start) else {
+            return cursor.expected("a string");
+        };
+        loop {
+            match literal.next() {
+                Ok(Some(byte)) => bytes.push(byte),
+                Ok(None) => break,
+                Err(at) => {
+                    let end = (at + 2).min(cursor.text.len());
+                    return Err(Problem { span: Span { start: at, end }, what: What::Not(ESCAPE) });
+                }
+            }
+        }
+        // The literal of the language ends with a NUL; here the directive says whether there is one.
+        let has_nul = cursor.text.get(start) == Some(&b'"');
+        if has_nul && !nul {
+            bytes.pop();
+        } else if nul && !has_nul {
+            bytes.push(0);
+        }
+        cursor.at = literal.at;
+        cursor.skip();
+        if !cursor.take(",") {
+            return Ok(bytes);
+        }
+    }
+}
+
+const ESCAPE: &str = "an escape: \\n \\r \\t \\0 \\\\ \\\" \\' \\x7f";
+
+fn data(cursor: &mut Cursor<'_>, span: Span, width: usize) -> Result<Directive, Problem> {
+    let mut bytes = Vec::new();
+    let bits = 8 * width as u32;
+    let (low, high) = (-(1i128 << (bits - 1)), (1i128 << bits) - 1);
+    loop {
+        let (value, at) = cursor.number("a number")?;
+        if value < low || value > high {
+            let what = What::Not("a number of that many bytes");
+            return Err(Problem { span: at, what });
+        }
+        bytes.extend(value.to_le_bytes().iter().take(width));
+        if !cursor.take(",") {
+            return Ok(Directive::Data { span, bytes, width });
+        }
+    }
+}
+
+fn map(cursor: &mut Cursor<'_>) -> Result<Directive, Problem> {
+    let name = cursor.word("the name of the map")?;
+    cursor.need(",", "`,`")?;
+    let word = cursor.word("the type of the map")?;
+    let text = cursor.text;
+    let wanted = sub(text, word.start, word.end);
+    let Some(kind) = MapType::ALL.iter().copied().find(|kind| same(kind.name().as_bytes(), wanted))
+    else {
+        let what = What::Not("a type of map, such as hash, array or perf_event_array");
+        return Err(Problem { span: word, what });
+    };
+    let (mut key_size, mut value_size, mut max_entries, mut flags) = match kind {
+        MapType::PerfEventArray => (4, 4, 0, 0),
+        MapType::Array => (4, 0, 0, 0),
+        _ => (0, 0, 0, 0),
+    };
+    while cursor.take(",") {
+        let attribute = cursor.word("key=, value=, max= or flags=")?;
+        let field = match sub(text, attribute.start, attribute.end) {
+            b"key" => &mut key_size,
+            b"value" => &mut value_size,
+            b"max" => &mut max_entries,
+            b"flags" => &mut flags,
+            _ => {
+                let what = What::Not("an attribute of a map: key, value, max, flags");
+                return Err(Problem { span: attribute, what });
+            }
+        };
+        cursor.need("=", "`=`")?;
+        let (value, span) = cursor.number("a number")?;
+        *field = u32::try_from(value).map_err(|_| Problem {
+            span,
+            what: What::Range { field: "the number", value, low: 0, high: i64::from(u32::MAX) },
+        })?;
+    }
+    Ok(Directive::Map { name, kind, key_size, value_size, max_entries, flags })
+}

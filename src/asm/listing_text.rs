@@ -1,0 +1,97 @@
+//! Listings that the kernel made, read back: the verifier's log, and `bpftool prog dump xlated`.
+//!
+//! Both show an instruction as its index, its opcode in parentheses and its text, `7: (79) r0 = *(u64 *)(r1 +8)`,
+//! among lines about other things. A log shows an instruction once for every path that led there, in the order of
+//! the paths, and what was learned of the registers behind a `;`.
+
+use super::statement::{Cursor, Dialect, Problem, Span, Statement, Target, What};
+use crate::insn::Op;
+use std::collections::BTreeMap;
+
+/// Whether the text is such a listing.
+pub(super) fn is_listing(text: &str) -> bool {
+    text.lines().any(|line| Line::read(line).is_some())
+}
+
+/// A line that shows an instruction.
+struct Line<'t> {
+    index: usize,
+    opcode: u8,
+    /// The instruction's text, and where it begins in the line.
+    text: &'t str,
+    start: usize,
+}
+
+impl<'t> Line<'t> {
+    fn read(line: &'t str) -> Option<Line<'t>> {
+        let (index, rest) = line.split_once(": (")?;
+        let index = index.trim_start().parse().ok()?;
+        let (opcode, rest) = rest.split_once(") ")?;
+        if opcode.len() != 2 || !opcode.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return None;
+        }
+        let opcode = u8::from_str_radix(opcode, 16).ok()?;
+        let start = line.len() - rest.len();
+        let text = rest.split(';').next()?.trim_end();
+        Some(Line { index, opcode, text, start })
+    }
+}
+
+/// The instructions of a listing in order, each with the place of its text.
+pub(super) fn read(text: &str) -> Result<Vec<(Op, Span)>, Vec<Problem>> {
+    let mut found: BTreeMap<usize, (Op, Span)> = BTreeMap::new();
+    let mut problems = Vec::new();
+    let mut at = 0;
+    for raw in text.split_inclusive('\n') {
+        let start = at;
+        at += raw.len();
+        let Some(line) = Line::read(raw.trim_end_matches(['\n', '\r'])) else { continue };
+        let place = start + line.start;
+        let span = Span { start: place, end: place + line.text.len() };
+        match instruction(&line) {
+            Err(problem) => problems.push(Problem {
+                span: Span { start: place + problem.span.start, end: place + problem.span.end },
+                what: problem.what,
+            }),
+            Ok(op) if op.encode().first().opcode() != line.opcode => {
+                problems.push(Problem { span, what: What::Not("what the opcode before it says") });
+            }
+            Ok(op) => match found.get(&line.index) {
+                Some((known, _)) if *known != op => {
+                    let what = What::Not("what this listing said before of the same instruction");
+                    problems.push(Problem { span, what });
+                }
+                Some(_) => {}
+                None => {
+                    found.insert(line.index, (op, span));
+                }
+            },
+        }
+    }
+    if problems.is_empty() {
+        let mut next = 0;
+        for (index, (op, span)) in &found {
+            if *index != next {
+                problems.push(Problem { span: *span, what: What::Gap { before: next } });
+                break;
+            }
+            next += op.slots();
+        }
+    }
+    if problems.is_empty() { Ok(found.into_values().collect()) } else { Err(problems) }
+}
+
+fn instruction(line: &Line<'_>) -> Result<Op, Problem> {
+    let mut cursor = Cursor::at(line.text, 0, Dialect::Listing(line.opcode), &[]);
+    match cursor.statement()? {
+        Statement::Op { op, target: Target::None } => Ok(op),
+        // A name that nothing here explains: `call bpf_prog_12ab34cd`.
+        Statement::Op { target: Target::Label(span) | Target::Name(span, _), .. } => {
+            Err(Problem { span, what: What::NoHelper })
+        }
+        _ => {
+            let span = Span { start: 0, end: line.text.len() };
+            Err(Problem { span, what: What::Not("an instruction of a listing") })
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! `rawbpf asm`: a text to bytes.
+
+use super::{Failure, Order};
+use crate::asm::{BuildOptions, Far, Module, ParseOptions, TextProgram, parse};
+use crate::insn::{ByteOrder, Insn};
+use clap::{Args, ValueEnum};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(super) struct AsmArgs {
+    /// The text, - for standard input
+    file: PathBuf,
+
+    /// Write to OUT instead of standard output
+    #[arg(short, value_name = "OUT")]
+    output: Option<PathBuf>,
+
+    /// hex: one slot a line; raw: the bytes; c, rust: an array
+    #[arg(long, value_enum, default_value_t = Format::Hex)]
+    format: Format,
+
+    /// The byte order of the machine it is for [default: this machine's]
+    #[arg(long, value_enum)]
+    endian: Option<Order>,
+
+    /// What a jump becomes that 16 bits cannot express
+    #[arg(long, value_enum, default_value_t = FarArg::Long)]
+    far: FarArg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    Hex,
+    Raw,
+    C,
+    Rust,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum FarArg {
+    /// gotol, which Linux has since 6.6
+    Long,
+    /// Several jumps, for older kernels
+    Chain,
+    /// An error
+    Refuse,
+}
+
+/// Assembles what the arguments name.
+pub(super) fn asm(args: &AsmArgs) -> Result<u8, Failure> {
+    if args.output.as_ref().is_some_and(|out| out.extension().is_some_and(|end| end == "o"))
+        && args.format == Format::Hex
+    {
+        return Err(Failure::Other(
+            "ELF objects cannot be written yet; choose a --format for the file, such as raw".into(),
+        ));
+    }
+    let (name, text) = read_text(&args.file)?;
+    let order = args.endian.map_or(ByteOrder::NATIVE, ByteOrder::from);
+    let far = match args.far {
+        FarArg::Long => Far::Long,
+        FarArg::Chain => Far::Chain,
+        FarArg::Refuse => Far::Refuse,
+    };
+    let options = ParseOptions::new().order(order).build(BuildOptions::new().far(far));
+    let module = parse(&text, &name, &options).map_err(|mistakes| {
+        let count = mistakes.iter().count();
+        let mistake = if count == 1 { "mistake" } else { "mistakes" };
+        Failure::Shown(format!("{mistakes}\n\nrawbpf: {count} {mistake} in {name}"))
+    })?;
+    let bytes = render(&module, args.format, order);
+    match &args.output {
+        Some(path) => fs::write(path, bytes)
+            .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display()))),
+        None => print(&bytes),
+    }?;
+    Ok(0)
+}
+
+/// Writes everything to standard output.
+pub(super) fn print(bytes: &[u8]) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(super::output::failed)
+}
+
+/// A text and what to call it.
+pub(super) fn read_text(path: &PathBuf) -> Result<(String, String), Failure> {
+    let (name, bytes) = read_bytes(path)?;
+    String::from_utf8(bytes)
+        .map(|text| (name.clone(), text))
+        .map_err(|_| Failure::Other(format!("{name} is not text: it is not UTF-8")))
+}
+
+/// The bytes of a file or of standard input, and what to call them.
+pub(super) fn read_bytes(path: &PathBuf) -> Result<(String, Vec<u8>), Failure> {
+    let name = if path.as_os_str() == "-" { "<stdin>".into() } else { path.display().to_string() };
+    let bytes = if path.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+    } else {
+        fs::read(path)
+    };
+    match bytes {
+        Ok(bytes) => Ok((name, bytes)),
+        Err(error) => Err(Failure::Other(format!("cannot read {name}: {error}"))),
+    }
+}
+
+fn render(module: &Module<'_>, format: Format, order: ByteOrder) -> Vec<u8> {
+    let programs = module.programs();
+    if format == Format::Raw {
+        let slots = programs.iter().flat_map(|program| program.slots());
+        return slots.flat_map(|slot| slot.to_bytes(order)).collect();
+    }
+    let mut out = String::new();
+    for program in programs {
+        match format {
+            Format::C => {
+                array(&mut out, program, order, "static const unsigned char ", "[] = {", "};")
+            }
+            Format::Rust => {
+                let kind = format!(": [u8; {}] = [", 8 * program.slots().len());
+                array(&mut out, program, order, "pub static ", &kind, "];");
+            }
+            _ => {
+                if programs.len() > 1 {
+                    let target =
+                        program.target().map_or_else(String::new, |target| format!(", {target}"));
+                    let _ = writeln!(out, "# {}{target}", program.name());
+                }
+                for slot in program.slots() {
+                    out.push_str(&hex(slot, order, "", " "));
+                    out.push('\n');
+                }
+            }
+        }
+    }
+    out.into_bytes()
+}
+
+/// A slot's bytes, each with something before it and something between them.
+fn hex(slot: &Insn, order: ByteOrder, before: &str, between: &str) -> String {
+    let mut text = String::new();
+    for (index, byte) in slot.to_bytes(order).iter().enumerate() {
+        let _ = write!(text, "{}{before}{byte:02x}", if index == 0 { "" } else { between });
+    }
+    text
+}
+
+/// An array of a programming language, a slot a line, each with the statement it comes from.
+fn array(
+    out: &mut String,
+    program: &TextProgram<'_>,
+    order: ByteOrder,
+    before: &str,
+    after: &str,
+    end: &str,
+) {
+    let name = program.name();
+    let name = if before.starts_with("pub") { name.to_uppercase() } else { name.into() };
+    let _ = writeln!(out, "{before}{name}{after}");
+    let mut last = None;
+    for (index, slot) in program.slots().iter().enumerate() {
+        let statement = program.statement(index);
+        let shown = statement.as_ref().filter(|_| statement != last || !slot_continues(slot));
+        let bytes = hex(slot, order, "0x", ", ");
+        match shown {
+            // A comment cannot end early or go on: neither `*/` nor a line break is in a statement's line.
+            Some(statement) => {
+                let _ = writeln!(out, "    {bytes}, // {}", statement.trim_end_matches('\\'));
+            }
+            None => {
+                let _ = writeln!(out, "    {bytes},");
+            }
+        }
+        last = statement;
+    }
+    let _ = writeln!(out, "{end}");
+}
+
+/// Whether this is the second slot of `lddw`.
+fn slot_continues(slot: &Insn) -> bool {
+    slot.opcode() == 0
+}
