@@ -99,7 +99,8 @@ impl Archive {
             fs::create_dir_all(&folder)
                 .with_context(|| format!("cannot make {}", folder.display()))?;
         }
-        fs::write(self.dir.join("status"), "").context("cannot write into the download folder")
+        fs::write(self.dir.join("status"), "").context("cannot write into the download folder")?;
+        paths::write_whole(&self.dir.join("etc/apt.conf"), self.configuration().as_bytes())
     }
 
     /// Asks the mirrors what there is. Suites that do not answer are left out; whether that matters shows when
@@ -241,43 +242,55 @@ impl Archive {
         Ok(files_with(&folder, "deb"))
     }
 
-    /// An apt program that reads and writes here only. The machine's apt.conf still holds (it may name a proxy).
+    /// An apt program that reads and writes here only. The machine's apt.conf still holds (it may name a proxy), but
+    /// for what ours says after it.
     fn apt(&self, program: &str) -> Command {
         let mut command = Command::new(program);
-        let status = if self.beside_machine {
-            "/var/lib/dpkg/status".into()
-        } else {
-            self.dir.join("status")
-        };
-        let place = |name: &str, path: &Path| format!("{name}={}", path.display());
-        for option in [
-            place("Dir::State", &self.dir),
-            place("Dir::State::status", &status),
-            place("Dir::Cache", &self.dir),
-            place("Dir::Etc::sourcelist", &self.dir.join("etc/sources.list")),
-            "Dir::Etc::sourceparts=/dev/null".into(),
-            "Dir::Etc::preferences=/dev/null".into(),
-            "Dir::Etc::preferencesparts=/dev/null".into(),
-            // Old releases are no longer signed anew, and a machine's clock may be behind.
-            "Acquire::Check-Valid-Until=false".into(),
-            "Acquire::Check-Date=false".into(),
-            "Acquire::Languages=none".into(),
-            "Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false".into(),
-            "Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled=false".into(),
-            "Acquire::Retries=4".into(),
-            "Acquire::http::Timeout=30".into(),
-            "Acquire::https::Timeout=30".into(),
-            // The folder belongs to whoever runs this, which the user that apt would switch to cannot write.
-            "APT::Sandbox::User=root".into(),
-        ] {
-            command.args(["-o", &option]);
-        }
-        if !self.arch.is_empty() {
-            command.args(["-o", &format!("APT::Architecture={}", self.arch)]);
-            command.args(["-o", &format!("APT::Architectures::={}", self.arch)]);
-        }
+        command.arg("-c").arg(self.dir.join("etc/apt.conf"));
         command.env("LC_ALL", "C").env("DEBIAN_FRONTEND", "noninteractive");
         command
+    }
+
+    /// Our apt.conf.
+    fn configuration(&self) -> String {
+        // Images of containers have hooks here that empty the machine's own cache.
+        let mut text = String::from(
+            "#clear APT::Update::Post-Invoke;\n#clear APT::Update::Post-Invoke-Success;\n",
+        );
+        let mut set = |name: &str, value: &str| text += &format!("{name} \"{value}\";\n");
+        let dir = |name: &str| self.dir.join(name).display().to_string();
+        set("Dir::State", &dir(""));
+        let status =
+            if self.beside_machine { "/var/lib/dpkg/status".into() } else { dir("status") };
+        set("Dir::State::status", &status);
+        set("Dir::Cache", &dir(""));
+        // The same images keep these unwritten, which makes every question take seconds.
+        set("Dir::Cache::pkgcache", "pkgcache.bin");
+        set("Dir::Cache::srcpkgcache", "srcpkgcache.bin");
+        set("Acquire::GzipIndexes", "true");
+        set("Dir::Etc::sourcelist", &dir("etc/sources.list"));
+        set("Dir::Etc::sourceparts", "/dev/null");
+        set("Dir::Etc::preferences", "/dev/null");
+        set("Dir::Etc::preferencesparts", "/dev/null");
+        // Old releases are no longer signed anew, and a machine's clock may be behind.
+        set("Acquire::Check-Valid-Until", "false");
+        set("Acquire::Check-Date", "false");
+        set("Acquire::Languages", "none");
+        set("Acquire::IndexTargets::deb::DEP-11::DefaultEnabled", "false");
+        set("Acquire::IndexTargets::deb::Contents-deb::DefaultEnabled", "false");
+        set("Acquire::Retries", "4");
+        set("Acquire::http::Timeout", "30");
+        set("Acquire::https::Timeout", "30");
+        // The folder belongs to whoever runs this, which the user that apt would switch to cannot write.
+        set("APT::Sandbox::User", "root");
+        if !self.arch.is_empty() {
+            set("APT::Architecture", self.arch);
+            text += &format!(
+                "#clear APT::Architectures;\nAPT::Architectures {{ \"{}\"; }};\n",
+                self.arch
+            );
+        }
+        text
     }
 }
 

@@ -4,6 +4,7 @@ use crate::apt::{self, Archive, Package};
 use crate::arch::Arch;
 use crate::{image, paths};
 use anyhow::{Context, Result, bail};
+use std::cmp::Reverse;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -96,7 +97,41 @@ fn load(home: &Path, stamp: &Path, line: &str) -> Option<Kernel> {
 }
 
 fn fetch(arch: Arch, line: &str, home: &Path) -> Result<String> {
-    let (archive, package) = choose(arch, line)?;
+    let mirrors = apt::mirrors()?;
+    let mut offered = Vec::new();
+    let mut complaints = String::new();
+    for (name, suites) in [("kernels", &SUITES[..]), ("more-kernels", &MORE_SUITES[..])] {
+        let archive = Archive::of_suites(&mirrors, name, arch.debian(), suites)?;
+        let packages = archive.packages(|name| is_image(name, arch))?;
+        // An archive's list may name a package that is no longer there; the one before it will do.
+        for package in newest_first(&packages, line).iter().take(3) {
+            match fetch_one(arch, &archive, package, home) {
+                Ok(release) => return Ok(release),
+                Err(e) => eprintln!("xtask: {e:#}"),
+            }
+        }
+        offered.extend(packages);
+        complaints = archive.complaints().into();
+    }
+    let mut lines: Vec<_> = offered.iter().map(line_of).collect();
+    lines.sort();
+    lines.dedup();
+    if lines.is_empty() {
+        bail!(
+            "no kernel could be found in Debian's archive; is there a network, and does /etc/apt name a mirror that \
+             answers?\n{complaints}"
+        );
+    }
+    let lines: Vec<_> =
+        lines.into_iter().map(|(major, minor)| format!("{major}.{minor}")).collect();
+    bail!(
+        "Debian's archive gives no kernel of the line {line} for {}; it has {}",
+        arch.name(),
+        lines.join(", ")
+    )
+}
+
+fn fetch_one(arch: Arch, archive: &Archive, package: &Package, home: &Path) -> Result<String> {
     let release = package
         .name
         .trim_start_matches("linux-image-")
@@ -143,38 +178,6 @@ fn fetch(arch: Arch, line: &str, home: &Path) -> Result<String> {
     Ok(release)
 }
 
-/// Asks the archive for the newest package of the line.
-fn choose(arch: Arch, line: &str) -> Result<(Archive, Package)> {
-    let mirrors = apt::mirrors()?;
-    let mut offered = Vec::new();
-    let mut complaints = String::new();
-    for (name, suites) in [("kernels", &SUITES[..]), ("more-kernels", &MORE_SUITES[..])] {
-        let archive = Archive::of_suites(&mirrors, name, arch.debian(), suites)?;
-        let packages = archive.packages(|name| is_image(name, arch))?;
-        if let Some(newest) = newest(&packages, line) {
-            return Ok((archive, newest.clone()));
-        }
-        offered.extend(packages);
-        complaints = archive.complaints().into();
-    }
-    let mut lines: Vec<_> = offered.iter().map(line_of).collect();
-    lines.sort();
-    lines.dedup();
-    if lines.is_empty() {
-        bail!(
-            "no kernel could be found in Debian's archive; is there a network, and does /etc/apt name a mirror that \
-             answers?\n{complaints}"
-        );
-    }
-    let lines: Vec<_> =
-        lines.into_iter().map(|(major, minor)| format!("{major}.{minor}")).collect();
-    bail!(
-        "Debian has no kernel of the line {line} for {}; it has {}",
-        arch.name(),
-        lines.join(", ")
-    )
-}
-
 fn is_image(name: &str, arch: Arch) -> bool {
     let rest = name.strip_prefix("linux-image-").or_else(|| name.strip_prefix("linux-binary-"));
     rest.is_some_and(|rest| {
@@ -182,8 +185,8 @@ fn is_image(name: &str, arch: Arch) -> bool {
     })
 }
 
-fn newest<'a>(packages: &'a [Package], line: &str) -> Option<&'a Package> {
-    packages
+fn newest_first(packages: &[Package], line: &str) -> Vec<Package> {
+    let mut fit: Vec<_> = packages
         .iter()
         // The small ones hold no kernel but depend on one that does.
         .filter(|package| package.size > 1_000_000)
@@ -196,7 +199,10 @@ fn newest<'a>(packages: &'a [Package], line: &str) -> Option<&'a Package> {
                 line == format!("{major}.{minor}")
             }
         })
-        .max_by_key(|package| numbers(&package.version))
+        .cloned()
+        .collect();
+    fit.sort_by_key(|package| Reverse(numbers(&package.version)));
+    fit
 }
 
 fn line_of(package: &Package) -> (u64, u64) {
@@ -229,10 +235,12 @@ mod tests {
             package("linux-binary-7.3.4+deb13-cloud-amd64", "7.3.4-1~bpo13+1", 13_000_000),
             package("linux-binary-7.4-cloud-amd64", "7.4~rc1-1~exp1", 13_000_000),
         ];
-        assert_eq!(newest(&packages, "6.1").unwrap().version, "6.1.192-2");
-        assert_eq!(newest(&packages, "5.10").unwrap().version, "5.10.262-1");
-        assert_eq!(newest(&packages, "latest").unwrap().version, "7.3.4-1~bpo13+1");
-        assert_eq!(newest(&packages, "6.2"), None);
+        let versions =
+            |line| newest_first(&packages, line).into_iter().map(|p| p.version).collect::<Vec<_>>();
+        assert_eq!(versions("6.1"), ["6.1.192-2", "6.1.99-1"]);
+        assert_eq!(versions("5.10"), ["5.10.262-1"]);
+        assert_eq!(versions("latest")[0], "7.3.4-1~bpo13+1");
+        assert!(versions("6.2").is_empty());
     }
 
     #[test]

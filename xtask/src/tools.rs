@@ -75,6 +75,7 @@ fn unpacked(root: &Path, packages: &[&str]) -> Result<()> {
     let _ = fs::remove_dir_all(root);
     for deb in debs {
         apt::unpack(&deb, root)?;
+        let _ = fs::remove_file(deb);
     }
     fs::write(stamp, "")?;
     Ok(())

@@ -77,15 +77,10 @@ pub struct Options {
 /// Runs it; returns the exit status.
 pub fn run(options: &Options) -> Result<u8> {
     let done = run_all(options);
-    match &done {
-        Err(e)
-            if e.root_cause().downcast_ref().map(io::Error::kind)
-                == Some(io::ErrorKind::BrokenPipe) =>
-        {
-            // What a shell shows for a program that SIGPIPE ended.
-            Ok(128 + 13)
-        }
-        _ => done,
+    match done {
+        // What a shell shows for a program that SIGPIPE ended.
+        Err(e) if is_closed_pipe(&e) => Ok(128 + 13),
+        other => other,
     }
 }
 
@@ -97,16 +92,30 @@ fn run_all(options: &Options) -> Result<u8> {
     let programs = build::programs(options.arch, !options.no_rawbpf)?;
     let mut status = 0;
     for line in &lines {
-        let kernel = kernels::get(options.arch, line, options.refresh)?;
-        if lines.len() > 1 {
-            eprintln!("== {} ({})", kernel.line, kernel.release);
-        }
-        let one = boot(options, &kernel, &programs, &files, &env)?;
+        let one = kernels::get(options.arch, line, options.refresh).and_then(|kernel| {
+            if lines.len() > 1 {
+                eprintln!("== {} ({})", kernel.line, kernel.release);
+            }
+            boot(options, &kernel, &programs, &files, &env)
+        });
+        let one = match one {
+            // One kernel that cannot be had is no reason to leave out the others.
+            Err(e) if lines.len() > 1 && !is_closed_pipe(&e) => {
+                eprintln!("xtask: {line}: {e:#}");
+                MACHINE_FAILED
+            }
+            other => other?,
+        };
         if status == 0 {
             status = one;
         }
     }
     Ok(status)
+}
+
+/// Whether this is because whoever read our output has seen enough, as `head` does.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.root_cause().downcast_ref().map(io::Error::kind) == Some(io::ErrorKind::BrokenPipe)
 }
 
 fn boot(
@@ -146,7 +155,7 @@ fn boot(
         append: &options.append,
         kernel,
         initramfs: &initramfs,
-        boot_limit: Duration::from_secs(120),
+        boot_limit: Duration::from_secs(180),
         // Init ends the command at its limit; this is for a guest that no longer can.
         limit: limit + Duration::from_secs(120),
     };

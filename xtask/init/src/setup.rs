@@ -42,8 +42,9 @@ fn mount_one(kind: &str, place: &str) -> Result<(), String> {
     }
 }
 
-/// Brings the loopback interface up.
+/// Gives the machine a name and brings the loopback interface up.
 pub fn network() -> Option<String> {
+    let _ = std::fs::write("/proc/sys/kernel/hostname", "rawbpf-vm");
     let done = Command::new("/bin/busybox")
         .args(["ip", "link", "set", "lo", "up"])
         .stdin(Stdio::null())
