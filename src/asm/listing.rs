@@ -1,7 +1,7 @@
 //! A whole program as text, with names for the places that it jumps to and the functions that it calls.
 
 use super::Code;
-use super::print::{Style, Target, decimal, print};
+use super::print::{Style, Target, decimal, hex_byte, print};
 use crate::insn::{ByteOrder, DecodeError, Insn, Op, Pseudo};
 use std::fmt::{self, Write};
 
@@ -54,7 +54,7 @@ pub fn disassemble(slots: &[Insn], options: &PrintOptions<'_>) -> Result<String,
     };
     let mut out = String::with_capacity(slots.len() * 32);
     let mut notes = Notes { options, line: 0, map: 0 };
-    for instruction in Instructions::new(slots) {
+    for instruction in Instructions::from(slots, 0) {
         let (slot, op) = instruction?;
         // A `String` takes all that is written.
         let _ = statement(&mut out, slot, op, &labels, &mut notes);
@@ -106,16 +106,16 @@ fn statement(
     };
     print(out, op, options.style, target)?;
     if let Some(order) = options.bytes {
-        for _ in out.len() - start..40 {
-            out.write_char(' ')?;
-        }
+        let blanks = "                                        ";
+        out.write_str(blanks.get(out.len() - start..).unwrap_or_default())?;
         let mark = if options.style == Style::Llvm { " // " } else { " ; " };
         out.write_str(mark)?;
         decimal(out, slot as u64)?;
         out.write_str(":")?;
         for slot in op.encode().as_slice() {
             for byte in slot.to_bytes(order) {
-                write!(out, " {byte:02x}")?;
+                out.write_char(' ')?;
+                hex_byte(out, byte)?;
             }
         }
     }
@@ -179,8 +179,9 @@ pub(super) struct Instructions<'a> {
 }
 
 impl<'a> Instructions<'a> {
-    pub(super) fn new(slots: &'a [Insn]) -> Self {
-        Instructions { slots, at: 0 }
+    /// Those from this slot on.
+    pub(super) fn from(slots: &'a [Insn], slot: usize) -> Self {
+        Instructions { slots, at: slot }
     }
 }
 
@@ -240,22 +241,25 @@ const LABEL: &str = "L";
 const FUNCTION: &str = "func_";
 
 /// The names of places, by slot.
+#[derive(Debug, Clone)]
 pub(super) struct Labels {
     /// 0 where there is none; else the number and, as the lowest bit, whether it is a function's.
     names: Vec<u32>,
 }
 
 impl Labels {
+    /// No names.
     fn none() -> Labels {
         Labels { names: Vec::new() }
     }
 
+    /// Names for whatever an instruction refers to.
     pub(super) fn new(slots: &[Insn]) -> Result<Labels, Undecodable> {
         const INSTRUCTION: u32 = 1;
         const JUMP: u32 = 2;
         const CALL: u32 = 4;
         let mut names = vec![0_u32; slots.len()];
-        for instruction in Instructions::new(slots) {
+        for instruction in Instructions::from(slots, 0) {
             let (slot, op) = instruction?;
             if let Some(mark) = names.get_mut(slot) {
                 *mark |= INSTRUCTION;
@@ -290,10 +294,106 @@ impl Labels {
         }
     }
 
-    fn of(&self, slot: usize) -> Target<'static> {
+    pub(super) fn is_function(&self, slot: usize) -> bool {
+        self.names.get(slot).is_some_and(|name| name & 1 != 0)
+    }
+
+    /// The name of a slot as the target of an instruction.
+    pub(super) fn of(&self, slot: usize) -> Target<'static> {
         match self.at(slot) {
             Some((prefix, number)) => Target::Label(prefix, number),
             None => Target::None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf;
+    use crate::spec::MapSpec;
+
+    static EVENTS: MapSpec = MapSpec::perf_event_array("events");
+
+    const CODE: Code = bpf! {
+        r1 = EVENTS ll;
+        if r1 == 0 goto out;
+    again:
+        call twice;
+        r0 += -1;
+        if r0 s> 5 goto again;
+        goto +100;
+    out:
+        exit;
+    twice:
+        r0 = 2;
+        exit;
+    };
+
+    #[test]
+    fn a_program_with_names() {
+        let plain = "    ld_pseudo r1, 1, 0\n    if r1 == 0 goto L2\nL1:\n    call func_1\n    r0 += -1\n    \
+                     if r0 s> 5 goto L1\n    goto +100\nL2:\n    exit\n\nfunc_1:\n    r0 = 2\n    exit\n";
+        assert_eq!(disassemble(CODE.slots, &PrintOptions::default()).unwrap(), plain);
+        let named = CODE.disassemble(&PrintOptions::default()).unwrap();
+        assert!(
+            named.starts_with(
+                "    // r1 = EVENTS ll\n    r1 = events ll\n    // if r1 == 0 goto out\n    if"
+            ),
+            "{named}"
+        );
+    }
+
+    #[test]
+    fn as_the_kernel_lists_it() {
+        let options = PrintOptions { style: Style::Kernel, ..Default::default() };
+        assert_eq!(
+            disassemble(CODE.slots, &options).unwrap(),
+            "   0: (18) r1 = map[fd:0]\n   2: (15) if r1 == 0x0 goto pc+4\n   3: (85) call pc+4\n   4: (07) r0 += -1\n   \
+             5: (65) if r0 s> 0x5 goto pc-3\n   6: (05) goto pc+100\n   7: (95) exit\n   8: (b7) r0 = 2\n   \
+             9: (95) exit\n",
+        );
+    }
+
+    #[test]
+    fn the_bytes_beside_it() {
+        let options = PrintOptions { bytes: Some(ByteOrder::Big), ..Default::default() };
+        let code = bpf! { r1 = -2 ll; };
+        assert_eq!(
+            disassemble(code.slots, &options).unwrap(),
+            format!(
+                "    {:40} // 0: 18 10 00 00 ff ff ff fe 00 00 00 00 ff ff ff ff\n",
+                "r1 = -2 ll"
+            ),
+        );
+    }
+
+    #[test]
+    fn a_function_whose_address_is_taken() {
+        let code = bpf! { ld_pseudo r1, 4, 2; exit; r0 = 1; exit; };
+        assert_eq!(
+            disassemble(code.slots, &PrintOptions::default()).unwrap(),
+            "    r1 = func_1 ll\n    exit\n\nfunc_1:\n    r0 = 1\n    exit\n",
+        );
+    }
+
+    #[test]
+    fn a_jump_into_lddw_has_no_label() {
+        let code = bpf! { goto +1; r1 = 1 ll; exit; };
+        assert_eq!(
+            disassemble(code.slots, &PrintOptions::default()).unwrap(),
+            "    goto +1\n    r1 = 1 ll\n    exit\n",
+        );
+    }
+
+    #[test]
+    fn what_is_no_instruction_is_told_by_its_index() {
+        let slots = [Op::Exit.encode().first(), Insn::from_fields(0xff, 0, 0, 0, 0)];
+        let error = disassemble(&slots, &PrintOptions::default()).unwrap_err();
+        assert_eq!(error.slot, 1);
+        assert_eq!(
+            error.to_string(),
+            format!("slot 1: {:?} is no instruction: there is no such opcode", slots[1])
+        );
     }
 }

@@ -5,6 +5,7 @@
 //! run time comes from a [`Builder`].
 
 mod build;
+mod cfg;
 mod diagnostic;
 mod directive;
 #[doc(hidden)]
@@ -19,6 +20,7 @@ mod resolve;
 mod statement;
 
 pub use build::{Assembly, Builder, Label};
+pub use cfg::{Block, ControlFlow, Edge, EdgeKind};
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use helpers::{HELPERS, helper_number};
 pub use listing::{PrintOptions, Undecodable, disassemble};

@@ -285,6 +285,14 @@ pub(super) fn hexadecimal<T: Write>(out: &mut T, value: u64) -> fmt::Result {
     digits::<16>(out, value, 16)
 }
 
+/// Writes a byte as two hexadecimal digits.
+pub(super) fn hex_byte<T: Write>(out: &mut T, byte: u8) -> fmt::Result {
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    out.write_char(DIGITS[byte as usize >> 4])?;
+    out.write_char(DIGITS[byte as usize & 15])
+}
+
 fn digits<const N: usize>(out: &mut impl Write, mut value: u64, radix: u64) -> fmt::Result {
     let mut buffer = [b'0'; N];
     let mut start = N;
@@ -569,9 +577,7 @@ fn plain_memory<T: Write>(t: &mut Text<'_, T>, op: Op) -> fmt::Result {
 fn kernel<T: Write>(t: &mut Text<'_, T>, op: Op) -> fmt::Result {
     let opcode = op.encode().first().opcode();
     t.text("(")?;
-    for nibble in [opcode >> 4, opcode & 15] {
-        t.out.write_char(char::from(b"0123456789abcdef"[nibble as usize & 15]))?;
-    }
+    hex_byte(t.out, opcode)?;
     t.text(") ")?;
     match op {
         Op::Load { .. } | Op::LoadSigned { .. } | Op::Store { .. } => plain_memory(t, op),
