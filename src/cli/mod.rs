@@ -2,6 +2,7 @@
 
 mod asm;
 mod child;
+mod disasm;
 mod output;
 mod run;
 mod signals;
@@ -28,6 +29,8 @@ enum Command {
     Run(RunArgs),
     /// Assemble a text
     Asm(asm::AsmArgs),
+    /// Print the instructions that bytes are
+    Disasm(disasm::DisasmArgs),
 }
 
 #[derive(Debug, Args)]
@@ -153,6 +156,7 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Asm(args) => asm::asm(&args),
+        Command::Disasm(args) => disasm::disasm(&args),
     };
     match result {
         Ok(status) => ExitCode::from(status),
