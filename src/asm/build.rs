@@ -1,6 +1,8 @@
 //! A builder for code made at run time: instructions as values, labels as values.
 
-use super::resolve::{BuildOptions, Draft, Place, ResolveError, ResolveErrors, Unit, resolve};
+use super::resolve::{
+    BuildOptions, Draft, Limits, Place, ResolveError, ResolveErrors, Unit, resolve,
+};
 use super::{Code, Line, MapReference};
 use crate::insn::{Bits, Condition, Insn, Op, Pseudo, Reg, Source};
 use crate::spec::MapSpec;
@@ -228,10 +230,18 @@ impl<'a> Builder<'a> {
     /// Points every jump at its label, and encodes.
     ///
     /// # Errors
-    /// Everything that is wrong, in the order of the code.
+    /// Everything that is wrong.
     pub fn finish(&self, options: &BuildOptions) -> Result<Assembly<'a>, ResolveErrors> {
-        let draft = Draft { units: &self.units, labels: &self.labels, lines: &self.lines };
-        let resolved = resolve(&draft, options, &self.mistakes)?;
+        self.finish_within(options, Limits::REAL)
+    }
+
+    /// [`finish`](Builder::finish) with other limits, so that little code can be too far from itself.
+    pub(super) fn finish_within(
+        &self,
+        options: &BuildOptions,
+        limits: Limits,
+    ) -> Result<Assembly<'a>, ResolveErrors> {
+        let resolved = resolve(&self.draft(), options, limits, &self.mistakes)?;
         // Slots are fewer than 2^31, and each unit has its start: neither loses anything here.
         let slot = |unit: usize| resolved.starts.get(unit).copied().unwrap_or_default();
         let maps =
@@ -243,6 +253,10 @@ impl<'a> Builder<'a> {
             .map(|(unit, span)| Line { slot: slot(*unit), start: span.start, end: span.end })
             .collect();
         Ok(Assembly { slots: resolved.slots, maps, lines, text: "", file: "", line: 0 })
+    }
+
+    pub(super) fn draft(&self) -> Draft<'_> {
+        Draft { units: &self.units, labels: &self.labels, lines: &self.lines }
     }
 }
 

@@ -1,20 +1,26 @@
 //! From labels to distances.
 //!
-//! The offset of a jump has 16 bits. A jump to a label that is farther away is made of more than one instruction, which
-//! moves what comes after it, so that other jumps may no longer reach. The layout therefore starts with every
-//! jump short and goes over the code again and again; what did not reach once stays long. That ends, because
-//! jumps only ever grow.
+//! Where everything stands is found in [`layout`]; here it is written down, and what cannot be is told.
+
+mod chain;
+mod layout;
+#[cfg(test)]
+mod tests;
 
 use crate::insn::{Insn, Op, Pseudo};
+use layout::{Form, Layout};
 use std::fmt;
 use std::ops::Range;
 
 /// What is done about a jump to a label that 16 bits cannot reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Far {
-    /// It becomes `gotol`, and a conditional jump becomes one over a `gotol`. Linux 6.6
+    /// It becomes `gotol`, and a conditional jump becomes one over a `gotol`. Linux 6.6. Only `may_goto` is refused.
     #[default]
     Long,
+    /// It goes in steps of 16 bits: from one `goto` to the next, which stand in between and which other code jumps over.
+    /// Any Linux. Over one place no more than some 4,000 labels can be reached that way.
+    Chain,
     /// It is an error.
     Refuse,
 }
@@ -81,13 +87,13 @@ pub enum ResolveError {
     },
     /// A jump by a number leads over a jump to a label that is too far and had to grow.
     #[error(
-        "the jump by {offset} leads over code that grows by {by} slots for a jump that is too far: use a label"
+        "the jump by {offset} leads over a jump to a label that is made to reach: {distance} slots now"
     )]
     Shifted {
         /// The number.
         offset: i64,
-        /// How much farther it is now.
-        by: i64,
+        /// How far it would have to lead now.
+        distance: i64,
         /// The jump by a number.
         span: Option<Range<u32>>,
     },
@@ -95,7 +101,7 @@ pub enum ResolveError {
     #[error("the code has {slots} slots, more than 32 bits can say")]
     TooLarge {
         /// How many.
-        slots: usize,
+        slots: i64,
     },
 }
 
@@ -177,6 +183,23 @@ pub(super) struct Draft<'a> {
     pub lines: &'a [(usize, Range<u32>)],
 }
 
+/// How much fits. Tests have less.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// How far a jump of 16 bits goes forward; it goes one slot farther backward.
+    pub reach: i64,
+    /// How many slots there may be.
+    pub slots: i64,
+}
+
+impl Limits {
+    pub(super) const REAL: Limits = Limits { reach: i16::MAX as i64, slots: i32::MAX as i64 };
+
+    fn reaches(self, distance: i64) -> bool {
+        -self.reach - 1 <= distance && distance <= self.reach
+    }
+}
+
 /// Slots, and the slot at which each unit begins.
 #[derive(Debug)]
 pub(super) struct Resolved {
@@ -184,47 +207,139 @@ pub(super) struct Resolved {
     pub starts: Vec<u32>,
 }
 
-/// Points every jump at its label.
+/// Points every jump at its label. `mistakes` are those that were made before.
 pub(super) fn resolve(
     draft: &Draft<'_>,
-    _options: &BuildOptions,
+    options: &BuildOptions,
+    limits: Limits,
     mistakes: &[ResolveError],
 ) -> Result<Resolved, ResolveErrors> {
-    let mut errors = mistakes.to_vec();
-    let mut starts = Vec::with_capacity(draft.units.len() + 1);
-    let mut next = 0u32;
-    starts.push(0);
-    for unit in draft.units {
-        next = next.saturating_add(unit.op.encode().count() as u32);
-        starts.push(next);
+    let mut layout = Layout::new(draft, options.far, limits);
+    layout.settle();
+    let slots = layout.slots();
+    if slots > limits.slots {
+        return Err(ResolveErrors(vec![ResolveError::TooLarge { slots }]));
     }
-    let mut slots = Vec::new();
-    for (i, unit) in draft.units.iter().enumerate() {
+    let mut writer = Writer { layout: &layout, slots: Vec::new(), errors: mistakes.to_vec() };
+    for unit in 0..draft.units.len() {
+        writer.island_before(unit);
+        writer.unit(unit);
+    }
+    let Writer { slots, errors, .. } = writer;
+    if !errors.is_empty() {
+        return Err(ResolveErrors(errors));
+    }
+    // None is beyond the last slot, and that has 31 bits.
+    Ok(Resolved { slots, starts: layout.starts.iter().map(|start| *start as u32).collect() })
+}
+
+/// Writes a settled layout down.
+struct Writer<'a> {
+    layout: &'a Layout<'a>,
+    slots: Vec<Insn>,
+    errors: Vec<ResolveError>,
+}
+
+impl Writer<'_> {
+    /// The unit, whatever it has become.
+    fn unit(&mut self, index: usize) {
+        let draft = self.layout.draft;
+        let Some(unit) = draft.units.get(index) else { return };
         let Some(label) = unit.label else {
-            slots.extend_from_slice(unit.op.encode().as_slice());
-            continue;
+            self.check_number(index, unit.op);
+            return self.op(unit.op);
         };
-        let place = draft.labels.get(label as usize);
-        let target = place.and_then(|p| p.unit).and_then(|u| starts.get(u));
-        let (Some(place), Some(target)) = (place, target) else {
-            let label =
-                place.map_or_else(|| format!("number {label}"), |place| place.called(label));
-            errors.push(ResolveError::Undefined { label, span: draft.span(i) });
-            continue;
+        let Some(target) = self.layout.target(label) else {
+            self.errors.push(ResolveError::Undefined {
+                label: draft.called(label),
+                span: draft.span(index),
+            });
+            return;
         };
-        let from = starts.get(i).copied().unwrap_or_default();
-        let distance = i64::from(*target) - i64::from(from) - 1;
-        match pointed(unit.op, distance) {
-            Some(op) => slots.extend_from_slice(op.encode().as_slice()),
-            None => errors.push(ResolveError::TooFar {
-                jump: word(unit.op),
-                label: place.called(label),
-                distance,
-                span: draft.span(i),
-            }),
+        let start = self.layout.start(index);
+        match (self.layout.form(index), unit.op) {
+            (Form::Short, op) => self.point(op, start, self.layout.start(target), label, index),
+            (Form::Chained, op) => {
+                let first = self.layout.chain.first(index, target);
+                let step = first.and_then(|island| self.layout.chain.step(island, label));
+                // An island that is full leaves the jump as long as it is.
+                let to = step.unwrap_or_else(|| self.layout.start(target));
+                self.point(op, start, to, label, index);
+            }
+            (Form::Inverted(condition), Op::JumpIf { bits, dst, src, .. }) => {
+                self.op(Op::JumpIf { bits, condition, dst, src, offset: 1 });
+                self.long(start + 1, target, label, index);
+            }
+            (Form::Around, Op::JumpIf { bits, condition, dst, src, .. }) => {
+                self.op(Op::JumpIf { bits, condition, dst, src, offset: 1 });
+                self.op(Op::Jump { offset: 1 });
+                self.long(start + 2, target, label, index);
+            }
+            (Form::Long | Form::Inverted(_) | Form::Around, _) => {
+                self.long(start, target, label, index);
+            }
         }
     }
-    if errors.is_empty() { Ok(Resolved { slots, starts }) } else { Err(ResolveErrors(errors)) }
+
+    fn op(&mut self, op: Op) {
+        self.slots.extend_from_slice(op.encode().as_slice());
+    }
+
+    fn long(&mut self, from: i64, target: usize, label: u32, unit: usize) {
+        self.point(Op::JumpLong { offset: 0 }, from, self.layout.start(target), label, unit);
+    }
+
+    /// An instruction in slot `from` that leads to the slot `to`, and in the end to the label.
+    fn point(&mut self, op: Op, from: i64, to: i64, label: u32, unit: usize) {
+        match pointed(op, to - from - 1, self.layout.limits) {
+            Some(op) => self.op(op),
+            None => self.too_far(op, from, label, unit),
+        }
+    }
+
+    fn too_far(&mut self, op: Op, from: i64, label: u32, unit: usize) {
+        let target = self.layout.target(label).map_or(0, |target| self.layout.start(target));
+        let draft = self.layout.draft;
+        self.errors.push(ResolveError::TooFar {
+            jump: if matches!(op, Op::MayJump { .. }) { "may_goto" } else { "goto" },
+            label: draft.called(label),
+            distance: target - from - 1,
+            span: draft.span(unit),
+        });
+    }
+
+    /// The steps of chains that stand before a unit.
+    fn island_before(&mut self, unit: usize) {
+        let Some((number, island)) = self.layout.chain.before(unit) else { return };
+        let mut from = island.start;
+        if island.is_jumped_over() {
+            // An island is an eighth of the reach, so this is always `Some`.
+            let over = Op::Jump { offset: 0 };
+            let past = pointed(over, island.labels.len() as i64, self.layout.limits);
+            self.op(past.unwrap_or(over));
+            from += 1;
+        }
+        for label in &island.labels {
+            let Some(target) = self.layout.target(*label) else { continue };
+            let next = self.layout.chain.onward(number, target);
+            let step = next.and_then(|next| self.layout.chain.step(next, *label));
+            let to = step.unwrap_or_else(|| self.layout.start(target));
+            self.point(Op::Jump { offset: 0 }, from, to, *label, unit);
+            from += 1;
+        }
+    }
+
+    /// A number counts slots as they were pushed; it must still lead to the same instruction.
+    fn check_number(&mut self, unit: usize, op: Op) {
+        let layout = self.layout;
+        let Some(offset) = number(op).filter(|_| layout.has_grown()) else { return };
+        let Some(to) = layout.moved(layout.origin(unit) + 1 + offset) else { return };
+        let distance = to - layout.start(unit) - 1;
+        if distance != offset {
+            let span = layout.draft.span(unit);
+            self.errors.push(ResolveError::Shifted { offset, distance, span });
+        }
+    }
 }
 
 impl Draft<'_> {
@@ -233,33 +348,42 @@ impl Draft<'_> {
         let after = self.lines.partition_point(|(first, _)| *first <= unit);
         self.lines.get(after.checked_sub(1)?).map(|(_, span)| span.clone())
     }
+
+    fn called(&self, label: u32) -> String {
+        match self.labels.get(label as usize) {
+            Some(place) => place.called(label),
+            None => format!("number {label}"),
+        }
+    }
+}
+
+/// The offset of an instruction that leads somewhere: slots from the next slot.
+fn number(op: Op) -> Option<i64> {
+    match op {
+        Op::Jump { offset } | Op::MayJump { offset } | Op::JumpIf { offset, .. } => {
+            Some(i64::from(offset))
+        }
+        Op::JumpLong { offset } | Op::CallLocal { offset } => Some(i64::from(offset)),
+        Op::LoadImm64 { kind: Pseudo::Function, low, .. } => Some(i64::from(low)),
+        _ => None,
+    }
 }
 
 /// The instruction over that distance; `None` if its field does not hold it.
-fn pointed(op: Op, distance: i64) -> Option<Op> {
+fn pointed(op: Op, distance: i64, limits: Limits) -> Option<Op> {
+    let short = i16::try_from(distance).ok().filter(|_| limits.reaches(distance));
+    let long = i32::try_from(distance).ok();
     Some(match op {
-        Op::Jump { .. } => Op::Jump { offset: i16::try_from(distance).ok()? },
-        Op::MayJump { .. } => Op::MayJump { offset: i16::try_from(distance).ok()? },
+        Op::Jump { .. } => Op::Jump { offset: short? },
+        Op::MayJump { .. } => Op::MayJump { offset: short? },
         Op::JumpIf { bits, condition, dst, src, .. } => {
-            Op::JumpIf { bits, condition, dst, src, offset: i16::try_from(distance).ok()? }
+            Op::JumpIf { bits, condition, dst, src, offset: short? }
         }
-        Op::JumpLong { .. } => Op::JumpLong { offset: i32::try_from(distance).ok()? },
-        Op::CallLocal { .. } => Op::CallLocal { offset: i32::try_from(distance).ok()? },
+        Op::JumpLong { .. } => Op::JumpLong { offset: long? },
+        Op::CallLocal { .. } => Op::CallLocal { offset: long? },
         Op::LoadImm64 { dst, kind: Pseudo::Function, high, .. } => {
-            let low = i32::try_from(distance).ok()?;
-            Op::LoadImm64 { dst, kind: Pseudo::Function, low, high }
+            Op::LoadImm64 { dst, kind: Pseudo::Function, low: long?, high }
         }
         other => other,
     })
-}
-
-/// What messages call a jump.
-fn word(op: Op) -> &'static str {
-    match op {
-        Op::MayJump { .. } => "may_goto",
-        Op::JumpLong { .. } => "gotol",
-        Op::CallLocal { .. } => "call",
-        Op::JumpIf { .. } => "conditional goto",
-        _ => "goto",
-    }
 }
