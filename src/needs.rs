@@ -29,6 +29,8 @@ pub(crate) enum Thing {
     Tracefs,
     /// Attaching to kernel functions by `perf_event_open(2)` (Linux 4.17, `CONFIG_KPROBE_EVENTS`).
     Kprobe,
+    /// A kernel without kprobes: what is said of it, and what is done instead.
+    NoKprobe,
     /// Attaching to functions of programs and libraries (Linux 4.17, `CONFIG_UPROBE_EVENTS`).
     Uprobe,
     /// Attaching to tracepoints: they are found in tracefs.
@@ -129,6 +131,10 @@ impl Thing {
             }
             Thing::Kprobe => Thing::Bpf.missing().or_else(|| {
                 file("/sys/bus/event_source/devices/kprobe", "Linux 4.17 with CONFIG_KPROBE_EVENTS")
+            }),
+            Thing::NoKprobe => Thing::Bpf.missing().or_else(|| {
+                let missing = Thing::Kprobe.missing().is_some();
+                (!missing).then(|| "this kernel has kprobes".into())
             }),
             Thing::Uprobe => Thing::Bpf.missing().or_else(|| {
                 file("/sys/bus/event_source/devices/uprobe", "Linux 4.17 with CONFIG_UPROBE_EVENTS")

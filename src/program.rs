@@ -194,31 +194,37 @@ fn explain(
         let mut again = ProgLoad { log: Some(log), ..*load };
         let answer = denied::with_memlock(|| patiently(&mut again));
         let true_size = again.log.as_ref().map_or(0, |log| log.true_size as usize);
-        let errno = match answer {
+        let answer = match answer {
             // Whatever it was, it has passed.
             Ok(fd) => return Ok(fd),
             Err(errno) => errno,
         };
-        if errno == ENOSPC && buffer.len() < LOG_MOST && cut_off.is_none() {
-            let size = if true_size > buffer.len() { true_size } else { buffer.len() * 4 };
-            buffer = vec![0; size.min(LOG_MOST)];
+        // What it needs, if the kernel says so, or else all that it can have: only what is written takes
+        // memory, and every try costs the verifier's time again. Of a log that is longer than that the
+        // kernel has kept the end, which says it all.
+        let size = if true_size > 0 { true_size } else { LOG_MOST };
+        if answer == ENOSPC && buffer.len() < size && size <= LOG_MOST && cut_off.is_none() {
+            buffer = vec![0; size];
             continue;
         }
         // Since Linux 6.4, which tells the size, it is the end of the log that is kept. Before, it is the
         // beginning, and what matters is the end: once more without the path that led there.
-        if errno == ENOSPC && true_size == 0 && cut_off.is_none() {
+        if answer == ENOSPC && true_size == 0 && cut_off.is_none() {
             log_level = LOG_STATS;
-            cut_off = Some((errno, std::mem::replace(&mut buffer, vec![0; LOG_START])));
+            cut_off = Some((answer, std::mem::replace(&mut buffer, vec![0; LOG_START])));
             continue;
         }
-        let (errno, buffer) = match cut_off {
+        let (answer, buffer) = match cut_off {
             // A kernel that knows no such level.
             Some(cut_off) if buffer.first() == Some(&0) => cut_off,
-            _ => (errno, buffer),
+            _ => (answer, buffer),
         };
+        // A log that was too long hides why the load was refused.
+        let errno = if answer == ENOSPC { errno } else { answer };
         let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
         let log = buffer.get(..end).unwrap_or_default();
-        if log.is_empty() {
+        // Without memory the log, should there be one, is not about the program.
+        if log.is_empty() || answer == Errno(libc::ENOMEM) {
             return Err(refused(errno, why));
         }
         return Err(Box::new(VerifierError::new(spec, errno, log)).into());
@@ -334,17 +340,21 @@ mod tests {
             (libc::EINVAL, LOG, 100_001),
         ]);
         assert_eq!(seen[2].log, Some((1, 100_001)));
+
+        // Of more than there can be the end is there already.
+        let (seen, result) =
+            load_with(vec![(libc::EACCES, b"", 0), (libc::ENOSPC, LOG, (16 << 20) + 1)]);
+        assert_eq!(seen.len(), 2);
+        let Err(Error::Verifier(error)) = result else { panic!("{result:?}") };
+        assert_eq!(error.cause(), "invalid access to map value");
+        assert_eq!(error.errno(), Errno(libc::EACCES));
     }
 
     #[test]
     fn the_log_grows_without_being_told_and_stops_at_the_most() {
-        let grown = || {
-            let mut answers = vec![(libc::E2BIG, &b""[..], 0)];
-            answers.extend([(libc::ENOSPC, &b"7: (95) exit\n8: (b7) r0 =\0"[..], 0); 5]);
-            answers
-        };
-        let (most, small) = ((16 << 20) - 1, 64 << 10);
-        let sizes = [(1, small), (1, 256 << 10), (1, 1 << 20), (1, 4 << 20), (1, most), (4, small)];
+        let trace = (libc::ENOSPC, &b"7: (95) exit\n8: (b7) r0 =\0"[..], 0);
+        let grown = || vec![(libc::E2BIG, &b""[..], 0), trace, trace];
+        let sizes = [(1, LOG_START), (1, LOG_MOST), (4, LOG_START)];
 
         // The end of it is what matters.
         let mut answers = grown();
@@ -362,7 +372,10 @@ mod tests {
         answers.push((libc::EINVAL, b"", 0));
         let (_, result) = load_with(answers);
         let Err(Error::Verifier(error)) = result else { panic!("{result:?}") };
-        assert_eq!((error.log(), error.errno()), ("7: (95) exit\n8: (b7) r0 =", ENOSPC));
+        assert_eq!(
+            (error.log(), error.errno()),
+            ("7: (95) exit\n8: (b7) r0 =", Errno(libc::E2BIG))
+        );
     }
 
     #[test]

@@ -117,14 +117,17 @@ impl Maker {
             let config = bit.map_or(0, |bit| 1u64.checked_shl(bit).unwrap_or(0));
             Ok(Some(Maker::Pmu { kind, config }))
         };
-        let tracefs = || -> Option<Maker> {
-            let root = tracefs::root("a kprobe without the kprobe PMU").ok()?;
-            root.join("kprobe_events").exists().then_some(Maker::Tracefs(root))
+        let in_tracefs = |root: PathBuf| {
+            // What cannot be looked at will be said when it is to be written.
+            let missing = matches!(root.join("kprobe_events").try_exists(), Ok(false));
+            (!missing).then_some(Maker::Tracefs(root))
         };
         let maker = match method {
             Method::Pmu => pmu()?,
-            Method::Tracefs => Some(Maker::Tracefs(tracefs::root("Method::Tracefs")?)),
-            Method::Best => pmu()?.or_else(tracefs),
+            Method::Tracefs => in_tracefs(tracefs::root("Method::Tracefs")?),
+            Method::Best => pmu()?.or_else(|| {
+                tracefs::root("a kprobe without the kprobe PMU").ok().and_then(in_tracefs)
+            }),
         };
         maker.ok_or(Error::Unsupported {
             what: "kprobes",

@@ -59,7 +59,10 @@ pub(super) fn refused(
             libc::EADDRNOTAVAIL,
             "several functions have this name, and the kernel cannot tell which is meant",
         ),
-        (libc::EEXIST, "another program is on this event, and it allows only one"),
+        (
+            libc::EEXIST,
+            "this program is attached there already, or the event allows only one and has another",
+        ),
         (libc::E2BIG, "too many programs are attached there already"),
     ];
     let note = NOTES.iter().find(|(number, _)| *number == errno.0).map(|(_, note)| *note);

@@ -115,6 +115,12 @@ pub(super) fn exec_if_told() -> Option<ExitCode> {
         // Whoever started this is gone, or has thought better of it.
         return Some(ExitCode::from(1));
     }
+    // What is blocked to be read as from a file stays blocked over fork and exec.
+    let unblocked = super::signals::unblock();
+    if let Err(failure) = unblocked {
+        eprintln!("rawbpf: cannot run `{}`: {failure}", program.to_string_lossy());
+        return Some(ExitCode::from(126));
+    }
     let error = Command::new(&program).args(arguments).exec();
     eprintln!("rawbpf: cannot run `{}`: {error}", program.to_string_lossy());
     // As shells and env(1) do it.

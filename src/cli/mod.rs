@@ -101,6 +101,8 @@ enum Failure {
     Other(String),
     /// It failed, and this says all there is to say.
     Shown(String),
+    /// The command line asks for something that there is not.
+    Usage(String),
     /// The reader of our output went away, which is its right.
     OutputClosed,
 }
@@ -115,15 +117,17 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Library(error) => error.fmt(f),
-            Failure::Other(words) | Failure::Shown(words) => f.write_str(words),
+            Failure::Other(words) | Failure::Shown(words) | Failure::Usage(words) => {
+                f.write_str(words)
+            }
             Failure::OutputClosed => Ok(()),
         }
     }
 }
 
 impl Failure {
-    /// The exit statuses: 1 it failed, 3 this kernel cannot, 4 not permitted. (2, a wrong command line, is
-    /// clap's.)
+    /// The exit statuses: 1 it failed, 2 the command line was wrong (mostly clap says so), 3 this kernel
+    /// cannot, 4 not permitted.
     fn status(&self) -> u8 {
         match self {
             Failure::Library(error) => match error.kind() {
@@ -132,6 +136,7 @@ impl Failure {
                 ErrorKind::NotPermitted => 4,
             },
             Failure::Other(_) | Failure::Shown(_) => 1,
+            Failure::Usage(_) => 2,
             Failure::OutputClosed => 0,
         }
     }

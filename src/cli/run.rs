@@ -1,7 +1,7 @@
 //! `rawbpf run`: a program that ships, attached, its reports printed until something ends it.
 
 use super::child::{Running, Waiting};
-use super::output::{Output, Row};
+use super::output::{self, Output, Row};
 use super::signals::{Event as SignalEvent, Signals};
 use super::{Failure, Format, RunArgs, loader};
 use crate::attach::{self, Link};
@@ -51,7 +51,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
         None => {
             let names: Vec<_> = SHIPPED.iter().map(|shipped| shipped.name).collect();
             let names = names.join(", ");
-            Err(Failure::Other(format!(
+            Err(Failure::Usage(format!(
                 "no program `{name}` ships with rawbpf; there are: {names}"
             )))
         }
@@ -61,7 +61,7 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
 fn list() -> Result<u8, Failure> {
     let mut out = std::io::stdout().lock();
     for Shipped { name, about, .. } in SHIPPED {
-        writeln!(out, "{name:<16} {about}").map_err(|_| Failure::OutputClosed)?;
+        writeln!(out, "{name:<16} {about}").map_err(output::failed)?;
     }
     Ok(0)
 }

@@ -14,16 +14,28 @@ pub(super) enum Event {
     Child,
 }
 
+/// Those that are waited for.
+fn signals() -> SigSet {
+    let mut set = SigSet::empty();
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD] {
+        set.add(signal);
+    }
+    set
+}
+
+/// Undoes what [`Signals::block`] did in the process that this one comes from.
+pub(super) fn unblock() -> Result<(), Failure> {
+    let failed = |errno: nix::Error| Failure::Other(format!("cannot unblock signals: {errno}"));
+    signals().thread_unblock().map_err(failed)
+}
+
 /// The signals of this process, readable like a file.
 pub(super) struct Signals(SignalFd);
 
 impl Signals {
     /// From now on the signals that end a run wait to be read.
     pub(super) fn block() -> Result<Signals, Failure> {
-        let mut set = SigSet::empty();
-        for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD] {
-            set.add(signal);
-        }
+        let set = signals();
         let failed =
             |errno: nix::Error| Failure::Other(format!("cannot wait for signals: {errno}"));
         set.thread_block().map_err(failed)?;
