@@ -1,4 +1,75 @@
 //! What the tests against the kernel share.
+#![allow(dead_code, unused_imports, reason = "each test binary uses some of it")]
 
+pub(crate) mod bpf_ids;
 #[path = "../../src/needs.rs"]
 pub(crate) mod needs;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+/// The command: `RAWBPF_BIN`, or the one that cargo built for these tests.
+pub(crate) fn rawbpf() -> PathBuf {
+    match std::env::var_os("RAWBPF_BIN") {
+        Some(path) => path.into(),
+        None => env!("CARGO_BIN_EXE_rawbpf").into(),
+    }
+}
+
+/// A folder of its own for a test, open to every user, gone when dropped.
+pub(crate) struct Folder(PathBuf);
+
+impl Folder {
+    pub(crate) fn new() -> Folder {
+        use std::os::unix::fs::PermissionsExt;
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("rawbpf-test-{}-{count}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
+        Folder(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Waits until it is so; a test fails that waits longer than half a minute.
+pub(crate) fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < Duration::from_secs(30), "not within half a minute: {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Says to a test that it has been started by itself, and as what.
+pub(crate) const ROLE: &str = "RAWBPF_TEST_ROLE";
+
+/// The part that this process plays for the test that started it; `None` in the test itself.
+pub(crate) fn role() -> Option<String> {
+    std::env::var(ROLE).ok()
+}
+
+/// This test program with one test to run, in a role: what is left is to start it.
+pub(crate) fn this_test_as(test: &str, role: &str) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.args(["--exact", test, "--nocapture", "--test-threads=1"]).env(ROLE, role);
+    command
+}
+
+/// Both outputs, for the message of an assertion.
+pub(crate) fn said(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
+}
