@@ -63,7 +63,8 @@ use crate::spec::MapSpec;
 #[macro_export]
 macro_rules! bpf {
     ($($t:tt)*) => {{
-        // Items are not hygienic: names that nobody gives to a map of theirs.
+        // Items are not hygienic: names that nobody gives to a map of theirs. What runs long is the reading
+        // of some thousands of statements, which comes to an end.
         const __BPF_SOURCE: $crate::asm::dsl::Source<'static> = $crate::asm::dsl::Source {
             text: ::core::stringify!($($t)*),
             file: ::core::file!(),
@@ -73,7 +74,9 @@ macro_rules! bpf {
         const __BPF_SIZE: $crate::asm::dsl::Measure = $crate::asm::dsl::measure(&__BPF_SOURCE);
         const __BPF_VALUES: [$crate::asm::dsl::Value<'static>; __BPF_SIZE.values] =
             $crate::asm::dsl::flatten(&__BPF_SOURCE);
+        #[allow(long_running_const_eval)]
         const __BPF_COUNTS: $crate::asm::dsl::Measure = $crate::asm::dsl::count(&__BPF_SOURCE, &__BPF_VALUES);
+        #[allow(long_running_const_eval)]
         const __BPF_CODE: $crate::asm::dsl::Assembled<
             'static, { __BPF_COUNTS.slots }, { __BPF_COUNTS.maps }, { __BPF_COUNTS.lines },
         > = $crate::asm::dsl::assemble::<

@@ -1,0 +1,130 @@
+//! The lines of `vectors/isa.tsv` with the bytes that LLVM 23 makes of them, through every reader of the
+//! language: `bpf!` and the parser of text. And `bpf!` with programs that are long.
+//!
+//! The bytes are LLVM's alone; nothing here was written down from this crate's own output.
+
+use rawbpf::asm::{Code, ParseOptions, parse};
+use rawbpf::bpf;
+use rawbpf::insn::{ByteOrder, Insn, Op};
+
+/// One line of the table.
+struct Vector {
+    text: &'static str,
+    little: Vec<u8>,
+    big: Vec<u8>,
+}
+
+fn vectors() -> Vec<Vector> {
+    let hex = |field: &str| -> Vec<u8> {
+        field.split(' ').map(|byte| u8::from_str_radix(byte, 16).unwrap()).collect()
+    };
+    include_str!("vectors/isa.tsv")
+        .lines()
+        .skip(1)
+        .map(|line| {
+            let fields: Vec<&'static str> = line.split('\t').collect();
+            Vector { text: fields[0], little: hex(fields[1]), big: hex(fields[4]) }
+        })
+        .collect()
+}
+
+/// LLVM drops the upper half of this immediate without a word. Here it is refused.
+const CUT: &str = "ld_pseudo r1, 2, 0x700000042";
+
+fn bytes(slots: &[Insn], order: ByteOrder) -> Vec<u8> {
+    slots.iter().flat_map(|slot| slot.to_bytes(order)).collect()
+}
+
+fn without_spaces(text: &str) -> String {
+    text.split_whitespace().collect()
+}
+
+/// Each line as the compiler's text of it and what `bpf!` made of it.
+static LINES: &[(&str, Code<'static>)] = {
+    macro_rules! lines {
+        ($({ $($line:tt)* })*) => {
+            &[$((stringify!($($line)*), bpf! { $($line)* })),*]
+        };
+    }
+    include!("vectors/macro_lines.rs")
+};
+
+#[test]
+fn the_macro_makes_the_bytes_that_llvm_makes() {
+    let vectors = vectors();
+    assert_eq!(vectors.len(), 192);
+    let wanted: Vec<_> = vectors.iter().filter(|vector| vector.text != CUT).collect();
+    assert_eq!((LINES.len(), wanted.len()), (191, 191));
+    for ((text, code), vector) in LINES.iter().zip(wanted) {
+        assert_eq!(without_spaces(text), without_spaces(vector.text) + ";");
+        let text = vector.text;
+        assert_eq!(bytes(code.slots, ByteOrder::Little), vector.little, "{text}");
+        assert_eq!(bytes(code.slots, ByteOrder::Big), vector.big, "{text}");
+    }
+}
+
+/// The slots of a text that is one program, or all that is wrong with it.
+fn assemble(text: &str) -> Result<Vec<Insn>, String> {
+    let module = parse(text, "vectors", &ParseOptions::new()).map_err(|wrong| wrong.to_string())?;
+    let [program] = module.programs() else { panic!("not one program: {text}") };
+    Ok(program.slots().to_vec())
+}
+
+#[test]
+fn the_parser_makes_the_bytes_that_llvm_makes() {
+    for Vector { text, little, big } in vectors().iter().filter(|vector| vector.text != CUT) {
+        let slots = assemble(text).unwrap_or_else(|wrong| panic!("{text}\n{wrong}"));
+        assert_eq!(&bytes(&slots, ByteOrder::Little), little, "{text}");
+        assert_eq!(&bytes(&slots, ByteOrder::Big), big, "{text}");
+    }
+}
+
+#[test]
+fn the_line_that_llvm_cuts_is_refused() {
+    let wrong = assemble(CUT).unwrap_err();
+    assert!(wrong.contains("30064771138 does not fit"), "{wrong}"); // 0x700000042
+}
+
+/// The decoder and the encoder, on bytes of either order.
+#[test]
+fn llvms_bytes_are_decoded_and_encoded_again() {
+    for Vector { text, little, big } in vectors() {
+        for (order, expected) in [(ByteOrder::Little, little), (ByteOrder::Big, big)] {
+            let slots: Vec<Insn> = expected
+                .chunks_exact(8)
+                .map(|slot| Insn::from_bytes(slot.try_into().unwrap(), order))
+                .collect();
+            let op = Op::decode(&slots).unwrap_or_else(|error| panic!("{text}: {error}"));
+            assert_eq!(bytes(op.encode().as_slice(), order), expected, "{text}");
+        }
+    }
+}
+
+/// The length of a block is not bounded by `recursion_limit`.
+mod long {
+    use super::*;
+
+    pub static THOUSAND: Code<'static> = include!("vectors/long_1000.rs");
+    pub static FIVE_THOUSAND: Code<'static> = include!("vectors/long_5000.rs");
+}
+
+/// Each long block goes round the table, but for the lines that would have to reach somewhere.
+#[test]
+fn long_programs_are_the_bytes_of_their_lines() {
+    let vectors = vectors();
+    for (code, statements) in [(&long::THOUSAND, 1000), (&long::FIVE_THOUSAND, 5000)] {
+        let lines = vectors.iter().filter(|vector| vector.text != CUT).cycle().take(statements);
+        let expected: Vec<u8> = lines.flat_map(|vector| vector.little.clone()).collect();
+        assert_eq!(code.lines.len(), statements);
+        assert_eq!(bytes(code.slots, ByteOrder::Little), expected);
+
+        let text: String = vectors
+            .iter()
+            .filter(|vector| vector.text != CUT)
+            .cycle()
+            .take(statements)
+            .flat_map(|vector| [vector.text, "\n"])
+            .collect();
+        assert_eq!(bytes(&assemble(&text).unwrap(), ByteOrder::Little), expected);
+    }
+}
