@@ -1,8 +1,9 @@
 //! Being ended early: Ctrl-C and its like take the machines and the run's files with them.
 
-use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::signal::{SigSet, Signal, killpg};
 use nix::unistd::Pid;
 use std::collections::HashSet;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -33,7 +34,7 @@ pub fn watch() {
         let Ok(signal) = set.wait() else { return };
         let ours = ours();
         for &pid in &ours.processes {
-            let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+            end(pid);
         }
         for folder in &ours.folders {
             let _ = std::fs::remove_dir_all(folder);
@@ -48,14 +49,19 @@ pub fn remove_at_end(folder: &Path) {
     ours().folders.push(folder.into());
 }
 
-/// A program that is ended when we are.
+/// Ends a program and those that it started in turn, as cargo starts compilers.
+fn end(pid: u32) {
+    let _ = killpg(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+}
+
+/// A program that is ended when we are, in a process group of its own.
 pub struct Owned(pub Child);
 
 impl Owned {
     pub fn spawn(command: &mut Command) -> std::io::Result<Owned> {
         // Between the start and the entry in the list no signal may slip through.
         let mut ours = ours();
-        let child = command.spawn()?;
+        let child = command.process_group(0).spawn()?;
         ours.processes.insert(child.id());
         Ok(Owned(child))
     }
@@ -65,7 +71,8 @@ impl Drop for Owned {
     fn drop(&mut self) {
         // Not before it is off the list could its number be given to another process.
         let mut ours = ours();
-        let _ = self.0.kill();
+        // A program that has ended may have left others.
+        end(self.0.id());
         let _ = self.0.wait();
         ours.processes.remove(&self.0.id());
     }
