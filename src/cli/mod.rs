@@ -3,6 +3,7 @@
 mod asm;
 mod child;
 mod disasm;
+mod explain;
 mod output;
 mod run;
 mod signals;
@@ -31,6 +32,8 @@ enum Command {
     Asm(asm::AsmArgs),
     /// Print the instructions that bytes are
     Disasm(disasm::DisasmArgs),
+    /// Show an instruction bit by bit, and say what it does
+    Explain(explain::ExplainArgs),
 }
 
 #[derive(Debug, Args)]
@@ -162,6 +165,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(&args),
         Command::Asm(args) => asm::asm(&args),
         Command::Disasm(args) => disasm::disasm(&args),
+        Command::Explain(args) => explain::explain(&args),
     };
     match result {
         Ok(status) => ExitCode::from(status),

@@ -1,0 +1,423 @@
+//! `rawbpf explain`: one instruction, bit by bit, and what it does.
+
+mod meaning;
+
+use super::asm::print;
+use super::disasm::{hex, parse_hex};
+use super::{Failure, Format, Order};
+use crate::asm::{ParseOptions, parse};
+use crate::insn::{AluOp, ByteOrder, Insn, Op, Pseudo, SOURCE_REG, class};
+use clap::Args;
+use meaning::{Meaning, meaning};
+use serde_json::{Value, json};
+use std::fmt::{self, Write};
+
+#[derive(Debug, Args)]
+pub(super) struct ExplainArgs {
+    /// An instruction, such as 'r0 += 5', or the bytes of one in hexadecimal
+    #[arg(required = true, allow_negative_numbers = true)]
+    instruction: Vec<String>,
+
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+
+    /// The byte order of the bytes [default: this machine's]
+    #[arg(long, value_enum)]
+    endian: Option<Order>,
+}
+
+/// Explains what the arguments say.
+pub(super) fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
+    let text = args.instruction.join(" ");
+    let order = args.endian.map_or(ByteOrder::NATIVE, ByteOrder::from);
+    let slots = slots(&text, order)?;
+    let mut out = String::new();
+    let mut at = 0;
+    while let Some(rest) = slots.get(at..).filter(|rest| !rest.is_empty()) {
+        let op = Op::decode(rest).map_err(|error| {
+            let bytes = hex(&error.slot, order);
+            Failure::Other(format!("{bytes} is no instruction: {}", error.reason))
+        })?;
+        match args.format {
+            Format::Json => {
+                let _ = writeln!(out, "{}", in_json(op));
+            }
+            Format::Text => {
+                if at > 0 {
+                    out.push('\n');
+                }
+                // A `String` takes all that is written.
+                let _ = in_words(&mut out, op);
+            }
+        }
+        at += op.slots();
+    }
+    print(out.as_bytes())?;
+    Ok(0)
+}
+
+/// The slots of an instruction that is written as bytes or as text. What is one is never the other: no instruction
+/// is made of hexadecimal digits alone.
+fn slots(text: &str, order: ByteOrder) -> Result<Vec<Insn>, Failure> {
+    if let Ok(bytes) = parse_hex(text)
+        && !bytes.is_empty()
+    {
+        let (chunks, rest) = bytes.as_chunks::<8>();
+        if !rest.is_empty() {
+            return Err(Failure::Other(format!(
+                "{} bytes are not whole slots, which have 8",
+                bytes.len()
+            )));
+        }
+        return Ok(chunks.iter().map(|bytes| Insn::from_bytes(*bytes, order)).collect());
+    }
+    let module = parse(text, "<argument>", &ParseOptions::new())
+        .map_err(|mistakes| Failure::Shown(mistakes.to_string()))?;
+    let slots: Vec<Insn> =
+        module.programs().iter().flat_map(|program| program.slots()).copied().collect();
+    if slots.is_empty() {
+        return Err(Failure::Other(format!("`{text}` holds no instruction")));
+    }
+    Ok(slots)
+}
+
+// ---- the parts of an opcode ---------------------------------------------------------------------------
+
+/// Some bits of the opcode.
+struct Part {
+    name: &'static str,
+    /// Where its lowest bit is, and how many there are.
+    low: u8,
+    bits: u8,
+    /// What its value is called, and what that is.
+    value: (&'static str, &'static str),
+}
+
+const CLASSES: [(&str, &str); 8] = [
+    ("LD", "loads that are not standard"),
+    ("LDX", "load into a register"),
+    ("ST", "store an immediate"),
+    ("STX", "store a register, and atomics"),
+    ("ALU", "32-bit arithmetic"),
+    ("JMP", "64-bit jumps, calls, exit"),
+    ("JMP32", "32-bit jumps"),
+    ("ALU64", "64-bit arithmetic"),
+];
+const ARITHMETIC: [&str; 16] = [
+    "ADD", "SUB", "MUL", "DIV", "OR", "AND", "LSH", "RSH", "NEG", "MOD", "XOR", "MOV", "ARSH",
+    "END", "", "",
+];
+const JUMPS: [&str; 16] = [
+    "JA", "JEQ", "JGT", "JGE", "JSET", "JNE", "JSGT", "JSGE", "CALL", "EXIT", "JLT", "JLE", "JSLT",
+    "JSLE", "JCOND", "",
+];
+const SIZES: [(&str, &str); 4] =
+    [("W", "4 bytes"), ("H", "2 bytes"), ("B", "1 byte"), ("DW", "8 bytes")];
+const MODES: [(&str, &str); 8] = [
+    ("IMM", "64-bit immediate"),
+    ("ABS", "packet, at an offset"),
+    ("IND", "packet, at a register and an offset"),
+    ("MEM", "memory"),
+    ("MEMSX", "memory, extending the sign"),
+    ("", ""),
+    ("ATOMIC", "atomic operation; the immediate says which"),
+    ("", ""),
+];
+
+/// The opcode's parts from the highest bits to the lowest (RFC 9669 sections 3.3, 4 and 5).
+fn parts(op: Op) -> [Part; 3] {
+    let opcode = op.encode().first().opcode();
+    let (high, middle, low) = (opcode >> 4, opcode >> 3, opcode & 7);
+    let class = Part { name: "class", low: 0, bits: 3, value: CLASSES[low as usize & 7] };
+    if low < class::ALU {
+        let mode = MODES[usize::from(opcode >> 5) & 7];
+        let size = SIZES[middle as usize & 3];
+        return [
+            Part { name: "mode", low: 5, bits: 3, value: mode },
+            Part { name: "size", low: 3, bits: 2, value: size },
+            class,
+        ];
+    }
+    let names = if matches!(low, class::ALU | class::ALU64) { &ARITHMETIC } else { &JUMPS };
+    let source = match (op, middle & 1) {
+        (Op::Swap { .. }, 0) if low == class::ALU => ("LE", "to or from little-endian"),
+        (Op::Swap { .. }, 1) => ("BE", "to or from big-endian"),
+        (Op::Swap { .. } | Op::Neg { .. } | Op::Exit, _) => ("not used", ""),
+        (Op::Jump { .. } | Op::JumpLong { .. } | Op::MayJump { .. }, 0) => ("K", "no register"),
+        (Op::CallHelper { .. } | Op::CallLocal { .. } | Op::CallKfunc { .. }, _) => {
+            ("K", "no register")
+        }
+        (_, 0) => ("K", "the second operand is the immediate"),
+        (Op::JumpRegister { .. } | Op::CallRegister { .. }, _) => ("X", "a register"),
+        _ => ("X", "the second operand is a register"),
+    };
+    let code = names[high as usize & 15];
+    [
+        Part { name: "code", low: 4, bits: 4, value: (code, "") },
+        Part { name: "source", low: 3, bits: 1, value: source },
+        class,
+    ]
+}
+
+/// What the fields beside the opcode are for, in this instruction.
+struct Roles {
+    dst: &'static str,
+    src: &'static str,
+    offset: &'static str,
+    imm: &'static str,
+    next_imm: &'static str,
+}
+
+const UNUSED: &str = "not used";
+
+fn roles(op: Op) -> Roles {
+    let none = Roles { dst: UNUSED, src: UNUSED, offset: UNUSED, imm: UNUSED, next_imm: "" };
+    let register = op.encode().first().opcode() & SOURCE_REG != 0;
+    let (src, imm) =
+        if register { ("the second operand", UNUSED) } else { (UNUSED, "the second operand") };
+    const RESULT: &str = "the result";
+    const BASE: &str = "the address";
+    const BYTES: &str = "bytes from the address";
+    const SLOTS: &str = "slots from the next one";
+    match op {
+        Op::Alu { op: AluOp::Mov, .. } => Roles { dst: RESULT, src, imm, ..none },
+        Op::Alu { .. } => Roles { dst: "the first operand and the result", src, imm, ..none },
+        Op::AluSigned { .. } => {
+            Roles { dst: "the first operand and the result", src, imm, offset: "1: signed", ..none }
+        }
+        Op::Neg { .. } => Roles { dst: "the operand and the result", ..none },
+        Op::MoveSigned { .. } => Roles {
+            dst: RESULT,
+            src: "the operand",
+            offset: "how many bits of the operand count",
+            ..none
+        },
+        Op::AddrSpaceCast { .. } => Roles {
+            dst: RESULT,
+            src: "the address",
+            offset: "1: a cast between address spaces",
+            imm: "to (high half) and from (low half) which",
+            ..none
+        },
+        Op::Swap { .. } => {
+            Roles { dst: "the operand and the result", imm: "how many bits", ..none }
+        }
+        Op::Load { .. } | Op::LoadSigned { .. } => {
+            Roles { dst: RESULT, src: BASE, offset: BYTES, ..none }
+        }
+        Op::Store { .. } => Roles { dst: BASE, src: "what is stored", offset: BYTES, ..none },
+        Op::StoreImm { .. } => Roles { dst: BASE, offset: BYTES, imm: "what is stored", ..none },
+        Op::Atomic { .. } => {
+            Roles { dst: BASE, src: "the operand", offset: BYTES, imm: "which operation", ..none }
+        }
+        Op::LoadAcquire { .. } => {
+            Roles { dst: RESULT, src: BASE, offset: BYTES, imm: "which operation", ..none }
+        }
+        Op::StoreRelease { .. } => Roles {
+            dst: BASE,
+            src: "what is stored",
+            offset: BYTES,
+            imm: "which operation",
+            ..none
+        },
+        Op::LoadPacket { index, .. } => Roles {
+            src: if index.is_some() { "a register to add" } else { UNUSED },
+            imm: "bytes from the packet's start",
+            ..none
+        },
+        Op::LoadImm64 { kind, .. } => {
+            let (src, imm, next_imm) = imm64_roles(kind);
+            Roles { dst: RESULT, src, imm, next_imm, ..none }
+        }
+        Op::Jump { .. } | Op::MayJump { .. } => Roles { offset: SLOTS, ..none },
+        Op::JumpLong { .. } => Roles { imm: SLOTS, ..none },
+        Op::JumpRegister { .. } | Op::CallRegister { .. } => Roles { dst: BASE, ..none },
+        Op::JumpIf { .. } => Roles { dst: "the first operand", src, offset: SLOTS, imm, ..none },
+        Op::CallHelper { .. } => Roles { src: "0: a helper", imm: "the helper's number", ..none },
+        Op::CallLocal { .. } => Roles { src: "1: a function of this program", imm: SLOTS, ..none },
+        Op::CallKfunc { .. } => Roles {
+            src: "2: a function of the kernel",
+            offset: "whose BTF",
+            imm: "its BTF id",
+            ..none
+        },
+        Op::Exit => none,
+    }
+}
+
+fn imm64_roles(kind: Pseudo) -> (&'static str, &'static str, &'static str) {
+    match kind {
+        Pseudo::Imm64 => ("0: a number", "the low half", "the high half"),
+        Pseudo::MapFd => ("1: a map", "its file descriptor", UNUSED),
+        Pseudo::MapValue => {
+            ("2: a map's value", "the map's file descriptor", "bytes from its start")
+        }
+        Pseudo::BtfId => ("3: a variable of the kernel", "its BTF id", "the descriptor of its BTF"),
+        Pseudo::Function => ("4: a function", "slots from the next one", UNUSED),
+        Pseudo::MapIndex => ("5: a map", "its index", UNUSED),
+        Pseudo::MapIndexValue => ("6: a map's value", "the map's index", "bytes from its start"),
+    }
+}
+
+// ---- printing -----------------------------------------------------------------------------------------
+
+fn in_words(out: &mut String, op: Op) -> fmt::Result {
+    writeln!(out, "{op}\n")?;
+    let encoded = op.encode();
+    writeln!(out, "                 opcode  regs  offset  imm")?;
+    for (order, name) in [(ByteOrder::Little, "little-endian"), (ByteOrder::Big, "big-endian")] {
+        for (index, slot) in encoded.as_slice().iter().enumerate() {
+            let [opcode, regs, o0, o1, i0, i1, i2, i3] = slot.to_bytes(order);
+            let name = if index == 0 { name } else { "" };
+            writeln!(
+                out,
+                "  {name:<13}  {opcode:02x}      {regs:02x}    {o0:02x} {o1:02x}   {i0:02x} {i1:02x} {i2:02x} {i3:02x}"
+            )?;
+        }
+    }
+    out.push('\n');
+    opcode(out, op)?;
+    let (slot, roles) = (encoded.first(), roles(op));
+    let mut field = |name: &str, value: i64, bits: u32, role: &str| {
+        let digits = value as u64 & (u64::MAX >> (64 - bits));
+        let digits = format!("0x{digits:0width$x}", width = bits as usize / 4);
+        // A register has a name; what the source field says of calls and `lddw` is a number.
+        let register =
+            bits == 4 && role != UNUSED && !role.starts_with(|c: char| c.is_ascii_digit());
+        let value = if register { format!("r{value}") } else { value.to_string() };
+        writeln!(out, "  {name:<9}{digits:<12}{value:<12} {role}")
+    };
+    field("dst", slot.dst().into(), 4, roles.dst)?;
+    field("src", slot.src().into(), 4, roles.src)?;
+    field("offset", slot.offset().into(), 16, roles.offset)?;
+    field("imm", slot.imm().into(), 32, roles.imm)?;
+    if let Some(second) = encoded.second() {
+        field("next imm", second.imm().into(), 32, roles.next_imm)?;
+    }
+    let Meaning { says, notes, origin } = meaning(op);
+    writeln!(out, "\n  {says}")?;
+    for note in notes {
+        writeln!(out, "  {note}")?;
+    }
+    out.push_str("\n  ");
+    let known = [
+        origin.isa.map(|isa| format!("ISA {isa}")),
+        Some(origin.linux.map_or("in no Linux".into(), |linux| format!("Linux {linux}"))),
+        Some(origin.rfc.map_or("not in RFC 9669".into(), |rfc| format!("RFC 9669 section {rfc}"))),
+    ];
+    writeln!(out, "{}", known.into_iter().flatten().collect::<Vec<_>>().join(", "))
+}
+
+/// The bits of the opcode, each part with a line that leads to what it says.
+fn opcode(out: &mut String, op: Op) -> fmt::Result {
+    let value = op.encode().first().opcode();
+    let parts = parts(op);
+    write!(out, "  opcode   0x{value:02x}       ")?;
+    for part in &parts {
+        let bits = value >> part.low & (0xff >> (8 - part.bits));
+        write!(out, " {bits:0width$b}", width = part.bits as usize)?;
+    }
+    out.push('\n');
+    for (index, part) in parts.iter().enumerate().rev() {
+        write!(out, "{:23}", "")?;
+        for before in parts.iter().take(index) {
+            write!(out, "{:<width$}", "│", width = before.bits as usize + 1)?;
+        }
+        let covered: usize = parts.iter().skip(index).map(|part| part.bits as usize + 1).sum();
+        let bits = value >> part.low & (0xff >> (8 - part.bits));
+        let (name, about) = part.value;
+        let comma = if about.is_empty() { "" } else { ": " };
+        let line = "─".repeat(covered);
+        writeln!(out, "└{line} {:<7} {bits:#x}  {name}{comma}{about}", part.name)?;
+    }
+    Ok(())
+}
+
+fn in_json(op: Op) -> Value {
+    let encoded = op.encode();
+    let slot = encoded.first();
+    let bytes = |order| {
+        let slots: Vec<_> = encoded.as_slice().iter().map(|slot| hex(slot, order)).collect();
+        slots.join(" ")
+    };
+    let Meaning { says, notes, origin } = meaning(op);
+    let mut object = json!({
+        "text": op.to_string(),
+        "little": bytes(ByteOrder::Little),
+        "big": bytes(ByteOrder::Big),
+        "opcode": slot.opcode(),
+        "dst": slot.dst(),
+        "src": slot.src(),
+        "offset": slot.offset(),
+        "imm": slot.imm(),
+        "meaning": says,
+        "notes": notes,
+        "isa": origin.isa,
+        "linux": origin.linux,
+        "rfc9669": origin.rfc,
+    });
+    if let Value::Object(fields) = &mut object {
+        for part in parts(op) {
+            fields.insert(part.name.into(), part.value.0.into());
+        }
+        if let Some(second) = encoded.second() {
+            fields.insert("next_imm".into(), second.imm().into());
+        }
+    }
+    object
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ISA: &str = include_str!("../../tests/vectors/isa.tsv");
+
+    /// LLVM's own table of which `-mcpu` an instruction needs.
+    #[test]
+    fn versions_are_llvms() {
+        let rows = || ISA.lines().skip(1).map(|line| line.split('\t').collect::<Vec<_>>());
+        for row in rows() {
+            let (asm, hex) = (row[0], row[1]);
+            // Several spellings can have the same bytes; the oldest counts.
+            let oldest = rows().filter(|row| row[1] == hex).map(|row| row[2].to_string()).min();
+            let op = Op::decode(&slots(hex, ByteOrder::Little).ok().unwrap()).unwrap();
+            match op {
+                // LLVM itself uses them from v4 only, as the table's note says; they have always been there.
+                Op::StoreImm { .. } => assert_eq!(meaning(op).origin.isa, Some("v1")),
+                // No part of the ISA's versions.
+                Op::MayJump { .. } | Op::AddrSpaceCast { .. } | Op::CallRegister { .. } => {
+                    assert_eq!(meaning(op).origin.isa, None);
+                }
+                _ => assert_eq!(meaning(op).origin.isa, oldest.as_deref(), "{asm}"),
+            }
+        }
+    }
+
+    #[test]
+    fn every_instruction_is_explained() {
+        for line in ISA.lines().skip(1) {
+            let (asm, rest) = line.split_once('\t').unwrap();
+            let hex = rest.split('\t').next().unwrap();
+            let op = Op::decode(&slots(hex, ByteOrder::Little).ok().unwrap()).unwrap();
+            let mut out = String::new();
+            in_words(&mut out, op).unwrap();
+            assert!(out.starts_with(&format!("{op}\n")), "{out}");
+            for part in parts(op) {
+                assert_ne!(part.value.0, "", "{asm}: {}", part.name);
+            }
+            // A field that is not used is zero.
+            let (slot, roles) = (op.encode().first(), roles(op));
+            for (role, value) in [
+                (roles.dst, slot.dst().into()),
+                (roles.src, slot.src().into()),
+                (roles.offset, i32::from(slot.offset())),
+                (roles.imm, slot.imm()),
+            ] {
+                assert!(role != UNUSED || value == 0, "{asm}");
+            }
+            assert!(in_json(op).is_object());
+        }
+    }
+}
