@@ -189,8 +189,6 @@ fn a_kprobe_can_be_inside_a_function() {
                     let words = error.to_string();
                     assert!(words.contains(&format!("sys_getpgid+{offset:#x}")), "{words}");
                 }
-                // Written to tracefs, it is refused there.
-                Err(Error::File { action: "write", .. }) if method == Method::Tracefs => {}
                 Err(error) => panic!("{method:?} {offset}: {error}"),
             }
         }

@@ -158,7 +158,10 @@ impl Maker {
                 (event, None)
             }
             Maker::Tracefs(root) => {
-                let Some((probe, id)) = LegacyProbe::write(root, place)? else { return Ok(None) };
+                let refused = |errno| perf_event::refused(program, target, "kprobe_events", errno);
+                let Some((probe, id)) = LegacyProbe::write(root, place, refused)? else {
+                    return Ok(None);
+                };
                 let event = perf_event::open(&PerfEvent {
                     kind: perf_event::TYPE_TRACEPOINT,
                     config: id,
@@ -199,8 +202,12 @@ pub(super) struct LegacyProbe {
 
 impl LegacyProbe {
     /// Writes a probe and gives the number of the tracepoint that it makes; `None` if the kernel has no
-    /// such function.
-    fn write(root: &Path, place: &Place) -> Result<Option<(LegacyProbe, u64)>> {
+    /// such function. `refused` makes the error if it will not have a probe there.
+    fn write(
+        root: &Path,
+        place: &Place,
+        refused: impl Fn(Errno) -> Error,
+    ) -> Result<Option<(LegacyProbe, u64)>> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let events = root.join("kprobe_events");
         remove_left_behind(&events)?;
@@ -212,8 +219,15 @@ impl LegacyProbe {
         let kind = if *returns { 'r' } else { 'p' };
         match append(&events, &format!("{kind}:{GROUP}/{name} {function}+{offset}\n")) {
             Ok(()) => {}
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(None),
-            Err(source) => return Err(denied::file("write", &events, source)),
+            Err(source) => match Errno::of(&source) {
+                Errno(libc::ENOENT) => return Ok(None),
+                // Newer kernels (6.12 does, 6.1 does not) say this of a name that they do not know, too.
+                Errno(libc::EINVAL) if !symbols::function_exists(function)? => return Ok(None),
+                errno @ Errno(libc::EINVAL | libc::EILSEQ | libc::EADDRNOTAVAIL) => {
+                    return Err(refused(errno));
+                }
+                _ => return Err(denied::file("write", &events, source)),
+            },
         }
         // From here on dropping it removes it again.
         let probe = LegacyProbe { events, name };
