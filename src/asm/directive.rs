@@ -1,6 +1,6 @@
 //! Directives: the lines of a text that begin with a period.
 
-use super::statement::{Cursor, Literal, Problem, Span, What, same, sub};
+use super::statement::{Cursor, Literal, Parsed, Span, What, same, sub};
 use crate::spec::MapType;
 
 /// A directive, read.
@@ -24,7 +24,7 @@ pub(super) enum Directive {
 }
 
 /// Reads the directive that begins here.
-pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Directive, Problem> {
+pub(super) fn read(cursor: &mut Cursor<'_>) -> Parsed<Directive> {
     let start = cursor.at;
     cursor.at += 1;
     let word = cursor.word("the name of a directive")?;
@@ -55,7 +55,7 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Directive, Problem> {
                 }
                 _ => {
                     let what = What::Not("an alignment: 1, 2, 4, 8, 16, 32, 64");
-                    return Err(Problem { span: at, what });
+                    return cursor.problem(at, what);
                 }
             }
         }
@@ -64,20 +64,20 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Result<Directive, Problem> {
                 "a directive: .program, .license, .map, .equ, .rodata, .text, .asciz, .ascii, .byte, \
                  .half, .word, .quad, .align",
             );
-            return Err(Problem { span, what });
+            return cursor.problem(span, what);
         }
     };
     if cursor.at_end() { Ok(directive) } else { cursor.expected("the end of the line") }
 }
 
-fn program(cursor: &mut Cursor<'_>) -> Result<Directive, Problem> {
+fn program(cursor: &mut Cursor<'_>) -> Parsed<Directive> {
     let name = cursor.word("the name of the program")?;
     let target = if cursor.take(",") { Some(rest_of_line(cursor)?) } else { None };
     Ok(Directive::Program { name, target })
 }
 
 /// What stands up to white space or the end of the line: a target has its own syntax.
-fn rest_of_line(cursor: &mut Cursor<'_>) -> Result<Span, Problem> {
+fn rest_of_line(cursor: &mut Cursor<'_>) -> Parsed<Span> {
     let start = cursor.at;
     while !cursor.at_end() && !cursor.peek().is_ascii_whitespace() && cursor.peek() != b'#' {
         cursor.at += 1;
@@ -90,17 +90,20 @@ fn rest_of_line(cursor: &mut Cursor<'_>) -> Result<Span, Problem> {
     Ok(span)
 }
 
-fn license(cursor: &mut Cursor<'_>) -> Result<String, Problem> {
+fn license(cursor: &mut Cursor<'_>) -> Parsed<String> {
     let start = cursor.at;
     let bytes = strings(cursor, false)?;
-    String::from_utf8(bytes).ok().filter(|text| !text.contains('\0')).ok_or(Problem {
-        span: Span { start, end: cursor.at },
-        what: What::Not("a license, which is text"),
-    })
+    match String::from_utf8(bytes) {
+        Ok(text) if !text.contains('\0') => Ok(text),
+        _ => {
+            let span = Span { start, end: cursor.at };
+            cursor.problem(span, What::Not("a license, which is text"))
+        }
+    }
 }
 
 /// One string or more, with commas between them.
-fn strings(cursor: &mut Cursor<'_>, nul: bool) -> Result<Vec<u8>, Problem> {
+fn strings(cursor: &mut Cursor<'_>, nul: bool) -> Parsed<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
         let start = cursor.at;
@@ -113,7 +116,7 @@ fn strings(cursor: &mut Cursor<'_>, nul: bool) -> Result<Vec<u8>, Problem> {
                 Ok(None) => break,
                 Err(at) => {
                     let end = (at + 2).min(cursor.text.len());
-                    return Err(Problem { span: Span { start: at, end }, what: What::Not(ESCAPE) });
+                    return cursor.problem(Span { start: at, end }, What::Not(ESCAPE));
                 }
             }
         }
@@ -134,7 +137,7 @@ fn strings(cursor: &mut Cursor<'_>, nul: bool) -> Result<Vec<u8>, Problem> {
 
 const ESCAPE: &str = "an escape: \\n \\r \\t \\0 \\\\ \\\" \\' \\x7f";
 
-fn data(cursor: &mut Cursor<'_>, span: Span, width: usize) -> Result<Directive, Problem> {
+fn data(cursor: &mut Cursor<'_>, span: Span, width: usize) -> Parsed<Directive> {
     let mut bytes = Vec::new();
     let bits = 8 * width as u32;
     let (low, high) = (-(1i128 << (bits - 1)), (1i128 << bits) - 1);
@@ -142,7 +145,7 @@ fn data(cursor: &mut Cursor<'_>, span: Span, width: usize) -> Result<Directive, 
         let (value, at) = cursor.number("a number")?;
         if value < low || value > high {
             let what = What::Not("a number of that many bytes");
-            return Err(Problem { span: at, what });
+            return cursor.problem(at, what);
         }
         bytes.extend(value.to_le_bytes().iter().take(width));
         if !cursor.take(",") {
@@ -151,7 +154,7 @@ fn data(cursor: &mut Cursor<'_>, span: Span, width: usize) -> Result<Directive, 
     }
 }
 
-fn map(cursor: &mut Cursor<'_>) -> Result<Directive, Problem> {
+fn map(cursor: &mut Cursor<'_>) -> Parsed<Directive> {
     let name = cursor.word("the name of the map")?;
     cursor.need(",", "`,`")?;
     let word = cursor.word("the type of the map")?;
@@ -160,7 +163,7 @@ fn map(cursor: &mut Cursor<'_>) -> Result<Directive, Problem> {
     let Some(kind) = MapType::ALL.iter().copied().find(|kind| same(kind.name().as_bytes(), wanted))
     else {
         let what = What::Not("a type of map, such as hash, array or perf_event_array");
-        return Err(Problem { span: word, what });
+        return cursor.problem(word, what);
     };
     let (mut key_size, mut value_size, mut max_entries, mut flags) = match kind {
         MapType::PerfEventArray => (4, 4, 0, 0),
@@ -176,15 +179,19 @@ fn map(cursor: &mut Cursor<'_>) -> Result<Directive, Problem> {
             b"flags" => &mut flags,
             _ => {
                 let what = What::Not("an attribute of a map: key, value, max, flags");
-                return Err(Problem { span: attribute, what });
+                return cursor.problem(attribute, what);
             }
         };
         cursor.need("=", "`=`")?;
         let (value, span) = cursor.number("a number")?;
-        *field = u32::try_from(value).map_err(|_| Problem {
-            span,
-            what: What::Range { field: "the number", value, low: 0, high: i64::from(u32::MAX) },
-        })?;
+        *field = match u32::try_from(value) {
+            Ok(value) => value,
+            Err(_) => {
+                let high = i64::from(u32::MAX);
+                let what = What::Range { field: "the number", value, low: 0, high };
+                return cursor.problem(span, what);
+            }
+        };
     }
     Ok(Directive::Map { name, kind, key_size, value_size, max_entries, flags })
 }

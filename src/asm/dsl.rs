@@ -221,7 +221,7 @@ pub const fn count<'a>(source: &Source<'a>, values: &'a [Value<'a>]) -> Measure 
     while cursor.more() {
         let start = cursor.at;
         match cursor.statement() {
-            Err(problem) => fail(source, start, problem),
+            Err(_) => fail(source, start, cursor.failure()),
             Ok(Statement::Label(_)) => measure.labels += 1,
             Ok(Statement::Op { op, target }) => {
                 measure.lines += 1;
@@ -266,7 +266,7 @@ pub const fn assemble<
         let start = cursor.at;
         let statement = match cursor.statement() {
             Ok(statement) => statement,
-            Err(problem) => fail(source, start, problem),
+            Err(_) => fail(source, start, cursor.failure()),
         };
         let first = slot;
         match statement {

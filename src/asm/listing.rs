@@ -310,11 +310,8 @@ impl Labels {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asm::{ParseOptions, parse};
     use crate::bpf;
-    use crate::insn::{Bits, Condition, Reg, Source};
     use crate::spec::MapSpec;
-    use proptest::prelude::*;
 
     static EVENTS: MapSpec = MapSpec::perf_event_array("events");
 
@@ -398,51 +395,5 @@ mod tests {
             error.to_string(),
             format!("slot 1: {:?} is no instruction: there is no such opcode", slots[1])
         );
-    }
-
-    proptest! {
-        /// Jumps, calls and wide instructions in any order, many of them to places that do not exist.
-        #[test]
-        fn any_program_is_assembled_again(shape: Vec<(u8, i8)>) {
-            let mut slots = Vec::new();
-            for (kind, distance) in shape {
-                let (offset, far) = (i16::from(distance) % 24, i32::from(distance) % 24);
-                let op = match kind % 7 {
-                    0 => Op::Jump { offset },
-                    1 => Op::JumpLong { offset: far },
-                    2 => Op::MayJump { offset },
-                    3 => Op::CallLocal { offset: far },
-                    4 => Op::LoadImm64 { dst: Reg::R1, kind: Pseudo::Function, low: far, high: 0 },
-                    5 => Op::load_imm64(Reg::R2, distance as u64),
-                    _ => Op::JumpIf {
-                        bits: Bits::B32,
-                        condition: Condition::Set,
-                        dst: Reg::R3,
-                        src: Source::Imm(far),
-                        offset,
-                    },
-                };
-                slots.extend_from_slice(op.encode().as_slice());
-            }
-            for style in [Style::Llvm, Style::Kernel] {
-                let takes_addresses = slots.iter().any(|slot| slot.is_wide() && slot.src() == 4);
-                if style == Style::Kernel && takes_addresses {
-                    // The kernel's own listing of those is an address, too.
-                    continue;
-                }
-                for bytes in [None, Some(ByteOrder::Little)] {
-                    let text = disassemble(&slots, &PrintOptions { style, bytes, code: None }).unwrap();
-                    let module = parse(&text, "listing", &ParseOptions::new())
-                        .map_err(|error| TestCaseError::fail(format!("{error}\n{text}")))?;
-                    let again: Vec<Insn> = module
-                        .programs()
-                        .iter()
-                        .flat_map(|program| program.slots())
-                        .copied()
-                        .collect();
-                    prop_assert_eq!(&again, &slots, "{}", text);
-                }
-            }
-        }
     }
 }

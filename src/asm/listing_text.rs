@@ -24,14 +24,20 @@ struct Line<'t> {
 
 impl<'t> Line<'t> {
     fn read(line: &'t str) -> Option<Line<'t>> {
+        let line_length = line.len();
+        let line = line.trim_start_matches([' ', '\t']);
+        // Told by the first character, for nearly all lines of other texts.
+        if !line.starts_with(|c: char| c.is_ascii_digit()) {
+            return None;
+        }
         let (index, rest) = line.split_once(": (")?;
-        let index = index.trim_start().parse().ok()?;
+        let index = index.parse().ok()?;
         let (opcode, rest) = rest.split_once(") ")?;
         if opcode.len() != 2 || !opcode.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         let opcode = u8::from_str_radix(opcode, 16).ok()?;
-        let start = line.len() - rest.len();
+        let start = line_length - rest.len();
         let text = rest.split(';').next()?.trim_end();
         Some(Line { index, opcode, text, start })
     }
@@ -83,7 +89,7 @@ pub(super) fn read(text: &str) -> Result<Vec<(Op, Span)>, Vec<Problem>> {
 
 fn instruction(line: &Line<'_>) -> Result<Op, Problem> {
     let mut cursor = Cursor::at(line.text, 0, Dialect::Listing(line.opcode), &[]);
-    match cursor.statement()? {
+    match cursor.statement().map_err(|_| cursor.failure())? {
         Statement::Op { op, target: Target::None } => Ok(op),
         // A name that nothing here explains: `call bpf_prog_12ab34cd`.
         Statement::Op { target: Target::Label(span) | Target::Name(span, _), .. } => {

@@ -1,7 +1,7 @@
 //! The assembler: from symbols to slots.
 //!
 //! One language throughout, the pseudo-C that LLVM, the kernel's verifier and `bpftool` print. In Rust it
-//! is the macro [`bpf!`](crate::bpf), assembled by the compiler; in files it is read by [`parse`]; code that is made at
+//! is the macro [`bpf!`](crate::bpf), assembled by the compiler; in files it is read by [`parse()`]; code that is made at
 //! run time comes from a [`Builder`].
 
 mod build;

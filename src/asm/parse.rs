@@ -288,7 +288,7 @@ impl<'t, 'o> Parser<'t, 'o> {
             let problem = if cursor.peek() == b'.' {
                 match directive::read(cursor) {
                     Ok(directive) => return Some(directive),
-                    Err(problem) => problem,
+                    Err(_) => cursor.failure(),
                 }
             } else {
                 match cursor.statement() {
@@ -299,7 +299,7 @@ impl<'t, 'o> Parser<'t, 'o> {
                             Err(problem) => problem,
                         }
                     }
-                    Err(problem) => problem,
+                    Err(_) => cursor.failure(),
                 }
             };
             self.mistake(problem);

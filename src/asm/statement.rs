@@ -100,14 +100,20 @@ pub(super) enum What {
     Far { distance: i64 },
 }
 
-pub(super) type Parsed<T> = Result<T, Problem>;
+/// What reading gives, or the word that it failed. What is wrong is kept by the [`Cursor`]: carried along in every
+/// result it would make all of them large, and reading several times slower.
+pub(super) type Parsed<T> = Result<T, Failed>;
+
+/// Reading failed; [`Cursor::failure`] says why.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failed;
 
 /// `?`, which `const fn` does not have.
 macro_rules! ok {
     ($result:expr) => {
         match $result {
             Ok(value) => value,
-            Err(problem) => return Err(problem),
+            Err(failed) => return Err(failed),
         }
     };
 }
@@ -251,7 +257,11 @@ impl<'a> Cursor<'a> {
                 self.at += 1;
                 return Ok(Statement::Label(word));
             }
-            if same(name, b"exit") {
+            if let [b'r' | b'w', b'0'..=b'9', ..] = name {
+                // Most statements begin with a register.
+                let dst = ok!(self.register_of(word));
+                ok!(self.assign(dst))
+            } else if same(name, b"exit") {
                 one(Op::Exit)
             } else if same(name, b"call") {
                 ok!(self.call())
@@ -274,7 +284,8 @@ impl<'a> Cursor<'a> {
             } else if same(name, b"ld_pseudo") {
                 ok!(self.load_pseudo())
             } else if is_operator(self.peek()) || self.peek() == b's' {
-                ok!(self.assign(ok!(self.register_of(word))))
+                let dst = ok!(self.register_of(word));
+                ok!(self.assign(dst))
             } else {
                 return self.problem(Span { start, end: word.end }, What::Not("an instruction"));
             }

@@ -1,9 +1,21 @@
 //! The reading position: white space, punctuation and words.
 
-use super::{Parsed, Problem, Span, Value, What, same, sub};
+use super::{Failed, Parsed, Problem, Span, Value, What, same, sub};
 
+/// Which bytes names and numbers are made of. Looked up, because every byte of a text is asked about.
+const WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = byte == b'_' as usize || (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    table
+};
+
+#[inline]
 pub(super) const fn is_word(byte: u8) -> bool {
-    byte == b'_' || byte.is_ascii_alphanumeric()
+    WORD[byte as usize]
 }
 
 /// Where a text comes from, which decides what ends a line and how numbers are meant.
@@ -26,14 +38,19 @@ pub(in crate::asm) struct Cursor<'a> {
     /// The values of the expressions and paths in the text, in its order.
     values: &'a [Value<'a>],
     value: usize,
+    failure: Problem,
     /// What names stand for in place of numbers, in the order of the names.
     pub(super) constants: &'a [(&'a str, i128)],
 }
 
+/// Before anything has failed.
+const NONE: Problem = Problem { span: Span { start: 0, end: 0 }, what: What::Expected("") };
+
 impl<'a> Cursor<'a> {
     pub(in crate::asm) const fn new(text: &'a str, values: &'a [Value<'a>]) -> Self {
         let text = text.as_bytes();
-        Cursor { text, at: 0, dialect: Dialect::Macro, values, value: 0, constants: &[] }
+        let dialect = Dialect::Macro;
+        Cursor { text, at: 0, dialect, values, value: 0, failure: NONE, constants: &[] }
     }
 
     /// A cursor at a place in a text that was made at run time.
@@ -43,7 +60,8 @@ impl<'a> Cursor<'a> {
         dialect: Dialect,
         constants: &'a [(&'a str, i128)],
     ) -> Self {
-        Cursor { text: text.as_bytes(), at, dialect, values: &[], value: 0, constants }
+        let text = text.as_bytes();
+        Cursor { text, at, dialect, values: &[], value: 0, failure: NONE, constants }
     }
 
     pub(super) const fn is_listing(&self) -> bool {
@@ -59,16 +77,33 @@ impl<'a> Cursor<'a> {
         self.values[self.value - 1]
     }
 
+    #[inline]
     pub(in crate::asm) const fn byte(&self, ahead: usize) -> u8 {
         if self.at + ahead < self.text.len() { self.text[self.at + ahead] } else { 0 }
     }
 
+    #[inline]
     pub(in crate::asm) const fn peek(&self) -> u8 {
         self.byte(0)
     }
 
     /// Passes white space; in a text also comments, but no line break.
+    #[inline]
     pub(in crate::asm) const fn skip(&mut self) {
+        // Most of the time there is one space or none.
+        if self.at < self.text.len() && self.text[self.at] == b' ' {
+            self.at += 1;
+        }
+        if self.at < self.text.len()
+            && self.text[self.at] > b' '
+            && !matches!(self.text[self.at], b'#' | b'/')
+        {
+            return;
+        }
+        self.skip_more();
+    }
+
+    const fn skip_more(&mut self) {
         let text = matches!(self.dialect, Dialect::Text);
         while self.at < self.text.len() {
             match self.text[self.at] {
@@ -102,18 +137,27 @@ impl<'a> Cursor<'a> {
     }
 
     /// Whether the statement ends here.
+    #[inline]
     pub(in crate::asm) const fn at_end(&self) -> bool {
         self.at >= self.text.len()
             || self.peek() == b';'
             || (matches!(self.dialect, Dialect::Text) && self.peek() == b'\n')
     }
 
-    pub(in crate::asm) const fn problem<T>(&self, span: Span, what: What) -> Parsed<T> {
-        Err(Problem { span, what })
+    /// Keeps what is wrong, and fails.
+    #[cold]
+    pub(in crate::asm) const fn problem<T>(&mut self, span: Span, what: What) -> Parsed<T> {
+        self.failure = Problem { span, what };
+        Err(Failed)
+    }
+
+    /// What was wrong when reading failed.
+    pub(in crate::asm) const fn failure(&self) -> Problem {
+        self.failure
     }
 
     /// What stands here is not what should; the token it shows is a word or one character.
-    pub(in crate::asm) const fn expected<T>(&self, wanted: &'static str) -> Parsed<T> {
+    pub(in crate::asm) const fn expected<T>(&mut self, wanted: &'static str) -> Parsed<T> {
         let start = self.at;
         let mut end = start;
         while end < self.text.len() && is_word(self.text[end]) {
@@ -130,6 +174,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes this punctuation if it stands here.
+    #[inline]
     pub(in crate::asm) const fn take(&mut self, token: &'static str) -> bool {
         let token = token.as_bytes();
         let mut i = 0;

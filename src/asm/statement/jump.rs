@@ -79,36 +79,27 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) const fn condition(&mut self) -> Parsed<Condition> {
-        const UNSIGNED: [(&str, Condition); 7] = [
-            ("==", Condition::Eq),
-            ("!=", Condition::Ne),
-            (">=", Condition::Ge),
-            ("<=", Condition::Le),
-            (">", Condition::Gt),
-            ("<", Condition::Lt),
-            ("&", Condition::Set),
-        ];
-        const SIGNED: [(&str, Condition); 4] = [
-            (">=", Condition::SignedGe),
-            ("<=", Condition::SignedLe),
-            (">", Condition::SignedGt),
-            ("<", Condition::SignedLt),
-        ];
         let signed = self.take_word("s");
-        let conditions: &[(&str, Condition)] = if signed { &SIGNED } else { &UNSIGNED };
-        let mut i = 0;
-        while i < conditions.len() {
-            let (token, condition) = conditions[i];
-            if self.take(token) {
-                return Ok(condition);
+        let (condition, length) = match (signed, self.peek(), self.byte(1)) {
+            (false, b'=', b'=') => (Condition::Eq, 2),
+            (false, b'!', b'=') => (Condition::Ne, 2),
+            (false, b'>', b'=') => (Condition::Ge, 2),
+            (false, b'<', b'=') => (Condition::Le, 2),
+            (false, b'>', _) => (Condition::Gt, 1),
+            (false, b'<', _) => (Condition::Lt, 1),
+            (false, b'&', _) => (Condition::Set, 1),
+            (true, b'>', b'=') => (Condition::SignedGe, 2),
+            (true, b'<', b'=') => (Condition::SignedLe, 2),
+            (true, b'>', _) => (Condition::SignedGt, 1),
+            (true, b'<', _) => (Condition::SignedLt, 1),
+            (true, _, _) => return self.expected("s>, s>=, s< or s<="),
+            (false, _, _) => {
+                return self.expected("a comparison: ==, !=, >, >=, <, <=, &, s>, s>=, s<, s<=");
             }
-            i += 1;
-        }
-        self.expected(if signed {
-            "s>, s>=, s< or s<="
-        } else {
-            "a comparison: ==, !=, >, >=, <, <=, &, s>, s>=, s<, s<="
-        })
+        };
+        self.at += length;
+        self.skip();
+        Ok(condition)
     }
 
     /// `call trace_printk`, `call 6`, `call function`, `call pc+3`, `call kfunc 123`; in what the kernel writes

@@ -203,7 +203,7 @@ impl<'a> Cursor<'a> {
         Ok(ok!(self.fit("the immediate", value, span, i32::MIN as i64, u32::MAX as i64)) as i32)
     }
 
-    pub(super) const fn imm64(&self, value: i128, span: Span) -> Parsed<u64> {
+    pub(super) const fn imm64(&mut self, value: i128, span: Span) -> Parsed<u64> {
         if value < i64::MIN as i128 || value > u64::MAX as i128 {
             return self.problem(span, What::Not("a number of 64 bits"));
         }

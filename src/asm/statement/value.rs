@@ -2,9 +2,7 @@
 
 use super::memory::{Access, Address, size_bits};
 use super::number::Register;
-use super::{
-    Cursor, Dialect, Parsed, Problem, Span, Statement, Target, Value, What, ok, one, same, sub,
-};
+use super::{Cursor, Dialect, Parsed, Span, Statement, Target, Value, What, ok, one, same, sub};
 use crate::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, Op, PacketSize, Pseudo, Reg, SignBits, SignExtend, SignedOp,
     Size, Source, Swap, SwapBits,
@@ -37,27 +35,22 @@ impl<'a> Cursor<'a> {
             self.skip();
             return self.value_for(dst);
         }
-        const OPERATORS: [(&str, AluOp); 10] = [
-            ("+=", AluOp::Add),
-            ("-=", AluOp::Sub),
-            ("*=", AluOp::Mul),
-            ("/=", AluOp::Div),
-            ("|=", AluOp::Or),
-            ("&=", AluOp::And),
-            ("<<=", AluOp::Lsh),
-            (">>=", AluOp::Rsh),
-            ("%=", AluOp::Mod),
-            ("^=", AluOp::Xor),
-        ];
-        let mut i = 0;
-        while i < OPERATORS.len() {
-            let (token, op) = OPERATORS[i];
-            if self.take(token) {
-                return Ok(one(Op::Alu { bits, op, dst: reg, src: ok!(self.source(bits)) }));
-            }
-            i += 1;
-        }
-        self.expected("`=`, `+=` or another assignment")
+        let (op, length) = match (self.peek(), self.byte(1), self.byte(2)) {
+            (b'+', b'=', _) => (AluOp::Add, 2),
+            (b'-', b'=', _) => (AluOp::Sub, 2),
+            (b'*', b'=', _) => (AluOp::Mul, 2),
+            (b'/', b'=', _) => (AluOp::Div, 2),
+            (b'|', b'=', _) => (AluOp::Or, 2),
+            (b'&', b'=', _) => (AluOp::And, 2),
+            (b'<', b'<', b'=') => (AluOp::Lsh, 3),
+            (b'>', b'>', b'=') => (AluOp::Rsh, 3),
+            (b'%', b'=', _) => (AluOp::Mod, 2),
+            (b'^', b'=', _) => (AluOp::Xor, 2),
+            _ => return self.expected("`=`, `+=` or another assignment"),
+        };
+        self.at += length;
+        self.skip();
+        Ok(one(Op::Alu { bits, op, dst: reg, src: ok!(self.source(bits)) }))
     }
 
     /// The right side of `r1 = …`.
@@ -124,7 +117,7 @@ impl<'a> Cursor<'a> {
         register
     }
 
-    pub(super) const fn needs_64(&self, dst: Register) -> Parsed<()> {
+    pub(super) const fn needs_64(&mut self, dst: Register) -> Parsed<()> {
         match dst.bits {
             Bits::B64 => Ok(()),
             Bits::B32 => self.problem(dst.span, What::Not("a 64-bit register, which `ll` fills")),
@@ -132,7 +125,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// Instructions that work on one register in place say it twice.
-    pub(super) const fn must_be(&self, src: Register, dst: Register) -> Parsed<()> {
+    pub(super) const fn must_be(&mut self, src: Register, dst: Register) -> Parsed<()> {
         if src.reg as u8 == dst.reg as u8 {
             Ok(())
         } else {
@@ -271,16 +264,11 @@ impl<'a> Cursor<'a> {
         if self.peek() == b'(' {
             return self.function(dst, span);
         }
-        let src = match self.register_of(span) {
-            Ok(src) => src,
-            Err(Problem { span, .. }) => {
-                return self.problem(
-                    span,
-                    What::Not(
-                        "a register (r0 to r10, w0 to w10), nor a map: `name ll` names a map",
-                    ),
-                );
-            }
+        let Ok(src) = self.register_of(span) else {
+            return self.problem(
+                span,
+                What::Not("a register (r0 to r10, w0 to w10), nor a map: `name ll` names a map"),
+            );
         };
         match (bits, src.bits) {
             (Bits::B32, Bits::B32) | (Bits::B64, Bits::B64) => {
@@ -291,7 +279,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    pub(super) const fn needs_swap_register(&self, dst: Register) -> Parsed<()> {
+    pub(super) const fn needs_swap_register(&mut self, dst: Register) -> Parsed<()> {
         match dst.bits {
             Bits::B64 => Ok(()),
             Bits::B32 => {
@@ -434,7 +422,7 @@ impl<'a> Cursor<'a> {
         Ok(one(Op::Atomic { size, op, base, offset, src: src.reg }))
     }
 
-    pub(super) const fn width_of(&self, register: Register, bits: Bits) -> Parsed<()> {
+    pub(super) const fn width_of(&mut self, register: Register, bits: Bits) -> Parsed<()> {
         match (bits, register.bits) {
             (Bits::B32, Bits::B32) | (Bits::B64, Bits::B64) => Ok(()),
             (Bits::B32, Bits::B64) if self.is_listing() => Ok(()),
