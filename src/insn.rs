@@ -99,7 +99,7 @@ impl Reg {
     }
 }
 
-/// The low three bits of the opcode: the instruction class (RFC 9669 section 3.1).
+/// The low three bits of the opcode: the instruction class (RFC 9669 section 3.3).
 pub mod class {
     /// Non-standard loads: `lddw` and the legacy packet loads.
     pub const LD: u8 = 0x00;

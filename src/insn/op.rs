@@ -23,7 +23,7 @@ pub(super) const CALL_KFUNC: u8 = 2;
 /// the ISA (RFC 9669 section 2.4 and LLVM's `-mcpu`) and of Linux.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Op {
-    /// `r1 += r2`, `w1 = 5`. v1; 32 bits v3 (Linux 5.1)
+    /// `r1 += r2`, `w1 = 5`. v1; LLVM uses 32 bits from v3 on
     Alu {
         /// 32 or 64.
         bits: Bits,

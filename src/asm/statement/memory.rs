@@ -90,16 +90,21 @@ impl<'a> Cursor<'a> {
             }
             return self.store_text(base, offset);
         }
+        let whole = ok!(self.cast(size));
         match ok!(self.operand()) {
-            Operand::Register(register) => {
+            Operand::Register(register) if !whole || self.is_listing() => {
                 if matches!((size, register.bits), (Size::Double, Bits::B32)) {
                     return self
                         .problem(register.span, What::Not("a 64-bit register, as u64 needs"));
                 }
                 Ok(one(Op::Store { size, base, offset, src: register.reg }))
             }
+            Operand::Register(register) => {
+                self.problem(register.span, What::Not("a number, as the cast before it needs"))
+            }
             Operand::Number(value, span) => {
                 let (low, high) = match size {
+                    _ if whole => (i32::MIN as i64, u32::MAX as i64),
                     Size::Byte => (i8::MIN as i64, u8::MAX as i64),
                     Size::Half => (i16::MIN as i64, u16::MAX as i64),
                     Size::Word => (i32::MIN as i64, u32::MAX as i64),
@@ -110,6 +115,29 @@ impl<'a> Cursor<'a> {
                 Ok(one(Op::StoreImm { size, base, offset, imm: value as i32 }))
             }
         }
+    }
+
+    /// Whether the 32 bits of the immediate are meant whole, though fewer are stored: `= (u8)1000`, which a slot can
+    /// say and the kernel takes. What the kernel lists has no cast.
+    const fn cast(&mut self, size: Size) -> Parsed<bool> {
+        if self.is_listing() {
+            return Ok(true);
+        }
+        let start = self.at;
+        let name = match size {
+            Size::Byte => "u8",
+            Size::Half => "u16",
+            _ => return Ok(false),
+        };
+        if !self.take("(") {
+            return Ok(false);
+        }
+        if self.take_word(name) {
+            ok!(self.need(")", "`)`"));
+            return Ok(true);
+        }
+        self.at = start;
+        Ok(false)
     }
 
     /// The string of a store, checked whole, so that laying it out later cannot fail.
