@@ -383,12 +383,16 @@ fn a_signal_ends_a_run_in_order() {
     ] {
         let mut run = Run::start(["run", name, "--format", "json"]);
         run.attached();
+        // It finds the signal together with what was reported before, and has to read that first.
+        run.signal(Signal::SIGSTOP);
         let pid = fork_some(20);
         run.signal(signal);
+        run.signal(Signal::SIGCONT);
         let done = run.done();
         done.expect(0);
-        // All that was reported before, to its end.
-        assert_eq!(done.rows_of(pid).len(), 20, "{name} {signal}: {done}");
+        // While it stood still others may have filled the ring.
+        let (shown, lost) = (done.rows_of(pid).len() as u64, lost(&done.stdout));
+        assert!(shown == 20 || shown < 20 && shown + lost >= 20, "{name} {signal}: {done}");
     }
 }
 
@@ -443,8 +447,14 @@ fn a_wrong_function_gets_the_nearest_names() {
 fn a_wrong_tracepoint_gets_the_nearest_names() {
     needs!(Tracepoint);
     let _held = beside_others();
-    let attach = |target: &str| run_with("perf-output", &["--attach", target], &["true"]);
+    let mark = format!("never-starts-{}", std::process::id());
+    let attach = |target: &str| {
+        run_with("perf-output", &["--attach", target], &["sh", "-c", "echo ran", mark.as_str()])
+    };
     let done = attach("tracepoint:syscalls/sys_enter_clon");
+    assert!(!done.stdout.contains("ran"), "{done}");
+    // What was to become the command has gone too.
+    wait_until("no process waits to start", || processes_with(&[&mark]).is_empty());
     done.expect(1).explains(&["syscalls/sys_enter_clon`", "nearest", "syscalls/sys_enter_clone"]);
     let done = attach("tracepoint:shed/sched_switch");
     done.expect(1).explains(&["shed`", "nearest", "sched"]);
@@ -627,9 +637,9 @@ fn kill_leaves_nothing_behind() {
     let mark = format!("mark-{}", std::process::id());
     let mut reached = 0;
     for turn in 0u64..24 {
-        let name = ["hello", "perf-output"][(turn % 2) as usize];
+        let name = ["hello", "perf-output"][(turn / 2 % 2) as usize];
         let mut arguments = vec!["run", name, "--format", "json"];
-        if turn % 3 == 0 {
+        if turn % 2 == 0 {
             // It ends by itself soon: whoever is killed cannot end it.
             arguments.extend(["--", "sh", "-c", "(:); sleep 1", mark.as_str()]);
         }
@@ -638,7 +648,8 @@ fn kill_leaves_nothing_behind() {
         if turn == 22 || turn == 23 {
             run.attached();
         }
-        std::thread::sleep(Duration::from_micros(turn * 40_000 / 23));
+        // Up to 40 ms, most of them early, where the most happens.
+        std::thread::sleep(Duration::from_micros(turn * turn * 40_000 / (23 * 23)));
         reached += usize::from(bpf_ids::programs().iter().any(|program| program.id > before));
         run.signal(Signal::SIGKILL);
         let done = run.done();
