@@ -2,7 +2,7 @@
 //!
 //! Both show an instruction as its index, its opcode in parentheses and its text, `7: (79) r0 = *(u64 *)(r1 +8)`,
 //! among lines about other things. A log shows an instruction once for every path that led there, in the order of
-//! the paths, and what was learned of the registers behind a `;`.
+//! the paths, and what was learned of the registers behind a `;` (Linux 7.3 has other remarks behind `//` and tabs).
 
 use super::statement::{Cursor, Dialect, Problem, Span, Statement, Target, What};
 use crate::insn::Op;
@@ -30,15 +30,23 @@ impl<'t> Line<'t> {
         if !line.starts_with(|c: char| c.is_ascii_digit()) {
             return None;
         }
-        let (index, rest) = line.split_once(": (")?;
+        let (index, rest) = line.split_once(": ")?;
         let index = index.parse().ok()?;
-        let (opcode, rest) = rest.split_once(") ")?;
+        // Linux 6.16 and later begin a long log with all instructions, and which registers live before each.
+        let live = |byte: u8| byte == b'.' || byte.is_ascii_digit();
+        let rest = match rest.split_once(' ') {
+            Some((word, after)) if word.bytes().all(live) => after,
+            _ => rest,
+        };
+        let (opcode, rest) = rest.strip_prefix('(')?.split_once(") ")?;
         if opcode.len() != 2 || !opcode.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         let opcode = u8::from_str_radix(opcode, 16).ok()?;
         let start = line_length - rest.len();
-        let text = rest.split(';').next()?.trim_end();
+        // What the verifier remarks stands behind one of these, none of which is part of an instruction.
+        let end = [";", "//", "\t"].iter().filter_map(|mark| rest.find(mark)).min();
+        let text = rest.get(..end.unwrap_or(rest.len()))?.trim_end();
         Some(Line { index, opcode, text, start })
     }
 }

@@ -103,11 +103,16 @@ impl<'a> Cursor<'a> {
     }
 
     /// `call trace_printk`, `call 6`, `call function`, `call pc+3`, `call kfunc 123`; in what the kernel writes
-    /// `call bpf_trace_printk#6`.
+    /// `call bpf_trace_printk#6`, `call pc+3#bpf_prog_5e59ebbeafcc272a_F`.
     pub(super) const fn call(&mut self) -> Parsed<Statement<'a>> {
         if self.peek() == b'p' && self.byte(1) == b'c' && matches!(self.byte(2), b'+' | b'-') {
             self.at += 2;
             let offset = ok!(self.distance32());
+            if self.is_listing() && self.peek() == b'#' {
+                // A dump says which function that is: `pc+3#bpf_prog_5e59ebbeafcc272a_F`.
+                self.at += 1;
+                ok!(self.word("the name of a function"));
+            }
             return Ok(one(Op::CallLocal { offset }));
         }
         if !(self.peek() == b'_' || self.peek().is_ascii_alphabetic()) {
