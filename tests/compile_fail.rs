@@ -59,6 +59,23 @@ const CASES: &[(&str, &str)] = &[
     ("if r0 s== 1 goto +1; exit;", "expected s>, s>=, s< or s<="),
     ("return; exit;", "`return` is not an instruction"),
     ("r1 = 5u32; exit;", "`5u32` is not a number"),
+    (
+        "r0 = *(u32 *)(r1 + {field!(Header, length)}); exit;",
+        "is a field of 2 bytes, and the access is one of 4",
+    ),
+    (
+        "*(u16 *)(r10 + {stack!(Header, address)}) = 1; exit;",
+        "is a field of 8 bytes, and the access is one of 2",
+    ),
+    (
+        "lock *(u32 *)(r10 + {stack!(Header, address)}) += w1; exit;",
+        "is a field of 8 bytes, and the access is one of 4",
+    ),
+    (
+        "*(u8 *)(r10 + {stack!(Header, length)}) = \"text\"; exit;",
+        "is a field of 2 bytes, and the access is one of 5",
+    ),
+    ("r0 = *(u32 *)(r1 + {field!(Header, nothing)}); exit;", "no field `nothing` on type `Header`"),
     ("r1 = UNDEFINED ll; exit;", "cannot find value `UNDEFINED`"),
     ("r1 = {UNDEFINED}; exit;", "cannot find value `UNDEFINED`"),
     ("r1 = NUMBER ll; exit;", "expected `&MapSpec<'_>`, found `&i32`"),
@@ -83,7 +100,9 @@ fn mistakes_are_compile_errors_that_name_the_culprit() {
     fs::copy(root.join("Cargo.lock"), project.join("Cargo.lock")).unwrap();
     for (index, (body, _)) in CASES.iter().enumerate() {
         let source = format!(
-            "use rawbpf::{{asm::Code, bpf}};\n#[allow(dead_code)] static NUMBER: i32 = 1;\n\
+            "#[allow(unused_imports)] use rawbpf::{{asm::Code, bpf, field, stack}};\n\
+             #[repr(C)] #[allow(dead_code)] struct Header {{ kind: u16, length: u16, address: u64 }}\n\
+             #[allow(dead_code)] static NUMBER: i32 = 1;\n\
              #[allow(dead_code)] fn name() -> i32 {{ 1 }}\n\
              static CODE: Code = bpf! {{ {body} }};\nfn main() {{ let _ = CODE.slots; }}\n"
         );

@@ -6,7 +6,7 @@
 //! repeating over copies of the tokens that are shifted against each other. Nothing recurses over the
 //! statements, so the length of a program is not bounded by `recursion_limit`.
 
-pub use super::statement::Value;
+pub use super::statement::{Value, field, stack};
 
 use super::message::Message;
 use super::statement::{Chunks, Cursor, Problem, Span, Statement, Target, What, same, sub};

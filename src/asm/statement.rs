@@ -9,11 +9,14 @@ use crate::insn::Reg;
 use crate::spec::MapSpec;
 
 mod cursor;
+mod field;
 mod jump;
 mod literal;
 mod memory;
 mod number;
 mod value;
+
+pub use field::{field, stack};
 
 pub(super) use cursor::{Cursor, Dialect};
 pub(super) use literal::{Chunks, Literal};
@@ -84,6 +87,8 @@ pub(super) enum What {
     Undefined,
     /// A number that stands for something of the machine that wrote it down, and why it cannot be used here.
     Foreign(&'static str),
+    /// An access of part of a field, or beyond it.
+    Width { width: u32, bytes: u32 },
     /// A name that is neither a helper nor a label.
     NoHelper,
     /// No such label.
@@ -166,6 +171,14 @@ impl Problem {
                 message.source(found);
                 message.text("` ");
                 message.text(why);
+            }
+            What::Width { width, bytes } => {
+                message.text("`");
+                message.source(found);
+                message.text("` is a field of ");
+                message.int(width as i128);
+                message.text(" bytes, and the access is one of ");
+                message.int(bytes as i128);
             }
             What::NoHelper => {
                 message.text("`");

@@ -3,9 +3,8 @@
 //! After `hello_perf_output.py` of the BCC tutorial, lesson 7. Read it with
 //! [`PerfReader`](crate::perf::PerfReader) and [`Event::from_bytes`].
 
-use crate::bpf;
 use crate::spec::{MapSpec, ProgramSpec, ProgramType};
-use std::mem::offset_of;
+use crate::{bpf, stack};
 
 /// The map through which the records come.
 pub static EVENTS: MapSpec = MapSpec::perf_event_array("events");
@@ -49,14 +48,6 @@ impl Event {
     }
 }
 
-/// Where the record lies on the stack, below the frame pointer.
-const RECORD: i32 = -(Event::SIZE as i32);
-
-/// The stack offset of a field of the record.
-const fn at(field: usize) -> i32 {
-    RECORD + field as i32
-}
-
 /// Sends an [`Event`] with `bpf_perf_event_output` (Linux 4.4).
 pub static PERF_OUTPUT: ProgramSpec = ProgramSpec::new(
     "perf_output",
@@ -66,14 +57,14 @@ pub static PERF_OUTPUT: ProgramSpec = ProgramSpec::new(
 
         call get_current_pid_tgid;                      // thread group << 32 | thread
         r0 >>= 32;
-        *(u32 *)(r10 + {at(offset_of!(Event, pid))}) = r0;
-        *(u32 *)(r10 + {at(offset_of!(Event, padding))}) = 0;
+        *(u32 *)(r10 + {stack!(Event, pid)}) = r0;
+        *(u32 *)(r10 + {stack!(Event, padding)}) = 0;
 
         call ktime_get_ns;
-        *(u64 *)(r10 + {at(offset_of!(Event, ts))}) = r0;
+        *(u64 *)(r10 + {stack!(Event, ts)}) = r0;
 
         r1 = r10;
-        r1 += {at(offset_of!(Event, comm))};
+        r1 += {stack!(Event, comm)};
         r2 = 16;                                        // TASK_COMM_LEN
         call get_current_comm;
 
@@ -81,7 +72,7 @@ pub static PERF_OUTPUT: ProgramSpec = ProgramSpec::new(
         r2 = EVENTS ll;
         r3 = 0xffffffff ll;                             // BPF_F_CURRENT_CPU: the ring of this CPU
         r4 = r10;
-        r4 += {RECORD};
+        r4 += {stack!(Event)};
         r5 = {Event::SIZE};
         call perf_event_output;
 

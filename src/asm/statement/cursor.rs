@@ -38,6 +38,8 @@ pub(in crate::asm) struct Cursor<'a> {
     /// The values of the expressions and paths in the text, in its order.
     values: &'a [Value<'a>],
     value: usize,
+    /// How wide the field is whose offset the last number was, if it was one.
+    pub(super) width: Option<u32>,
     failure: Problem,
     /// What names stand for in place of numbers, in the order of the names.
     pub(super) constants: &'a [(&'a str, i128)],
@@ -50,7 +52,16 @@ impl<'a> Cursor<'a> {
     pub(in crate::asm) const fn new(text: &'a str, values: &'a [Value<'a>]) -> Self {
         let text = text.as_bytes();
         let dialect = Dialect::Macro;
-        Cursor { text, at: 0, dialect, values, value: 0, failure: NONE, constants: &[] }
+        Cursor {
+            text,
+            at: 0,
+            dialect,
+            values,
+            value: 0,
+            width: None,
+            failure: NONE,
+            constants: &[],
+        }
     }
 
     /// A cursor at a place in a text that was made at run time.
@@ -61,7 +72,7 @@ impl<'a> Cursor<'a> {
         constants: &'a [(&'a str, i128)],
     ) -> Self {
         let text = text.as_bytes();
-        Cursor { text, at, dialect, values: &[], value: 0, failure: NONE, constants }
+        Cursor { text, at, dialect, values: &[], value: 0, width: None, failure: NONE, constants }
     }
 
     pub(super) const fn is_listing(&self) -> bool {

@@ -10,6 +10,9 @@ use crate::insn::{AtomicOp, AtomicSize, Bits, Op, Pseudo, Reg, Size};
 pub(super) struct Address {
     pub(super) base: Reg,
     pub(super) offset: i16,
+    /// How wide the field is that stands there, if the offset is one's.
+    pub(super) width: Option<u32>,
+    pub(super) span: Span,
 }
 
 /// The type of a memory access: `u8` … `u64`, `s8` … `s32`.
@@ -63,10 +66,23 @@ impl<'a> Cursor<'a> {
     pub(super) const fn address(&mut self) -> Parsed<Address> {
         let base = ok!(self.register64()).reg;
         if !matches!(self.peek(), b'+' | b'-') {
-            return Ok(Address { base, offset: 0 });
+            let span = Span { start: self.at, end: self.at };
+            return Ok(Address { base, offset: 0, width: None, span });
         }
+        self.width = None;
         let (value, span) = ok!(self.number("an offset"));
-        Ok(Address { base, offset: ok!(self.offset16(value, span)) })
+        let width = self.width;
+        Ok(Address { base, offset: ok!(self.offset16(value, span)), width, span })
+    }
+
+    /// That an access of so many bytes is one of the whole field, if its address is a field's.
+    pub(super) const fn whole_field(&mut self, address: Address, bytes: u8) -> Parsed<()> {
+        match address.width {
+            Some(width) if width != bytes as u32 => {
+                self.problem(address.span, What::Width { width, bytes: bytes as u32 })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// `(r1 + 8)`.
@@ -82,14 +98,16 @@ impl<'a> Cursor<'a> {
         ok!(self.need("*", "`*`"));
         ok!(self.need("(", "`(`"));
         let Access { size, span, .. } = ok!(self.unsigned_access());
-        let Address { base, offset } = ok!(self.parenthesized_address());
+        let address = ok!(self.parenthesized_address());
+        let Address { base, offset, .. } = address;
         ok!(self.need("=", "`=`"));
         if self.peek() == b'"' || (self.peek() == b'b' && self.byte(1) == b'"') {
             if !matches!(size, Size::Byte) {
                 return self.problem(span, What::Not("the type of a string, which is u8"));
             }
-            return self.store_text(base, offset);
+            return self.store_text(address);
         }
+        ok!(self.whole_field(address, size.bytes()));
         let whole = ok!(self.cast(size));
         match ok!(self.operand()) {
             Operand::Register(register) if !whole || self.is_listing() => {
@@ -141,7 +159,7 @@ impl<'a> Cursor<'a> {
     }
 
     /// The string of a store, checked whole, so that laying it out later cannot fail.
-    pub(super) const fn store_text(&mut self, base: Reg, offset: i16) -> Parsed<Statement<'a>> {
+    pub(super) const fn store_text(&mut self, address: Address) -> Parsed<Statement<'a>> {
         let start = self.at;
         let mut bytes = match Literal::open(self.text, start) {
             Some(bytes) => bytes,
@@ -161,6 +179,13 @@ impl<'a> Cursor<'a> {
         self.at = bytes.at;
         self.skip();
         let literal = Span { start, end: bytes.at };
+        let Address { base, offset, width, .. } = address;
+        if let Some(width) = width
+            && length > width as i64
+        {
+            let bytes = length as u32;
+            return self.problem(address.span, What::Width { width, bytes });
+        }
         // The last byte's offset has to fit too.
         let last = offset as i128 + length as i128 - 1;
         ok!(self.offset16(last, literal));
@@ -172,7 +197,9 @@ impl<'a> Cursor<'a> {
         ok!(self.need("*", "`*`"));
         ok!(self.need("(", "`(`"));
         let (size, bits) = ok!(self.atomic_access());
-        let Address { base, offset } = ok!(self.parenthesized_address());
+        let address = ok!(self.parenthesized_address());
+        ok!(self.whole_field(address, atomic_bytes(size)));
+        let Address { base, offset, .. } = address;
         let op = if self.take("+=") {
             AtomicOp::Add
         } else if self.take("&=") {
@@ -197,7 +224,9 @@ impl<'a> Cursor<'a> {
         ok!(self.need("(", "`(`"));
         ok!(self.need("(", "`(`"));
         let size = ok!(self.unsigned_access()).size;
-        let Address { base, offset } = ok!(self.parenthesized_address());
+        let address = ok!(self.parenthesized_address());
+        ok!(self.whole_field(address, size.bytes()));
+        let Address { base, offset, .. } = address;
         ok!(self.need(",", "`,`"));
         let src = ok!(self.register_as(size_bits(size)));
         ok!(self.need(")", "`)`"));
@@ -241,4 +270,11 @@ impl<'a> Cursor<'a> {
 
 pub(super) const fn size_bits(size: Size) -> Bits {
     if matches!(size, Size::Double) { Bits::B64 } else { Bits::B32 }
+}
+
+pub(super) const fn atomic_bytes(size: AtomicSize) -> u8 {
+    match size {
+        AtomicSize::Word => 4,
+        AtomicSize::Double => 8,
+    }
 }

@@ -1,6 +1,7 @@
 //! Registers and numbers, the operands of everything.
 
 use super::cursor::is_word;
+use super::field::Field;
 use super::literal::{ESCAPE, unescape};
 use super::{Cursor, Parsed, Span, Value, What, ok, sub};
 use crate::asm::helpers::compare;
@@ -109,6 +110,8 @@ impl<'a> Cursor<'a> {
             self.at += if binds == 4 { 2 } else { 1 };
             self.skip();
             let right = ok!(self.arithmetic(binds + 1, "a number"));
+            // What comes of it is not the field any more.
+            self.width = None;
             let shift = if right < 0 || right > 127 { 128 } else { right as u32 };
             let result = match operator {
                 b'|' => Some(left | right),
@@ -139,6 +142,9 @@ impl<'a> Cursor<'a> {
             self.at += 1;
             self.skip();
             let value = ok!(self.signed("a number"));
+            if sign != b'+' {
+                self.width = None;
+            }
             let value = match sign {
                 b'-' => value.checked_neg(),
                 b'~' => Some(!value),
@@ -282,7 +288,13 @@ impl<'a> Cursor<'a> {
             None => return self.expected("a constant expression in braces"),
         };
         match self.next_value() {
-            Value::Int(value) => Ok(value),
+            Value::Int(value) => match Field::from_value(value) {
+                Some(Field { offset, width }) => {
+                    self.width = Some(width);
+                    Ok(offset as i128)
+                }
+                None => Ok(value),
+            },
             _ => self.problem(
                 Span { start, end: self.at },
                 What::Not("allowed here: an expression in braces is for `bpf!`, as one operand"),

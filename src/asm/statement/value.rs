@@ -1,6 +1,6 @@
 //! Assignments to registers, and the values there are.
 
-use super::memory::{Access, Address, size_bits};
+use super::memory::{Access, Address, atomic_bytes, size_bits};
 use super::number::Register;
 use super::{Cursor, Dialect, Parsed, Span, Statement, Target, Value, What, ok, one, same, sub};
 use crate::insn::{
@@ -141,7 +141,9 @@ impl<'a> Cursor<'a> {
         if self.take_word("skb") {
             return self.packet(dst, access);
         }
-        let Address { base, offset } = ok!(self.parenthesized_address());
+        let address = ok!(self.parenthesized_address());
+        ok!(self.whole_field(address, access.size.bytes()));
+        let Address { base, offset, .. } = address;
         let signed = match (access.signed, access.size) {
             (false, size) => {
                 if matches!((size, dst.bits), (Size::Double, Bits::B32)) {
@@ -341,7 +343,9 @@ impl<'a> Cursor<'a> {
         let statement = if let Some(op) = fetch {
             ok!(self.need("(", "`(`"));
             let (size, bits) = ok!(self.atomic_access());
-            let Address { base, offset } = ok!(self.parenthesized_address());
+            let address = ok!(self.parenthesized_address());
+            ok!(self.whole_field(address, atomic_bytes(size)));
+            let Address { base, offset, .. } = address;
             ok!(self.need(",", "`,`"));
             if matches!(op, AtomicOp::CompareExchange) {
                 ok!(self.compare_exchange(dst, size, bits, base, offset))
@@ -350,18 +354,24 @@ impl<'a> Cursor<'a> {
             }
         } else if same(name, b"xchg_64") || same(name, b"xchg32_32") {
             let (size, bits) = word_or_double(same(name, b"xchg32_32"));
-            let Address { base, offset } = ok!(self.address());
+            let address = ok!(self.address());
+            ok!(self.whole_field(address, atomic_bytes(size)));
+            let Address { base, offset, .. } = address;
             ok!(self.need(",", "`,`"));
             ok!(self.exchange(dst, size, bits, AtomicOp::Exchange, base, offset))
         } else if same(name, b"cmpxchg_64") || same(name, b"cmpxchg32_32") {
             let (size, bits) = word_or_double(same(name, b"cmpxchg32_32"));
-            let Address { base, offset } = ok!(self.address());
+            let address = ok!(self.address());
+            ok!(self.whole_field(address, atomic_bytes(size)));
+            let Address { base, offset, .. } = address;
             ok!(self.need(",", "`,`"));
             ok!(self.compare_exchange(dst, size, bits, base, offset))
         } else if same(name, b"load_acquire") {
             ok!(self.need("(", "`(`"));
             let size = ok!(self.unsigned_access()).size;
-            let Address { base, offset } = ok!(self.parenthesized_address());
+            let address = ok!(self.parenthesized_address());
+            ok!(self.whole_field(address, size.bytes()));
+            let Address { base, offset, .. } = address;
             ok!(self.width_of(dst, size_bits(size)));
             one(Op::LoadAcquire { size, dst: dst.reg, base, offset })
         } else if same(name, b"addr_space_cast") {
