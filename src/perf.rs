@@ -69,6 +69,8 @@ const TYPE_SOFTWARE: u32 = 1;
 const COUNT_BPF_OUTPUT: u64 = 10;
 /// `PERF_SAMPLE_RAW`.
 const SAMPLE_RAW: u64 = 1 << 10;
+/// `PERF_FORMAT_LOST` (Linux 6.0): reading the event tells how many samples it lost.
+const FORMAT_LOST: u64 = 1 << 4;
 /// `pid` of an event of every process.
 const EVERY_PROCESS: i32 = -1;
 
@@ -256,6 +258,8 @@ pub struct PerfReader {
     sample_size: Option<SampleSize>,
     /// Where a record is put together that lies across the end of its ring.
     scratch: Vec<u8>,
+    /// Whether the events can be asked how many samples they lost.
+    says_lost: bool,
     epoll: OwnedFd,
     waker: Waker,
     /// The map that the events are in. `None` only in tests.
@@ -267,7 +271,9 @@ pub struct PerfReader {
 struct CpuRing {
     cpu: u32,
     ring: Ring,
-    /// Samples lost so far.
+    /// Samples lost so far, as records have told,
+    told: u64,
+    /// and as is known from them or from the event itself.
     lost: u64,
 }
 
@@ -305,18 +311,26 @@ impl PerfReader {
             if cpu >= map.max_entries() {
                 return refuse("map", "it has no element for some CPU; max_entries 0 makes enough");
             }
-            let event = PerfEvent {
+            let mut event = PerfEvent {
                 kind: TYPE_SOFTWARE,
                 config: COUNT_BPF_OUTPUT,
                 sample_period: 1,
                 sample_type: SAMPLE_RAW,
+                read_format: if reader.says_lost { FORMAT_LOST } else { 0 },
                 wakeup: options.wakeup,
                 watermark: options.watermark,
                 pid: EVERY_PROCESS,
                 cpu: i32::try_from(cpu).unwrap_or(i32::MAX),
                 ..PerfEvent::default()
             };
-            let ring = match Ring::open(&event, options.ring_size) {
+            let mut opened = Ring::open(&event, options.ring_size);
+            if reader.says_lost && matches!(opened, Err(OpenError::Event(Errno(libc::EINVAL)))) {
+                // Before Linux 6.0 events cannot be asked what they lost.
+                reader.says_lost = false;
+                event.read_format = 0;
+                opened = Ring::open(&event, options.ring_size);
+            }
+            let ring = match opened {
                 Ok(ring) => ring,
                 // It went offline since it was listed.
                 Err(OpenError::Event(Errno(libc::ENODEV))) => continue,
@@ -356,6 +370,7 @@ impl PerfReader {
             turn: 0,
             sample_size,
             scratch: Vec::new(),
+            says_lost: true,
             epoll,
             waker: Waker(Arc::new(bell)),
             map: None,
@@ -367,7 +382,7 @@ impl PerfReader {
         syscall::epoll_add(self.epoll.as_fd(), ring.event(), key).map_err(|errno| {
             Error::Reader { action: "wait for a perf event", cpu: Some(cpu), errno, why: None }
         })?;
-        self.rings.push(CpuRing { cpu, ring, lost: 0 });
+        self.rings.push(CpuRing { cpu, ring, told: 0, lost: 0 });
         Ok(())
     }
 
@@ -460,10 +475,26 @@ impl PerfReader {
         self.waker.clone()
     }
 
-    /// How many samples the kernel has said it lost, on all CPUs: the sum of all [`Record::Lost`].
+    /// Asks the kernel how many samples it lost until now, on all CPUs (Linux 6.0), and counts those too that no
+    /// [`Record::Lost`] has told of yet. Where the kernel cannot be asked this is [`PerfReader::lost`].
     ///
-    /// The kernel says it when there is room again, right before the next sample of that CPU. So
-    /// what was lost at the very end, with no sample after it, is not counted.
+    /// It costs a system call for each CPU: something for the end of a run, after the last samples are read.
+    pub fn count_lost(&mut self) -> u64 {
+        if self.says_lost {
+            for ring in &mut self.rings {
+                if let Ok((_, lost)) = syscall::perf_event_read(ring.ring.event()) {
+                    ring.lost = ring.lost.max(lost);
+                }
+            }
+        }
+        self.lost()
+    }
+
+    /// How many samples the kernel has said it lost, on all CPUs: the sum of all [`Record::Lost`], and what
+    /// [`PerfReader::count_lost`] found.
+    ///
+    /// The kernel says it when there is room again, right before the next sample of that CPU: what was
+    /// lost at the very end, with no sample after it, only shows when it is asked.
     pub fn lost(&self) -> u64 {
         self.rings.iter().map(|ring| ring.lost).fold(0, u64::saturating_add)
     }
@@ -572,7 +603,9 @@ struct Batch<'r> {
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
         self.from.ring.release(self.progress.bytes);
-        self.from.lost = self.from.lost.saturating_add(self.progress.lost);
+        self.from.told = self.from.told.saturating_add(self.progress.lost);
+        // What is told of late was counted already, if the kernel was asked.
+        self.from.lost = self.from.lost.max(self.from.told);
     }
 }
 

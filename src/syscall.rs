@@ -147,6 +147,8 @@ pub(crate) struct PerfEvent<'a> {
     pub config: u64,
     pub sample_period: u64,
     pub sample_type: u64,
+    /// What `read(2)` of the event gives besides its count.
+    pub read_format: u64,
     /// Wake after this many samples or, with `watermark`, bytes.
     pub wakeup: u32,
     pub watermark: bool,
@@ -408,6 +410,7 @@ fn kernel(call: Call<'_, '_>) -> Result<i64, Errno> {
                 config: event.config,
                 sample_period: event.sample_period,
                 sample_type: event.sample_type,
+                read_format: event.read_format,
                 flags: if event.watermark { PERF_FLAG_WATERMARK } else { 0 },
                 wakeup: event.wakeup,
                 config1: event.name.map_or(0, |name| name.as_ptr() as u64),
@@ -527,6 +530,19 @@ pub(crate) fn link_create_perf_event(
 /// Opens a perf event. `perf_event_open(2)`.
 pub(crate) fn perf_event_open(event: &PerfEvent<'_>) -> Result<OwnedFd, Errno> {
     owned(call(Call::PerfEventOpen(event)))
+}
+
+/// Reads the count of a perf event, and the one thing more that its `read_format` asks for. `read(2)`.
+pub(crate) fn perf_event_read(event: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
+    let mut counts = [0u64; 2];
+    let size = size_of_val(&counts);
+    // SAFETY: `counts` is live, as long as is said, and any bytes are a value of it.
+    let read = unsafe { libc::read(event.as_raw_fd(), counts.as_mut_ptr().cast(), size) };
+    match usize::try_from(read) {
+        Ok(read) if read == size => Ok((counts[0], counts[1])),
+        Ok(_) => Err(Errno(libc::EIO)),
+        Err(_) => Err(Errno::last()),
+    }
 }
 
 /// Ties a program to a perf event the older way. `PERF_EVENT_IOC_SET_BPF` (Linux 4.1).

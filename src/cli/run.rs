@@ -120,7 +120,7 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
             Record::Lost { cpu, count, .. } => stage.lost(count, cpu),
         })
     })?;
-    report_lost(reader.lost(), "samples");
+    report_lost(reader.count_lost(), "samples");
     Ok(status)
 }
 

@@ -307,6 +307,39 @@ fn what_the_kernel_loses_is_counted() {
     assert_eq!(reader.lost(), told);
 }
 
+/// What is lost with no sample after it, nobody tells of, unless the kernel is asked.
+#[test]
+fn what_is_lost_last_is_counted_when_asked() {
+    needs!(Uprobe);
+    let (mut loader, _attached) = attach::<6>();
+    let map = loader.map(&EVENTS).unwrap();
+    let options = PerfOptions::new().ring_size(1).sample_size(32);
+    let mut reader = PerfReader::open(map, &options).unwrap();
+    let fit = ring::page_size() as u64 / 48;
+    let sent = fit * cpu::online().unwrap().len() as u64 + 500;
+    call_probed::<6>(sent);
+    let (mut came, mut told) = (0, 0);
+    reader
+        .drain(|record| {
+            match record {
+                Record::Sample { .. } => came += 1,
+                Record::Lost { count, .. } => told += count,
+            }
+            Continue(())
+        })
+        .unwrap();
+    if reader.says_lost {
+        assert_eq!(came + reader.count_lost(), sent);
+        // Asking again finds no more, and what is told of now is not counted twice.
+        assert_eq!(came + reader.count_lost(), sent);
+        call_probed::<6>(1);
+        reader.drain(|_| Continue(())).unwrap();
+        assert_eq!(came + reader.lost(), sent);
+    } else {
+        assert_eq!(reader.count_lost(), told);
+    }
+}
+
 #[test]
 fn the_watermark_is_where_the_kernel_wakes() {
     needs!(Uprobe);
