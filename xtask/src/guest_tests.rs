@@ -21,6 +21,8 @@ use std::time::Duration;
 
 /// How long one test program may take in a guest; emulation is ten to thirty times slower than the host.
 const LIMIT: Duration = Duration::from_secs(600);
+/// Memory beside the initramfs: the verifier's log of a large program alone may take hundreds of MiB.
+const ROOM_MIB: u64 = 1024;
 /// Where a test says what it lacked.
 const LEDGER: &str = "/tmp/ledger";
 /// Cases of a property test: they have run in full on the host, and emulation is slow.
@@ -132,7 +134,7 @@ fn run_one(boot: &Boot, filter: &[String]) -> Result<Place> {
         arch: boot.guest.arch,
         accel: boot.accel,
         cpus: boot.guest.cpus,
-        memory_mib: qemu::memory_for(initramfs.len()),
+        memory_mib: qemu::memory_for(initramfs.len(), ROOM_MIB),
         append: "",
         kernel: &boot.kernel,
         initramfs: &initramfs,
@@ -163,10 +165,15 @@ fn run_one(boot: &Boot, filter: &[String]) -> Result<Place> {
             place.troubles.push(format!("{name}: there is no report of it"));
         }
     }
-    if let Some(trouble) = outcome.trouble {
-        eprintln!("xtask: {}: {trouble}; the console's last lines:", place.name);
+    place.troubles.extend(outcome.trouble);
+    // A program that was ended for want of memory, a warning of the kernel: the console tells.
+    if !place.troubles.is_empty() && !outcome.console.trim().is_empty() {
+        eprintln!(
+            "xtask: {}: {}; the console's last lines:",
+            place.name,
+            place.troubles.join("; ")
+        );
         eprintln!("{}", qemu::console_tail(&outcome.console, 60));
-        place.troubles.push(trouble);
     }
     for note in notes {
         eprintln!("xtask: {}: {note}", place.name);

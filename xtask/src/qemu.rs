@@ -55,11 +55,11 @@ pub struct Outcome {
     pub booted: Option<Duration>,
 }
 
-/// The memory in MiB for an initramfs of that size: the kernel's own need, room for programs and their rings, and the
-/// initramfs twice, since it is there as an archive and as files for a moment.
-pub fn memory_for(initramfs: usize) -> u64 {
+/// The memory in MiB for an initramfs of that size: room for programs and their rings, and the initramfs twice, since
+/// it is there as an archive and as files for a moment. The host gives only what is used.
+pub fn memory_for(initramfs: usize, room_mib: u64) -> u64 {
     let twice = (2 * initramfs as u64).div_ceil(1 << 20);
-    (224 + twice).next_multiple_of(32)
+    (room_mib + twice).next_multiple_of(32)
 }
 
 /// Boots it and hands every event to `sink` as it comes; an error from the sink ends the machine.
@@ -273,7 +273,7 @@ pub fn kvm_works(arch: Arch, kernel: &Kernel, initramfs: &[u8]) -> Result<bool> 
         arch,
         accel: Accel::Kvm,
         cpus: 1,
-        memory_mib: memory_for(initramfs.len()),
+        memory_mib: memory_for(initramfs.len(), 256),
         append: "",
         kernel,
         initramfs,
@@ -334,9 +334,9 @@ mod tests {
 
     #[test]
     fn memory_grows_with_the_initramfs() {
-        assert_eq!(memory_for(0), 224);
-        assert_eq!(memory_for(10 << 20), 256);
-        assert_eq!(memory_for(100 << 20), 448);
+        assert_eq!(memory_for(0, 224), 224);
+        assert_eq!(memory_for(10 << 20, 224), 256);
+        assert_eq!(memory_for(100 << 20, 512), 736);
     }
 
     #[test]

@@ -151,7 +151,7 @@ fn boot(
         arch: options.arch,
         accel: accel(options.accel, options.arch, kernel, programs)?,
         cpus: options.cpus,
-        memory_mib: options.memory.unwrap_or_else(|| qemu::memory_for(initramfs.len())),
+        memory_mib: options.memory.unwrap_or_else(|| qemu::memory_for(initramfs.len(), 512)),
         append: &options.append,
         kernel,
         initramfs: &initramfs,
