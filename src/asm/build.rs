@@ -1,11 +1,13 @@
 //! A builder for code made at run time: instructions as values, labels as values.
 
 use super::resolve::{
-    BuildOptions, Draft, Limits, Place, ResolveError, ResolveErrors, Unit, resolve,
+    BuildOptions, Draft, Limits, Place, ResolveError, ResolveErrors, Resolved, Unit, pointed,
+    resolve,
 };
 use super::{Code, Line, MapReference};
 use crate::insn::{Bits, Condition, Insn, Op, Pseudo, Reg, Source};
 use crate::spec::MapSpec;
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -55,14 +57,26 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub struct Builder<'a> {
     /// What tells its labels from those of others.
     id: u32,
-    units: Vec<Unit>,
-    labels: Vec<Place>,
-    /// The maps that `lddw`s refer to, by the index of the unit.
-    maps: Vec<(usize, &'a MapSpec<'a>)>,
-    /// Where in the source units begin to come from, by the index of the first.
-    lines: Vec<(usize, Range<u32>)>,
+    /// What was pushed, as if every jump reached: nearly always that is what the code is in the end. (Slots beyond 32
+    /// bits are refused, so that it does not matter if their indices are cut off.)
+    slots: Vec<Insn>,
+    /// How many instructions that is.
+    instructions: usize,
+    labels: Vec<Place<'a>>,
+    /// The instructions that lead to labels, in order.
+    uses: Vec<Use>,
+    maps: Vec<MapReference<'a>>,
+    lines: Vec<Line>,
     span: Option<Range<u32>>,
     mistakes: Vec<ResolveError>,
+}
+
+/// An instruction that leads to a label.
+#[derive(Debug, Clone, Copy)]
+struct Use {
+    slot: u32,
+    label: u32,
+    op: Op,
 }
 
 /// A place in the code of one [`Builder`], which instructions can refer to before it is known.
@@ -86,8 +100,10 @@ impl<'a> Builder<'a> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Builder {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
-            units: Vec::new(),
+            slots: Vec::new(),
+            instructions: 0,
             labels: Vec::new(),
+            uses: Vec::new(),
             maps: Vec::new(),
             lines: Vec::new(),
             span: None,
@@ -97,12 +113,19 @@ impl<'a> Builder<'a> {
 
     /// How many instructions were pushed.
     pub fn len(&self) -> usize {
-        self.units.len()
+        self.instructions
     }
 
     /// Whether none was.
     pub fn is_empty(&self) -> bool {
-        self.units.is_empty()
+        self.instructions == 0
+    }
+
+    /// Makes room for that many more slots, if there is the memory.
+    pub(super) fn reserve(&mut self, slots: usize) {
+        // Without room it takes longer, that is all.
+        let _ = self.slots.try_reserve(slots);
+        let _ = self.lines.try_reserve(slots);
     }
 
     /// A new label, which is to be bound to a place with [`bind`](Builder::bind). Messages call it by its number.
@@ -112,26 +135,31 @@ impl<'a> Builder<'a> {
 
     /// A new label with a name for messages. Two labels of one name are still two.
     pub fn label_named(&mut self, name: impl Into<String>) -> Label {
-        self.new_label(Some(name.into()))
+        self.new_label(Some(Cow::Owned(name.into())))
     }
 
-    fn new_label(&mut self, name: Option<String>) -> Label {
+    /// The same with a name that lives as long as the code.
+    pub(super) fn label_lent(&mut self, name: &'a str) -> Label {
+        self.new_label(Some(Cow::Borrowed(name)))
+    }
+
+    fn new_label(&mut self, name: Option<Cow<'a, str>>) -> Label {
         // Memory ends before the numbers do. If not, the last number belongs to no label.
         let index = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
-        self.labels.push(Place { name, unit: None });
+        self.labels.push(Place { name, slot: None });
         Label { builder: self.id, index }
     }
 
     /// Puts the label here, before the next instruction.
     pub fn bind(&mut self, label: Label) -> &mut Self {
-        let (here, span) = (self.units.len(), self.span.clone());
+        let (here, instruction, span) = (self.slots.len(), self.instructions, self.span.clone());
         let mistake = match self.place(label) {
-            None => ResolveError::Foreign { instruction: here, span },
-            Some(place) if place.unit.is_some() => {
+            None => ResolveError::Foreign { instruction, span },
+            Some(place) if place.slot.is_some() => {
                 ResolveError::BoundTwice { label: place.called(label.index), span }
             }
             Some(place) => {
-                place.unit = Some(here);
+                place.slot = Some(here as u32);
                 return self;
             }
         };
@@ -139,7 +167,7 @@ impl<'a> Builder<'a> {
         self
     }
 
-    fn place(&mut self, label: Label) -> Option<&mut Place> {
+    fn place(&mut self, label: Label) -> Option<&mut Place<'a>> {
         if label.builder != self.id {
             return None;
         }
@@ -149,12 +177,13 @@ impl<'a> Builder<'a> {
     /// Where in the text ([`Assembly::with_source`]) the next instructions come from, bytes; until this is called
     /// again.
     pub fn at(&mut self, span: Range<u32>) -> &mut Self {
-        let next = self.units.len();
+        let slot = self.slots.len() as u32;
+        let line = Line { slot, start: span.start, end: span.end };
         // The last word before an instruction is what counts.
-        if self.lines.last().is_some_and(|(unit, _)| *unit == next) {
-            self.lines.pop();
+        match self.lines.last_mut() {
+            Some(last) if last.slot == slot => *last = line,
+            _ => self.lines.push(line),
         }
-        self.lines.push((next, span.clone()));
         self.span = Some(span);
         self
     }
@@ -162,20 +191,27 @@ impl<'a> Builder<'a> {
     /// An instruction as it is. The offset of a jump is what it says, in slots of the finished code; if a jump to a
     /// label grows in between, so that the number would lead elsewhere than it did here, that is an error.
     pub fn push(&mut self, op: Op) -> &mut Self {
-        self.units.push(Unit { op, label: None });
+        let encoded = op.encode();
+        self.slots.push(encoded.first());
+        self.slots.extend(encoded.second());
+        self.instructions += 1;
         self
+    }
+
+    /// How many pieces of source there are up to here.
+    pub(super) fn lines(&self) -> usize {
+        self.lines.len()
     }
 
     /// An instruction whose offset is to lead to a label. One that is not a jump or a call stays as it is.
     pub(super) fn push_to(&mut self, op: Op, label: Label) -> &mut Self {
         if self.place(label).is_some() {
-            self.units.push(Unit { op, label: Some(label.index) });
+            self.uses.push(Use { slot: self.slots.len() as u32, label: label.index, op });
         } else {
-            let (instruction, span) = (self.units.len(), self.span.clone());
+            let (instruction, span) = (self.instructions, self.span.clone());
             self.mistakes.push(ResolveError::Foreign { instruction, span });
-            self.units.push(Unit { op, label: None });
         }
-        self
+        self.push(op)
     }
 
     /// `goto label`.
@@ -217,13 +253,13 @@ impl<'a> Builder<'a> {
 
     /// The address of a map, which is created when the program is loaded. Two slots.
     pub fn load_map(&mut self, dst: Reg, map: &'a MapSpec<'a>) -> &mut Self {
-        self.maps.push((self.units.len(), map));
+        self.maps.push(MapReference { slot: self.slots.len() as u32, map });
         self.push(Op::LoadImm64 { dst, kind: Pseudo::MapFd, low: 0, high: 0 })
     }
 
     /// The address of the byte at `offset` in the value of an array of one element. Two slots. Linux 5.2
     pub fn load_map_value(&mut self, dst: Reg, map: &'a MapSpec<'a>, offset: u32) -> &mut Self {
-        self.maps.push((self.units.len(), map));
+        self.maps.push(MapReference { slot: self.slots.len() as u32, map });
         self.push(Op::LoadImm64 { dst, kind: Pseudo::MapValue, low: 0, high: offset as i32 })
     }
 
@@ -241,22 +277,83 @@ impl<'a> Builder<'a> {
         options: &BuildOptions,
         limits: Limits,
     ) -> Result<Assembly<'a>, ResolveErrors> {
-        let resolved = resolve(&self.draft(), options, limits, &self.mistakes)?;
-        // Slots are fewer than 2^31, and each unit has its start: neither loses anything here.
-        let slot = |unit: usize| resolved.starts.get(unit).copied().unwrap_or_default();
-        let maps =
-            self.maps.iter().map(|(unit, map)| MapReference { slot: slot(*unit), map }).collect();
-        let lines = self
-            .lines
-            .iter()
-            .filter(|(unit, _)| *unit < self.units.len())
-            .map(|(unit, span)| Line { slot: slot(*unit), start: span.start, end: span.end })
-            .collect();
-        Ok(Assembly { slots: resolved.slots, maps, lines, text: "", file: "", line: 0 })
+        let mut slots = self.slots.clone();
+        if self.point(&mut slots, limits) {
+            return Ok(Assembly::new(slots, self.maps.clone(), self.lines.clone()));
+        }
+        self.grow(options, limits)
     }
 
+    /// [`finish`](Builder::finish) of a builder that is not needed any more: nothing is copied.
+    pub(super) fn into_assembly(
+        mut self,
+        options: &BuildOptions,
+    ) -> Result<Assembly<'a>, ResolveErrors> {
+        let mut slots = std::mem::take(&mut self.slots);
+        if self.point(&mut slots, Limits::REAL) {
+            return Ok(Assembly::new(slots, self.maps, self.lines));
+        }
+        // What was pointed already is told by `uses`, and pointed anew.
+        self.slots = slots;
+        self.grow(options, Limits::REAL)
+    }
+
+    /// Points every jump at its label where all of them reach, as they nearly always do: then everything stays where it
+    /// is. Otherwise, or if anything is wrong, `false`.
+    fn point(&self, slots: &mut [Insn], limits: Limits) -> bool {
+        self.mistakes.is_empty()
+            && slots.len() as i64 <= limits.slots
+            && self.uses.iter().all(|&Use { slot, label, op }| {
+                let place = self.labels.get(label as usize).and_then(|place| place.slot);
+                let distance = place.map(|to| i64::from(to) - i64::from(slot) - 1);
+                let Some(op) = distance.and_then(|distance| pointed(op, distance, limits)) else {
+                    return false;
+                };
+                let encoded = op.encode();
+                // The second slot says nothing of distances.
+                if let Some(insn) = slots.get_mut(slot as usize) {
+                    *insn = encoded.first();
+                }
+                true
+            })
+    }
+
+    /// The same where jumps have to grow, or something is wrong.
+    #[cold]
+    fn grow(&self, options: &BuildOptions, limits: Limits) -> Result<Assembly<'a>, ResolveErrors> {
+        if u32::try_from(self.slots.len()).is_err() {
+            let slots = self.slots.len() as i64;
+            return Err(ResolveErrors::one(ResolveError::TooLarge { slots }));
+        }
+        let draft = self.draft();
+        let Resolved { slots, starts } = resolve(&draft, options, limits, &self.mistakes)?;
+        // Slots are fewer than 2^31, and each unit has its start: neither loses anything here.
+        let moved = |slot| starts.get(draft.unit(slot)).copied().unwrap_or_default();
+        let mut maps = self.maps.clone();
+        maps.iter_mut().for_each(|map| map.slot = moved(map.slot));
+        let mut lines = self.lines.clone();
+        lines.iter_mut().for_each(|line| line.slot = moved(line.slot));
+        Ok(Assembly::new(slots, maps, lines))
+    }
+
+    /// What was pushed, as instructions again.
     pub(super) fn draft(&self) -> Draft<'_> {
-        Draft { units: &self.units, labels: &self.labels, lines: &self.lines }
+        let mut units = Vec::with_capacity(self.instructions);
+        let mut origins = Vec::with_capacity(self.instructions + 1);
+        let mut uses = self.uses.iter().peekable();
+        let mut slot = 0;
+        while let Some(rest) = self.slots.get(slot..).filter(|rest| !rest.is_empty()) {
+            let unit = match uses.next_if(|used| used.slot as usize == slot) {
+                Some(used) => Unit { op: used.op, label: Some(used.label) },
+                // Whatever was encoded can be decoded.
+                None => Unit { op: Op::decode(rest).unwrap_or(Op::Exit), label: None },
+            };
+            origins.push(slot as u32);
+            units.push(unit);
+            slot += unit.op.slots();
+        }
+        origins.push(slot as u32);
+        Draft { units, origins, labels: &self.labels, lines: &self.lines }
     }
 }
 
@@ -272,6 +369,25 @@ pub struct Assembly<'a> {
 }
 
 impl<'a> Assembly<'a> {
+    fn new(
+        mut slots: Vec<Insn>,
+        maps: Vec<MapReference<'a>>,
+        mut lines: Vec<Line>,
+    ) -> Assembly<'a> {
+        // The last word on where things come from may have been followed by nothing.
+        if lines.last().is_some_and(|line| line.slot as usize >= slots.len()) {
+            lines.pop();
+        }
+        // Room that was made for more is given back if it is much.
+        if slots.capacity() / 2 > slots.len() {
+            slots.shrink_to_fit();
+        }
+        if lines.capacity() / 2 > lines.len() {
+            lines.shrink_to_fit();
+        }
+        Assembly { slots, maps, lines, text: "", file: "", line: 0 }
+    }
+
     /// The same with the text that [`Builder::at`] spoke of, the file in which it stands, and the line of the file at
     /// which it begins.
     pub fn with_source(mut self, text: &'a str, file: &'a str, line: u32) -> Assembly<'a> {

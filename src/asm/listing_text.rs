@@ -10,7 +10,17 @@ use std::collections::BTreeMap;
 
 /// Whether the text is such a listing.
 pub(super) fn is_listing(text: &str) -> bool {
-    text.lines().any(|line| Line::read(line).is_some())
+    // Only lines with the mark behind the index are looked at: in other texts hardly any.
+    let mut read = 0;
+    text.match_indices(':').any(|(colon, _)| {
+        if colon < read || !text[colon..].starts_with(": ") {
+            return false;
+        }
+        let start = text[..colon].rfind('\n').map_or(0, |end| end + 1);
+        let line = text[start..].lines().next().unwrap_or_default();
+        read = start + line.len();
+        Line::read(line).is_some()
+    })
 }
 
 /// A line that shows an instruction.

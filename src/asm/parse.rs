@@ -183,9 +183,11 @@ struct Draft<'t> {
     name: &'t str,
     target: Option<&'t str>,
     builder: Builder<'t>,
-    labels: HashMap<&'t str, Named>,
+    /// Where in `named` a name is: the table is small, and moves quickly when it grows.
+    labels: HashMap<&'t str, u32>,
+    named: Vec<Named>,
     numbered: HashMap<&'t str, Numbered>,
-    /// Addresses: the number of the statement, and what it names.
+    /// Addresses: the index of the line of code, and what it names.
     names: Vec<(usize, Referent)>,
     statements: usize,
 }
@@ -195,7 +197,25 @@ struct Named {
     label: Label,
     bound: bool,
     /// Where it was first used, and what is wrong there if the label stands nowhere.
-    used: Option<(Span, What)>,
+    used: Option<(Span, Unbound)>,
+}
+
+/// What a name could have been, if it is not a label.
+#[derive(Clone, Copy)]
+enum Unbound {
+    Helper,
+    Label,
+    Address,
+}
+
+impl Unbound {
+    fn what(self) -> What {
+        match self {
+            Unbound::Helper => What::NoHelper,
+            Unbound::Label => What::NoLabel,
+            Unbound::Address => What::NoAddress,
+        }
+    }
 }
 
 /// A label with a number: the last one that stood, and the next one if something refers to it already.
@@ -212,6 +232,7 @@ impl<'t> Draft<'t> {
             target,
             builder: Builder::new(),
             labels: HashMap::new(),
+            named: Vec::new(),
             numbered: HashMap::new(),
             names: Vec::new(),
             statements: 0,
@@ -219,12 +240,14 @@ impl<'t> Draft<'t> {
     }
 
     fn named(&mut self, name: &'t str) -> &mut Named {
-        let builder = &mut self.builder;
-        self.labels.entry(name).or_insert_with(|| Named {
-            label: builder.label_named(name),
-            bound: false,
-            used: None,
-        })
+        let next = self.named.len();
+        // A text has fewer than 2^32 bytes, and so it has names.
+        let index = *self.labels.entry(name).or_insert(next as u32) as usize;
+        if index == next {
+            let label = self.builder.label_lent(name);
+            self.named.push(Named { label, bound: false, used: None });
+        }
+        &mut self.named[index]
     }
 }
 
@@ -322,6 +345,10 @@ impl<'t, 'o> Parser<'t, 'o> {
             return Err(Problem { span: Span { start, end }, what });
         }
         let draft = &mut self.draft;
+        if draft.statements == 0 && self.module.programs.is_empty() {
+            // Room for statements of an ordinary length. A second program gets none: it would be as much again.
+            draft.builder.reserve((self.text.len() - start) / 16);
+        }
         // No text of 4 GiB gets here: `finish` has refused it.
         draft.builder.at(start as u32..end as u32);
         draft.statements += 1;
@@ -360,7 +387,7 @@ impl<'t, 'o> Parser<'t, 'o> {
             let numbered = draft.numbered.entry(name).or_default();
             let label = match numbered.next.take() {
                 Some((label, _)) => label,
-                None => draft.builder.label_named(name),
+                None => draft.builder.label_lent(name),
             };
             numbered.last = Some(label);
             draft.builder.bind(label);
@@ -387,12 +414,12 @@ impl<'t, 'o> Parser<'t, 'o> {
                 numbered.last.ok_or(Problem { span, what: What::NoLabel })?
             } else {
                 let builder = &mut draft.builder;
-                numbered.next.get_or_insert_with(|| (builder.label_named(digits), span)).0
+                numbered.next.get_or_insert_with(|| (builder.label_lent(digits), span)).0
             }
         } else {
             let call = matches!(op, Op::CallLocal { .. });
             let named = draft.named(name);
-            named.used.get_or_insert((span, if call { What::NoHelper } else { What::NoLabel }));
+            named.used.get_or_insert((span, if call { Unbound::Helper } else { Unbound::Label }));
             named.label
         };
         draft.builder.push_to(op, label);
@@ -414,7 +441,7 @@ impl<'t, 'o> Parser<'t, 'o> {
                     return Err(Problem { span, what });
                 }
                 let named = self.draft.named(name);
-                named.used.get_or_insert((span, What::NoAddress));
+                named.used.get_or_insert((span, Unbound::Address));
                 let label = named.label;
                 self.draft.builder.load_function(dst, label);
                 return Ok(());
@@ -437,8 +464,8 @@ impl<'t, 'o> Parser<'t, 'o> {
             }
         };
         self.draft.builder.push(Op::LoadImm64 { dst, kind, low: 0, high });
-        let statement = self.draft.statements - 1;
-        self.draft.names.push((statement, referent));
+        let line = self.draft.builder.lines() - 1;
+        self.draft.names.push((line, referent));
         Ok(())
     }
 
@@ -515,11 +542,11 @@ impl<'t, 'o> Parser<'t, 'o> {
             return;
         }
         let mut problems: Vec<_> = draft
-            .labels
-            .values()
+            .named
+            .iter()
             .filter(|named| !named.bound)
             .filter_map(|named| named.used)
-            .map(|(span, what)| Problem { span, what })
+            .map(|(span, unbound)| Problem { span, what: unbound.what() })
             .chain(draft.numbered.values().filter_map(|numbered| {
                 let (_, span) = numbered.next?;
                 Some(Problem { span, what: What::NoLabel })
@@ -530,15 +557,15 @@ impl<'t, 'o> Parser<'t, 'o> {
             problems.into_iter().for_each(|problem| self.mistake(problem));
             return;
         }
-        match draft.builder.finish(&self.options.build) {
+        match draft.builder.into_assembly(&self.options.build) {
             Ok(assembly) => {
                 let assembly = assembly.with_source(self.text, "", 1);
                 let lines = assembly.code().lines;
                 let references = draft
                     .names
                     .iter()
-                    .filter_map(|(statement, to)| {
-                        Some(Reference { slot: lines.get(*statement)?.slot, to: *to })
+                    .filter_map(|(line, to)| {
+                        Some(Reference { slot: lines.get(*line)?.slot, to: *to })
                     })
                     .collect();
                 let (name, target) = (draft.name, draft.target);

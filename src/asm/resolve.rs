@@ -7,8 +7,10 @@ mod layout;
 #[cfg(test)]
 mod tests;
 
+use super::Line;
 use crate::insn::{Insn, Op, Pseudo};
 use layout::{Form, Layout};
+use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
@@ -124,6 +126,10 @@ impl ResolveError {
 pub struct ResolveErrors(Vec<ResolveError>);
 
 impl ResolveErrors {
+    pub(super) fn one(error: ResolveError) -> ResolveErrors {
+        ResolveErrors(vec![error])
+    }
+
     /// Each.
     pub fn iter(&self) -> std::slice::Iter<'_, ResolveError> {
         self.0.iter()
@@ -158,14 +164,14 @@ pub(super) struct Unit {
     pub label: Option<u32>,
 }
 
-/// A label: its name, and the unit before which it stands.
+/// A label: its name, and the slot before which it stands while all jumps are short.
 #[derive(Debug)]
-pub(super) struct Place {
-    pub name: Option<String>,
-    pub unit: Option<usize>,
+pub(super) struct Place<'a> {
+    pub name: Option<Cow<'a, str>>,
+    pub slot: Option<u32>,
 }
 
-impl Place {
+impl Place<'_> {
     /// How messages call it.
     pub(super) fn called(&self, index: u32) -> String {
         match &self.name {
@@ -178,9 +184,11 @@ impl Place {
 /// What was built, before anything is known of distances.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
-    pub units: &'a [Unit],
-    pub labels: &'a [Place],
-    pub lines: &'a [(usize, Range<u32>)],
+    pub units: Vec<Unit>,
+    /// The first slot of each unit while all jumps are short, and the slot after the last.
+    pub origins: Vec<u32>,
+    pub labels: &'a [Place<'a>],
+    pub lines: &'a [Line],
 }
 
 /// How much fits. Tests have less.
@@ -218,7 +226,7 @@ pub(super) fn resolve(
     layout.settle();
     let slots = layout.slots();
     if slots > limits.slots {
-        return Err(ResolveErrors(vec![ResolveError::TooLarge { slots }]));
+        return Err(ResolveErrors::one(ResolveError::TooLarge { slots }));
     }
     let mut writer = Writer { layout: &layout, slots: Vec::new(), errors: mistakes.to_vec() };
     for unit in 0..draft.units.len() {
@@ -345,8 +353,14 @@ impl Writer<'_> {
 impl Draft<'_> {
     /// Where in the source a unit comes from.
     fn span(&self, unit: usize) -> Option<Range<u32>> {
-        let after = self.lines.partition_point(|(first, _)| *first <= unit);
-        self.lines.get(after.checked_sub(1)?).map(|(_, span)| span.clone())
+        let slot = *self.origins.get(unit)?;
+        let after = self.lines.partition_point(|line| line.slot <= slot);
+        self.lines.get(after.checked_sub(1)?).map(|line| line.start..line.end)
+    }
+
+    /// The unit that begins at a slot.
+    pub(super) fn unit(&self, slot: u32) -> usize {
+        self.origins.partition_point(|origin| *origin < slot)
     }
 
     fn called(&self, label: u32) -> String {
@@ -370,7 +384,7 @@ fn number(op: Op) -> Option<i64> {
 }
 
 /// The instruction over that distance; `None` if its field does not hold it.
-fn pointed(op: Op, distance: i64, limits: Limits) -> Option<Op> {
+pub(super) fn pointed(op: Op, distance: i64, limits: Limits) -> Option<Op> {
     let short = i16::try_from(distance).ok().filter(|_| limits.reaches(distance));
     let long = i32::try_from(distance).ok();
     Some(match op {

@@ -263,7 +263,13 @@ impl<'a> Cursor<'a> {
         }
         let statement = if self.peek() == b'*' {
             ok!(self.store())
+        } else if let Some(dst) = self.plain_register()
+            && self.peek() != b':'
+        {
+            // Most statements begin with a register.
+            ok!(self.assign(dst))
         } else {
+            self.at = start;
             let word = ok!(self.word("an instruction"));
             let name = sub(self.text, word.start, word.end);
             if self.peek() == b':' && self.byte(1) != b':' {
@@ -271,7 +277,6 @@ impl<'a> Cursor<'a> {
                 return Ok(Statement::Label(word));
             }
             if let [b'r' | b'w', b'0'..=b'9', ..] = name {
-                // Most statements begin with a register.
                 let dst = ok!(self.register_of(word));
                 ok!(self.assign(dst))
             } else if same(name, b"exit") {

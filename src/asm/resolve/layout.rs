@@ -7,7 +7,7 @@
 //! ever become too far are made long at once: a few slots may be wasted, but none of these jumps can fail.
 
 use super::chain::Chain;
-use super::{Draft, Far, Limits};
+use super::{Draft, Far, Limits, Place};
 use crate::insn::{Condition, Op};
 
 /// After how many passes no more is tried to keep jumps short.
@@ -37,6 +37,8 @@ pub(super) struct Layout<'a> {
     pub starts: Vec<i64>,
     /// The same while every jump is short.
     origins: Vec<i64>,
+    /// The unit before which each label stands.
+    targets: Vec<Option<usize>>,
     /// Which jumps did not reach.
     long: Vec<bool>,
     far: Far,
@@ -46,19 +48,15 @@ pub(super) struct Layout<'a> {
 impl<'a> Layout<'a> {
     /// Every jump short.
     pub fn new(draft: &'a Draft<'a>, far: Far, limits: Limits) -> Layout<'a> {
-        let mut next = 0;
-        let mut origins = Vec::with_capacity(draft.units.len() + 1);
-        for unit in draft.units {
-            origins.push(next);
-            next += unit.op.encode().count() as i64;
-        }
-        origins.push(next);
+        let origins: Vec<i64> = draft.origins.iter().map(|origin| i64::from(*origin)).collect();
+        let slot = |place: &Place<'_>| place.slot.map(|slot| draft.unit(slot));
+        let targets = draft.labels.iter().map(slot).collect();
         let chain = match far {
             Far::Chain => Chain::new(draft, &origins, limits),
             Far::Long | Far::Refuse => Chain::default(),
         };
         let long = vec![false; draft.units.len()];
-        Layout { draft, limits, starts: origins.clone(), origins, long, far, chain }
+        Layout { draft, limits, starts: origins.clone(), origins, targets, long, far, chain }
     }
 
     /// Makes jumps long until all reach that can be made to. Gives the number of passes.
@@ -152,7 +150,7 @@ impl<'a> Layout<'a> {
 
     /// The unit before which a label stands.
     pub fn target(&self, label: u32) -> Option<usize> {
-        self.draft.labels.get(label as usize)?.unit
+        *self.targets.get(label as usize)?
     }
 
     /// The first slot of a unit.

@@ -1,6 +1,6 @@
 //! The reading position: white space, punctuation and words.
 
-use super::{Failed, Parsed, Problem, Span, Value, What, same, sub};
+use super::{Failed, Parsed, Problem, Span, Value, What};
 
 /// Which bytes names and numbers are made of. Looked up, because every byte of a text is asked about.
 const WORD: [bool; 256] = {
@@ -17,6 +17,18 @@ const WORD: [bool; 256] = {
 pub(super) const fn is_word(byte: u8) -> bool {
     WORD[byte as usize]
 }
+
+/// After which bytes there can be something to pass: white space, and what comments begin with.
+const GAP: [bool; 256] = {
+    let mut table = [false; 256];
+    let bytes = b" \t\n\r\x0c#/";
+    let mut i = 0;
+    while i < bytes.len() {
+        table[bytes[i] as usize] = true;
+        i += 1;
+    }
+    table
+};
 
 /// Where a text comes from, which decides what ends a line and how numbers are meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,20 +114,22 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(in crate::asm) const fn skip(&mut self) {
         // Most of the time there is one space or none.
-        if self.at < self.text.len() && self.text[self.at] == b' ' {
+        let mut byte = self.peek();
+        if byte == b' ' {
             self.at += 1;
+            byte = self.peek();
         }
-        if self.at < self.text.len()
-            && self.text[self.at] > b' '
-            && !matches!(self.text[self.at], b'#' | b'/')
-        {
-            return;
+        if GAP[byte as usize] && !(byte == b'\n' && matches!(self.dialect, Dialect::Text)) {
+            self.skip_more();
         }
-        self.skip_more();
     }
 
     const fn skip_more(&mut self) {
         let text = matches!(self.dialect, Dialect::Text);
+        // Indentation.
+        while self.at < self.text.len() && self.text[self.at] == b' ' {
+            self.at += 1;
+        }
         while self.at < self.text.len() {
             match self.text[self.at] {
                 b'\n' if text => return,
@@ -184,8 +198,8 @@ impl<'a> Cursor<'a> {
         self.problem(Span { start, end }, What::Expected(wanted))
     }
 
-    /// Passes this punctuation if it stands here.
-    #[inline]
+    /// Passes this punctuation if it stands here. Always inlined: then the loop is a comparison or two.
+    #[inline(always)]
     pub(in crate::asm) const fn take(&mut self, token: &'static str) -> bool {
         let token = token.as_bytes();
         let mut i = 0;
@@ -200,6 +214,7 @@ impl<'a> Cursor<'a> {
         true
     }
 
+    #[inline(always)]
     pub(in crate::asm) const fn need(
         &mut self,
         token: &'static str,
@@ -209,16 +224,20 @@ impl<'a> Cursor<'a> {
     }
 
     /// Passes this word if it stands here.
+    #[inline(always)]
     pub(in crate::asm) const fn take_word(&mut self, word: &'static str) -> bool {
-        let bytes = word.as_bytes();
-        let mut end = self.at;
-        while end < self.text.len() && is_word(self.text[end]) {
-            end += 1;
+        let word = word.as_bytes();
+        let mut i = 0;
+        while i < word.len() {
+            if self.byte(i) != word[i] {
+                return false;
+            }
+            i += 1;
         }
-        if !same(sub(self.text, self.at, end), bytes) {
+        if is_word(self.byte(i)) {
             return false;
         }
-        self.at = end;
+        self.at += i;
         self.skip();
         true
     }
@@ -230,14 +249,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// A word, with what stands right behind it left as it is.
+    #[inline]
     pub(super) const fn word_alone(&mut self, wanted: &'static str) -> Parsed<Span> {
-        let start = self.at;
-        if !(self.peek() == b'_' || self.peek().is_ascii_alphabetic()) {
+        let (text, start) = (self.text, self.at);
+        let mut end = start;
+        while end < text.len() && is_word(text[end]) {
+            end += 1;
+        }
+        // Numbers are made of the same bytes, but for the first.
+        if end == start || text[start].is_ascii_digit() {
             return self.expected(wanted);
         }
-        while self.at < self.text.len() && is_word(self.text[self.at]) {
-            self.at += 1;
-        }
-        Ok(Span { start, end: self.at })
+        self.at = end;
+        Ok(Span { start, end })
     }
 }

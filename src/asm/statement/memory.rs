@@ -69,6 +69,14 @@ impl<'a> Cursor<'a> {
             let span = Span { start: self.at, end: self.at };
             return Ok(Address { base, offset: 0, width: None, span });
         }
+        let start = self.at;
+        if let Some(value) = self.plain_number() {
+            if value as i16 as i64 == value {
+                let span = Span { start, end: self.at };
+                return Ok(Address { base, offset: value as i16, width: None, span });
+            }
+            self.at = start;
+        }
         self.width = None;
         let (value, span) = ok!(self.number("an offset"));
         let width = self.width;

@@ -24,7 +24,11 @@ pub(super) enum Operand {
 }
 
 impl<'a> Cursor<'a> {
+    #[inline]
     pub(super) const fn register(&mut self) -> Parsed<Register> {
+        if let Some(register) = self.plain_register() {
+            return Ok(register);
+        }
         let word = ok!(self.word("a register"));
         self.register_of(word)
     }
@@ -56,6 +60,30 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// The register that stands here. `None`, and nothing is read, if it is none: then [`register_of`](Self::register_of)
+    /// says what is wrong.
+    #[inline]
+    pub(super) const fn plain_register(&mut self) -> Option<Register> {
+        let bits = match self.peek() {
+            b'r' => Bits::B64,
+            b'w' => Bits::B32,
+            _ => return None,
+        };
+        let (number, length) = match (self.byte(1), self.byte(2)) {
+            (b'1', b'0') => (10, 3),
+            (digit @ b'0'..=b'9', _) => (digit - b'0', 2),
+            _ => return None,
+        };
+        if is_word(self.byte(length)) {
+            return None;
+        }
+        let Some(reg) = Reg::new(number) else { return None };
+        let span = Span { start: self.at, end: self.at + length };
+        self.at += length;
+        self.skip();
+        Some(Register { reg, bits, span })
+    }
+
     pub(super) const fn register_of(&mut self, span: Span) -> Parsed<Register> {
         let name = sub(self.text, span.start, span.end);
         let bits = match name {
@@ -77,13 +105,72 @@ impl<'a> Cursor<'a> {
     /// A number: decimal, `0x`, `0b`, a character, `{expression}`, a constant's name, or arithmetic on those.
     pub(in crate::asm) const fn number(&mut self, wanted: &'static str) -> Parsed<(i128, Span)> {
         let start = self.at;
-        let value = ok!(self.arithmetic(0, wanted));
+        let value = match self.plain_number() {
+            Some(value) => value as i128,
+            None => ok!(self.arithmetic(0, wanted)),
+        };
         // The white space that was passed to look for an operator is not part of it.
         let mut end = self.at;
         while end > start && self.text[end - 1].is_ascii_whitespace() {
             end -= 1;
         }
         Ok((value, Span { start, end }))
+    }
+
+    /// A number in these bounds.
+    #[inline]
+    pub(super) const fn number_within(
+        &mut self,
+        wanted: &'static str,
+        field: &'static str,
+        low: i64,
+        high: i64,
+    ) -> Parsed<i64> {
+        let start = self.at;
+        if let Some(value) = self.plain_number() {
+            if low <= value && value <= high {
+                return Ok(value);
+            }
+            self.at = start;
+        }
+        let (value, span) = ok!(self.number(wanted));
+        self.fit(field, value, span, low, high)
+    }
+
+    /// The number that stands here, if it is decimal, not very long and alone, as nearly all are. `None`, and nothing is
+    /// read, if it is more than that, or wrong: then [`arithmetic`](Self::arithmetic) reads it, in 128 bits.
+    #[inline]
+    pub(super) const fn plain_number(&mut self) -> Option<i64> {
+        let (text, start) = (self.text, self.at);
+        let sign = self.peek();
+        let mut at = start;
+        if matches!(sign, b'-' | b'+') {
+            at += 1;
+            if at < text.len() && text[at] == b' ' {
+                at += 1;
+            }
+        }
+        let (first, mut value) = (at, 0);
+        while at < text.len() && text[at].is_ascii_digit() {
+            value = value * 10 + (text[at] - b'0') as i64;
+            at += 1;
+            if at - first > 17 {
+                return None;
+            }
+        }
+        if at == first || (at < text.len() && is_word(text[at])) {
+            return None;
+        }
+        self.at = at;
+        self.skip();
+        if matches!(
+            self.peek(),
+            b'|' | b'^' | b'&' | b'<' | b'>' | b'+' | b'-' | b'*' | b'/' | b'%'
+        ) {
+            self.at = start;
+            return None;
+        }
+        Some(if sign == b'-' { -value } else { value })
     }
 
     /// Arithmetic of operators that bind at least as tightly as `least`, from left to right.
@@ -304,6 +391,12 @@ impl<'a> Cursor<'a> {
 
     pub(super) const fn operand(&mut self) -> Parsed<Operand> {
         let start = self.at;
+        // A constant can have the name of a register.
+        if self.constants.is_empty()
+            && let Some(register) = self.plain_register()
+        {
+            return Ok(Operand::Register(register));
+        }
         if self.peek() == b'_' || self.peek().is_ascii_alphabetic() {
             let word = ok!(self.word("a register"));
             if self.constant(word).is_none() {
@@ -318,6 +411,12 @@ impl<'a> Cursor<'a> {
     /// The second operand of an instruction of that width. 64-bit instructions extend the sign of their
     /// 32 bits, so `0xffffffff` is not one of theirs; 32-bit ones read the same bits either way.
     pub(super) const fn source(&mut self, bits: Bits) -> Parsed<Source> {
+        if !(self.peek() == b'_' || self.peek().is_ascii_alphabetic()) {
+            let (low, high) = self.immediates(bits);
+            let value =
+                ok!(self.number_within("a register or a number", "the immediate", low, high));
+            return Ok(Source::Imm(value as i32));
+        }
         match ok!(self.operand()) {
             Operand::Register(register) => match (bits, register.bits) {
                 (Bits::B32, Bits::B32) | (Bits::B64, Bits::B64) => Ok(Source::Reg(register.reg)),
@@ -331,13 +430,20 @@ impl<'a> Cursor<'a> {
     }
 
     pub(super) const fn immediate(&mut self, bits: Bits, value: i128, span: Span) -> Parsed<i32> {
+        let (low, high) = self.immediates(bits);
+        Ok(ok!(self.fit("the immediate", value, span, low, high)) as i32)
+    }
+
+    /// The least and the greatest immediate of instructions of that width.
+    const fn immediates(&self, bits: Bits) -> (i64, i64) {
         let high = match bits {
             Bits::B64 if !self.is_listing() => i32::MAX as i64,
             _ => u32::MAX as i64,
         };
-        Ok(ok!(self.fit("the immediate", value, span, i32::MIN as i64, high)) as i32)
+        (i32::MIN as i64, high)
     }
 
+    #[inline]
     pub(super) const fn fit(
         &mut self,
         field: &'static str,

@@ -16,7 +16,7 @@ const MAP_ID: &str =
 impl<'a> Cursor<'a> {
     pub(super) const fn assign(&mut self, dst: Register) -> Parsed<Statement<'a>> {
         let Register { reg, bits, .. } = dst;
-        if self.take_word("s") {
+        if self.peek() == b's' && self.take_word("s") {
             if self.take(">>=") {
                 let src = ok!(self.source(bits));
                 return Ok(one(Op::Alu { bits, op: AluOp::Arsh, dst: reg, src }));
@@ -67,6 +67,16 @@ impl<'a> Cursor<'a> {
                 Ok(one(Op::Neg { bits, dst: reg }))
             }
             b'-' | b'+' | b'~' | b'(' | b'{' | b'\'' | b'0'..=b'9' => {
+                let start = self.at;
+                if !self.is_listing()
+                    && let Some(value) = self.plain_number()
+                {
+                    if self.peek() != b'l' && value as i32 as i64 == value {
+                        let src = Source::Imm(value as i32);
+                        return Ok(one(Op::Alu { bits, op: AluOp::Mov, dst: reg, src }));
+                    }
+                    self.at = start;
+                }
                 let (value, span) = ok!(self.number("a number"));
                 self.number_for(dst, value, span)
             }
@@ -219,6 +229,17 @@ impl<'a> Cursor<'a> {
     /// `r1 = r2`, `r1 = be16 r1`, `r1 = atomic_fetch_add(…)`, `r1 = map ll`.
     pub(super) const fn named_value(&mut self, dst: Register) -> Parsed<Statement<'a>> {
         let Register { reg, bits, .. } = dst;
+        let start = self.at;
+        // A register and nothing more. Maps and constants can have the name of one.
+        if self.constants.is_empty()
+            && let Some(src) = self.plain_register()
+        {
+            if self.at_end() && src.bits as u8 == bits as u8 {
+                let src = Source::Reg(src.reg);
+                return Ok(one(Op::Alu { bits, op: AluOp::Mov, dst: reg, src }));
+            }
+            self.at = start;
+        }
         let span =
             ok!(self.word("a register, a number, `*(type *)` or a function of the language"));
         let name = sub(self.text, span.start, span.end);
