@@ -598,3 +598,16 @@ impl<'t, 'o> Parser<'t, 'o> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_found_behind_a_statement_without_slots() {
+        let text = ".map m, hash, key=4, value=4, max=1\n*(u8 *)(r10 - 8) = b\"\"\nr0 = 1\nr1 = m ll\nr2 = 3\nexit";
+        let module = parse(text, "empty.s", &ParseOptions::new()).unwrap();
+        let expected = Reference { slot: 1, to: Referent::Map(0) };
+        assert_eq!(module.programs()[0].references(), [expected]);
+    }
+}
