@@ -241,7 +241,9 @@ fn hello_prints_a_line_for_each_fork() {
     let rows = done.rows_of(done.told_pid());
     assert_eq!(rows.len(), 3, "{done}");
     for row in rows {
-        assert_eq!((&row["comm"], &row["message"]), (&"sh".into(), &"Hello, World!".into()));
+        // The tracer has names only for what it saw being scheduled, and the shell may be gone when we ask it.
+        assert!(row["comm"] == "sh" || row["comm"] == "<...>", "{row}");
+        assert_eq!(row["message"], "Hello, World!");
         assert!(row["time_ns"].as_u64().is_some_and(|time| time > 0), "{row}");
     }
     expect_told_of_tracepoints(&done);
@@ -266,7 +268,9 @@ fn text_has_the_columns_of_bcc() {
             }
             rows += 1;
             assert!(fields[0].contains('.') && fields[0].parse::<f64>().is_ok(), "{line}");
-            assert_eq!((fields[1], fields[3..].join(" ").as_str()), ("sh", message), "{line}");
+            // The tracer has names only for what it saw being scheduled, and the shell may be gone when we ask it.
+            assert!(fields[1] == "sh" || (name == "hello" && fields[1] == "<...>"), "{line}");
+            assert_eq!(fields[3..].join(" "), message, "{line}");
         }
         assert_eq!(rows, 3, "{done}");
     }

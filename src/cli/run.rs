@@ -13,6 +13,7 @@ use crate::progs::{forks, hello, perf_output};
 use crate::spec::ProgramSpec;
 use crate::trace_pipe::{TraceFields, TracePipe};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::borrow::Cow;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -78,7 +79,7 @@ fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
             // Others write to the same buffer.
             Some(fields) if fields.message == hello::MESSAGE.as_bytes() => stage.show(&Row {
                 time: fields.time_ns,
-                comm: fields.task,
+                comm: &name_of(&fields),
                 pid: fields.pid,
                 message: fields.message,
             }),
@@ -87,6 +88,21 @@ fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
     })?;
     report_lost(pipe.lost(), "lines of the trace buffer");
     Ok(status)
+}
+
+/// The name of the task that printed. The tracer knows only those it has seen being scheduled, and calls the
+/// others `<...>`; while a task lives, it can be asked.
+fn name_of<'a>(fields: &TraceFields<'a>) -> Cow<'a, [u8]> {
+    if fields.task != b"<...>" {
+        return fields.task.into();
+    }
+    match std::fs::read(format!("/proc/{}/comm", fields.pid)) {
+        Ok(mut name) => {
+            name.pop_if(|byte| *byte == b'\n');
+            name.into()
+        }
+        Err(_) => fields.task.into(),
+    }
 }
 
 fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
