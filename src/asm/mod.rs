@@ -14,6 +14,7 @@ mod helpers;
 mod listing;
 mod listing_text;
 mod message;
+mod names;
 mod parse;
 mod print;
 mod resolve;

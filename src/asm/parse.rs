@@ -8,11 +8,11 @@ use super::build::{Assembly, Builder, Label};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::directive::{self, Directive};
 use super::listing_text;
+use super::names::{Names, names};
 use super::resolve::{BuildOptions, ResolveError};
 use super::statement::{Chunks, Cursor, Dialect, Problem, Span, Statement, Target, What};
 use crate::insn::{ByteOrder, Insn, Op, Pseudo};
 use crate::spec::MapSpec;
-use std::collections::HashMap;
 
 /// How a text is assembled.
 #[derive(Debug, Clone, Default)]
@@ -171,9 +171,9 @@ struct Parser<'t, 'o> {
     module: Module<'t>,
     /// In the order of their names.
     constants: Vec<(&'t str, i128)>,
-    maps: HashMap<&'t str, usize>,
+    maps: Names<'t, usize>,
     /// Where in the data a name stands.
-    data_labels: HashMap<&'t str, u32>,
+    data_labels: Names<'t, u32>,
     in_data: bool,
     draft: Draft<'t>,
 }
@@ -184,9 +184,9 @@ struct Draft<'t> {
     target: Option<&'t str>,
     builder: Builder<'t>,
     /// Where in `named` a name is: the table is small, and moves quickly when it grows.
-    labels: HashMap<&'t str, u32>,
+    labels: Names<'t, u32>,
     named: Vec<Named>,
-    numbered: HashMap<&'t str, Numbered>,
+    numbered: Names<'t, Numbered>,
     /// Addresses: the index of the line of code, and what it names.
     names: Vec<(usize, Referent)>,
     statements: usize,
@@ -231,9 +231,9 @@ impl<'t> Draft<'t> {
             name,
             target,
             builder: Builder::new(),
-            labels: HashMap::new(),
+            labels: names(0),
             named: Vec::new(),
-            numbered: HashMap::new(),
+            numbered: names(0),
             names: Vec::new(),
             statements: 0,
         }
@@ -265,8 +265,8 @@ impl<'t, 'o> Parser<'t, 'o> {
                 programs: Vec::new(),
             },
             constants: Vec::new(),
-            maps: HashMap::new(),
-            data_labels: HashMap::new(),
+            maps: names(0),
+            data_labels: names(0),
             in_data: false,
             draft: Draft::new("main", None),
         }
@@ -348,6 +348,10 @@ impl<'t, 'o> Parser<'t, 'o> {
         if draft.statements == 0 && self.module.programs.is_empty() {
             // Room for statements of an ordinary length. A second program gets none: it would be as much again.
             draft.builder.reserve((self.text.len() - start) / 16);
+            // Few texts have other colons than those of labels, and a table that grows is filled twice.
+            let labels = self.text.bytes().filter(|byte| *byte == b':').count();
+            let _ = draft.labels.try_reserve(labels);
+            let _ = draft.named.try_reserve(labels);
         }
         // No text of 4 GiB gets here: `finish` has refused it.
         draft.builder.at(start as u32..end as u32);
