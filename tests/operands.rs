@@ -301,3 +301,22 @@ fn registers_arrive() {
         }
     }
 }
+
+/// No text is so deep, or has so many mistakes, that reading it fails otherwise than by saying so.
+#[test]
+fn deep_nesting_and_empty_programs_are_mistakes() {
+    for text in ["(", "-", "~", "1+(", "(-"].map(|part| format!("r1 = {}1", part.repeat(1_000_000)))
+    {
+        let mistakes = parse(&text, "deep.s", &ParseOptions::new()).unwrap_err().to_string();
+        assert!(mistakes.starts_with("error: expected a number that is nested less deep"));
+    }
+    let nested = format!("r1 = {}1{}", "(".repeat(50), ")".repeat(50));
+    assert!(parse(&nested, "nested.s", &ParseOptions::new()).is_ok());
+    let mistakes = parse(".program one\nexit\n.program two\n", "x.s", &ParseOptions::new());
+    assert!(
+        mistakes
+            .unwrap_err()
+            .to_string()
+            .contains("`two` is not a program: it has no instructions")
+    );
+}

@@ -5,7 +5,7 @@
 //! table, and listings of the kernel.
 
 use super::build::{Assembly, Builder, Label};
-use super::diagnostic::{Diagnostic, Diagnostics};
+use super::diagnostic::{Diagnostics, Mistake};
 use super::directive::{self, Directive};
 use super::listing_text;
 use super::names::{Names, names};
@@ -153,21 +153,24 @@ pub fn parse<'t>(
     let mut parser = Parser::new(text, file, options);
     if u32::try_from(text.len()).is_err() {
         let message = "the text is longer than 4 GiB".into();
-        return Err(Diagnostics(vec![Diagnostic::new(message, file, "", 0, 0)]));
+        return Err(Diagnostics::new(vec![Mistake { message, start: 0, end: 0 }], file, ""));
     }
-    if listing_text::is_listing(text) {
+    parser.statements();
+    let module = parser.finish();
+    // To this language a listing is one mistake after the other: only a text with mistakes need be looked at.
+    if module.is_err() && listing_text::is_listing(text) {
+        let mut parser = Parser::new(text, file, options);
         parser.listing();
-    } else {
-        parser.statements();
+        return parser.finish();
     }
-    parser.finish()
+    module
 }
 
 struct Parser<'t, 'o> {
     text: &'t str,
     file: &'o str,
     options: &'o ParseOptions,
-    mistakes: Vec<Diagnostic>,
+    mistakes: Vec<Mistake>,
     module: Module<'t>,
     /// In the order of their names.
     constants: Vec<(&'t str, i128)>,
@@ -180,6 +183,8 @@ struct Parser<'t, 'o> {
 
 /// The program that is being read.
 struct Draft<'t> {
+    /// Where `.program` names it.
+    declared: Option<Span>,
     name: &'t str,
     target: Option<&'t str>,
     builder: Builder<'t>,
@@ -228,6 +233,7 @@ struct Numbered {
 impl<'t> Draft<'t> {
     fn new(name: &'t str, target: Option<&'t str>) -> Draft<'t> {
         Draft {
+            declared: None,
             name,
             target,
             builder: Builder::new(),
@@ -273,7 +279,7 @@ impl<'t, 'o> Parser<'t, 'o> {
     }
 
     fn mistake(&mut self, problem: Problem) {
-        self.mistakes.push(Diagnostic::of(&problem, self.file, self.text));
+        self.mistakes.push(Mistake::of(&problem, self.text));
     }
 
     fn order(&self) -> ByteOrder {
@@ -490,6 +496,7 @@ impl<'t, 'o> Parser<'t, 'o> {
                 self.end_of_program();
                 let target = target.map(|span| self.slice(span));
                 self.draft = Draft::new(self.slice(name), target);
+                self.draft.declared = Some(name);
                 self.in_data = false;
             }
             Directive::License(license) => self.module.license = Some(license),
@@ -542,7 +549,13 @@ impl<'t, 'o> Parser<'t, 'o> {
     /// Finishes the program that was being read, if there is one.
     fn end_of_program(&mut self) {
         let draft = std::mem::replace(&mut self.draft, Draft::new("main", None));
-        if draft.statements == 0 && draft.target.is_none() && draft.name == "main" {
+        if draft.statements == 0 {
+            if let Some(span) = draft.declared {
+                self.mistake(Problem {
+                    span,
+                    what: What::Not("a program: it has no instructions"),
+                });
+            }
             return;
         }
         let mut problems: Vec<_> = draft
@@ -588,8 +601,7 @@ impl<'t, 'o> Parser<'t, 'o> {
             Some(span) => (span.start as usize, span.end as usize),
             None => (0, 0),
         };
-        let diagnostic = Diagnostic::new(error.to_string(), self.file, self.text, start, end);
-        self.mistakes.push(diagnostic);
+        self.mistakes.push(Mistake { message: error.to_string(), start, end });
     }
 
     fn finish(mut self) -> Result<Module<'t>, Diagnostics> {
@@ -597,8 +609,7 @@ impl<'t, 'o> Parser<'t, 'o> {
         if self.mistakes.is_empty() {
             Ok(self.module)
         } else {
-            self.mistakes.sort_by_key(|mistake| (mistake.line(), mistake.column()));
-            Err(Diagnostics(self.mistakes))
+            Err(Diagnostics::new(self.mistakes, self.file, self.text))
         }
     }
 }

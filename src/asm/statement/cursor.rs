@@ -52,6 +52,8 @@ pub(in crate::asm) struct Cursor<'a> {
     value: usize,
     /// How wide the field is whose offset the last number was, if it was one.
     pub(super) width: Option<u32>,
+    /// How deep in signs and parentheses a number is being read.
+    pub(super) depth: u8,
     failure: Problem,
     /// What names stand for in place of numbers, in the order of the names.
     pub(super) constants: &'a [(&'a str, i128)],
@@ -71,6 +73,7 @@ impl<'a> Cursor<'a> {
             values,
             value: 0,
             width: None,
+            depth: 0,
             failure: NONE,
             constants: &[],
         }
@@ -84,7 +87,17 @@ impl<'a> Cursor<'a> {
         constants: &'a [(&'a str, i128)],
     ) -> Self {
         let text = text.as_bytes();
-        Cursor { text, at, dialect, values: &[], value: 0, width: None, failure: NONE, constants }
+        Cursor {
+            text,
+            at,
+            dialect,
+            values: &[],
+            value: 0,
+            width: None,
+            depth: 0,
+            failure: NONE,
+            constants,
+        }
     }
 
     pub(super) const fn is_listing(&self) -> bool {

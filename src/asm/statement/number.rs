@@ -223,6 +223,18 @@ impl<'a> Cursor<'a> {
 
     /// A number with any signs before it.
     const fn signed(&mut self, wanted: &'static str) -> Parsed<i128> {
+        // Each level of signs and parentheses is one of calls, and the stack of calls has an end.
+        const DEEPEST: u8 = 100;
+        if self.depth == DEEPEST {
+            return self.expected("a number that is nested less deep");
+        }
+        self.depth += 1;
+        let value = self.signed_number(wanted);
+        self.depth -= 1;
+        value
+    }
+
+    const fn signed_number(&mut self, wanted: &'static str) -> Parsed<i128> {
         let start = self.at;
         let sign = self.peek();
         if sign == b'-' || sign == b'+' || sign == b'~' {
