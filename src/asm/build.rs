@@ -121,11 +121,13 @@ impl<'a> Builder<'a> {
         self.instructions == 0
     }
 
-    /// Makes room for that many more slots, if there is the memory.
-    pub(super) fn reserve(&mut self, slots: usize) {
+    /// Makes room for that many more slots and labels, if there is the memory.
+    pub(super) fn reserve(&mut self, slots: usize, labels: usize) {
         // Without room it takes longer, that is all.
         let _ = self.slots.try_reserve(slots);
         let _ = self.lines.try_reserve(slots);
+        let _ = self.labels.try_reserve(labels);
+        let _ = self.uses.try_reserve(labels);
     }
 
     /// A new label, which is to be bound to a place with [`bind`](Builder::bind). Messages call it by its number.

@@ -352,12 +352,12 @@ impl<'t, 'o> Parser<'t, 'o> {
         }
         let draft = &mut self.draft;
         if draft.statements == 0 && self.module.programs.is_empty() {
-            // Room for statements of an ordinary length. A second program gets none: it would be as much again.
-            draft.builder.reserve((self.text.len() - start) / 16);
-            // Few texts have other colons than those of labels, and a table that grows is filled twice.
+            // Few texts have other colons than those of labels, and what grows is copied.
             let labels = self.text.bytes().filter(|byte| *byte == b':').count();
             let _ = draft.labels.try_reserve(labels);
             let _ = draft.named.try_reserve(labels);
+            // Room for statements of an ordinary length. A second program gets none: it would be as much again.
+            draft.builder.reserve((self.text.len() - start) / 16, labels);
         }
         // No text of 4 GiB gets here: `finish` has refused it.
         draft.builder.at(start as u32..end as u32);
