@@ -1,6 +1,9 @@
 //! What can go wrong: what was being done, to what, what the kernel answered, why, and what to do.
 
+use crate::btf::BtfError;
 use crate::kernel::denied::Denied;
+use crate::kernel::features::Version;
+use crate::program::NameProblem;
 use crate::spec::{MapType, ProgramType};
 use crate::syscall::{ENOTSUPP, Errno};
 use crate::verifier::VerifierError;
@@ -26,6 +29,28 @@ pub enum Error {
         problem: &'static str,
     },
 
+    /// A value was to be given to a variable that a text does not have.
+    #[error("there is no variable `{name}`{}", nearest_names(.nearest))]
+    NoVariable {
+        /// The name.
+        name: String,
+        /// The names there are that come nearest to it, the nearest first.
+        nearest: Vec<String>,
+    },
+
+    /// A value of another size than that of what was to get it.
+    #[error("{what} `{name}` has {size} bytes, and the value given to it {given}")]
+    ValueSize {
+        /// `variable`, `map`.
+        what: &'static str,
+        /// Its name.
+        name: String,
+        /// Its size.
+        size: u32,
+        /// The size of the value.
+        given: usize,
+    },
+
     /// `bpf(BPF_MAP_CREATE)` was refused.
     #[error("cannot create map `{map}` ({kind}): {errno}{}", because(.why))]
     CreateMap {
@@ -37,6 +62,108 @@ pub enum Error {
         errno: Errno,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
+    },
+
+    /// A map that no kernel would make; the kernel was not asked.
+    #[error("map `{map}` ({kind}): {field} is {value}: {rule}")]
+    MapField {
+        /// The map's name.
+        map: String,
+        /// Its type.
+        kind: MapType,
+        /// The field of [`MapSpec`](crate::MapSpec) that is wrong.
+        field: &'static str,
+        /// What it is.
+        value: String,
+        /// What it has to be.
+        rule: String,
+    },
+
+    /// What is pinned at the path of a [`MapSpec`](crate::MapSpec) is another kind of map.
+    #[error(
+        "cannot use what is pinned at {} as map `{map}`: its {field} is {pinned}, and not {wanted}: \
+         unpin it (rm), or pin this one elsewhere",
+        .path.display()
+    )]
+    PinnedMap {
+        /// The map's name.
+        map: String,
+        /// Where.
+        path: PathBuf,
+        /// What differs, by the name of the field of [`MapSpec`](crate::MapSpec).
+        field: &'static str,
+        /// How it is.
+        pinned: String,
+        /// How it would have to be.
+        wanted: String,
+    },
+
+    /// A map could not be opened.
+    #[error("cannot open the map {which}: {errno}{}{}", because(.why), hint(.note))]
+    OpenMap {
+        /// `pinned at /sys/fs/bpf/counts`, `with the number 7`.
+        which: String,
+        /// The kernel's answer.
+        errno: Errno,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+        /// What this answer usually means here.
+        note: Option<&'static str>,
+    },
+
+    /// Something could not be done with a map or one of its elements.
+    #[error("cannot {action} map `{map}` ({kind}): {errno}{}{}", because(.why), hint(.note))]
+    MapCall {
+        /// What was being done, `delete an element of`.
+        action: &'static str,
+        /// The map's name.
+        map: String,
+        /// Its type.
+        kind: MapType,
+        /// The kernel's answer.
+        errno: Errno,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+        /// What this answer means here.
+        note: Option<&'static str>,
+    },
+
+    /// A key or a value that is not as long as those of the map. The kernel was not asked: it would have read or
+    /// written as many bytes as the map has.
+    #[error("map `{map}`: {what} of {has} bytes, and not {needs}")]
+    MapLength {
+        /// The map's name.
+        map: String,
+        /// `a key`, `a value`.
+        what: &'static str,
+        /// How long it is.
+        has: usize,
+        /// How long it would have to be.
+        needs: usize,
+    },
+
+    /// A map that is not of the types that a view of it is to have.
+    #[error("map `{map}` is no {view}: its {field} is {has}, and not {needs}")]
+    MapView {
+        /// The map's name.
+        map: String,
+        /// The view, `Hash`.
+        view: &'static str,
+        /// What differs, by the name of the field of [`MapSpec`](crate::MapSpec).
+        field: &'static str,
+        /// How it is.
+        has: String,
+        /// How it would have to be.
+        needs: String,
+    },
+
+    /// A walk over a map was given up: so much was deleted meanwhile that it began again and again.
+    #[error(
+        "map `{map}` changes faster than its keys can be walked over: read it in batches, which need not begin again"
+    )]
+    MapChanged {
+        /// The map's name.
+        map: String,
     },
 
     /// An element of a map could not be set.
@@ -63,9 +190,68 @@ pub enum Error {
         why: Option<Denied>,
     },
 
+    /// What an instruction names has no number in this kernel.
+    #[error(
+        "cannot load program `{program}` ({kind}): what it says of `{name}` cannot be filled in\n  {place}: \
+         {statement}\n  {problem}"
+    )]
+    Name {
+        /// The program's name.
+        program: String,
+        /// Its type.
+        kind: ProgramType,
+        /// `file:line` of the statement.
+        place: String,
+        /// The statement.
+        statement: String,
+        /// The name.
+        name: String,
+        /// Why.
+        #[source]
+        problem: Box<NameProblem>,
+    },
+
+    /// What a program is to be attached to is not known to this kernel.
+    #[error("cannot load program `{program}` ({kind}) for `{target}`: {problem}")]
+    LoadTarget {
+        /// The program's name.
+        program: String,
+        /// Its type.
+        kind: ProgramType,
+        /// What it is for.
+        target: String,
+        /// Why.
+        #[source]
+        problem: Box<Error>,
+    },
+
+    /// The types of a module could not be had.
+    #[error("cannot get the BTF of module `{module}`: {errno}")]
+    ModuleBtf {
+        /// Its name.
+        module: String,
+        /// The kernel's answer.
+        errno: Errno,
+    },
+
     /// The verifier rejected a program.
     #[error(transparent)]
     Verifier(#[from] Box<VerifierError>),
+
+    /// Something could not be done with a program that is in the kernel.
+    #[error("cannot {action} the program {which}: {errno}{}{}", because(.why), hint(.note))]
+    ProgramCall {
+        /// What was being done, `pin`.
+        action: &'static str,
+        /// `` `hello` ``, `with the number 7`, `pinned at /sys/fs/bpf/hello`.
+        which: String,
+        /// The kernel's answer.
+        errno: Errno,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+        /// What this answer means here.
+        note: Option<&'static str>,
+    },
 
     /// A loaded program could not be run by itself.
     #[error("cannot run program `{program}` ({kind}): {errno}{}{}", because(.why), hint(.note))]
@@ -130,6 +316,28 @@ pub enum Error {
         needs: &'static str,
     },
 
+    /// This kernel was asked for a feature and has it not.
+    #[error("this kernel has no {what}: {}", brought(.since, .needs))]
+    NoFeature {
+        /// The feature, ``map type `ringbuf` ``.
+        what: String,
+        /// The version that brought it.
+        since: Version,
+        /// The `CONFIG_` options that such a kernel needs for it, and what the machine must be able to do.
+        needs: &'static [&'static str],
+    },
+
+    /// This kernel was asked for a feature and did not get as far as to answer.
+    #[error("cannot tell whether this kernel has {what}: {errno}{}", because(.why))]
+    Undecided {
+        /// The feature, ``map type `ringbuf` ``.
+        what: String,
+        /// The kernel's answer.
+        errno: Errno,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+    },
+
     /// The tracing file system is not mounted.
     #[error(
         "tracefs is not mounted, and {what} needs it: mount -t tracefs nodev /sys/kernel/tracing{}",
@@ -189,6 +397,10 @@ pub enum Error {
         why: Option<Denied>,
     },
 
+    /// A name that BTF should know is not in it, or the BTF is not as it should be.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+
     /// A ring held a record that cannot be; nothing of it was believed.
     #[error("corrupt perf ring of CPU {cpu} at position {position}: {problem}")]
     CorruptRing {
@@ -230,14 +442,26 @@ impl Error {
     /// Which kind of trouble this is.
     pub fn kind(&self) -> ErrorKind {
         let errno = match self {
-            Error::Unsupported { .. } => return ErrorKind::Unsupported,
+            Error::Unsupported { .. } | Error::NoFeature { .. } => return ErrorKind::Unsupported,
             Error::NoTracefs { why: Some(_), .. } => return ErrorKind::NotPermitted,
+            Error::LoadTarget { problem, .. } => return problem.kind(),
+            Error::Name { problem, .. } => {
+                return match &**problem {
+                    NameProblem::Kernel(problem) => problem.kind(),
+                    _ => ErrorKind::Failed,
+                };
+            }
+            Error::ModuleBtf { errno, .. } => *errno,
             Error::CreateMap { errno, .. }
             | Error::UpdateMap { errno, .. }
+            | Error::OpenMap { errno, .. }
+            | Error::MapCall { errno, .. }
             | Error::LoadProgram { errno, .. }
+            | Error::ProgramCall { errno, .. }
             | Error::TestRun { errno, .. }
             | Error::Attach { errno, .. }
-            | Error::Reader { errno, .. } => *errno,
+            | Error::Reader { errno, .. }
+            | Error::Undecided { errno, .. } => *errno,
             Error::File { source, .. } => Errno::of(source),
             _ => return ErrorKind::Failed,
         };
@@ -251,6 +475,13 @@ impl Error {
 
 fn because(why: &Option<Denied>) -> String {
     why.as_ref().map_or_else(String::new, |why| format!(": {why}"))
+}
+
+fn brought(since: &Version, needs: &[&str]) -> String {
+    match needs {
+        [] => format!("Linux {since} brought it"),
+        needs => format!("Linux {since} brought it; it needs {}", needs.join(" and ")),
+    }
 }
 
 fn hint(note: &Option<&'static str>) -> String {

@@ -5,7 +5,8 @@ use crate::error::{Error, Result};
 use crate::kernel::cpu;
 use crate::kernel::denied::{self, Need};
 use crate::program::Program;
-use crate::syscall::{self, Errno, PerfEvent};
+use crate::spec::AttachType;
+use crate::syscall::{self, Errno, LinkCreate, LinkExtra, PerfEvent};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// `PERF_TYPE_TRACEPOINT`.
@@ -28,7 +29,14 @@ pub(super) fn open(event: &PerfEvent<'_>) -> Result<OwnedFd, Errno> {
 /// Makes a program run on an event: by a link (Linux 5.15), or the older way by ioctl.
 pub(super) fn tie(program: &Program, target: &Target, event: &OwnedFd) -> Result<Option<OwnedFd>> {
     let refused = |step, errno| refused(program, target, step, errno);
-    match syscall::link_create_perf_event(program.as_fd(), event.as_fd()) {
+    let link = LinkCreate {
+        program: program.as_fd(),
+        target: syscall::Target::Fd(event.as_fd()),
+        attach_type: AttachType::PerfEvent as u32,
+        flags: 0,
+        extra: LinkExtra::None,
+    };
+    match syscall::link_create(&link) {
         Ok(link) => Ok(Some(link)),
         // Kernels without such links know neither the attach type nor, long ago, the command. A newer
         // one that means EINVAL says it again to the ioctl.

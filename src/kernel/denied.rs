@@ -195,6 +195,8 @@ pub(crate) enum Need {
     Tracefs,
     /// `mount(2)`.
     Mount,
+    /// Objects of others, by their numbers.
+    Numbers,
 }
 
 /// Finds out why a call was refused with `errno`. Called after it was, and only then; `None` if it was
@@ -329,7 +331,7 @@ fn cause(facts: &Facts, need: Need) -> Option<Denied> {
         Need::PerfEvent => &[Capability::Perfmon],
         Need::Ring => &[Capability::IpcLock],
         Need::Tracefs => &[Capability::DacOverride],
-        Need::Mount => &[Capability::SysAdmin],
+        Need::Mount | Need::Numbers => &[Capability::SysAdmin],
     };
     let includes = |one: Capability| {
         let in_sys_admin = matches!(one, Capability::Bpf | Capability::Perfmon);

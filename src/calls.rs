@@ -1,0 +1,17 @@
+//! The system calls that are made, made visible: what the loader asks of the kernel, call by call, and what it is answered.
+//!
+//! ```no_run
+//! use rawbpf::{Loader, MapSpec, calls};
+//!
+//! static COUNTS: MapSpec = MapSpec::hash("counts", 4, 8, 16);
+//! calls::observe(|call| eprintln!("{call}"), || Loader::new().map(&COUNTS).map(drop))?;
+//! # Ok::<(), rawbpf::Error>(())
+//! ```
+//!
+//! prints
+//!
+//! ```text
+//! bpf(BPF_MAP_CREATE, {map_type=hash (1), key_size=4, value_size=8, max_entries=16, map_name="counts"}) = 3 <0.000021>
+//! ```
+
+pub use crate::syscall::{SystemCall, observe};

@@ -1,0 +1,207 @@
+//! The commands about links: a program in its place, for as long as a descriptor or a pin is there.
+
+use super::attr::{
+    LinkBtfIdAttr, LinkHead, LinkIterAttr, LinkKprobeMultiAttr, LinkNetfilterAttr,
+    LinkPerfEventAttr, LinkRelativeAttr, LinkTracingAttr, LinkTracingMultiAttr, LinkUpdateAttr,
+    LinkUprobeMultiAttr, TwoAttr,
+};
+use super::{
+    Answer, Call, Errno, Relative, Target, address, bpf, call, length, maybe_raw, owned, raw,
+    relative_raw, target_raw,
+};
+use std::ffi::CStr;
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+const BPF_LINK_CREATE: i32 = 28;
+const BPF_LINK_UPDATE: i32 = 29;
+const BPF_ITER_CREATE: i32 = 33;
+const BPF_LINK_DETACH: i32 = 34;
+
+/// `BPF_F_REPLACE` of `BPF_LINK_UPDATE`.
+const BPF_F_REPLACE: u32 = 1 << 2;
+
+/// What `bpf(BPF_LINK_CREATE)` is told.
+#[derive(Debug, Clone)]
+pub(crate) struct LinkCreate<'a> {
+    /// The program, or the map of a `struct_ops` (6.4).
+    pub program: BorrowedFd<'a>,
+    pub target: Target<'a>,
+    pub attach_type: u32,
+    pub flags: u32,
+    pub extra: LinkExtra<'a>,
+}
+
+/// What only some links are told.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum LinkExtra<'a> {
+    /// Nothing: control groups, XDP, `sk_lookup`, `struct_ops`, …
+    None,
+    /// The function of the program `target` that an `ext` program replaces (5.13).
+    TargetBtfId(u32),
+    /// Which objects an iterator visits, a `union bpf_iter_link_info` (5.8); empty for all.
+    Iter(&'a [u8]),
+    /// What `get_attach_cookie` gives (5.15).
+    PerfEvent { cookie: u64 },
+    /// Kernel functions by name or address (5.18). As many cookies as functions, or none.
+    KprobeMulti { flags: u32, functions: Functions<'a>, cookies: &'a [u64] },
+    /// Entry or exit of a function, or a hook; the number where `target` is a program (5.19).
+    Tracing { target_btf_id: u32, cookie: u64 },
+    /// A hook of netfilter (6.4).
+    Netfilter { pf: u32, hooknum: u32, priority: i32, flags: u32 },
+    /// Before or after what, as the flags say, in a list that must have this revision (0 is any): tcx (6.6), netkit
+    /// (6.7), control groups (6.17).
+    Relative { relative: Relative<'a>, expected_revision: u64 },
+    /// Places in a file, by offset; `pid` 0 is every process (6.6). As many reference counters and cookies as
+    /// offsets, or none.
+    UprobeMulti {
+        path: &'a CStr,
+        offsets: &'a [u64],
+        ref_ctr_offsets: &'a [u64],
+        cookies: &'a [u64],
+        flags: u32,
+        pid: u32,
+    },
+    /// Many functions by their numbers in BTF (by 7.3). As many cookies as functions, or none.
+    TracingMulti { ids: &'a [u32], cookies: &'a [u64] },
+}
+
+/// Kernel functions.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Functions<'a> {
+    Names(&'a [&'a CStr]),
+    Addresses(&'a [u64]),
+}
+
+/// Attaches a program by a link. `bpf(2)`, `BPF_LINK_CREATE` (Linux 5.7).
+pub(crate) fn link_create(link: &LinkCreate<'_>) -> Result<OwnedFd, Errno> {
+    owned(call(Call::LinkCreate(link)))
+}
+
+/// Puts another program (or `struct_ops` map, Linux 6.4) into a link, if it holds `old` or whatever it holds.
+/// `bpf(2)`, `BPF_LINK_UPDATE` (Linux 5.7).
+pub(crate) fn link_update(
+    link: BorrowedFd<'_>,
+    new: BorrowedFd<'_>,
+    old: Option<BorrowedFd<'_>>,
+) -> Result<(), Errno> {
+    call(Call::LinkUpdate { link, new, old }).map(drop)
+}
+
+/// Takes a link's program away from its place, although the link is still open or pinned. `bpf(2)`, `BPF_LINK_DETACH`
+/// (Linux 5.9).
+pub(crate) fn link_detach(link: BorrowedFd<'_>) -> Result<(), Errno> {
+    call(Call::LinkDetach { link }).map(drop)
+}
+
+/// Makes an iterator that can be read of its link. `bpf(2)`, `BPF_ITER_CREATE` (Linux 5.8).
+pub(crate) fn iter_create(link: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    owned(call(Call::IterCreate { link }))
+}
+
+/// The address of what there is one of for each of `count`, or null if there are none.
+pub(super) fn for_each<T>(items: &[T], count: usize) -> Result<u64, Errno> {
+    if items.is_empty() || items.len() == count {
+        Ok(address(items))
+    } else {
+        // The kernel would read `count` of them.
+        Err(Errno(libc::EINVAL))
+    }
+}
+
+pub(super) fn create(link: &LinkCreate<'_>) -> Answer {
+    let mut head = LinkHead {
+        prog_fd: raw(link.program),
+        target: target_raw(link.target),
+        attach_type: link.attach_type,
+        flags: link.flags,
+    };
+    let pad = 0;
+    match link.extra {
+        LinkExtra::None => bpf(BPF_LINK_CREATE, &mut head),
+        LinkExtra::TargetBtfId(target_btf_id) => {
+            bpf(BPF_LINK_CREATE, &mut LinkBtfIdAttr { head, target_btf_id, pad })
+        }
+        LinkExtra::Iter(info) => {
+            let (iter_info, iter_info_len) = (address(info), length(info)?);
+            bpf(BPF_LINK_CREATE, &mut LinkIterAttr { head, iter_info, iter_info_len, pad })
+        }
+        LinkExtra::PerfEvent { cookie } => {
+            bpf(BPF_LINK_CREATE, &mut LinkPerfEventAttr { head, bpf_cookie: cookie })
+        }
+        LinkExtra::KprobeMulti { flags, functions, cookies } => {
+            let mut attr = LinkKprobeMultiAttr { head, flags, ..Default::default() };
+            // Lives until the call has returned.
+            let names: Vec<_>;
+            let count = match functions {
+                Functions::Names(list) => {
+                    names = list.iter().map(|name| name.as_ptr()).collect();
+                    attr.syms = address(&names);
+                    list.len()
+                }
+                Functions::Addresses(list) => {
+                    attr.addrs = address(list);
+                    list.len()
+                }
+            };
+            attr.cnt = u32::try_from(count).map_err(|_| Errno(libc::E2BIG))?;
+            attr.cookies = for_each(cookies, count)?;
+            bpf(BPF_LINK_CREATE, &mut attr)
+        }
+        LinkExtra::Tracing { target_btf_id, cookie } => {
+            bpf(BPF_LINK_CREATE, &mut LinkTracingAttr { head, target_btf_id, pad, cookie })
+        }
+        LinkExtra::Netfilter { pf, hooknum, priority, flags } => {
+            bpf(BPF_LINK_CREATE, &mut LinkNetfilterAttr { head, pf, hooknum, priority, flags })
+        }
+        LinkExtra::Relative { relative, expected_revision } => {
+            let relative = relative_raw(relative);
+            bpf(BPF_LINK_CREATE, &mut LinkRelativeAttr { head, relative, pad, expected_revision })
+        }
+        LinkExtra::UprobeMulti { path, offsets, ref_ctr_offsets, cookies, flags, pid } => {
+            let mut attr = LinkUprobeMultiAttr {
+                head,
+                path: path.as_ptr() as u64,
+                offsets: address(offsets),
+                ref_ctr_offsets: for_each(ref_ctr_offsets, offsets.len())?,
+                cookies: for_each(cookies, offsets.len())?,
+                cnt: length(offsets)?,
+                flags,
+                pid,
+                path_fd: 0,
+            };
+            bpf(BPF_LINK_CREATE, &mut attr)
+        }
+        LinkExtra::TracingMulti { ids, cookies } => {
+            let mut attr = LinkTracingMultiAttr {
+                head,
+                ids: address(ids),
+                cookies: for_each(cookies, ids.len())?,
+                cnt: length(ids)?,
+                pad,
+            };
+            bpf(BPF_LINK_CREATE, &mut attr)
+        }
+    }
+}
+
+pub(super) fn update(
+    link: BorrowedFd<'_>,
+    new: BorrowedFd<'_>,
+    old: Option<BorrowedFd<'_>>,
+) -> Answer {
+    let mut attr = LinkUpdateAttr {
+        link_fd: raw(link),
+        new_fd: raw(new),
+        flags: if old.is_some() { BPF_F_REPLACE } else { 0 },
+        old_fd: maybe_raw(old),
+    };
+    bpf(BPF_LINK_UPDATE, &mut attr)
+}
+
+pub(super) fn detach(link: BorrowedFd<'_>) -> Answer {
+    bpf(BPF_LINK_DETACH, &mut TwoAttr { first: raw(link), second: 0 })
+}
+
+pub(super) fn iter(link: BorrowedFd<'_>) -> Answer {
+    bpf(BPF_ITER_CREATE, &mut TwoAttr { first: raw(link), second: 0 })
+}

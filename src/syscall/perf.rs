@@ -1,0 +1,139 @@
+//! Perf events, and the limit on locked memory.
+
+use super::attr::{PERF_FLAG_WATERMARK, PerfEventAttr};
+use super::{Answer, Call, Errno, call, owned};
+use std::ffi::CStr;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+/// What `perf_event_open(2)` is told; the rest of `struct perf_event_attr` stays zero.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct PerfEvent<'a> {
+    pub kind: u32,
+    pub config: u64,
+    pub sample_period: u64,
+    pub sample_type: u64,
+    /// What `read(2)` of the event gives besides its count.
+    pub read_format: u64,
+    /// Wake after this many samples or, with `watermark`, bytes.
+    pub wakeup: u32,
+    pub watermark: bool,
+    /// `config1`: for the kprobe PMU a pointer to the function's name.
+    pub name: Option<&'a CStr>,
+    /// `config2`: for the kprobe PMU the offset into the function, or the address where there is no name.
+    pub offset: u64,
+    /// `-1` for every process; else one.
+    pub pid: i32,
+    /// A CPU number, or `-1` for all (only with a process).
+    pub cpu: i32,
+}
+
+const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
+
+/// `PERF_EVENT_IOC_SET_BPF`, `_IOW('$', 8, __u32)`. Most architectures say "write" with bit 30 of a request;
+/// these with bit 31.
+const PERF_EVENT_IOC_SET_BPF: u32 = {
+    let bit_31 = cfg!(any(
+        target_arch = "powerpc",
+        target_arch = "powerpc64",
+        target_arch = "mips",
+        target_arch = "mips64",
+        target_arch = "sparc64"
+    ));
+    (if bit_31 { 1 << 31 } else { 1 << 30 }) | 4 << 16 | 0x2408
+};
+
+/// Opens a perf event. `perf_event_open(2)`.
+pub(crate) fn perf_event_open(event: &PerfEvent<'_>) -> Result<OwnedFd, Errno> {
+    owned(call(Call::PerfEventOpen(event)))
+}
+
+/// Reads the count of a perf event, and the one thing more that its `read_format` asks for. `read(2)`.
+pub(crate) fn perf_event_read(event: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
+    let mut counts = [0u64; 2];
+    let size = size_of_val(&counts);
+    // SAFETY: `counts` is live, as long as is said, and any bytes are a value of it.
+    let read = unsafe { libc::read(event.as_raw_fd(), counts.as_mut_ptr().cast(), size) };
+    match usize::try_from(read) {
+        Ok(read) if read == size => Ok((counts[0], counts[1])),
+        Ok(_) => Err(Errno(libc::EIO)),
+        Err(_) => Err(Errno::last()),
+    }
+}
+
+/// Ties a program to a perf event the older way. `PERF_EVENT_IOC_SET_BPF` (Linux 4.1).
+pub(crate) fn perf_event_set_bpf(
+    event: BorrowedFd<'_>,
+    program: BorrowedFd<'_>,
+) -> Result<(), Errno> {
+    call(Call::PerfSetBpf { event, program }).map(drop)
+}
+
+/// The soft and the hard limit on locked memory, bytes. `getrlimit(2)`, `RLIMIT_MEMLOCK`.
+pub(crate) fn memlock() -> Result<(u64, u64), Errno> {
+    let (mut soft, mut hard) = (0, 0);
+    call(Call::MemlockGet { soft: &mut soft, hard: &mut hard })?;
+    Ok((soft, hard))
+}
+
+/// Sets both limits on locked memory, bytes. `setrlimit(2)`, `RLIMIT_MEMLOCK`.
+pub(crate) fn set_memlock(soft: u64, hard: u64) -> Result<(), Errno> {
+    call(Call::MemlockSet { soft, hard }).map(drop)
+}
+
+/// No limit, for [`set_memlock`].
+pub(crate) const UNLIMITED: u64 = libc::RLIM_INFINITY;
+
+pub(super) fn open(event: &PerfEvent<'_>) -> Answer {
+    let attr = PerfEventAttr {
+        kind: event.kind,
+        size: size_of::<PerfEventAttr>() as u32,
+        config: event.config,
+        sample_period: event.sample_period,
+        sample_type: event.sample_type,
+        read_format: event.read_format,
+        flags: if event.watermark { PERF_FLAG_WATERMARK } else { 0 },
+        wakeup: event.wakeup,
+        config1: event.name.map_or(0, |name| name.as_ptr() as u64),
+        config2: event.offset,
+        ..Default::default()
+    };
+    let no_group: libc::c_int = -1;
+    // SAFETY: `attr` is a live perf_event_attr whose `size` is its own, and the name it points to
+    // outlives the call; the other arguments are integers.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_perf_event_open,
+            &raw const attr,
+            event.pid,
+            event.cpu,
+            no_group,
+            PERF_FLAG_FD_CLOEXEC,
+        )
+    };
+    if fd < 0 { Err(Errno::last()) } else { Ok(fd) }
+}
+
+pub(super) fn set_bpf(event: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Answer {
+    // SAFETY: the request takes no pointer; its argument is a descriptor, open while it is borrowed.
+    let answer =
+        unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_SET_BPF as _, program.as_raw_fd()) };
+    if answer < 0 { Err(Errno::last()) } else { Ok(i64::from(answer)) }
+}
+
+pub(super) fn memlock_get(soft: &mut u64, hard: &mut u64) -> Answer {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: `limit` is a live rlimit that the call fills.
+    let answer = unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) };
+    if answer < 0 {
+        return Err(Errno::last());
+    }
+    (*soft, *hard) = (limit.rlim_cur, limit.rlim_max);
+    Ok(0)
+}
+
+pub(super) fn memlock_set(soft: u64, hard: u64) -> Answer {
+    let limit = libc::rlimit { rlim_cur: soft, rlim_max: hard };
+    // SAFETY: `limit` is a live rlimit that the call reads.
+    let answer = unsafe { libc::setrlimit(libc::RLIMIT_MEMLOCK, &limit) };
+    if answer < 0 { Err(Errno::last()) } else { Ok(0) }
+}
