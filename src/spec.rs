@@ -3,8 +3,50 @@
 //! A spec is the same on every machine and asks nothing of the kernel. What a kernel makes of it is an
 //! object: [`Program`](crate::Program), [`Map`](crate::Map).
 
+/// Makes a type of the kernel's numbered enums: the variant, its number and its name in the field.
+macro_rules! kernel_enum {
+    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[repr(u32)]
+        #[non_exhaustive]
+        pub enum $name { $($(#[$vdoc])* $variant = $number,)* }
+
+        impl $name {
+            /// All of them, in the order of their numbers.
+            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
+
+            /// The name the field uses for it.
+            pub const fn name(self) -> &'static str {
+                match self { $($name::$variant => $text,)* }
+            }
+
+            /// The one of that [`name`]($name::name), written exactly so.
+            pub fn from_name(name: &str) -> Option<$name> {
+                $name::ALL.iter().copied().find(|one| one.name() == name)
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.name())
+            }
+        }
+    };
+}
+
+mod attach_type;
+pub mod flags;
+mod map;
+mod map_type;
+mod program_type;
+
+pub use attach_type::AttachType;
+pub use map::MapSpec;
+pub use map_type::MapType;
+pub use program_type::ProgramType;
+
 use crate::asm::Code;
-use std::fmt;
 
 /// A program to be: its code and what the kernel must know to load it.
 ///
@@ -28,12 +70,20 @@ pub struct ProgramSpec<'a> {
     pub license: &'a str,
     /// What it does.
     pub code: Code<'a>,
+    /// Where exactly it will be attached, for types that must say so at load (`expected_attach_type`,
+    /// Linux 4.17).
+    pub attach_type: Option<AttachType>,
+    /// Flags of `BPF_PROG_LOAD`: see [`flags`].
+    pub flags: u32,
+    /// What it is for: the function, tracepoint, iterator or structure that the kernel's BTF names, or
+    /// `category/name` of a tracepoint.
+    pub target: Option<&'a str>,
 }
 
 impl<'a> ProgramSpec<'a> {
     /// A program under the license `GPL`, which opens all helpers to it.
     pub const fn new(name: &'a str, kind: ProgramType, code: Code<'a>) -> Self {
-        ProgramSpec { name, kind, license: "GPL", code }
+        ProgramSpec { name, kind, license: "GPL", code, attach_type: None, flags: 0, target: None }
     }
 
     /// The same program under another license.
@@ -47,104 +97,108 @@ impl<'a> ProgramSpec<'a> {
         self.kind = kind;
         self
     }
+
+    /// The same program for this way of attaching it.
+    pub const fn with_attach_type(mut self, attach_type: AttachType) -> Self {
+        self.attach_type = Some(attach_type);
+        self
+    }
+
+    /// The same program with these [`flags`], in place of those that it had.
+    pub const fn with_flags(mut self, flags: u32) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    /// The same program for this [`target`](ProgramSpec::target).
+    pub const fn with_target(mut self, target: &'a str) -> Self {
+        self.target = Some(target);
+        self
+    }
 }
 
-/// A map to be. Naming its `static` in an instruction of `bpf!` is all it takes to have it created at
-/// load. Two programs that name the same `static` share one map.
-///
-/// ```
-/// use rawbpf::MapSpec;
-///
-/// static EVENTS: MapSpec = MapSpec::perf_event_array("events");
-/// ```
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct MapSpec<'a> {
-    /// Its name, in messages whole; the kernel keeps the first 15 bytes, letters, digits, `_` and `.`.
-    pub name: &'a str,
-    /// What kind of map.
-    pub kind: MapType,
-    /// Bytes of a key.
-    pub key_size: u32,
-    /// Bytes of a value.
-    pub value_size: u32,
-    /// How many elements it holds at most. 0 in a perf event array means one for every possible CPU.
-    pub max_entries: u32,
-    /// `BPF_F_*` flags of `BPF_MAP_CREATE`.
-    pub flags: u32,
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-impl<'a> MapSpec<'a> {
-    /// The perf event array through which `perf_event_output` reaches user space, one element a CPU
-    /// (Linux 4.3).
-    pub const fn perf_event_array(name: &'a str) -> Self {
-        MapSpec {
-            name,
-            kind: MapType::PerfEventArray,
-            key_size: 4,
-            value_size: 4,
-            max_entries: 0,
-            flags: 0,
+    /// The constants of `include/uapi/linux/bpf.h` (Linux 7.3) in the order of their numbers, without what
+    /// all of an enum begin with; their lower case is the name that `bpftool` prints.
+    fn check<T: Copy + std::fmt::Debug + PartialEq>(
+        all: &[T],
+        first: u32,
+        constants: &str,
+        number: fn(T) -> u32,
+        name: fn(T) -> &'static str,
+        from_name: fn(&str) -> Option<T>,
+    ) {
+        let constants: Vec<_> = constants.split_whitespace().collect();
+        assert_eq!(all.len(), constants.len());
+        for ((one, constant), expected) in all.iter().zip(constants).zip(first..) {
+            assert_eq!((number(*one), name(*one)), (expected, &*constant.to_lowercase()));
+            assert_eq!(from_name(name(*one)), Some(*one));
         }
+        assert_eq!(from_name("unspec"), None);
     }
 
-    /// An array of `max_entries` values of `value_size` bytes, by `u32` index (Linux 3.19).
-    pub const fn array(name: &'a str, value_size: u32, max_entries: u32) -> Self {
-        MapSpec { name, kind: MapType::Array, key_size: 4, value_size, max_entries, flags: 0 }
+    #[test]
+    fn types_have_the_kernels_numbers_and_names() {
+        let maps = "HASH ARRAY PROG_ARRAY PERF_EVENT_ARRAY PERCPU_HASH PERCPU_ARRAY STACK_TRACE CGROUP_ARRAY \
+            LRU_HASH LRU_PERCPU_HASH LPM_TRIE ARRAY_OF_MAPS HASH_OF_MAPS DEVMAP SOCKMAP CPUMAP XSKMAP \
+            SOCKHASH CGROUP_STORAGE REUSEPORT_SOCKARRAY PERCPU_CGROUP_STORAGE QUEUE STACK SK_STORAGE \
+            DEVMAP_HASH STRUCT_OPS RINGBUF INODE_STORAGE TASK_STORAGE BLOOM_FILTER USER_RINGBUF \
+            CGRP_STORAGE ARENA INSN_ARRAY RHASH";
+        check(MapType::ALL, 1, maps, |one| one as u32, MapType::name, MapType::from_name);
+        let programs = "SOCKET_FILTER KPROBE SCHED_CLS SCHED_ACT TRACEPOINT XDP PERF_EVENT CGROUP_SKB CGROUP_SOCK \
+            LWT_IN LWT_OUT LWT_XMIT SOCK_OPS SK_SKB CGROUP_DEVICE SK_MSG RAW_TRACEPOINT CGROUP_SOCK_ADDR \
+            LWT_SEG6LOCAL LIRC_MODE2 SK_REUSEPORT FLOW_DISSECTOR CGROUP_SYSCTL RAW_TRACEPOINT_WRITABLE \
+            CGROUP_SOCKOPT TRACING STRUCT_OPS EXT LSM SK_LOOKUP SYSCALL NETFILTER";
+        check(
+            ProgramType::ALL,
+            1,
+            programs,
+            |one| one as u32,
+            ProgramType::name,
+            ProgramType::from_name,
+        );
+        let attach = "CGROUP_INET_INGRESS CGROUP_INET_EGRESS CGROUP_INET_SOCK_CREATE CGROUP_SOCK_OPS \
+            SK_SKB_STREAM_PARSER SK_SKB_STREAM_VERDICT CGROUP_DEVICE SK_MSG_VERDICT CGROUP_INET4_BIND \
+            CGROUP_INET6_BIND CGROUP_INET4_CONNECT CGROUP_INET6_CONNECT CGROUP_INET4_POST_BIND \
+            CGROUP_INET6_POST_BIND CGROUP_UDP4_SENDMSG CGROUP_UDP6_SENDMSG LIRC_MODE2 FLOW_DISSECTOR \
+            CGROUP_SYSCTL CGROUP_UDP4_RECVMSG CGROUP_UDP6_RECVMSG CGROUP_GETSOCKOPT CGROUP_SETSOCKOPT \
+            TRACE_RAW_TP TRACE_FENTRY TRACE_FEXIT MODIFY_RETURN LSM_MAC TRACE_ITER \
+            CGROUP_INET4_GETPEERNAME CGROUP_INET6_GETPEERNAME CGROUP_INET4_GETSOCKNAME \
+            CGROUP_INET6_GETSOCKNAME XDP_DEVMAP CGROUP_INET_SOCK_RELEASE XDP_CPUMAP SK_LOOKUP XDP \
+            SK_SKB_VERDICT SK_REUSEPORT_SELECT SK_REUSEPORT_SELECT_OR_MIGRATE PERF_EVENT \
+            TRACE_KPROBE_MULTI LSM_CGROUP STRUCT_OPS NETFILTER TCX_INGRESS TCX_EGRESS TRACE_UPROBE_MULTI \
+            CGROUP_UNIX_CONNECT CGROUP_UNIX_SENDMSG CGROUP_UNIX_RECVMSG CGROUP_UNIX_GETPEERNAME \
+            CGROUP_UNIX_GETSOCKNAME NETKIT_PRIMARY NETKIT_PEER TRACE_KPROBE_SESSION TRACE_UPROBE_SESSION \
+            TRACE_FSESSION TRACE_FENTRY_MULTI TRACE_FEXIT_MULTI TRACE_FSESSION_MULTI";
+        check(
+            AttachType::ALL,
+            0,
+            attach,
+            |one| one as u32,
+            AttachType::name,
+            AttachType::from_name,
+        );
     }
 
-    /// A hash table (Linux 3.19).
-    pub const fn hash(name: &'a str, key_size: u32, value_size: u32, max_entries: u32) -> Self {
-        MapSpec { name, kind: MapType::Hash, key_size, value_size, max_entries, flags: 0 }
-    }
-}
+    static INNER: MapSpec = MapSpec::array("inner", 8, 4);
+    static OUTER: MapSpec = MapSpec::hash_of_maps("outer", 4, 16, &INNER);
+    static RODATA: MapSpec = MapSpec::array("rodata", 3, 1)
+        .with_flags(flags::BPF_F_RDONLY_PROG | flags::BPF_F_MMAPABLE)
+        .with_contents(b"abc")
+        .with_frozen(true);
 
-/// Makes a type of the kernel's numbered enums: the variant, its number and its name in the field.
-macro_rules! kernel_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[repr(u32)]
-        #[non_exhaustive]
-        pub enum $name { $($(#[$vdoc])* $variant = $number,)* }
-
-        impl $name {
-            /// All of them, in the order of their numbers.
-            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
-
-            /// The name the field uses for it.
-            pub const fn name(self) -> &'static str {
-                match self { $($name::$variant => $text,)* }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(self.name())
-            }
-        }
-    };
-}
-
-kernel_enum! {
-    /// The type of a program (`enum bpf_prog_type`).
-    ProgramType {
-        /// Network packets on a socket. Linux 3.19.
-        SocketFilter = 1 "socket_filter",
-        /// Kernel and user functions, by kprobe and uprobe. Linux 4.1.
-        Kprobe = 2 "kprobe",
-        /// Static tracepoints of the kernel. Linux 4.7.
-        Tracepoint = 5 "tracepoint",
-    }
-}
-
-kernel_enum! {
-    /// The type of a map (`enum bpf_map_type`).
-    MapType {
-        /// A hash table. Linux 3.19.
-        Hash = 1 "hash",
-        /// An array. Linux 3.19.
-        Array = 2 "array",
-        /// Perf events by CPU, to send samples to user space. Linux 4.3.
-        PerfEventArray = 4 "perf_event_array",
+    #[test]
+    fn specs_say_everything_in_a_static() {
+        assert_eq!(OUTER.inner.map(|inner| inner.name), Some("inner"));
+        assert_eq!((OUTER.key_size, OUTER.value_size, OUTER.max_entries), (4, 4, 16));
+        assert_eq!(
+            (RODATA.contents, RODATA.frozen, RODATA.flags),
+            (Some(&b"abc"[..]), true, 0x480)
+        );
+        assert_eq!(MapSpec::ring_buffer("r", 4096).with_numa_node(1).numa_node, Some(1));
+        assert_eq!(MapSpec::lpm_trie("t", 8, 4, 9).flags, flags::BPF_F_NO_PREALLOC);
     }
 }

@@ -1,0 +1,277 @@
+//! What a map is to be.
+
+use super::{MapType, flags};
+use crate::btf::TypeDesc;
+use crate::plain::Plain;
+
+/// A map to be. Naming its `static` in an instruction of `bpf!` is all it takes to have it created at
+/// load. Two programs that name the same `static` share one map.
+///
+/// ```
+/// use rawbpf::MapSpec;
+///
+/// static EVENTS: MapSpec = MapSpec::perf_event_array("events");
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MapSpec<'a> {
+    /// Its name, in messages whole; the kernel keeps the first 15 bytes, letters, digits, `_` and `.`.
+    pub name: &'a str,
+    /// What kind of map.
+    pub kind: MapType,
+    /// Bytes of a key.
+    pub key_size: u32,
+    /// Bytes of a value.
+    pub value_size: u32,
+    /// How many elements it holds at most. 0 in a perf event array means one for every possible CPU.
+    pub max_entries: u32,
+    /// Flags of `BPF_MAP_CREATE`: see [`flags`].
+    pub flags: u32,
+    /// What only some types have: the number of hash functions of a bloom filter (Linux 5.16), the address
+    /// of an arena (Linux 6.9). Else 0.
+    pub map_extra: u64,
+    /// What the maps in a map of maps are like.
+    pub inner: Option<&'a MapSpec<'a>>,
+    /// The NUMA node of its memory (Linux 4.14); `None` leaves it to the kernel.
+    pub numa_node: Option<u32>,
+    /// The bytes that the one value of an array has from the start, such as those of `.rodata`.
+    pub contents: Option<&'a [u8]>,
+    /// Whether system calls can no longer change it once it has its contents (`BPF_MAP_FREEZE`, Linux 5.2).
+    pub frozen: bool,
+    /// Where in the BPF file system it is pinned. A map that is there already is used in its place, if it
+    /// is compatible.
+    pub pin: Option<&'a str>,
+    /// What its keys and values are made of, so that `bpftool map dump` shows them by their fields (Linux 4.18).
+    /// A kernel that does not take them gets the map without; storage of sockets, tasks and the like has to have them.
+    pub types: Option<(TypeDesc<'a>, TypeDesc<'a>)>,
+}
+
+impl<'a> MapSpec<'a> {
+    /// A map of any type, with nothing set but this.
+    pub const fn new(
+        name: &'a str,
+        kind: MapType,
+        key_size: u32,
+        value_size: u32,
+        max_entries: u32,
+    ) -> Self {
+        MapSpec {
+            name,
+            kind,
+            key_size,
+            value_size,
+            max_entries,
+            flags: 0,
+            map_extra: 0,
+            inner: None,
+            numa_node: None,
+            contents: None,
+            frozen: false,
+            pin: None,
+            types: None,
+        }
+    }
+
+    /// A hash table (Linux 3.19).
+    pub const fn hash(name: &'a str, key_size: u32, value_size: u32, max_entries: u32) -> Self {
+        MapSpec::new(name, MapType::Hash, key_size, value_size, max_entries)
+    }
+
+    /// An array of `max_entries` values of `value_size` bytes, by `u32` index (Linux 3.19).
+    pub const fn array(name: &'a str, value_size: u32, max_entries: u32) -> Self {
+        MapSpec::new(name, MapType::Array, 4, value_size, max_entries)
+    }
+
+    /// A variable of programs: an array of one value, with these bytes from the start. Instructions reach it by its
+    /// address, `r1 = NAME[0] ll` (Linux 5.2).
+    ///
+    /// ```
+    /// use rawbpf::{MapSpec, ProgramSpec, ProgramType, bpf};
+    ///
+    /// static COUNT: MapSpec = MapSpec::bss("count", 8);
+    /// static LOOK: ProgramSpec = ProgramSpec::new("look", ProgramType::Kprobe, bpf! {
+    ///     r1 = COUNT[0] ll;
+    ///     r2 = 1;
+    ///     lock *(u64 *)(r1 + 0) += r2;
+    ///     r0 = 0;
+    ///     exit;
+    /// });
+    /// ```
+    pub const fn data(name: &'a str, contents: &'a [u8]) -> Self {
+        // A value of 4 GiB and more is refused when the map is created, for its contents are of another size.
+        let size =
+            if contents.len() > u32::MAX as usize { u32::MAX } else { contents.len() as u32 };
+        MapSpec::array(name, size, 1).with_contents(contents)
+    }
+
+    /// As [`data`](MapSpec::data), with `size` bytes that are 0 from the start (Linux 5.2).
+    pub const fn bss(name: &'a str, size: u32) -> Self {
+        MapSpec::array(name, size, 1)
+    }
+
+    /// As [`data`](MapSpec::data), with bytes that neither programs nor, once the map is created, system calls can
+    /// change: the verifier takes them for constants (Linux 5.2).
+    pub const fn rodata(name: &'a str, contents: &'a [u8]) -> Self {
+        MapSpec::data(name, contents).with_flags(flags::BPF_F_RDONLY_PROG).with_frozen(true)
+    }
+
+    /// Programs for `tail_call`, by `u32` index (Linux 4.2).
+    pub const fn prog_array(name: &'a str, max_entries: u32) -> Self {
+        MapSpec::new(name, MapType::ProgArray, 4, 4, max_entries)
+    }
+
+    /// The perf event array through which `perf_event_output` reaches user space, one element a CPU
+    /// (Linux 4.3).
+    pub const fn perf_event_array(name: &'a str) -> Self {
+        MapSpec::new(name, MapType::PerfEventArray, 4, 4, 0)
+    }
+
+    /// A hash table with one value for each CPU (Linux 4.6).
+    pub const fn percpu_hash(
+        name: &'a str,
+        key_size: u32,
+        value_size: u32,
+        max_entries: u32,
+    ) -> Self {
+        MapSpec::new(name, MapType::PercpuHash, key_size, value_size, max_entries)
+    }
+
+    /// An array with one value for each CPU (Linux 4.6).
+    pub const fn percpu_array(name: &'a str, value_size: u32, max_entries: u32) -> Self {
+        MapSpec::new(name, MapType::PercpuArray, 4, value_size, max_entries)
+    }
+
+    /// Stacks of at most `depth` addresses, by the number that `get_stackid` gives (Linux 4.6).
+    pub const fn stack_trace(name: &'a str, depth: u32, max_entries: u32) -> Self {
+        MapSpec::new(name, MapType::StackTrace, 4, depth.saturating_mul(8), max_entries)
+    }
+
+    /// A hash table that forgets what was least recently used when it is full (Linux 4.10).
+    pub const fn lru_hash(name: &'a str, key_size: u32, value_size: u32, max_entries: u32) -> Self {
+        MapSpec::new(name, MapType::LruHash, key_size, value_size, max_entries)
+    }
+
+    /// As [`lru_hash`](MapSpec::lru_hash), with one value for each CPU (Linux 4.10).
+    pub const fn lru_percpu_hash(
+        name: &'a str,
+        key_size: u32,
+        value_size: u32,
+        max_entries: u32,
+    ) -> Self {
+        MapSpec::new(name, MapType::LruPercpuHash, key_size, value_size, max_entries)
+    }
+
+    /// Prefixes, of which a lookup finds the longest that matches (Linux 4.11). A key is a `u32`, how many
+    /// bits count, and then `key_size - 4` bytes of address. It has the flag that the kernel demands of it.
+    pub const fn lpm_trie(name: &'a str, key_size: u32, value_size: u32, max_entries: u32) -> Self {
+        MapSpec::new(name, MapType::LpmTrie, key_size, value_size, max_entries)
+            .with_flags(flags::BPF_F_NO_PREALLOC)
+    }
+
+    /// An array whose values are maps like `inner` (Linux 4.12).
+    pub const fn array_of_maps(name: &'a str, max_entries: u32, inner: &'a MapSpec<'a>) -> Self {
+        MapSpec::new(name, MapType::ArrayOfMaps, 4, 4, max_entries).with_inner(inner)
+    }
+
+    /// A hash table whose values are maps like `inner` (Linux 4.12).
+    pub const fn hash_of_maps(
+        name: &'a str,
+        key_size: u32,
+        max_entries: u32,
+        inner: &'a MapSpec<'a>,
+    ) -> Self {
+        MapSpec::new(name, MapType::HashOfMaps, key_size, 4, max_entries).with_inner(inner)
+    }
+
+    /// First in, first out (Linux 4.20).
+    pub const fn queue(name: &'a str, value_size: u32, max_entries: u32) -> Self {
+        MapSpec::new(name, MapType::Queue, 0, value_size, max_entries)
+    }
+
+    /// Last in, first out (Linux 4.20).
+    pub const fn stack(name: &'a str, value_size: u32, max_entries: u32) -> Self {
+        MapSpec::new(name, MapType::Stack, 0, value_size, max_entries)
+    }
+
+    /// One ring of `bytes` for all CPUs: a power of two and whole pages (Linux 5.8).
+    pub const fn ring_buffer(name: &'a str, bytes: u32) -> Self {
+        MapSpec::new(name, MapType::RingBuf, 0, 0, bytes)
+    }
+
+    /// A filter for some `max_entries` values (Linux 5.16).
+    pub const fn bloom_filter(name: &'a str, value_size: u32, max_entries: u32) -> Self {
+        MapSpec::new(name, MapType::BloomFilter, 0, value_size, max_entries)
+    }
+
+    /// A ring of `bytes` that user space writes and programs read (Linux 6.1).
+    pub const fn user_ring_buffer(name: &'a str, bytes: u32) -> Self {
+        MapSpec::new(name, MapType::UserRingBuf, 0, 0, bytes)
+    }
+
+    /// An arena of at most `pages` pages (Linux 6.9). It has the flag that the kernel demands of it.
+    pub const fn arena(name: &'a str, pages: u32) -> Self {
+        MapSpec::new(name, MapType::Arena, 0, 0, pages).with_flags(flags::BPF_F_MMAPABLE)
+    }
+
+    /// The same map with these [`flags`], in place of those that it had.
+    pub const fn with_flags(mut self, flags: u32) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    /// The same map with this [`map_extra`](MapSpec::map_extra).
+    pub const fn with_map_extra(mut self, map_extra: u64) -> Self {
+        self.map_extra = map_extra;
+        self
+    }
+
+    /// The same map of maps, of maps like `inner`.
+    pub const fn with_inner(mut self, inner: &'a MapSpec<'a>) -> Self {
+        self.inner = Some(inner);
+        self
+    }
+
+    /// The same map on this NUMA node.
+    pub const fn with_numa_node(mut self, numa_node: u32) -> Self {
+        self.numa_node = Some(numa_node);
+        self
+    }
+
+    /// The same array with these bytes in its one value.
+    pub const fn with_contents(mut self, contents: &'a [u8]) -> Self {
+        self.contents = Some(contents);
+        self
+    }
+
+    /// The same map, whether [frozen](MapSpec::frozen) or not.
+    pub const fn with_frozen(mut self, frozen: bool) -> Self {
+        self.frozen = frozen;
+        self
+    }
+
+    /// The same map, pinned at this path in the BPF file system.
+    pub const fn with_pin(mut self, path: &'a str) -> Self {
+        self.pin = Some(path);
+        self
+    }
+
+    /// The same map, whose keys and values are shown as these types.
+    ///
+    /// ```
+    /// use rawbpf::MapSpec;
+    ///
+    /// static COUNTS: MapSpec = MapSpec::hash("counts", 4, 8, 16).with_types::<u32, u64>();
+    /// ```
+    pub const fn with_types<K: Plain, V: Plain>(mut self) -> Self {
+        self.types = Some((K::TYPE, V::TYPE));
+        self
+    }
+
+    /// Memory of `value_size` bytes that belongs to a socket, inode, task or control group: one of the types
+    /// `sk_storage` (Linux 5.2), `inode_storage` (5.10), `task_storage` (5.11), `cgrp_storage` (6.2). It has the flag that
+    /// the kernel demands of it.
+    pub const fn storage<V: Plain>(name: &'a str, kind: MapType) -> Self {
+        MapSpec::new(name, kind, 4, V::SIZE as u32, 0)
+            .with_flags(flags::BPF_F_NO_PREALLOC)
+            .with_types::<i32, V>()
+    }
+}
