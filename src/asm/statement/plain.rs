@@ -1,0 +1,415 @@
+//! The statements that most of a text consists of, spelled as printers and most people spell them, read quickly.
+//!
+//! This knows nothing that the reader beside it does not know better: whatever is not just so, a second space, a
+//! number in hexadecimal, a comment, a mistake, is left to it, and tests hold that the two agree. It exists because
+//! the reader that runs in the compiler, too, where only `const` code does, takes four times as long.
+
+use super::Span;
+use super::cursor::is_word;
+use crate::insn::{AluOp, Bits, Condition, Insn, Op, Reg, Size, Source, Swap, SwapBits};
+
+/// A statement, and where it leads.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::asm) enum Plain {
+    /// `name:`
+    Label(Span),
+    /// An instruction.
+    Slot(Insn),
+    /// One that leads to a label.
+    To(Insn, Span),
+}
+
+/// How many bytes are looked at: more than any of these statements has before the name of its label, so that it is
+/// found out once and not at every byte that the text does not end there.
+const WINDOW: usize = 64;
+
+/// Reads the statement that begins at `start`, and says where it ends: at the `;` or the line break, or behind the
+/// colon of a label. `None` says nothing but that it is for the reader that knows all of the language; as do the last
+/// statements of a text.
+#[inline]
+pub(in crate::asm) fn plain(text: &[u8], start: usize) -> Option<(Plain, usize)> {
+    let window = text.get(start..)?.first_chunk::<WINDOW>()?;
+    let mut scan = Scan { window, at: 0 };
+    let read = match window[0] {
+        b'r' | b'w' => scan.assignment().map(Plain::Slot),
+        b'*' => scan.store().map(Plain::Slot),
+        b'i' => return jump_if(scan, text, start).or_else(|| label(text, start)),
+        b'g' => return goto(scan, text, start).or_else(|| label(text, start)),
+        b'e' => scan.exit().map(Plain::Slot),
+        _ => return label(text, start),
+    };
+    match read {
+        Some(plain) if scan.ends() => Some((plain, start + scan.at)),
+        _ => label(text, start),
+    }
+}
+
+/// Passes the ends of statements and the indentation of lines, which is all that there is between most of them.
+#[inline]
+pub(in crate::asm) fn indentation(text: &[u8], mut at: usize) -> usize {
+    loop {
+        let rest = text.get(at..).unwrap_or_default();
+        at += match rest.first() {
+            Some(b'\n' | b';') => 1,
+            Some(b' ') if rest.starts_with(b"    ") => 4,
+            Some(b' ') => 1,
+            _ => return at,
+        };
+    }
+}
+
+/// Whether no constant can have the name of a register, so that what looks like one is one.
+pub(in crate::asm) fn unmistakable(constants: &[(&str, i128)]) -> bool {
+    constants.iter().all(|(name, _)| !name.starts_with(['r', 'w']))
+}
+
+/// `name:`
+#[inline]
+fn label(text: &[u8], start: usize) -> Option<(Plain, usize)> {
+    let end = name(text, start)?;
+    let colon = text.get(end) == Some(&b':') && text.get(end + 1) != Some(&b':');
+    colon.then_some((Plain::Label(Span { start, end }), end + 1))
+}
+
+/// `if r1 > 5 goto name`
+#[inline]
+fn jump_if(mut scan: Scan<'_>, text: &[u8], start: usize) -> Option<(Plain, usize)> {
+    scan.literal(b"if ")?;
+    let (bits, dst) = scan.register()?;
+    scan.literal(b" ")?;
+    let condition = scan.condition()?;
+    scan.literal(b" ")?;
+    let src = scan.source(bits)?;
+    scan.literal(b" ")?;
+    scan.literal(b"goto ")?;
+    let op = Op::JumpIf { bits, condition, dst, src, offset: 0 };
+    to(slot(op), text, start + scan.at)
+}
+
+/// `goto name`
+#[inline]
+fn goto(mut scan: Scan<'_>, text: &[u8], start: usize) -> Option<(Plain, usize)> {
+    scan.literal(b"goto ")?;
+    to(slot(Op::Jump { offset: 0 }), text, start + scan.at)
+}
+
+#[inline]
+fn to(slot: Insn, text: &[u8], start: usize) -> Option<(Plain, usize)> {
+    let end = name(text, start)?;
+    let ends = matches!(text.get(end), Some(b'\n' | b';'));
+    ends.then_some((Plain::To(slot, Span { start, end }), end))
+}
+
+/// Where the name that begins here ends; `None` if it is none.
+#[inline]
+fn name(text: &[u8], start: usize) -> Option<usize> {
+    let name = text.get(start..)?;
+    if name.first()?.is_ascii_digit() {
+        return None;
+    }
+    let length = name.iter().position(|byte| !is_word(*byte))?;
+    (length > 0).then_some(start + length)
+}
+
+/// All of these instructions are of one slot.
+#[inline(always)]
+fn slot(op: Op) -> Insn {
+    op.encode_here().first()
+}
+
+/// A place in the window.
+struct Scan<'w> {
+    window: &'w [u8; WINDOW],
+    at: usize,
+}
+
+impl Scan<'_> {
+    /// The byte that far ahead. No statement comes to the end of the window: what has no bound of its own, names and
+    /// numbers, is bounded below or looked for in the text itself.
+    #[inline(always)]
+    fn byte(&self, ahead: usize) -> u8 {
+        self.window[(self.at + ahead) % WINDOW]
+    }
+
+    #[inline(always)]
+    fn literal<const N: usize>(&mut self, bytes: &[u8; N]) -> Option<()> {
+        let here = self.window.get(self.at..self.at + N)?;
+        if here != bytes {
+            return None;
+        }
+        self.at += N;
+        Some(())
+    }
+
+    #[inline(always)]
+    fn ends(&self) -> bool {
+        matches!(self.byte(0), b'\n' | b';')
+    }
+
+    #[inline(always)]
+    fn register(&mut self) -> Option<(Bits, Reg)> {
+        let bits = match self.byte(0) {
+            b'r' => Bits::B64,
+            b'w' => Bits::B32,
+            _ => return None,
+        };
+        let digit = self.byte(1).wrapping_sub(b'0');
+        let ten = digit == 1 && self.byte(2) == b'0';
+        self.at += if ten { 3 } else { 2 };
+        // A word that goes on is no register; it goes on with none of the bytes that may follow one.
+        Some((bits, if ten { Reg::R10 } else { Reg::new(digit).filter(|_| digit < 10)? }))
+    }
+
+    /// A decimal number of at most nine digits, which fits 32 bits.
+    #[inline(always)]
+    fn number(&mut self) -> Option<i32> {
+        let negative = self.byte(0) == b'-';
+        self.at += usize::from(negative);
+        let first = self.at;
+        let mut value = 0;
+        loop {
+            let digit = self.byte(0).wrapping_sub(b'0');
+            if digit > 9 {
+                break;
+            }
+            if self.at - first == 9 {
+                return None;
+            }
+            value = value * 10 + i32::from(digit);
+            self.at += 1;
+        }
+        (self.at > first).then_some(if negative { -value } else { value })
+    }
+
+    /// A register of that width, or a number.
+    #[inline(always)]
+    fn source(&mut self, bits: Bits) -> Option<Source> {
+        match self.byte(0) {
+            b'-' | b'0'..=b'9' => self.number().map(Source::Imm),
+            _ => {
+                let (width, reg) = self.register()?;
+                (width == bits).then_some(Source::Reg(reg))
+            }
+        }
+    }
+
+    /// `u32 *)(`, with the first parenthesis read.
+    #[inline(always)]
+    fn size(&mut self) -> Option<Size> {
+        let (size, length) = match (self.byte(0), self.byte(1), self.byte(2)) {
+            (b'u', b'8', _) => (Size::Byte, 2),
+            (b'u', b'1', b'6') => (Size::Half, 3),
+            (b'u', b'3', b'2') => (Size::Word, 3),
+            (b'u', b'6', b'4') => (Size::Double, 3),
+            _ => return None,
+        };
+        self.at += length;
+        self.literal(b" *)(")?;
+        Some(size)
+    }
+
+    /// `r1 + 8)`
+    #[inline(always)]
+    fn address(&mut self) -> Option<(Reg, i16)> {
+        let (bits, base) = self.register()?;
+        if bits != Bits::B64 {
+            return None;
+        }
+        let sign = match (self.byte(0), self.byte(1), self.byte(2)) {
+            (b' ', b'+', b' ') => 1,
+            (b' ', b'-', b' ') => -1,
+            _ => return None,
+        };
+        self.at += 3;
+        if !self.byte(0).is_ascii_digit() {
+            return None;
+        }
+        let offset = i16::try_from(sign * self.number()?).ok()?;
+        self.literal(b")")?;
+        Some((base, offset))
+    }
+
+    #[inline(always)]
+    fn condition(&mut self) -> Option<Condition> {
+        let (condition, length) = match (self.byte(0), self.byte(1), self.byte(2)) {
+            (b'=', b'=', _) => (Condition::Eq, 2),
+            (b'!', b'=', _) => (Condition::Ne, 2),
+            (b'>', b'=', _) => (Condition::Ge, 2),
+            (b'<', b'=', _) => (Condition::Le, 2),
+            (b'>', b' ', _) => (Condition::Gt, 1),
+            (b'<', b' ', _) => (Condition::Lt, 1),
+            (b'&', b' ', _) => (Condition::Set, 1),
+            (b's', b'>', b'=') => (Condition::SignedGe, 3),
+            (b's', b'<', b'=') => (Condition::SignedLe, 3),
+            (b's', b'>', b' ') => (Condition::SignedGt, 2),
+            (b's', b'<', b' ') => (Condition::SignedLt, 2),
+            _ => return None,
+        };
+        self.at += length;
+        Some(condition)
+    }
+
+    /// `r1 += 5`, `r1 = *(u32 *)(r2 + 8)`
+    #[inline(always)]
+    fn assignment(&mut self) -> Option<Insn> {
+        let (bits, dst) = self.register()?;
+        let (op, length) = match (self.byte(0), self.byte(1), self.byte(2), self.byte(3)) {
+            (b' ', b'=', b' ', _) => (AluOp::Mov, 3),
+            (b' ', b'+', b'=', b' ') => (AluOp::Add, 4),
+            (b' ', b'-', b'=', b' ') => (AluOp::Sub, 4),
+            (b' ', b'*', b'=', b' ') => (AluOp::Mul, 4),
+            (b' ', b'/', b'=', b' ') => (AluOp::Div, 4),
+            (b' ', b'%', b'=', b' ') => (AluOp::Mod, 4),
+            (b' ', b'|', b'=', b' ') => (AluOp::Or, 4),
+            (b' ', b'&', b'=', b' ') => (AluOp::And, 4),
+            (b' ', b'^', b'=', b' ') => (AluOp::Xor, 4),
+            (b' ', b'<', b'<', b'=') if self.byte(4) == b' ' => (AluOp::Lsh, 5),
+            (b' ', b'>', b'>', b'=') if self.byte(4) == b' ' => (AluOp::Rsh, 5),
+            (b' ', b's', b'>', b'>') if (self.byte(4), self.byte(5)) == (b'=', b' ') => {
+                (AluOp::Arsh, 6)
+            }
+            _ => return None,
+        };
+        self.at += length;
+        if op == AluOp::Mov {
+            match (self.byte(0), self.byte(1)) {
+                (b'*', b'(') => {
+                    self.at += 2;
+                    let size = self.size()?;
+                    let (base, offset) = self.address()?;
+                    let fits = bits == Bits::B64 || size != Size::Double;
+                    return fits.then_some(slot(Op::Load { size, dst, base, offset }));
+                }
+                (b'-', b'r' | b'w') => {
+                    self.at += 1;
+                    let same = self.register()? == (bits, dst);
+                    return same.then_some(slot(Op::Neg { bits, dst }));
+                }
+                (b'b' | b'l', b'e') => return self.swap(bits, dst),
+                _ => {}
+            }
+        }
+        Some(slot(Op::Alu { bits, op, dst, src: self.source(bits)? }))
+    }
+
+    /// `be16 r1`
+    fn swap(&mut self, bits: Bits, dst: Reg) -> Option<Insn> {
+        let swap = if self.byte(0) == b'b' { Swap::Be } else { Swap::Le };
+        let width = match (self.byte(2), self.byte(3), self.byte(4)) {
+            (b'1', b'6', b' ') => SwapBits::B16,
+            (b'3', b'2', b' ') => SwapBits::B32,
+            (b'6', b'4', b' ') => SwapBits::B64,
+            _ => return None,
+        };
+        self.at += 5;
+        let same = bits == Bits::B64 && self.register()? == (bits, dst);
+        same.then_some(slot(Op::Swap { swap, bits: width, dst }))
+    }
+
+    /// `*(u32 *)(r1 + 8) = r2`
+    #[inline(always)]
+    fn store(&mut self) -> Option<Insn> {
+        self.literal(b"*(")?;
+        let size = self.size()?;
+        let (base, offset) = self.address()?;
+        self.literal(b" = ")?;
+        if matches!(self.byte(0), b'r' | b'w') {
+            let (bits, src) = self.register()?;
+            let fits = bits == Bits::B64 || size != Size::Double;
+            return fits.then_some(slot(Op::Store { size, base, offset, src }));
+        }
+        let imm = self.number()?;
+        let fits = match size {
+            Size::Byte => i8::MIN as i32..=u8::MAX as i32,
+            Size::Half => i16::MIN as i32..=u16::MAX as i32,
+            Size::Word | Size::Double => i32::MIN..=i32::MAX,
+        };
+        fits.contains(&imm).then_some(slot(Op::StoreImm { size, base, offset, imm }))
+    }
+
+    #[inline(always)]
+    fn exit(&mut self) -> Option<Insn> {
+        self.literal(b"exit").map(|()| slot(Op::Exit))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asm::statement::{Cursor, Dialect, Statement, Target};
+    use proptest::prelude::*;
+
+    const VECTORS: &str = include_str!("../../../tests/vectors/isa.tsv");
+
+    fn lines() -> impl Iterator<Item = &'static str> {
+        let more = ["L1:", "goto L1", "if r1 s>= -5 goto out", "rest:", "goto r1", "exit", "ex:"];
+        VECTORS.lines().skip(1).filter_map(|line| line.split('\t').next()).chain(more)
+    }
+
+    /// What is read of a text that goes on long enough: `None` if it is for the other reader. What is read is also what
+    /// that one reads.
+    fn read(line: &str) -> Option<Plain> {
+        let text = format!("{line}\n{:WINDOW$}", "");
+        let (plain, end) = plain(text.as_bytes(), 0)?;
+        let mut cursor = Cursor::at(&text, 0, Dialect::Text, &[]);
+        let statement = match cursor.statement() {
+            Ok(statement) => statement,
+            Err(_) => panic!("`{line}` is wrong, and was read as {plain:?}"),
+        };
+        // Behind a label the other one has passed the white space already.
+        let at = if matches!(plain, Plain::Label(_)) { end } else { cursor.at };
+        assert_eq!(end, at, "{line}");
+        match (plain, statement) {
+            (Plain::Label(a), Statement::Label(b)) => assert_eq!(a, b, "{line}"),
+            (Plain::Slot(slot), Statement::Op { op, target: Target::None }) => {
+                assert_eq!(op.encode().as_slice(), [slot], "{line}");
+            }
+            (Plain::To(slot, a), Statement::Op { op, target: Target::Label(b) }) => {
+                assert_eq!((op.encode().as_slice(), a), (&[slot][..], b), "{line}");
+            }
+            (_, statement) => panic!("`{line}` is {statement:?}, and was read as {plain:?}"),
+        }
+        Some(plain)
+    }
+
+    #[test]
+    fn both_readers_agree() {
+        let read: Vec<&str> = lines().filter(|line| read(line).is_some()).collect();
+        // Arithmetic, loads, stores, byte swaps and labels; the jumps of the table go to numbers.
+        assert!(read.len() >= 80, "{}: {read:?}", read.len());
+        for line in ["r1 s>>= 5", "w1 = -w1", "r1 = be16 r1", "goto r1", "ex:", "exit"] {
+            assert!(read.contains(&line), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_end_of_a_text_is_for_the_other_reader() {
+        assert!(plain(b"r1 = 5", 0).is_none());
+        assert!(plain(b"", 0).is_none());
+        assert!(plain(&[b'r'; WINDOW], 1).is_none());
+        assert!(plain(&[b'L'; 2 * WINDOW], 1).is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn both_readers_agree_on_what_is_nearly_right(
+            (line, at, with) in (0..lines().count(), any::<prop::sample::Index>(), "[ -~\n]{0,3}")
+        ) {
+            let mut line = lines().nth(line).unwrap_or_default().to_owned();
+            let at = at.index(line.len());
+            line.replace_range(at..at + 1, &with);
+            read(&line);
+        }
+
+        #[test]
+        fn both_readers_agree_on_numbers(
+            register in "[rw]1?[0-9]", sign in "[+*/%^|&-]?|<<|>>|s>>", number in "-?[0-9]{1,12}",
+            size in "u(8|16|32|64)", offset in "[+-] [0-9]{1,6}",
+        ) {
+            read(&format!("{register} {sign}= {number}"));
+            read(&format!("if {register} s< {number} goto L"));
+            read(&format!("*({size} *)({register} {offset}) = {number}"));
+            read(&format!("{register} = *({size} *)(r1 {offset})"));
+        }
+    }
+}
