@@ -53,6 +53,16 @@ const CASES: &[(&str, &str)] = &[
         "r1 = events; exit;",
         "`events` is not a register (r0 to r10, w0 to w10), nor a map: `name ll` names a map",
     ),
+    ("r1 = PAIR[0] + 16 ll; exit;", "the offset 16 does not fit: 0 to 15"),
+    ("r1 = PAIR[0] - 1 ll; exit;", "the offset -1 does not fit"),
+    ("r1 = PAIR[{2 - 1}] ll; exit;", "`{2 - 1}` is not 0: only the address of the first element"),
+    ("r1 = PAIR[0]; exit;", "`PAIR` is not the address of a value: that is `NAME[0] ll`"),
+    ("r1 = PAIR[0] + 8; exit;", "expected `ll`, which ends the address of a value"),
+    ("r1 = self::self::self::PAIR[0] ll; exit;", "a path of at most three names"),
+    ("w1 = PAIR[0] ll; exit;", "`w1` is not a 64-bit register"),
+    ("r1 = TABLE[0] ll; exit;", "`TABLE` is not an array of one element"),
+    ("r1 = ROW[0] ll; exit;", "`ROW` is not a map of one element"),
+    ("r1 = NUMBER[0] ll; exit;", "expected `&MapSpec<'_>`, found `&i32`"),
     ("r0 = 0 exit;", "expected `;`, found `exit`"),
     ("r0 = ; exit;", "expected a register, a number"),
     ("if r0 = 1 goto +1; exit;", "expected a comparison"),
@@ -104,6 +114,9 @@ fn mistakes_are_compile_errors_that_name_the_culprit() {
              #[repr(C)] #[allow(dead_code)] struct Header {{ kind: u16, length: u16, address: u64 }}\n\
              #[allow(dead_code)] static NUMBER: i32 = 1;\n\
              #[allow(dead_code)] fn name() -> i32 {{ 1 }}\n\
+             #[allow(dead_code)] static PAIR: rawbpf::MapSpec = rawbpf::MapSpec::bss(\"pair\", 16);\n\
+             #[allow(dead_code)] static TABLE: rawbpf::MapSpec = rawbpf::MapSpec::hash(\"table\", 4, 8, 1);\n\
+             #[allow(dead_code)] static ROW: rawbpf::MapSpec = rawbpf::MapSpec::array(\"row\", 8, 2);\n\
              static CODE: Code = bpf! {{ {body} }};\nfn main() {{ let _ = CODE.slots; }}\n"
         );
         fs::write(project.join(format!("src/bin/case{index:02}.rs")), source).unwrap();

@@ -1,10 +1,10 @@
 //! A builder for code made at run time: instructions as values, labels as values.
 
 use super::resolve::{
-    BuildOptions, Draft, Limits, Place, ResolveError, ResolveErrors, Resolved, Unit, pointed,
+    BuildOptions, Draft, Limits, Place, ResolveError, ResolveErrors, Resolved, Unit, pointed_slot,
     resolve,
 };
-use super::{Code, Line, MapReference};
+use super::{Code, Data, Line, MapReference, Name};
 use crate::insn::{Bits, Condition, Insn, Op, Pseudo, Reg, Source};
 use crate::spec::MapSpec;
 use std::borrow::Cow;
@@ -71,12 +71,11 @@ pub struct Builder<'a> {
     mistakes: Vec<ResolveError>,
 }
 
-/// An instruction that leads to a label.
+/// An instruction that leads to a label: its slot, and the label.
 #[derive(Debug, Clone, Copy)]
 struct Use {
     slot: u32,
     label: u32,
-    op: Op,
 }
 
 /// A place in the code of one [`Builder`], which instructions can refer to before it is known.
@@ -200,6 +199,20 @@ impl<'a> Builder<'a> {
         self
     }
 
+    /// An instruction of one slot that is encoded already.
+    #[inline]
+    pub(super) fn push_slot(&mut self, slot: Insn) {
+        self.slots.push(slot);
+        self.instructions += 1;
+    }
+
+    /// The same for one that leads to a label of this builder.
+    #[inline]
+    pub(super) fn push_slot_to(&mut self, slot: Insn, label: Label) {
+        self.uses.push(Use { slot: self.slots.len() as u32, label: label.index });
+        self.push_slot(slot);
+    }
+
     /// How many pieces of source there are up to here.
     pub(super) fn lines(&self) -> usize {
         self.lines.len()
@@ -208,7 +221,7 @@ impl<'a> Builder<'a> {
     /// An instruction whose offset is to lead to a label. One that is not a jump or a call stays as it is.
     pub(super) fn push_to(&mut self, op: Op, label: Label) -> &mut Self {
         if self.place(label).is_some() {
-            self.uses.push(Use { slot: self.slots.len() as u32, label: label.index, op });
+            self.uses.push(Use { slot: self.slots.len() as u32, label: label.index });
         } else {
             let (instruction, span) = (self.instructions, self.span.clone());
             self.mistakes.push(ResolveError::Foreign { instruction, span });
@@ -305,18 +318,15 @@ impl<'a> Builder<'a> {
     fn point(&self, slots: &mut [Insn], limits: Limits) -> bool {
         self.mistakes.is_empty()
             && slots.len() as i64 <= limits.slots
-            && self.uses.iter().all(|&Use { slot, label, op }| {
+            && self.uses.iter().all(|&Use { slot, label }| {
                 let place = self.labels.get(label as usize).and_then(|place| place.slot);
-                let distance = place.map(|to| i64::from(to) - i64::from(slot) - 1);
-                let Some(op) = distance.and_then(|distance| pointed(op, distance, limits)) else {
+                let (Some(to), Some(insn)) = (place, slots.get_mut(slot as usize)) else {
                     return false;
                 };
-                let encoded = op.encode();
-                // The second slot says nothing of distances.
-                if let Some(insn) = slots.get_mut(slot as usize) {
-                    *insn = encoded.first();
-                }
-                true
+                let distance = i64::from(to) - i64::from(slot) - 1;
+                let pointed = pointed_slot(*insn, distance, limits);
+                *insn = pointed.unwrap_or(*insn);
+                pointed.is_some()
             })
     }
 
@@ -345,11 +355,9 @@ impl<'a> Builder<'a> {
         let mut uses = self.uses.iter().peekable();
         let mut slot = 0;
         while let Some(rest) = self.slots.get(slot..).filter(|rest| !rest.is_empty()) {
-            let unit = match uses.next_if(|used| used.slot as usize == slot) {
-                Some(used) => Unit { op: used.op, label: Some(used.label) },
-                // Whatever was encoded can be decoded.
-                None => Unit { op: Op::decode(rest).unwrap_or(Op::Exit), label: None },
-            };
+            let label = uses.next_if(|used| used.slot as usize == slot).map(|used| used.label);
+            // Whatever was encoded can be decoded.
+            let unit = Unit { op: Op::decode(rest).unwrap_or(Op::Exit), label };
             origins.push(slot as u32);
             units.push(unit);
             slot += unit.op.slots();
@@ -364,6 +372,7 @@ impl<'a> Builder<'a> {
 pub struct Assembly<'a> {
     slots: Vec<Insn>,
     maps: Vec<MapReference<'a>>,
+    names: Vec<Name>,
     lines: Vec<Line>,
     text: &'a str,
     file: &'a str,
@@ -387,7 +396,7 @@ impl<'a> Assembly<'a> {
         if lines.capacity() / 2 > lines.len() {
             lines.shrink_to_fit();
         }
-        Assembly { slots, maps, lines, text: "", file: "", line: 0 }
+        Assembly { slots, maps, names: Vec::new(), lines, text: "", file: "", line: 0 }
     }
 
     /// The same with the text that [`Builder::at`] spoke of, the file in which it stands, and the line of the file at
@@ -397,15 +406,24 @@ impl<'a> Assembly<'a> {
         self
     }
 
+    /// The same with numbers that the kernel is to fill in.
+    pub(super) fn with_names(mut self, names: Vec<Name>) -> Assembly<'a> {
+        self.names = names;
+        self
+    }
+
     /// The code, for a [`ProgramSpec`](crate::ProgramSpec).
     pub fn code(&self) -> Code<'_> {
         Code {
             slots: &self.slots,
             maps: &self.maps,
+            names: &self.names,
+            data: Data::NONE,
             lines: &self.lines,
             text: self.text,
             file: self.file,
             line: self.line,
+            breaks: true,
         }
     }
 }

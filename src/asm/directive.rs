@@ -1,5 +1,6 @@
 //! Directives: the lines of a text that begin with a period.
 
+use super::data::{MOST, Section};
 use super::statement::{Cursor, Literal, Parsed, Span, What, same, sub};
 use crate::spec::MapType;
 
@@ -13,12 +14,14 @@ pub(super) enum Directive {
     Map { name: Span, kind: MapType, key_size: u32, value_size: u32, max_entries: u32, flags: u32 },
     /// `.equ NAME, 5`
     Constant { name: Span, value: i128 },
-    /// `.rodata`
-    Rodata,
+    /// `.rodata`, `.data`, `.bss`
+    Section(Section),
     /// `.text`
     Text,
-    /// `.asciz "text"`, `.byte 1, 2`: little-endian values of `width` bytes.
+    /// `.byte 1, 2`: little-endian values of `width` bytes. `.asciz "text"`: bytes, of width 0.
     Data { span: Span, bytes: Vec<u8>, width: usize },
+    /// `.zero 8`
+    Zeros { span: Span, count: usize },
     /// `.align 8`
     Align { span: Span, to: usize },
 }
@@ -39,14 +42,26 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Parsed<Directive> {
             cursor.need(",", "`,`")?;
             Directive::Constant { name, value: cursor.number("a number")?.0 }
         }
-        b"rodata" => Directive::Rodata,
+        b"rodata" => Directive::Section(Section::Rodata),
+        b"data" => Directive::Section(Section::Data),
+        b"bss" => Directive::Section(Section::Bss),
         b"text" => Directive::Text,
-        b"asciz" => Directive::Data { span, bytes: strings(cursor, true)?, width: 1 },
-        b"ascii" => Directive::Data { span, bytes: strings(cursor, false)?, width: 1 },
+        b"asciz" => Directive::Data { span, bytes: strings(cursor, true)?, width: 0 },
+        b"ascii" => Directive::Data { span, bytes: strings(cursor, false)?, width: 0 },
         b"byte" => data(cursor, span, 1)?,
         b"half" => data(cursor, span, 2)?,
         b"word" => data(cursor, span, 4)?,
         b"quad" => data(cursor, span, 8)?,
+        b"zero" | b"skip" => {
+            let (value, at) = cursor.number("a number of bytes")?;
+            match usize::try_from(value) {
+                Ok(count) if count <= MOST => Directive::Zeros { span: at, count },
+                _ => {
+                    let (field, high) = ("the number of bytes", MOST as i64);
+                    return cursor.problem(at, What::Range { field, value, low: 0, high });
+                }
+            }
+        }
         b"align" => {
             let (value, at) = cursor.number("a number of bytes")?;
             match u32::try_from(value) {
@@ -61,8 +76,8 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Parsed<Directive> {
         }
         _ => {
             let what = What::Not(
-                "a directive: .program, .license, .map, .equ, .rodata, .text, .asciz, .ascii, .byte, \
-                 .half, .word, .quad, .align",
+                "a directive: .program, .license, .map, .equ, .rodata, .data, .bss, .text, .asciz, .ascii, \
+                 .byte, .half, .word, .quad, .zero, .align",
             );
             return cursor.problem(span, what);
         }

@@ -9,8 +9,10 @@
 pub use super::statement::{Value, field, stack};
 
 use super::message::Message;
-use super::statement::{Chunks, Cursor, Problem, Span, Statement, Target, What, same, sub};
-use super::{Code, Line, MapReference};
+use super::statement::{
+    Chunks, Cursor, Literal, Problem, Span, Statement, Symbol, Target, What, same, sub,
+};
+use super::{Ask, Code, Data, Line, MapReference, Name, Part, Section};
 use crate::insn::{ByteOrder, Insn, Op};
 use crate::spec::MapSpec;
 
@@ -25,6 +27,7 @@ use crate::spec::MapSpec;
 ///
 /// Besides, a number can be a Rust constant expression in braces; `PATH ll` is the address of the map that
 /// is described by the [`static MapSpec`](MapSpec) at that path, which is created when the program is loaded;
+/// `PATH[0] ll` and `PATH[0] + 8 ll` are addresses in the one value of such a map (Linux 5.2);
 /// and a string can be stored, in as many instructions as it needs: `"text"` with a NUL after it as in C,
 /// `b"text"` without.
 ///
@@ -79,8 +82,10 @@ macro_rules! bpf {
         #[allow(long_running_const_eval)]
         const __BPF_CODE: $crate::asm::dsl::Assembled<
             'static, { __BPF_COUNTS.slots }, { __BPF_COUNTS.maps }, { __BPF_COUNTS.lines },
+            { __BPF_COUNTS.names }, { __BPF_COUNTS.data },
         > = $crate::asm::dsl::assemble::<
-            { __BPF_COUNTS.slots }, { __BPF_COUNTS.maps }, { __BPF_COUNTS.lines }, { __BPF_COUNTS.labels },
+            { __BPF_COUNTS.slots }, { __BPF_COUNTS.maps }, { __BPF_COUNTS.lines }, { __BPF_COUNTS.names },
+            { __BPF_COUNTS.data }, { __BPF_COUNTS.labels },
         >(&__BPF_SOURCE, &__BPF_VALUES);
         const __BPF_DONE: $crate::asm::Code<'static> = $crate::asm::dsl::code(&__BPF_SOURCE, &__BPF_CODE);
         __BPF_DONE
@@ -126,8 +131,22 @@ macro_rules! __bpf_value {
     ($f:tt $e:tt $d:tt $c:tt $b:tt $a:tt (($($x:tt)*)) $n:tt) => {
         $crate::asm::dsl::Value::Group($crate::__bpf_values!($($x)*))
     };
+    // `NAME[0] ll`, `NAME[0] + 8 ll`: the address of a value, unless it is an index of something else.
+    ($f:tt $e:tt $d:tt $c:tt $b:tt $a:ident ([$($x:tt)*]) ll) => {
+        $crate::__bpf_element!($f $e $d $c $b $a $($x)*)
+    };
+    ($f:tt $e:tt $d:tt $c:tt $b:tt $a:ident ([$($x:tt)*]) +) => {
+        $crate::__bpf_element!($f $e $d $c $b $a $($x)*)
+    };
+    ($f:tt $e:tt $d:tt $c:tt $b:tt $a:ident ([$($x:tt)*]) -) => {
+        $crate::__bpf_element!($f $e $d $c $b $a $($x)*)
+    };
     ($f:tt $e:tt $d:tt $c:tt $b:tt $a:tt ([$($x:tt)*]) $n:tt) => {
         $crate::asm::dsl::Value::Group($crate::__bpf_values!($($x)*))
+    };
+    // `enum.NAME ll` is a number.
+    ($f:tt $e:tt $d:tt $c:tt $b:tt . ($m:ident) ll) => {
+        $crate::asm::dsl::Value::Text
     };
     ($f:tt :: $d:tt :: $b:tt :: ($m:ident) ll) => {
         $crate::asm::dsl::Value::Map(&$f::$d::$b::$m)
@@ -143,6 +162,42 @@ macro_rules! __bpf_value {
     };
     ($($other:tt)*) => {
         $crate::asm::dsl::Value::Text
+    };
+}
+
+/// A name before brackets, with the five tokens before it and what is in the brackets: the map comes first.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __bpf_element {
+    // `task_struct.comm[3]`, `skb[12]`, and a path of more names than can be seen from here.
+    ($f:tt $e:tt $d:tt $c:tt . $a:ident $($x:tt)*) => {
+        $crate::asm::dsl::Value::Group($crate::__bpf_values!($($x)*))
+    };
+    ($f:tt $e:tt $d:tt $c:tt $b:tt skb $($x:tt)*) => {
+        $crate::asm::dsl::Value::Group($crate::__bpf_values!($($x)*))
+    };
+    (:: $e:tt :: $c:tt :: $a:ident $($x:tt)*) => {
+        $crate::asm::dsl::Value::Group($crate::__bpf_values!($($x)*))
+    };
+    ($f:tt $e:tt :: $c:tt :: $a:ident $($x:tt)*) => {
+        $crate::__bpf_element_of!($e::$c::$a, $($x)*)
+    };
+    ($f:tt $e:tt $d:tt $c:tt :: $a:ident $($x:tt)*) => {
+        $crate::__bpf_element_of!($c::$a, $($x)*)
+    };
+    ($f:tt $e:tt $d:tt $c:tt $b:tt $a:ident $($x:tt)*) => {
+        $crate::__bpf_element_of!($a, $($x)*)
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! __bpf_element_of {
+    ($map:path, $($x:tt)*) => {
+        $crate::asm::dsl::Value::Group(&[
+            $crate::asm::dsl::Value::Map(&$map),
+            $crate::asm::dsl::Value::Group($crate::__bpf_values!($($x)*)),
+        ])
     };
 }
 
@@ -162,20 +217,36 @@ pub struct Measure {
     pub slots: usize,
     pub maps: usize,
     pub lines: usize,
+    pub names: usize,
+    pub data: usize,
     pub labels: usize,
+}
+
+impl Measure {
+    const NONE: Measure =
+        Measure { values: 0, slots: 0, maps: 0, lines: 0, names: 0, data: 0, labels: 0 };
 }
 
 /// A block, assembled, with the room that was measured.
 #[derive(Debug)]
-pub struct Assembled<'a, const SLOTS: usize, const MAPS: usize, const LINES: usize> {
+pub struct Assembled<
+    'a,
+    const SLOTS: usize,
+    const MAPS: usize,
+    const LINES: usize,
+    const NAMES: usize,
+    const DATA: usize,
+> {
     slots: [Insn; SLOTS],
     maps: [MapReference<'a>; MAPS],
     lines: [Line; LINES],
+    names: [Name; NAMES],
+    data: [u8; DATA],
 }
 
 /// Counts the values of a block, which are a tree.
 pub const fn measure(source: &Source<'_>) -> Measure {
-    Measure { values: leaves(source.values), slots: 0, maps: 0, lines: 0, labels: 0 }
+    Measure { values: leaves(source.values), ..Measure::NONE }
 }
 
 const fn leaves(values: &[Value<'_>]) -> usize {
@@ -216,7 +287,7 @@ const fn flatten_into<'a>(values: &[Value<'a>], row: &mut [Value<'a>], mut at: u
 
 /// Counts what a block assembles to. A mistake in it ends the compilation here.
 pub const fn count<'a>(source: &Source<'a>, values: &'a [Value<'a>]) -> Measure {
-    let mut measure = Measure { values: values.len(), slots: 0, maps: 0, lines: 0, labels: 0 };
+    let mut measure = Measure { values: values.len(), ..Measure::NONE };
     let mut cursor = Cursor::new(source.text, values);
     while cursor.more() {
         let start = cursor.at;
@@ -227,6 +298,12 @@ pub const fn count<'a>(source: &Source<'a>, values: &'a [Value<'a>]) -> Measure 
                 measure.lines += 1;
                 measure.slots += op.slots();
                 measure.maps += matches!(target, Target::Map(_)) as usize;
+                if let Target::Text(literal) = target {
+                    measure.names += 1;
+                    measure.data += length(cursor.text, literal);
+                }
+                let [offset, imm] = cursor.take_symbols();
+                measure.names += offset.is_some() as usize + imm.is_some() as usize;
             }
             Ok(Statement::Bytes { offset, literal, .. }) => {
                 measure.lines += 1;
@@ -246,20 +323,30 @@ pub const fn assemble<
     const SLOTS: usize,
     const MAPS: usize,
     const LINES: usize,
+    const NAMES: usize,
+    const DATA: usize,
     const LABELS: usize,
 >(
     source: &Source<'a>,
     values: &'a [Value<'a>],
-) -> Assembled<'a, SLOTS, MAPS, LINES> {
+) -> Assembled<'a, SLOTS, MAPS, LINES, NAMES, DATA> {
     const NO_MAP: MapSpec<'static> = MapSpec::perf_event_array("");
     let mut out = Assembled {
         slots: [Op::Exit.encode().first(); SLOTS],
         maps: [MapReference { slot: 0, map: &NO_MAP }; MAPS],
         lines: [Line { slot: 0, start: 0, end: 0 }; LINES],
+        names: [Name {
+            slot: 0,
+            part: Part::Offset,
+            ask: Ask::Data(Section::Rodata),
+            start: 0,
+            end: 0,
+        }; NAMES],
+        data: [0; DATA],
     };
     let mut labels = [(Span { start: 0, end: 0 }, 0); LABELS];
     let mut jumps = [None; SLOTS];
-    let (mut slot, mut map, mut line, mut label) = (0, 0, 0, 0);
+    let (mut slot, mut map, mut line, mut label, mut name, mut place) = (0, 0, 0, 0, 0, 0);
 
     let mut cursor = Cursor::new(source.text, values);
     while cursor.more() {
@@ -278,7 +365,7 @@ pub const fn assemble<
                 label += 1;
                 continue;
             }
-            Statement::Op { op, target } => {
+            Statement::Op { mut op, target } => {
                 match target {
                     // Only a text has names that are looked up at run time.
                     Target::None | Target::Name(..) => {}
@@ -287,6 +374,28 @@ pub const fn assemble<
                         out.maps[map] = MapReference { slot: slot as u32, map: spec };
                         map += 1;
                     }
+                    Target::Text(literal) => {
+                        if let Op::LoadImm64 { high, .. } = &mut op {
+                            *high = place as i32;
+                        }
+                        let symbol = Symbol { ask: Ask::Data(Section::Rodata), span: literal };
+                        out.names[name] = named(symbol, slot, Part::Immediate);
+                        name += 1;
+                        let mut bytes = literal_at(cursor.text, literal);
+                        while let Ok(Some(byte)) = bytes.next() {
+                            out.data[place] = byte;
+                            place += 1;
+                        }
+                    }
+                }
+                let [offset, imm] = cursor.take_symbols();
+                if let Some(symbol) = offset {
+                    out.names[name] = named(symbol, slot, Part::Offset);
+                    name += 1;
+                }
+                if let Some(symbol) = imm {
+                    out.names[name] = named(symbol, slot, Part::Immediate);
+                    name += 1;
                 }
                 let encoded = op.encode();
                 out.slots[slot] = encoded.first();
@@ -304,7 +413,8 @@ pub const fn assemble<
                 }
             }
         }
-        out.lines[line] = Line { slot: first as u32, start: start as u32, end: cursor.at as u32 };
+        out.lines[line] =
+            Line { slot: first as u32, start: start as u32, end: cursor.behind() as u32 };
         line += 1;
     }
 
@@ -320,6 +430,28 @@ pub const fn assemble<
         i += 1;
     }
     out
+}
+
+const fn named(symbol: Symbol, slot: usize, part: Part) -> Name {
+    let Symbol { ask, span } = symbol;
+    Name { slot: slot as u32, part, ask, start: span.start as u32, end: span.end as u32 }
+}
+
+/// How many bytes a string has that was read already.
+const fn length(text: &[u8], literal: Span) -> usize {
+    let mut bytes = literal_at(text, literal);
+    let mut length = 0;
+    while let Ok(Some(_)) = bytes.next() {
+        length += 1;
+    }
+    length
+}
+
+const fn literal_at(text: &[u8], span: Span) -> Literal<'_> {
+    match Literal::open(text, span.start) {
+        Some(literal) => literal,
+        None => panic!("a string that was read before"),
+    }
 }
 
 /// Where the statement starts that made a slot.
@@ -373,17 +505,27 @@ const fn point(
 }
 
 /// Puts the parts together.
-pub const fn code<'a, const SLOTS: usize, const MAPS: usize, const LINES: usize>(
+pub const fn code<
+    'a,
+    const SLOTS: usize,
+    const MAPS: usize,
+    const LINES: usize,
+    const NAMES: usize,
+    const DATA: usize,
+>(
     source: &Source<'a>,
-    assembled: &'a Assembled<'a, SLOTS, MAPS, LINES>,
+    assembled: &'a Assembled<'a, SLOTS, MAPS, LINES, NAMES, DATA>,
 ) -> Code<'a> {
     Code {
         slots: &assembled.slots,
         maps: &assembled.maps,
+        names: &assembled.names,
+        data: Data::of_strings(&assembled.data),
         lines: &assembled.lines,
         text: source.text,
         file: source.file,
         line: source.line,
+        breaks: false,
     }
 }
 
@@ -442,6 +584,42 @@ mod tests {
         assert_eq!(named, expected);
         // One static is one map, however it is named.
         assert!(CODE.maps[1..].iter().all(|m| std::ptr::eq(m.map, &maps::COUNTS)));
+    }
+
+    #[test]
+    fn the_address_of_a_value_is_not_the_address_of_a_map() {
+        use maps::deep;
+        mod maps {
+            pub mod deep {
+                use crate::spec::MapSpec;
+                pub static PAIR: MapSpec = MapSpec::bss("pair", 16);
+            }
+        }
+        use deep::PAIR;
+        const EIGHT: usize = 8;
+        static CODE: Code = bpf! {
+            r1 = PAIR[0] ll;
+            r2 = deep::PAIR[0] + 8 ll;
+            r3 = maps::deep::PAIR[{EIGHT - 8}] + {EIGHT} + 7 ll;
+            r4 = PAIR ll;
+            r5 = {EIGHT};
+            // Brackets that are not those of a map.
+            r0 = *(u8 *)skb[{1 << 4}];
+            r6 = task_struct.comm[3] ll;
+            r7 = *(u8 *)(r1 + task_struct.comm[{EIGHT}]);
+            r8 = PAIR[0] + 1 ll;
+            exit;
+        };
+        let named: Vec<_> = CODE.maps.iter().map(|m| (m.slot, m.map.name)).collect();
+        assert_eq!(named, [0, 2, 4, 6, 13].map(|slot| (slot, "pair")));
+        assert!(CODE.maps.iter().all(|m| std::ptr::eq(m.map, &maps::deep::PAIR)));
+        // BPF_PSEUDO_MAP_FD is 1, BPF_PSEUDO_MAP_VALUE 2.
+        let parts = |slot: usize| (CODE.slots[slot].src(), CODE.slots[slot + 1].imm());
+        assert_eq!([0, 2, 4, 6, 13].map(parts), [(2, 0), (2, 8), (2, 15), (1, 0), (2, 1)]);
+        assert_eq!((CODE.slots[8].imm(), CODE.slots[9].imm()), (8, 16));
+        let names: Vec<_> = CODE.names.iter().map(|n| (n.slot, CODE.name(n))).collect();
+        let expected = [(10, "task_struct.comm[3]"), (12, "task_struct.comm[{EIGHT}]")];
+        assert_eq!(names, expected.map(|(slot, name)| (slot, name.to_owned())));
     }
 
     #[test]
@@ -518,6 +696,38 @@ mod tests {
         );
         assert_eq!(CODE.lines.len(), 3);
         assert_eq!(CODE.statement(2).as_deref(), Some("*(u8 *)(r10 - 16) = \"Hello, World!\""));
+    }
+
+    #[test]
+    fn names_of_the_kernel_and_strings_are_kept_for_the_load() {
+        static CODE: Code = bpf! {
+            r1 = *(u32 *)(r1 + task_struct.tgid);
+            if r1 == exists(task_struct.se.vruntime) goto out;
+            r2 = "hi" ll;
+            r3 = b"x\n" ll;
+            *(u64 *)(r10 + task_struct.comm[3]) = sizeof(task_struct);
+            r4 = enum.BPF_F_CURRENT_CPU ll;
+            out: exit;
+        };
+        let names: Vec<_> =
+            CODE.names.iter().map(|n| (n.slot, n.part, n.ask, CODE.name(n))).collect();
+        let name = |slot, part, ask, name: &str| (slot, part, ask, name.to_owned());
+        assert_eq!(
+            names,
+            [
+                name(0, Part::Offset, Ask::Value, "task_struct.tgid"),
+                name(1, Part::Immediate, Ask::Exists, "task_struct.se.vruntime"),
+                name(2, Part::Immediate, Ask::Data(Section::Rodata), "\"hi\""),
+                name(4, Part::Immediate, Ask::Data(Section::Rodata), "b\"x\\n\""),
+                name(6, Part::Offset, Ask::Value, "task_struct.comm[3]"),
+                name(6, Part::Immediate, Ask::Size, "task_struct"),
+                name(7, Part::Immediate, Ask::Value, "enum.BPF_F_CURRENT_CPU"),
+            ]
+        );
+        assert_eq!(CODE.data.rodata, b"hi\0x\n");
+        // BPF_PSEUDO_MAP_VALUE, and the place of each string.
+        let second = |slot: usize| (CODE.slots[slot].src(), CODE.slots[slot + 1].imm());
+        assert_eq!((second(2), second(4)), ((2, 0), (2, 3)));
     }
 
     #[test]

@@ -146,13 +146,15 @@ impl<'a> Notes<'a> {
         Ok(())
     }
 
-    /// The map whose address this instruction loads, if that has a name that can be written.
+    /// The map whose address, or that of whose value, this instruction loads, if that has a name that can be written.
     fn map(&mut self, op: Op, slot: usize) -> Target<'a> {
-        let (Some(code), Op::LoadImm64 { kind: Pseudo::MapFd, low: 0, high: 0, .. }) =
-            (self.options.code, op)
-        else {
+        let (Some(code), Op::LoadImm64 { kind, low: 0, high, .. }) = (self.options.code, op) else {
             return Target::None;
         };
+        // An offset that no value has cannot be written either.
+        if !matches!((kind, high), (Pseudo::MapFd, 0) | (Pseudo::MapValue, 0..)) {
+            return Target::None;
+        }
         while let Some(reference) = code.maps.get(self.map) {
             if reference.slot as usize > slot {
                 break;
@@ -342,6 +344,25 @@ mod tests {
             ),
             "{named}"
         );
+    }
+
+    #[test]
+    fn the_address_of_a_value_is_assembled_from_what_is_printed() {
+        static PAIR: MapSpec = MapSpec::bss("pair", 16);
+        let code = bpf! { r1 = PAIR[0] ll; r2 = PAIR[0] + 8 ll; r3 = PAIR ll; exit; };
+        let options = PrintOptions { style: Style::Llvm, ..Default::default() };
+        let plain = disassemble(code.slots, &options).unwrap();
+        assert!(
+            plain.starts_with("    ld_pseudo r1, 2, 0\n    ld_pseudo r2, 2, 0, 8\n"),
+            "{plain}"
+        );
+        let named = code.disassemble(&options).unwrap();
+        let statements: Vec<_> = named.lines().filter(|line| !line.contains("//")).collect();
+        let expected = ["r1 = pair[0] ll", "r2 = pair[0] + 8 ll", "r3 = pair ll", "exit"];
+        assert_eq!(statements.iter().map(|line| line.trim()).collect::<Vec<_>>(), expected);
+        let text = format!(".map pair, array, value=16, max=1\n{named}");
+        let module = crate::asm::parse(&text, "again.s", &Default::default()).unwrap();
+        assert_eq!(module.programs()[0].slots(), code.slots);
     }
 
     #[test]

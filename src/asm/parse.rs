@@ -5,14 +5,21 @@
 //! table, and listings of the kernel.
 
 use super::build::{Assembly, Builder, Label};
+use super::data::{Data, Section, Sections, Variable};
 use super::diagnostic::{Diagnostics, Mistake};
 use super::directive::{self, Directive};
 use super::listing_text;
 use super::names::{Names, names};
 use super::resolve::{BuildOptions, ResolveError};
-use super::statement::{Chunks, Cursor, Dialect, Problem, Span, Statement, Target, What};
-use crate::insn::{ByteOrder, Insn, Op, Pseudo};
+use super::statement::{
+    Chunks, Cursor, Dialect, Plain, Problem, Span, Statement, Symbol, Target, What, indentation,
+    plain, unmistakable,
+};
+use super::{Code, Name, Part};
+use crate::insn::{ByteOrder, Insn, Op};
 use crate::spec::MapSpec;
+
+mod data;
 
 /// How a text is assembled.
 #[derive(Debug, Clone, Default)]
@@ -46,7 +53,7 @@ impl ParseOptions {
 pub struct Module<'t> {
     license: Option<String>,
     maps: Vec<MapSpec<'t>>,
-    data: Vec<u8>,
+    data: Sections<'t>,
     programs: Vec<TextProgram<'t>>,
 }
 
@@ -73,8 +80,8 @@ pub struct Reference {
 pub enum Referent {
     /// The map of this index in [`Module::maps`]; with an offset into its value where the instruction says so.
     Map(usize),
-    /// The [data](Module::data); the instruction has the offset.
-    Data,
+    /// That section of the [data](Module::data); the instruction has the offset.
+    Data(Section),
 }
 
 impl<'t> Module<'t> {
@@ -88,9 +95,34 @@ impl<'t> Module<'t> {
         &self.maps
     }
 
-    /// The bytes of `.rodata`.
-    pub fn data(&self) -> &[u8] {
-        &self.data
+    /// The bytes of `.rodata`, `.data` and `.bss`, and the variables in them.
+    pub fn data(&self) -> Data<'_> {
+        let [rodata, data, bss] = Section::ALL.map(|section| self.data.bytes(section));
+        Data { rodata, data, bss, variables: self.variables() }
+    }
+
+    /// What has a name in the data, in the order of the labels.
+    pub fn variables(&self) -> &[Variable<'t>] {
+        self.data.variables()
+    }
+
+    /// Gives a variable a value, in place of the one that the text declares: before anything of this text is loaded.
+    /// The verifier knows what is in `.rodata`, so that code which a constant there rules out costs nothing.
+    ///
+    /// ```
+    /// use rawbpf::asm::{ParseOptions, parse};
+    ///
+    /// let text = ".rodata\nlimit: .word 10\n.text\nr1 = limit ll\nr0 = *(u32 *)(r1 + 0)\nexit\n";
+    /// let mut module = parse(text, "limit.s", &ParseOptions::new())?;
+    /// module.set("limit", &20u32.to_ne_bytes())?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoVariable`](crate::Error::NoVariable) if there is none of that name, and
+    /// [`Error::ValueSize`](crate::Error::ValueSize) if it has another size.
+    pub fn set(&mut self, name: &str, value: &[u8]) -> crate::Result<()> {
+        self.data.set(name, value)
     }
 
     /// The programs, in the order of the text. Code before the first `.program` is one of its own, `main`.
@@ -108,6 +140,11 @@ impl<'t> TextProgram<'t> {
     /// Where it is to be attached, as `.program` says: `kprobe/sys_clone`.
     pub fn target(&self) -> Option<&'t str> {
         self.target
+    }
+
+    /// Its code, with zeros where addresses and numbers of the kernel's are to be filled in.
+    pub fn code(&self) -> Code<'_> {
+        self.assembly.code()
     }
 
     /// Its slots, with zeros where addresses are to be filled in.
@@ -166,6 +203,17 @@ pub fn parse<'t>(
     module
 }
 
+/// Whether the name of a label is a number.
+fn is_number(name: &str) -> bool {
+    name.as_bytes().first().is_some_and(u8::is_ascii_digit)
+}
+
+/// How many colons there are; of as many bytes at a time as a `u8` can count, which the compiler makes vectors of.
+fn colons(text: &[u8]) -> usize {
+    let count = |bytes: &[u8]| bytes.iter().map(|byte| u8::from(*byte == b':')).sum::<u8>();
+    text.chunks(192).map(|bytes| usize::from(count(bytes))).sum()
+}
+
 struct Parser<'t, 'o> {
     text: &'t str,
     file: &'o str,
@@ -176,8 +224,9 @@ struct Parser<'t, 'o> {
     constants: Vec<(&'t str, i128)>,
     maps: Names<'t, usize>,
     /// Where in the data a name stands.
-    data_labels: Names<'t, u32>,
-    in_data: bool,
+    data_labels: Names<'t, (Section, u32)>,
+    /// The section that is being read, if it is not code.
+    section: Option<Section>,
     draft: Draft<'t>,
 }
 
@@ -194,6 +243,8 @@ struct Draft<'t> {
     numbered: Names<'t, Numbered>,
     /// Addresses: the index of the line of code, and what it names.
     names: Vec<(usize, Referent)>,
+    /// Names of the kernel's: the index of the line of code, and what is asked.
+    kernel_names: Vec<(usize, Name)>,
     statements: usize,
 }
 
@@ -201,8 +252,27 @@ struct Draft<'t> {
 struct Named {
     label: Label,
     bound: bool,
-    /// Where it was first used, and what is wrong there if the label stands nowhere.
-    used: Option<(Span, Unbound)>,
+    /// What is wrong where it was first used if the label stands nowhere,
+    used: Option<Unbound>,
+    /// and where that is. (No text has more than 4 GiB, and of these there can be very many.)
+    at: (u32, u32),
+}
+
+impl Named {
+    fn used_at(&mut self, span: Span, unbound: Unbound) -> Label {
+        if self.used.is_none() {
+            self.used = Some(unbound);
+            self.at = (span.start as u32, span.end as u32);
+        }
+        self.label
+    }
+
+    /// What is wrong, if the label stands nowhere.
+    fn problem(&self) -> Option<Problem> {
+        let span = Span { start: self.at.0 as usize, end: self.at.1 as usize };
+        let what = self.used.filter(|_| !self.bound)?.what();
+        Some(Problem { span, what })
+    }
 }
 
 /// What a name could have been, if it is not a label.
@@ -241,6 +311,7 @@ impl<'t> Draft<'t> {
             named: Vec::new(),
             numbered: names(0),
             names: Vec::new(),
+            kernel_names: Vec::new(),
             statements: 0,
         }
     }
@@ -251,7 +322,7 @@ impl<'t> Draft<'t> {
         let index = *self.labels.entry(name).or_insert(next as u32) as usize;
         if index == next {
             let label = self.builder.label_lent(name);
-            self.named.push(Named { label, bound: false, used: None });
+            self.named.push(Named { label, bound: false, used: None, at: (0, 0) });
         }
         &mut self.named[index]
     }
@@ -267,13 +338,13 @@ impl<'t, 'o> Parser<'t, 'o> {
             module: Module {
                 license: None,
                 maps: Vec::new(),
-                data: Vec::new(),
+                data: Sections::default(),
                 programs: Vec::new(),
             },
             constants: Vec::new(),
             maps: names(0),
             data_labels: names(0),
-            in_data: false,
+            section: None,
             draft: Draft::new("main", None),
         }
     }
@@ -299,7 +370,8 @@ impl<'t, 'o> Parser<'t, 'o> {
             // statements at a time.
             let constants = std::mem::take(&mut self.constants);
             let mut cursor = Cursor::at(self.text, at, Dialect::Text, &constants);
-            let directive = self.stretch(&mut cursor);
+            let quick = unmistakable(&constants);
+            let directive = self.stretch(&mut cursor, quick);
             at = cursor.at;
             self.constants = constants;
             match directive {
@@ -311,10 +383,21 @@ impl<'t, 'o> Parser<'t, 'o> {
     }
 
     /// Reads statements up to a directive or the end.
-    fn stretch(&mut self, cursor: &mut Cursor<'_>) -> Option<Directive> {
-        while cursor.more() {
+    fn stretch(&mut self, cursor: &mut Cursor<'_>, quick: bool) -> Option<Directive> {
+        loop {
+            cursor.at = indentation(cursor.text, cursor.at);
+            if !cursor.more() {
+                return None;
+            }
             let start = cursor.at;
-            let problem = if cursor.peek() == b'.' {
+            let quick = if quick { plain(cursor.text, start) } else { None };
+            let problem = if let Some((read, end)) = quick {
+                cursor.at = end;
+                match self.take_plain(read, start, end) {
+                    Ok(()) => continue,
+                    Err(problem) => problem,
+                }
+            } else if cursor.peek() == b'.' {
                 match directive::read(cursor) {
                     Ok(directive) => return Some(directive),
                     Err(_) => cursor.failure(),
@@ -322,13 +405,16 @@ impl<'t, 'o> Parser<'t, 'o> {
             } else {
                 match cursor.statement() {
                     Ok(statement) => {
-                        let end = cursor.at;
-                        match self.take(statement, start, end) {
+                        let (end, symbols) = (cursor.behind(), cursor.take_symbols());
+                        match self.take(statement, symbols, start, end) {
                             Ok(()) => continue,
                             Err(problem) => problem,
                         }
                     }
-                    Err(_) => cursor.failure(),
+                    Err(_) => {
+                        cursor.take_symbols();
+                        cursor.failure()
+                    }
                 }
             };
             self.mistake(problem);
@@ -338,30 +424,28 @@ impl<'t, 'o> Parser<'t, 'o> {
                 cursor.skip();
             }
         }
-        None
     }
 
-    fn take(&mut self, statement: Statement<'_>, start: usize, end: usize) -> Result<(), Problem> {
+    fn take(
+        &mut self,
+        statement: Statement<'_>,
+        symbols: [Option<Symbol>; 2],
+        start: usize,
+        end: usize,
+    ) -> Result<(), Problem> {
         if let Statement::Label(span) = statement {
             return self.label(span);
         }
-        if self.in_data {
-            let what =
-                What::Not("data: after .rodata come labels and data, until .text or .program");
-            return Err(Problem { span: Span { start, end }, what });
+        self.begin(start, end)?;
+        for (symbol, part) in symbols.into_iter().zip([Part::Offset, Part::Immediate]) {
+            if let Some(Symbol { ask, span: Span { start, end } }) = symbol {
+                let line = self.draft.builder.lines() - 1;
+                // The slot is told by the line, once it is known where that is.
+                let name = Name { slot: 0, part, ask, start: start as u32, end: end as u32 };
+                self.draft.kernel_names.push((line, name));
+            }
         }
         let draft = &mut self.draft;
-        if draft.statements == 0 && self.module.programs.is_empty() {
-            // Few texts have other colons than those of labels, and what grows is copied.
-            let labels = self.text.bytes().filter(|byte| *byte == b':').count();
-            let _ = draft.labels.try_reserve(labels);
-            let _ = draft.named.try_reserve(labels);
-            // Room for statements of an ordinary length. A second program gets none: it would be as much again.
-            draft.builder.reserve((self.text.len() - start) / 16, labels);
-        }
-        // No text of 4 GiB gets here: `finish` has refused it.
-        draft.builder.at(start as u32..end as u32);
-        draft.statements += 1;
         match statement {
             Statement::Label(_) => {}
             Statement::Bytes { base, offset, literal } => {
@@ -377,23 +461,59 @@ impl<'t, 'o> Parser<'t, 'o> {
                 }
                 Target::Label(span) => self.jump(op, span)?,
                 Target::Name(span, offset) => self.address(op, span, offset)?,
+                Target::Text(span) => self.text_address(op, span),
             },
         }
+        Ok(())
+    }
+
+    fn take_plain(&mut self, read: Plain, start: usize, end: usize) -> Result<(), Problem> {
+        match read {
+            Plain::Label(span) => return self.label(span),
+            Plain::Slot(slot) => {
+                self.begin(start, end)?;
+                self.draft.builder.push_slot(slot);
+            }
+            Plain::To(slot, span) => {
+                self.begin(start, end)?;
+                let label = self.draft.named(self.slice(span)).used_at(span, Unbound::Label);
+                self.draft.builder.push_slot_to(slot, label);
+            }
+        }
+        Ok(())
+    }
+
+    /// Before the first slot of a statement that stands there.
+    fn begin(&mut self, start: usize, end: usize) -> Result<(), Problem> {
+        if self.section.is_some() {
+            let what = What::Not(
+                "data: after .rodata, .data and .bss come labels and data, until .text or .program",
+            );
+            return Err(Problem { span: Span { start, end }, what });
+        }
+        let draft = &mut self.draft;
+        if draft.statements == 0 && self.module.programs.is_empty() {
+            // Few texts have other colons than those of labels, and what grows is copied.
+            let labels = colons(self.text.as_bytes());
+            let _ = draft.labels.try_reserve(labels);
+            let _ = draft.named.try_reserve(labels);
+            // Room for statements of an ordinary length. A second program gets none: it would be as much again.
+            draft.builder.reserve((self.text.len() - start) / 16, labels);
+        }
+        // No text of 4 GiB gets here: `finish` has refused it.
+        draft.builder.at(start as u32..end as u32);
+        draft.statements += 1;
         Ok(())
     }
 
     fn label(&mut self, span: Span) -> Result<(), Problem> {
         let name = self.slice(span);
         let twice = Err(Problem { span, what: What::SecondLabel });
-        if self.in_data {
-            let place = self.module.data.len() as u32;
-            return match self.data_labels.insert(name, place) {
-                None => Ok(()),
-                Some(_) => twice,
-            };
+        if let Some(section) = self.section {
+            return self.variable(section, span);
         }
         let draft = &mut self.draft;
-        if name.starts_with(|c: char| c.is_ascii_digit()) {
+        if is_number(name) {
             let numbered = draft.numbered.entry(name).or_default();
             let label = match numbered.next.take() {
                 Some((label, _)) => label,
@@ -417,8 +537,8 @@ impl<'t, 'o> Parser<'t, 'o> {
     fn jump(&mut self, op: Op, span: Span) -> Result<(), Problem> {
         let name = self.slice(span);
         let draft = &mut self.draft;
-        let digits = name.trim_end_matches(['f', 'b']);
-        let label = if name.starts_with(|c: char| c.is_ascii_digit()) {
+        let label = if is_number(name) {
+            let digits = name.trim_end_matches(['f', 'b']);
             let numbered = draft.numbered.entry(digits).or_default();
             if name.ends_with('b') {
                 numbered.last.ok_or(Problem { span, what: What::NoLabel })?
@@ -428,54 +548,9 @@ impl<'t, 'o> Parser<'t, 'o> {
             }
         } else {
             let call = matches!(op, Op::CallLocal { .. });
-            let named = draft.named(name);
-            named.used.get_or_insert((span, if call { Unbound::Helper } else { Unbound::Label }));
-            named.label
+            draft.named(name).used_at(span, if call { Unbound::Helper } else { Unbound::Label })
         };
         draft.builder.push_to(op, label);
-        Ok(())
-    }
-
-    /// The address of a map, of data, or of a function. Maps and data are declared before they are used; any other
-    /// name is that of a function, which can come later.
-    fn address(&mut self, op: Op, span: Span, offset: i32) -> Result<(), Problem> {
-        let name = self.slice(span);
-        let Op::LoadImm64 { dst, .. } = op else { return Ok(()) };
-        let referent = match (self.maps.get(name), self.data_labels.get(name)) {
-            (Some(map), _) => Referent::Map(*map),
-            (None, Some(_)) => Referent::Data,
-            (None, None) => {
-                // A function, then: or a mistake, which shows when the label does not.
-                if offset != 0 {
-                    let what = What::Not("a map or data; only their addresses take an offset");
-                    return Err(Problem { span, what });
-                }
-                let named = self.draft.named(name);
-                named.used.get_or_insert((span, Unbound::Address));
-                let label = named.label;
-                self.draft.builder.load_function(dst, label);
-                return Ok(());
-            }
-        };
-        let (kind, high) = match (referent, offset) {
-            (Referent::Map(_), 0) => (Pseudo::MapFd, 0),
-            (Referent::Map(_), offset) => (Pseudo::MapValue, offset),
-            (Referent::Data, offset) => {
-                let place = self.data_labels.get(name).copied().unwrap_or_default();
-                let high = i64::from(place) + i64::from(offset);
-                if high < 0 || high > self.module.data.len() as i64 {
-                    let (low, length) = (-i64::from(place), self.module.data.len() as i64);
-                    let value = i128::from(offset);
-                    let high = length - i64::from(place);
-                    let what = What::Range { field: "the offset", value, low, high };
-                    return Err(Problem { span, what });
-                }
-                (Pseudo::MapValue, high as i32)
-            }
-        };
-        self.draft.builder.push(Op::LoadImm64 { dst, kind, low: 0, high });
-        let line = self.draft.builder.lines() - 1;
-        self.draft.names.push((line, referent));
         Ok(())
     }
 
@@ -497,35 +572,27 @@ impl<'t, 'o> Parser<'t, 'o> {
                 let target = target.map(|span| self.slice(span));
                 self.draft = Draft::new(self.slice(name), target);
                 self.draft.declared = Some(name);
-                self.in_data = false;
+                self.section = None;
             }
             Directive::License(license) => self.module.license = Some(license),
             Directive::Map { name, kind, key_size, value_size, max_entries, flags } => {
                 let text = self.slice(name);
-                if self.maps.insert(text, self.module.maps.len()).is_some() {
+                let index = self.module.maps.len();
+                if self.data_labels.contains_key(text) || self.maps.insert(text, index).is_some() {
                     self.mistake(Problem { span: name, what: What::SecondName });
                 }
-                let spec = MapSpec { name: text, kind, key_size, value_size, max_entries, flags };
+                let spec =
+                    MapSpec::new(text, kind, key_size, value_size, max_entries).with_flags(flags);
                 self.module.maps.push(spec);
             }
-            Directive::Rodata => self.in_data = true,
-            Directive::Text => self.in_data = false,
-            Directive::Data { span, .. } | Directive::Align { span, .. } if !self.in_data => {
-                let what = What::Not("allowed here: data stands after .rodata");
-                self.mistake(Problem { span, what });
-            }
-            Directive::Data { bytes, width, .. } => {
-                let order = self.order();
-                for value in bytes.chunks(width.max(1)) {
-                    match order {
-                        ByteOrder::Little => self.module.data.extend(value),
-                        ByteOrder::Big => self.module.data.extend(value.iter().rev()),
-                    }
+            Directive::Section(section) => self.section = Some(section),
+            Directive::Text => self.section = None,
+            Directive::Data { span, .. }
+            | Directive::Zeros { span, .. }
+            | Directive::Align { span, .. } => {
+                if let Err(what) = self.data(directive) {
+                    self.mistake(Problem { span, what });
                 }
-            }
-            Directive::Align { to, .. } => {
-                let length = self.module.data.len().next_multiple_of(to);
-                self.module.data.resize(length, 0);
             }
         }
     }
@@ -561,9 +628,7 @@ impl<'t, 'o> Parser<'t, 'o> {
         let mut problems: Vec<_> = draft
             .named
             .iter()
-            .filter(|named| !named.bound)
-            .filter_map(|named| named.used)
-            .map(|(span, unbound)| Problem { span, what: unbound.what() })
+            .filter_map(Named::problem)
             .chain(draft.numbered.values().filter_map(|numbered| {
                 let (_, span) = numbered.next?;
                 Some(Problem { span, what: What::NoLabel })
@@ -578,6 +643,10 @@ impl<'t, 'o> Parser<'t, 'o> {
             Ok(assembly) => {
                 let assembly = assembly.with_source(self.text, "", 1);
                 let lines = assembly.code().lines;
+                let names = draft.kernel_names.iter().filter_map(|(line, name)| {
+                    Some(Name { slot: lines.get(*line)?.slot, ..*name })
+                });
+                let names = names.collect();
                 let references = draft
                     .names
                     .iter()
@@ -585,6 +654,7 @@ impl<'t, 'o> Parser<'t, 'o> {
                         Some(Reference { slot: lines.get(*line)?.slot, to: *to })
                     })
                     .collect();
+                let assembly = assembly.with_names(names);
                 let (name, target) = (draft.name, draft.target);
                 self.module.programs.push(TextProgram { name, target, assembly, references });
             }
@@ -606,6 +676,7 @@ impl<'t, 'o> Parser<'t, 'o> {
 
     fn finish(mut self) -> Result<Module<'t>, Diagnostics> {
         self.end_of_program();
+        self.module.data.finish();
         if self.mistakes.is_empty() {
             Ok(self.module)
         } else {
@@ -617,6 +688,49 @@ impl<'t, 'o> Parser<'t, 'o> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::asm::Ask;
+
+    #[test]
+    fn a_statement_ends_before_the_comment_behind_it() {
+        let text = "r1 = r2 # one\nr1 = 5 // two\n r1 s/= 0x7 ; r0 = *(u8 *)(r1+0)/* three */\nexit # four";
+        let module = parse(text, "comments.s", &ParseOptions::new()).unwrap();
+        let statements: Vec<_> =
+            (0..5).filter_map(|slot| module.programs()[0].statement(slot)).collect();
+        let expected = ["r1 = r2", "r1 = 5", "r1 s/= 0x7", "r0 = *(u8 *)(r1+0)", "exit"];
+        assert_eq!(statements, expected);
+    }
+
+    #[test]
+    fn names_of_the_kernel_are_kept_with_their_slots() {
+        let text = "r1 = 1 ll\n  r1 = *(u32 *)(r1 + task_struct . tgid) # why\n\
+            r2 = exists(task_struct.comm[ 3 ]); r3 = \"ab\" ll\n *(u32 *)(r10 + a.b) = sizeof( unsigned  int )\n exit\n";
+        let module = parse(text, "names.s", &ParseOptions::new()).unwrap();
+        let program = &module.programs()[0];
+        let code = program.assembly.code();
+        let names: Vec<_> =
+            code.names.iter().map(|n| (n.slot, n.part, n.ask, code.name(n))).collect();
+        let name = |slot, part, ask, name: &str| (slot, part, ask, name.to_owned());
+        assert_eq!(
+            names,
+            [
+                name(2, Part::Offset, Ask::Value, "task_struct.tgid"),
+                name(3, Part::Immediate, Ask::Exists, "task_struct.comm[3]"),
+                name(6, Part::Offset, Ask::Value, "a.b"),
+                name(6, Part::Immediate, Ask::Size, "unsigned int"),
+            ]
+        );
+        assert_eq!(
+            program.references(),
+            [Reference { slot: 4, to: Referent::Data(Section::Rodata) }]
+        );
+        assert_eq!(module.data().rodata, b"ab\0");
+        // What is not a name of the kernel's, or stands where none may, is a mistake as before.
+        for wrong in
+            ["r1 = task_struct", "goto +a.b", "r1 += a.", "r1 = sizeof()", "call a.b", "r1 = \"a\""]
+        {
+            assert!(parse(wrong, "wrong.s", &ParseOptions::new()).is_err(), "{wrong}");
+        }
+    }
 
     #[test]
     fn an_address_is_found_behind_a_statement_without_slots() {

@@ -33,7 +33,7 @@ pub(super) enum Target<'a> {
     None,
     /// The label at the place that is jumped to or called, or whose address is taken: `L` and 3 for `L3`.
     Label(&'static str, u32),
-    /// The map whose address is loaded.
+    /// The map whose address is loaded, or that of its value.
     Map(&'a str),
 }
 
@@ -463,7 +463,18 @@ fn load_imm64<T: Write>(
     high: i32,
     target: Target<'_>,
 ) -> fmt::Result {
-    // A name stands for the whole address, so whatever was to be added to it has no place beside one.
+    if let (Target::Map(name), Pseudo::MapValue) = (target, kind) {
+        t.reg(Bits::B64, dst)?;
+        t.text(" = ")?;
+        t.text(name)?;
+        t.text("[0]")?;
+        if high != 0 {
+            t.text(" + ")?;
+            t.int(high.into())?;
+        }
+        return t.text(" ll");
+    }
+    // Any other name stands for the whole address, so whatever was to be added to it has no place beside one.
     if !matches!(target, Target::None) && high == 0 {
         t.reg(Bits::B64, dst)?;
         t.text(" = ")?;

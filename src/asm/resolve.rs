@@ -8,7 +8,7 @@ mod layout;
 mod tests;
 
 use super::Line;
-use crate::insn::{Insn, Op, Pseudo};
+use crate::insn::{Insn, Op, Pseudo, Reg};
 use layout::{Form, Layout};
 use std::borrow::Cow;
 use std::fmt;
@@ -400,4 +400,17 @@ pub(super) fn pointed(op: Op, distance: i64, limits: Limits) -> Option<Op> {
         }
         other => other,
     })
+}
+
+/// The same for the slot of an instruction that leads somewhere, without decoding it: in jumps of 16 bits it is the offset
+/// that says how far, in calls, `gotol` and addresses of functions it is the immediate.
+pub(super) fn pointed_slot(slot: Insn, distance: i64, limits: Limits) -> Option<Insn> {
+    const LONG: u8 = Op::JumpLong { offset: 0 }.encode().first().opcode();
+    const CALL: u8 = Op::CallLocal { offset: 0 }.encode().first().opcode();
+    const LDDW: u8 = Op::load_imm64(Reg::R0, 0).encode().first().opcode();
+    if matches!(slot.opcode(), LONG | CALL | LDDW) {
+        return i32::try_from(distance).ok().map(|distance| slot.with_imm(distance));
+    }
+    let short = i16::try_from(distance).ok().filter(|_| limits.reaches(distance));
+    short.map(|distance| slot.with_offset(distance))
 }

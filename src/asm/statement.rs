@@ -14,12 +14,17 @@ mod jump;
 mod literal;
 mod memory;
 mod number;
+mod plain;
+mod symbol;
 mod value;
 
 pub use field::{field, stack};
 
 pub(super) use cursor::{Cursor, Dialect};
 pub(super) use literal::{Chunks, Literal};
+pub(super) use plain::{Plain, indentation, plain, unmistakable};
+pub(super) use symbol::Symbol;
+pub(super) use value::addressable;
 
 /// What stands in the source as Rust: the value of `{expression}`, or the map that a path names.
 #[derive(Debug, Clone, Copy)]
@@ -54,8 +59,11 @@ pub(super) enum Target<'a> {
     Label(Span),
     /// The map whose address is loaded.
     Map(&'a MapSpec<'a>),
-    /// The map, the data or the function whose address is loaded, by name, and bytes to add to it.
+    /// The map, the data or the function whose address is loaded, by name, and bytes to add to it. Of a map's value
+    /// the instruction says both already.
     Name(Span, i32),
+    /// The string whose address is loaded.
+    Text(Span),
 }
 
 /// A piece of the source, in bytes.
@@ -246,6 +254,7 @@ pub(super) const fn same(a: &[u8], b: &[u8]) -> bool {
 
 impl<'a> Cursor<'a> {
     /// Passes the white space and the `;` between statements; whether another statement follows.
+    #[inline]
     pub(super) const fn more(&mut self) -> bool {
         self.skip();
         while self.peek() == b';' || self.peek() == b'\n' {

@@ -273,6 +273,12 @@ impl Encoded {
 impl Op {
     /// The instruction as slots. Never fails.
     pub const fn encode(self) -> Encoded {
+        self.encode_here()
+    }
+
+    /// The same for callers who know which instruction it is, so that the compiler leaves only what that one needs.
+    #[inline(always)]
+    pub(crate) const fn encode_here(self) -> Encoded {
         let slot = match self {
             Op::Alu { bits, op, dst, src } => sourced(alu_class(bits) | op as u8, dst, src, 0),
             Op::AluSigned { bits, op, dst, src } => {

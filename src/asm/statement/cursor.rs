@@ -1,6 +1,6 @@
 //! The reading position: white space, punctuation and words.
 
-use super::{Failed, Parsed, Problem, Span, Value, What};
+use super::{Failed, Parsed, Problem, Span, Symbol, Value, What};
 
 /// Which bytes names and numbers are made of. Looked up, because every byte of a text is asked about.
 const WORD: [bool; 256] = {
@@ -52,8 +52,12 @@ pub(in crate::asm) struct Cursor<'a> {
     value: usize,
     /// How wide the field is whose offset the last number was, if it was one.
     pub(super) width: Option<u32>,
+    /// From where to where white space and comments were passed last.
+    gap: Span,
     /// How deep in signs and parentheses a number is being read.
     pub(super) depth: u8,
+    /// The names that stand in place of numbers, of the offset and of the immediate.
+    pub(super) symbols: [Option<Symbol>; 2],
     failure: Problem,
     /// What names stand for in place of numbers, in the order of the names.
     pub(super) constants: &'a [(&'a str, i128)],
@@ -73,7 +77,9 @@ impl<'a> Cursor<'a> {
             values,
             value: 0,
             width: None,
+            gap: NONE.span,
             depth: 0,
+            symbols: [None; 2],
             failure: NONE,
             constants: &[],
         }
@@ -94,7 +100,9 @@ impl<'a> Cursor<'a> {
             values: &[],
             value: 0,
             width: None,
+            gap: NONE.span,
             depth: 0,
+            symbols: [None; 2],
             failure: NONE,
             constants,
         }
@@ -127,6 +135,7 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(in crate::asm) const fn skip(&mut self) {
         // Most of the time there is one space or none.
+        let start = self.at;
         let mut byte = self.peek();
         if byte == b' ' {
             self.at += 1;
@@ -135,6 +144,14 @@ impl<'a> Cursor<'a> {
         if GAP[byte as usize] && !(byte == b'\n' && matches!(self.dialect, Dialect::Text)) {
             self.skip_more();
         }
+        if self.at > start {
+            self.gap = Span { start, end: self.at };
+        }
+    }
+
+    /// Where what was read last ends: before the white space and the comment that were passed behind it.
+    pub(in crate::asm) const fn behind(&self) -> usize {
+        if self.gap.end == self.at { self.gap.start } else { self.at }
     }
 
     const fn skip_more(&mut self) {

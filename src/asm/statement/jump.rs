@@ -136,8 +136,12 @@ impl<'a> Cursor<'a> {
         })
     }
 
-    /// `call kfunc 123`, `call kfunc 123, 4`: a kernel function by BTF id and the index of its BTF.
+    /// `call kfunc bpf_task_acquire`; `call kfunc 123`, `call kfunc 123, 4`: a kernel function by BTF id and the index of
+    /// its BTF.
     const fn call_kfunc(&mut self) -> Parsed<Statement<'a>> {
+        if self.names_a_function() {
+            return Ok(one(Op::CallKfunc { btf_id: 0, fd_index: 0 }));
+        }
         let (value, span) = ok!(self.number("the BTF id of a kernel function"));
         let id = ok!(self.fit("the BTF id", value, span, i32::MIN as i64, i32::MAX as i64));
         let fd_index = if self.take(",") {

@@ -3,6 +3,7 @@
 use super::literal::ESCAPE;
 use super::number::Operand;
 use super::{Cursor, Literal, Parsed, Span, Statement, What, ok, one, sub};
+use crate::asm::Part;
 use crate::insn::{AtomicOp, AtomicSize, Bits, Op, Pseudo, Reg, Size};
 
 /// `(r1 + 8)`.
@@ -70,6 +71,14 @@ impl<'a> Cursor<'a> {
             return Ok(Address { base, offset: 0, width: None, span });
         }
         let start = self.at;
+        if self.peek() == b'+' {
+            self.at += 1;
+            self.skip();
+            if let Some(span) = ok!(self.symbol(Part::Offset)) {
+                return Ok(Address { base, offset: 0, width: None, span });
+            }
+            self.at = start;
+        }
         if let Some(value) = self.plain_number() {
             if value as i16 as i64 == value {
                 let span = Span { start, end: self.at };
@@ -166,8 +175,8 @@ impl<'a> Cursor<'a> {
         Ok(false)
     }
 
-    /// The string of a store, checked whole, so that laying it out later cannot fail.
-    pub(super) const fn store_text(&mut self, address: Address) -> Parsed<Statement<'a>> {
+    /// A string, checked whole, so that laying it out later cannot fail; and how many bytes it has.
+    pub(super) const fn string(&mut self) -> Parsed<(Span, i64)> {
         let start = self.at;
         let mut bytes = match Literal::open(self.text, start) {
             Some(bytes) => bytes,
@@ -186,7 +195,16 @@ impl<'a> Cursor<'a> {
         }
         self.at = bytes.at;
         self.skip();
-        let literal = Span { start, end: bytes.at };
+        Ok((Span { start, end: bytes.at }, length))
+    }
+
+    /// The string of a store.
+    pub(super) const fn store_text(&mut self, address: Address) -> Parsed<Statement<'a>> {
+        if self.symbols[Part::Offset as usize].is_some() {
+            // It is as many stores as the offset's alignment needs, which has to be known.
+            return self.problem(address.span, What::Not("an offset where a string can be stored"));
+        }
+        let (literal, length) = ok!(self.string());
         let Address { base, offset, width, .. } = address;
         if let Some(width) = width
             && length > width as i64

@@ -4,6 +4,7 @@ use super::cursor::is_word;
 use super::field::Field;
 use super::literal::{ESCAPE, unescape};
 use super::{Cursor, Parsed, Span, Value, What, ok, sub};
+use crate::asm::Part;
 use crate::asm::helpers::compare;
 use crate::insn::{Bits, Reg, Source};
 
@@ -408,6 +409,9 @@ impl<'a> Cursor<'a> {
             && let Some(register) = self.plain_register()
         {
             return Ok(Operand::Register(register));
+        }
+        if let Some(span) = ok!(self.symbol(Part::Immediate)) {
+            return Ok(Operand::Number(0, span));
         }
         if self.peek() == b'_' || self.peek().is_ascii_alphabetic() {
             let word = ok!(self.word("a register"));

@@ -3,10 +3,12 @@
 use super::memory::{Access, Address, atomic_bytes, size_bits};
 use super::number::Register;
 use super::{Cursor, Dialect, Parsed, Span, Statement, Target, Value, What, ok, one, same, sub};
+use crate::asm::Part;
 use crate::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, Op, PacketSize, Pseudo, Reg, SignBits, SignExtend, SignedOp,
     Size, Source, Swap, SwapBits,
 };
+use crate::spec::{MapSpec, MapType};
 
 const ADDRESS: &str =
     "is an address in the kernel that wrote this, most likely a map's: name the map, `name ll`";
@@ -58,6 +60,8 @@ impl<'a> Cursor<'a> {
         let Register { reg, bits, .. } = dst;
         match self.peek() {
             b'*' => self.load(dst),
+            b'"' => self.text_address(dst),
+            b'b' if self.byte(1) == b'"' => self.text_address(dst),
             b'(' if self.extends_a_sign() => self.move_signed(dst),
             b'-' if self.negates_a_register() => {
                 self.at += 1;
@@ -82,6 +86,17 @@ impl<'a> Cursor<'a> {
             }
             _ => self.named_value(dst),
         }
+    }
+
+    /// `r1 = "text" ll`: the address of the string in read-only data.
+    const fn text_address(&mut self, dst: Register) -> Parsed<Statement<'a>> {
+        let (span, _) = ok!(self.string());
+        if !self.take_word("ll") {
+            return self.expected("`ll`: a register takes the address of a string");
+        }
+        ok!(self.needs_64(dst));
+        let op = Op::LoadImm64 { dst: dst.reg, kind: Pseudo::MapValue, low: 0, high: 0 };
+        Ok(Statement::Op { op, target: Target::Text(span) })
     }
 
     /// `r1 = 5`, `r1 = 5 ll`, once the number is known.
@@ -247,6 +262,12 @@ impl<'a> Cursor<'a> {
         if self.take_word("ll") {
             return self.map(dst, span, 0);
         }
+        if self.peek() == b'.' || self.asks(span) {
+            self.at = start;
+            if let Some(span) = ok!(self.symbol(Part::Immediate)) {
+                return self.number_for(dst, 0, span);
+            }
+        }
         if matches!(self.peek(), b'+' | b'-') && matches!(self.dialect, Dialect::Text) {
             // An address and bytes to add to it; or arithmetic that begins with a constant.
             if self.constant(span).is_none() {
@@ -259,8 +280,12 @@ impl<'a> Cursor<'a> {
                 return self.map(dst, span, offset as i32);
             }
         }
-        if self.peek() == b'[' && self.is_listing() {
-            return self.dumped(dst, span);
+        if self.peek() == b'[' {
+            return if self.is_listing() {
+                self.dumped(dst, span)
+            } else {
+                self.map_value(dst, span)
+            };
         }
         if self.constant(span).is_some() {
             self.at = span.start;
@@ -271,6 +296,9 @@ impl<'a> Cursor<'a> {
             let mut end = span.end;
             while self.take("::") {
                 end = ok!(self.word("a name")).end;
+            }
+            if self.peek() == b'[' {
+                return self.map_value(dst, Span { start: span.start, end });
             }
             if !self.take_word("ll") {
                 return self.expected("`ll`, which ends the name of a map");
@@ -328,6 +356,50 @@ impl<'a> Cursor<'a> {
                 name,
                 What::Not("a map: a path of at most four names to a `static` MapSpec"),
             ),
+        }
+    }
+
+    /// `r1 = NAME[0] + 8 ll`: the address of a byte in the one value of an array.
+    const fn map_value(&mut self, dst: Register, name: Span) -> Parsed<Statement<'a>> {
+        ok!(self.needs_64(dst));
+        // In the row of values, too, the map stands before the numbers.
+        let map = if matches!(self.dialect, Dialect::Macro) {
+            match self.next_value() {
+                Value::Map(map) => Some(map),
+                _ => {
+                    let what = "the address of a value: that is `NAME[0] ll` or `NAME[0] + 8 ll`, with a path of at most \
+                                three names to a `static` MapSpec";
+                    return self.problem(name, What::Not(what));
+                }
+            }
+        } else {
+            None
+        };
+        ok!(self.need("[", "`[`"));
+        let (index, at) = ok!(self.number("an index"));
+        if index != 0 {
+            let what = What::Not(
+                "0: only the address of the first element is known before the program runs",
+            );
+            return self.problem(at, what);
+        }
+        ok!(self.need("]", "`]`"));
+        let (offset, at) = if matches!(self.peek(), b'+' | b'-') {
+            ok!(self.number("an offset"))
+        } else {
+            (0, name)
+        };
+        let high = ok!(self.fit("the offset", offset, at, 0, i32::MAX as i64)) as i32;
+        if !self.take_word("ll") {
+            return self.expected("`ll`, which ends the address of a value");
+        }
+        let op = Op::LoadImm64 { dst: dst.reg, kind: Pseudo::MapValue, low: 0, high };
+        let Some(map) = map else {
+            return Ok(Statement::Op { op, target: Target::Name(name, 0) });
+        };
+        match addressable(map, high) {
+            Ok(()) => Ok(Statement::Op { op, target: Target::Map(map) }),
+            Err(what) => self.problem(name, what),
         }
     }
 
@@ -471,6 +543,25 @@ impl<'a> Cursor<'a> {
     pub(super) const fn address_space(&mut self) -> Parsed<u16> {
         let (value, span) = ok!(self.number("an address space"));
         Ok(ok!(self.fit("the address space", value, span, 0, u16::MAX as i64)) as u16)
+    }
+}
+
+/// Whether the kernel has an address for that byte of the map's first value (its `map_direct_value_addr` functions):
+/// an array has to have one element, and the others that can do it have no end that is known here.
+pub(in crate::asm) const fn addressable(map: &MapSpec<'_>, offset: i32) -> Result<(), What> {
+    match map.kind {
+        MapType::Array | MapType::PercpuArray if map.max_entries != 1 => {
+            Err(What::Not("a map of one element: only the value of such a one has an address"))
+        }
+        MapType::Array | MapType::PercpuArray => {
+            if offset >= 0 && (offset as u32) < map.value_size {
+                return Ok(());
+            }
+            let (value, high) = (offset as i128, map.value_size as i64 - 1);
+            Err(What::Range { field: "the offset", value, low: 0, high })
+        }
+        MapType::Arena | MapType::InsnArray => Ok(()),
+        _ => Err(What::Not("an array of one element: only the value of such a map has an address")),
     }
 }
 

@@ -1,0 +1,266 @@
+//! The data of a text: sections, and the variables in them.
+
+use crate::error::{Error, Result};
+use crate::kernel::nearest::{Nearest, OFFERED};
+
+/// A piece of data that becomes one map of one element, whose bytes instructions address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Section {
+    /// Constants: programs cannot write them, and system calls no more once the map is there.
+    Rodata = 0,
+    /// Variables with values from the start.
+    Data = 1,
+    /// Variables that are 0 from the start.
+    Bss = 2,
+}
+
+impl Section {
+    /// All of them, in order.
+    pub const ALL: [Section; 3] = [Section::Rodata, Section::Data, Section::Bss];
+
+    /// Its name, which is that of its map: `.rodata`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Section::Rodata => ".rodata",
+            Section::Data => ".data",
+            Section::Bss => ".bss",
+        }
+    }
+}
+
+/// The bytes of all sections, as programs have them when they are loaded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Data<'a> {
+    /// [`Section::Rodata`], with the strings whose addresses are loaded.
+    pub rodata: &'a [u8],
+    /// [`Section::Data`].
+    pub data: &'a [u8],
+    /// [`Section::Bss`].
+    pub bss: &'a [u8],
+    /// What has a name in them. The loader needs none of it: it is for tools that show the maps.
+    pub variables: &'a [Variable<'a>],
+}
+
+impl<'a> Data<'a> {
+    /// None.
+    pub const NONE: Data<'static> = Data::of_strings(&[]);
+
+    /// Strings alone.
+    pub(super) const fn of_strings(rodata: &'a [u8]) -> Data<'a> {
+        Data { rodata, data: &[], bss: &[], variables: &[] }
+    }
+
+    /// The bytes of one section.
+    pub const fn section(&self, section: Section) -> &'a [u8] {
+        match section {
+            Section::Rodata => self.rodata,
+            Section::Data => self.data,
+            Section::Bss => self.bss,
+        }
+    }
+}
+
+/// What has a name in a section: a label, and the bytes up to the next one or to the end of the section. Bytes that
+/// `.align` fills up behind it do not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Variable<'t> {
+    pub(super) name: &'t str,
+    pub(super) section: Section,
+    pub(super) offset: u32,
+    pub(super) size: u32,
+    /// Of how many bytes the numbers are that it was declared with; 0 of text.
+    width: u32,
+}
+
+impl<'t> Variable<'t> {
+    /// Its name.
+    pub fn name(&self) -> &'t str {
+        self.name
+    }
+
+    /// Where it is.
+    pub fn section(&self) -> Section {
+        self.section
+    }
+
+    /// Where in the section it begins, bytes.
+    pub fn offset(&self) -> u32 {
+        self.offset
+    }
+
+    /// How many bytes it has.
+    pub fn size(&self) -> u32 {
+        self.size
+    }
+
+    /// Of how many bytes the numbers are that it was declared with: 1, 2, 4 or 8; 0 if it was declared as text.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+}
+
+/// The most bytes of a section: the verifier takes no higher offset into a value (`BPF_MAX_VAR_OFF`).
+pub(super) const MOST: usize = 1 << 29;
+
+/// One section as it is written.
+#[derive(Debug, Clone, Default)]
+struct Bytes {
+    bytes: Vec<u8>,
+    /// Zeros that follow: so many that take no memory until something stands behind them, or somebody asks.
+    zeros: usize,
+    /// Where the last byte ends that is not there to align the next.
+    filled: usize,
+    /// The variables that have not ended: all of them begin at the same byte.
+    open: Vec<usize>,
+}
+
+impl Bytes {
+    fn len(&self) -> usize {
+        self.bytes.len() + self.zeros
+    }
+
+    /// Writes out the zeros. In an empty section the system has them ready.
+    fn settle(&mut self) {
+        let length = self.len();
+        if self.bytes.is_empty() {
+            self.bytes = vec![0; length];
+        } else {
+            self.bytes.resize(length, 0);
+        }
+        self.zeros = 0;
+    }
+}
+
+/// The sections of a text, and what has a name in them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sections<'t> {
+    sections: [Bytes; 3],
+    variables: Vec<Variable<'t>>,
+}
+
+impl<'t> Sections<'t> {
+    /// How many bytes a section has so far.
+    pub(super) fn len(&self, section: Section) -> usize {
+        self.sections[section as usize].len()
+    }
+
+    /// The bytes of a section, after [`finish`](Sections::finish).
+    pub(super) fn bytes(&self, section: Section) -> &[u8] {
+        &self.sections[section as usize].bytes
+    }
+
+    /// The variables, in the order of their labels.
+    pub(super) fn variables(&self) -> &[Variable<'t>] {
+        &self.variables
+    }
+
+    /// A label: where it stands.
+    pub(super) fn label(&mut self, section: Section, name: &'t str) -> u32 {
+        let offset = self.len(section) as u32;
+        let open = self.sections[section as usize].open.first();
+        let here = open.and_then(|first| self.variables.get(*first)).map(|first| first.offset);
+        // Two labels before the same byte are two names of one variable.
+        if here != Some(offset) {
+            self.end(section);
+        }
+        self.sections[section as usize].open.push(self.variables.len());
+        self.variables.push(Variable { name, section, offset, size: 0, width: 0 });
+        offset
+    }
+
+    /// Bytes that were written down, as numbers of `width` bytes or text (0).
+    pub(super) fn push(
+        &mut self,
+        section: Section,
+        bytes: impl IntoIterator<Item = u8>,
+        width: u32,
+    ) {
+        self.declared(section, width);
+        let here = &mut self.sections[section as usize];
+        if here.len() > MOST {
+            return;
+        }
+        here.settle();
+        here.bytes.extend(bytes);
+        here.filled = here.bytes.len();
+    }
+
+    /// So many zeros.
+    pub(super) fn zeros(&mut self, section: Section, count: usize) {
+        let width = if matches!(count, 1 | 2 | 4 | 8) { count as u32 } else { 0 };
+        self.declared(section, width);
+        let here = &mut self.sections[section as usize];
+        // Once there are too many it does not matter how many.
+        if here.len() <= MOST {
+            here.zeros += count;
+        }
+        here.filled = here.len();
+    }
+
+    /// Zeros up to a multiple of that.
+    pub(super) fn align(&mut self, section: Section, to: usize) {
+        let here = &mut self.sections[section as usize];
+        here.zeros += here.len().next_multiple_of(to) - here.len();
+    }
+
+    /// A string that has no name: where it stands.
+    pub(super) fn text(&mut self, bytes: impl Iterator<Item = u8>) -> u32 {
+        self.end(Section::Rodata);
+        let place = self.len(Section::Rodata) as u32;
+        self.push(Section::Rodata, bytes, 0);
+        place
+    }
+
+    /// What the variables that begin here are, if nothing has been said of it.
+    fn declared(&mut self, section: Section, width: u32) {
+        let here = &self.sections[section as usize];
+        let length = here.len() as u32;
+        for index in &here.open {
+            if let Some(variable) = self.variables.get_mut(*index)
+                && variable.offset == length
+            {
+                variable.width = width;
+            }
+        }
+    }
+
+    /// The variables of a section that have not ended end here.
+    fn end(&mut self, section: Section) {
+        let here = &mut self.sections[section as usize];
+        for index in here.open.drain(..) {
+            if let Some(variable) = self.variables.get_mut(index) {
+                variable.size = (here.filled as u32).saturating_sub(variable.offset);
+            }
+        }
+    }
+
+    /// The end of the text.
+    pub(super) fn finish(&mut self) {
+        for section in Section::ALL {
+            self.end(section);
+            self.sections[section as usize].settle();
+        }
+    }
+
+    /// Gives a variable a value.
+    pub(super) fn set(&mut self, name: &str, value: &[u8]) -> Result<()> {
+        let Some(variable) = self.variables.iter().find(|variable| variable.name == name) else {
+            let mut nearest = Nearest::new(name, OFFERED);
+            self.variables.iter().for_each(|variable| nearest.offer(variable.name));
+            return Err(Error::NoVariable { name: name.into(), nearest: nearest.into_names() });
+        };
+        let Variable { section, offset, size, .. } = *variable;
+        let bytes = &mut self.sections[section as usize].bytes;
+        let place = bytes.get_mut(offset as usize..).and_then(|rest| rest.get_mut(..size as usize));
+        match place {
+            Some(place) if place.len() == value.len() => {
+                place.copy_from_slice(value);
+                Ok(())
+            }
+            _ => {
+                let (name, given) = (name.into(), value.len());
+                Err(Error::ValueSize { what: "variable", name, size, given })
+            }
+        }
+    }
+}
