@@ -1,0 +1,56 @@
+//! BTF, the types of a kernel: where a field is, how large a struct is, what an enumerator stands for; and types
+//! of our own, for the kernel to show to whoever looks at a program or a map.
+//!
+//! The kernel describes its own types in `/sys/kernel/btf/vmlinux` (Linux 5.4, `CONFIG_DEBUG_INFO_BTF`) and those of
+//! a module in `/sys/kernel/btf/NAME` (Linux 5.11). [`KernelTypes`] finds a name in them, [`Btf`] reads one such
+//! blob of bytes. Nothing is taken apart in advance: one pass counts the types, another finds a name, and the
+//! types that are asked for are decoded where they lie.
+//!
+//! ```no_run
+//! use rawbpf::btf::KernelTypes;
+//!
+//! let types = KernelTypes::new();
+//! let tgid = types.field("task_struct.tgid")?;
+//! println!("task_struct.tgid: {} bytes at {}", tgid.size, tgid.offset);
+//! # Ok::<(), rawbpf::Error>(())
+//! ```
+//!
+//! # Paths
+//!
+//! A path is the name of a type and what leads from there to a field: `task_struct.se.vruntime`,
+//! `task_struct.comm[3]`. It goes through anonymous structs and unions, typedefs, `const` and the like as C does, but
+//! not through a pointer: that is another load. `struct `, `union ` or `enum ` before the name tells it from a
+//! typedef of the same name. `NAME___ANYTHING` stands for `NAME`, as with libbpf, for programs that describe
+//! several forms of one struct.
+//!
+//! The format: `Documentation/bpf/btf.rst` and `include/uapi/linux/btf.h` of the kernel.
+
+mod builder;
+mod describe;
+mod error;
+mod kernel;
+mod lookup;
+mod path;
+mod program;
+mod reader;
+mod search;
+mod types;
+
+pub use builder::Builder;
+pub use describe::{FieldDesc, TypeDesc};
+#[allow(unused_imports, reason = "for whoever loads programs and creates maps")]
+pub(crate) use describe::{MapTypes, SectionForm, map_types, section_types};
+pub use error::BtfError;
+pub use kernel::{KernelTypes, Place};
+pub use lookup::{Bits, Field, Function};
+pub(crate) use program::{FunctionAt, LineAt, ProgramTypes, Source, for_program};
+pub use reader::{Btf, Types};
+pub use types::{
+    Body, Enumerator, Enumerators, Kind, Linkage, Member, Members, Parameter, Parameters, Type,
+    Variable, Variables,
+};
+
+#[cfg(test)]
+mod kernel_tests;
+#[cfg(test)]
+mod tests;

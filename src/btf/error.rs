@@ -1,0 +1,152 @@
+//! What can be wrong with BTF, and with what is asked of it.
+
+use super::Kind;
+use std::path::PathBuf;
+
+/// Why types could not be read, or a name was not found in them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum BtfError {
+    /// The bytes are not BTF that this can read.
+    #[error("not BTF for this machine: {problem}")]
+    Header {
+        /// What is wrong with the header.
+        problem: &'static str,
+    },
+
+    /// A type or a string is not where it must be, or is not what it must be.
+    #[error("damaged BTF: type {id}: {problem}")]
+    Damaged {
+        /// The number of the type.
+        id: u32,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
+    /// A type is of a kind that is newer than this reader, and nothing says how long it is.
+    #[error("type {id} is of the unknown kind {kind}")]
+    UnknownKind {
+        /// The number of the type.
+        id: u32,
+        /// Its kind.
+        kind: u32,
+    },
+
+    /// What was asked for is not a path.
+    #[error("`{path}` is not the path of a field: {problem}")]
+    Path {
+        /// The text.
+        path: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
+
+    /// There is no type of that name.
+    #[error("there is no {what} `{name}`{}", nearest_names(.nearest))]
+    NoType {
+        /// `struct or union`, `func`.
+        what: &'static str,
+        /// The name.
+        name: String,
+        /// The names there are that come nearest to it, the nearest first.
+        nearest: Vec<String>,
+    },
+
+    /// A struct or a union has no such field.
+    #[error("`{owner}` has no field `{field}`{}", nearest_names(.nearest))]
+    NoField {
+        /// The struct or union, or the path to it.
+        owner: String,
+        /// The field.
+        field: String,
+        /// Its fields whose names come nearest, the nearest first.
+        nearest: Vec<String>,
+    },
+
+    /// An enumeration has no such value.
+    #[error("`{owner}` has no enumerator `{name}`{}", nearest_names(.nearest))]
+    NoEnumerator {
+        /// The enumeration.
+        owner: String,
+        /// The value's name.
+        name: String,
+        /// Its values whose names come nearest, the nearest first.
+        nearest: Vec<String>,
+    },
+
+    /// A path leads through a pointer.
+    #[error(
+        "`{pointer}` is a pointer, which one instruction cannot follow: load it first, then `{then}`"
+    )]
+    Pointer {
+        /// The path as far as the pointer.
+        pointer: String,
+        /// What leads on from what is loaded.
+        then: String,
+    },
+
+    /// A path leads on from something that has no parts.
+    #[error("`{path}` is of kind {kind} and has no {part}")]
+    NoParts {
+        /// The path as far as that.
+        path: String,
+        /// What it is.
+        kind: Kind,
+        /// `fields`, `elements`.
+        part: &'static str,
+    },
+
+    /// A path leads past the end of an array.
+    #[error("`{path}` is an array of {len}: it has no element {index}")]
+    Index {
+        /// The path as far as the array.
+        path: String,
+        /// How many elements it has.
+        len: u32,
+        /// The one that was asked for.
+        index: u32,
+    },
+
+    /// Something has no size: `void`, a function, a struct that is only declared.
+    #[error("`{name}` is of kind {kind} and has no size")]
+    NoSize {
+        /// Its name, or the path to it.
+        name: String,
+        /// What it is.
+        kind: Kind,
+    },
+
+    /// A blob that was to be made is larger, or something in it, than any kernel takes.
+    #[error("BTF that no kernel takes: {what}")]
+    TooLarge {
+        /// What is too large.
+        what: &'static str,
+    },
+
+    /// A file does not hold what it should.
+    #[error("cannot understand {}: {source}", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: Box<BtfError>,
+    },
+}
+
+impl BtfError {
+    /// Whether what was asked for is not there, while everything else is as it should be: another blob may have
+    /// it.
+    pub fn is_not_found(&self) -> bool {
+        matches!(
+            self,
+            BtfError::NoType { .. } | BtfError::NoField { .. } | BtfError::NoEnumerator { .. }
+        )
+    }
+}
+
+fn nearest_names(names: &[String]) -> String {
+    match names {
+        [] => String::new(),
+        names => format!("; the nearest: {}", names.join(", ")),
+    }
+}

@@ -1,0 +1,233 @@
+//! The types of the running kernel: vmlinux first, then its modules.
+
+use super::lookup::with_nearest;
+use super::reader::Bytes;
+use super::{Btf, BtfError, Field, Kind};
+use crate::error::{Error, Result};
+use crate::kernel::denied;
+use crate::syscall::{BTF_FOLDER, Contents};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
+
+/// The types of a kernel and of its modules. Nothing is read before it is needed: vmlinux when the first name is
+/// asked for, a module when a name was found neither in vmlinux nor in the modules before it. What was read is kept
+/// as long as this lives; vmlinux is mapped and costs no memory where the kernel lends it (Linux 6.16).
+#[derive(Debug)]
+pub struct KernelTypes {
+    folder: PathBuf,
+    vmlinux: OnceLock<Arc<Btf>>,
+    modules: OnceLock<Vec<Module>>,
+}
+
+#[derive(Debug)]
+struct Module {
+    name: String,
+    /// `None` if it was unloaded in the meantime.
+    btf: OnceLock<Option<Btf>>,
+}
+
+/// Where a name was found.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'a> {
+    /// The module, or none if it is vmlinux. The kernel wants a descriptor of its BTF where a number of a type in it
+    /// is meant.
+    pub module: Option<&'a str>,
+    /// The types of it, in which numbers of types can be looked up.
+    pub btf: &'a Btf,
+}
+
+impl Default for KernelTypes {
+    fn default() -> Self {
+        KernelTypes::new()
+    }
+}
+
+impl KernelTypes {
+    /// Those of the running kernel.
+    pub fn new() -> KernelTypes {
+        KernelTypes::in_folder(BTF_FOLDER)
+    }
+
+    /// Those in a folder that looks like `/sys/kernel/btf`.
+    pub fn in_folder(folder: impl Into<PathBuf>) -> KernelTypes {
+        let folder = folder.into();
+        KernelTypes { folder, vmlinux: OnceLock::new(), modules: OnceLock::new() }
+    }
+
+    /// The types of the kernel itself.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the kernel shows none, [`Error::File`] if they cannot be read, [`Error::Btf`]
+    /// if they are not as they should be. All but the first types are only looked at when they are needed: what is
+    /// wrong with them is said then.
+    pub fn vmlinux(&self) -> Result<&Arc<Btf>> {
+        if let Some(btf) = self.vmlinux.get() {
+            return Ok(btf);
+        }
+        let path = self.folder.join("vmlinux");
+        let Some(bytes) = read(&path)? else {
+            return Err(Error::Unsupported {
+                what: "BTF",
+                needs: "Linux 5.4 built with CONFIG_DEBUG_INFO_BTF",
+            });
+        };
+        let btf = Btf::open(bytes, None).map_err(|source| damaged(path, source))?;
+        Ok(self.vmlinux.get_or_init(|| Arc::new(btf)))
+    }
+
+    /// The types of a module; `None` if it is not loaded or has none.
+    ///
+    /// # Errors
+    /// As [`KernelTypes::vmlinux`].
+    pub fn module(&self, name: &str) -> Result<Option<&Btf>> {
+        let module = self.modules()?.iter().find(|module| module.name == name);
+        module.map_or(Ok(None), |module| self.open(module))
+    }
+
+    fn open<'a>(&self, module: &'a Module) -> Result<Option<&'a Btf>> {
+        if let Some(btf) = module.btf.get() {
+            return Ok(btf.as_ref());
+        }
+        let path = self.folder.join(&module.name);
+        let btf = match read(&path)? {
+            None => None,
+            Some(bytes) => Some(
+                Btf::open(bytes, Some(Arc::clone(self.vmlinux()?)))
+                    .and_then(Btf::checked)
+                    .map_err(|source| damaged(path, source))?,
+            ),
+        };
+        Ok(module.btf.get_or_init(|| btf).as_ref())
+    }
+
+    /// The modules that have types, sorted.
+    fn modules(&self) -> Result<&[Module]> {
+        if let Some(modules) = self.modules.get() {
+            return Ok(modules);
+        }
+        let unread = |source| denied::file("read", &self.folder, source);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(&self.folder).map_err(unread)? {
+            let name = entry.map_err(unread)?.file_name();
+            names.extend(name.into_string().ok().filter(|name| name != "vmlinux"));
+        }
+        names.sort();
+        let modules = names.into_iter().map(|name| Module { name, btf: OnceLock::new() });
+        Ok(self.modules.get_or_init(|| modules.collect()))
+    }
+
+    /// Asks vmlinux and, as long as there is no type of that name, one module after the other; says where it was
+    /// found. A type that vmlinux has is not looked for in modules, even if it has not the field that is wanted.
+    ///
+    /// # Errors
+    /// What `ask` says; else as [`KernelTypes::vmlinux`].
+    pub fn find<T>(&self, ask: impl Fn(&Btf) -> Result<T, BtfError>) -> Result<(T, Place<'_>)> {
+        let mut asked = Vec::new();
+        self.search(ask, &mut asked).map_err(|error| match error {
+            Error::Btf(error) => with_nearest(error, &asked).into(),
+            error => error,
+        })
+    }
+
+    /// As [`KernelTypes::find`], but for the nearest names; `asked` becomes what was asked in vain.
+    fn search<'a, T>(
+        &'a self,
+        ask: impl Fn(&Btf) -> Result<T, BtfError>,
+        asked: &mut Vec<&'a Btf>,
+    ) -> Result<(T, Place<'a>)> {
+        let vmlinux: &Btf = self.vmlinux()?;
+        asked.push(vmlinux);
+        let missing = match ask(vmlinux) {
+            Ok(found) => return Ok((found, Place { module: None, btf: vmlinux })),
+            Err(missing @ BtfError::NoType { .. }) => missing,
+            Err(error) => return Err(error.into()),
+        };
+        let mut trouble = None;
+        for module in self.modules()? {
+            let btf = match self.open(module) {
+                Ok(Some(btf)) => btf,
+                Ok(None) => continue,
+                // Another module may have it.
+                Err(error) => {
+                    trouble = trouble.or(Some(error));
+                    continue;
+                }
+            };
+            asked.push(btf);
+            match ask(btf) {
+                Ok(found) => return Ok((found, Place { module: Some(&module.name), btf })),
+                Err(BtfError::NoType { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(trouble.unwrap_or_else(|| missing.into()))
+    }
+
+    /// Finds a field by its path, as [`Btf::field`].
+    ///
+    /// # Errors
+    /// As [`KernelTypes::find`].
+    pub fn field(&self, path: &str) -> Result<Field> {
+        self.find(|btf| btf.look_up_field(path)).map(|(field, _)| field)
+    }
+
+    /// The size in bytes of a type or a field, as [`Btf::size_of`].
+    ///
+    /// # Errors
+    /// As [`KernelTypes::find`].
+    pub fn size_of(&self, path: &str) -> Result<u32> {
+        self.find(|btf| btf.look_up_size(path)).map(|(size, _)| size)
+    }
+
+    /// The value of an enumerator, as [`Btf::enumerator`].
+    ///
+    /// # Errors
+    /// As [`KernelTypes::find`].
+    pub fn enumerator(&self, of: &str, name: &str) -> Result<i128> {
+        self.find(|btf| btf.look_up_enumerator(of, name)).map(|(value, _)| value)
+    }
+
+    /// The value of the first enumerator of that name, as [`Btf::any_enumerator`].
+    ///
+    /// # Errors
+    /// As [`KernelTypes::find`].
+    pub fn any_enumerator(&self, name: &str) -> Result<i128> {
+        self.find(|btf| btf.look_up_any_enumerator(name)).map(|(value, _)| value)
+    }
+
+    /// The number of a type and where it was found, as [`Btf::type_id`].
+    ///
+    /// # Errors
+    /// As [`KernelTypes::find`].
+    pub fn type_id(&self, name: &str, kind: Kind) -> Result<(u32, Place<'_>)> {
+        self.find(|btf| btf.look_up_type(name, kind))
+    }
+
+    /// Whether there is that type or field, as [`Btf::exists`].
+    ///
+    /// # Errors
+    /// As [`KernelTypes::find`], but for what says that it is not there.
+    pub fn exists(&self, path: &str) -> Result<bool> {
+        // Without looking for the nearest names: that it is not there is an answer.
+        match self.search(|btf| btf.look_up_existence(path), &mut Vec::new()) {
+            Ok(_) => Ok(true),
+            Err(Error::Btf(why)) if why.is_not_found() => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The contents of a file; `None` if there is none.
+fn read(path: &Path) -> Result<Option<Bytes>> {
+    match Contents::of(path) {
+        Ok(bytes) => Ok(Some(Bytes::Mapped(Arc::new(bytes)))),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(denied::file("read", path, error)),
+    }
+}
+
+fn damaged(path: PathBuf, source: BtfError) -> Error {
+    BtfError::File { path, source: Box::new(source) }.into()
+}
