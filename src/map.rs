@@ -1,96 +1,202 @@
-//! Maps: what the kernel made of a [`MapSpec`].
+//! Maps: what the kernel made of a [`MapSpec`](crate::MapSpec), and what user space does with it.
+//!
+//! [`Map`] is any map, its keys and values bytes. The other types here are views of it for one type of map each, with
+//! types for keys and values ([`Plain`](crate::Plain)); each is made by its `of` from a map that is found to be right
+//! for it, and most have a `spec` that makes the [`MapSpec`](crate::MapSpec) to go with it. A view can do what the map can: it
+//! dereferences to it.
+//!
+//! ```no_run
+//! use rawbpf::map::{Hash, Update};
+//! use rawbpf::{Loader, MapSpec, ProgramSpec, ProgramType, bpf, plain};
+//!
+//! plain! {
+//!     #[derive(Debug, Clone, Copy)]
+//!     #[repr(C)]
+//!     pub struct Who {
+//!         pub pid: u32,
+//!         pub cpu: u32,
+//!     }
+//! }
+//!
+//! static SEEN: MapSpec = Hash::<Who, u64>::spec("seen", 1024);
+//! static LOOK: ProgramSpec = ProgramSpec::new("look", ProgramType::Kprobe, bpf! {
+//!     r1 = SEEN ll;
+//!     r0 = 0;
+//!     exit;
+//! });
+//!
+//! let mut loader = Loader::new();
+//! let program = loader.load(&LOOK)?;
+//! let seen = Hash::<Who, u64>::of(loader.map(&SEEN)?)?;
+//! seen.update(&Who { pid: 1, cpu: 0 }, &1, Update::Any)?;
+//! for entry in seen.iter() {
+//!     let (who, count) = entry?;
+//!     println!("{who:?}: {count}");
+//! }
+//! # Ok::<(), rawbpf::Error>(())
+//! ```
+//!
+//! # Many programs, one map
+//!
+//! Programs run while user space reads and writes. A value of up to 8 bytes is read and written as a whole; of a longer
+//! one the parts may be of different times, unless it has a [`SpinLock`](crate::SpinLock) and is read and written
+//! under it ([`Map::lookup_locked`], [`Map::update_locked`]).
+
+mod batch;
+mod create;
+mod element;
+mod info;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod view;
+mod walk;
+
+pub use element::Update;
+pub use info::MapInfo;
+pub use view::*;
+pub use walk::{Entries, Keys};
 
 use crate::error::{Error, Result};
 use crate::kernel::{cpu, denied};
-use crate::spec::{MapSpec, MapType};
-use crate::syscall::{self, Errno, MapCreate};
+use crate::spec::MapType;
+use crate::syscall::{self, Errno};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
-/// A map in the kernel. It lives as long as this, or as a program or another process that uses it.
+/// A map in the kernel. It lives as long as this and its clones, or as a program or another process that uses it, or
+/// as it is pinned.
+///
+/// A clone is the same map by the same descriptor.
+#[derive(Debug, Clone)]
+pub struct Map(Arc<Object>);
+
 #[derive(Debug)]
-pub struct Map {
+struct Object {
     name: String,
     kind: MapType,
     key_size: u32,
     value_size: u32,
     max_entries: u32,
+    flags: u32,
     fd: OwnedFd,
+    /// How many CPUs there can be, once it is known: a map that has a value for each has so many.
+    cpus: OnceLock<usize>,
+    /// The kernel has no batches for it: found by trying.
+    no_batch: AtomicBool,
 }
 
 impl Map {
-    /// Creates the map.
-    ///
-    /// # Errors
-    /// [`Error::Spec`] if no kernel would take it, [`Error::CreateMap`] if this one does not.
-    pub fn create(spec: &MapSpec<'_>) -> Result<Map> {
-        let refuse = |problem| Err(Error::Spec { what: "map", name: spec.name.into(), problem });
-        if spec.name.contains('\0') {
-            return refuse("its name holds a NUL byte");
-        }
-        let max_entries = match (spec.kind, spec.max_entries) {
-            (MapType::PerfEventArray, 0) => cpu::nr_cpu_ids()?,
-            (_, 0) => return refuse("max_entries is 0"),
-            (_, entries) => entries,
-        };
-        let name = object_name(spec.name);
-        let create = MapCreate {
-            map_type: spec.kind as u32,
-            key_size: spec.key_size,
-            value_size: spec.value_size,
-            max_entries,
-            flags: spec.flags,
-            name: &name,
-        };
-        let fd = denied::with_memlock(|| syscall::map_create(&create)).map_err(|errno| {
-            Error::CreateMap {
-                map: spec.name.into(),
-                kind: spec.kind,
-                errno,
-                why: denied::explain(errno, denied::Need::Bpf),
-            }
-        })?;
-        Ok(Map {
-            name: spec.name.into(),
-            kind: spec.kind,
-            key_size: spec.key_size,
-            value_size: spec.value_size,
-            max_entries,
-            fd,
-        })
-    }
-
-    /// Its whole name.
+    /// Its whole name; of one that was opened what the kernel keeps of it, 15 bytes.
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// Its type.
     pub fn kind(&self) -> MapType {
-        self.kind
+        self.0.kind
+    }
+
+    /// Bytes of a key.
+    pub fn key_size(&self) -> u32 {
+        self.0.key_size
+    }
+
+    /// Bytes of a value: of one CPU's, if there is one for each.
+    pub fn value_size(&self) -> u32 {
+        self.0.value_size
     }
 
     /// How many elements it holds at most.
     pub fn max_entries(&self) -> u32 {
-        self.max_entries
+        self.0.max_entries
+    }
+
+    /// Its [`flags`](crate::flags).
+    pub fn flags(&self) -> u32 {
+        self.0.flags
+    }
+
+    /// Bytes of what [`lookup`](Map::lookup) gives and [`update`](Map::update) takes. In a map that has a value for each
+    /// CPU it is all of them, in the order of [`cpu::possible`], each filled up to a multiple of 8 bytes; else
+    /// [`value_size`](Map::value_size).
+    ///
+    /// # Errors
+    /// [`Error::File`] if the CPUs cannot be counted.
+    pub fn value_len(&self) -> Result<usize> {
+        let size = self.0.value_size as usize;
+        Ok(if rules::is_percpu(self.0.kind) {
+            size.next_multiple_of(8).saturating_mul(self.cpus()?)
+        } else {
+            size
+        })
+    }
+
+    /// How many CPUs there can be.
+    fn cpus(&self) -> Result<usize> {
+        match self.0.cpus.get() {
+            Some(cpus) => Ok(*cpus),
+            None => {
+                let cpus = cpu::possible()?.len();
+                Ok(*self.0.cpus.get_or_init(|| cpus))
+            }
+        }
+    }
+
+    /// Makes it one that system calls can no longer change; programs can. The verifier then knows the values
+    /// of an array that programs cannot change either. `bpf(2)`, `BPF_MAP_FREEZE`; Linux 5.2.
+    ///
+    /// # Errors
+    /// [`Error::MapCall`]; `EBUSY` if it is frozen already, or mapped into memory to be written.
+    pub fn freeze(&self) -> Result<()> {
+        syscall::map_freeze(self.as_fd()).map_err(|errno| match errno {
+            Errno(libc::EBUSY) => {
+                self.refused("freeze", errno, Some("it is frozen, or mapped to be written"))
+            }
+            Errno(libc::EINVAL) => self.refused("freeze", errno, Some("it takes Linux 5.2")),
+            _ => self.refused("freeze", errno, None),
+        })
+    }
+
+    /// Whether the kernel has been found to have no batches for it.
+    fn has_batch(&self) -> bool {
+        !self.0.no_batch.load(Ordering::Relaxed)
+    }
+
+    fn lacks_batch(&self) {
+        self.0.no_batch.store(true, Ordering::Relaxed);
+    }
+
+    /// The error of something that the kernel refused.
+    fn refused(&self, action: &'static str, errno: Errno, note: Option<&'static str>) -> Error {
+        Error::MapCall {
+            action,
+            map: self.0.name.clone(),
+            kind: self.0.kind,
+            errno,
+            why: denied::explain(errno, denied::Need::Bpf),
+            note,
+        }
     }
 
     /// Puts the perf event `fd` at `index` of a perf event array.
     pub(crate) fn set_fd(&self, index: u32, fd: BorrowedFd<'_>) -> Result<()> {
         use std::os::fd::AsRawFd;
         let refuse =
-            |errno| Error::UpdateMap { map: self.name.clone(), key: index.to_string(), errno };
+            |errno| Error::UpdateMap { map: self.0.name.clone(), key: index.to_string(), errno };
         // The kernel reads as many bytes as the map was made with, whatever we hand it.
-        if (self.key_size, self.value_size) != (4, 4) {
+        if (self.0.key_size, self.0.value_size) != (4, 4) {
             return Err(refuse(Errno(libc::EINVAL)));
         }
         let value = fd.as_raw_fd().to_ne_bytes();
-        syscall::map_update(self.fd.as_fd(), &index.to_ne_bytes(), &value, 0).map_err(refuse)
+        syscall::map_update(self.as_fd(), &index.to_ne_bytes(), &value, 0).map_err(refuse)
     }
 }
 
 impl AsFd for Map {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        self.0.fd.as_fd()
     }
 }
 

@@ -1,0 +1,246 @@
+//! Making a map of a spec.
+
+use super::info::{self, c_path};
+use super::rules::{self, check};
+use super::{Map, Object, object_name};
+use crate::btf;
+use crate::error::{Error, Result};
+use crate::kernel::{cpu, denied};
+use crate::spec::flags::{
+    BPF_F_NO_COMMON_LRU, BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_WRONLY,
+};
+use crate::spec::{MapSpec, MapType};
+use crate::syscall::{self, BtfLoad, ENOTSUPP, Errno, MapBtf, MapCreate};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, OnceLock};
+
+impl Map {
+    /// Creates the map: it is checked, created with those in it that it needs, gets its contents, is frozen and pinned, as far
+    /// as the spec says so. `bpf(2)`, `BPF_MAP_CREATE`; Linux 3.19 for the first of the types.
+    ///
+    /// If something is pinned at the path of the spec, that is used, if it is a map of the same type, sizes and flags,
+    /// and keeps what it holds.
+    ///
+    /// Names (Linux 4.15), types of keys and values (4.18), and that the contents are frozen (5.2) are left out on
+    /// kernels that do not have them.
+    ///
+    /// ```no_run
+    /// use rawbpf::{Map, MapSpec};
+    ///
+    /// let counts = Map::create(&MapSpec::hash("counts", 4, 8, 1024).with_pin("/sys/fs/bpf/counts"))?;
+    /// # Ok::<(), rawbpf::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::MapField`] if no kernel would take it, [`Error::CreateMap`] if this one does not, [`Error::PinnedMap`] if
+    /// another map is pinned at its path; [`Error::MapCall`] and [`Error::UpdateMap`] for the steps that follow.
+    pub fn create(spec: &MapSpec<'_>) -> Result<Map> {
+        check(spec)?;
+        let Some(path) = spec.pin else { return fresh(spec) };
+        let c_path = c_path(Path::new(path)).map_err(|errno| refused(spec, errno))?;
+        // Somebody else may pin or unpin it between two of these steps.
+        let mut answer = Errno(libc::EEXIST);
+        for _ in 0..3 {
+            match syscall::obj_get(&c_path, 0, None) {
+                Ok(fd) => return reused(spec, Path::new(path), fd),
+                Err(Errno(libc::ENOENT)) => {}
+                Err(errno) => {
+                    let which = format_args!("pinned at {path}");
+                    return Err(info::unopened(which, errno, None));
+                }
+            }
+            let map = fresh(spec)?;
+            match syscall::obj_pin(map.as_fd(), &c_path, None) {
+                Ok(()) => return Ok(map),
+                Err(Errno(libc::EEXIST)) => answer = Errno(libc::EEXIST),
+                Err(errno) => return Err(map.unpinned(errno)),
+            }
+        }
+        Err(info::unopened(format_args!("pinned at {path}"), answer, None))
+    }
+}
+
+fn refused(spec: &MapSpec<'_>, errno: Errno) -> Error {
+    Error::CreateMap {
+        map: spec.name.into(),
+        kind: spec.kind,
+        errno,
+        why: denied::explain(errno, denied::Need::Bpf),
+    }
+}
+
+fn object(spec: &MapSpec<'_>, max_entries: u32, flags: u32, fd: OwnedFd) -> Map {
+    Map(Arc::new(Object {
+        name: spec.name.into(),
+        kind: spec.kind,
+        key_size: spec.key_size,
+        value_size: spec.value_size,
+        max_entries,
+        flags,
+        fd,
+        cpus: OnceLock::new(),
+        no_batch: AtomicBool::new(false),
+    }))
+}
+
+/// How many entries it gets.
+fn entries(spec: &MapSpec<'_>) -> Result<u32> {
+    match (spec.kind, spec.max_entries) {
+        (MapType::PerfEventArray, 0) => cpu::nr_cpu_ids(),
+        (_, entries) => Ok(entries),
+    }
+}
+
+/// A map that nobody else has.
+fn fresh(spec: &MapSpec<'_>) -> Result<Map> {
+    // The kernel looks at one such map and does not keep it.
+    let inner = match spec.inner {
+        Some(inner) => {
+            Some(Map::create(&MapSpec { pin: None, contents: None, frozen: false, ..*inner })?)
+        }
+        None => None,
+    };
+    let max_entries = entries(spec)?;
+    let fd = ladder(spec, max_entries, inner.as_ref().map(AsFd::as_fd))
+        .map_err(|errno| refused(spec, errno))?;
+    let map = object(spec, max_entries, spec.flags, fd);
+    if let Some(contents) = spec.contents {
+        let key = 0u32.to_ne_bytes();
+        let refuse = |errno| Error::UpdateMap { map: spec.name.into(), key: "0".into(), errno };
+        // As long as the value: `check` has seen to it.
+        syscall::map_update(map.as_fd(), &key, contents, 0).map_err(refuse)?;
+    }
+    if spec.frozen {
+        match syscall::map_freeze(map.as_fd()) {
+            // Before Linux 5.2 there is no such command. What programs may do with it does not depend on it.
+            Ok(()) | Err(Errno(libc::EINVAL)) => {}
+            Err(errno) => return Err(map.refused("freeze", errno, None)),
+        }
+    }
+    Ok(map)
+}
+
+/// Creates it with everything, and then without what is only for show.
+///
+/// A kernel that does not know a field answers `E2BIG` if it is beyond its `bpf_attr`, and `EINVAL` if it is not for
+/// that command; one that takes no types for that type of map `EINVAL` or `ENOTSUPP`.
+fn ladder(
+    spec: &MapSpec<'_>,
+    max_entries: u32,
+    inner: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd, Errno> {
+    let name = object_name(spec.name);
+    let plain = MapCreate {
+        map_type: spec.kind as u32,
+        key_size: spec.key_size,
+        value_size: spec.value_size,
+        max_entries,
+        flags: spec.flags,
+        inner_map: inner,
+        numa_node: spec.numa_node,
+        map_extra: spec.map_extra,
+        ..Default::default()
+    };
+    let named = MapCreate { name: &name, ..plain.clone() };
+    let ask = |create: &MapCreate<'_>| denied::with_memlock(|| syscall::map_create(create));
+    let unknown = |errno| matches!(errno, Errno(libc::EINVAL | libc::E2BIG | ENOTSUPP));
+
+    match types(spec) {
+        Ok(Some((btf, key_type, value_type))) => {
+            let btf = Some(MapBtf { btf: btf.as_fd(), key_type, value_type });
+            match ask(&MapCreate { btf, ..named.clone() }) {
+                Err(errno) if unknown(errno) && !rules::is_storage(spec.kind) => {}
+                answer => return answer,
+            }
+        }
+        Err(errno) if rules::is_storage(spec.kind) => return Err(errno),
+        Ok(None) | Err(_) => {}
+    }
+    match ask(&named) {
+        Err(errno) if unknown(errno) && !name.is_empty() => {
+            // A name that was not the reason does not hide what was.
+            ask(&plain).map_err(|again| if unknown(again) { errno } else { again })
+        }
+        answer => answer,
+    }
+}
+
+/// The types of a map's keys and values, in the kernel.
+fn types(spec: &MapSpec<'_>) -> Result<Option<(OwnedFd, u32, u32)>, Errno> {
+    let Some((key, value)) = &spec.types else { return Ok(None) };
+    let types = btf::map_types(key, value).map_err(|_| Errno(libc::E2BIG))?;
+    let mut load = BtfLoad { btf: &types.blob, ..Default::default() };
+    let btf = denied::with_memlock(|| syscall::btf_load(&mut load))?;
+    Ok(Some((btf, types.key, types.value)))
+}
+
+/// A map that is pinned already, if it is one like the spec.
+fn reused(spec: &MapSpec<'_>, path: &Path, fd: OwnedFd) -> Result<Map> {
+    let pinned = info::opened(format_args!("pinned at {}", path.display()), fd)?;
+    let wanted_entries = entries(spec)?;
+    let extra = pinned.info()?.map_extra;
+    let differs = |field, pinned: &dyn std::fmt::Display, wanted: &dyn std::fmt::Display| {
+        Err(Error::PinnedMap {
+            map: spec.name.into(),
+            path: path.into(),
+            field,
+            pinned: pinned.to_string(),
+            wanted: wanted.to_string(),
+        })
+    };
+    if pinned.kind() != spec.kind {
+        return differs("kind", &pinned.kind(), &spec.kind);
+    }
+    let entries = if spec.flags & BPF_F_NO_COMMON_LRU != 0 {
+        // htab_map_alloc() makes it the same number for each CPU.
+        lru_entries(wanted_entries, pinned.cpus()?)
+    } else {
+        wanted_entries
+    };
+    for (field, has, wants) in [
+        ("key_size", pinned.key_size(), spec.key_size),
+        ("value_size", pinned.value_size(), spec.value_size),
+        ("max_entries", pinned.max_entries(), entries),
+    ] {
+        if has != wants {
+            return differs(field, &has, &wants);
+        }
+    }
+    let (has, wants) =
+        (lasting(spec.kind, pinned.flags()), lasting(spec.kind, spec.flags | numa(spec)));
+    if has != wants {
+        return differs("flags", &format_args!("{has:#x}"), &format_args!("{wants:#x}"));
+    }
+    if extra != spec.map_extra {
+        return differs(
+            "map_extra",
+            &format_args!("{extra:#x}"),
+            &format_args!("{:#x}", spec.map_extra),
+        );
+    }
+    let Object { fd, flags, max_entries, .. } = match Arc::try_unwrap(pinned.0) {
+        Ok(object) => object,
+        // Nobody else has it: it has just been opened.
+        Err(shared) => return Ok(Map(shared)),
+    };
+    Ok(object(spec, max_entries, flags, fd))
+}
+
+/// The number of entries of an LRU hash with a list for each CPU.
+fn lru_entries(wanted: u32, cpus: usize) -> u32 {
+    let cpus = u32::try_from(cpus).unwrap_or(1).max(1);
+    wanted.checked_next_multiple_of(cpus).unwrap_or(wanted / cpus * cpus)
+}
+
+fn numa(spec: &MapSpec<'_>) -> u32 {
+    if spec.numa_node.is_some() { BPF_F_NUMA_NODE } else { 0 }
+}
+
+/// The flags that a map keeps: what system calls may do belongs to the descriptor (Linux 5.12,
+/// `bpf_map_flags_retain_permanent`), and the kernel itself lets programs only read maps of devices.
+fn lasting(kind: MapType, flags: u32) -> u32 {
+    let devices = matches!(kind, MapType::DevMap | MapType::DevMapHash);
+    flags & !(BPF_F_RDONLY | BPF_F_WRONLY) & !if devices { BPF_F_RDONLY_PROG } else { 0 }
+}

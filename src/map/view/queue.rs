@@ -1,0 +1,131 @@
+//! Maps without keys.
+
+use super::super::{Map, Update};
+use super::{Shape, derefs, room};
+use crate::error::Result;
+use crate::plain::Plain;
+use crate::spec::{MapSpec, MapType};
+use std::marker::PhantomData;
+
+macro_rules! ends {
+    ($name:ident, $kind:ident, $spec:ident, $does:literal, $next:literal) => {
+        #[doc = concat!("What is put in and taken out again, ", $does, ".")]
+        ///
+        /// ```no_run
+        #[doc = concat!("use rawbpf::map::{Map, ", stringify!($name), ", Update};")]
+        /// use rawbpf::MapSpec;
+        ///
+        #[doc = concat!("static WORK: MapSpec = ", stringify!($name), "::<u64>::spec(\"work\", 64);")]
+        ///
+        #[doc = concat!("let work = ", stringify!($name), "::<u64>::of(&Map::create(&WORK)?)?;")]
+        /// work.push(&7, Update::Any)?;
+        /// assert_eq!(work.pop()?, Some(7));
+        /// # Ok::<(), rawbpf::Error>(())
+        /// ```
+        #[derive(Debug)]
+        pub struct $name<V> {
+            map: Map,
+            types: PhantomData<fn() -> V>,
+        }
+
+        impl<V: Plain> $name<V> {
+            /// The map for at most so many values (Linux 4.20). The kernel takes no types for it.
+            pub const fn spec(name: &str, max_entries: u32) -> MapSpec<'_> {
+                MapSpec::$spec(name, V::SIZE as u32, max_entries)
+            }
+
+            /// A view of this map.
+            ///
+            /// # Errors
+            /// [`Error::MapView`](crate::Error::MapView) if it is another kind of map, or its values are of another size.
+            pub fn of(map: &Map) -> Result<Self> {
+                let shape = Shape::of::<[u8; 0], V>(stringify!($name), &[MapType::$kind]);
+                Ok($name { map: shape.check(map)?, types: PhantomData })
+            }
+
+            /// Puts one in. If it is full, [`Update::Exist`] drops the oldest, and [`Update::Any`] is `E2BIG`. `bpf(2)`,
+            /// `BPF_MAP_UPDATE_ELEM`; Linux 4.20.
+            ///
+            /// # Errors
+            /// As [`Map::update`].
+            pub fn push(&self, value: &V, update: Update) -> Result<()> {
+                self.map.update(&[], &value.to_bytes(), update)
+            }
+
+            #[doc = concat!("Takes out ", $next, ". `bpf(2)`, `BPF_MAP_LOOKUP_AND_DELETE_ELEM`; Linux 4.20.")]
+            ///
+            /// # Errors
+            /// As [`Map::lookup_and_delete`].
+            pub fn pop(&self) -> Result<Option<V>> {
+                let mut value = room(&self.map)?;
+                Ok(self.map.take(&[], &mut value)?.then(|| V::read(&value)))
+            }
+
+            #[doc = concat!("Reads ", $next, " and leaves it there. `bpf(2)`, `BPF_MAP_LOOKUP_ELEM`; Linux 4.20.")]
+            ///
+            /// # Errors
+            /// As [`Map::lookup`].
+            pub fn peek(&self) -> Result<Option<V>> {
+                let mut value = room(&self.map)?;
+                Ok(self.map.read(&[], &mut value, 0)?.then(|| V::read(&value)))
+            }
+        }
+    };
+}
+
+ends!(Queue, Queue, queue, "the oldest first", "the oldest");
+ends!(Stack, Stack, stack, "the newest first", "the newest");
+
+/// A filter, which says of a value that it has surely not been put in, or that it may have been.
+///
+/// ```no_run
+/// use rawbpf::map::{BloomFilter, Map};
+/// use rawbpf::MapSpec;
+///
+/// static KNOWN: MapSpec = BloomFilter::<u32>::spec("known", 1000).with_map_extra(3);
+///
+/// let known = BloomFilter::<u32>::of(&Map::create(&KNOWN)?)?;
+/// known.insert(&7)?;
+/// assert!(known.may_contain(&7)?);
+/// # Ok::<(), rawbpf::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct BloomFilter<V> {
+    map: Map,
+    types: PhantomData<fn() -> V>,
+}
+
+derefs! { Queue<V> Stack<V> BloomFilter<V> }
+
+impl<V: Plain> BloomFilter<V> {
+    /// The map for some so many values (Linux 5.16); its [`map_extra`](MapSpec::map_extra) is the number of hash functions, 0 for 5.
+    pub const fn spec(name: &str, max_entries: u32) -> MapSpec<'_> {
+        MapSpec::bloom_filter(name, V::SIZE as u32, max_entries)
+    }
+
+    /// A view of this map.
+    ///
+    /// # Errors
+    /// [`Error::MapView`](crate::Error::MapView) if it is another kind of map, or its values are of another size.
+    pub fn of(map: &Map) -> Result<Self> {
+        let shape = Shape::of::<[u8; 0], V>("BloomFilter", &[MapType::BloomFilter]);
+        Ok(BloomFilter { map: shape.check(map)?, types: PhantomData })
+    }
+
+    /// Puts a value in, for ever. `bpf(2)`, `BPF_MAP_UPDATE_ELEM`; Linux 5.16.
+    ///
+    /// # Errors
+    /// As [`Map::update`].
+    pub fn insert(&self, value: &V) -> Result<()> {
+        self.map.update(&[], &value.to_bytes(), Update::Any)
+    }
+
+    /// `false` if it has surely not been put in. `bpf(2)`, `BPF_MAP_LOOKUP_ELEM`; Linux 5.16.
+    ///
+    /// # Errors
+    /// As [`Map::lookup`].
+    pub fn may_contain(&self, value: &V) -> Result<bool> {
+        // The kernel reads what it is to look for where it writes elsewhere.
+        self.map.read(&[], &mut value.to_bytes(), 0)
+    }
+}
