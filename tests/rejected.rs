@@ -1,0 +1,93 @@
+//! A table of programs that the verifier rejects: the diagnosis of each, on the running kernel.
+
+#[path = "rejected/case.rs"]
+mod case;
+mod common;
+#[path = "rejected/table.rs"]
+mod table;
+
+use case::Case;
+use common::needs::{Thing, needs};
+use rawbpf::asm::{ParseOptions, parse};
+use rawbpf::{Error, Loader, ProgramType, TextSpec, VerifierError};
+use table::CASES;
+
+/// What the kernel says to a text: `None` if it takes it.
+fn ask(case: &Case, text: &str, level: u32) -> Option<Error> {
+    let file = format!("{}.s", case.name);
+    let module =
+        parse(text, &file, &ParseOptions::new()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    let spec = TextSpec::new(&module, &module.programs()[0], &file).unwrap();
+    let kind = ProgramType::from_name(case.kind).unwrap();
+    let program = spec.program(kind).with_license(case.license).with_flags(case.flags);
+    Loader::new().log_level(level).load(&program).err()
+}
+
+/// Level 1 shows the path; that of a million instructions is not worth its time.
+fn level(case: &Case) -> u32 {
+    if case.advice == ["complex"] { 4 } else { 1 }
+}
+
+/// What is wrong with the diagnosis of a case, if anything.
+fn wrong(case: &Case, error: &VerifierError) -> Option<String> {
+    let key = error.advice().map_or("none", |advice| advice.key);
+    let message = error.to_string();
+    let line = error.instruction().and(case.wrong_line());
+    // Of checks that are made of the whole program kernels before 7.3 do not say where it fails.
+    let at_line = line.is_none_or(|line| {
+        error.line() as usize == line && message.contains(&format!("{}.s:{line}: ", case.name))
+    });
+    let first = match error.instruction() {
+        Some(instruction) => format!("\n  instruction {instruction}: {}\n", error.cause()),
+        None => format!("\n  {}\n", error.cause()),
+    };
+    // Somebody says what to do: the kernel or the table.
+    let advised = match (error.suggestion(), error.advice()) {
+        (Some(suggestion), _) => message.contains(suggestion),
+        (None, Some(advice)) => message.contains(advice.text),
+        (None, None) => false,
+    };
+    let right = case.has_cause(error.cause())
+        && case.advice.contains(&key)
+        && at_line
+        && message.contains(&first)
+        && advised
+        && error.known().len() <= 3;
+    (!right).then(|| format!("==== {}: {key}\n{message}\n{}\n", case.name, error.log()))
+}
+
+#[test]
+fn each_rejection_has_its_diagnosis() {
+    needs!(Bpf);
+    let mut troubles = String::new();
+    let mut rejected = 0;
+    for case in CASES {
+        match ask(case, &case.source(), level(case)) {
+            None if case.accepted_somewhere => {}
+            None => troubles += &format!("==== {}: accepted\n", case.name),
+            Some(_) if case.right.is_some_and(|right| ask(case, right, 1).is_some()) => {}
+            Some(Error::Verifier(error)) => {
+                rejected += 1;
+                troubles += &wrong(case, &error).unwrap_or_default();
+            }
+            Some(error) => troubles += &format!("==== {}: {error}\n", case.name),
+        }
+    }
+    assert!(troubles.is_empty(), "{troubles}");
+    assert!(rejected >= 60, "{rejected} of {} only", CASES.len());
+}
+
+/// How the logs in `src/verifier/logs` were had: `cargo xtask vm --kernel K -- TEST --ignored --nocapture print`.
+#[test]
+#[ignore = "prints the logs of this kernel, as they are kept in src/verifier/logs"]
+fn print_the_logs() {
+    needs!(Bpf);
+    for case in CASES {
+        if case.right.is_some_and(|right| ask(case, right, 1).is_some()) {
+            continue;
+        }
+        if let Some(Error::Verifier(error)) = ask(case, &case.source(), level(case)) {
+            print!("==== {} {}\n{}", case.name, level(case), error.log());
+        }
+    }
+}
