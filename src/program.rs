@@ -1,19 +1,39 @@
 //! Programs: what the kernel made of a [`ProgramSpec`], and the loading of it.
 
+mod data;
+mod dump;
+#[cfg(test)]
+mod fault_tests;
+mod info;
+mod names;
+mod pin;
+mod prepare;
+mod source;
 mod test_run;
+mod text;
+mod verify;
 
-pub use test_run::TestRun;
+#[cfg(feature = "cli")]
+pub(crate) use dump::read_btf;
+pub use dump::{JitedFunction, ProgramDump, SourceLine};
+#[cfg(feature = "cli")]
+pub(crate) use info::ids;
+pub use info::{ProgramInfo, Programs, RunStatistics, programs};
+pub use names::NameProblem;
+#[cfg(feature = "cli")]
+pub(crate) use test_run::takes_packet;
+pub use test_run::{TestRun, TestRunOptions, TestRunOutput};
+pub use text::TextSpec;
 
-use crate::asm::Code;
+use crate::asm::Section;
+use crate::btf::KernelTypes;
 use crate::error::{Error, Result};
-use crate::insn::Insn;
 use crate::kernel::denied::{self, Denied, Need};
-use crate::map::{Map, object_name};
+use crate::map::Map;
 use crate::spec::{MapSpec, ProgramSpec, ProgramType};
-use crate::syscall::{self, Errno, ProgLoad, ProgLog};
+use crate::syscall::{self, Errno, Log, ProgLoad};
 use crate::verifier::VerifierError;
-use std::ffi::CString;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// A program in the kernel. It lives as long as this, or as something it is attached to.
 #[derive(Debug)]
@@ -63,6 +83,12 @@ impl AsFd for Program {
 pub struct Loader<'a> {
     log_level: u32,
     maps: Vec<(&'a MapSpec<'a>, Map)>,
+    /// Contents that maps are to have.
+    values: Vec<(&'a MapSpec<'a>, Vec<u8>)>,
+    /// Sections of data, by the bytes that are lent.
+    data: Vec<(Section, &'a [u8], Map)>,
+    /// Read when the first name is to be found in them.
+    types: KernelTypes,
 }
 
 /// Where the log starts, and what it can grow to: the verifier refuses more before Linux 6.4
@@ -103,7 +129,7 @@ impl<'a> Loader<'a> {
         let index = match known {
             Some(index) => index,
             None => {
-                self.maps.push((spec, Map::create(spec)?));
+                self.maps.push((spec, self.create(spec)?));
                 self.maps.len() - 1
             }
         };
@@ -118,40 +144,12 @@ impl<'a> Loader<'a> {
     /// [`Error::Verifier`] if the verifier rejects it, [`Error::LoadProgram`] if the kernel refuses it
     /// otherwise, and those of [`Map::create`].
     pub fn load(&mut self, spec: &ProgramSpec<'a>) -> Result<Program> {
-        let refuse = |problem| Error::Spec { what: "program", name: spec.name.into(), problem };
-        let license =
-            CString::new(spec.license).map_err(|_| refuse("its license holds a NUL byte"))?;
-        if spec.code.slots.is_empty() {
-            return Err(refuse("it has no instructions"));
-        }
-        let insns = self.fill_in(&spec.code)?;
-        let name = object_name(spec.name);
-        let mut load = ProgLoad {
-            prog_type: spec.kind as u32,
-            expected_attach_type: 0,
-            flags: 0,
-            insns: &insns,
-            license: &license,
-            name: &name,
-            log: None,
-        };
-        let fd = match denied::with_memlock(|| patiently(&mut load)) {
-            Ok(fd) => fd,
-            Err(errno) => explain(spec, &mut load, errno, self.log_level.max(1))?,
-        };
+        let level = self.log_level.max(1);
+        let fd = self.prepared(spec, |load| match denied::with_memlock(|| patiently(load)) {
+            Ok(fd) => Ok(fd),
+            Err(errno) => explain(spec, load, errno, level),
+        })?;
         Ok(Program { name: spec.name.into(), kind: spec.kind, fd })
-    }
-
-    /// The slots with the descriptors of the maps in their places.
-    fn fill_in(&mut self, code: &Code<'a>) -> Result<Vec<Insn>> {
-        let mut insns = code.slots.to_vec();
-        for reference in code.maps {
-            let fd = self.map(reference.map)?.as_fd().as_raw_fd();
-            if let Some(slot) = insns.get_mut(reference.slot as usize) {
-                *slot = slot.with_imm(fd);
-            }
-        }
-        Ok(insns)
     }
 }
 
@@ -177,8 +175,17 @@ fn explain(
     let refused =
         |errno, why| Error::LoadProgram { program: spec.name.into(), kind: spec.kind, errno, why };
     let need = match spec.kind {
-        ProgramType::SocketFilter => Need::Bpf,
-        ProgramType::Kprobe | ProgramType::Tracepoint => Need::Tracing,
+        // The kernel's is_perfmon_prog_type().
+        ProgramType::Kprobe
+        | ProgramType::Tracepoint
+        | ProgramType::PerfEvent
+        | ProgramType::RawTracepoint
+        | ProgramType::RawTracepointWritable
+        | ProgramType::Tracing
+        | ProgramType::Lsm
+        | ProgramType::StructOps
+        | ProgramType::Ext => Need::Tracing,
+        _ => Need::Bpf,
     };
     // EACCES is the verifier's own word for a forbidden access; EPERM hardly ever is.
     let why = if errno == Errno(libc::EPERM) { denied::explain(errno, need) } else { None };
@@ -190,7 +197,7 @@ fn explain(
     let mut log_level = level;
     let mut cut_off = None;
     loop {
-        let log = ProgLog { level: log_level, buffer: &mut buffer, true_size: 0 };
+        let log = Log { level: log_level, buffer: &mut buffer, true_size: 0 };
         let mut again = ProgLoad { log: Some(log), ..*load };
         let answer = denied::with_memlock(|| patiently(&mut again));
         let true_size = again.log.as_ref().map_or(0, |log| log.true_size as usize);
@@ -223,8 +230,9 @@ fn explain(
         let errno = if answer == ENOSPC { errno } else { answer };
         let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
         let log = buffer.get(..end).unwrap_or_default();
-        // Without memory the log, should there be one, is not about the program.
-        if log.is_empty() || answer == Errno(libc::ENOMEM) {
+        // Without memory or a descriptor the log, should there be one, is not about a fault of the program: it gets
+        // its descriptor after it was accepted.
+        if log.is_empty() || matches!(answer, Errno(libc::ENOMEM | libc::EMFILE | libc::ENFILE)) {
             return Err(refused(errno, why));
         }
         return Err(Box::new(VerifierError::new(spec, errno, log)).into());

@@ -169,7 +169,7 @@ fn load_ops(ops: &[Op]) -> Result<Program> {
 }
 
 fn load_slots(slots: &[Insn]) -> Result<Program> {
-    let code = Code { slots, maps: &[], lines: &[], text: "", file: file!(), line: 0 };
+    let code = Code::from_slots(slots, file!());
     Loader::new().load(&ProgramSpec::new("exec", ProgramType::SocketFilter, code))
 }
 
@@ -906,7 +906,7 @@ fn runs_that_the_kernel_refuses() {
     assert!(error.to_string().contains("Ethernet frame"), "{error}");
 
     let slots = ops.map(|op| op.encode().first());
-    let code = Code { slots: &slots, maps: &[], lines: &[], text: "", file: "", line: 0 };
+    let code = Code::from_slots(&slots, "");
     let program = Loader::new().load(&ProgramSpec::new("exec", ProgramType::Kprobe, code)).unwrap();
     let error = program.test_run(&frame(&[0]), 1).unwrap_err();
     assert_eq!(error.kind(), rawbpf::ErrorKind::Unsupported);

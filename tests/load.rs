@@ -256,7 +256,7 @@ fn a_long_log_is_whole() {
     needs!(Bpf);
     const SUMS: usize = 3000;
     let slots = long(SUMS);
-    let code = Code { slots: &slots, maps: &[], lines: &[], text: "", file: "long", line: 1 };
+    let code = Code::from_slots(&slots, "long");
     let error = reject(1, &ProgramSpec::new("long", ProgramType::Kprobe, code));
     assert!(error.log().len() > 64 << 10, "{}", error.log().len());
     assert!(error.log().starts_with("0: "));
@@ -277,7 +277,7 @@ fn the_end_of_a_log_is_not_lost() {
     // more in memory meanwhile.
     let sums = if kernel_is_before(6, 4) { 120_000 } else { 50_000 };
     let slots = long(sums);
-    let code = Code { slots: &slots, maps: &[], lines: &[], text: "", file: "long", line: 1 };
+    let code = Code::from_slots(&slots, "long");
     let error = reject(2, &ProgramSpec::new("longest", ProgramType::Kprobe, code));
     assert_eq!((error.cause(), error.errno()), ("R3 !read_ok", Errno(libc::EACCES)));
     // Not the instruction at which there was no more room.

@@ -1,10 +1,15 @@
 //! Running a program once, or many times, without attaching it.
 
+mod runner;
+
 use super::Program;
 use crate::error::{Error, Result};
 use crate::kernel::denied::{self, Need};
-use crate::spec::ProgramType;
-use crate::syscall::{self, ENOTSUPP, Errno, ProgTestRun};
+use crate::spec::flags::BPF_F_TEST_RUN_ON_CPU;
+use crate::syscall::{self, Errno, ProgTestRun};
+#[cfg(feature = "cli")]
+pub(crate) use runner::takes_packet;
+use runner::{Out, note, runner};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -17,12 +22,134 @@ pub struct TestRun {
     pub time: Duration,
 }
 
+/// What [`Program::test_run_with`] hands to the program, and how it has it run.
+///
+/// Which types of program take what, and since when:
+///
+/// | types | Linux | data | context | besides |
+/// |---|---|---|---|---|
+/// | `socket_filter`, `sched_cls`, `sched_act`, `cgroup_skb`, `lwt_in`, `lwt_out`, `lwt_xmit` | 4.12 | an Ethernet frame | `struct __sk_buff` (5.2) | repeat |
+/// | `lwt_seg6local` | 4.18 | an Ethernet frame | `struct __sk_buff` (5.2) | repeat |
+/// | `xdp` | 4.12 | an Ethernet frame | `struct xdp_md` (5.15) | repeat; live frames and batch size (5.18) |
+/// | `flow_dissector` | 5.1 | an Ethernet frame; what comes out is `struct bpf_flow_keys` | flags for the dissector (5.3) | repeat |
+/// | `tracing` | 5.7 | | | the kernel calls functions of its own that are there for that |
+/// | `raw_tracepoint` | 5.10 | | the arguments, a `u64` each; not given back | CPU |
+/// | `sk_lookup` | 5.13 | | `struct bpf_sk_lookup` | repeat |
+/// | `syscall` | 5.14 | | any bytes | |
+/// | `struct_ops` | 5.16 | | the arguments | of `bpf_dummy_ops` alone |
+/// | `netfilter` | 6.4 | an Ethernet frame with an IP packet | `struct nf_hook_state`'s first fields | repeat |
+///
+/// All others can only be attached.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct TestRunOptions<'a> {
+    data: &'a [u8],
+    context: &'a [u8],
+    data_room: Option<usize>,
+    context_room: Option<usize>,
+    repeat: u32,
+    flags: u32,
+    cpu: Option<u32>,
+    batch_size: u32,
+}
+
+impl<'a> TestRunOptions<'a> {
+    /// One run over nothing.
+    pub const fn new() -> TestRunOptions<'a> {
+        TestRunOptions {
+            data: &[],
+            context: &[],
+            data_room: None,
+            context_room: None,
+            repeat: 0,
+            flags: 0,
+            cpu: None,
+            batch_size: 0,
+        }
+    }
+
+    /// What the program runs over: a packet.
+    pub const fn data(mut self, data: &'a [u8]) -> Self {
+        self.data = data;
+        self
+    }
+
+    /// The context, as bytes of the struct that the type of program has.
+    pub const fn context(mut self, context: &'a [u8]) -> Self {
+        self.context = context;
+        self
+    }
+
+    /// How many bytes of the data are wanted back; 0 is none. What the program can make of a packet fits into the
+    /// room that there is if nothing is said (64 KiB and a page more than goes in).
+    pub const fn data_room(mut self, bytes: usize) -> Self {
+        self.data_room = Some(bytes);
+        self
+    }
+
+    /// How many bytes of the context are wanted back; 0 is none. If nothing is said, it comes back where one goes in.
+    pub const fn context_room(mut self, bytes: usize) -> Self {
+        self.context_room = Some(bytes);
+        self
+    }
+
+    /// How often; 0 counts as 1. All runs are over the same data, as the run before left it.
+    pub const fn repeat(mut self, times: u32) -> Self {
+        self.repeat = times;
+        self
+    }
+
+    /// Flags: `BPF_F_TEST_*` of [`flags`](crate::flags).
+    pub const fn flags(mut self, flags: u32) -> Self {
+        self.flags = flags;
+        self
+    }
+
+    /// On this CPU instead of the one that the call is made on. Raw tracepoints alone, Linux 5.10.
+    pub const fn cpu(mut self, cpu: u32) -> Self {
+        self.cpu = Some(cpu);
+        self
+    }
+
+    /// How many packets are handled at once, with
+    /// [`BPF_F_TEST_XDP_LIVE_FRAMES`](crate::flags::BPF_F_TEST_XDP_LIVE_FRAMES): 64 if nothing is said, at most 256.
+    /// Linux 5.18.
+    pub const fn batch_size(mut self, packets: u32) -> Self {
+        self.batch_size = packets;
+        self
+    }
+}
+
+/// What came of [`Program::test_run_with`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TestRunOutput {
+    /// What the last run returned: the low half of its `r0`.
+    pub returned: u32,
+    /// The mean time of one run, to the nanosecond. Zero where the kernel does not measure it: `tracing`,
+    /// `raw_tracepoint`, `syscall`, `struct_ops`.
+    pub time: Duration,
+    /// The data as the program left it, as much as there was room for. Empty where none comes back.
+    pub data: Vec<u8>,
+    /// How long the data is: more than there is of it, if the room was too small.
+    pub data_len: usize,
+    /// The context as the program left it, as much as there was room for. Empty where none comes back; also where the
+    /// data is so long that the kernel stopped there.
+    pub context: Vec<u8>,
+    /// How long the context is: more than there is of it, if the room was too small.
+    pub context_len: usize,
+}
+
+/// What a packet can grow by: the MTU of the loopback device, which packets of test runs come from, is 64 KiB.
+const GROWTH: usize = (64 << 10) + 4096;
+
+/// More than any struct that is a context has.
+const CONTEXT_ROOM: usize = 256;
+
 impl Program {
     /// Has the kernel run the program `repeat` times (0 counts as 1) over `data`, here and now. `bpf(2)`,
     /// `BPF_PROG_TEST_RUN`; Linux 4.12 for socket filters. Kprobes and tracepoints cannot be run so.
     ///
     /// For a socket filter `data` is an Ethernet frame: 14 bytes of header, which the program does not see, and up
-    /// to some 3 KiB.
+    /// to some 3 KiB. [`TestRunOptions`] lists the other types.
     ///
     /// ```no_run
     /// use rawbpf::{Loader, ProgramSpec, ProgramType, bpf};
@@ -43,32 +170,94 @@ impl Program {
     /// # Errors
     /// [`Error::TestRun`] if the kernel refuses, or a signal comes (`EINTR`).
     pub fn test_run(&self, data: &[u8], repeat: u32) -> Result<TestRun> {
-        let mut run =
-            ProgTestRun { program: self.fd.as_fd(), data, repeat, returned: 0, duration: 0 };
-        match syscall::prog_test_run(&mut run) {
-            Ok(()) => Ok(TestRun {
-                returned: run.returned,
-                time: Duration::from_nanos(run.duration.into()),
-            }),
-            Err(errno) => Err(Error::TestRun {
-                program: self.name.clone(),
-                kind: self.kind,
-                errno,
-                why: denied::explain(errno, Need::Bpf),
-                note: note(self.kind, errno),
-            }),
-        }
+        let options = TestRunOptions::new().data(data).repeat(repeat).data_room(0);
+        let TestRunOutput { returned, time, .. } = self.test_run_with(&options)?;
+        Ok(TestRun { returned, time })
     }
-}
 
-/// What an answer means.
-fn note(kind: ProgramType, errno: Errno) -> Option<&'static str> {
-    match (errno, kind) {
-        (Errno(ENOTSUPP), _) => Some("programs of this type can only be attached"),
-        (Errno(libc::EINVAL), ProgramType::SocketFilter) => {
-            Some("its data has to be an Ethernet frame: 14 bytes at least, less than a page")
+    /// Has the kernel run the program with all that it can be told, and gives back what the program made of it.
+    /// `bpf(2)`, `BPF_PROG_TEST_RUN`; Linux 4.12.
+    ///
+    /// ```no_run
+    /// use rawbpf::{Loader, ProgramSpec, ProgramType, TestRunOptions, bpf};
+    ///
+    /// static DROP: ProgramSpec = ProgramSpec::new("drop", ProgramType::Xdp, bpf! {
+    ///     r0 = 1;                     // XDP_DROP
+    ///     exit;
+    /// });
+    ///
+    /// let program = Loader::new().load(&DROP)?;
+    /// let run = program.test_run_with(&TestRunOptions::new().data(&[0; 64]).repeat(1_000_000))?;
+    /// println!("returned {}, {:?} a run, {} bytes", run.returned, run.time, run.data.len());
+    /// # Ok::<(), rawbpf::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::TestRun`] if the kernel refuses, or a signal comes (`EINTR`).
+    pub fn test_run_with(&self, options: &TestRunOptions<'_>) -> Result<TestRunOutput> {
+        let runner = runner(self.kind);
+        let gives_data = runner.is_some_and(|runner| runner.data_out);
+        let context_goes = runner.map_or(Out::Nowhere, |runner| runner.context_out);
+
+        let data_room = match options.data_room {
+            Some(room) => room,
+            None if gives_data => options.data.len() + GROWTH,
+            None => 0,
+        };
+        let context_room = match options.context_room {
+            Some(room) => room,
+            None if options.context.is_empty() || context_goes != Out::Beside => 0,
+            None => options.context.len().max(CONTEXT_ROOM),
+        };
+        // Before Linux 5.0 the kernel does not look how much room there is.
+        let mut data = vec![0; if data_room == 0 { 0 } else { data_room.max(GROWTH) }];
+        let room = data.len();
+        let mut context = options.context.to_vec();
+        let mut context_out = vec![0; context_room];
+
+        let mut run = ProgTestRun {
+            data: options.data,
+            data_out: &mut data,
+            context: &mut context,
+            context_out: &mut context_out,
+            repeat: options.repeat,
+            flags: options.flags | if options.cpu.is_some() { BPF_F_TEST_RUN_ON_CPU } else { 0 },
+            cpu: options.cpu.unwrap_or(0),
+            batch_size: options.batch_size,
+            ..ProgTestRun::new(self.fd.as_fd())
+        };
+        let answer = syscall::prog_test_run(&mut run);
+        let ProgTestRun { returned, duration, data_len, context_len, .. } = run;
+        match answer {
+            // It has run, and something of what came of it did not fit.
+            Ok(()) | Err(Errno(libc::ENOSPC)) => {}
+            Err(errno) => {
+                return Err(Error::TestRun {
+                    program: self.name.clone(),
+                    kind: self.kind,
+                    errno,
+                    why: denied::explain(errno, Need::Bpf),
+                    note: note(self.kind, errno, options),
+                });
+            }
         }
-        _ => None,
+        let (data_len, context_len) = (data_len as usize, context_len as usize);
+        data.truncate(data_room.min(data_len));
+        let (context, context_len) = match context_goes {
+            Out::InPlace => {
+                let len = context.len();
+                (context, len)
+            }
+            _ if context_room == 0 => (Vec::new(), 0),
+            // Of the one that follows when the data does not fit nothing is written.
+            _ if answer.is_err() && data_len > room => (Vec::new(), 0),
+            _ => {
+                context_out.truncate(context_len);
+                (context_out, context_len)
+            }
+        };
+        let time = Duration::from_nanos(duration.into());
+        Ok(TestRunOutput { returned, time, data, data_len, context, context_len })
     }
 }
 
@@ -78,44 +267,141 @@ mod tests {
     use crate::bpf;
     use crate::error::ErrorKind;
     use crate::program::Loader;
-    use crate::spec::ProgramSpec;
-    use crate::syscall::{Call, fake};
+    use crate::spec::{ProgramSpec, ProgramType};
+    use crate::syscall::{Call, ENOTSUPP, fake};
 
-    static SPEC: ProgramSpec =
-        ProgramSpec::new("one", ProgramType::SocketFilter, bpf! { r0 = 1; exit; });
+    type Kernel = fn(&mut ProgTestRun<'_>) -> Result<i64, Errno>;
 
     /// Loads and runs with a kernel that answers the run like this.
-    fn run(answer: fn(&mut ProgTestRun<'_>) -> Result<i64, Errno>) -> Result<TestRun> {
+    fn run_as(
+        kind: ProgramType,
+        options: &TestRunOptions<'_>,
+        answer: Kernel,
+    ) -> Result<TestRunOutput> {
         let kernel = move |call: &mut Call<'_, '_>| match call {
             Call::ProgLoad(_) => Some(fake::descriptor()),
             Call::ProgTestRun(run) => Some(answer(run)),
             _ => None,
         };
-        fake::with(kernel, || Loader::new().load(&SPEC)?.test_run(b"data", 7))
+        let spec = ProgramSpec::new("one", kind, bpf! { r0 = 1; exit; });
+        fake::with(kernel, || Loader::new().load(&spec)?.test_run_with(options))
     }
 
+    const SKB: ProgramType = ProgramType::SocketFilter;
+
     #[test]
-    fn the_data_goes_in_and_the_answer_comes_out() {
-        let answer = run(|run| {
-            assert_eq!((run.data, run.repeat), (&b"data"[..], 7));
-            (run.returned, run.duration) = (u32::MAX, 12);
-            Ok(0)
-        });
+    fn the_simple_form_wants_nothing_back() {
+        let kernel = |call: &mut Call<'_, '_>| match call {
+            Call::ProgLoad(_) => Some(fake::descriptor()),
+            Call::ProgTestRun(run) => {
+                assert_eq!((run.data, run.repeat, run.data_out.len()), (&b"data"[..], 7, 0));
+                assert_eq!((run.context.len(), run.context_out.len(), run.flags), (0, 0, 0));
+                (run.returned, run.duration, run.data_len) = (u32::MAX, 12, 4);
+                Some(Ok(0))
+            }
+            _ => None,
+        };
+        let spec = ProgramSpec::new("one", SKB, bpf! { r0 = 1; exit; });
+        let answer = fake::with(kernel, || Loader::new().load(&spec)?.test_run(b"data", 7));
         let expected = TestRun { returned: u32::MAX, time: Duration::from_nanos(12) };
         assert_eq!(answer.unwrap(), expected);
     }
 
     #[test]
-    fn a_refusal_says_what_it_means() {
-        let error = run(|_| Err(Errno(ENOTSUPP))).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        let words =
-            "cannot run program `one` (socket_filter): Operation is not supported (ENOTSUPP) (";
-        assert!(error.to_string().starts_with(words), "{error}");
+    fn data_and_context_come_back_shorter_or_longer() {
+        let options = TestRunOptions::new().data(b"data").context(b"ctx").repeat(2).batch_size(3);
+        let answer = run_as(SKB, &options, |run| {
+            assert_eq!((&*run.context, run.batch_size, run.cpu), (&b"ctx"[..], 3, 0));
+            run.data_out[..6].copy_from_slice(b"longer");
+            run.context_out[0] = b'c';
+            (run.data_len, run.context_len) = (6, 1);
+            Ok(0)
+        });
+        let answer = answer.unwrap();
+        assert_eq!((&answer.data[..], answer.data_len), (&b"longer"[..], 6));
+        assert_eq!((&answer.context[..], answer.context_len), (&b"c"[..], 1));
+    }
 
-        let error = run(|_| Err(Errno(libc::EINVAL))).unwrap_err();
+    #[test]
+    fn what_does_not_fit_is_told_by_its_length() {
+        // A kernel before 5.0 writes as much as there is: there is room for it, whatever was wanted.
+        let options = TestRunOptions::new().data(b"data").data_room(2);
+        let answer = run_as(SKB, &options, |run| {
+            assert!(run.data_out.len() >= 1 << 16);
+            run.data_out[..4].copy_from_slice(b"data");
+            run.data_len = 4;
+            Ok(0)
+        })
+        .unwrap();
+        assert_eq!((&answer.data[..], answer.data_len), (&b"da"[..], 4));
+
+        // The context is longer than its room: the kernel writes what fits, and says so.
+        let options = TestRunOptions::new().context(b"x").context_room(2);
+        let answer = run_as(SKB, &options, |run| {
+            run.context_out.copy_from_slice(b"ct");
+            (run.returned, run.data_len, run.context_len) = (5, 0, 192);
+            Err(Errno(libc::ENOSPC))
+        })
+        .unwrap();
+        assert_eq!((&answer.context[..], answer.context_len), (&b"ct"[..], 192));
+        assert_eq!(answer.returned, 5);
+
+        // So is the data, and there the kernel stops.
+        let options = TestRunOptions::new().context(b"x");
+        let answer = run_as(SKB, &options, |run| {
+            run.data_len = 1 << 20;
+            Err(Errno(libc::ENOSPC))
+        })
+        .unwrap();
+        assert_eq!((answer.data_len, answer.data.len()), (1 << 20, GROWTH));
+        assert_eq!((answer.context, answer.context_len), (vec![], 0));
+    }
+
+    #[test]
+    fn types_without_data_are_asked_for_none() {
+        let options = TestRunOptions::new().context(&[7; 16]).cpu(1);
+        let answer = run_as(ProgramType::RawTracepoint, &options, |run| {
+            assert_eq!((run.data_out.len(), run.context_out.len()), (0, 0));
+            assert_eq!((run.flags, run.cpu), (BPF_F_TEST_RUN_ON_CPU, 1));
+            Ok(0)
+        });
+        assert!(answer.unwrap().context.is_empty());
+        let answer = run_as(ProgramType::Syscall, &TestRunOptions::new().context(b"in"), |run| {
+            assert_eq!(run.context_out.len(), 0);
+            run.context.copy_from_slice(b"ou");
+            Ok(0)
+        });
+        assert_eq!(answer.unwrap().context, b"ou");
+    }
+
+    #[test]
+    fn a_refusal_says_what_it_means() {
+        let refused = |kind, options: TestRunOptions<'_>, answer: Kernel| {
+            run_as(kind, &options, answer).unwrap_err()
+        };
+        let plain = TestRunOptions::new();
+        for (kind, words) in [
+            (SKB, "(Linux 4.12 brought it)"),
+            (ProgramType::Kprobe, "(programs of this type can only be attached)"),
+            (ProgramType::Netfilter, "(Linux 6.4 brought it)"),
+        ] {
+            let error = refused(kind, plain, |_| Err(Errno(ENOTSUPP)));
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+            let expected = format!(
+                "cannot run program `one` ({kind}): Operation is not supported (ENOTSUPP) {words}"
+            );
+            assert_eq!(error.to_string(), expected);
+        }
+        let error = refused(SKB, plain, |_| Err(Errno(libc::EINVAL)));
         assert!(error.to_string().contains("Ethernet frame: 14 bytes"), "{error}");
-        let error = run(|_| Err(Errno(libc::EINTR))).unwrap_err();
+        let error = refused(ProgramType::RawTracepoint, plain.cpu(9), |_| Err(Errno(libc::ENXIO)));
+        assert!(
+            error.to_string().ends_with("(there is no such CPU, or it does not run)"),
+            "{error}"
+        );
+        let error = refused(SKB, plain.context(&[1; 999]), |_| Err(Errno(libc::E2BIG)));
+        assert!(error.to_string().contains("has to be 0"), "{error}");
+        let error = refused(SKB, plain, |_| Err(Errno(libc::EINTR)));
         assert!(error.to_string().ends_with("(EINTR)"), "{error}");
     }
 }

@@ -1,0 +1,348 @@
+//! Variables of programs: the maps that hold them, and the values they start with.
+
+use super::Loader;
+use crate::asm::{Code, Data, Section};
+use crate::btf::{FieldDesc, TypeDesc};
+use crate::error::{Error, Result};
+use crate::map::Map;
+use crate::spec::{MapSpec, MapType};
+
+impl<'a> Loader<'a> {
+    /// Gives the one value of an array other contents than its spec says, before the map is created: configuration that
+    /// is known at run time, such as a process to look for. Programs cannot change those of
+    /// [`MapSpec::rodata`], and the verifier knows them, so that code which they rule out costs nothing.
+    ///
+    /// ```no_run
+    /// use rawbpf::{Loader, MapSpec, ProgramSpec, ProgramType, bpf};
+    ///
+    /// static LIMIT: MapSpec = MapSpec::rodata("limit", &[0; 4]);
+    /// static LOOK: ProgramSpec = ProgramSpec::new("look", ProgramType::Kprobe, bpf! {
+    ///     r1 = LIMIT[0] ll;
+    ///     r0 = *(u32 *)(r1 + 0);
+    ///     exit;
+    /// });
+    ///
+    /// let mut loader = Loader::new();
+    /// loader.set(&LIMIT, 20u32.to_ne_bytes())?;
+    /// let program = loader.load(&LOOK)?;
+    /// # Ok::<(), rawbpf::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Spec`] if the map has been created by this loader already, or is no array of one element;
+    /// [`Error::ValueSize`] if its value has another size.
+    pub fn set(&mut self, spec: &'a MapSpec<'a>, contents: impl Into<Vec<u8>>) -> Result<()> {
+        let refuse = |problem| Err(Error::Spec { what: "map", name: spec.name.into(), problem });
+        if spec.kind != MapType::Array || spec.max_entries != 1 {
+            return refuse("contents are for an array of one element");
+        }
+        if self.maps.iter().any(|(known, _)| std::ptr::eq(*known, spec)) {
+            return refuse("it is created already: contents are given before that");
+        }
+        let contents = contents.into();
+        if contents.len() != spec.value_size as usize {
+            let (name, size) = (spec.name.into(), spec.value_size);
+            return Err(Error::ValueSize { what: "map", name, size, given: contents.len() });
+        }
+        self.values.retain(|(known, _)| !std::ptr::eq(*known, spec));
+        self.values.push((spec, contents));
+        Ok(())
+    }
+
+    /// A map with the contents that it is to have.
+    pub(super) fn create(&self, spec: &'a MapSpec<'a>) -> Result<Map> {
+        match self.values.iter().find(|(known, _)| std::ptr::eq(*known, spec)) {
+            Some((_, contents)) => Map::create(&MapSpec { contents: Some(contents), ..*spec }),
+            None => Map::create(spec),
+        }
+    }
+
+    /// The map that holds a section of that code's data: one for all programs of a text. It is created now if no program
+    /// that was loaded has used it yet.
+    ///
+    /// # Errors
+    /// Those of [`Map::create`]; [`Error::MapField`] if the section is empty.
+    pub fn section(&mut self, code: &Code<'a>, section: Section) -> Result<&Map> {
+        let bytes = code.data.section(section);
+        let known =
+            |(of, known, _): &(Section, &[u8], Map)| *of == section && std::ptr::eq(*known, bytes);
+        let index = match self.data.iter().position(known) {
+            Some(index) => index,
+            None => {
+                self.data.push((section, bytes, create(&code.data, section)?));
+                self.data.len() - 1
+            }
+        };
+        Ok(&self.data[index].2)
+    }
+}
+
+/// Creates the map of a section. Its value is shown as a struct with the variables as fields, which all kernels with BTF
+/// take, also 5.10, which refuses a `DATASEC` without variables.
+fn create(data: &Data<'_>, section: Section) -> Result<Map> {
+    let (name, bytes) = (section.name(), data.section(section));
+    let zeros = section == Section::Bss && bytes.iter().all(|byte| *byte == 0);
+    let mut spec = match section {
+        Section::Rodata => MapSpec::rodata(name, bytes),
+        Section::Data | Section::Bss => MapSpec::data(name, bytes),
+    };
+    if zeros {
+        spec.contents = None;
+    }
+    let described = describe(data, section);
+    let fields: Vec<_> = described.iter().map(Described::field).collect();
+    if !fields.is_empty() {
+        let size = spec.value_size;
+        spec.types = Some((TypeDesc::U32, TypeDesc::Struct { name, size, fields: &fields }));
+    }
+    Map::create(&spec)
+}
+
+/// What a variable is shown as: `len` numbers or letters; one number if `len` is `None`.
+struct Described<'v> {
+    name: &'v str,
+    offset: u32,
+    element: TypeDesc<'static>,
+    len: Option<u32>,
+}
+
+impl Described<'_> {
+    fn field(&self) -> FieldDesc<'_> {
+        let desc = match self.len {
+            Some(len) => TypeDesc::Array { element: &self.element, len },
+            None => self.element,
+        };
+        FieldDesc { name: self.name, offset: self.offset, desc }
+    }
+}
+
+/// The variables of a section by their places. Of two names of the same bytes one is shown.
+fn describe<'v>(data: &Data<'v>, section: Section) -> Vec<Described<'v>> {
+    let mut variables: Vec<_> =
+        data.variables.iter().filter(|v| v.section() == section && v.size() > 0).collect();
+    variables.sort_by_key(|variable| variable.offset());
+    variables.dedup_by_key(|variable| variable.offset());
+    let described = variables.into_iter().map(|variable| {
+        let number = match variable.width() {
+            1 => Some(TypeDesc::U8),
+            2 => Some(TypeDesc::U16),
+            4 => Some(TypeDesc::U32),
+            8 => Some(TypeDesc::U64),
+            _ => None,
+        };
+        let number = number.filter(|number| variable.size().is_multiple_of(number.size()));
+        let element = number.unwrap_or(TypeDesc::CHAR);
+        let one = number.is_some() && element.size() == variable.size();
+        let len = (!one).then_some(variable.size() / element.size());
+        Described { name: variable.name(), offset: variable.offset(), element, len }
+    });
+    described.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asm::{ParseOptions, parse};
+    use crate::program::TextSpec;
+    use crate::spec::{ProgramSpec, ProgramType};
+    use crate::syscall::{Call, fake};
+    use crate::{bpf, flags};
+
+    static COUNT: MapSpec = MapSpec::data("count", &[1, 2, 3, 4]);
+    static LIMIT: MapSpec = MapSpec::rodata("limit", b"abcd");
+    static SEEN: MapSpec = MapSpec::bss("seen", 4);
+    static TABLE: MapSpec = MapSpec::array("table", 4, 2);
+    static SPEC: ProgramSpec = ProgramSpec::new(
+        "t",
+        ProgramType::Kprobe,
+        bpf! {
+            r1 = COUNT[0] ll;
+            r1 = LIMIT[0] + 1 ll;
+            r1 = SEEN[0] + 2 ll;
+            r1 = "text" ll;
+            exit;
+        },
+    );
+
+    /// What happens to maps: each is told by its name.
+    #[derive(Debug, PartialEq)]
+    enum Step {
+        Create { name: String, size: u32, flags: u32, types: bool },
+        Write(Vec<u8>),
+        Freeze,
+    }
+
+    /// What a kernel saw that takes everything.
+    fn seen<T>(run: impl FnOnce() -> T) -> (Vec<Step>, T) {
+        let steps = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
+        let log = std::rc::Rc::clone(&steps);
+        let kernel = move |call: &mut Call<'_, '_>| {
+            let step = match call {
+                Call::MapCreate(create) => Step::Create {
+                    name: String::from_utf8_lossy(create.name).into_owned(),
+                    size: create.value_size,
+                    flags: create.flags,
+                    types: create.btf.is_some(),
+                },
+                Call::MapUpdate { value, .. } => Step::Write(value.to_vec()),
+                Call::MapFreeze { .. } => Step::Freeze,
+                Call::ProgLoad(_) | Call::BtfLoad(_) => return Some(fake::descriptor()),
+                _ => return None,
+            };
+            let made = matches!(step, Step::Create { .. });
+            log.borrow_mut().push(step);
+            Some(if made { fake::descriptor() } else { Ok(0) })
+        };
+        let result = fake::with(kernel, run);
+        (steps.take(), result)
+    }
+
+    fn create(name: &str, size: u32, flags: u32, types: bool) -> Step {
+        Step::Create { name: name.into(), size, flags, types }
+    }
+
+    #[test]
+    fn maps_of_variables_have_their_contents_before_the_program_is_there() {
+        let (steps, result) = seen(|| Loader::new().load(&SPEC).map(drop));
+        result.unwrap();
+        let expected = [
+            create("count", 4, 0, false),
+            Step::Write(vec![1, 2, 3, 4]),
+            create("limit", 4, flags::BPF_F_RDONLY_PROG, false),
+            Step::Write(b"abcd".to_vec()),
+            Step::Freeze,
+            create("seen", 4, 0, false),
+            create(".rodata", 5, flags::BPF_F_RDONLY_PROG, false),
+            Step::Write(b"text\0".to_vec()),
+            Step::Freeze,
+        ];
+        assert_eq!(steps, expected);
+    }
+
+    #[test]
+    fn contents_are_given_before_the_map_is_created() {
+        let (steps, ()) = seen(|| {
+            let mut loader = Loader::new();
+            loader.set(&LIMIT, *b"1234").unwrap();
+            loader.set(&LIMIT, *b"wxyz").unwrap();
+            loader.set(&SEEN, vec![9; 4]).unwrap();
+            loader.map(&LIMIT).unwrap();
+            loader.map(&SEEN).unwrap();
+        });
+        let expected = [
+            create("limit", 4, flags::BPF_F_RDONLY_PROG, false),
+            Step::Write(b"wxyz".to_vec()),
+            Step::Freeze,
+            create("seen", 4, 0, false),
+            Step::Write(vec![9; 4]),
+        ];
+        assert_eq!(steps, expected);
+    }
+
+    #[test]
+    fn contents_that_cannot_be_are_refused() {
+        let (steps, ()) = seen(|| {
+            let mut loader = Loader::new();
+            let error = loader.set(&COUNT, [0; 3]).unwrap_err();
+            let expected = "map `count` has 4 bytes, and the value given to it 3";
+            assert_eq!(error.to_string(), expected);
+            let error = loader.set(&TABLE, [0; 4]).unwrap_err();
+            assert!(error.to_string().contains("an array of one element"), "{error}");
+            loader.map(&COUNT).unwrap();
+            let error = loader.set(&COUNT, [0; 4]).unwrap_err();
+            assert!(error.to_string().contains("created already"), "{error}");
+        });
+        assert_eq!(steps.len(), 2, "{steps:?}");
+    }
+
+    #[test]
+    fn programs_of_a_text_share_its_sections() {
+        let text = "\
+.rodata
+word: .word 1
+.data
+count: .quad 5
+.bss
+none: .zero 4
+some: .zero 4
+.program a
+r1 = count ll
+r1 = some ll
+exit
+.program b
+r1 = some ll
+r1 = word ll
+exit
+";
+        let mut module = parse(text, "x.s", &ParseOptions::new()).unwrap();
+        let load = |module: &_| {
+            let module: &crate::asm::Module<'_> = module;
+            let specs: Vec<_> = module
+                .programs()
+                .iter()
+                .map(|program| TextSpec::new(module, program, "x.s").unwrap())
+                .collect();
+            let mut loader = Loader::new();
+            for spec in &specs {
+                loader.load(&spec.program(ProgramType::SocketFilter)).unwrap();
+            }
+            let first = specs.first().unwrap().code();
+            let bss = loader.section(&first, Section::Bss).unwrap();
+            assert_eq!((bss.name(), bss.value_size()), (".bss", 8));
+        };
+        let rodata = 128; // BPF_F_RDONLY_PROG, include/uapi/linux/bpf.h
+        let (steps, ()) = seen(|| load(&module));
+        let expected = [
+            create(".data", 8, 0, true),
+            Step::Write(5u64.to_ne_bytes().to_vec()),
+            create(".bss", 8, 0, true),
+            create(".rodata", 4, rodata, true),
+            Step::Write(1u32.to_ne_bytes().to_vec()),
+            Step::Freeze,
+        ];
+        assert_eq!(steps, expected);
+
+        module.set("some", &[1, 2, 3, 4]).unwrap();
+        let (steps, ()) = seen(|| load(&module));
+        assert_eq!(steps.get(3), Some(&Step::Write(vec![0, 0, 0, 0, 1, 2, 3, 4])));
+    }
+
+    #[test]
+    fn a_section_that_is_empty_is_no_map() {
+        let (steps, result) =
+            seen(|| Loader::new().section(&SPEC.code, Section::Data).map(drop).unwrap_err());
+        assert!(matches!(result, Error::MapField { field: "value_size", .. }), "{result}");
+        assert_eq!(steps, []);
+    }
+
+    #[test]
+    fn variables_are_shown_as_what_they_were_declared_as() {
+        let text = "\
+.data
+one: .quad 1
+two: .half 1, 2, 3
+text: .asciz \"abc\"
+odd: .word 1
+.byte 2
+same: again: .byte 5
+zeros: .zero 8
+buffer: .zero 100
+nothing:
+";
+        let text = format!("{text}.text\nexit\n");
+        let module = parse(&text, "x.s", &ParseOptions::new()).unwrap();
+        let described = describe(&module.data(), Section::Data);
+        let shown: Vec<_> =
+            described.iter().map(|d| (d.name, d.offset, d.element, d.len)).collect();
+        let expected = [
+            ("one", 0, TypeDesc::U64, None),
+            ("two", 8, TypeDesc::U16, Some(3)),
+            ("text", 14, TypeDesc::CHAR, Some(4)),
+            ("odd", 18, TypeDesc::CHAR, Some(5)),
+            ("same", 23, TypeDesc::U8, None),
+            ("zeros", 24, TypeDesc::U64, None),
+            ("buffer", 32, TypeDesc::CHAR, Some(100)),
+        ];
+        assert_eq!(shown, expected);
+    }
+}

@@ -1,0 +1,114 @@
+//! What the kernel is told of the source: which functions there are and which statement each instruction comes from,
+//! for its log, for `bpftool prog dump xlated linum` and for profilers.
+
+use crate::asm::Code;
+use crate::btf::{FunctionAt, LineAt, ProgramTypes, Source, for_program};
+use crate::insn::{Op, Pseudo};
+use std::borrow::Cow;
+
+/// Functions and lines of a program; nothing if they cannot be described, which no program needs.
+pub(super) fn describe(name: &str, code: &Code<'_>) -> Option<ProgramTypes> {
+    let functions: Vec<(u32, Cow<'_, str>)> = functions(name, code);
+    let functions: Vec<_> =
+        functions.iter().map(|(slot, name)| FunctionAt { slot: *slot, name }).collect();
+    let start = code.lines.iter().map(|line| line.start).min().unwrap_or(0);
+    let end = code.lines.iter().map(|line| line.end).max().unwrap_or(0);
+    let text = code.text.get(start as usize..end as usize).unwrap_or_default();
+    let within = |line: LineAt| LineAt { start: line.start - start, end: line.end - start, ..line };
+    let source = Source { file: code.file, text, lines: lines(code).map(within) };
+    for_program(&functions, source).ok()
+}
+
+/// The slots at which functions begin, and their names: the label there, or one made of the slot.
+fn functions<'c>(name: &'c str, code: &Code<'c>) -> Vec<(u32, Cow<'c, str>)> {
+    const CALL: u8 = Op::CallLocal { offset: 0 }.encode().first().opcode();
+    const LDDW: u8 = Op::load_imm64(crate::insn::Reg::R0, 0).encode().first().opcode();
+    const LOCAL: u8 = Op::CallLocal { offset: 0 }.encode().first().src();
+    let mut starts = Vec::new();
+    for (slot, insn) in code.slots.iter().enumerate() {
+        let function = match insn.opcode() {
+            CALL => insn.src() == LOCAL,
+            LDDW => insn.src() == Pseudo::Function as u8,
+            _ => false,
+        };
+        let start = slot as i64 + 1 + i64::from(insn.imm());
+        if function && start > 0 && start < code.slots.len() as i64 {
+            starts.push(start as u32);
+        }
+    }
+    starts.sort_unstable();
+    starts.dedup();
+    let named = |slot: u32| match code.label(slot as usize) {
+        Some(name) => Cow::Borrowed(name),
+        None => Cow::Owned(format!("{name}_{slot}")),
+    };
+    let first = (0, Cow::Borrowed(name));
+    std::iter::once(first).chain(starts.into_iter().map(|slot| (slot, named(slot)))).collect()
+}
+
+fn lines(code: &Code<'_>) -> impl Iterator<Item = LineAt> {
+    let text = code.text.as_bytes();
+    let (mut number, mut counted, mut begins) = (code.line, 0, 0);
+    code.lines.iter().map(move |line| {
+        let (start, end) = (line.start as usize, line.end as usize);
+        let mut column = 0;
+        if code.breaks {
+            // Statements stand in the order of the text and have no line breaks in them: those between are counted.
+            for (at, byte) in text.get(counted..start).unwrap_or_default().iter().enumerate() {
+                if *byte == b'\n' {
+                    number += 1;
+                    begins = counted + at + 1;
+                }
+            }
+            counted = counted.max(end);
+            column = start.saturating_sub(begins) as u32 + 1;
+        }
+        LineAt { slot: line.slot, line: number, column, start: line.start, end: line.end }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asm::{ParseOptions, parse};
+    use crate::bpf;
+
+    #[test]
+    fn functions_have_the_names_of_their_labels() {
+        let code: Code = bpf! {
+            r1 = 1;
+            call twice;
+            r2 = 5 ll;
+            call pc+1;
+            exit;
+            r0 = 0;
+            exit;
+            twice:
+            r0 = r1;
+            exit;
+        };
+        let names = functions("main", &code);
+        let names: Vec<_> = names.iter().map(|(slot, name)| (*slot, &**name)).collect();
+        assert_eq!(names, [(0, "main"), (6, "main_6"), (8, "twice")]);
+    }
+
+    #[test]
+    fn lines_of_a_text_are_those_of_the_file() {
+        let text = "# one\n  r0 = 1; r1 = 2\n\nL: exit\n";
+        let module = parse(text, "a.s", &ParseOptions::new()).unwrap();
+        let code = module.programs()[0].code();
+        let places: Vec<_> = lines(&code).map(|line| (line.slot, line.line, line.column)).collect();
+        assert_eq!(places, [(0, 2, 3), (1, 2, 11), (2, 4, 4)]);
+        let numbers: Vec<_> = (0..3).map(|slot| code.line_number(slot)).collect();
+        assert_eq!(numbers, [2, 2, 4]);
+    }
+
+    #[test]
+    fn statements_of_the_macro_have_the_line_of_its_block() {
+        let code: Code = bpf! { r0 = 1; exit; };
+        let lines: Vec<_> = lines(&code).collect();
+        assert!(lines.iter().all(|line| line.line == code.line && line.column == 0));
+        let piece = code.text.get(lines[0].start as usize..lines[0].end as usize);
+        assert_eq!(piece, Some("r0 = 1"));
+    }
+}

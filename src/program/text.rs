@@ -1,0 +1,195 @@
+//! Programs of a text, as the loader takes them.
+
+use crate::asm::{Ask, Code, Data, MapReference, Module, Name, Part, Referent, TextProgram};
+use crate::error::{Error, Result};
+use crate::spec::{AttachType, ProgramSpec, ProgramType};
+
+/// A program of a [text](crate::asm::parse()), ready to be lent to a [`Loader`](crate::Loader) as a [`ProgramSpec`].
+///
+/// ```no_run
+/// use rawbpf::asm::{ParseOptions, parse};
+/// use rawbpf::{Loader, TextSpec};
+///
+/// let text = ".program one, kprobe/sys_clone\nr0 = 0\nexit\n";
+/// let module = parse(text, "one.s", &ParseOptions::new())?;
+/// let specs: Vec<TextSpec> = module
+///     .programs()
+///     .iter()
+///     .map(|program| TextSpec::new(&module, program, "one.s"))
+///     .collect::<Result<_, _>>()?;
+/// let mut loader = Loader::new();     // programs loaded by one loader share the maps of the text
+/// for spec in &specs {
+///     let kind = spec.kind().ok_or("the text does not say the type")?;
+///     loader.load(&spec.program(kind))?;
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct TextSpec<'m> {
+    program: &'m TextProgram<'m>,
+    license: &'m str,
+    maps: Vec<MapReference<'m>>,
+    names: Vec<Name>,
+    data: Data<'m>,
+    file: &'m str,
+}
+
+/// First words of a target that are not names of program types, as libbpf has them; and the way of attaching that must
+/// be said at load.
+const TARGETS: &[(&str, ProgramType, Option<AttachType>)] = &[
+    ("kretprobe", ProgramType::Kprobe, None),
+    ("ksyscall", ProgramType::Kprobe, None),
+    ("kretsyscall", ProgramType::Kprobe, None),
+    ("uprobe", ProgramType::Kprobe, None),
+    ("uretprobe", ProgramType::Kprobe, None),
+    ("tp", ProgramType::Tracepoint, None),
+    ("raw_tp", ProgramType::RawTracepoint, None),
+    ("tp_btf", ProgramType::Tracing, Some(AttachType::TraceRawTp)),
+    ("fentry", ProgramType::Tracing, Some(AttachType::TraceFentry)),
+    ("fexit", ProgramType::Tracing, Some(AttachType::TraceFexit)),
+    ("fmod_ret", ProgramType::Tracing, Some(AttachType::ModifyReturn)),
+    ("iter", ProgramType::Tracing, Some(AttachType::TraceIter)),
+    ("lsm", ProgramType::Lsm, Some(AttachType::LsmMac)),
+    ("socket", ProgramType::SocketFilter, None),
+    ("tc", ProgramType::SchedCls, None),
+    ("classifier", ProgramType::SchedCls, None),
+    ("action", ProgramType::SchedAct, None),
+    ("sk_lookup", ProgramType::SkLookup, Some(AttachType::SkLookup)),
+];
+
+impl<'m> TextSpec<'m> {
+    /// The program, with the license of its text (`GPL` where the text declares none, as
+    /// [`ProgramSpec::new`] has it) and references to its maps. `file` is what messages call the text.
+    ///
+    /// # Errors
+    /// [`Error::Spec`] if the program is not one of the module's.
+    pub fn new(
+        module: &'m Module<'m>,
+        program: &'m TextProgram<'m>,
+        file: &'m str,
+    ) -> Result<TextSpec<'m>> {
+        let code = program.code();
+        let (mut maps, mut names) = (Vec::new(), code.names.to_vec());
+        for reference in program.references() {
+            let slot = reference.slot;
+            match reference.to {
+                Referent::Map(index) => match module.maps().get(index) {
+                    Some(map) => maps.push(MapReference { slot, map }),
+                    None => {
+                        let problem = "it belongs to another text";
+                        let name = program.name().into();
+                        return Err(Error::Spec { what: "program", name, problem });
+                    }
+                },
+                Referent::Data(section) => {
+                    let (part, ask) = (Part::Immediate, Ask::Data(section));
+                    names.push(Name { slot, part, ask, start: 0, end: 0 });
+                }
+            }
+        }
+        let license = module.license().unwrap_or("GPL");
+        Ok(TextSpec { program, license, maps, names, data: module.data(), file })
+    }
+
+    /// The type that the program's target names: `kprobe` in `.program look, kprobe/sys_clone`. `None` where there is
+    /// no target, or one of a type that is not known here.
+    pub fn kind(&self) -> Option<ProgramType> {
+        self.target().map(|(kind, ..)| kind)
+    }
+
+    /// Type, way of attaching and what remains of the target.
+    fn target(&self) -> Option<(ProgramType, Option<AttachType>, &'m str)> {
+        let target = self.program.target()?;
+        let (word, rest) = target.split_once(['/', ':']).unwrap_or((target, ""));
+        match TARGETS.iter().find(|(other, ..)| *other == word) {
+            Some((_, kind, attach_type)) => Some((*kind, *attach_type, rest)),
+            None => ProgramType::from_name(word).map(|kind| (kind, None, rest)),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'m str {
+        self.program.name()
+    }
+
+    /// The code, with the places of its statements.
+    pub fn code(&self) -> Code<'_> {
+        Code {
+            maps: &self.maps,
+            names: &self.names,
+            data: self.data,
+            file: self.file,
+            ..self.program.code()
+        }
+    }
+
+    /// The spec, as a program of that type. What the text says besides the type is left out if it is about another.
+    pub fn program(&self, kind: ProgramType) -> ProgramSpec<'_> {
+        let mut spec = ProgramSpec::new(self.name(), kind, self.code()).with_license(self.license);
+        if let Some((_, attach_type, rest)) = self.target().filter(|(own, ..)| *own == kind) {
+            spec.attach_type = attach_type;
+            spec.target = (!rest.is_empty()).then_some(rest);
+        }
+        spec
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asm::{ParseOptions, Section, parse};
+
+    const TEXT: &str = "\
+.license \"MIT\" ; .map m, hash, key=4, value=8, max=2
+.program a, kretprobe/x
+r1 = m ll
+exit
+.program b, none:x
+exit
+.program c, fentry/do_unlinkat
+exit
+";
+
+    #[test]
+    fn a_text_says_all_that_the_loader_asks() {
+        let module = parse(TEXT, "x.s", &ParseOptions::new()).unwrap();
+        let specs: Vec<_> = module
+            .programs()
+            .iter()
+            .map(|program| TextSpec::new(&module, program, "x.s").unwrap())
+            .collect();
+        let [a, b, c] = &specs[..] else { panic!("{specs:?}") };
+        assert_eq!(a.kind(), Some(ProgramType::Kprobe));
+        let kprobe = a.program(ProgramType::Kprobe);
+        assert_eq!((kprobe.name, kprobe.license, kprobe.target), ("a", "MIT", Some("x")));
+        assert_eq!((kprobe.code.file, kprobe.code.line, kprobe.code.maps.len()), ("x.s", 1, 1));
+        assert_eq!((kprobe.code.maps[0].slot, kprobe.code.maps[0].map.name), (0, "m"));
+        assert_eq!(kprobe.code.statement(2).as_deref(), Some("exit"));
+        assert_eq!(a.program(ProgramType::Xdp).target, None);
+
+        assert_eq!(b.kind(), None);
+
+        let fentry = c.program(c.kind().unwrap());
+        assert_eq!(fentry.attach_type, Some(AttachType::TraceFentry));
+        assert_eq!((fentry.kind, fentry.target), (ProgramType::Tracing, Some("do_unlinkat")));
+    }
+
+    #[test]
+    fn programs_share_the_data_of_their_text() {
+        let text = ".rodata\nw: .asciz \"x\"\n.program a\nr1 = w ll\nexit\n.program b\nr1 = \"y\" ll\nexit\n";
+        let module = parse(text, "x.s", &ParseOptions::new()).unwrap();
+        let specs: Vec<_> = module
+            .programs()
+            .iter()
+            .map(|program| TextSpec::new(&module, program, "x.s").unwrap())
+            .collect();
+        for (spec, place) in specs.iter().zip([0, 2]) {
+            let code = spec.code();
+            assert_eq!(code.data.rodata, b"x\0y\0");
+            assert!(std::ptr::eq(code.data.rodata, module.data().rodata));
+            let ask = Ask::Data(Section::Rodata);
+            assert!(matches!(code.names, [name] if name.slot == 0 && name.ask == ask));
+            assert_eq!(code.slots[1].imm(), place);
+        }
+    }
+}
