@@ -5,7 +5,10 @@
 
 pub mod cpu;
 pub mod denied;
-mod nearest;
+pub mod features;
+pub mod format;
+pub(crate) mod nearest;
+pub(crate) mod registers;
 pub mod symbols;
 pub mod tracefs;
 

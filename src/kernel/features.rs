@@ -1,0 +1,320 @@
+//! What this kernel can do, found by asking it: types of programs, maps and attachment, helpers, instructions, links,
+//! commands, kinds of BTF.
+//!
+//! A version says little: distributions bring features to old kernels and leave others out of new ones. So the
+//! kernel is asked, by the smallest program, map or call that only a kernel with the feature takes, or
+//! refuses for another reason than that it does not know it. Nothing is attached and nothing stays.
+//!
+//! Nobody needs this on the way to load a program: a load that works asks for nothing in advance. It is for
+//! choosing between two programs, for saying why something failed, and for curiosity (`rawbpf features`).
+//!
+//! ```no_run
+//! use rawbpf::kernel::features::{Feature, Features};
+//! use rawbpf::{MapType, ProgramType};
+//!
+//! let features = Features::new();
+//! if features.has(MapType::RingBuf)? && features.has_helper(ProgramType::Kprobe, "ringbuf_output")? {
+//!     // …
+//! }
+//! features.demand(Feature::BoundedLoops)?; // or an error that says which version brought them
+//! # Ok::<(), rawbpf::Error>(())
+//! ```
+
+mod attach_types;
+mod code;
+mod commands;
+mod helpers;
+mod kernel;
+mod list;
+mod map_types;
+mod objects;
+mod program_types;
+mod row;
+mod types;
+mod version;
+
+pub use list::{Feature, Group};
+pub use version::Version;
+
+use self::kernel::{Has, Kernel, Outcome};
+use self::row::Row;
+use super::denied::{self, Need};
+use crate::asm::{HELPERS, helper_number};
+use crate::error::{Error, Result};
+use crate::spec::{AttachType, MapType, ProgramType};
+use crate::syscall::Errno;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+/// One question about a kernel, and what is known of it without asking.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Probe {
+    /// Whether it has this type of program.
+    ProgramType(ProgramType),
+    /// Whether it has this type of map.
+    MapType(MapType),
+    /// Whether it has this type of attachment.
+    AttachType(AttachType),
+    /// Whether programs of this type may call the helper of this number.
+    Helper(ProgramType, u32),
+    /// Whether it has this.
+    Feature(Feature),
+}
+
+impl From<ProgramType> for Probe {
+    fn from(one: ProgramType) -> Probe {
+        Probe::ProgramType(one)
+    }
+}
+
+impl From<MapType> for Probe {
+    fn from(one: MapType) -> Probe {
+        Probe::MapType(one)
+    }
+}
+
+impl From<AttachType> for Probe {
+    fn from(one: AttachType) -> Probe {
+        Probe::AttachType(one)
+    }
+}
+
+impl From<Feature> for Probe {
+    fn from(one: Feature) -> Probe {
+        Probe::Feature(one)
+    }
+}
+
+impl Probe {
+    /// All but those about helpers, group by group.
+    pub fn all() -> impl Iterator<Item = Probe> {
+        let programs = ProgramType::ALL.iter().map(|one| Probe::ProgramType(*one));
+        let maps = MapType::ALL.iter().map(|one| Probe::MapType(*one));
+        let attach = AttachType::ALL.iter().map(|one| Probe::AttachType(*one));
+        let others = Feature::ALL.iter().map(|one| Probe::Feature(*one));
+        programs.chain(maps).chain(attach).chain(others)
+    }
+
+    /// One for each helper that can be asked for without a trace: all but `trace_printk` and `trace_vprintk`, which turn on
+    /// a tracepoint, and `probe_write_user`, of which the kernel warns in its log.
+    ///
+    /// None for [`ProgramType::Ext`]: its helpers are those of the program that it extends.
+    pub fn helpers(of: ProgramType) -> impl Iterator<Item = Probe> {
+        let some = !program_types::bases(of).is_empty();
+        let quiet = kernel::quiet_helpers().filter(move |_| some);
+        quiet.map(move |(number, _)| Probe::Helper(of, number))
+    }
+
+    /// What it belongs to.
+    pub fn group(self) -> Group {
+        match self {
+            Probe::ProgramType(_) => Group::ProgramTypes,
+            Probe::MapType(_) => Group::MapTypes,
+            Probe::AttachType(_) => Group::AttachTypes,
+            Probe::Helper(..) => Group::Helpers,
+            Probe::Feature(feature) => feature.group(),
+        }
+    }
+
+    /// Its name, the only one of its group (of helpers, of its program type).
+    pub fn name(self) -> &'static str {
+        match self {
+            Probe::ProgramType(one) => one.name(),
+            Probe::MapType(one) => one.name(),
+            Probe::AttachType(one) => one.name(),
+            Probe::Helper(_, number) => HELPERS.get(number as usize).copied().unwrap_or("unspec"),
+            Probe::Feature(one) => one.name(),
+        }
+    }
+
+    /// The stable version of Linux that brought it; of a helper, to the first type of program that had it.
+    pub fn since(self) -> Version {
+        let version = match self {
+            Probe::ProgramType(one) => find(program_types::ROWS, one).map(|row| row.since),
+            Probe::MapType(one) => find(map_types::ROWS, one).map(|row| row.since),
+            Probe::AttachType(one) => find(attach_types::ROWS, one).map(|row| row.since),
+            Probe::Helper(_, number) => Some(helpers::since(number)),
+            Probe::Feature(one) => list::row(one).map(|row| row.since),
+        };
+        // Every one has a row: a test says so.
+        version.unwrap_or(Version::new(0, 0))
+    }
+
+    /// What it takes besides: the `CONFIG_` options that a kernel of that version needs, and what a
+    /// machine must be able to do.
+    pub fn needs(self) -> &'static [&'static str] {
+        let needs = match self {
+            Probe::ProgramType(one) | Probe::Helper(one, _) => {
+                find(program_types::ROWS, one).map(|row| row.config)
+            }
+            Probe::MapType(one) => find(map_types::ROWS, one).map(|row| row.config),
+            Probe::AttachType(one) => find(attach_types::ROWS, one).map(|row| row.config),
+            Probe::Feature(one) => list::row(one).map(|row| row.config),
+        };
+        needs.unwrap_or_default()
+    }
+
+    /// What it is, in a sentence.
+    fn words(self) -> String {
+        let (one, name) = (self.group().one(), self.name());
+        match self {
+            Probe::Helper(kind, _) => format!("helper `{name}` for programs of type {kind}"),
+            _ => format!("{one} `{name}`"),
+        }
+    }
+
+    fn ask(self, kernel: &Kernel) -> Outcome {
+        fn of<T: PartialEq + Copy>(
+            kernel: &Kernel,
+            rows: &'static [Row<T>],
+            one: T,
+        ) -> Option<Outcome> {
+            find(rows, one).map(|row| kernel.ask(&row.test, row.yes))
+        }
+        let outcome = match self {
+            Probe::ProgramType(one) => of(kernel, program_types::ROWS, one),
+            Probe::MapType(one) => of(kernel, map_types::ROWS, one),
+            Probe::AttachType(one) => of(kernel, attach_types::ROWS, one),
+            Probe::Helper(kind, number) => {
+                Some(kernel.ask_helper(kind, i32::try_from(number).unwrap_or(i32::MAX)))
+            }
+            Probe::Feature(one) => list::row(one).map(|row| kernel.ask(&row.test, row.yes)),
+        };
+        outcome.unwrap_or(Outcome { has: Has::No, found: "no probe".into() })
+    }
+}
+
+fn find<T: PartialEq + Copy>(rows: &'static [Row<T>], one: T) -> Option<&'static Row<T>> {
+    rows.iter().find(|row| row.of == one)
+}
+
+/// What the running kernel can do. Each question is put to the kernel when it is first asked here, and its answer kept
+/// as long as this lives.
+#[derive(Debug, Default)]
+pub struct Features(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    kernel: Kernel,
+    known: HashMap<Probe, Outcome>,
+}
+
+/// What was found out about one [`Probe`].
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Whether this kernel has it, or why that cannot be told: mostly because it is not permitted to ask.
+    pub has: Result<bool>,
+    /// How it was found: the call and the kernel's answer, `load: EINVAL`.
+    pub found: String,
+}
+
+impl Features {
+    /// Nothing is asked yet.
+    pub fn new() -> Features {
+        Features::default()
+    }
+
+    /// Whether this kernel has it: a [`ProgramType`], a [`MapType`], an [`AttachType`], a [`Feature`].
+    ///
+    /// # Errors
+    /// [`Error::Undecided`] if it cannot be told: it is not permitted to ask, or there is no memory, no descriptor left.
+    pub fn has(&self, probe: impl Into<Probe>) -> Result<bool> {
+        self.find(probe).has
+    }
+
+    /// Whether this kernel has this type of program.
+    ///
+    /// # Errors
+    /// As [`Features::has`].
+    pub fn has_program_type(&self, kind: ProgramType) -> Result<bool> {
+        self.has(kind)
+    }
+
+    /// Whether this kernel has this type of map.
+    ///
+    /// # Errors
+    /// As [`Features::has`].
+    pub fn has_map_type(&self, kind: MapType) -> Result<bool> {
+        self.has(kind)
+    }
+
+    /// Whether programs of this type may call the helper of this name, without `bpf_`. Where that depends on what they are
+    /// for, it is enough that some may: `tracing` is asked for a tracepoint, an iterator and the exit of a function,
+    /// `lsm` for a program that sleeps and one that does not. Not all are tried: `cgroup_sock_addr` is asked for
+    /// `connect`, `struct_ops` for a congestion control.
+    ///
+    /// Asking for `probe_write_user` makes the kernel write a warning into its log.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] with the nearest names if no kernel has a helper of that name; [`Error::Spec`] for
+    /// [`ProgramType::Ext`], which has the helpers of the program that it extends; else as [`Features::has`].
+    pub fn has_helper(&self, kind: ProgramType, helper: &str) -> Result<bool> {
+        let number = helper_number(helper.as_bytes()).and_then(|number| u32::try_from(number).ok());
+        let Some(number) = number else {
+            let mut nearest = super::nearest::Nearest::new(helper, 3);
+            HELPERS.iter().skip(1).for_each(|name| nearest.offer(name));
+            return Err(Error::NotFound {
+                what: "helper",
+                name: helper.into(),
+                nearest: nearest.into_names(),
+                note: None,
+            });
+        };
+        if program_types::bases(kind).is_empty() {
+            return Err(Error::Spec {
+                what: "helper",
+                name: helper.into(),
+                problem: "a program of type ext has the helpers of the program that it extends: ask for that type",
+            });
+        }
+        self.has(Probe::Helper(kind, number))
+    }
+
+    /// Does nothing if this kernel has it.
+    ///
+    /// # Errors
+    /// [`Error::NoFeature`], which names the version that brought it and what else it takes, if it has not; else as
+    /// [`Features::has`].
+    pub fn demand(&self, probe: impl Into<Probe>) -> Result<()> {
+        let probe = probe.into();
+        if self.has(probe)? {
+            return Ok(());
+        }
+        Err(Error::NoFeature { what: probe.words(), since: probe.since(), needs: probe.needs() })
+    }
+
+    /// The answer, and how it was found.
+    pub fn find(&self, probe: impl Into<Probe>) -> Finding {
+        let probe = probe.into();
+        let Outcome { has, found } = self.outcome(probe);
+        let has = match has {
+            Has::Yes => Ok(true),
+            Has::No => Ok(false),
+            Has::Unknown(errno) => Err(Error::Undecided {
+                what: probe.words(),
+                errno,
+                why: denied::explain(errno, Need::Tracing),
+            }),
+        };
+        Finding { has, found }
+    }
+
+    fn outcome(&self, probe: Probe) -> Outcome {
+        // A panic elsewhere leaves nothing here half done.
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = state.known.get(&probe) {
+            return known.clone();
+        }
+        let outcome = probe.ask(&state.kernel);
+        // What memory or a signal stood in the way of may be found another time.
+        if !matches!(outcome.has, Has::Unknown(errno) if errno != Errno(libc::EPERM)) {
+            state.known.insert(probe, outcome.clone());
+        }
+        outcome
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,200 @@
+//! Instructions, and what programs can do.
+
+use super::commands;
+use super::list::Feature::{self, *};
+use super::program_types::NOTHING;
+use super::row::Yes::{Answers, Done, Says, Verifier};
+use super::row::{Load, Row, Test, Yes};
+use super::version::Version;
+use crate::bpf;
+use crate::insn::Insn;
+use crate::spec::ProgramType::{Kprobe, SocketFilter, Xdp};
+use crate::spec::flags;
+use libc::EINVAL;
+
+const fn row(
+    of: Feature,
+    (major, minor): (u16, u16),
+    config: &'static [&'static str],
+    test: Test,
+    yes: Yes,
+) -> Row<Feature> {
+    Row { of, since: Version::new(major, minor), config, test, yes }
+}
+
+/// Instructions that every type may have.
+const fn code(
+    of: Feature,
+    since: (u16, u16),
+    config: &'static [&'static str],
+    code: &'static [Insn],
+) -> Row<Feature> {
+    row(of, since, config, Test::Load(Load::new(SocketFilter, code)), Done)
+}
+
+/// A function that only a kernel since that version has.
+const fn function(of: Feature, since: (u16, u16), config: &'static [&'static str]) -> Row<Feature> {
+    row(of, since, config, Test::Function(of.name()), Done)
+}
+
+const LESS: &[Insn] = bpf! { r0 = 0; if r0 < 1 goto out; r0 = 1; out: exit; }.slots;
+const LESS_32: &[Insn] = bpf! { w0 = 0; if w0 < 1 goto out; w0 = 1; out: exit; }.slots;
+const ATOMICS: &[Insn] = bpf! {
+    *(u64 *)(r10 - 8) = 1;
+    r1 = 1;
+    r1 = atomic_fetch_add((u64 *)(r10 - 8), r1);
+    r0 = 2;
+    r0 = cmpxchg_64(r10 - 8, r0, r1);
+    r0 = 0;
+    exit;
+}
+.slots;
+const LDSX: &[Insn] = bpf! { *(u64 *)(r10 - 8) = 1; r0 = *(s8 *)(r10 - 8); r0 = 0; exit; }.slots;
+const MOVSX: &[Insn] = bpf! { r1 = 1; r0 = (s8)r1; r0 = 0; exit; }.slots;
+const BSWAP: &[Insn] = bpf! { r0 = 1; r0 = bswap32 r0; r0 = 0; exit; }.slots;
+const SDIV: &[Insn] = bpf! { r0 = 1; r0 s/= 2; r0 = 0; exit; }.slots;
+/// By more than nothing, so that the immediate, which such a jump is all about, is not zero.
+const GOTOL: &[Insn] = bpf! { r0 = 0; if r1 == 0 goto on; gotol out; on: r0 = 1; out: exit; }.slots;
+const FOUR: &[Insn] = bpf! {
+    *(u64 *)(r10 - 8) = 1;
+    r0 = *(s8 *)(r10 - 8);
+    r0 = (s8)r0;
+    r0 = bswap32 r0;
+    r0 s/= 2;
+    r0 = 0;
+    gotol out;
+    out: exit;
+}
+.slots;
+const MAY_GOTO: &[Insn] = bpf! { r0 = 0; again: may_goto out; goto again; out: exit; }.slots;
+const ACQUIRE: &[Insn] = bpf! {
+    *(u64 *)(r10 - 8) = 1;
+    r0 = load_acquire((u64 *)(r10 - 8));
+    r0 = 0;
+    exit;
+}
+.slots;
+/// `r0 = addr_space_cast(r0, 0, 1)`, in a program that has no arena.
+const CAST: &[Insn] = &[
+    Insn::from_fields(0xb7, 0, 0, 0, 0),
+    Insn::from_fields(0xbf, 0, 0, 1, 1),
+    Insn::from_fields(0xb7, 0, 0, 0, 0),
+    Insn::from_fields(0x95, 0, 0, 0, 0),
+];
+/// `gotox r0`, in a program that has no table.
+const GOTOX: &[Insn] = &[
+    Insn::from_fields(0xb7, 0, 0, 0, 0),
+    Insn::from_fields(0x0d, 0, 0, 0, 0),
+    Insn::from_fields(0x95, 0, 0, 0, 0),
+];
+const LOOP: &[Insn] = bpf! { r0 = 10; again: r0 -= 1; if r0 != 0 goto again; exit; }.slots;
+const CALL: &[Insn] = bpf! { call one; exit; one: r0 = 0; exit; }.slots;
+/// `r1 = one ll`, the address of a function that has no BTF.
+const CALLBACK: &[Insn] = &[
+    Insn::from_fields(0x18, 1, 4, 0, 3),
+    Insn::from_fields(0, 0, 0, 0, 0),
+    Insn::from_fields(0xb7, 0, 0, 0, 0),
+    Insn::from_fields(0x95, 0, 0, 0, 0),
+    Insn::from_fields(0xb7, 0, 0, 0, 0),
+    Insn::from_fields(0x95, 0, 0, 0, 0),
+];
+/// A call of type 1 of the kernel's, which is an integer.
+const KFUNC: &[Insn] = &[Insn::from_fields(0x85, 0, 2, 0, 1), Insn::from_fields(0x95, 0, 0, 0, 0)];
+
+const KFUNCS: &[&str] = &["CONFIG_BPF_JIT", "CONFIG_DEBUG_INFO_BTF"];
+const ARENA: &[&str] = &["CONFIG_BPF_JIT", "a JIT with arenas"];
+const EVENTS: &[&str] = &["CONFIG_BPF_EVENTS"];
+const BTF: &[&str] = &["CONFIG_DEBUG_INFO_BTF"];
+const NET: &[&str] = &["CONFIG_NET", "CONFIG_DEBUG_INFO_BTF"];
+const NOTHING_SOCKET: Load = Load::new(SocketFilter, NOTHING);
+
+pub(super) static ROWS: &[Row<Feature>] = &[
+    code(V1, (3, 19), &[], NOTHING),
+    code(V2, (4, 14), &[], LESS),
+    code(V3, (5, 1), &[], LESS_32),
+    code(V4, (6, 6), &["a JIT with them"], FOUR),
+    code(Atomics, (5, 12), &["a JIT with them"], ATOMICS),
+    code(SignExtendingLoads, (6, 6), &["a JIT with them"], LDSX),
+    code(SignExtendingMoves, (6, 6), &["a JIT with them"], MOVSX),
+    code(ByteSwaps, (6, 6), &["a JIT with them"], BSWAP),
+    code(SignedDivision, (6, 6), &["a JIT with them"], SDIV),
+    code(LongJumps, (6, 6), &["a JIT with them"], GOTOL),
+    code(MayGoto, (6, 9), &[], MAY_GOTO),
+    row(
+        AddressSpaceCasts,
+        (6, 9),
+        ARENA,
+        Test::Load(Load::new(SocketFilter, CAST)),
+        Says(&["addr_space_cast"]),
+    ),
+    code(LoadAcquire, (6, 15), &["a JIT with them"], ACQUIRE),
+    row(
+        IndirectJumps,
+        (6, 19),
+        &["CONFIG_BPF_JIT", "a JIT with them"],
+        Test::Load(Load::new(SocketFilter, GOTOX)),
+        Says(&["jump table", "PTR_TO_INSN"]),
+    ),
+    code(Calls, (4, 16), &[], CALL),
+    row(SourceLines, (5, 0), &[], Test::Do(commands::source_lines), Done),
+    row(Large, (5, 2), &[], Test::Do(commands::large), Done),
+    row(GlobalData, (5, 2), &[], Test::Do(commands::global_data), Done),
+    code(BoundedLoops, (5, 3), &[], LOOP),
+    // This type may not sleep. A kernel that knows the flag says so; another one does not know the flag.
+    row(
+        Sleepable,
+        (5, 10),
+        &[],
+        Test::Load(NOTHING_SOCKET.flags(flags::BPF_F_SLEEPABLE)),
+        Verifier,
+    ),
+    row(
+        Callbacks,
+        (5, 13),
+        &[],
+        Test::Load(Load::new(SocketFilter, CALLBACK)),
+        Says(&["missing btf func_info"]),
+    ),
+    row(
+        KernelCalls,
+        (5, 13),
+        KFUNCS,
+        Test::Load(Load::new(Xdp, KFUNC)),
+        Says(&["kernel btf_id 1 is not a function"]),
+    ),
+    row(FdArray, (5, 14), &[], Test::Do(commands::fd_array), Done),
+    row(FunctionAddress, (5, 15), EVENTS, Test::Helper(Kprobe, "get_func_ip"), Done),
+    row(Cookies, (5, 15), EVENTS, Test::Helper(Kprobe, "get_attach_cookie"), Done),
+    row(Timers, (5, 15), &[], Test::Helper(SocketFilter, "timer_init"), Done),
+    row(LoopHelper, (5, 17), &[], Test::Helper(SocketFilter, "loop"), Done),
+    row(
+        XdpFrags,
+        (5, 18),
+        &["CONFIG_NET"],
+        Test::Load(Load::new(Xdp, NOTHING).flags(flags::BPF_F_XDP_HAS_FRAGS)),
+        Done,
+    ),
+    row(Dynptr, (5, 19), &[], Test::Helper(SocketFilter, "dynptr_from_mem"), Done),
+    row(KernelPointers, (5, 19), &[], Test::Helper(SocketFilter, "kptr_xchg"), Done),
+    row(
+        SleepableUprobes,
+        (6, 0),
+        EVENTS,
+        Test::Load(Load::new(Kprobe, NOTHING).flags(flags::BPF_F_SLEEPABLE)),
+        Done,
+    ),
+    row(LogTrueSize, (6, 4), &[], Test::Do(commands::log_true_size), Done),
+    // Something else in the place of a token is refused; a kernel without tokens finds the attribute too long.
+    row(Token, (6, 9), &[], Test::Do(commands::token), Answers(&[EINVAL])),
+    row(BoundFdArray, (6, 14), &[], Test::Do(commands::bound_fd_array), Done),
+    function(TaskFromPid, (6, 2), BTF),
+    function(RcuReadLock, (6, 2), BTF),
+    function(CpuMask, (6, 3), BTF),
+    function(XdpMetadata, (6, 3), NET),
+    function(OpenIterators, (6, 4), BTF),
+    function(SkbDynptr, (6, 4), NET),
+    function(Exceptions, (6, 7), BTF),
+    function(ArenaPages, (6, 9), KFUNCS),
+    function(WorkQueues, (6, 10), BTF),
+    function(ResilientLocks, (6, 15), BTF),
+];
