@@ -50,21 +50,24 @@
 
 pub mod asm;
 pub mod attach;
+pub mod btf;
+pub mod calls;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
 mod error;
 pub mod insn;
 pub mod kernel;
-mod map;
+pub mod map;
 pub mod perf;
+mod plain;
 mod program;
 pub mod progs;
 mod ring;
 mod spec;
 mod syscall;
 pub mod trace_pipe;
-mod verifier;
+pub mod verifier;
 
 #[cfg(test)]
 mod needs;
@@ -76,7 +79,11 @@ struct Readme;
 
 pub use error::{Error, ErrorKind, Result};
 pub use map::Map;
-pub use program::{Loader, Program, TestRun};
-pub use spec::{MapSpec, MapType, ProgramSpec, ProgramType};
+pub use plain::{Plain, SpinLock};
+pub use program::{
+    JitedFunction, Loader, NameProblem, Program, ProgramDump, ProgramInfo, Programs, RunStatistics,
+    SourceLine, TestRun, TestRunOptions, TestRunOutput, TextSpec, programs,
+};
+pub use spec::{AttachType, MapSpec, MapType, ProgramSpec, ProgramType, flags};
 pub use syscall::Errno;
 pub use verifier::VerifierError;

@@ -73,7 +73,12 @@ pub(super) fn disasm(args: &DisasmArgs) -> Result<u8, Failure> {
 }
 
 /// The slots that a file's contents are.
-fn slots(name: &str, bytes: &[u8], hex: bool, order: ByteOrder) -> Result<Vec<Insn>, Failure> {
+pub(super) fn slots(
+    name: &str,
+    bytes: &[u8],
+    hex: bool,
+    order: ByteOrder,
+) -> Result<Vec<Insn>, Failure> {
     let parsed;
     let bytes = if hex {
         let text = String::from_utf8_lossy(bytes);
@@ -107,7 +112,7 @@ fn slots(name: &str, bytes: &[u8], hex: bool, order: ByteOrder) -> Result<Vec<In
 const HEX_HINT: &str = "; the file looks like hexadecimal text, which --hex reads";
 
 /// Whether bytes that were to be raw are hexadecimal text.
-fn is_hex(bytes: &[u8]) -> bool {
+pub(super) fn is_hex(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes)
         .is_ok_and(|text| parse_hex(text).is_ok_and(|bytes| !bytes.is_empty()))
 }

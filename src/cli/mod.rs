@@ -1,12 +1,22 @@
 //! The command line: a thin face over the library.
 
 mod asm;
+mod check;
 mod child;
 mod disasm;
+mod exec;
 mod explain;
+mod features;
+mod load;
+mod map;
+mod object;
 mod output;
+mod pins;
+mod prog;
 mod run;
 mod signals;
+mod text;
+mod typed;
 
 use crate::error::{Error, ErrorKind};
 use crate::insn::ByteOrder;
@@ -30,10 +40,22 @@ enum Command {
     Run(RunArgs),
     /// Assemble a text
     Asm(asm::AsmArgs),
+    /// Ask the kernel's verifier about the programs of a text, and print why not
+    Check(check::CheckArgs),
     /// Print the instructions that bytes are
     Disasm(disasm::DisasmArgs),
+    /// Run a program once in the kernel, without attaching it, and print what it returns
+    Exec(exec::ExecArgs),
     /// Show an instruction bit by bit, and say what it does
     Explain(explain::ExplainArgs),
+    /// Print what this kernel can do, found by asking it
+    Features(features::FeaturesArgs),
+    /// Load the programs of a text into the kernel, and show how that is done
+    Load(load::LoadArgs),
+    /// List, show and print the maps that are in the kernel, and change what is in them
+    Map(map::MapArgs),
+    /// List, show, print and pin the programs that are in the kernel
+    Prog(prog::ProgArgs),
 }
 
 #[derive(Debug, Args)]
@@ -164,8 +186,14 @@ pub fn main() -> ExitCode {
     let result = match cli.command {
         Command::Run(args) => run::run(&args),
         Command::Asm(args) => asm::asm(&args),
+        Command::Check(args) => check::check(&args),
         Command::Disasm(args) => disasm::disasm(&args),
+        Command::Exec(args) => exec::exec(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Features(args) => features::features(&args),
+        Command::Load(args) => load::load(&args),
+        Command::Map(args) => map::map(&args),
+        Command::Prog(args) => prog::prog(&args),
     };
     match result {
         Ok(status) => ExitCode::from(status),

@@ -83,7 +83,7 @@ pub(super) fn failed(error: io::Error) -> Failure {
 
 /// Text that came from the kernel, fit for a terminal: what is not UTF-8 is marked, and control characters
 /// (a process can call itself anything) are shown escaped.
-fn readable(bytes: &[u8]) -> Cow<'_, str> {
+pub(super) fn readable(bytes: &[u8]) -> Cow<'_, str> {
     let text = String::from_utf8_lossy(bytes);
     if text.chars().any(char::is_control) {
         text.chars()

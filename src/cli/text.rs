@@ -1,0 +1,107 @@
+//! The text that a command is about, and its programs.
+
+use super::Failure;
+use super::asm::read_bytes;
+use crate::asm::{Module, ParseOptions, parse};
+use crate::program::TextSpec;
+use crate::spec::{AttachType, ProgramSpec, ProgramType};
+use clap::Args;
+use std::path::PathBuf;
+
+/// Which text, and what its programs are where it does not say so itself.
+#[derive(Debug, Args)]
+pub(super) struct TextArgs {
+    /// The text, - for standard input
+    pub(super) file: PathBuf,
+
+    /// Take all programs as this type, whatever the text says: kprobe, tracepoint, socket_filter, …
+    #[arg(long = "type", value_name = "TYPE", value_parser = program_type)]
+    pub(super) kind: Option<ProgramType>,
+
+    /// Take them as being for this way of attaching: cgroup_inet4_bind, trace_fentry, …
+    #[arg(long, value_name = "TYPE", value_parser = attach_type)]
+    pub(super) attach_type: Option<AttachType>,
+}
+
+/// A program type by its name.
+fn program_type(name: &str) -> Result<ProgramType, String> {
+    let names = || ProgramType::ALL.iter().map(|kind| kind.name());
+    ProgramType::from_name(name).ok_or_else(|| one_of(names()))
+}
+
+/// A type of attachment by its name.
+fn attach_type(name: &str) -> Result<AttachType, String> {
+    let names = || AttachType::ALL.iter().map(|kind| kind.name());
+    AttachType::from_name(name).ok_or_else(|| one_of(names()))
+}
+
+fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    format!("the types are {}", names.collect::<Vec<_>>().join(", "))
+}
+
+/// A text as it was read, and what to call it.
+pub(super) struct Text {
+    file: String,
+    text: String,
+}
+
+impl TextArgs {
+    /// Reads the text.
+    pub(super) fn read(&self) -> Result<Text, Failure> {
+        let (file, bytes) = read_bytes(&self.file)?;
+        Text::new(file, bytes)
+    }
+
+    /// One of its programs, of the type that the arguments or the text say.
+    pub(super) fn program<'s>(&self, spec: &'s TextSpec<'_>) -> Result<ProgramSpec<'s>, Failure> {
+        let Some(kind) = self.kind.or_else(|| spec.kind()) else {
+            return Err(Failure::Usage(format!(
+                "the text does not say of which type program `{}` is: say --type, or `.program {}, kprobe/…`",
+                spec.name(),
+                spec.name()
+            )));
+        };
+        let mut program = spec.program(kind);
+        program.attach_type = self.attach_type.or(program.attach_type);
+        Ok(program)
+    }
+}
+
+impl Text {
+    /// A file that was read.
+    pub(super) fn new(file: String, bytes: Vec<u8>) -> Result<Text, Failure> {
+        if bytes.starts_with(b"\x7fELF") {
+            return Err(Failure::Other(format!(
+                "{file} is an ELF object, which cannot be read yet: this takes assembly text"
+            )));
+        }
+        match String::from_utf8(bytes) {
+            Ok(text) => Ok(Text { file, text }),
+            Err(_) => Err(Failure::Other(format!("{file} is not text: it is not UTF-8"))),
+        }
+    }
+
+    /// What it holds, one program at least; else what is wrong with it.
+    pub(super) fn parse(&self) -> Result<Module<'_>, Failure> {
+        let file = &self.file;
+        let module = parse(&self.text, file, &ParseOptions::new()).map_err(|mistakes| {
+            let count = mistakes.iter().count();
+            let mistake = if count == 1 { "mistake" } else { "mistakes" };
+            Failure::Shown(format!("{mistakes}\n\nrawbpf: {count} {mistake} in {file}"))
+        })?;
+        if module.programs().is_empty() {
+            return Err(Failure::Other(format!("{file} holds no program")));
+        }
+        Ok(module)
+    }
+
+    /// The programs of that.
+    pub(super) fn specs<'m>(
+        &'m self,
+        module: &'m Module<'m>,
+    ) -> Result<Vec<TextSpec<'m>>, Failure> {
+        let programs = module.programs().iter();
+        let specs = programs.map(|program| TextSpec::new(module, program, &self.file));
+        Ok(specs.collect::<Result<_, _>>()?)
+    }
+}

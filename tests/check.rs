@@ -1,0 +1,167 @@
+//! `rawbpf check`: verdicts of the kernel's verifier on a text.
+
+mod common;
+
+use common::needs::{Thing, needs};
+use common::{Folder, rawbpf, said};
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Output, Stdio};
+
+const TEXT: &str = "\
+.map counts, hash, key=4, value=8, max=16
+.program fine, kprobe/nothing
+\tr0 = 0
+\texit
+.program look, kprobe/nothing
+\t*(u32 *)(r10 - 4) = 0
+\tr1 = counts ll
+\tr2 = r10
+\tr2 += -4
+\tcall map_lookup_elem
+\tr0 = *(u64 *)(r0 + 0)
+\texit
+";
+
+/// The command with a text on its standard input.
+fn check(text: &[u8], args: &[&str]) -> Output {
+    let mut child = Command::new(rawbpf())
+        .args(["check", "-"])
+        .args(args)
+        .env_remove("RAWBPF_LOG")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may have gone before it reads: the command line was wrong.
+    let _ = child.stdin.take().unwrap().write_all(text);
+    child.wait_with_output().unwrap()
+}
+
+fn lines(bytes: &[u8]) -> Vec<String> {
+    String::from_utf8_lossy(bytes).lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn each_program_gets_its_verdict_at_its_line() {
+    needs!(Bpf);
+    let done = check(TEXT.as_bytes(), &[]);
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    let lines = lines(&done.stdout);
+    assert!(
+        lines[0].starts_with("fine: accepted (2 slots, 2 instructions verified, "),
+        "{lines:?}"
+    );
+    assert_eq!(lines[1], "look: rejected: R0 invalid mem access 'map_value_or_null'");
+    assert_eq!(lines[2], "  --> <stdin>:11:2 (instruction 6)");
+    assert_eq!(lines[3], "   |");
+    assert_eq!(lines[4], "11 |  r0 = *(u64 *)(r0 + 0)");
+    assert_eq!(lines[5], "   |  ^^^^^^^^^^^^^^^^^^^^^");
+    assert!(lines[6].starts_with("   =   r0:"), "{lines:?}");
+    assert!(lines[6].ends_with("from instruction 5: call map_lookup_elem"), "{lines:?}");
+    assert!(lines[7..].iter().any(|line| line.to_lowercase().contains("null")), "{lines:?}");
+    assert_eq!(lines.iter().filter(|line| line.contains("processed ")).count(), 0, "no log");
+}
+
+#[test]
+fn json_has_an_object_a_program() {
+    needs!(Bpf);
+    let done = check(TEXT.as_bytes(), &["--format", "json", "--log", "1"]);
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    let objects: Vec<serde_json::Value> =
+        lines(&done.stdout).iter().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), 2);
+    assert_eq!(objects[0]["verdict"], "accepted");
+    assert_eq!(objects[0]["instructions_verified"], 2);
+    assert_eq!(objects[0]["limit"], 1_000_000);
+    assert!(objects[0]["log"].as_str().unwrap().contains("processed 2 insns"), "{objects:?}");
+    assert!(
+        objects[1]["log"].as_str().unwrap().contains("0: (62) *(u32 *)(r10 -4)"),
+        "{objects:?}"
+    );
+    assert_eq!(objects[1]["program"], "look");
+    assert_eq!(objects[1]["verdict"], "rejected");
+    assert_eq!(objects[1]["cause"], "R0 invalid mem access 'map_value_or_null'");
+    assert_eq!(objects[1]["instruction"], 6);
+    assert_eq!(objects[1]["line"], 11);
+    assert_eq!(objects[1]["statement"], "r0 = *(u64 *)(r0 + 0)");
+    assert_eq!(objects[1]["advice_key"], "null-check");
+    assert_eq!(objects[1]["errno"], "EACCES");
+}
+
+#[test]
+fn what_is_accepted_ends_with_0() {
+    needs!(Bpf);
+    let done = check(b"r0 = 0\nexit\n", &["--type", "socket_filter", "--log", "2"]);
+    let said = said(&done);
+    assert_eq!(done.status.code(), Some(0), "{said}");
+    assert!(said.contains("main: accepted (2 slots"), "{said}");
+    assert!(said.contains("0: (b7) r0 = 0") && said.contains("processed 2 insns"), "{said}");
+}
+
+#[test]
+fn the_type_has_to_be_known() {
+    let done = check(b"r0 = 0\nexit\n", &[]);
+    assert_eq!(done.status.code(), Some(2), "{}", said(&done));
+    assert!(said(&done).contains("--type"), "{}", said(&done));
+    let done = check(b"r0 = 0\nexit\n", &["--type", "kprobes"]);
+    assert_eq!(done.status.code(), Some(2), "{}", said(&done));
+    assert!(said(&done).contains("socket_filter, kprobe, "), "{}", said(&done));
+    let done = check(b"r0 = 0\nexit\n", &["--type", "cgroup_sock_addr", "--attach-type", "x"]);
+    assert_eq!(done.status.code(), Some(2), "{}", said(&done));
+    assert!(said(&done).contains("cgroup_inet4_bind"), "{}", said(&done));
+}
+
+#[test]
+fn what_cannot_be_asked_about_is_said() {
+    // A mistake in the text is shown as `asm` shows it.
+    let done = check(b"r12 = 0\nexit\n", &["--type", "kprobe"]);
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    assert!(said(&done).contains("--> <stdin>:1:1"), "{}", said(&done));
+
+    let done = check(b"# nothing\n", &["--type", "kprobe"]);
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    assert!(said(&done).contains("holds no program"), "{}", said(&done));
+
+    let done = check(b"\x7fELF\x02\x01\x01", &[]);
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    assert!(said(&done).contains("ELF"), "{}", said(&done));
+
+    let folder = Folder::new();
+    let file = folder.path().join("none.s");
+    let done = Command::new(rawbpf()).arg("check").arg(&file).output().unwrap();
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    assert!(said(&done).contains("cannot read"), "{}", said(&done));
+}
+
+/// The verifier's rules depend on the type of attachment.
+#[test]
+fn the_attach_type_reaches_the_kernel() {
+    needs!(Bpf);
+    // user_ip4, which IPv6 hooks do not have.
+    let text = b"r0 = *(u32 *)(r1 + 4)\nr0 = 1\nexit\n";
+    for (attach_type, status) in [("cgroup_inet4_bind", 0), ("cgroup_inet6_bind", 1)] {
+        let args = ["--type", "cgroup_sock_addr", "--attach-type", attach_type];
+        let done = check(text, &args);
+        assert_eq!(done.status.code(), Some(status), "{attach_type}: {}", said(&done));
+    }
+}
+
+/// A process without any right gets the right reason and the exit status for it.
+#[test]
+fn without_permission_the_status_is_4() {
+    needs!(Root);
+    let folder = Folder::new();
+    let file = folder.path().join("two.s");
+    std::fs::write(&file, "r0 = 0\nexit\n").unwrap();
+    let done = Command::new(rawbpf())
+        .args(["check", "--type", "kprobe"])
+        .arg(&file)
+        .uid(65534)
+        .gid(65534)
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(4), "{}", said(&done));
+    assert!(said(&done).contains("main: cannot load program `main`"), "{}", said(&done));
+}
