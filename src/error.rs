@@ -285,6 +285,21 @@ pub enum Error {
         note: Option<&'static str>,
     },
 
+    /// Something could not be done with an attachment.
+    #[error("cannot {action} the link to {target}: {errno}{}{}", because(.why), hint(.note))]
+    LinkCall {
+        /// What was being done, `pin`.
+        action: &'static str,
+        /// What the program is attached to.
+        target: String,
+        /// The kernel's answer.
+        errno: Errno,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+        /// What this answer means here.
+        note: Option<&'static str>,
+    },
+
     /// What was named does not exist in this kernel.
     #[error("{what} `{name}` does not exist on this kernel{}{}", nearest_names(.nearest), hint(.note))]
     NotFound {
@@ -460,6 +475,7 @@ impl Error {
             | Error::ProgramCall { errno, .. }
             | Error::TestRun { errno, .. }
             | Error::Attach { errno, .. }
+            | Error::LinkCall { errno, .. }
             | Error::Reader { errno, .. }
             | Error::Undecided { errno, .. } => *errno,
             Error::File { source, .. } => Errno::of(source),

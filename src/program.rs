@@ -20,6 +20,7 @@ pub use dump::{JitedFunction, ProgramDump, SourceLine};
 pub(crate) use info::ids;
 pub use info::{ProgramInfo, Programs, RunStatistics, programs};
 pub use names::NameProblem;
+pub(crate) use pin::pin_object;
 #[cfg(feature = "cli")]
 pub(crate) use test_run::takes_packet;
 pub use test_run::{TestRun, TestRunOptions, TestRunOutput};
@@ -30,7 +31,7 @@ use crate::btf::KernelTypes;
 use crate::error::{Error, Result};
 use crate::kernel::denied::{self, Denied, Need};
 use crate::map::Map;
-use crate::spec::{MapSpec, ProgramSpec, ProgramType};
+use crate::spec::{AttachType, MapSpec, ProgramSpec, ProgramType};
 use crate::syscall::{self, Errno, Log, ProgLoad};
 use crate::verifier::VerifierError;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -40,6 +41,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 pub struct Program {
     name: String,
     kind: ProgramType,
+    /// The way of attaching that it was loaded for, if this process loaded it.
+    attach_type: Option<AttachType>,
     fd: OwnedFd,
 }
 
@@ -52,6 +55,12 @@ impl Program {
     /// Its type.
     pub fn kind(&self) -> ProgramType {
         self.kind
+    }
+
+    /// The way of attaching that it was loaded for: what its spec said. `None` too of a program that another process
+    /// loaded: the kernel does not tell.
+    pub fn attach_type(&self) -> Option<AttachType> {
+        self.attach_type
     }
 }
 
@@ -149,7 +158,7 @@ impl<'a> Loader<'a> {
             Ok(fd) => Ok(fd),
             Err(errno) => explain(spec, load, errno, level),
         })?;
-        Ok(Program { name: spec.name.into(), kind: spec.kind, fd })
+        Ok(Program { name: spec.name.into(), kind: spec.kind, attach_type: spec.attach_type, fd })
     }
 }
 

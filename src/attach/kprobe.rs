@@ -5,7 +5,8 @@
 //! it would outlive the process; so it gets a name that says whose it is, and whoever attaches that way
 //! next takes away what dead processes left (`Documentation/trace/kprobetrace.rst`).
 
-use super::{Link, Target, perf_event};
+use super::link::{Link, Part};
+use super::{Target, perf_event};
 use crate::error::{Error, Result};
 use crate::kernel::{denied, symbols, tracefs};
 use crate::program::Program;
@@ -97,7 +98,10 @@ impl Probe {
     fn tie(self, program: &Program) -> Result<Link> {
         let Probe { target, event, legacy } = self;
         let link = perf_event::tie(program, &target, &event)?;
-        Ok(Link { target, _link: link, _event: event, _legacy: legacy })
+        // The tie, the event, and last the probe that the event came from, which the kernel keeps (EBUSY) while an
+        // event is open on it.
+        let parts = [link.map(Part::Link), Some(Part::Held(event)), legacy.map(Part::Probe)];
+        Ok(Link::new(target, parts.into_iter().flatten().collect()))
     }
 }
 

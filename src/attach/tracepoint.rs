@@ -1,6 +1,7 @@
 //! Static tracepoints of the kernel (Linux 4.7).
 
-use super::{Link, Target, perf_event};
+use super::link::{Link, Part};
+use super::{Target, perf_event};
 use crate::error::{Error, Result};
 use crate::kernel::tracefs;
 use crate::program::Program;
@@ -23,5 +24,6 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
     let event = perf_event::open(&event)
         .map_err(|errno| perf_event::refused(program, target, "perf_event_open", errno))?;
     let link = perf_event::tie(program, target, &event)?;
-    Ok(Link { target: target.clone(), _link: link, _event: event, _legacy: None })
+    let parts = [link.map(Part::Link), Some(Part::Held(event))];
+    Ok(Link::new(target.clone(), parts.into_iter().flatten().collect()))
 }

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::kernel::denied;
 use crate::syscall::{self, Errno};
 use std::ffi::CString;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -40,22 +40,8 @@ impl Program {
     /// [`Error::ProgramCall`](crate::Error::ProgramCall); `EEXIST` if something is there, `EPERM` if it is no BPF file
     /// system.
     pub fn pin(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        let pinned = c_path(path).and_then(|path| syscall::obj_pin(self.as_fd(), &path, None));
-        pinned.map_err(|errno| {
-            let name = path.file_name().unwrap_or_default().as_bytes();
-            let note = match errno {
-                // The kernel keeps such names for itself (bpf_lookup()).
-                Errno(libc::EPERM) if name.contains(&b'.') => Some("its name must not hold a dot"),
-                Errno(libc::EPERM) => {
-                    Some("pins are only in a BPF file system: mount -t bpf bpf /sys/fs/bpf")
-                }
-                Errno(libc::ENOENT) => Some("there is no such folder"),
-                Errno(libc::EEXIST) => Some("there is something already"),
-                _ => None,
-            };
-            self.refused("pin", errno, note)
-        })
+        pin_object(self.as_fd(), path.as_ref())
+            .map_err(|(errno, note)| self.refused("pin", errno, note))
     }
 
     /// Removes its pin at a path, if it is this program that is pinned there. `unlink(2)`, after the commands of
@@ -72,6 +58,28 @@ impl Program {
         }
         std::fs::remove_file(path).map_err(|source| denied::file("remove", path, source))
     }
+}
+
+/// Pins an object; the kernel's answer if it refuses, and what that means.
+pub(crate) fn pin_object(
+    object: BorrowedFd<'_>,
+    path: &Path,
+) -> Result<(), (Errno, Option<&'static str>)> {
+    let pinned = c_path(path).and_then(|path| syscall::obj_pin(object, &path, None));
+    pinned.map_err(|errno| {
+        let name = path.file_name().unwrap_or_default().as_bytes();
+        let note = match errno {
+            // The kernel keeps such names for itself (bpf_lookup()).
+            Errno(libc::EPERM) if name.contains(&b'.') => Some("its name must not hold a dot"),
+            Errno(libc::EPERM) => {
+                Some("pins are only in a BPF file system: mount -t bpf bpf /sys/fs/bpf")
+            }
+            Errno(libc::ENOENT) => Some("there is no such folder"),
+            Errno(libc::EEXIST) => Some("there is something already"),
+            _ => None,
+        };
+        (errno, note)
+    })
 }
 
 fn c_path(path: &Path) -> Result<CString, Errno> {

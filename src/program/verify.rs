@@ -24,7 +24,10 @@ impl<'a> Loader<'a> {
             };
             Ok((fd, log_of(load, level | LOG_STATS)))
         })?;
-        Ok((Program { name: spec.name.into(), kind: spec.kind, fd }, log))
+        Ok((
+            Program { name: spec.name.into(), kind: spec.kind, attach_type: spec.attach_type, fd },
+            log,
+        ))
     }
 }
 

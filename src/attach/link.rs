@@ -1,0 +1,78 @@
+//! What attaching gives: a program in its place, for as long as this is kept.
+
+use super::Target;
+use super::kprobe::LegacyProbe;
+use crate::error::{Error, Result};
+use crate::kernel::denied::{self, Need};
+use crate::program::pin_object;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+/// A program in its place. Dropping it detaches, and the kernel does the same for a process that is killed.
+#[derive(Debug)]
+#[must_use = "dropping a link detaches the program"]
+pub struct Link {
+    target: Target,
+    /// What keeps the program there, dropped in this order: what came first is the last to go.
+    parts: Vec<Part>,
+}
+
+/// Something that keeps a program in its place until it is dropped.
+#[derive(Debug)]
+pub(super) enum Part {
+    /// A `bpf_link`.
+    Link(OwnedFd),
+    /// A perf event, a socket: what the program is tied to by its own descriptor.
+    Held(#[allow(dead_code, reason = "held open, not looked at")] OwnedFd),
+    /// A probe in tracefs.
+    Probe(#[allow(dead_code, reason = "its drop removes it")] LegacyProbe),
+}
+
+impl Link {
+    /// A link that lives as long as its parts, which are dropped in their order.
+    pub(super) fn new(target: Target, parts: Vec<Part>) -> Link {
+        Link { target, parts }
+    }
+
+    /// What the program is attached to, by the kernel's own name: `kprobe:__x64_sys_clone`.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The parts that are links of the kernel's.
+    fn links(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Link(fd) => Some(fd.as_fd()),
+            _ => None,
+        })
+    }
+
+    /// The `bpf_link`, where the program is held by one and by nothing else (from Linux 5.7 on, by the kind of place).
+    pub fn as_bpf_link(&self) -> Option<BorrowedFd<'_>> {
+        let mut links = self.links();
+        let first = links.next()?;
+        links.next().is_none().then_some(first)
+    }
+
+    /// Gives the link a name in the BPF file system. The program then stays attached when this is dropped and when the
+    /// process ends, until the file is removed. `bpf(2)`, `BPF_OBJ_PIN`; Linux 5.7.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the kernel holds the program there by something that cannot be pinned,
+    /// [`Error::LinkCall`] if it refuses.
+    pub fn pin(&self, path: impl AsRef<Path>) -> Result<()> {
+        let Some(link) = self.as_bpf_link() else {
+            return Err(Error::Unsupported {
+                what: "pinning of this attachment",
+                needs: "only one that is held by a single bpf_link can be pinned",
+            });
+        };
+        pin_object(link, path.as_ref()).map_err(|(errno, note)| Error::LinkCall {
+            action: "pin",
+            target: self.target.to_string(),
+            errno,
+            why: denied::explain(errno, Need::Bpf),
+            note,
+        })
+    }
+}
