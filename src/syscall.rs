@@ -46,7 +46,7 @@ pub(crate) use object::{
     obj_get, obj_info, obj_pin, task_fd_query, token_create,
 };
 pub(crate) use perf::{
-    PerfEvent, UNLIMITED, memlock, perf_event_open, perf_event_read, perf_event_set_bpf,
+    PerfEvent, UNLIMITED, memlock, perf_event_open, perf_event_read, perf_event_set_bpf, release,
     set_memlock,
 };
 #[cfg(feature = "cli")]

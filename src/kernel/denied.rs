@@ -5,10 +5,12 @@
 //! and could still be wrong.
 
 use crate::error::Error;
-use crate::syscall::{self, Errno};
+use crate::spec::MapType;
+use crate::syscall::{self, Errno, MapCreate};
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -247,7 +249,7 @@ struct Facts {
     selinux: String,
     /// `/proc/self/attr/current`: `unconfined` when AppArmor leaves the process alone.
     profile: String,
-    /// `/proc/sys/kernel/osrelease`.
+    /// `release` of uname(2).
     release: String,
     /// The soft limit on locked memory, bytes.
     memlock: u64,
@@ -272,7 +274,7 @@ impl Facts {
             lsm: text("/sys/kernel/security/lsm"),
             selinux: text("/sys/fs/selinux/enforce"),
             profile: text("/proc/self/attr/current"),
-            release: text(OSRELEASE),
+            release: syscall::release(),
             memlock,
         }
     }
@@ -382,8 +384,6 @@ fn number<T: FromStr>(text: &str) -> Option<T> {
     text.trim().parse().ok()
 }
 
-const OSRELEASE: &str = "/proc/sys/kernel/osrelease";
-
 /// Whether a kernel of this release counts BPF objects against the limit on locked memory. Linux 5.11
 /// counts them against the memory control group instead (`bpf: Eliminate rlimit-based memory accounting`).
 fn counts_memlock(release: &str) -> bool {
@@ -400,15 +400,28 @@ fn counts_memlock(release: &str) -> bool {
 /// The limit belongs to the whole process, so for that moment other threads see it raised. Kernels
 /// since 5.11 cost no more than `f` itself.
 pub(crate) fn with_memlock<T>(f: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    with_memlock_on(|| fs::read_to_string(OSRELEASE).unwrap_or_default(), f)
+    with_memlock_on(syscall::release, |errno| errno == Errno(libc::EPERM), f)
+}
+
+/// Creates a map, with no limit on locked memory in the way.
+pub(crate) fn create_map(map: &MapCreate<'_>) -> Result<OwnedFd, Errno> {
+    // Maps of devices say EINVAL where the others say EPERM (dev_map_init_map() before Linux 5.11).
+    let devices = [MapType::DevMap as u32, MapType::DevMapHash as u32].contains(&map.map_type);
+    let says = |errno| match errno {
+        Errno(libc::EPERM) => true,
+        Errno(libc::EINVAL) => devices,
+        _ => false,
+    };
+    with_memlock_on(syscall::release, says, || syscall::map_create(map))
 }
 
 fn with_memlock_on<T>(
     release: impl FnOnce() -> String,
+    says: impl Fn(Errno) -> bool,
     mut f: impl FnMut() -> Result<T, Errno>,
 ) -> Result<T, Errno> {
     let refused = match f() {
-        Err(errno @ Errno(libc::EPERM)) if counts_memlock(&release()) => Err(errno),
+        Err(errno) if says(errno) && counts_memlock(&release()) => Err(errno),
         answer => return answer,
     };
     let Ok((soft, hard)) = syscall::memlock() else { return refused };
@@ -653,6 +666,7 @@ mod tests {
         let answer = fake::with(fake, || {
             with_memlock_on(
                 || release.into(),
+                |errno| errno == Errno(libc::EPERM),
                 || {
                     creating.borrow_mut().push("create".into());
                     creates.remove(0)
@@ -670,6 +684,35 @@ mod tests {
         let (answer, log) = asked("5.10.0", (65536, 65536), true, vec![EPERM, Ok(())]);
         assert_eq!(answer, Ok(()));
         assert_eq!(log, ["create", "get", "set unlimited", "create", "set 65536 65536"]);
+    }
+
+    #[test]
+    fn maps_of_devices_say_it_in_another_word() {
+        // What counts is the release of this kernel: on one that does not count there is nothing to raise.
+        let counts = counts_memlock(&syscall::release());
+        for (map_type, errno, tries) in [
+            (MapType::DevMap, libc::EINVAL, 1 + u32::from(counts)),
+            (MapType::DevMapHash, libc::EINVAL, 1 + u32::from(counts)),
+            (MapType::Hash, libc::EINVAL, 1),
+            (MapType::Hash, libc::EPERM, 1 + u32::from(counts)),
+        ] {
+            let mut asked = 0;
+            let kernel = |call: &mut Call<'_, '_>| match call {
+                Call::MapCreate(_) => {
+                    asked += 1;
+                    Some(Err(Errno(errno)))
+                }
+                Call::MemlockGet { soft, hard } => {
+                    (**soft, **hard) = (65536, 65536);
+                    Some(Ok(0))
+                }
+                Call::MemlockSet { .. } => Some(Ok(0)),
+                _ => None,
+            };
+            let map = MapCreate { map_type: map_type as u32, ..MapCreate::default() };
+            let answer = fake::with(kernel, || create_map(&map));
+            assert_eq!((answer.err(), asked), (Some(Errno(errno)), tries), "{map_type}");
+        }
     }
 
     #[test]

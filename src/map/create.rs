@@ -144,13 +144,12 @@ fn ladder(
         ..Default::default()
     };
     let named = MapCreate { name: &name, ..plain.clone() };
-    let ask = |create: &MapCreate<'_>| denied::with_memlock(|| syscall::map_create(create));
     let unknown = |errno| matches!(errno, Errno(libc::EINVAL | libc::E2BIG | ENOTSUPP));
 
     match types(spec) {
         Ok(Some((btf, key_type, value_type))) => {
             let btf = Some(MapBtf { btf: btf.as_fd(), key_type, value_type });
-            match ask(&MapCreate { btf, ..named.clone() }) {
+            match denied::create_map(&MapCreate { btf, ..named.clone() }) {
                 Err(errno) if unknown(errno) && !rules::is_storage(spec.kind) => {}
                 answer => return answer,
             }
@@ -158,10 +157,10 @@ fn ladder(
         Err(errno) if rules::is_storage(spec.kind) => return Err(errno),
         Ok(None) | Err(_) => {}
     }
-    match ask(&named) {
+    match denied::create_map(&named) {
         Err(errno) if unknown(errno) && !name.is_empty() => {
             // A name that was not the reason does not hide what was.
-            ask(&plain).map_err(|again| if unknown(again) { errno } else { again })
+            denied::create_map(&plain).map_err(|again| if unknown(again) { errno } else { again })
         }
         answer => answer,
     }
