@@ -696,10 +696,11 @@ mod tests {
             (MapType::Hash, libc::EINVAL, 1),
             (MapType::Hash, libc::EPERM, 1 + u32::from(counts)),
         ] {
-            let mut asked = 0;
-            let kernel = |call: &mut Call<'_, '_>| match call {
+            let asked = Rc::new(std::cell::Cell::new(0));
+            let count = Rc::clone(&asked);
+            let kernel = move |call: &mut Call<'_, '_>| match call {
                 Call::MapCreate(_) => {
-                    asked += 1;
+                    count.set(count.get() + 1);
                     Some(Err(Errno(errno)))
                 }
                 Call::MemlockGet { soft, hard } => {
@@ -711,7 +712,7 @@ mod tests {
             };
             let map = MapCreate { map_type: map_type as u32, ..MapCreate::default() };
             let answer = fake::with(kernel, || create_map(&map));
-            assert_eq!((answer.err(), asked), (Some(Errno(errno)), tries), "{map_type}");
+            assert_eq!((answer.err(), asked.get()), (Some(Errno(errno)), tries), "{map_type}");
         }
     }
 
