@@ -300,6 +300,19 @@ pub enum Error {
         note: Option<&'static str>,
     },
 
+    /// A pattern matches more places than a program can be put in one by one.
+    #[error("{target} matches {places} places, and at most {most} are taken one by one: {instead}")]
+    TooManyPlaces {
+        /// The pattern, `kprobe:*`.
+        target: String,
+        /// How many match.
+        places: usize,
+        /// How many would be taken.
+        most: usize,
+        /// What to do.
+        instead: &'static str,
+    },
+
     /// What was named does not exist in this kernel.
     #[error("{what} `{name}` does not exist on this kernel{}{}", nearest_names(.nearest), hint(.note))]
     NotFound {

@@ -6,8 +6,9 @@
 //! next takes away what dead processes left (`Documentation/trace/kprobetrace.rst`).
 
 use super::link::{Link, Part};
-use super::{Target, perf_event};
+use super::{Options, Target, many, perf_event};
 use crate::error::{Error, Result};
+use crate::kernel::glob::is_pattern;
 use crate::kernel::{denied, symbols, tracefs};
 use crate::program::Program;
 use crate::syscall::{Errno, PerfEvent};
@@ -33,31 +34,45 @@ pub enum Method {
 /// The folder of the kprobe PMU.
 const PMU: &str = "/sys/bus/event_source/devices/kprobe";
 
-/// Attaches a program to a [`Target::Kprobe`].
+/// Attaches a program to a [`Target::Kprobe`]; if it is a pattern, by a probe for each function, at most a thousand.
 ///
 /// A function that is named `sys_NAME` means the system call `NAME`: its function has another name on
 /// every architecture (`__x64_sys_clone`, `__arm64_sys_clone`). The usual one is tried first; the
 /// kernel's table of symbols is read only if that is not there.
 ///
 /// # Errors
-/// [`Error::NotFound`] with the nearest names if there is no such function,
-/// [`Error::Unsupported`] if the kernel was built without kprobes, [`Error::Attach`] if it refuses.
+/// [`Error::NotFound`] with the nearest names if there is no such function, [`Error::TooManyPlaces`] if a pattern matches
+/// too many, [`Error::Unsupported`] if the kernel was built without kprobes, [`Error::Attach`] if it refuses.
 pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+    attach_with(program, target, method, &Options::new())
+}
+
+/// The same with options.
+pub(super) fn attach_with(
+    program: &Program,
+    target: &Target,
+    method: Method,
+    options: &Options,
+) -> Result<Link> {
     let Target::Kprobe { function, offset, returns } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a kernel function" });
     };
     let place = |function: String| Place { function, offset: *offset, returns: *returns };
     let maker = Maker::choose(method, *returns)?;
+    let cookie = options.cookie;
+    if is_pattern(function) {
+        return attach_to_all(program, target, &maker, cookie, place);
+    }
 
     let Some(call) = function.strip_prefix("sys_") else {
         let Some(probe) = maker.make(program, target, &place(function.clone()))? else {
             return Err(not_found(function)?);
         };
-        return probe.tie(program);
+        return probe.tie(program, cookie);
     };
     let usual = symbols::syscall_symbols(call).next().unwrap_or_else(|| function.clone());
     if let Some(probe) = maker.make(program, target, &place(usual.clone()))? {
-        return probe.tie(program);
+        return probe.tie(program, cookie);
     }
     let other = symbols::resolve_syscall(call)?.filter(|other| *other != usual);
     let probe = match other {
@@ -65,7 +80,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
         None => None,
     };
     match probe {
-        Some(probe) => probe.tie(program),
+        Some(probe) => probe.tie(program, cookie),
         None => Err(not_found(function)?),
     }
 }
@@ -95,13 +110,53 @@ struct Probe {
 }
 
 impl Probe {
-    fn tie(self, program: &Program) -> Result<Link> {
+    fn tie(self, program: &Program, cookie: Option<u64>) -> Result<Link> {
+        let target = self.target.clone();
+        let mut parts = Vec::new();
+        self.tie_as(program, cookie, &mut parts)?;
+        Ok(Link::new(target, parts))
+    }
+
+    fn tie_as(self, program: &Program, cookie: Option<u64>, parts: &mut Vec<Part>) -> Result<()> {
         let Probe { target, event, legacy } = self;
-        let link = perf_event::tie(program, &target, &event)?;
-        // The tie, the event, and last the probe that the event came from, which the kernel keeps (EBUSY) while an
-        // event is open on it.
-        let parts = [link.map(Part::Link), Some(Part::Held(event)), legacy.map(Part::Probe)];
-        Ok(Link::new(target, parts.into_iter().flatten().collect()))
+        parts.push(perf_event::tie(program, &target, event, cookie)?);
+        // Last the probe that the event came from, which the kernel keeps (EBUSY) while an event is open on it.
+        parts.extend(legacy.map(Part::Probe));
+        Ok(())
+    }
+}
+
+/// Puts a program on each function that matches a pattern and will have it.
+fn attach_to_all(
+    program: &Program,
+    target: &Target,
+    maker: &Maker,
+    cookie: Option<u64>,
+    place: impl Fn(String) -> Place,
+) -> Result<Link> {
+    let Target::Kprobe { function: pattern, .. } = target else {
+        return Err(Error::Target { target: target.to_string(), problem: "not a kernel function" });
+    };
+    let (names, _) = many::functions(pattern)?;
+    let instead = "a program for kprobe.multi (Linux 5.18, CONFIG_FPROBE) has room for all";
+    many::check_count(target, names.len(), instead)?;
+    let matched = names.len();
+    let (mut parts, mut skipped, mut why) = (Vec::new(), 0, None);
+    for name in names {
+        match maker.make(program, target, &place(name)) {
+            Ok(Some(probe)) => probe.tie_as(program, cookie, &mut parts)?,
+            // It was in a module that has gone.
+            Ok(None) => skipped += 1,
+            Err(error) if many::is_passed_over(&error) => {
+                skipped += 1;
+                why = why.or(Some(error));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    match why {
+        Some(why) if skipped == matched => Err(why),
+        _ => Ok(Link::new(target.clone(), parts).of_many(matched - skipped, skipped)),
     }
 }
 

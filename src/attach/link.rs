@@ -15,6 +15,10 @@ pub struct Link {
     target: Target,
     /// What keeps the program there, dropped in this order: what came first is the last to go.
     parts: Vec<Part>,
+    /// In how many places.
+    places: usize,
+    /// How many others were passed over.
+    skipped: usize,
 }
 
 /// Something that keeps a program in its place until it is dropped.
@@ -22,7 +26,7 @@ pub struct Link {
 pub(super) enum Part {
     /// A `bpf_link`.
     Link(OwnedFd),
-    /// A perf event, a socket: what the program is tied to by its own descriptor.
+    /// A perf event, a socket: what the program is tied to by its own descriptor. (A link holds its event itself.)
     Held(#[allow(dead_code, reason = "held open, not looked at")] OwnedFd),
     /// A probe in tracefs.
     Probe(#[allow(dead_code, reason = "its drop removes it")] LegacyProbe),
@@ -31,12 +35,30 @@ pub(super) enum Part {
 impl Link {
     /// A link that lives as long as its parts, which are dropped in their order.
     pub(super) fn new(target: Target, parts: Vec<Part>) -> Link {
-        Link { target, parts }
+        Link { target, parts, places: 1, skipped: 0 }
+    }
+
+    /// The same, for a target that stands for many places: of those that matched, how many have the program and how many
+    /// would not take it.
+    pub(super) fn of_many(mut self, places: usize, skipped: usize) -> Link {
+        (self.places, self.skipped) = (places, skipped);
+        self
     }
 
     /// What the program is attached to, by the kernel's own name: `kprobe:__x64_sys_clone`.
     pub fn target(&self) -> &Target {
         &self.target
+    }
+
+    /// In how many places the program is: 1, or as many as the pattern of the target matched.
+    pub fn places(&self) -> usize {
+        self.places
+    }
+
+    /// How many places the pattern of the target matched that cannot be probed, and were passed over: functions that the
+    /// kernel keeps from kprobes, and names that several functions have.
+    pub fn skipped(&self) -> usize {
+        self.skipped
     }
 
     /// The parts that are links of the kernel's.

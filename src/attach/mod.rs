@@ -4,19 +4,27 @@
 //! detaches. The kernel does the same for a process that is killed, because all that holds a
 //! program in its place are file descriptors.
 //!
-//! A program is loaded for one kind of place: [`Target::spec`] makes a spec fit for a target.
+//! A program is loaded for one kind of place: [`Target::spec`] makes a spec fit for a target, and [`load_and_attach`] does
+//! both, in the best way that the kernel has.
 
+pub mod iter;
 pub mod kprobe;
+mod kprobe_multi;
 mod link;
+mod many;
+mod perf_counter;
 mod perf_event;
+mod raw_tracepoint;
 mod target;
-pub mod tracepoint;
+mod tracepoint;
+mod trampoline;
 
 pub use link::Link;
 pub use target::{Direction, PerfEventKind, Sampling, Target, TcMethod, TrampolineAt, XdpMode};
 
 use crate::error::{Error, Result};
-use crate::program::Program;
+use crate::program::{Loader, Program};
+use crate::spec::{AttachType, ProgramSpec};
 
 /// What is said of an attachment besides its place. Nothing of it need be said.
 ///
@@ -45,10 +53,39 @@ impl Options {
         self
     }
 
-    /// One process and not all: uprobes, USDT probes, perf events.
+    /// One process and not all: uprobes, USDT probes, perf events, iterators over tasks (Linux 6.1).
     pub const fn pid(mut self, pid: u32) -> Options {
         self.pid = Some(pid);
         self
+    }
+
+    /// Refuses what this kind of place does not have.
+    fn check(&self, target: &Target) -> Result<()> {
+        let (cookie, pid) = match target {
+            Target::Uprobe { .. } | Target::Usdt { .. } | Target::PerfEvent { .. } => (true, true),
+            Target::Iter { name } => (false, name.starts_with("task")),
+            Target::Kprobe { .. }
+            | Target::KprobeSession { .. }
+            | Target::Tracepoint { .. }
+            | Target::RawTracepoint { .. }
+            | Target::BtfTracepoint { .. }
+            | Target::Trampoline { .. }
+            | Target::Lsm { .. } => (true, false),
+            Target::Xdp { .. }
+            | Target::Tc { .. }
+            | Target::Cgroup { .. }
+            | Target::Socket { .. } => (false, false),
+        };
+        let refuse = |what| {
+            Err(Error::Unsupported { what, needs: "no kernel has it for this kind of place" })
+        };
+        if self.cookie.is_some() && !cookie {
+            return refuse("cookie there");
+        }
+        if self.pid.is_some() && !pid {
+            return refuse("choice of one process there");
+        }
+        Ok(())
     }
 }
 
@@ -68,18 +105,65 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
 /// Those of [`attach`]; [`Error::Unsupported`](crate::Error::Unsupported) too if this kind of place does not have an
 /// option.
 pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Result<Link> {
-    if *options != Options::new() {
-        return Err(Error::Unsupported {
-            what: "options of an attachment",
-            needs: "not built yet",
-        });
-    }
+    options.check(target)?;
     match target {
-        Target::Kprobe { .. } => kprobe::attach(program, target, kprobe::Method::Best),
-        Target::Tracepoint { .. } => tracepoint::attach(program, target),
+        Target::Kprobe { .. } if kprobe_multi::is_for(program) => {
+            kprobe_multi::attach(program, target, options)
+        }
+        Target::Kprobe { .. } => {
+            kprobe::attach_with(program, target, kprobe::Method::Best, options)
+        }
+        Target::KprobeSession { .. } => kprobe_multi::attach(program, target, options),
+        Target::Tracepoint { .. } => tracepoint::attach(program, target, options),
+        Target::RawTracepoint { .. } | Target::BtfTracepoint { .. } => {
+            raw_tracepoint::attach(program, target, options)
+        }
+        Target::Trampoline { .. } | Target::Lsm { .. } => {
+            trampoline::attach(program, target, options)
+        }
+        Target::Iter { .. } => iter::attach(program, target, options),
+        Target::PerfEvent { .. } => perf_counter::attach(program, target, options),
         _ => Err(Error::Target {
             target: target.to_string(),
             problem: "this kind of place is not built yet",
         }),
     }
+}
+
+/// Loads a program for a target and attaches it, in the best way that this kernel has: kernel functions by a pattern, for
+/// instance, all at once by `kprobe.multi` (Linux 5.18, `CONFIG_FPROBE`), and else by a kprobe for each of them.
+///
+/// Nothing is asked beforehand. The way has to be named at load, so where a kernel lacks it the program is loaded a second
+/// time.
+///
+/// ```no_run
+/// use rawbpf::attach::{self, Options, Target};
+/// use rawbpf::{Loader, ProgramSpec, ProgramType, bpf};
+///
+/// static NOTHING: ProgramSpec = ProgramSpec::new("nothing", ProgramType::Kprobe, bpf! { r0 = 0; exit; });
+/// let target: Target = "kprobe:vfs_*".parse()?;
+/// let (_program, link) = attach::load_and_attach(&mut Loader::new(), &NOTHING, &target, &Options::new())?;
+/// println!("{} functions", link.places());
+/// # Ok::<(), rawbpf::Error>(())
+/// ```
+///
+/// # Errors
+/// Those of [`Loader::load`] and [`attach_with`].
+pub fn load_and_attach<'a>(
+    loader: &mut Loader<'a>,
+    spec: &ProgramSpec<'a>,
+    target: &'a Target,
+    options: &Options,
+) -> Result<(Program, Link)> {
+    let spec = target.spec(spec);
+    if kprobe_multi::is_better(target) {
+        let program = loader.load(&spec.with_attach_type(AttachType::TraceKprobeMulti))?;
+        match attach_with(&program, target, options) {
+            Err(Error::NoFeature { .. }) => {}
+            answer => return answer.map(|link| (program, link)),
+        }
+    }
+    let program = loader.load(&spec)?;
+    let link = attach_with(&program, target, options)?;
+    Ok((program, link))
 }

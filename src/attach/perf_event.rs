@@ -1,9 +1,11 @@
 //! What kprobes and tracepoints share: a perf event, and the tie between it and a program.
 
 use super::Target;
+use super::link::Part;
 use crate::error::{Error, Result};
 use crate::kernel::cpu;
 use crate::kernel::denied::{self, Need};
+use crate::kernel::features::{Feature, Features};
 use crate::program::Program;
 use crate::spec::AttachType;
 use crate::syscall::{self, Errno, LinkCreate, LinkExtra, PerfEvent};
@@ -26,25 +28,36 @@ pub(super) fn open(event: &PerfEvent<'_>) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Makes a program run on an event: by a link (Linux 5.15), or the older way by ioctl.
-pub(super) fn tie(program: &Program, target: &Target, event: &OwnedFd) -> Result<Option<OwnedFd>> {
+/// Makes a program run on an event: by a link (Linux 5.15), or the older way by ioctl. What keeps it there comes back: a
+/// link has a hold on the event of its own.
+pub(super) fn tie(
+    program: &Program,
+    target: &Target,
+    event: OwnedFd,
+    cookie: Option<u64>,
+) -> Result<Part> {
     let refused = |step, errno| refused(program, target, step, errno);
     let link = LinkCreate {
         program: program.as_fd(),
         target: syscall::Target::Fd(event.as_fd()),
         attach_type: AttachType::PerfEvent as u32,
         flags: 0,
-        extra: LinkExtra::None,
+        extra: cookie.map_or(LinkExtra::None, |cookie| LinkExtra::PerfEvent { cookie }),
     };
     match syscall::link_create(&link) {
-        Ok(link) => Ok(Some(link)),
+        Ok(link) => Ok(Part::Link(link)),
+        // Nothing but a link can keep a cookie.
+        Err(errno @ Errno(libc::EINVAL)) if cookie.is_some() => {
+            Features::new().demand(Feature::PerfEventLink)?;
+            Err(refused("BPF_LINK_CREATE", errno))
+        }
         // Kernels without such links know neither the attach type nor, long ago, the command. A newer
         // one that means EINVAL says it again to the ioctl.
         Err(Errno(libc::EINVAL)) => {
             syscall::perf_event_set_bpf(event.as_fd(), program.as_fd())
                 .map_err(|errno| refused("PERF_EVENT_IOC_SET_BPF", errno))?;
             // It runs already: it was not opened as `disabled`.
-            Ok(None)
+            Ok(Part::Held(event))
         }
         Err(errno) => Err(refused("BPF_LINK_CREATE", errno)),
     }
@@ -57,7 +70,7 @@ pub(super) fn refused(
     step: &'static str,
     errno: Errno,
 ) -> Error {
-    const NOTES: [(i32, &str); 5] = [
+    const NOTES: [(i32, &str); 6] = [
         (
             libc::EINVAL,
             "the function may not be probed (see /sys/kernel/debug/kprobes/blacklist), or the program's type does not fit",
@@ -72,6 +85,7 @@ pub(super) fn refused(
             "this program is attached there already, or the event allows only one and has another",
         ),
         (libc::E2BIG, "too many programs are attached there already"),
+        (libc::EMFILE, "each place takes a descriptor: raise ulimit -n"),
     ];
     let note = NOTES.iter().find(|(number, _)| *number == errno.0).map(|(_, note)| *note);
     Error::Attach {

@@ -1,21 +1,43 @@
 //! Static tracepoints of the kernel (Linux 4.7).
 
 use super::link::{Link, Part};
-use super::{Target, perf_event};
+use super::{Options, Target, many, perf_event};
 use crate::error::{Error, Result};
+use crate::kernel::glob::is_pattern;
 use crate::kernel::tracefs;
 use crate::program::Program;
 use crate::syscall::PerfEvent;
 
-/// Attaches a program to a [`Target::Tracepoint`].
+/// Attaches a program to a [`Target::Tracepoint`], or to all that match if it is a pattern.
 ///
 /// # Errors
 /// [`Error::NoTracefs`] if the numbers of tracepoints cannot be read,
 /// [`Error::NotFound`] if there is no such tracepoint, [`Error::Attach`] if the kernel refuses.
-pub fn attach(program: &Program, target: &Target) -> Result<Link> {
+pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     let Target::Tracepoint { category, name } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a tracepoint" });
     };
+    if !is_pattern(category) && !is_pattern(name) {
+        let part = one(program, target, category, name, options)?;
+        return Ok(Link::new(target.clone(), vec![part]));
+    }
+    let found = many::tracepoints(category, name)?;
+    many::check_count(target, found.len(), "take fewer")?;
+    let each = found.iter().map(|(category, name)| {
+        let real = Target::tracepoint(category.as_str(), name.as_str());
+        one(program, &real, category, name, options)
+    });
+    let parts: Vec<_> = each.collect::<Result<_>>()?;
+    Ok(Link::new(target.clone(), parts).of_many(found.len(), 0))
+}
+
+fn one(
+    program: &Program,
+    target: &Target,
+    category: &str,
+    name: &str,
+    options: &Options,
+) -> Result<Part> {
     let event = PerfEvent {
         kind: perf_event::TYPE_TRACEPOINT,
         config: tracefs::tracepoint_id(category, name)?,
@@ -23,7 +45,5 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
     };
     let event = perf_event::open(&event)
         .map_err(|errno| perf_event::refused(program, target, "perf_event_open", errno))?;
-    let link = perf_event::tie(program, target, &event)?;
-    let parts = [link.map(Part::Link), Some(Part::Held(event))];
-    Ok(Link::new(target.clone(), parts.into_iter().flatten().collect()))
+    perf_event::tie(program, target, event, options.cookie)
 }

@@ -118,6 +118,23 @@ impl KernelTypes {
         Ok(self.modules.get_or_init(|| modules.collect()))
     }
 
+    /// Shows vmlinux and then each module to `f`, which gets the module's name too.
+    ///
+    /// # Errors
+    /// What `f` says; else as [`KernelTypes::vmlinux`].
+    pub(crate) fn each<'a>(
+        &'a self,
+        mut f: impl FnMut(Option<&'a str>, &'a Btf) -> Result<(), BtfError>,
+    ) -> Result<()> {
+        f(None, self.vmlinux()?)?;
+        for module in self.modules()? {
+            if let Some(btf) = self.open(module)? {
+                f(Some(&module.name), btf)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Asks vmlinux and, as long as there is no type of that name, one module after the other; says where it was
     /// found. A type that vmlinux has is not looked for in modules, even if it has not the field that is wanted.
     ///

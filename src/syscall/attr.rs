@@ -380,7 +380,11 @@ const fn perf_flag(n: u32) -> u64 {
     if cfg!(target_endian = "big") { 1 << (63 - n) } else { 1 << n }
 }
 
+pub(super) const PERF_FLAG_INHERIT: u64 = perf_flag(1);
+pub(super) const PERF_FLAG_FREQ: u64 = perf_flag(10);
 pub(super) const PERF_FLAG_WATERMARK: u64 = perf_flag(14);
+pub(super) const PERF_FLAG_INHERIT_THREAD: u64 = perf_flag(35);
+
 #[cfg(test)]
 mod tests {
     use super::*;

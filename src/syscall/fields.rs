@@ -593,10 +593,13 @@ fn perf_event(event: &PerfEvent<'_>, to: &mut Fields) {
         PERF_TYPE_TRACEPOINT => to.number("config", event.config),
         _ => to.hex("config", event.config),
     }
-    to.number("sample_period", event.sample_period);
+    to.number(if event.freq { "sample_freq" } else { "sample_period" }, event.sample_period);
     to.flags("sample_type", event.sample_type, SAMPLE_TYPES);
     to.flags("read_format", event.read_format, READ_FORMATS);
+    to.number("inherit", event.inherit.into());
+    to.number("freq", event.freq.into());
     to.number("watermark", event.watermark.into());
+    to.number("inherit_thread", event.inherit_thread.into());
     let wakeup = if event.watermark { "wakeup_watermark" } else { "wakeup_events" };
     to.number(wakeup, event.wakeup.into());
     to.text("config1", event.name.map_or(&[], |name| name.to_bytes()));

@@ -1,6 +1,8 @@
 //! Perf events, and the limit on locked memory.
 
-use super::attr::{PERF_FLAG_WATERMARK, PerfEventAttr};
+use super::attr::{
+    PERF_FLAG_FREQ, PERF_FLAG_INHERIT, PERF_FLAG_INHERIT_THREAD, PERF_FLAG_WATERMARK, PerfEventAttr,
+};
 use super::{Answer, Call, Errno, call, owned};
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
@@ -11,6 +13,11 @@ pub(crate) struct PerfEvent<'a> {
     pub kind: u32,
     pub config: u64,
     pub sample_period: u64,
+    /// The period is a frequency: so many in a second, and the kernel finds the period for it.
+    pub freq: bool,
+    /// Threads and processes that the one begins are counted, too; with `inherit_thread` (5.13) its threads alone.
+    pub inherit: bool,
+    pub inherit_thread: bool,
     pub sample_type: u64,
     /// What `read(2)` of the event gives besides its count.
     pub read_format: u64,
@@ -95,6 +102,12 @@ pub(crate) fn release() -> String {
 pub(crate) const UNLIMITED: u64 = libc::RLIM_INFINITY;
 
 pub(super) fn open(event: &PerfEvent<'_>) -> Answer {
+    let flags = [
+        (event.inherit, PERF_FLAG_INHERIT),
+        (event.freq, PERF_FLAG_FREQ),
+        (event.watermark, PERF_FLAG_WATERMARK),
+        (event.inherit_thread, PERF_FLAG_INHERIT_THREAD),
+    ];
     let attr = PerfEventAttr {
         kind: event.kind,
         size: size_of::<PerfEventAttr>() as u32,
@@ -102,7 +115,7 @@ pub(super) fn open(event: &PerfEvent<'_>) -> Answer {
         sample_period: event.sample_period,
         sample_type: event.sample_type,
         read_format: event.read_format,
-        flags: if event.watermark { PERF_FLAG_WATERMARK } else { 0 },
+        flags: flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag),
         wakeup: event.wakeup,
         config1: event.name.map_or(0, |name| name.as_ptr() as u64),
         config2: event.offset,

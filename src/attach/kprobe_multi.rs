@@ -1,0 +1,101 @@
+//! Many functions of the kernel by one link: `kprobe.multi` (Linux 5.18) and `kprobe.session` (6.10), both with
+//! `CONFIG_FPROBE`.
+//!
+//! The program says at load that it is for this ([`AttachType::TraceKprobeMulti`], [`AttachType::TraceKprobeSession`]):
+//! helpers such as `get_func_ip` are others. A kernel without either takes it at load all the same and says only here that
+//! it cannot.
+
+use super::link::Part;
+use super::{Link, Options, Target, many};
+use crate::error::{Error, Result};
+use crate::kernel::denied::{self, Need};
+use crate::kernel::features::Features;
+use crate::kernel::functions::Source;
+use crate::kernel::glob::is_pattern;
+use crate::program::Program;
+use crate::spec::AttachType;
+use crate::syscall::{self, Errno, Functions, LinkCreate, LinkExtra};
+use std::ffi::{CStr, CString};
+use std::os::fd::AsFd;
+
+/// `BPF_F_KPROBE_MULTI_RETURN`.
+const RETURNS: u32 = 1;
+
+/// Whether a program was loaded for `kprobe.multi`.
+pub(super) fn is_for(program: &Program) -> bool {
+    program.attach_type() == Some(AttachType::TraceKprobeMulti)
+}
+
+/// Whether a target is better reached in this way than by probes of its own.
+pub(super) fn is_better(target: &Target) -> bool {
+    matches!(target, Target::Kprobe { function, offset: 0, .. } if is_pattern(function))
+}
+
+/// Attaches a program to all functions that a [`Target::Kprobe`] or [`Target::KprobeSession`] names.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is none, [`Error::NoFeature`] if the kernel cannot do this, [`Error::Attach`] if it refuses.
+pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> Result<Link> {
+    let (pattern, flags, attach_type) = match target {
+        Target::Kprobe { function, offset: 0, returns } => {
+            let flags = if *returns { RETURNS } else { 0 };
+            (function, flags, AttachType::TraceKprobeMulti)
+        }
+        Target::KprobeSession { pattern } => (pattern, 0, AttachType::TraceKprobeSession),
+        _ => {
+            let problem = "kprobe.multi has programs at the entry or the return of functions alone";
+            return Err(Error::Target { target: target.to_string(), problem });
+        }
+    };
+    let (names, source) = many::functions(pattern)?;
+    // No name that was read holds a NUL.
+    let names: Vec<_> = names.into_iter().filter_map(|name| CString::new(name).ok()).collect();
+    let pointers: Vec<&CStr> = names.iter().map(CString::as_c_str).collect();
+    let cookies = options.cookie.map(|cookie| vec![cookie; names.len()]).unwrap_or_default();
+    let link = syscall::link_create(&LinkCreate {
+        program: program.as_fd(),
+        target: syscall::Target::None,
+        attach_type: attach_type as u32,
+        flags: 0,
+        extra: LinkExtra::KprobeMulti {
+            flags,
+            functions: Functions::Names(&pointers),
+            cookies: &cookies,
+        },
+    });
+    match link {
+        Ok(link) => {
+            let link = Link::new(target.clone(), vec![Part::Link(link)]);
+            Ok(link.of_many(names.len(), 0))
+        }
+        Err(errno) => {
+            if matches!(errno, Errno(libc::EINVAL | libc::EOPNOTSUPP)) {
+                Features::new().demand(attach_type)?;
+            }
+            Err(refused(program, target, errno, source))
+        }
+    }
+}
+
+fn refused(program: &Program, target: &Target, errno: Errno, source: Source) -> Error {
+    let note = match (errno, source) {
+        // It looks each name up among those that ftrace can trace (ftrace_lookup_symbols()).
+        (Errno(libc::ESRCH), Source::Symbols) => Some(
+            "not all of these functions can be traced; those that can are in available_filter_functions, which this \
+             process cannot read: is tracefs mounted?",
+        ),
+        (Errno(libc::ESRCH), Source::Traceable) => {
+            Some("one of the functions has gone in the meantime: is a module being unloaded?")
+        }
+        (Errno(libc::EINVAL), _) => Some("the program was not loaded for this way of attaching it"),
+        _ => None,
+    };
+    Error::Attach {
+        program: program.name().into(),
+        target: target.to_string(),
+        step: "BPF_LINK_CREATE",
+        errno,
+        why: denied::explain(errno, Need::Tracing),
+        note,
+    }
+}

@@ -1,0 +1,95 @@
+//! Targets that stand for many places, by a pattern.
+
+use super::Target;
+use crate::error::{Error, Result};
+use crate::kernel::functions::{self, Source};
+use crate::kernel::glob::{Glob, is_pattern};
+use crate::kernel::{symbols, tracefs};
+use crate::syscall::Errno;
+use std::ops::ControlFlow;
+
+/// The most probes that are made one by one. Each takes a descriptor, of which a process has 1,024 by default, and some
+/// ten milliseconds when it is taken away.
+pub(super) const MOST: usize = 1000;
+
+/// The kernel functions whose names match, each name once, sorted. `sys_NAME` means the system calls.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is none; else as [`symbols::each`].
+pub(super) fn functions(pattern: &str) -> Result<(Vec<String>, Source)> {
+    let calls = pattern.strip_prefix("sys_").into_iter();
+    let patterns: Vec<_> = calls.flat_map(symbols::syscall_symbols).collect();
+    for pattern in patterns.iter().map(String::as_str).chain([pattern]) {
+        let (names, source) = matching(pattern)?;
+        if !names.is_empty() {
+            return Ok((names, source));
+        }
+    }
+    if is_pattern(pattern) {
+        return Err(none("kernel function that matches", pattern));
+    }
+    Err(Error::NotFound {
+        what: "kernel function",
+        name: pattern.into(),
+        nearest: symbols::nearest(pattern)?,
+        note: None,
+    })
+}
+
+fn matching(pattern: &str) -> Result<(Vec<String>, Source)> {
+    let glob = Glob::new(pattern);
+    let mut names = Vec::new();
+    let source = functions::each(|name, _| {
+        if glob.matches(name) {
+            names.push(name.to_owned());
+        }
+        ControlFlow::Continue(())
+    })?;
+    names.sort_unstable();
+    names.dedup();
+    Ok((names, source))
+}
+
+/// The tracepoints that match, as category and name.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is none; else as [`tracefs::categories`].
+pub(super) fn tracepoints(category: &str, name: &str) -> Result<Vec<(String, String)>> {
+    let (categories, names) = (Glob::new(category), Glob::new(name));
+    let mut found = Vec::new();
+    for category in tracefs::categories()? {
+        if categories.matches(&category) {
+            let all = tracefs::tracepoints(&category)?.into_iter();
+            found.extend(all.filter(|n| names.matches(n)).map(|name| (category.clone(), name)));
+        }
+    }
+    if found.is_empty() {
+        return Err(none("tracepoint that matches", &format!("{category}/{name}")));
+    }
+    Ok(found)
+}
+
+fn none(what: &'static str, pattern: &str) -> Error {
+    Error::NotFound { what, name: pattern.into(), nearest: Vec::new(), note: None }
+}
+
+/// Refuses to make more probes one by one than there can be.
+pub(super) fn check_count(target: &Target, places: usize, instead: &'static str) -> Result<()> {
+    if places <= MOST {
+        return Ok(());
+    }
+    Err(Error::TooManyPlaces { target: target.to_string(), places, most: MOST, instead })
+}
+
+/// Whether an error says that just this place will not be probed: the kernel keeps it from probes, or has several functions
+/// of that name (Linux 6.7), or no longer has it.
+pub(super) fn is_passed_over(error: &Error) -> bool {
+    match error {
+        Error::Attach { step, errno, .. } => {
+            matches!(*step, "perf_event_open" | "kprobe_events")
+                && matches!(errno, Errno(libc::EINVAL | libc::EADDRNOTAVAIL | libc::EOPNOTSUPP))
+        }
+        Error::NotFound { .. } => true,
+        _ => false,
+    }
+}

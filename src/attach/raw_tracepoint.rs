@@ -1,0 +1,63 @@
+//! Tracepoints with their arguments as they are (`raw_tracepoint`, Linux 4.17) or with types (`tp_btf`, 5.5).
+//!
+//! Both by `bpf(BPF_RAW_TRACEPOINT_OPEN)`, which makes a link. Kernels from 5.19 to 6.9 let one of the second kind be made by
+//! `BPF_LINK_CREATE` too, but take a cookie there without a word and forget it; this command refuses what it does not
+//! know.
+
+use super::link::Part;
+use super::{Link, Options, Target, trampoline};
+use crate::error::{Error, Result};
+use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::kernel::raw_tracepoints;
+use crate::program::Program;
+use crate::syscall::{self, Errno, RawTracepoint};
+use std::ffi::CString;
+use std::os::fd::AsFd;
+
+/// Attaches a program to a [`Target::RawTracepoint`] or [`Target::BtfTracepoint`]. (The second names it at load.)
+///
+/// # Errors
+/// [`Error::NotFound`] with the nearest names if there is no such tracepoint, [`Error::Unsupported`] if a cookie is asked
+/// for and the kernel has none (before Linux 6.10), [`Error::Attach`] if it refuses.
+pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> Result<Link> {
+    let name = match target {
+        Target::RawTracepoint { name } => {
+            let c_name = CString::new(name.as_str()).map_err(|_| Error::Target {
+                target: target.to_string(),
+                problem: "no tracepoint's name holds a NUL",
+            })?;
+            Some((name, c_name))
+        }
+        _ => None,
+    };
+    let open = |cookie| {
+        syscall::raw_tracepoint_open(&RawTracepoint {
+            program: program.as_fd(),
+            name: name.as_ref().map(|(_, name)| name.as_c_str()),
+            cookie,
+        })
+    };
+    match (open(options.cookie.unwrap_or(0)), &name) {
+        (Ok(link), _) => Ok(Link::new(target.clone(), vec![Part::Link(link)])),
+        (Err(Errno(libc::ENOENT)), Some((name, _))) => Err(not_found(name)),
+        // Was it the cookie?
+        (Err(Errno(libc::EINVAL)), _) if options.cookie.is_some() && open(0).is_ok() => {
+            Err(Error::Unsupported { what: "cookies of raw tracepoints", needs: "Linux 6.10" })
+        }
+        (Err(errno), _) => {
+            Err(trampoline::refused(program, target, "BPF_RAW_TRACEPOINT_OPEN", errno))
+        }
+    }
+}
+
+fn not_found(name: &str) -> Error {
+    let mut nearest = Nearest::new(name, OFFERED);
+    // Without names the error is as true.
+    let _ = raw_tracepoints::each(|name| nearest.offer(name));
+    Error::NotFound {
+        what: "raw tracepoint",
+        name: name.into(),
+        nearest: nearest.into_names(),
+        note: None,
+    }
+}
