@@ -285,6 +285,29 @@ pub enum Error {
         note: Option<&'static str>,
     },
 
+    /// A loaded program could not be attached by netlink, and the kernel said why in its own words.
+    #[error(
+        "cannot attach program `{program}` to {target}: {step}: {errno}: {said}{}{}",
+        because(.why),
+        hint(.note)
+    )]
+    AttachNetlink {
+        /// The program's name.
+        program: String,
+        /// What it was to be attached to, `xdpdrv:eth0`.
+        target: String,
+        /// The message that was refused, `RTM_SETLINK`.
+        step: &'static str,
+        /// The kernel's answer.
+        errno: Errno,
+        /// Its words (`NLMSGERR_ATTR_MSG`).
+        said: String,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+        /// What this answer usually means here.
+        note: Option<&'static str>,
+    },
+
     /// Something could not be done with an attachment.
     #[error("cannot {action} the link to {target}: {errno}{}{}", because(.why), hint(.note))]
     LinkCall {
@@ -488,6 +511,7 @@ impl Error {
             | Error::ProgramCall { errno, .. }
             | Error::TestRun { errno, .. }
             | Error::Attach { errno, .. }
+            | Error::AttachNetlink { errno, .. }
             | Error::LinkCall { errno, .. }
             | Error::Reader { errno, .. }
             | Error::Undecided { errno, .. } => *errno,

@@ -18,12 +18,14 @@ mod fields;
 mod link;
 mod map;
 mod mmap;
+pub(crate) mod netlink;
 #[allow(dead_code)] // The same.
 mod object;
 mod perf;
 mod poll;
 #[allow(dead_code)] // The same.
 mod prog;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod trace;
@@ -57,6 +59,7 @@ pub(crate) use prog::{
     Log, ProgAttach, ProgBtf, ProgLoad, ProgTestRun, RawTracepoint, prog_attach, prog_bind_map,
     prog_detach, prog_load, prog_test_run, raw_tracepoint_open,
 };
+pub(crate) use socket::{bind, receive, send, set_option, socket};
 pub use trace::{SystemCall, observe};
 
 use std::ffi::CStr;
@@ -101,6 +104,11 @@ pub(crate) enum Call<'c, 'a> {
     PerfSetBpf { event: BorrowedFd<'c>, program: BorrowedFd<'c> },
     MemlockGet { soft: &'c mut u64, hard: &'c mut u64 },
     MemlockSet { soft: u64, hard: u64 },
+    Socket { family: i32, kind: i32, protocol: i32 },
+    Bind { socket: BorrowedFd<'c>, address: &'c [u8] },
+    SetOption { socket: BorrowedFd<'c>, level: i32, option: i32, value: &'c [u8] },
+    Send { socket: BorrowedFd<'c>, bytes: &'c [u8] },
+    Receive { socket: BorrowedFd<'c>, bytes: &'c mut [u8] },
 }
 
 /// What a program is attached to.
@@ -179,6 +187,13 @@ fn kernel(call: &mut Call<'_, '_>) -> Answer {
         Call::PerfSetBpf { event, program } => perf::set_bpf(event, program),
         Call::MemlockGet { ref mut soft, ref mut hard } => perf::memlock_get(soft, hard),
         Call::MemlockSet { soft, hard } => perf::memlock_set(soft, hard),
+        Call::Socket { family, kind, protocol } => socket::make(family, kind, protocol),
+        Call::Bind { socket, address } => socket::bind_to(socket, address),
+        Call::SetOption { socket, level, option, value } => {
+            socket::set(socket, level, option, value)
+        }
+        Call::Send { socket, bytes } => socket::send_to(socket, bytes),
+        Call::Receive { socket, ref mut bytes } => socket::receive_from(socket, bytes),
     }
 }
 

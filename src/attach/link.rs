@@ -1,7 +1,7 @@
 //! What attaching gives: a program in its place, for as long as this is kept.
 
-use super::Target;
 use super::kprobe::LegacyProbe;
+use super::{Target, cgroup, clsact, socket, xdp};
 use crate::error::{Error, Result};
 use crate::kernel::denied::{self, Need};
 use crate::program::pin_object;
@@ -30,6 +30,14 @@ pub(super) enum Part {
     Held(#[allow(dead_code, reason = "held open, not looked at")] OwnedFd),
     /// A probe in tracefs.
     Probe(#[allow(dead_code, reason = "its drop removes it")] LegacyProbe),
+    /// A program that netlink has put on a device.
+    Xdp(#[allow(dead_code, reason = "its drop takes it off")] xdp::Attached),
+    /// A filter of traffic control.
+    Filter(#[allow(dead_code, reason = "its drop removes it")] clsact::Filter),
+    /// A program in the list of a control group.
+    Cgroup(#[allow(dead_code, reason = "its drop takes it out")] cgroup::Attached),
+    /// The filter of a socket.
+    Socket(#[allow(dead_code, reason = "its drop takes it off")] socket::Attached),
 }
 
 impl Link {

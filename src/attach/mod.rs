@@ -2,11 +2,15 @@
 //!
 //! What attaching gives is a [`Link`]: the program runs for as long as it is kept, and dropping it
 //! detaches. The kernel does the same for a process that is killed, because all that holds a
-//! program in its place are file descriptors.
+//! program in its place are file descriptors. (Where an old kernel can only do it in ways that outlive a process, the file
+//! of that kind of place says so.)
 //!
 //! A program is loaded for one kind of place: [`Target::spec`] makes a spec fit for a target, and [`load_and_attach`] does
 //! both, in the best way that the kernel has.
 
+pub mod cgroup;
+mod clsact;
+mod device;
 pub mod iter;
 pub mod kprobe;
 mod kprobe_multi;
@@ -15,9 +19,12 @@ mod many;
 mod perf_counter;
 mod perf_event;
 mod raw_tracepoint;
+pub mod socket;
 mod target;
+pub mod tc;
 mod tracepoint;
 mod trampoline;
+pub mod xdp;
 
 pub use link::Link;
 pub use target::{Direction, PerfEventKind, Sampling, Target, TcMethod, TrampolineAt, XdpMode};
@@ -123,6 +130,10 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
         }
         Target::Iter { .. } => iter::attach(program, target, options),
         Target::PerfEvent { .. } => perf_counter::attach(program, target, options),
+        Target::Xdp { .. } => xdp::attach(program, target, xdp::Method::Best),
+        Target::Tc { .. } => tc::attach(program, target, tc::Position::Last),
+        Target::Cgroup { .. } => cgroup::attach(program, target, cgroup::Method::Best),
+        Target::Socket { .. } => socket::attach_device(program, target),
         _ => Err(Error::Target {
             target: target.to_string(),
             problem: "this kind of place is not built yet",

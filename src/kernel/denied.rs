@@ -21,6 +21,10 @@ use std::str::FromStr;
 pub enum Capability {
     /// To use files whatever their mode says.
     DacOverride = 1,
+    /// To configure the network.
+    NetAdmin = 12,
+    /// To see all packets.
+    NetRaw = 13,
     /// To lock memory beyond the limit.
     IpcLock = 14,
     /// To administer; before Linux 5.8 all of BPF and tracing.
@@ -36,6 +40,8 @@ impl Capability {
     pub const fn name(self) -> &'static str {
         match self {
             Capability::DacOverride => "CAP_DAC_OVERRIDE",
+            Capability::NetAdmin => "CAP_NET_ADMIN",
+            Capability::NetRaw => "CAP_NET_RAW",
             Capability::IpcLock => "CAP_IPC_LOCK",
             Capability::SysAdmin => "CAP_SYS_ADMIN",
             Capability::Perfmon => "CAP_PERFMON",
@@ -199,6 +205,10 @@ pub(crate) enum Need {
     Mount,
     /// Objects of others, by their numbers.
     Numbers,
+    /// A program among those of a network device or of a control group.
+    Network,
+    /// A packet socket.
+    Packets,
 }
 
 /// Finds out why a call was refused with `errno`. Called after it was, and only then; `None` if it was
@@ -334,6 +344,8 @@ fn cause(facts: &Facts, need: Need) -> Option<Denied> {
         Need::Ring => &[Capability::IpcLock],
         Need::Tracefs => &[Capability::DacOverride],
         Need::Mount | Need::Numbers => &[Capability::SysAdmin],
+        Need::Network => &[Capability::NetAdmin],
+        Need::Packets => &[Capability::NetRaw],
     };
     let includes = |one: Capability| {
         let in_sys_admin = matches!(one, Capability::Bpf | Capability::Perfmon);
@@ -505,6 +517,8 @@ mod tests {
         assert_eq!(missing(&user(), Need::PerfEvent), [Perfmon]);
         assert_eq!(missing(&user(), Need::Tracefs), [DacOverride]);
         assert_eq!(missing(&user(), Need::Mount), [SysAdmin]);
+        assert_eq!(missing(&user(), Need::Network), [NetAdmin]);
+        assert_eq!(missing(&user(), Need::Packets), [NetRaw]);
     }
 
     #[test]

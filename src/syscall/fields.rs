@@ -5,7 +5,7 @@
 use super::{
     Answer, Call, Functions, LinkCreate, LinkExtra, Log, MapCreate, MapReadBatch, MapWriteBatch,
     Numbered, PerfEvent, ProgAttach, ProgLoad, ProgTestRun, Relative, Target, TaskFdQuery,
-    UNLIMITED, raw,
+    UNLIMITED, netlink, raw,
 };
 use crate::spec::{AttachType, MapType, ProgramType, flags as f};
 use std::fmt::Write as _;
@@ -208,6 +208,11 @@ pub(super) fn name(call: &Call<'_, '_>) -> (&'static str, Option<&'static str>) 
         Call::PerfSetBpf { .. } => return ("ioctl", Some("PERF_EVENT_IOC_SET_BPF")),
         Call::MemlockGet { .. } => return ("getrlimit", Some("RLIMIT_MEMLOCK")),
         Call::MemlockSet { .. } => return ("setrlimit", Some("RLIMIT_MEMLOCK")),
+        Call::Socket { .. } => return ("socket", None),
+        Call::Bind { .. } => return ("bind", None),
+        Call::SetOption { .. } => return ("setsockopt", None),
+        Call::Send { .. } => return ("send", None),
+        Call::Receive { .. } => return ("recv", None),
         Call::MapCreate(_) => "BPF_MAP_CREATE",
         Call::MapLookup { .. } => "BPF_MAP_LOOKUP_ELEM",
         Call::MapUpdate { .. } => "BPF_MAP_UPDATE_ELEM",
@@ -341,6 +346,35 @@ pub(super) fn told(call: &Call<'_, '_>, to: &mut Fields) {
         }
         Call::MemlockGet { .. } => {}
         Call::MemlockSet { soft, hard } => to.limits(*soft, *hard),
+        Call::Socket { family, kind, protocol } => {
+            let name = match *family {
+                libc::AF_NETLINK => Some("AF_NETLINK"),
+                libc::AF_PACKET => Some("AF_PACKET"),
+                _ => None,
+            };
+            to.named("domain", family.cast_unsigned(), name);
+            to.number("type", kind.cast_unsigned().into());
+            to.number("protocol", protocol.cast_unsigned().into());
+        }
+        Call::Bind { socket, address } => {
+            to.fd("sockfd", *socket);
+            to.bytes("addr", address);
+        }
+        Call::SetOption { socket, level, option, value } => {
+            to.fd("sockfd", *socket);
+            to.number("level", level.cast_unsigned().into());
+            to.number("optname", option.cast_unsigned().into());
+            to.bytes("optval", value);
+        }
+        Call::Send { socket, bytes } => {
+            to.fd("sockfd", *socket);
+            to.push("buf", netlink::words(bytes));
+            to.size("size", bytes.len());
+        }
+        Call::Receive { socket, bytes } => {
+            to.fd("sockfd", *socket);
+            to.size("size", bytes.len());
+        }
     }
 }
 

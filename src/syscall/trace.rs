@@ -14,7 +14,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct SystemCall {
-    /// Its name: `bpf`, `perf_event_open`, `ioctl`, `getrlimit`, `setrlimit`.
+    /// Its name: `bpf`, `perf_event_open`, `ioctl`, `getrlimit`, `setrlimit`; `socket`, `bind`, `setsockopt`, `send`,
+    /// `recv` where it takes those to attach.
     pub call: &'static str,
     /// What the call is told to do, if it does several things: `BPF_MAP_CREATE`.
     pub command: Option<&'static str>,
@@ -69,7 +70,7 @@ thread_local! {
 }
 
 /// Runs `body`, and shows `observer` each [`SystemCall`] that this thread makes in it, right after it was made: each call
-/// of `bpf(2)` and `perf_event_open(2)`, and the `ioctl(2)` and limits on locked memory that belong to them.
+/// of `bpf(2)` and `perf_event_open(2)`, and the `ioctl(2)`, sockets and limits on locked memory that belong to them.
 ///
 /// Inside another `observe` the inner observer takes the place of the outer one until `body` ends, by a panic too. Calls that
 /// the observer itself makes are not shown.

@@ -1,0 +1,122 @@
+//! Network devices, by their names, and what the kernel says when it will not have a program there.
+
+use super::Target;
+use crate::error::{Error, Result};
+use crate::kernel::denied::{self, Denied, Need};
+use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::program::Program;
+use crate::syscall::Errno;
+use crate::syscall::netlink::{Answer, DUMP, Message, Netlink, RTM_GETLINK, RTM_NEWLINK, Refusal};
+use std::os::fd::{AsFd, OwnedFd};
+
+/// `struct ifinfomsg`.
+pub(super) const LINK: usize = 16;
+const IFLA_IFNAME: u16 = 3;
+
+/// The longest name of a device, `IFNAMSIZ` without its NUL.
+const LONGEST: usize = 15;
+
+/// A network device, and the socket that speaks of it, in the network namespace of the thread that found it.
+#[derive(Debug)]
+pub(super) struct Device {
+    pub netlink: Netlink,
+    pub index: u32,
+}
+
+/// A `struct ifinfomsg` for a device, or for none by number.
+pub(super) fn link_structure(index: u32) -> [u8; LINK] {
+    let mut structure = [0; LINK];
+    if let Some(place) = structure.get_mut(4..8) {
+        place.copy_from_slice(&index.to_ne_bytes());
+    }
+    structure
+}
+
+impl Device {
+    /// Finds the device that a target names.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] with the nearest names.
+    pub(super) fn find(program: &Program, target: &Target, name: &str) -> Result<Device> {
+        let refused = |refusal| refused(program, target, refusal, Need::Network, &[]);
+        let mut netlink = Netlink::open().map_err(refused)?;
+        let mut index = None;
+        if name.len() <= LONGEST {
+            let message = Message::new(RTM_GETLINK, 0, &link_structure(0))
+                .with(IFLA_IFNAME, &[name.as_bytes(), b"\0"].concat());
+            let answer = netlink.ask(message, |answer| index = index.or(number_of(answer)));
+            match answer {
+                // It has no such device; or none of a name like that, with a slash in it.
+                Ok(()) | Err(Refusal { errno: Errno(libc::ENODEV | libc::EINVAL), .. }) => {}
+                Err(refusal) => return Err(refused(refusal)),
+            }
+        }
+        match index {
+            Some(index) => Ok(Device { netlink, index }),
+            None => Err(not_found(&mut netlink, name)),
+        }
+    }
+}
+
+fn number_of(answer: Answer<'_>) -> Option<u32> {
+    (answer.kind == RTM_NEWLINK).then(|| answer.word(4))
+}
+
+fn not_found(netlink: &mut Netlink, name: &str) -> Error {
+    let mut nearest = Nearest::new(name, OFFERED);
+    // Without a list there is nothing to offer.
+    let _ = netlink.ask(Message::new(RTM_GETLINK, DUMP, &link_structure(0)), |answer| {
+        if let Some(name) = answer.attributes(LINK).text(IFLA_IFNAME) {
+            nearest.offer(&name);
+        }
+    });
+    Error::NotFound {
+        what: "network device",
+        name: name.into(),
+        nearest: nearest.into_names(),
+        note: Some("each network namespace has devices of its own"),
+    }
+}
+
+/// The error of a step that the kernel refused, with what its answer means there.
+pub(super) fn refused(
+    program: &Program,
+    target: &Target,
+    refusal: Refusal,
+    need: Need,
+    notes: &[(i32, &'static str)],
+) -> Error {
+    let why = denied::explain(refusal.errno, need);
+    refused_because(program, target, refusal, why, notes)
+}
+
+/// The same where it is known why, or that it cannot be known.
+pub(super) fn refused_because(
+    program: &Program,
+    target: &Target,
+    refusal: Refusal,
+    why: Option<Denied>,
+    notes: &[(i32, &'static str)],
+) -> Error {
+    let Refusal { step, errno, said } = refusal;
+    let (program_name, target_name) = (program.name().into(), target.to_string());
+    let wrong_type = errno == Errno(libc::EINVAL) && program.kind() != target.program_type();
+    let note = match notes.iter().find(|(number, _)| *number == errno.0) {
+        _ if wrong_type => {
+            Some("the program's type does not fit: Target::spec makes one that does")
+        }
+        note => note.map(|(_, note)| *note),
+    };
+    let (program, target) = (program_name, target_name);
+    if said.is_empty() {
+        Error::Attach { program, target, step, errno, why, note }
+    } else {
+        Error::AttachNetlink { program, target, step, errno, said, why, note }
+    }
+}
+
+/// The program's descriptor once more, for what has to name the program later.
+pub(super) fn duplicate(program: impl AsFd) -> Result<OwnedFd, Refusal> {
+    let duplicate = program.as_fd().try_clone_to_owned();
+    duplicate.map_err(|error| Refusal::new("fcntl(F_DUPFD_CLOEXEC)", Errno::of(&error)))
+}

@@ -1,0 +1,153 @@
+//! XDP: packets as a network device receives them, before the kernel makes a `struct sk_buff` of them (Linux 4.8), or in
+//! generic mode right after (4.12).
+//!
+//! The program is tied to the device by a link (Linux 5.9), which goes with its descriptor. Kernels without those take it by
+//! netlink; there it stays when the process is killed, until `ip link set dev DEVICE xdp off`.
+
+use super::device::{Device, duplicate, link_structure, refused};
+use super::link::{Link, Part};
+use super::{Target, XdpMode};
+use crate::error::{Error, Result};
+use crate::kernel::denied::Need;
+use crate::kernel::features::Features;
+use crate::program::Program;
+use crate::spec::AttachType;
+use crate::syscall::netlink::{Message, Netlink, RTM_SETLINK, Refusal};
+use crate::syscall::{self, Errno, LinkCreate, LinkExtra};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// How a program is tied to a device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Method {
+    /// The first of the others that this kernel has.
+    Best,
+    /// By a `bpf_link` (Linux 5.9).
+    Link,
+    /// By netlink (Linux 4.8).
+    Netlink,
+}
+
+const IFLA_XDP: u16 = 43;
+const IFLA_XDP_FD: u16 = 1;
+const IFLA_XDP_FLAGS: u16 = 3;
+const IFLA_XDP_EXPECTED_FD: u16 = 8;
+
+/// `XDP_FLAGS_*` of `include/uapi/linux/if_link.h`.
+const UPDATE_IF_NOEXIST: u32 = 1;
+const SKB_MODE: u32 = 1 << 1;
+const DRV_MODE: u32 = 1 << 2;
+const REPLACE: u32 = 1 << 4;
+
+const NOTES: [(i32, &str); 6] = [
+    (libc::EBUSY, "another program is there already: `ip link` shows it"),
+    (
+        libc::EEXIST,
+        "a program is there already in the other mode, and native and generic do not go together: `ip link` shows it",
+    ),
+    (libc::EOPNOTSUPP, "its driver cannot run XDP: take xdpgeneric:DEVICE"),
+    (
+        libc::EINVAL,
+        "the device as it is set up cannot have it: its MTU may be too large for XDP, or large receive offload is on",
+    ),
+    (libc::ERANGE, "the MTU of the device, or of its peer, is too large for XDP"),
+    (libc::ENOMEM, "the device may have too few queues: XDP often takes one for each CPU"),
+];
+
+/// Attaches a program to a [`Target::Xdp`].
+///
+/// A device has room for one program, and one mode at a time.
+///
+/// # Errors
+/// [`Error::NotFound`] with the nearest names if there is no such device; [`Error::Attach`] or [`Error::AttachNetlink`] if
+/// the kernel refuses: `EBUSY` if a program is there, `EOPNOTSUPP` if the driver has no native XDP;
+/// [`Error::NoFeature`] if the kernel has no such links and was to use them.
+pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+    let Target::Xdp { device, mode } = target else {
+        return Err(Error::Target { target: target.to_string(), problem: "not XDP" });
+    };
+    let Device { netlink, index } = Device::find(program, target, device)?;
+    let mode = match mode {
+        XdpMode::Any => 0,
+        XdpMode::Native => DRV_MODE,
+        XdpMode::Generic => SKB_MODE,
+    };
+    let refused = |refusal| refused(program, target, refusal, Need::Network, &NOTES);
+    if method != Method::Netlink {
+        let link = LinkCreate {
+            program: program.as_fd(),
+            target: syscall::Target::Interface(index),
+            attach_type: AttachType::Xdp as u32,
+            flags: mode,
+            extra: LinkExtra::None,
+        };
+        match syscall::link_create(&link) {
+            Ok(link) => return Ok(Link::new(target.clone(), vec![Part::Link(link)])),
+            // A kernel without such links knows no such attach type. A newer one that means it says it again by netlink,
+            // and in words.
+            Err(Errno(libc::EINVAL)) if method == Method::Best => {}
+            Err(errno) => {
+                if errno == Errno(libc::EINVAL) {
+                    Features::new().demand(AttachType::Xdp)?;
+                }
+                return Err(refused(Refusal::new("BPF_LINK_CREATE", errno)));
+            }
+        }
+    }
+    let attached = Attached::new(netlink, index, mode, program).map_err(refused)?;
+    Ok(Link::new(target.clone(), vec![Part::Xdp(attached)]))
+}
+
+/// A program that netlink has put on a device, which is taken off when this is dropped.
+#[derive(Debug)]
+pub(super) struct Attached {
+    netlink: Netlink,
+    index: u32,
+    mode: u32,
+    program: OwnedFd,
+}
+
+impl Attached {
+    fn new(
+        mut netlink: Netlink,
+        index: u32,
+        mode: u32,
+        program: &Program,
+    ) -> Result<Attached, Refusal> {
+        // First, so that nothing can go wrong once it is there.
+        let program = duplicate(program)?;
+        let fd = program.as_raw_fd().to_ne_bytes();
+        let flags = (mode | UPDATE_IF_NOEXIST).to_ne_bytes();
+        netlink.ask(set(index, &[(IFLA_XDP_FD, &fd), (IFLA_XDP_FLAGS, &flags)]), |_| {})?;
+        Ok(Attached { netlink, index, mode, program })
+    }
+}
+
+fn set(index: u32, attributes: &[(u16, &[u8])]) -> Message {
+    Message::new(RTM_SETLINK, 0, &link_structure(index)).with_nested(IFLA_XDP, attributes)
+}
+
+impl Drop for Attached {
+    fn drop(&mut self) {
+        let none = (-1i32).to_ne_bytes();
+        let ours = self.program.as_raw_fd().to_ne_bytes();
+        let flags = |more: u32| (self.mode | more).to_ne_bytes();
+        // Only if it is still this program that is there.
+        let taken_off = self.netlink.ask(
+            set(
+                self.index,
+                &[
+                    (IFLA_XDP_FD, &none),
+                    (IFLA_XDP_FLAGS, &flags(REPLACE)),
+                    (IFLA_XDP_EXPECTED_FD, &ours),
+                ],
+            ),
+            |_| {},
+        );
+        // Before Linux 5.7 there is no such flag, and whatever is there goes.
+        if matches!(taken_off, Err(Refusal { errno: Errno(libc::EINVAL), .. })) {
+            let attributes = [(IFLA_XDP_FD, &none[..]), (IFLA_XDP_FLAGS, &flags(0))];
+            let _ = self.netlink.ask(set(self.index, &attributes), |_| {});
+        }
+    }
+}
