@@ -463,6 +463,29 @@ pub enum Error {
         problem: &'static str,
     },
 
+    /// A ring buffer held what cannot be, or somebody else reads it; nothing of it was believed.
+    #[error("corrupt ring buffer `{map}` at position {position}: {problem}")]
+    CorruptRingBuffer {
+        /// The map's name.
+        map: String,
+        /// The byte position since the ring was made.
+        position: u64,
+        /// What is wrong.
+        problem: &'static str,
+    },
+
+    /// A record of another size than it has to have: it is not a value of the type that it was to be read as, and
+    /// was passed over; or it is to be sent, and longer than the ring allows.
+    #[error("a record of {has} bytes in `{map}`, and not {needs}")]
+    RecordSize {
+        /// The map's name.
+        map: String,
+        /// How long it is.
+        has: usize,
+        /// How long it has to be, or can be.
+        needs: usize,
+    },
+
     /// A sample that is not of the size that its reader was told to expect. It was passed over.
     #[error(
         "a sample of CPU {cpu} holds {recorded} bytes, its filling included, which cannot come from the \

@@ -64,10 +64,12 @@ mod plain;
 mod program;
 pub mod progs;
 mod ring;
+pub mod ringbuf;
 mod spec;
 mod syscall;
 pub mod trace_pipe;
 pub mod verifier;
+mod wait;
 
 #[cfg(test)]
 mod needs;

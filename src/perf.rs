@@ -47,6 +47,8 @@ mod record;
 #[cfg(test)]
 mod tests;
 
+pub use crate::wait::{Polled, Waker};
+
 use crate::error::{Error, Result};
 use crate::kernel::denied::Need;
 use crate::kernel::{cpu, denied};
@@ -54,13 +56,10 @@ use crate::map::Map;
 use crate::ring::{self, OpenError, Ring};
 use crate::spec::MapType;
 use crate::syscall::{self, Errno, PerfEvent};
+use crate::wait::{Pass, WaitSet};
 use record::{Problem, Progress, SampleSize};
-use std::fs::File;
-use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// `PERF_TYPE_SOFTWARE`.
@@ -73,9 +72,6 @@ const SAMPLE_RAW: u64 = 1 << 10;
 const FORMAT_LOST: u64 = 1 << 4;
 /// `pid` of an event of every process.
 const EVERY_PROCESS: i32 = -1;
-
-/// The waker's key in the epoll set; the others' are indices of rings.
-const WAKER_KEY: u64 = u64::MAX;
 
 /// When the kernel wakes a reader that waits. See [the
 /// module](self#when-the-reader-is-woken-and-what-that-costs).
@@ -212,29 +208,6 @@ pub enum Record<'a> {
     },
 }
 
-/// Why [`PerfReader::poll`] returned. Unless it is [`Polled::Stopped`], all that was in the rings
-/// has been read.
-///
-/// If there is more than one reason, it is the first in this order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Polled {
-    /// The consumer returned [`ControlFlow::Break`]. The next call goes on with the next record.
-    Stopped,
-    /// [`Waker::wake`] was called, now or since the last time that this was returned.
-    Woken,
-    /// A signal handler ran while it waited (`EINTR`), so that the caller can see what the handler
-    /// left behind.
-    ///
-    /// A signal that comes just before the wait does not end it. To be sure, let the handler call
-    /// [`Waker::wake`].
-    Interrupted,
-    /// The deadline has passed.
-    Deadline,
-    /// There were records.
-    Records,
-}
-
 /// Reads the samples that programs send through a perf event array.
 ///
 /// It opens an event with a ring on every CPU that runs at that moment and puts them into the map.
@@ -260,8 +233,7 @@ pub struct PerfReader {
     scratch: Vec<u8>,
     /// Whether the events can be asked how many samples they lost.
     says_lost: bool,
-    epoll: OwnedFd,
-    waker: Waker,
+    waits: WaitSet,
     /// The map that the events are in. `None` only in tests.
     map: Option<OwnedFd>,
 }
@@ -358,29 +330,24 @@ impl PerfReader {
 
     /// A reader without rings.
     fn empty(sample_size: Option<SampleSize>) -> Result<PerfReader> {
-        let failed = |action, errno| Error::Reader { action, cpu: None, errno, why: None };
-        let epoll =
-            syscall::epoll_create().map_err(|errno| failed("create an epoll set", errno))?;
-        let bell = syscall::eventfd().map_err(|errno| failed("create an eventfd", errno))?;
-        syscall::epoll_add(epoll.as_fd(), bell.as_fd(), WAKER_KEY)
-            .map_err(|errno| failed("wait for an eventfd", errno))?;
-        let bell = Bell { rung: AtomicBool::new(false), counter: File::from(bell) };
         Ok(PerfReader {
             rings: Vec::new(),
             turn: 0,
             sample_size,
             scratch: Vec::new(),
             says_lost: true,
-            epoll,
-            waker: Waker(Arc::new(bell)),
+            waits: WaitSet::new()?,
             map: None,
         })
     }
 
     fn add(&mut self, cpu: u32, ring: Ring) -> Result<()> {
         let key = self.rings.len() as u64;
-        syscall::epoll_add(self.epoll.as_fd(), ring.event(), key).map_err(|errno| {
-            Error::Reader { action: "wait for a perf event", cpu: Some(cpu), errno, why: None }
+        self.waits.add(ring.event(), key).map_err(|errno| Error::Reader {
+            action: "wait for a perf event",
+            cpu: Some(cpu),
+            errno,
+            why: None,
         })?;
         self.rings.push(CpuRing { cpu, ring, told: 0, lost: 0 });
         Ok(())
@@ -423,21 +390,9 @@ impl PerfReader {
         let mut interrupted = false;
         loop {
             let pass = self.pass(&mut consume)?;
-            if pass.stopped {
-                return Ok(Polled::Stopped);
-            }
-            if self.waker.0.answered() {
-                return Ok(Polled::Woken);
-            }
-            if interrupted {
-                return Ok(Polled::Interrupted);
-            }
             let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
-            if left == Some(Duration::ZERO) {
-                return Ok(Polled::Deadline);
-            }
-            if pass.records > 0 {
-                return Ok(Polled::Records);
+            if let Some(reason) = self.waits.reason(&pass, interrupted, left) {
+                return Ok(reason);
             }
             interrupted = self.wait(left)?;
         }
@@ -445,34 +400,21 @@ impl PerfReader {
 
     /// Waits until the kernel or a waker wakes, or the time is over; `true` if a signal ended it.
     fn wait(&self, time: Option<Duration>) -> Result<bool> {
-        let waited = syscall::epoll_wait(self.epoll.as_fd(), time, |key, bits| {
-            if key == WAKER_KEY {
-                // Its flag says that it was rung; a counter that is left over from an earlier one
-                // does not.
-                self.waker.0.silence();
-            }
+        self.waits.wait(time, |key, bits| {
             let gone = bits & (libc::EPOLLHUP | libc::EPOLLERR) as u32 != 0;
             let ring = usize::try_from(key).ok().and_then(|index| self.rings.get(index));
             if let (true, Some(CpuRing { ring, .. })) = (gone, ring) {
                 // The CPU went offline, and its event with it for good: it would be ready for ever.
                 // Its ring is still read. Should this fail, waiting costs more than it must and
                 // does the same.
-                let _ = syscall::epoll_remove(self.epoll.as_fd(), ring.event());
+                let _ = self.waits.remove(ring.event());
             }
-        });
-        match waited {
-            Ok(()) => Ok(false),
-            Err(Errno(libc::EINTR)) => Ok(true),
-            Err(errno) => {
-                let action = "wait for samples";
-                Err(Error::Reader { action, cpu: None, errno, why: None })
-            }
-        }
+        })
     }
 
     /// What ends a wait from elsewhere: another thread, a signal handler.
     pub fn waker(&self) -> Waker {
-        self.waker.clone()
+        self.waits.waker()
     }
 
     /// Asks the kernel how many samples it lost until now, on all CPUs (Linux 6.0), and counts those too that no
@@ -537,13 +479,6 @@ impl PerfReader {
             None => Ok(pass),
         }
     }
-}
-
-/// What came of reading every ring once.
-#[derive(Debug, Default)]
-struct Pass {
-    records: usize,
-    stopped: bool,
 }
 
 impl CpuRing {
@@ -619,7 +554,7 @@ impl Drop for Batch<'_> {
 /// So after [`Polled::Stopped`], go on without asking it.
 impl AsFd for PerfReader {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.epoll.as_fd()
+        self.waits.as_fd()
     }
 }
 
@@ -631,51 +566,5 @@ impl Drop for PerfReader {
             // to delete, so much the better.
             let _ = syscall::map_delete(map.as_fd(), &cpu.to_ne_bytes());
         }
-    }
-}
-
-/// Ends the wait of a [`PerfReader`] from another thread. Clones wake the same reader; it may be
-/// gone.
-#[derive(Debug, Clone)]
-pub struct Waker(Arc<Bell>);
-
-/// An `eventfd(2)` in the reader's epoll set, and whether it has been written.
-#[derive(Debug)]
-struct Bell {
-    /// Spares a reader that is not waiting the system call that asks the counter.
-    rung: AtomicBool,
-    counter: File,
-}
-
-impl Waker {
-    /// Makes [`PerfReader::poll`] return [`Polled::Woken`], at once or when it is called next.
-    /// Several calls before that count as one.
-    ///
-    /// It stores one atomic and makes one `write(2)`, so a signal handler may call it, if it saves
-    /// `errno`.
-    pub fn wake(&self) {
-        self.0.rung.store(true, Ordering::Release);
-        // It fails only when the counter is full, and then it is readable as it is.
-        let _ = (&self.0.counter).write(&1u64.to_ne_bytes());
-    }
-}
-
-impl Bell {
-    /// Whether it has been rung since the last time.
-    fn answered(&self) -> bool {
-        if !self.rung.load(Ordering::Acquire) {
-            return false;
-        }
-        // First the counter, then the flag: a ring in between leaves the flag, for the next time.
-        // (The other way round it would leave neither.) A counter without the flag ends a wait for
-        // nothing, once: see `wait`.
-        self.silence();
-        self.rung.swap(false, Ordering::AcqRel)
-    }
-
-    /// Makes the counter unreadable.
-    fn silence(&self) {
-        // It fails only when the counter is 0.
-        let _ = (&self.counter).read(&mut [0; 8]);
     }
 }

@@ -1,4 +1,5 @@
-//! Memory shared with the kernel: the ring of one perf event, `perf_event_open(2)`, "MMAP layout".
+//! Memory shared with the kernel: the ring of one perf event, `perf_event_open(2)`, "MMAP layout". The ring buffers of BPF
+//! are in `bpf.rs` and `user.rs`.
 //!
 //! The kernel writes records at the *head*, this side reads them at the *tail*. Both are byte
 //! positions that only grow; a position's place in the memory is its remainder by the ring's size,
@@ -20,10 +21,21 @@
 //! whether they make sense, is for [`crate::perf`], in safe code.
 #![allow(unsafe_code)]
 
+mod bpf;
+#[cfg(test)]
+mod bpf_model;
+mod claim;
 #[cfg(test)]
 pub(crate) mod fake;
 #[cfg(test)]
+pub(crate) mod fake_bpf;
+#[cfg(test)]
 mod model;
+mod user;
+
+pub(crate) use bpf::{BpfRing, Found};
+pub(crate) use claim::{Claim, Claimed};
+pub(crate) use user::UserRing;
 
 use crate::kernel::denied;
 use crate::syscall::{self, Errno, PerfEvent};
@@ -76,8 +88,7 @@ pub(crate) fn page_size() -> usize {
     usize::try_from(size).unwrap_or(4096)
 }
 
-/// A shared mapping of the whole of a ring: a page of positions, then the data. Unmapped when
-/// dropped.
+/// A shared mapping of a ring or a part of it. Unmapped when dropped.
 struct Mapping {
     base: NonNull<u8>,
     len: usize,
@@ -90,13 +101,18 @@ unsafe impl Send for Mapping {}
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// `mmap(2)`. Writable, because only then does the kernel heed the tail and overwrite nothing
-    /// unread.
-    fn new(fd: BorrowedFd<'_>, len: usize) -> Result<Mapping, Errno> {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
+    /// `mmap(2)` of `len` bytes of `fd` from `offset` on, a multiple of the page size.
+    fn new(
+        fd: BorrowedFd<'_>,
+        offset: usize,
+        len: usize,
+        writable: bool,
+    ) -> Result<Mapping, Errno> {
+        let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
+        let offset = libc::off_t::try_from(offset).map_err(|_| Errno(libc::EOVERFLOW))?;
         // SAFETY: a new mapping where the kernel likes, so nothing that exists is replaced.
         let base = unsafe {
-            libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, fd.as_raw_fd(), 0)
+            libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, fd.as_raw_fd(), offset)
         };
         if base == libc::MAP_FAILED {
             return Err(Errno::of(&io::Error::last_os_error()));
@@ -180,7 +196,8 @@ impl Ring {
         let len = size.checked_add(page).ok_or(Errno(libc::EINVAL))?;
         // No slice may be longer.
         isize::try_from(len).map_err(|_| Errno(libc::EINVAL))?;
-        Mapping::new(event, len)
+        // Writable, because only then does the kernel heed the tail and overwrite nothing unread.
+        Mapping::new(event, 0, len, true)
     }
 
     fn over(memory: Mapping, event: OwnedFd, size: usize) -> Ring {

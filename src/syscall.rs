@@ -53,7 +53,9 @@ pub(crate) use perf::{
 };
 #[cfg(feature = "cli")]
 pub(crate) use poll::set_close_on_exec;
-pub(crate) use poll::{epoll_add, epoll_create, epoll_remove, epoll_wait, eventfd, wait_readable};
+pub(crate) use poll::{
+    epoll_add, epoll_add_for, epoll_create, epoll_remove, epoll_wait, eventfd, wait_readable,
+};
 #[allow(unused_imports)] // The same.
 pub(crate) use prog::{
     Log, ProgAttach, ProgBtf, ProgLoad, ProgTestRun, RawTracepoint, prog_attach, prog_bind_map,

@@ -41,7 +41,7 @@ pub(crate) fn ring(size: usize, position: u64) -> (Ring, Kernel) {
         File::from(OwnedFd::from_raw_fd(fd))
     };
     file.set_len(len as u64).unwrap();
-    let memory = Mapping::new(file.as_fd(), len).unwrap();
+    let memory = Mapping::new(file.as_fd(), 0, len, true).unwrap();
     memory.position(DATA_HEAD).store(position, Ordering::Relaxed);
     memory.position(DATA_TAIL).store(position, Ordering::Relaxed);
     let event = syscall::eventfd().unwrap();

@@ -15,7 +15,17 @@ pub(crate) fn epoll_create() -> Result<OwnedFd, Errno> {
 
 /// Adds a descriptor to an `epoll(7)` set, to be told when it is readable; `key` comes back with it.
 pub(crate) fn epoll_add(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>, key: u64) -> Result<(), Errno> {
-    let mut event = libc::epoll_event { events: libc::EPOLLIN as u32, u64: key };
+    epoll_add_for(epoll, fd, key, libc::EPOLLIN)
+}
+
+/// As [`epoll_add`], to be told of these `EPOLL*` bits.
+pub(crate) fn epoll_add_for(
+    epoll: BorrowedFd<'_>,
+    fd: BorrowedFd<'_>,
+    key: u64,
+    bits: i32,
+) -> Result<(), Errno> {
+    let mut event = libc::epoll_event { events: bits as u32, u64: key };
     // SAFETY: `event` is live; both descriptors are open for as long as they are borrowed.
     let answer = unsafe {
         libc::epoll_ctl(epoll.as_raw_fd(), libc::EPOLL_CTL_ADD, fd.as_raw_fd(), &mut event)

@@ -1,0 +1,273 @@
+//! The memory of a BPF ring buffer, `kernel/bpf/ringbuf.c`: a page with the consumer's position, a page with the
+//! producer's, and the data, mapped twice in a row, so that a record is one piece wherever it lies.
+//!
+//! Positions count bytes and only grow; their type is the kernel's `unsigned long`. A record is a header of 8 bytes and
+//! what the program sent, filled up to a multiple of 8. The first word of a header is the length and two bits:
+//!
+//! * *busy*: the program has the record and is still writing it. The producer's position is already behind it; nothing
+//!   from here on can be read yet.
+//! * *discard*: the program wants it passed over.
+//!
+//! The orderings, each written once below:
+//!
+//! * The kernel writes a header with the busy bit, then the position ([`seen`] loads it), then the record, then the
+//!   header without the bit ([`seen`] again). So a header is read only behind the position, a record only behind its
+//!   header.
+//! * This side reads a record, then stores its position with `Release`: no read of it is left for when the kernel
+//!   may be writing there.
+//! * The kernel wakes a reader when a record is finished that stands just where the consumer's position is: it writes
+//!   the header (`xchg`, a full barrier), then reads the position. This side writes the position, then reads the header
+//!   once more before it sleeps, with a full fence in between ([`BpfRing::is_ready`]): so at least one of the two sees
+//!   the other.
+
+use super::{Claim, Claimed, Mapping, page_size};
+use crate::syscall::Errno;
+use std::fmt;
+use std::os::fd::BorrowedFd;
+use std::slice;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+
+/// `BPF_RINGBUF_BUSY_BIT`.
+pub(super) const BUSY: u32 = 1 << 31;
+/// `BPF_RINGBUF_DISCARD_BIT`.
+pub(super) const DISCARD: u32 = 1 << 30;
+/// `BPF_RINGBUF_HDR_SZ`.
+pub(super) const HEADER: usize = 8;
+
+/// A word that the kernel writes. A trait, so that the loom model runs the functions that the ring runs.
+pub(super) trait Word {
+    type Value;
+
+    fn load(&self) -> Self::Value;
+    fn fence(ordering: Ordering);
+}
+
+impl Word for AtomicUsize {
+    type Value = usize;
+
+    fn load(&self) -> usize {
+        // Relaxed, with a fence after it: the one order that may be asked of memory that cannot be written.
+        AtomicUsize::load(self, Ordering::Relaxed)
+    }
+
+    fn fence(ordering: Ordering) {
+        fence(ordering);
+    }
+}
+
+impl Word for AtomicU32 {
+    type Value = u32;
+
+    fn load(&self) -> u32 {
+        AtomicU32::load(self, Ordering::Relaxed)
+    }
+
+    fn fence(ordering: Ordering) {
+        fence(ordering);
+    }
+}
+
+/// What the kernel wrote to a word; what it wrote before that can be read after this.
+#[inline]
+pub(super) fn seen<W: Word>(word: &W) -> W::Value {
+    let value = word.load();
+    W::fence(Ordering::Acquire);
+    value
+}
+
+/// Whether a record is finished, of which this is the header: looked at again when everything before it has been
+/// handed back, so that either this sees it finished or the kernel sees that it has to wake.
+#[inline]
+pub(super) fn finished<W: Word<Value = u32>>(header: &W) -> bool {
+    W::fence(Ordering::SeqCst);
+    seen(header) & BUSY == 0
+}
+
+/// What is next in a ring.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Found<'r> {
+    /// Nothing that can be read yet.
+    Nothing,
+    /// What a program sent.
+    Record(&'r [u8]),
+    /// Something that a program began and threw away.
+    Discarded,
+    /// A header that cannot be.
+    Corrupt(&'static str),
+}
+
+/// A ring buffer's memory, and where this side is in it.
+///
+/// `head - tail` is at most `size`, and `tail` a multiple of 8, always; it is what makes [`BpfRing::next`] sound.
+pub(crate) struct BpfRing {
+    /// The first page, writable.
+    consumer: Mapping,
+    /// The rest: the producer's page, and twice the data.
+    producer: Mapping,
+    _claim: Claim,
+    /// Bytes of data, a power of two.
+    size: usize,
+    /// The bytes of a page, behind which the data begins.
+    page: usize,
+    tail: usize,
+    head: usize,
+}
+
+impl fmt::Debug for BpfRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("BpfRing")
+            .field("size", &self.size)
+            .field("tail", &self.tail)
+            .field("head", &self.head)
+            .finish()
+    }
+}
+
+impl BpfRing {
+    /// Maps a ring buffer of `size` bytes, a power of two and whole pages, which is what the kernel makes them of.
+    pub(crate) fn open(map: BorrowedFd<'_>, size: usize, claim: Claim) -> Result<BpfRing, Claimed> {
+        let page = page_size();
+        let len = lengths(size, page)?;
+        let consumer = Mapping::new(map, 0, page, true).map_err(Claimed::Memory)?;
+        let producer = Mapping::new(map, page, len, false).map_err(Claimed::Memory)?;
+        BpfRing::over(consumer, producer, size, claim)
+    }
+
+    pub(super) fn over(
+        consumer: Mapping,
+        producer: Mapping,
+        size: usize,
+        claim: Claim,
+    ) -> Result<BpfRing, Claimed> {
+        let tail = consumer.word(0).load(Ordering::Relaxed);
+        if !tail.is_multiple_of(8) {
+            return Err(Claimed::Corrupt("the consumer's position is not a multiple of 8"));
+        }
+        Ok(BpfRing { consumer, producer, _claim: claim, size, page: page_size(), tail, head: tail })
+    }
+
+    /// How many bytes of records it can hold.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The position that is read next.
+    #[inline]
+    pub(crate) fn position(&self) -> usize {
+        self.tail
+    }
+
+    /// Whether everything that [`BpfRing::look`] saw has been released.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.tail == self.head
+    }
+
+    /// Sees how far programs have written.
+    ///
+    /// An error if the position cannot be. If somebody else has moved the consumer's, reading goes on from where it is
+    /// now.
+    pub(crate) fn look(&mut self) -> Result<(), &'static str> {
+        let now = self.consumer.word(0).load(Ordering::Relaxed);
+        if now != self.tail {
+            if !now.is_multiple_of(8) {
+                return Err("the consumer's position is not a multiple of 8");
+            }
+            self.tail = now;
+            self.head = now;
+            return Err("somebody else moved the consumer's position: the ring has another reader");
+        }
+        let head = seen(self.producer.word(0));
+        if head.wrapping_sub(self.tail) > self.size {
+            self.head = self.tail;
+            return Err("the producer's position is more than a ring away from the consumer's");
+        }
+        self.head = head;
+        Ok(())
+    }
+
+    /// What lies at `at`, a position from [`position`](BpfRing::position) on, and moves `at` behind it; the memory stays
+    /// this side's until it is released.
+    #[inline]
+    pub(crate) fn next(&self, at: &mut usize) -> Found<'_> {
+        let left = self.head.wrapping_sub(*at);
+        // Behind the head it would be a huge number; before the tail more than there was.
+        if left == 0 || left > self.head.wrapping_sub(self.tail) {
+            return Found::Nothing;
+        }
+        if left < HEADER || !at.is_multiple_of(8) {
+            return Found::Corrupt("less than a header is left");
+        }
+        let start = *at & (self.size - 1);
+        let header = seen(self.header(start));
+        if header & BUSY != 0 {
+            return Found::Nothing;
+        }
+        let len = (header & !DISCARD) as usize;
+        // At most 2^30 + 16: no overflow.
+        let whole = (HEADER + len).next_multiple_of(8);
+        if whole > left {
+            return Found::Corrupt("a record reaches beyond what was written");
+        }
+        *at = at.wrapping_add(whole);
+        if header & DISCARD != 0 {
+            return Found::Discarded;
+        }
+        // SAFETY: the data is mapped twice in a row, `2 * size` bytes from `page` on, initialised (the kernel hands out
+        // zeroed pages). `start < size` and `HEADER + len <= whole <= left <= size`, so the slice ends within it. The
+        // record is finished (its header said so, and was read before this), so the program that made it can no
+        // longer write it; the kernel gives the space to another one only when the consumer's position is moved, for
+        // which `release` and `look` need the `&mut self` that this borrow excludes. Nobody else in this process has it
+        // mapped: there is a claim.
+        let bytes = unsafe {
+            let data = self.producer.base.as_ptr().add(self.page);
+            slice::from_raw_parts(data.add(start + HEADER), len)
+        };
+        Found::Record(bytes)
+    }
+
+    /// The first word of the header at `start`, a multiple of 8 below `size`.
+    #[inline]
+    fn header(&self, start: usize) -> &AtomicU32 {
+        debug_assert!(start < self.size && start.is_multiple_of(8));
+        // SAFETY: within the data, which is mapped for as long as `self`, and aligned; the kernel accesses it as
+        // one word too, and this side in no other way than through this reference: slices begin behind headers.
+        unsafe { AtomicU32::from_ptr(self.producer.base.as_ptr().add(self.page + start).cast()) }
+    }
+
+    /// Hands everything before `at` back to the kernel, a position that [`BpfRing::next`] came to.
+    #[inline]
+    pub(crate) fn release(&mut self, at: usize) {
+        let read = at.wrapping_sub(self.tail);
+        if read != 0 && read <= self.head.wrapping_sub(self.tail) && at.is_multiple_of(8) {
+            self.tail = at;
+            self.consumer.word(0).store(at, Ordering::Release);
+        }
+    }
+
+    /// Whether there is a record now that can be read. If not, the kernel wakes when there is.
+    ///
+    /// To be asked after everything that could be read has been released.
+    pub(crate) fn is_ready(&self) -> bool {
+        fence(Ordering::SeqCst);
+        let head = seen(self.producer.word(0));
+        head != self.tail && finished(self.header(self.tail & (self.size - 1)))
+    }
+}
+
+/// The bytes of the producer's page and twice the data, if there can be such a ring.
+pub(super) fn lengths(size: usize, page: usize) -> Result<usize, Claimed> {
+    let len = size.checked_mul(2).and_then(|data| data.checked_add(page));
+    len.filter(|len| isize::try_from(*len).is_ok() && size.is_power_of_two() && size >= page)
+        .ok_or(Claimed::Memory(Errno(libc::EINVAL)))
+}
+
+impl Mapping {
+    /// The word at a multiple of its size within the first page: a position.
+    pub(super) fn word(&self, offset: usize) -> &AtomicUsize {
+        debug_assert!(offset.is_multiple_of(size_of::<usize>()) && offset < page_size());
+        // SAFETY: it is within the first page, which is mapped for as long as `self`, and aligned; the kernel accesses
+        // it as one word too, and this side in no other way than through such a reference. Where the page cannot be
+        // written nothing is stored: of a `BpfRing` it is the producer's, of a `UserRing` the consumer's.
+        unsafe { AtomicUsize::from_ptr(self.base.as_ptr().add(offset).cast()) }
+    }
+}

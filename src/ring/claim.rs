@@ -1,0 +1,64 @@
+//! Who in this process has the memory of a map: one at a time.
+//!
+//! A slice of a ring buffer's memory may be handed out because the kernel writes nothing there until the consumer's
+//! position is moved, and nobody else moves it. A second reader of the same map would, from safe code, through another
+//! descriptor if need be; so this has to be known for the whole process. (A perf ring has no such trouble: it is made
+//! for its reader, and nobody else has its descriptor.)
+//!
+//! Another process that has the map can still move the position. That is found out when the position is looked at
+//! next, and is the one thing here that the kernel does not guarantee.
+
+use crate::syscall::Errno;
+use std::collections::BTreeSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The numbers of the maps whose memory is in use. A number is not given away again while somebody has the map.
+static CLAIMED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// The right to a map's memory, until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Claim(u32);
+
+/// Why a ring buffer's memory could not be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claimed {
+    /// It is in use in this process.
+    Already,
+    /// `mmap(2)` said no.
+    Memory(Errno),
+    /// A position in it cannot be.
+    Corrupt(&'static str),
+}
+
+impl Claim {
+    /// Claims the map with this number.
+    pub(crate) fn new(map: u32) -> Result<Claim, Claimed> {
+        if claimed().insert(map) { Ok(Claim(map)) } else { Err(Claimed::Already) }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        claimed().remove(&self.0);
+    }
+}
+
+fn claimed() -> MutexGuard<'static, BTreeSet<u32>> {
+    // Nothing that holds it can panic halfway.
+    CLAIMED.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_at_a_time() {
+        // No map has that number: the kernel counts them from 1 in an `int`.
+        let claim = Claim::new(u32::MAX).unwrap();
+        assert_eq!(Claim::new(u32::MAX).unwrap_err(), Claimed::Already);
+        let _other = Claim::new(u32::MAX - 1).unwrap();
+        drop(claim);
+        Claim::new(u32::MAX).unwrap();
+    }
+}
