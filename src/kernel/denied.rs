@@ -5,10 +5,12 @@
 //! and could still be wrong.
 
 use crate::error::Error;
-use crate::syscall::{self, Errno};
+use crate::spec::MapType;
+use crate::syscall::{self, Errno, MapCreate};
 use std::fmt;
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::str::FromStr;
 
@@ -400,15 +402,28 @@ fn counts_memlock(release: &str) -> bool {
 /// The limit belongs to the whole process, so for that moment other threads see it raised. Kernels
 /// since 5.11 cost no more than `f` itself.
 pub(crate) fn with_memlock<T>(f: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    with_memlock_on(|| fs::read_to_string(OSRELEASE).unwrap_or_default(), f)
+    with_memlock_on(osrelease, libc::EPERM, f)
+}
+
+/// Creates a map as [`with_memlock`] does. Of the limit, kernels before 5.11 say `EINVAL` where the map is one of
+/// devices (`dev_map_init_map()`).
+pub(crate) fn map_with_memlock(map: &MapCreate<'_>) -> Result<OwnedFd, Errno> {
+    let devices = [MapType::DevMap as u32, MapType::DevMapHash as u32].contains(&map.map_type);
+    let refusal = if devices { libc::EINVAL } else { libc::EPERM };
+    with_memlock_on(osrelease, refusal, || syscall::map_create(map))
+}
+
+fn osrelease() -> String {
+    fs::read_to_string(OSRELEASE).unwrap_or_default()
 }
 
 fn with_memlock_on<T>(
     release: impl FnOnce() -> String,
+    refusal: i32,
     mut f: impl FnMut() -> Result<T, Errno>,
 ) -> Result<T, Errno> {
     let refused = match f() {
-        Err(errno @ Errno(libc::EPERM)) if counts_memlock(&release()) => Err(errno),
+        Err(errno) if errno.0 == refusal && counts_memlock(&release()) => Err(errno),
         answer => return answer,
     };
     let Ok((soft, hard)) = syscall::memlock() else { return refused };
@@ -653,6 +668,7 @@ mod tests {
         let answer = fake::with(fake, || {
             with_memlock_on(
                 || release.into(),
+                libc::EPERM,
                 || {
                     creating.borrow_mut().push("create".into());
                     creates.remove(0)
@@ -670,6 +686,38 @@ mod tests {
         let (answer, log) = asked("5.10.0", (65536, 65536), true, vec![EPERM, Ok(())]);
         assert_eq!(answer, Ok(()));
         assert_eq!(log, ["create", "get", "set unlimited", "create", "set 65536 65536"]);
+    }
+
+    /// Linux 5.10.262 answers so to the seventeenth map of devices in 64 KiB.
+    #[test]
+    fn maps_of_devices_are_refused_with_another_word() {
+        let before = counts_memlock(&osrelease());
+        for (kind, errno, again) in [
+            (MapType::DevMap, libc::EINVAL, before),
+            (MapType::DevMapHash, libc::EINVAL, before),
+            (MapType::DevMap, libc::EPERM, false),
+            (MapType::Hash, libc::EINVAL, false),
+            (MapType::Hash, libc::EPERM, before),
+        ] {
+            let count = Rc::new(std::cell::Cell::new(0));
+            let seen = Rc::clone(&count);
+            let fake = move |call: &mut Call<'_, '_>| match call {
+                Call::MemlockGet { soft, hard } => {
+                    (**soft, **hard) = (65536, 65536);
+                    Some(Ok(0))
+                }
+                Call::MemlockSet { .. } => Some(Ok(0)),
+                Call::MapCreate(_) => {
+                    seen.set(seen.get() + 1);
+                    Some(Err(Errno(errno)))
+                }
+                other => panic!("{other:?}"),
+            };
+            let map = MapCreate { map_type: kind as u32, ..Default::default() };
+            let answer = fake::with(fake, || map_with_memlock(&map));
+            assert_eq!(answer.unwrap_err(), Errno(errno));
+            assert_eq!(count.get(), if again { 2 } else { 1 }, "{kind} {errno}");
+        }
     }
 
     #[test]

@@ -144,7 +144,7 @@ fn ladder(
         ..Default::default()
     };
     let named = MapCreate { name: &name, ..plain.clone() };
-    let ask = |create: &MapCreate<'_>| denied::with_memlock(|| syscall::map_create(create));
+    let ask = denied::map_with_memlock;
     let unknown = |errno| matches!(errno, Errno(libc::EINVAL | libc::E2BIG | ENOTSUPP));
 
     match types(spec) {

@@ -63,7 +63,7 @@ fn array() -> Result<OwnedFd, Refusal> {
         max_entries: 1,
         ..Default::default()
     };
-    at("map create", denied::with_memlock(|| syscall::map_create(&map)))
+    at("map create", denied::map_with_memlock(&map))
 }
 
 /// Loads instructions that every type may have.
@@ -132,7 +132,7 @@ fn lookup_and_delete(_: &Kernel) -> Result<(), Refusal> {
         max_entries: 1,
         ..Default::default()
     };
-    let queue = at("map create", denied::with_memlock(|| syscall::map_create(&queue)))?;
+    let queue = at("map create", denied::map_with_memlock(&queue))?;
     at("lookup", syscall::map_lookup_and_delete(queue.as_fd(), &[], &mut [0; 4], 0))
 }
 

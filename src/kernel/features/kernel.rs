@@ -57,6 +57,9 @@ const LOOPBACK: syscall::Target<'static> = syscall::Target::Interface(1);
 /// `XDP_FLAGS_DRV_MODE`: by the driver or not at all.
 const DRIVER_ONLY: u32 = 1 << 2;
 
+/// How the verifier tells of the call that it has come to.
+const CALL: &str = "(85) call ";
+
 /// What the verifier says of a helper that it does not have, or not for this type of program (the last since 6.13).
 const NO_HELPER: &[&str] = &["invalid func ", "unknown func ", "cannot use helper "];
 
@@ -101,8 +104,9 @@ impl Kernel {
     fn ask_for_helper(&self, load: &Load, code: &[Insn]) -> Outcome {
         match self.load_code(load, code, true) {
             Ok(_) => judge(Ok("load"), Yes::Done),
-            // Before it looks at arguments it looks for the helper.
-            Err(refusal) if !refusal.log.is_empty() => {
+            // It comes to the call, and looks for the helper before it looks at arguments. What it says without having come
+            // there is about the program: before Linux 5.11 only a few LSM hooks may sleep.
+            Err(refusal) if refusal.log.contains(CALL) => {
                 let no = NO_HELPER.iter().any(|words| refusal.log.contains(words));
                 Outcome { has: if no { Has::No } else { Has::Yes }, found: words(&refusal) }
             }
@@ -299,8 +303,7 @@ impl Kernel {
 }
 
 fn create(map: &MapCreate<'_>) -> Result<OwnedFd, Refusal> {
-    denied::with_memlock(|| syscall::map_create(map))
-        .map_err(|errno| Refusal::new("map create", errno))
+    denied::map_with_memlock(map).map_err(|errno| Refusal::new("map create", errno))
 }
 
 fn load_as(

@@ -125,8 +125,10 @@ pub(super) fn bases(kind: ProgramType) -> Vec<Load> {
             named(AttachType::TraceFexit, Kind::Function, "bpf_fentry_test1"),
         ],
         Lsm => {
-            let hook = named(AttachType::LsmMac, Kind::Function, "bpf_lsm_file_open");
-            vec![hook, hook.flags(flags::BPF_F_SLEEPABLE)]
+            let hook = |name| named(AttachType::LsmMac, Kind::Function, name);
+            // The only one that may sleep on Linux 5.10.
+            let sleeps = hook("bpf_lsm_bprm_committed_creds").flags(flags::BPF_F_SLEEPABLE);
+            vec![hook("bpf_lsm_file_open"), sleeps]
         }
         StructOps => vec![load.target(Target::Member("tcp_congestion_ops", "ssthresh"))],
         Ext => Vec::new(),
