@@ -700,38 +700,6 @@ mod tests {
         assert_eq!(log, ["create", "get", "set unlimited", "create", "set 65536 65536"]);
     }
 
-    /// Linux 5.10.262 answers so to the seventeenth map of devices in 64 KiB.
-    #[test]
-    fn maps_of_devices_are_refused_with_another_word() {
-        let before = counts_memlock(&osrelease());
-        for (kind, errno, again) in [
-            (MapType::DevMap, libc::EINVAL, before),
-            (MapType::DevMapHash, libc::EINVAL, before),
-            (MapType::DevMap, libc::EPERM, false),
-            (MapType::Hash, libc::EINVAL, false),
-            (MapType::Hash, libc::EPERM, before),
-        ] {
-            let count = Rc::new(std::cell::Cell::new(0));
-            let seen = Rc::clone(&count);
-            let fake = move |call: &mut Call<'_, '_>| match call {
-                Call::MemlockGet { soft, hard } => {
-                    (**soft, **hard) = (65536, 65536);
-                    Some(Ok(0))
-                }
-                Call::MemlockSet { .. } => Some(Ok(0)),
-                Call::MapCreate(_) => {
-                    seen.set(seen.get() + 1);
-                    Some(Err(Errno(errno)))
-                }
-                other => panic!("{other:?}"),
-            };
-            let map = MapCreate { map_type: kind as u32, ..Default::default() };
-            let answer = fake::with(fake, || map_with_memlock(&map));
-            assert_eq!(answer.unwrap_err(), Errno(errno));
-            assert_eq!(count.get(), if again { 2 } else { 1 }, "{kind} {errno}");
-        }
-    }
-
     #[test]
     fn maps_of_devices_say_it_in_another_word() {
         // What counts is the release of this kernel: on one that does not count there is nothing to raise.
