@@ -98,7 +98,7 @@ pub(super) fn refused_because(
     why: Option<Denied>,
     notes: &[(i32, &'static str)],
 ) -> Error {
-    let Refusal { step, errno, said } = refusal;
+    let Refusal { step, errno, said, lost: _ } = refusal;
     let (program_name, target_name) = (program.name().into(), target.to_string());
     let wrong_type = errno == Errno(libc::EINVAL) && program.kind() != target.program_type();
     let note = match notes.iter().find(|(number, _)| *number == errno.0) {
