@@ -177,6 +177,19 @@ pub enum Error {
         errno: Errno,
     },
 
+    /// A BPF token could not be made.
+    #[error("cannot make a BPF token of {}: {errno}{}{}", .path.display(), because(.why), hint(.note))]
+    Token {
+        /// Where the BPF file system was to be.
+        path: PathBuf,
+        /// The kernel's answer.
+        errno: Errno,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+        /// What this answer usually means here.
+        note: Option<&'static str>,
+    },
+
     /// `bpf(BPF_PROG_LOAD)` was refused, and not by the verifier.
     #[error("cannot load program `{program}` ({kind}): {errno}{}", because(.why))]
     LoadProgram {
@@ -530,6 +543,7 @@ impl Error {
             | Error::UpdateMap { errno, .. }
             | Error::OpenMap { errno, .. }
             | Error::MapCall { errno, .. }
+            | Error::Token { errno, .. }
             | Error::LoadProgram { errno, .. }
             | Error::ProgramCall { errno, .. }
             | Error::TestRun { errno, .. }

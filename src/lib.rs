@@ -67,6 +67,7 @@ mod ring;
 pub mod ringbuf;
 mod spec;
 mod syscall;
+mod token;
 pub mod trace_pipe;
 pub mod verifier;
 mod wait;
@@ -88,4 +89,5 @@ pub use program::{
 };
 pub use spec::{AttachType, MapSpec, MapType, ProgramSpec, ProgramType, flags};
 pub use syscall::Errno;
+pub use token::Token;
 pub use verifier::VerifierError;

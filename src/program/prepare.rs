@@ -36,8 +36,9 @@ impl<'a> Loader<'a> {
         let modules = self.kernel_functions(spec, &mut insns)?;
         let fd_array: Vec<_> = modules.iter().map(|module| module.as_fd()).collect();
         let (attach_btf_id, module) = self.attach_to(spec)?;
+        let token = self.token.map(AsFd::as_fd);
         let types = source::describe(spec.name, &spec.code);
-        let loaded = types.as_ref().and_then(load_types);
+        let loaded = types.as_ref().and_then(|types| load_types(types, token));
         let name = object_name(spec.name);
         action(&mut ProgLoad {
             prog_type: spec.kind as u32,
@@ -54,6 +55,7 @@ impl<'a> Loader<'a> {
             attach_btf_id,
             attach_to: module.as_ref().map(AsFd::as_fd),
             fd_array: &fd_array,
+            token,
             ..Default::default()
         })
     }
@@ -130,8 +132,8 @@ impl<'a> Loader<'a> {
 
 /// Gives the kernel the types of a program. They are for people who look at it: a kernel that does not want them gets
 /// the program without.
-fn load_types(types: &ProgramTypes) -> Option<OwnedFd> {
-    let mut load = BtfLoad { btf: &types.blob, token: None, log: None };
+fn load_types(types: &ProgramTypes, token: Option<BorrowedFd<'_>>) -> Option<OwnedFd> {
+    let mut load = BtfLoad { btf: &types.blob, token, log: None };
     denied::with_memlock(|| syscall::btf_load(&mut load)).ok()
 }
 
