@@ -308,13 +308,13 @@ pub enum Error {
         /// The program's name.
         program: String,
         /// What it was to be attached to, `xdpdrv:eth0`.
-        target: String,
+        target: Box<str>,
         /// The message that was refused, `RTM_SETLINK`.
         step: &'static str,
         /// The kernel's answer.
         errno: Errno,
         /// Its words (`NLMSGERR_ATTR_MSG`).
-        said: String,
+        said: Box<str>,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
         /// What this answer usually means here.
