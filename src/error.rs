@@ -306,7 +306,7 @@ pub enum Error {
     )]
     AttachNetlink {
         /// The program's name.
-        program: String,
+        program: Box<str>,
         /// What it was to be attached to, `xdpdrv:eth0`.
         target: Box<str>,
         /// The message that was refused, `RTM_SETLINK`.

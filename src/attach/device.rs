@@ -111,7 +111,7 @@ pub(super) fn refused_because(
     if said.is_empty() {
         Error::Attach { program, target, step, errno, why, note }
     } else {
-        let (target, said) = (target.into(), said.into());
+        let (program, target, said) = (program.into(), target.into(), said.into());
         Error::AttachNetlink { program, target, step, errno, said, why, note }
     }
 }
