@@ -16,6 +16,8 @@ pub mod kprobe;
 mod kprobe_multi;
 mod link;
 mod many;
+#[cfg(test)]
+mod net_tests;
 mod perf_counter;
 mod perf_event;
 mod raw_tracepoint;
