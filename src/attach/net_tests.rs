@@ -269,7 +269,7 @@ fn filter() -> Target {
     Target::Tc { device: "lo".into(), direction: Direction::Ingress, method: TcMethod::Clsact }
 }
 
-const WAYS: [Way; 8] = [
+const WAYS: [Way; 9] = [
     Way {
         name: "xdp link",
         attach: |program| super::attach(program, &"xdp:lo".parse()?),
@@ -310,6 +310,11 @@ const WAYS: [Way; 8] = [
         steps: &["BPF_PROG_ATTACH"],
     },
     Way {
+        name: "netns",
+        attach: |program| super::attach(program, &"netns::flow_dissector".parse()?),
+        steps: &["BPF_LINK_CREATE"],
+    },
+    Way {
         name: "socket",
         attach: |program| super::attach(program, &"socket:lo".parse()?),
         steps: &["socket", "SO_RCVBUF", "SO_ATTACH_BPF", "bind"],
@@ -348,7 +353,7 @@ fn an_attachment_makes_only_the_calls_it_needs() {
     for way in WAYS {
         let (steps, result, there) = attach(way, None);
         result.unwrap_or_else(|error| panic!("{}: {error}", way.name));
-        let device = !matches!(way.name, "cgroup" | "cgroup link" | "own socket");
+        let device = !matches!(way.name, "cgroup" | "cgroup link" | "netns" | "own socket");
         let first = if device { &GETLINK[..] } else { &[] };
         assert_eq!(steps, [first, way.steps].concat(), "{}", way.name);
         assert_eq!(there, [""; 0], "{}", way.name);
@@ -377,6 +382,8 @@ fn every_call_can_fail() {
                 && at > 0
                 && steps[..at].iter().rev().take_while(|before| **before == step).count() % 2 == 1;
             for errno in ERRNOS.iter().copied().map(Errno) {
+                // There is no older way for all.
+                let is_optional = |step, errno| way.name != "netns" && is_optional(step, errno);
                 for how in [How::Call, How::Answer] {
                     if how == How::Answer && !receives {
                         continue;
