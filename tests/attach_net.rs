@@ -4,6 +4,8 @@
 #[path = "attach_net/cgroup.rs"]
 mod cgroup;
 mod common;
+#[path = "attach_net/netns.rs"]
+mod netns;
 #[path = "attach_net/packets.rs"]
 mod packets;
 #[path = "attach_net/raw.rs"]

@@ -16,6 +16,9 @@ pub mod kprobe;
 mod kprobe_multi;
 mod link;
 mod many;
+#[cfg(test)]
+mod net_tests;
+pub mod netns;
 mod perf_counter;
 mod perf_event;
 mod raw_tracepoint;
@@ -133,6 +136,7 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
         Target::Xdp { .. } => xdp::attach(program, target, xdp::Method::Best),
         Target::Tc { .. } => tc::attach(program, target, tc::Position::Last),
         Target::Cgroup { .. } => cgroup::attach(program, target, cgroup::Method::Best),
+        Target::Netns { .. } => netns::attach(program, target),
         Target::Socket { .. } => socket::attach_device(program, target),
         _ => Err(Error::Target {
             target: target.to_string(),
