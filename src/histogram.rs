@@ -166,7 +166,7 @@ impl fmt::Display for Histogram<'_> {
 }
 
 /// The values that a bucket of powers of two counts, the first and the last.
-fn range(bucket: usize) -> (u128, u128) {
+pub(crate) fn range(bucket: usize) -> (u128, u128) {
     let power = |n: usize| u32::try_from(n).ok().and_then(|n| 1u128.checked_shl(n));
     let high = power(bucket).map_or(u128::MAX, |after| after - 1);
     match bucket {
