@@ -131,6 +131,10 @@ const TARGET: &str = "tracepoint:syscalls/sys_enter_getsid";
 /// The calls that the command makes: three, one and two of a number.
 const CALLS: [i32; 6] = [7001, 7003, 7001, 7002, 7003, 7001];
 
+/// What is counted of them.
+const TABLE: &str =
+    "\ncounts:\n     VALUE KEY\n         1 7002\n         2 7003\n         3 7001\n";
+
 /// The command that makes them: this program with one test that plays a role.
 const CALLER: &str = "what_is_traced_makes_its_calls";
 
@@ -144,11 +148,7 @@ fn call_all() {
 fn what_is_traced_makes_its_calls() {
     needs!(Tracepoint, Bpf);
     match role() {
-        Some(_) => {
-            // What is printed of the calls begins on a line of its own.
-            println!();
-            call_all();
-        }
+        Some(_) => call_all(),
         // It is a command that does as it is told.
         None => {
             let _alone = alone();
@@ -161,7 +161,9 @@ fn what_is_traced_makes_its_calls() {
 fn trace(args: &[&str], text: &str) -> Output {
     let caller = std::env::current_exe().unwrap();
     let mut command = Command::new(rawbpf());
-    command.arg("trace").args(args).args(["-", "--"]).arg(caller);
+    // What the caller says of itself would be among what is printed of it.
+    let quiet = ["sh", "-c", "exec \"$0\" \"$@\" > /dev/null"];
+    command.arg("trace").args(args).args(["-", "--"]).args(quiet).arg(caller);
     command.args(["--exact", CALLER, "--nocapture", "--test-threads=1"]);
     start(command.env(common::ROLE, "caller"), text).wait_with_output().unwrap()
 }
@@ -183,27 +185,23 @@ fn out(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// The objects among what the caller says of itself.
 fn objects(output: &Output) -> Vec<Value> {
-    let text = out(output);
-    let lines = text.lines().filter(|line| line.starts_with('{'));
-    lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    out(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[track_caller]
-fn assert_ends(output: &Output, expected: &str) {
+fn assert_prints(output: &Output, expected: &str) {
     assert_eq!(output.status.code(), Some(0), "{}", said(output));
-    assert!(out(output).ends_with(expected), "{expected}\n{}", said(output));
+    assert_eq!(out(output), expected, "{}", said(output));
 }
 
 #[test]
 fn a_hash_table_is_sorted_by_value() {
     needs!(Tracepoint, Bpf);
     let _alone = alone();
-    let table = "\ncounts:\n     VALUE KEY\n         1 7002\n         2 7003\n         3 7001\n";
     // Where the text says, and where the command line says.
-    assert_ends(&trace(&[], COUNT), table);
-    assert_ends(&trace(&[TARGET], COUNT), table);
+    assert_prints(&trace(&[], COUNT), TABLE);
+    assert_prints(&trace(&[TARGET], COUNT), TABLE);
 
     let done = trace(&["--format", "json"], COUNT);
     let expected = [(7002, 1), (7003, 2), (7001, 3)]
@@ -217,7 +215,7 @@ fn values_of_each_cpu_are_added_up() {
     let _alone = alone();
     let text = array("seen", "percpu_array", 8);
     let table = "\nseen:\n     VALUE KEY\n         1 2\n         2 3\n         3 1\n";
-    assert_ends(&trace(&[TARGET], &text), table);
+    assert_prints(&trace(&[TARGET], &text), table);
 }
 
 #[test]
@@ -239,7 +237,7 @@ fn arrays_that_count_are_histograms() {
         [("dist", "array", 64), ("size_hist", "array", 20), ("dist", "percpu_array", 64)]
     {
         let text = array(name, kind, max);
-        assert_ends(&trace(&[TARGET], &text), &format!("\n{name}:\n{log2}"));
+        assert_prints(&trace(&[TARGET], &text), &format!("\n{name}:\n{log2}"));
     }
     let linear = format!(
         "     value         : count     distribution
@@ -253,7 +251,7 @@ fn arrays_that_count_are_histograms() {
         stars(26)
     );
     let text = array("dist_linear", "array", 64);
-    assert_ends(&trace(&[TARGET], &text), &format!("\ndist_linear:\n{linear}"));
+    assert_prints(&trace(&[TARGET], &text), &format!("\ndist_linear:\n{linear}"));
 
     let done = trace(&[TARGET, "--format", "json"], &array("dist", "array", 64));
     let expected = serde_json::json!({
@@ -339,6 +337,61 @@ fn records_of_a_ring_buffer_are_shown() {
     assert!(rows.iter().all(|row| row.ends_with("getsid!.|")), "{text}");
 }
 
+/// Keeps the stack of the kernel at the call.
+const STACK: &str = "\
+.license \"GPL\"
+.map stacks, stack_trace, key=4, value=1016, max=64
+.program where_sid, tracepoint/syscalls/sys_enter_getsid
+\tr2 = *(u32 *)(r1 + 16)
+\tif r2 != 7002 goto out
+\tr2 = stacks ll
+\tr3 = 0
+\tcall get_stackid
+out:
+\tr0 = 0
+\texit
+";
+
+#[test]
+fn stacks_have_the_names_of_functions() {
+    needs!(Tracepoint, Bpf);
+    let _alone = alone();
+    let done = trace(&[], STACK);
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    let text = out(&done);
+    let frames: Vec<_> = text.lines().filter(|line| line.starts_with("        ")).collect();
+    assert!(text.starts_with("\nstacks:\n"), "{text}");
+    assert!(!frames.is_empty(), "{text}");
+    // Each is an address, and a name that the kernel has with a distance from it; the way into the kernel is among them.
+    let kallsyms = std::fs::read_to_string("/proc/kallsyms").unwrap();
+    let symbols: Vec<(u64, &str)> = kallsyms
+        .lines()
+        .filter_map(|line| {
+            let mut words = line.split_whitespace();
+            let address = u64::from_str_radix(words.next()?, 16).ok()?;
+            Some((address, words.nth(1)?))
+        })
+        .collect();
+    for frame in &frames {
+        let (address, named) = frame.trim().split_once(' ').unwrap();
+        let address = u64::from_str_radix(address, 16).unwrap();
+        let (name, distance) = named.split_once("+0x").unwrap();
+        let distance = u64::from_str_radix(distance, 16).unwrap();
+        assert!(symbols.contains(&(address - distance, name)), "{frame}");
+        let between = |other: &&(u64, &str)| other.0 > address - distance && other.0 <= address;
+        assert_eq!(symbols.iter().find(between), None, "{frame}");
+    }
+    let entry = if cfg!(target_arch = "x86_64") { "do_syscall_64" } else { "el0_svc" };
+    assert!(frames.iter().any(|frame| frame.contains(entry)), "{text}");
+
+    let done = trace(&["--format", "json"], STACK);
+    let [stack] = &objects(&done)[..] else { panic!("{}", said(&done)) };
+    assert_eq!(stack["map"], "stacks");
+    assert_eq!(stack["frames"].as_array().unwrap().len(), frames.len());
+    let names = stack["frames"].as_array().unwrap().iter().map(|frame| &frame["name"]);
+    assert!(names.into_iter().any(|name| name == entry), "{stack}");
+}
+
 #[test]
 fn a_wrong_target_says_why() {
     needs!(Tracepoint, Bpf);
@@ -375,7 +428,7 @@ fn each_of_several_programs_has_its_target() {
     let _alone = alone();
     let two = format!("{COUNT}.program other\n\tr0 = 0\n\texit\n");
     let done = trace(&[&format!("other={TARGET}")], &two);
-    assert_ends(&done, "         3 7001\n");
+    assert_prints(&done, TABLE);
 }
 
 #[test]

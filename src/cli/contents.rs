@@ -5,6 +5,7 @@ use super::output::readable;
 use super::typed::Types;
 use super::{Failure, Format, exec::hex};
 use crate::histogram::{Histogram, range};
+use crate::kernel::symbols::{Located, Symbols};
 use crate::map::Map;
 use crate::spec::MapType;
 use serde_json::{Value, json};
@@ -16,7 +17,8 @@ pub(super) const RULES: &str = "An array of 8-byte values is printed as a histog
     ends in hist or it has 64 or 65 elements, with a line for each index if its name ends in linear. Other arrays and \
     hash tables are tables, the largest value last; elements of an array that are 0 are left out, and what a map \
     has for each CPU is added up if they are numbers. Keys and values are numbers if they have 1, 2, 4 or 8 bytes, else \
-    text if that is what they hold, else bytes; those of maps with types are shown by their types.";
+    text if that is what they hold, else bytes; those of maps with types are shown by their types. Of stack traces \
+    the functions of the kernel are named; addresses of programs are shown as they are.";
 
 /// The lines that show what a map holds; none for maps that hold nothing to look at, such as rings.
 pub(super) fn contents(map: &Map, format: Format) -> Result<String, Failure> {
@@ -27,6 +29,7 @@ pub(super) fn contents(map: &Map, format: Format) -> Result<String, Failure> {
         | MapType::LruHash
         | MapType::LruPercpuHash
         | MapType::LpmTrie => false,
+        MapType::StackTrace => return stacks(map, format),
         _ => return Ok(String::new()),
     };
     if array && let Some(scale) = Scale::of(map) {
@@ -134,6 +137,52 @@ fn histogram(map: &Map, scale: Scale, format: Format) -> Result<String, Failure>
             format!("{}\n", json!({ "map": name, "histogram": kind, "buckets": buckets }))
         }
     })
+}
+
+/// What `get_stackid` has kept: frames, the innermost first, with 0 after the last one (`kernel/bpf/stackmap.c`).
+fn stacks(map: &Map, format: Format) -> Result<String, Failure> {
+    let name = map.name();
+    let mut stacks = Vec::new();
+    for entry in map {
+        let (key, value) = entry?;
+        let frames = value.chunks_exact(8).filter_map(number).take_while(|frame| *frame != 0);
+        stacks.push((number(&key).unwrap_or(0), frames.collect::<Vec<_>>()));
+    }
+    stacks.sort();
+    if stacks.is_empty() {
+        return Ok(match format {
+            Format::Text => format!("\n{name}: empty\n"),
+            Format::Json => String::new(),
+        });
+    }
+    let symbols = Symbols::read()?;
+    let mut out = String::new();
+    if format == Format::Text {
+        let _ = writeln!(out, "\n{name}:");
+    }
+    for (id, frames) in stacks {
+        match format {
+            Format::Text => {
+                let _ = writeln!(out, "    stack {id}");
+                for address in frames {
+                    let place = symbols.at(address).map(|place| format!(" {place}"));
+                    let place = place.unwrap_or_default();
+                    let _ = writeln!(out, "        {address:016x}{place}");
+                }
+            }
+            Format::Json => {
+                let frame = |address: u64| match symbols.at(address) {
+                    Some(Located { name, offset, module }) => {
+                        json!({ "address": address, "name": name, "offset": offset, "module": module })
+                    }
+                    None => json!({ "address": address }),
+                };
+                let frames: Value = frames.into_iter().map(frame).collect();
+                let _ = writeln!(out, "{}", json!({ "map": name, "stack": id, "frames": frames }));
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// A number of the machine, of 1, 2, 4 or 8 bytes.
