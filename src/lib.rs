@@ -56,6 +56,7 @@ pub mod calls;
 #[doc(hidden)]
 pub mod cli;
 mod error;
+pub mod histogram;
 pub mod insn;
 pub mod kernel;
 pub mod map;
