@@ -16,6 +16,12 @@ mod lesson_05_disksnoop;
 mod lesson_06_hello_perf_output;
 #[path = "../examples/lesson_07_hello_ring_buffer.rs"]
 mod lesson_07_hello_ring_buffer;
+#[path = "../examples/lesson_08_bitehist.rs"]
+mod lesson_08_bitehist;
+#[path = "../examples/lesson_09_disklatency.rs"]
+mod lesson_09_disklatency;
+#[path = "../examples/lesson_10_vfsreadlat.rs"]
+mod lesson_10_vfsreadlat;
 
 use common::lessons::Lesson;
 use common::needs::{Thing, needs, needs_tried};
@@ -161,4 +167,57 @@ fn lesson_06_hello_perf_output() {
 fn lesson_07_hello_ring_buffer() {
     needs!(Kprobe);
     hello_events(lesson_07_hello_ring_buffer::run, "Hello, ring buffer!");
+}
+
+/// The counts of all histograms with this label in a text, by the ends of their ranges.
+fn histogram(text: &str, label: &str) -> Vec<(u64, u64)> {
+    let heading = format!("     {label:<19} : count     distribution");
+    assert!(text.lines().any(|line| line == heading), "{text}");
+    let row = |line: &str| {
+        let (range, rest) = line.split_once(" : ")?;
+        let (_, high) = range.split_once(" -> ")?;
+        let (count, bar) = rest.split_once('|')?;
+        assert!(bar.len() == 41 && bar.ends_with('|'), "{line}");
+        Some((high.trim().parse().ok()?, count.trim().parse().ok()?))
+    };
+    text.lines().filter_map(row).collect()
+}
+
+#[test]
+fn lesson_08_bitehist() {
+    needs!(Bpf, Btf);
+    needs_tried!("disk", no_disk());
+    let lesson = Lesson::start(lesson_08_bitehist::run, "Tracing... Hit Ctrl-C to end.");
+    write_to_disk(4 * MIB);
+    let text = lesson.stop();
+    // At most so large was what was written, in KiB, and there were four MiB of it.
+    let most: u64 = histogram(&text, "kbytes").iter().map(|(high, count)| high * count).sum();
+    assert!(most >= 4 << 10, "{text}");
+}
+
+#[test]
+fn lesson_09_disklatency() {
+    needs!(Bpf, Btf);
+    needs_tried!("disk", no_disk());
+    let lesson = Lesson::start(lesson_09_disklatency::run, "Tracing... Hit Ctrl-C to end.");
+    for _ in 0..5 {
+        write_to_disk(MIB);
+    }
+    let text = lesson.stop();
+    // Each was on the disk before the next one was written.
+    let requests: u64 = histogram(&text, "usecs").iter().map(|(_, count)| count).sum();
+    assert!(requests >= 5, "{text}");
+}
+
+#[test]
+fn lesson_10_vfsreadlat() {
+    needs!(Kprobe);
+    let lesson = Lesson::start(lesson_10_vfsreadlat::run, "Tracing... Hit Ctrl-C to end.");
+    for _ in 0..200 {
+        assert!(!std::fs::read("/proc/self/comm").unwrap().is_empty());
+    }
+    let text = lesson.stop();
+    let reads: u64 = histogram(&text, "usecs").iter().map(|(_, count)| count).sum();
+    // One that gives the name, one that gives the end of the file, for each.
+    assert!(reads >= 400, "{text}");
 }
