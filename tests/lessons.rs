@@ -30,9 +30,10 @@ use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
-/// A shell that makes a process: by `clone`, which is how C libraries do what `fork` asks for.
+/// A shell that makes two processes: by `clone`, which is how C libraries do what `fork` asks for. (What comes last it does
+/// itself.)
 fn fork() {
-    let status = Command::new("sh").args(["-c", "(:); (:)"]).status().unwrap();
+    let status = Command::new("sh").args(["-c", "(:); (:); :"]).status().unwrap();
     assert!(status.success());
 }
 
