@@ -2,6 +2,7 @@
 #![allow(dead_code, unused_imports, reason = "each test binary uses some of it")]
 
 pub(crate) mod bpf_ids;
+pub(crate) mod lessons;
 #[path = "../../src/needs.rs"]
 pub(crate) mod needs;
 
