@@ -81,7 +81,7 @@ fn attributes(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
     found
 }
 
-fn find<'a>(wanted: u16, bytes: &'a [u8]) -> Option<&'a [u8]> {
+fn find(wanted: u16, bytes: &[u8]) -> Option<&[u8]> {
     attributes(bytes).into_iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| value)
 }
 
