@@ -84,6 +84,7 @@ impl Options {
             Target::Xdp { .. }
             | Target::Tc { .. }
             | Target::Cgroup { .. }
+            | Target::Netns { .. }
             | Target::Socket { .. } => (false, false),
         };
         let refuse = |what| {
