@@ -67,6 +67,7 @@ mod ring;
 mod spec;
 mod syscall;
 pub mod trace_pipe;
+pub mod user;
 pub mod verifier;
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What attaching gives: a program in its place, for as long as this is kept.
 
 use super::Target;
-use super::kprobe::LegacyProbe;
+use super::legacy::LegacyProbe;
 use crate::error::{Error, Result};
 use crate::kernel::denied::{self, Need};
 use crate::program::pin_object;
