@@ -70,6 +70,7 @@ mod spec;
 mod syscall;
 mod token;
 pub mod trace_pipe;
+pub mod user;
 pub mod verifier;
 mod wait;
 

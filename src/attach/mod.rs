@@ -14,6 +14,7 @@ mod device;
 pub mod iter;
 pub mod kprobe;
 mod kprobe_multi;
+mod legacy;
 mod link;
 mod many;
 #[cfg(test)]
@@ -21,12 +22,15 @@ mod net_tests;
 pub mod netns;
 mod perf_counter;
 mod perf_event;
+mod pmu;
 mod raw_tracepoint;
 pub mod socket;
 mod target;
 pub mod tc;
 mod tracepoint;
 mod trampoline;
+pub mod uprobe;
+mod uprobe_multi;
 pub mod xdp;
 
 pub use link::Link;
@@ -139,6 +143,9 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
         Target::Cgroup { .. } => cgroup::attach(program, target, cgroup::Method::Best),
         Target::Netns { .. } => netns::attach(program, target),
         Target::Socket { .. } => socket::attach_device(program, target),
+        Target::Uprobe { .. } => {
+            uprobe::attach_with(program, target, uprobe::Method::Best, options)
+        }
         _ => Err(Error::Target {
             target: target.to_string(),
             problem: "this kind of place is not built yet",
@@ -172,8 +179,15 @@ pub fn load_and_attach<'a>(
     options: &Options,
 ) -> Result<(Program, Link)> {
     let spec = target.spec(spec);
-    if kprobe_multi::is_better(target) {
-        let program = loader.load(&spec.with_attach_type(AttachType::TraceKprobeMulti))?;
+    let many = if kprobe_multi::is_better(target) {
+        Some(AttachType::TraceKprobeMulti)
+    } else if uprobe_multi::is_better(target) && options.pid.is_none() {
+        Some(AttachType::TraceUprobeMulti)
+    } else {
+        None
+    };
+    if let Some(many) = many {
+        let program = loader.load(&spec.with_attach_type(many))?;
         match attach_with(&program, target, options) {
             Err(Error::NoFeature { .. }) => {}
             answer => return answer.map(|link| (program, link)),
