@@ -107,9 +107,9 @@ impl Options {
 /// Attaches a program to what a target names.
 ///
 /// # Errors
-/// [`Error::NotFound`](crate::Error::NotFound) if there is no such place on this kernel,
-/// [`Error::Unsupported`](crate::Error::Unsupported) if it has none of the kind,
-/// [`Error::Attach`](crate::Error::Attach) if the kernel refuses.
+/// [`Error::NotFound`] if there is no such place on this kernel,
+/// [`Error::Unsupported`] if it has none of the kind,
+/// [`Error::Attach`] if the kernel refuses.
 pub fn attach(program: &Program, target: &Target) -> Result<Link> {
     attach_with(program, target, &Options::new())
 }
@@ -117,7 +117,7 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
 /// Attaches a program to what a target names, with options.
 ///
 /// # Errors
-/// Those of [`attach`]; [`Error::Unsupported`](crate::Error::Unsupported) too if this kind of place does not have an
+/// Those of [`attach`]; [`Error::Unsupported`] too if this kind of place does not have an
 /// option.
 pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     options.check(target)?;
