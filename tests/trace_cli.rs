@@ -337,6 +337,36 @@ fn records_of_a_ring_buffer_are_shown() {
     assert!(rows.iter().all(|row| row.ends_with("getsid!.|")), "{text}");
 }
 
+/// Counts in variables.
+const VARIABLES: &str = "\
+.license \"GPL\"
+.data
+calls: .quad 100
+.bss
+twos: .zero 8
+none: .zero 8
+.text
+.program variables, tracepoint/syscalls/sys_enter_getsid
+\tr3 = *(u32 *)(r1 + 16)
+\tr1 = calls ll
+\tr2 = 1
+\tlock *(u64 *)(r1 + 0) += r2
+\tif r3 != 7003 goto out
+\tr1 = twos ll
+\tlock *(u64 *)(r1 + 0) += r2
+out:
+\tr0 = 0
+\texit
+";
+
+#[test]
+fn variables_are_printed_by_their_names() {
+    needs!(Tracepoint, Bpf, Btf);
+    let _alone = alone();
+    let tables = "\n.data:\n     VALUE KEY\n       106 calls\n\n.bss:\n     VALUE KEY\n         0 none\n         2 twos\n";
+    assert_prints(&trace(&[], VARIABLES), tables);
+}
+
 /// Keeps the stack of the kernel at the call.
 const STACK: &str = "\
 .license \"GPL\"

@@ -8,6 +8,7 @@ use crate::histogram::{Histogram, range};
 use crate::kernel::symbols::{Located, Symbols};
 use crate::map::Map;
 use crate::spec::MapType;
+use crate::spec::flags::BPF_F_STACK_BUILD_ID;
 use serde_json::{Value, json};
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -17,7 +18,8 @@ pub(super) const RULES: &str = "An array of 8-byte values is printed as a histog
     ends in hist or it has 64 or 65 elements, with a line for each index if its name ends in linear. Other arrays and \
     hash tables are tables, the largest value last; elements of an array that are 0 are left out, and what a map \
     has for each CPU is added up if they are numbers. Keys and values are numbers if they have 1, 2, 4 or 8 bytes, else \
-    text if that is what they hold, else bytes; those of maps with types are shown by their types. Of stack traces \
+    text if that is what they hold, else bytes; those of maps with types are shown by their types. The variables of \
+    .data and .bss are tables too. Of stack traces \
     the functions of the kernel are named; addresses of programs are shown as they are.";
 
 /// The lines that show what a map holds; none for maps that hold nothing to look at, such as rings.
@@ -29,18 +31,23 @@ pub(super) fn contents(map: &Map, format: Format) -> Result<String, Failure> {
         | MapType::LruHash
         | MapType::LruPercpuHash
         | MapType::LpmTrie => false,
-        MapType::StackTrace => return stacks(map, format),
+        // With build ids there are no addresses in it, but files and offsets.
+        MapType::StackTrace if map.flags() & BPF_F_STACK_BUILD_ID == 0 => {
+            return stacks(map, format);
+        }
         _ => return Ok(String::new()),
     };
     if array && let Some(scale) = Scale::of(map) {
         return histogram(map, scale, format);
     }
+    // `.data` and `.bss`: one value, with the variables of the text as its fields.
+    let section = map.name().starts_with('.');
     let types = Types::of(&map.info()?);
     let mut rows = Vec::new();
     for entry in map {
         let (key, value) = entry?;
         // An array has all its elements from the start.
-        if array && value.iter().all(|byte| *byte == 0) {
+        if array && !section && value.iter().all(|byte| *byte == 0) {
             continue;
         }
         let show = |bytes: &[u8], of: fn(&Types, &[u8]) -> Value| match &types {
@@ -52,7 +59,13 @@ pub(super) fn contents(map: &Map, format: Format) -> Result<String, Failure> {
             [] => show(&value, Types::value),
             _ => Shown::together(cpus.iter().map(|(cpu, value)| (*cpu, show(value, Types::value)))),
         };
-        rows.push((show(&key, Types::key), value));
+        match value {
+            Shown::Typed(Value::Object(fields)) if section => {
+                let row = |(name, value)| (Shown::Plain(name), Shown::Typed(value));
+                rows.extend(fields.into_iter().map(row));
+            }
+            value => rows.push((show(&key, Types::key), value)),
+        }
     }
     rows.sort_by(|(key, value), (other_key, other)| value.cmp(other).then(key.cmp(other_key)));
     Ok(table(map, &rows, format))
@@ -201,7 +214,8 @@ fn number(bytes: &[u8]) -> Option<u64> {
 enum Shown {
     Number(u64),
     Text(String),
-    Bytes(String),
+    /// Bytes in hexadecimal, or the name of a variable.
+    Plain(String),
     /// What its type says.
     Typed(Value),
 }
@@ -217,7 +231,7 @@ impl Shown {
             Ok(text) if !text.is_empty() && rest.iter().all(|byte| *byte == 0) => {
                 Shown::Text(text.into())
             }
-            _ => Shown::Bytes(hex(bytes, " ")),
+            _ => Shown::Plain(hex(bytes, " ")),
         }
     }
 
@@ -252,7 +266,7 @@ impl Shown {
         match self {
             Shown::Number(number) => number.to_string(),
             Shown::Text(text) => format!("\"{}\"", readable(text.as_bytes())),
-            Shown::Bytes(bytes) => bytes.clone(),
+            Shown::Plain(bytes) => bytes.clone(),
             Shown::Typed(value) => value.to_string(),
         }
     }
@@ -260,7 +274,7 @@ impl Shown {
     fn json(&self) -> Value {
         match self {
             Shown::Number(number) => (*number).into(),
-            Shown::Text(text) | Shown::Bytes(text) => text.as_str().into(),
+            Shown::Text(text) | Shown::Plain(text) => text.as_str().into(),
             Shown::Typed(value) => value.clone(),
         }
     }

@@ -7,7 +7,7 @@ use super::run::row_of;
 use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage, report_lost};
 use super::text::Text;
 use super::{Failure, loader};
-use crate::asm::{Module, TextProgram, helper_number};
+use crate::asm::{Module, Section, TextProgram, helper_number};
 use crate::attach::{self, Options, Target};
 use crate::error::Error;
 use crate::insn::Insn;
@@ -78,6 +78,15 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
         maps.push(loader.map(spec)?.clone());
     }
     let (mut perf, mut rings) = readers(&maps)?;
+    // What the text says of its data is the same for all of its programs.
+    if let Some(spec) = specs.first() {
+        let code = spec.code();
+        for section in [Section::Data, Section::Bss] {
+            if !code.data.section(section).is_empty() {
+                maps.push(loader.section(&code, section)?.clone());
+            }
+        }
+    }
 
     let links = attach_all(&mut loader, &specs, &places, args)?;
     let mut headings = Vec::new();
