@@ -1,0 +1,115 @@
+//! Lesson 18, packets by XDP: the same as lesson 17, but before the kernel has looked at them.
+//!
+//! After `examples/networking/tc_perf_event.py` of BCC, with `xdp_md` as the context in place of `__sk_buff`. Needs no kprobes. It
+//! looks at what comes in on the loopback device. In another window type `ping -c 1 127.0.0.1`.
+//!
+//! ```sh
+//! cargo run --example lesson_18_xdp
+//! ```
+
+use rawbpf::attach::{self, Target, XdpMode};
+use rawbpf::perf::{PerfOptions, PerfReader, Record};
+use rawbpf::{Loader, MapSpec, Plain, ProgramSpec, ProgramType, bpf, plain, stack};
+use std::io::Write;
+use std::ops::ControlFlow;
+
+#[path = "lesson/mod.rs"]
+mod lesson;
+#[path = "lesson/packet.rs"]
+mod packet;
+
+plain! {
+    /// What is sent before the bytes of a packet.
+    #[repr(C)]
+    struct Event {
+        /// How long it is.
+        len: u32,
+        /// How many of its bytes follow.
+        captured: u32,
+    }
+}
+
+/// So many bytes of a packet are sent at most: enough for its headers.
+const CAPTURE: u32 = 128;
+
+/// The way to user space.
+static EVENTS: MapSpec = MapSpec::perf_event_array("events");
+
+/// The context is a `struct xdp_md`: where the packet begins, and where it ends.
+static XDP: ProgramSpec = ProgramSpec::new(
+    "xdp",
+    ProgramType::Xdp,
+    bpf! {
+        r6 = r1;                                // the context, kept over the call
+
+        // Both are pointers, though their fields have 32 bits: the verifier makes them loads of 64. Their difference is a
+        // number, the length.
+        r1 = *(u32 *)(r6 + xdp_md.data_end);
+        r2 = *(u32 *)(r6 + xdp_md.data);
+        r1 -= r2;
+        *(u32 *)(r10 + {stack!(Event, len)}) = r1;
+
+        // At most CAPTURE bytes, and no more than there are: asking for more is an error, and nothing is sent.
+        if r1 <= {CAPTURE} goto all;
+        r1 = {CAPTURE};
+        all:
+        *(u32 *)(r10 + {stack!(Event, captured)}) = r1;
+
+        // perf_event_output(context, map, flags, data, size). The low half of the flags says into which CPU's ring; how
+        // many bytes of the packet to put behind the data, stands in the high half.
+        r3 = r1;
+        r3 <<= 32;
+        r1 = enum.BPF_F_CURRENT_CPU ll;
+        r3 |= r1;
+        r1 = r6;
+        r2 = EVENTS ll;
+        r4 = r10;
+        r4 += {stack!(Event)};
+        r5 = {Event::SIZE};
+        call perf_event_output;
+
+        // What happens to the packet: it goes on its way. A 0 here, XDP_ABORTED, would drop it.
+        r0 = xdp_action.XDP_PASS;
+        exit;
+    },
+);
+
+/// The lesson.
+pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outcome {
+    let mut loader = Loader::new();
+    let mut reader = PerfReader::open(loader.map(&EVENTS)?, &PerfOptions::new())?;
+    let program = loader.load(&XDP)?;
+    let _link = attach::attach(&program, &Target::Xdp { device: "lo".into(), mode: XdpMode::Any })?;
+    writeln!(out, "{:<3} {:<32} {:<32} {:<5} LEN", "CPU", "SRC IP", "DST IP", "PROTO")?;
+    while more() {
+        let mut events = Vec::new();
+        reader.poll(lesson::soon(), |record| {
+            if let Record::Sample { cpu, bytes, .. } = record {
+                // What is sent has no fixed size, and the kernel fills it up to a multiple of 8: the event says where it
+                // ends.
+                if let Some((head, rest)) = bytes.split_first_chunk::<{ Event::SIZE }>()
+                    && let Some(event) = Event::from_bytes(head)
+                    && let Some(frame) = rest.get(..event.captured as usize)
+                {
+                    events.extend(packet::Packet::read(frame).map(|packet| (cpu, event, packet)));
+                }
+            }
+            ControlFlow::Continue(())
+        })?;
+        for (cpu, event, packet) in events {
+            writeln!(
+                out,
+                "{cpu:<3} {:<32} {:<32} {:<5} {}",
+                packet.source.to_string(),
+                packet.destination.to_string(),
+                packet.protocol(),
+                event.len,
+            )?;
+        }
+    }
+    Ok(())
+}
+
+fn main() -> std::process::ExitCode {
+    lesson::start(run)
+}
