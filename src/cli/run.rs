@@ -6,7 +6,7 @@ use super::signals::{Event as SignalEvent, Signals};
 use super::{Failure, Format, RunArgs, loader};
 use crate::attach::{self, Link};
 use crate::error::Error;
-use crate::perf::{PerfOptions, PerfReader, Record};
+use crate::perf::{PerfOptions, PerfReader, Record, Wakeup};
 use crate::program::{Loader, Program};
 use crate::progs::perf_output::Event;
 use crate::progs::{forks, hello, perf_output};
@@ -111,7 +111,8 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
     let mut loader = loader();
     // Before the program runs: what it sends to a CPU without a reader is gone.
     let events = loader.map(&perf_output::EVENTS)?;
-    let options = PerfOptions::new().sample_size(Event::SIZE as u32);
+    // The loop waits for the descriptor alone, and people want to see each event at once.
+    let options = PerfOptions::new().sample_size(Event::SIZE as u32).wakeup(Wakeup::Events(1));
     let mut reader = PerfReader::open(events, &options)?;
     let links = attach_as_told(&mut loader, &perf_output::PERF_OUTPUT, args)?;
     let mut first = None;
