@@ -9,7 +9,7 @@ use super::link::{Link, Part};
 use super::{Options, Target, many, perf_event};
 use crate::error::{Error, Result};
 use crate::kernel::glob::is_pattern;
-use crate::kernel::{denied, symbols, tracefs};
+use crate::kernel::{denied, functions, symbols, tracefs};
 use crate::program::Program;
 use crate::syscall::{Errno, PerfEvent};
 use std::ffi::CString;
@@ -30,9 +30,6 @@ pub enum Method {
     /// `kprobe_events` in tracefs (Linux 2.6.33), then a perf event on the tracepoint that it makes.
     Tracefs,
 }
-
-/// The folder of the kprobe PMU.
-const PMU: &str = "/sys/bus/event_source/devices/kprobe";
 
 /// Attaches a program to a [`Target::Kprobe`]; if it is a pattern, by a probe for each function, at most a thousand.
 ///
@@ -188,10 +185,7 @@ impl Maker {
                 tracefs::root("a kprobe without the kprobe PMU").ok().and_then(in_tracefs)
             }),
         };
-        maker.ok_or(Error::Unsupported {
-            what: "kprobes",
-            needs: "it was built without CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
-        })
+        maker.ok_or_else(functions::no_kprobes)
     }
 
     /// Makes a probe; `None` if the kernel has no such function.
@@ -239,7 +233,7 @@ impl Maker {
 
 /// A number in a file of the PMU, behind a prefix; `None` if the file is not there.
 fn read_number(file: &str, prefix: &str) -> Result<Option<u32>> {
-    let path = Path::new(PMU).join(file);
+    let path = Path::new(functions::KPROBE_PMU).join(file);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
