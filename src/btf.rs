@@ -26,6 +26,7 @@
 //! The format: `Documentation/bpf/btf.rst` and `include/uapi/linux/btf.h` of the kernel.
 
 mod builder;
+mod declare;
 mod describe;
 mod error;
 mod kernel;

@@ -10,7 +10,7 @@ use super::link::{Link, Part};
 use super::{Options, Target, many, perf_event, pmu};
 use crate::error::{Error, Result};
 use crate::kernel::glob::is_pattern;
-use crate::kernel::{denied, symbols, tracefs};
+use crate::kernel::{denied, functions, symbols, tracefs};
 use crate::program::Program;
 use crate::syscall::{Errno, PerfEvent};
 use std::ffi::CString;
@@ -182,10 +182,7 @@ impl Maker {
                 tracefs::root("a kprobe without the kprobe PMU").ok().and_then(in_tracefs)
             }),
         };
-        maker.ok_or(Error::Unsupported {
-            what: "kprobes",
-            needs: "it was built without CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
-        })
+        maker.ok_or_else(functions::no_kprobes)
     }
 
     /// Makes a probe; `None` if the kernel has no such function.

@@ -198,6 +198,33 @@ fn fields_are_where_the_blob_says() -> Result<(), BtfError> {
 }
 
 #[test]
+fn types_are_declared_as_in_c() -> Result<(), BtfError> {
+    let btf = Btf::new(every_kind())?;
+    for (id, name, declared) in [
+        (0, "", "void"),
+        (1, "x", "int x"),
+        (2, "x", "struct node *x"),
+        (2, "", "struct node *"),
+        (3, "x", "int x[4]"),
+        (7, "x", "const number x"),
+        (10, "x", "enum color x"),
+        (14, "x", "struct node x"),
+        (15, "x", "int x(int first, struct node *second)"),
+        (16, "", "int work(int first, struct node *second)"),
+        (17, "x", "btf_trace_work x"),
+        (18, "x", "int (*x)(int first, struct node *second)"),
+        (21, "x", "double x"),
+        (24, "x", "volatile int x"),
+        (25, "x", "struct node *restrict x"),
+        (29, "x", "struct packet x[]"),
+    ] {
+        assert_eq!(btf.declaration(id, name)?, declared);
+    }
+    assert!(btf.declaration(4096, "x").is_err());
+    Ok(())
+}
+
+#[test]
 fn a_bit_field_is_shifted_down() -> Result<(), BtfError> {
     let btf = Btf::new(every_kind())?;
     let shift = if cfg!(target_endian = "little") { 4 } else { 32 - 4 - 5 };

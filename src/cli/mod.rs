@@ -8,6 +8,7 @@ mod disasm;
 mod exec;
 mod explain;
 mod features;
+mod list;
 mod load;
 mod map;
 mod object;
@@ -52,6 +53,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     /// Print what this kernel can do, found by asking it
     Features(features::FeaturesArgs),
+    /// List what programs can be attached to here
+    List(list::ListArgs),
     /// Load the programs of a text into the kernel, and show how that is done
     Load(load::LoadArgs),
     /// List, show and print the maps that are in the kernel, and change what is in them
@@ -177,6 +180,7 @@ pub fn main() -> ExitCode {
         Command::Exec(args) => exec::exec(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Features(args) => features::features(&args),
+        Command::List(args) => list::list(&args),
         Command::Load(args) => load::load(&args),
         Command::Map(args) => map::map(&args),
         Command::Prog(args) => prog::prog(&args),

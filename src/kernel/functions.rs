@@ -11,7 +11,7 @@ use crate::kernel::denied;
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// In which folder of tracefs it is does not matter: it is one file.
 const TRACEABLE: &str = "available_filter_functions";
@@ -62,6 +62,28 @@ pub(crate) fn each_traceable(
     let read = scan(BufReader::with_capacity(4096, file), f);
     read.map_err(|source| denied::file("read", &path, source))?;
     Ok(true)
+}
+
+/// Does nothing if this kernel has kprobes, by their PMU or in tracefs.
+///
+/// # Errors
+/// [`Error::Unsupported`] if it has none.
+pub(crate) fn need_kprobes() -> Result<()> {
+    let pmu = || Path::new(KPROBE_PMU).exists();
+    // What cannot be looked at may be there.
+    let events = |root: PathBuf| !matches!(root.join("kprobe_events").try_exists(), Ok(false));
+    if pmu() || tracefs::root("kprobes").is_ok_and(events) { Ok(()) } else { Err(no_kprobes()) }
+}
+
+/// The folder of the kprobe PMU (Linux 4.17).
+pub(crate) const KPROBE_PMU: &str = "/sys/bus/event_source/devices/kprobe";
+
+/// The error of a kernel without kprobes.
+pub(crate) fn no_kprobes() -> Error {
+    Error::Unsupported {
+        what: "kprobes",
+        needs: "it was built without CONFIG_KPROBES and CONFIG_KPROBE_EVENTS",
+    }
 }
 
 fn scan(

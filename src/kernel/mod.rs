@@ -11,6 +11,7 @@ pub(crate) mod functions;
 pub(crate) mod glob;
 pub(crate) mod nearest;
 pub(crate) mod perf_names;
+pub mod places;
 pub(crate) mod raw_tracepoints;
 pub(crate) mod registers;
 pub mod symbols;

@@ -53,7 +53,7 @@ fn a_pattern_is_all_functions_that_match() {
             Counter::new(&COUNT, &target, &Options::new()).unwrap_or_else(|e| panic!("{e}"));
         let link = counter.link();
         assert_eq!((link.places(), link.skipped()), (expected(), 0), "{target}");
-        assert!(link.places() > 5);
+        assert!(link.places() > 1);
         // One link for all, where the kernel can do that.
         assert_eq!(link.as_bpf_link().is_some(), has_multi(), "{target}");
         counter.fires(2, call_both);

@@ -37,6 +37,7 @@ fn ask(btf: &Btf) {
         let _ = btf.exists(found.name);
         let _ = btf.type_id(found.name, found.kind);
         let _ = btf.any_enumerator(found.name);
+        let _ = btf.declaration(found.id, found.name);
     }
     let below = btf.base().map_or(1, |base| base.end());
     assert_eq!(btf.end(), below + count as u32);

@@ -1,0 +1,89 @@
+//! `rawbpf list`: what there is to attach programs to.
+
+use super::asm::print;
+use super::{Failure, Format};
+use crate::error::Error;
+use crate::kernel::places::{Argument, KIND, Place, Places};
+use clap::Args;
+use serde_json::{Map, Value, json};
+use std::fmt::Write;
+
+#[derive(Debug, Args)]
+#[command(
+    after_help = "PATTERN is KIND:NAME with `*`, `?` and `[a-z]`: 'kprobe:*clone*', 'tracepoint:syscalls:*', 'tp_btf:*', \
+                  'iter:*', 'software:*'. A kind alone is all of that kind; another word is looked for in the names of \
+                  every kind. Kinds: kprobe, kretprobe, ksession, tracepoint, raw_tracepoint, tp_btf, fentry, fexit, \
+                  fmod_ret, lsm, iter, software, hardware."
+)]
+pub(super) struct ListArgs {
+    /// Only what matches; everything without it
+    pattern: Option<String>,
+
+    /// Also print what a program gets there: the fields of a tracepoint, the arguments of a function
+    #[arg(short, long)]
+    verbose: bool,
+
+    /// How to print it
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+/// Prints what the arguments ask for. It is a failure if there is nothing.
+pub(super) fn list(args: &ListArgs) -> Result<u8, Failure> {
+    let places = Places::new();
+    let pattern = args.pattern.as_deref().unwrap_or_default();
+    let found = places.find(pattern).map_err(|error| match error {
+        Error::NotFound { what: KIND, .. } => Failure::Usage(error.to_string()),
+        error => error.into(),
+    })?;
+    for (kind, why) in &found.left_out {
+        eprintln!("rawbpf: {kind}: {why}");
+    }
+    if found.places.is_empty() {
+        return Err(Failure::Other(format!("nothing here matches `{pattern}`")));
+    }
+    let mut out = String::new();
+    for place in &found.places {
+        let arguments = match args.verbose {
+            true => places.arguments(place)?,
+            false => None,
+        };
+        match args.format {
+            Format::Text => text(&mut out, args.verbose, place, arguments.as_deref()),
+            Format::Json => object(&mut out, place, arguments.as_deref()),
+        }
+    }
+    print(out.as_bytes())?;
+    Ok(0)
+}
+
+fn text(out: &mut String, verbose: bool, place: &Place, arguments: Option<&[Argument]>) {
+    let _ = write!(out, "{place}");
+    if let (true, Some(module)) = (verbose, &place.module) {
+        let _ = write!(out, " [{module}]");
+    }
+    out.push('\n');
+    for Argument { declaration, offset, size, .. } in arguments.unwrap_or_default() {
+        let _ = match (offset, size) {
+            (Some(offset), Some(size)) => {
+                writeln!(out, "    {declaration:<40} offset {offset}, size {size}")
+            }
+            _ => writeln!(out, "    {declaration}"),
+        };
+    }
+}
+
+fn object(out: &mut String, place: &Place, arguments: Option<&[Argument]>) {
+    let mut row = Map::new();
+    row.insert("kind".into(), place.kind.into());
+    row.insert("name".into(), place.name.as_str().into());
+    row.insert("target".into(), place.to_string().into());
+    row.insert("module".into(), place.module.as_deref().into());
+    if let Some(arguments) = arguments {
+        let list = arguments.iter().map(|Argument { name, declaration, offset, size, .. }| {
+            json!({ "name": name, "declaration": declaration, "offset": offset, "size": size })
+        });
+        row.insert("arguments".into(), list.collect());
+    }
+    let _ = writeln!(out, "{}", Value::Object(row));
+}

@@ -1,0 +1,128 @@
+//! What a program gets at a place.
+
+use super::Places;
+use crate::btf::{Btf, BtfError, KernelTypes, Kind};
+use crate::error::{Error, Result};
+use crate::kernel::format;
+use std::collections::HashMap;
+
+/// One thing that a program gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Argument {
+    /// Its name; `ret` is what a function returns.
+    pub name: String,
+    /// As C declares it: `struct file *file`.
+    pub declaration: String,
+    /// Of a tracepoint's fields: where it is in the context, bytes.
+    pub offset: Option<u32>,
+    /// Of a tracepoint's fields: how many bytes it has.
+    pub size: Option<u32>,
+}
+
+type Arguments = Result<Option<Vec<Argument>>>;
+
+pub(super) fn none(_: &Places, _: &str) -> Arguments {
+    Ok(None)
+}
+
+/// The fields that programs can read, without those that all tracepoints have.
+pub(super) fn of_tracepoint(_: &Places, name: &str) -> Arguments {
+    let Some((category, name)) = name.split_once('/') else { return Ok(None) };
+    let fields = format::fields(category, name)?.into_iter();
+    let fields = fields.filter(|field| !field.name.starts_with("common_"));
+    let declared = fields.map(|field| {
+        // `char[16]` is written `char name[16]`, but `__data_loc char[]` is a type of its own.
+        let declaration = match field.of.split_once('[') {
+            Some((of, length)) if !field.of.starts_with("__") => {
+                format!("{of} {}[{length}", field.name)
+            }
+            _ if field.of.ends_with('*') => format!("{}{}", field.of, field.name),
+            _ => format!("{} {}", field.of, field.name),
+        };
+        Argument {
+            name: field.name,
+            declaration,
+            offset: Some(field.offset),
+            size: Some(field.size),
+        }
+    });
+    Ok(Some(declared.collect()))
+}
+
+pub(super) fn of_function(places: &Places, name: &str) -> Arguments {
+    declared(places, name, 0, false)
+}
+
+pub(super) fn of_function_and_result(places: &Places, name: &str) -> Arguments {
+    declared(places, name, 0, true)
+}
+
+pub(super) fn result_of_function(places: &Places, name: &str) -> Arguments {
+    declared(places, name, usize::MAX, true)
+}
+
+/// The compiler leaves out the names in `btf_trace_NAME`; the function that calls the programs has them, behind the data of
+/// whoever listens.
+pub(super) fn of_raw_tracepoint(places: &Places, name: &str) -> Arguments {
+    declared(places, &format!("__traceiter_{name}"), 1, false)
+}
+
+pub(super) fn of_hook(places: &Places, name: &str) -> Arguments {
+    declared(places, &format!("bpf_lsm_{name}"), 0, false)
+}
+
+pub(super) fn of_iterator(places: &Places, name: &str) -> Arguments {
+    declared(places, &format!("bpf_iter_{name}"), 0, false)
+}
+
+fn declared(places: &Places, function: &str, skipped: usize, result: bool) -> Arguments {
+    let functions = match places.functions() {
+        Ok(functions) => functions,
+        // A kernel without BTF does not tell.
+        Err(Error::Unsupported { .. }) => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let Some((module, id)) = functions.0.get(function) else { return Ok(None) };
+    let btf: &Btf = match module {
+        None => places.types.vmlinux()?,
+        Some(module) => match places.types.module(module)? {
+            Some(btf) => btf,
+            None => return Ok(None),
+        },
+    };
+    let function = btf.function(*id)?;
+    let one = |name: &str, of: u32| -> Result<Argument, BtfError> {
+        let declaration = if of == 0 { "...".into() } else { btf.declaration(of, name)? };
+        Ok(Argument { name: name.into(), declaration, offset: None, size: None })
+    };
+    let mut arguments = Vec::new();
+    for parameter in function.parameters.iter().skip(skipped) {
+        arguments.push(one(parameter.name, parameter.of)?);
+    }
+    if result && function.returns != 0 {
+        arguments.push(one("ret", function.returns)?);
+    }
+    Ok(Some(arguments))
+}
+
+/// The functions that have types, by name: their module, and their number in its types.
+#[derive(Debug)]
+pub(super) struct Functions(HashMap<String, (Option<String>, u32)>);
+
+impl Functions {
+    pub(super) fn read(types: &KernelTypes) -> Result<Functions> {
+        let mut functions = HashMap::new();
+        types.each(|module, btf| {
+            for found in btf.types() {
+                let found = found?;
+                if found.kind == Kind::Function {
+                    let place = (module.map(str::to_owned), found.id);
+                    functions.entry(found.name.to_owned()).or_insert(place);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Functions(functions))
+    }
+}

@@ -1,0 +1,265 @@
+//! The kinds of places, and how those of each kind are found.
+
+use super::Places;
+use super::arguments::{self, Argument};
+use crate::btf::{Body, Kind as TypeKind};
+use crate::error::{Error, Result};
+use crate::kernel::glob::Glob;
+use crate::kernel::{denied, functions, perf_names, raw_tracepoints, tracefs};
+use crate::syscall::{self, Errno, PerfEvent};
+use std::collections::HashSet;
+use std::fs;
+use std::fs::OpenOptions;
+use std::io::{BufRead, BufReader};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Names, each with its module.
+type Names = Vec<(String, Option<String>)>;
+
+/// A kind.
+pub(super) struct Kind {
+    pub name: &'static str,
+    /// Another word for it.
+    pub also: Option<&'static str>,
+    /// Whether it is looked into if no kind is named.
+    pub main: bool,
+    /// What becomes of the pattern that a person wrote.
+    pub pattern: fn(&str) -> String,
+    /// Finds what matches. In any order, and something may come twice.
+    pub find: fn(&Places, &str) -> Result<Names>,
+    /// What a program gets there.
+    pub arguments: fn(&Places, &str) -> Result<Option<Vec<Argument>>>,
+}
+
+const fn kind(
+    name: &'static str,
+    find: fn(&Places, &str) -> Result<Names>,
+    arguments: fn(&Places, &str) -> Result<Option<Vec<Argument>>>,
+) -> Kind {
+    Kind { name, also: None, main: true, pattern: str::to_owned, find, arguments }
+}
+
+/// All of them. Those of files (`uprobe:FILE:NAME`) would take the pattern apart themselves.
+pub(super) static KINDS: &[Kind] = &[
+    kind("kprobe", kprobes, arguments::of_function),
+    Kind { main: false, ..kind("kretprobe", kprobes, arguments::result_of_function) },
+    Kind { main: false, ..kind("ksession", kprobes, arguments::of_function) },
+    Kind {
+        also: Some("tp"),
+        pattern: tracepoint_pattern,
+        ..kind("tracepoint", tracepoints, arguments::of_tracepoint)
+    },
+    Kind {
+        also: Some("raw_tp"),
+        ..kind("raw_tracepoint", raw_tracepoint_names, arguments::of_raw_tracepoint)
+    },
+    kind("tp_btf", typed_tracepoints, arguments::of_raw_tracepoint),
+    kind("fentry", typed_functions, arguments::of_function),
+    Kind { main: false, ..kind("fexit", typed_functions, arguments::of_function_and_result) },
+    Kind { main: false, ..kind("fmod_ret", changeable_functions, arguments::of_function) },
+    kind("lsm", hooks, arguments::of_hook),
+    kind("iter", iterators, arguments::of_iterator),
+    kind("software", software, arguments::none),
+    kind("hardware", hardware, arguments::none),
+];
+
+fn kprobes(_: &Places, pattern: &str) -> Result<Names> {
+    functions::need_kprobes()?;
+    let glob = Glob::new(pattern);
+    let mut names = Vec::new();
+    functions::each(|name, module| {
+        if glob.matches(name) {
+            names.push((name.to_owned(), module.map(str::to_owned)));
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(names)
+}
+
+/// `syscalls:sys_enter_*` is written as well as `syscalls/sys_enter_*`; and a name without a category is one in any.
+fn tracepoint_pattern(pattern: &str) -> String {
+    match pattern.split_once([':', '/']) {
+        Some((category, name)) => format!("{category}/{name}"),
+        // `*` is more than one name.
+        None if pattern.starts_with('*') => pattern.to_owned(),
+        None => format!("*/{pattern}"),
+    }
+}
+
+fn tracepoints(_: &Places, pattern: &str) -> Result<Names> {
+    let glob = Glob::new(pattern);
+    let what = "the list of tracepoints";
+    let (file, path) =
+        tracefs::open(what, Path::new("available_events"), OpenOptions::new().read(true))?;
+    let mut names = Vec::new();
+    let unread = |source| denied::file("read", &path, source);
+    // Lines such as `sched:sched_switch`.
+    for line in BufReader::with_capacity(4096, file).split(b'\n') {
+        let line = line.map_err(unread)?;
+        let Some((category, name)) =
+            std::str::from_utf8(&line).ok().and_then(|line| line.split_once(':'))
+        else {
+            continue;
+        };
+        let name = format!("{category}/{name}");
+        if glob.matches(&name) {
+            names.push((name, None));
+        }
+    }
+    Ok(names)
+}
+
+fn raw_tracepoint_names(_: &Places, pattern: &str) -> Result<Names> {
+    let glob = Glob::new(pattern);
+    let mut names = Vec::new();
+    raw_tracepoints::each(|name| {
+        if glob.matches(name) {
+            names.push((name.to_owned(), None));
+        }
+    })?;
+    Ok(names)
+}
+
+fn typed_tracepoints(places: &Places, pattern: &str) -> Result<Names> {
+    // Without types there are none of these.
+    places.types.vmlinux()?;
+    raw_tracepoint_names(places, pattern)
+}
+
+/// The functions that have types and match, those of modules too.
+fn functions_with_types(places: &Places, wanted: impl Fn(&str) -> bool) -> Result<Names> {
+    let mut names = Vec::new();
+    places.types.each(|module, btf| {
+        for found in btf.types() {
+            let found = found?;
+            if found.kind == TypeKind::Function && wanted(found.name) {
+                names.push((found.name.to_owned(), module.map(str::to_owned)));
+            }
+        }
+        Ok(())
+    })?;
+    Ok(names)
+}
+
+fn typed_functions(places: &Places, pattern: &str) -> Result<Names> {
+    let glob = Glob::new(pattern);
+    let mut names = functions_with_types(places, |name| glob.matches(name))?;
+    // Those that are not entered through ftrace cannot be had. Where that is not to be seen, all are shown.
+    let mut traceable = HashSet::new();
+    let known = functions::each_traceable(&mut |name, _| {
+        if glob.matches(name) {
+            traceable.insert(name.to_owned());
+        }
+        ControlFlow::Continue(())
+    })?;
+    if known {
+        names.retain(|(name, _)| traceable.contains(name));
+    }
+    Ok(names)
+}
+
+/// Those whose result a program can decide (check_attach_modify_return(), `kernel/bpf/verifier.c`): the hooks of security
+/// modules, and the functions in which errors may be injected.
+fn changeable_functions(places: &Places, pattern: &str) -> Result<Names> {
+    let list = fs::read_to_string("/sys/kernel/debug/error_injection/list").unwrap_or_default();
+    // `__x64_sys_open [module]\tERRNO`
+    let injectable: HashSet<_> =
+        list.lines().filter_map(|line| line.split([' ', '\t']).next()).collect();
+    let mut names = typed_functions(places, pattern)?;
+    names.retain(|(name, _)| name.starts_with("security_") || injectable.contains(name.as_str()));
+    Ok(names)
+}
+
+/// A hook `NAME` is a function `bpf_lsm_NAME`, and a member of the union of all hooks; other functions of the security module
+/// begin in the same way.
+fn hooks(places: &Places, pattern: &str) -> Result<Names> {
+    const PREFIX: &str = "bpf_lsm_";
+    let glob = Glob::new(pattern);
+    let btf = places.types.vmlinux()?;
+    let mut members = HashSet::new();
+    for found in btf.named("security_list_options")? {
+        if let Body::Composite { members: all, .. } = found.body {
+            for member in all {
+                members.insert(member?.name.to_owned());
+            }
+        }
+    }
+    let names = functions_with_types(places, |name| {
+        let hook = name.strip_prefix(PREFIX);
+        hook.is_some_and(|hook| members.contains(hook) && glob.matches(hook))
+    })?;
+    if names.is_empty() && members.is_empty() {
+        return Err(Error::Unsupported {
+            what: "hooks of security modules for programs",
+            needs: "Linux 5.7 built with CONFIG_BPF_LSM",
+        });
+    }
+    Ok(without(PREFIX, names))
+}
+
+/// An iterator `NAME` is a function `bpf_iter_NAME`, and what a program of it gets is a `struct bpf_iter__NAME`; other
+/// functions begin in the same way.
+fn iterators(places: &Places, pattern: &str) -> Result<Names> {
+    const PREFIX: &str = "bpf_iter_";
+    let glob = Glob::new(pattern);
+    let mut contexts = HashSet::new();
+    places.types.each(|_, btf| {
+        for found in btf.types() {
+            let found = found?;
+            if found.kind == TypeKind::Struct
+                && let Some(name) = found.name.strip_prefix("bpf_iter__")
+            {
+                contexts.insert(name.to_owned());
+            }
+        }
+        Ok(())
+    })?;
+    let names = functions_with_types(places, |name| {
+        let iterator = name.strip_prefix(PREFIX);
+        iterator.is_some_and(|name| contexts.contains(name) && glob.matches(name))
+    })?;
+    Ok(without(PREFIX, names))
+}
+
+fn without(prefix: &str, mut names: Names) -> Names {
+    for (name, _) in &mut names {
+        name.drain(..prefix.len());
+    }
+    names
+}
+
+fn software(_: &Places, pattern: &str) -> Result<Names> {
+    let known = perf_events(1, perf_names::SOFTWARE);
+    Ok(matching(pattern, known))
+}
+
+fn hardware(_: &Places, pattern: &str) -> Result<Names> {
+    let known = perf_events(0, perf_names::HARDWARE);
+    if known.is_empty() {
+        return Err(Error::Unsupported {
+            what: "hardware events",
+            needs: "the CPU of this machine counts none, or does not let them be counted, as many virtual machines do",
+        });
+    }
+    Ok(matching(pattern, known))
+}
+
+fn matching(pattern: &str, known: Vec<&str>) -> Names {
+    let glob = Glob::new(pattern);
+    known.into_iter().filter(|name| glob.matches(name)).map(|name| (name.into(), None)).collect()
+}
+
+/// The events that can be opened here, in this thread, with a period that never comes.
+fn perf_events(kind: u32, names: &[(&'static str, u64)]) -> Vec<&'static str> {
+    let there = |config: u64| {
+        let event =
+            PerfEvent { kind, config, sample_period: 1 << 48, cpu: -1, ..PerfEvent::default() };
+        match syscall::perf_event_open(&event) {
+            Ok(_) => true,
+            // Whoever may not open it is not told more.
+            Err(errno) => matches!(errno, Errno(libc::EPERM | libc::EACCES)),
+        }
+    };
+    names.iter().filter(|(_, number)| there(*number)).map(|(name, _)| *name).collect()
+}
