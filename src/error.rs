@@ -349,6 +349,41 @@ pub enum Error {
         note: Option<&'static str>,
     },
 
+    /// What was named is not in the file in which it was to be.
+    #[error("{what} `{name}` is not in {}{}{}", .path.display(), nearest_names(.nearest), hint(.note))]
+    NotInFile {
+        /// `function`, `USDT probe`.
+        what: &'static str,
+        /// The name that was asked for.
+        name: String,
+        /// The file.
+        path: PathBuf,
+        /// The names there are that come nearest to it, the nearest first.
+        nearest: Vec<String>,
+        /// Something more to know.
+        note: Option<&'static str>,
+    },
+
+    /// There is no program or library of that name.
+    #[error("there is no program or library `{file}`: looked for {names} in {}", .places.join(", "))]
+    NoFile {
+        /// The name that was asked for.
+        file: String,
+        /// What files would have been called.
+        names: String,
+        /// Where they were looked for, in this order.
+        places: Vec<String>,
+    },
+
+    /// A place in a file at which no program can be.
+    #[error("cannot attach to {target}: {problem}")]
+    Place {
+        /// The place, `/bin/bash:main`.
+        target: String,
+        /// Why not.
+        problem: String,
+    },
+
     /// The text of a target, `kprobe:NAME`, is not one.
     #[error("`{target}` is not a target: {problem}")]
     Target {

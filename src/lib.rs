@@ -68,6 +68,7 @@ pub mod ringbuf;
 mod spec;
 mod syscall;
 pub mod trace_pipe;
+pub mod user;
 pub mod verifier;
 mod wait;
 

@@ -5,19 +5,18 @@
 //! it would outlive the process; so it gets a name that says whose it is, and whoever attaches that way
 //! next takes away what dead processes left (`Documentation/trace/kprobetrace.rst`).
 
+use super::legacy::LegacyProbe;
 use super::link::{Link, Part};
-use super::{Options, Target, many, perf_event};
+use super::{Options, Target, many, perf_event, pmu};
 use crate::error::{Error, Result};
 use crate::kernel::glob::is_pattern;
 use crate::kernel::{denied, symbols, tracefs};
 use crate::program::Program;
 use crate::syscall::{Errno, PerfEvent};
 use std::ffi::CString;
-use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// How a probe is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,9 +29,6 @@ pub enum Method {
     /// `kprobe_events` in tracefs (Linux 2.6.33), then a perf event on the tracepoint that it makes.
     Tracefs,
 }
-
-/// The folder of the kprobe PMU.
-const PMU: &str = "/sys/bus/event_source/devices/kprobe";
 
 /// Attaches a program to a [`Target::Kprobe`]; if it is a pattern, by a probe for each function, at most a thousand.
 ///
@@ -171,10 +167,8 @@ enum Maker {
 impl Maker {
     fn choose(method: Method, returns: bool) -> Result<Maker> {
         let pmu = || -> Result<Option<Maker>> {
-            let Some(kind) = read_number("type", "")? else { return Ok(None) };
-            let bit = if returns { read_number("format/retprobe", "config:")? } else { None };
-            let config = bit.map_or(0, |bit| 1u64.checked_shl(bit).unwrap_or(0));
-            Ok(Some(Maker::Pmu { kind, config }))
+            let found = pmu::find("kprobe", returns)?;
+            Ok(found.map(|(kind, config)| Maker::Pmu { kind, config }))
         };
         let in_tracefs = |root: PathBuf| {
             // What cannot be looked at will be said when it is to be written.
@@ -218,9 +212,7 @@ impl Maker {
             }
             Maker::Tracefs(root) => {
                 let refused = |errno| perf_event::refused(program, target, "kprobe_events", errno);
-                let Some((probe, id)) = LegacyProbe::write(root, place, refused)? else {
-                    return Ok(None);
-                };
+                let Some((probe, id)) = write(root, place, refused)? else { return Ok(None) };
                 let event = perf_event::open(&PerfEvent {
                     kind: perf_event::TYPE_TRACEPOINT,
                     config: id,
@@ -237,173 +229,25 @@ impl Maker {
     }
 }
 
-/// A number in a file of the PMU, behind a prefix; `None` if the file is not there.
-fn read_number(file: &str, prefix: &str) -> Result<Option<u32>> {
-    let path = Path::new(PMU).join(file);
-    let text = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(denied::file("read", &path, source)),
-    };
-    let number = text.trim().strip_prefix(prefix).and_then(|text| text.parse().ok());
-    number.map(Some).ok_or(Error::Format { path, problem: "it holds no number" })
-}
-
-/// The group of our probes in tracefs.
-const GROUP: &str = "rawbpf";
-
-/// A probe in `kprobe_events`, which is taken out again when this is dropped.
-#[derive(Debug)]
-pub(super) struct LegacyProbe {
-    events: PathBuf,
-    name: String,
-}
-
-impl LegacyProbe {
-    /// Writes a probe and gives the number of the tracepoint that it makes; `None` if the kernel has no
-    /// such function. `refused` makes the error if it will not have a probe there.
-    fn write(
-        root: &Path,
-        place: &Place,
-        refused: impl Fn(Errno) -> Error,
-    ) -> Result<Option<(LegacyProbe, u64)>> {
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let events = root.join("kprobe_events");
-        remove_left_behind(&events)?;
-
-        let owner = Owner::current()?;
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("p{}_{}_{count}", owner.pid, owner.started);
-        let Place { function, offset, returns } = place;
-        let kind = if *returns { 'r' } else { 'p' };
-        match append(&events, &format!("{kind}:{GROUP}/{name} {function}+{offset}\n")) {
-            Ok(()) => {}
-            Err(source) => match Errno::of(&source) {
-                Errno(libc::ENOENT) => return Ok(None),
-                // Newer kernels (6.12 does, 6.1 does not) say this of a name that they do not know, too.
-                Errno(libc::EINVAL) if !symbols::function_exists(function)? => return Ok(None),
-                errno @ Errno(libc::EINVAL | libc::EILSEQ | libc::EADDRNOTAVAIL) => {
-                    return Err(refused(errno));
-                }
-                _ => return Err(denied::file("write", &events, source)),
-            },
+/// Writes a probe into tracefs and gives the number of the tracepoint that it makes; `None` if the kernel has no such
+/// function. `refused` makes the error if it will not have a probe there.
+fn write(
+    root: &Path,
+    place: &Place,
+    refused: impl Fn(Errno) -> Error,
+) -> Result<Option<(LegacyProbe, u64)>> {
+    let Place { function, offset, returns } = place;
+    let events = root.join("kprobe_events");
+    match LegacyProbe::write(&events, *returns, &format!("{function}+{offset}"))? {
+        Ok(made) => Ok(Some(made)),
+        Err(Errno(libc::ENOENT)) => Ok(None),
+        // Newer kernels (6.12 does, 6.1 does not) say this of a name that they do not know, too.
+        Err(Errno(libc::EINVAL)) if !symbols::function_exists(function)? => Ok(None),
+        Err(errno @ Errno(libc::EINVAL | libc::EILSEQ | libc::EADDRNOTAVAIL)) => {
+            Err(refused(errno))
         }
-        // From here on dropping it removes it again.
-        let probe = LegacyProbe { events, name };
-        let id = tracefs::tracepoint_id(GROUP, &probe.name)?;
-        Ok(Some((probe, id)))
-    }
-}
-
-impl Drop for LegacyProbe {
-    fn drop(&mut self) {
-        // Nobody is there to be told; the next start tries again.
-        let _ = append(&self.events, &format!("-:{GROUP}/{}\n", self.name));
-    }
-}
-
-/// One command to `kprobe_events`, which takes a whole one a write.
-fn append(events: &Path, command: &str) -> io::Result<()> {
-    fs::OpenOptions::new().append(true).open(events)?.write_all(command.as_bytes())
-}
-
-/// Takes out the probes whose process is gone. The kernel keeps any that is in use after all (EBUSY), for
-/// instance by a process that another PID namespace hides from us.
-fn remove_left_behind(events: &Path) -> Result<()> {
-    let text = fs::read(events).map_err(|source| denied::file("read", events, source))?;
-    for line in String::from_utf8_lossy(&text).lines() {
-        let Some(name) = our_probe(line) else { continue };
-        if Owner::of(name).is_some_and(|owner| !owner.is_alive()) {
-            let _ = append(events, &format!("-:{GROUP}/{name}\n"));
+        Err(Errno(errno)) => {
+            Err(denied::file("write", &events, io::Error::from_raw_os_error(errno)))
         }
-    }
-    Ok(())
-}
-
-/// The name of a probe of our group in a line such as `p:rawbpf/p12_345_0 __x64_sys_clone`.
-/// The kernel numbers returns that it counts itself: `r16:rawbpf/…`.
-fn our_probe(line: &str) -> Option<&str> {
-    let (kind, rest) = line.split_once(':')?;
-    if !kind.starts_with(['p', 'r']) {
-        return None;
-    }
-    let (group, rest) = rest.split_whitespace().next()?.split_once('/')?;
-    (group == GROUP).then_some(rest)
-}
-
-/// The process that a probe belongs to. Numbers of processes are used again; with the time of its start,
-/// one is told from its successor.
-#[derive(Debug, PartialEq, Eq)]
-struct Owner {
-    pid: u32,
-    started: u64,
-}
-
-impl Owner {
-    fn current() -> Result<Owner> {
-        let pid = std::process::id();
-        let path = PathBuf::from(format!("/proc/{pid}/stat"));
-        let text = fs::read(&path).map_err(|source| denied::file("read", &path, source))?;
-        let problem = "it has no start time";
-        let started = started(&text).ok_or(Error::Format { path, problem })?;
-        Ok(Owner { pid, started })
-    }
-
-    /// From a probe's name, `p12_345_0`.
-    fn of(name: &str) -> Option<Owner> {
-        let mut numbers = name.strip_prefix('p')?.splitn(3, '_');
-        let pid = numbers.next()?.parse().ok()?;
-        let started = numbers.next()?.parse().ok()?;
-        Some(Owner { pid, started })
-    }
-
-    fn is_alive(&self) -> bool {
-        let stat = fs::read(format!("/proc/{}/stat", self.pid));
-        stat.ok().and_then(|text| started(&text)) == Some(self.started)
-    }
-}
-
-/// The start time in `/proc/PID/stat`, field 22, in clock ticks since boot (proc_pid_stat(5)). The second
-/// field is a name in parentheses that can hold anything, parentheses too.
-fn started(stat: &[u8]) -> Option<u64> {
-    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
-    let rest = std::str::from_utf8(stat.get(after_name..)?).ok()?;
-    rest.split_whitespace().nth(22 - 3)?.parse().ok()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn our_probes_are_told_from_others() {
-        assert_eq!(our_probe("p:rawbpf/p12_345_0 __x64_sys_clone"), Some("p12_345_0"));
-        assert_eq!(our_probe("r16:rawbpf/p12_345_1 vfs_read"), Some("p12_345_1"));
-        assert_eq!(our_probe("p:kprobes/p_vfs_read_0 vfs_read"), None);
-        assert_eq!(our_probe("p:rawbpf2/p12_345_0 vfs_read"), None);
-        assert_eq!(our_probe(""), None);
-        assert_eq!(Owner::of("p12_345_0"), Some(Owner { pid: 12, started: 345 }));
-        for other in ["", "p", "p12", "p12_", "p_1_2", "q12_345_0", "p12_345x_0"] {
-            assert_eq!(Owner::of(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn a_process_is_known_by_its_start() {
-        let us = Owner::current().unwrap();
-        assert!(us.is_alive());
-        assert!(!Owner { started: us.started + 1, ..us }.is_alive());
-        // No process has the number 0.
-        assert!(!Owner { pid: 0, started: 1 }.is_alive());
-    }
-
-    #[test]
-    fn the_name_in_stat_can_hold_anything() {
-        let fields: String = (4..=52).map(|n| format!(" {n}")).collect();
-        for name in ["sh", "a b", ") R 1 2", "((", "1 (x) 2"] {
-            assert_eq!(started(format!("77 ({name}) S{fields}\n").as_bytes()), Some(22), "{name}");
-        }
-        assert_eq!(started(b"77 (sh S 1 2"), None);
-        assert_eq!(started(b"77 (sh) S 1 2"), None);
     }
 }

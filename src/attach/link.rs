@@ -1,6 +1,6 @@
 //! What attaching gives: a program in its place, for as long as this is kept.
 
-use super::kprobe::LegacyProbe;
+use super::legacy::LegacyProbe;
 use super::{Target, cgroup, clsact, socket, xdp};
 use crate::error::{Error, Result};
 use crate::kernel::denied::{self, Need};

@@ -14,16 +14,20 @@ mod device;
 pub mod iter;
 pub mod kprobe;
 mod kprobe_multi;
+mod legacy;
 mod link;
 mod many;
 mod perf_counter;
 mod perf_event;
+mod pmu;
 mod raw_tracepoint;
 pub mod socket;
 mod target;
 pub mod tc;
 mod tracepoint;
 mod trampoline;
+pub mod uprobe;
+mod uprobe_multi;
 pub mod xdp;
 
 pub use link::Link;
@@ -130,6 +134,9 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
         }
         Target::Iter { .. } => iter::attach(program, target, options),
         Target::PerfEvent { .. } => perf_counter::attach(program, target, options),
+        Target::Uprobe { .. } => {
+            uprobe::attach_with(program, target, uprobe::Method::Best, options)
+        }
         Target::Xdp { .. } => xdp::attach(program, target, xdp::Method::Best),
         Target::Tc { .. } => tc::attach(program, target, tc::Position::Last),
         Target::Cgroup { .. } => cgroup::attach(program, target, cgroup::Method::Best),
@@ -167,8 +174,15 @@ pub fn load_and_attach<'a>(
     options: &Options,
 ) -> Result<(Program, Link)> {
     let spec = target.spec(spec);
-    if kprobe_multi::is_better(target) {
-        let program = loader.load(&spec.with_attach_type(AttachType::TraceKprobeMulti))?;
+    let many = if kprobe_multi::is_better(target) {
+        Some(AttachType::TraceKprobeMulti)
+    } else if uprobe_multi::is_better(target) && options.pid.is_none() {
+        Some(AttachType::TraceUprobeMulti)
+    } else {
+        None
+    };
+    if let Some(many) = many {
+        let program = loader.load(&spec.with_attach_type(many))?;
         match attach_with(&program, target, options) {
             Err(Error::NoFeature { .. }) => {}
             answer => return answer.map(|link| (program, link)),

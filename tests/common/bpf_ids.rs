@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
 const PROG_GET_NEXT_ID: i64 = 11;
 const PROG_GET_FD_BY_ID: i64 = 13;
 const OBJ_GET_INFO_BY_FD: i64 = 15;
+const LINK_GET_FD_BY_ID: i64 = 30;
+const LINK_GET_NEXT_ID: i64 = 31;
 
 /// What the kernel knows of a program: the first fields of `struct bpf_prog_info`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +34,32 @@ pub(crate) fn programs() -> Vec<Info> {
         // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
         let fd = unsafe { OwnedFd::from_raw_fd(RawFd::try_from(fd).unwrap()) };
         found.push(info(&fd));
+    }
+}
+
+/// The numbers of the links that hold a program. Linux 5.8.
+pub(crate) fn links_of(program: u32) -> Vec<u32> {
+    let mut found = Vec::new();
+    let mut id = 0;
+    loop {
+        // start_id, next_id, open_flags
+        let mut attr = [id, 0, 0];
+        if bpf(LINK_GET_NEXT_ID, &mut attr).is_err() {
+            return found;
+        }
+        id = attr[1];
+        let Ok(fd) = bpf(LINK_GET_FD_BY_ID, &mut [id, 0, 0]) else { continue };
+        // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+        let fd = unsafe { OwnedFd::from_raw_fd(RawFd::try_from(fd).unwrap()) };
+        // type, id; prog_id and what fills it up: the first fields of `struct bpf_link_info`
+        let mut info = [0u64; 2];
+        let raw = fd.as_raw_fd().cast_unsigned();
+        let room = pair(raw, size_of_val(&info) as u32);
+        let mut attr = [u64::from_ne_bytes(room), info.as_mut_ptr() as u64];
+        bpf(OBJ_GET_INFO_BY_FD, &mut attr).unwrap();
+        if words(info[1])[0] == program {
+            found.push(id);
+        }
     }
 }
 

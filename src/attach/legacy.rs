@@ -1,0 +1,160 @@
+//! Probes that are written into files of tracefs, `kprobe_events` and `uprobe_events`, and would outlive the process.
+//!
+//! Each gets a name that says whose it is, and whoever writes one next takes away what dead processes left
+//! (`Documentation/trace/kprobetrace.rst`, `uprobetracer.rst`).
+
+use crate::error::{Error, Result};
+use crate::kernel::{denied, tracefs};
+use crate::syscall::Errno;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// The group of our probes in tracefs.
+const GROUP: &str = "rawbpf";
+
+/// A probe in such a file, which is taken out again when this is dropped.
+#[derive(Debug)]
+pub(super) struct LegacyProbe {
+    events: PathBuf,
+    name: String,
+}
+
+impl LegacyProbe {
+    /// Writes a probe, of a return or not, and gives the number of the tracepoint that it makes. What the kernel answers
+    /// to the probe itself comes back as it is.
+    pub(super) fn write(
+        events: &Path,
+        returns: bool,
+        place: &str,
+    ) -> Result<Result<(LegacyProbe, u64), Errno>> {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        remove_left_behind(events)?;
+
+        let owner = Owner::current()?;
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("p{}_{}_{count}", owner.pid, owner.started);
+        let kind = if returns { 'r' } else { 'p' };
+        if let Err(source) = append(events, &format!("{kind}:{GROUP}/{name} {place}\n")) {
+            return Ok(Err(Errno::of(&source)));
+        }
+        // From here on dropping it removes it again.
+        let probe = LegacyProbe { events: events.into(), name };
+        let id = tracefs::tracepoint_id(GROUP, &probe.name)?;
+        Ok(Ok((probe, id)))
+    }
+}
+
+impl Drop for LegacyProbe {
+    fn drop(&mut self) {
+        // Nobody is there to be told; the next start tries again.
+        let _ = append(&self.events, &format!("-:{GROUP}/{}\n", self.name));
+    }
+}
+
+/// One command to such a file, which takes a whole one a write.
+fn append(events: &Path, command: &str) -> io::Result<()> {
+    fs::OpenOptions::new().append(true).open(events)?.write_all(command.as_bytes())
+}
+
+/// Takes out the probes whose process is gone. The kernel keeps any that is in use after all (EBUSY), for
+/// instance by a process that another PID namespace hides from us.
+fn remove_left_behind(events: &Path) -> Result<()> {
+    let text = fs::read(events).map_err(|source| denied::file("read", events, source))?;
+    for line in String::from_utf8_lossy(&text).lines() {
+        let Some(name) = our_probe(line) else { continue };
+        if Owner::of(name).is_some_and(|owner| !owner.is_alive()) {
+            let _ = append(events, &format!("-:{GROUP}/{name}\n"));
+        }
+    }
+    Ok(())
+}
+
+/// The name of a probe of our group in a line such as `p:rawbpf/p12_345_0 __x64_sys_clone`.
+/// The kernel numbers returns that it counts itself: `r16:rawbpf/…`.
+fn our_probe(line: &str) -> Option<&str> {
+    let (kind, rest) = line.split_once(':')?;
+    if !kind.starts_with(['p', 'r']) {
+        return None;
+    }
+    let (group, rest) = rest.split_whitespace().next()?.split_once('/')?;
+    (group == GROUP).then_some(rest)
+}
+
+/// The process that a probe belongs to. Numbers of processes are used again; with the time of its start,
+/// one is told from its successor.
+#[derive(Debug, PartialEq, Eq)]
+struct Owner {
+    pid: u32,
+    started: u64,
+}
+
+impl Owner {
+    fn current() -> Result<Owner> {
+        let pid = std::process::id();
+        let path = PathBuf::from(format!("/proc/{pid}/stat"));
+        let text = fs::read(&path).map_err(|source| denied::file("read", &path, source))?;
+        let problem = "it has no start time";
+        let started = started(&text).ok_or(Error::Format { path, problem })?;
+        Ok(Owner { pid, started })
+    }
+
+    /// From a probe's name, `p12_345_0`.
+    fn of(name: &str) -> Option<Owner> {
+        let mut numbers = name.strip_prefix('p')?.splitn(3, '_');
+        let pid = numbers.next()?.parse().ok()?;
+        let started = numbers.next()?.parse().ok()?;
+        Some(Owner { pid, started })
+    }
+
+    fn is_alive(&self) -> bool {
+        let stat = fs::read(format!("/proc/{}/stat", self.pid));
+        stat.ok().and_then(|text| started(&text)) == Some(self.started)
+    }
+}
+
+/// The start time in `/proc/PID/stat`, field 22, in clock ticks since boot (proc_pid_stat(5)). The second
+/// field is a name in parentheses that can hold anything, parentheses too.
+fn started(stat: &[u8]) -> Option<u64> {
+    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    let rest = std::str::from_utf8(stat.get(after_name..)?).ok()?;
+    rest.split_whitespace().nth(22 - 3)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn our_probes_are_told_from_others() {
+        assert_eq!(our_probe("p:rawbpf/p12_345_0 __x64_sys_clone"), Some("p12_345_0"));
+        assert_eq!(our_probe("r16:rawbpf/p12_345_1 vfs_read"), Some("p12_345_1"));
+        assert_eq!(our_probe("p:kprobes/p_vfs_read_0 vfs_read"), None);
+        assert_eq!(our_probe("p:rawbpf2/p12_345_0 vfs_read"), None);
+        assert_eq!(our_probe(""), None);
+        assert_eq!(Owner::of("p12_345_0"), Some(Owner { pid: 12, started: 345 }));
+        for other in ["", "p", "p12", "p12_", "p_1_2", "q12_345_0", "p12_345x_0"] {
+            assert_eq!(Owner::of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_process_is_known_by_its_start() {
+        let us = Owner::current().unwrap();
+        assert!(us.is_alive());
+        assert!(!Owner { started: us.started + 1, ..us }.is_alive());
+        // No process has the number 0.
+        assert!(!Owner { pid: 0, started: 1 }.is_alive());
+    }
+
+    #[test]
+    fn the_name_in_stat_can_hold_anything() {
+        let fields: String = (4..=52).map(|n| format!(" {n}")).collect();
+        for name in ["sh", "a b", ") R 1 2", "((", "1 (x) 2"] {
+            assert_eq!(started(format!("77 ({name}) S{fields}\n").as_bytes()), Some(22), "{name}");
+        }
+        assert_eq!(started(b"77 (sh S 1 2"), None);
+        assert_eq!(started(b"77 (sh) S 1 2"), None);
+    }
+}

@@ -1,0 +1,37 @@
+//! Kprobes and uprobes as PMUs of their own (Linux 4.17): the perf event *is* the probe and goes with its descriptor.
+
+use crate::error::{Error, Result};
+use crate::kernel::denied;
+use std::fs;
+use std::io;
+use std::path::Path;
+
+/// The number of a PMU as a type of event, and the bit of `config` that asks for the return of a function, if that is
+/// wanted; `None` if the kernel has no such PMU.
+pub(super) fn find(name: &str, returns: bool) -> Result<Option<(u32, u64)>> {
+    let Some(kind) = read_number(name, "type", "")? else { return Ok(None) };
+    let bit = if returns { read_number(name, "format/retprobe", "config:")? } else { None };
+    let config = bit.map_or(0, |bit| 1u64.checked_shl(bit).unwrap_or(0));
+    Ok(Some((kind, config)))
+}
+
+/// Whether events of a PMU can be told something by this name.
+pub(super) fn has_format(name: &str, format: &str) -> bool {
+    folder(name).join("format").join(format).exists()
+}
+
+fn folder(name: &str) -> std::path::PathBuf {
+    Path::new("/sys/bus/event_source/devices").join(name)
+}
+
+/// A number in a file of the PMU, behind a prefix; `None` if the file is not there.
+fn read_number(name: &str, file: &str, prefix: &str) -> Result<Option<u32>> {
+    let path = folder(name).join(file);
+    let text = match fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(source) => return Err(denied::file("read", &path, source)),
+    };
+    let number = text.trim().strip_prefix(prefix).and_then(|text| text.parse().ok());
+    number.map(Some).ok_or(Error::Format { path, problem: "it holds no number" })
+}

@@ -1,0 +1,325 @@
+//! Functions of programs and libraries: uprobes and uretprobes.
+//!
+//! The kernel puts a breakpoint at an offset of a file, in every process that has the file mapped, or in one. As with
+//! kprobes there is a PMU for it (Linux 4.17), `uprobe_events` in tracefs where that is missing, and one link for many
+//! places, `uprobe.multi` (Linux 6.6), for programs that were loaded for it ([`AttachType::TraceUprobeMulti`]).
+//!
+//! The kernel does not look at what it breaks: a place in the middle of an instruction makes another instruction of it, and
+//! ends the process sooner or later. So a place has to be in code, and inside the function if there is one; what begins
+//! where in there, is up to the caller.
+//!
+//! [`AttachType::TraceUprobeMulti`]: crate::AttachType::TraceUprobeMulti
+
+use super::legacy::LegacyProbe;
+use super::link::{Link, Part};
+use super::{Options, Target, perf_event, pmu, uprobe_multi};
+use crate::error::{Error, Result};
+use crate::kernel::denied::{self, Need};
+use crate::kernel::glob::is_pattern;
+use crate::kernel::tracefs;
+use crate::program::Program;
+use crate::syscall::{self, ENOTSUPP, Errno, PerfEvent};
+use crate::user;
+use std::ffi::CString;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+pub use super::kprobe::Method;
+
+/// Attaches a program to a [`Target::Uprobe`]. With a pattern for a name that is every function that matches, by a probe for
+/// each, at most a thousand.
+///
+/// The file is found as [`find_file`](user::find_file) does. A function that is chosen when a process starts (IFUNC:
+/// `strlen` of glibc is one) is the one that processes use which are running now, or the one process that is asked for.
+/// Looking functions up by name needs the feature `elf`.
+///
+/// # Errors
+/// [`Error::NoFile`] or [`Error::File`] if there is no such file, [`Error::NotInFile`] with the nearest names if the
+/// function is not in it, [`Error::Place`] if no probe can be there, [`Error::TooManyPlaces`] if a pattern matches too many,
+/// [`Error::Unsupported`] if the kernel was built without uprobes, [`Error::Attach`] if it refuses.
+pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+    attach_with(program, target, method, &Options::new())
+}
+
+/// The same with options.
+pub(super) fn attach_with(
+    program: &Program,
+    target: &Target,
+    method: Method,
+    options: &Options,
+) -> Result<Link> {
+    let Target::Uprobe { file, function, offset, returns } = target else {
+        let problem = "not a function of a program or library";
+        return Err(Error::Target { target: target.to_string(), problem });
+    };
+    let path = user::find_file(file, options.pid)?;
+    let found = places(&path, function, *offset, options.pid)?;
+    let spots: Vec<_> =
+        found.offsets.iter().map(|offset| Spot::at(*offset, options.cookie)).collect();
+    let real = Target::Uprobe {
+        file: path.to_string_lossy().into_owned(),
+        function: function.clone(),
+        offset: *offset,
+        returns: *returns,
+    };
+    let probes = Probes { program, target: real, path: &path, returns: *returns, pid: options.pid };
+    let link = probes.attach(spots, method, is_pattern(function))?;
+    let (places, skipped) = (link.places(), link.skipped() + found.skipped);
+    Ok(link.of_many(places, skipped))
+}
+
+/// Where in a file a probe is to be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Spot {
+    pub offset: u64,
+    /// Where the counter is that the kernel is to keep above zero meanwhile, as an offset too.
+    pub semaphore: Option<u64>,
+    pub cookie: Option<u64>,
+}
+
+impl Spot {
+    fn at(offset: u64, cookie: Option<u64>) -> Spot {
+        Spot { offset, semaphore: None, cookie }
+    }
+}
+
+/// What probes at all spots of one file have in common.
+pub(super) struct Probes<'p> {
+    pub program: &'p Program,
+    pub target: Target,
+    pub path: &'p Path,
+    pub returns: bool,
+    pub pid: Option<u32>,
+}
+
+impl Probes<'_> {
+    /// Attaches in all spots or in none; or in all that can be probed, if there is one.
+    pub(super) fn attach(self, mut spots: Vec<Spot>, method: Method, skip: bool) -> Result<Link> {
+        let path = CString::new(self.path.as_os_str().as_bytes()).map_err(|_| Error::Target {
+            target: self.target.to_string(),
+            problem: "no path holds a NUL",
+        })?;
+        let matched = spots.len();
+        if uprobe_multi::is_for(self.program) {
+            let link = uprobe_multi::link(&self, &path, &mut spots, skip)?;
+            let link = Link::new(self.target, vec![Part::Link(link)]);
+            return Ok(link.of_many(spots.len(), matched - spots.len()));
+        }
+        let instead = "a program for uprobe.multi (Linux 6.6) has room for all";
+        super::many::check_count(&self.target, matched, instead)?;
+        let maker = Maker::choose(method, self.returns)?;
+        let (mut parts, mut skipped) = (Vec::new(), 0);
+        for spot in &spots {
+            let (event, legacy) = match maker.make(&self, &path, spot) {
+                Err(error) if skip && skipped + 1 < matched && is_no_place(&error) => {
+                    skipped += 1;
+                    continue;
+                }
+                made => made?,
+            };
+            let tied = perf_event::tie(self.program, &self.target, event, spot.cookie)?;
+            // Last what the event came from, which the kernel keeps while an event is open on it.
+            parts.extend([Some(tied), legacy.map(Part::Probe)].into_iter().flatten());
+        }
+        Ok(Link::new(self.target, parts).of_many(matched - skipped, skipped))
+    }
+
+    fn refused(&self, step: &'static str, errno: Errno) -> Error {
+        const NOTES: [(i32, &str); 6] = [
+            (ENOTSUPP, "the instruction there is one that cannot be probed"),
+            (libc::EINVAL, "the file is not a regular one, or the offset is beyond its end"),
+            (libc::EIO, "the kernel cannot read the file page by page"),
+            (libc::ESRCH, "there is no such process"),
+            (libc::EMFILE, "each place takes a descriptor: raise ulimit -n"),
+            (libc::ENOENT, "there is no such file"),
+        ];
+        let note = NOTES.iter().find(|(number, _)| *number == errno.0).map(|(_, note)| *note);
+        Error::Attach {
+            program: self.program.name().into(),
+            target: self.target.to_string(),
+            step,
+            errno,
+            why: denied::explain(errno, Need::PerfEvent),
+            note,
+        }
+    }
+}
+
+/// Whether the kernel says of just this place that it cannot be probed: it has to carry out the instruction elsewhere, and
+/// knows some that it cannot.
+fn is_no_place(error: &Error) -> bool {
+    matches!(error, Error::Attach { step: "perf_event_open", errno: Errno(ENOTSUPP), .. })
+}
+
+/// What makes probes on this kernel.
+enum Maker {
+    /// The PMU's number as an event type, and the bit of `config` that asks for the return.
+    Pmu { kind: u32, config: u64 },
+    /// The file in tracefs.
+    Tracefs(PathBuf),
+}
+
+impl Maker {
+    fn choose(method: Method, returns: bool) -> Result<Maker> {
+        let pmu = || -> Result<Option<Maker>> {
+            let found = pmu::find("uprobe", returns)?;
+            Ok(found.map(|(kind, config)| Maker::Pmu { kind, config }))
+        };
+        let in_tracefs = |root: PathBuf| {
+            let events = root.join("uprobe_events");
+            // What cannot be looked at will be said when it is to be written.
+            let missing = matches!(events.try_exists(), Ok(false));
+            (!missing).then_some(Maker::Tracefs(events))
+        };
+        let maker = match method {
+            Method::Pmu => pmu()?,
+            Method::Tracefs => in_tracefs(tracefs::root("Method::Tracefs")?),
+            Method::Best => pmu()?.or_else(|| {
+                tracefs::root("a uprobe without the uprobe PMU").ok().and_then(in_tracefs)
+            }),
+        };
+        maker.ok_or(Error::Unsupported {
+            what: "uprobes",
+            needs: "it was built without CONFIG_UPROBE_EVENTS",
+        })
+    }
+
+    fn make(
+        &self,
+        probes: &Probes<'_>,
+        path: &CString,
+        spot: &Spot,
+    ) -> Result<(OwnedFd, Option<LegacyProbe>)> {
+        let opened = |event: &PerfEvent<'_>| {
+            let event = match probes.pid {
+                Some(pid) => {
+                    let pid = i32::try_from(pid).map_err(|_| Errno(libc::ESRCH));
+                    pid.and_then(|pid| {
+                        syscall::perf_event_open(&PerfEvent { pid, cpu: -1, ..event.clone() })
+                    })
+                }
+                None => perf_event::open(event),
+            };
+            event.map_err(|errno| probes.refused("perf_event_open", errno))
+        };
+        match self {
+            Maker::Pmu { kind, config } => {
+                let event = opened(&PerfEvent {
+                    kind: *kind,
+                    config: *config | semaphore(spot)?,
+                    name: Some(path),
+                    offset: spot.offset,
+                    ..PerfEvent::default()
+                })?;
+                Ok((event, None))
+            }
+            Maker::Tracefs(events) => {
+                let (probe, id) = write(probes, events, spot)?;
+                let kind = perf_event::TYPE_TRACEPOINT;
+                let event = opened(&PerfEvent { kind, config: id, ..PerfEvent::default() })?;
+                Ok((event, Some(probe)))
+            }
+        }
+    }
+}
+
+/// The bits of `config` that say where a semaphore is.
+fn semaphore(spot: &Spot) -> Result<u64> {
+    let Some(offset) = spot.semaphore else { return Ok(0) };
+    if !pmu::has_format("uprobe", "ref_ctr_offset") {
+        return Err(Error::Unsupported {
+            what: "semaphores of USDT probes",
+            needs: "Linux 4.20 brought them",
+        });
+    }
+    match u32::try_from(offset) {
+        Ok(offset) => Ok(u64::from(offset) << 32),
+        Err(_) => Err(Error::Unsupported {
+            what: "semaphores so far back in a file",
+            needs: "the uprobe PMU has 32 bits for the offset, and uprobe.multi (Linux 6.6) has 64",
+        }),
+    }
+}
+
+/// Writes a probe into tracefs and gives the number of the tracepoint that it makes.
+fn write(probes: &Probes<'_>, events: &Path, spot: &Spot) -> Result<(LegacyProbe, u64)> {
+    let path = probes.path.to_string_lossy();
+    if path.contains(char::is_whitespace) || path.contains('\u{fffd}') {
+        return Err(Error::Place {
+            target: probes.target.to_string(),
+            problem: "uprobe_events takes no path with a space in it".into(),
+        });
+    }
+    let mut place = format!("{path}:{:#x}", spot.offset);
+    if let Some(semaphore) = spot.semaphore {
+        place += &format!("({semaphore:#x})");
+    }
+    match LegacyProbe::write(events, probes.returns, &place)? {
+        Ok(made) => Ok(made),
+        Err(errno @ Errno(libc::EINVAL | libc::ENOENT)) => {
+            Err(probes.refused("uprobe_events", errno))
+        }
+        Err(Errno(errno)) => {
+            Err(denied::file("write", events, io::Error::from_raw_os_error(errno)))
+        }
+    }
+}
+
+/// The places in a file that a target names.
+struct Places {
+    offsets: Vec<u64>,
+    /// How many functions matched whose place cannot be told.
+    skipped: usize,
+}
+
+fn places(path: &Path, function: &str, offset: u64, pid: Option<u32>) -> Result<Places> {
+    if function.is_empty() {
+        check_offset(path, offset)?;
+        return Ok(Places { offsets: vec![offset], skipped: 0 });
+    }
+    by_name(path, function, offset, pid)
+}
+
+#[cfg(feature = "elf")]
+fn by_name(path: &Path, function: &str, offset: u64, pid: Option<u32>) -> Result<Places> {
+    let elf = user::Elf::open(path)?;
+    if is_pattern(function) {
+        let (offsets, skipped) = elf.matching(function, offset, pid)?;
+        return Ok(Places { offsets, skipped });
+    }
+    Ok(Places { offsets: elf.places(function, offset, pid)?, skipped: 0 })
+}
+
+#[cfg(not(feature = "elf"))]
+fn by_name(path: &Path, function: &str, _offset: u64, _pid: Option<u32>) -> Result<Places> {
+    Err(Error::Place {
+        target: format!("{}:{function}", path.display()),
+        problem: "this was built without the feature `elf`: name it by its offset in the file"
+            .into(),
+    })
+}
+
+/// Refuses an offset at which there can be no code. (A file that is not ELF may be mapped as code, too.)
+#[cfg(feature = "elf")]
+fn check_offset(path: &Path, offset: u64) -> Result<()> {
+    match user::Elf::open(path) {
+        Ok(elf) => elf.check_code(offset),
+        Err(Error::Format { .. }) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(not(feature = "elf"))]
+fn check_offset(path: &Path, offset: u64) -> Result<()> {
+    let about = std::fs::metadata(path);
+    let failed = |source| Error::File { action: "open", path: path.into(), source, why: None };
+    if about.map_err(failed)?.len() <= offset {
+        return Err(Error::Place {
+            target: format!("{}:{offset:#x}", path.display()),
+            problem: "the file ends before it".into(),
+        });
+    }
+    Ok(())
+}

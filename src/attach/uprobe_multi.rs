@@ -1,0 +1,149 @@
+//! Many places of one file by one link: `uprobe.multi` (Linux 6.6).
+//!
+//! The program says at load that it is for this ([`AttachType::TraceUprobeMulti`]). A kernel that has it not takes it at
+//! load all the same.
+
+use super::Target;
+use super::uprobe::{Probes, Spot};
+use crate::error::{Error, Result};
+use crate::kernel::denied::{self, Need};
+use crate::kernel::features::Features;
+use crate::kernel::glob::is_pattern;
+use crate::program::Program;
+use crate::spec::AttachType;
+use crate::syscall::{self, ENOTSUPP, Errno, LinkCreate, LinkExtra};
+use std::ffi::CStr;
+use std::os::fd::{AsFd, OwnedFd};
+
+/// `BPF_F_UPROBE_MULTI_RETURN`.
+const RETURNS: u32 = 1;
+
+/// Whether a program was loaded for it.
+pub(super) fn is_for(program: &Program) -> bool {
+    program.attach_type() == Some(AttachType::TraceUprobeMulti)
+}
+
+/// Whether a target is better reached in this way than by probes of its own.
+pub(super) fn is_better(target: &Target) -> bool {
+    match target {
+        Target::Uprobe { function, .. } => is_pattern(function),
+        Target::Usdt { .. } => true,
+        _ => false,
+    }
+}
+
+/// One link to all spots. If some cannot be probed, and it is said to go without, they are taken out.
+pub(super) fn link(
+    probes: &Probes<'_>,
+    path: &CStr,
+    spots: &mut Vec<Spot>,
+    skip: bool,
+) -> Result<OwnedFd> {
+    if probes.pid.is_some() && !knows_processes(probes.program) {
+        return Err(Error::Unsupported {
+            what: "uprobe.multi in one process",
+            needs: "Linux 6.10 brought it (before, it would see only the first thread)",
+        });
+    }
+    match link_to(probes, path, spots) {
+        Err(Errno(ENOTSUPP)) if skip => {
+            let mut good = Vec::new();
+            let whole = sift(probes, path, spots, &mut good);
+            *spots = good;
+            // The last that was tried, or nothing at all.
+            whole.and_then(|()| match spots.is_empty() {
+                true => Err(Errno(ENOTSUPP)),
+                false => link_to(probes, path, spots),
+            })
+        }
+        answer => answer,
+    }
+    .or_else(|errno| {
+        if matches!(errno, Errno(libc::EINVAL | libc::EOPNOTSUPP)) {
+            Features::new().demand(AttachType::TraceUprobeMulti)?;
+        }
+        let note = match errno {
+            Errno(libc::ESRCH) => Some("there is no such process"),
+            Errno(libc::EBADF) => Some("it is not a regular file"),
+            Errno(ENOTSUPP) => {
+                Some("the instruction in one of the places is one that cannot be probed")
+            }
+            _ => None,
+        };
+        Err(Error::Attach {
+            program: probes.program.name().into(),
+            target: probes.target.to_string(),
+            step: "BPF_LINK_CREATE",
+            errno,
+            why: denied::explain(errno, Need::Tracing),
+            note,
+        })
+    })
+}
+
+/// Finds those of the spots that can be probed. The kernel does not tell in which one it failed: by halves it takes few
+/// tries, because there are few such.
+fn sift(
+    probes: &Probes<'_>,
+    path: &CStr,
+    spots: &[Spot],
+    good: &mut Vec<Spot>,
+) -> Result<(), Errno> {
+    match link_to(probes, path, spots).map(drop) {
+        Ok(()) => {
+            good.extend_from_slice(spots);
+            Ok(())
+        }
+        Err(Errno(ENOTSUPP)) if spots.len() > 1 => {
+            let (first, second) = spots.split_at(spots.len() / 2);
+            sift(probes, path, first, good)?;
+            sift(probes, path, second, good)
+        }
+        Err(Errno(ENOTSUPP)) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+fn link_to(probes: &Probes<'_>, path: &CStr, spots: &[Spot]) -> Result<OwnedFd, Errno> {
+    let offsets: Vec<_> = spots.iter().map(|spot| spot.offset).collect();
+    let cookies: Vec<_> = spots.iter().filter_map(|spot| spot.cookie).collect();
+    let semaphores: Vec<_> = match spots.iter().any(|spot| spot.semaphore.is_some()) {
+        // None is zero.
+        true => spots.iter().map(|spot| spot.semaphore.unwrap_or_default()).collect(),
+        false => Vec::new(),
+    };
+    let extra = LinkExtra::UprobeMulti {
+        path,
+        offsets: &offsets,
+        ref_ctr_offsets: &semaphores,
+        cookies: &cookies,
+        flags: if probes.returns { RETURNS } else { 0 },
+        pid: probes.pid.unwrap_or_default(),
+    };
+    create(probes.program, extra)
+}
+
+fn create(program: &Program, extra: LinkExtra<'_>) -> Result<OwnedFd, Errno> {
+    syscall::link_create(&LinkCreate {
+        program: program.as_fd(),
+        target: syscall::Target::None,
+        attach_type: AttachType::TraceUprobeMulti as u32,
+        flags: 0,
+        extra,
+    })
+}
+
+/// Whether the kernel takes the number of a process for that, and not for that of a thread (Linux 6.10, and updates of 6.6
+/// and later). The same change made it look at the number first, so that a folder and a number that cannot be tell: this is
+/// how libbpf asks, too.
+fn knows_processes(program: &Program) -> bool {
+    let extra = LinkExtra::UprobeMulti {
+        path: c"/",
+        offsets: &[1],
+        ref_ctr_offsets: &[],
+        cookies: &[],
+        flags: 0,
+        pid: u32::MAX,
+    };
+    create(program, extra).err() == Some(Errno(libc::EINVAL))
+}

@@ -1,0 +1,24 @@
+//! What user space is: programs and libraries, where they are, their functions, and the probes that they hold.
+//!
+//! Everything is looked up when it is asked for, and nothing is kept. [`find_file`] finds a program or library as the
+//! dynamic linker does. With the feature `elf` (default) [`functions`] lists what uprobes can be put on.
+
+#[cfg(feature = "elf")]
+mod elf;
+#[cfg(feature = "elf")]
+mod ifunc;
+mod ld_cache;
+mod library;
+#[cfg(feature = "elf")]
+mod places;
+#[cfg_attr(not(feature = "elf"), allow(dead_code, reason = "it is there to find functions"))]
+mod process;
+#[cfg(feature = "elf")]
+mod symbols;
+
+pub use library::find_file;
+#[cfg(feature = "elf")]
+pub use symbols::{Function, functions};
+
+#[cfg(feature = "elf")]
+pub(crate) use elf::Elf;

@@ -1,0 +1,282 @@
+//! What is read of an ELF file: where its segments lie, the symbols of its functions, sections.
+//!
+//! Only the tables that are asked for are read, so that it does not matter how much debug information a file has. Nothing
+//! of a file is believed before it is checked: it may be damaged, or made to do harm.
+
+use crate::error::{Error, Result};
+use object::elf::{FileHeader32, FileHeader64, PF_X, PT_LOAD, SHT_DYNSYM, SHT_SYMTAB, SectionType};
+use object::elf::{STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE};
+use object::endian::Endianness;
+use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
+use object::read::{ReadCache, SymbolIndex};
+use std::ffi::CStr;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// The bytes of a file, read when they are asked for.
+pub(super) type Bytes<'a> = &'a ReadCache<&'a File>;
+
+/// What object's reader says of a file that is not as it should be.
+pub(super) type Read<T> = object::read::Result<T>;
+
+/// An open file that begins as ELF files do.
+#[derive(Debug)]
+pub(crate) struct Elf {
+    path: PathBuf,
+    file: File,
+    length: u64,
+    /// Device and inode: what a file is known by, however it is called.
+    id: (u64, u64),
+    pub(super) is_64: bool,
+    pub(super) endian: Endianness,
+    pub(super) machine: u16,
+    segments: Vec<Segment>,
+}
+
+/// A part of the file that is mapped into memory (`PT_LOAD`).
+#[derive(Debug, Clone, Copy)]
+struct Segment {
+    address: u64,
+    offset: u64,
+    size: u64,
+    executable: bool,
+}
+
+/// Which symbols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Table {
+    /// Those by which the dynamic linker ties files together: `.dynsym`.
+    Dynamic,
+    /// All, also the local ones, if nobody has stripped them off: `.symtab`.
+    Whole,
+}
+
+/// A symbol that is or may be a function.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Symbol<'a> {
+    pub name: &'a str,
+    pub version: Option<&'a str>,
+    /// There is another one of this name, with another version, that callers get who do not ask for this one.
+    pub hidden: bool,
+    pub address: u64,
+    pub size: u64,
+    pub kind: Kind,
+    /// Not only for its own source file.
+    pub global: bool,
+    /// It is in this file, and not only used by it.
+    pub defined: bool,
+}
+
+/// What a symbol says that it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    /// A function.
+    Function,
+    /// One that gives the function to use, for just this machine (`STT_GNU_IFUNC`).
+    Indirect,
+    /// It does not say: functions that were written in assembly language.
+    Unknown,
+}
+
+impl Elf {
+    /// Opens a file and reads its headers.
+    ///
+    /// # Errors
+    /// [`Error::File`] if it cannot be opened, [`Error::Format`] if it is no ELF file.
+    pub(crate) fn open(path: &Path) -> Result<Elf> {
+        let failed =
+            |action| move |source| Error::File { action, path: path.into(), source, why: None };
+        let wrong = |problem| Error::Format { path: path.into(), problem };
+        // A pipe would be waited for.
+        let about = std::fs::metadata(path).map_err(failed("open"))?;
+        if !about.is_file() {
+            return Err(wrong("it is not a regular file"));
+        }
+        let file = File::open(path).map_err(failed("open"))?;
+        let about = file.metadata().map_err(failed("open"))?;
+        let mut start = [0; 5];
+        match file.read_exact_at(&mut start, 0) {
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
+            answer => answer.map_err(failed("read"))?,
+        }
+        let headers = |data| match start {
+            [0x7f, b'E', b'L', b'F', 2] => Some(headers::<FileHeader64<Endianness>>(data)),
+            [0x7f, b'E', b'L', b'F', 1] => Some(headers::<FileHeader32<Endianness>>(data)),
+            _ => None,
+        };
+        let read = headers(&ReadCache::new(&file));
+        let (endian, machine, segments) = read
+            .ok_or_else(|| wrong("it is no ELF file"))?
+            .map_err(|_| wrong("its ELF header or the table of its segments is damaged"))?;
+        Ok(Elf {
+            path: path.into(),
+            length: about.len(),
+            id: (about.dev(), about.ino()),
+            is_64: start[4] == 2,
+            file,
+            endian,
+            machine,
+            segments,
+        })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(super) fn file(&self) -> &File {
+        &self.file
+    }
+
+    pub(super) fn len(&self) -> u64 {
+        self.length
+    }
+
+    /// Device and inode.
+    pub(super) fn id(&self) -> (u64, u64) {
+        self.id
+    }
+
+    pub(super) fn damaged(&self, problem: &'static str) -> Error {
+        Error::Format { path: self.path.clone(), problem }
+    }
+
+    /// Where in the file that lies which is mapped to an address. `executable`: only if it is code there.
+    pub(super) fn offset(&self, address: u64, executable: bool) -> Option<u64> {
+        self.segments.iter().filter(|segment| segment.executable || !executable).find_map(|s| {
+            let within = address.checked_sub(s.address).filter(|within| *within < s.size)?;
+            s.offset.checked_add(within)
+        })
+    }
+
+    /// To which address that is mapped which lies there in the file. `executable` as above.
+    pub(super) fn address(&self, offset: u64, executable: bool) -> Option<u64> {
+        self.segments.iter().filter(|segment| segment.executable || !executable).find_map(|s| {
+            let within = offset.checked_sub(s.offset).filter(|within| *within < s.size)?;
+            s.address.checked_add(within)
+        })
+    }
+
+    /// How far from its addresses in the file something lies in memory, if the mapping at `start` shows the file from
+    /// `offset` on. Mappings begin with a page, and segments anywhere within it.
+    pub(super) fn bias(&self, start: u64, offset: u64) -> Option<u64> {
+        const LARGEST_PAGE: u64 = 1 << 16;
+        let of = |s: &&Segment| {
+            let end = s.offset.saturating_add(s.size);
+            offset < end && s.offset.saturating_sub(offset) < LARGEST_PAGE
+        };
+        // The one that comes nearest: several can be in one page.
+        let segment = self.segments.iter().filter(of).min_by_key(|s| s.offset.abs_diff(offset))?;
+        let address = segment.address.wrapping_add(offset.wrapping_sub(segment.offset));
+        Some(start.wrapping_sub(address))
+    }
+
+    /// Passes each symbol of a table to `f` that is or may be a function. `false` if the file has no such table.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the table is damaged.
+    pub(super) fn symbols(&self, table: Table, f: &mut dyn FnMut(&Symbol<'_>)) -> Result<bool> {
+        let (data, kind) = (&ReadCache::new(&self.file), table.section());
+        let done = if self.is_64 {
+            symbols::<FileHeader64<Endianness>>(data, kind, f)
+        } else {
+            symbols::<FileHeader32<Endianness>>(data, kind, f)
+        };
+        done.map_err(|_| self.damaged("its table of symbols is damaged"))
+    }
+}
+
+impl Table {
+    fn section(self) -> SectionType {
+        match self {
+            Table::Dynamic => SHT_DYNSYM,
+            Table::Whole => SHT_SYMTAB,
+        }
+    }
+}
+
+/// Byte order, machine and segments.
+fn headers<H: FileHeader<Endian = Endianness>>(
+    data: Bytes<'_>,
+) -> Read<(Endianness, u16, Vec<Segment>)> {
+    let header = H::parse(data)?;
+    let endian = header.endian()?;
+    let loaded = header.program_headers(endian, data)?.iter();
+    let loaded = loaded.filter(|segment| segment.p_type(endian) == PT_LOAD);
+    let segments = loaded.map(|segment| Segment {
+        address: segment.p_vaddr(endian).into(),
+        offset: segment.p_offset(endian).into(),
+        size: segment.p_filesz(endian).into(),
+        executable: segment.p_flags(endian).contains(PF_X),
+    });
+    Ok((endian, header.e_machine(endian).0, segments.collect()))
+}
+
+fn symbols<H: FileHeader<Endian = Endianness>>(
+    data: Bytes<'_>,
+    kind: SectionType,
+    f: &mut dyn FnMut(&Symbol<'_>),
+) -> Read<bool> {
+    let header = H::parse(data)?;
+    let endian = header.endian()?;
+    let sections = header.sections(endian, data)?;
+    let Some(table) = sections.iter().find(|section| section.sh_type(endian) == kind) else {
+        return Ok(false);
+    };
+    let symbols: &[H::Sym] = table.data_as_array(endian, data)?;
+    // In one piece: object's own table of strings would read each name by itself.
+    let strings = sections.section(table.link(endian))?.data(endian, data)?;
+    let versions = match kind {
+        // Without them a function can still be found.
+        SHT_DYNSYM => sections.versions(endian, data).ok().flatten(),
+        _ => None,
+    };
+    for (index, symbol) in symbols.iter().enumerate() {
+        let kind = match symbol.st_type() {
+            STT_FUNC => Kind::Function,
+            STT_GNU_IFUNC => Kind::Indirect,
+            STT_NOTYPE => Kind::Unknown,
+            _ => continue,
+        };
+        let name = strings.get(symbol.st_name(endian) as usize..).unwrap_or_default();
+        let Ok(name) = CStr::from_bytes_until_nul(name).unwrap_or_default().to_str() else {
+            continue;
+        };
+        // Linkers write versions behind the names of the whole table.
+        let (name, mut version, mut hidden) = split_version(name);
+        // Names with a dollar sign on ARM and RISC-V say where data begins, and code.
+        if name.is_empty() || kind == Kind::Unknown && name.starts_with('$') {
+            continue;
+        }
+        if let Some(versions) = &versions {
+            let of = versions.version_index(endian, SymbolIndex(index));
+            hidden = of.is_hidden();
+            let known = versions.version(of.index()).ok().flatten();
+            version = known.and_then(|known| std::str::from_utf8(known.name()).ok());
+        }
+        f(&Symbol {
+            name,
+            version,
+            hidden,
+            address: symbol.st_value(endian).into(),
+            size: symbol.st_size(endian).into(),
+            kind,
+            global: !symbol.is_local(),
+            defined: !symbol.is_undefined(endian),
+        });
+    }
+    Ok(true)
+}
+
+/// `NAME@@VERSION`, the version that callers get; `NAME@VERSION`, one that old programs still ask for.
+pub(super) fn split_version(name: &str) -> (&str, Option<&str>, bool) {
+    match name.split_once('@') {
+        Some((name, version)) => match version.strip_prefix('@') {
+            Some(version) => (name, Some(version), false),
+            None => (name, Some(version), true),
+        },
+        None => (name, None, false),
+    }
+}

@@ -1,0 +1,164 @@
+//! What a process has mapped: `/proc/PID/maps`, `proc_pid_maps(5)`.
+
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+/// A process, by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Process(pub u32);
+
+/// A part of its memory that shows a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Mapping {
+    pub start: u64,
+    pub end: u64,
+    pub executable: bool,
+    /// What it begins with, bytes from the beginning of the file.
+    pub offset: u64,
+    /// The file, as the process sees it.
+    pub path: PathBuf,
+}
+
+impl Process {
+    /// All there are.
+    pub(super) fn all() -> Vec<Process> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| Some(Process(entry.file_name().to_str()?.parse().ok()?)))
+            .collect()
+    }
+
+    /// The files that it has mapped, in the order of their addresses.
+    pub(super) fn mappings(self) -> io::Result<Vec<Mapping>> {
+        let text = fs::read(format!("/proc/{}/maps", self.0))?;
+        Ok(text.split(|byte| *byte == b'\n').filter_map(mapping).collect())
+    }
+
+    /// A path of it as a path for this process.
+    pub(super) fn path(self, path: &Path) -> PathBuf {
+        let root = PathBuf::from(format!("/proc/{}/root", self.0));
+        root.join(path.strip_prefix("/").unwrap_or(path))
+    }
+
+    /// The same, by the name that it has here too, if that is the same file.
+    pub(super) fn short_path(self, path: &Path) -> PathBuf {
+        let long = self.path(path);
+        let same = identity(path).is_some_and(|id| Some(id) == identity(&long));
+        if same { path.into() } else { long }
+    }
+
+    /// Its memory, to be read by address.
+    pub(super) fn memory(self) -> io::Result<Memory> {
+        Ok(Memory(File::open(format!("/proc/{}/mem", self.0))?))
+    }
+}
+
+/// Device and inode of a file.
+pub(super) fn identity(path: &Path) -> Option<(u64, u64)> {
+    let about = fs::metadata(path).ok()?;
+    Some((about.dev(), about.ino()))
+}
+
+/// The memory of a process.
+#[derive(Debug)]
+pub(super) struct Memory(File);
+
+impl Memory {
+    pub(super) fn read<const N: usize>(&self, address: u64) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.0.read_exact_at(&mut bytes, address)?;
+        Ok(bytes)
+    }
+}
+
+/// A line, `7f0c1000-7f0c2000 r-xp 00026000 08:01 1234   /lib/libc.so.6`; `None` if it shows no file, or one that is gone.
+fn mapping(line: &[u8]) -> Option<Mapping> {
+    let mut words = line.splitn(6, |byte| *byte == b' ');
+    let mut word = || std::str::from_utf8(words.next()?).ok();
+    let (start, end) = word()?.split_once('-')?;
+    let hex = |text: &str| u64::from_str_radix(text, 16).ok();
+    let (start, end) = (hex(start)?, hex(end)?);
+    let executable = word()?.get(2..3)? == "x";
+    let offset = hex(word()?)?;
+    let (_device, _inode) = (word()?, word()?);
+    let path = words.next()?.trim_ascii_start();
+    if !path.starts_with(b"/") || path.ends_with(b" (deleted)") || end < start {
+        return None;
+    }
+    Some(Mapping { start, end, executable, offset, path: unescaped(path) })
+}
+
+/// A line break in a path is written `\012`, and nothing else is changed (`seq_path`, `fs/seq_file.c`).
+fn unescaped(path: &[u8]) -> PathBuf {
+    let mut rest = path;
+    let mut plain = Vec::with_capacity(path.len());
+    while let [first, after @ ..] = rest {
+        let (byte, after) = match rest.strip_prefix(b"\\012") {
+            Some(after) => (b'\n', after),
+            None => (*first, after),
+        };
+        plain.push(byte);
+        rest = after;
+    }
+    OsString::from_vec(plain).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn lines() {
+        let line = b"7f2a1c028000-7f2a1c17d000 r-xp 00026000 fe:00 1311                       /usr/lib/a b/libc.so.6";
+        assert_eq!(
+            mapping(line),
+            Some(Mapping {
+                start: 0x7f2a_1c02_8000,
+                end: 0x7f2a_1c17_d000,
+                executable: true,
+                offset: 0x26000,
+                path: "/usr/lib/a b/libc.so.6".into(),
+            })
+        );
+        let with_break = mapping(b"1000-2000 rw-p 00000000 00:01 7 /tmp/a\\012b").unwrap();
+        assert_eq!((with_break.executable, with_break.path), (false, PathBuf::from("/tmp/a\nb")));
+        for none in [
+            &b"7ffd0000-7ffd1000 rw-p 00000000 00:00 0                          [stack]"[..],
+            b"1000-2000 rw-p 00000000 00:00 0 ",
+            b"1000-2000 rw-p 00000000 00:01 7 /tmp/a (deleted)",
+            b"1000 rw-p 0 0 0 /a",
+            b"",
+        ] {
+            assert_eq!(mapping(none), None);
+        }
+    }
+
+    #[test]
+    fn this_process_has_its_program_mapped() {
+        let us = Process(std::process::id());
+        assert!(Process::all().contains(&us));
+        let program = identity(Path::new("/proc/self/exe"));
+        let mappings = us.mappings().unwrap();
+        let ours = |mapping: &&Mapping| identity(&us.path(&mapping.path)) == program;
+        let code = mappings.iter().filter(ours).find(|mapping| mapping.executable).unwrap();
+        // What is there in the file is there in memory.
+        let mut bytes = [0; 16];
+        let file = File::open("/proc/self/exe").unwrap();
+        file.read_exact_at(&mut bytes, code.offset).unwrap();
+        assert_eq!(us.memory().unwrap().read::<16>(code.start).unwrap(), bytes);
+        assert_eq!(us.short_path(&code.path), code.path);
+    }
+
+    proptest! {
+        #[test]
+        fn any_line_is_a_mapping_or_none(bytes: Vec<u8>, text in "[0-9a-f]{1,8}-[0-9a-f]{1,8} [r-][w-][x-]p [0-9a-f]{1,8} [0-9:]{1,5} [0-9]{1,3} [ /a-z\\\\0-2]{0,12}") {
+            let _ = mapping(&bytes);
+            let _ = mapping(text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! What the tests of uprobes share: a program that counts for each process, and what there is to call.
+
+use crate::common::{self, bpf_ids};
+use rawbpf::attach::Link;
+use rawbpf::map::{Hash, Update};
+use rawbpf::{AttachType, Loader, MapSpec, Program, ProgramSpec, ProgramType, Result, bpf};
+use std::fs;
+use std::hint::black_box;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The function that is probed.
+// SAFETY: nothing else has this name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn rawbpf_test_add(a: u64, b: u64) -> u64 {
+    black_box(a) + black_box(b)
+}
+
+/// Another one, whose name begins the same way.
+// SAFETY: nothing else has this name.
+#[unsafe(no_mangle)]
+#[inline(never)]
+pub(crate) extern "C" fn rawbpf_test_double(a: u64) -> u64 {
+    black_box(a) * 2
+}
+
+/// How often it ran in a process, and the sum of what it saw.
+static SEEN: MapSpec = Hash::<u32, [u64; 2]>::spec("seen", 4096);
+
+macro_rules! counting {
+    ($name:literal, $($value:tt)*) => {
+        ProgramSpec::new($name, ProgramType::Kprobe, bpf! {
+            r6 = r1;
+            call get_current_pid_tgid;
+            r0 >>= 32;
+            *(u32 *)(r10 - 4) = w0;
+            r1 = r6;
+            $($value)*
+            r7 = r0;
+            r1 = SEEN ll;
+            r2 = r10;
+            r2 += -4;
+            call map_lookup_elem;
+            if r0 == 0 goto first;
+            r1 = 1;
+            lock *(u64 *)(r0 + 0) += r1;
+            lock *(u64 *)(r0 + 8) += r7;
+            goto out;
+        first:
+            r1 = 1;
+            *(u64 *)(r10 - 24) = r1;
+            *(u64 *)(r10 - 16) = r7;
+            r1 = SEEN ll;
+            r2 = r10;
+            r2 += -4;
+            r3 = r10;
+            r3 += -24;
+            r4 = 0;
+            call map_update_elem;
+        out:
+            r0 = 0;
+            exit;
+        })
+    };
+}
+
+/// It adds up the first argument.
+pub(crate) static ENTRY: ProgramSpec = counting!("entry", r0 = *(u64 *)(r6 + pt_regs.parm1););
+/// It adds up the results.
+pub(crate) static RETURN: ProgramSpec = counting!("return", r0 = *(u64 *)(r6 + pt_regs.ret););
+/// It adds up the cookies. Linux 5.15.
+pub(crate) static COOKIE: ProgramSpec = counting!("cookie", call get_attach_cookie;);
+
+static ALONE: Mutex<()> = Mutex::new(());
+
+/// A loaded program and what it has seen.
+pub(crate) struct Watch {
+    pub(crate) program: Program,
+    seen: Hash<u32, [u64; 2]>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Watch {
+    pub(crate) fn new(spec: &'static ProgramSpec<'static>) -> Watch {
+        Watch::loaded(spec).unwrap()
+    }
+
+    /// The same for `uprobe.multi`.
+    pub(crate) fn multi(spec: &'static ProgramSpec<'static>) -> Watch {
+        Watch::loaded(&spec.with_attach_type(AttachType::TraceUprobeMulti)).unwrap()
+    }
+
+    pub(crate) fn loaded(spec: &ProgramSpec<'static>) -> Result<Watch> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loader = Loader::new();
+        let program = loader.load(spec)?;
+        let seen = Hash::of(loader.map(&SEEN)?)?;
+        Ok(Watch { program, seen, _alone: alone })
+    }
+
+    /// How often it has run in a process since the last time this was asked, and the sum of what it has seen.
+    pub(crate) fn take(&self, process: u32) -> (u64, u64) {
+        let [count, sum] = self.seen.lookup(&process).unwrap().unwrap_or_default();
+        self.seen.update(&process, &[0, 0], Update::Any).unwrap();
+        (count, sum)
+    }
+
+    pub(crate) fn during(&self, f: impl FnOnce()) -> (u64, u64) {
+        self.take(std::process::id());
+        f();
+        self.take(std::process::id())
+    }
+
+    /// The function is seen while the program is attached, neither before nor after, and then nothing is left.
+    #[track_caller]
+    pub(crate) fn sees_while_attached(
+        &self,
+        f: impl Fn(),
+        expected: (u64, u64),
+        attach: impl FnOnce(&Program) -> Result<Link>,
+    ) -> String {
+        assert_eq!(self.during(&f), (0, 0));
+        let link = attach(&self.program).unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(self.during(&f), expected, "{}", link.target());
+        let target = link.target().to_string();
+        drop(link);
+        assert_eq!(self.during(&f), (0, 0), "{target}");
+        self.assert_nothing_is_left();
+        target
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_nothing_is_left(&self) {
+        assert_eq!(bpf_ids::links_of(bpf_ids::info(&self.program).id), [0; 0]);
+        assert_eq!(probes_in_tracefs(), [""; 0]);
+    }
+}
+
+/// The probes in tracefs that this library made.
+pub(crate) fn probes_in_tracefs() -> Vec<String> {
+    let text = fs::read_to_string("/sys/kernel/tracing/uprobe_events").unwrap_or_default();
+    text.lines().filter(|line| line.contains(":rawbpf/")).map(str::to_owned).collect()
+}
+
+/// This program's own file.
+pub(crate) fn this_file() -> String {
+    let path: PathBuf = std::env::current_exe().unwrap();
+    path.into_os_string().into_string().unwrap()
+}
+
+/// Another process of this program, which calls something whenever it is told to.
+pub(crate) struct Caller {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+const CALLED: &str = "called";
+
+impl Caller {
+    /// Starts this test once more, which is to go to [`Caller::serve`].
+    pub(crate) fn start(test: &str) -> Caller {
+        let mut command = common::this_test_as(test, "caller");
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let input = child.stdin.take().unwrap();
+        let output = BufReader::new(child.stdout.take().unwrap());
+        let mut caller = Caller { child, input, output };
+        // Now it is there, with everything mapped.
+        caller.call();
+        caller
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn call(&mut self) {
+        self.input.write_all(b"call\n").unwrap();
+        let mut line = String::new();
+        // The harness prints too.
+        while !line.trim_end().ends_with(CALLED) {
+            line.clear();
+            assert_ne!(self.output.read_line(&mut line).unwrap(), 0, "the other process has ended");
+        }
+    }
+
+    /// What the other process does, until nobody tells it anything any more.
+    pub(crate) fn serve(f: impl Fn()) {
+        for line in std::io::stdin().lines() {
+            line.unwrap();
+            f();
+            println!("{CALLED}");
+        }
+    }
+}
+
+impl Drop for Caller {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
