@@ -4,7 +4,7 @@ use super::output::{self, Row};
 use super::scene::{ROWS, Reading, Scene, Stage, report_lost};
 use super::{Failure, Format, RunArgs, loader};
 use crate::attach::{self, Link};
-use crate::perf::{PerfOptions, PerfReader, Record};
+use crate::perf::{PerfOptions, PerfReader, Record, Wakeup};
 use crate::program::{Loader, Program};
 use crate::progs::perf_output::Event;
 use crate::progs::{forks, hello, perf_output};
@@ -112,7 +112,8 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
     let mut loader = loader();
     // Before the program runs: what it sends to a CPU without a reader is gone.
     let events = loader.map(&perf_output::EVENTS)?;
-    let options = PerfOptions::new().sample_size(Event::SIZE as u32);
+    // The loop waits for the descriptor alone, and people want to see each event at once.
+    let options = PerfOptions::new().sample_size(Event::SIZE as u32).wakeup(Wakeup::Events(1));
     let reader = PerfReader::open(events, &options)?;
     let links = attach_as_told(&mut loader, &perf_output::PERF_OUTPUT, args)?;
     let mut first = None;

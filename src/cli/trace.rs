@@ -12,7 +12,7 @@ use crate::attach::{self, Options, Target};
 use crate::error::Error;
 use crate::insn::Insn;
 use crate::map::Map;
-use crate::perf::{PerfOptions, PerfReader, Record};
+use crate::perf::{PerfOptions, PerfReader, Record, Wakeup};
 use crate::program::{Loader, TextSpec};
 use crate::ringbuf::RingBufReader;
 use crate::spec::{MapType, ProgramSpec};
@@ -292,7 +292,9 @@ fn readers(maps: &[Map]) -> Result<(Vec<Perf>, Vec<Ring>), Failure> {
         let name = map.name().to_owned();
         match map.kind() {
             MapType::PerfEventArray => {
-                let reader = PerfReader::open(map, &PerfOptions::new())?;
+                // The loop waits for the descriptor alone, and people want to see each sample at once.
+                let options = PerfOptions::new().wakeup(Wakeup::Events(1));
+                let reader = PerfReader::open(map, &options)?;
                 perf.push(Perf { name, reader });
             }
             MapType::RingBuf => rings.push(Ring { name, reader: RingBufReader::open(map)? }),
