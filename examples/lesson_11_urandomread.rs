@@ -62,6 +62,10 @@ pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outco
             lesson::text(fields.message),
         )?;
     }
+    // The trace keeps the newest lines; when they come faster than they are read, the oldest go. The kernel counts them.
+    if pipe.lost() > 0 {
+        writeln!(out, "{} lines were lost", pipe.lost())?;
+    }
     Ok(())
 }
 

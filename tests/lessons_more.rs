@@ -6,6 +6,8 @@ mod common;
 mod lesson_11_urandomread;
 #[path = "../examples/lesson_12_disksnoop.rs"]
 mod lesson_12_disksnoop;
+#[path = "../examples/lesson_13_strlen_count.rs"]
+mod lesson_13_strlen_count;
 #[path = "../examples/lesson_15_task_switch.rs"]
 mod lesson_15_task_switch;
 #[path = "../examples/lesson_16_icmp_rcv.rs"]
@@ -30,6 +32,7 @@ use std::io::{Read, Write, pipe};
 use std::net::UdpSocket;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 
@@ -103,6 +106,33 @@ fn lesson_12_disksnoop() {
     };
     lesson.wait_for("a write of that size", seen, || write_to_disk(&file));
     lesson.stop();
+}
+
+/// `printf` of bash's measures what it prints as a string; what is printed here nobody else prints.
+#[test]
+fn lesson_13_strlen_count() {
+    needs!(Uprobe);
+    needs_tried!(
+        "bash",
+        (!Path::new("/bin/bash").exists()).then(|| "there is no /bin/bash".to_owned())
+    );
+    let lesson = Lesson::start(lesson_13_strlen_count::run, "Tracing strlen()...");
+    let string = format!("rawbpf lesson 13 {}", std::process::id());
+    const TIMES: usize = 25;
+    let script = format!("for i in {{1..{TIMES}}}; do printf %s \"$0\" >/dev/null; done");
+    let status = Command::new("/bin/bash").args(["-c", &script, &string]).status().unwrap();
+    assert!(status.success());
+    let text = lesson.stop();
+    let counts = text.split_once("     COUNT STRING\n").map_or("", |(_, counts)| counts);
+    let count = counts.lines().find_map(|line| {
+        let (count, found) = line.trim_start().split_once(' ')?;
+        (found == format!("{string:?}")).then(|| count.parse::<usize>().ok()).flatten()
+    });
+    assert!(count.is_some_and(|count| count >= TIMES), "{string:?} {count:?} in: {text}");
+    // What was seen most often comes last.
+    let counts: Vec<usize> =
+        counts.lines().filter_map(|line| words(line).first()?.parse().ok()).collect();
+    assert!(counts.is_sorted() && !counts.is_empty(), "{text}");
 }
 
 /// Two threads on one CPU that wait for each other, many times: the CPU goes from the one to the other and back.
