@@ -4,7 +4,7 @@
 //! `cargo build --profile size --no-default-features --example minimal`; what it costs is measured by
 //! `cargo bench --bench start`.
 
-use rawbpf::attach::{self, Target};
+use rawbpf::attach::{Options, Target, tracepoint};
 use rawbpf::progs::{forks, hello};
 use rawbpf::{Loader, ProgramType, Result};
 use std::io::{Read, Write};
@@ -14,7 +14,8 @@ fn main() -> Result<()> {
     let links: Result<Vec<_>> = forks::CALLS
         .iter()
         .map(|call| Target::tracepoint("syscalls", format!("sys_enter_{call}")))
-        .map(|target| attach::attach(&program, &target))
+        // Not by `attach::attach`, which brings every other kind of place along.
+        .map(|target| tracepoint::attach(&program, &target, &Options::new()))
         .collect();
     let _links = links?;
     let _ = std::io::stdout().write_all(b"attached\n");

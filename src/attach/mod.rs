@@ -27,7 +27,7 @@ mod raw_tracepoint;
 pub mod socket;
 mod target;
 pub mod tc;
-mod tracepoint;
+pub mod tracepoint;
 mod trampoline;
 pub mod uprobe;
 mod uprobe_multi;

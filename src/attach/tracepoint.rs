@@ -13,7 +13,7 @@ use crate::syscall::PerfEvent;
 /// # Errors
 /// [`Error::NoTracefs`] if the numbers of tracepoints cannot be read,
 /// [`Error::NotFound`] if there is no such tracepoint, [`Error::Attach`] if the kernel refuses.
-pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> Result<Link> {
+pub fn attach(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     let Target::Tracepoint { category, name } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a tracepoint" });
     };
