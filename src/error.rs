@@ -177,6 +177,19 @@ pub enum Error {
         errno: Errno,
     },
 
+    /// A BPF token could not be made.
+    #[error("cannot make a BPF token of {}: {errno}{}{}", .path.display(), because(.why), hint(.note))]
+    Token {
+        /// Where the BPF file system was to be.
+        path: PathBuf,
+        /// The kernel's answer.
+        errno: Errno,
+        /// Why, if it is one of the known reasons.
+        why: Option<Denied>,
+        /// What this answer usually means here.
+        note: Option<&'static str>,
+    },
+
     /// `bpf(BPF_PROG_LOAD)` was refused, and not by the verifier.
     #[error("cannot load program `{program}` ({kind}): {errno}{}", because(.why))]
     LoadProgram {
@@ -293,15 +306,15 @@ pub enum Error {
     )]
     AttachNetlink {
         /// The program's name.
-        program: String,
+        program: Box<str>,
         /// What it was to be attached to, `xdpdrv:eth0`.
-        target: String,
+        target: Box<str>,
         /// The message that was refused, `RTM_SETLINK`.
         step: &'static str,
         /// The kernel's answer.
         errno: Errno,
         /// Its words (`NLMSGERR_ATTR_MSG`).
-        said: String,
+        said: Box<str>,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
         /// What this answer usually means here.
@@ -565,6 +578,7 @@ impl Error {
             | Error::UpdateMap { errno, .. }
             | Error::OpenMap { errno, .. }
             | Error::MapCall { errno, .. }
+            | Error::Token { errno, .. }
             | Error::LoadProgram { errno, .. }
             | Error::ProgramCall { errno, .. }
             | Error::TestRun { errno, .. }

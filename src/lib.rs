@@ -56,6 +56,7 @@ pub mod calls;
 #[doc(hidden)]
 pub mod cli;
 mod error;
+pub mod histogram;
 pub mod insn;
 pub mod kernel;
 pub mod map;
@@ -67,6 +68,7 @@ mod ring;
 pub mod ringbuf;
 mod spec;
 mod syscall;
+mod token;
 pub mod trace_pipe;
 pub mod user;
 pub mod verifier;
@@ -89,4 +91,5 @@ pub use program::{
 };
 pub use spec::{AttachType, MapSpec, MapType, ProgramSpec, ProgramType, flags};
 pub use syscall::Errno;
+pub use token::Token;
 pub use verifier::VerifierError;

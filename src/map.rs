@@ -179,19 +179,6 @@ impl Map {
             note,
         }
     }
-
-    /// Puts the perf event `fd` at `index` of a perf event array.
-    pub(crate) fn set_fd(&self, index: u32, fd: BorrowedFd<'_>) -> Result<()> {
-        use std::os::fd::AsRawFd;
-        let refuse =
-            |errno| Error::UpdateMap { map: self.0.name.clone(), key: index.to_string(), errno };
-        // The kernel reads as many bytes as the map was made with, whatever we hand it.
-        if (self.0.key_size, self.0.value_size) != (4, 4) {
-            return Err(refuse(Errno(libc::EINVAL)));
-        }
-        let value = fd.as_raw_fd().to_ne_bytes();
-        syscall::map_update(self.as_fd(), &index.to_ne_bytes(), &value, 0).map_err(refuse)
-    }
 }
 
 impl AsFd for Map {

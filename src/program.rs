@@ -33,6 +33,7 @@ use crate::kernel::denied::{self, Denied, Need};
 use crate::map::Map;
 use crate::spec::{AttachType, MapSpec, ProgramSpec, ProgramType};
 use crate::syscall::{self, Errno, Log, ProgLoad};
+use crate::token::Token;
 use crate::verifier::VerifierError;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -91,6 +92,7 @@ impl AsFd for Program {
 #[derive(Debug, Default)]
 pub struct Loader<'a> {
     log_level: u32,
+    token: Option<&'a Token>,
     maps: Vec<(&'a MapSpec<'a>, Map)>,
     /// Contents that maps are to have.
     values: Vec<(&'a MapSpec<'a>, Vec<u8>)>,
@@ -128,6 +130,12 @@ impl<'a> Loader<'a> {
         self
     }
 
+    /// By whose right maps, types and programs are made from here on. Linux 6.9.
+    pub fn token(mut self, token: &'a Token) -> Loader<'a> {
+        self.token = Some(token);
+        self
+    }
+
     /// The map that this loader made of a spec. It is created now if no program that was loaded has named
     /// it yet: a reader can be there before the first program runs.
     ///
@@ -160,6 +168,13 @@ impl<'a> Loader<'a> {
         })?;
         Ok(Program { name: spec.name.into(), kind: spec.kind, attach_type: spec.attach_type, fd })
     }
+}
+
+/// The options of a BPF file system whose token lends the right to load this. A program without an attach type
+/// counts as one with the first.
+fn lending(spec: &ProgramSpec<'_>) -> String {
+    let attach_type = spec.attach_type.unwrap_or(AttachType::ALL[0]);
+    format!("delegate_cmds=prog_load,delegate_progs={},delegate_attachs={attach_type}", spec.kind)
 }
 
 /// One load, again if a signal interrupted it.
@@ -197,7 +212,11 @@ fn explain(
         _ => Need::Bpf,
     };
     // EACCES is the verifier's own word for a forbidden access; EPERM hardly ever is.
-    let why = if errno == Errno(libc::EPERM) { denied::explain(errno, need) } else { None };
+    let why = match (errno, load.token) {
+        (Errno(libc::EPERM), None) => denied::explain(errno, need),
+        (Errno(libc::EPERM), Some(_)) => denied::explain_lent(errno, need, lending(spec)),
+        _ => None,
+    };
     if why.as_ref().is_some_and(Denied::is_certain) {
         return Err(refused(errno, why));
     }

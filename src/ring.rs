@@ -21,6 +21,7 @@
 //! whether they make sense, is for [`crate::perf`], in safe code.
 #![allow(unsafe_code)]
 
+mod backward;
 mod bpf;
 #[cfg(test)]
 mod bpf_model;
@@ -33,6 +34,7 @@ pub(crate) mod fake_bpf;
 mod model;
 mod user;
 
+pub(crate) use backward::Backward;
 pub(crate) use bpf::{BpfRing, Found};
 pub(crate) use claim::{Claim, Claimed};
 pub(crate) use user::UserRing;
@@ -74,10 +76,39 @@ fn written_up_to(head: &impl Position) -> u64 {
     head.load(Ordering::Acquire)
 }
 
+/// The same for a head in memory that cannot be written, of which a `Relaxed` load is all that may be asked.
+fn seen_head(head: &AtomicU64) -> u64 {
+    let head = head.load(Ordering::Relaxed);
+    std::sync::atomic::fence(Ordering::Acquire);
+    head
+}
+
 /// Hands everything before `position` back to the kernel. Nothing of it may be read after this.
 #[inline]
 fn give_back(tail: &impl Position, position: u64) {
     tail.store(position, Ordering::Release);
+}
+
+/// Has the CPU fetch what lies `ahead` bytes behind the beginning of `bytes`. A hint: nothing is read, so there need not
+/// be anything.
+#[inline(always)]
+pub(crate) fn prefetch(bytes: &[u8], ahead: usize) {
+    let address = bytes.as_ptr().wrapping_add(ahead);
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the instruction is in every x86-64 and takes any address, mapped or not.
+    unsafe {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        _mm_prefetch::<_MM_HINT_T0>(address.cast());
+    }
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: as above; it changes neither memory nor flags.
+    unsafe {
+        std::arch::asm!(
+            "prfm pldl1keep, [{}]", in(reg) address, options(nostack, preserves_flags, readonly)
+        );
+    }
+    #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+    let _ = address;
 }
 
 /// The bytes of a page of this machine: 4096, 16384 or 65536. `sysconf(3)`.
@@ -183,12 +214,13 @@ impl Ring {
     /// It opens the event itself so that nobody else has the descriptor and could map the memory too.
     pub(crate) fn open(event: &PerfEvent<'_>, size: usize) -> Result<Ring, OpenError> {
         let event = syscall::perf_event_open(event).map_err(OpenError::Event)?;
-        denied::with_memlock(|| Ring::map(event.as_fd(), size))
+        denied::with_memlock(|| Ring::map(event.as_fd(), size, true))
             .map(|memory| Ring::over(memory, event, size))
             .map_err(OpenError::Memory)
     }
 
-    fn map(event: BorrowedFd<'_>, size: usize) -> Result<Mapping, Errno> {
+    /// Writable, only then does the kernel heed the tail and overwrite nothing unread.
+    fn map(event: BorrowedFd<'_>, size: usize, writable: bool) -> Result<Mapping, Errno> {
         let page = page_size();
         if !size.is_power_of_two() || size < page {
             return Err(Errno(libc::EINVAL));
@@ -196,8 +228,7 @@ impl Ring {
         let len = size.checked_add(page).ok_or(Errno(libc::EINVAL))?;
         // No slice may be longer.
         isize::try_from(len).map_err(|_| Errno(libc::EINVAL))?;
-        // Writable, because only then does the kernel heed the tail and overwrite nothing unread.
-        Mapping::new(event, 0, len, true)
+        Mapping::new(event, 0, len, writable)
     }
 
     fn over(memory: Mapping, event: OwnedFd, size: usize) -> Ring {
@@ -221,9 +252,9 @@ impl Ring {
         self.tail
     }
 
-    /// Whether everything that [`Ring::look`] saw has been released.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.tail == self.head
+    /// How many bytes [`Ring::look`] saw that have not been released.
+    pub(crate) fn unread(&self) -> usize {
+        self.head.wrapping_sub(self.tail) as usize
     }
 
     /// Sees how far the kernel has written: [`Ring::filled`] reaches to there afterwards.

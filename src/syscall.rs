@@ -48,8 +48,8 @@ pub(crate) use object::{
     obj_get, obj_info, obj_pin, task_fd_query, token_create,
 };
 pub(crate) use perf::{
-    PerfEvent, UNLIMITED, memlock, perf_event_open, perf_event_read, perf_event_set_bpf, release,
-    set_memlock,
+    PerfEvent, UNLIMITED, grace_period, memlock, monotonic_ns, perf_event_open, perf_event_pause,
+    perf_event_read, perf_event_set_bpf, release, set_memlock,
 };
 #[cfg(feature = "cli")]
 pub(crate) use poll::set_close_on_exec;
@@ -104,6 +104,7 @@ pub(crate) enum Call<'c, 'a> {
     TokenCreate { bpffs: BorrowedFd<'c> },
     PerfEventOpen(&'c PerfEvent<'a>),
     PerfSetBpf { event: BorrowedFd<'c>, program: BorrowedFd<'c> },
+    PerfPause { event: BorrowedFd<'c>, pause: bool },
     MemlockGet { soft: &'c mut u64, hard: &'c mut u64 },
     MemlockSet { soft: u64, hard: u64 },
     Socket { family: i32, kind: i32, protocol: i32 },
@@ -187,6 +188,7 @@ fn kernel(call: &mut Call<'_, '_>) -> Answer {
         Call::TokenCreate { bpffs } => object::create_token(bpffs),
         Call::PerfEventOpen(event) => perf::open(event),
         Call::PerfSetBpf { event, program } => perf::set_bpf(event, program),
+        Call::PerfPause { event, pause } => perf::pause(event, pause),
         Call::MemlockGet { ref mut soft, ref mut hard } => perf::memlock_get(soft, hard),
         Call::MemlockSet { soft, hard } => perf::memlock_set(soft, hard),
         Call::Socket { family, kind, protocol } => socket::make(family, kind, protocol),

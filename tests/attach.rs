@@ -2,22 +2,32 @@
 //! when the link is dropped or its process killed.
 
 mod common;
+#[path = "attach/iter.rs"]
+mod iter;
+#[path = "attach/kprobe.rs"]
+mod kprobe;
+#[path = "attach/kprobe_many.rs"]
+mod kprobe_many;
+#[path = "attach/perf_counter.rs"]
+mod perf_counter;
+#[path = "attach/pin.rs"]
+mod pin;
+#[path = "attach/raw_tracepoint.rs"]
+mod raw_tracepoint;
+#[path = "attach/tracepoint.rs"]
+mod tracepoint;
+#[path = "attach/trampoline.rs"]
+mod trampoline;
 
-use common::needs::{Thing, needs};
-use common::wait_until;
-use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
-use nix::unistd::{getpgid, getsid};
-use rawbpf::attach::kprobe::{self, Method};
-use rawbpf::attach::{self, Link, Target};
+use common::{bpf_ids, wait_until};
+use nix::unistd::{getpgid, gettid};
+use rawbpf::attach::{self, Link, Options, Target};
+use rawbpf::map::Array;
 use rawbpf::perf::{PerfOptions, PerfReader, Record};
 use rawbpf::progs::perf_output::{EVENTS, Event, PERF_OUTPUT};
-use rawbpf::{Errno, Error, ErrorKind, Loader, Program, ProgramType, Result};
-use std::fs::{self, File};
-use std::io::{BufRead, BufReader, Write};
+use rawbpf::{Loader, MapSpec, Program, ProgramSpec, ProgramType, Result};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The tests count the system calls of this process, and look at probes that all of them make.
@@ -44,7 +54,7 @@ impl Watch {
     fn runs(&mut self) -> usize {
         self.runs_during(|| {
             for _ in 0..CALLS {
-                getpgid(None).unwrap();
+                ask_group();
             }
         })
     }
@@ -83,364 +93,195 @@ impl Watch {
 
 const CALLS: usize = 7;
 
-const METHODS: [Method; 3] = [Method::Pmu, Method::Tracefs, Method::Best];
+/// What a [`Counter`]'s program and its test share.
+static STATE: MapSpec = Array::<State>::spec("state", 1);
+/// The thread that counts, how often the program ran in it, and what it was given at the last time.
+type State = [u64; 3];
 
-const KPROBE_EVENTS: &str = "/sys/kernel/tracing/kprobe_events";
-
-/// The probes in tracefs that this library made.
-fn legacy_probes() -> Vec<String> {
-    let text = fs::read_to_string(KPROBE_EVENTS).unwrap();
-    text.lines().filter(|line| line.contains(":rawbpf/")).map(str::to_owned).collect()
-}
-
-#[test]
-fn a_kprobe_fires_while_it_is_attached() {
-    needs!(Kprobe, Tracefs);
-    let mut watch = Watch::new(ProgramType::Kprobe);
-    for method in METHODS {
-        let target = Target::kprobe("sys_getpgid");
-        let real = watch.fires_while_attached(|program| kprobe::attach(program, &target, method));
-        // The kernel's own name for it.
-        let Target::Kprobe { function, offset: 0, returns: false } = &real else {
-            panic!("{real}")
-        };
-        assert!(function.ends_with("sys_getpgid"), "{method:?} {real}");
-        let named = Target::kprobe(function.clone());
-        watch.fires_while_attached(|program| kprobe::attach(program, &named, method));
-    }
-    let target = Target::kprobe("sys_getpgid");
-    watch.fires_while_attached(|program| attach::attach(program, &target));
-}
-
-#[test]
-fn a_kretprobe_fires_while_it_is_attached() {
-    needs!(Kprobe, Tracefs);
-    let mut watch = Watch::new(ProgramType::Kprobe);
-    for method in METHODS {
-        let target = Target::kretprobe("sys_getpgid");
-        let real = watch.fires_while_attached(|program| kprobe::attach(program, &target, method));
-        assert!(matches!(real, Target::Kprobe { returns: true, .. }), "{method:?} {real}");
-    }
-}
-
-/// A kretprobe really is at the return: there the result is, which on x86-64 is `ax` of `struct pt_regs`.
-#[test]
-#[cfg(target_arch = "x86_64")]
-fn a_kretprobe_sees_the_result() {
-    needs!(Kprobe, Tracefs);
-    use rawbpf::{MapSpec, ProgramSpec, bpf};
-    static RESULTS: MapSpec = MapSpec::perf_event_array("results");
-    static SEND_RESULT: ProgramSpec = ProgramSpec::new(
-        "send_result",
-        ProgramType::Kprobe,
-        bpf! {
-            r6 = r1;
+/// A program that counts how often it runs in one thread, and keeps what a statement gives.
+macro_rules! counting {
+    ($name:literal, $($statements:tt)*) => {
+        ::rawbpf::ProgramSpec::new($name, ::rawbpf::ProgramType::Kprobe, ::rawbpf::bpf! {
+            $($statements)*
+            r6 = r0;
             call get_current_pid_tgid;
-            r0 >>= 32;
-            *(u64 *)(r10 - 16) = r0;
-            r0 = *(u64 *)(r6 + 80);         // offsetof(struct pt_regs, ax)
-            *(u64 *)(r10 - 8) = r0;
-            r1 = r6;
-            r2 = RESULTS ll;
-            r3 = 0xffffffff ll;
-            r4 = r10;
-            r4 += -16;
-            r5 = 16;
-            call perf_event_output;
+            w7 = w0;
+            *(u32 *)(r10 - 4) = 0;
+            r1 = STATE ll;
+            r2 = r10;
+            r2 += -4;
+            call map_lookup_elem;
+            if r0 == 0 goto out;
+            r1 = *(u64 *)(r0 + 0);
+            if r1 != r7 goto out;
+            r1 = *(u64 *)(r0 + 8);
+            r1 += 1;
+            *(u64 *)(r0 + 8) = r1;
+            *(u64 *)(r0 + 16) = r6;
+        out:
             r0 = 0;
             exit;
-        },
-    );
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    for method in METHODS {
-        let mut loader = Loader::new();
-        let options = PerfOptions::new().sample_size(16);
-        let mut reader = PerfReader::open(loader.map(&RESULTS).unwrap(), &options).unwrap();
-        let program = loader.load(&SEND_RESULT).unwrap();
-        let _link = kprobe::attach(&program, &Target::kretprobe("sys_getpgid"), method).unwrap();
-        let group = getpgid(None).unwrap().as_raw();
-        let mut results = Vec::new();
-        let consume = |record: Record<'_>| {
-            let Record::Sample { bytes, .. } = record else { panic!("{record:?}") };
-            let word = |at: usize| i64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
-            if word(0) == i64::from(std::process::id()) {
-                results.push(word(8));
-            }
-            ControlFlow::Continue(())
-        };
-        reader.drain(consume).unwrap();
-        assert_eq!(results, [i64::from(group)], "{method:?}");
-    }
-}
-
-#[test]
-fn a_kprobe_can_be_inside_a_function() {
-    needs!(Kprobe, Tracefs);
-    let mut watch = Watch::new(ProgramType::Kprobe);
-    for method in METHODS {
-        let inside =
-            |offset| Target::Kprobe { function: "sys_getpgid".into(), offset, returns: false };
-        // Where its instructions begin differs from build to build; all of the first ones are executed.
-        let mut fitting = None;
-        for offset in 1..=16 {
-            match kprobe::attach(&watch.program, &inside(offset), method) {
-                Ok(_) => fitting = fitting.or(Some(offset)),
-                Err(error @ Error::Attach { .. }) => {
-                    let words = error.to_string();
-                    assert!(words.contains(&format!("sys_getpgid+{offset:#x}")), "{words}");
-                }
-                Err(error) => panic!("{method:?} {offset}: {error}"),
-            }
-        }
-        let target = inside(fitting.expect("no instruction begins within 16 bytes"));
-        let real = watch.fires_while_attached(|program| kprobe::attach(program, &target, method));
-        assert_eq!(real.to_string().split('+').nth(1), target.to_string().split('+').nth(1));
-    }
-}
-
-#[test]
-fn one_program_can_be_on_several_functions() {
-    needs!(Kprobe, Tracefs);
-    let mut watch = Watch::new(ProgramType::Kprobe);
-    let both = || {
-        for _ in 0..CALLS {
-            getpgid(None).unwrap();
-            getsid(None).unwrap();
-        }
+        })
     };
-    for method in METHODS {
-        let attach =
-            |watch: &Watch, target| kprobe::attach(&watch.program, &target, method).unwrap();
-        let entry = attach(&watch, Target::kprobe("sys_getpgid"));
-        let other = attach(&watch, Target::kprobe("sys_getsid"));
-        let back = attach(&watch, Target::kretprobe("sys_getsid"));
-        assert_eq!(watch.runs_during(both), 3 * CALLS, "{method:?}");
-        drop(other);
-        assert_eq!(watch.runs_during(both), 2 * CALLS, "{method:?}");
-        drop(entry);
-        assert_eq!(watch.runs_during(both), CALLS, "{method:?}");
-        drop(back);
-        assert_eq!(watch.runs_during(both), 0, "{method:?}");
+}
+use counting;
+
+static COUNT: ProgramSpec = counting!("count", r0 = 0;);
+static COOKIE: ProgramSpec = counting!("cookie", call get_attach_cookie;);
+
+const A_COOKIE: u64 = 0xfeed_0000_0007;
+
+/// A program in its place that counts, for one thread.
+struct Counter {
+    program: Program,
+    link: Option<Link>,
+    state: Array<State>,
+    /// Descriptors of links and events before there was any of ours.
+    before: Vec<String>,
+    _alone: MutexGuard<'static, ()>,
+}
+
+impl Counter {
+    /// Loads and attaches it, as the library thinks best.
+    fn new<'a>(spec: &ProgramSpec<'a>, target: &'a Target, options: &Options) -> Result<Counter> {
+        Counter::with(spec, |loader, spec| attach::load_and_attach(loader, spec, target, options))
+    }
+
+    fn with<'a>(
+        spec: &ProgramSpec<'a>,
+        attach: impl FnOnce(&mut Loader<'a>, &ProgramSpec<'a>) -> Result<(Program, Link)>,
+    ) -> Result<Counter> {
+        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = held();
+        let mut loader = Loader::new();
+        let state = Array::<State>::of(loader.map(&STATE)?)?;
+        state.update(0, &[gettid().as_raw() as u64, 0, 0])?;
+        let (program, link) = attach(&mut loader, spec)?;
+        Ok(Counter { program, link: Some(link), state, before, _alone: alone })
+    }
+
+    fn link(&self) -> &Link {
+        self.link.as_ref().unwrap()
+    }
+
+    /// Counts in another thread from now on.
+    fn watch(&self, thread: i32) {
+        self.state.update(0, &[thread as u64, 0, 0]).unwrap();
+    }
+
+    fn count(&self) -> u64 {
+        self.state.lookup(0).unwrap()[1]
+    }
+
+    /// What it kept the last time.
+    fn kept(&self) -> u64 {
+        self.state.lookup(0).unwrap()[2]
+    }
+
+    /// How often it runs while a thing is done seven times.
+    fn runs(&self, cause: impl FnMut()) -> u64 {
+        let before = self.count();
+        std::iter::repeat_with(cause).take(CALLS).for_each(drop);
+        self.count() - before
+    }
+
+    /// It runs so often each time while it is attached; afterwards no more, and nothing is left of it.
+    #[track_caller]
+    fn fires(mut self, times: u64, mut cause: impl FnMut()) {
+        assert_eq!(self.runs(&mut cause), times * CALLS as u64, "{}", self.link().target());
+        self.is_gone_when_dropped(cause);
+    }
+
+    #[track_caller]
+    fn is_gone_when_dropped(&mut self, cause: impl FnMut()) {
+        let link = self.link.take().unwrap();
+        let target = link.target().clone();
+        drop(link);
+        assert_eq!(self.runs(cause), 0, "{target}");
+        assert_eq!(held_but_for(&self.before), [""; 0], "{target}");
+        let id = bpf_ids::info(&self.program).id;
+        // The kernel frees them a little later.
+        wait_until("the link is gone", || bpf_ids::links_of(id).is_empty());
+        assert_eq!(left_in_tracefs(), [""; 0], "{target}");
     }
 }
 
-#[test]
-fn a_tracepoint_fires_while_it_is_attached() {
-    needs!(Tracepoint);
-    let mut watch = Watch::new(ProgramType::Tracepoint);
-    for name in ["sys_enter_getpgid", "sys_exit_getpgid"] {
-        let target = Target::tracepoint("syscalls", name);
-        let real = watch.fires_while_attached(|program| attach::attach(program, &target));
-        assert_eq!(real, target);
+/// The descriptors of this process that are links or events.
+fn held() -> Vec<String> {
+    let fds = std::fs::read_dir("/proc/self/fd").unwrap();
+    let links = fds.filter_map(|fd| {
+        let fd = fd.unwrap().path();
+        Some(format!("{} {}", fd.display(), std::fs::read_link(&fd).ok()?.display()))
+    });
+    links.filter(|link| link.contains("bpf_link") || link.contains("perf_event")).collect()
+}
+
+fn held_but_for(before: &[String]) -> Vec<String> {
+    held().into_iter().filter(|one| !before.contains(one)).collect()
+}
+
+/// What we have left there, in any way.
+fn left_in_tracefs() -> Vec<String> {
+    let mut found = Vec::new();
+    for file in ["kprobe_events", "uprobe_events", "dynamic_events"] {
+        let path = Path::new("/sys/kernel/tracing").join(file);
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        found.extend(text.lines().filter(|line| line.contains(":rawbpf")).map(str::to_owned));
     }
+    found
+}
+
+/// Names this thread, and so causes the tracepoint `task/task_rename`, and nothing else here does in this thread.
+fn rename() {
+    nix::sys::prctl::set_name(c"attach").unwrap();
+}
+
+/// Makes the system call that most of these programs are put on.
+fn ask_group() {
+    getpgid(None).unwrap();
+}
+
+/// The program has the cookie, if the kernel has it since that version; else the error says which version has.
+#[track_caller]
+fn has_cookie(target: &str, (major, minor): (u32, u32), mut cause: impl FnMut()) {
+    let target: Target = target.parse().unwrap();
+    let options = Options::new().cookie(A_COOKIE);
+    if running() >= (major, minor) {
+        let counter = Counter::new(&COOKIE, &target, &options).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(counter.runs(&mut cause), CALLS as u64, "{target}");
+        assert_eq!(counter.kept(), A_COOKIE, "{target}");
+        counter.fires(1, cause);
+        return;
+    }
+    let error = Counter::new(&COUNT, &target, &options).err().expect("a cookie on an old kernel");
+    let words = error.to_string();
+    assert!(words.contains(&format!("Linux {major}.{minor}")), "{words}");
+    assert_eq!(error.kind(), rawbpf::ErrorKind::Unsupported);
+}
+
+/// The version of the running kernel.
+fn running() -> (u32, u32) {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map(|number| number.trim().parse().unwrap_or(0));
+    (numbers.next().unwrap(), numbers.next().unwrap())
 }
 
 #[test]
-fn a_link_keeps_the_program() {
-    needs!(Tracepoint);
-    let mut watch = Watch::new(ProgramType::Tracepoint);
-    let target = Target::tracepoint("syscalls", "sys_enter_getpgid");
-    let program = Loader::new().load(&PERF_OUTPUT.with_kind(ProgramType::Tracepoint)).unwrap();
-    let link = attach::attach(&watch.program, &target).unwrap();
-    drop(std::mem::replace(&mut watch.program, program));
-    assert_eq!(watch.runs(), CALLS);
-    drop(link);
-    assert_eq!(watch.runs(), 0);
-}
-
-#[test]
-fn what_does_not_fit_is_refused() {
-    needs!(Tracepoint);
-    let watch = Watch::new(ProgramType::Tracepoint);
-    let target = Target::tracepoint("syscalls", "sys_enter_getpgid");
-    let _first = attach::attach(&watch.program, &target).unwrap();
-    let error = attach::attach(&watch.program, &target).unwrap_err();
-    assert!(matches!(error, Error::Attach { errno: Errno(libc::EEXIST), .. }), "{error:?}");
-    assert!(error.to_string().contains("attached there already"), "{error}");
-
-    // A program of another type.
-    let kprobe = Loader::new().load(&PERF_OUTPUT.with_kind(ProgramType::Kprobe)).unwrap();
-    let error = attach::attach(&kprobe, &target).unwrap_err();
-    assert!(matches!(error, Error::Attach { errno: Errno(libc::EINVAL), .. }), "{error:?}");
-    assert!(error.to_string().contains("program's type does not fit"), "{error}");
-
-    for (target, nearest) in [
-        (Target::tracepoint("syscalls", "sys_enter_getpgi"), "syscalls/sys_enter_getpgid"),
-        (Target::tracepoint("syscall", "sys_enter_getpgid"), "syscalls"),
+fn options_that_a_place_has_not_are_refused() {
+    use common::needs::{Thing, needs};
+    needs!(Bpf);
+    for (target, options) in [
+        ("xdp:lo", Options::new().cookie(1)),
+        ("socket:lo", Options::new().pid(1)),
+        ("raw_tracepoint:sched_switch", Options::new().pid(1)),
+        ("iter:bpf_map", Options::new().pid(1)),
+        ("iter:task", Options::new().cookie(1)),
     ] {
-        match attach::attach(&watch.program, &target) {
-            Err(Error::NotFound { nearest: names, .. }) => {
-                assert!(names.iter().any(|name| name == nearest), "{names:?}");
-            }
-            other => panic!("{other:?}"),
-        }
-    }
-    // No way out of the folder of tracepoints.
-    let outside = Target::tracepoint("syscalls/..", "syscalls/sys_enter_getpgid");
-    assert!(matches!(attach::attach(&watch.program, &outside), Err(Error::NotFound { .. })));
-}
-
-#[test]
-fn a_function_that_is_not_there_gets_the_nearest_names() {
-    needs!(Kprobe, Tracefs);
-    let watch = Watch::new(ProgramType::Kprobe);
-    for method in METHODS {
-        for (name, nearest) in [("sys_getpgi", "sys_getpgid"), ("icmp_rcvv", "icmp_rcv")] {
-            match kprobe::attach(&watch.program, &Target::kprobe(name), method) {
-                Err(Error::NotFound {
-                    what: "kernel function",
-                    name: asked,
-                    nearest: names,
-                    ..
-                }) => {
-                    assert_eq!(asked, name);
-                    assert!(names.iter().any(|name| name.ends_with(nearest)), "{names:?}");
-                }
-                other => panic!("{method:?} {other:?}"),
-            }
-        }
-    }
-    assert_eq!(legacy_probes(), [""; 0]);
-}
-
-#[test]
-fn a_kernel_without_kprobes_is_said_to_have_none() {
-    needs!(NoKprobe, Tracefs);
-    let watch = Watch::new(ProgramType::Kprobe);
-    for method in METHODS {
-        for target in [Target::kprobe("sys_getpgid"), Target::kretprobe("no_such_function")] {
-            let error = kprobe::attach(&watch.program, &target, method).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Unsupported, "{method:?} {error}");
-            assert!(error.to_string().contains("CONFIG_KPROBE"), "{error}");
-        }
-    }
-}
-
-#[test]
-fn a_probe_in_tracefs_goes_with_its_link() {
-    needs!(Kprobe, Tracefs);
-    let watch = Watch::new(ProgramType::Kprobe);
-    assert_eq!(legacy_probes(), [""; 0]);
-    let attach = |target| kprobe::attach(&watch.program, &target, Method::Tracefs).unwrap();
-    let first = attach(Target::kprobe("sys_getpgid"));
-    // The same once more is another probe.
-    let second = attach(Target::kprobe("sys_getpgid"));
-    let third = attach(Target::kretprobe("sys_getpgid"));
-    let probes = legacy_probes();
-    assert_eq!(probes.len(), 3, "{probes:?}");
-    let owner = format!(":rawbpf/p{}_", std::process::id());
-    assert!(probes.iter().all(|probe| probe.contains(&owner)), "{probes:?}");
-    assert_eq!(probes.iter().filter(|probe| probe.starts_with('r')).count(), 1, "{probes:?}");
-    drop(first);
-    assert_eq!(legacy_probes(), probes[1..]);
-    drop(third);
-    assert_eq!(legacy_probes(), probes[1..2]);
-    drop(second);
-    assert_eq!(legacy_probes(), [""; 0]);
-    // The PMU makes none.
-    let link = kprobe::attach(&watch.program, &Target::kprobe("sys_getpgid"), Method::Pmu).unwrap();
-    assert_eq!(legacy_probes(), [""; 0]);
-    drop(link);
-}
-
-/// A process of this program's that has a probe in tracefs, until it is killed.
-struct Holder(Child);
-
-impl Holder {
-    fn start(test: &str) -> Holder {
-        let mut command = common::this_test_as(test, "holder");
-        let mut holder =
-            Holder(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
-        let mut lines = BufReader::new(holder.0.stdout.take().unwrap()).lines();
-        // The harness prints too.
-        let attached = lines.any(|line| line.unwrap().ends_with(ATTACHED));
-        assert!(attached, "it did not attach");
-        holder
-    }
-
-    fn probes(&self) -> usize {
-        let owner = format!(":rawbpf/p{}_", self.0.id());
-        legacy_probes().iter().filter(|probe| probe.contains(&owner)).count()
-    }
-
-    fn kill(&mut self) {
-        self.0.kill().unwrap();
-        self.0.wait().unwrap();
-    }
-}
-
-impl Drop for Holder {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-const ATTACHED: &str = "the probe is attached";
-
-#[test]
-fn a_probe_of_a_killed_process_is_taken_out_by_the_next() {
-    needs!(Kprobe, Tracefs, Root);
-    let watch = Watch::new(ProgramType::Kprobe);
-    let target = Target::kprobe("sys_getsid");
-    if common::role().is_some() {
-        let _link = kprobe::attach(&watch.program, &target, Method::Tracefs).unwrap();
-        println!("{ATTACHED}");
-        std::io::stdout().flush().unwrap();
-        loop {
-            std::thread::park();
-        }
-    }
-    let test = "a_probe_of_a_killed_process_is_taken_out_by_the_next";
-    let mut dead = Holder::start(test);
-    let mut living = Holder::start(test);
-    assert_eq!((dead.probes(), living.probes()), (1, 1));
-    dead.kill();
-    // Nobody was there to do it, and what holds a descriptor of the probe is gone with the process.
-    assert_eq!((dead.probes(), living.probes()), (1, 1));
-
-    let attach = || kprobe::attach(&watch.program, &target, Method::Tracefs).unwrap();
-    // The kernel lets go of the killed process's event a little after the process.
-    wait_until("the dead one's probe is taken out", || {
-        drop(attach());
-        dead.probes() == 0
-    });
-    assert_eq!(living.probes(), 1);
-    // Nor does a way that does not use tracefs touch it.
-    drop(kprobe::attach(&watch.program, &target, Method::Pmu).unwrap());
-    assert_eq!(living.probes(), 1);
-
-    living.kill();
-    wait_until("the other one's probe is taken out", || {
-        drop(attach());
-        living.probes() == 0
-    });
-    assert_eq!(legacy_probes(), [""; 0]);
-}
-
-/// A tracefs that takes nothing more: it says so, and where.
-#[test]
-fn a_full_tracefs_is_an_error_that_says_so() {
-    needs!(Bpf, Tracefs, Root);
-    let thread = std::thread::spawn(|| {
-        unshare(CloneFlags::CLONE_NEWNS).unwrap();
-        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-        mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
-        let place = Path::new("/sys/kernel/tracing");
-        mount(Some("full"), place, Some("tmpfs"), MsFlags::empty(), Some("size=4k")).unwrap();
-        fs::create_dir(place.join("events")).unwrap();
-        File::create(place.join("kprobe_events")).unwrap();
-        let filled = fs::write(place.join("filling"), vec![b'x'; 1 << 20]);
-        assert_eq!(filled.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
-
-        let watch = Watch::new(ProgramType::Kprobe);
-        let target = Target::kprobe("sys_getpgid");
-        let error = kprobe::attach(&watch.program, &target, Method::Tracefs).unwrap_err();
-        assert!(matches!(error, Error::File { action: "write", .. }), "{error:?}");
-        let words = error.to_string();
-        assert!(words.contains(KPROBE_EVENTS) && words.contains("ENOSPC"), "{words}");
-    });
-    if let Err(panic) = thread.join() {
-        std::panic::resume_unwind(panic);
+        static PASS: ProgramSpec =
+            ProgramSpec::new("pass", ProgramType::SocketFilter, rawbpf::bpf! { r0 = 0; exit; });
+        let program = Loader::new().load(&PASS).unwrap();
+        let target: Target = target.parse().unwrap();
+        let error = attach::attach_with(&program, &target, &options).unwrap_err();
+        assert_eq!(error.kind(), rawbpf::ErrorKind::Unsupported, "{error}");
     }
 }

@@ -247,7 +247,7 @@ fn what_a_program_is_for_is_found_in_the_kernels_types() {
         .unwrap_or_else(|error| panic!("{error}"));
     let error = Loader::new().load(&spec.with_target("sched_process_exitt")).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Failed);
-    assert!(error.to_string().contains("btf_trace_sched_process_exit"), "{error}");
+    assert!(error.to_string().contains("nearest: sched_process_exit"), "{error}");
 }
 
 #[test]

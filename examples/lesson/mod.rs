@@ -3,6 +3,9 @@
 
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rawbpf::histogram::Histogram;
+use rawbpf::map::Update;
+use rawbpf::{Map, Plain};
 use std::borrow::Cow;
 use std::error::Error;
 use std::io::Write;
@@ -48,4 +51,41 @@ pub fn soon() -> Option<Instant> {
 /// The text in bytes that a NUL ends, as `get_current_comm` writes it.
 pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
+}
+
+/// The counts of an array of `u64`, as a histogram wants them.
+pub fn counts(map: &Map) -> rawbpf::Result<Vec<u64>> {
+    let mut counts = vec![0; map.max_entries() as usize];
+    for entry in map {
+        let (key, value) = entry?;
+        let (key, value) = (u32::from_bytes(&key), u64::from_bytes(&value));
+        if let (Some(key), Some(value)) = (key, value)
+            && let Some(count) = counts.get_mut(key as usize)
+        {
+            *count = value;
+        }
+    }
+    Ok(counts)
+}
+
+/// Prints an array of `u64` as a histogram of powers of two; if nothing was counted, nothing.
+pub fn print_log2(out: &mut dyn Write, map: &Map, label: &str) -> Outcome {
+    let counts = counts(map)?;
+    if counts.iter().any(|count| *count > 0) {
+        writeln!(out, "{}", Histogram::log2(&counts).label(label))?;
+    }
+    Ok(())
+}
+
+/// Sets all elements of an array of `u64` to 0: an array's elements cannot be deleted.
+pub fn zero(map: &Map) -> rawbpf::Result<()> {
+    for number in 0..map.max_entries() {
+        map.update(&number.to_ne_bytes(), &[0; 8], Update::Any)?;
+    }
+    Ok(())
+}
+
+/// Sleeps a tenth of a second. A lesson that only counts has nothing to read meanwhile.
+pub fn wait() {
+    std::thread::sleep(Duration::from_millis(100));
 }

@@ -5,14 +5,14 @@
 //! mark is there marks its own, too.
 
 use super::Direction;
-use super::device::{Device, duplicate};
+use super::device::Device;
 use crate::program::Program;
 use crate::syscall::Errno;
 use crate::syscall::netlink::{
     Answer, Attributes, CREATE, DUMP, ECHO, Message, RTM_DELQDISC, RTM_DELTFILTER, RTM_GETQDISC,
     RTM_GETTFILTER, RTM_NEWQDISC, RTM_NEWTFILTER, Refusal,
 };
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 /// `struct tcmsg`: family, device, handle, parent, and what else there is to say, a filter's priority and protocol.
 const STRUCTURE: usize = 20;
@@ -101,19 +101,17 @@ impl Filter {
     }
 
     fn add(&mut self, end: End, program: &Program) -> Result<(), Refusal> {
-        let others = filters(&mut self.device, self.parent)?;
-        if !self.marked {
-            let mut all = filters(&mut self.device, INGRESS)?;
-            all.extend(filters(&mut self.device, EGRESS)?);
-            self.marked = all.iter().any(|filter| filter.marked);
-        }
+        let incoming = filters(&mut self.device, INGRESS)?;
+        let outgoing = filters(&mut self.device, EGRESS)?;
+        self.marked |= incoming.iter().chain(&outgoing).any(|filter| filter.marked);
+        let others = if self.parent == INGRESS { incoming } else { outgoing };
         let priorities = others.iter().map(|filter| (filter.info >> 16) as u16);
         let priority = match end {
             End::First => priorities.min().map(|first| first.saturating_sub(1).max(1)),
             End::Last => priorities.max().map(|last| last.saturating_add(1)),
         };
         let info = u32::from(priority.unwrap_or(MIDDLE)) << 16 | u32::from(ALL_PROTOCOLS);
-        let fd = duplicate(program)?;
+        let fd = program.as_fd().as_raw_fd();
         let name = name(program.name(), self.marked);
         let message = Message::new(
             RTM_NEWTFILTER,
@@ -124,19 +122,32 @@ impl Filter {
         .with_nested(
             TCA_OPTIONS,
             &[
-                (TCA_BPF_FD, &fd.as_raw_fd().to_ne_bytes()),
+                (TCA_BPF_FD, &fd.to_ne_bytes()),
                 (TCA_BPF_NAME, &name),
                 (TCA_BPF_FLAGS, &ACT_DIRECT.to_ne_bytes()),
             ],
         );
         let mut made = None;
-        self.device.netlink.ask(message, |answer| made = made.take().or(seen(answer)))?;
-        let Some(made) = made else {
-            // It is there and cannot be told from others; no kernel has been seen to do that.
-            return Err(Refusal::new("RTM_NEWTFILTER", Errno(libc::EIO)));
-        };
-        (self.info, self.handle, self.program) = (made.info, made.handle, made.program);
-        Ok(())
+        let answer = self.device.netlink.ask(message, |answer| made = made.take().or(seen(answer)));
+        if answer.as_ref().is_err_and(|refusal| refusal.lost) {
+            made = self.look_for(info, program);
+        }
+        if let Some(made) = made {
+            // From here on dropping it takes it away.
+            (self.info, self.handle, self.program) = (made.info, made.handle, made.program);
+        }
+        match answer {
+            // It is there and has not been told from others; no kernel has been seen to do that.
+            Ok(()) if self.handle == 0 => Err(Refusal::new("RTM_NEWTFILTER", Errno(libc::EIO))),
+            answer => answer,
+        }
+    }
+
+    /// Looks for a filter of which only the priority is known, and that its program is this one.
+    fn look_for(&mut self, info: u32, program: &Program) -> Option<Seen> {
+        let program = program.info().ok()?.id;
+        let filters = filters(&mut self.device, self.parent).ok()?;
+        filters.into_iter().find(|filter| filter.info == info && filter.program == program)
     }
 
     /// Takes it away, if it is still the one that was made.
@@ -170,7 +181,8 @@ impl Drop for Filter {
     }
 }
 
-/// Makes `clsact`, if it is not there; whether it was made.
+/// Makes `clsact`, if it is not there; whether it was made. (If the kernel's answer is lost, an empty one may stay, which harms
+/// nobody.)
 fn make_clsact(device: &mut Device, direction: Direction) -> Result<bool, Refusal> {
     let about = structure(device.index, CLSACT_HANDLE, CLSACT, 0);
     let make = Message::new(RTM_NEWQDISC, CREATE, &about).with(TCA_KIND, b"clsact\0");

@@ -98,8 +98,7 @@ pub(super) fn refused_because(
     why: Option<Denied>,
     notes: &[(i32, &'static str)],
 ) -> Error {
-    let Refusal { step, errno, said } = refusal;
-    let (program_name, target_name) = (program.name().into(), target.to_string());
+    let Refusal { step, errno, said, lost: _ } = refusal;
     let wrong_type = errno == Errno(libc::EINVAL) && program.kind() != target.program_type();
     let note = match notes.iter().find(|(number, _)| *number == errno.0) {
         _ if wrong_type => {
@@ -107,10 +106,11 @@ pub(super) fn refused_because(
         }
         note => note.map(|(_, note)| *note),
     };
-    let (program, target) = (program_name, target_name);
+    let (program, target) = (program.name(), target.to_string());
     if said.is_empty() {
-        Error::Attach { program, target, step, errno, why, note }
+        Error::Attach { program: program.into(), target, step, errno, why, note }
     } else {
+        let (program, target, said) = (program.into(), target.into(), said.into());
         Error::AttachNetlink { program, target, step, errno, said, why, note }
     }
 }

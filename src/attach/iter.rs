@@ -89,7 +89,6 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
             what: "iterators over the tasks of one process",
             needs: "Linux 6.1",
         },
-        Errno(libc::ESRCH) => trampoline::noted(program, target, errno, "there is no such process"),
         errno => trampoline::refused(program, target, "BPF_LINK_CREATE", errno),
     })
 }

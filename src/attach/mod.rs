@@ -17,6 +17,9 @@ mod kprobe_multi;
 mod legacy;
 mod link;
 mod many;
+#[cfg(test)]
+mod net_tests;
+pub mod netns;
 mod perf_counter;
 mod perf_event;
 mod pmu;
@@ -85,6 +88,7 @@ impl Options {
             Target::Xdp { .. }
             | Target::Tc { .. }
             | Target::Cgroup { .. }
+            | Target::Netns { .. }
             | Target::Socket { .. } => (false, false),
         };
         let refuse = |what| {
@@ -103,9 +107,9 @@ impl Options {
 /// Attaches a program to what a target names.
 ///
 /// # Errors
-/// [`Error::NotFound`](crate::Error::NotFound) if there is no such place on this kernel,
-/// [`Error::Unsupported`](crate::Error::Unsupported) if it has none of the kind,
-/// [`Error::Attach`](crate::Error::Attach) if the kernel refuses.
+/// [`Error::NotFound`] if there is no such place on this kernel,
+/// [`Error::Unsupported`] if it has none of the kind,
+/// [`Error::Attach`] if the kernel refuses.
 pub fn attach(program: &Program, target: &Target) -> Result<Link> {
     attach_with(program, target, &Options::new())
 }
@@ -113,7 +117,7 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
 /// Attaches a program to what a target names, with options.
 ///
 /// # Errors
-/// Those of [`attach`]; [`Error::Unsupported`](crate::Error::Unsupported) too if this kind of place does not have an
+/// Those of [`attach`]; [`Error::Unsupported`] too if this kind of place does not have an
 /// option.
 pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     options.check(target)?;
@@ -134,13 +138,14 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
         }
         Target::Iter { .. } => iter::attach(program, target, options),
         Target::PerfEvent { .. } => perf_counter::attach(program, target, options),
-        Target::Uprobe { .. } => {
-            uprobe::attach_with(program, target, uprobe::Method::Best, options)
-        }
         Target::Xdp { .. } => xdp::attach(program, target, xdp::Method::Best),
         Target::Tc { .. } => tc::attach(program, target, tc::Position::Last),
         Target::Cgroup { .. } => cgroup::attach(program, target, cgroup::Method::Best),
+        Target::Netns { .. } => netns::attach(program, target),
         Target::Socket { .. } => socket::attach_device(program, target),
+        Target::Uprobe { .. } => {
+            uprobe::attach_with(program, target, uprobe::Method::Best, options)
+        }
         _ => Err(Error::Target {
             target: target.to_string(),
             problem: "this kind of place is not built yet",

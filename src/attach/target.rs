@@ -125,6 +125,14 @@ pub enum Target {
         /// What is looked at.
         attach_type: AttachType,
     },
+    /// What a network namespace decides: `netns:PATH:sk_lookup`, `netns:PATH:flow_dissector`; without a path that of the thread
+    /// (Linux 5.9).
+    Netns {
+        /// A file that stands for the namespace, `/run/netns/NAME` or `/proc/PID/ns/net`, or empty.
+        path: PathBuf,
+        /// What is decided.
+        attach_type: AttachType,
+    },
     /// All packets of a network device, as they come to a packet socket: `socket:DEVICE`. For a socket that the process
     /// has already, see [`socket`](super::socket).
     Socket {
@@ -165,7 +173,7 @@ pub enum Sampling {
 /// By whom XDP is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum XdpMode {
-    /// By the driver if it can, else by the kernel.
+    /// By the driver if it has XDP, else by the kernel.
     Any,
     /// By the driver.
     Native,
@@ -236,6 +244,10 @@ impl Target {
             Target::Xdp { .. } => ProgramType::Xdp,
             Target::Tc { .. } => ProgramType::SchedCls,
             Target::Cgroup { attach_type, .. } => cgroup_program_type(*attach_type),
+            Target::Netns { attach_type: AttachType::FlowDissector, .. } => {
+                ProgramType::FlowDissector
+            }
+            Target::Netns { .. } => ProgramType::SkLookup,
             Target::Socket { .. } => ProgramType::SocketFilter,
         }
     }
@@ -266,7 +278,9 @@ impl Target {
             }
             Target::Lsm { hook } => (Some(AttachType::LsmMac), Some(hook)),
             Target::Iter { name } => (Some(AttachType::TraceIter), Some(name)),
-            Target::Cgroup { attach_type, .. } => (Some(*attach_type), None),
+            Target::Cgroup { attach_type, .. } | Target::Netns { attach_type, .. } => {
+                (Some(*attach_type), None)
+            }
             _ => return spec,
         };
         spec.attach_type = attach_type;
@@ -359,6 +373,9 @@ impl fmt::Display for Target {
             Target::Cgroup { path, attach_type } => {
                 write!(f, "cgroup:{}:{attach_type}", path.display())
             }
+            Target::Netns { path, attach_type } => {
+                write!(f, "netns:{}:{attach_type}", path.display())
+            }
             Target::Socket { device } => write!(f, "socket:{device}"),
         }
     }
@@ -408,6 +425,7 @@ const KINDS: &[(&str, Read)] = &[
     ("tcx", |rest| tc(rest, TcMethod::Tcx)),
     ("clsact", |rest| tc(rest, TcMethod::Clsact)),
     ("cgroup", cgroup),
+    ("netns", netns),
     ("socket", |rest| Ok(Target::Socket { device: rest.into() })),
 ];
 
@@ -427,7 +445,7 @@ impl FromStr for Target {
             None => Err(wrong(
                 "its kind is none of kprobe, kretprobe, ksession, tracepoint, raw_tracepoint, tp_btf, fentry, fexit, \
                  fmod_ret, lsm, iter, uprobe, uretprobe, usdt, software, hardware, profile, xdp, xdpdrv, xdpgeneric, \
-                 tc, tcx, clsact, cgroup, socket",
+                 tc, tcx, clsact, cgroup, netns, socket",
             )),
         }
     }
@@ -555,6 +573,16 @@ fn cgroup(rest: &str) -> Result<Target, &'static str> {
     Ok(Target::Cgroup { path: path.into(), attach_type })
 }
 
+fn netns(rest: &str) -> Result<Target, &'static str> {
+    let (path, kind) = rest.rsplit_once(':').unwrap_or(("", rest));
+    let attach_type = match kind {
+        "sk_lookup" => AttachType::SkLookup,
+        "flow_dissector" => AttachType::FlowDissector,
+        _ => return Err("write netns:PATH:sk_lookup or netns:PATH:flow_dissector"),
+    };
+    Ok(Target::Netns { path: path.into(), attach_type })
+}
+
 fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16).ok(),
@@ -600,6 +628,8 @@ mod tests {
             "clsact:lo/ingress",
             "cgroup:/sys/fs/cgroup/a:cgroup_inet_ingress",
             "cgroup:/sys/fs/cgroup:lsm_cgroup",
+            "netns:/run/netns/a:sk_lookup",
+            "netns::flow_dissector",
             "socket:lo",
             "socket:",
         ] {
@@ -612,6 +642,7 @@ mod tests {
             ("raw_tp:sched_switch", "raw_tracepoint:sched_switch"),
             ("cgroup:/x:inet4_bind", "cgroup:/x:cgroup_inet4_bind"),
             ("software:cpu-clock:99hz", "profile:hz:99"),
+            ("netns:sk_lookup", "netns::sk_lookup"),
         ] {
             assert_eq!(other.parse::<Target>().ok(), ours.parse().ok(), "{other}");
         }
@@ -641,6 +672,7 @@ mod tests {
             ("tcx:lo/up", "ingress"),
             ("cgroup:/x", "PATH:ATTACH_TYPE"),
             ("cgroup:/x:xdp", "no type of attachment"),
+            ("netns:/x:xdp", "netns:PATH:sk_lookup"),
             ("kprobe:a b", "space"),
         ] {
             let message = text.parse::<Target>().map_or_else(|e| e.to_string(), |t| t.to_string());

@@ -79,7 +79,9 @@ pub(super) fn refused(
     step: &'static str,
     errno: Errno,
 ) -> Error {
-    const NOTES: [(i32, &str); 4] = [
+    const NOTES: [(i32, &str); 5] = [
+        // It is taken for a raw tracepoint's, and has no name.
+        (libc::EFAULT, "the program was loaded for something else"),
         (libc::EINVAL, "the program was loaded for something else"),
         (
             libc::EBUSY,

@@ -118,9 +118,30 @@ impl Attached {
         let program = duplicate(program)?;
         let fd = program.as_raw_fd().to_ne_bytes();
         let flags = (mode | UPDATE_IF_NOEXIST).to_ne_bytes();
-        netlink.ask(set(index, &[(IFLA_XDP_FD, &fd), (IFLA_XDP_FLAGS, &flags)]), |_| {})?;
+        let message = set(index, &[(IFLA_XDP_FD, &fd), (IFLA_XDP_FLAGS, &flags)]);
+        if let Err(refusal) = netlink.ask(message, |_| {}) {
+            if refusal.lost {
+                let _ = take_off(&mut netlink, index, mode, &program);
+            }
+            return Err(refusal);
+        }
         Ok(Attached { netlink, index, mode, program })
     }
+}
+
+/// Takes a program off, only if it is this one that is there. Linux 5.7.
+fn take_off(
+    netlink: &mut Netlink,
+    index: u32,
+    mode: u32,
+    program: &OwnedFd,
+) -> Result<(), Refusal> {
+    let none = (-1i32).to_ne_bytes();
+    let flags = (mode | REPLACE).to_ne_bytes();
+    let expected = program.as_raw_fd().to_ne_bytes();
+    let attributes =
+        [(IFLA_XDP_FD, &none[..]), (IFLA_XDP_FLAGS, &flags), (IFLA_XDP_EXPECTED_FD, &expected)];
+    netlink.ask(set(index, &attributes), |_| {})
 }
 
 fn set(index: u32, attributes: &[(u16, &[u8])]) -> Message {
@@ -129,25 +150,13 @@ fn set(index: u32, attributes: &[(u16, &[u8])]) -> Message {
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        let none = (-1i32).to_ne_bytes();
-        let ours = self.program.as_raw_fd().to_ne_bytes();
-        let flags = |more: u32| (self.mode | more).to_ne_bytes();
-        // Only if it is still this program that is there.
-        let taken_off = self.netlink.ask(
-            set(
-                self.index,
-                &[
-                    (IFLA_XDP_FD, &none),
-                    (IFLA_XDP_FLAGS, &flags(REPLACE)),
-                    (IFLA_XDP_EXPECTED_FD, &ours),
-                ],
-            ),
-            |_| {},
-        );
-        // Before Linux 5.7 there is no such flag, and whatever is there goes.
+        let Attached { netlink, index, mode, program } = self;
+        let taken_off = take_off(netlink, *index, *mode, program);
+        // Before Linux 5.7 there is no such question, and whatever is there goes.
         if matches!(taken_off, Err(Refusal { errno: Errno(libc::EINVAL), .. })) {
-            let attributes = [(IFLA_XDP_FD, &none[..]), (IFLA_XDP_FLAGS, &flags(0))];
-            let _ = self.netlink.ask(set(self.index, &attributes), |_| {});
+            let (none, flags) = ((-1i32).to_ne_bytes(), mode.to_ne_bytes());
+            let attributes = [(IFLA_XDP_FD, &none[..]), (IFLA_XDP_FLAGS, &flags)];
+            let _ = netlink.ask(set(*index, &attributes), |_| {});
         }
     }
 }

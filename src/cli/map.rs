@@ -251,7 +251,7 @@ fn dump(map: &Map, format: Format) -> Result<(), Failure> {
 }
 
 /// The values of a map that has one for each CPU, each with its CPU; else none.
-fn per_cpu<'v>(map: &Map, value: &'v [u8]) -> Result<Vec<(u32, &'v [u8])>, Failure> {
+pub(super) fn per_cpu<'v>(map: &Map, value: &'v [u8]) -> Result<Vec<(u32, &'v [u8])>, Failure> {
     let size = map.value_size() as usize;
     if map.value_len()? == size && size == value.len() {
         return Ok(Vec::new());

@@ -3,6 +3,7 @@
 mod asm;
 mod check;
 mod child;
+mod contents;
 mod disasm;
 mod exec;
 mod explain;
@@ -14,8 +15,10 @@ mod output;
 mod pins;
 mod prog;
 mod run;
+mod scene;
 mod signals;
 mod text;
+mod trace;
 mod typed;
 
 use crate::error::{Error, ErrorKind};
@@ -24,7 +27,6 @@ use crate::program::Loader;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt;
 use std::process::ExitCode;
-use std::time::Duration;
 
 /// Write, load and attach BPF programs without a compiler.
 #[derive(Debug, Parser)]
@@ -56,6 +58,8 @@ enum Command {
     Map(map::MapArgs),
     /// List, show, print and pin the programs that are in the kernel
     Prog(prog::ProgArgs),
+    /// Attach the programs of a text, and print what they report and count
+    Trace(trace::TraceArgs),
 }
 
 #[derive(Debug, Args)]
@@ -72,21 +76,8 @@ struct RunArgs {
     #[arg(long, value_name = "TARGET")]
     attach: Vec<crate::attach::Target>,
 
-    /// Stop after N events
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
-    count: Option<u64>,
-
-    /// Stop after SECS seconds, 0.5 for half a second
-    #[arg(long, value_name = "SECS", value_parser = seconds)]
-    duration: Option<Duration>,
-
-    /// How to print events
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-
-    /// Run COMMAND, trace while it runs, and end with its exit status
-    #[arg(last = true, value_name = "COMMAND")]
-    command: Vec<std::ffi::OsString>,
+    #[command(flatten)]
+    limits: scene::Limits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -111,11 +102,6 @@ impl From<Order> for ByteOrder {
             Order::Big => ByteOrder::Big,
         }
     }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_string())?;
-    Duration::try_from_secs_f64(seconds).map_err(|_| "not a time that can be waited".to_string())
 }
 
 /// Why a command ended without doing what it was told.
@@ -194,6 +180,7 @@ pub fn main() -> ExitCode {
         Command::Load(args) => load::load(&args),
         Command::Map(args) => map::map(&args),
         Command::Prog(args) => prog::prog(&args),
+        Command::Trace(args) => trace::trace(&args),
     };
     match result {
         Ok(status) => ExitCode::from(status),

@@ -9,10 +9,28 @@ use std::io::{self, BufWriter, StdoutLock, Write};
 pub(super) struct Row<'a> {
     /// Nanoseconds; since when is the program's affair.
     pub time: u64,
-    pub comm: &'a [u8],
+    pub comm: Cow<'a, [u8]>,
     pub pid: u32,
     pub message: &'a [u8],
 }
+
+/// Bytes that a program has sent, and whose form only it knows.
+pub(super) struct Sample<'a> {
+    /// The map that it sent them through.
+    pub map: &'a str,
+    /// The CPU that it ran on, where that is known.
+    pub cpu: Option<u32>,
+    pub bytes: &'a [u8],
+}
+
+/// The headings of rows.
+pub(super) const ROWS: &str = "TIME(s)            COMM             PID    MESSAGE";
+
+/// The headings of samples.
+pub(super) const SAMPLES: &str = "MAP              CPU  SIZE   DATA";
+
+/// Where the bytes of a sample stand.
+const DATA: usize = 29;
 
 /// Standard output, in one of the formats.
 pub(super) struct Output {
@@ -22,12 +40,12 @@ pub(super) struct Output {
 
 impl Output {
     /// Starts the output, with headings if people are to read it.
-    pub(super) fn new(format: Format) -> Result<Output, Failure> {
+    pub(super) fn new(format: Format, headings: &[&str]) -> Result<Output, Failure> {
         let mut output = Output { format, out: BufWriter::new(io::stdout().lock()) };
         if format == Format::Text {
-            let headings = ("TIME(s)", "COMM", "PID", "MESSAGE");
-            let (time, comm, pid, message) = headings;
-            output.done(|out| writeln!(out, "{time:<18} {comm:<16} {pid:<6} {message}"))?;
+            for headings in headings {
+                output.done(|out| writeln!(out, "{headings}"))?;
+            }
             output.flush()?;
         }
         Ok(output)
@@ -35,7 +53,7 @@ impl Output {
 
     pub(super) fn row(&mut self, row: &Row<'_>) -> Result<(), Failure> {
         let Row { time, pid, .. } = *row;
-        let (comm, message) = (readable(row.comm), readable(row.message));
+        let (comm, message) = (readable(&row.comm), readable(row.message));
         match self.format {
             Format::Text => {
                 let time = format!("{}.{:09}", time / 1_000_000_000, time % 1_000_000_000);
@@ -45,6 +63,46 @@ impl Output {
                 let event =
                     json!({ "time_ns": time, "comm": comm, "pid": pid, "message": message });
                 self.done(|out| writeln!(out, "{event}"))
+            }
+        }
+    }
+
+    /// Bytes, in hexadecimal and as text, sixteen a line as `hexdump -C` has them.
+    pub(super) fn sample(&mut self, sample: &Sample<'_>) -> Result<(), Failure> {
+        let Sample { map, cpu, bytes } = *sample;
+        let size = bytes.len();
+        match self.format {
+            Format::Text => {
+                let cpu = cpu.map_or("-".into(), |cpu| cpu.to_string());
+                let mut start = format!("{map:<16} {cpu:<4} {size:<6} ");
+                self.done(|out| {
+                    for line in bytes.chunks(16) {
+                        let hex: Vec<_> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+                        let text: String = line.iter().copied().map(character).collect();
+                        writeln!(out, "{start}{:<47}  |{text}|", hex.join(" "))?;
+                        start = " ".repeat(DATA);
+                    }
+                    if bytes.is_empty() { writeln!(out, "{start}") } else { Ok(()) }
+                })
+            }
+            Format::Json => {
+                let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+                let text: String = bytes.iter().copied().map(character).collect();
+                let sample =
+                    json!({ "map": map, "cpu": cpu, "size": size, "data": hex, "text": text });
+                self.done(|out| writeln!(out, "{sample}"))
+            }
+        }
+    }
+
+    /// A line that goes on with the message of the row before it.
+    pub(super) fn more(&mut self, line: &[u8]) -> Result<(), Failure> {
+        let line = readable(line);
+        match self.format {
+            Format::Text => self.done(|out| writeln!(out, "{:42} {line}", "")),
+            Format::Json => {
+                let more = json!({ "more": line });
+                self.done(|out| writeln!(out, "{more}"))
             }
         }
     }
@@ -97,6 +155,11 @@ pub(super) fn readable(bytes: &[u8]) -> Cow<'_, str> {
     } else {
         text
     }
+}
+
+/// A byte as people write it down who look for text: a dot for what is none.
+fn character(byte: u8) -> char {
+    if byte == b' ' || byte.is_ascii_graphic() { byte.into() } else { '.' }
 }
 
 #[cfg(test)]

@@ -74,6 +74,13 @@ pub enum Denied {
         /// Those that are asked for.
         needs: Vec<Capability>,
     },
+    /// The process has the capabilities in its user namespace, and a token ([`Token`](crate::Token)) that does not lend the
+    /// right.
+    Token {
+        /// The options that the BPF file system of the token would have to be mounted with:
+        /// `delegate_cmds=map_create,delegate_maps=array`.
+        options: String,
+    },
     /// The memory for it would go over the limit on locked memory, which BPF objects count against
     /// before Linux 5.11.
     Memlock {
@@ -148,8 +155,12 @@ impl fmt::Display for Denied {
             Denied::UserNamespace { needs } => write!(
                 f,
                 "this process has {} only in its user namespace, as in a rootless container; run it \
-                 outside",
+                 outside, or with a BPF token (Linux 6.9)",
                 and(needs)
+            ),
+            Denied::Token { options } => write!(
+                f,
+                "the token does not lend the right to it: the BPF file system has to be mounted with {options}"
             ),
             Denied::Memlock { limit } => write!(
                 f,
@@ -227,6 +238,14 @@ pub(crate) fn explain(errno: Errno, need: Need) -> Option<Denied> {
     cause(&Facts::read(limit), need)
 }
 
+/// The same for a call that was made by the right of a token; these options would have lent it.
+pub(crate) fn explain_lent(errno: Errno, need: Need, options: String) -> Option<Denied> {
+    match explain(errno, need) {
+        Some(Denied::UserNamespace { .. }) => Some(Denied::Token { options }),
+        other => other,
+    }
+}
+
 /// The error for a file of tracefs or of sysfs that could not be used.
 pub(crate) fn file(action: &'static str, path: &Path, source: io::Error) -> Error {
     let why = explain(Errno::of(&source), Need::Tracefs);
@@ -237,13 +256,13 @@ pub(crate) fn file(action: &'static str, path: &Path, source: io::Error) -> Erro
 /// could not be read.
 #[derive(Debug, Default, Clone)]
 struct Facts {
-    /// `/proc/self/status`: `CapEff` and `Seccomp`.
+    /// `/proc/thread-self/status`: `CapEff` and `Seccomp`, which are each thread's own.
     status: String,
     /// `/proc/sys/kernel/cap_last_cap`: the highest capability this kernel knows.
     last_cap: String,
-    /// `/proc/self/uid_map`: the identity outside user namespaces.
+    /// `/proc/thread-self/uid_map`: the identity outside user namespaces.
     uid_map: String,
-    /// The link `/proc/self/ns/user`: a fixed number for the first user namespace.
+    /// The link `/proc/thread-self/ns/user`: a fixed number for the first user namespace.
     user_ns: String,
     /// `/proc/sys/kernel/unprivileged_bpf_disabled`.
     unprivileged_bpf: String,
@@ -257,7 +276,7 @@ struct Facts {
     lsm: String,
     /// `/sys/fs/selinux/enforce`: 0 when SELinux only warns.
     selinux: String,
-    /// `/proc/self/attr/current`: `unconfined` when AppArmor leaves the process alone.
+    /// `/proc/thread-self/attr/current`: `unconfined` when AppArmor leaves the process alone.
     profile: String,
     /// `release` of uname(2).
     release: String,
@@ -271,11 +290,11 @@ impl Facts {
             let bytes = fs::read(path).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
         };
-        let link = fs::read_link("/proc/self/ns/user").unwrap_or_default();
+        let link = fs::read_link("/proc/thread-self/ns/user").unwrap_or_default();
         Facts {
-            status: text("/proc/self/status"),
+            status: text("/proc/thread-self/status"),
             last_cap: text("/proc/sys/kernel/cap_last_cap"),
-            uid_map: text("/proc/self/uid_map"),
+            uid_map: text("/proc/thread-self/uid_map"),
             user_ns: link.to_string_lossy().into_owned(),
             unprivileged_bpf: text("/proc/sys/kernel/unprivileged_bpf_disabled"),
             paranoid: text("/proc/sys/kernel/perf_event_paranoid"),
@@ -283,13 +302,13 @@ impl Facts {
             lockdown: text("/sys/kernel/security/lockdown"),
             lsm: text("/sys/kernel/security/lsm"),
             selinux: text("/sys/fs/selinux/enforce"),
-            profile: text("/proc/self/attr/current"),
+            profile: text("/proc/thread-self/attr/current"),
             release: syscall::release(),
             memlock,
         }
     }
 
-    /// A line of `/proc/self/status`.
+    /// A line of `/proc/thread-self/status`.
     fn status(&self, key: &str) -> Option<&str> {
         let mut lines = self.status.lines().filter_map(|line| line.split_once(':'));
         lines.find(|(name, _)| *name == key).map(|(_, value)| value.trim())

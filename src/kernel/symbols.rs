@@ -8,6 +8,7 @@
 use crate::error::Result;
 use crate::kernel::denied;
 use crate::kernel::nearest::{Nearest, OFFERED};
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
@@ -107,6 +108,104 @@ pub fn address_of(name: &str) -> Result<Option<u64>> {
         if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     })?;
     Ok(found)
+}
+
+/// The functions of the kernel and its modules by their addresses, to find in which one an address lies: the frames of a
+/// stack. Some megabytes, read once and kept.
+#[derive(Debug, Clone)]
+pub struct Symbols {
+    /// Sorted by address; of several names of one the first in the file is kept.
+    places: Vec<Place>,
+    names: String,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    address: u64,
+    /// Where its name is, and where that of its module ends, which follows.
+    name: (u32, u32),
+    module_end: u32,
+    is_function: bool,
+}
+
+/// Where an address lies: `vfs_read+0x1f` or, in a module, `nf_hook+0x4 [nf_tables]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Located<'a> {
+    /// The function.
+    pub name: &'a str,
+    /// How many bytes behind its start.
+    pub offset: u64,
+    /// The module that it belongs to, if it is not part of the kernel itself.
+    pub module: Option<&'a str>,
+}
+
+impl fmt::Display for Located<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}+{:#x}", self.name, self.offset)?;
+        self.module.map_or(Ok(()), |module| write!(f, " [{module}]"))
+    }
+}
+
+impl Symbols {
+    /// Reads them. Where addresses are hidden (`kernel.kptr_restrict`, or without `CAP_SYSLOG`) there are none.
+    ///
+    /// ```no_run
+    /// let symbols = rawbpf::kernel::symbols::Symbols::read()?;
+    /// if let Some(place) = symbols.at(0xffffffff81356da4) {
+    ///     println!("{place}");
+    /// }
+    /// # Ok::<(), rawbpf::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`each`].
+    pub fn read() -> Result<Symbols> {
+        let mut symbols = Symbols { places: Vec::new(), names: String::new() };
+        each(|symbol| symbols.add(symbol))?;
+        Ok(symbols.sorted())
+    }
+
+    fn add(&mut self, symbol: &Symbol<'_>) -> ControlFlow<()> {
+        if symbol.address == 0 {
+            return ControlFlow::Continue(());
+        }
+        let end = |names: &String| u32::try_from(names.len());
+        let start = end(&self.names);
+        self.names.push_str(symbol.name);
+        let name_end = end(&self.names);
+        self.names.push_str(symbol.module.unwrap_or_default());
+        match (start, name_end, end(&self.names)) {
+            (Ok(start), Ok(name_end), Ok(module_end)) => {
+                let name = (start, name_end);
+                let is_function = symbol.is_function();
+                let address = symbol.address;
+                self.places.push(Place { address, name, module_end, is_function });
+                ControlFlow::Continue(())
+            }
+            // No kernel has 4 GiB of names.
+            _ => ControlFlow::Break(()),
+        }
+    }
+
+    fn sorted(mut self) -> Symbols {
+        // At an address where code and something else begin, such as `_text`, the code is meant.
+        self.places.sort_by_key(|place| (place.address, !place.is_function));
+        self.places.dedup_by_key(|place| place.address);
+        self
+    }
+
+    /// The function in which an address lies: the one that begins last before it. `None` before the first one, where
+    /// data begins last, or if all addresses are hidden.
+    ///
+    /// The file tells no sizes, so what lies behind the last function of the kernel or of a module seems to lie in it.
+    pub fn at(&self, address: u64) -> Option<Located<'_>> {
+        let after = self.places.partition_point(|place| place.address <= address);
+        let place = self.places.get(after.checked_sub(1)?).filter(|place| place.is_function)?;
+        let text = |start: u32, end: u32| self.names.get(start as usize..end as usize);
+        let module = text(place.name.1, place.module_end).filter(|module| !module.is_empty());
+        let name = text(place.name.0, place.name.1)?;
+        Some(Located { name, offset: address - place.address, module })
+    }
 }
 
 /// What a kernel for this architecture puts before the name of a system call to name the function that
@@ -272,6 +371,34 @@ ffffffffc0201000 t nf_hook\t[nf_tables]
         })
         .unwrap();
         search.found.into_names()
+    }
+
+    #[test]
+    fn addresses_lie_in_functions() {
+        let mut symbols = Symbols { places: Vec::new(), names: String::new() };
+        scan(LINES.as_bytes(), |symbol| symbols.add(symbol)).unwrap();
+        let symbols = symbols.sorted();
+        let at = |address| symbols.at(address).map(|place| place.to_string());
+        let is = |text: &str| Some(text.to_owned());
+        assert_eq!(at(0xffff_ffff_8135_6da0), is("__x64_sys_clone+0x0"));
+        assert_eq!(at(0xffff_ffff_8135_6dcf), is("__x64_sys_clone+0x2f"));
+        assert_eq!(at(0xffff_ffff_8135_6dd0), is("__pfx___ia32_sys_clone+0x0"));
+        assert_eq!(at(0xffff_ffff_c020_1004), is("nf_hook+0x4 [nf_tables]"));
+        assert_eq!(at(u64::MAX), is("nf_hook+0x3fdfefff [nf_tables]"));
+        // Before the first, in data, and one whose address is hidden.
+        assert_eq!(at(0xffff_ffff_8135_696f), None);
+        assert_eq!(at(0xffff_ffff_82a0_bb51), None);
+        assert_eq!(at(0), None);
+    }
+
+    #[test]
+    fn code_is_meant_where_data_begins_too() {
+        let lines = "10 D data\n10 t code\n10 T again\n20 D later\n";
+        let mut symbols = Symbols { places: Vec::new(), names: String::new() };
+        scan(lines.as_bytes(), |symbol| symbols.add(symbol)).unwrap();
+        let symbols = symbols.sorted();
+        assert_eq!(symbols.at(0x1f).map(|place| place.to_string()), Some("code+0xf".into()));
+        assert_eq!(symbols.at(0x20), None);
     }
 
     #[test]

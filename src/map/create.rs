@@ -5,12 +5,14 @@ use super::rules::{self, check};
 use super::{Map, Object, object_name};
 use crate::btf;
 use crate::error::{Error, Result};
-use crate::kernel::{cpu, denied};
+use crate::kernel::cpu;
+use crate::kernel::denied::{self, Need};
 use crate::spec::flags::{
     BPF_F_NO_COMMON_LRU, BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_WRONLY,
 };
 use crate::spec::{MapSpec, MapType};
 use crate::syscall::{self, BtfLoad, ENOTSUPP, Errno, MapBtf, MapCreate};
+use crate::token::Token;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -37,9 +39,14 @@ impl Map {
     /// [`Error::MapField`] if no kernel would take it, [`Error::CreateMap`] if this one does not, [`Error::PinnedMap`] if
     /// another map is pinned at its path; [`Error::MapCall`] and [`Error::UpdateMap`] for the steps that follow.
     pub fn create(spec: &MapSpec<'_>) -> Result<Map> {
+        Map::create_by(spec, None)
+    }
+
+    /// The same by the right of a token.
+    pub(crate) fn create_by(spec: &MapSpec<'_>, token: Option<&Token>) -> Result<Map> {
         check(spec)?;
-        let Some(path) = spec.pin else { return fresh(spec) };
-        let c_path = c_path(Path::new(path)).map_err(|errno| refused(spec, errno))?;
+        let Some(path) = spec.pin else { return fresh(spec, token) };
+        let c_path = c_path(Path::new(path)).map_err(|errno| refused(spec, errno, token))?;
         // Somebody else may pin or unpin it between two of these steps.
         let mut answer = Errno(libc::EEXIST);
         for _ in 0..3 {
@@ -51,7 +58,7 @@ impl Map {
                     return Err(info::unopened(which, errno, None));
                 }
             }
-            let map = fresh(spec)?;
+            let map = fresh(spec, token)?;
             match syscall::obj_pin(map.as_fd(), &c_path, None) {
                 Ok(()) => return Ok(map),
                 Err(Errno(libc::EEXIST)) => answer = Errno(libc::EEXIST),
@@ -62,13 +69,15 @@ impl Map {
     }
 }
 
-fn refused(spec: &MapSpec<'_>, errno: Errno) -> Error {
-    Error::CreateMap {
-        map: spec.name.into(),
-        kind: spec.kind,
-        errno,
-        why: denied::explain(errno, denied::Need::Bpf),
-    }
+fn refused(spec: &MapSpec<'_>, errno: Errno, token: Option<&Token>) -> Error {
+    let why = match token {
+        None => denied::explain(errno, Need::Bpf),
+        Some(_) => {
+            let options = format!("delegate_cmds=map_create,delegate_maps={}", spec.kind);
+            denied::explain_lent(errno, Need::Bpf, options)
+        }
+    };
+    Error::CreateMap { map: spec.name.into(), kind: spec.kind, errno, why }
 }
 
 fn object(spec: &MapSpec<'_>, max_entries: u32, flags: u32, fd: OwnedFd) -> Map {
@@ -94,17 +103,18 @@ fn entries(spec: &MapSpec<'_>) -> Result<u32> {
 }
 
 /// A map that nobody else has.
-fn fresh(spec: &MapSpec<'_>) -> Result<Map> {
+fn fresh(spec: &MapSpec<'_>, token: Option<&Token>) -> Result<Map> {
     // The kernel looks at one such map and does not keep it.
     let inner = match spec.inner {
         Some(inner) => {
-            Some(Map::create(&MapSpec { pin: None, contents: None, frozen: false, ..*inner })?)
+            let inner = MapSpec { pin: None, contents: None, frozen: false, ..*inner };
+            Some(Map::create_by(&inner, token)?)
         }
         None => None,
     };
     let max_entries = entries(spec)?;
-    let fd = ladder(spec, max_entries, inner.as_ref().map(AsFd::as_fd))
-        .map_err(|errno| refused(spec, errno))?;
+    let fd = ladder(spec, max_entries, inner.as_ref().map(AsFd::as_fd), token)
+        .map_err(|errno| refused(spec, errno, token))?;
     let map = object(spec, max_entries, spec.flags, fd);
     if let Some(contents) = spec.contents {
         let key = 0u32.to_ne_bytes();
@@ -130,7 +140,9 @@ fn ladder(
     spec: &MapSpec<'_>,
     max_entries: u32,
     inner: Option<BorrowedFd<'_>>,
+    token: Option<&Token>,
 ) -> Result<OwnedFd, Errno> {
+    let token = token.map(AsFd::as_fd);
     let name = object_name(spec.name);
     let plain = MapCreate {
         map_type: spec.kind as u32,
@@ -141,12 +153,13 @@ fn ladder(
         inner_map: inner,
         numa_node: spec.numa_node,
         map_extra: spec.map_extra,
+        token,
         ..Default::default()
     };
     let named = MapCreate { name: &name, ..plain.clone() };
     let unknown = |errno| matches!(errno, Errno(libc::EINVAL | libc::E2BIG | ENOTSUPP));
 
-    match types(spec) {
+    match types(spec, token) {
         Ok(Some((btf, key_type, value_type))) => {
             let btf = Some(MapBtf { btf: btf.as_fd(), key_type, value_type });
             match denied::create_map(&MapCreate { btf, ..named.clone() }) {
@@ -167,10 +180,13 @@ fn ladder(
 }
 
 /// The types of a map's keys and values, in the kernel.
-fn types(spec: &MapSpec<'_>) -> Result<Option<(OwnedFd, u32, u32)>, Errno> {
+fn types(
+    spec: &MapSpec<'_>,
+    token: Option<BorrowedFd<'_>>,
+) -> Result<Option<(OwnedFd, u32, u32)>, Errno> {
     let Some((key, value)) = &spec.types else { return Ok(None) };
     let types = btf::map_types(key, value).map_err(|_| Errno(libc::E2BIG))?;
-    let mut load = BtfLoad { btf: &types.blob, ..Default::default() };
+    let mut load = BtfLoad { btf: &types.blob, token, log: None };
     let btf = denied::with_memlock(|| syscall::btf_load(&mut load))?;
     Ok(Some((btf, types.key, types.value)))
 }

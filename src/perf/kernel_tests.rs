@@ -1,14 +1,16 @@
 //! The reader against the kernel: real perf events, and samples that a real program sends.
 
 use super::*;
+use crate::kernel::cpu;
 use crate::needs::{Thing, needs};
 use crate::spec::{MapSpec, ProgramSpec, ProgramType};
-use crate::syscall::{Call, fake};
+use crate::syscall::{Call, PerfEvent, fake};
 use crate::{Loader, bpf};
 use std::cell::Cell;
 use std::ffi::CString;
 use std::fs;
 use std::ops::ControlFlow::{Break, Continue};
+use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::rc::Rc;
 
@@ -118,6 +120,7 @@ fn what_is_asked_of_the_kernel_is_what_the_options_say() {
         let answer = move |call: &mut Call<'_, '_>| {
             let Call::PerfEventOpen(event) = call else { return None };
             assert_eq!((event.kind, event.config, event.sample_type), (1, 10, 0x400));
+            assert_eq!((event.clock, event.backward), (None, false));
             assert_eq!((event.pid, event.sample_period), (-1, 1));
             assert_eq!((event.wakeup, event.watermark), (number, watermark));
             count.set(count.get() + 1);
@@ -253,7 +256,7 @@ fn samples_come_with_exactly_their_bytes() {
     let (mut count, mut last) = (0, std::collections::BTreeMap::new());
     reader
         .drain(|record| {
-            let Record::Sample { cpu, bytes } = record else { panic!("{record:?}") };
+            let Record::Sample { cpu, bytes, .. } = record else { panic!("{record:?}") };
             assert_eq!((bytes.len(), &bytes[..24]), (32, [0; 24].as_slice()));
             let time = u64::from_ne_bytes(*bytes.last_chunk().unwrap());
             let before = last.insert(cpu, time).unwrap_or(0);
@@ -328,7 +331,7 @@ fn what_is_lost_last_is_counted_when_asked() {
             Continue(())
         })
         .unwrap();
-    if reader.says_lost {
+    if reader.cpus.says_lost {
         assert_eq!(came + reader.count_lost(), sent);
         // Asking again finds no more, and what is told of now is not counted twice.
         assert_eq!(came + reader.count_lost(), sent);
@@ -391,7 +394,8 @@ fn in_a_loop_of_ones_own_a_look_reads_what_made_it_readable() {
     needs!(Uprobe);
     let (mut loader, _attached) = attach::<4>();
     let map = loader.map(&EVENTS).unwrap();
-    let mut reader = PerfReader::open(map, &PerfOptions::new().sample_size(32)).unwrap();
+    let options = PerfOptions::new().sample_size(32).wakeup(Wakeup::Events(1));
+    let mut reader = PerfReader::open(map, &options).unwrap();
     let watch = watch(&reader);
     assert!(!ready(&watch));
     for _ in 0..3 {

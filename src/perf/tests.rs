@@ -18,19 +18,26 @@ enum Kept {
 
 fn keep(record: Record<'_>) -> Kept {
     match record {
-        Record::Sample { cpu, bytes } => Kept::Sample(cpu, bytes.to_vec()),
+        Record::Sample { cpu, bytes, .. } => Kept::Sample(cpu, bytes.to_vec()),
         Record::Lost { cpu, count } => Kept::Lost(cpu, count),
     }
 }
 
 /// A reader of so many rings, of CPUs 0, 2, 4, …, whose first records are at `position`.
 fn reader_at(position: u64, rings: u32, sample_size: Option<u32>) -> (PerfReader, Vec<Kernel>) {
-    let sample_size = sample_size.map(|size| SampleSize::new(size).unwrap());
-    let mut reader = PerfReader::empty(sample_size).unwrap();
+    let options = PerfOptions::new().ring_size(1);
+    let options = sample_size.map_or(options.clone(), |size| options.sample_size(size));
+    reader_with(position, rings, &options)
+}
+
+/// The same with any options.
+fn reader_with(position: u64, rings: u32, options: &PerfOptions) -> (PerfReader, Vec<Kernel>) {
+    let mut reader = PerfReader::empty(options.check(ring::page_size()).unwrap()).unwrap();
     let mut kernels = Vec::new();
     for index in 0..rings {
-        let (ring, kernel) = fake::ring(1, position);
-        reader.add(index * 2, ring).unwrap();
+        let (ring, mut kernel) = fake::ring(1, position);
+        kernel.time = options.check(ring::page_size()).unwrap().layout.time.then_some(0);
+        reader.add(index * 2, ring, None).unwrap();
         kernels.push(kernel);
     }
     (reader, kernels)
@@ -433,7 +440,7 @@ fn nothing_is_left_behind_while_others_go_on_sending() {
             reader
                 .drain(|record| {
                     match record {
-                        Record::Sample { cpu, bytes } => {
+                        Record::Sample { cpu, bytes, .. } => {
                             let (count, next) = &mut seen[cpu as usize / 2];
                             assert_eq!(number(bytes), *next, "a sample of CPU {cpu}");
                             assert_eq!(number(&bytes[12..]), !*next);

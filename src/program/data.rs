@@ -6,6 +6,7 @@ use crate::btf::{FieldDesc, TypeDesc};
 use crate::error::{Error, Result};
 use crate::map::Map;
 use crate::spec::{MapSpec, MapType};
+use crate::token::Token;
 
 impl<'a> Loader<'a> {
     /// Gives the one value of an array other contents than its spec says, before the map is created: configuration that
@@ -52,8 +53,10 @@ impl<'a> Loader<'a> {
     /// A map with the contents that it is to have.
     pub(super) fn create(&self, spec: &'a MapSpec<'a>) -> Result<Map> {
         match self.values.iter().find(|(known, _)| std::ptr::eq(*known, spec)) {
-            Some((_, contents)) => Map::create(&MapSpec { contents: Some(contents), ..*spec }),
-            None => Map::create(spec),
+            Some((_, contents)) => {
+                Map::create_by(&MapSpec { contents: Some(contents), ..*spec }, self.token)
+            }
+            None => Map::create_by(spec, self.token),
         }
     }
 
@@ -69,7 +72,7 @@ impl<'a> Loader<'a> {
         let index = match self.data.iter().position(known) {
             Some(index) => index,
             None => {
-                self.data.push((section, bytes, create(&code.data, section)?));
+                self.data.push((section, bytes, create(&code.data, section, self.token)?));
                 self.data.len() - 1
             }
         };
@@ -79,7 +82,7 @@ impl<'a> Loader<'a> {
 
 /// Creates the map of a section. Its value is shown as a struct with the variables as fields, which all kernels with BTF
 /// take, also 5.10, which refuses a `DATASEC` without variables.
-fn create(data: &Data<'_>, section: Section) -> Result<Map> {
+fn create(data: &Data<'_>, section: Section, token: Option<&Token>) -> Result<Map> {
     let (name, bytes) = (section.name(), data.section(section));
     let zeros = section == Section::Bss && bytes.iter().all(|byte| *byte == 0);
     let mut spec = match section {
@@ -95,7 +98,7 @@ fn create(data: &Data<'_>, section: Section) -> Result<Map> {
         let size = spec.value_size;
         spec.types = Some((TypeDesc::U32, TypeDesc::Struct { name, size, fields: &fields }));
     }
-    Map::create(&spec)
+    Map::create_by(&spec, token)
 }
 
 /// What a variable is shown as: `len` numbers or letters; one number if `len` is `None`.

@@ -273,7 +273,7 @@ impl Names<'_, '_> {
             (target.into(), 0)
         } else {
             match attach_point(self.spec) {
-                Some((name, Kind::Function)) => (name, 0),
+                Some((prefix, name, Kind::Function)) => (format!("{prefix}{name}"), 0),
                 _ => return Ok(None),
             }
         };

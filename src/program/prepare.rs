@@ -5,7 +5,7 @@ use super::Loader;
 use super::names::Names;
 use super::source;
 use crate::asm::{Ask, Code};
-use crate::btf::{Kind, ProgramTypes};
+use crate::btf::{BtfError, Kind, ProgramTypes};
 use crate::error::{Error, Result};
 use crate::insn::Insn;
 use crate::kernel::denied;
@@ -36,8 +36,9 @@ impl<'a> Loader<'a> {
         let modules = self.kernel_functions(spec, &mut insns)?;
         let fd_array: Vec<_> = modules.iter().map(|module| module.as_fd()).collect();
         let (attach_btf_id, module) = self.attach_to(spec)?;
+        let token = self.token.map(AsFd::as_fd);
         let types = source::describe(spec.name, &spec.code);
-        let loaded = types.as_ref().and_then(load_types);
+        let loaded = types.as_ref().and_then(|types| load_types(types, token));
         let name = object_name(spec.name);
         action(&mut ProgLoad {
             prog_type: spec.kind as u32,
@@ -54,6 +55,7 @@ impl<'a> Loader<'a> {
             attach_btf_id,
             attach_to: module.as_ref().map(AsFd::as_fd),
             fd_array: &fd_array,
+            token,
             ..Default::default()
         })
     }
@@ -114,7 +116,8 @@ impl<'a> Loader<'a> {
 
     /// The number of what the program is attached to in BTF, and the BTF if it is a module's.
     fn attach_to(&self, spec: &ProgramSpec<'a>) -> Result<(u32, Option<OwnedFd>)> {
-        let Some((name, kind)) = attach_point(spec) else { return Ok((0, None)) };
+        let Some((prefix, target, kind)) = attach_point(spec) else { return Ok((0, None)) };
+        let name = format!("{prefix}{target}");
         let found = self
             .types
             .type_id(&name, kind)
@@ -122,33 +125,56 @@ impl<'a> Loader<'a> {
         found.map_err(|problem| Error::LoadTarget {
             program: spec.name.into(),
             kind: spec.kind,
-            target: spec.target.unwrap_or_default().into(),
-            problem: Box::new(problem),
+            target: target.into(),
+            problem: Box::new(without_prefix(problem, prefix, target)),
         })
+    }
+}
+
+/// The same problem in the words of whoever wrote the target, who did not write what BTF puts before it.
+fn without_prefix(problem: Error, prefix: &str, target: &str) -> Error {
+    let Error::Btf(BtfError::NoType { nearest, .. }) = problem else { return problem };
+    let what = match prefix {
+        TRACEPOINT => "tracepoint with types",
+        ITERATOR => "iterator",
+        HOOK => "hook of security modules",
+        _ => "function or structure with types",
+    };
+    let nearest = nearest.iter().filter_map(|name| name.strip_prefix(prefix));
+    Error::NotFound {
+        what,
+        name: target.into(),
+        nearest: nearest.map(str::to_owned).collect(),
+        note: None,
     }
 }
 
 /// Gives the kernel the types of a program. They are for people who look at it: a kernel that does not want them gets
 /// the program without.
-fn load_types(types: &ProgramTypes) -> Option<OwnedFd> {
-    let mut load = BtfLoad { btf: &types.blob, token: None, log: None };
+fn load_types(types: &ProgramTypes, token: Option<BorrowedFd<'_>>) -> Option<OwnedFd> {
+    let mut load = BtfLoad { btf: &types.blob, token, log: None };
     denied::with_memlock(|| syscall::btf_load(&mut load)).ok()
 }
 
-/// How what a program is attached to is called in BTF, and what it is there; `None` for the types that are not attached
-/// by BTF, and without a target.
-pub(super) fn attach_point(spec: &ProgramSpec<'_>) -> Option<(String, Kind)> {
+/// What stands before the names of tracepoints, iterators and hooks in BTF.
+const TRACEPOINT: &str = "btf_trace_";
+const ITERATOR: &str = "bpf_iter_";
+const HOOK: &str = "bpf_lsm_";
+
+/// How what a program is attached to is called in BTF, as prefix and name, and what it is there; `None` for the types that
+/// are not attached by BTF, and without a target.
+pub(super) fn attach_point<'a>(spec: &ProgramSpec<'a>) -> Option<(&'static str, &'a str, Kind)> {
     use AttachType::{LsmCgroup, LsmMac, TraceIter, TraceRawTp};
     let target = spec.target?;
     let (prefix, kind) = match (spec.kind, spec.attach_type) {
-        (ProgramType::Tracing, Some(TraceRawTp)) => ("btf_trace_", Kind::Typedef),
-        (ProgramType::Tracing, Some(TraceIter)) => ("bpf_iter_", Kind::Function),
+        (ProgramType::Tracing, Some(TraceRawTp)) => (TRACEPOINT, Kind::Typedef),
+        (ProgramType::Tracing, Some(TraceIter)) => (ITERATOR, Kind::Function),
         (ProgramType::Tracing, _) => ("", Kind::Function),
-        (ProgramType::Lsm, Some(LsmMac | LsmCgroup) | None) => ("bpf_lsm_", Kind::Function),
+        (ProgramType::Lsm, Some(LsmMac | LsmCgroup) | None) => (HOOK, Kind::Function),
         (ProgramType::StructOps, _) => ("", Kind::Struct),
         _ => return None,
     };
-    Some((format!("{prefix}{target}"), kind))
+    Some((prefix, target, kind))
 }
 
 /// The BTF of a module, among all that the kernel has.

@@ -22,6 +22,8 @@ pub(crate) struct Kernel {
     event: File,
     size: usize,
     head: u64,
+    /// The time of the next sample, if samples have times.
+    pub time: Option<u64>,
     /// Samples that found no room, and of which no record tells yet.
     lost: u64,
     /// Samples that were written.
@@ -50,11 +52,12 @@ pub(crate) fn ring(size: usize, position: u64) -> (Ring, Kernel) {
         event: File::from(event.try_clone().unwrap()),
         size,
         head: position,
+        time: None,
         lost: 0,
         sent: 0,
         all_lost: 0,
     };
-    (Ring::over(Ring::map(file.as_fd(), size).unwrap(), event, size), kernel)
+    (Ring::over(Ring::map(file.as_fd(), size, true).unwrap(), event, size), kernel)
 }
 
 /// A record: a header, and behind it `body`, filled up to a multiple of 8 with bytes that nobody
@@ -76,8 +79,14 @@ pub(crate) fn header(kind: u32, size: u16) -> [u8; 8] {
 
 /// The record of a sample, as `perf_sample_save_raw_data` makes it.
 pub(crate) fn sample(bytes: &[u8]) -> Vec<u8> {
+    sample_at(None, bytes)
+}
+
+/// The same with a time, if there is one.
+pub(crate) fn sample_at(time: Option<u64>, bytes: &[u8]) -> Vec<u8> {
     let size = (bytes.len() + 4).next_multiple_of(8) - 4;
-    let mut body = (size as u32).to_ne_bytes().to_vec();
+    let mut body = time.map_or_else(Vec::new, |time| time.to_ne_bytes().to_vec());
+    body.extend_from_slice(&(size as u32).to_ne_bytes());
     body.extend_from_slice(bytes);
     record(SAMPLE, &body)
 }
@@ -121,7 +130,7 @@ impl Kernel {
     /// Writes a sample if there is room, and before it how many found none since the last one that
     /// did.
     pub(crate) fn send(&mut self, bytes: &[u8]) -> bool {
-        let mut record = sample(bytes);
+        let mut record = sample_at(self.time, bytes);
         if self.lost > 0 {
             record.splice(0..0, lost(self.lost));
         }

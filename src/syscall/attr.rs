@@ -383,6 +383,8 @@ const fn perf_flag(n: u32) -> u64 {
 pub(super) const PERF_FLAG_INHERIT: u64 = perf_flag(1);
 pub(super) const PERF_FLAG_FREQ: u64 = perf_flag(10);
 pub(super) const PERF_FLAG_WATERMARK: u64 = perf_flag(14);
+pub(super) const PERF_FLAG_USE_CLOCKID: u64 = perf_flag(25);
+pub(super) const PERF_FLAG_WRITE_BACKWARD: u64 = perf_flag(27);
 pub(super) const PERF_FLAG_INHERIT_THREAD: u64 = perf_flag(35);
 
 #[cfg(test)]

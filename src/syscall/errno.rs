@@ -35,8 +35,13 @@ const ERRNO_NAMES: &[(i32, &str)] = &[
     (libc::ERANGE, "ERANGE"),
     (libc::EILSEQ, "EILSEQ"),
     (libc::ENOSYS, "ENOSYS"),
+    (libc::ENOTSOCK, "ENOTSOCK"),
+    (libc::EMSGSIZE, "EMSGSIZE"),
     (libc::EOPNOTSUPP, "EOPNOTSUPP"),
+    (libc::EAFNOSUPPORT, "EAFNOSUPPORT"),
     (libc::EADDRNOTAVAIL, "EADDRNOTAVAIL"),
+    (libc::ENETDOWN, "ENETDOWN"),
+    (libc::ENOBUFS, "ENOBUFS"),
     (ENOTSUPP, "ENOTSUPP"),
 ];
 

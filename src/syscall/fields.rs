@@ -206,6 +206,7 @@ pub(super) fn name(call: &Call<'_, '_>) -> (&'static str, Option<&'static str>) 
     let command = match call {
         Call::PerfEventOpen(_) => return ("perf_event_open", None),
         Call::PerfSetBpf { .. } => return ("ioctl", Some("PERF_EVENT_IOC_SET_BPF")),
+        Call::PerfPause { .. } => return ("ioctl", Some("PERF_EVENT_IOC_PAUSE_OUTPUT")),
         Call::MemlockGet { .. } => return ("getrlimit", Some("RLIMIT_MEMLOCK")),
         Call::MemlockSet { .. } => return ("setrlimit", Some("RLIMIT_MEMLOCK")),
         Call::Socket { .. } => return ("socket", None),
@@ -343,6 +344,10 @@ pub(super) fn told(call: &Call<'_, '_>, to: &mut Fields) {
         Call::PerfSetBpf { event, program } => {
             to.fd("fd", *event);
             to.fd("prog_fd", *program);
+        }
+        Call::PerfPause { event, pause } => {
+            to.fd("fd", *event);
+            to.push("pause", u8::from(*pause).to_string());
         }
         Call::MemlockGet { .. } => {}
         Call::MemlockSet { soft, hard } => to.limits(*soft, *hard),
@@ -633,9 +638,12 @@ fn perf_event(event: &PerfEvent<'_>, to: &mut Fields) {
     to.number("inherit", event.inherit.into());
     to.number("freq", event.freq.into());
     to.number("watermark", event.watermark.into());
+    to.number("use_clockid", event.clock.is_some().into());
+    to.number("write_backward", event.backward.into());
     to.number("inherit_thread", event.inherit_thread.into());
     let wakeup = if event.watermark { "wakeup_watermark" } else { "wakeup_events" };
     to.number(wakeup, event.wakeup.into());
+    to.number("clockid", event.clock.unwrap_or_default().cast_unsigned().into());
     to.text("config1", event.name.map_or(&[], |name| name.to_bytes()));
     to.hex("config2", event.offset);
     to.push("pid", event.pid.to_string());

@@ -213,11 +213,13 @@ pub(crate) struct Refusal {
     pub errno: Errno,
     /// Why, in the kernel's words (Linux 4.12), or empty.
     pub said: String,
+    /// Its answer was not received: it may have done what was asked for.
+    pub lost: bool,
 }
 
 impl Refusal {
     pub(crate) fn new(step: &'static str, errno: Errno) -> Refusal {
-        Refusal { step, errno, said: String::new() }
+        Refusal { step, errno, said: String::new(), lost: false }
     }
 }
 
@@ -252,10 +254,11 @@ impl Netlink {
         patiently(|| send(self.socket.as_fd(), &message.0)).map_err(refused)?;
         let mut room = vec![0; ROOM];
         loop {
+            let lost = |errno| Refusal { lost: true, ..refused(errno) };
             let received = patiently(|| receive(self.socket.as_fd(), &mut room));
-            let length = received.map_err(refused)?;
+            let length = received.map_err(lost)?;
             // Nothing is believed of a message that is not all there.
-            let bytes = room.get(..length).ok_or_else(|| refused(Errno(libc::EMSGSIZE)))?;
+            let bytes = room.get(..length).ok_or_else(|| lost(Errno(libc::EMSGSIZE)))?;
             for (kind, flags, sequence, body) in messages(bytes) {
                 match kind {
                     // The end of an earlier request, which was given up.
@@ -266,7 +269,7 @@ impl Netlink {
                 }
             }
             if length == 0 {
-                return Err(refused(Errno(libc::EIO)));
+                return Err(lost(Errno(libc::EIO)));
             }
         }
     }
@@ -291,7 +294,7 @@ fn end(step: &'static str, kind: u16, flags: u16, body: &[u8]) -> Result<(), Ref
     let words = words.and_then(|after| body.get(after..)).filter(|_| flags & ACK_TLVS != 0);
     let words = words.unwrap_or_default();
     let said = Attributes(words).text(ERROR_TEXT).unwrap_or_default();
-    Err(Refusal { step, errno, said: said.trim().into() })
+    Err(Refusal { step, errno, said: said.trim().into(), lost: false })
 }
 
 /// A call, again if a signal interrupted it.

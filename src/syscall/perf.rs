@@ -1,7 +1,8 @@
 //! Perf events, and the limit on locked memory.
 
 use super::attr::{
-    PERF_FLAG_FREQ, PERF_FLAG_INHERIT, PERF_FLAG_INHERIT_THREAD, PERF_FLAG_WATERMARK, PerfEventAttr,
+    PERF_FLAG_FREQ, PERF_FLAG_INHERIT, PERF_FLAG_INHERIT_THREAD, PERF_FLAG_USE_CLOCKID,
+    PERF_FLAG_WATERMARK, PERF_FLAG_WRITE_BACKWARD, PerfEventAttr,
 };
 use super::{Answer, Call, Errno, call, owned};
 use std::ffi::CStr;
@@ -24,6 +25,11 @@ pub(crate) struct PerfEvent<'a> {
     /// Wake after this many samples or, with `watermark`, bytes.
     pub wakeup: u32,
     pub watermark: bool,
+    /// The clock of the times in samples; the kernel's own if there is none (Linux 4.1).
+    pub clock: Option<i32>,
+    /// The ring is filled from its end, so that the newest record can be found when the oldest are overwritten
+    /// (Linux 4.7).
+    pub backward: bool,
     /// `config1`: for the kprobe PMU a pointer to the function's name.
     pub name: Option<&'a CStr>,
     /// `config2`: for the kprobe PMU the offset into the function, or the address where there is no name.
@@ -36,9 +42,13 @@ pub(crate) struct PerfEvent<'a> {
 
 const PERF_FLAG_FD_CLOEXEC: libc::c_ulong = 8;
 
-/// `PERF_EVENT_IOC_SET_BPF`, `_IOW('$', 8, __u32)`. Most architectures say "write" with bit 30 of a request;
-/// these with bit 31.
-const PERF_EVENT_IOC_SET_BPF: u32 = {
+/// `PERF_EVENT_IOC_SET_BPF`, `_IOW('$', 8, __u32)`.
+const PERF_EVENT_IOC_SET_BPF: u32 = write_request(8);
+/// `PERF_EVENT_IOC_PAUSE_OUTPUT`, `_IOW('$', 9, __u32)`.
+const PERF_EVENT_IOC_PAUSE_OUTPUT: u32 = write_request(9);
+
+/// `_IOW('$', number, __u32)`. Most architectures say "write" with bit 30 of a request; these with bit 31.
+const fn write_request(number: u32) -> u32 {
     let bit_31 = cfg!(any(
         target_arch = "powerpc",
         target_arch = "powerpc64",
@@ -46,22 +56,22 @@ const PERF_EVENT_IOC_SET_BPF: u32 = {
         target_arch = "mips64",
         target_arch = "sparc64"
     ));
-    (if bit_31 { 1 << 31 } else { 1 << 30 }) | 4 << 16 | 0x2408
-};
+    (if bit_31 { 1 << 31 } else { 1 << 30 }) | 4 << 16 | 0x2400 | number
+}
 
 /// Opens a perf event. `perf_event_open(2)`.
 pub(crate) fn perf_event_open(event: &PerfEvent<'_>) -> Result<OwnedFd, Errno> {
     owned(call(Call::PerfEventOpen(event)))
 }
 
-/// Reads the count of a perf event, and the one thing more that its `read_format` asks for. `read(2)`.
-pub(crate) fn perf_event_read(event: BorrowedFd<'_>) -> Result<(u64, u64), Errno> {
-    let mut counts = [0u64; 2];
-    let size = size_of_val(&counts);
+/// Reads the count of a perf event and what more its `read_format` asks for, which has to be as much as there is room for.
+/// `read(2)`.
+pub(crate) fn perf_event_read(event: BorrowedFd<'_>, counts: &mut [u64]) -> Result<(), Errno> {
+    let size = size_of_val(counts);
     // SAFETY: `counts` is live, as long as is said, and any bytes are a value of it.
     let read = unsafe { libc::read(event.as_raw_fd(), counts.as_mut_ptr().cast(), size) };
     match usize::try_from(read) {
-        Ok(read) if read == size => Ok((counts[0], counts[1])),
+        Ok(read) if read == size => Ok(()),
         Ok(_) => Err(Errno(libc::EIO)),
         Err(_) => Err(Errno::last()),
     }
@@ -73,6 +83,34 @@ pub(crate) fn perf_event_set_bpf(
     program: BorrowedFd<'_>,
 ) -> Result<(), Errno> {
     call(Call::PerfSetBpf { event, program }).map(drop)
+}
+
+/// Stops the ring of a perf event from being written, or lets it be written again. What is written meanwhile counts as
+/// lost. `PERF_EVENT_IOC_PAUSE_OUTPUT` (Linux 4.7).
+pub(crate) fn perf_event_pause(event: BorrowedFd<'_>, pause: bool) -> Result<(), Errno> {
+    call(Call::PerfPause { event, pause }).map(drop)
+}
+
+/// Waits until all CPUs have left what they were doing in the kernel without being able to be preempted
+/// (`synchronize_rcu`): what was writing to a ring that has been paused has ended. `membarrier(2)`,
+/// `MEMBARRIER_CMD_GLOBAL` (Linux 4.3; refused with `EINVAL` by a kernel that runs CPUs without a tick).
+pub(crate) fn grace_period() -> Result<(), Errno> {
+    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+    // SAFETY: takes integers.
+    let answer = unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
+    if answer < 0 { Err(Errno::last()) } else { Ok(()) }
+}
+
+/// The time by `CLOCK_MONOTONIC`, nanoseconds: that of `bpf_ktime_get_ns` and of samples that have a time.
+/// `clock_gettime(2)`.
+pub(crate) fn monotonic_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a live timespec that the call fills. Every Linux has the clock.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    let part = |number| u64::try_from(number).unwrap_or_default();
+    #[allow(clippy::useless_conversion)] // Not on every architecture.
+    let (seconds, nanoseconds) = (part(i64::from(time.tv_sec)), part(i64::from(time.tv_nsec)));
+    seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds)
 }
 
 /// The soft and the hard limit on locked memory, bytes. `getrlimit(2)`, `RLIMIT_MEMLOCK`.
@@ -106,6 +144,8 @@ pub(super) fn open(event: &PerfEvent<'_>) -> Answer {
         (event.inherit, PERF_FLAG_INHERIT),
         (event.freq, PERF_FLAG_FREQ),
         (event.watermark, PERF_FLAG_WATERMARK),
+        (event.clock.is_some(), PERF_FLAG_USE_CLOCKID),
+        (event.backward, PERF_FLAG_WRITE_BACKWARD),
         (event.inherit_thread, PERF_FLAG_INHERIT_THREAD),
     ];
     let attr = PerfEventAttr {
@@ -119,6 +159,7 @@ pub(super) fn open(event: &PerfEvent<'_>) -> Answer {
         wakeup: event.wakeup,
         config1: event.name.map_or(0, |name| name.as_ptr() as u64),
         config2: event.offset,
+        clockid: event.clock.unwrap_or_default(),
         ..Default::default()
     };
     let no_group: libc::c_int = -1;
@@ -141,6 +182,13 @@ pub(super) fn set_bpf(event: BorrowedFd<'_>, program: BorrowedFd<'_>) -> Answer 
     // SAFETY: the request takes no pointer; its argument is a descriptor, open while it is borrowed.
     let answer =
         unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_SET_BPF as _, program.as_raw_fd()) };
+    if answer < 0 { Err(Errno::last()) } else { Ok(i64::from(answer)) }
+}
+
+pub(super) fn pause(event: BorrowedFd<'_>, pause: bool) -> Answer {
+    let pause = libc::c_ulong::from(pause);
+    // SAFETY: the request takes no pointer; its argument is a number.
+    let answer = unsafe { libc::ioctl(event.as_raw_fd(), PERF_EVENT_IOC_PAUSE_OUTPUT as _, pause) };
     if answer < 0 { Err(Errno::last()) } else { Ok(i64::from(answer)) }
 }
 

@@ -160,6 +160,8 @@ pub fn console_tail(console: &str, lines: usize) -> String {
 
 fn arguments(command: &mut Command, machine: &Machine, initrd: &Path, console: &Path) {
     let mut line = String::from("quiet panic=-1 oops=panic cryptomgr.notests");
+    // Linux 5.10 of Debian leaves out `bpf`, without which no hook runs a program. A later `lsm=` takes the place of this.
+    line += " lsm=lockdown,yama,bpf";
     command.args(["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]);
     command.args(["-m", &machine.memory_mib.to_string(), "-smp", &machine.cpus.to_string()]);
     match machine.accel {

@@ -58,8 +58,9 @@ fn an_error_has_the_kernels_words() {
     let request = bytes(&[&word(20), &[0; 12], &[1, 2, 3, 4]]);
     let text = bytes(&[&short(9), &short(ERROR_TEXT), b"busy\0\0\0\0"]);
     let said = |flags, parts: &[&[u8]]| end("x", NLMSG_ERROR, flags, &bytes(parts));
-    let refusal =
-        |said: &str| Err(Refusal { step: "x", errno: Errno(libc::EBUSY), said: said.into() });
+    let refusal = |said: &str| {
+        Err(Refusal { step: "x", errno: Errno(libc::EBUSY), said: said.into(), lost: false })
+    };
     let header = &request[..16];
     assert_eq!(said(CAPPED | ACK_TLVS, &[&negative, header, &text]), refusal("busy"));
     assert_eq!(said(ACK_TLVS, &[&negative, &request, &text]), refusal("busy"));

@@ -17,6 +17,7 @@ pub fn mounts(orders: &[Order]) -> Vec<String> {
         ("tmpfs", "/run"),
         ("bpf", "/sys/fs/bpf"),
         ("cgroup2", "/sys/fs/cgroup"),
+        ("securityfs", "/sys/kernel/security"),
     ];
     if orders.contains(&Order::Tracefs) {
         wanted.extend([("debugfs", "/sys/kernel/debug"), ("tracefs", "/sys/kernel/tracing")]);

@@ -1,0 +1,100 @@
+//! Lesson 8, `bitehist`: how large requests to disks are, as a histogram of powers of two.
+//!
+//! After `examples/tracing/bitehist.py` of BCC. That one has a kprobe on a function of the block layer that has since been
+//! renamed and inlined; this one the tracepoint beside it, which hands over the same `struct request` (Linux 5.5).
+//!
+//! ```sh
+//! cargo run --example lesson_08_bitehist
+//! ```
+
+use rawbpf::attach::{self, Options, Target};
+use rawbpf::{Loader, MapSpec, ProgramSpec, ProgramType, bpf};
+use std::io::Write;
+
+#[path = "lesson/mod.rs"]
+mod lesson;
+
+/// An array of 65 counters of 8 bytes, all 0 at first: a bucket for each power of two that 64 bits can hold.
+static DIST: MapSpec = MapSpec::array("dist", 8, 65);
+
+static COUNT: ProgramSpec = ProgramSpec::new(
+    "count",
+    ProgramType::Tracing,
+    bpf! {
+        r1 = *(u64 *)(r1 + args.rq);                    // the request
+        r1 = *(u32 *)(r1 + request.__data_len);         // its size in bytes
+        r1 /= 1024;                                     // KiB
+        call log2;                                      // below: r0 is the bucket
+        *(u32 *)(r10 - 4) = w0;
+
+        // The key of an array is the number of the element, 4 bytes. It is always there; the verifier wants to be told all
+        // the same, for a number of 65 and more would give 0.
+        r1 = DIST ll;
+        r2 = r10;
+        r2 += -4;
+        call map_lookup_elem;
+        if r0 == 0 goto out;
+
+        // One more. Requests may end on several CPUs at the same time: `lock` makes reading, adding and writing one step.
+        r1 = 1;
+        lock *(u64 *)(r0 + 0) += r1;
+    out:
+        r0 = 0;
+        exit;
+
+    // log2: a function of this program, called like a helper. r1 is the value, r0 becomes its bucket: 1 for 0 and 1, 2
+    // for 2 and 3, 3 for 4 to 7, and so on. It looks for the highest bit that is set, by halves.
+    log2:
+        r0 = 1;
+        r2 = r1;
+        r2 >>= 32;
+        if r2 == 0 goto below_32;           // the upper half is empty
+        r0 += 32;
+        r1 = r2;                            // go on with the upper half
+    below_32:
+        r2 = r1;
+        r2 >>= 16;
+        if r2 == 0 goto below_16;
+        r0 += 16;
+        r1 = r2;
+    below_16:
+        r2 = r1;
+        r2 >>= 8;
+        if r2 == 0 goto below_8;
+        r0 += 8;
+        r1 = r2;
+    below_8:
+        r2 = r1;
+        r2 >>= 4;
+        if r2 == 0 goto below_4;
+        r0 += 4;
+        r1 = r2;
+    below_4:
+        r2 = r1;
+        r2 >>= 2;
+        if r2 == 0 goto below_2;
+        r0 += 2;
+        r1 = r2;
+    below_2:
+        r1 >>= 1;                           // 0 to 3 is left: one more if it is 2 or 3
+        r0 += r1;
+        exit;                               // back to whoever has called
+    },
+);
+
+/// The lesson.
+pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outcome {
+    let target: Target = "tp_btf:block_rq_complete".parse()?;
+    let mut loader = Loader::new();
+    let _attached = attach::load_and_attach(&mut loader, &COUNT, &target, &Options::new())?;
+    writeln!(out, "Tracing... Hit Ctrl-C to end.")?;
+    while more() {
+        lesson::wait();
+    }
+    writeln!(out)?;
+    lesson::print_log2(out, loader.map(&DIST)?, "kbytes")
+}
+
+fn main() -> std::process::ExitCode {
+    lesson::start(run)
+}

@@ -1,0 +1,137 @@
+//! Lesson 9, `disklatency`: how long requests to disks take, as a histogram of powers of two.
+//!
+//! The tenth lesson of BCC's tutorial for Python developers, `disklatency.py`, which it leaves to the reader to write: the
+//! times of lesson 5 and the histogram of lesson 8.
+//!
+//! ```sh
+//! cargo run --example lesson_09_disklatency
+//! ```
+
+use rawbpf::attach::{self, Options, Target};
+use rawbpf::{Loader, MapSpec, ProgramSpec, ProgramType, bpf};
+use std::io::Write;
+
+#[path = "lesson/mod.rs"]
+mod lesson;
+
+/// When each request began, nanoseconds, by the address of its `struct request`.
+static START: MapSpec = MapSpec::hash("start", 8, 8, 10240);
+
+/// How many requests took so long.
+static DIST: MapSpec = MapSpec::array("dist", 8, 65);
+
+/// A request is handed to the disk's driver.
+static ISSUE: ProgramSpec = ProgramSpec::new(
+    "issue",
+    ProgramType::Tracing,
+    bpf! {
+        r1 = *(u64 *)(r1 + args.rq);        // the request
+        *(u64 *)(r10 - 8) = r1;             // is the key,
+        call ktime_get_ns;
+        *(u64 *)(r10 - 16) = r0;            // and the time the value
+        r1 = START ll;
+        r2 = r10;
+        r2 += -8;
+        r3 = r10;
+        r3 += -16;
+        r4 = 0;                             // BPF_ANY
+        call map_update_elem;
+        r0 = 0;
+        exit;
+    },
+);
+
+/// The disk is done with a request.
+static COMPLETE: ProgramSpec = ProgramSpec::new(
+    "complete",
+    ProgramType::Tracing,
+    bpf! {
+        r1 = *(u64 *)(r1 + args.rq);
+        *(u64 *)(r10 - 8) = r1;             // the key
+        r1 = START ll;
+        r2 = r10;
+        r2 += -8;
+        call map_lookup_elem;
+        if r0 == 0 goto out;                // it began before we did
+
+        r6 = *(u64 *)(r0 + 0);              // r6: when it began
+        call ktime_get_ns;
+        r0 -= r6;
+        r6 = r0;                            // r6: how long it took, nanoseconds
+        r1 = START ll;
+        r2 = r10;
+        r2 += -8;
+        call map_delete_elem;
+
+        r1 = r6;
+        r1 /= 1000;                         // microseconds
+        call log2;
+        *(u32 *)(r10 - 12) = w0;            // the key: which bucket
+        r1 = DIST ll;
+        r2 = r10;
+        r2 += -12;
+        call map_lookup_elem;
+        if r0 == 0 goto out;
+        r1 = 1;
+        lock *(u64 *)(r0 + 0) += r1;        // one more, whatever other CPUs do
+    out:
+        r0 = 0;
+        exit;
+
+    log2:                                   // r0 = the bucket of r1: see lesson 8
+        r0 = 1;
+        r2 = r1;
+        r2 >>= 32;
+        if r2 == 0 goto below_32;
+        r0 += 32;
+        r1 = r2;
+    below_32:
+        r2 = r1;
+        r2 >>= 16;
+        if r2 == 0 goto below_16;
+        r0 += 16;
+        r1 = r2;
+    below_16:
+        r2 = r1;
+        r2 >>= 8;
+        if r2 == 0 goto below_8;
+        r0 += 8;
+        r1 = r2;
+    below_8:
+        r2 = r1;
+        r2 >>= 4;
+        if r2 == 0 goto below_4;
+        r0 += 4;
+        r1 = r2;
+    below_4:
+        r2 = r1;
+        r2 >>= 2;
+        if r2 == 0 goto below_2;
+        r0 += 2;
+        r1 = r2;
+    below_2:
+        r1 >>= 1;
+        r0 += r1;
+        exit;
+    },
+);
+
+/// The lesson.
+pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outcome {
+    let issued: Target = "tp_btf:block_rq_issue".parse()?;
+    let completed: Target = "tp_btf:block_rq_complete".parse()?;
+    let mut loader = Loader::new();
+    let options = Options::new();
+    let _issue = attach::load_and_attach(&mut loader, &ISSUE, &issued, &options)?;
+    let _complete = attach::load_and_attach(&mut loader, &COMPLETE, &completed, &options)?;
+    writeln!(out, "Tracing... Hit Ctrl-C to end.")?;
+    while more() {
+        lesson::wait();
+    }
+    writeln!(out)?;
+    lesson::print_log2(out, loader.map(&DIST)?, "usecs")
+}
+
+fn main() -> std::process::ExitCode {
+    lesson::start(run)
+}

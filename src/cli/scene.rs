@@ -1,0 +1,253 @@
+//! What surrounds a run of programs that are attached: signals, a command to trace, when it is to end, and where
+//! events are shown.
+
+use super::child::{Running, Waiting};
+use super::output::{self, Output, Row, Sample};
+use super::signals::{Event as SignalEvent, Signals};
+use super::{Failure, Format};
+use crate::attach::Link;
+use crate::error::Error;
+use clap::Args;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Duration, Instant};
+
+/// How long a run is, and how it is shown.
+#[derive(Debug, Args)]
+pub(super) struct Limits {
+    /// Stop after N events
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(super) count: Option<u64>,
+
+    /// Stop after SECS seconds, 0.5 for half a second
+    #[arg(long, value_name = "SECS", value_parser = seconds)]
+    pub(super) duration: Option<Duration>,
+
+    /// How to print events
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(super) format: Format,
+
+    /// Run COMMAND, trace while it runs, and end with its exit status
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<std::ffi::OsString>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text.parse().map_err(|_| "not a number of seconds".to_string())?;
+    Duration::try_from_secs_f64(seconds).map_err(|_| "not a time that can be waited".to_string())
+}
+
+/// Where events come from.
+pub(super) trait Source {
+    /// Readable when there are some.
+    fn fd(&self) -> BorrowedFd<'_>;
+
+    /// Shows those that are there.
+    fn read(&mut self, stage: &mut Stage) -> Result<(), Error>;
+
+    /// How often to look all the same, because programs may send without waking anybody.
+    fn interval(&self) -> Option<Duration> {
+        None
+    }
+}
+
+/// A reader, and how to read it.
+pub(super) struct Reading<R, F> {
+    pub(super) reader: R,
+    pub(super) read: F,
+}
+
+impl<R: AsFd, F: FnMut(&mut R, &mut Stage) -> Result<usize, Error>> Source for Reading<R, F> {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+
+    fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
+        (self.read)(&mut self.reader, stage).map(|_| ())
+    }
+}
+
+/// What surrounds a run: signals, the command, and when it is to end.
+pub(super) struct Scene<'a> {
+    limits: &'a Limits,
+    signals: Signals,
+    waiting: Option<Waiting>,
+}
+
+impl<'a> Scene<'a> {
+    pub(super) fn new(limits: &'a Limits) -> Result<Self, Failure> {
+        let signals = Signals::block()?;
+        let waiting = match limits.command.as_slice() {
+            [] => None,
+            command => Some(Waiting::new(command)?),
+        };
+        Ok(Scene { limits, signals, waiting })
+    }
+
+    /// Lets the command begin and prints what there is in the sources, under these headings, until the command has
+    /// ended, enough was shown, the time is over or somebody asks for the end. The exit status.
+    pub(super) fn play(
+        self,
+        links: Vec<Link>,
+        headings: &[&str],
+        sources: &mut [&mut dyn Source],
+    ) -> Result<u8, Failure> {
+        let Scene { limits, signals, waiting } = self;
+        let mut stage = Stage::new(limits, headings)?;
+        let mut running = waiting.map(Waiting::release).transpose()?;
+        let ended = show_until_the_end(limits, &signals, &mut running, &mut stage, links, sources);
+        match ended {
+            Ok(Some(status)) => Ok(status),
+            ended => {
+                if let Some(running) = running {
+                    running.stop();
+                }
+                ended.map(|_| 0)
+            }
+        }
+    }
+}
+
+/// The loop of a run. The exit status of the command, if that is what ended it.
+fn show_until_the_end(
+    limits: &Limits,
+    signals: &Signals,
+    running: &mut Option<Running>,
+    stage: &mut Stage,
+    links: Vec<Link>,
+    sources: &mut [&mut dyn Source],
+) -> Result<Option<u8>, Failure> {
+    let deadline = limits.duration.and_then(|duration| Instant::now().checked_add(duration));
+    let mut links = Some(links);
+    let mut status = None;
+    loop {
+        wait(sources, signals.as_fd(), deadline)?;
+        let mut last = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        while let Some(event) = signals.next() {
+            match event {
+                SignalEvent::Stop => last = true,
+                SignalEvent::Child => {
+                    status = running.as_mut().and_then(Running::ended);
+                    last |= status.is_some();
+                }
+            }
+        }
+        if last {
+            // Nothing comes after this, so that what is there can be read to its end.
+            links = None;
+        }
+        for source in sources.iter_mut() {
+            source.read(stage)?;
+            stage.settle()?;
+        }
+        if last || stage.is_full() {
+            drop(links);
+            return Ok(status);
+        }
+    }
+}
+
+/// Waits until there is something to read, or a signal, or the deadline has come.
+fn wait(
+    sources: &[&mut dyn Source],
+    signals: BorrowedFd<'_>,
+    deadline: Option<Instant>,
+) -> Result<(), Failure> {
+    let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let interval = sources.iter().filter_map(|source| source.interval()).min();
+    let timeout = match left.into_iter().chain(interval).min() {
+        None => PollTimeout::NONE,
+        Some(left) => {
+            // Up to the next whole millisecond, and a long time in several parts.
+            let left = Duration::from_millis(left.as_nanos().div_ceil(1_000_000) as u64);
+            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
+        }
+    };
+    let fds = sources.iter().map(|source| source.fd()).chain([signals]);
+    let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+    match poll(&mut fds, timeout) {
+        Ok(_) | Err(nix::Error::EINTR) => Ok(()),
+        Err(errno) => Err(Failure::Other(format!("cannot wait for events: {errno}"))),
+    }
+}
+
+/// Where events are shown, as many as were asked for.
+pub(super) struct Stage {
+    output: Output,
+    left: Option<u64>,
+    problem: Option<Failure>,
+}
+
+impl Stage {
+    fn new(limits: &Limits, headings: &[&str]) -> Result<Stage, Failure> {
+        let output = Output::new(limits.format, headings)?;
+        Ok(Stage { output, left: limits.count, problem: None })
+    }
+
+    fn is_full(&self) -> bool {
+        self.left == Some(0)
+    }
+
+    /// Shows an event; breaks off when it was the last one, or could not be shown.
+    pub(super) fn show(&mut self, row: &Row<'_>) -> ControlFlow<()> {
+        self.one(|output| output.row(row))
+    }
+
+    /// As [`Stage::show`], with bytes that a program has sent.
+    pub(super) fn sample(&mut self, sample: &Sample<'_>) -> ControlFlow<()> {
+        self.one(|output| output.sample(sample))
+    }
+
+    fn one(&mut self, show: impl FnOnce(&mut Output) -> Result<(), Failure>) -> ControlFlow<()> {
+        if self.is_full() {
+            return ControlFlow::Break(());
+        }
+        if let Err(problem) = show(&mut self.output) {
+            self.problem = Some(problem);
+            return ControlFlow::Break(());
+        }
+        self.left = self.left.map(|left| left - 1);
+        if self.is_full() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    /// Shows a line that belongs to the event before it.
+    pub(super) fn more(&mut self, line: &[u8]) -> ControlFlow<()> {
+        let done = self.output.more(line);
+        self.unless(done)
+    }
+
+    /// Tells of events that the kernel had no room for.
+    pub(super) fn lost(&mut self, count: u64, cpu: u32) -> ControlFlow<()> {
+        let done = self.output.lost(count, cpu);
+        self.unless(done)
+    }
+
+    fn unless(&mut self, done: Result<(), Failure>) -> ControlFlow<()> {
+        match done {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(problem) => {
+                self.problem = Some(problem);
+                ControlFlow::Break(())
+            }
+        }
+    }
+
+    /// Makes a batch visible, or tells what went wrong in it.
+    fn settle(&mut self) -> Result<(), Failure> {
+        match self.problem.take() {
+            Some(problem) => Err(problem),
+            None => self.output.flush(),
+        }
+    }
+}
+
+/// At the end: how much there was no room for.
+pub(super) fn report_lost(count: u64, what: &str) {
+    if count > 0 {
+        eprintln!("rawbpf: {count} {what} were lost: the kernel had no room for them");
+    }
+}
+
+/// Headings of rows.
+pub(super) use output::{ROWS, SAMPLES};

@@ -1,0 +1,305 @@
+//! `rawbpf trace`: the programs of a text, attached; what they report, and what is in their maps at the end.
+
+use super::asm::{print, read_bytes};
+use super::contents::{RULES, contents};
+use super::output::Sample;
+use super::run::row_of;
+use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage, report_lost};
+use super::text::Text;
+use super::{Failure, loader};
+use crate::asm::{Module, Section, TextProgram, helper_number};
+use crate::attach::{self, Options, Target};
+use crate::error::Error;
+use crate::insn::Insn;
+use crate::map::Map;
+use crate::perf::{PerfOptions, PerfReader, Record, Wakeup};
+use crate::program::{Loader, TextSpec};
+use crate::ringbuf::RingBufReader;
+use crate::spec::{MapType, ProgramSpec};
+use crate::trace_pipe::{TraceFields, TracePipe};
+use clap::Args;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
+use std::time::Duration;
+
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "rawbpf trace [OPTIONS] [[PROGRAM=]TARGET]... FILE [-- <COMMAND>...]",
+    after_help = AFTER_HELP.as_str(),
+)]
+pub(super) struct TraceArgs {
+    /// Where to attach, and the text last, - for standard input. Programs that no TARGET is for go where the text says, as
+    /// in `.program look, kprobe/sys_clone`. In a text of several programs write PROGRAM=TARGET
+    #[arg(required = true, value_name = "TARGET|FILE")]
+    words: Vec<String>,
+
+    /// Only in this process: uprobes, USDT probes, perf events
+    #[arg(long, value_name = "PID")]
+    pid: Option<u32>,
+
+    /// What get_attach_cookie gives to the programs
+    #[arg(long, value_name = "N")]
+    cookie: Option<u64>,
+
+    #[command(flatten)]
+    limits: Limits,
+}
+
+static AFTER_HELP: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
+    format!(
+        "Printed are the lines of trace_printk, if a program calls it (the trace buffer is the whole system's: those of \
+         other programs are among them), and what arrives in perf event arrays and ring buffers. The kernel fills samples \
+         of perf event arrays up to a multiple of 8 bytes less 4. When the run ends, the maps follow.\n\n{RULES}"
+    )
+});
+
+/// Attaches what the arguments name, and prints; the exit status.
+pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
+    let Some((file, words)) = args.words.split_last() else {
+        return Err(Failure::Usage("the text is missing".into()));
+    };
+    let (file, bytes) = read_bytes(&Path::new(file).to_owned())?;
+    let text = Text::new(file, bytes)?;
+    let module = text.parse()?;
+    let specs = text.specs(&module)?;
+    let places = places(&module, words)?;
+
+    let scene = Scene::new(&args.limits)?;
+    let mut pipe = if module.programs().iter().any(|program| prints(program.slots())) {
+        Some(lines()?)
+    } else {
+        None
+    };
+    // Before the programs run: what they send where nobody reads is gone.
+    let mut loader = loader();
+    let mut maps = Vec::new();
+    for spec in module.maps() {
+        maps.push(loader.map(spec)?.clone());
+    }
+    let (mut perf, mut rings) = readers(&maps)?;
+    // What the text says of its data is the same for all of its programs.
+    if let Some(spec) = specs.first() {
+        let code = spec.code();
+        for section in [Section::Data, Section::Bss] {
+            if !code.data.section(section).is_empty() {
+                maps.push(loader.section(&code, section)?.clone());
+            }
+        }
+    }
+
+    let links = attach_all(&mut loader, &specs, &places, args)?;
+    let mut headings = Vec::new();
+    let mut sources: Vec<&mut dyn Source> = Vec::new();
+    if let Some(pipe) = &mut pipe {
+        headings.push(ROWS);
+        sources.push(pipe);
+    }
+    if !perf.is_empty() || !rings.is_empty() {
+        headings.push(SAMPLES);
+    }
+    sources.extend(perf.iter_mut().map(|reader| reader as &mut dyn Source));
+    sources.extend(rings.iter_mut().map(|reader| reader as &mut dyn Source));
+    let status = scene.play(links, &headings, &mut sources)?;
+
+    if let Some(pipe) = &pipe {
+        report_lost(pipe.reader.lost(), "lines of the trace buffer");
+    }
+    for perf in &mut perf {
+        report_lost(perf.reader.count_lost(), &format!("samples of {}", perf.name));
+    }
+    let mut out = String::new();
+    for map in &maps {
+        out += &contents(map, args.limits.format)?;
+    }
+    print(out.as_bytes())?;
+    Ok(status)
+}
+
+/// A program of the text, by its place there, and what it is attached to.
+type Placed = (usize, Target);
+
+/// Where each program goes: to what the words say, or else to what the text says.
+fn places(module: &Module<'_>, words: &[String]) -> Result<Vec<Placed>, Failure> {
+    let programs = module.programs();
+    let mut places = Vec::new();
+    for word in words {
+        let named = word.split_once('=').and_then(|(name, target)| {
+            let index = programs.iter().position(|program| program.name() == name)?;
+            Some((index, target))
+        });
+        let (index, target) = match (named, programs) {
+            (Some(named), _) => named,
+            (None, [_]) => (0, word.as_str()),
+            (None, _) => {
+                let names: Vec<_> = programs.iter().map(TextProgram::name).collect();
+                return Err(Failure::Usage(format!(
+                    "which program is for `{word}`? Write PROGRAM={word}; the programs are {}",
+                    names.join(", ")
+                )));
+            }
+        };
+        places.push((index, target_of(target)?));
+    }
+    for (index, program) in programs.iter().enumerate() {
+        if places.iter().all(|(placed, _)| *placed != index) {
+            places.push((index, own_target(program)?));
+        }
+    }
+    Ok(places)
+}
+
+fn target_of(text: &str) -> Result<Target, Failure> {
+    match text.parse() {
+        // It runs when somebody reads it, and not when something happens.
+        Ok(Target::Iter { .. }) => Err(Failure::Usage(format!(
+            "`{text}` is an iterator: nothing happens there that could be traced"
+        ))),
+        Ok(target) => Ok(target),
+        Err(error) => Err(Failure::Usage(error.to_string())),
+    }
+}
+
+/// Names of system calls as libbpf writes them in sections.
+const CALLS: [(&str, &str); 2] = [("ksyscall", "kprobe"), ("kretsyscall", "kretprobe")];
+
+/// What the text says of a program: `kprobe/sys_clone` in `.program look, kprobe/sys_clone`.
+fn own_target(program: &TextProgram<'_>) -> Result<Target, Failure> {
+    let name = program.name();
+    let Some((kind, rest)) = program.target().and_then(|target| target.split_once(['/', ':']))
+    else {
+        return Err(Failure::Usage(format!(
+            "the text does not say what program `{name}` is attached to: say TARGET, or `.program {name}, kprobe/…`"
+        )));
+    };
+    match CALLS.iter().find(|(word, _)| *word == kind) {
+        Some((_, kind)) => target_of(&format!("{kind}:sys_{rest}")),
+        None => target_of(&format!("{kind}:{rest}")),
+    }
+}
+
+fn attach_all<'a>(
+    loader: &mut Loader<'a>,
+    specs: &'a [TextSpec<'_>],
+    places: &'a [Placed],
+    args: &TraceArgs,
+) -> Result<Vec<attach::Link>, Failure> {
+    let mut options = Options::new();
+    if let Some(pid) = args.pid {
+        options = options.pid(pid);
+    }
+    if let Some(cookie) = args.cookie {
+        options = options.cookie(cookie);
+    }
+    let mut links = Vec::new();
+    for (index, target) in places {
+        let Some(spec) = specs.get(*index) else { continue };
+        let spec: ProgramSpec<'a> = spec.program(target.program_type());
+        let (_, link) = attach::load_and_attach(loader, &spec, target, &options)?;
+        links.push(link);
+    }
+    Ok(links)
+}
+
+/// Whether one of the instructions calls a helper that prints to the trace buffer.
+fn prints(slots: &[Insn]) -> bool {
+    /// `BPF_JMP | BPF_CALL`, with 0 for the source register: a helper by its number (RFC 9669, 4.3).
+    const CALL: u8 = 0x85;
+    let helpers: [&[u8]; 2] = [b"trace_printk", b"trace_vprintk"];
+    let numbers = helpers.map(helper_number);
+    slots
+        .iter()
+        .any(|slot| slot.opcode() == CALL && slot.src() == 0 && numbers.contains(&Some(slot.imm())))
+}
+
+type ReadLines = fn(&mut TracePipe, &mut Stage) -> Result<usize, Error>;
+
+/// The reader of the trace buffer, emptied of what others have left there.
+fn lines() -> Result<Reading<TracePipe, ReadLines>, Failure> {
+    let mut pipe = TracePipe::open()?;
+    pipe.drain_stale()?;
+    let read: ReadLines = |pipe, stage| {
+        pipe.read_available(|line| match TraceFields::parse(line) {
+            Some(fields) if fields.function == Some("bpf_trace_printk") => {
+                stage.show(&row_of(&fields))
+            }
+            // Of another tracer.
+            Some(_) => ControlFlow::Continue(()),
+            // After a line break in a message.
+            None => stage.more(line),
+        })
+    };
+    Ok(Reading { reader: pipe, read })
+}
+
+/// How long a sample may wait that nobody was woken for.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// What programs send through a perf event array.
+struct Perf {
+    name: String,
+    reader: PerfReader,
+}
+
+impl Source for Perf {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+
+    fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
+        let map = &self.name;
+        let read = self.reader.drain(|record| match record {
+            Record::Sample { cpu, bytes, .. } => {
+                stage.sample(&Sample { map, cpu: Some(cpu), bytes })
+            }
+            Record::Lost { cpu, count, .. } => stage.lost(count, cpu),
+        });
+        read.map(|_| ())
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        Some(INTERVAL)
+    }
+}
+
+/// What programs send through a ring buffer.
+struct Ring {
+    name: String,
+    reader: RingBufReader,
+}
+
+impl Source for Ring {
+    fn fd(&self) -> BorrowedFd<'_> {
+        self.reader.as_fd()
+    }
+
+    fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
+        let map = &self.name;
+        let read = self
+            .reader
+            .drain(|record| stage.sample(&Sample { map, cpu: None, bytes: record.bytes }));
+        read.map(|_| ())
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        Some(INTERVAL)
+    }
+}
+
+fn readers(maps: &[Map]) -> Result<(Vec<Perf>, Vec<Ring>), Failure> {
+    let (mut perf, mut rings) = (Vec::new(), Vec::new());
+    for map in maps {
+        let name = map.name().to_owned();
+        match map.kind() {
+            MapType::PerfEventArray => {
+                // The loop waits for the descriptor alone, and people want to see each sample at once.
+                let options = PerfOptions::new().wakeup(Wakeup::Events(1));
+                let reader = PerfReader::open(map, &options)?;
+                perf.push(Perf { name, reader });
+            }
+            MapType::RingBuf => rings.push(Ring { name, reader: RingBufReader::open(map)? }),
+            _ => {}
+        }
+    }
+    Ok((perf, rings))
+}

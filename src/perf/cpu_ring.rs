@@ -1,0 +1,157 @@
+//! The ring of one CPU.
+
+use super::Record;
+use super::record::{self, Layout, Problem, Progress, Shape};
+use crate::error::{Error, Result};
+use crate::ring::Ring;
+use crate::syscall;
+use std::ops::ControlFlow;
+
+/// The ring of one CPU, and how much of it has been read.
+#[derive(Debug)]
+pub(super) struct CpuRing {
+    pub cpu: u32,
+    pub ring: Ring,
+    /// Bytes that have been read and not yet handed back.
+    pub read: usize,
+    /// That of the last sample.
+    shape: Option<Shape>,
+    /// Samples lost in rings of this CPU that are gone, and as records have told of this one,
+    told: u64,
+    /// and as is known from them or from the event itself.
+    pub lost: u64,
+    /// Samples lost in rings of this CPU that are gone.
+    before: u64,
+    /// How long the event has run, nanoseconds, when it was asked last: it stands still when the CPU has been offline.
+    enabled: u64,
+}
+
+impl CpuRing {
+    /// The ring of a CPU that has lost `before` samples in other rings.
+    pub(super) fn new(cpu: u32, ring: Ring, before: u64) -> CpuRing {
+        CpuRing { cpu, ring, read: 0, shape: None, told: before, lost: before, before, enabled: 0 }
+    }
+
+    /// Asks the event how long it has run and how many samples it lost; `None` if it does not say.
+    pub(super) fn ask(&mut self, says_lost: bool) -> Option<u64> {
+        let mut counts = [0; 3];
+        let counts = if says_lost { &mut counts[..] } else { &mut counts[..2] };
+        syscall::perf_event_read(self.ring.event(), counts).ok()?;
+        if let [_, _, lost] = counts {
+            self.lost = self.lost.max(self.before.saturating_add(*lost));
+        }
+        counts.get(1).copied()
+    }
+
+    /// Whether the event has stood still since this was asked last.
+    pub(super) fn stands_still(&mut self, says_lost: bool) -> bool {
+        let enabled = self.ask(says_lost);
+        enabled.is_some_and(|enabled| std::mem::replace(&mut self.enabled, enabled) == enabled)
+    }
+
+    /// Sees what has been written.
+    pub(super) fn look(&mut self) -> Result<()> {
+        let (cpu, position) = (self.cpu, self.ring.position());
+        let problem = "the kernel's position is more than a ring away from the reader's";
+        if self.ring.look() {
+            Ok(())
+        } else {
+            self.read = 0;
+            Err(Error::CorruptRing { cpu, position, problem })
+        }
+    }
+
+    /// Whether everything that was seen has been read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ring.unread() == self.read
+    }
+
+    /// What has been seen and not read.
+    pub(super) fn pieces(&self) -> (&[u8], &[u8]) {
+        record::behind(self.ring.filled(), self.read)
+    }
+
+    /// How much is handed back at once: handing back costs the kernel's CPU a cache line, not handing back costs a slow
+    /// consumer room.
+    pub(super) fn enough(&self) -> usize {
+        self.ring.size() / 8
+    }
+
+    /// Hands back what has been read.
+    pub(super) fn release(&mut self) {
+        if self.read > 0 {
+            self.ring.release(self.read);
+            self.read = 0;
+        }
+    }
+
+    /// Notes that a record told of so many lost samples.
+    pub(super) fn tell(&mut self, lost: u64) {
+        self.told = self.told.saturating_add(lost);
+        // What is told of late was counted already, if the kernel was asked.
+        self.lost = self.lost.max(self.told);
+    }
+
+    /// The error for a record that could not be read. A sample of a wrong size has been passed over, all else that was
+    /// seen is skipped.
+    pub(super) fn fail(&mut self, problem: Problem, layout: Layout) -> Error {
+        let cpu = self.cpu;
+        match problem {
+            Problem::WrongSize { recorded, .. } => {
+                let submitted = layout.size.map_or(0, |size| size.submitted);
+                Error::SampleSize { cpu, submitted, recorded }
+            }
+            Problem::Corrupt(problem) => {
+                self.release();
+                let position = self.ring.position();
+                self.ring.skip();
+                Error::CorruptRing { cpu, position, problem }
+            }
+        }
+    }
+
+    /// Reads what has been seen.
+    pub(super) fn read<F>(
+        &mut self,
+        layout: Layout,
+        scratch: &mut Vec<u8>,
+        records: &mut usize,
+        consume: &mut F,
+    ) -> Result<ControlFlow<()>>
+    where
+        F: FnMut(Record<'_>) -> ControlFlow<()>,
+    {
+        let (cpu, enough) = (self.cpu, self.enough());
+        while !self.is_empty() {
+            let mut shape = self.shape;
+            let mut batch = Batch { from: self, progress: Progress::default() };
+            let Batch { from, progress } = &mut batch;
+            let pieces = from.pieces();
+            let read =
+                record::read(pieces, cpu, layout, &mut shape, enough, scratch, progress, consume);
+            *records += batch.progress.records;
+            drop(batch);
+            self.shape = shape;
+            match read {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return Ok(ControlFlow::Break(())),
+                Err(problem) => return Err(self.fail(problem, layout)),
+            }
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+/// Some records that are being read; hands them back when dropped, also when the consumer panics.
+struct Batch<'r> {
+    from: &'r mut CpuRing,
+    progress: Progress,
+}
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        self.from.read += self.progress.bytes;
+        self.from.release();
+        self.from.tell(self.progress.lost);
+    }
+}

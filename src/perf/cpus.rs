@@ -1,0 +1,124 @@
+//! CPUs that come and go.
+//!
+//! When a CPU goes offline the kernel takes its events off it for good (`perf_event_exit_cpu`) and tells nobody: the
+//! descriptor does not hang up, and when the CPU is back the event does not count again, nor does anything sent to it
+//! arrive. (Tried on Linux 5.10, 6.1 and 7.) What can be seen of it is that the time for which the event has run
+//! (`PERF_FORMAT_TOTAL_TIME_ENABLED`) stands still. Going to sleep and waking up again does the same to all CPUs but
+//! the first.
+
+use super::cpu_ring::CpuRing;
+use super::{PerfReader, elements};
+use crate::error::Result;
+use crate::kernel::cpu;
+use crate::ring::Ring;
+use std::time::{Duration, Instant};
+
+/// How often a reader that waits looks for CPUs.
+pub(super) const EVERY: Duration = Duration::from_secs(1);
+
+/// The least time in which an event has to have run on: more than any clock's tick.
+const LEAST: Duration = Duration::from_millis(20);
+
+/// What is known of the CPUs as a whole.
+#[derive(Debug)]
+pub(super) struct Cpus {
+    /// Whether the events can be asked how many samples they lost.
+    pub says_lost: bool,
+    /// Whether the rings are paused, and new ones are to be.
+    pub paused: bool,
+    /// When they were looked for.
+    looked: Instant,
+}
+
+impl Cpus {
+    pub(super) fn new() -> Cpus {
+        Cpus { says_lost: true, paused: false, looked: Instant::now() }
+    }
+}
+
+impl PerfReader {
+    /// Sees which CPUs have come, or gone and come back, and opens events on them. Returns on how many.
+    ///
+    /// A CPU that goes offline takes its event with it; what its ring holds is still read. When it is back, and on a CPU
+    /// that is new, there is no event until one is opened, and what programs send there is refused, which they see
+    /// in what `perf_event_output` returns. [`PerfReader::poll`] does this once a second while it waits, as far as it can;
+    /// this does it now, and says why if it cannot.
+    ///
+    /// A CPU whose old ring holds samples that have not been read is left for the next time: [drain](PerfReader::drain)
+    /// before.
+    ///
+    /// # Errors
+    /// [`Error::File`](crate::Error::File) if the CPUs cannot be listed, and as [`PerfReader::open`].
+    pub fn refresh(&mut self) -> Result<usize> {
+        self.open_missing(false)
+    }
+
+    /// The same, at most once a second.
+    pub(super) fn look_for_cpus(&mut self) {
+        if self.cpus.looked.elapsed() >= EVERY {
+            // Reading goes on without what could not be had.
+            let _ = self.open_missing(false);
+        }
+    }
+
+    /// Opens events on all CPUs that have none that runs. `opening`: a CPU is there for the first time.
+    pub(super) fn open_missing(&mut self, opening: bool) -> Result<usize> {
+        let judge = self.cpus.looked.elapsed() >= LEAST;
+        if self.elements.is_none() || !(opening || judge) {
+            return Ok(0);
+        }
+        self.cpus.looked = Instant::now();
+        let mut opened = 0;
+        for cpu in cpu::online()? {
+            let index = self.rings.iter().position(|ring| ring.cpu == cpu);
+            if let Some(ring) = index.and_then(|index| self.rings.get_mut(index)) {
+                let dead = ring.stands_still(self.cpus.says_lost);
+                if !dead || ring.look().is_err() || !ring.is_empty() {
+                    continue;
+                }
+            }
+            opened += usize::from(self.open_on(cpu, index)?);
+        }
+        Ok(opened)
+    }
+
+    /// Opens an event on a CPU, in place of the one at `index`; `false` if the CPU has gone since it was listed.
+    fn open_on(&mut self, cpu: u32, index: Option<usize>) -> Result<bool> {
+        let options = self.options;
+        if let Some(elements) = &self.elements {
+            elements.has(cpu)?;
+        }
+        let opened = elements::open(cpu, &mut self.cpus.says_lost, |says_lost| {
+            Ring::open(&elements::event(&options, cpu, says_lost), options.ring_size)
+        });
+        let Some(ring) = opened? else { return Ok(false) };
+        if self.cpus.paused {
+            elements::pause(cpu, ring.event(), true)?;
+        }
+        // The event runs from the start: it was not opened disabled. It goes into the map only
+        // now, with its ring, so that no sample is lost for want of one.
+        let index = self.add(cpu, ring, index)?;
+        if let (Some(elements), Some(ring)) = (&mut self.elements, self.rings.get(index)) {
+            elements.put(cpu, ring.ring.event())?;
+        }
+        Ok(true)
+    }
+
+    /// Waits for a ring too, and reads it: in place of that at `place`, else as one more. Returns where it is.
+    pub(super) fn add(&mut self, cpu: u32, ring: Ring, place: Option<usize>) -> Result<usize> {
+        self.waits
+            .add(ring.event(), u64::from(cpu))
+            .map_err(|errno| super::failed("wait for a perf event", Some(cpu), errno, None))?;
+        match place.and_then(|place| Some((place, self.rings.get_mut(place)?))) {
+            Some((place, old)) => {
+                // Its event leaves the epoll set when it is closed.
+                *old = CpuRing::new(cpu, ring, old.lost);
+                Ok(place)
+            }
+            None => {
+                self.rings.push(CpuRing::new(cpu, ring, 0));
+                Ok(self.rings.len() - 1)
+            }
+        }
+    }
+}

@@ -1,0 +1,324 @@
+//! Kprobes and kretprobes, by each way there is.
+
+use super::{ALONE, CALLS, Watch};
+use crate::common::needs::{Thing, needs};
+use crate::common::{self, wait_until};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{getpgid, getsid};
+use rawbpf::attach::kprobe::{self, Method};
+use rawbpf::attach::{self, Target};
+use rawbpf::perf::{PerfOptions, PerfReader, Record};
+use rawbpf::{Error, ErrorKind, Loader, ProgramType};
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::PoisonError;
+
+const METHODS: [Method; 3] = [Method::Pmu, Method::Tracefs, Method::Best];
+
+const KPROBE_EVENTS: &str = "/sys/kernel/tracing/kprobe_events";
+
+/// The probes in tracefs that this library made.
+fn legacy_probes() -> Vec<String> {
+    let text = fs::read_to_string(KPROBE_EVENTS).unwrap();
+    text.lines().filter(|line| line.contains(":rawbpf/")).map(str::to_owned).collect()
+}
+
+#[test]
+fn a_kprobe_fires_while_it_is_attached() {
+    needs!(Kprobe, Tracefs);
+    let mut watch = Watch::new(ProgramType::Kprobe);
+    for method in METHODS {
+        let target = Target::kprobe("sys_getpgid");
+        let real = watch.fires_while_attached(|program| kprobe::attach(program, &target, method));
+        // The kernel's own name for it.
+        let Target::Kprobe { function, offset: 0, returns: false } = &real else {
+            panic!("{real}")
+        };
+        assert!(function.ends_with("sys_getpgid"), "{method:?} {real}");
+        let named = Target::kprobe(function.clone());
+        watch.fires_while_attached(|program| kprobe::attach(program, &named, method));
+    }
+    let target = Target::kprobe("sys_getpgid");
+    watch.fires_while_attached(|program| attach::attach(program, &target));
+}
+
+#[test]
+fn a_kretprobe_fires_while_it_is_attached() {
+    needs!(Kprobe, Tracefs);
+    let mut watch = Watch::new(ProgramType::Kprobe);
+    for method in METHODS {
+        let target = Target::kretprobe("sys_getpgid");
+        let real = watch.fires_while_attached(|program| kprobe::attach(program, &target, method));
+        assert!(matches!(real, Target::Kprobe { returns: true, .. }), "{method:?} {real}");
+    }
+}
+
+/// A kretprobe really is at the return: there the result is, which on x86-64 is `ax` of `struct pt_regs`.
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn a_kretprobe_sees_the_result() {
+    needs!(Kprobe, Tracefs);
+    use rawbpf::{MapSpec, ProgramSpec, bpf};
+    static RESULTS: MapSpec = MapSpec::perf_event_array("results");
+    static SEND_RESULT: ProgramSpec = ProgramSpec::new(
+        "send_result",
+        ProgramType::Kprobe,
+        bpf! {
+            r6 = r1;
+            call get_current_pid_tgid;
+            r0 >>= 32;
+            *(u64 *)(r10 - 16) = r0;
+            r0 = *(u64 *)(r6 + 80);         // offsetof(struct pt_regs, ax)
+            *(u64 *)(r10 - 8) = r0;
+            r1 = r6;
+            r2 = RESULTS ll;
+            r3 = 0xffffffff ll;
+            r4 = r10;
+            r4 += -16;
+            r5 = 16;
+            call perf_event_output;
+            r0 = 0;
+            exit;
+        },
+    );
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    for method in METHODS {
+        let mut loader = Loader::new();
+        let options = PerfOptions::new().sample_size(16);
+        let mut reader = PerfReader::open(loader.map(&RESULTS).unwrap(), &options).unwrap();
+        let program = loader.load(&SEND_RESULT).unwrap();
+        let _link = kprobe::attach(&program, &Target::kretprobe("sys_getpgid"), method).unwrap();
+        let group = getpgid(None).unwrap().as_raw();
+        let mut results = Vec::new();
+        let consume = |record: Record<'_>| {
+            let Record::Sample { bytes, .. } = record else { panic!("{record:?}") };
+            let word = |at: usize| i64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
+            if word(0) == i64::from(std::process::id()) {
+                results.push(word(8));
+            }
+            ControlFlow::Continue(())
+        };
+        reader.drain(consume).unwrap();
+        assert_eq!(results, [i64::from(group)], "{method:?}");
+    }
+}
+
+#[test]
+fn a_kprobe_can_be_inside_a_function() {
+    needs!(Kprobe, Tracefs);
+    let mut watch = Watch::new(ProgramType::Kprobe);
+    for method in METHODS {
+        let inside =
+            |offset| Target::Kprobe { function: "sys_getpgid".into(), offset, returns: false };
+        // Where its instructions begin differs from build to build; all of the first ones are executed.
+        let mut fitting = None;
+        for offset in 1..=16 {
+            match kprobe::attach(&watch.program, &inside(offset), method) {
+                Ok(_) => fitting = fitting.or(Some(offset)),
+                Err(error @ Error::Attach { .. }) => {
+                    let words = error.to_string();
+                    assert!(words.contains(&format!("sys_getpgid+{offset:#x}")), "{words}");
+                }
+                Err(error) => panic!("{method:?} {offset}: {error}"),
+            }
+        }
+        let target = inside(fitting.expect("no instruction begins within 16 bytes"));
+        let real = watch.fires_while_attached(|program| kprobe::attach(program, &target, method));
+        assert_eq!(real.to_string().split('+').nth(1), target.to_string().split('+').nth(1));
+    }
+}
+
+#[test]
+fn one_program_can_be_on_several_functions() {
+    needs!(Kprobe, Tracefs);
+    let mut watch = Watch::new(ProgramType::Kprobe);
+    let both = || {
+        for _ in 0..CALLS {
+            getpgid(None).unwrap();
+            getsid(None).unwrap();
+        }
+    };
+    for method in METHODS {
+        let attach =
+            |watch: &Watch, target| kprobe::attach(&watch.program, &target, method).unwrap();
+        let entry = attach(&watch, Target::kprobe("sys_getpgid"));
+        let other = attach(&watch, Target::kprobe("sys_getsid"));
+        let back = attach(&watch, Target::kretprobe("sys_getsid"));
+        assert_eq!(watch.runs_during(both), 3 * CALLS, "{method:?}");
+        drop(other);
+        assert_eq!(watch.runs_during(both), 2 * CALLS, "{method:?}");
+        drop(entry);
+        assert_eq!(watch.runs_during(both), CALLS, "{method:?}");
+        drop(back);
+        assert_eq!(watch.runs_during(both), 0, "{method:?}");
+    }
+}
+
+#[test]
+fn a_function_that_is_not_there_gets_the_nearest_names() {
+    needs!(Kprobe, Tracefs);
+    let watch = Watch::new(ProgramType::Kprobe);
+    for method in METHODS {
+        for (name, nearest) in [("sys_getpgi", "sys_getpgid"), ("icmp_rcvv", "icmp_rcv")] {
+            match kprobe::attach(&watch.program, &Target::kprobe(name), method) {
+                Err(Error::NotFound {
+                    what: "kernel function",
+                    name: asked,
+                    nearest: names,
+                    ..
+                }) => {
+                    assert_eq!(asked, name);
+                    assert!(names.iter().any(|name| name.ends_with(nearest)), "{names:?}");
+                }
+                other => panic!("{method:?} {other:?}"),
+            }
+        }
+    }
+    assert_eq!(legacy_probes(), [""; 0]);
+}
+
+#[test]
+fn a_kernel_without_kprobes_is_said_to_have_none() {
+    needs!(NoKprobe, Tracefs);
+    let watch = Watch::new(ProgramType::Kprobe);
+    for method in METHODS {
+        for target in [Target::kprobe("sys_getpgid"), Target::kretprobe("no_such_function")] {
+            let error = kprobe::attach(&watch.program, &target, method).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Unsupported, "{method:?} {error}");
+            assert!(error.to_string().contains("CONFIG_KPROBE"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn a_probe_in_tracefs_goes_with_its_link() {
+    needs!(Kprobe, Tracefs);
+    let watch = Watch::new(ProgramType::Kprobe);
+    assert_eq!(legacy_probes(), [""; 0]);
+    let attach = |target| kprobe::attach(&watch.program, &target, Method::Tracefs).unwrap();
+    let first = attach(Target::kprobe("sys_getpgid"));
+    // The same once more is another probe.
+    let second = attach(Target::kprobe("sys_getpgid"));
+    let third = attach(Target::kretprobe("sys_getpgid"));
+    let probes = legacy_probes();
+    assert_eq!(probes.len(), 3, "{probes:?}");
+    let owner = format!(":rawbpf/p{}_", std::process::id());
+    assert!(probes.iter().all(|probe| probe.contains(&owner)), "{probes:?}");
+    assert_eq!(probes.iter().filter(|probe| probe.starts_with('r')).count(), 1, "{probes:?}");
+    drop(first);
+    assert_eq!(legacy_probes(), probes[1..]);
+    drop(third);
+    assert_eq!(legacy_probes(), probes[1..2]);
+    drop(second);
+    assert_eq!(legacy_probes(), [""; 0]);
+    // The PMU makes none.
+    let link = kprobe::attach(&watch.program, &Target::kprobe("sys_getpgid"), Method::Pmu).unwrap();
+    assert_eq!(legacy_probes(), [""; 0]);
+    drop(link);
+}
+
+/// A process of this program's that has a probe in tracefs, until it is killed.
+struct Holder(Child);
+
+impl Holder {
+    fn start(test: &str) -> Holder {
+        let mut command = common::this_test_as(test, "holder");
+        let mut holder =
+            Holder(command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
+        let mut lines = BufReader::new(holder.0.stdout.take().unwrap()).lines();
+        // The harness prints too.
+        let attached = lines.any(|line| line.unwrap().ends_with(ATTACHED));
+        assert!(attached, "it did not attach");
+        holder
+    }
+
+    fn probes(&self) -> usize {
+        let owner = format!(":rawbpf/p{}_", self.0.id());
+        legacy_probes().iter().filter(|probe| probe.contains(&owner)).count()
+    }
+
+    fn kill(&mut self) {
+        self.0.kill().unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for Holder {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+const ATTACHED: &str = "the probe is attached";
+
+#[test]
+fn a_probe_of_a_killed_process_is_taken_out_by_the_next() {
+    needs!(Kprobe, Tracefs, Root);
+    let watch = Watch::new(ProgramType::Kprobe);
+    let target = Target::kprobe("sys_getsid");
+    if common::role().is_some() {
+        let _link = kprobe::attach(&watch.program, &target, Method::Tracefs).unwrap();
+        println!("{ATTACHED}");
+        std::io::stdout().flush().unwrap();
+        loop {
+            std::thread::park();
+        }
+    }
+    let test = "kprobe::a_probe_of_a_killed_process_is_taken_out_by_the_next";
+    let mut dead = Holder::start(test);
+    let mut living = Holder::start(test);
+    assert_eq!((dead.probes(), living.probes()), (1, 1));
+    dead.kill();
+    // Nobody was there to do it, and what holds a descriptor of the probe is gone with the process.
+    assert_eq!((dead.probes(), living.probes()), (1, 1));
+
+    let attach = || kprobe::attach(&watch.program, &target, Method::Tracefs).unwrap();
+    // The kernel lets go of the killed process's event a little after the process.
+    wait_until("the dead one's probe is taken out", || {
+        drop(attach());
+        dead.probes() == 0
+    });
+    assert_eq!(living.probes(), 1);
+    // Nor does a way that does not use tracefs touch it.
+    drop(kprobe::attach(&watch.program, &target, Method::Pmu).unwrap());
+    assert_eq!(living.probes(), 1);
+
+    living.kill();
+    wait_until("the other one's probe is taken out", || {
+        drop(attach());
+        living.probes() == 0
+    });
+    assert_eq!(legacy_probes(), [""; 0]);
+}
+
+/// A tracefs that takes nothing more: it says so, and where.
+#[test]
+fn a_full_tracefs_is_an_error_that_says_so() {
+    needs!(Bpf, Tracefs, Root);
+    let thread = std::thread::spawn(|| {
+        unshare(CloneFlags::CLONE_NEWNS).unwrap();
+        let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+        mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
+        let place = Path::new("/sys/kernel/tracing");
+        mount(Some("full"), place, Some("tmpfs"), MsFlags::empty(), Some("size=4k")).unwrap();
+        fs::create_dir(place.join("events")).unwrap();
+        File::create(place.join("kprobe_events")).unwrap();
+        let filled = fs::write(place.join("filling"), vec![b'x'; 1 << 20]);
+        assert_eq!(filled.unwrap_err().raw_os_error(), Some(libc::ENOSPC));
+
+        let watch = Watch::new(ProgramType::Kprobe);
+        let target = Target::kprobe("sys_getpgid");
+        let error = kprobe::attach(&watch.program, &target, Method::Tracefs).unwrap_err();
+        assert!(matches!(error, Error::File { action: "write", .. }), "{error:?}");
+        let words = error.to_string();
+        assert!(words.contains(KPROBE_EVENTS) && words.contains("ENOSPC"), "{words}");
+    });
+    if let Err(panic) = thread.join() {
+        std::panic::resume_unwind(panic);
+    }
+}
