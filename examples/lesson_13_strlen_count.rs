@@ -9,7 +9,7 @@
 //! ```
 
 use rawbpf::attach::{self, Target};
-use rawbpf::map::Hash;
+use rawbpf::map::{Array, Hash};
 use rawbpf::{Loader, MapSpec, ProgramSpec, ProgramType, bpf};
 use std::io::Write;
 use std::time::Duration;
@@ -21,7 +21,9 @@ mod lesson;
 const LENGTH: usize = 80;
 
 /// The strings, and how often each was seen.
-static COUNTS: MapSpec = Hash::<[u8; LENGTH], u64>::spec("counts", 10240);
+static COUNTS: MapSpec = Hash::<[u8; LENGTH], u64>::spec("counts", 65536);
+/// How many calls found no room there for their string: a variable, which is a map of one element.
+static FULL: MapSpec = MapSpec::bss("full", 8);
 
 /// Where the string is on the stack: at its top.
 const KEY: i64 = -(LENGTH as i64);
@@ -77,7 +79,9 @@ static COUNT: ProgramSpec = ProgramSpec::new(
         r2 = r10;
         r2 += {KEY};
         call map_lookup_elem;
-        if r0 == 0 goto out;                    // the map is full
+        if r0 != 0 goto count;
+        // The map is full. The address of the variable, in place of that of a count.
+        r0 = FULL[0] ll;
 
         // No other CPU comes between this load, addition and store.
         count:
@@ -108,6 +112,10 @@ pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outco
     counts.sort_by_key(|(_, count)| *count);
     for (string, count) in counts {
         writeln!(out, "{count:>10} {:?}", lesson::text(&string))?;
+    }
+    let full = Array::<u64>::of(loader.map(&FULL)?)?.lookup(0)?;
+    if full > 0 {
+        writeln!(out, "{full:>10} calls with other strings, for which there was no room")?;
     }
     Ok(())
 }
