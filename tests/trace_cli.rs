@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::needs::{Thing, needs, needs_tried};
 use common::{Folder, bpf_ids, rawbpf, role, said, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getsid};
@@ -390,6 +390,9 @@ fn stacks_have_the_names_of_functions() {
     assert_eq!(done.status.code(), Some(0), "{}", said(&done));
     let text = out(&done);
     let frames: Vec<_> = text.lines().filter(|line| line.starts_with("        ")).collect();
+    // Linux 6.1 in a virtual machine has been seen to keep no stack at a tracepoint.
+    let none = text == "\nstacks: empty\n";
+    needs_tried!("stacks", none.then(|| "get_stackid keeps none here".to_string()));
     assert!(text.starts_with("\nstacks:\n"), "{text}");
     assert!(!frames.is_empty(), "{text}");
     // Each is an address, and a name that the kernel has with a distance from it; the way into the kernel is among them.

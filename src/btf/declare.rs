@@ -131,7 +131,8 @@ mod tests {
                 "kfree_skb_list_reason",
                 "void kfree_skb_list_reason(struct sk_buff *segs, enum skb_drop_reason reason)",
             ),
-            ("strncpy", "char *strncpy(char *dest, const char *src, size_t count)"),
+            // Some kernels have it under another name only.
+            ("kstrdup", "char *kstrdup(const char *s, gfp_t gfp)"),
         ] {
             let Ok((id, place)) = types.type_id(name, Kind::Function) else { continue };
             assert_eq!(place.btf.declaration(id, "").unwrap(), declared);

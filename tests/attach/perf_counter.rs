@@ -130,7 +130,11 @@ fn a_program_has_the_cookie_of_its_event() {
     let target: Target = "software:context-switches:1".parse().unwrap();
     let options = Options::new().cookie(super::A_COOKIE);
     let counter = Counter::new(&super::COOKIE, &target, &options).unwrap();
-    sleep();
+    // The first sleep need not be a switch that the event has seen.
+    wait_until("a switch with the cookie", || {
+        sleep();
+        counter.kept() != 0
+    });
     assert_eq!(counter.kept(), super::A_COOKIE);
 }
 
