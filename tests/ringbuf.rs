@@ -43,9 +43,10 @@ const fn output(flags: u32) -> rawbpf::asm::Code<'static> {
         0 => bpf! {
             r7 = *(u32 *)(r1 + 0);              // len
             r1 = MADE[0] ll;
-            r0 = 1;
-            r0 = atomic_fetch_add((u64 *)(r1 + 0), r0);
-            *(u64 *)(r10 - 24) = r0;
+            r8 = *(u64 *)(r1 + 0);              // one at a time: Linux 5.10 has no atomic_fetch_add
+            r2 = 1;
+            lock *(u64 *)(r1 + 0) += r2;
+            *(u64 *)(r10 - 24) = r8;
             call ktime_get_ns;
             *(u64 *)(r10 - 16) = r0;
             *(u32 *)(r10 - 8) = r7;
