@@ -77,17 +77,21 @@ fn each_rejection_has_its_diagnosis() {
     assert!(rejected >= 60, "{rejected} of {} only", CASES.len());
 }
 
-/// How the logs in `src/verifier/logs` were had: `cargo xtask vm --kernel K -- TEST --ignored --nocapture print`.
+/// Whatever is rejected has a log, with its statistics at the end. It is also how those in `src/verifier/logs` were had:
+/// `cargo xtask vm --kernel K -- TEST --nocapture every_rejection_has_a_log`.
 #[test]
-#[ignore = "prints the logs of this kernel, as they are kept in src/verifier/logs"]
-fn print_the_logs() {
+fn every_rejection_has_a_log() {
     needs!(Bpf);
+    let mut logs = 0;
     for case in CASES {
         if case.right.is_some_and(|right| ask(case, right, 1).is_some()) {
             continue;
         }
         if let Some(Error::Verifier(error)) = ask(case, &case.source(), level(case)) {
             print!("==== {} {}\n{}", case.name, level(case), error.log());
+            assert!(!error.log().trim().is_empty(), "{}", case.name);
+            logs += 1;
         }
     }
+    assert!(logs >= 60, "{logs} of {} only", CASES.len());
 }
