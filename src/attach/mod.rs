@@ -148,7 +148,7 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
         }
         _ => Err(Error::Target {
             target: target.to_string(),
-            problem: "this kind of place is not built yet",
+            problem: "USDT probes cannot be attached to yet",
         }),
     }
 }
