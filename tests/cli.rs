@@ -511,6 +511,15 @@ fn attach_takes_tracepoints() {
 }
 
 #[test]
+fn attach_takes_tracepoints_without_their_files() {
+    needs!(Bpf, Btf);
+    let _held = beside_others();
+    for target in ["raw_tracepoint:sched_process_fork", "tp_btf:sched_process_fork"] {
+        assert_eq!(seen_of_five_forks("perf-output", &[target]), 5, "{target}");
+    }
+}
+
+#[test]
 fn attach_takes_functions_their_returns_and_offsets() {
     needs!(Kprobe, Tracepoint);
     let _held = (beside_others(), trace_pipe());

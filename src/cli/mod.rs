@@ -75,7 +75,8 @@ struct RunArgs {
     #[arg(long, conflicts_with_all = ["attach", "count", "duration", "command"])]
     list: bool,
 
-    /// Attach to TARGET and to nothing else: kprobe:NAME, kretprobe:NAME, tracepoint:CATEGORY/NAME (repeatable)
+    /// Attach to TARGET and to nothing else: kprobe:NAME, tracepoint:CATEGORY/NAME, …, as `rawbpf list` names them
+    /// (repeatable)
     #[arg(long, value_name = "TARGET")]
     attach: Vec<crate::attach::Target>,
 

@@ -3,9 +3,9 @@
 use super::output::{self, Row};
 use super::scene::{ROWS, Reading, Scene, Stage, report_lost};
 use super::{Failure, Format, RunArgs, loader};
-use crate::attach::{self, Link};
+use crate::attach::{self, Link, Options};
 use crate::perf::{PerfOptions, PerfReader, Record, Wakeup};
-use crate::program::{Loader, Program};
+use crate::program::Loader;
 use crate::progs::perf_output::Event;
 use crate::progs::{forks, hello, perf_output};
 use crate::spec::ProgramSpec;
@@ -150,7 +150,7 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
 fn attach_as_told<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
-    args: &RunArgs,
+    args: &'a RunArgs,
 ) -> Result<Vec<Link>, Failure> {
     if args.attach.is_empty() {
         let attached = forks::attach(loader, spec)?;
@@ -159,18 +159,10 @@ fn attach_as_told<'a>(
         }
         return Ok(attached.links);
     }
-    let mut programs: Vec<Program> = Vec::new();
     let mut links = Vec::new();
     for target in &args.attach {
-        let kind = target.program_type();
-        let program = match programs.iter().find(|program| program.kind() == kind) {
-            Some(program) => program,
-            None => {
-                programs.push(loader.load(&spec.with_kind(kind))?);
-                &programs[programs.len() - 1]
-            }
-        };
-        links.push(attach::attach(program, target)?);
+        let (_, link) = attach::load_and_attach(loader, spec, target, &Options::new())?;
+        links.push(link);
     }
     Ok(links)
 }
