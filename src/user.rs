@@ -15,10 +15,14 @@ mod places;
 mod process;
 #[cfg(feature = "elf")]
 mod symbols;
+#[cfg(feature = "elf")]
+mod usdt;
 
 pub use library::find_file;
 #[cfg(feature = "elf")]
 pub use symbols::{Function, functions};
+#[cfg(feature = "elf")]
+pub use usdt::{Argument, ArgumentRegisters, Operand, Register, UsdtPlace, UsdtProbe, usdt_probes};
 
 #[cfg(feature = "elf")]
 pub(crate) use elf::Elf;

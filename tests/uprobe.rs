@@ -4,5 +4,12 @@
 mod common;
 #[path = "uprobe/functions.rs"]
 mod functions;
+// The notes are written in its assembly language.
+#[cfg(target_arch = "x86_64")]
+#[path = "uprobe/probes.rs"]
+mod probes;
+#[cfg(target_arch = "x86_64")]
+#[path = "uprobe/usdt.rs"]
+mod usdt;
 #[path = "uprobe/watch.rs"]
 mod watch;

@@ -76,6 +76,11 @@ pub(crate) static COOKIE: ProgramSpec = counting!("cookie", call get_attach_cook
 
 static ALONE: Mutex<()> = Mutex::new(());
 
+/// The tests call the same functions, and look at probes that all of them make.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// A loaded program and what it has seen.
 pub(crate) struct Watch {
     pub(crate) program: Program,
@@ -94,7 +99,7 @@ impl Watch {
     }
 
     pub(crate) fn loaded(spec: &ProgramSpec<'static>) -> Result<Watch> {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = alone();
         let mut loader = Loader::new();
         let program = loader.load(spec)?;
         let seen = Hash::of(loader.map(&SEEN)?)?;
