@@ -26,3 +26,5 @@ pub use usdt::{Argument, ArgumentRegisters, Operand, Register, UsdtPlace, UsdtPr
 
 #[cfg(feature = "elf")]
 pub(crate) use elf::Elf;
+#[cfg(feature = "elf")]
+pub(crate) use usdt::find_usdt;

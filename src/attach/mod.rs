@@ -149,15 +149,11 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
             uprobe::attach_with(program, target, uprobe::Method::Best, options)
         }
         #[cfg(feature = "elf")]
-        Target::Usdt { .. } => usdt::attach(program, target, options),
+        Target::Usdt { .. } => usdt::attach_with(program, target, usdt::Method::Best, options),
         #[cfg(not(feature = "elf"))]
         Target::Usdt { .. } => Err(Error::Target {
             target: target.to_string(),
             problem: "this was built without the feature `elf`, which reads the notes of USDT probes",
-        }),
-        _ => Err(Error::Target {
-            target: target.to_string(),
-            problem: "USDT probes cannot be attached to yet",
         }),
     }
 }

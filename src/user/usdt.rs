@@ -15,7 +15,9 @@ pub use load::ArgumentRegisters;
 pub use registers::Register;
 
 use super::elf::{Bytes, Elf, Read};
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::kernel::glob::{Glob, is_pattern};
+use crate::kernel::nearest::{Nearest, OFFERED};
 use argument::Machine;
 use object::elf::{self, FileHeader32, FileHeader64, SHT_NOTE};
 use object::endian::{Endian, Endianness};
@@ -34,7 +36,6 @@ pub struct UsdtProbe {
     /// Where it is, in the order of the file. A program that is attached knows in which it runs: `get_attach_cookie` gives
     /// the index (Linux 5.15).
     pub places: Vec<UsdtPlace>,
-    /// Whether its program runs on this machine, so that the registers of its arguments can be read here.
     native: bool,
 }
 
@@ -63,6 +64,11 @@ impl UsdtProbe {
         let first = all.next()??;
         all.all(|other| other == Some(first)).then_some(first)
     }
+
+    /// Whether its program runs on this machine, so that the registers of its arguments can be read here.
+    pub(crate) fn is_native(&self) -> bool {
+        self.native
+    }
 }
 
 /// The USDT probes that a file holds, sorted by provider and name. None if it holds none.
@@ -76,14 +82,48 @@ impl UsdtProbe {
 /// ```
 ///
 /// # Errors
-/// [`Error::File`](crate::Error::File) if it cannot be read, [`Error::Format`](crate::Error::Format) if it is no ELF file or
+/// [`Error::File`] if it cannot be read, [`Error::Format`] if it is no ELF file or
 /// its notes are damaged.
 pub fn usdt_probes(path: impl AsRef<Path>) -> Result<Vec<UsdtProbe>> {
     probes(&Elf::open(path.as_ref())?)
 }
 
-/// The same of an open file.
-pub(crate) fn probes(elf: &Elf) -> Result<Vec<UsdtProbe>> {
+/// The probes of a provider, or of any, and a name, both of which may be patterns.
+///
+/// # Errors
+/// [`Error::NotInFile`] with the nearest names if there is none.
+pub(crate) fn find_usdt(path: &Path, provider: &str, name: &str) -> Result<Vec<UsdtProbe>> {
+    let all = usdt_probes(path)?;
+    let fits = |pattern: &str, text: &str| match is_pattern(pattern) {
+        true => Glob::new(pattern).matches(text),
+        false => pattern == text,
+    };
+    let of = |probe: &UsdtProbe| provider.is_empty() || fits(provider, &probe.provider);
+    let none = all.is_empty();
+    let mut nearest = Nearest::new(name, OFFERED);
+    all.iter().for_each(|probe| nearest.offer(&probe.name));
+    let names: Vec<_> = nearest
+        .into_names()
+        .iter()
+        .flat_map(|name| all.iter().filter(move |probe| probe.name == *name))
+        .map(|probe| format!("{}:{}", probe.provider, probe.name))
+        .collect();
+    let found: Vec<_> =
+        all.into_iter().filter(|probe| of(probe) && fits(name, &probe.name)).collect();
+    if !found.is_empty() {
+        return Ok(found);
+    }
+    Err(Error::NotInFile {
+        what: "USDT probe",
+        name: format!("{provider}:{name}"),
+        path: path.into(),
+        nearest: names,
+        note: none.then_some("it has none: was it built with them?"),
+    })
+}
+
+/// Those of an open file.
+fn probes(elf: &Elf) -> Result<Vec<UsdtProbe>> {
     let data = &ReadCache::new(elf.file());
     let read = if elf.is_64 {
         notes::<FileHeader64<Endianness>>(data, elf)

@@ -3,8 +3,8 @@
 use crate::common::needs::{Thing, needs, needs_tried};
 use crate::common::{self, Folder};
 use crate::watch::{
-    COOKIE, Caller, ENTRY, RETURN, Watch, probes_in_tracefs, rawbpf_test_add, rawbpf_test_double,
-    this_file,
+    COOKIE, Caller, ENTRY, METHODS, RETURN, SECOND, Watch, probes_in_tracefs, rawbpf_test_add,
+    rawbpf_test_double, this_file,
 };
 use rawbpf::attach::uprobe::{self, Method};
 use rawbpf::attach::{self, Options, Target};
@@ -13,8 +13,6 @@ use rawbpf::{AttachType, Errno, Error, ErrorKind, user};
 use std::fs;
 use std::hint::black_box;
 use std::path::Path;
-
-const METHODS: [Method; 3] = [Method::Pmu, Method::Tracefs, Method::Best];
 
 /// Three calls, the first arguments and the results of which make 6 and 36.
 fn calls() {
@@ -55,6 +53,15 @@ fn its_return_has_the_result() {
         let target = Target::uretprobe(this_file(), "rawbpf_test_add");
         watch.sees_while_attached(calls, (3, 36), |p| uprobe::attach(p, &target, method));
     }
+}
+
+#[test]
+fn arguments_have_names() {
+    needs!(Uprobe);
+    let target = format!("{}:rawbpf_test_add", this_file());
+    let watch = Watch::loaded(&SECOND.with_target(target.leak())).unwrap();
+    let place = this("rawbpf_test_add");
+    watch.sees_while_attached(calls, (3, 30), |p| attach::attach(p, &place));
 }
 
 #[test]

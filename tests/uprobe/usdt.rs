@@ -2,14 +2,14 @@
 
 use crate::common::needs::{Thing, needs, needs_tried};
 use crate::probes::{RAWBPF_TEST_NUMBER, first, guarded, many, second, semaphore};
-use crate::watch::{COOKIE, Caller, ENTRY, Watch, this_file};
+use crate::watch::{COOKIE, Caller, ENTRY, METHODS, Watch, this_file};
 use crate::{common, watch};
 use rawbpf::asm::{BuildOptions, Builder};
-use rawbpf::attach::{self, Link, Options, Target};
+use rawbpf::attach::{self, Link, Options, Target, usdt};
 use rawbpf::insn::{AluOp, Bits, Condition, Op, Reg, Size, Source};
 use rawbpf::map::Array;
 use rawbpf::user::{self, ArgumentRegisters, Operand, UsdtProbe};
-use rawbpf::{Error, Loader, MapSpec, Program, ProgramSpec, ProgramType};
+use rawbpf::{Error, Loader, MapSpec, Program, ProgramSpec, ProgramType, bpf};
 use std::hint::black_box;
 use std::sync::atomic::Ordering;
 
@@ -95,6 +95,90 @@ fn arguments_are_read_from_wherever_they_are() {
     drop(link);
     many(3, &numbers, 0, 3);
     assert_eq!(seen.lookup(0).unwrap(), values);
+}
+
+/// Notes its first argument and the fifth, by their names.
+static NAMED: ProgramSpec = ProgramSpec::new(
+    "named",
+    ProgramType::Kprobe,
+    bpf! {
+        r6 = *(u32 *)(r1 + args.arg1);
+        r7 = *(u8 *)(r1 + args.arg5);
+        *(u32 *)(r10 - 4) = 0;
+        r1 = ARGUMENTS ll;
+        r2 = r10;
+        r2 += -4;
+        call map_lookup_elem;
+        if r0 == 0 goto out;
+        *(u64 *)(r0 + 8) = r6;
+        *(u64 *)(r0 + 40) = r7;
+    out:
+        r0 = 0;
+        exit;
+    },
+);
+
+#[test]
+fn arguments_in_registers_have_names() {
+    needs!(Uprobe);
+    let _alone = watch::alone();
+    let target = format!("{}:rawbpf_test:many", this_file());
+    let mut loader = Loader::new();
+    let program = loader.load(&NAMED.with_target(&target)).unwrap();
+    let seen = Array::<[i64; 16]>::of(loader.map(&ARGUMENTS).unwrap()).unwrap();
+    for method in METHODS {
+        let link = usdt::attach(&program, &this("many"), method).unwrap();
+        let value = black_box(method as i32 + 1000);
+        many(value, &black_box([0; 4]), 0, black_box(9));
+        let values = seen.lookup(0).unwrap();
+        assert_eq!((values[1], values[5]), (value.into(), 9), "{method:?}");
+        drop(link);
+    }
+}
+
+static MEMORY: ProgramSpec = ProgramSpec::new(
+    "memory",
+    ProgramType::Kprobe,
+    bpf! {
+        r2 = *(u64 *)(r1 + args.arg3);
+        r0 = 0;
+        exit;
+    },
+);
+static WIDE: ProgramSpec = ProgramSpec::new(
+    "wide",
+    ProgramType::Kprobe,
+    bpf! {
+        r2 = *(u64 *)(r1 + args.arg1);
+        r0 = 0;
+        exit;
+    },
+);
+static BEYOND: ProgramSpec = ProgramSpec::new(
+    "beyond",
+    ProgramType::Kprobe,
+    bpf! {
+        r2 = *(u64 *)(r1 + args.arg11);
+        r0 = 0;
+        exit;
+    },
+);
+
+#[test]
+fn arguments_elsewhere_have_none() {
+    needs!(Bpf);
+    for (spec, name, expected) in [
+        (&MEMORY, "rawbpf_test:many", "`args.arg3`"),
+        (&MEMORY, "rawbpf_test:many", "only what is in one register has a name"),
+        (&WIDE, "rawbpf_test:many", "the field has 4 bytes, and the access 8"),
+        (&BEYOND, "rawbpf_test:many", "passes no `arg11`, but arg1, arg2"),
+        (&WIDE, "rawbpf_test:twice", "`8@%rdi` and `8@%rsi`"),
+        (&WIDE, "rawbpf_test:nowhere", "USDT probe `rawbpf_test:nowhere` is not in"),
+    ] {
+        let target = format!("{}:{name}", this_file());
+        let error = Loader::new().load(&spec.with_target(&target)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]
@@ -228,6 +312,13 @@ fn a_semaphore_is_up_while_a_program_is_attached() {
     assert_eq!((semaphore(), watch.during(fire).0), (1, 1));
     drop(second);
     assert_eq!((semaphore(), watch.during(fire).0), (0, 0));
+
+    for method in METHODS {
+        let link = usdt::attach(&watch.program, &target, method).unwrap();
+        assert_eq!((semaphore(), watch.during(fire).0), (1, 1), "{method:?}");
+        drop(link);
+        assert_eq!((semaphore(), watch.during(fire).0), (0, 0), "{method:?}");
+    }
 
     // In one process: not here.
     let link = attach(&Options::new().pid(other.id()));

@@ -2,6 +2,7 @@
 
 use crate::common::{self, bpf_ids};
 use rawbpf::attach::Link;
+use rawbpf::attach::uprobe::Method;
 use rawbpf::map::{Hash, Update};
 use rawbpf::{AttachType, Loader, MapSpec, Program, ProgramSpec, ProgramType, Result, bpf};
 use std::fs;
@@ -69,10 +70,14 @@ macro_rules! counting {
 
 /// It adds up the first argument.
 pub(crate) static ENTRY: ProgramSpec = counting!("entry", r0 = *(u64 *)(r6 + pt_regs.parm1););
+/// It adds up the second argument, by its name.
+pub(crate) static SECOND: ProgramSpec = counting!("second", r0 = *(u64 *)(r6 + args.arg2););
 /// It adds up the results.
 pub(crate) static RETURN: ProgramSpec = counting!("return", r0 = *(u64 *)(r6 + pt_regs.ret););
 /// It adds up the cookies. Linux 5.15.
 pub(crate) static COOKIE: ProgramSpec = counting!("cookie", call get_attach_cookie;);
+
+pub(crate) const METHODS: [Method; 3] = [Method::Pmu, Method::Tracefs, Method::Best];
 
 static ALONE: Mutex<()> = Mutex::new(());
 
