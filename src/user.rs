@@ -5,6 +5,8 @@
 
 #[cfg(feature = "elf")]
 mod elf;
+#[cfg(all(test, feature = "elf"))]
+mod fake;
 #[cfg(feature = "elf")]
 mod ifunc;
 mod ld_cache;
@@ -15,6 +17,8 @@ mod places;
 mod process;
 #[cfg(feature = "elf")]
 mod symbols;
+#[cfg(all(test, feature = "elf"))]
+mod tests;
 #[cfg(feature = "elf")]
 mod usdt;
 
