@@ -2,6 +2,8 @@
 #![allow(unsafe_code, reason = "functions with a name of their own, and one of C's")]
 
 mod common;
+#[path = "uprobe/damaged.rs"]
+mod damaged;
 #[path = "uprobe/functions.rs"]
 mod functions;
 // The notes are written in its assembly language.

@@ -7,6 +7,7 @@ use crate::{common, watch};
 use rawbpf::asm::{BuildOptions, Builder};
 use rawbpf::attach::{self, Link, Options, Target, usdt};
 use rawbpf::insn::{AluOp, Bits, Condition, Op, Reg, Size, Source};
+use rawbpf::kernel::places::Places;
 use rawbpf::map::Array;
 use rawbpf::user::{self, ArgumentRegisters, Operand, UsdtProbe};
 use rawbpf::{Error, Loader, MapSpec, Program, ProgramSpec, ProgramType, bpf};
@@ -341,4 +342,34 @@ fn a_probe_that_is_not_there_gets_the_nearest() {
     assert_eq!(nearest(&format!("usdt:{file}:rawbpf_test:twic")), ["rawbpf_test:twice"]);
     assert_eq!(nearest(&format!("usdt:{file}:another:twice")), ["rawbpf_test:twice"]);
     assert_eq!(nearest(&format!("usdt:{file}:rawbpf_test:x*")), [""; 0]);
+}
+
+#[test]
+fn probes_and_functions_of_a_file_are_listed() {
+    let (places, file) = (Places::new(), this_file());
+    let names = |pattern: &str| -> Vec<String> {
+        places.find(pattern).unwrap().places.iter().map(ToString::to_string).collect()
+    };
+    let ours = format!("usdt:{file}:rawbpf_test");
+    assert_eq!(
+        names(&format!("{ours}:*e*")),
+        [format!("{ours}:guarded"), format!("{ours}:twice")][..]
+    );
+    assert_eq!(names(&format!("usdt:{file}:twice")), [format!("{ours}:twice")]);
+    let add = format!("uprobe:{file}:rawbpf_test_add");
+    assert_eq!(names(&format!("uprobe:{file}:rawbpf_test_a*")), [add.as_str()]);
+
+    let arguments = |name: &str| {
+        let found = places.find(&format!("{ours}:{name}")).unwrap().places;
+        let arguments = places.arguments(&found[0]).unwrap().unwrap();
+        arguments
+            .iter()
+            .map(|one| (one.declaration.clone(), one.size.zip(one.offset).is_some()))
+            .collect::<Vec<_>>()
+    };
+    let many = arguments("many");
+    assert!(many[0].0.starts_with("s32 arg1 = -4@%") && many[0].1, "{many:?}");
+    assert_eq!(many[1], ("u32 arg2 = 4@$5".into(), false));
+    let twice = arguments("twice");
+    assert_eq!(twice[0], ("u64 arg1 = 8@%rdi or 8@%rsi".into(), false));
 }
