@@ -159,10 +159,10 @@ fn probes(elf: &Elf) -> Result<Vec<UsdtProbe>> {
             probes.push(UsdtProbe { provider, name, places: Vec::new(), native });
             probes.len() - 1
         });
-        if let Some(probe) = probes.get_mut(index) {
-            if !probe.places.iter().any(|other| other.offset == offset) {
-                probe.places.push(place);
-            }
+        if let Some(probe) = probes.get_mut(index)
+            && !probe.places.iter().any(|other| other.offset == offset)
+        {
+            probe.places.push(place);
         }
     }
     probes.sort_by(|a, b| (&a.provider, &a.name).cmp(&(&b.provider, &b.name)));

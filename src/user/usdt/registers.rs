@@ -59,8 +59,11 @@ pub(super) fn x86(name: &str) -> Option<Register> {
         return Some(Register { offset: *offset, size: 1 });
     }
     X86.iter().find_map(|(names, offset)| {
-        let size =
-            names.iter().zip([8, 4, 2, 1]).find(|(other, _)| **other == name && name != "")?.1;
+        let size = names
+            .iter()
+            .zip([8, 4, 2, 1])
+            .find(|(other, _)| **other == name && !name.is_empty())?
+            .1;
         Some(Register { offset: *offset, size })
     })
 }
