@@ -1,6 +1,8 @@
 //! Uprobes and USDT probes: what fires, in which process, with what, and that nothing is left.
 #![allow(unsafe_code, reason = "functions with a name of their own, and one of C's")]
 
+#[path = "uprobe/command.rs"]
+mod command;
 mod common;
 #[path = "uprobe/damaged.rs"]
 mod damaged;
