@@ -9,7 +9,7 @@ use std::fs;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The function that is probed.
@@ -173,7 +173,11 @@ const CALLED: &str = "called";
 impl Caller {
     /// Starts this test once more, which is to go to [`Caller::serve`].
     pub(crate) fn start(test: &str) -> Caller {
-        let mut command = common::this_test_as(test, "caller");
+        Caller::of(common::this_test_as(test, "caller"))
+    }
+
+    /// The same with a command that does it.
+    pub(crate) fn of(mut command: Command) -> Caller {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());
