@@ -46,7 +46,8 @@
 //!
 //! # Features
 //!
-//! `cli` (default): the command `rawbpf`. Without it the library needs `libc`, `strsim` and `thiserror`.
+//! `cli` (default): the command `rawbpf`. `elf` (default): functions of programs and libraries by name, and their USDT
+//! probes; it needs `object`. Without both the library needs `libc`, `strsim` and `thiserror`.
 
 pub mod asm;
 pub mod attach;

@@ -76,7 +76,7 @@ pub struct ProgramSpec<'a> {
     /// Flags of `BPF_PROG_LOAD`: see [`flags`].
     pub flags: u32,
     /// What it is for: the function, tracepoint, iterator or structure that the kernel's BTF names, or
-    /// `category/name` of a tracepoint.
+    /// `category/name` of a tracepoint; of a program or library `FILE:FUNCTION` or, of a USDT probe, `FILE:PROVIDER:NAME`.
     pub target: Option<&'a str>,
 }
 

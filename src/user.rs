@@ -5,6 +5,8 @@
 
 #[cfg(feature = "elf")]
 mod elf;
+#[cfg(all(test, feature = "elf"))]
+mod fake;
 #[cfg(feature = "elf")]
 mod ifunc;
 mod ld_cache;
@@ -15,10 +17,18 @@ mod places;
 mod process;
 #[cfg(feature = "elf")]
 mod symbols;
+#[cfg(all(test, feature = "elf"))]
+mod tests;
+#[cfg(feature = "elf")]
+mod usdt;
 
 pub use library::find_file;
 #[cfg(feature = "elf")]
 pub use symbols::{Function, functions};
+#[cfg(feature = "elf")]
+pub use usdt::{Argument, ArgumentRegisters, Operand, Register, UsdtPlace, UsdtProbe, usdt_probes};
 
 #[cfg(feature = "elf")]
 pub(crate) use elf::Elf;
+#[cfg(feature = "elf")]
+pub(crate) use usdt::find_usdt;

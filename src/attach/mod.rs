@@ -31,6 +31,8 @@ pub mod tracepoint;
 mod trampoline;
 pub mod uprobe;
 mod uprobe_multi;
+#[cfg(feature = "elf")]
+pub mod usdt;
 pub mod xdp;
 
 pub use link::Link;
@@ -146,9 +148,12 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
         Target::Uprobe { .. } => {
             uprobe::attach_with(program, target, uprobe::Method::Best, options)
         }
-        _ => Err(Error::Target {
+        #[cfg(feature = "elf")]
+        Target::Usdt { .. } => usdt::attach_with(program, target, usdt::Method::Best, options),
+        #[cfg(not(feature = "elf"))]
+        Target::Usdt { .. } => Err(Error::Target {
             target: target.to_string(),
-            problem: "USDT probes cannot be attached to yet",
+            problem: "this was built without the feature `elf`, which reads the notes of USDT probes",
         }),
     }
 }

@@ -12,8 +12,9 @@ use std::fmt::Write;
 #[command(
     after_help = "PATTERN is KIND:NAME with `*`, `?` and `[a-z]`: 'kprobe:*clone*', 'tracepoint:syscalls:*', 'tp_btf:*', \
                   'iter:*', 'software:*'. A kind alone is all of that kind; another word is looked for in the names of \
-                  every kind. Kinds: kprobe, kretprobe, ksession, tracepoint, raw_tracepoint, tp_btf, fentry, fexit, \
-                  fmod_ret, lsm, iter, software, hardware."
+                  every kind. Of programs and libraries: 'uprobe:FILE:str*', 'usdt:FILE:*'. Kinds: kprobe, kretprobe, \
+                  ksession, tracepoint, raw_tracepoint, tp_btf, fentry, fexit, fmod_ret, lsm, iter, uprobe, \
+                  uretprobe, usdt, software, hardware."
 )]
 pub(super) struct ListArgs {
     /// Only what matches; everything without it

@@ -116,8 +116,9 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     Ok(status)
 }
 
-/// A program of the text, by its place there, and what it is attached to.
-type Placed = (usize, Target);
+/// A program of the text, by its place there, and what it is attached to; and of a function or a probe of a file how that is
+/// called in a spec, so that its arguments have names.
+type Placed = (usize, Target, Option<String>);
 
 /// Where each program goes: to what the words say, or else to what the text says.
 fn places(module: &Module<'_>, words: &[String]) -> Result<Vec<Placed>, Failure> {
@@ -139,14 +140,23 @@ fn places(module: &Module<'_>, words: &[String]) -> Result<Vec<Placed>, Failure>
                 )));
             }
         };
-        places.push((index, target_of(target)?));
+        places.push(placed(index, target_of(target)?));
     }
     for (index, program) in programs.iter().enumerate() {
-        if places.iter().all(|(placed, _)| *placed != index) {
-            places.push((index, own_target(program)?));
+        if places.iter().all(|(placed, ..)| *placed != index) {
+            places.push(placed(index, own_target(program)?));
         }
     }
     Ok(places)
+}
+
+fn placed(index: usize, target: Target) -> Placed {
+    let text = target.to_string();
+    let name = match (&target, text.split_once(':')) {
+        (Target::Uprobe { .. } | Target::Usdt { .. }, Some((_, name))) => Some(name.to_owned()),
+        _ => None,
+    };
+    (index, target, name)
 }
 
 fn target_of(text: &str) -> Result<Target, Failure> {
@@ -192,9 +202,12 @@ fn attach_all<'a>(
         options = options.cookie(cookie);
     }
     let mut links = Vec::new();
-    for (index, target) in places {
+    for (index, target, name) in places {
         let Some(spec) = specs.get(*index) else { continue };
-        let spec: ProgramSpec<'a> = spec.program(target.program_type());
+        let mut spec: ProgramSpec<'a> = spec.program(target.program_type());
+        if let Some(name) = name {
+            spec.target = Some(name);
+        }
         let (_, link) = attach::load_and_attach(loader, &spec, target, &options)?;
         links.push(link);
     }

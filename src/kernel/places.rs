@@ -14,6 +14,8 @@
 //! ```
 
 mod arguments;
+#[cfg(feature = "elf")]
+mod files;
 mod kinds;
 
 pub use arguments::Argument;
@@ -78,7 +80,8 @@ impl Places {
     /// Finds the places that match a pattern: `KIND:NAME`, where both can hold `*`, `?` and `[a-z]`
     /// (`kprobe:*clone*`, `tracepoint:syscalls:*`, `tp_*:sched_*`). A kind alone is all of that kind; another word alone is
     /// looked for anywhere in the names of every kind, and nothing at all is everything. Kinds that would repeat the names of
-    /// another (`kretprobe`, `fexit`) are looked into only if they are named.
+    /// another (`kretprobe`, `fexit`) are looked into only if they are named; so are those of a file, which is named with
+    /// them: `uprobe:c:str*`, `usdt:/usr/bin/python3:*` (with the feature `elf`).
     ///
     /// # Errors
     /// [`Error::NotFound`] if there is no such kind; of a pattern with one kind, why nothing can be looked for in it:

@@ -64,6 +64,18 @@ pub enum NameProblem {
         /// Those that there are.
         known: Vec<String>,
     },
+    /// The argument of a USDT probe is not in one register.
+    #[error(
+        "`{argument}` of `{of}` is in {place}: only what is in one register has a name (see UsdtProbe::load_argument)"
+    )]
+    NotInRegister {
+        /// The probe.
+        of: String,
+        /// The name that was asked for.
+        argument: String,
+        /// Where it is, as the notes of the file say it: `8@-16(%rbp)`.
+        place: String,
+    },
     /// On this architecture that argument is not in a register, or the architecture is not known here.
     #[error("this architecture keeps it in no register that is known here")]
     NoRegister,
@@ -234,6 +246,9 @@ impl Names<'_, '_> {
             let width = field.is_scalar().then_some(field.size);
             return Ok(Found { width, ..Found::number(field.offset) });
         }
+        if self.spec.kind == ProgramType::Kprobe && target.contains(':') {
+            return user_argument(target, argument);
+        }
         let Some(names) = self.parameters(target)? else {
             return Err(NameProblem::NoTarget { needs });
         };
@@ -282,6 +297,86 @@ impl Names<'_, '_> {
         let names = function.parameters.iter().skip(skipped);
         Ok(Some(names.map(|parameter| parameter.name.to_owned()).collect()))
     }
+}
+
+/// Where an argument is of a function in a program or library, `FILE:FUNCTION`, or of a USDT probe, `FILE:PROVIDER:NAME`.
+fn user_argument(target: &str, argument: &str) -> Answer<Found> {
+    let mut parts = target.rsplitn(3, ':');
+    if let (Some(name), Some(provider), Some(file)) = (parts.next(), parts.next(), parts.next()) {
+        return usdt_argument(target, file, provider, name, argument);
+    }
+    // Nothing says how many a function of C has: as many as there are registers for them.
+    let register = match argument.strip_prefix("arg") {
+        Some(number) => registers::offset(&format!("parm{number}")),
+        None if argument == "ret" => registers::offset(argument),
+        None => None,
+    };
+    match register {
+        Some(offset) => Ok(Found { width: Some(8), ..Found::number(offset) }),
+        None => Err(NameProblem::NoArgument {
+            of: target.into(),
+            argument: argument.into(),
+            known: vec!["arg1".into(), "arg2".into(), "… in registers".into(), "ret".into()],
+        }),
+    }
+}
+
+#[cfg(feature = "elf")]
+fn usdt_argument(
+    target: &str,
+    file: &str,
+    provider: &str,
+    name: &str,
+    argument: &str,
+) -> Answer<Found> {
+    use crate::user::{self, Operand};
+    let path = user::find_file(file, None)?;
+    let probes = user::find_usdt(&path, provider, name)?;
+    let places = || probes.iter().flat_map(|probe| &probe.places);
+    let fewest = places().map(|place| place.arguments.len()).min().unwrap_or_default();
+    let number = argument.strip_prefix("arg").and_then(|number| number.parse::<usize>().ok());
+    let index = number.and_then(|number| number.checked_sub(1)).filter(|index| *index < fewest);
+    let Some(index) = index else {
+        return Err(NameProblem::NoArgument {
+            of: target.into(),
+            argument: argument.into(),
+            known: (1..=fewest).map(|number| format!("arg{number}")).collect(),
+        });
+    };
+    let mut all: Vec<&user::Argument> = Vec::new();
+    for one in places().filter_map(|place| place.arguments.get(index)) {
+        if !all.iter().any(|other| other.operand == one.operand) {
+            all.push(one);
+        }
+    }
+    match all.as_slice() {
+        [one] if probes.iter().all(|probe| probe.is_native()) => match &one.operand {
+            Operand::Register(register) => {
+                Ok(Found { width: Some(register.size.into()), ..Found::number(register.offset) })
+            }
+            _ => Err(not_in_register(target, argument, &all)),
+        },
+        _ => Err(not_in_register(target, argument, &all)),
+    }
+}
+
+#[cfg(feature = "elf")]
+fn not_in_register(target: &str, argument: &str, all: &[&crate::user::Argument]) -> NameProblem {
+    let texts: Vec<_> = all.iter().map(|argument| format!("`{argument}`")).collect();
+    NameProblem::NotInRegister {
+        of: target.into(),
+        argument: argument.into(),
+        place: texts.join(" and "),
+    }
+}
+
+#[cfg(not(feature = "elf"))]
+fn usdt_argument(target: &str, _: &str, _: &str, _: &str, argument: &str) -> Answer<Found> {
+    Err(NameProblem::NotInRegister {
+        of: target.into(),
+        argument: argument.into(),
+        place: "the notes of the file, which are read with the feature `elf`".into(),
+    })
 }
 
 /// How many bytes an access of memory moves.

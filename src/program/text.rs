@@ -42,6 +42,7 @@ const TARGETS: &[(&str, ProgramType, Option<AttachType>)] = &[
     ("kretsyscall", ProgramType::Kprobe, None),
     ("uprobe", ProgramType::Kprobe, None),
     ("uretprobe", ProgramType::Kprobe, None),
+    ("usdt", ProgramType::Kprobe, None),
     ("tp", ProgramType::Tracepoint, None),
     ("raw_tp", ProgramType::RawTracepoint, None),
     ("tp_btf", ProgramType::Tracing, Some(AttachType::TraceRawTp)),

@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use object::elf::{FileHeader32, FileHeader64, PF_X, PT_LOAD, SHT_DYNSYM, SHT_SYMTAB, SectionType};
-use object::elf::{STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE};
+use object::elf::{STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE, STT_OBJECT};
 use object::endian::Endianness;
 use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
 use object::read::{ReadCache, SymbolIndex};
@@ -53,7 +53,7 @@ pub(super) enum Table {
     Whole,
 }
 
-/// A symbol that is or may be a function.
+/// A symbol that is or may be a function or a variable.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Symbol<'a> {
     pub name: &'a str,
@@ -78,6 +78,8 @@ pub(super) enum Kind {
     Indirect,
     /// It does not say: functions that were written in assembly language.
     Unknown,
+    /// A variable.
+    Variable,
 }
 
 impl Elf {
@@ -173,7 +175,7 @@ impl Elf {
         Some(start.wrapping_sub(address))
     }
 
-    /// Passes each symbol of a table to `f` that is or may be a function. `false` if the file has no such table.
+    /// Passes each symbol of a table to `f` that is or may be a function or a variable. `false` if the file has no such table.
     ///
     /// # Errors
     /// [`Error::Format`] if the table is damaged.
@@ -185,6 +187,31 @@ impl Elf {
             symbols::<FileHeader32<Endianness>>(data, kind, f)
         };
         done.map_err(|_| self.damaged("its table of symbols is damaged"))
+    }
+
+    /// The addresses of those of some variables that have symbols, and by which only one can be meant.
+    ///
+    /// # Errors
+    /// As [`Elf::symbols`].
+    pub(super) fn variables(&self, names: &[&str]) -> Result<Vec<(String, u64)>> {
+        let mut found: Vec<(String, Option<u64>)> = Vec::new();
+        let mut keep = |symbol: &Symbol<'_>| {
+            let fits = matches!(symbol.kind, Kind::Variable | Kind::Unknown) && symbol.defined;
+            if !fits || !names.contains(&symbol.name) {
+                return;
+            }
+            match found.iter_mut().find(|(name, _)| name == symbol.name) {
+                Some((_, address)) if *address != Some(symbol.address) => *address = None,
+                Some(_) => {}
+                None => found.push((symbol.name.into(), Some(symbol.address))),
+            }
+        };
+        if !names.is_empty() {
+            for table in [Table::Whole, Table::Dynamic] {
+                self.symbols(table, &mut keep)?;
+            }
+        }
+        Ok(found.into_iter().filter_map(|(name, address)| Some((name, address?))).collect())
     }
 }
 
@@ -238,6 +265,7 @@ fn symbols<H: FileHeader<Endian = Endianness>>(
             STT_FUNC => Kind::Function,
             STT_GNU_IFUNC => Kind::Indirect,
             STT_NOTYPE => Kind::Unknown,
+            STT_OBJECT => Kind::Variable,
             _ => continue,
         };
         let name = strings.get(symbol.st_name(endian) as usize..).unwrap_or_default();

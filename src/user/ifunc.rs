@@ -155,7 +155,7 @@ fn word(elf: &Elf, memory: &Memory, at: u64) -> Option<u64> {
 
 /// What a slot is to hold.
 #[derive(Clone, Copy)]
-enum Wanted<'w> {
+pub(super) enum Wanted<'w> {
     /// What the chooser at this address has answered.
     Chosen(u64),
     /// The address of a symbol.
@@ -163,7 +163,7 @@ enum Wanted<'w> {
 }
 
 /// The addresses, as the file has them, at which processes have what is wanted.
-fn slots(elf: &Elf, wanted: Wanted<'_>) -> Result<Vec<u64>> {
+pub(super) fn slots(elf: &Elf, wanted: Wanted<'_>) -> Result<Vec<u64>> {
     let Some(kinds) = RELOCATIONS.iter().find(|known| known.machine == elf.machine) else {
         return Ok(Vec::new());
     };

@@ -53,15 +53,16 @@ impl Elf {
         }
         let glob = Glob::new(pattern);
         let (mut offsets, mut skipped, mut why) = (Vec::new(), 0, None);
-        let mut before = None;
+        let mut before = Vec::new();
         for function in symbols::all(self)?.into_iter().filter(|one| glob.matches(&one.name)) {
             let (offset, size) = (function.offset, function.size);
             match self.address(offset, true) {
                 Some(address) if function.indirect => {
                     // Several names for one: it takes long to find out.
-                    if before.replace(offset) == Some(offset) {
+                    if before.contains(&offset) {
                         continue;
                     }
+                    before.push(offset);
                     let found = Found { address, offset, size, indirect: true };
                     match ifunc::chosen(self, &function.name, &found, pid) {
                         Ok(chosen) => offsets.extend(chosen),

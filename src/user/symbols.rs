@@ -121,7 +121,10 @@ impl Search<'_> {
             true => (self.wanted, None, false),
             false => split_version(self.wanted),
         };
-        if name != symbol.name || version.is_some() && version != symbol.version {
+        if symbol.kind == Kind::Variable
+            || name != symbol.name
+            || version.is_some() && version != symbol.version
+        {
             return;
         }
         if !symbol.defined {

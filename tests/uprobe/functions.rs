@@ -3,8 +3,8 @@
 use crate::common::needs::{Thing, needs, needs_tried};
 use crate::common::{self, Folder};
 use crate::watch::{
-    COOKIE, Caller, ENTRY, RETURN, Watch, probes_in_tracefs, rawbpf_test_add, rawbpf_test_double,
-    this_file,
+    COOKIE, Caller, ENTRY, METHODS, RETURN, SECOND, Watch, probes_in_tracefs, rawbpf_test_add,
+    rawbpf_test_double, this_file,
 };
 use rawbpf::attach::uprobe::{self, Method};
 use rawbpf::attach::{self, Options, Target};
@@ -12,9 +12,9 @@ use rawbpf::kernel::features::Features;
 use rawbpf::{AttachType, Errno, Error, ErrorKind, user};
 use std::fs;
 use std::hint::black_box;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-
-const METHODS: [Method; 3] = [Method::Pmu, Method::Tracefs, Method::Best];
+use std::process::Command;
 
 /// Three calls, the first arguments and the results of which make 6 and 36.
 fn calls() {
@@ -55,6 +55,15 @@ fn its_return_has_the_result() {
         let target = Target::uretprobe(this_file(), "rawbpf_test_add");
         watch.sees_while_attached(calls, (3, 36), |p| uprobe::attach(p, &target, method));
     }
+}
+
+#[test]
+fn arguments_have_names() {
+    needs!(Uprobe);
+    let target = format!("{}:rawbpf_test_add", this_file());
+    let watch = Watch::loaded(&SECOND.with_target(target.leak())).unwrap();
+    let place = this("rawbpf_test_add");
+    watch.sees_while_attached(calls, (3, 30), |p| attach::attach(p, &place));
 }
 
 #[test]
@@ -271,6 +280,55 @@ fn one_process_or_all() {
             Err(error) => assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}"),
         }
     }
+}
+
+/// A process in a folder that it takes for the root, as one in a container is: its files are found there. (A program that
+/// needs libraries would not run in there.)
+#[test]
+fn files_are_those_that_the_process_sees() {
+    // In there is no /proc to ask what there is.
+    if common::role().is_some() {
+        return Caller::serve(calls);
+    }
+    needs!(Uprobe, Root);
+    needs_tried!(
+        "static_program",
+        has_libc().then(|| "this program was built with shared libraries".to_owned())
+    );
+    let folder = Folder::new();
+    let root = folder.path().to_owned();
+    fs::copy(this_file(), root.join("program")).unwrap();
+    let mut command = Command::new("/program");
+    command.args(["--exact", "functions::files_are_those_that_the_process_sees", "--nocapture"]);
+    command.arg("--test-threads=1").env(common::ROLE, "caller");
+    let enter = move || {
+        nix::unistd::chroot(&root)?;
+        Ok(nix::unistd::chdir("/")?)
+    };
+    // SAFETY: two system calls, and nothing that another thread could hold.
+    unsafe { command.pre_exec(enter) };
+    let mut caller = Caller::of(command);
+    let watch = Watch::new(&ENTRY);
+    let options = Options::new().pid(caller.id());
+    for name in ["/program", "program"] {
+        let target = Target::uprobe(name, "rawbpf_test_add");
+        if name == "program" {
+            // Its PATH is ours, and names no folder in there.
+            let error = attach::attach_with(&watch.program, &target, &options).unwrap_err();
+            assert!(matches!(error, Error::NoFile { .. }), "{error:?}");
+            continue;
+        }
+        let link = attach::attach_with(&watch.program, &target, &options).unwrap();
+        let inside = format!("uprobe:/proc/{}/root/program:rawbpf_test_add", caller.id());
+        assert_eq!(link.target().to_string(), inside);
+        watch.take(caller.id());
+        caller.call();
+        assert_eq!(watch.take(caller.id()), (3, 6));
+        drop(link);
+        caller.call();
+        assert_eq!(watch.take(caller.id()), (0, 0));
+    }
+    watch.assert_nothing_is_left();
 }
 
 /// A thread that is not the first of its process counts as the process.

@@ -2,13 +2,14 @@
 
 use crate::common::{self, bpf_ids};
 use rawbpf::attach::Link;
+use rawbpf::attach::uprobe::Method;
 use rawbpf::map::{Hash, Update};
 use rawbpf::{AttachType, Loader, MapSpec, Program, ProgramSpec, ProgramType, Result, bpf};
 use std::fs;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// The function that is probed.
@@ -69,12 +70,21 @@ macro_rules! counting {
 
 /// It adds up the first argument.
 pub(crate) static ENTRY: ProgramSpec = counting!("entry", r0 = *(u64 *)(r6 + pt_regs.parm1););
+/// It adds up the second argument, by its name.
+pub(crate) static SECOND: ProgramSpec = counting!("second", r0 = *(u64 *)(r6 + args.arg2););
 /// It adds up the results.
 pub(crate) static RETURN: ProgramSpec = counting!("return", r0 = *(u64 *)(r6 + pt_regs.ret););
 /// It adds up the cookies. Linux 5.15.
 pub(crate) static COOKIE: ProgramSpec = counting!("cookie", call get_attach_cookie;);
 
+pub(crate) const METHODS: [Method; 3] = [Method::Pmu, Method::Tracefs, Method::Best];
+
 static ALONE: Mutex<()> = Mutex::new(());
+
+/// The tests call the same functions, and look at probes that all of them make.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A loaded program and what it has seen.
 pub(crate) struct Watch {
@@ -94,7 +104,7 @@ impl Watch {
     }
 
     pub(crate) fn loaded(spec: &ProgramSpec<'static>) -> Result<Watch> {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = alone();
         let mut loader = Loader::new();
         let program = loader.load(spec)?;
         let seen = Hash::of(loader.map(&SEEN)?)?;
@@ -163,7 +173,11 @@ const CALLED: &str = "called";
 impl Caller {
     /// Starts this test once more, which is to go to [`Caller::serve`].
     pub(crate) fn start(test: &str) -> Caller {
-        let mut command = common::this_test_as(test, "caller");
+        Caller::of(common::this_test_as(test, "caller"))
+    }
+
+    /// The same with a command that does it.
+    pub(crate) fn of(mut command: Command) -> Caller {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let input = child.stdin.take().unwrap();
         let output = BufReader::new(child.stdout.take().unwrap());

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 /// Names, each with its module.
-type Names = Vec<(String, Option<String>)>;
+pub(super) type Names = Vec<(String, Option<String>)>;
 
 /// A kind.
 pub(super) struct Kind {
@@ -40,7 +40,7 @@ const fn kind(
     Kind { name, also: None, main: true, pattern: str::to_owned, find, arguments }
 }
 
-/// All of them. Those of files (`uprobe:FILE:NAME`) would take the pattern apart themselves.
+/// All of them. Those of files (`uprobe:FILE:NAME`) are looked into only if they are named, since the file has to be.
 pub(super) static KINDS: &[Kind] = &[
     kind("kprobe", kprobes, arguments::of_function),
     Kind { main: false, ..kind("kretprobe", kprobes, arguments::result_of_function) },
@@ -60,6 +60,12 @@ pub(super) static KINDS: &[Kind] = &[
     Kind { main: false, ..kind("fmod_ret", changeable_functions, arguments::of_function) },
     kind("lsm", hooks, arguments::of_hook),
     kind("iter", iterators, arguments::of_iterator),
+    #[cfg(feature = "elf")]
+    Kind { main: false, ..kind("uprobe", super::files::functions, arguments::none) },
+    #[cfg(feature = "elf")]
+    Kind { main: false, ..kind("uretprobe", super::files::functions, arguments::none) },
+    #[cfg(feature = "elf")]
+    Kind { main: false, ..kind("usdt", super::files::probes, super::files::arguments) },
     kind("software", software, arguments::none),
     kind("hardware", hardware, arguments::none),
 ];

@@ -42,6 +42,8 @@ fn places_are_targets() {
     for kind in KINDS {
         let text = match kind.name {
             "tracepoint" => "tracepoint:a/b".to_owned(),
+            "uprobe" | "uretprobe" => format!("{}:file:a", kind.name),
+            "usdt" => "usdt:file:a:b".to_owned(),
             "software" | "hardware" => format!("{}:a:1", kind.name),
             name => format!("{name}:a"),
         };

@@ -1,0 +1,67 @@
+//! Static probes of programs and libraries, USDT: uprobes at the places that their notes tell.
+//!
+//! Their arguments are wherever the compiler had them. Of one that is in a register, and in the same one in all places, a
+//! program that says what it is for ([`ProgramSpec::target`](crate::ProgramSpec::target), `FILE:PROVIDER:NAME`) gets at it by
+//! name: `r2 = *(u32 *)(r1 + args.arg1)`. For all others there is
+//! [`UsdtProbe::load_argument`](user::UsdtProbe::load_argument).
+
+use super::uprobe::{Probes, Spot};
+use super::{Link, Options, Target};
+use crate::error::{Error, Result};
+use crate::kernel::features::{Feature, Features};
+use crate::program::Program;
+use crate::user;
+
+pub use super::uprobe::Method;
+
+/// Attaches a program to all places of a [`Target::Usdt`]; with a pattern for the provider or the name, of all probes that
+/// match. A semaphore is counted up meanwhile (Linux 4.20).
+///
+/// The program knows by its cookie in which place it runs: what [`Options::cookie`] says, or 0, and the index of the place
+/// added. Where the kernel has no cookies (before Linux 5.15), and none is asked for, it does not know.
+///
+/// # Errors
+/// Those of [`uprobe::attach`](super::uprobe::attach).
+pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+    attach_with(program, target, method, &Options::new())
+}
+
+/// The same with options.
+pub(super) fn attach_with(
+    program: &Program,
+    target: &Target,
+    method: Method,
+    options: &Options,
+) -> Result<Link> {
+    let Target::Usdt { file, provider, name } = target else {
+        return Err(Error::Target { target: target.to_string(), problem: "not a USDT probe" });
+    };
+    let path = user::find_file(file, options.pid)?;
+    let probes = user::find_usdt(&path, provider, name)?;
+    let places: Vec<_> = probes.iter().flat_map(|probe| &probe.places).collect();
+    if places.iter().any(|place| place.unreachable) {
+        return Err(Error::Place {
+            target: target.to_string(),
+            problem: "its semaphore is in memory that is not in the file, where the kernel does not count it up".into(),
+        });
+    }
+    let numbered = options.cookie.is_some()
+        || places.len() > 1 && Features::new().demand(Feature::PerfEventLink).is_ok();
+    let first = options.cookie.unwrap_or_default();
+    let spots = places.iter().enumerate().map(|(index, place)| Spot {
+        offset: place.offset,
+        semaphore: place.semaphore,
+        cookie: numbered.then(|| first.wrapping_add(index as u64)),
+    });
+    let found = match probes.as_slice() {
+        [one] => one.provider.clone(),
+        _ => provider.clone(),
+    };
+    let real = Target::Usdt {
+        file: path.to_string_lossy().into_owned(),
+        provider: found,
+        name: name.clone(),
+    };
+    let at = Probes { program, target: real, path: &path, returns: false, pid: options.pid };
+    at.attach(spots.collect(), method, false)
+}

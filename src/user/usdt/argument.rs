@@ -1,0 +1,422 @@
+//! What a USDT probe says of its arguments: `-4@%edi`, `8@-16(%rbp)`, `4@$5`, on AArch64 `-8@[sp, 16]`.
+//!
+//! A size in bytes, negative if the number has a sign, and behind the `@` an operand as the machine's assembler writes it
+//! (<https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation>). Compilers put there whatever the argument happens
+//! to be in.
+
+use super::registers::{self, Register};
+use std::fmt;
+
+/// An argument of a USDT probe at one of its places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Argument {
+    /// As the file has it.
+    pub text: String,
+    /// How many bytes it has: 1, 2, 4 or 8.
+    pub size: u8,
+    /// Whether it is a number with a sign.
+    pub signed: bool,
+    /// Where it is.
+    pub operand: Operand,
+}
+
+/// Where an argument is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Operand {
+    /// It is always this.
+    Constant(i64),
+    /// In a register, or in a part of one.
+    Register(Register),
+    /// In the memory of the process: the sum of what is in the registers, the second of them shifted to the left, and a
+    /// number.
+    Memory {
+        /// The first register.
+        base: Option<Register>,
+        /// The second, and by how many bits it is shifted.
+        index: Option<(Register, u8)>,
+        /// The number.
+        displacement: i64,
+    },
+    /// In the memory of the process, so many bytes behind a variable of the program. Where that is, has to be looked up.
+    Variable {
+        /// Its symbol.
+        name: String,
+        /// How many bytes behind it.
+        displacement: i64,
+    },
+    /// Where no program can read it, as a number with a point is; or written in a way that is not known here.
+    Unknown,
+}
+
+impl fmt::Display for Argument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+/// Whose assembler wrote it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Machine {
+    X86,
+    Aarch64 { big_endian: bool },
+    S390x,
+    Riscv64,
+    Other,
+}
+
+impl Machine {
+    pub(super) fn big_endian(self) -> bool {
+        matches!(self, Machine::S390x | Machine::Aarch64 { big_endian: true })
+    }
+}
+
+/// The arguments of a probe, in order.
+pub(super) fn parse(text: &str, machine: Machine) -> Vec<Argument> {
+    split(text).into_iter().map(|text| argument(text, machine)).collect()
+}
+
+/// What stands between spaces that are not in brackets.
+fn split(text: &str) -> Vec<&str> {
+    let mut depth = 0u32;
+    let spaces = |letter: char| {
+        match letter {
+            '[' | '(' => depth += 1,
+            ']' | ')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        depth == 0 && letter.is_ascii_whitespace()
+    };
+    text.split(spaces).filter(|part| !part.is_empty()).collect()
+}
+
+fn argument(text: &str, machine: Machine) -> Argument {
+    let (size, place) = match text.split_once('@') {
+        Some((size, place)) => (number(size), place),
+        // Old ones do not say it.
+        None => (Some(8), text),
+    };
+    let known = size.filter(|size| matches!(size.unsigned_abs(), 1 | 2 | 4 | 8));
+    let signed = known.is_some_and(|size| size < 0);
+    let size = known.map_or(8, |size| size.unsigned_abs() as u8);
+    let operand =
+        known.and_then(|_| operand(place.trim(), machine)).and_then(|operand| match operand {
+            Operand::Register(register) => {
+                register.sized(size, machine.big_endian()).map(Operand::Register)
+            }
+            other => Some(other),
+        });
+    Argument { text: text.into(), size, signed, operand: operand.unwrap_or(Operand::Unknown) }
+}
+
+fn operand(text: &str, machine: Machine) -> Option<Operand> {
+    match machine {
+        Machine::X86 => x86(text),
+        Machine::Aarch64 { big_endian } => aarch64(text, big_endian),
+        Machine::S390x => with_parentheses(text, |name| registers::s390x(name.strip_prefix('%')?)),
+        Machine::Riscv64 => with_parentheses(text, registers::riscv64),
+        Machine::Other => None,
+    }
+}
+
+/// `$5`, `%rax`, `-16(%rbp)`, `8(%rax,%rbx,4)`, `x+8(%rip)`, `x`.
+fn x86(text: &str) -> Option<Operand> {
+    let register = |name: &str| registers::x86(name.trim().strip_prefix('%')?);
+    if let Some(constant) = text.strip_prefix('$') {
+        return number(constant).map(Operand::Constant);
+    }
+    // A segment would be one of another thread's memory.
+    if text.starts_with('%') {
+        return register(text).map(Operand::Register);
+    }
+    let Some((displacement, within)) = text.split_once('(') else {
+        return variable(text).or_else(|| absolute(text));
+    };
+    let within = within.strip_suffix(')')?;
+    if within.trim() == "%rip" {
+        return variable(displacement.trim());
+    }
+    let displacement = match displacement.trim() {
+        "" => 0,
+        text => number(text)?,
+    };
+    let mut parts = within.split(',').map(str::trim);
+    let base = match parts.next()? {
+        "" => None,
+        name => Some(register(name)?),
+    };
+    let index = match parts.next() {
+        None => None,
+        Some(name) => {
+            let shift = match parts.next() {
+                None | Some("" | "1") => 0,
+                Some("2") => 1,
+                Some("4") => 2,
+                Some("8") => 3,
+                Some(_) => return None,
+            };
+            Some((register(name)?, shift))
+        }
+    };
+    parts.next().is_none().then_some(Operand::Memory { base, index, displacement })
+}
+
+fn absolute(text: &str) -> Option<Operand> {
+    let displacement = number(text)?;
+    Some(Operand::Memory { base: None, index: None, displacement })
+}
+
+/// `x`, `x+8`, `x-8`, `8+x`.
+fn variable(text: &str) -> Option<Operand> {
+    let of = |name: &str, displacement| {
+        let plain =
+            |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.' | '$');
+        let begins = name.starts_with(|letter: char| plain(letter) && !letter.is_ascii_digit());
+        let fits = begins && name.chars().all(plain);
+        fits.then(|| Operand::Variable { name: name.into(), displacement })
+    };
+    let Some(at) = text.char_indices().skip(1).find(|(_, letter)| matches!(letter, '+' | '-'))
+    else {
+        return of(text, 0);
+    };
+    let (first, second) = text.split_at_checked(at.0)?;
+    match (number(second), number(first), second.strip_prefix('+')) {
+        (Some(displacement), ..) => of(first, displacement),
+        (None, Some(displacement), Some(name)) => of(name, displacement),
+        _ => None,
+    }
+}
+
+/// `x0`, `w0`, `5`, `[x0]`, `[sp, 16]`, `[x0, x1]`, `[x0, x1, lsl 3]`.
+fn aarch64(text: &str, big_endian: bool) -> Option<Operand> {
+    let register = |name: &str| registers::aarch64(name, big_endian);
+    let constant = |text: &str| number(text.strip_prefix('#').unwrap_or(text));
+    let Some(within) = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) else {
+        return match (register(text), text) {
+            (Some(register), _) => Some(Operand::Register(register)),
+            (None, "xzr" | "wzr") => Some(Operand::Constant(0)),
+            _ => constant(text).map(Operand::Constant),
+        };
+    };
+    let parts: Vec<_> = within.split(',').map(str::trim).collect();
+    let shift = |text: &str| {
+        let shift = constant(text.strip_prefix("lsl")?.trim())?;
+        u8::try_from(shift).ok().filter(|shift| *shift <= 4)
+    };
+    let whole = |name: &str| register(name).filter(|register| register.size == 8);
+    let (base, index, displacement) = match parts.as_slice() {
+        [base] => (base, None, 0),
+        [base, second] => match whole(second) {
+            Some(index) => (base, Some((index, 0)), 0),
+            None => (base, None, constant(second)?),
+        },
+        [base, index, shifted] => (base, Some((whole(index)?, shift(shifted)?)), 0),
+        _ => return None,
+    };
+    Some(Operand::Memory { base: Some(whole(base)?), index, displacement })
+}
+
+/// `%r2`, `5`, `160(%r15)`, `8(%r1,%r2)`.
+fn with_parentheses(text: &str, register: impl Fn(&str) -> Option<Register>) -> Option<Operand> {
+    let Some((displacement, within)) = text.split_once('(') else {
+        return match register(text) {
+            Some(register) => Some(Operand::Register(register)),
+            None => number(text).map(Operand::Constant),
+        };
+    };
+    let displacement = match displacement.trim() {
+        "" => 0,
+        text => number(text)?,
+    };
+    let mut names = within.strip_suffix(')')?.split(',').map(str::trim);
+    let base = Some(register(names.next()?)?);
+    let index = match names.next() {
+        Some(name) => Some((register(name)?, 0)),
+        None => None,
+    };
+    names.next().is_none().then_some(Operand::Memory { base, index, displacement })
+}
+
+/// A number with or without a sign, decimal or, with `0x`, hexadecimal. What is greater than a number with a sign can be
+/// comes back as the one with the same bits.
+fn number(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if digits.starts_with(['+', '-']) {
+        return None;
+    }
+    let value = match digits.strip_prefix("0x") {
+        Some(hex) if !hex.starts_with('+') => u64::from_str_radix(hex, 16).ok()?,
+        Some(_) => return None,
+        None => digits.parse().ok()?,
+    };
+    match negative {
+        true => 0i64.checked_sub_unsigned(value),
+        false => Some(value as i64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn reg(offset: u16, size: u8) -> Register {
+        Register { offset, size }
+    }
+
+    fn memory(base: Option<u16>, index: Option<(u16, u8)>, displacement: i64) -> Operand {
+        Operand::Memory {
+            base: base.map(|offset| reg(offset, 8)),
+            index: index.map(|(offset, shift)| (reg(offset, 8), shift)),
+            displacement,
+        }
+    }
+
+    fn variable(name: &str, displacement: i64) -> Operand {
+        Operand::Variable { name: name.into(), displacement }
+    }
+
+    #[track_caller]
+    fn check(machine: Machine, text: &str, size: i8, operand: Operand) {
+        let parsed = parse(text, machine);
+        let [argument] = &parsed[..] else { panic!("{text}: {parsed:?}") };
+        assert_eq!(argument.text, text);
+        assert_eq!((argument.size, argument.signed), (size.unsigned_abs(), size < 0), "{text}");
+        assert_eq!(argument.operand, operand, "{text}");
+    }
+
+    #[test]
+    fn arguments_of_x86() {
+        use Operand::{Constant, Unknown};
+        for (text, size, operand) in [
+            ("-4@%edi", -4, Operand::Register(reg(112, 4))),
+            ("8@%rdx", 8, Operand::Register(reg(96, 8))),
+            ("1@%ah", 1, Operand::Register(reg(81, 1))),
+            ("-2@%r8w", -2, Operand::Register(reg(72, 2))),
+            // More than is asked for: the lower part.
+            ("4@%rax", 4, Operand::Register(reg(80, 4))),
+            ("4@$5", 4, Constant(5)),
+            ("-4@$-9", -4, Constant(-9)),
+            ("8@$0x10", 8, Constant(16)),
+            ("8@$18446744073709551615", 8, Constant(-1)),
+            ("8@-16(%rbp)", 8, memory(Some(32), None, -16)),
+            ("8@(%rax)", 8, memory(Some(80), None, 0)),
+            ("4@0x8(%r12)", 4, memory(Some(24), None, 8)),
+            ("8@8(%rax,%rbx,4)", 8, memory(Some(80), Some((40, 2)), 8)),
+            ("8@8(%rax,%rbx)", 8, memory(Some(80), Some((40, 0)), 8)),
+            ("8@(,%rcx,8)", 8, memory(None, Some((88, 3)), 0)),
+            ("8@4096", 8, memory(None, None, 4096)),
+            ("4@counter(%rip)", 4, variable("counter", 0)),
+            ("4@counter+8(%rip)", 4, variable("counter", 8)),
+            ("4@.LC0-8(%rip)", 4, variable(".LC0", -8)),
+            ("4@16+counter(%rip)", 4, variable("counter", 16)),
+            ("4@counter", 4, variable("counter", 0)),
+            ("%eax", 8, Unknown),
+            ("%rax", 8, Operand::Register(reg(80, 8))),
+            ("8@%xmm0", 8, Unknown),
+            ("8f@%xmm0", 8, Unknown),
+            ("3@%rax", 8, Unknown),
+            ("8@%al", 8, Unknown),
+            ("8@%fs:16", 8, Unknown),
+            ("8@8(%rax,%rbx,3)", 8, Unknown),
+            ("8@8(%rax", 8, Unknown),
+            ("8@(%rax,%rbx,4,5)", 8, Unknown),
+            ("8@$x", 8, Unknown),
+            ("8@", 8, Unknown),
+            ("@", 8, Unknown),
+        ] {
+            check(Machine::X86, text, size, operand);
+        }
+    }
+
+    #[test]
+    fn arguments_of_other_machines() {
+        let arm = Machine::Aarch64 { big_endian: false };
+        for (machine, text, size, operand) in [
+            (arm, "-4@w0", -4, Operand::Register(reg(0, 4))),
+            (arm, "-4@x1", -4, Operand::Register(reg(8, 4))),
+            (arm, "8@sp", 8, Operand::Register(reg(248, 8))),
+            (arm, "8@xzr", 8, Operand::Constant(0)),
+            (arm, "-8@5", -8, Operand::Constant(5)),
+            (arm, "4@#-7", 4, Operand::Constant(-7)),
+            (arm, "8@[x2]", 8, memory(Some(16), None, 0)),
+            (arm, "-4@[sp, 96]", -4, memory(Some(248), None, 96)),
+            (arm, "8@[sp,#-16]", 8, memory(Some(248), None, -16)),
+            (arm, "8@[x0, x1]", 8, memory(Some(0), Some((8, 0)), 0)),
+            (arm, "8@[x0, x1, lsl #3]", 8, memory(Some(0), Some((8, 3)), 0)),
+            (arm, "8@[x0, w1, sxtw 3]", 8, Operand::Unknown),
+            (arm, "8@d0", 8, Operand::Unknown),
+            (Machine::Aarch64 { big_endian: true }, "-4@w1", -4, Operand::Register(reg(12, 4))),
+            (Machine::Aarch64 { big_endian: true }, "2@x1", 2, Operand::Register(reg(14, 2))),
+            (Machine::S390x, "-4@%r2", -4, Operand::Register(reg(44, 4))),
+            (Machine::S390x, "8@%r2", 8, Operand::Register(reg(40, 8))),
+            (Machine::S390x, "8@160(%r15)", 8, memory(Some(144), None, 160)),
+            (Machine::S390x, "8@8(%r1,%r2)", 8, memory(Some(32), Some((40, 0)), 8)),
+            (Machine::S390x, "-4@-1", -4, Operand::Constant(-1)),
+            (Machine::S390x, "8@%f0", 8, Operand::Unknown),
+            (Machine::Riscv64, "8@a0", 8, Operand::Register(reg(80, 8))),
+            (Machine::Riscv64, "8@-24(s0)", 8, memory(Some(64), None, -24)),
+            (Machine::Other, "8@r3", 8, Operand::Unknown),
+        ] {
+            check(machine, text, size, operand);
+        }
+    }
+
+    #[test]
+    fn arguments_stand_between_spaces() {
+        let texts = |text, machine| -> Vec<String> {
+            parse(text, machine).into_iter().map(|argument| argument.to_string()).collect()
+        };
+        // Of libstdc++ and of a program for AArch64.
+        assert_eq!(texts("8@%rdx 8@-80(%rbx)", Machine::X86), ["8@%rdx", "8@-80(%rbx)"]);
+        let arm = Machine::Aarch64 { big_endian: false };
+        assert_eq!(texts(" -4@[sp, 96]  8@x1 ", arm), ["-4@[sp, 96]", "8@x1"]);
+        assert_eq!(texts("", arm), [""; 0]);
+        assert_eq!(texts("8@[x1 ]] 4@w1", arm), ["8@[x1 ]]", "4@w1"]);
+    }
+
+    #[test]
+    fn numbers() {
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("-0x10", Some(-16)),
+            ("+5", Some(5)),
+            ("-9223372036854775808", Some(i64::MIN)),
+            ("-9223372036854775809", None),
+            ("18446744073709551616", None),
+            ("--1", None),
+            ("0x+1", None),
+            ("0x", None),
+            ("", None),
+        ] {
+            assert_eq!(number(text), expected, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_arguments(text in "\\PC{0,40}", like in "[-0-9@%$a-z(),\\[\\] +#]{0,24}") {
+            for machine in [
+                Machine::X86,
+                Machine::Aarch64 { big_endian: true },
+                Machine::S390x,
+                Machine::Riscv64,
+                Machine::Other,
+            ] {
+                for text in [&text, &like] {
+                    for argument in parse(text, machine) {
+                        prop_assert!(matches!(argument.size, 1 | 2 | 4 | 8));
+                        prop_assert!(text.contains(&argument.text));
+                        if let Operand::Register(register) = argument.operand {
+                            prop_assert_eq!(register.size, argument.size);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}

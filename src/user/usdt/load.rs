@@ -1,0 +1,266 @@
+//! The instructions that load an argument of a USDT probe.
+
+use super::argument::{Argument, Operand};
+use super::registers::Register;
+use super::{UsdtPlace, UsdtProbe};
+use crate::asm::Builder;
+use crate::asm::helper_number;
+use crate::error::{Error, Result};
+use crate::insn::{AluOp, Bits, Condition, Op, Pseudo, Reg, Size, Source};
+
+/// Where a program has its context, and where it wants an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ArgumentRegisters {
+    /// The register with the context: one of `r6` to `r9`, which calls leave alone.
+    pub context: Reg,
+    /// The register that gets the argument: another of `r6` to `r9`, or `r0`.
+    pub to: Reg,
+    /// Eight bytes of the stack that may be overwritten, by their offset from `r10`: a multiple of 8 from -512 to -8.
+    pub stack: i16,
+}
+
+impl UsdtProbe {
+    /// Adds the instructions to a program that load the argument of this number, from 1 on, with its sign if it has one.
+    /// They leave nothing in `r1` to `r5`, and in `r0` nothing but the argument, if it is wanted there.
+    ///
+    /// What is in the memory of the process is read by `probe_read_user` (Linux 5.5), and is 0 if it is not there. If the
+    /// places of the probe have the argument in different registers, the program finds out by `get_attach_cookie` (Linux
+    /// 5.15) in which it runs: it has to be attached without a cookie of its own.
+    ///
+    /// ```no_run
+    /// use rawbpf::asm::{BuildOptions, Builder};
+    /// use rawbpf::insn::{AluOp, Bits, Op, Reg, Source};
+    /// use rawbpf::user::{self, ArgumentRegisters};
+    ///
+    /// let probes = user::usdt_probes("/usr/bin/python3")?;
+    /// let probe = probes.iter().find(|probe| probe.name == "line").ok_or("no such probe")?;
+    /// let mut builder = Builder::new();
+    /// builder.push(Op::Alu { bits: Bits::B64, op: AluOp::Mov, dst: Reg::R6, src: Source::Reg(Reg::R1) });
+    /// probe.load_argument(&mut builder, 3, ArgumentRegisters { context: Reg::R6, to: Reg::R7, stack: -8 })?;
+    /// // r7 is now the number of the line.
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Place`] if the probe has no such argument or no program can read it, [`Error::Spec`] if the registers are not
+    /// such.
+    pub fn load_argument(
+        &self,
+        builder: &mut Builder<'_>,
+        number: usize,
+        registers: ArgumentRegisters,
+    ) -> Result<()> {
+        registers.check()?;
+        let mut cases: Vec<(&UsdtPlace, &Argument)> = Vec::new();
+        let mut of_place = Vec::new();
+        for place in &self.places {
+            let argument = self.in_place(place, number)?;
+            // Of a variable the distance matters, which is another one from each place.
+            let same = |(other, known): &(&UsdtPlace, &Argument)| {
+                known.operand == argument.operand
+                    && (known.size, known.signed) == (argument.size, argument.signed)
+                    && (!matches!(argument.operand, Operand::Variable { .. })
+                        || std::ptr::eq(*other, place))
+            };
+            let case = cases.iter().position(same).unwrap_or_else(|| {
+                cases.push((place, argument));
+                cases.len() - 1
+            });
+            of_place.push(case);
+        }
+        // All have it loaded before anything is added that would have to be taken away again.
+        for (place, argument) in &cases {
+            self.code(place, argument, number, &mut Builder::new(), registers)?;
+        }
+        if let [(place, argument)] = cases.as_slice() {
+            return self.code(place, argument, number, builder, registers);
+        }
+        // Which place is it?
+        builder.push(alu(AluOp::Mov, Reg::R1, Source::Reg(registers.context)));
+        call(builder, b"get_attach_cookie")?;
+        let out = builder.label();
+        let labels: Vec<_> = cases.iter().map(|_| builder.label()).collect();
+        for (index, case) in of_place.iter().enumerate() {
+            if let (Some(label), Ok(index)) = (labels.get(*case), i32::try_from(index)) {
+                builder.jump_if(Bits::B64, Condition::Eq, Reg::R0, Source::Imm(index), *label);
+            }
+        }
+        builder.push(set(registers.to, 0)).jump(out);
+        for ((place, argument), label) in cases.iter().zip(labels) {
+            builder.bind(label);
+            self.code(place, argument, number, builder, registers)?;
+            builder.jump(out);
+        }
+        builder.bind(out);
+        Ok(())
+    }
+
+    fn problem(&self, number: usize, problem: String) -> Error {
+        Error::Place {
+            target: format!("argument {number} of {}:{}", self.provider, self.name),
+            problem,
+        }
+    }
+
+    fn in_place<'p>(&self, place: &'p UsdtPlace, number: usize) -> Result<&'p Argument> {
+        if !self.native {
+            return Err(self.problem(number, "the program is for another kind of machine".into()));
+        }
+        let argument = number.checked_sub(1).and_then(|index| place.arguments.get(index));
+        argument.ok_or_else(|| {
+            self.problem(number, format!("the probe has {} arguments", place.arguments.len()))
+        })
+    }
+
+    fn code(
+        &self,
+        place: &UsdtPlace,
+        argument: &Argument,
+        number: usize,
+        builder: &mut Builder<'_>,
+        registers: ArgumentRegisters,
+    ) -> Result<()> {
+        let ArgumentRegisters { context, to, stack } = registers;
+        let Argument { size, signed, .. } = *argument;
+        let get = |builder: &mut Builder<'_>, dst, register: Register| {
+            let (size, offset) = (access(register.size), register.offset as i16);
+            builder.push(Op::Load { size, dst, base: context, offset });
+        };
+        match &argument.operand {
+            Operand::Constant(value) => {
+                constant(builder, to, *value);
+                return Ok(());
+            }
+            Operand::Register(register) => get(builder, to, *register),
+            Operand::Memory { base, index, displacement } => {
+                match base {
+                    Some(base) => get(builder, Reg::R3, *base),
+                    None => {
+                        builder.push(set(Reg::R3, 0));
+                    }
+                }
+                if let Some((index, shift)) = index {
+                    get(builder, Reg::R1, *index);
+                    builder.push(alu(AluOp::Lsh, Reg::R1, Source::Imm((*shift).into())));
+                    builder.push(alu(AluOp::Add, Reg::R3, Source::Reg(Reg::R1)));
+                }
+                add(builder, *displacement);
+                self.read(builder, registers, size)?;
+            }
+            Operand::Variable { name, displacement } => {
+                let known = place.variables.iter().find(|(other, _)| other == name);
+                let Some((_, address)) = known else {
+                    let problem =
+                        format!("it is in the variable `{name}`, which the file has no symbol of");
+                    return Err(self.problem(number, problem));
+                };
+                // Wherever the file is mapped, the distance is the same.
+                let distance = address.wrapping_sub(place.address) as i64;
+                let ip = crate::kernel::registers::offset("ip");
+                let Some(ip) = ip else {
+                    let problem = "the registers of this machine are not known here".into();
+                    return Err(self.problem(number, problem));
+                };
+                get(builder, Reg::R3, Register { offset: ip, size: 8 });
+                add(builder, distance.wrapping_add(*displacement));
+                self.read(builder, registers, size)?;
+            }
+            Operand::Unknown => {
+                let problem = format!("it is `{}`, which no program can read", argument.text);
+                return Err(self.problem(number, problem));
+            }
+        }
+        if matches!(argument.operand, Operand::Memory { .. } | Operand::Variable { .. }) {
+            builder.push(Op::Load { size: access(size), dst: to, base: Reg::R10, offset: stack });
+        }
+        if signed && size < 8 {
+            let shift = Source::Imm(64 - 8 * i32::from(size));
+            builder.push(alu(AluOp::Lsh, to, shift)).push(alu(AluOp::Arsh, to, shift));
+        }
+        Ok(())
+    }
+
+    /// `probe_read_user(r10 + stack, size, r3)`. What cannot be read becomes zero.
+    fn read(
+        &self,
+        builder: &mut Builder<'_>,
+        registers: ArgumentRegisters,
+        size: u8,
+    ) -> Result<()> {
+        builder
+            .push(alu(AluOp::Mov, Reg::R1, Source::Reg(Reg::R10)))
+            .push(alu(AluOp::Add, Reg::R1, Source::Imm(registers.stack.into())))
+            .push(set(Reg::R2, size.into()));
+        call(builder, b"probe_read_user")
+    }
+}
+
+impl ArgumentRegisters {
+    fn check(&self) -> Result<()> {
+        let kept = |reg: Reg| (6..=9).contains(&(reg as u8));
+        let refuse = |problem| {
+            Err(Error::Spec { what: "registers for", name: "an argument".into(), problem })
+        };
+        if !kept(self.context) {
+            return refuse("the context has to be in r6, r7, r8 or r9");
+        }
+        if self.to == self.context || !kept(self.to) && self.to != Reg::R0 {
+            return refuse("the argument can go to r0, r6, r7, r8 or r9, where the context is not");
+        }
+        if !(-512..=-8).contains(&self.stack) || self.stack % 8 != 0 {
+            return refuse("the offset on the stack has to be a multiple of 8 from -512 to -8");
+        }
+        Ok(())
+    }
+}
+
+fn access(size: u8) -> Size {
+    match size {
+        1 => Size::Byte,
+        2 => Size::Half,
+        4 => Size::Word,
+        _ => Size::Double,
+    }
+}
+
+fn alu(op: AluOp, dst: Reg, src: Source) -> Op {
+    Op::Alu { bits: Bits::B64, op, dst, src }
+}
+
+fn set(dst: Reg, value: i32) -> Op {
+    alu(AluOp::Mov, dst, Source::Imm(value))
+}
+
+fn constant(builder: &mut Builder<'_>, dst: Reg, value: i64) {
+    match i32::try_from(value) {
+        Ok(value) => builder.push(set(dst, value)),
+        Err(_) => {
+            let (low, high) = (value as i32, (value >> 32) as i32);
+            builder.push(Op::LoadImm64 { dst, kind: Pseudo::Imm64, low, high })
+        }
+    };
+}
+
+/// Adds to `r3`.
+fn add(builder: &mut Builder<'_>, value: i64) {
+    match i32::try_from(value) {
+        Ok(0) => {}
+        Ok(value) => {
+            builder.push(alu(AluOp::Add, Reg::R3, Source::Imm(value)));
+        }
+        Err(_) => {
+            constant(builder, Reg::R1, value);
+            builder.push(alu(AluOp::Add, Reg::R3, Source::Reg(Reg::R1)));
+        }
+    }
+}
+
+fn call(builder: &mut Builder<'_>, name: &'static [u8]) -> Result<()> {
+    let number = helper_number(name).ok_or(Error::Spec {
+        what: "helper",
+        name: String::from_utf8_lossy(name).into_owned(),
+        problem: "it is not known here",
+    })?;
+    builder.push(Op::CallHelper { number });
+    Ok(())
+}

@@ -1,0 +1,375 @@
+//! USDT probes: found in this program's own file, attached in all places, with their arguments and semaphores.
+
+use crate::common::needs::{Thing, needs, needs_tried};
+use crate::probes::{RAWBPF_TEST_NUMBER, first, guarded, many, second, semaphore};
+use crate::watch::{COOKIE, Caller, ENTRY, METHODS, Watch, this_file};
+use crate::{common, watch};
+use rawbpf::asm::{BuildOptions, Builder};
+use rawbpf::attach::{self, Link, Options, Target, usdt};
+use rawbpf::insn::{AluOp, Bits, Condition, Op, Reg, Size, Source};
+use rawbpf::kernel::places::Places;
+use rawbpf::map::Array;
+use rawbpf::user::{self, ArgumentRegisters, Operand, UsdtProbe};
+use rawbpf::{Error, Loader, MapSpec, Program, ProgramSpec, ProgramType, bpf};
+use std::hint::black_box;
+use std::sync::atomic::Ordering;
+
+fn probe(name: &str) -> UsdtProbe {
+    let probes = user::usdt_probes(this_file()).unwrap();
+    probes.into_iter().find(|probe| probe.name == name).unwrap()
+}
+
+fn this(name: &str) -> Target {
+    format!("usdt:{}:rawbpf_test:{name}", this_file()).parse().unwrap()
+}
+
+#[test]
+fn the_probes_of_a_file_are_found() {
+    let probes = user::usdt_probes(this_file()).unwrap();
+    let ours: Vec<_> = probes.iter().filter(|probe| probe.provider == "rawbpf_test").collect();
+    let names: Vec<_> = ours.iter().map(|probe| probe.name.as_str()).collect();
+    assert_eq!(names, ["guarded", "many", "twice"]);
+    let [guarded, many, twice] = ours[..] else { panic!("{ours:?}") };
+    assert_eq!([&guarded, &many, &twice].map(|probe| probe.places.len()), [1, 1, 2]);
+    assert!(guarded.places[0].semaphore.is_some() && many.places[0].semaphore.is_none());
+    assert_eq!(many.places[0].arguments.len(), 10);
+    assert_eq!(many.argument(2).unwrap().operand, Operand::Constant(5));
+    assert_eq!(many.argument(10).unwrap().operand, Operand::Unknown);
+    assert_eq!((many.argument(0), many.argument(11)), (None, None));
+    // The first is in another register in each place.
+    assert_eq!((twice.argument(1), twice.argument(2).unwrap().text.as_str()), (None, "8@$1"));
+}
+
+static ARGUMENTS: MapSpec = MapSpec::array("arguments", 8 * 16, 1);
+
+/// A program that notes how often it ran, and the arguments.
+fn program(probe: &UsdtProbe, numbers: &[usize]) -> Result<(Program, Array<[i64; 16]>), Error> {
+    let set = |dst, src| Op::Alu { bits: Bits::B64, op: AluOp::Mov, dst, src };
+    let mut builder = Builder::new();
+    let out = builder.label();
+    builder
+        .push(set(Reg::R6, Source::Reg(Reg::R1)))
+        .push(Op::StoreImm { size: Size::Word, base: Reg::R10, offset: -4, imm: 0 })
+        .push(set(Reg::R2, Source::Reg(Reg::R10)))
+        .push(Op::Alu { bits: Bits::B64, op: AluOp::Add, dst: Reg::R2, src: Source::Imm(-4) })
+        .load_map(Reg::R1, &ARGUMENTS)
+        .push(Op::CallHelper { number: 1 })
+        .jump_if(Bits::B64, Condition::Eq, Reg::R0, Source::Imm(0), out)
+        .push(set(Reg::R8, Source::Reg(Reg::R0)))
+        .push(Op::Load { size: Size::Double, dst: Reg::R7, base: Reg::R8, offset: 0 })
+        .push(Op::Alu { bits: Bits::B64, op: AluOp::Add, dst: Reg::R7, src: Source::Imm(1) })
+        .push(Op::Store { size: Size::Double, base: Reg::R8, offset: 0, src: Reg::R7 });
+    for number in numbers {
+        let registers = ArgumentRegisters { context: Reg::R6, to: Reg::R7, stack: -16 };
+        probe.load_argument(&mut builder, *number, registers)?;
+        let offset = 8 * *number as i16;
+        builder.push(Op::Store { size: Size::Double, base: Reg::R8, offset, src: Reg::R7 });
+    }
+    builder.bind(out).push(set(Reg::R0, Source::Imm(0))).push(Op::Exit);
+    let assembly = builder.finish(&BuildOptions::new()).unwrap();
+    let spec = ProgramSpec::new("arguments", ProgramType::Kprobe, assembly.code());
+    let mut loader = Loader::new();
+    let program = loader.load(&spec)?;
+    let map = Array::of(loader.map(&ARGUMENTS)?)?;
+    Ok((program, map))
+}
+
+fn attach_here(program: &Program, target: &Target) -> Link {
+    let options = Options::new().pid(std::process::id());
+    attach::attach_with(program, target, &options).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[test]
+fn arguments_are_read_from_wherever_they_are() {
+    needs!(Uprobe);
+    let _alone = watch::alone();
+    let probe = probe("many");
+    let (program, seen) = program(&probe, &[1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap();
+    let numbers = black_box([-3i64, 70, 0x1_0000_0000_8000, 90]);
+    let number = RAWBPF_TEST_NUMBER.load(Ordering::Relaxed) as i64;
+    let link = attach_here(&program, &this("many"));
+    assert_eq!(link.places(), 1);
+    many(black_box(-2), &numbers, black_box(1), black_box(-5));
+    let values = seen.lookup(0).unwrap();
+    let expected = [1, -2, 5, -3, 0x1_0000_0000_8000, -5, number, -7, 0xffff_fffe, 70];
+    assert_eq!(values[..10], expected);
+    drop(link);
+    many(3, &numbers, 0, 3);
+    assert_eq!(seen.lookup(0).unwrap(), values);
+}
+
+/// Notes its first argument and the fifth, by their names.
+static NAMED: ProgramSpec = ProgramSpec::new(
+    "named",
+    ProgramType::Kprobe,
+    bpf! {
+        r6 = *(u32 *)(r1 + args.arg1);
+        r7 = *(u8 *)(r1 + args.arg5);
+        *(u32 *)(r10 - 4) = 0;
+        r1 = ARGUMENTS ll;
+        r2 = r10;
+        r2 += -4;
+        call map_lookup_elem;
+        if r0 == 0 goto out;
+        *(u64 *)(r0 + 8) = r6;
+        *(u64 *)(r0 + 40) = r7;
+    out:
+        r0 = 0;
+        exit;
+    },
+);
+
+#[test]
+fn arguments_in_registers_have_names() {
+    needs!(Uprobe);
+    let _alone = watch::alone();
+    let target = format!("{}:rawbpf_test:many", this_file());
+    let mut loader = Loader::new();
+    let program = loader.load(&NAMED.with_target(&target)).unwrap();
+    let seen = Array::<[i64; 16]>::of(loader.map(&ARGUMENTS).unwrap()).unwrap();
+    for method in METHODS {
+        let link = usdt::attach(&program, &this("many"), method).unwrap();
+        let value = black_box(method as i32 + 1000);
+        many(value, &black_box([0; 4]), 0, black_box(9));
+        let values = seen.lookup(0).unwrap();
+        assert_eq!((values[1], values[5]), (value.into(), 9), "{method:?}");
+        drop(link);
+    }
+}
+
+static MEMORY: ProgramSpec = ProgramSpec::new(
+    "memory",
+    ProgramType::Kprobe,
+    bpf! {
+        r2 = *(u64 *)(r1 + args.arg3);
+        r0 = 0;
+        exit;
+    },
+);
+static WIDE: ProgramSpec = ProgramSpec::new(
+    "wide",
+    ProgramType::Kprobe,
+    bpf! {
+        r2 = *(u64 *)(r1 + args.arg1);
+        r0 = 0;
+        exit;
+    },
+);
+static BEYOND: ProgramSpec = ProgramSpec::new(
+    "beyond",
+    ProgramType::Kprobe,
+    bpf! {
+        r2 = *(u64 *)(r1 + args.arg11);
+        r0 = 0;
+        exit;
+    },
+);
+
+#[test]
+fn arguments_elsewhere_have_none() {
+    needs!(Bpf);
+    for (spec, name, expected) in [
+        (&MEMORY, "rawbpf_test:many", "`args.arg3`"),
+        (&MEMORY, "rawbpf_test:many", "only what is in one register has a name"),
+        (&WIDE, "rawbpf_test:many", "the field has 4 bytes, and the access 8"),
+        (&BEYOND, "rawbpf_test:many", "passes no `arg11`, but arg1, arg2"),
+        (&WIDE, "rawbpf_test:twice", "`8@%rdi` and `8@%rsi`"),
+        (&WIDE, "rawbpf_test:nowhere", "USDT probe `rawbpf_test:nowhere` is not in"),
+    ] {
+        let target = format!("{}:{name}", this_file());
+        let error = Loader::new().load(&spec.with_target(&target)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn an_argument_that_cannot_be_had_says_why() {
+    let probe = probe("many");
+    let words = |number, registers| {
+        let error = probe.load_argument(&mut Builder::new(), number, registers);
+        error.unwrap_err().to_string()
+    };
+    let registers = ArgumentRegisters { context: Reg::R6, to: Reg::R7, stack: -16 };
+    assert!(words(10, registers).contains("`8@%xmm0`"), "{}", words(10, registers));
+    for number in [0, 11, usize::MAX] {
+        assert!(words(number, registers).contains("10 arguments"), "{}", words(number, registers));
+    }
+    for wrong in [
+        ArgumentRegisters { context: Reg::R1, ..registers },
+        ArgumentRegisters { to: Reg::R6, ..registers },
+        ArgumentRegisters { to: Reg::R1, ..registers },
+        ArgumentRegisters { stack: -4, ..registers },
+        ArgumentRegisters { stack: 0, ..registers },
+        ArgumentRegisters { stack: -520, ..registers },
+    ] {
+        assert!(words(1, wrong).contains("an argument"), "{wrong:?}");
+    }
+}
+
+fn no_cookies() -> Option<String> {
+    Watch::loaded(&COOKIE).err().map(|error| error.to_string())
+}
+
+/// The argument is in another register in each place, and the program knows in which it runs.
+#[test]
+fn a_probe_is_attached_in_all_its_places() {
+    needs!(Uprobe);
+    needs_tried!("attach_cookie", no_cookies());
+    let alone = watch::alone();
+    let probe = probe("twice");
+    let (program, seen) = program(&probe, &[1, 2]).unwrap();
+    let link = attach_here(&program, &this("twice"));
+    assert_eq!(link.places(), 2);
+    for (count, value, fire) in [(1, 71, first as fn(u64)), (2, 72, second), (3, 73, first)] {
+        fire(black_box(value));
+        assert_eq!(seen.lookup(0).unwrap()[..3], [count, value as i64, 1]);
+    }
+    drop((link, alone));
+
+    // The cookie is the index, counted from the one that is asked for.
+    let watch = Watch::new(&COOKIE);
+    let both = || {
+        first(1);
+        second(2);
+    };
+    watch.sees_while_attached(both, (2, 1), |p| attach::attach(p, &this("twice")));
+    let options = Options::new().cookie(u64::MAX);
+    let real = watch.sees_while_attached(both, (2, u64::MAX), |program| {
+        attach::attach_with(program, &this("twice"), &options)
+    });
+    assert_eq!(real, this("twice").to_string());
+    // Whoever the provider is, it is found.
+    let any: Target = format!("usdt:{}::twice", this_file()).parse().unwrap();
+    let real = watch.sees_while_attached(both, (2, 1), |p| attach::attach(p, &any));
+    assert_eq!(real, this("twice").to_string());
+}
+
+#[test]
+fn all_places_also_without_cookies() {
+    needs!(Uprobe);
+    let watch = Watch::new(&ENTRY);
+    let both = || {
+        first(1);
+        second(2);
+    };
+    let count = |target: &Target| {
+        let link = attach::attach(&watch.program, target).unwrap();
+        let (count, _) = watch.during(both);
+        drop(link);
+        assert_eq!(watch.during(both), (0, 0));
+        watch.assert_nothing_is_left();
+        count
+    };
+    assert_eq!(count(&this("twice")), 2);
+    // Patterns of probes.
+    assert_eq!(count(&this("tw*")), 2);
+    let all: Target = format!("usdt:{}:rawbpf_*:*", this_file()).parse().unwrap();
+    assert_eq!(count(&all), 2);
+}
+
+/// One link for all places, where the kernel has it: that is how loading for a target does it.
+#[test]
+fn loading_for_a_probe_takes_the_best_way() {
+    needs!(Uprobe);
+    let _alone = watch::alone();
+    let target = this("twice");
+    let mut loader = Loader::new();
+    let loaded = attach::load_and_attach(&mut loader, &ENTRY, &target, &Options::new());
+    let (program, link) = loaded.unwrap();
+    assert_eq!(link.places(), 2);
+    let multi = program.attach_type().is_some();
+    assert_eq!(link.as_bpf_link().is_some(), multi);
+    let guarded = this("guarded");
+    let (_program, link) =
+        attach::load_and_attach(&mut loader, &ENTRY, &guarded, &Options::new()).unwrap();
+    assert_eq!(semaphore(), 1);
+    drop(link);
+    assert_eq!(semaphore(), 0);
+}
+
+#[test]
+fn a_semaphore_is_up_while_a_program_is_attached() {
+    needs!(Uprobe, Tracefs);
+    // (A panic in here would leave it up: whoever maps a file anew to show a backtrace gets the probe, too.)
+    let test = "usdt::a_semaphore_is_up_while_a_program_is_attached";
+    if common::role().is_some() {
+        return Caller::serve(|| guarded(8));
+    }
+    let mut other = Caller::start(test);
+    let watch = Watch::new(&ENTRY);
+    let fire = || guarded(black_box(7));
+    assert_eq!((semaphore(), watch.during(fire).0), (0, 0));
+    let target = this("guarded");
+    let attach = |options: &Options| attach::attach_with(&watch.program, &target, options).unwrap();
+
+    let link = attach(&Options::new());
+    assert_eq!((semaphore(), watch.during(fire).0), (1, 1));
+    other.call();
+    assert_eq!(watch.take(other.id()).0, 1);
+    // It stays up until the last is gone. (It counts places and not programs.)
+    let second = attach(&Options::new());
+    assert_eq!((semaphore(), watch.during(fire).0), (1, 2));
+    drop(link);
+    assert_eq!((semaphore(), watch.during(fire).0), (1, 1));
+    drop(second);
+    assert_eq!((semaphore(), watch.during(fire).0), (0, 0));
+
+    for method in METHODS {
+        let link = usdt::attach(&watch.program, &target, method).unwrap();
+        assert_eq!((semaphore(), watch.during(fire).0), (1, 1), "{method:?}");
+        drop(link);
+        assert_eq!((semaphore(), watch.during(fire).0), (0, 0), "{method:?}");
+    }
+
+    // In one process: not here.
+    let link = attach(&Options::new().pid(other.id()));
+    watch.take(other.id());
+    other.call();
+    assert_eq!((watch.take(other.id()).0, semaphore(), watch.during(fire).0), (1, 0, 0));
+    drop(link);
+    watch.assert_nothing_is_left();
+}
+
+#[test]
+fn a_probe_that_is_not_there_gets_the_nearest() {
+    needs!(Uprobe);
+    let watch = Watch::new(&ENTRY);
+    let nearest = |target: &str| match attach::attach(&watch.program, &target.parse().unwrap()) {
+        Err(Error::NotInFile { what: "USDT probe", nearest, .. }) => nearest,
+        other => panic!("{other:?}"),
+    };
+    let file = this_file();
+    assert_eq!(nearest(&format!("usdt:{file}:rawbpf_test:twic")), ["rawbpf_test:twice"]);
+    assert_eq!(nearest(&format!("usdt:{file}:another:twice")), ["rawbpf_test:twice"]);
+    assert_eq!(nearest(&format!("usdt:{file}:rawbpf_test:x*")), [""; 0]);
+}
+
+#[test]
+fn probes_and_functions_of_a_file_are_listed() {
+    let (places, file) = (Places::new(), this_file());
+    let names = |pattern: &str| -> Vec<String> {
+        places.find(pattern).unwrap().places.iter().map(ToString::to_string).collect()
+    };
+    let ours = format!("usdt:{file}:rawbpf_test");
+    assert_eq!(
+        names(&format!("{ours}:*e*")),
+        [format!("{ours}:guarded"), format!("{ours}:twice")][..]
+    );
+    assert_eq!(names(&format!("usdt:{file}:twice")), [format!("{ours}:twice")]);
+    let add = format!("uprobe:{file}:rawbpf_test_add");
+    assert_eq!(names(&format!("uprobe:{file}:rawbpf_test_a*")), [add.as_str()]);
+
+    let arguments = |name: &str| {
+        let found = places.find(&format!("{ours}:{name}")).unwrap().places;
+        let arguments = places.arguments(&found[0]).unwrap().unwrap();
+        arguments
+            .iter()
+            .map(|one| (one.declaration.clone(), one.size.zip(one.offset).is_some()))
+            .collect::<Vec<_>>()
+    };
+    let many = arguments("many");
+    assert!(many[0].0.starts_with("s32 arg1 = -4@%") && many[0].1, "{many:?}");
+    assert_eq!(many[1], ("u32 arg2 = 4@$5".into(), false));
+    let twice = arguments("twice");
+    assert_eq!(twice[0], ("u64 arg1 = 8@%rdi or 8@%rsi".into(), false));
+}
