@@ -89,6 +89,10 @@ fn give_back(tail: &impl Position, position: u64) {
     tail.store(position, Ordering::Release);
 }
 
+/// How far ahead of the record that is read memory is fetched, bytes: what the CPU fetches by itself ends with the page
+/// (tried from 256 to 8192; a page and more is best).
+pub(crate) const AHEAD: usize = 4096;
+
 /// Has the CPU fetch what lies `ahead` bytes behind the beginning of `bytes`. A hint: nothing is read, so there need not
 /// be anything.
 #[inline(always)]

@@ -1,7 +1,7 @@
 //! The records in a ring, from bytes that are not believed.
 
 use super::Record;
-use crate::ring::prefetch;
+use crate::ring::{AHEAD, prefetch};
 use std::ops::ControlFlow;
 
 /// `PERF_RECORD_LOST`: header, `u64 id`, `u64 lost`.
@@ -14,10 +14,6 @@ const HEADER: usize = 8;
 
 /// The largest record: its size is a `u16`, and a multiple of 8.
 const LARGEST: usize = u16::MAX as usize & !7;
-
-/// How far ahead of the record that is read memory is fetched, bytes. What lies further ahead than this is fetched by the
-/// time it is wanted; what was fetched earlier may be gone again.
-const AHEAD: usize = 1024;
 
 /// The bytes that every sample has, and so what the kernel makes of them.
 ///
@@ -110,6 +106,7 @@ pub(super) fn next<'r>(
     use Problem::Corrupt;
 
     let (bytes, then) = if bytes.is_empty() { (then, bytes) } else { (bytes, then) };
+    prefetch(bytes, AHEAD);
     let Some(header) = bytes.first_chunk::<HEADER>() else {
         return if bytes.is_empty() {
             Ok(None)

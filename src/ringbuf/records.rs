@@ -51,8 +51,7 @@ impl<'r> Records<'r> {
         let index = self.reader.turn;
         // What was found is found again: a loop that looks cannot lend what it sees.
         let ring = self.reader.rings.get(index);
-        let mut at = found;
-        Ok(ring.and_then(|ring| match ring.ring.next(&mut at) {
+        Ok(ring.and_then(|ring| match ring.ring.unread(found).next() {
             Found::Record(bytes) => Some(Record { ring: index, bytes }),
             _ => None,
         }))
@@ -81,7 +80,9 @@ impl<'r> Records<'r> {
                 ring.ring.release(at);
             }
             let before = at;
-            let found = ring.ring.next(&mut at);
+            let mut unread = ring.ring.unread(at);
+            let found = unread.next();
+            at = unread.position();
             let (record, problem) = match found {
                 Found::Record(_) => (true, None),
                 Found::Discarded => (false, None),
