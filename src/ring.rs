@@ -16,6 +16,9 @@
 //! `kernel/events/ring_buffer.c`, whose comment pairs the same four accesses. The two functions are
 //! the only places that touch a position.
 //!
+//! Against that stands one fault of the kernel: what a program sends that is larger than a record can be (65516 bytes) is
+//! written over whatever is there. Whoever reads at that moment reads what is being written. `crate::perf` says so.
+//!
 //! The module owns the memory and gives out nothing but slices of what lies from tail to head,
 //! which it keeps at most as long as the ring whatever the head claims. What the bytes mean, and
 //! whether they make sense, is for [`crate::perf`], in safe code.

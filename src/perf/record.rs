@@ -150,7 +150,12 @@ pub(super) fn next<'r>(
             };
             let recorded = u32::from_ne_bytes(*recorded);
             let Some(raw) = raw.get(..recorded as usize) else {
-                return Err(Corrupt("a sample reaches beyond its record"));
+                // The kernel keeps the low 16 bits of a record's size, and does not look whether that is all.
+                let whole = recorded.wrapping_add(layout.raw_at() as u32);
+                return Err(Corrupt(match whole as usize & 0xffff == length {
+                    true => "a sample of more than a record can hold",
+                    false => "a sample reaches beyond its record",
+                }));
             };
             let bytes = match layout.size {
                 None => raw,
