@@ -171,7 +171,7 @@ impl PerfReader {
         })?;
         let mut reader = PerfReader::empty(options)?;
         reader.elements = Some(elements);
-        reader.open_missing(true)?;
+        reader.open_missing()?;
         if reader.rings.is_empty() {
             return Err(failed("find a CPU that runs", None, Errno(libc::ENODEV), None));
         }
@@ -220,7 +220,7 @@ impl PerfReader {
     ///
     /// Records that are there already are not waited for. While it waits it looks at the rings every so often
     /// ([`PerfOptions::max_delay`]), so that what wakes nobody does not lie there for longer than that; and once a second
-    /// for CPUs that have come or gone, as [`PerfReader::refresh`] does. At the deadline all rings are read. A deadline that
+    /// for CPUs that have come or gone and come back, as [`PerfReader::refresh`] does. At the deadline all rings are read. A deadline that
     /// has passed makes this a look without waiting. The wait is counted in whole milliseconds, rounded up.
     ///
     /// # Errors
