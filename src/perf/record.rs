@@ -193,7 +193,7 @@ pub(super) struct Shape {
 
 impl Shape {
     /// That of a record that has been found right and holds `bytes`.
-    fn of(record: &[u8], bytes: &[u8], layout: Layout) -> Option<Shape> {
+    pub(super) fn of(record: &[u8], bytes: &[u8], layout: Layout) -> Option<Shape> {
         let raw_at = layout.raw_at();
         Some(Shape {
             header: *record.first_chunk()?,
@@ -204,9 +204,18 @@ impl Shape {
         })
     }
 
+    /// The bytes of a record.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
     /// The time, if there is one, and the bytes of a sample in this shape; `None` if it is in another one.
     #[inline]
-    fn sample<'r>(&self, record: &'r [u8], time: bool) -> Option<(Option<u64>, &'r [u8])> {
+    pub(super) fn sample<'r>(
+        &self,
+        record: &'r [u8],
+        time: bool,
+    ) -> Option<(Option<u64>, &'r [u8])> {
         if *record.first_chunk::<HEADER>()? != self.header {
             return None;
         }

@@ -190,6 +190,12 @@ impl BpfRing {
     /// What has been seen and not released, from `at` on: a position that [`Unread`] came to, or else there is nothing.
     #[inline]
     pub(crate) fn unread(&self, at: usize) -> Unread<'_> {
+        self.unread_like(at, Like::default())
+    }
+
+    /// The same with a guess what comes next.
+    #[inline]
+    pub(crate) fn unread_like(&self, at: usize, like: Like) -> Unread<'_> {
         let left = self.head.wrapping_sub(at);
         // Behind the head it would be a huge number; before the tail more than there was.
         let is_there = left <= self.head.wrapping_sub(self.tail) && at.is_multiple_of(8);
@@ -199,8 +205,7 @@ impl BpfRing {
             mask: self.size - 1,
             at: if is_there { at } else { self.head },
             head: self.head,
-            header: BUSY,
-            whole: usize::MAX,
+            like,
             ring: PhantomData,
         }
     }
@@ -236,10 +241,21 @@ pub(crate) struct Unread<'r> {
     mask: usize,
     at: usize,
     head: usize,
-    /// The header of the record before, and its bytes with the header and the filling.
+    like: Like,
+    ring: PhantomData<&'r BpfRing>,
+}
+
+/// A finished record: its header, and its bytes with the header and the filling. At first there is none like it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Like {
     header: u32,
     whole: usize,
-    ring: PhantomData<&'r BpfRing>,
+}
+
+impl Default for Like {
+    fn default() -> Like {
+        Like { header: BUSY, whole: usize::MAX }
+    }
 }
 
 impl<'r> Unread<'r> {
@@ -247,6 +263,19 @@ impl<'r> Unread<'r> {
     #[inline]
     pub(crate) fn position(&self) -> usize {
         self.at
+    }
+
+    /// What the record was like that [`Unread::next`] gave last.
+    pub(crate) fn like(&self) -> Like {
+        self.like
+    }
+
+    /// Whether what comes next is a record like that.
+    #[inline]
+    pub(crate) fn is_alike(&self) -> bool {
+        // In this order: where nothing is left there is no header.
+        self.like.whole <= self.head.wrapping_sub(self.at)
+            && seen(self.header(self.at & self.mask)) == self.like.header
     }
 
     /// What comes next.
@@ -263,7 +292,7 @@ impl<'r> Unread<'r> {
         let header = seen(self.header(start));
         // Most programs send records of one size. Then where the next one is need not wait for what this one says, but
         // for its being as foreseen.
-        if header != self.header || self.whole > left {
+        if header != self.like.header || self.like.whole > left {
             if header & BUSY != 0 {
                 return Found::Nothing;
             }
@@ -276,9 +305,9 @@ impl<'r> Unread<'r> {
                 self.at = self.at.wrapping_add(whole);
                 return Found::Discarded;
             }
-            (self.header, self.whole) = (header, whole);
+            self.like = Like { header, whole };
         }
-        self.at = self.at.wrapping_add(self.whole);
+        self.at = self.at.wrapping_add(self.like.whole);
         // SAFETY: the data is mapped twice in a row, twice the ring's size from `data` on, initialised (the kernel hands
         // out zeroed pages), for as long as the ring is borrowed. `start` is less than the size and
         // `HEADER + header <= whole <= left <= size`, so the slice ends within it. The record is finished (its header
@@ -286,7 +315,7 @@ impl<'r> Unread<'r> {
         // the space to another one only when the consumer's position is moved, for which `release` and `look` need the
         // `&mut BpfRing` that the borrow excludes. Nobody else in this process has it mapped: there is a claim.
         let bytes = unsafe {
-            slice::from_raw_parts(self.data.as_ptr().add(start + HEADER), self.header as usize)
+            slice::from_raw_parts(self.data.as_ptr().add(start + HEADER), header as usize)
         };
         prefetch(bytes, AHEAD);
         Found::Record(bytes)
