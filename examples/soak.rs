@@ -27,8 +27,10 @@ static SEND_PERF: ProgramSpec = ProgramSpec::new(
     bpf! {
         r6 = r1;
         r7 = COUNTS[0] ll;
-        r0 = 1;
-        r0 = atomic_fetch_add((u64 *)(r7 + 0), r0);
+        r0 = *(u64 *)(r7 + 0);
+        r2 = r0;
+        r2 += 1;
+        *(u64 *)(r7 + 0) = r2;
         *(u64 *)(r10 - 8) = r0;                 // its number, three times
         *(u64 *)(r10 - 16) = r0;
         *(u64 *)(r10 - 24) = r0;
@@ -53,8 +55,10 @@ static SEND_RING: ProgramSpec = ProgramSpec::new(
     ProgramType::SocketFilter,
     bpf! {
         r7 = COUNTS[0] ll;
-        r8 = 1;
-        r8 = atomic_fetch_add((u64 *)(r7 + 0), r8);
+        r8 = *(u64 *)(r7 + 0);
+        r2 = r8;
+        r2 += 1;
+        *(u64 *)(r7 + 0) = r2;
         r1 = RING ll;
         r2 = 24;
         r3 = 0;

@@ -26,8 +26,10 @@ static SEND_PERF: ProgramSpec = ProgramSpec::new(
     bpf! {
         r6 = r1;
         r7 = COUNTS[0] ll;
-        r0 = 1;
-        r0 = atomic_fetch_add((u64 *)(r7 + 0), r0);
+        r0 = *(u64 *)(r7 + 0);
+        r2 = r0;
+        r2 += 1;
+        *(u64 *)(r7 + 0) = r2;
         *(u64 *)(r10 - 8) = r0;
         r1 = r6;
         r2 = PERF ll;
@@ -50,8 +52,10 @@ static SEND_RING: ProgramSpec = ProgramSpec::new(
     ProgramType::SocketFilter,
     bpf! {
         r7 = COUNTS[0] ll;
-        r0 = 1;
-        r0 = atomic_fetch_add((u64 *)(r7 + 0), r0);
+        r0 = *(u64 *)(r7 + 0);
+        r2 = r0;
+        r2 += 1;
+        *(u64 *)(r7 + 0) = r2;
         *(u64 *)(r10 - 8) = r0;
         r1 = RING ll;
         r2 = r10;
