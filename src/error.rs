@@ -501,7 +501,13 @@ pub enum Error {
     Btf(#[from] BtfError),
 
     /// A ring held a record that cannot be; nothing of it was believed.
-    #[error("corrupt perf ring of CPU {cpu} at position {position}: {problem}")]
+    ///
+    /// There is one way to come by it: a program that sends more than the 65516 bytes that a record can hold. The kernel
+    /// does not refuse that. It cuts the size to 16 bits and writes the whole sample, over what else is in the ring.
+    #[error(
+        "corrupt perf ring of CPU {cpu} at position {position}: {problem} (does a program send more than \
+         65516 bytes at once? The kernel does not refuse that)"
+    )]
     CorruptRing {
         /// Whose ring.
         cpu: u32,

@@ -39,6 +39,8 @@ pub(crate) enum Thing {
     Btf,
     /// More than one CPU that runs.
     TwoCpus,
+    /// A CPU that can be taken offline and back.
+    OfflineCpu,
     /// The cargo that built this test, to build something with.
     Cargo,
 }
@@ -141,6 +143,14 @@ impl Thing {
             }),
             Thing::Tracepoint => Thing::Bpf.missing().or_else(|| Thing::Tracefs.missing()),
             Thing::Btf => file("/sys/kernel/btf/vmlinux", "Linux 5.4 with CONFIG_DEBUG_INFO_BTF"),
+            Thing::OfflineCpu => {
+                Thing::Root.missing().or_else(|| Thing::TwoCpus.missing()).or_else(|| {
+                    file(
+                        "/sys/devices/system/cpu/cpu1/online",
+                        "CONFIG_HOTPLUG_CPU, and no firmware against it",
+                    )
+                })
+            }
             Thing::Cargo => file(env!("CARGO"), "a machine to build on"),
             Thing::TwoCpus => {
                 let online =

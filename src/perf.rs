@@ -43,6 +43,11 @@
 //! has no event (it has come a moment ago, see [`PerfReader::refresh`]) are refused; programs see that and other refusals in
 //! what `perf_event_output` returns, and nobody else does.
 //!
+//! A sample of more than 65516 bytes is a fault of the program that the kernel does not see (tried from Linux 5.10 to 7):
+//! it tells the program that all is well and writes the whole sample under a size cut to 16 bits, over what else is in the
+//! ring. [`Error::CorruptRing`] tells of it; of a sample of 65517 to 65524 bytes, whose record has size 0, nothing is to be
+//! seen at all.
+//!
 //! [bpf-helpers(7)]: https://man7.org/linux/man-pages/man7/bpf-helpers.7.html
 
 mod cpu_ring;
@@ -166,7 +171,7 @@ impl PerfReader {
         })?;
         let mut reader = PerfReader::empty(options)?;
         reader.elements = Some(elements);
-        reader.open_missing(true)?;
+        reader.open_missing()?;
         if reader.rings.is_empty() {
             return Err(failed("find a CPU that runs", None, Errno(libc::ENODEV), None));
         }
@@ -215,7 +220,7 @@ impl PerfReader {
     ///
     /// Records that are there already are not waited for. While it waits it looks at the rings every so often
     /// ([`PerfOptions::max_delay`]), so that what wakes nobody does not lie there for longer than that; and once a second
-    /// for CPUs that have come or gone, as [`PerfReader::refresh`] does. At the deadline all rings are read. A deadline that
+    /// for CPUs that have come or gone and come back, as [`PerfReader::refresh`] does. At the deadline all rings are read. A deadline that
     /// has passed makes this a look without waiting. The wait is counted in whole milliseconds, rounded up.
     ///
     /// # Errors

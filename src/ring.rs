@@ -16,6 +16,9 @@
 //! `kernel/events/ring_buffer.c`, whose comment pairs the same four accesses. The two functions are
 //! the only places that touch a position.
 //!
+//! Against that stands one fault of the kernel: what a program sends that is larger than a record can be (65516 bytes) is
+//! written over whatever is there. Whoever reads at that moment reads what is being written. `crate::perf` says so.
+//!
 //! The module owns the memory and gives out nothing but slices of what lies from tail to head,
 //! which it keeps at most as long as the ring whatever the head claims. What the bytes mean, and
 //! whether they make sense, is for [`crate::perf`], in safe code.
@@ -35,7 +38,7 @@ mod model;
 mod user;
 
 pub(crate) use backward::Backward;
-pub(crate) use bpf::{BpfRing, Found};
+pub(crate) use bpf::{BpfRing, Found, Like};
 pub(crate) use claim::{Claim, Claimed};
 pub(crate) use user::UserRing;
 
@@ -88,6 +91,10 @@ fn seen_head(head: &AtomicU64) -> u64 {
 fn give_back(tail: &impl Position, position: u64) {
     tail.store(position, Ordering::Release);
 }
+
+/// How far ahead of the record that is read memory is fetched, bytes: what the CPU fetches by itself ends with the page
+/// (tried from 256 to 8192; a page and more is best).
+pub(crate) const AHEAD: usize = 4096;
 
 /// Has the CPU fetch what lies `ahead` bytes behind the beginning of `bytes`. A hint: nothing is read, so there need not
 /// be anything.

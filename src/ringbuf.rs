@@ -277,8 +277,11 @@ impl Ring {
             let start = self.ring.position();
             let mut batch = Batch { at: start, ring: &mut self.ring };
             let Batch { at, ring } = &mut batch;
+            let mut unread = ring.unread(start);
             let end = loop {
-                match ring.next(at) {
+                let found = unread.next();
+                *at = unread.position();
+                match found {
                     Found::Record(bytes) => {
                         *records += 1;
                         if consume(Record { ring: index, bytes }).is_break() {

@@ -3,7 +3,7 @@
 use super::Record;
 use super::record::{self, Layout, Problem, Progress, Shape};
 use crate::error::{Error, Result};
-use crate::ring::Ring;
+use crate::ring::{AHEAD, Ring, prefetch};
 use crate::syscall;
 use std::ops::ControlFlow;
 
@@ -15,7 +15,7 @@ pub(super) struct CpuRing {
     /// Bytes that have been read and not yet handed back.
     pub read: usize,
     /// That of the last sample.
-    shape: Option<Shape>,
+    pub shape: Option<Shape>,
     /// Samples lost in rings of this CPU that are gone, and as records have told of this one,
     told: u64,
     /// and as is known from them or from the event itself.
@@ -69,6 +69,16 @@ impl CpuRing {
     /// What has been seen and not read.
     pub(super) fn pieces(&self) -> (&[u8], &[u8]) {
         record::behind(self.ring.filled(), self.read)
+    }
+
+    /// The sample that lies `at` so many bytes behind what has been handed back, if it is in the shape of the last one. One
+    /// that lies across the end of the ring is not seen.
+    #[inline]
+    pub(super) fn sample_at(&self, at: usize, layout: Layout) -> Option<(Option<u64>, &[u8])> {
+        let shape = self.shape.as_ref()?;
+        let record = self.ring.filled().0.get(at..)?.get(..shape.length())?;
+        prefetch(record, AHEAD);
+        shape.sample(record, layout.time)
     }
 
     /// How much is handed back at once: handing back costs the kernel's CPU a cache line, not handing back costs a slow

@@ -41,8 +41,8 @@ impl PerfReader {
     ///
     /// A CPU that goes offline takes its event with it; what its ring holds is still read. When it is back, and on a CPU
     /// that is new, there is no event until one is opened, and what programs send there is refused, which they see
-    /// in what `perf_event_output` returns. [`PerfReader::poll`] does this once a second while it waits, as far as it can;
-    /// this does it now, and says why if it cannot.
+    /// in what `perf_event_output` returns. [`PerfReader::poll`] sees to it within two seconds, as far as it can;
+    /// this does it now, and says why if it cannot. It takes 20 ms: whether an event runs shows over time.
     ///
     /// A CPU whose old ring holds samples that have not been read is left for the next time: [drain](PerfReader::drain)
     /// before.
@@ -50,21 +50,24 @@ impl PerfReader {
     /// # Errors
     /// [`Error::File`](crate::Error::File) if the CPUs cannot be listed, and as [`PerfReader::open`].
     pub fn refresh(&mut self) -> Result<usize> {
-        self.open_missing(false)
+        for ring in &mut self.rings {
+            ring.stands_still(self.cpus.says_lost);
+        }
+        std::thread::sleep(LEAST);
+        self.open_missing()
     }
 
     /// The same, at most once a second.
     pub(super) fn look_for_cpus(&mut self) {
         if self.cpus.looked.elapsed() >= EVERY {
             // Reading goes on without what could not be had.
-            let _ = self.open_missing(false);
+            let _ = self.open_missing();
         }
     }
 
-    /// Opens events on all CPUs that have none that runs. `opening`: a CPU is there for the first time.
-    pub(super) fn open_missing(&mut self, opening: bool) -> Result<usize> {
-        let judge = self.cpus.looked.elapsed() >= LEAST;
-        if self.elements.is_none() || !(opening || judge) {
+    /// Opens events on all CPUs that have none that runs.
+    pub(super) fn open_missing(&mut self) -> Result<usize> {
+        if self.elements.is_none() {
             return Ok(0);
         }
         self.cpus.looked = Instant::now();

@@ -48,7 +48,7 @@ pub struct FlightRecorder {
     options: Checked,
     paused: bool,
     /// Where the events are. `None` only in tests.
-    _elements: Option<Elements>,
+    elements: Option<Elements>,
 }
 
 /// The ring of one CPU, and what was in it when it was read last.
@@ -101,7 +101,13 @@ impl FlightRecorder {
         if rings.is_empty() {
             return Err(failed("find a CPU that runs", None, Errno(libc::ENODEV), None));
         }
-        Ok(FlightRecorder { rings, options, paused: false, _elements: Some(elements) })
+        Ok(FlightRecorder { rings, options, paused: false, elements: Some(elements) })
+    }
+
+    #[cfg(test)]
+    pub(super) fn over(rings: Vec<(u32, Backward)>, options: Checked) -> FlightRecorder {
+        let rings = rings.into_iter().map(|(cpu, ring)| Recording { cpu, ring, copy: Vec::new() });
+        FlightRecorder { rings: rings.collect(), options, paused: true, elements: None }
     }
 
     /// Hands out what the rings hold, the oldest first: a copy, made while they are [paused](FlightRecorder::pause), which
@@ -175,19 +181,22 @@ impl FlightRecorder {
     /// Copies the rings, all of one time.
     fn copy(&mut self) -> Result<()> {
         let was_paused = self.paused;
-        let copied = self.pause().map(|()| {
+        let paused = if was_paused { Ok(()) } else { self.pause() };
+        if paused.is_ok() {
             // A CPU that was writing when its ring was paused goes on to the end of its record.
-            if self._elements.is_some() && syscall::grace_period().is_err() {
+            if self.elements.is_some() && syscall::grace_period().is_err() {
                 std::thread::sleep(GRACE);
             }
             for ring in &mut self.rings {
                 ring.ring.copy(&mut ring.copy);
             }
-        });
-        if !was_paused {
-            self.resume()?;
         }
-        copied
+        if !was_paused {
+            // Also those that were paused before one could not be.
+            paused.and(self.resume())
+        } else {
+            Ok(())
+        }
     }
 }
 

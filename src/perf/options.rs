@@ -51,7 +51,8 @@ impl PerfOptions {
     /// first.
     ///
     /// A sample takes its own size and 12 bytes (20 with a [time](PerfOptions::time)), rounded up to a multiple of 8. The
-    /// kernel drops and counts samples that find the ring full. The memory is locked; a process without
+    /// kernel drops and counts samples that find the ring full, and those that are larger than it. No sample can be larger
+    /// than 65516 bytes (65508 with a time), see [`Error::CorruptRing`](crate::Error::CorruptRing). The memory is locked; a process without
     /// `CAP_IPC_LOCK` may have `kernel.perf_event_mlock_kb` (516 as a rule) for every CPU and then
     /// what `RLIMIT_MEMLOCK` allows.
     pub const fn ring_size(mut self, bytes: usize) -> PerfOptions {

@@ -1,7 +1,7 @@
 //! The records in a ring, from bytes that are not believed.
 
 use super::Record;
-use crate::ring::prefetch;
+use crate::ring::{AHEAD, prefetch};
 use std::ops::ControlFlow;
 
 /// `PERF_RECORD_LOST`: header, `u64 id`, `u64 lost`.
@@ -14,10 +14,6 @@ const HEADER: usize = 8;
 
 /// The largest record: its size is a `u16`, and a multiple of 8.
 const LARGEST: usize = u16::MAX as usize & !7;
-
-/// How far ahead of the record that is read memory is fetched, bytes. What lies further ahead than this is fetched by the
-/// time it is wanted; what was fetched earlier may be gone again.
-const AHEAD: usize = 1024;
 
 /// The bytes that every sample has, and so what the kernel makes of them.
 ///
@@ -110,6 +106,7 @@ pub(super) fn next<'r>(
     use Problem::Corrupt;
 
     let (bytes, then) = if bytes.is_empty() { (then, bytes) } else { (bytes, then) };
+    prefetch(bytes, AHEAD);
     let Some(header) = bytes.first_chunk::<HEADER>() else {
         return if bytes.is_empty() {
             Ok(None)
@@ -153,7 +150,12 @@ pub(super) fn next<'r>(
             };
             let recorded = u32::from_ne_bytes(*recorded);
             let Some(raw) = raw.get(..recorded as usize) else {
-                return Err(Corrupt("a sample reaches beyond its record"));
+                // The kernel keeps the low 16 bits of a record's size, and does not look whether that is all.
+                let whole = recorded.wrapping_add(layout.raw_at() as u32);
+                return Err(Corrupt(match whole as usize & 0xffff == length {
+                    true => "a sample of more than a record can hold",
+                    false => "a sample reaches beyond its record",
+                }));
             };
             let bytes = match layout.size {
                 None => raw,
@@ -191,7 +193,7 @@ pub(super) struct Shape {
 
 impl Shape {
     /// That of a record that has been found right and holds `bytes`.
-    fn of(record: &[u8], bytes: &[u8], layout: Layout) -> Option<Shape> {
+    pub(super) fn of(record: &[u8], bytes: &[u8], layout: Layout) -> Option<Shape> {
         let raw_at = layout.raw_at();
         Some(Shape {
             header: *record.first_chunk()?,
@@ -202,9 +204,18 @@ impl Shape {
         })
     }
 
+    /// The bytes of a record.
+    pub(super) fn length(&self) -> usize {
+        self.length
+    }
+
     /// The time, if there is one, and the bytes of a sample in this shape; `None` if it is in another one.
     #[inline]
-    fn sample<'r>(&self, record: &'r [u8], time: bool) -> Option<(Option<u64>, &'r [u8])> {
+    pub(super) fn sample<'r>(
+        &self,
+        record: &'r [u8],
+        time: bool,
+    ) -> Option<(Option<u64>, &'r [u8])> {
         if *record.first_chunk::<HEADER>()? != self.header {
             return None;
         }

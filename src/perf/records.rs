@@ -1,6 +1,6 @@
 //! Records one at a time, lent from the rings, and typed ones on top.
 
-use super::record::{self, Body, Problem, SampleSize};
+use super::record::{self, Body, Problem, SampleSize, Shape};
 use super::{PerfReader, Record};
 use crate::error::{Error, Result};
 use crate::plain::Plain;
@@ -45,6 +45,33 @@ impl<'r> Records<'r> {
     /// As [`PerfReader::drain`]. The next call goes on behind what was wrong.
     #[allow(clippy::should_implement_trait)] // It lends what it gives.
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
+        // Mostly it is a sample like the one before. (It is looked at twice: a condition cannot lend what it sees.)
+        if self.is_alike() { Ok(self.next_alike()) } else { self.next_of_any_kind() }
+    }
+
+    /// Whether the next one is a sample like the one before.
+    #[inline]
+    fn is_alike(&self) -> bool {
+        let layout = self.reader.options.layout;
+        self.looked
+            && self.reader.rings.get(self.reader.turn).is_some_and(|ring| {
+                ring.read < ring.enough() && ring.sample_at(ring.read, layout).is_some()
+            })
+    }
+
+    /// The next one, if it is.
+    #[inline]
+    fn next_alike(&mut self) -> Option<Record<'_>> {
+        let PerfReader { rings, turn, options, .. } = &mut *self.reader;
+        let ring = rings.get_mut(*turn)?;
+        let (cpu, at) = (ring.cpu, ring.read);
+        ring.read += ring.shape?.length();
+        let (time_ns, bytes) = ring.sample_at(at, options.layout)?;
+        Some(Record::Sample { cpu, time_ns, bytes })
+    }
+
+    /// The same for what is not like the one before.
+    fn next_of_any_kind(&mut self) -> Result<Option<Record<'_>>> {
         if !self.find()? {
             return Ok(None);
         }
@@ -58,7 +85,10 @@ impl<'r> Records<'r> {
         ring.read += record.len();
         let cpu = ring.cpu;
         Ok(match body {
-            Body::Sample { time, bytes } => Some(Record::Sample { cpu, time_ns: time, bytes }),
+            Body::Sample { time, bytes } => {
+                ring.shape = Shape::of(record, bytes, options.layout);
+                Some(Record::Sample { cpu, time_ns: time, bytes })
+            }
             Body::Lost(count) => Some(Record::Lost { cpu, count }),
             Body::Other => None,
         })

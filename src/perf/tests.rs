@@ -1,5 +1,9 @@
 //! The reader over rings that a test writes: every damage that there can be, and two threads at once.
 
+mod flight;
+mod order;
+mod records;
+
 use super::*;
 use crate::ring::fake::{self, Kernel};
 use proptest::prelude::*;
@@ -235,6 +239,7 @@ fn a_record_that_cannot_be_empties_its_ring_and_no_more() {
         (sample(53, 64), "beyond its record"),
         (sample(u32::MAX, 64), "beyond its record"),
         (sample(u32::MAX - 11, 64), "beyond its record"),
+        (sample(65_588, 64), "more than a record can hold"),
         (lost(8), "without their number"),
         (lost(16), "without their number"),
         (vec![9, 0, 0, 0, 0], "less than a header"),

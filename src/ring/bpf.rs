@@ -20,10 +20,12 @@
 //!   once more before it sleeps, with a full fence in between ([`BpfRing::is_ready`]): so at least one of the two sees
 //!   the other.
 
-use super::{Claim, Claimed, Mapping, page_size};
+use super::{AHEAD, Claim, Claimed, Mapping, page_size, prefetch};
 use crate::syscall::Errno;
 use std::fmt;
+use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
+use std::ptr::NonNull;
 use std::slice;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
 
@@ -98,7 +100,7 @@ pub(crate) enum Found<'r> {
 
 /// A ring buffer's memory, and where this side is in it.
 ///
-/// `head - tail` is at most `size`, and `tail` a multiple of 8, always; it is what makes [`BpfRing::next`] sound.
+/// `head - tail` is at most `size`, and `tail` a multiple of 8, always; it is what makes [`Unread`] sound.
 pub(crate) struct BpfRing {
     /// The first page, writable.
     consumer: Mapping,
@@ -185,56 +187,30 @@ impl BpfRing {
         Ok(())
     }
 
-    /// What lies at `at`, a position from [`position`](BpfRing::position) on, and moves `at` behind it; the memory stays
-    /// this side's until it is released.
+    /// What has been seen and not released, from `at` on: a position that [`Unread`] came to, or else there is nothing.
     #[inline]
-    pub(crate) fn next(&self, at: &mut usize) -> Found<'_> {
-        let left = self.head.wrapping_sub(*at);
+    pub(crate) fn unread(&self, at: usize) -> Unread<'_> {
+        self.unread_like(at, Like::default())
+    }
+
+    /// The same with a guess what comes next.
+    #[inline]
+    pub(crate) fn unread_like(&self, at: usize, like: Like) -> Unread<'_> {
+        let left = self.head.wrapping_sub(at);
         // Behind the head it would be a huge number; before the tail more than there was.
-        if left == 0 || left > self.head.wrapping_sub(self.tail) {
-            return Found::Nothing;
+        let is_there = left <= self.head.wrapping_sub(self.tail) && at.is_multiple_of(8);
+        Unread {
+            // SAFETY: the producer's page, which comes first, is mapped with the data behind it.
+            data: unsafe { self.producer.base.add(self.page) },
+            mask: self.size - 1,
+            at: if is_there { at } else { self.head },
+            head: self.head,
+            like,
+            ring: PhantomData,
         }
-        if left < HEADER || !at.is_multiple_of(8) {
-            return Found::Corrupt("less than a header is left");
-        }
-        let start = *at & (self.size - 1);
-        let header = seen(self.header(start));
-        if header & BUSY != 0 {
-            return Found::Nothing;
-        }
-        let len = (header & !DISCARD) as usize;
-        // At most 2^30 + 16: no overflow.
-        let whole = (HEADER + len).next_multiple_of(8);
-        if whole > left {
-            return Found::Corrupt("a record reaches beyond what was written");
-        }
-        *at = at.wrapping_add(whole);
-        if header & DISCARD != 0 {
-            return Found::Discarded;
-        }
-        // SAFETY: the data is mapped twice in a row, `2 * size` bytes from `page` on, initialised (the kernel hands out
-        // zeroed pages). `start < size` and `HEADER + len <= whole <= left <= size`, so the slice ends within it. The
-        // record is finished (its header said so, and was read before this), so the program that made it can no
-        // longer write it; the kernel gives the space to another one only when the consumer's position is moved, for
-        // which `release` and `look` need the `&mut self` that this borrow excludes. Nobody else in this process has it
-        // mapped: there is a claim.
-        let bytes = unsafe {
-            let data = self.producer.base.as_ptr().add(self.page);
-            slice::from_raw_parts(data.add(start + HEADER), len)
-        };
-        Found::Record(bytes)
     }
 
-    /// The first word of the header at `start`, a multiple of 8 below `size`.
-    #[inline]
-    fn header(&self, start: usize) -> &AtomicU32 {
-        debug_assert!(start < self.size && start.is_multiple_of(8));
-        // SAFETY: within the data, which is mapped for as long as `self`, and aligned; the kernel accesses it as
-        // one word too, and this side in no other way than through this reference: slices begin behind headers.
-        unsafe { AtomicU32::from_ptr(self.producer.base.as_ptr().add(self.page + start).cast()) }
-    }
-
-    /// Hands everything before `at` back to the kernel, a position that [`BpfRing::next`] came to.
+    /// Hands everything before `at` back to the kernel, a position that [`Unread`] came to.
     #[inline]
     pub(crate) fn release(&mut self, at: usize) {
         let read = at.wrapping_sub(self.tail);
@@ -249,8 +225,109 @@ impl BpfRing {
     /// To be asked after everything that could be read has been released.
     pub(crate) fn is_ready(&self) -> bool {
         fence(Ordering::SeqCst);
+        let unread = BpfRing::unread(self, self.tail);
         let head = seen(self.producer.word(0));
-        head != self.tail && finished(self.header(self.tail & (self.size - 1)))
+        head != self.tail && finished(unread.header(self.tail & unread.mask))
+    }
+}
+
+/// What has been seen and not released. The memory stays this side's for as long as the ring is borrowed.
+///
+/// `head - at` is at most the size of the ring, and `at` a multiple of 8, always.
+pub(crate) struct Unread<'r> {
+    /// Where the data begins.
+    data: NonNull<u8>,
+    /// The size of the ring, less 1.
+    mask: usize,
+    at: usize,
+    head: usize,
+    like: Like,
+    ring: PhantomData<&'r BpfRing>,
+}
+
+/// A finished record: its header, and its bytes with the header and the filling. At first there is none like it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Like {
+    header: u32,
+    whole: usize,
+}
+
+impl Default for Like {
+    fn default() -> Like {
+        Like { header: BUSY, whole: usize::MAX }
+    }
+}
+
+impl<'r> Unread<'r> {
+    /// Behind what [`Unread::next`] gave.
+    #[inline]
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
+    /// What the record was like that [`Unread::next`] gave last.
+    pub(crate) fn like(&self) -> Like {
+        self.like
+    }
+
+    /// Whether what comes next is a record like that.
+    #[inline]
+    pub(crate) fn is_alike(&self) -> bool {
+        // In this order: where nothing is left there is no header.
+        self.like.whole <= self.head.wrapping_sub(self.at)
+            && seen(self.header(self.at & self.mask)) == self.like.header
+    }
+
+    /// What comes next.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Found<'r> {
+        let left = self.head.wrapping_sub(self.at);
+        if left < HEADER {
+            return match left {
+                0 => Found::Nothing,
+                _ => Found::Corrupt("less than a header is left"),
+            };
+        }
+        let start = self.at & self.mask;
+        let header = seen(self.header(start));
+        // Most programs send records of one size. Then where the next one is need not wait for what this one says, but
+        // for its being as foreseen.
+        if header != self.like.header || self.like.whole > left {
+            if header & BUSY != 0 {
+                return Found::Nothing;
+            }
+            // At most 2^30 + 16: no overflow.
+            let whole = (HEADER + (header & !DISCARD) as usize).next_multiple_of(8);
+            if whole > left {
+                return Found::Corrupt("a record reaches beyond what was written");
+            }
+            if header & DISCARD != 0 {
+                self.at = self.at.wrapping_add(whole);
+                return Found::Discarded;
+            }
+            self.like = Like { header, whole };
+        }
+        self.at = self.at.wrapping_add(self.like.whole);
+        // SAFETY: the data is mapped twice in a row, twice the ring's size from `data` on, initialised (the kernel hands
+        // out zeroed pages), for as long as the ring is borrowed. `start` is less than the size and
+        // `HEADER + header <= whole <= left <= size`, so the slice ends within it. The record is finished (its header
+        // has neither bit, and was read before this), so the program that made it can no longer write it; the kernel gives
+        // the space to another one only when the consumer's position is moved, for which `release` and `look` need the
+        // `&mut BpfRing` that the borrow excludes. Nobody else in this process has it mapped: there is a claim.
+        let bytes = unsafe {
+            slice::from_raw_parts(self.data.as_ptr().add(start + HEADER), header as usize)
+        };
+        prefetch(bytes, AHEAD);
+        Found::Record(bytes)
+    }
+
+    /// The first word of the header at `start`, a multiple of 8 below the ring's size.
+    #[inline]
+    fn header(&self, start: usize) -> &AtomicU32 {
+        debug_assert!(start <= self.mask && start.is_multiple_of(8));
+        // SAFETY: within the data, which is mapped for as long as the ring is borrowed, and aligned; the kernel accesses it
+        // as one word too, and this side in no other way than through this reference: slices begin behind headers.
+        unsafe { AtomicU32::from_ptr(self.data.as_ptr().add(start).cast()) }
     }
 }
 

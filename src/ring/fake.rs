@@ -5,7 +5,7 @@
 //! ([`Kernel::send`], after `__perf_output_begin`) or anything at all ([`Kernel::put`],
 //! [`Kernel::set_head`]).
 
-use super::{DATA_HEAD, DATA_TAIL, Mapping, Ring, page_size};
+use super::{Backward, DATA_HEAD, DATA_TAIL, Mapping, Ring, page_size};
 use crate::syscall;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -58,6 +58,44 @@ pub(crate) fn ring(size: usize, position: u64) -> (Ring, Kernel) {
         all_lost: 0,
     };
     (Ring::over(Ring::map(file.as_fd(), size, true).unwrap(), event, size), kernel)
+}
+
+/// A ring of at least `size` bytes that overwrites its oldest records, and its kernel.
+pub(crate) fn backward(size: usize) -> (Backward, BackwardKernel) {
+    let size = size.next_power_of_two().max(page_size());
+    let len = size + page_size();
+    // SAFETY: as above.
+    let file = unsafe {
+        let fd = libc::memfd_create(c"ring".as_ptr(), libc::MFD_CLOEXEC);
+        assert!(fd >= 0, "memfd_create");
+        File::from(OwnedFd::from_raw_fd(fd))
+    };
+    file.set_len(len as u64).unwrap();
+    let memory = Mapping::new(file.as_fd(), 0, len, true).unwrap();
+    let event = syscall::eventfd().unwrap();
+    let ring = Backward::over(Ring::map(file.as_fd(), size, false).unwrap(), event, size);
+    (ring, BackwardKernel { memory, size, head: 0 })
+}
+
+/// What writes into a ring from its end to its beginning.
+pub(crate) struct BackwardKernel {
+    memory: Mapping,
+    size: usize,
+    head: u64,
+}
+
+impl BackwardKernel {
+    /// Writes bytes before those that were written before, over whatever is there.
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        self.head = self.head.wrapping_sub(bytes.len() as u64);
+        for (n, byte) in bytes.iter().enumerate() {
+            let offset =
+                page_size() + (self.head.wrapping_add(n as u64) as usize & (self.size - 1));
+            // SAFETY: within this mapping, which is nobody else's.
+            unsafe { self.memory.base.as_ptr().add(offset).write(*byte) };
+        }
+        self.memory.position(DATA_HEAD).store(self.head, Ordering::Release);
+    }
 }
 
 /// A record: a header, and behind it `body`, filled up to a multiple of 8 with bytes that nobody

@@ -3,7 +3,7 @@
 use super::{Record, RingBufReader};
 use crate::error::{Error, Result};
 use crate::plain::Plain;
-use crate::ring::Found;
+use crate::ring::{Found, Like};
 use std::marker::PhantomData;
 
 /// Hands out what is in the ring buffers, record after record, without copying. Made by [`RingBufReader::records`].
@@ -31,6 +31,7 @@ pub struct Records<'r> {
     visits: usize,
     /// How far the ring of this turn has been read; `None` if it has not been looked at.
     at: Option<usize>,
+    like: Like,
 }
 
 impl<'r> Records<'r> {
@@ -38,7 +39,8 @@ impl<'r> Records<'r> {
         let unfinished = reader.is_unfinished();
         let at = unfinished.then(|| reader.rings.get(reader.turn)).flatten();
         let at = at.map(|ring| ring.ring.position());
-        Records { visits: reader.rings.len() + usize::from(unfinished), at, reader }
+        let visits = reader.rings.len() + usize::from(unfinished);
+        Records { visits, at, like: Like::default(), reader }
     }
 
     /// The next record, or `None` if all that was there has been read.
@@ -47,12 +49,40 @@ impl<'r> Records<'r> {
     /// [`Error::CorruptRingBuffer`]. The next call goes on with the next ring.
     #[allow(clippy::should_implement_trait)] // It lends what it gives.
     pub fn next(&mut self) -> Result<Option<Record<'_>>> {
+        // Mostly it is a record like the one before. (It is looked at twice: a condition cannot lend what it sees.)
+        if self.is_alike() { Ok(self.next_alike()) } else { self.next_of_any_kind() }
+    }
+
+    /// Whether the next one is like the one before, and nothing is to be done first.
+    #[inline]
+    fn is_alike(&self) -> bool {
+        let ring = self.reader.rings.get(self.reader.turn);
+        ring.zip(self.at).is_some_and(|(ring, at)| {
+            let read = at.wrapping_sub(ring.ring.position());
+            read < ring.enough() && ring.ring.unread_like(at, self.like).is_alike()
+        })
+    }
+
+    /// The next one, if it is like the one before.
+    #[inline]
+    fn next_alike(&mut self) -> Option<Record<'_>> {
+        let index = self.reader.turn;
+        let mut unread = self.reader.rings.get(index)?.ring.unread_like(self.at?, self.like);
+        let found = unread.next();
+        self.at = Some(unread.position());
+        match found {
+            Found::Record(bytes) => Some(Record { ring: index, bytes }),
+            _ => None,
+        }
+    }
+
+    /// The same for what is not like the one before.
+    fn next_of_any_kind(&mut self) -> Result<Option<Record<'_>>> {
         let Some(found) = self.find()? else { return Ok(None) };
         let index = self.reader.turn;
         // What was found is found again: a loop that looks cannot lend what it sees.
         let ring = self.reader.rings.get(index);
-        let mut at = found;
-        Ok(ring.and_then(|ring| match ring.ring.next(&mut at) {
+        Ok(ring.and_then(|ring| match ring.ring.unread(found).next() {
             Found::Record(bytes) => Some(Record { ring: index, bytes }),
             _ => None,
         }))
@@ -81,7 +111,10 @@ impl<'r> Records<'r> {
                 ring.ring.release(at);
             }
             let before = at;
-            let found = ring.ring.next(&mut at);
+            let mut unread = ring.ring.unread(at);
+            let found = unread.next();
+            at = unread.position();
+            self.like = unread.like();
             let (record, problem) = match found {
                 Found::Record(_) => (true, None),
                 Found::Discarded => (false, None),
