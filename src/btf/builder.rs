@@ -160,6 +160,11 @@ impl Builder {
         self.add(Kind::Function, name, 0, prototype, &[])
     }
 
+    /// A function that everybody sees (`BTF_FUNC_GLOBAL`).
+    pub(super) fn global_function(&mut self, name: &str, prototype: u32) -> u32 {
+        self.add(Kind::Function, name, 1, prototype, &[])
+    }
+
     /// A variable that everybody sees.
     pub fn variable(&mut self, name: &str, of: u32) -> u32 {
         self.add(Kind::Variable, name, 0, of, &[1])

@@ -1,5 +1,6 @@
 //! The types of maps and programs, as a kernel takes them and `bpftool` shows them.
 
+use super::program::Entry;
 use super::*;
 use crate::insn::Insn;
 use crate::needs::{Thing, needs, skip};
@@ -134,7 +135,7 @@ fn program(name: &str) -> OwnedFd {
     // The second function has no line of its own at its start.
     let lines = [line(0, 41, 0, 10), line(1, 42, 12, 16), line(3, 47, 18, 25)];
     let source = Source { file: "src/deep/a.rs", text, lines: lines.into_iter() };
-    let types = for_program(&functions, source).unwrap();
+    let types = for_program(&functions, Entry::Unsaid, source).unwrap();
     let btf = load(&types.blob);
     let mut load = ProgLoad {
         prog_type: ProgramType::SocketFilter as u32,

@@ -4,6 +4,7 @@ mod array;
 mod hash;
 mod objects;
 mod queue;
+mod struct_ops;
 mod trie;
 
 pub use array::{Array, PercpuArray, StackTrace};
@@ -12,6 +13,8 @@ pub use objects::{
     CgroupArray, CpuMap, DevMap, MapOfMaps, ProgArray, Redirect, SockMap, Storage, XskMap,
 };
 pub use queue::{BloomFilter, Queue, Stack};
+pub(super) use struct_ops::STRUCT_OPS;
+pub use struct_ops::{Registered, StructOps};
 pub use trie::{LpmTrie, Prefix};
 
 use super::Map;
