@@ -78,12 +78,24 @@ pub struct ProgramSpec<'a> {
     /// What it is for: the function, tracepoint, iterator or structure that the kernel's BTF names, or
     /// `category/name` of a tracepoint.
     pub target: Option<&'a str>,
+    /// The number of the network device that it is for: of XDP with
+    /// [`BPF_F_XDP_DEV_BOUND_ONLY`](flags::BPF_F_XDP_DEV_BOUND_ONLY) (Linux 6.3), and of what a card runs by itself (4.16).
+    pub ifindex: Option<u32>,
 }
 
 impl<'a> ProgramSpec<'a> {
     /// A program under the license `GPL`, which opens all helpers to it.
     pub const fn new(name: &'a str, kind: ProgramType, code: Code<'a>) -> Self {
-        ProgramSpec { name, kind, license: "GPL", code, attach_type: None, flags: 0, target: None }
+        ProgramSpec {
+            name,
+            kind,
+            license: "GPL",
+            code,
+            attach_type: None,
+            flags: 0,
+            target: None,
+            ifindex: None,
+        }
     }
 
     /// The same program under another license.
@@ -107,6 +119,12 @@ impl<'a> ProgramSpec<'a> {
     /// The same program with these [`flags`], in place of those that it had.
     pub const fn with_flags(mut self, flags: u32) -> Self {
         self.flags = flags;
+        self
+    }
+
+    /// The same program for the network device of this number.
+    pub const fn with_ifindex(mut self, ifindex: u32) -> Self {
+        self.ifindex = Some(ifindex);
         self
     }
 

@@ -1,6 +1,8 @@
 //! Programs in the kernel: run by themselves, asked about, pinned.
 
 mod common;
+#[path = "program/types.rs"]
+mod types;
 
 use common::Folder;
 use common::needs::{Thing, needs, needs_tried};

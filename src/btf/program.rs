@@ -65,8 +65,9 @@ pub(crate) struct ProgramTypes {
 /// their slots, each with a prototype that gives an `int`; lines in the order of their slots, one at most for
 /// each, and one for the first slot of every function, which is made from the line before if it is missing.
 ///
-/// All functions are static, the first one too. A global one would be verified by itself, without what its
-/// callers know. (The first one of a program that takes the place of a function is global, as the kernel wants it.)
+/// Functions are static: a global one would be verified by itself, without what its callers know. The first one, which
+/// is always verified by itself, is global if what it takes is known: only what is global on both sides can take the place of
+/// another (Linux 5.6; kernels before that know no such word and refuse the types).
 pub(crate) fn for_program(
     functions: &[FunctionAt<'_>],
     entry: Entry<'_>,
@@ -92,8 +93,9 @@ pub(crate) fn for_program(
             let name = identifier(function.name);
             let name = if name.is_empty() { "_".into() } else { name };
             let id = match (function.slot, entry) {
-                (0, Entry::InPlaceOf(..)) => builder.global_function(&name, first),
-                (0, _) => builder.function(&name, first),
+                (0, Entry::Context(_) | Entry::InPlaceOf(..)) => {
+                    builder.global_function(&name, first)
+                }
                 _ => builder.function(&name, prototype),
             };
             [function.slot, id]
@@ -250,6 +252,10 @@ mod tests {
         let Body::Pointer(to) = btf.get(context.of)?.body else { panic!("a pointer") };
         assert_eq!((context.name, btf.get(to)?.name), ("ctx", "xdp_md"));
         assert!(btf.function(sub)?.parameters.is_empty());
+        for (id, expected) in [(main, Linkage::Global), (sub, Linkage::Static)] {
+            let Body::Function { linkage, .. } = btf.get(id)?.body else { panic!("no function") };
+            assert_eq!(linkage, expected);
+        }
         Ok(())
     }
 

@@ -61,8 +61,15 @@ impl<'a> Loader<'a> {
             Some(other) if spec.kind == ProgramType::Ext => Entry::InPlaceOf(&other.types, aim.id),
             _ => source::context(spec.kind),
         };
-        let types = source::describe(spec.name, entry, &spec.code);
-        let loaded = types.as_ref().and_then(|types| load_types(types, token));
+        let mut types = source::describe(spec.name, entry, &spec.code);
+        let mut loaded = types.as_ref().map(|types| load_types(types, token));
+        if let (Some(Err(Errno(libc::EINVAL))), Entry::Context(_)) = (&loaded, entry) {
+            // A kernel before 5.6 does not take global functions.
+            types = source::describe(spec.name, Entry::Unsaid, &spec.code);
+            loaded = types.as_ref().map(|types| load_types(types, token));
+        }
+        // They are for people who look at the program: a kernel that does not want them gets it without.
+        let loaded = loaded.and_then(Result::ok);
         let name = object_name(spec.name);
         action(&mut ProgLoad {
             prog_type: spec.kind as u32,
@@ -84,6 +91,7 @@ impl<'a> Loader<'a> {
                 Some(other) => Some(other.program.as_fd()),
                 None => aim.module.as_ref().map(AsFd::as_fd),
             },
+            ifindex: spec.ifindex.unwrap_or(0),
             fd_array: &fd_array,
             token,
             ..Default::default()
@@ -213,11 +221,10 @@ fn without_prefix(problem: Error, prefix: &str, target: &str) -> Error {
     }
 }
 
-/// Gives the kernel the types of a program. They are for people who look at it: a kernel that does not want them gets
-/// the program without.
-fn load_types(types: &ProgramTypes, token: Option<BorrowedFd<'_>>) -> Option<OwnedFd> {
+/// Gives the kernel the types of a program.
+fn load_types(types: &ProgramTypes, token: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
     let mut load = BtfLoad { btf: &types.blob, token, log: None };
-    denied::with_memlock(|| syscall::btf_load(&mut load)).ok()
+    denied::with_memlock(|| syscall::btf_load(&mut load))
 }
 
 /// What stands before the names of tracepoints, iterators and hooks in BTF.
