@@ -210,7 +210,7 @@ fn without_prefix(problem: Error, prefix: &str, target: &str) -> Error {
         TRACEPOINT => "tracepoint with types",
         ITERATOR => "iterator",
         HOOK => "hook of security modules",
-        _ => "function or structure with types",
+        _ => "function with types",
     };
     let nearest = nearest.iter().filter_map(|name| name.strip_prefix(prefix));
     Error::NotFound {
