@@ -84,7 +84,8 @@ pub struct ProgramSpec<'a> {
 }
 
 impl<'a> ProgramSpec<'a> {
-    /// A program under the license `GPL`, which opens all helpers to it.
+    /// A program under the license `GPL`, which opens all helpers to it. One of type `syscall` has
+    /// [`BPF_F_SLEEPABLE`](flags::BPF_F_SLEEPABLE): the kernel knows no others.
     pub const fn new(name: &'a str, kind: ProgramType, code: Code<'a>) -> Self {
         ProgramSpec {
             name,
@@ -92,7 +93,7 @@ impl<'a> ProgramSpec<'a> {
             license: "GPL",
             code,
             attach_type: None,
-            flags: 0,
+            flags: flags_of(kind),
             target: None,
             ifindex: None,
         }
@@ -107,6 +108,7 @@ impl<'a> ProgramSpec<'a> {
     /// The same program as another type, for instance to attach it to a tracepoint instead of a kprobe.
     pub const fn with_kind(mut self, kind: ProgramType) -> Self {
         self.kind = kind;
+        self.flags |= flags_of(kind);
         self
     }
 
@@ -133,6 +135,11 @@ impl<'a> ProgramSpec<'a> {
         self.target = Some(target);
         self
     }
+}
+
+/// The flags that every program of a type has.
+const fn flags_of(kind: ProgramType) -> u32 {
+    if matches!(kind, ProgramType::Syscall) { flags::BPF_F_SLEEPABLE } else { 0 }
 }
 
 #[cfg(test)]

@@ -131,9 +131,6 @@ impl<'m> TextSpec<'m> {
             Some((_, kind, attach_type)) => (*kind, *attach_type),
             None => (ProgramType::from_name(word)?, None),
         };
-        // The kernel knows no others of that type.
-        let sleepable = if kind == ProgramType::Syscall { flags::BPF_F_SLEEPABLE } else { 0 };
-        let flags = flags | sleepable;
         let named = if NAMED.contains(&kind) { None } else { AttachType::from_name(rest) };
         let rest = if named.is_some() { "" } else { rest };
         Some(Aimed { kind, attach_type: named.or(attach_type), flags, rest })
@@ -160,7 +157,7 @@ impl<'m> TextSpec<'m> {
         let mut spec = ProgramSpec::new(self.name(), kind, self.code()).with_license(self.license);
         if let Some(aimed) = self.target().filter(|aimed| aimed.kind == kind) {
             spec.attach_type = aimed.attach_type;
-            spec.flags = aimed.flags;
+            spec.flags |= aimed.flags;
             spec.target = (!aimed.rest.is_empty()).then_some(aimed.rest);
         }
         spec

@@ -111,7 +111,6 @@ fn there_is_a_program_of_every_type() {
             P::StructOps => of_attach_type(AttachType::StructOps),
             P::SkLookup => of_attach_type(AttachType::SkLookup),
             P::Netfilter => of_attach_type(AttachType::Netfilter),
-            P::Syscall => spec(*kind, ZERO).with_flags(flags::BPF_F_SLEEPABLE),
             _ => spec(*kind, ZERO),
         };
         match Loader::new().load(&spec) {
