@@ -90,10 +90,6 @@ impl Mapping {
         Ok(Mapping { base: base.cast(), len, writable: write })
     }
 
-    pub(crate) fn address(&self) -> u64 {
-        self.base as u64
-    }
-
     fn at(&self, offset: usize) -> *mut u64 {
         assert!(offset.is_multiple_of(8) && offset + 8 <= self.len);
         self.base.wrapping_add(offset).cast()
