@@ -39,9 +39,8 @@ mod search;
 mod types;
 
 pub use builder::Builder;
+pub(crate) use describe::map_types;
 pub use describe::{FieldDesc, TypeDesc};
-#[allow(unused_imports, reason = "for whoever loads programs and creates maps")]
-pub(crate) use describe::{MapTypes, SectionForm, map_types, section_types};
 pub use error::BtfError;
 pub use kernel::{KernelTypes, Place};
 pub use lookup::{Bits, Field, Function};

@@ -280,16 +280,7 @@ impl Builder {
 
 /// The name as an identifier of C: all else becomes `_`.
 pub(super) fn identifier(name: &str) -> Cow<'_, str> {
-    valid(name, |letter| letter == '_')
-}
-
-/// The name as that of a section, which may have dots in it.
-pub(super) fn section_name(name: &str) -> Cow<'_, str> {
-    valid(name, |letter| matches!(letter, '_' | '.'))
-}
-
-fn valid(name: &str, more: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || more(letter);
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let digit = name.starts_with(|first: char| first.is_ascii_digit());
     if !digit && name.len() <= LONGEST && name.chars().all(fits) {
         return name.into();
@@ -310,7 +301,6 @@ mod tests {
         assert_eq!(identifier("näh"), "n_h");
         assert_eq!(identifier(""), "");
         assert_eq!(identifier(&"x".repeat(200)).len(), 127);
-        assert_eq!(section_name(".rodata.str1 1"), ".rodata.str1_1");
     }
 
     #[test]
