@@ -246,3 +246,53 @@ pub(super) fn attach_point<'a>(spec: &ProgramSpec<'a>) -> Option<(&'static str, 
     };
     Some((prefix, target, kind))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf;
+    use crate::syscall::{Call, fake};
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    /// How often types were refused, with which answer, and whether the program had any in the end.
+    fn told(kind: ProgramType, refusals: &[i32]) -> (usize, bool) {
+        let seen = Rc::new(RefCell::new((0, false)));
+        let log = Rc::clone(&seen);
+        let mut refusals = Vec::from(refusals).into_iter();
+        let kernel = move |call: &mut Call<'_, '_>| {
+            let mut seen = log.borrow_mut();
+            match call {
+                Call::BtfLoad(_) => {
+                    seen.0 += 1;
+                    Some(refusals.next().map_or_else(fake::descriptor, |errno| Err(Errno(errno))))
+                }
+                Call::ProgLoad(load) => {
+                    seen.1 = load.btf.is_some();
+                    Some(fake::descriptor())
+                }
+                // A kernel on which EPERM is no matter of memory.
+                Call::MemlockGet { soft, hard } => {
+                    (**soft, **hard) = (syscall::UNLIMITED, syscall::UNLIMITED);
+                    Some(Ok(0))
+                }
+                _ => None,
+            }
+        };
+        let spec = ProgramSpec::new("p", kind, bpf! { r0 = 0; exit; });
+        fake::with(kernel, || Loader::new().load(&spec)).unwrap();
+        let seen = seen.borrow();
+        *seen
+    }
+
+    #[test]
+    fn types_that_a_kernel_does_not_take_are_left_out_step_by_step() {
+        let (xdp, kprobe) = (ProgramType::Xdp, ProgramType::Kprobe);
+        assert_eq!(told(xdp, &[]), (1, true));
+        // Before Linux 5.6 no function is global.
+        assert_eq!(told(xdp, &[libc::EINVAL]), (2, true));
+        assert_eq!(told(xdp, &[libc::EINVAL; 2]), (2, false));
+        assert_eq!(told(xdp, &[libc::EPERM]), (1, false));
+        assert_eq!(told(kprobe, &[libc::EINVAL]), (1, false));
+    }
+}
