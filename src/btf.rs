@@ -31,6 +31,7 @@ mod describe;
 mod error;
 mod kernel;
 mod lookup;
+mod module;
 mod path;
 mod program;
 mod reader;
@@ -38,13 +39,13 @@ mod search;
 mod types;
 
 pub use builder::Builder;
+pub(crate) use describe::map_types;
 pub use describe::{FieldDesc, TypeDesc};
-#[allow(unused_imports, reason = "for whoever loads programs and creates maps")]
-pub(crate) use describe::{MapTypes, SectionForm, map_types, section_types};
 pub use error::BtfError;
 pub use kernel::{KernelTypes, Place};
 pub use lookup::{Bits, Field, Function};
-pub(crate) use program::{FunctionAt, LineAt, ProgramTypes, Source, for_program};
+pub(crate) use module::{btf_name, module_btf};
+pub(crate) use program::{Entry, FunctionAt, LineAt, ProgramTypes, Source, for_program};
 pub use reader::{Btf, Types};
 pub use types::{
     Body, Enumerator, Enumerators, Kind, Linkage, Member, Members, Parameter, Parameters, Type,

@@ -161,11 +161,46 @@ impl<'a> Loader<'a> {
     /// [`Error::Verifier`] if the verifier rejects it, [`Error::LoadProgram`] if the kernel refuses it
     /// otherwise, and those of [`Map::create`].
     pub fn load(&mut self, spec: &ProgramSpec<'a>) -> Result<Program> {
+        self.load_of(spec, None)
+    }
+
+    /// Loads a program that is for a function of another program, which is in the kernel already: one of type `ext`, to take the
+    /// place of that function (Linux 5.6), or of type `tracing`, to be entered before or after it (5.5). The
+    /// [`target`](ProgramSpec::target) names the function: the first one of a program has the program's name, another the
+    /// name of its label. What is attached with [`attach`](crate::attach::attach) is for that function then, whatever
+    /// the target given there.
+    ///
+    /// An `ext` is called with the arguments of the function. The kernel replaces functions of which it knows what they
+    /// take: those that clang has marked global; of programs made here the first one, where its context is a struct of
+    /// the network or of control groups (`xdp_md`, `__sk_buff`, `bpf_sock_addr`, …).
+    ///
+    /// ```no_run
+    /// use rawbpf::{Loader, Program, ProgramSpec, ProgramType, bpf};
+    ///
+    /// let xdp = Program::open_pinned("/sys/fs/bpf/filter")?;
+    /// let pass = ProgramSpec::new("pass", ProgramType::Ext, bpf! { r0 = 2; exit; });
+    /// let pass = Loader::new().load_for(&pass.with_target("filter"), &xdp)?;
+    /// # Ok::<(), rawbpf::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`load`](Loader::load); [`Error::ProgramCall`] if the other program tells nothing of its functions,
+    /// [`Error::LoadTarget`] with the nearest names if it has none of that name.
+    pub fn load_for(&mut self, spec: &ProgramSpec<'a>, of: &Program) -> Result<Program> {
+        if !matches!(spec.kind, ProgramType::Ext | ProgramType::Tracing) {
+            let problem = "only programs of the types ext and tracing are for functions of others";
+            return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
+        }
+        self.load_of(spec, Some(of))
+    }
+
+    fn load_of(&mut self, spec: &ProgramSpec<'a>, of: Option<&Program>) -> Result<Program> {
         let level = self.log_level.max(1);
-        let fd = self.prepared(spec, |load| match denied::with_memlock(|| patiently(load)) {
-            Ok(fd) => Ok(fd),
-            Err(errno) => explain(spec, load, errno, level),
-        })?;
+        let fd =
+            self.prepared(spec, of, |load| match denied::with_memlock(|| patiently(load)) {
+                Ok(fd) => Ok(fd),
+                Err(errno) => explain(spec, load, errno, level),
+            })?;
         Ok(Program { name: spec.name.into(), kind: spec.kind, attach_type: spec.attach_type, fd })
     }
 }

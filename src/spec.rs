@@ -78,12 +78,25 @@ pub struct ProgramSpec<'a> {
     /// What it is for: the function, tracepoint, iterator or structure that the kernel's BTF names, or
     /// `category/name` of a tracepoint; of a program or library `FILE:FUNCTION` or, of a USDT probe, `FILE:PROVIDER:NAME`.
     pub target: Option<&'a str>,
+    /// The number of the network device that it is for: of XDP with
+    /// [`BPF_F_XDP_DEV_BOUND_ONLY`](flags::BPF_F_XDP_DEV_BOUND_ONLY) (Linux 6.3), and of what a card runs by itself (4.16).
+    pub ifindex: Option<u32>,
 }
 
 impl<'a> ProgramSpec<'a> {
-    /// A program under the license `GPL`, which opens all helpers to it.
+    /// A program under the license `GPL`, which opens all helpers to it. One of type `syscall` has
+    /// [`BPF_F_SLEEPABLE`](flags::BPF_F_SLEEPABLE): the kernel knows no others.
     pub const fn new(name: &'a str, kind: ProgramType, code: Code<'a>) -> Self {
-        ProgramSpec { name, kind, license: "GPL", code, attach_type: None, flags: 0, target: None }
+        ProgramSpec {
+            name,
+            kind,
+            license: "GPL",
+            code,
+            attach_type: None,
+            flags: flags_of(kind),
+            target: None,
+            ifindex: None,
+        }
     }
 
     /// The same program under another license.
@@ -95,6 +108,7 @@ impl<'a> ProgramSpec<'a> {
     /// The same program as another type, for instance to attach it to a tracepoint instead of a kprobe.
     pub const fn with_kind(mut self, kind: ProgramType) -> Self {
         self.kind = kind;
+        self.flags |= flags_of(kind);
         self
     }
 
@@ -110,11 +124,22 @@ impl<'a> ProgramSpec<'a> {
         self
     }
 
+    /// The same program for the network device of this number.
+    pub const fn with_ifindex(mut self, ifindex: u32) -> Self {
+        self.ifindex = Some(ifindex);
+        self
+    }
+
     /// The same program for this [`target`](ProgramSpec::target).
     pub const fn with_target(mut self, target: &'a str) -> Self {
         self.target = Some(target);
         self
     }
+}
+
+/// The flags that every program of a type has.
+const fn flags_of(kind: ProgramType) -> u32 {
+    if matches!(kind, ProgramType::Syscall) { flags::BPF_F_SLEEPABLE } else { 0 }
 }
 
 #[cfg(test)]

@@ -14,16 +14,13 @@ mod errno;
 #[cfg(test)]
 pub(crate) mod fake;
 mod fields;
-#[allow(dead_code)] // Until the objects that need them are there.
 mod link;
 mod map;
 mod mmap;
 pub(crate) mod netlink;
-#[allow(dead_code)] // The same.
 mod object;
 mod perf;
 mod poll;
-#[allow(dead_code)] // The same.
 mod prog;
 mod socket;
 #[cfg(test)]
@@ -33,16 +30,14 @@ mod trace;
 pub(crate) use contents::{BTF_FOLDER, Contents};
 pub(crate) use errno::ENOTSUPP;
 pub use errno::Errno;
-#[allow(unused_imports)] // The same.
-pub(crate) use link::{
-    Functions, LinkCreate, LinkExtra, iter_create, link_create, link_detach, link_update,
-};
+#[allow(unused_imports, reason = "for attaching")]
+pub(crate) use link::link_update;
+pub(crate) use link::{Functions, LinkCreate, LinkExtra, iter_create, link_create, link_detach};
 pub(crate) use map::{
     MapBtf, MapCreate, MapReadBatch, MapWriteBatch, map_create, map_delete, map_freeze, map_lookup,
     map_lookup_and_delete, map_next_key, map_read_batch, map_update, map_write_batch,
 };
 pub(crate) use mmap::SharedWords;
-#[allow(unused_imports)] // The same.
 pub(crate) use object::{
     BtfLoad, InfoArray, Numbered, ObjInfo, TaskFdQuery, btf_load, enable_stats, fd_by_id, next_id,
     obj_get, obj_info, obj_pin, task_fd_query, token_create,
@@ -56,7 +51,6 @@ pub(crate) use poll::set_close_on_exec;
 pub(crate) use poll::{
     epoll_add, epoll_add_for, epoll_create, epoll_remove, epoll_wait, eventfd, wait_readable,
 };
-#[allow(unused_imports)] // The same.
 pub(crate) use prog::{
     Log, ProgAttach, ProgBtf, ProgLoad, ProgTestRun, RawTracepoint, prog_attach, prog_bind_map,
     prog_detach, prog_load, prog_test_run, raw_tracepoint_open,
@@ -72,7 +66,7 @@ type Answer = Result<i64, Errno>;
 
 /// One request to the kernel, as plain data: what passes through the choke point.
 #[derive(Debug)]
-#[allow(dead_code)] // The same.
+#[allow(dead_code, reason = "LinkUpdate is for attaching")]
 pub(crate) enum Call<'c, 'a> {
     MapCreate(&'c MapCreate<'a>),
     MapLookup { map: BorrowedFd<'c>, key: &'c [u8], value: &'c mut [u8], flags: u64 },
@@ -116,7 +110,6 @@ pub(crate) enum Call<'c, 'a> {
 
 /// What a program is attached to.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code)] // The same.
 pub(crate) enum Target<'a> {
     /// Nothing, or what it named at load.
     None,
@@ -129,7 +122,7 @@ pub(crate) enum Target<'a> {
 /// Which of the programs in the same place another one goes before or after. The flags say so: `BPF_F_BEFORE`,
 /// `BPF_F_AFTER`, `BPF_F_ID`, `BPF_F_LINK`.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code)] // The same.
+#[allow(dead_code, reason = "numbers are for attaching")]
 pub(crate) enum Relative<'a> {
     /// None: the first or the last of all.
     None,

@@ -1,6 +1,4 @@
 //! Every type of map: a program in the kernel and user space both touch it.
-//!
-//! `struct_ops` is not among them: the library refuses to make one, and says so.
 
 mod common;
 #[path = "maps/network.rs"]
@@ -9,6 +7,8 @@ mod network;
 mod objects;
 #[path = "maps/raw.rs"]
 mod raw;
+#[path = "maps/struct_ops.rs"]
+mod struct_ops;
 #[path = "maps/system.rs"]
 mod system;
 #[path = "maps/values.rs"]

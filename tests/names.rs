@@ -232,7 +232,13 @@ fn the_source_is_shown_by_others() {
         .output()
         .unwrap();
     let dump = String::from_utf8_lossy(&dump.stdout).into_owned();
-    for shown in ["int with_lines()", "int twice()", "; call twice", "; r0 += r1", "names.rs"] {
+    for shown in [
+        "int with_lines(struct __sk_buff * ctx)",
+        "int twice()",
+        "; call twice",
+        "; r0 += r1",
+        "names.rs",
+    ] {
         assert!(dump.contains(shown), "{shown} in\n{dump}");
     }
 }

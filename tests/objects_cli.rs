@@ -4,8 +4,9 @@ mod common;
 
 use common::needs::{Thing, needs, needs_tried};
 use common::{Folder, rawbpf, said};
+use rawbpf::asm::{ParseOptions, Section, parse};
 use rawbpf::map::{Array, Update};
-use rawbpf::{Loader, Map, MapSpec, Program, ProgramSpec, ProgramType, bpf, plain};
+use rawbpf::{Loader, Map, MapSpec, Program, ProgramSpec, ProgramType, TextSpec, bpf, plain};
 use serde_json::Value;
 use std::io::Write;
 use std::os::unix::process::CommandExt;
@@ -378,6 +379,29 @@ fn fields_are_shown_by_their_names() {
     assert_eq!(objects[1]["formatted"]["value"]["code"], -7);
     assert_eq!(objects[0]["formatted"]["value"]["parts"], serde_json::json!([0, 0]));
     assert_eq!(objects[1]["value"].as_array().unwrap().len(), 16);
+}
+
+/// What bpftool shows of strings: text. What is none stays numbers.
+#[test]
+fn strings_are_shown_as_text() {
+    needs!(Bpf, Root, Btf);
+    let text = "\
+.rodata
+text: .asciz \"hello %d\"
+none: .byte 104, 200, 0
+.text
+r1 = text ll
+r0 = 0
+exit
+";
+    let module = parse(text, "text.s", &ParseOptions::new()).unwrap();
+    let spec = TextSpec::new(&module, &module.programs()[0], "text.s").unwrap();
+    let mut loader = Loader::new();
+    let map = loader.section(&spec.code(), Section::Rodata).unwrap();
+    let objects = objects(&command(&["map", "dump", &id(map), "--format", "json"], b""));
+    let value = &objects[0]["formatted"]["value"];
+    assert_eq!(value["text"], "hello %d");
+    assert_eq!(value["none"], serde_json::json!([104, 200, 0]));
 }
 
 #[test]

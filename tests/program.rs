@@ -1,6 +1,8 @@
 //! Programs in the kernel: run by themselves, asked about, pinned.
 
 mod common;
+#[path = "program/types.rs"]
+mod types;
 
 use common::Folder;
 use common::needs::{Thing, needs, needs_tried};
@@ -149,8 +151,7 @@ const COUNT: ProgramSpec<'_> = ProgramSpec::new(
         *(u32 *)(r1 + 0) = r2;
         exit;
     },
-)
-.with_flags(rawbpf::flags::BPF_F_SLEEPABLE);
+);
 
 #[test]
 fn the_context_of_a_syscall_program_is_changed_in_its_place() {

@@ -160,6 +160,11 @@ impl Builder {
         self.add(Kind::Function, name, 0, prototype, &[])
     }
 
+    /// A function that everybody sees (`BTF_FUNC_GLOBAL`).
+    pub(super) fn global_function(&mut self, name: &str, prototype: u32) -> u32 {
+        self.add(Kind::Function, name, 1, prototype, &[])
+    }
+
     /// A variable that everybody sees.
     pub fn variable(&mut self, name: &str, of: u32) -> u32 {
         self.add(Kind::Variable, name, 0, of, &[1])
@@ -275,16 +280,7 @@ impl Builder {
 
 /// The name as an identifier of C: all else becomes `_`.
 pub(super) fn identifier(name: &str) -> Cow<'_, str> {
-    valid(name, |letter| letter == '_')
-}
-
-/// The name as that of a section, which may have dots in it.
-pub(super) fn section_name(name: &str) -> Cow<'_, str> {
-    valid(name, |letter| matches!(letter, '_' | '.'))
-}
-
-fn valid(name: &str, more: impl Fn(char) -> bool) -> Cow<'_, str> {
-    let fits = |letter: char| letter.is_ascii_alphanumeric() || more(letter);
+    let fits = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
     let digit = name.starts_with(|first: char| first.is_ascii_digit());
     if !digit && name.len() <= LONGEST && name.chars().all(fits) {
         return name.into();
@@ -305,7 +301,6 @@ mod tests {
         assert_eq!(identifier("näh"), "n_h");
         assert_eq!(identifier(""), "");
         assert_eq!(identifier(&"x".repeat(200)).len(), 127);
-        assert_eq!(section_name(".rodata.str1 1"), ".rodata.str1_1");
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! Plain descriptions of types, which can stand in a `const`, and the types of a map made from them.
 
-use super::builder::{identifier, section_name};
-use super::{BtfError, Builder, Member, Variable};
+use super::{BtfError, Builder};
 
 /// What a key or a value of a map is made of, so that `bpftool map dump` shows it by its fields.
 ///
@@ -101,7 +100,7 @@ impl TypeDesc<'_> {
 pub(crate) struct MapTypes {
     /// The BTF to load.
     pub(crate) blob: Vec<u8>,
-    /// `btf_key_type_id`. 0 for a map that is a section: it has a type for its value alone.
+    /// `btf_key_type_id`.
     pub(crate) key: u32,
     /// `btf_value_type_id`.
     pub(crate) value: u32,
@@ -112,66 +111,5 @@ pub(crate) struct MapTypes {
 pub(crate) fn map_types(key: &TypeDesc<'_>, value: &TypeDesc<'_>) -> Result<MapTypes, BtfError> {
     let mut builder = Builder::new();
     let (key, value) = (builder.describe(key), builder.describe(value));
-    Ok(MapTypes { blob: builder.finish()?, key, value })
-}
-
-/// How the variables of a section are described.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(dead_code, reason = "for whoever creates maps")]
-pub(crate) enum SectionForm {
-    /// As `DATASEC`: only for an array of one element, Linux 5.2.
-    Section,
-    /// As a struct with a field for each: for maps and kernels that refuse the other.
-    Struct,
-}
-
-/// The types of the map that holds a section: `.rodata`, `.data`, `.bss`. Each variable is a field with its name and
-/// offset. Those without a size or a name are left out, and those that lie over others or beyond the end: the
-/// kernel would refuse all of them. A section without variables becomes a struct without fields.
-#[allow(dead_code, reason = "for whoever creates maps")]
-pub(crate) fn section_types(
-    name: &str,
-    size: u32,
-    variables: &[FieldDesc<'_>],
-    form: SectionForm,
-) -> Result<MapTypes, BtfError> {
-    let mut builder = Builder::new();
-    let mut sorted: Vec<&FieldDesc<'_>> = variables.iter().collect();
-    sorted.sort_by_key(|variable| variable.offset);
-    let mut end = 0;
-    sorted.retain(|variable| {
-        let its_end = variable.offset.checked_add(variable.desc.size());
-        let fits = variable.offset >= end && its_end.is_some_and(|its_end| its_end <= size);
-        let shown = fits && variable.desc.size() != 0 && !variable.name.is_empty();
-        if let (true, Some(its_end)) = (shown, its_end) {
-            end = its_end;
-        }
-        shown
-    });
-    // A section of nothing is refused by old kernels, 5.10 among them.
-    let form = if sorted.is_empty() { SectionForm::Struct } else { form };
-    let (key, value) = match form {
-        SectionForm::Section => {
-            let mut written = Vec::with_capacity(sorted.len());
-            for variable in sorted {
-                let of = builder.describe(&variable.desc);
-                let of = builder.variable(&identifier(variable.name), of);
-                let (offset, size) = (variable.offset, variable.desc.size());
-                written.push(Variable { of, offset, size });
-            }
-            (0, builder.section(&section_name(name), size, &written))
-        }
-        SectionForm::Struct => {
-            let names: Vec<_> = sorted.iter().map(|variable| identifier(variable.name)).collect();
-            let mut members = Vec::with_capacity(sorted.len());
-            for (variable, name) in sorted.iter().zip(&names) {
-                let of = builder.describe(&variable.desc);
-                let bit_offset = builder.bits(variable.offset);
-                members.push(Member { name, of, bit_offset, bits: None });
-            }
-            let name = identifier(name);
-            (builder.index(), builder.composite(&name, false, size, &members))
-        }
-    };
     Ok(MapTypes { blob: builder.finish()?, key, value })
 }

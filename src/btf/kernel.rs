@@ -222,6 +222,14 @@ impl KernelTypes {
         self.find(|btf| btf.look_up_type(name, kind))
     }
 
+    /// The number of a struct, which of its members has that name, and where it was found.
+    ///
+    /// # Errors
+    /// As [`KernelTypes::find`].
+    pub(crate) fn member(&self, of: &str, name: &str) -> Result<((u32, u32), Place<'_>)> {
+        self.find(|btf| btf.look_up_member(of, name))
+    }
+
     /// Whether there is that type or field, as [`Btf::exists`].
     ///
     /// # Errors

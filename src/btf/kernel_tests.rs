@@ -1,5 +1,7 @@
 //! The types of maps and programs, as a kernel takes them and `bpftool` shows them.
 
+use super::describe::MapTypes;
+use super::program::Entry;
 use super::*;
 use crate::insn::Insn;
 use crate::needs::{Thing, needs, skip};
@@ -49,15 +51,6 @@ const PAIR: TypeDesc<'static> = TypeDesc::Struct {
     ],
 };
 
-/// The variables of a section, not in order, and with some that the kernel would refuse.
-const VARIABLES: &[FieldDesc<'static>] = &[
-    FieldDesc { name: "total", offset: 16, desc: TypeDesc::U64 },
-    FieldDesc { name: "pair", offset: 0, desc: PAIR },
-    FieldDesc { name: "over", offset: 4, desc: TypeDesc::U32 },
-    FieldDesc { name: "beyond", offset: 24, desc: TypeDesc::U32 },
-    FieldDesc { name: "", offset: 24, desc: TypeDesc::U8 },
-];
-
 #[test]
 fn a_map_has_described_keys_and_values() {
     needs!(Bpf);
@@ -79,18 +72,6 @@ fn a_map_has_described_keys_and_values() {
 }
 
 #[test]
-fn a_section_has_variables() {
-    needs!(Bpf);
-    let section = section_types(".rodata", 24, VARIABLES, SectionForm::Section).unwrap();
-    map(".rodata", MapType::Array, (4, 24), 1, &section);
-    let whole = section_types(".data", 24, VARIABLES, SectionForm::Struct).unwrap();
-    map("data", MapType::Array, (4, 24), 3, &whole);
-    map("data", MapType::Hash, (4, 24), 3, &whole);
-    let nothing = section_types(".bss", 8, &[], SectionForm::Section).unwrap();
-    map(".bss", MapType::Array, (4, 8), 1, &nothing);
-}
-
-#[test]
 fn bpftool_shows_a_map_by_its_fields() {
     needs!(Bpf);
     if let Err(why) = bpftool(&["version"]) {
@@ -106,15 +87,6 @@ fn bpftool_shows_a_map_by_its_fields() {
     let plain = |text: String| text.split_whitespace().collect::<String>();
     let shown = plain(bpftool(&["map", "dump", "name", "rawbpf_pairs"]).unwrap());
     assert_eq!(shown, r#"[{"key":0,"value":{"first":7,"bytes":[1,2,3,4],"last":-5}}]"#);
-    let types = section_types(".data", 24, VARIABLES, SectionForm::Section).unwrap();
-    let data = map("rawbpf.data", MapType::Array, (4, 24), 1, &types);
-    value.extend(9u64.to_ne_bytes());
-    syscall::map_update(data.as_fd(), &[0; 4], &value, 0).unwrap();
-    let shown = plain(bpftool(&["map", "dump", "name", "rawbpf.data"]).unwrap());
-    assert_eq!(
-        shown,
-        r#"[{"value":{".data":[{"pair":{"first":7,"bytes":[1,2,3,4],"last":-5}},{"total":9}]}}]"#
-    );
 }
 
 /// Calls a function of its own; it gives 3.
@@ -134,7 +106,7 @@ fn program(name: &str) -> OwnedFd {
     // The second function has no line of its own at its start.
     let lines = [line(0, 41, 0, 10), line(1, 42, 12, 16), line(3, 47, 18, 25)];
     let source = Source { file: "src/deep/a.rs", text, lines: lines.into_iter() };
-    let types = for_program(&functions, source).unwrap();
+    let types = for_program(&functions, Entry::Unsaid, source).unwrap();
     let btf = load(&types.blob);
     let mut load = ProgLoad {
         prog_type: ProgramType::SocketFilter as u32,

@@ -218,6 +218,23 @@ impl Btf {
         Err(no_type(name, wanted))
     }
 
+    /// The number of a struct, and which of its members has that name, from 0.
+    pub(crate) fn look_up_member(&self, of: &str, name: &str) -> Result<(u32, u32), BtfError> {
+        let id = self.look_up_type(of, Kind::Struct)?;
+        let mut nearest = Nearest::new(name, OFFERED);
+        if let Body::Composite { members, .. } = self.get(id)?.body {
+            for (member, index) in members.zip(0..) {
+                let member = member?;
+                if member.name == name {
+                    return Ok((id, index));
+                }
+                nearest.offer(member.name);
+            }
+        }
+        let (owner, field) = (of.into(), name.into());
+        Err(BtfError::NoField { owner, field, nearest: nearest.into_names() })
+    }
+
     pub(super) fn look_up_existence(&self, path: &str) -> Result<(), BtfError> {
         let path = Path::parse(path)?;
         if path.steps.is_empty() {
@@ -235,7 +252,7 @@ impl Btf {
         self.first_of(path.head, Wanted::SIZE, |found| self.size(found.id, path.text()))
     }
 
-    pub(super) fn look_up_field(&self, path: &str) -> Result<Field, BtfError> {
+    pub(crate) fn look_up_field(&self, path: &str) -> Result<Field, BtfError> {
         let path = Path::parse(path)?;
         if path.steps.is_empty() {
             let problem = "it names a type and no field of it";

@@ -2,7 +2,7 @@
 //! came from.
 
 use super::builder::identifier;
-use super::{BtfError, Builder};
+use super::{Body, Btf, BtfError, Builder, Parameter};
 
 /// A function of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,17 @@ pub(crate) struct FunctionAt<'a> {
     pub(crate) slot: u32,
     /// Its name.
     pub(crate) name: &'a str,
+}
+
+/// What the first function of a program takes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Entry<'a> {
+    /// Nothing is said of it.
+    Unsaid,
+    /// The context, which is a struct of this name.
+    Context(&'static str),
+    /// The same as the function of that number in the types of another program, whose place it is to take.
+    InPlaceOf(&'a Btf, u32),
 }
 
 /// Where the instructions from one slot on come from.
@@ -54,10 +65,12 @@ pub(crate) struct ProgramTypes {
 /// their slots, each with a prototype that gives an `int`; lines in the order of their slots, one at most for
 /// each, and one for the first slot of every function, which is made from the line before if it is missing.
 ///
-/// All functions are static, the first one too. A global one would be verified by itself, without what its
-/// callers know.
+/// Functions are static: a global one would be verified by itself, without what its callers know. The first one, which
+/// is always verified by itself, is global if what it takes is known: only what is global on both sides can take the place of
+/// another (Linux 5.6; kernels before that know no such word and refuse the types).
 pub(crate) fn for_program(
     functions: &[FunctionAt<'_>],
+    entry: Entry<'_>,
     source: Source<'_, impl Iterator<Item = LineAt>>,
 ) -> Result<ProgramTypes, BtfError> {
     let mut builder = Builder::new();
@@ -65,12 +78,27 @@ pub(crate) fn for_program(
     // Without parameters: those of a static function are never looked at, and void pointers for want of better
     // would be remarked upon in the log.
     let prototype = builder.prototype(int, &[]);
+    let first = match entry {
+        Entry::Unsaid => prototype,
+        Entry::Context(name) => {
+            let context = builder.composite(name, false, 0, &[]);
+            let of = builder.pointer(context);
+            builder.prototype(int, &[Parameter { name: "ctx", of }])
+        }
+        Entry::InPlaceOf(types, id) => same_prototype(&mut builder, types, id)?,
+    };
     let mut starts: Vec<[u32; 2]> = functions
         .iter()
         .map(|function| {
             let name = identifier(function.name);
             let name = if name.is_empty() { "_".into() } else { name };
-            [function.slot, builder.function(&name, prototype)]
+            let id = match (function.slot, entry) {
+                (0, Entry::Context(_) | Entry::InPlaceOf(..)) => {
+                    builder.global_function(&name, first)
+                }
+                _ => builder.function(&name, prototype),
+            };
+            [function.slot, id]
         })
         .collect();
     starts.sort_by_key(|[slot, _]| *slot);
@@ -78,6 +106,46 @@ pub(crate) fn for_program(
 
     let lines = records(&mut builder, source, &starts);
     Ok(ProgramTypes { blob: builder.finish()?, functions: starts, lines })
+}
+
+/// The prototype of a function in other types, as far as the kernel compares the two (`btf_check_func_type_match()`):
+/// integers and enumerations by their sizes, pointers by the names of the structs behind them.
+fn same_prototype(builder: &mut Builder, types: &Btf, id: u32) -> Result<u32, BtfError> {
+    let function = types.function(id)?;
+    let returns = same_type(builder, types, function.returns)?;
+    let mut parameters = Vec::with_capacity(function.parameters.len());
+    for (parameter, number) in function.parameters.iter().zip(1..) {
+        let of = same_type(builder, types, parameter.of)?;
+        let name = match parameter.name {
+            "" => format!("arg{number}"),
+            name => name.into(),
+        };
+        parameters.push((name, of));
+    }
+    let parameters: Vec<_> =
+        parameters.iter().map(|(name, of)| Parameter { name, of: *of }).collect();
+    Ok(builder.prototype(returns, &parameters))
+}
+
+fn same_type(builder: &mut Builder, types: &Btf, id: u32) -> Result<u32, BtfError> {
+    let found = types.resolve(id)?;
+    Ok(match found.body {
+        Body::Int { size, signed, .. } => builder.int(found.name, size, signed),
+        Body::Enum { values, .. } => {
+            let values = values.collect::<Result<Vec<_>, _>>()?;
+            builder.enumeration(found.name, &values)
+        }
+        Body::Pointer(to) => {
+            let to = types.resolve(to)?;
+            let to = match to.body {
+                Body::Composite { .. } => builder.composite(to.name, false, 0, &[]),
+                _ => 0,
+            };
+            builder.pointer(to)
+        }
+        // Nothing else can be passed to a function that another may take the place of.
+        _ => 0,
+    })
 }
 
 /// The lines. Their text is not taken apart: it goes into the string section as it stands, with a zero at the end of each
@@ -125,7 +193,7 @@ fn records(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::btf::{Body, Btf, Kind, Linkage};
+    use crate::btf::{Enumerator, Kind, Linkage};
 
     const TEXT: &str = "r0\t= 1; r1 = 2;again\nend";
 
@@ -142,7 +210,7 @@ mod tests {
         let functions =
             [FunctionAt { slot: 7, name: "sub fn" }, FunctionAt { slot: 0, name: "main" }];
         let lines = [line(2, 11, 0, 6), line(4, 12, 8, 14), line(4, 13, 15, 20)];
-        let made = for_program(&functions, source(&lines))?;
+        let made = for_program(&functions, Entry::Unsaid, source(&lines))?;
         let btf = Btf::new(made.blob)?;
         let [[0, main], [7, sub]] = made.functions[..] else { panic!("{:?}", made.functions) };
         assert_eq!((btf.get(main)?.name, btf.get(sub)?.name), ("main", "sub_fn"));
@@ -175,8 +243,58 @@ mod tests {
     }
 
     #[test]
+    fn the_first_function_takes_a_context() -> Result<(), BtfError> {
+        let functions = [FunctionAt { slot: 0, name: "main" }, FunctionAt { slot: 3, name: "sub" }];
+        let made = for_program(&functions, Entry::Context("xdp_md"), source(&[]))?;
+        let btf = Btf::new(made.blob)?;
+        let [[0, main], [3, sub]] = made.functions[..] else { panic!("{:?}", made.functions) };
+        let [context] = btf.function(main)?.parameters[..] else { panic!("one parameter") };
+        let Body::Pointer(to) = btf.get(context.of)?.body else { panic!("a pointer") };
+        assert_eq!((context.name, btf.get(to)?.name), ("ctx", "xdp_md"));
+        assert!(btf.function(sub)?.parameters.is_empty());
+        for (id, expected) in [(main, Linkage::Global), (sub, Linkage::Static)] {
+            let Body::Function { linkage, .. } = btf.get(id)?.body else { panic!("no function") };
+            assert_eq!(linkage, expected);
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_function_can_be_like_another() -> Result<(), BtfError> {
+        let mut builder = Builder::new();
+        let context = builder.composite("xdp_md", false, 24, &[]);
+        let typedef = builder.typedef("context_t", context);
+        let pointer = builder.pointer(typedef);
+        let word = builder.int("unsigned int", 4, false);
+        let enumeration = builder.enumeration("how", &[Enumerator { name: "A", value: 7 }]);
+        let parameters = [("ctx", pointer), ("", word), ("how", enumeration)];
+        let parameters = parameters.map(|(name, of)| Parameter { name, of });
+        let prototype = builder.prototype(word, &parameters);
+        let id = builder.function("theirs", prototype);
+        let theirs = Btf::new(builder.finish()?)?;
+
+        let functions = [FunctionAt { slot: 0, name: "ours" }];
+        let made = for_program(&functions, Entry::InPlaceOf(&theirs, id), source(&[]))?;
+        let btf = Btf::new(made.blob)?;
+        let Body::Function { linkage, .. } = btf.get(made.functions[0][1])?.body else {
+            panic!("no function")
+        };
+        assert_eq!(linkage, Linkage::Global);
+        let ours = btf.function(made.functions[0][1])?;
+        assert_eq!(btf.size(ours.returns, "")?, 4);
+        let names: Vec<_> = ours.parameters.iter().map(|parameter| parameter.name).collect();
+        assert_eq!(names, ["ctx", "arg2", "how"]);
+        let kinds: Vec<_> =
+            ours.parameters.iter().map(|one| btf.get(one.of).unwrap().kind).collect();
+        assert_eq!(kinds, [Kind::Pointer, Kind::Int, Kind::Enum]);
+        let Body::Pointer(to) = btf.get(ours.parameters[0].of)?.body else { panic!("a pointer") };
+        assert_eq!(btf.get(to)?.name, "xdp_md");
+        Ok(())
+    }
+
+    #[test]
     fn a_program_without_lines_has_none() -> Result<(), BtfError> {
-        let made = for_program(&[FunctionAt { slot: 0, name: "" }], source(&[]))?;
+        let made = for_program(&[FunctionAt { slot: 0, name: "" }], Entry::Unsaid, source(&[]))?;
         assert!(made.lines.is_empty());
         assert_eq!(made.functions.len(), 1);
         Ok(())
@@ -185,7 +303,8 @@ mod tests {
     #[test]
     fn a_line_that_is_too_far_down_stays_within_its_bits() -> Result<(), BtfError> {
         let far = LineAt { line: u32::MAX, column: 5000, ..line(0, 0, 0, 400) };
-        let made = for_program(&[FunctionAt { slot: 0, name: "f" }], source(&[far]))?;
+        let functions = [FunctionAt { slot: 0, name: "f" }];
+        let made = for_program(&functions, Entry::Unsaid, source(&[far]))?;
         assert_eq!(made.lines[0][3], u32::MAX);
         Ok(())
     }

@@ -64,6 +64,9 @@ fn value(btf: &Btf, id: u32, bytes: &[u8], depth: u32) -> Value {
             }
             None => plain(),
         },
+        Body::Array { element, .. } if letters(btf, element, bytes).is_some() => {
+            letters(btf, element, bytes).into()
+        }
         Body::Array { element, len, .. } => {
             // An element is as long as its part of what there is.
             let Some(size) = bytes.len().checked_div(len as usize).filter(|size| *size > 0) else {
@@ -112,6 +115,15 @@ fn value(btf: &Btf, id: u32, bytes: &[u8], depth: u32) -> Value {
         _ if found.kind == Kind::Void => Value::Null,
         _ => plain(),
     }
+}
+
+/// Letters up to a NUL, and nothing but zeros from there on; `None` if they are something else.
+fn letters<'b>(btf: &Btf, element: u32, bytes: &'b [u8]) -> Option<&'b str> {
+    btf.resolve(element).ok().filter(|of| of.kind == Kind::Int && of.name == "char")?;
+    let end = bytes.iter().position(|byte| *byte == 0)?;
+    let (text, rest) = bytes.split_at_checked(end)?;
+    let text = std::str::from_utf8(text).ok()?;
+    (rest.iter().all(|byte| *byte == 0) && !text.contains(|c: char| c.is_control())).then_some(text)
 }
 
 /// Some bits as a number, counted from the low end of the first byte, or on big machines from its high end.

@@ -2,16 +2,19 @@
 
 use super::info::{self, c_path};
 use super::rules::{self, check};
+use super::view::STRUCT_OPS;
 use super::{Map, Object, object_name};
-use crate::btf;
+use crate::bpf;
+use crate::btf::{self, KernelTypes, Kind, TypeDesc, module_btf};
 use crate::error::{Error, Result};
+use crate::insn::Insn;
 use crate::kernel::cpu;
 use crate::kernel::denied::{self, Need};
 use crate::spec::flags::{
     BPF_F_NO_COMMON_LRU, BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_WRONLY,
 };
-use crate::spec::{MapSpec, MapType};
-use crate::syscall::{self, BtfLoad, ENOTSUPP, Errno, MapBtf, MapCreate};
+use crate::spec::{MapSpec, MapType, ProgramType};
+use crate::syscall::{self, BtfLoad, ENOTSUPP, Errno, MapBtf, MapCreate, ProgLoad};
 use crate::token::Token;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -45,7 +48,10 @@ impl Map {
     /// The same by the right of a token.
     pub(crate) fn create_by(spec: &MapSpec<'_>, token: Option<&Token>) -> Result<Map> {
         check(spec)?;
-        let Some(path) = spec.pin else { return fresh(spec, token) };
+        let table = spec.table.map(Table::find).transpose()?;
+        let value_size = table.as_ref().map_or(spec.value_size, |table| table.size);
+        let (spec, table) = (&MapSpec { value_size, ..*spec }, table.as_ref());
+        let Some(path) = spec.pin else { return fresh(spec, token, table) };
         let c_path = c_path(Path::new(path)).map_err(|errno| refused(spec, errno, token))?;
         // Somebody else may pin or unpin it between two of these steps.
         let mut answer = Errno(libc::EEXIST);
@@ -58,7 +64,7 @@ impl Map {
                     return Err(info::unopened(which, errno, None));
                 }
             }
-            let map = fresh(spec, token)?;
+            let map = fresh(spec, token, table)?;
             match syscall::obj_pin(map.as_fd(), &c_path, None) {
                 Ok(()) => return Ok(map),
                 Err(Errno(libc::EEXIST)) => answer = Errno(libc::EEXIST),
@@ -103,7 +109,7 @@ fn entries(spec: &MapSpec<'_>) -> Result<u32> {
 }
 
 /// A map that nobody else has.
-fn fresh(spec: &MapSpec<'_>, token: Option<&Token>) -> Result<Map> {
+fn fresh(spec: &MapSpec<'_>, token: Option<&Token>, table: Option<&Table>) -> Result<Map> {
     // The kernel looks at one such map and does not keep it.
     let inner = match spec.inner {
         Some(inner) => {
@@ -113,8 +119,15 @@ fn fresh(spec: &MapSpec<'_>, token: Option<&Token>) -> Result<Map> {
         None => None,
     };
     let max_entries = entries(spec)?;
-    let fd = ladder(spec, max_entries, inner.as_ref().map(AsFd::as_fd), token)
-        .map_err(|errno| refused(spec, errno, token))?;
+    let inner = inner.as_ref().map(AsFd::as_fd);
+    let made = match ladder(spec, max_entries, inner, token, table) {
+        // Linux 5.10 reads its own types when the first program since its start is loaded.
+        Err(Errno(ENOTSUPP)) if table.is_some() && load_something() => {
+            ladder(spec, max_entries, inner, token, table)
+        }
+        answer => answer,
+    };
+    let fd = made.map_err(|errno| refused(spec, errno, token))?;
     let map = object(spec, max_entries, spec.flags, fd);
     if let Some(contents) = spec.contents {
         let key = 0u32.to_ne_bytes();
@@ -132,6 +145,37 @@ fn fresh(spec: &MapSpec<'_>, token: Option<&Token>) -> Result<Map> {
     Ok(map)
 }
 
+/// Has the verifier look at a program.
+fn load_something() -> bool {
+    const NOTHING: &[Insn] = bpf! { r0 = 0; exit; }.slots;
+    let mut load = ProgLoad {
+        prog_type: ProgramType::SocketFilter as u32,
+        insns: NOTHING,
+        license: c"GPL",
+        ..Default::default()
+    };
+    denied::with_memlock(|| syscall::prog_load(&mut load)).is_ok()
+}
+
+/// The value of a `struct_ops` map: the struct with the functions in a larger one, by its number in BTF.
+struct Table {
+    id: u32,
+    size: u32,
+    module: Option<OwnedFd>,
+}
+
+impl Table {
+    fn find(of: &str) -> Result<Table> {
+        let types = KernelTypes::new();
+        let name = format!("{STRUCT_OPS}{of}");
+        // Better that the struct is missing than one of a name that nobody has given.
+        types.size_of(&format!("struct {of}"))?;
+        let (id, place) = types.type_id(&name, Kind::Struct)?;
+        let size = place.btf.size_of(&format!("struct {name}"))?;
+        Ok(Table { id, size, module: place.module.map(module_btf).transpose()? })
+    }
+}
+
 /// Creates it with everything, and then without what is only for show.
 ///
 /// A kernel that does not know a field answers `E2BIG` if it is beyond its `bpf_attr`, and `EINVAL` if it is not for
@@ -141,6 +185,7 @@ fn ladder(
     max_entries: u32,
     inner: Option<BorrowedFd<'_>>,
     token: Option<&Token>,
+    table: Option<&Table>,
 ) -> Result<OwnedFd, Errno> {
     let token = token.map(AsFd::as_fd);
     let name = object_name(spec.name);
@@ -153,6 +198,8 @@ fn ladder(
         inner_map: inner,
         numa_node: spec.numa_node,
         map_extra: spec.map_extra,
+        vmlinux_value_type: table.map_or(0, |table| table.id),
+        value_type_btf: table.and_then(|table| table.module.as_ref()).map(AsFd::as_fd),
         token,
         ..Default::default()
     };
@@ -163,11 +210,11 @@ fn ladder(
         Ok(Some((btf, key_type, value_type))) => {
             let btf = Some(MapBtf { btf: btf.as_fd(), key_type, value_type });
             match denied::create_map(&MapCreate { btf, ..named.clone() }) {
-                Err(errno) if unknown(errno) && !rules::is_storage(spec.kind) => {}
+                Err(errno) if unknown(errno) && !needs_types(spec) => {}
                 answer => return answer,
             }
         }
-        Err(errno) if rules::is_storage(spec.kind) => return Err(errno),
+        Err(errno) if needs_types(spec) => return Err(errno),
         Ok(None) | Err(_) => {}
     }
     match denied::create_map(&named) {
@@ -179,16 +226,27 @@ fn ladder(
     }
 }
 
-/// The types of a map's keys and values, in the kernel.
+/// Whether no kernel takes it without BTF.
+fn needs_types(spec: &MapSpec<'_>) -> bool {
+    rules::is_storage(spec.kind) || spec.table.is_some()
+}
+
+/// The types of a map's keys and values, in the kernel. One that holds a struct of the kernel's has to have BTF of its own
+/// all the same, of which nothing is used.
 fn types(
     spec: &MapSpec<'_>,
     token: Option<BorrowedFd<'_>>,
 ) -> Result<Option<(OwnedFd, u32, u32)>, Errno> {
-    let Some((key, value)) = &spec.types else { return Ok(None) };
+    let (key, value) = match (&spec.types, spec.table) {
+        (Some((key, value)), _) => (key, value),
+        (None, Some(_)) => (&TypeDesc::U32, &TypeDesc::U32),
+        (None, None) => return Ok(None),
+    };
     let types = btf::map_types(key, value).map_err(|_| Errno(libc::E2BIG))?;
     let mut load = BtfLoad { btf: &types.blob, token, log: None };
     let btf = denied::with_memlock(|| syscall::btf_load(&mut load))?;
-    Ok(Some((btf, types.key, types.value)))
+    let unused = spec.table.is_some();
+    Ok(Some(if unused { (btf, 0, 0) } else { (btf, types.key, types.value) }))
 }
 
 /// A map that is pinned already, if it is one like the spec.

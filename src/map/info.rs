@@ -39,6 +39,10 @@ pub struct MapInfo {
     pub key_type: u32,
     /// The type of its values there.
     pub value_type: u32,
+    /// Of a `struct_ops` map: the type of its value in the kernel's BTF (Linux 5.6).
+    pub vmlinux_value_type: u32,
+    /// The number of that BTF, the kernel's own or a module's (Linux 6.9).
+    pub vmlinux_btf_id: u32,
     /// See [`MapSpec::map_extra`](crate::MapSpec::map_extra) (Linux 5.16).
     pub map_extra: u64,
 }
@@ -76,6 +80,8 @@ pub(super) fn info(map: BorrowedFd<'_>) -> Result<MapInfo, Errno> {
         btf_id: word(64),
         key_type: word(68),
         value_type: word(72),
+        vmlinux_value_type: word(44),
+        vmlinux_btf_id: word(76),
         map_extra: u64::from_ne_bytes(extra),
     })
 }

@@ -9,7 +9,7 @@ use crate::spec::flags::{
     BPF_F_CLONE, BPF_F_INNER_MAP, BPF_F_LINK, BPF_F_MMAPABLE, BPF_F_NO_COMMON_LRU,
     BPF_F_NO_PREALLOC, BPF_F_NO_USER_CONV, BPF_F_NUMA_NODE, BPF_F_PRESERVE_ELEMS,
     BPF_F_RB_OVERWRITE, BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_SEGV_ON_FAULT, BPF_F_STACK_BUILD_ID,
-    BPF_F_VTYPE_BTF_OBJ_FD, BPF_F_WRONLY, BPF_F_WRONLY_PROG, BPF_F_ZERO_SEED,
+    BPF_F_WRONLY, BPF_F_WRONLY_PROG, BPF_F_ZERO_SEED,
 };
 use crate::spec::{MapSpec, MapType};
 
@@ -104,7 +104,7 @@ const RULES: &[Rule] = &[
     rule(MapType::Stack, Size::None, Size::Some, Entries::Some, NUMA | ACCESS),
     rule(MapType::SkStorage, INDEX, Size::Some, Entries::None, BPF_F_CLONE).demands(BPF_F_NO_PREALLOC),
     rule(MapType::DevMapHash, INDEX, SOCKET, Entries::Some, NUMA | CALLS),
-    rule(MapType::StructOps, INDEX, Size::Some, Entries::One, BPF_F_LINK | BPF_F_VTYPE_BTF_OBJ_FD),
+    rule(MapType::StructOps, INDEX, Size::None, Entries::One, BPF_F_LINK),
     rule(MapType::RingBuf, Size::None, Size::None, Entries::Ring, NUMA | BPF_F_RB_OVERWRITE),
     rule(MapType::InodeStorage, INDEX, Size::Some, Entries::None, BPF_F_CLONE).demands(BPF_F_NO_PREALLOC),
     rule(MapType::TaskStorage, INDEX, Size::Some, Entries::None, BPF_F_CLONE).demands(BPF_F_NO_PREALLOC),
@@ -193,13 +193,15 @@ pub(super) fn check(spec: &MapSpec<'_>) -> Result<()> {
         }
     }
     check_types(spec).map_err(|(value, rule)| wrong("types", value, rule))?;
-    if spec.kind == MapType::StructOps {
-        return Err(Error::Unsupported {
-            what: "struct_ops maps by rawbpf",
-            needs: "they need the number of a struct in the kernel's BTF, which a MapSpec does not hold",
-        });
+    match (spec.kind == MapType::StructOps, spec.table) {
+        (true, None) => {
+            Err(wrong("table", "none".into(), "it is the struct whose functions it holds".into()))
+        }
+        (false, Some(table)) => {
+            Err(wrong("table", format!("`{table}`"), "only a struct_ops map has one".into()))
+        }
+        _ => Ok(()),
     }
-    Ok(())
 }
 
 fn broken_size(size: Size, value: u32) -> Option<String> {
@@ -376,6 +378,9 @@ mod tests {
         (MapSpec::array("m", 4, 2).with_contents(b"abcd"), "contents", "4 bytes", "one value of an array"),
         (MapSpec::array("m", 4, 1).with_contents(b"abc"), "contents", "3 bytes", "as long"),
         (MapSpec::hash("m", 4, 4, 1).with_types::<u32, u64>(), "types", "a value of 8 bytes", "value has 4"),
+        (MapSpec::new("m", MapType::StructOps, 4, 0, 1), "table", "none", "the struct whose functions"),
+        (MapSpec { table: Some("t"), ..MapSpec::hash("m", 4, 4, 1) }, "table", "`t`", "only a struct_ops map"),
+        (MapSpec { value_size: 8, ..MapSpec::struct_ops("m", "t") }, "value_size", "8", "has to be 0"),
         (MapSpec::hash("a\0b", 4, 4, 1), "name", "\"a\\0b\"", "NUL byte"),
         (MapSpec::hash("m", 4, 4, 1).with_pin("/a\0"), "pin", "\"/a\\0\"", "NUL byte"),
     ];
@@ -397,8 +402,6 @@ mod tests {
             ),
             "{text}"
         );
-        let ops = MapSpec::new("m", MapType::StructOps, 4, 8, 1);
-        assert!(matches!(check(&ops), Err(Error::Unsupported { .. })));
     }
 
     #[test]
@@ -423,6 +426,7 @@ mod tests {
             MapSpec::bloom_filter("m", 8, 1).with_map_extra(15),
             MapSpec::arena("m", 1).with_map_extra(1 << 32),
             MapSpec::storage::<u64>("m", MapType::InodeStorage),
+            MapSpec::struct_ops("m", "tcp_congestion_ops").with_flags(BPF_F_LINK),
         ];
         for spec in &specs {
             check(spec).unwrap();

@@ -1,17 +1,24 @@
 //! Views of maps: one type for each kind of use, with types for keys and values.
 
+mod arena;
 mod array;
+mod cgroup_storage;
 mod hash;
 mod objects;
 mod queue;
+mod struct_ops;
 mod trie;
 
+pub use arena::{Arena, MappedArena};
 pub use array::{Array, PercpuArray, StackTrace};
+pub use cgroup_storage::CgroupStorage;
 pub use hash::{Hash, PercpuHash};
 pub use objects::{
     CgroupArray, CpuMap, DevMap, MapOfMaps, ProgArray, Redirect, SockMap, Storage, XskMap,
 };
 pub use queue::{BloomFilter, Queue, Stack};
+pub(super) use struct_ops::STRUCT_OPS;
+pub use struct_ops::{Registered, StructOps};
 pub use trie::{LpmTrie, Prefix};
 
 use super::Map;

@@ -117,6 +117,11 @@ fn jited(code: &[u8], addresses: &[u8], lengths: &[u8]) -> Vec<JitedFunction> {
     pieces
 }
 
+/// The types of the program behind a descriptor; `None` if it has none.
+pub(super) fn types(program: std::os::fd::BorrowedFd<'_>) -> Result<Option<Btf>, Errno> {
+    btf(&info::ask(program)?)
+}
+
 /// The program's own types.
 fn btf(program: &Raw) -> Result<Option<Btf>, Errno> {
     let id = program.word(BTF_ID);

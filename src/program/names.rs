@@ -1,7 +1,7 @@
 //! Names in instructions, and the numbers that the running kernel has for them.
 
 use crate::asm::{Ask, Code, Name, Part};
-use crate::btf::{BtfError, KernelTypes, Kind};
+use crate::btf::{Btf, BtfError, Function, KernelTypes, Kind};
 use crate::error::{Error, Result};
 use crate::insn::{Insn, class, mode};
 use crate::kernel::{format, registers};
@@ -102,6 +102,8 @@ type Answer<T> = std::result::Result<T, NameProblem>;
 pub(super) struct Names<'l, 'a> {
     pub spec: &'l ProgramSpec<'a>,
     pub types: &'l KernelTypes,
+    /// The types of another program, if the program is for a function of that.
+    pub theirs: Option<&'l Btf>,
 }
 
 /// How a missing name in a statement that cannot be reached goes into the instruction: as a call of a helper that there
@@ -275,6 +277,15 @@ impl Names<'_, '_> {
 
     /// The names of the parameters that are passed to the program; `None` if it is of a type that is passed none.
     fn parameters(&self, target: &str) -> Answer<Option<Vec<String>>> {
+        if let (ProgramType::Tracing, Some(btf)) = (self.spec.kind, self.theirs) {
+            let id = btf.type_id(target, Kind::Function).map_err(Error::from)?;
+            return Ok(Some(named(&btf.function(id).map_err(Error::from)?, 0)));
+        }
+        if self.spec.kind == ProgramType::StructOps {
+            let (member, place) = self.types.find(|btf| btf.look_up_field(target))?;
+            let function = place.btf.function(member.type_id).map_err(Error::from)?;
+            return Ok(Some(named(&function, 0)));
+        }
         let tracepoint = matches!(
             (self.spec.kind, self.spec.attach_type),
             (ProgramType::RawTracepoint | ProgramType::RawTracepointWritable, _)
@@ -294,8 +305,7 @@ impl Names<'_, '_> {
         };
         let (id, place) = self.types.type_id(&name, Kind::Function)?;
         let function = place.btf.function(id).map_err(Error::from)?;
-        let names = function.parameters.iter().skip(skipped);
-        Ok(Some(names.map(|parameter| parameter.name.to_owned()).collect()))
+        Ok(Some(named(&function, skipped)))
     }
 }
 
@@ -377,6 +387,12 @@ fn usdt_argument(target: &str, _: &str, _: &str, _: &str, argument: &str) -> Ans
         argument: argument.into(),
         place: "the notes of the file, which are read with the feature `elf`".into(),
     })
+}
+
+/// The names of a function's parameters; of one that has none, none can be asked for by name.
+fn named(function: &Function<'_>, skipped: usize) -> Vec<String> {
+    let names = function.parameters.iter().skip(skipped);
+    names.map(|parameter| parameter.name.to_owned()).collect()
 }
 
 /// How many bytes an access of memory moves.

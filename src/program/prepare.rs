@@ -1,25 +1,43 @@
 //! Making a load ready: slots with everything filled in, what the program is attached to, and what the kernel is told of
 //! its source.
 
-use super::Loader;
 use super::names::Names;
 use super::source;
+use super::{Loader, Program, dump};
 use crate::asm::{Ask, Code};
-use crate::btf::{BtfError, Kind, ProgramTypes};
+use crate::btf::{Btf, BtfError, Entry, Kind, ProgramTypes, module_btf};
 use crate::error::{Error, Result};
 use crate::insn::Insn;
 use crate::kernel::denied;
 use crate::map::object_name;
 use crate::spec::{AttachType, ProgramSpec, ProgramType};
-use crate::syscall::{self, BtfLoad, Errno, InfoArray, Numbered, ObjInfo, ProgBtf, ProgLoad};
+use crate::syscall::{self, BtfLoad, Errno, ProgBtf, ProgLoad};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// Another program that a program is loaded for, with its types.
+struct Other<'o> {
+    program: &'o Program,
+    types: Btf,
+}
+
+/// What a program is for.
+#[derive(Default)]
+struct Aim {
+    /// In the place of an attach type: the member of a table of functions.
+    member: Option<u32>,
+    /// Its number in BTF.
+    id: u32,
+    /// That BTF, if it is a module's.
+    module: Option<OwnedFd>,
+}
 
 impl<'a> Loader<'a> {
     /// Does something with a load that is ready but for the log.
     pub(super) fn prepared<T>(
         &mut self,
         spec: &ProgramSpec<'a>,
+        of: Option<&Program>,
         action: impl FnOnce(&mut ProgLoad<'_>) -> Result<T>,
     ) -> Result<T> {
         let refuse = |problem| Error::Spec { what: "program", name: spec.name.into(), problem };
@@ -28,21 +46,37 @@ impl<'a> Loader<'a> {
         if spec.code.slots.is_empty() {
             return Err(refuse("it has no instructions"));
         }
+        let other = of.map(other).transpose()?;
         let mut insns = self.fill_in(&spec.code)?;
-        let names = Names { spec, types: &self.types };
+        let theirs = other.as_ref().map(|other| &other.types);
+        let names = Names { spec, types: &self.types, theirs };
         for name in spec.code.names {
             names.fill(name, &mut insns)?;
         }
         let modules = self.kernel_functions(spec, &mut insns)?;
         let fd_array: Vec<_> = modules.iter().map(|module| module.as_fd()).collect();
-        let (attach_btf_id, module) = self.attach_to(spec)?;
+        let aim = self.aim(spec, other.as_ref())?;
         let token = self.token.map(AsFd::as_fd);
-        let types = source::describe(spec.name, &spec.code);
-        let loaded = types.as_ref().and_then(|types| load_types(types, token));
+        let entry = match &other {
+            Some(other) if spec.kind == ProgramType::Ext => Entry::InPlaceOf(&other.types, aim.id),
+            _ => source::context(spec.kind),
+        };
+        let mut types = source::describe(spec.name, entry, &spec.code);
+        let mut loaded = types.as_ref().map(|types| load_types(types, token));
+        if let (Some(Err(Errno(libc::EINVAL))), Entry::Context(_)) = (&loaded, entry) {
+            // A kernel before 5.6 does not take global functions.
+            types = source::describe(spec.name, Entry::Unsaid, &spec.code);
+            loaded = types.as_ref().map(|types| load_types(types, token));
+        }
+        // They are for people who look at the program: a kernel that does not want them gets it without.
+        let loaded = loaded.and_then(Result::ok);
         let name = object_name(spec.name);
         action(&mut ProgLoad {
             prog_type: spec.kind as u32,
-            expected_attach_type: spec.attach_type.map_or(0, |attach_type| attach_type as u32),
+            expected_attach_type: aim
+                .member
+                .or(spec.attach_type.map(|attach_type| attach_type as u32))
+                .unwrap_or(0),
             flags: spec.flags,
             insns: &insns,
             license: &license,
@@ -52,8 +86,12 @@ impl<'a> Loader<'a> {
                 func_info: &types.functions,
                 line_info: &types.lines,
             }),
-            attach_btf_id,
-            attach_to: module.as_ref().map(AsFd::as_fd),
+            attach_btf_id: aim.id,
+            attach_to: match &other {
+                Some(other) => Some(other.program.as_fd()),
+                None => aim.module.as_ref().map(AsFd::as_fd),
+            },
+            ifindex: spec.ifindex.unwrap_or(0),
             fd_array: &fd_array,
             token,
             ..Default::default()
@@ -85,7 +123,7 @@ impl<'a> Loader<'a> {
         let mut modules: Vec<(&str, OwnedFd)> = Vec::new();
         for name in spec.code.names.iter().filter(|name| name.ask == Ask::Function) {
             let function = spec.code.name(name);
-            let names = Names { spec, types: &self.types };
+            let names = Names { spec, types: &self.types, theirs: None };
             let found = self.types.type_id(&function, Kind::Function);
             let (id, place) = found.map_err(|error| names.refused(name, error))?;
             let index = match place.module {
@@ -114,21 +152,55 @@ impl<'a> Loader<'a> {
         Ok(std::iter::once(first).chain(modules.into_iter().map(|(_, btf)| btf)).collect())
     }
 
-    /// The number of what the program is attached to in BTF, and the BTF if it is a module's.
-    fn attach_to(&self, spec: &ProgramSpec<'a>) -> Result<(u32, Option<OwnedFd>)> {
-        let Some((prefix, target, kind)) = attach_point(spec) else { return Ok((0, None)) };
-        let name = format!("{prefix}{target}");
-        let found = self
-            .types
-            .type_id(&name, kind)
-            .and_then(|(id, place)| Ok((id, place.module.map(module_btf).transpose()?)));
+    /// What the program is for, by numbers in BTF.
+    fn aim(&self, spec: &ProgramSpec<'a>, other: Option<&Other<'_>>) -> Result<Aim> {
+        let found = match other {
+            Some(other) => function_of(spec, other),
+            None => self.aim_at_kernel(spec),
+        };
         found.map_err(|problem| Error::LoadTarget {
             program: spec.name.into(),
             kind: spec.kind,
-            target: target.into(),
-            problem: Box::new(without_prefix(problem, prefix, target)),
+            target: spec.target.unwrap_or_default().into(),
+            problem: Box::new(problem),
         })
     }
+
+    fn aim_at_kernel(&self, spec: &ProgramSpec<'a>) -> Result<Aim> {
+        let module = |name: Option<&str>| name.map(module_btf).transpose();
+        if let (ProgramType::StructOps, Some(target)) = (spec.kind, spec.target) {
+            let Some((of, name)) = target.split_once('.') else {
+                let problem =
+                    "its target is a struct and a member of it, `tcp_congestion_ops.ssthresh`";
+                return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
+            };
+            let ((id, member), place) = self.types.member(of, name)?;
+            return Ok(Aim { member: Some(member), id, module: module(place.module)? });
+        }
+        let Some((prefix, target, kind)) = attach_point(spec) else { return Ok(Aim::default()) };
+        let found = self.types.type_id(&format!("{prefix}{target}"), kind);
+        let (id, place) = found.map_err(|problem| without_prefix(problem, prefix, target))?;
+        Ok(Aim { member: None, id, module: module(place.module)? })
+    }
+}
+
+/// A program with its types.
+fn other(program: &Program) -> Result<Other<'_>> {
+    let refused = |errno, note| program.refused("read the types of", errno, note);
+    let types = dump::types(program.as_fd()).map_err(|errno| refused(errno, None))?;
+    let note = "it has none, and so no function that could be named";
+    let types = types.ok_or_else(|| refused(Errno(libc::ENOENT), Some(note)))?;
+    Ok(Other { program, types })
+}
+
+/// The function of another program that the target names.
+fn function_of(spec: &ProgramSpec<'_>, other: &Other<'_>) -> Result<Aim> {
+    let Some(target) = spec.target else {
+        let problem = "its target is the name of a function of that program";
+        return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
+    };
+    let id = other.types.type_id(target, Kind::Function)?;
+    Ok(Aim { id, ..Aim::default() })
 }
 
 /// The same problem in the words of whoever wrote the target, who did not write what BTF puts before it.
@@ -138,7 +210,7 @@ fn without_prefix(problem: Error, prefix: &str, target: &str) -> Error {
         TRACEPOINT => "tracepoint with types",
         ITERATOR => "iterator",
         HOOK => "hook of security modules",
-        _ => "function or structure with types",
+        _ => "function with types",
     };
     let nearest = nearest.iter().filter_map(|name| name.strip_prefix(prefix));
     Error::NotFound {
@@ -149,11 +221,10 @@ fn without_prefix(problem: Error, prefix: &str, target: &str) -> Error {
     }
 }
 
-/// Gives the kernel the types of a program. They are for people who look at it: a kernel that does not want them gets
-/// the program without.
-fn load_types(types: &ProgramTypes, token: Option<BorrowedFd<'_>>) -> Option<OwnedFd> {
+/// Gives the kernel the types of a program.
+fn load_types(types: &ProgramTypes, token: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
     let mut load = BtfLoad { btf: &types.blob, token, log: None };
-    denied::with_memlock(|| syscall::btf_load(&mut load)).ok()
+    denied::with_memlock(|| syscall::btf_load(&mut load))
 }
 
 /// What stands before the names of tracepoints, iterators and hooks in BTF.
@@ -171,46 +242,57 @@ pub(super) fn attach_point<'a>(spec: &ProgramSpec<'a>) -> Option<(&'static str, 
         (ProgramType::Tracing, Some(TraceIter)) => (ITERATOR, Kind::Function),
         (ProgramType::Tracing, _) => ("", Kind::Function),
         (ProgramType::Lsm, Some(LsmMac | LsmCgroup) | None) => (HOOK, Kind::Function),
-        (ProgramType::StructOps, _) => ("", Kind::Struct),
         _ => return None,
     };
     Some((prefix, target, kind))
 }
 
-/// The BTF of a module, among all that the kernel has.
-fn module_btf(module: &str) -> Result<OwnedFd> {
-    let refused = |errno| Error::ModuleBtf { module: module.into(), errno };
-    let mut id = 0;
-    loop {
-        id = syscall::next_id(Numbered::Btf, id).map_err(refused)?;
-        let fd = match syscall::fd_by_id(Numbered::Btf, id, 0) {
-            // It has gone in the meantime.
-            Err(Errno(libc::ENOENT)) => continue,
-            answer => answer.map_err(refused)?,
-        };
-        if btf_name(fd.as_fd()).map_err(refused)? == module.as_bytes() {
-            return Ok(fd);
-        }
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpf;
+    use crate::syscall::{Call, fake};
+    use std::cell::RefCell;
+    use std::rc::Rc;
 
-/// The name of BTF of the kernel's: that of its module. (Linux 5.11)
-fn btf_name(btf: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
-    // struct bpf_btf_info: btf, btf_size, id, name, name_len, kernel_btf.
-    const NAME: usize = 16;
-    const NAME_LEN: usize = 24;
-    let mut info = [0; 32];
-    // A module's name has at most 55 bytes (`MODULE_NAME_LEN`) and a NUL.
-    let mut name = [0; 64];
-    let array = InfoArray {
-        pointer_at: NAME,
-        count_at: NAME_LEN,
-        size_at: None,
-        item: 1,
-        bytes: &mut name,
-    };
-    let mut arrays = [array];
-    syscall::obj_info(&mut ObjInfo { object: btf, info: &mut info, len: 0, arrays: &mut arrays })?;
-    let end = name.iter().position(|byte| *byte == 0).unwrap_or(name.len());
-    Ok(name.get(..end).unwrap_or_default().to_vec())
+    /// How often types were refused, with which answer, and whether the program had any in the end.
+    fn told(kind: ProgramType, refusals: &[i32]) -> (usize, bool) {
+        let seen = Rc::new(RefCell::new((0, false)));
+        let log = Rc::clone(&seen);
+        let mut refusals = Vec::from(refusals).into_iter();
+        let kernel = move |call: &mut Call<'_, '_>| {
+            let mut seen = log.borrow_mut();
+            match call {
+                Call::BtfLoad(_) => {
+                    seen.0 += 1;
+                    Some(refusals.next().map_or_else(fake::descriptor, |errno| Err(Errno(errno))))
+                }
+                Call::ProgLoad(load) => {
+                    seen.1 = load.btf.is_some();
+                    Some(fake::descriptor())
+                }
+                // A kernel on which EPERM is no matter of memory.
+                Call::MemlockGet { soft, hard } => {
+                    (**soft, **hard) = (syscall::UNLIMITED, syscall::UNLIMITED);
+                    Some(Ok(0))
+                }
+                _ => None,
+            }
+        };
+        let spec = ProgramSpec::new("p", kind, bpf! { r0 = 0; exit; });
+        fake::with(kernel, || Loader::new().load(&spec)).unwrap();
+        let seen = seen.borrow();
+        *seen
+    }
+
+    #[test]
+    fn types_that_a_kernel_does_not_take_are_left_out_step_by_step() {
+        let (xdp, kprobe) = (ProgramType::Xdp, ProgramType::Kprobe);
+        assert_eq!(told(xdp, &[]), (1, true));
+        // Before Linux 5.6 no function is global.
+        assert_eq!(told(xdp, &[libc::EINVAL]), (2, true));
+        assert_eq!(told(xdp, &[libc::EINVAL; 2]), (2, false));
+        assert_eq!(told(xdp, &[libc::EPERM]), (1, false));
+        assert_eq!(told(kprobe, &[libc::EINVAL]), (1, false));
+    }
 }

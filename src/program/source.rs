@@ -2,12 +2,34 @@
 //! for its log, for `bpftool prog dump xlated linum` and for profilers.
 
 use crate::asm::Code;
-use crate::btf::{FunctionAt, LineAt, ProgramTypes, Source, for_program};
+use crate::btf::{Entry, FunctionAt, LineAt, ProgramTypes, Source, for_program};
 use crate::insn::{Op, Pseudo};
+use crate::spec::ProgramType;
 use std::borrow::Cow;
 
+/// The struct that a program of a type is called with (`include/linux/bpf_types.h`), where it is one that has its name
+/// for this alone. A function that is said to take it can be replaced by another program.
+pub(super) fn context(kind: ProgramType) -> Entry<'static> {
+    use ProgramType::*;
+    Entry::Context(match kind {
+        SocketFilter | SchedCls | SchedAct | CgroupSkb | LwtIn | LwtOut | LwtXmit
+        | LwtSeg6local | SkSkb | FlowDissector => "__sk_buff",
+        Xdp => "xdp_md",
+        CgroupSock => "bpf_sock",
+        CgroupSockAddr => "bpf_sock_addr",
+        CgroupDevice => "bpf_cgroup_dev_ctx",
+        CgroupSysctl => "bpf_sysctl",
+        CgroupSockopt => "bpf_sockopt",
+        SockOps => "bpf_sock_ops",
+        SkMsg => "sk_msg_md",
+        SkReuseport => "sk_reuseport_md",
+        SkLookup => "bpf_sk_lookup",
+        _ => return Entry::Unsaid,
+    })
+}
+
 /// Functions and lines of a program; nothing if they cannot be described, which no program needs.
-pub(super) fn describe(name: &str, code: &Code<'_>) -> Option<ProgramTypes> {
+pub(super) fn describe(name: &str, entry: Entry<'_>, code: &Code<'_>) -> Option<ProgramTypes> {
     let functions: Vec<(u32, Cow<'_, str>)> = functions(name, code);
     let functions: Vec<_> =
         functions.iter().map(|(slot, name)| FunctionAt { slot: *slot, name }).collect();
@@ -16,7 +38,7 @@ pub(super) fn describe(name: &str, code: &Code<'_>) -> Option<ProgramTypes> {
     let text = code.text.get(start as usize..end as usize).unwrap_or_default();
     let within = |line: LineAt| LineAt { start: line.start - start, end: line.end - start, ..line };
     let source = Source { file: code.file, text, lines: lines(code).map(within) };
-    for_program(&functions, source).ok()
+    for_program(&functions, entry, source).ok()
 }
 
 /// The slots at which functions begin, and their names: the label there, or one made of the slot.

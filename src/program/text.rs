@@ -2,7 +2,7 @@
 
 use crate::asm::{Ask, Code, Data, MapReference, Module, Name, Part, Referent, TextProgram};
 use crate::error::{Error, Result};
-use crate::spec::{AttachType, ProgramSpec, ProgramType};
+use crate::spec::{AttachType, ProgramSpec, ProgramType, flags};
 
 /// A program of a [text](crate::asm::parse()), ready to be lent to a [`Loader`](crate::Loader) as a [`ProgramSpec`].
 ///
@@ -58,6 +58,30 @@ const TARGETS: &[(&str, ProgramType, Option<AttachType>)] = &[
     ("sk_lookup", ProgramType::SkLookup, Some(AttachType::SkLookup)),
 ];
 
+/// What a target says.
+struct Aimed<'m> {
+    kind: ProgramType,
+    attach_type: Option<AttachType>,
+    flags: u32,
+    /// What remains of it.
+    rest: &'m str,
+}
+
+/// What the first word of a target can end with, and the flag that this is.
+const SUFFIXES: [(&str, u32); 2] =
+    [(".s", flags::BPF_F_SLEEPABLE), (".frags", flags::BPF_F_XDP_HAS_FRAGS)];
+
+/// Types of programs whose target is a name in the kernel; that of the others can be a way of attaching.
+const NAMED: [ProgramType; 7] = [
+    ProgramType::Kprobe,
+    ProgramType::Tracepoint,
+    ProgramType::RawTracepoint,
+    ProgramType::RawTracepointWritable,
+    ProgramType::Tracing,
+    ProgramType::Lsm,
+    ProgramType::StructOps,
+];
+
 impl<'m> TextSpec<'m> {
     /// The program, with the license of its text (`GPL` where the text declares none, as
     /// [`ProgramSpec::new`] has it) and references to its maps. `file` is what messages call the text.
@@ -95,17 +119,22 @@ impl<'m> TextSpec<'m> {
     /// The type that the program's target names: `kprobe` in `.program look, kprobe/sys_clone`. `None` where there is
     /// no target, or one of a type that is not known here.
     pub fn kind(&self) -> Option<ProgramType> {
-        self.target().map(|(kind, ..)| kind)
+        self.target().map(|aimed| aimed.kind)
     }
 
-    /// Type, way of attaching and what remains of the target.
-    fn target(&self) -> Option<(ProgramType, Option<AttachType>, &'m str)> {
+    fn target(&self) -> Option<Aimed<'m>> {
         let target = self.program.target()?;
         let (word, rest) = target.split_once(['/', ':']).unwrap_or((target, ""));
-        match TARGETS.iter().find(|(other, ..)| *other == word) {
-            Some((_, kind, attach_type)) => Some((*kind, *attach_type, rest)),
-            None => ProgramType::from_name(word).map(|kind| (kind, None, rest)),
-        }
+        let suffix =
+            SUFFIXES.iter().find_map(|(suffix, flag)| Some((word.strip_suffix(suffix)?, *flag)));
+        let (word, flags) = suffix.unwrap_or((word, 0));
+        let (kind, attach_type) = match TARGETS.iter().find(|(other, ..)| *other == word) {
+            Some((_, kind, attach_type)) => (*kind, *attach_type),
+            None => (ProgramType::from_name(word)?, None),
+        };
+        let named = if NAMED.contains(&kind) { None } else { AttachType::from_name(rest) };
+        let rest = if named.is_some() { "" } else { rest };
+        Some(Aimed { kind, attach_type: named.or(attach_type), flags, rest })
     }
 
     /// Its name.
@@ -127,9 +156,10 @@ impl<'m> TextSpec<'m> {
     /// The spec, as a program of that type. What the text says besides the type is left out if it is about another.
     pub fn program(&self, kind: ProgramType) -> ProgramSpec<'_> {
         let mut spec = ProgramSpec::new(self.name(), kind, self.code()).with_license(self.license);
-        if let Some((_, attach_type, rest)) = self.target().filter(|(own, ..)| *own == kind) {
-            spec.attach_type = attach_type;
-            spec.target = (!rest.is_empty()).then_some(rest);
+        if let Some(aimed) = self.target().filter(|aimed| aimed.kind == kind) {
+            spec.attach_type = aimed.attach_type;
+            spec.flags |= aimed.flags;
+            spec.target = (!aimed.rest.is_empty()).then_some(aimed.rest);
         }
         spec
     }
@@ -173,6 +203,38 @@ exit
         let fentry = c.program(c.kind().unwrap());
         assert_eq!(fentry.attach_type, Some(AttachType::TraceFentry));
         assert_eq!((fentry.kind, fentry.target), (ProgramType::Tracing, Some("do_unlinkat")));
+    }
+
+    #[test]
+    fn a_target_says_how_a_program_is_attached_and_what_it_may() {
+        use AttachType::*;
+        let sleeps = flags::BPF_F_SLEEPABLE;
+        let frags = flags::BPF_F_XDP_HAS_FRAGS;
+        for (target, kind, attach_type, flags, rest) in [
+            ("lsm.s/file_open", ProgramType::Lsm, Some(LsmMac), sleeps, Some("file_open")),
+            ("fentry.s/x", ProgramType::Tracing, Some(TraceFentry), sleeps, Some("x")),
+            ("uprobe.s/x", ProgramType::Kprobe, None, sleeps, Some("x")),
+            ("syscall", ProgramType::Syscall, None, sleeps, None),
+            ("xdp.frags/eth0", ProgramType::Xdp, None, frags, Some("eth0")),
+            ("xdp/xdp_devmap", ProgramType::Xdp, Some(XdpDevMap), 0, None),
+            (
+                "cgroup_sock_addr/cgroup_inet4_bind",
+                ProgramType::CgroupSockAddr,
+                Some(CgroupInet4Bind),
+                0,
+                None,
+            ),
+            // A function of that name.
+            ("kprobe/xdp", ProgramType::Kprobe, None, 0, Some("xdp")),
+        ] {
+            let text = format!(".program p, {target}\nexit\n");
+            let module = parse(&text, "x.s", &ParseOptions::new()).unwrap();
+            let spec = TextSpec::new(&module, &module.programs()[0], "x.s").unwrap();
+            assert_eq!(spec.kind(), Some(kind), "{target}");
+            let program = spec.program(kind);
+            let said = (program.attach_type, program.flags, program.target);
+            assert_eq!(said, (attach_type, flags, rest), "{target}");
+        }
     }
 
     #[test]

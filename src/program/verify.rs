@@ -17,7 +17,7 @@ impl<'a> Loader<'a> {
     /// Those of [`load`](Loader::load).
     pub fn load_with_log(&mut self, spec: &ProgramSpec<'a>) -> Result<(Program, String)> {
         let level = self.log_level;
-        let (fd, log) = self.prepared(spec, |load| {
+        let (fd, log) = self.prepared(spec, None, |load| {
             let fd = match denied::with_memlock(|| patiently(load)) {
                 Ok(fd) => fd,
                 Err(errno) => explain(spec, load, errno, level.max(1))?,

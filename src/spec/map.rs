@@ -31,6 +31,8 @@ pub struct MapSpec<'a> {
     pub map_extra: u64,
     /// What the maps in a map of maps are like.
     pub inner: Option<&'a MapSpec<'a>>,
+    /// Of a `struct_ops` map: the struct of the kernel whose functions it holds, `tcp_congestion_ops`.
+    pub table: Option<&'a str>,
     /// The NUMA node of its memory (Linux 4.14); `None` leaves it to the kernel.
     pub numa_node: Option<u32>,
     /// The bytes that the one value of an array has from the start, such as those of `.rodata`.
@@ -63,6 +65,7 @@ impl<'a> MapSpec<'a> {
             flags: 0,
             map_extra: 0,
             inner: None,
+            table: None,
             numa_node: None,
             contents: None,
             frozen: false,
@@ -210,6 +213,16 @@ impl<'a> MapSpec<'a> {
     /// An arena of at most `pages` pages (Linux 6.9). It has the flag that the kernel demands of it.
     pub const fn arena(name: &'a str, pages: u32) -> Self {
         MapSpec::new(name, MapType::Arena, 0, 0, pages).with_flags(flags::BPF_F_MMAPABLE)
+    }
+
+    /// Functions of the kernel, for programs to take their places: the struct of them is `tcp_congestion_ops`, say
+    /// (Linux 5.6). Its value has the size that the struct has in the running kernel.
+    /// [`StructOps`](crate::map::StructOps) fills it in. With [`BPF_F_LINK`](flags::BPF_F_LINK) (6.4) it is registered
+    /// by a link.
+    pub const fn struct_ops(name: &'a str, table: &'a str) -> Self {
+        let mut spec = MapSpec::new(name, MapType::StructOps, 4, 0, 1);
+        spec.table = Some(table);
+        spec
     }
 
     /// The same map with these [`flags`], in place of those that it had.

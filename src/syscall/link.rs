@@ -37,6 +37,7 @@ pub(crate) enum LinkExtra<'a> {
     /// Nothing: control groups, XDP, `sk_lookup`, `struct_ops`, …
     None,
     /// The function of the program `target` that an `ext` program replaces (5.13).
+    #[allow(dead_code, reason = "for attaching")]
     TargetBtfId(u32),
     /// Which objects an iterator visits, a `union bpf_iter_link_info` (5.8); empty for all.
     Iter(&'a [u8]),
@@ -62,6 +63,7 @@ pub(crate) enum LinkExtra<'a> {
         pid: u32,
     },
     /// Many functions by their numbers in BTF (by 7.3). As many cookies as functions, or none.
+    #[allow(dead_code, reason = "for attaching")]
     TracingMulti { ids: &'a [u32], cookies: &'a [u64] },
 }
 
@@ -69,6 +71,7 @@ pub(crate) enum LinkExtra<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Functions<'a> {
     Names(&'a [&'a CStr]),
+    #[allow(dead_code, reason = "for attaching")]
     Addresses(&'a [u64]),
 }
 
@@ -79,6 +82,7 @@ pub(crate) fn link_create(link: &LinkCreate<'_>) -> Result<OwnedFd, Errno> {
 
 /// Puts another program (or `struct_ops` map, Linux 6.4) into a link, if it holds `old` or whatever it holds.
 /// `bpf(2)`, `BPF_LINK_UPDATE` (Linux 5.7).
+#[allow(dead_code, reason = "for attaching")]
 pub(crate) fn link_update(
     link: BorrowedFd<'_>,
     new: BorrowedFd<'_>,

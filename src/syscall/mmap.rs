@@ -36,19 +36,41 @@ impl SharedWords {
     ///
     /// The kernel refuses to map more than the map has (`array_map_mmap`), rounded up to pages, so all of it is there.
     pub(crate) fn map(map: BorrowedFd<'_>, len: usize, writable: bool) -> Result<Self, Errno> {
+        SharedWords::map_at(map, 0, len, writable)
+    }
+
+    /// The same at an address, if it is not 0 and there is room: else the kernel chooses or refuses. Of an arena (Linux
+    /// 6.9) every page is there that is touched (`arena_vm_fault`), if it has not `BPF_F_SEGV_ON_FAULT`: the caller has
+    /// looked.
+    pub(crate) fn map_at(
+        map: BorrowedFd<'_>,
+        address: usize,
+        len: usize,
+        writable: bool,
+    ) -> Result<Self, Errno> {
         if len == 0 || !len.is_multiple_of(8) || isize::try_from(len).is_err() {
             return Err(Errno(libc::EINVAL));
         }
         let protection = libc::PROT_READ | if writable { libc::PROT_WRITE } else { 0 };
-        // SAFETY: a new mapping where the kernel likes, so nothing that exists is replaced.
-        let base = unsafe {
-            libc::mmap(ptr::null_mut(), len, protection, libc::MAP_SHARED, map.as_raw_fd(), 0)
-        };
+        let hint = ptr::without_provenance_mut(address);
+        // SAFETY: a new mapping where the kernel likes: without MAP_FIXED nothing that exists is replaced.
+        let base =
+            unsafe { libc::mmap(hint, len, protection, libc::MAP_SHARED, map.as_raw_fd(), 0) };
         if base == libc::MAP_FAILED {
             return Err(Errno::of(&io::Error::last_os_error()));
         }
         let base = NonNull::new(base.cast()).ok_or(Errno(libc::EFAULT))?;
         Ok(SharedWords { base, words: len / WORD, writable })
+    }
+
+    /// Where it begins.
+    pub(crate) fn address(&self) -> usize {
+        self.base.as_ptr().addr()
+    }
+
+    /// How many bytes it has.
+    pub(crate) fn len(&self) -> usize {
+        self.words * WORD
     }
 
     pub(crate) fn is_writable(&self) -> bool {

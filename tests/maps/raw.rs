@@ -33,6 +33,17 @@ pub(crate) fn set_option(socket: impl AsFd, option: i32, value: i32) -> Result<(
     set(socket, libc::SOL_SOCKET, option, value)
 }
 
+/// Has a TCP socket use the congestion control of that name.
+pub(crate) fn congestion_control(socket: impl AsFd, name: &str) -> Result<()> {
+    let fd = socket.as_fd().as_raw_fd();
+    let (level, option) = (libc::IPPROTO_TCP, libc::TCP_CONGESTION);
+    // SAFETY: the pointer is to as many bytes as are passed.
+    let answer = unsafe {
+        libc::setsockopt(fd, level, option, name.as_ptr().cast(), name.len() as libc::socklen_t)
+    };
+    if answer < 0 { Err(Error::last_os_error()) } else { Ok(()) }
+}
+
 fn set(socket: impl AsFd, level: i32, option: i32, value: i32) -> Result<()> {
     let fd = socket.as_fd().as_raw_fd();
     let pointer = std::ptr::from_ref(&value).cast();
@@ -77,10 +88,6 @@ impl Mapping {
             return Err(Error::last_os_error());
         }
         Ok(Mapping { base: base.cast(), len, writable: write })
-    }
-
-    pub(crate) fn address(&self) -> u64 {
-        self.base as u64
     }
 
     fn at(&self, offset: usize) -> *mut u64 {

@@ -7,9 +7,9 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rawbpf::asm::Code;
 use rawbpf::insn::{Op, Pseudo, Reg};
-use rawbpf::map::{Array, CgroupArray, Map, Storage, Update};
+use rawbpf::map::{Arena, Array, CgroupArray, CgroupStorage, Map, Storage, Update};
 use rawbpf::{
-    AttachType, Loader, MapSpec, MapType, Plain, ProgramSpec, ProgramType, TestRunOptions, bpf,
+    AttachType, Loader, MapSpec, MapType, ProgramSpec, ProgramType, TestRunOptions, bpf, flags,
 };
 use std::fs::File;
 use std::net::UdpSocket;
@@ -110,24 +110,26 @@ fn memory_of_a_control_group() {
                 let _attached =
                     raw::attach_cgroup(root, &program, AttachType::CgroupInetSockCreate as u32)
                         .unwrap();
+                let storage = CgroupStorage::<u64>::of(&map).unwrap();
                 // The number of the group is that of its folder.
-                let mut key = root.metadata().unwrap().ino().to_bytes();
-                key.extend((AttachType::CgroupInetSockCreate as u32).to_bytes());
-                key.extend([0; 4]);
-                let count = || {
-                    let value = map.lookup(&key).unwrap().unwrap();
-                    value.chunks_exact(8).map(|one| u64::from_bytes(one).unwrap()).sum::<u64>()
-                };
+                let (group, way) =
+                    (root.metadata().unwrap().ino(), AttachType::CgroupInetSockCreate);
+                let values = || storage.lookup(group, way).unwrap().unwrap();
+                let count = || values().iter().sum::<u64>();
                 let before = count();
                 for _ in 0..3 {
                     UdpSocket::bind("0.0.0.0:0").unwrap();
                 }
                 // Others make sockets too.
                 assert!(count() >= before + 3);
-                let mut set = vec![0; map.value_len().unwrap()];
-                1_000_000u64.write(&mut set);
-                map.update(&key, &set, Update::Exist).unwrap();
+                let mut set = vec![0; values().len()];
+                set[0] = 1_000_000;
+                storage.update(group, way, &set).unwrap();
                 assert!(count() >= 1_000_000);
+                set.push(0);
+                let error = storage.update(group, way, &set).unwrap_err();
+                assert!(matches!(error, rawbpf::Error::MapLength { .. }), "{error}");
+                assert_eq!(storage.lookup(group, AttachType::CgroupSockOps).unwrap(), None);
             }
         })
     );
@@ -293,14 +295,22 @@ fn an_arena() {
     // It has its place once it is mapped, and without one no program is loaded.
     let mut loader = Loader::new();
     let map = loader.map(&ARENA).unwrap().clone();
-    let memory = raw::Mapping::new(&map, 0, 4 * raw::page(), true).unwrap();
+    let arena = Arena::of(&map).unwrap();
+    let memory = arena.mmap().unwrap_or_else(|error| panic!("{error}"));
+    assert_eq!(memory.len(), 4 * raw::page());
     let program = loader.load(&IN_ARENA).unwrap_or_else(|error| panic!("{error}"));
-    memory.set(8, 41);
+    assert!(memory.set(8, &41u64));
     let mut frame = super::FRAME;
     // To programs an address is its low half, from where the arena's 4 GiB begin.
     frame[14..18].copy_from_slice(&(memory.address() as u32 + 8).to_ne_bytes());
     assert_eq!(program.test_run(&frame, 1).unwrap().returned, 1);
-    assert_eq!((memory.get(8), memory.get(16)), (41, 42));
+    assert_eq!((memory.get::<u64>(8), memory.get::<[u64; 2]>(8)), (Some(41), Some([41, 42])));
+    // The last page is there when it is looked at; nothing is behind it, and nothing between words.
+    assert_eq!(memory.get::<u64>(memory.len() - 8), Some(0));
+    assert_eq!(memory.get::<u64>(memory.len()), None);
+    assert!(!memory.set(12, &1u64) && !memory.set(memory.len() - 4, &1u64));
+    let error = arena.mmap().unwrap_err();
+    assert!(error.to_string().contains("mapped already"), "{error}");
 }
 
 /// Where user space wants it.
@@ -310,6 +320,11 @@ fn an_arena_has_its_place() {
     needs_tried!("arena", lacks(&ARENA));
     let map = Map::create(&ARENA.with_map_extra(0x1000_0000_0000)).unwrap();
     assert_eq!(map.info().unwrap().map_extra, 0x1000_0000_0000);
+    assert_eq!(Arena::of(&map).unwrap().mmap().unwrap().address(), 0x1000_0000_0000);
+
+    let other = ARENA.with_flags(flags::BPF_F_MMAPABLE | flags::BPF_F_SEGV_ON_FAULT);
+    let error = Arena::of(&Map::create(&other).unwrap()).unwrap().mmap().unwrap_err();
+    assert!(matches!(error, rawbpf::Error::Unsupported { .. }), "{error}");
 }
 
 static USER_RING: MapSpec = MapSpec::user_ring_buffer("user_ring", 1 << 16);

@@ -3,7 +3,8 @@
 //! `cargo run --release --manifest-path benches/peers/Cargo.toml --bin load`, as root.
 //!
 //! * a program of 4,096 instructions, by `rawbpf`, which tells the kernel its functions and source lines; by the same
-//!   two system calls with all of it made in advance; and by one with nothing but the slots;
+//!   two system calls with all of it made in advance; and by one with nothing but the slots. What lies between the last two
+//!   is shown in parts: the types alone, and the program with types that are loaded already, without and with its lines;
 //! * programs that name more and more maps. One program can name 64 at most: so in several programs of
 //!   one loader.
 
@@ -26,15 +27,30 @@ fn main() -> Result<()> {
     let slots = spec.code.slots;
 
     let told = Told::new(&spec)?;
-    let (mut ours, mut same, mut bare) = (Vec::new(), Vec::new(), Vec::new());
+    let known = load_types(&told)?;
+    let mut rows = [
+        ("rawbpf", Vec::new()),
+        ("the same system calls, bare", Vec::new()),
+        ("one system call without types and lines", Vec::new()),
+        ("the types alone", Vec::new()),
+        ("one system call with types that are there", Vec::new()),
+        ("the same with lines", Vec::new()),
+    ];
     for round in 0..=ROUNDS {
-        let a = time(|| Loader::new().load(&spec).map(drop).map_err(Into::into))?;
-        let b = time(|| bare_load(slots, Some(&told)).map(drop))?;
-        let c = time(|| bare_load(slots, None).map(drop))?;
-        if round > 0 {
-            for (times, time) in [(&mut ours, a), (&mut same, b), (&mut bare, c)] {
-                times.push(time.as_secs_f64() * 1e6);
-            }
+        let same = || {
+            let types = load_types(&told)?;
+            bare_load(slots, Some((&types, &told, true)))
+        };
+        let taken = [
+            time(|| Loader::new().load(&spec).map(drop).map_err(Into::into))?,
+            time(|| same().map(drop))?,
+            time(|| bare_load(slots, None).map(drop))?,
+            time(|| load_types(&told).map(drop))?,
+            time(|| bare_load(slots, Some((&known, &told, false))).map(drop))?,
+            time(|| bare_load(slots, Some((&known, &told, true))).map(drop))?,
+        ];
+        for ((_, times), time) in rows.iter_mut().zip(taken).filter(|_| round > 0) {
+            times.push(time.as_secs_f64() * 1e6);
         }
     }
     let least = |times: &[f64]| times.iter().copied().fold(f64::INFINITY, f64::min);
@@ -42,12 +58,8 @@ fn main() -> Result<()> {
     println!();
     println!("| | median | least | rawbpf beside it, medians | least |");
     println!("|---|---|---|---|---|");
-    let (median_ours, least_ours) = (median(&mut ours), least(&ours));
-    for (row, times) in [
-        ("rawbpf", &mut ours),
-        ("the same system calls, bare", &mut same),
-        ("one system call without types and lines", &mut bare),
-    ] {
+    let (median_ours, least_ours) = (median(&mut rows[0].1), least(&rows[0].1));
+    for (row, times) in &mut rows {
         let (median, least) = (median(times), least(times));
         let (a, b) = (median_ours / median, least_ours / least);
         println!("| {row} | {median:.0} | {least:.0} | {a:.2} | {b:.2} |");
@@ -123,8 +135,24 @@ impl Told {
     }
 }
 
-/// `BPF_PROG_LOAD` with the fewest fields there can be.
-fn bare_load(slots: &[Insn], told: Option<&Told>) -> Result<OwnedFd> {
+/// `BPF_BTF_LOAD`.
+fn load_types(told: &Told) -> Result<OwnedFd> {
+    #[repr(C)]
+    #[derive(Default)]
+    struct Attr {
+        btf: u64,
+        log_buf: u64,
+        btf_size: u32,
+        log_size: u32,
+        log_level: u32,
+        pad: u32,
+    }
+    let (btf, btf_size) = (told.blob.as_ptr() as u64, told.blob.len() as u32);
+    bpf(18, &Attr { btf, btf_size, ..Default::default() })
+}
+
+/// `BPF_PROG_LOAD` with the fewest fields there can be; with types and functions, and lines or not.
+fn bare_load(slots: &[Insn], told: Option<(&OwnedFd, &Told, bool)>) -> Result<OwnedFd> {
     #[repr(C)]
     #[derive(Default)]
     struct Attr {
@@ -149,16 +177,6 @@ fn bare_load(slots: &[Insn], told: Option<&Told>) -> Result<OwnedFd> {
         line_info_cnt: u32,
         attach_btf_id: u32,
     }
-    #[repr(C)]
-    #[derive(Default)]
-    struct BtfAttr {
-        btf: u64,
-        log_buf: u64,
-        btf_size: u32,
-        log_size: u32,
-        log_level: u32,
-        pad: u32,
-    }
     let mut attr = Attr {
         prog_type: 1,
         insn_cnt: slots.len() as u32,
@@ -166,16 +184,14 @@ fn bare_load(slots: &[Insn], told: Option<&Told>) -> Result<OwnedFd> {
         license: c"GPL".as_ptr() as u64,
         ..Default::default()
     };
-    let mut btf = None;
-    if let Some(told) = told {
-        let (blob, size) = (told.blob.as_ptr() as u64, told.blob.len() as u32);
-        let load = BtfAttr { btf: blob, btf_size: size, ..Default::default() };
-        let fd = btf.insert(bpf(18, &load)?);
-        attr.prog_btf_fd = fd.as_raw_fd() as u32;
+    if let Some((types, told, lines)) = told {
+        attr.prog_btf_fd = types.as_raw_fd() as u32;
         (attr.func_info_rec_size, attr.func_info_cnt) = (8, told.functions.len() as u32);
         attr.func_info = told.functions.as_ptr() as u64;
-        (attr.line_info_rec_size, attr.line_info_cnt) = (16, told.lines.len() as u32);
-        attr.line_info = told.lines.as_ptr() as u64;
+        if lines {
+            (attr.line_info_rec_size, attr.line_info_cnt) = (16, told.lines.len() as u32);
+            attr.line_info = told.lines.as_ptr() as u64;
+        }
     }
     bpf(5, &attr)
 }

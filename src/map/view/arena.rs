@@ -1,0 +1,113 @@
+//! Memory that programs and user space share.
+
+use super::super::Map;
+use super::{Shape, derefs};
+use crate::error::{Error, Result};
+use crate::plain::Plain;
+use crate::ring::page_size;
+use crate::spec::{MapType, flags};
+use crate::syscall::{Errno, SharedWords};
+use std::os::fd::AsFd;
+
+/// Memory that programs and user space share, up to 4 GiB, with pointers in it that mean the same to both. Linux 6.9.
+///
+/// It has its place, the addresses that those pointers hold, when it is first mapped or by the spec's
+/// [`map_extra`](crate::MapSpec::map_extra). Programs that use it are loaded after that.
+///
+/// ```no_run
+/// use rawbpf::map::{Arena, Map};
+/// use rawbpf::MapSpec;
+///
+/// static SHARED: MapSpec = MapSpec::arena("shared", 4);
+///
+/// let memory = Arena::of(&Map::create(&SHARED)?)?.mmap()?;
+/// memory.set(8, &41u64);
+/// assert_eq!(memory.get::<u64>(8), Some(41));
+/// # Ok::<(), rawbpf::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Arena {
+    map: Map,
+}
+
+derefs! { Arena<> }
+
+impl Arena {
+    /// A view of this map.
+    ///
+    /// # Errors
+    /// [`Error::MapView`] if it is another kind of map.
+    pub fn of(map: &Map) -> Result<Self> {
+        let kinds = &[MapType::Arena];
+        let shape = Shape { view: "Arena", kinds, key_size: 0, value_sizes: [0; 2] };
+        Ok(Arena { map: shape.check(map)? })
+    }
+
+    /// Maps its memory into this process: at the place that it has, if it has one, else where there is room, which is its
+    /// place from then on. Pages come as they are touched, by programs or here. `mmap(2)`; Linux 6.9.
+    ///
+    /// # Errors
+    /// [`Error::MapCall`]; `EBUSY` if it is mapped already, or something else is where it has its place.
+    /// [`Error::Unsupported`] with [`BPF_F_SEGV_ON_FAULT`](flags::BPF_F_SEGV_ON_FAULT): to look at a page that is not there would
+    /// end the process.
+    pub fn mmap(&self) -> Result<MappedArena> {
+        if self.map.flags() & flags::BPF_F_SEGV_ON_FAULT != 0 {
+            return Err(Error::Unsupported {
+                what: "safe way to map an arena whose missing pages are not made",
+                needs: "it may not have BPF_F_SEGV_ON_FAULT",
+            });
+        }
+        let len = (self.map.max_entries() as usize).saturating_mul(page_size());
+        let refuse = |errno| {
+            let note = match errno {
+                Errno(libc::EBUSY | libc::EINVAL) => {
+                    Some("it is mapped already, or something else is where it has its place")
+                }
+                _ => None,
+            };
+            self.map.refused("map the memory of", errno, note)
+        };
+        let place = self.map.info()?.map_extra as usize;
+        let memory = SharedWords::map_at(self.map.as_fd(), place, len, true).map_err(refuse)?;
+        Ok(MappedArena { memory })
+    }
+}
+
+/// The memory of an arena: see [`Arena::mmap`]. It stays if the map goes.
+///
+/// Words of the machine's size are read and written as wholes; the parts of a longer value may be of different times.
+#[derive(Debug)]
+pub struct MappedArena {
+    memory: SharedWords,
+}
+
+impl MappedArena {
+    /// The address of its first byte: what a pointer to it holds that a program leaves in memory. To a program itself an
+    /// address in an arena is its low half.
+    pub fn address(&self) -> u64 {
+        self.memory.address() as u64
+    }
+
+    /// Its bytes.
+    pub fn len(&self) -> usize {
+        self.memory.len()
+    }
+
+    /// Whether it has none, which is never so.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The value `offset` bytes from the beginning, a multiple of 8; `None` if that is not within it.
+    pub fn get<T: Plain>(&self, offset: usize) -> Option<T> {
+        let mut bytes = vec![0; T::SIZE.next_multiple_of(8)];
+        self.memory.read(offset, &mut bytes).then(|| T::read(&bytes))
+    }
+
+    /// Sets the value there, and the bytes after it up to a multiple of 8 to 0; `false` if that is not within it.
+    pub fn set<T: Plain>(&self, offset: usize, value: &T) -> bool {
+        let mut bytes = vec![0; T::SIZE.next_multiple_of(8)];
+        value.write(&mut bytes);
+        self.memory.write(offset, &bytes)
+    }
+}
