@@ -8,6 +8,8 @@ mod lesson_11_urandomread;
 mod lesson_12_disksnoop;
 #[path = "../examples/lesson_13_strlen_count.rs"]
 mod lesson_13_strlen_count;
+#[path = "../examples/lesson_14_http_requests.rs"]
+mod lesson_14_http_requests;
 #[path = "../examples/lesson_15_task_switch.rs"]
 mod lesson_15_task_switch;
 #[path = "../examples/lesson_16_icmp_rcv.rs"]
@@ -29,7 +31,7 @@ use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::hash::RandomState;
 use std::io::{Read, Write, pipe};
-use std::net::UdpSocket;
+use std::net::{TcpStream, UdpSocket};
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -133,6 +135,39 @@ fn lesson_13_strlen_count() {
     let counts: Vec<usize> =
         counts.lines().filter_map(|line| words(line).first()?.parse().ok()).collect();
     assert!(counts.is_sorted() && !counts.is_empty(), "{text}");
+}
+
+/// What a client asks the lesson's server for, it prints; and nothing that was asked before it was attached.
+#[test]
+fn lesson_14_http_requests() {
+    needs!(Uprobe);
+    wait_until("nobody reads trace_pipe", || TracePipe::open().is_ok());
+    let heading = "TIME(s)            COMM             PID    ARGS";
+    let mut lesson = Lesson::start(lesson_14_http_requests::run, heading);
+    let text = lesson.text();
+    let (_, rest) = text.split_once("http://").unwrap();
+    let address = rest.split_once('/').unwrap().0.to_owned();
+    let path = format!("/lesson?{}", std::process::id());
+    let ask = |path: &str| {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("\r\n\r\nHello, World!\n"), "{answer}");
+    };
+    let wanted = format!("path:{path}");
+    let seen = |text: &str| {
+        text.lines().any(|line| {
+            let words = words(line);
+            words.get(1) == Some(&"http") && words.last() == Some(&wanted.as_str())
+        })
+    };
+    lesson.wait_for("the path", seen, || ask(&path));
+    // More of a path than the program reads is cut, and ends with a NUL all the same.
+    let long = format!("/{}", "x".repeat(300));
+    let cut = format!("path:/{}\n", "x".repeat(126));
+    lesson.wait_for("the long path", |text| text.contains(&cut), || ask(&long));
+    lesson.stop();
 }
 
 /// Two threads on one CPU that wait for each other, many times: the CPU goes from the one to the other and back.

@@ -227,6 +227,15 @@ impl Target {
         Target::Uprobe { file: file.into(), function: function.into(), offset: 0, returns: true }
     }
 
+    /// A static probe of a library or program.
+    pub fn usdt(
+        file: impl Into<String>,
+        provider: impl Into<String>,
+        name: impl Into<String>,
+    ) -> Target {
+        Target::Usdt { file: file.into(), provider: provider.into(), name: name.into() }
+    }
+
     /// The type that a program must have to be attached there.
     pub fn program_type(&self) -> ProgramType {
         match self {
