@@ -83,6 +83,16 @@ fn the_parser_makes_the_bytes_that_llvm_makes() {
 fn the_line_that_llvm_cuts_is_refused() {
     let wrong = assemble(CUT).unwrap_err();
     assert!(wrong.contains("30064771138 does not fit"), "{wrong}"); // 0x700000042
+    // The bytes that LLVM makes of it are those of the number without what it drops;
+    let vectors = vectors();
+    let cut = vectors.iter().find(|vector| vector.text == CUT).unwrap();
+    let slots = assemble("ld_pseudo r1, 2, 0x42").unwrap();
+    assert_eq!(bytes(&slots, ByteOrder::Little), cut.little);
+    assert_eq!(bytes(&slots, ByteOrder::Big), cut.big);
+    // and what is meant, an offset of 7 in the second slot, is a fourth operand.
+    let slots = assemble("ld_pseudo r1, 2, 0x42, 7").unwrap();
+    let [first, second] = slots[..] else { panic!("{slots:?}") };
+    assert_eq!((first.imm(), second.imm()), (0x42, 7));
 }
 
 /// The decoder and the encoder, on bytes of either order.
