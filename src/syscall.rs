@@ -30,9 +30,7 @@ mod trace;
 pub(crate) use contents::{BTF_FOLDER, Contents};
 pub(crate) use errno::ENOTSUPP;
 pub use errno::Errno;
-#[allow(unused_imports, reason = "for attaching")]
-pub(crate) use link::link_update;
-pub(crate) use link::{Functions, LinkCreate, LinkExtra, iter_create, link_create, link_detach};
+pub(crate) use link::{LinkCreate, LinkExtra, iter_create, link_create, link_detach, link_update};
 pub(crate) use map::{
     MapBtf, MapCreate, MapReadBatch, MapWriteBatch, map_create, map_delete, map_freeze, map_lookup,
     map_lookup_and_delete, map_next_key, map_read_batch, map_update, map_write_batch,
@@ -66,7 +64,6 @@ type Answer = Result<i64, Errno>;
 
 /// One request to the kernel, as plain data: what passes through the choke point.
 #[derive(Debug)]
-#[allow(dead_code, reason = "LinkUpdate is for attaching")]
 pub(crate) enum Call<'c, 'a> {
     MapCreate(&'c MapCreate<'a>),
     MapLookup { map: BorrowedFd<'c>, key: &'c [u8], value: &'c mut [u8], flags: u64 },
@@ -90,7 +87,7 @@ pub(crate) enum Call<'c, 'a> {
     FdById { kind: Numbered, id: u32, flags: u32 },
     BtfLoad(&'c mut BtfLoad<'a>),
     LinkCreate(&'c LinkCreate<'a>),
-    LinkUpdate { link: BorrowedFd<'c>, new: BorrowedFd<'c>, old: Option<BorrowedFd<'c>> },
+    LinkUpdate { link: BorrowedFd<'c>, new: BorrowedFd<'c> },
     LinkDetach { link: BorrowedFd<'c> },
     IterCreate { link: BorrowedFd<'c> },
     EnableStats { kind: u32 },
@@ -122,14 +119,11 @@ pub(crate) enum Target<'a> {
 /// Which of the programs in the same place another one goes before or after. The flags say so: `BPF_F_BEFORE`,
 /// `BPF_F_AFTER`, `BPF_F_ID`, `BPF_F_LINK`.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "numbers are for attaching")]
 pub(crate) enum Relative<'a> {
     /// None: the first or the last of all.
     None,
     /// A program or a link.
     Fd(BorrowedFd<'a>),
-    /// A program or a link, by its number.
-    Id(u32),
 }
 
 /// Passes a request to the kernel. The one choke point: everything above goes through here.
@@ -173,7 +167,7 @@ fn kernel(call: &mut Call<'_, '_>) -> Answer {
         Call::FdById { kind, id, flags } => object::get_fd_by_id(kind, id, flags),
         Call::BtfLoad(ref mut load) => object::load_btf(load),
         Call::LinkCreate(link) => link::create(link),
-        Call::LinkUpdate { link, new, old } => link::update(link, new, old),
+        Call::LinkUpdate { link, new } => link::update(link, new),
         Call::LinkDetach { link } => link::detach(link),
         Call::IterCreate { link } => link::iter(link),
         Call::EnableStats { kind } => object::stats(kind),
@@ -232,7 +226,6 @@ fn relative_raw(relative: Relative<'_>) -> u32 {
     match relative {
         Relative::None => 0,
         Relative::Fd(fd) => raw(fd),
-        Relative::Id(id) => id,
     }
 }
 

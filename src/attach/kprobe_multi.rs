@@ -14,7 +14,7 @@ use crate::kernel::functions::Source;
 use crate::kernel::glob::is_pattern;
 use crate::program::Program;
 use crate::spec::AttachType;
-use crate::syscall::{self, Errno, Functions, LinkCreate, LinkExtra};
+use crate::syscall::{self, Errno, LinkCreate, LinkExtra};
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 
@@ -57,11 +57,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
         target: syscall::Target::None,
         attach_type: attach_type as u32,
         flags: 0,
-        extra: LinkExtra::KprobeMulti {
-            flags,
-            functions: Functions::Names(&pointers),
-            cookies: &cookies,
-        },
+        extra: LinkExtra::KprobeMulti { flags, functions: &pointers, cookies: &cookies },
     });
     match link {
         Ok(link) => {

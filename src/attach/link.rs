@@ -4,7 +4,8 @@ use super::legacy::LegacyProbe;
 use super::{Target, cgroup, clsact, socket, xdp};
 use crate::error::{Error, Result};
 use crate::kernel::denied::{self, Need};
-use crate::program::pin_object;
+use crate::program::{Program, pin_object};
+use crate::syscall::{self, Errno};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
@@ -82,6 +83,36 @@ impl Link {
         let mut links = self.links();
         let first = links.next()?;
         links.next().is_none().then_some(first)
+    }
+
+    /// Puts another program in the place of the one that is there, in one step: no packet passes between the two unseen. Both
+    /// are loaded for the same kind of place. `bpf(2)`, `BPF_LINK_UPDATE`: control groups (Linux 5.7), network namespaces
+    /// (5.8), XDP (5.9), tcx (6.6). Probes keep the program that they have.
+    ///
+    /// # Errors
+    /// [`Error::Unsupported`] if the program is held there by something that is not a single `bpf_link`,
+    /// [`Error::LinkCall`] if the kernel refuses: `EINVAL` if the link is of another kind, or the program; `ENOLINK` if what it was
+    /// attached to is gone.
+    pub fn update(&self, program: &Program) -> Result<()> {
+        let Some(link) = self.as_bpf_link() else {
+            return Err(Error::Unsupported {
+                what: "way to change the program of this attachment",
+                needs: "it has to be held by a single bpf_link",
+            });
+        };
+        syscall::link_update(link, program.as_fd()).map_err(|errno| Error::LinkCall {
+            action: "update",
+            target: self.target.to_string(),
+            errno,
+            why: denied::explain(errno, Need::Bpf),
+            note: match errno {
+                Errno(libc::EINVAL) => Some(
+                    "links of this kind keep the program that they have, or this one is for another kind of place",
+                ),
+                Errno(libc::ENOLINK) => Some("what it was attached to is gone"),
+                _ => None,
+            },
+        })
     }
 
     /// Gives the link a name in the BPF file system. The program then stays attached when this is dropped and when the

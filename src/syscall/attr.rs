@@ -236,15 +236,6 @@ attr! {
 }
 
 attr! {
-    /// `BPF_LINK_CREATE`, a function of another program
-    LinkBtfIdAttr {
-        0 head: LinkHead,
-        16 target_btf_id: u32,
-        20 pad: u32,
-    }
-}
-
-attr! {
     /// `BPF_LINK_CREATE`, an iterator
     LinkIterAttr {
         0 head: LinkHead,
@@ -317,17 +308,6 @@ attr! {
         52 flags: u32,
         56 pid: u32,
         60 path_fd: u32,
-    }
-}
-
-attr! {
-    /// `BPF_LINK_CREATE`, many functions with BTF types
-    LinkTracingMultiAttr {
-        0 head: LinkHead,
-        16 ids: u64,
-        24 cookies: u64,
-        32 cnt: u32,
-        36 pad: u32,
     }
 }
 

@@ -3,9 +3,9 @@
 //! What stands here is what `include/uapi/linux/bpf.h` and `perf_event.h` say, for people: nothing is decided by it.
 
 use super::{
-    Answer, Call, Functions, LinkCreate, LinkExtra, Log, MapCreate, MapReadBatch, MapWriteBatch,
-    Numbered, PerfEvent, ProgAttach, ProgLoad, ProgTestRun, Relative, Target, TaskFdQuery,
-    UNLIMITED, netlink, raw,
+    Answer, Call, LinkCreate, LinkExtra, Log, MapCreate, MapReadBatch, MapWriteBatch, Numbered,
+    PerfEvent, ProgAttach, ProgLoad, ProgTestRun, Relative, Target, TaskFdQuery, UNLIMITED,
+    netlink, raw,
 };
 use crate::spec::{AttachType, MapType, ProgramType, flags as f};
 use std::fmt::Write as _;
@@ -183,7 +183,6 @@ impl Fields {
         match relative {
             Relative::None => {}
             Relative::Fd(fd) => self.fd("relative_fd", fd),
-            Relative::Id(id) => self.push("relative_id", id.to_string()),
         }
         self.number("expected_revision", revision);
     }
@@ -322,13 +321,9 @@ pub(super) fn told(call: &Call<'_, '_>, to: &mut Fields) {
             to.maybe_fd("btf_token_fd", load.token);
         }
         Call::LinkCreate(link) => link_create(link, to),
-        Call::LinkUpdate { link, new, old } => {
+        Call::LinkUpdate { link, new } => {
             to.fd("link_fd", *link);
             to.fd("new_prog_fd", *new);
-            if old.is_some() {
-                to.push("flags", "BPF_F_REPLACE");
-            }
-            to.maybe_fd("old_prog_fd", *old);
         }
         Call::LinkDetach { link } | Call::IterCreate { link } => to.fd("link_fd", *link),
         Call::EnableStats { kind } => {
@@ -541,7 +536,6 @@ fn link_create(link: &LinkCreate<'_>, to: &mut Fields) {
     to.flags("flags", link.flags.into(), ATTACH_FLAGS);
     match link.extra {
         LinkExtra::None => {}
-        LinkExtra::TargetBtfId(id) => to.number("target_btf_id", id.into()),
         LinkExtra::Iter(info) => {
             to.bytes("iter_info", info);
             to.size("iter_info_len", info.len());
@@ -549,17 +543,9 @@ fn link_create(link: &LinkCreate<'_>, to: &mut Fields) {
         LinkExtra::PerfEvent { cookie } => to.hex("perf_event.bpf_cookie", cookie),
         LinkExtra::KprobeMulti { flags, functions, cookies } => {
             to.flags("kprobe_multi.flags", flags.into(), &[(1, "BPF_F_KPROBE_MULTI_RETURN")]);
-            match functions {
-                Functions::Names(names) => {
-                    to.size("kprobe_multi.cnt", names.len());
-                    let words = names.iter().map(|name| format!("{name:?}"));
-                    to.push("kprobe_multi.syms", some(words, names.len()));
-                }
-                Functions::Addresses(all) => {
-                    to.size("kprobe_multi.cnt", all.len());
-                    to.push("kprobe_multi.addrs", numbers(all));
-                }
-            }
+            to.size("kprobe_multi.cnt", functions.len());
+            let words = functions.iter().map(|name| format!("{name:?}"));
+            to.push("kprobe_multi.syms", some(words, functions.len()));
             if !cookies.is_empty() {
                 to.push("kprobe_multi.cookies", numbers(cookies));
             }
@@ -591,13 +577,6 @@ fn link_create(link: &LinkCreate<'_>, to: &mut Fields) {
             to.size("uprobe_multi.cnt", offsets.len());
             to.flags("uprobe_multi.flags", flags.into(), &[(1, "BPF_F_UPROBE_MULTI_RETURN")]);
             to.number("uprobe_multi.pid", pid.into());
-        }
-        LinkExtra::TracingMulti { ids, cookies } => {
-            to.push("tracing_multi.ids", some(ids.iter().map(u32::to_string), ids.len()));
-            if !cookies.is_empty() {
-                to.push("tracing_multi.cookies", numbers(cookies));
-            }
-            to.size("tracing_multi.cnt", ids.len());
         }
     }
 }

@@ -1,13 +1,12 @@
 //! The commands about links: a program in its place, for as long as a descriptor or a pin is there.
 
 use super::attr::{
-    LinkBtfIdAttr, LinkHead, LinkIterAttr, LinkKprobeMultiAttr, LinkNetfilterAttr,
-    LinkPerfEventAttr, LinkRelativeAttr, LinkTracingAttr, LinkTracingMultiAttr, LinkUpdateAttr,
-    LinkUprobeMultiAttr, TwoAttr,
+    LinkHead, LinkIterAttr, LinkKprobeMultiAttr, LinkNetfilterAttr, LinkPerfEventAttr,
+    LinkRelativeAttr, LinkTracingAttr, LinkUpdateAttr, LinkUprobeMultiAttr, TwoAttr,
 };
 use super::{
-    Answer, Call, Errno, Relative, Target, address, bpf, call, length, maybe_raw, owned, raw,
-    relative_raw, target_raw,
+    Answer, Call, Errno, Relative, Target, address, bpf, call, length, owned, raw, relative_raw,
+    target_raw,
 };
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -16,9 +15,6 @@ const BPF_LINK_CREATE: i32 = 28;
 const BPF_LINK_UPDATE: i32 = 29;
 const BPF_ITER_CREATE: i32 = 33;
 const BPF_LINK_DETACH: i32 = 34;
-
-/// `BPF_F_REPLACE` of `BPF_LINK_UPDATE`.
-const BPF_F_REPLACE: u32 = 1 << 2;
 
 /// What `bpf(BPF_LINK_CREATE)` is told.
 #[derive(Debug, Clone)]
@@ -36,15 +32,12 @@ pub(crate) struct LinkCreate<'a> {
 pub(crate) enum LinkExtra<'a> {
     /// Nothing: control groups, XDP, `sk_lookup`, `struct_ops`, …
     None,
-    /// The function of the program `target` that an `ext` program replaces (5.13).
-    #[allow(dead_code, reason = "for attaching")]
-    TargetBtfId(u32),
     /// Which objects an iterator visits, a `union bpf_iter_link_info` (5.8); empty for all.
     Iter(&'a [u8]),
     /// What `get_attach_cookie` gives (5.15).
     PerfEvent { cookie: u64 },
-    /// Kernel functions by name or address (5.18). As many cookies as functions, or none.
-    KprobeMulti { flags: u32, functions: Functions<'a>, cookies: &'a [u64] },
+    /// Kernel functions by name (5.18). As many cookies as functions, or none.
+    KprobeMulti { flags: u32, functions: &'a [&'a CStr], cookies: &'a [u64] },
     /// Entry or exit of a function, or a hook; the number where `target` is a program (5.19).
     Tracing { target_btf_id: u32, cookie: u64 },
     /// A hook of netfilter (6.4).
@@ -62,17 +55,6 @@ pub(crate) enum LinkExtra<'a> {
         flags: u32,
         pid: u32,
     },
-    /// Many functions by their numbers in BTF (by 7.3). As many cookies as functions, or none.
-    #[allow(dead_code, reason = "for attaching")]
-    TracingMulti { ids: &'a [u32], cookies: &'a [u64] },
-}
-
-/// Kernel functions.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Functions<'a> {
-    Names(&'a [&'a CStr]),
-    #[allow(dead_code, reason = "for attaching")]
-    Addresses(&'a [u64]),
 }
 
 /// Attaches a program by a link. `bpf(2)`, `BPF_LINK_CREATE` (Linux 5.7).
@@ -80,15 +62,9 @@ pub(crate) fn link_create(link: &LinkCreate<'_>) -> Result<OwnedFd, Errno> {
     owned(call(Call::LinkCreate(link)))
 }
 
-/// Puts another program (or `struct_ops` map, Linux 6.4) into a link, if it holds `old` or whatever it holds.
-/// `bpf(2)`, `BPF_LINK_UPDATE` (Linux 5.7).
-#[allow(dead_code, reason = "for attaching")]
-pub(crate) fn link_update(
-    link: BorrowedFd<'_>,
-    new: BorrowedFd<'_>,
-    old: Option<BorrowedFd<'_>>,
-) -> Result<(), Errno> {
-    call(Call::LinkUpdate { link, new, old }).map(drop)
+/// Puts another program (or `struct_ops` map, Linux 6.4) into a link. `bpf(2)`, `BPF_LINK_UPDATE` (Linux 5.7).
+pub(crate) fn link_update(link: BorrowedFd<'_>, new: BorrowedFd<'_>) -> Result<(), Errno> {
+    call(Call::LinkUpdate { link, new }).map(drop)
 }
 
 /// Takes a link's program away from its place, although the link is still open or pinned. `bpf(2)`, `BPF_LINK_DETACH`
@@ -122,9 +98,6 @@ pub(super) fn create(link: &LinkCreate<'_>) -> Answer {
     let pad = 0;
     match link.extra {
         LinkExtra::None => bpf(BPF_LINK_CREATE, &mut head),
-        LinkExtra::TargetBtfId(target_btf_id) => {
-            bpf(BPF_LINK_CREATE, &mut LinkBtfIdAttr { head, target_btf_id, pad })
-        }
         LinkExtra::Iter(info) => {
             let (iter_info, iter_info_len) = (address(info), length(info)?);
             bpf(BPF_LINK_CREATE, &mut LinkIterAttr { head, iter_info, iter_info_len, pad })
@@ -135,20 +108,10 @@ pub(super) fn create(link: &LinkCreate<'_>) -> Answer {
         LinkExtra::KprobeMulti { flags, functions, cookies } => {
             let mut attr = LinkKprobeMultiAttr { head, flags, ..Default::default() };
             // Lives until the call has returned.
-            let names: Vec<_>;
-            let count = match functions {
-                Functions::Names(list) => {
-                    names = list.iter().map(|name| name.as_ptr()).collect();
-                    attr.syms = address(&names);
-                    list.len()
-                }
-                Functions::Addresses(list) => {
-                    attr.addrs = address(list);
-                    list.len()
-                }
-            };
-            attr.cnt = u32::try_from(count).map_err(|_| Errno(libc::E2BIG))?;
-            attr.cookies = for_each(cookies, count)?;
+            let names: Vec<_> = functions.iter().map(|name| name.as_ptr()).collect();
+            attr.syms = address(&names);
+            attr.cnt = u32::try_from(names.len()).map_err(|_| Errno(libc::E2BIG))?;
+            attr.cookies = for_each(cookies, names.len())?;
             bpf(BPF_LINK_CREATE, &mut attr)
         }
         LinkExtra::Tracing { target_btf_id, cookie } => {
@@ -175,30 +138,11 @@ pub(super) fn create(link: &LinkCreate<'_>) -> Answer {
             };
             bpf(BPF_LINK_CREATE, &mut attr)
         }
-        LinkExtra::TracingMulti { ids, cookies } => {
-            let mut attr = LinkTracingMultiAttr {
-                head,
-                ids: address(ids),
-                cookies: for_each(cookies, ids.len())?,
-                cnt: length(ids)?,
-                pad,
-            };
-            bpf(BPF_LINK_CREATE, &mut attr)
-        }
     }
 }
 
-pub(super) fn update(
-    link: BorrowedFd<'_>,
-    new: BorrowedFd<'_>,
-    old: Option<BorrowedFd<'_>>,
-) -> Answer {
-    let mut attr = LinkUpdateAttr {
-        link_fd: raw(link),
-        new_fd: raw(new),
-        flags: if old.is_some() { BPF_F_REPLACE } else { 0 },
-        old_fd: maybe_raw(old),
-    };
+pub(super) fn update(link: BorrowedFd<'_>, new: BorrowedFd<'_>) -> Answer {
+    let mut attr = LinkUpdateAttr { link_fd: raw(link), new_fd: raw(new), flags: 0, old_fd: 0 };
     bpf(BPF_LINK_UPDATE, &mut attr)
 }
 

@@ -52,6 +52,30 @@ fn a_program_sees_packets_while_it_is_on_a_device() {
 }
 
 #[test]
+fn another_program_takes_the_place_at_once() {
+    needs!(Bpf, Root);
+    in_own_network(|| {
+        let (first, second) = (Watch::new(&COUNT_XDP), Watch::new(&COUNT_XDP));
+        let link = first.attach("xdp:lo");
+        assert_eq!((first.counts(), second.counts()), (PACKETS, 0));
+        link.update(&second.program).unwrap();
+        assert_eq!((first.counts(), second.counts()), (0, PACKETS));
+        assert_eq!((first.links(), second.links()), (0, 1));
+        assert_eq!(raw::xdp(raw::LOOPBACK), (GENERIC, second.id()));
+        // What does not fit changes nothing.
+        let filter = ProgramSpec::new("other", ProgramType::SocketFilter, bpf! { r0 = 0; exit; });
+        let error = link.update(&Loader::new().load(&filter).unwrap()).unwrap_err();
+        assert!(matches!(error, Error::LinkCall { errno: Errno(libc::EINVAL), .. }), "{error}");
+        assert_eq!((first.counts(), second.counts()), (0, PACKETS));
+        drop(link);
+        assert_eq!((first.counts(), second.counts()), (0, 0));
+        let link = xdp::attach(&first.program, &"xdp:lo".parse().unwrap(), Method::Netlink);
+        let error = link.unwrap().update(&second.program).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    });
+}
+
+#[test]
 fn a_driver_runs_it_natively() {
     needs!(Bpf, Root);
     let no_veth = in_own_network(|| raw::make_veth().err().map(|error| error.to_string()));

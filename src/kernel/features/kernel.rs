@@ -9,8 +9,8 @@ use crate::insn::Insn;
 use crate::kernel::denied;
 use crate::spec::{MapType, ProgramType};
 use crate::syscall::{
-    self, BtfLoad, Errno, Functions, LinkCreate, LinkExtra, Log, MapBtf, MapCreate, ProgAttach,
-    ProgLoad, RawTracepoint, Relative,
+    self, BtfLoad, Errno, LinkCreate, LinkExtra, Log, MapBtf, MapCreate, ProgAttach, ProgLoad,
+    RawTracepoint, Relative,
 };
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -270,7 +270,7 @@ impl Kernel {
             Place::NativeXdp => (LOOPBACK, DRIVER_ONLY, LinkExtra::None),
             Place::Named => (syscall::Target::None, 0, LinkExtra::None),
             Place::NoFunction => {
-                let functions = Functions::Names(&no_function);
+                let functions = &no_function;
                 let extra = LinkExtra::KprobeMulti { flags: 0, functions, cookies: &[] };
                 (syscall::Target::None, 0, extra)
             }
