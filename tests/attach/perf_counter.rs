@@ -18,9 +18,9 @@ fn work() {
     black_box((0..100_000u64).fold(0, |sum, number| black_box(sum ^ number)));
 }
 
-/// The thread gives its CPU away, whatever the scheduler thinks.
+/// The thread gives its CPU away, whatever the scheduler thinks: for longer than a slow machine takes to get that far.
 fn sleep() {
-    std::thread::sleep(Duration::from_micros(50));
+    std::thread::sleep(Duration::from_millis(2));
 }
 
 #[test]
