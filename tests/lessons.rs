@@ -27,7 +27,6 @@ use common::lessons::Lesson;
 use common::needs::{Thing, needs, needs_tried};
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 
 /// A shell that makes two processes: by `clone`, which is how C libraries do what `fork` asks for. (What comes last it does
@@ -103,17 +102,14 @@ fn lesson_04_sync_timing() {
     lesson.stop();
 }
 
-/// Why files of temporary folders are on no disk; `None` if they are.
+/// Why there is no disk; `None` if there is one.
 fn no_disk() -> Option<String> {
-    let folder = std::env::temp_dir();
-    // File systems that are on no block device have a number with 0 for the major one.
-    let major = folder.metadata().unwrap().dev() >> 8 & 0xfff;
-    (major == 0).then(|| format!("{} is on no disk", folder.display()))
+    common::Folder::on_disk().err()
 }
 
 /// Writes so many bytes to a disk, and waits until they are there.
 fn write_to_disk(bytes: usize) {
-    let folder = common::Folder::new();
+    let folder = common::Folder::on_disk().unwrap();
     let mut file = File::create(folder.path().join("written")).unwrap();
     file.write_all(&vec![7; bytes]).unwrap();
     file.sync_all().unwrap();

@@ -24,11 +24,29 @@ pub(crate) struct Folder(PathBuf);
 
 impl Folder {
     pub(crate) fn new() -> Folder {
+        Folder::within(&std::env::temp_dir())
+    }
+
+    /// One whose files are on a disk: below `RAWBPF_TEST_DISK` if there is such a folder, else where temporary files are; or
+    /// why there is none.
+    pub(crate) fn on_disk() -> Result<Folder, String> {
+        use std::os::unix::fs::MetadataExt;
+        let disk = std::env::var_os("RAWBPF_TEST_DISK").map(PathBuf::from);
+        let within = disk.filter(|disk| disk.is_dir()).unwrap_or_else(std::env::temp_dir);
+        // File systems that are on no block device have a number with 0 for the major one.
+        let major = within.metadata().unwrap().dev() >> 8 & 0xfff;
+        match major {
+            0 => Err(format!("{} is on no disk", within.display())),
+            _ => Ok(Folder::within(&within)),
+        }
+    }
+
+    fn within(place: &Path) -> Folder {
         use std::os::unix::fs::PermissionsExt;
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("rawbpf-test-{}-{count}", std::process::id());
-        let path = std::env::temp_dir().join(name);
+        let path = place.join(name);
         std::fs::create_dir(&path).unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
         Folder(path)

@@ -49,8 +49,8 @@ pub fn from_arm64(image: &[u8]) -> Result<Vec<u8>> {
     if image.starts_with(b"\x1f\x8b") { unpack(image) } else { Ok(image.to_vec()) }
 }
 
-/// Unpacks a payload with the program that its first bytes call for.
-fn unpack(payload: &[u8]) -> Result<Vec<u8>> {
+/// Unpacks a kernel or a module with the program that its first bytes call for.
+pub fn unpack(payload: &[u8]) -> Result<Vec<u8>> {
     let (_, program, package) =
         PACKERS.into_iter().find(|(magic, ..)| payload.starts_with(magic)).with_context(|| {
             format!("packed in an unknown way ({:02x?})", &payload[..payload.len().min(6)])
@@ -67,7 +67,7 @@ fn unpack(payload: &[u8]) -> Result<Vec<u8>> {
     }
     // An EFI image has no such length at its end.
     let out = filter(program, package, payload)?;
-    if out.is_empty() { bail!("{program} could not unpack the kernel") } else { Ok(out) }
+    if out.is_empty() { bail!("{program} could not unpack it") } else { Ok(out) }
 }
 
 fn filter(program: &str, package: &str, input: &[u8]) -> Result<Vec<u8>> {

@@ -19,12 +19,14 @@ use std::time::Duration;
 pub const RAWBPF: &str = "/bin/rawbpf";
 
 /// What the guest's environment holds in any case.
-const ENVIRONMENT: [(&str, &str); 5] = [
+const ENVIRONMENT: [(&str, &str); 6] = [
     ("PATH", "/bin:/sbin:/usr/bin:/usr/sbin"),
     ("HOME", "/root"),
     ("USER", "root"),
     ("TMPDIR", "/tmp"),
     ("RAWBPF_BIN", RAWBPF),
+    // Where init mounts one, if the kernel lets it.
+    ("RAWBPF_TEST_DISK", "/disk"),
 ];
 
 /// What init is told, see `order.rs` there.
@@ -111,6 +113,11 @@ pub fn base(arch: Arch, kernel: &Kernel, programs: &Programs) -> Result<Cpio> {
     if let Some(config) = &kernel.config {
         // Where tools look for it on Debian.
         cpio.file(&format!("boot/config-{}", kernel.release), 0o644, &fs::read(config)?);
+    }
+    // Init loads what lies there.
+    for path in kernel.modules.iter().flatten() {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        cpio.file(&format!("vm/modules/{name}"), 0o644, &fs::read(path)?);
     }
     Ok(cpio)
 }

@@ -29,6 +29,10 @@ const SUITES: [(bool, &str); 9] = [
 const MORE_SUITES: [(bool, &str); 4] =
     [(false, "bullseye"), (false, "bookworm"), (false, "trixie"), (false, "forky")];
 
+/// Modules that tests need, in the order in which they are loaded. None of them needs another one. Where a kernel has one
+/// built in, there is no file of it.
+const MODULES: [&str; 4] = ["loop", "veth", "sch_ingress", "cls_bpf"];
+
 /// A kernel that can be booted.
 #[derive(Clone, Debug)]
 pub struct Kernel {
@@ -41,6 +45,9 @@ pub struct Kernel {
     pub image: PathBuf,
     /// Its configuration, for the guest's /boot.
     pub config: Option<PathBuf>,
+    /// The files of those of [`MODULES`] that it has, not packed, in the order in which they are loaded; `None` if it was
+    /// fetched before there was such a list.
+    pub modules: Option<Vec<PathBuf>>,
 }
 
 /// The kernels that the word after `--kernel` means.
@@ -63,14 +70,15 @@ pub fn lines(word: &str) -> Result<Vec<String>> {
 pub fn get(arch: Arch, line: &str, refresh: bool) -> Result<Kernel> {
     let home = paths::cache()?.join("kernels").join(arch.name());
     let stamp = home.join(format!("line-{line}"));
-    if !refresh && let Some(kernel) = load(&home, &stamp, line) {
+    let whole = |known: Option<Kernel>| known.filter(|kernel| !refresh && kernel.modules.is_some());
+    if let Some(kernel) = whole(load(&home, &stamp, line)) {
         return Ok(kernel);
     }
     let _lock = paths::lock()?;
     // Another run may just have fetched it.
     let known = load(&home, &stamp, line);
-    if let (Some(kernel), false) = (&known, refresh) {
-        return Ok(kernel.clone());
+    if let Some(kernel) = whole(known.clone()) {
+        return Ok(kernel);
     }
     match fetch(arch, line, &home) {
         Ok(release) => {
@@ -93,7 +101,16 @@ fn load(home: &Path, stamp: &Path, line: &str) -> Option<Kernel> {
     let image = folder.join("image");
     let version = fs::read_to_string(folder.join("version")).ok()?;
     let config = Some(folder.join("config")).filter(|path| path.exists());
-    image.exists().then_some(Kernel { line: line.into(), release, version, image, config })
+    let modules = modules_of(&folder);
+    image.exists().then_some(Kernel { line: line.into(), release, version, image, config, modules })
+}
+
+/// The modules that lie beside a kernel, in the order of their names.
+fn modules_of(folder: &Path) -> Option<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder.join("modules")).ok()?;
+    let mut files: Vec<_> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+    files.sort();
+    Some(files)
 }
 
 fn fetch(arch: Arch, line: &str, home: &Path) -> Result<String> {
@@ -138,19 +155,22 @@ fn fetch_one(arch: Arch, archive: &Archive, package: &Package, home: &Path) -> R
         .trim_start_matches("linux-binary-")
         .to_string();
     let folder = home.join(&release);
-    if fs::read_to_string(folder.join("version")).is_ok_and(|version| version == package.version) {
+    let there = fs::read_to_string(folder.join("version")).is_ok_and(|it| it == package.version);
+    if there && modules_of(&folder).is_some() {
         return Ok(release);
     }
     eprintln!("xtask: fetching {} {}", package.name, package.version);
     let mut names = vec![format!("{}={}", package.name, package.version)];
     if package.name.starts_with("linux-binary-") {
-        // The image and its configuration live in different packages since 6.19.
-        names.push(format!("linux-base-{release}={}", package.version));
+        // The image, its configuration and its modules live in different packages since 6.19.
+        for part in ["base", "modules"] {
+            names.push(format!("linux-{part}-{release}={}", package.version));
+        }
     }
     let scratch = paths::Scratch::new()?;
     for deb in archive.download(&names)? {
         apt::unpack(&deb, scratch.path())?;
-        // Hundreds of modules are in there; the deb itself need not be kept.
+        // A hundred modules are in there that nobody asks for.
         let _ = fs::remove_file(deb);
     }
     let modules = scratch.path().join("usr/lib/modules").join(&release);
@@ -173,9 +193,44 @@ fn fetch_one(arch: Arch, archive: &Archive, package: &Package, home: &Path) -> R
         paths::write_whole(&folder.join("config"), &fs::read(config)?)?;
     }
     paths::write_whole(&folder.join("image"), &image)?;
+    keep_modules(scratch.path(), &folder.join("modules"))?;
     // Last, for it says that the rest is there.
     paths::write_whole(&folder.join("version"), package.version.as_bytes())?;
     Ok(release)
+}
+
+/// Keeps those of [`MODULES`] that were unpacked.
+fn keep_modules(unpacked: &Path, folder: &Path) -> Result<()> {
+    let _ = fs::remove_dir_all(folder);
+    fs::create_dir_all(folder)?;
+    let mut files = Vec::new();
+    for place in ["lib/modules", "usr/lib/modules"] {
+        files_below(&unpacked.join(place), &mut files);
+    }
+    for (number, wanted) in MODULES.iter().enumerate() {
+        // `veth.ko`, or packed: `veth.ko.xz`.
+        let is_it = |path: &&PathBuf| {
+            path.file_name().and_then(|name| name.to_str()?.split_once(".ko")).is_some_and(
+                |(name, packed)| name == *wanted && matches!(packed, "" | ".xz" | ".gz" | ".zst"),
+            )
+        };
+        let Some(path) = files.iter().find(is_it) else { continue };
+        let bytes = fs::read(path)?;
+        let bytes = if bytes.starts_with(b"\x7fELF") { bytes } else { image::unpack(&bytes)? };
+        paths::write_whole(&folder.join(format!("{number}-{wanted}.ko")), &bytes)?;
+    }
+    Ok(())
+}
+
+fn files_below(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        // Not where links lead to, which may be round in a circle.
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => files_below(&entry.path(), files),
+            Ok(kind) if kind.is_file() => files.push(entry.path()),
+            _ => {}
+        }
+    }
 }
 
 fn is_image(name: &str, arch: Arch) -> bool {

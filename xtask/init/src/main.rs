@@ -1,4 +1,4 @@
-//! The first process of the virtual machine: mounts what Linux tools expect, runs the jobs it was given one after
+//! The first process of the virtual machine: mounts what Linux tools expect, loads modules, runs the jobs it was given one after
 //! the other, reports what they print and how they end, and switches the machine off.
 
 #[cfg(not(target_os = "linux"))]
@@ -29,6 +29,8 @@ fn main() {
 
     // The port may be a device that exists only once /dev is mounted.
     let mut notes = setup::mounts(&orders);
+    notes.extend(setup::modules());
+    notes.extend(setup::disk());
     let mut port = match Port::open(&orders) {
         Ok(port) => port,
         Err(why) => {
