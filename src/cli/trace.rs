@@ -5,6 +5,7 @@ use super::contents::{RULES, contents};
 use super::output::Sample;
 use super::run::row_of;
 use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage, report_lost};
+use super::stacks::{Owners, is_stacks};
 use super::text::Text;
 use super::{Failure, loader};
 use crate::asm::{Module, Section, TextProgram, helper_number};
@@ -88,6 +89,10 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
         }
     }
 
+    let mut owners = Owners::default();
+    if maps.iter().any(is_stacks) {
+        scene.pid().into_iter().chain(args.pid).for_each(|pid| owners.watch(pid));
+    }
     let links = attach_all(&mut loader, &specs, &places, args)?;
     let mut headings = Vec::new();
     let mut sources: Vec<&mut dyn Source> = Vec::new();
@@ -100,6 +105,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     }
     sources.extend(perf.iter_mut().map(|reader| reader as &mut dyn Source));
     sources.extend(rings.iter_mut().map(|reader| reader as &mut dyn Source));
+    sources.push(&mut owners);
     let status = scene.play(links, &headings, &mut sources)?;
 
     if let Some(pipe) = &pipe {
@@ -110,7 +116,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     }
     let mut out = String::new();
     for map in &maps {
-        out += &contents(map, args.limits.format)?;
+        out += &contents(map, &maps, &owners, args.limits.format)?;
     }
     print(out.as_bytes())?;
     Ok(status)
@@ -246,7 +252,7 @@ fn lines() -> Result<Reading<TracePipe, ReadLines>, Failure> {
 }
 
 /// How long a sample may wait that nobody was woken for.
-const INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
 /// What programs send through a perf event array.
 struct Perf {
@@ -255,8 +261,8 @@ struct Perf {
 }
 
 impl Source for Perf {
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.reader.as_fd()
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.reader.as_fd())
     }
 
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
@@ -282,8 +288,8 @@ struct Ring {
 }
 
 impl Source for Ring {
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.reader.as_fd()
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.reader.as_fd())
     }
 
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
