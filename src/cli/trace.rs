@@ -119,8 +119,18 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
         out += &contents(map, &maps, &owners, args.limits.format)?;
     }
     print(out.as_bytes())?;
+    if maps.iter().any(|map| is_stacks(map) && map.keys().next().is_none()) {
+        let of_one_call = |(_, target, _): &Placed| matches!(target, Target::Tracepoint { category, .. } if category == "syscalls");
+        if places.iter().any(of_one_call) {
+            eprintln!("rawbpf: {NO_STACK}");
+        }
+    }
     Ok(status)
 }
+
+/// What may be the matter if there are no stacks at the tracepoint of a system call.
+const NO_STACK: &str = "before Linux 6.12 get_stackid has no stack of the kernel at the tracepoints of single system \
+    calls and answers -EFAULT; at tracepoint:raw_syscalls/sys_enter, for all calls, it has one";
 
 /// A program of the text, by its place there, and what it is attached to; and of a function or a probe of a file how that is
 /// called in a spec, so that its arguments have names.
