@@ -152,6 +152,10 @@ fn what_is_traced_makes_its_calls() {
     needs!(Tracepoint, Bpf);
     match role() {
         Some(role) if role == "framed" => (0..3).for_each(|_| frames::getsid(7002)),
+        Some(role) if role == "parent" => {
+            let status = common::this_test_as(CALLER, "framed").status().unwrap();
+            assert!(status.success());
+        }
         Some(_) => call_all(),
         // It is a command that does as it is told.
         None => {
@@ -482,18 +486,12 @@ out:
     )
 }
 
-#[test]
-fn stacks_of_a_process_that_has_ended_have_names_and_counts() {
-    needs!(Tracepoint, Bpf);
-    let _alone = alone();
-    let text = counted_stacks(256);
-    let done = trace_as("framed", &[], &text);
-    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+#[track_caller]
+fn assert_has_named_stack(printed: &str) {
     let file = std::env::current_exe().unwrap();
     let file = file.file_name().unwrap().to_str().unwrap();
-    let printed = out(&done);
     let mut lines = printed.lines();
-    assert_eq!((lines.next(), lines.next()), (Some(""), Some("stacks:")), "{}", said(&done));
+    assert_eq!((lines.next(), lines.next()), (Some(""), Some("stacks:")), "{printed}");
     let title = lines.next().unwrap();
     assert!(title.starts_with("    stack ") && title.ends_with(" (count 3)"), "{printed}");
     for (name, offset) in frames::FRAMES {
@@ -507,8 +505,23 @@ fn stacks_of_a_process_that_has_ended_have_names_and_counts() {
         }
     }
     assert_eq!((lines.next(), lines.next()), (Some(""), Some("counts:")), "{printed}");
+}
+
+#[test]
+fn stacks_of_a_process_that_has_ended_have_names_and_counts() {
+    needs!(Tracepoint, Bpf);
+    let _alone = alone();
+    let text = counted_stacks(256);
+    // That of the command, and one that it starts.
+    for role in ["framed", "parent"] {
+        let done = trace_as(role, &[], &text);
+        assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+        assert_has_named_stack(&out(&done));
+    }
 
     let done = trace_as("framed", &["--format", "json"], &text);
+    let file = std::env::current_exe().unwrap();
+    let file = file.to_str().unwrap();
     let [stack, count] = &objects(&done)[..] else { panic!("{}", said(&done)) };
     assert_eq!((&stack["map"], &stack["count"]), (&"stacks".into(), &3.into()));
     assert_eq!((&count["key"], &count["value"]), (&stack["stack"], &3.into()));

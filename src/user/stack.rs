@@ -106,6 +106,12 @@ impl Code {
         Code { start, end, offset, path: path.into(), here: path.into() }
     }
 
+    /// Whether it is what a mapping says.
+    pub(super) fn is_of(&self, mapping: &Mapping) -> bool {
+        let Mapping { start, end, offset, path, executable: _ } = mapping;
+        (self.start, self.end, self.offset, &self.path) == (*start, *end, *offset, path)
+    }
+
     pub(crate) fn holds(&self, address: u64) -> bool {
         (self.start..self.end).contains(&address)
     }
@@ -158,13 +164,6 @@ impl Files {
 mod tests {
     use super::*;
 
-    // SAFETY: nothing else has this name.
-    #[unsafe(no_mangle)]
-    #[inline(never)]
-    extern "C" fn rawbpf_unit_located(a: u64) -> u64 {
-        std::hint::black_box(a) + 1
-    }
-
     #[test]
     fn places_are_shown() {
         let place = |name: Option<&str>| Located {
@@ -178,18 +177,14 @@ mod tests {
 
     #[test]
     fn functions_of_this_process_are_found() {
-        assert_eq!(rawbpf_unit_located(1), 2);
         let symbols = Symbols::of(std::process::id()).unwrap();
         let at = |address: u64| symbols.at(address);
-        let address = rawbpf_unit_located as extern "C" fn(u64) -> u64 as usize as u64;
-        let program = std::env::current_exe().unwrap();
-        let place = at(address + 1).unwrap();
-        assert_eq!(place.name.as_deref(), Some("rawbpf_unit_located"));
-        assert_eq!((place.offset, &place.path), (1, &program));
-        // The same as the process finds it in a table of its own: names of Rust are written as in the source.
+        // Names of Rust are written as in the source.
         let here = functions_of_this_process_are_found as fn() as usize as u64;
-        let name = at(here).unwrap().name.unwrap();
+        let place = at(here + 1).unwrap();
+        let name = place.name.unwrap();
         assert!(name.contains("stack::tests::functions_of_this_process_are_found"), "{name}");
+        assert_eq!((place.offset, place.path), (1, std::env::current_exe().unwrap()));
         let on_the_stack = 0;
         assert_eq!(at(&raw const on_the_stack as usize as u64), None);
         assert_eq!(at(0), None);

@@ -6,13 +6,14 @@
 //! told of any of them is good for all.
 
 use super::process::{Mapping, Process};
-use super::stack::{Code, code_of};
+use super::stack::Code;
 use crate::error::{Error, Result};
 use crate::kernel::cpu;
 use crate::ring::{OpenError, Ring, page_size};
 use crate::syscall::PerfEvent;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
 
 /// `PERF_TYPE_SOFTWARE` and `PERF_COUNT_SW_DUMMY`: an event that counts nothing.
 const NOTHING: (u32, u64) = (1, 9);
@@ -27,10 +28,17 @@ const RECORD_MMAP2: u32 = 10;
 /// A process whose mappings are noted, and those that it starts.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    /// One for each CPU: the kernel shares no ring of inherited events among them.
+    process: Process,
+    /// When it was asked last.
+    asked: Instant,
+    /// One for each CPU: events that are inherited share no ring.
     rings: Vec<Ring>,
     code: Vec<Code>,
 }
+
+/// How often the process itself is asked. The events are those of its first thread, and of what that one starts; threads that
+/// were there before have none.
+const INTERVAL: Duration = Duration::from_millis(100);
 
 impl Watch {
     /// Of a process that is there; what it has mapped already is noted, too.
@@ -38,7 +46,9 @@ impl Watch {
     /// # Errors
     /// [`Error::Reader`] if the kernel allows no event on the process.
     pub(crate) fn new(pid: u32) -> Result<Watch> {
-        let mut watch = Watch { rings: Vec::new(), code: Vec::new() };
+        let process = Process(pid);
+        let (rings, code) = (Vec::new(), Vec::new());
+        let mut watch = Watch { process, asked: Instant::now(), rings, code };
         let (kind, config) = NOTHING;
         for cpu in cpu::online()? {
             let event = PerfEvent {
@@ -60,10 +70,8 @@ impl Watch {
                 }
             }
         }
-        // Read after the events are there, so that nothing comes in between.
-        for code in code_of(Process(pid)).unwrap_or_default() {
-            note(&mut watch.code, code);
-        }
+        // After the events are there, so that nothing comes in between.
+        watch.ask();
         Ok(watch)
     }
 
@@ -78,9 +86,22 @@ impl Watch {
             records.extend_from_slice(then);
             ring.skip();
             for (pid, mapping) in mappings(&records) {
-                note(&mut self.code, Code::new(Process(pid), mapping));
+                note(&mut self.code, Process(pid), mapping);
             }
             records.clear();
+        }
+        if self.asked.elapsed() >= INTERVAL {
+            self.ask();
+        }
+    }
+
+    fn ask(&mut self) {
+        self.asked = Instant::now();
+        // When it has ended, nothing new is mapped.
+        for mapping in self.process.mappings().unwrap_or_default() {
+            if mapping.executable {
+                note(&mut self.code, self.process, mapping);
+            }
         }
     }
 
@@ -90,9 +111,9 @@ impl Watch {
     }
 }
 
-fn note(all: &mut Vec<Code>, code: Code) {
-    if !all.contains(&code) {
-        all.push(code);
+fn note(all: &mut Vec<Code>, process: Process, mapping: Mapping) {
+    if !all.iter().any(|code| code.is_of(&mapping)) {
+        all.push(Code::new(process, mapping));
     }
 }
 
@@ -136,9 +157,6 @@ mod tests {
     use super::*;
     use crate::needs::{Thing, needs};
     use proptest::prelude::*;
-    use std::io::{Read, Write};
-    use std::os::unix::process::CommandExt;
-    use std::process::{Command, Stdio};
 
     fn record(kind: u32, path: &[u8]) -> Vec<u8> {
         let mut body = Vec::new();
@@ -170,52 +188,18 @@ mod tests {
         assert_eq!(found(&[mine[..mine.len() - 8].to_vec()]), []);
     }
 
-    /// Says to the test below that it was started by itself, and as what.
-    const ROLE: &str = "RAWBPF_UNIT_TEST_ROLE";
-    const NAME: &str = "user::watch::tests::what_processes_map_is_known_when_they_have_ended";
-
-    fn this_test_as(role: &str) -> Command {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", NAME, "--nocapture", "--test-threads=1"]).env(ROLE, role);
-        command
-    }
-
+    /// (What is mapped later, by processes that have ended then, is in `tests/trace_cli.rs`.)
     #[test]
-    fn what_processes_map_is_known_when_they_have_ended() {
+    fn what_is_mapped_already_is_known() {
         needs!(Bpf);
-        let mut command = match std::env::var(ROLE).as_deref() {
-            // Becomes the program anew and starts it again, as a command does that is traced.
-            Ok("first") => {
-                std::io::stdin().read_exact(&mut [0]).unwrap();
-                panic!("{}", this_test_as("second").exec());
-            }
-            Ok("second") => {
-                assert!(this_test_as("third").status().unwrap().success());
-                return print!("{}", std::fs::read_to_string("/proc/self/maps").unwrap());
-            }
-            Ok(_) => return print!("{}", std::fs::read_to_string("/proc/self/maps").unwrap()),
-            Err(_) => this_test_as("first"),
-        };
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut watch = Watch::new(child.id()).unwrap();
-        child.stdin.take().unwrap().write_all(b"!").unwrap();
-        let mut maps = String::new();
-        child.stdout.take().unwrap().read_to_string(&mut maps).unwrap();
-        assert!(child.wait().unwrap().success());
+        let mut watch = Watch::new(std::process::id()).unwrap();
+        let here = what_is_mapped_already_is_known as fn() as usize as u64;
+        let known = watch.code().iter().filter(|code| code.holds(here)).collect::<Vec<_>>();
+        let [known] = known[..] else { panic!("{:#?}", watch.code()) };
+        assert_eq!(known.path, std::env::current_exe().unwrap());
+        let count = watch.code().len();
         watch.look();
-        let code = |line: &&str| line.contains(" r-xp ") && line.contains(" /");
-        let lines: Vec<_> = maps.lines().filter(code).collect();
-        assert!(lines.len() >= 2, "{maps}");
-        for line in lines {
-            let (start, rest) = line.split_once('-').unwrap();
-            // libtest may have begun the line.
-            let start = start.rsplit(' ').next().unwrap();
-            let start = u64::from_str_radix(start, 16).unwrap();
-            let path = rest.split_whitespace().last().unwrap();
-            let known = watch.code().iter().find(|code| code.holds(start));
-            let known = known.unwrap_or_else(|| panic!("{line}\n{:#?}", watch.code()));
-            assert_eq!(known.path.to_str(), Some(path));
-        }
+        assert_eq!(watch.code().len(), count, "nothing is noted twice");
     }
 
     proptest! {
