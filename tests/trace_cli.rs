@@ -275,6 +275,16 @@ fn arrays_that_count_are_histograms() {
         ],
     });
     assert_eq!(objects(&done), [expected], "{}", said(&done));
+
+    let done = trace(&[TARGET, "--format", "json"], &array("dist_linear", "array", 64));
+    let expected = serde_json::json!({
+        "map": "dist_linear", "histogram": "linear", "buckets": [
+            { "min": 1, "max": 1, "count": 3 },
+            { "min": 2, "max": 2, "count": 1 },
+            { "min": 3, "max": 3, "count": 2 },
+        ],
+    });
+    assert_eq!(objects(&done), [expected], "{}", said(&done));
 }
 
 #[test]
@@ -282,11 +292,12 @@ fn lines_of_trace_printk_are_shown() {
     needs!(Tracepoint, Bpf);
     let _alone = alone();
     let done = trace(&["--format", "json"], PRINT);
-    let messages: Vec<_> = objects(&done)
-        .iter()
-        .filter_map(|row| row["message"].as_str()?.strip_prefix("sid ")?.parse::<i32>().ok())
-        .collect();
+    let number = |row: &Value| row["message"].as_str()?.strip_prefix("sid ")?.parse::<i32>().ok();
+    let rows = objects(&done);
+    let (messages, times): (Vec<_>, Vec<_>) =
+        rows.iter().filter_map(|row| Some((number(row)?, row["time_ns"].as_u64()?))).unzip();
     assert_eq!(messages, CALLS, "{}", said(&done));
+    assert!(times.is_sorted() && times[0] > 0, "{times:?}");
 
     let done = trace(&["--count", "2"], PRINT);
     assert_eq!(done.status.code(), Some(0), "{}", said(&done));
@@ -306,16 +317,28 @@ fn sent() -> Vec<String> {
     CALLS.map(one).into()
 }
 
+/// What `bpf_ktime_get_ns` gives.
+fn monotonic_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a live timespec that the call fills.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 #[test]
 fn samples_of_a_perf_event_array_are_shown() {
     needs!(Tracepoint, Bpf);
     let _alone = alone();
     let text = send("events, perf_event_array", PERF_OUTPUT);
+    let before = monotonic_ns();
     let done = trace(&["--format", "json"], &text);
+    let after = monotonic_ns();
     let objects = objects(&done);
     let mut data: Vec<_> = objects
         .iter()
         .map(|sample| {
+            let time = sample["time_ns"].as_u64().unwrap();
+            assert!((before..after).contains(&time), "{before} {time} {after}");
             assert_eq!(sample["map"], "events");
             assert!(sample["cpu"].is_u64());
             // The kernel fills 16 bytes up to 20.
@@ -328,6 +351,22 @@ fn samples_of_a_perf_event_array_are_shown() {
     data.sort();
     expected.sort();
     assert_eq!(data, expected, "{}", said(&done));
+
+    let before = monotonic_ns() / 1000;
+    let text = out(&trace(&[], &text));
+    let after = monotonic_ns() / 1000;
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("TIME(s)        MAP              CPU  SIZE   DATA"));
+    // The kernel's filling has a line of its own.
+    let rows: Vec<_> = lines.filter(|line| line.contains("getsid!")).collect();
+    assert_eq!(rows.len(), CALLS.len(), "{text}");
+    for row in rows {
+        let mut words = row.split_whitespace();
+        let (seconds, rest) = words.next().unwrap().split_once('.').unwrap();
+        assert_eq!((rest.len(), words.next()), (6, Some("events")), "{row}");
+        let time = format!("{seconds}{rest}").parse::<u64>().unwrap();
+        assert!((before..=after).contains(&time), "{before} {row} {after}");
+    }
 }
 
 #[test]
@@ -346,7 +385,10 @@ fn records_of_a_ring_buffer_are_shown() {
     let hex = "67 65 74 73 69 64 21 00  |";
     let rows: Vec<_> = text.lines().filter(|line| line.contains(hex)).collect();
     assert_eq!(rows.len(), CALLS.len(), "{text}");
-    assert!(rows.iter().all(|row| row.starts_with("ring             -    16     ")), "{text}");
+    assert!(
+        rows.iter().all(|row| row.starts_with("-              ring             -    16     ")),
+        "{text}"
+    );
     assert!(rows.iter().all(|row| row.ends_with("getsid!.|")), "{text}");
 }
 
@@ -691,7 +733,7 @@ fn nothing_is_lost_untold() {
         .unwrap();
     wait_until("it is attached", || sleeps(&child));
     signal(&child, Signal::SIGSTOP);
-    // 40 bytes each, into 64 KiB for each CPU.
+    // 48 bytes each, into 64 KiB for each CPU.
     for _ in 0..SENT {
         let _ = getsid(Some(Pid::from_raw(7004)));
     }

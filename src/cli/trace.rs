@@ -51,7 +51,8 @@ static AFTER_HELP: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
     format!(
         "Printed are the lines of trace_printk, if a program calls it (the trace buffer is the whole system's: those of \
          other programs are among them), and what arrives in perf event arrays and ring buffers. The kernel fills samples \
-         of perf event arrays up to a multiple of 8 bytes less 4. When the run ends, the maps follow.\n\n{RULES}"
+         of perf event arrays up to a multiple of 8 bytes less 4, and notes their times by CLOCK_MONOTONIC, which bpf_ktime_get_ns \
+         gives, too; those of ring buffers have none. When the run ends, the maps follow.\n\n{RULES}"
     )
 });
 
@@ -278,8 +279,8 @@ impl Source for Perf {
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
         let map = &self.name;
         let read = self.reader.drain(|record| match record {
-            Record::Sample { cpu, bytes, .. } => {
-                stage.sample(&Sample { map, cpu: Some(cpu), bytes })
+            Record::Sample { cpu, time_ns: time, bytes } => {
+                stage.sample(&Sample { time, map, cpu: Some(cpu), bytes })
             }
             Record::Lost { cpu, count, .. } => stage.lost(count, cpu),
         });
@@ -304,9 +305,9 @@ impl Source for Ring {
 
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
         let map = &self.name;
-        let read = self
-            .reader
-            .drain(|record| stage.sample(&Sample { map, cpu: None, bytes: record.bytes }));
+        let read = self.reader.drain(|record| {
+            stage.sample(&Sample { time: None, map, cpu: None, bytes: record.bytes })
+        });
         read.map(|_| ())
     }
 
@@ -322,7 +323,7 @@ fn readers(maps: &[Map]) -> Result<(Vec<Perf>, Vec<Ring>), Failure> {
         match map.kind() {
             MapType::PerfEventArray => {
                 // The loop waits for the descriptor alone, and people want to see each sample at once.
-                let options = PerfOptions::new().wakeup(Wakeup::Events(1));
+                let options = PerfOptions::new().wakeup(Wakeup::Events(1)).time();
                 let reader = PerfReader::open(map, &options)?;
                 perf.push(Perf { name, reader });
             }
