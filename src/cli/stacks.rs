@@ -49,12 +49,15 @@ impl Owners {
         let ran = |code: &[Code]| code.iter().any(|code| code.holds(innermost));
         let mut owners: Vec<&[Code]> = self.watched.iter().map(Watch::code).collect();
         owners.retain(|code| ran(code));
-        if owners.is_empty() {
+        let tells = |code: &[Code]| frames.iter().any(|frame| tells(code, *frame));
+        if !owners.iter().any(|code| tells(code)) {
             let living = self.living.get_or_init(|| {
                 Process::all().into_iter().filter_map(|process| code_of(process).ok()).collect()
             });
-            owners = living.iter().map(Vec::as_slice).collect();
-            owners.retain(|code| ran(code) && frames.iter().any(|frame| tells(code, *frame)));
+            // Programs run beside COMMAND, too. What may be its own gets a name if nobody who lives contradicts.
+            let watched = !owners.is_empty();
+            let living = living.iter().map(Vec::as_slice);
+            owners.extend(living.filter(|code| ran(code) && (watched || tells(code))));
         }
         let locate = |frame: &u64| {
             let mut holding = owners.iter().copied().flatten().filter(|code| code.holds(*frame));
@@ -263,6 +266,11 @@ mod tests {
         assert_eq!(owners.locate(&[not_code, here]), [None, None]);
     }
 
+    fn paths(owners: &Owners, frames: &[u64]) -> Vec<Option<String>> {
+        let places = owners.locate(frames).into_iter();
+        places.map(|place| place.map(|place| place.path.display().to_string())).collect()
+    }
+
     #[test]
     fn code_that_can_be_anothers_has_no_name() {
         let owner = |start: u64, path: &str| Code::of(start, start + 0x1000, 0, path.as_ref());
@@ -273,13 +281,18 @@ mod tests {
             vec![owner(0x500000, "/d")],
         ];
         let owners = Owners { living: living.into(), ..Owners::default() };
-        let paths = |frames: &[u64]| -> Vec<_> {
-            let places = owners.locate(frames).into_iter();
-            places.map(|place| place.map(|place| place.path.display().to_string())).collect()
-        };
+        let paths = |frames: &[u64]| self::paths(&owners, frames);
         // Both have it, and the same there; each has its own there.
         assert_eq!(paths(&[high + 5, 0x400010]), [Some("/c".into()), None]);
         // Only one has it, but nothing says that it is the one.
         assert_eq!(paths(&[0x500010]), [None]);
+
+        let watched = vec![Watch::of(vec![owner(0x400000, "/e"), owner(0x600000, "/e")])];
+        let owners = Owners { watched, ..owners };
+        let paths = |frames: &[u64]| self::paths(&owners, frames);
+        // The command's, unless somebody else has something there; and somebody else's.
+        assert_eq!(paths(&[0x600010]), [Some("/e".into())]);
+        assert_eq!(paths(&[0x400010]), [None]);
+        assert_eq!(paths(&[high + 5]), [Some("/c".into())]);
     }
 }

@@ -75,6 +75,12 @@ impl Watch {
         Ok(watch)
     }
 
+    #[cfg(all(test, feature = "cli"))]
+    pub(crate) fn of(code: Vec<Code>) -> Watch {
+        let process = Process(u32::MAX);
+        Watch { process, asked: Instant::now(), rings: Vec::new(), code }
+    }
+
     /// Notes what was mapped since the last time.
     pub(crate) fn look(&mut self) {
         let mut records = Vec::new();
