@@ -15,7 +15,8 @@ use std::path::{Path, PathBuf};
 /// them with the flag `BPF_F_USER_STACK` (256).
 ///
 /// The kernel finds frames by the chain of frame pointers. Of code that was compiled without them, as most libraries
-/// are, it sees the innermost frame and may go astray behind it. (`perf_callchain_user`, `arch/x86/events/core.c`.)
+/// are, it sees the innermost frame and may go astray behind it. (`perf_callchain_user`, `arch/x86/events/core.c`; on s390x
+/// since Linux 6.7.)
 ///
 /// ```no_run
 /// use rawbpf::map::StackTrace;
