@@ -47,7 +47,8 @@
 //! # Features
 //!
 //! `cli` (default): the command `rawbpf`. `elf` (default): functions of programs and libraries by name, and their USDT
-//! probes; it needs `object`. Without both the library needs `libc`, `strsim` and `thiserror`.
+//! probes; it needs `object`. `symbolize` (part of `cli`): the functions in which addresses of processes lie; it needs
+//! `blazesym`. Without them the library needs `libc`, `strsim` and `thiserror`.
 
 pub mod asm;
 pub mod attach;

@@ -2,6 +2,7 @@
 //!
 //! Everything is looked up when it is asked for, and nothing is kept. [`find_file`] finds a program or library as the
 //! dynamic linker does. With the feature `elf` (default) [`functions`] lists what uprobes can be put on.
+//! With the feature `symbolize` [`Symbols`] tells which function an address of a process lies in.
 
 #[cfg(feature = "elf")]
 mod elf;
@@ -15,14 +16,21 @@ mod library;
 mod places;
 #[cfg_attr(not(feature = "elf"), allow(dead_code, reason = "it is there to find functions"))]
 mod process;
+#[cfg(feature = "symbolize")]
+mod stack;
 #[cfg(feature = "elf")]
 mod symbols;
 #[cfg(all(test, feature = "elf"))]
 mod tests;
 #[cfg(feature = "elf")]
 mod usdt;
+#[cfg(feature = "symbolize")]
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "it is for `rawbpf trace`"))]
+mod watch;
 
 pub use library::find_file;
+#[cfg(feature = "symbolize")]
+pub use stack::{Located, Symbols};
 #[cfg(feature = "elf")]
 pub use symbols::{Function, functions};
 #[cfg(feature = "elf")]
@@ -32,3 +40,9 @@ pub use usdt::{Argument, ArgumentRegisters, Operand, Register, UsdtPlace, UsdtPr
 pub(crate) use elf::Elf;
 #[cfg(feature = "elf")]
 pub(crate) use usdt::find_usdt;
+#[cfg(feature = "cli")]
+pub(crate) use {
+    process::Process,
+    stack::{Code, Files, code_of},
+    watch::Watch,
+};

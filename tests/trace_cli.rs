@@ -2,8 +2,11 @@
 //! when the run has ended.
 //!
 //! The event is `getsid(2)`, which nobody calls by chance, and never with such numbers.
+#![allow(unsafe_code, reason = "functions with frame pointers, in assembly language")]
 
 mod common;
+#[path = "common/frames.rs"]
+mod frames;
 
 use common::needs::{Thing, needs, needs_tried};
 use common::{Folder, bpf_ids, rawbpf, role, said, wait_until};
@@ -148,6 +151,11 @@ fn call_all() {
 fn what_is_traced_makes_its_calls() {
     needs!(Tracepoint, Bpf);
     match role() {
+        Some(role) if role == "framed" => (0..3).for_each(|_| frames::getsid(7002)),
+        Some(role) if role == "parent" => {
+            let status = common::this_test_as(CALLER, "framed").status().unwrap();
+            assert!(status.success());
+        }
         Some(_) => call_all(),
         // It is a command that does as it is told.
         None => {
@@ -159,13 +167,18 @@ fn what_is_traced_makes_its_calls() {
 
 /// The command with a text, while the caller runs.
 fn trace(args: &[&str], text: &str) -> Output {
+    trace_as("caller", args, text)
+}
+
+/// The same with a caller that plays another part.
+fn trace_as(role: &str, args: &[&str], text: &str) -> Output {
     let caller = std::env::current_exe().unwrap();
     let mut command = Command::new(rawbpf());
     // What the caller says of itself would be among what is printed of it.
     let quiet = ["sh", "-c", "exec \"$0\" \"$@\" > /dev/null"];
     command.arg("trace").args(args).args(["-", "--"]).args(quiet).arg(caller);
     command.args(["--exact", CALLER, "--nocapture", "--test-threads=1"]);
-    start(command.env(common::ROLE, "caller"), text).wait_with_output().unwrap()
+    start(command.env(common::ROLE, role), text).wait_with_output().unwrap()
 }
 
 fn start(command: &mut Command, text: &str) -> Child {
@@ -262,6 +275,16 @@ fn arrays_that_count_are_histograms() {
         ],
     });
     assert_eq!(objects(&done), [expected], "{}", said(&done));
+
+    let done = trace(&[TARGET, "--format", "json"], &array("dist_linear", "array", 64));
+    let expected = serde_json::json!({
+        "map": "dist_linear", "histogram": "linear", "buckets": [
+            { "min": 1, "max": 1, "count": 3 },
+            { "min": 2, "max": 2, "count": 1 },
+            { "min": 3, "max": 3, "count": 2 },
+        ],
+    });
+    assert_eq!(objects(&done), [expected], "{}", said(&done));
 }
 
 #[test]
@@ -269,11 +292,12 @@ fn lines_of_trace_printk_are_shown() {
     needs!(Tracepoint, Bpf);
     let _alone = alone();
     let done = trace(&["--format", "json"], PRINT);
-    let messages: Vec<_> = objects(&done)
-        .iter()
-        .filter_map(|row| row["message"].as_str()?.strip_prefix("sid ")?.parse::<i32>().ok())
-        .collect();
+    let number = |row: &Value| row["message"].as_str()?.strip_prefix("sid ")?.parse::<i32>().ok();
+    let rows = objects(&done);
+    let (messages, times): (Vec<_>, Vec<_>) =
+        rows.iter().filter_map(|row| Some((number(row)?, row["time_ns"].as_u64()?))).unzip();
     assert_eq!(messages, CALLS, "{}", said(&done));
+    assert!(times.is_sorted() && times[0] > 0, "{times:?}");
 
     let done = trace(&["--count", "2"], PRINT);
     assert_eq!(done.status.code(), Some(0), "{}", said(&done));
@@ -293,16 +317,28 @@ fn sent() -> Vec<String> {
     CALLS.map(one).into()
 }
 
+/// What `bpf_ktime_get_ns` gives.
+fn monotonic_ns() -> u64 {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is a live timespec that the call fills.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
+}
+
 #[test]
 fn samples_of_a_perf_event_array_are_shown() {
     needs!(Tracepoint, Bpf);
     let _alone = alone();
     let text = send("events, perf_event_array", PERF_OUTPUT);
+    let before = monotonic_ns();
     let done = trace(&["--format", "json"], &text);
+    let after = monotonic_ns();
     let objects = objects(&done);
     let mut data: Vec<_> = objects
         .iter()
         .map(|sample| {
+            let time = sample["time_ns"].as_u64().unwrap();
+            assert!((before..after).contains(&time), "{before} {time} {after}");
             assert_eq!(sample["map"], "events");
             assert!(sample["cpu"].is_u64());
             // The kernel fills 16 bytes up to 20.
@@ -315,6 +351,22 @@ fn samples_of_a_perf_event_array_are_shown() {
     data.sort();
     expected.sort();
     assert_eq!(data, expected, "{}", said(&done));
+
+    let before = monotonic_ns() / 1000;
+    let text = out(&trace(&[], &text));
+    let after = monotonic_ns() / 1000;
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some("TIME(s)        MAP              CPU  SIZE   DATA"));
+    // The kernel's filling has a line of its own.
+    let rows: Vec<_> = lines.filter(|line| line.contains("getsid!")).collect();
+    assert_eq!(rows.len(), CALLS.len(), "{text}");
+    for row in rows {
+        let mut words = row.split_whitespace();
+        let (seconds, rest) = words.next().unwrap().split_once('.').unwrap();
+        assert_eq!((rest.len(), words.next()), (6, Some("events")), "{row}");
+        let time = format!("{seconds}{rest}").parse::<u64>().unwrap();
+        assert!((before..=after).contains(&time), "{before} {row} {after}");
+    }
 }
 
 #[test]
@@ -333,7 +385,10 @@ fn records_of_a_ring_buffer_are_shown() {
     let hex = "67 65 74 73 69 64 21 00  |";
     let rows: Vec<_> = text.lines().filter(|line| line.contains(hex)).collect();
     assert_eq!(rows.len(), CALLS.len(), "{text}");
-    assert!(rows.iter().all(|row| row.starts_with("ring             -    16     ")), "{text}");
+    assert!(
+        rows.iter().all(|row| row.starts_with("-              ring             -    16     ")),
+        "{text}"
+    );
     assert!(rows.iter().all(|row| row.ends_with("getsid!.|")), "{text}");
 }
 
@@ -367,12 +422,17 @@ fn variables_are_printed_by_their_names() {
     assert_prints(&trace(&[], VARIABLES), tables);
 }
 
-/// Keeps the stack of the kernel at the call.
-const STACK: &str = "\
+/// Keeps the stack of the kernel at the call. At the tracepoint of all calls: that of one call has none of the kernel before
+/// Linux 6.12 (see `tests/stacks.rs`).
+fn stack() -> String {
+    format!(
+        "\
 .license \"GPL\"
 .map stacks, stack_trace, key=4, value=1016, max=64
-.program where_sid, tracepoint/syscalls/sys_enter_getsid
-\tr2 = *(u32 *)(r1 + 16)
+.program where_sid, tracepoint/raw_syscalls/sys_enter
+\tr2 = *(u64 *)(r1 + 8)
+\tif r2 != {} goto out
+\tr2 = *(u64 *)(r1 + 16)
 \tif r2 != 7002 goto out
 \tr2 = stacks ll
 \tr3 = 0
@@ -380,19 +440,19 @@ const STACK: &str = "\
 out:
 \tr0 = 0
 \texit
-";
+",
+        libc::SYS_getsid
+    )
+}
 
 #[test]
 fn stacks_have_the_names_of_functions() {
     needs!(Tracepoint, Bpf);
     let _alone = alone();
-    let done = trace(&[], STACK);
+    let done = trace(&[], &stack());
     assert_eq!(done.status.code(), Some(0), "{}", said(&done));
     let text = out(&done);
     let frames: Vec<_> = text.lines().filter(|line| line.starts_with("        ")).collect();
-    // Linux 6.1 in a virtual machine has been seen to keep no stack at a tracepoint.
-    let none = text == "\nstacks: empty\n";
-    needs_tried!("stacks", none.then(|| "get_stackid keeps none here".to_string()));
     assert!(text.starts_with("\nstacks:\n"), "{text}");
     assert!(!frames.is_empty(), "{text}");
     // Each is an address, and a name that the kernel has with a distance from it; the way into the kernel is among them.
@@ -420,12 +480,119 @@ fn stacks_have_the_names_of_functions() {
     let named = |frame: &&str| frame.trim().split([' ', '+']).nth(1).is_some_and(enters);
     assert!(frames.iter().any(named), "{text}");
 
-    let done = trace(&["--format", "json"], STACK);
+    let done = trace(&["--format", "json"], &stack());
     let [stack] = &objects(&done)[..] else { panic!("{}", said(&done)) };
     assert_eq!(stack["map"], "stacks");
     assert_eq!(stack["frames"].as_array().unwrap().len(), frames.len());
     let mut names = stack["frames"].as_array().unwrap().iter().map(|frame| &frame["name"]);
     assert!(names.any(|name| name.as_str().is_some_and(enters)), "{stack}");
+}
+
+/// Counts by their stacks the calls of a process, or those of the kernel, that have an argument, and keeps only as much of
+/// each as has names.
+fn counted_stacks(flags: u32) -> String {
+    format!(
+        "\
+.license \"GPL\"
+.map stacks, stack_trace, key=4, value={}, max=64
+.map counts, hash, key=4, value=8, max=64
+.program whose_sid, tracepoint/syscalls/sys_enter_getsid
+\tr2 = *(u64 *)(r1 + 16)
+\tif r2 != 7002 goto out
+\tr2 = stacks ll
+\tr3 = {flags}
+\tcall get_stackid
+\t*(u32 *)(r10 - 4) = w0
+\tr1 = counts ll
+\tr2 = r10
+\tr2 += -4
+\tcall map_lookup_elem
+\tif r0 == 0 goto first
+\tr1 = 1
+\tlock *(u64 *)(r0 + 0) += r1
+\tgoto out
+first:
+\t*(u64 *)(r10 - 16) = 1
+\tr1 = counts ll
+\tr2 = r10
+\tr2 += -4
+\tr3 = r10
+\tr3 += -16
+\tr4 = 0
+\tcall map_update_elem
+out:
+\tr0 = 0
+\texit
+",
+        8 * frames::FRAMES.len()
+    )
+}
+
+#[track_caller]
+fn assert_has_named_stack(printed: &str) {
+    let file = std::env::current_exe().unwrap();
+    let file = file.file_name().unwrap().to_str().unwrap();
+    let mut lines = printed.lines();
+    assert_eq!((lines.next(), lines.next()), (Some(""), Some("stacks:")), "{printed}");
+    let title = lines.next().unwrap();
+    assert!(title.starts_with("    stack ") && title.ends_with(" (count 3)"), "{printed}");
+    for (name, offset) in frames::FRAMES {
+        let line = lines.next().unwrap();
+        match offset {
+            Some(offset) => {
+                let place = format!(" {name}+{offset:#x} ({file})");
+                assert!(line.starts_with("        0000") && line.ends_with(&place), "{printed}");
+            }
+            None => assert!(line.contains(&format!("{name}+0x")), "{printed}"),
+        }
+    }
+    assert_eq!((lines.next(), lines.next()), (Some(""), Some("counts:")), "{printed}");
+}
+
+#[test]
+fn stacks_of_a_process_that_has_ended_have_names_and_counts() {
+    needs!(Tracepoint, Bpf);
+    let _alone = alone();
+    let text = counted_stacks(256);
+    // That of the command, and one that it starts.
+    for role in ["framed", "parent"] {
+        let done = trace_as(role, &[], &text);
+        assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+        let none = cfg!(target_arch = "s390x") && out(&done).contains("no stack: Bad address");
+        needs_tried!("userframes", none.then(|| frames::NOT_ON_S390X.to_string()));
+        assert_has_named_stack(&out(&done));
+    }
+
+    let done = trace_as("framed", &["--format", "json"], &text);
+    let file = std::env::current_exe().unwrap();
+    let file = file.to_str().unwrap();
+    let [stack, count] = &objects(&done)[..] else { panic!("{}", said(&done)) };
+    assert_eq!((&stack["map"], &stack["count"]), (&"stacks".into(), &3.into()));
+    assert_eq!((&count["key"], &count["value"]), (&stack["stack"], &3.into()));
+    let shown = stack["frames"].as_array().unwrap();
+    assert_eq!(shown.len(), frames::FRAMES.len(), "{stack}");
+    for (frame, (name, offset)) in shown.iter().zip(frames::FRAMES) {
+        assert!(frame["name"].as_str().unwrap().ends_with(name), "{stack}");
+        if let Some(offset) = offset {
+            assert_eq!(frame["offset"], *offset, "{stack}");
+            assert!(frame["file"].as_str().unwrap().ends_with(file), "{stack}");
+        }
+    }
+}
+
+#[test]
+fn what_kept_no_stack_is_told() {
+    needs!(Tracepoint, Bpf);
+    let _alone = alone();
+    // Nothing of so many frames is left: the helper answers -EFAULT.
+    let text = counted_stacks(255);
+    let printed = out(&trace_as("framed", &[], &text));
+    let expected = "\nstacks:\n    no stack: Bad address (EFAULT) (count 3)\n\ncounts:\n";
+    assert!(printed.starts_with(expected), "{printed}");
+    let done = trace_as("framed", &["--format", "json"], &text);
+    let expected =
+        serde_json::json!({ "map": "stacks", "error": "Bad address (EFAULT)", "count": 3 });
+    assert_eq!(objects(&done)[0], expected, "{}", said(&done));
 }
 
 #[test]
@@ -568,7 +735,7 @@ fn nothing_is_lost_untold() {
         .unwrap();
     wait_until("it is attached", || sleeps(&child));
     signal(&child, Signal::SIGSTOP);
-    // 40 bytes each, into 64 KiB for each CPU.
+    // 48 bytes each, into 64 KiB for each CPU.
     for _ in 0..SENT {
         let _ = getsid(Some(Pid::from_raw(7004)));
     }

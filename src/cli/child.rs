@@ -46,6 +46,10 @@ impl Waiting {
         Ok(Waiting { child, gate })
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Lets the command begin.
     pub(super) fn release(self) -> Result<Running, Failure> {
         let Waiting { child, mut gate } = self;

@@ -2,13 +2,12 @@
 
 use super::map::per_cpu;
 use super::output::readable;
+use super::stacks::{Owners, is_stacks, stacks};
 use super::typed::Types;
 use super::{Failure, Format, exec::hex};
 use crate::histogram::{Histogram, range};
-use crate::kernel::symbols::{Located, Symbols};
 use crate::map::Map;
 use crate::spec::MapType;
-use crate::spec::flags::BPF_F_STACK_BUILD_ID;
 use serde_json::{Value, json};
 use std::cmp::Ordering;
 use std::fmt::Write as _;
@@ -20,10 +19,18 @@ pub(super) const RULES: &str = "An array of 8-byte values is printed as a histog
     has for each CPU is added up if they are numbers. Keys and values are numbers if they have 1, 2, 4 or 8 bytes, else \
     text if that is what they hold, else bytes; those of maps with types are shown by their types. The variables of \
     .data and .bss are tables too. Of stack traces \
-    the functions of the kernel are named; addresses of programs are shown as they are.";
+    the functions are named, of the kernel and of processes: of PID, of COMMAND and what it starts, and of whoever lives when \
+    the run ends; addresses without a name are shown as they are. If a hash table has the ids of the stacks as its keys, its \
+    values are their counts, and the largest comes last.";
 
-/// The lines that show what a map holds; none for maps that hold nothing to look at, such as rings.
-pub(super) fn contents(map: &Map, format: Format) -> Result<String, Failure> {
+/// The lines that show what a map holds, one of all the maps there are; none for maps that hold nothing to look at, such as
+/// rings.
+pub(super) fn contents(
+    map: &Map,
+    maps: &[Map],
+    owners: &Owners,
+    format: Format,
+) -> Result<String, Failure> {
     let array = match map.kind() {
         MapType::Array | MapType::PercpuArray => true,
         MapType::Hash
@@ -31,10 +38,7 @@ pub(super) fn contents(map: &Map, format: Format) -> Result<String, Failure> {
         | MapType::LruHash
         | MapType::LruPercpuHash
         | MapType::LpmTrie => false,
-        // With build ids there are no addresses in it, but files and offsets.
-        MapType::StackTrace if map.flags() & BPF_F_STACK_BUILD_ID == 0 => {
-            return stacks(map, format);
-        }
+        _ if is_stacks(map) => return stacks(map, maps, owners, format),
         _ => return Ok(String::new()),
     };
     if array && let Some(scale) = Scale::of(map) {
@@ -152,54 +156,8 @@ fn histogram(map: &Map, scale: Scale, format: Format) -> Result<String, Failure>
     })
 }
 
-/// What `get_stackid` has kept: frames, the innermost first, with 0 after the last one (`kernel/bpf/stackmap.c`).
-fn stacks(map: &Map, format: Format) -> Result<String, Failure> {
-    let name = map.name();
-    let mut stacks = Vec::new();
-    for entry in map {
-        let (key, value) = entry?;
-        let frames = value.chunks_exact(8).filter_map(number).take_while(|frame| *frame != 0);
-        stacks.push((number(&key).unwrap_or(0), frames.collect::<Vec<_>>()));
-    }
-    stacks.sort();
-    if stacks.is_empty() {
-        return Ok(match format {
-            Format::Text => format!("\n{name}: empty\n"),
-            Format::Json => String::new(),
-        });
-    }
-    let symbols = Symbols::read()?;
-    let mut out = String::new();
-    if format == Format::Text {
-        let _ = writeln!(out, "\n{name}:");
-    }
-    for (id, frames) in stacks {
-        match format {
-            Format::Text => {
-                let _ = writeln!(out, "    stack {id}");
-                for address in frames {
-                    let place = symbols.at(address).map(|place| format!(" {place}"));
-                    let place = place.unwrap_or_default();
-                    let _ = writeln!(out, "        {address:016x}{place}");
-                }
-            }
-            Format::Json => {
-                let frame = |address: u64| match symbols.at(address) {
-                    Some(Located { name, offset, module }) => {
-                        json!({ "address": address, "name": name, "offset": offset, "module": module })
-                    }
-                    None => json!({ "address": address }),
-                };
-                let frames: Value = frames.into_iter().map(frame).collect();
-                let _ = writeln!(out, "{}", json!({ "map": name, "stack": id, "frames": frames }));
-            }
-        }
-    }
-    Ok(out)
-}
-
 /// A number of the machine, of 1, 2, 4 or 8 bytes.
-fn number(bytes: &[u8]) -> Option<u64> {
+pub(super) fn number(bytes: &[u8]) -> Option<u64> {
     Some(match bytes.len() {
         1 => bytes.first().copied()?.into(),
         2 => u16::from_ne_bytes(bytes.try_into().ok()?).into(),

@@ -18,6 +18,7 @@ mod prog;
 mod run;
 mod scene;
 mod signals;
+mod stacks;
 mod text;
 mod trace;
 mod typed;

@@ -16,6 +16,8 @@ pub(super) struct Row<'a> {
 
 /// Bytes that a program has sent, and whose form only it knows.
 pub(super) struct Sample<'a> {
+    /// When it sent them, nanoseconds of `CLOCK_MONOTONIC`, where the kernel notes it.
+    pub time: Option<u64>,
     /// The map that it sent them through.
     pub map: &'a str,
     /// The CPU that it ran on, where that is known.
@@ -27,10 +29,10 @@ pub(super) struct Sample<'a> {
 pub(super) const ROWS: &str = "TIME(s)            COMM             PID    MESSAGE";
 
 /// The headings of samples.
-pub(super) const SAMPLES: &str = "MAP              CPU  SIZE   DATA";
+pub(super) const SAMPLES: &str = "TIME(s)        MAP              CPU  SIZE   DATA";
 
 /// Where the bytes of a sample stand.
-const DATA: usize = 29;
+const DATA: usize = 44;
 
 /// Standard output, in one of the formats.
 pub(super) struct Output {
@@ -69,12 +71,15 @@ impl Output {
 
     /// Bytes, in hexadecimal and as text, sixteen a line as `hexdump -C` has them.
     pub(super) fn sample(&mut self, sample: &Sample<'_>) -> Result<(), Failure> {
-        let Sample { map, cpu, bytes } = *sample;
+        let Sample { time, map, cpu, bytes } = *sample;
         let size = bytes.len();
         match self.format {
             Format::Text => {
                 let cpu = cpu.map_or("-".into(), |cpu| cpu.to_string());
-                let mut start = format!("{map:<16} {cpu:<4} {size:<6} ");
+                let time = time
+                    .map(|time| format!("{}.{:06}", time / 1_000_000_000, time / 1000 % 1_000_000));
+                let time = time.unwrap_or("-".into());
+                let mut start = format!("{time:<14} {map:<16} {cpu:<4} {size:<6} ");
                 self.done(|out| {
                     for line in bytes.chunks(16) {
                         let hex: Vec<_> = line.iter().map(|byte| format!("{byte:02x}")).collect();
@@ -88,8 +93,9 @@ impl Output {
             Format::Json => {
                 let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
                 let text: String = bytes.iter().copied().map(character).collect();
-                let sample =
-                    json!({ "map": map, "cpu": cpu, "size": size, "data": hex, "text": text });
+                let sample = json!({
+                    "time_ns": time, "map": map, "cpu": cpu, "size": size, "data": hex, "text": text
+                });
                 self.done(|out| writeln!(out, "{sample}"))
             }
         }

@@ -40,8 +40,8 @@ fn seconds(text: &str) -> Result<Duration, String> {
 
 /// Where events come from.
 pub(super) trait Source {
-    /// Readable when there are some.
-    fn fd(&self) -> BorrowedFd<'_>;
+    /// Readable when there are some, if there is something to wait for.
+    fn fd(&self) -> Option<BorrowedFd<'_>>;
 
     /// Shows those that are there.
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error>;
@@ -59,8 +59,8 @@ pub(super) struct Reading<R, F> {
 }
 
 impl<R: AsFd, F: FnMut(&mut R, &mut Stage) -> Result<usize, Error>> Source for Reading<R, F> {
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.reader.as_fd()
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.reader.as_fd())
     }
 
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
@@ -83,6 +83,11 @@ impl<'a> Scene<'a> {
             command => Some(Waiting::new(command)?),
         };
         Ok(Scene { limits, signals, waiting })
+    }
+
+    /// The process that is to become the command.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.waiting.as_ref().map(Waiting::pid)
     }
 
     /// Lets the command begin and prints what there is in the sources, under these headings, until the command has
@@ -164,7 +169,7 @@ fn wait(
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         }
     };
-    let fds = sources.iter().map(|source| source.fd()).chain([signals]);
+    let fds = sources.iter().filter_map(|source| source.fd()).chain([signals]);
     let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     match poll(&mut fds, timeout) {
         Ok(_) | Err(nix::Error::EINTR) => Ok(()),

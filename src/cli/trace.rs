@@ -5,6 +5,7 @@ use super::contents::{RULES, contents};
 use super::output::Sample;
 use super::run::row_of;
 use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage, report_lost};
+use super::stacks::{Owners, is_stacks};
 use super::text::Text;
 use super::{Failure, loader};
 use crate::asm::{Module, Section, TextProgram, helper_number};
@@ -50,7 +51,8 @@ static AFTER_HELP: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
     format!(
         "Printed are the lines of trace_printk, if a program calls it (the trace buffer is the whole system's: those of \
          other programs are among them), and what arrives in perf event arrays and ring buffers. The kernel fills samples \
-         of perf event arrays up to a multiple of 8 bytes less 4. When the run ends, the maps follow.\n\n{RULES}"
+         of perf event arrays up to a multiple of 8 bytes less 4, and notes their times by CLOCK_MONOTONIC, which bpf_ktime_get_ns \
+         gives, too; those of ring buffers have none. When the run ends, the maps follow.\n\n{RULES}"
     )
 });
 
@@ -88,6 +90,10 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
         }
     }
 
+    let mut owners = Owners::default();
+    if maps.iter().any(is_stacks) {
+        scene.pid().into_iter().chain(args.pid).for_each(|pid| owners.watch(pid));
+    }
     let links = attach_all(&mut loader, &specs, &places, args)?;
     let mut headings = Vec::new();
     let mut sources: Vec<&mut dyn Source> = Vec::new();
@@ -100,6 +106,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     }
     sources.extend(perf.iter_mut().map(|reader| reader as &mut dyn Source));
     sources.extend(rings.iter_mut().map(|reader| reader as &mut dyn Source));
+    sources.push(&mut owners);
     let status = scene.play(links, &headings, &mut sources)?;
 
     if let Some(pipe) = &pipe {
@@ -110,11 +117,21 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     }
     let mut out = String::new();
     for map in &maps {
-        out += &contents(map, args.limits.format)?;
+        out += &contents(map, &maps, &owners, args.limits.format)?;
     }
     print(out.as_bytes())?;
+    if maps.iter().any(|map| is_stacks(map) && map.keys().next().is_none()) {
+        let of_one_call = |(_, target, _): &Placed| matches!(target, Target::Tracepoint { category, .. } if category == "syscalls");
+        if places.iter().any(of_one_call) {
+            eprintln!("rawbpf: {NO_STACK}");
+        }
+    }
     Ok(status)
 }
+
+/// What may be the matter if there are no stacks at the tracepoint of a system call.
+const NO_STACK: &str = "before Linux 6.12 get_stackid has no stack of the kernel at the tracepoints of single system \
+    calls and answers -EFAULT; at tracepoint:raw_syscalls/sys_enter, for all calls, it has one";
 
 /// A program of the text, by its place there, and what it is attached to; and of a function or a probe of a file how that is
 /// called in a spec, so that its arguments have names.
@@ -246,7 +263,7 @@ fn lines() -> Result<Reading<TracePipe, ReadLines>, Failure> {
 }
 
 /// How long a sample may wait that nobody was woken for.
-const INTERVAL: Duration = Duration::from_millis(100);
+pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
 /// What programs send through a perf event array.
 struct Perf {
@@ -255,15 +272,15 @@ struct Perf {
 }
 
 impl Source for Perf {
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.reader.as_fd()
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.reader.as_fd())
     }
 
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
         let map = &self.name;
         let read = self.reader.drain(|record| match record {
-            Record::Sample { cpu, bytes, .. } => {
-                stage.sample(&Sample { map, cpu: Some(cpu), bytes })
+            Record::Sample { cpu, time_ns: time, bytes } => {
+                stage.sample(&Sample { time, map, cpu: Some(cpu), bytes })
             }
             Record::Lost { cpu, count, .. } => stage.lost(count, cpu),
         });
@@ -282,15 +299,15 @@ struct Ring {
 }
 
 impl Source for Ring {
-    fn fd(&self) -> BorrowedFd<'_> {
-        self.reader.as_fd()
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.reader.as_fd())
     }
 
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
         let map = &self.name;
-        let read = self
-            .reader
-            .drain(|record| stage.sample(&Sample { map, cpu: None, bytes: record.bytes }));
+        let read = self.reader.drain(|record| {
+            stage.sample(&Sample { time: None, map, cpu: None, bytes: record.bytes })
+        });
         read.map(|_| ())
     }
 
@@ -306,7 +323,7 @@ fn readers(maps: &[Map]) -> Result<(Vec<Perf>, Vec<Ring>), Failure> {
         match map.kind() {
             MapType::PerfEventArray => {
                 // The loop waits for the descriptor alone, and people want to see each sample at once.
-                let options = PerfOptions::new().wakeup(Wakeup::Events(1));
+                let options = PerfOptions::new().wakeup(Wakeup::Events(1)).time();
                 let reader = PerfReader::open(map, &options)?;
                 perf.push(Perf { name, reader });
             }

@@ -361,6 +361,8 @@ const fn perf_flag(n: u32) -> u64 {
 }
 
 pub(super) const PERF_FLAG_INHERIT: u64 = perf_flag(1);
+pub(super) const PERF_FLAG_MMAP: u64 = perf_flag(8);
+pub(super) const PERF_FLAG_MMAP2: u64 = perf_flag(23);
 pub(super) const PERF_FLAG_FREQ: u64 = perf_flag(10);
 pub(super) const PERF_FLAG_WATERMARK: u64 = perf_flag(14);
 pub(super) const PERF_FLAG_USE_CLOCKID: u64 = perf_flag(25);

@@ -615,6 +615,7 @@ fn perf_event(event: &PerfEvent<'_>, to: &mut Fields) {
     to.flags("sample_type", event.sample_type, SAMPLE_TYPES);
     to.flags("read_format", event.read_format, READ_FORMATS);
     to.number("inherit", event.inherit.into());
+    to.number("mmap", event.mmap.into());
     to.number("freq", event.freq.into());
     to.number("watermark", event.watermark.into());
     to.number("use_clockid", event.clock.is_some().into());

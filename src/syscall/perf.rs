@@ -1,8 +1,8 @@
 //! Perf events, and the limit on locked memory.
 
 use super::attr::{
-    PERF_FLAG_FREQ, PERF_FLAG_INHERIT, PERF_FLAG_INHERIT_THREAD, PERF_FLAG_USE_CLOCKID,
-    PERF_FLAG_WATERMARK, PERF_FLAG_WRITE_BACKWARD, PerfEventAttr,
+    PERF_FLAG_FREQ, PERF_FLAG_INHERIT, PERF_FLAG_INHERIT_THREAD, PERF_FLAG_MMAP, PERF_FLAG_MMAP2,
+    PERF_FLAG_USE_CLOCKID, PERF_FLAG_WATERMARK, PERF_FLAG_WRITE_BACKWARD, PerfEventAttr,
 };
 use super::{Answer, Call, Errno, call, owned};
 use std::ffi::CStr;
@@ -19,6 +19,8 @@ pub(crate) struct PerfEvent<'a> {
     /// Threads and processes that the one begins are counted, too; with `inherit_thread` (5.13) its threads alone.
     pub inherit: bool,
     pub inherit_thread: bool,
+    /// Records of the files that the process maps as code (Linux 3.16).
+    pub mmap: bool,
     pub sample_type: u64,
     /// What `read(2)` of the event gives besides its count.
     pub read_format: u64,
@@ -142,6 +144,7 @@ pub(crate) const UNLIMITED: u64 = libc::RLIM_INFINITY;
 pub(super) fn open(event: &PerfEvent<'_>) -> Answer {
     let flags = [
         (event.inherit, PERF_FLAG_INHERIT),
+        (event.mmap, PERF_FLAG_MMAP | PERF_FLAG_MMAP2),
         (event.freq, PERF_FLAG_FREQ),
         (event.watermark, PERF_FLAG_WATERMARK),
         (event.clock.is_some(), PERF_FLAG_USE_CLOCKID),

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 /// A process, by its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Process(pub u32);
+pub(crate) struct Process(pub u32);
 
 /// A part of its memory that shows a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub(super) struct Mapping {
 
 impl Process {
     /// All there are.
-    pub(super) fn all() -> Vec<Process> {
+    pub(crate) fn all() -> Vec<Process> {
         let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
         entries
             .filter_map(|entry| Some(Process(entry.file_name().to_str()?.parse().ok()?)))
@@ -49,6 +49,14 @@ impl Process {
         let long = self.path(path);
         let same = identity(path).is_some_and(|id| Some(id) == identity(&long));
         if same { path.into() } else { long }
+    }
+
+    /// The same for a process that may have ended: by its own name, unless the process is known to mean another file by it.
+    #[cfg(feature = "symbolize")]
+    pub(super) fn path_here(self, path: &Path) -> PathBuf {
+        let long = self.path(path);
+        let other = identity(&long).is_some_and(|id| Some(id) != identity(path));
+        if other { long } else { path.into() }
     }
 
     /// Its memory, to be read by address.

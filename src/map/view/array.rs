@@ -46,7 +46,13 @@ pub struct PercpuArray<V> {
     types: PhantomData<fn() -> V>,
 }
 
-/// Stacks, by the number that the helper `get_stackid` gives.
+/// Stacks, by the number that the helper `get_stackid` gives, or its answer if there is none: `-EFAULT` (-14) where nothing of
+/// the kernel has run, or nothing is left after skipping; `-EEXIST` if another stack has that number.
+///
+/// At the tracepoint of a single system call, `syscalls/sys_enter_…` and `sys_exit_…`, there is no stack of the kernel before
+/// Linux 6.12: programs are given the registers of the process (`perf_syscall_enter`, `kernel/trace/trace_syscalls.c`).
+/// `raw_syscalls/sys_enter` has one. Frames of the kernel get names by [`Symbols`](crate::kernel::symbols::Symbols), those of
+/// processes, with the flag `BPF_F_USER_STACK` (256), by `user::Symbols` with the feature `symbolize`.
 #[derive(Debug)]
 pub struct StackTrace {
     map: Map,

@@ -1,0 +1,298 @@
+//! Stacks that programs have kept, with the names of functions.
+
+use super::contents::number;
+use super::map::per_cpu;
+use super::scene::{Source, Stage};
+use super::{Failure, Format};
+use crate::error::Error;
+use crate::kernel::symbols::{self, Symbols};
+use crate::map::Map;
+use crate::spec::MapType;
+use crate::spec::flags::BPF_F_STACK_BUILD_ID;
+use crate::syscall::Errno;
+use crate::user::{Code, Files, Located, Process, Watch, code_of};
+use serde_json::{Value, json};
+use std::cell::OnceCell;
+use std::fmt::Write as _;
+use std::os::fd::BorrowedFd;
+
+/// Whether a map holds the addresses of stacks. With build ids there are files and offsets in it instead.
+pub(super) fn is_stacks(map: &Map) -> bool {
+    map.kind() == MapType::StackTrace && map.flags() & BPF_F_STACK_BUILD_ID == 0
+}
+
+/// The processes whose stacks there can be in maps: those that are known to be traced, even if they have ended when the
+/// stacks are shown; and all others that live then.
+#[derive(Debug, Default)]
+pub(super) struct Owners {
+    watched: Vec<Watch>,
+    living: OnceCell<Vec<Vec<Code>>>,
+    files: Files,
+}
+
+impl Owners {
+    /// Notes from now on what a process maps, and those that it starts.
+    pub(super) fn watch(&mut self, pid: u32) {
+        match Watch::new(pid) {
+            Ok(watch) => self.watched.push(watch),
+            Err(error) => {
+                eprintln!("rawbpf: {error}; when it has ended its stacks will have no names");
+            }
+        }
+    }
+
+    /// Where the frames of a stack lie that is the stack of a process. An address gets a name only if it can have no
+    /// other one.
+    fn locate(&self, frames: &[u64]) -> Vec<Option<Located>> {
+        // The innermost frame is the program's own place and not found by walking.
+        let innermost = frames.iter().copied().find(|frame| !is_kernel(*frame)).unwrap_or(0);
+        let ran = |code: &[Code]| code.iter().any(|code| code.holds(innermost));
+        let mut owners: Vec<&[Code]> = self.watched.iter().map(Watch::code).collect();
+        owners.retain(|code| ran(code));
+        let tells = |code: &[Code]| frames.iter().any(|frame| tells(code, *frame));
+        if !owners.iter().any(|code| tells(code)) {
+            let living = self.living.get_or_init(|| {
+                Process::all().into_iter().filter_map(|process| code_of(process).ok()).collect()
+            });
+            // Programs run beside COMMAND, too. What may be its own gets a name if nobody who lives contradicts.
+            let watched = !owners.is_empty();
+            let living = living.iter().map(Vec::as_slice);
+            owners.extend(living.filter(|code| ran(code) && (watched || tells(code))));
+        }
+        let locate = |frame: &u64| {
+            let mut holding = owners.iter().copied().flatten().filter(|code| code.holds(*frame));
+            let code = holding.next()?;
+            let same = holding.all(|other| other.place(*frame) == code.place(*frame));
+            same.then(|| self.files.locate(code, *frame))
+        };
+        frames.iter().map(locate).collect()
+    }
+}
+
+/// Whether it says something of a process that it has code there. Above 4 GiB places are random; below there are programs
+/// that can only be where they are, as many others are.
+fn tells(code: &[Code], frame: u64) -> bool {
+    frame >= 1 << 32 && code.iter().any(|code| code.holds(frame))
+}
+
+/// Whether an address is in the upper half, which is the kernel's. On s390x both have all addresses.
+fn is_kernel(address: u64) -> bool {
+    address >> 63 != 0
+}
+
+impl Source for Owners {
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        // Readable for ever when the process has ended; there is an interval.
+        None
+    }
+
+    fn read(&mut self, _: &mut Stage) -> Result<(), Error> {
+        self.watched.iter_mut().for_each(Watch::look);
+        Ok(())
+    }
+
+    fn interval(&self) -> Option<std::time::Duration> {
+        (!self.watched.is_empty()).then_some(super::trace::INTERVAL)
+    }
+}
+
+/// A stack, or why there is none, and how often it was counted.
+#[derive(Debug)]
+struct Stack {
+    id: u32,
+    frames: Vec<u64>,
+    count: Option<u64>,
+}
+
+/// What `get_stackid` has kept: frames, the innermost first, with 0 after the last one (`kernel/bpf/stackmap.c`). Their
+/// counts are looked for in the other maps.
+pub(super) fn stacks(
+    map: &Map,
+    maps: &[Map],
+    owners: &Owners,
+    format: Format,
+) -> Result<String, Failure> {
+    let name = map.name();
+    let mut stacks = Vec::new();
+    for entry in map {
+        let (key, value) = entry?;
+        let frames = value.chunks_exact(8).filter_map(number).take_while(|frame| *frame != 0);
+        let Some(Ok(id)) = number(&key).map(u32::try_from) else { continue };
+        stacks.push(Stack { id, frames: frames.collect(), count: None });
+    }
+    for map in maps {
+        if count(&mut stacks, map)? {
+            break;
+        }
+    }
+    stacks.sort_by_key(|stack| (stack.count, stack.id));
+    if stacks.is_empty() {
+        return Ok(match format {
+            Format::Text => format!("\n{name}: empty\n"),
+            Format::Json => String::new(),
+        });
+    }
+    let places: Vec<_> = stacks.iter().map(|stack| owners.locate(&stack.frames)).collect();
+    let kernel = match places.iter().flatten().any(Option::is_none) {
+        true => Some(Symbols::read()?),
+        false => None,
+    };
+    let mut out = String::new();
+    if format == Format::Text {
+        let _ = writeln!(out, "\n{name}:");
+    }
+    for (stack, places) in stacks.iter().zip(places) {
+        let frames = stack.frames.iter().zip(places).map(|(address, place)| {
+            let in_kernel = || kernel.as_ref().and_then(|kernel| kernel.at(*address));
+            let in_kernel = if place.is_none() { in_kernel() } else { None };
+            Frame { address: *address, place, in_kernel }
+        });
+        match format {
+            Format::Text => text(stack, frames, &mut out),
+            Format::Json => json(name, stack, frames, &mut out),
+        }
+    }
+    Ok(out)
+}
+
+/// An address, and where in a process or in the kernel it lies.
+struct Frame<'k> {
+    address: u64,
+    place: Option<Located>,
+    in_kernel: Option<symbols::Located<'k>>,
+}
+
+fn text<'k>(stack: &Stack, frames: impl Iterator<Item = Frame<'k>>, out: &mut String) {
+    let title = match error(stack.id) {
+        Some(error) => format!("no stack: {error}"),
+        None => format!("stack {}", stack.id),
+    };
+    let count = stack.count.map(|count| format!(" (count {count})")).unwrap_or_default();
+    let _ = writeln!(out, "    {title}{count}");
+    for Frame { address, place, in_kernel } in frames {
+        let place = place.map(|place| format!(" {place}"));
+        let place = place.or_else(|| in_kernel.map(|place| format!(" {place}")));
+        let _ = writeln!(out, "        {address:016x}{}", place.unwrap_or_default());
+    }
+}
+
+fn json<'k>(map: &str, stack: &Stack, frames: impl Iterator<Item = Frame<'k>>, out: &mut String) {
+    let frame = |Frame { address, place, in_kernel }| match (place, in_kernel) {
+        (Some(Located { name, offset, path, .. }), _) => {
+            let file = path.to_string_lossy();
+            json!({ "address": address, "name": name, "offset": offset, "file": file })
+        }
+        (None, Some(symbols::Located { name, offset, module })) => {
+            json!({ "address": address, "name": name, "offset": offset, "module": module })
+        }
+        (None, None) => json!({ "address": address }),
+    };
+    let frames: Value = frames.map(frame).collect();
+    let mut row = match error(stack.id) {
+        Some(error) => json!({ "map": map, "error": error.to_string() }),
+        None => json!({ "map": map, "stack": stack.id, "frames": frames }),
+    };
+    if let (Some(count), Value::Object(row)) = (stack.count, &mut row) {
+        row.insert("count".into(), count.into());
+    }
+    let _ = writeln!(out, "{row}");
+}
+
+/// What an id stands for that is none: what `get_stackid` answers instead of one.
+fn error(id: u32) -> Option<Errno> {
+    let answer = id.cast_signed();
+    (-4095..0).contains(&answer).then_some(Errno(-answer))
+}
+
+/// Takes the counts of a hash table, if its keys are the ids of stacks; what the helper answered where it kept none may
+/// be among them, and becomes a stack of its own.
+fn count(stacks: &mut Vec<Stack>, map: &Map) -> Result<bool, Failure> {
+    let hash = matches!(
+        map.kind(),
+        MapType::Hash | MapType::PercpuHash | MapType::LruHash | MapType::LruPercpuHash
+    );
+    if !hash || map.key_size() != 4 || !matches!(map.value_size(), 4 | 8) {
+        return Ok(false);
+    }
+    let mut counts = Vec::new();
+    for entry in map {
+        let (key, value) = entry?;
+        let cpus = per_cpu(map, &value)?;
+        let count = match cpus[..] {
+            [] => number(&value),
+            _ => Some(cpus.iter().filter_map(|(_, value)| number(value)).sum()),
+        };
+        let Some(Ok(id)) = number(&key).map(u32::try_from) else { return Ok(false) };
+        counts.push((id, count.unwrap_or(0)));
+    }
+    let known = |(id, _): &(u32, u64)| stacks.iter().any(|stack| stack.id == *id);
+    let fits = |count: &(u32, u64)| known(count) || error(count.0).is_some();
+    if counts.is_empty() || !counts.iter().all(fits) {
+        return Ok(false);
+    }
+    for (id, count) in counts {
+        match stacks.iter_mut().find(|stack| stack.id == id) {
+            Some(stack) => stack.count = Some(count),
+            None => stacks.push(Stack { id, frames: Vec::new(), count: Some(count) }),
+        }
+    }
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_that_are_no_ids() {
+        assert_eq!(error((-14i32).cast_unsigned()), Some(Errno(libc::EFAULT)));
+        assert_eq!(error((-4095i32).cast_unsigned()), Some(Errno(4095)));
+        for id in [0, 17, i32::MAX.cast_unsigned(), (-4096i32).cast_unsigned()] {
+            assert_eq!(error(id), None, "{id}");
+        }
+    }
+
+    #[test]
+    fn frames_of_a_living_process_are_located() {
+        let owners = Owners::default();
+        let here = frames_of_a_living_process_are_located as fn() as usize as u64;
+        let on_the_stack = 0;
+        let not_code = &raw const on_the_stack as usize as u64;
+        let places = owners.locate(&[here, not_code, u64::MAX - 7]);
+        let name = places[0].as_ref().and_then(|place| place.name.as_deref()).unwrap();
+        assert!(name.contains("frames_of_a_living_process_are_located"), "{name}");
+        assert_eq!(places[1..], [None, None]);
+        // Of nobody: what is behind it may be another's.
+        assert_eq!(owners.locate(&[not_code, here]), [None, None]);
+    }
+
+    fn paths(owners: &Owners, frames: &[u64]) -> Vec<Option<String>> {
+        let places = owners.locate(frames).into_iter();
+        places.map(|place| place.map(|place| place.path.display().to_string())).collect()
+    }
+
+    #[test]
+    fn code_that_can_be_anothers_has_no_name() {
+        let owner = |start: u64, path: &str| Code::of(start, start + 0x1000, 0, path.as_ref());
+        let high = 1 << 40;
+        let living = vec![
+            vec![owner(0x400000, "/a"), owner(high, "/c")],
+            vec![owner(0x400000, "/b"), owner(high, "/c")],
+            vec![owner(0x500000, "/d")],
+        ];
+        let owners = Owners { living: living.into(), ..Owners::default() };
+        let paths = |frames: &[u64]| self::paths(&owners, frames);
+        // Both have it, and the same there; each has its own there.
+        assert_eq!(paths(&[high + 5, 0x400010]), [Some("/c".into()), None]);
+        // Only one has it, but nothing says that it is the one.
+        assert_eq!(paths(&[0x500010]), [None]);
+
+        let watched = vec![Watch::of(vec![owner(0x400000, "/e"), owner(0x600000, "/e")])];
+        let owners = Owners { watched, ..owners };
+        let paths = |frames: &[u64]| self::paths(&owners, frames);
+        // The command's, unless somebody else has something there; and somebody else's.
+        assert_eq!(paths(&[0x600010]), [Some("/e".into())]);
+        assert_eq!(paths(&[0x400010]), [None]);
+        assert_eq!(paths(&[high + 5]), [Some("/c".into())]);
+    }
+}

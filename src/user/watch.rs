@@ -1,0 +1,218 @@
+//! The code that a process and those that it starts map while they live.
+//!
+//! What a process has mapped can be read as long as it lives, `/proc/PID/maps`; its stacks are often looked at when it
+//! has ended. The kernel tells of each file that is mapped as code (`PERF_RECORD_MMAP2`, Linux 3.16) whoever has an event
+//! open on the process, which is also how `perf record` knows. A child begins with the memory of its parent, so that what is
+//! told of any of them is good for all.
+
+use super::process::{Mapping, Process};
+use super::stack::Code;
+use crate::error::{Error, Result};
+use crate::kernel::cpu;
+use crate::ring::{OpenError, Ring, page_size};
+use crate::syscall::PerfEvent;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
+
+/// `PERF_TYPE_SOFTWARE` and `PERF_COUNT_SW_DUMMY`: an event that counts nothing.
+const NOTHING: (u32, u64) = (1, 9);
+
+/// Room for some hundred records on each CPU.
+const ROOM: usize = 64 << 10;
+
+/// `struct perf_event_header`: `u32 type`, `u16 misc`, `u16 size`.
+const HEADER: usize = 8;
+const RECORD_MMAP2: u32 = 10;
+
+/// A process whose mappings are noted, and those that it starts.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    process: Process,
+    /// When it was asked last.
+    asked: Instant,
+    /// One for each CPU: events that are inherited share no ring.
+    rings: Vec<Ring>,
+    code: Vec<Code>,
+}
+
+/// How often the process itself is asked. The events are those of its first thread, and of what that one starts; threads that
+/// were there before have none.
+const INTERVAL: Duration = Duration::from_millis(100);
+
+impl Watch {
+    /// Of a process that is there; what it has mapped already is noted, too.
+    ///
+    /// # Errors
+    /// [`Error::Reader`] if the kernel allows no event on the process.
+    pub(crate) fn new(pid: u32) -> Result<Watch> {
+        let process = Process(pid);
+        let (rings, code) = (Vec::new(), Vec::new());
+        let mut watch = Watch { process, asked: Instant::now(), rings, code };
+        let (kind, config) = NOTHING;
+        for cpu in cpu::online()? {
+            let event = PerfEvent {
+                kind,
+                config,
+                mmap: true,
+                inherit: true,
+                pid: i32::try_from(pid).unwrap_or(i32::MAX),
+                cpu: i32::try_from(cpu).unwrap_or(i32::MAX),
+                ..PerfEvent::default()
+            };
+            match Ring::open(&event, ROOM.max(page_size())) {
+                Ok(ring) => watch.rings.push(ring),
+                // It has gone offline since.
+                Err(OpenError::Event(errno)) if errno.0 == libc::ENODEV => {}
+                Err(OpenError::Event(errno) | OpenError::Memory(errno)) => {
+                    let action = "watch what a process maps, by a perf event of";
+                    return Err(Error::Reader { action, cpu: Some(cpu), errno, why: None });
+                }
+            }
+        }
+        // After the events are there, so that nothing comes in between.
+        watch.ask();
+        Ok(watch)
+    }
+
+    #[cfg(all(test, feature = "cli"))]
+    pub(crate) fn of(code: Vec<Code>) -> Watch {
+        let process = Process(u32::MAX);
+        Watch { process, asked: Instant::now(), rings: Vec::new(), code }
+    }
+
+    /// Notes what was mapped since the last time.
+    pub(crate) fn look(&mut self) {
+        let mut records = Vec::new();
+        for ring in &mut self.rings {
+            // If its position cannot be, what it held is gone: those addresses get no names.
+            ring.look();
+            let (bytes, then) = ring.filled();
+            records.extend_from_slice(bytes);
+            records.extend_from_slice(then);
+            ring.skip();
+            for (pid, mapping) in mappings(&records) {
+                note(&mut self.code, Process(pid), mapping);
+            }
+            records.clear();
+        }
+        if self.asked.elapsed() >= INTERVAL {
+            self.ask();
+        }
+    }
+
+    fn ask(&mut self) {
+        self.asked = Instant::now();
+        // When it has ended, nothing new is mapped.
+        for mapping in self.process.mappings().unwrap_or_default() {
+            if mapping.executable {
+                note(&mut self.code, self.process, mapping);
+            }
+        }
+    }
+
+    /// All that was noted.
+    pub(crate) fn code(&self) -> &[Code] {
+        &self.code
+    }
+}
+
+fn note(all: &mut Vec<Code>, process: Process, mapping: Mapping) {
+    if !all.iter().any(|code| code.is_of(&mapping)) {
+        all.push(Code::new(process, mapping));
+    }
+}
+
+/// The files that records say were mapped as code, and by which process.
+fn mappings(mut records: &[u8]) -> impl Iterator<Item = (u32, Mapping)> {
+    std::iter::from_fn(move || {
+        while let Some(header) = records.first_chunk::<HEADER>() {
+            let &[k0, k1, k2, k3, _, _, s0, s1] = header;
+            let kind = u32::from_ne_bytes([k0, k1, k2, k3]);
+            let size = usize::from(u16::from_ne_bytes([s0, s1]));
+            let (record, rest) = records.split_at_checked(size.max(HEADER))?;
+            records = rest;
+            if kind == RECORD_MMAP2
+                && let Some(found) = mapping(record)
+            {
+                return Some(found);
+            }
+        }
+        None
+    })
+}
+
+/// `PERF_RECORD_MMAP2`: header, `u32 pid, tid`, `u64 addr, len, pgoff`, 24 bytes that identify the file, `u32 prot, flags`,
+/// the path.
+fn mapping(record: &[u8]) -> Option<(u32, Mapping)> {
+    let long = |at: usize| Some(u64::from_ne_bytes(*record.get(at..)?.first_chunk()?));
+    let pid = u32::from_ne_bytes(*record.get(HEADER..)?.first_chunk()?);
+    let (start, length, offset) = (long(16)?, long(24)?, long(32)?);
+    let path = record.get(72..)?;
+    let path = path.get(..path.iter().position(|byte| *byte == 0)?)?;
+    // Memory without a file is `//anon`, what the kernel brings along `[vdso]`.
+    if !path.starts_with(b"/") || path.starts_with(b"//") || path.ends_with(b" (deleted)") {
+        return None;
+    }
+    let path = OsStr::from_bytes(path).into();
+    Some((pid, Mapping { start, end: start.checked_add(length)?, executable: true, offset, path }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::needs::{Thing, needs};
+    use proptest::prelude::*;
+
+    fn record(kind: u32, path: &[u8]) -> Vec<u8> {
+        let mut body = Vec::new();
+        body.extend([7u32, 8].iter().flat_map(|word| word.to_ne_bytes()));
+        body.extend([0x1000u64, 0x500, 0x200].iter().flat_map(|word| word.to_ne_bytes()));
+        body.extend([0; 32]);
+        body.extend_from_slice(path);
+        body.resize((body.len() + 1).next_multiple_of(8), 0);
+        crate::ring::fake::record(kind, &body)
+    }
+
+    #[test]
+    fn records_of_mapped_files_are_read() {
+        let found = |records: &[Vec<u8>]| mappings(&records.concat()).collect::<Vec<_>>();
+        let libc = Mapping {
+            start: 0x1000,
+            end: 0x1500,
+            executable: true,
+            offset: 0x200,
+            path: "/lib/libc.so.6".into(),
+        };
+        let other = record(3, b"/lib/other");
+        let mine = record(RECORD_MMAP2, b"/lib/libc.so.6");
+        assert_eq!(found(&[other.clone(), mine.clone(), other]), [(7, libc.clone())]);
+        for none in [&b"//anon"[..], b"[vdso]", b"/tmp/a (deleted)", b""] {
+            assert_eq!(found(&[record(RECORD_MMAP2, none), mine.clone()]), [(7, libc.clone())]);
+        }
+        // The end of one that is cut off is not there.
+        assert_eq!(found(&[mine[..mine.len() - 8].to_vec()]), []);
+    }
+
+    /// (What is mapped later, by processes that have ended then, is in `tests/trace_cli.rs`.)
+    #[test]
+    fn what_is_mapped_already_is_known() {
+        needs!(Bpf);
+        let mut watch = Watch::new(std::process::id()).unwrap();
+        let here = what_is_mapped_already_is_known as fn() as usize as u64;
+        let known = watch.code().iter().filter(|code| code.holds(here)).collect::<Vec<_>>();
+        let [known] = known[..] else { panic!("{:#?}", watch.code()) };
+        assert_eq!(known.path, std::env::current_exe().unwrap());
+        let count = watch.code().len();
+        watch.look();
+        assert_eq!(watch.code().len(), count, "nothing is noted twice");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_records_or_not(bytes: Vec<u8>, kind in 9u32..12, path: Vec<u8>) {
+            mappings(&bytes).for_each(drop);
+            mappings(&[record(kind, &path), bytes].concat()).for_each(drop);
+        }
+    }
+}
