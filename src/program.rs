@@ -5,6 +5,7 @@ mod dump;
 #[cfg(test)]
 mod fault_tests;
 mod info;
+mod late;
 mod names;
 mod pin;
 mod prepare;
@@ -19,6 +20,7 @@ pub use dump::{JitedFunction, ProgramDump, SourceLine};
 #[cfg(feature = "cli")]
 pub(crate) use info::ids;
 pub use info::{ProgramInfo, Programs, RunStatistics, programs};
+pub(crate) use late::{AimAt, FillIn};
 pub use names::NameProblem;
 pub(crate) use pin::pin_object;
 #[cfg(feature = "cli")]

@@ -293,10 +293,10 @@ impl Target {
             _ => return spec,
         };
         spec.attach_type = attach_type;
-        if let Some(target) = target {
-            spec.target = Some(target);
+        match target {
+            Some(target) => spec.with_target(target),
+            None => spec,
         }
-        spec
     }
 }
 
