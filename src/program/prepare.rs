@@ -17,7 +17,7 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Another program that a program is loaded for, with its types.
-struct Other<'o> {
+pub(super) struct Other<'o> {
     program: &'o Program,
     types: Btf,
 }
@@ -38,7 +38,7 @@ impl<'a> Loader<'a> {
     pub(super) fn prepared<T>(
         &mut self,
         spec: &ProgramSpec<'a>,
-        of: Option<&Program>,
+        other: Option<&Other<'_>>,
         action: impl FnOnce(&mut ProgLoad<'_>) -> Result<T>,
     ) -> Result<T> {
         let refuse = |problem| Error::Spec { what: "program", name: spec.name.into(), problem };
@@ -47,8 +47,7 @@ impl<'a> Loader<'a> {
         if spec.code.slots.is_empty() {
             return Err(refuse("it has no instructions"));
         }
-        let other = of.map(other).transpose()?;
-        let theirs = other.as_ref().map(|other| &other.types);
+        let theirs = other.map(|other| &other.types);
         let mut insns = spec.code.slots.to_vec();
         let modules = match spec.code.open {
             Some(FillIn(fill)) => fill(self, spec, theirs, &mut insns)?,
@@ -56,9 +55,9 @@ impl<'a> Loader<'a> {
             None => return Err(refuse("its code was given maps or names by hand: make it anew")),
         };
         let fd_array: Vec<_> = modules.iter().map(|module| module.as_fd()).collect();
-        let aim = self.aim(spec, other.as_ref())?;
+        let aim = self.aim(spec, other)?;
         let token = self.token.map(AsFd::as_fd);
-        let entry = match &other {
+        let entry = match other {
             Some(other) if spec.kind == ProgramType::Ext => {
                 Entry::InPlaceOf(Likeness::of(&other.types, aim.id))
             }
@@ -90,7 +89,7 @@ impl<'a> Loader<'a> {
                 line_info: &types.lines,
             }),
             attach_btf_id: aim.id,
-            attach_to: match &other {
+            attach_to: match other {
                 Some(other) => Some(other.program.as_fd()),
                 None => aim.module.as_ref().map(AsFd::as_fd),
             },
@@ -210,7 +209,7 @@ pub(super) fn aim_at_kernel<'a>(loader: &Loader<'a>, spec: &ProgramSpec<'a>) -> 
 }
 
 /// A program with its types.
-fn other(program: &Program) -> Result<Other<'_>> {
+pub(super) fn other(program: &Program) -> Result<Other<'_>> {
     let refused = |errno, note| program.refused("read the types of", errno, note);
     let types = dump::types(program.as_fd()).map_err(|errno| refused(errno, None))?;
     let note = "it has none, and so no function that could be named";
