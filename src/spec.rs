@@ -82,7 +82,7 @@ pub struct ProgramSpec<'a> {
     /// The number of the network device that it is for: of XDP with
     /// [`BPF_F_XDP_DEV_BOUND_ONLY`](flags::BPF_F_XDP_DEV_BOUND_ONLY) (Linux 6.3), and of what a card runs by itself (4.16).
     pub ifindex: Option<u32>,
-    /// How the loader finds the target; `None` if there is none.
+    /// How the loader finds the target, where the type is one whose target is in BTF.
     #[doc(hidden)]
     pub aim: Option<AimAt>,
 }
@@ -100,7 +100,7 @@ impl<'a> ProgramSpec<'a> {
             flags: flags_of(kind),
             target: None,
             ifindex: None,
-            aim: None,
+            aim: AimAt::of(kind),
         }
     }
 
@@ -113,6 +113,7 @@ impl<'a> ProgramSpec<'a> {
     /// The same program as another type, for instance to attach it to a tracepoint instead of a kprobe.
     pub const fn with_kind(mut self, kind: ProgramType) -> Self {
         self.kind = kind;
+        self.aim = AimAt::of(kind);
         self.flags |= flags_of(kind);
         self
     }
@@ -138,7 +139,6 @@ impl<'a> ProgramSpec<'a> {
     /// The same program for this [`target`](ProgramSpec::target).
     pub const fn with_target(mut self, target: &'a str) -> Self {
         self.target = Some(target);
-        self.aim = Some(AimAt::KERNEL);
         self
     }
 }

@@ -293,10 +293,10 @@ impl Target {
             _ => return spec,
         };
         spec.attach_type = attach_type;
-        match target {
-            Some(target) => spec.with_target(target),
-            None => spec,
+        if let Some(target) = target {
+            spec.target = Some(target);
         }
+        spec
     }
 }
 

@@ -223,7 +223,7 @@ fn attach_all<'a>(
         let Some(spec) = specs.get(*index) else { continue };
         let mut spec: ProgramSpec<'a> = spec.program(target.program_type());
         if let Some(name) = name {
-            spec = spec.with_target(name);
+            spec.target = Some(name);
         }
         let (_, link) = attach::load_and_attach(loader, &spec, target, &options)?;
         links.push(link);

@@ -4,12 +4,12 @@
 //! names no map, and nothing of the kernel, has the making of maps and the reading of BTF nowhere in it.
 
 use super::Loader;
-use super::prepare::{Aim, aim_at_kernel, fill_in};
-use crate::asm::{MapReference, Name};
+use super::prepare::{Aim, aim_at_kernel, fill_in, put_descriptors};
+use crate::asm::{Ask, MapReference, Name};
 use crate::btf::Btf;
 use crate::error::Result;
 use crate::insn::Insn;
-use crate::spec::ProgramSpec;
+use crate::spec::{ProgramSpec, ProgramType};
 use std::fmt;
 use std::os::fd::OwnedFd;
 
@@ -29,7 +29,15 @@ pub struct FillIn(pub(super) Fill);
 impl FillIn {
     /// For what these are; `None` if they are nothing.
     pub(crate) const fn of(maps: &[MapReference<'_>], names: &[Name]) -> Option<FillIn> {
-        if maps.is_empty() && names.is_empty() { None } else { Some(FillIn(fill_in)) }
+        let mut index = 0;
+        while index < names.len() {
+            if !matches!(names[index].ask, Ask::Data(_)) {
+                return Some(FillIn(fill_in));
+            }
+            index += 1;
+        }
+        // Maps and data take no look at the kernel's types.
+        if maps.is_empty() && names.is_empty() { None } else { Some(FillIn(put_descriptors)) }
     }
 }
 
@@ -44,7 +52,14 @@ impl fmt::Debug for FillIn {
 pub struct AimAt(pub(super) for<'a> fn(&Loader<'a>, &ProgramSpec<'a>) -> Result<Aim>);
 
 impl AimAt {
-    pub(crate) const KERNEL: AimAt = AimAt(aim_at_kernel);
+    /// For programs of a type; `None` if those are not attached by BTF.
+    pub(crate) const fn of(kind: ProgramType) -> Option<AimAt> {
+        if AimAt::is_for(kind) { Some(AimAt(aim_at_kernel)) } else { None }
+    }
+
+    pub(super) const fn is_for(kind: ProgramType) -> bool {
+        matches!(kind, ProgramType::Tracing | ProgramType::Lsm | ProgramType::StructOps)
+    }
 }
 
 impl fmt::Debug for AimAt {

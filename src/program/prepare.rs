@@ -5,7 +5,7 @@ use super::late::{AimAt, FillIn};
 use super::names::Names;
 use super::source;
 use super::{Loader, Program, dump};
-use crate::asm::{Ask, Code};
+use crate::asm::Ask;
 use crate::btf::{Btf, BtfError, Entry, Kind, Likeness, ProgramTypes, module_btf};
 use crate::error::{Error, Result};
 use crate::insn::Insn;
@@ -100,24 +100,6 @@ impl<'a> Loader<'a> {
         })
     }
 
-    /// Puts the descriptors of maps and data in their places.
-    fn put_descriptors(&mut self, code: &Code<'a>, insns: &mut [Insn]) -> Result<()> {
-        let mut put = |slot: u32, fd: i32| {
-            if let Some(slot) = insns.get_mut(slot as usize) {
-                *slot = slot.with_imm(fd);
-            }
-        };
-        for reference in code.maps {
-            put(reference.slot, self.map(reference.map)?.as_fd().as_raw_fd());
-        }
-        for name in code.names {
-            if let Ask::Data(section) = name.ask {
-                put(name.slot, self.section(code, section)?.as_fd().as_raw_fd());
-            }
-        }
-        Ok(())
-    }
-
     /// Puts the numbers of kernel functions into the calls of them. Of a function in a module the kernel wants the
     /// module's BTF as well: its place in the array of descriptors that comes back, where the first is not used.
     fn kernel_functions(&self, spec: &ProgramSpec<'a>, insns: &mut [Insn]) -> Result<Vec<OwnedFd>> {
@@ -159,9 +141,9 @@ impl<'a> Loader<'a> {
             Some(other) => function_of(spec, other),
             None => match spec.aim {
                 Some(AimAt(find)) => find(self, spec),
-                None if spec.target.is_none() => Ok(Aim::default()),
+                None if !AimAt::is_for(spec.kind) => Ok(Aim::default()),
                 None => {
-                    let problem = "its target was set by hand: give it with with_target";
+                    let problem = "its type was set by hand: set it with with_kind";
                     return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
                 }
             },
@@ -175,6 +157,30 @@ impl<'a> Loader<'a> {
     }
 }
 
+/// Puts the descriptors of maps and data in their places.
+pub(super) fn put_descriptors<'a>(
+    loader: &mut Loader<'a>,
+    spec: &ProgramSpec<'a>,
+    _: Option<&Btf>,
+    insns: &mut [Insn],
+) -> Result<Vec<OwnedFd>> {
+    let code = &spec.code;
+    let mut put = |slot: u32, fd: i32| {
+        if let Some(slot) = insns.get_mut(slot as usize) {
+            *slot = slot.with_imm(fd);
+        }
+    };
+    for reference in code.maps {
+        put(reference.slot, loader.map(reference.map)?.as_fd().as_raw_fd());
+    }
+    for name in code.names {
+        if let Ask::Data(section) = name.ask {
+            put(name.slot, loader.section(code, section)?.as_fd().as_raw_fd());
+        }
+    }
+    Ok(Vec::new())
+}
+
 /// Fills in what the instructions leave open: descriptors of maps and data, numbers of the kernel, its functions.
 pub(super) fn fill_in<'a>(
     loader: &mut Loader<'a>,
@@ -182,7 +188,7 @@ pub(super) fn fill_in<'a>(
     theirs: Option<&Btf>,
     insns: &mut [Insn],
 ) -> Result<Vec<OwnedFd>> {
-    loader.put_descriptors(&spec.code, insns)?;
+    put_descriptors(loader, spec, theirs, insns)?;
     let names = Names { spec, types: &loader.types, theirs };
     for name in spec.code.names {
         names.fill(name, insns)?;

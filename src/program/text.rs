@@ -161,9 +161,7 @@ impl<'m> TextSpec<'m> {
         if let Some(aimed) = self.target().filter(|aimed| aimed.kind == kind) {
             spec.attach_type = aimed.attach_type;
             spec.flags |= aimed.flags;
-            if !aimed.rest.is_empty() {
-                spec = spec.with_target(aimed.rest);
-            }
+            spec.target = (!aimed.rest.is_empty()).then_some(aimed.rest);
         }
         spec
     }
