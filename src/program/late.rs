@@ -67,3 +67,63 @@ impl fmt::Debug for AimAt {
         f.write_str("AimAt")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Error;
+    use crate::spec::{MapSpec, MapType, ProgramSpec, ProgramType};
+    use crate::syscall::{Call, Errno, fake};
+    use crate::{Loader, Map, bpf};
+
+    static COUNTS: MapSpec = MapSpec::array("counts", 8, 1);
+    const PLAIN: ProgramSpec<'_> =
+        ProgramSpec::new("plain", ProgramType::Kprobe, bpf! { r0 = 0; exit; });
+    const USING: ProgramSpec<'_> =
+        ProgramSpec::new("using", ProgramType::Kprobe, bpf! { r1 = COUNTS ll; r0 = 0; exit; });
+    const NAMING: ProgramSpec<'_> =
+        ProgramSpec::new("naming", ProgramType::Kprobe, bpf! { r0 = sizeof(task_struct); exit; });
+
+    #[test]
+    fn a_spec_holds_only_what_it_needs() {
+        assert!(PLAIN.code.open.is_none() && PLAIN.aim.is_none());
+        assert!(USING.code.open.is_some() && NAMING.code.open.is_some());
+        assert!(PLAIN.with_kind(ProgramType::Tracing).aim.is_some());
+        assert!(PLAIN.with_kind(ProgramType::Lsm).with_kind(ProgramType::Xdp).aim.is_none());
+        assert!(COUNTS.find_table.is_none());
+        assert!(MapSpec::struct_ops("ops", "tcp_congestion_ops").find_table.is_some());
+    }
+
+    /// What is put into a spec past its functions is not passed over in silence.
+    #[test]
+    fn what_was_set_by_hand_is_refused() {
+        let none = |_: &mut Call<'_, '_>| -> Option<Result<i64, Errno>> { panic!("asked") };
+        let mut code = PLAIN.code;
+        (code.slots, code.names) = (NAMING.code.slots, NAMING.code.names);
+        let named = ProgramSpec { code, ..PLAIN };
+        let mut used = PLAIN;
+        used.code.maps = USING.code.maps;
+        let aimed = ProgramSpec { kind: ProgramType::Lsm, target: Some("file_open"), ..PLAIN };
+        fake::with(none, || {
+            for (spec, word) in [(named, "names"), (used, "maps"), (aimed, "with_kind")] {
+                let Err(Error::Spec { problem, .. }) = Loader::new().load(&spec) else {
+                    panic!("{word}");
+                };
+                assert!(problem.contains(word), "{problem}");
+            }
+            let table = MapSpec {
+                kind: MapType::StructOps,
+                table: Some("tcp_congestion_ops"),
+                value_size: 0,
+                ..MapSpec::array("ops", 4, 1)
+            };
+            let error = Map::create(&table).unwrap_err();
+            assert!(matches!(error, Error::MapField { field: "kind", .. }), "{error}");
+        });
+        // Code in the place of other code is as good as that was.
+        let ok = |call: &mut Call<'_, '_>| match call {
+            Call::MapCreate(_) | Call::ProgLoad(_) | Call::BtfLoad(_) => Some(fake::descriptor()),
+            _ => None,
+        };
+        fake::with(ok, || Loader::new().load(&ProgramSpec { code: USING.code, ..PLAIN })).unwrap();
+    }
+}
