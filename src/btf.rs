@@ -45,7 +45,7 @@ pub use error::BtfError;
 pub use kernel::{KernelTypes, Place};
 pub use lookup::{Bits, Field, Function};
 pub(crate) use module::{btf_name, module_btf};
-pub(crate) use program::{Entry, FunctionAt, LineAt, ProgramTypes, Source, for_program};
+pub(crate) use program::{Entry, FunctionAt, Likeness, LineAt, ProgramTypes, Source, for_program};
 pub use reader::{Btf, Types};
 pub use types::{
     Body, Enumerator, Enumerators, Kind, Linkage, Member, Members, Parameter, Parameters, Type,

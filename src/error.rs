@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// What went wrong. [`Error::kind`] sorts it into the four kinds that a caller acts on.
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A spec that no kernel would take; the kernel was not asked.
@@ -564,6 +564,13 @@ pub enum ErrorKind {
     Unsupported,
     /// Not permitted: a capability, a setting, a security module. Exit status 4.
     NotPermitted,
+}
+
+/// The message as well: it is what `fn main() -> Result<()>` and `unwrap` print.
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
 }
 
 impl Error {

@@ -52,6 +52,7 @@ mod tests;
 mod view;
 mod walk;
 
+pub(crate) use create::FindTable;
 pub use element::Update;
 pub use info::MapInfo;
 pub use view::*;

@@ -5,6 +5,7 @@ mod dump;
 #[cfg(test)]
 mod fault_tests;
 mod info;
+mod late;
 mod names;
 mod pin;
 mod prepare;
@@ -19,6 +20,7 @@ pub use dump::{JitedFunction, ProgramDump, SourceLine};
 #[cfg(feature = "cli")]
 pub(crate) use info::ids;
 pub use info::{ProgramInfo, Programs, RunStatistics, programs};
+pub(crate) use late::{AimAt, FillIn};
 pub use names::NameProblem;
 pub(crate) use pin::pin_object;
 #[cfg(feature = "cli")]
@@ -26,6 +28,7 @@ pub(crate) use test_run::takes_packet;
 pub use test_run::{TestRun, TestRunOptions, TestRunOutput};
 pub use text::TextSpec;
 
+use self::prepare::Other;
 use crate::asm::Section;
 use crate::btf::KernelTypes;
 use crate::error::{Error, Result};
@@ -191,10 +194,10 @@ impl<'a> Loader<'a> {
             let problem = "only programs of the types ext and tracing are for functions of others";
             return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
         }
-        self.load_of(spec, Some(of))
+        self.load_of(spec, Some(&prepare::other(of)?))
     }
 
-    fn load_of(&mut self, spec: &ProgramSpec<'a>, of: Option<&Program>) -> Result<Program> {
+    fn load_of(&mut self, spec: &ProgramSpec<'a>, of: Option<&Other<'_>>) -> Result<Program> {
         let level = self.log_level.max(1);
         let fd =
             self.prepared(spec, of, |load| match denied::with_memlock(|| patiently(load)) {

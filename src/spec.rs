@@ -47,6 +47,7 @@ pub use map_type::MapType;
 pub use program_type::ProgramType;
 
 use crate::asm::Code;
+use crate::program::AimAt;
 
 /// A program to be: its code and what the kernel must know to load it.
 ///
@@ -81,6 +82,9 @@ pub struct ProgramSpec<'a> {
     /// The number of the network device that it is for: of XDP with
     /// [`BPF_F_XDP_DEV_BOUND_ONLY`](flags::BPF_F_XDP_DEV_BOUND_ONLY) (Linux 6.3), and of what a card runs by itself (4.16).
     pub ifindex: Option<u32>,
+    /// How the loader finds the target, where the type is one whose target is in BTF.
+    #[doc(hidden)]
+    pub aim: Option<AimAt>,
 }
 
 impl<'a> ProgramSpec<'a> {
@@ -96,6 +100,7 @@ impl<'a> ProgramSpec<'a> {
             flags: flags_of(kind),
             target: None,
             ifindex: None,
+            aim: AimAt::of(kind),
         }
     }
 
@@ -108,6 +113,7 @@ impl<'a> ProgramSpec<'a> {
     /// The same program as another type, for instance to attach it to a tracepoint instead of a kprobe.
     pub const fn with_kind(mut self, kind: ProgramType) -> Self {
         self.kind = kind;
+        self.aim = AimAt::of(kind);
         self.flags |= flags_of(kind);
         self
     }

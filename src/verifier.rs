@@ -43,7 +43,6 @@ pub struct VerifierError {
     statement: Option<String>,
     cause: String,
     known: Vec<String>,
-    advice: Option<Advice>,
     reason: Option<String>,
     suggestion: Option<String>,
     log: String,
@@ -65,7 +64,6 @@ impl VerifierError {
             instruction,
             statement: instruction.and_then(|slot| spec.code.statement(slot)),
             known: instruction.map_or_else(Vec::new, |slot| known(&spec.code, &log, slot, &cause)),
-            advice: advice::advice(&cause),
             cause,
             reason: report.reason,
             suggestion: report.suggestion,
@@ -91,7 +89,7 @@ impl VerifierError {
 
     /// What to do, for the common causes. The message holds it where the kernel suggests nothing itself.
     pub fn advice(&self) -> Option<Advice> {
-        self.advice
+        advice::advice(&self.cause)
     }
 
     /// What was known of the registers that matter, a line each: `r3: never given a value on this path`.
@@ -138,7 +136,7 @@ impl VerifierError {
         };
         let known = self.known.iter().map(|line| format!("  {line}"));
         // The kernel knows the case better than the table does.
-        let suggestion = match (&self.suggestion, self.advice) {
+        let suggestion = match (&self.suggestion, self.advice()) {
             (Some(suggestion), _) => Some(suggestion.clone()),
             (None, advice) => advice.map(|advice| advice.text.to_owned()),
         };

@@ -6,6 +6,7 @@ use super::resolve::{
 };
 use super::{Code, Data, Line, MapReference, Name};
 use crate::insn::{Bits, Condition, Insn, Op, Pseudo, Reg, Source};
+use crate::program::FillIn;
 use crate::spec::MapSpec;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -424,6 +425,7 @@ impl<'a> Assembly<'a> {
             file: self.file,
             line: self.line,
             breaks: true,
+            open: FillIn::of(&self.maps, &self.names),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::statement::{
 };
 use super::{Ask, Code, Data, Line, MapReference, Name, Part, Section};
 use crate::insn::{ByteOrder, Insn, Op};
+use crate::program::FillIn;
 use crate::spec::MapSpec;
 
 /// Writes a program in the assembly language of BPF; evaluates to its [`Code`], in `const`.
@@ -526,6 +527,7 @@ pub const fn code<
         file: source.file,
         line: source.line,
         breaks: false,
+        open: FillIn::of(&assembled.maps, &assembled.names),
     }
 }
 

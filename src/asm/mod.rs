@@ -32,6 +32,7 @@ pub use print::Style;
 pub use resolve::{BuildOptions, Far, ResolveError, ResolveErrors};
 
 use crate::insn::Insn;
+use crate::program::FillIn;
 use crate::spec::MapSpec;
 
 /// Assembled code: slots, the maps they name, and the source they come from.
@@ -57,6 +58,9 @@ pub struct Code<'a> {
     pub line: u32,
     /// Whether the text has the line breaks of the file. That of `bpf!` has not.
     pub breaks: bool,
+    /// How the loader fills in the maps and names; nothing here looks at it. `None` if there are none.
+    #[doc(hidden)]
+    pub open: Option<FillIn>,
 }
 
 /// The first slot of an `lddw` that is to hold a map's address.
@@ -132,6 +136,7 @@ impl<'a> Code<'a> {
             file,
             line: 1,
             breaks: false,
+            open: None,
         }
     }
 

@@ -96,7 +96,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
     }
     let attached = Attached::new(group, program, *attach_type)
         .map_err(|Refusal { step, errno, .. }| refused(step, errno))?;
-    Ok(Link::new(target.clone(), vec![Part::Cgroup(attached)]))
+    Ok(Link::new(target.clone(), vec![Part::kept(attached)]))
 }
 
 const OTHER_VERSION: &str =

@@ -5,6 +5,7 @@
 //! it would outlive the process; so it gets a name that says whose it is, and whoever attaches that way
 //! next takes away what dead processes left (`Documentation/trace/kprobetrace.rst`).
 
+use super::cookie::Cookie;
 use super::legacy::LegacyProbe;
 use super::link::{Link, Part};
 use super::{Options, Target, many, perf_event, pmu};
@@ -106,18 +107,23 @@ struct Probe {
 }
 
 impl Probe {
-    fn tie(self, program: &Program, cookie: Option<u64>) -> Result<Link> {
+    fn tie(self, program: &Program, cookie: Option<Cookie>) -> Result<Link> {
         let target = self.target.clone();
         let mut parts = Vec::new();
         self.tie_as(program, cookie, &mut parts)?;
         Ok(Link::new(target, parts))
     }
 
-    fn tie_as(self, program: &Program, cookie: Option<u64>, parts: &mut Vec<Part>) -> Result<()> {
+    fn tie_as(
+        self,
+        program: &Program,
+        cookie: Option<Cookie>,
+        parts: &mut Vec<Part>,
+    ) -> Result<()> {
         let Probe { target, event, legacy } = self;
         parts.push(perf_event::tie(program, &target, event, cookie)?);
         // Last the probe that the event came from, which the kernel keeps (EBUSY) while an event is open on it.
-        parts.extend(legacy.map(Part::Probe));
+        parts.extend(legacy.map(Part::kept));
         Ok(())
     }
 }
@@ -127,7 +133,7 @@ fn attach_to_all(
     program: &Program,
     target: &Target,
     maker: &Maker,
-    cookie: Option<u64>,
+    cookie: Option<Cookie>,
     place: impl Fn(String) -> Place,
 ) -> Result<Link> {
     let Target::Kprobe { function: pattern, .. } = target else {

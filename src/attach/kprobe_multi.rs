@@ -51,7 +51,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
     // No name that was read holds a NUL.
     let names: Vec<_> = names.into_iter().filter_map(|name| CString::new(name).ok()).collect();
     let pointers: Vec<&CStr> = names.iter().map(CString::as_c_str).collect();
-    let cookies = options.cookie.map(|cookie| vec![cookie; names.len()]).unwrap_or_default();
+    let cookies = options.number().map(|cookie| vec![cookie; names.len()]).unwrap_or_default();
     let link = syscall::link_create(&LinkCreate {
         program: program.as_fd(),
         target: syscall::Target::None,

@@ -1,12 +1,13 @@
 //! What attaching gives: a program in its place, for as long as this is kept.
 
-use super::legacy::LegacyProbe;
-use super::{Target, cgroup, clsact, socket, xdp};
+use super::Target;
 use crate::error::{Error, Result};
 use crate::kernel::denied::{self, Need};
 use crate::program::{Program, pin_object};
 use crate::syscall::{self, Errno};
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::Path;
 
 /// A program in its place. Dropping it detaches, and the kernel does the same for a process that is killed.
@@ -29,16 +30,21 @@ pub(super) enum Part {
     Link(OwnedFd),
     /// A perf event, a socket: what the program is tied to by its own descriptor. (A link holds its event itself.)
     Held(#[allow(dead_code, reason = "held open, not looked at")] OwnedFd),
-    /// A probe in tracefs.
-    Probe(#[allow(dead_code, reason = "its drop removes it")] LegacyProbe),
-    /// A program that netlink has put on a device.
-    Xdp(#[allow(dead_code, reason = "its drop takes it off")] xdp::Attached),
-    /// A filter of traffic control.
-    Filter(#[allow(dead_code, reason = "its drop removes it")] clsact::Filter),
-    /// A program in the list of a control group.
-    Cgroup(#[allow(dead_code, reason = "its drop takes it out")] cgroup::Attached),
-    /// The filter of a socket.
-    Socket(#[allow(dead_code, reason = "its drop takes it off")] socket::Attached),
+    /// Whatever its drop takes off: a probe in tracefs, a program on a device, a filter. Behind a pointer, so that a program
+    /// that attaches in one way has only that way of detaching in it.
+    Kept(#[allow(dead_code, reason = "its drop takes it off")] Box<dyn Keep>),
+}
+
+/// Something whose drop takes a program from its place.
+pub(super) trait Keep: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {}
+
+impl<T: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe> Keep for T {}
+
+impl Part {
+    /// What is taken off when it is dropped.
+    pub(super) fn kept(keep: impl Keep + 'static) -> Part {
+        Part::Kept(Box::new(keep))
+    }
 }
 
 impl Link {

@@ -10,6 +10,7 @@
 
 pub mod cgroup;
 mod clsact;
+mod cookie;
 mod device;
 pub mod iter;
 pub mod kprobe;
@@ -38,6 +39,7 @@ pub mod xdp;
 pub use link::Link;
 pub use target::{Direction, PerfEventKind, Sampling, Target, TcMethod, TrampolineAt, XdpMode};
 
+use self::cookie::Cookie;
 use crate::error::{Error, Result};
 use crate::program::{Loader, Program};
 use crate::spec::{AttachType, ProgramSpec};
@@ -52,7 +54,7 @@ use crate::spec::{AttachType, ProgramSpec};
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Options {
-    cookie: Option<u64>,
+    cookie: Option<Cookie>,
     pid: Option<u32>,
 }
 
@@ -65,7 +67,7 @@ impl Options {
     /// What `get_attach_cookie` gives to the program, so that one program in many places knows in which one it runs
     /// (kprobes, uprobes, tracepoints, perf events Linux 5.15; `fentry` and its kin 5.19; raw tracepoints 6.10).
     pub const fn cookie(mut self, cookie: u64) -> Options {
-        self.cookie = Some(cookie);
+        self.cookie = Some(Cookie::new(cookie));
         self
     }
 
@@ -73,6 +75,11 @@ impl Options {
     pub const fn pid(mut self, pid: u32) -> Options {
         self.pid = Some(pid);
         self
+    }
+
+    /// The number of the cookie.
+    fn number(&self) -> Option<u64> {
+        self.cookie.map(|cookie| cookie.number)
     }
 
     /// Refuses what this kind of place does not have.

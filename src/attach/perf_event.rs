@@ -1,11 +1,12 @@
 //! What kprobes and tracepoints share: a perf event, and the tie between it and a program.
 
 use super::Target;
+use super::cookie::Cookie;
 use super::link::Part;
 use crate::error::{Error, Result};
 use crate::kernel::cpu;
 use crate::kernel::denied::{self, Need};
-use crate::kernel::features::{Feature, Features};
+use crate::kernel::features::Feature;
 use crate::program::Program;
 use crate::spec::AttachType;
 use crate::syscall::{self, Errno, LinkCreate, LinkExtra, PerfEvent};
@@ -34,7 +35,7 @@ pub(super) fn tie(
     program: &Program,
     target: &Target,
     event: OwnedFd,
-    cookie: Option<u64>,
+    cookie: Option<Cookie>,
 ) -> Result<Part> {
     let refused = |step, errno| refused(program, target, step, errno);
     let link = LinkCreate {
@@ -42,18 +43,19 @@ pub(super) fn tie(
         target: syscall::Target::Fd(event.as_fd()),
         attach_type: AttachType::PerfEvent as u32,
         flags: 0,
-        extra: cookie.map_or(LinkExtra::None, |cookie| LinkExtra::PerfEvent { cookie }),
+        extra: cookie
+            .map_or(LinkExtra::None, |cookie| LinkExtra::PerfEvent { cookie: cookie.number }),
     };
     match syscall::link_create(&link) {
         Ok(link) => Ok(Part::Link(link)),
-        // Nothing but a link can keep a cookie.
-        Err(errno @ Errno(libc::EINVAL)) if cookie.is_some() => {
-            Features::new().demand(Feature::PerfEventLink)?;
-            Err(refused("BPF_LINK_CREATE", errno))
-        }
-        // Kernels without such links know neither the attach type nor, long ago, the command. A newer
-        // one that means EINVAL says it again to the ioctl.
-        Err(Errno(libc::EINVAL)) => {
+        Err(errno @ Errno(libc::EINVAL)) => {
+            // Nothing but a link can keep a cookie.
+            if let Some(cookie) = cookie {
+                cookie.demand(Feature::PerfEventLink)?;
+                return Err(refused("BPF_LINK_CREATE", errno));
+            }
+            // Kernels without such links know neither the attach type nor, long ago, the command. A newer
+            // one that means EINVAL says it again to the ioctl.
             syscall::perf_event_set_bpf(event.as_fd(), program.as_fd())
                 .map_err(|errno| refused("PERF_EVENT_IOC_SET_BPF", errno))?;
             // It runs already: it was not opened as `disabled`.

@@ -37,7 +37,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
             cookie,
         })
     };
-    match (open(options.cookie.unwrap_or(0)), &name) {
+    match (open(options.number().unwrap_or(0)), &name) {
         (Ok(link), _) => Ok(Link::new(target.clone(), vec![Part::Link(link)])),
         (Err(Errno(libc::ENOENT)), Some((name, _))) => Err(not_found(name)),
         // Was it the cookie?

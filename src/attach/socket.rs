@@ -36,7 +36,7 @@ pub fn attach(program: &Program, socket: impl AsFd) -> Result<Link> {
     let socket = socket.as_fd().try_clone_to_owned();
     let socket = socket.map_err(|error| refused("fcntl(F_DUPFD_CLOEXEC)", Errno::of(&error)))?;
     set_filter(socket.as_fd(), program).map_err(|errno| refused("SO_ATTACH_BPF", errno))?;
-    Ok(Link::new(target, vec![Part::Socket(Attached(socket))]))
+    Ok(Link::new(target, vec![Part::kept(Attached(socket))]))
 }
 
 /// Attaches a program to a [`Target::Socket`]: makes a packet socket for the device (`packet(7)`), whose filter it is. Nobody

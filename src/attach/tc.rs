@@ -122,7 +122,7 @@ pub fn attach(program: &Program, target: &Target, position: Position<'_>) -> Res
     let filter = clsact::Filter::new(device, *direction, end.unwrap_or(End::Last), program);
     let filter =
         filter.map_err(|refusal| refused(program, target, refusal, Need::Network, &NOTES))?;
-    Ok(Link::new(target.clone(), vec![Part::Filter(filter)]))
+    Ok(Link::new(target.clone(), vec![Part::kept(filter)]))
 }
 
 /// The descriptor of a link that another one is to be beside.

@@ -24,7 +24,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
         // The program would be attached, to a hook that nothing calls.
         lsm_is_active()?;
     }
-    let link = match options.cookie {
+    let link = match options.number() {
         None => open(program).map_err(|errno| ("BPF_RAW_TRACEPOINT_OPEN", errno)),
         Some(cookie) => match create(program, target, cookie) {
             // Was it the cookie?

@@ -10,6 +10,7 @@
 //!
 //! [`AttachType::TraceUprobeMulti`]: crate::AttachType::TraceUprobeMulti
 
+use super::cookie::Cookie;
 use super::legacy::LegacyProbe;
 use super::link::{Link, Part};
 use super::{Options, Target, perf_event, pmu, uprobe_multi};
@@ -76,11 +77,11 @@ pub(super) struct Spot {
     pub offset: u64,
     /// Where the counter is that the kernel is to keep above zero meanwhile, as an offset too.
     pub semaphore: Option<u64>,
-    pub cookie: Option<u64>,
+    pub cookie: Option<Cookie>,
 }
 
 impl Spot {
-    fn at(offset: u64, cookie: Option<u64>) -> Spot {
+    fn at(offset: u64, cookie: Option<Cookie>) -> Spot {
         Spot { offset, semaphore: None, cookie }
     }
 }
@@ -121,7 +122,7 @@ impl Probes<'_> {
             };
             let tied = perf_event::tie(self.program, &self.target, event, spot.cookie)?;
             // Last what the event came from, which the kernel keeps while an event is open on it.
-            parts.extend([Some(tied), legacy.map(Part::Probe)].into_iter().flatten());
+            parts.extend([Some(tied), legacy.map(Part::kept)].into_iter().flatten());
         }
         Ok(Link::new(self.target, parts).of_many(matched - skipped, skipped))
     }

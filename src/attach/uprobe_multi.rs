@@ -106,7 +106,8 @@ fn sift(
 
 fn link_to(probes: &Probes<'_>, path: &CStr, spots: &[Spot]) -> Result<OwnedFd, Errno> {
     let offsets: Vec<_> = spots.iter().map(|spot| spot.offset).collect();
-    let cookies: Vec<_> = spots.iter().filter_map(|spot| spot.cookie).collect();
+    let cookies: Vec<_> =
+        spots.iter().filter_map(|spot| spot.cookie.map(|cookie| cookie.number)).collect();
     let semaphores: Vec<_> = match spots.iter().any(|spot| spot.semaphore.is_some()) {
         // None is zero.
         true => spots.iter().map(|spot| spot.semaphore.unwrap_or_default()).collect(),

@@ -5,6 +5,7 @@
 //! name: `r2 = *(u32 *)(r1 + args.arg1)`. For all others there is
 //! [`UsdtProbe::load_argument`](user::UsdtProbe::load_argument).
 
+use super::cookie::Cookie;
 use super::uprobe::{Probes, Spot};
 use super::{Link, Options, Target};
 use crate::error::{Error, Result};
@@ -47,11 +48,11 @@ pub(super) fn attach_with(
     }
     let numbered = options.cookie.is_some()
         || places.len() > 1 && Features::new().demand(Feature::PerfEventLink).is_ok();
-    let first = options.cookie.unwrap_or_default();
+    let first = options.number().unwrap_or_default();
     let spots = places.iter().enumerate().map(|(index, place)| Spot {
         offset: place.offset,
         semaphore: place.semaphore,
-        cookie: numbered.then(|| first.wrapping_add(index as u64)),
+        cookie: numbered.then(|| Cookie::new(first.wrapping_add(index as u64))),
     });
     let found = match probes.as_slice() {
         [one] => one.provider.clone(),

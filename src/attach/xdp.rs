@@ -95,7 +95,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
         }
     }
     let attached = Attached::new(netlink, index, mode, program).map_err(refused)?;
-    Ok(Link::new(target.clone(), vec![Part::Xdp(attached)]))
+    Ok(Link::new(target.clone(), vec![Part::kept(attached)]))
 }
 
 /// A program that netlink has put on a device, which is taken off when this is dropped.

@@ -3,7 +3,7 @@
 use super::types::KINDS;
 use super::{BtfError, Enumerator, Kind, Member, Parameter, TypeDesc, Variable};
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// The longest name that every kernel takes (`KSYM_NAME_LEN` was 128 before Linux 6.1, its final zero included).
 const LONGEST: usize = 127;
@@ -43,9 +43,9 @@ pub struct Builder {
     types: Vec<u8>,
     strings: Vec<u8>,
     /// Where a string is.
-    offsets: HashMap<Box<str>, u32>,
+    offsets: BTreeMap<Box<[u8]>, u32>,
     /// The number of a type.
-    ids: HashMap<Box<[u8]>, u32>,
+    ids: BTreeMap<Box<[u8]>, u32>,
     trouble: Option<&'static str>,
 }
 
@@ -61,8 +61,8 @@ impl Builder {
         Builder {
             types: Vec::new(),
             strings: vec![0],
-            offsets: HashMap::new(),
-            ids: HashMap::new(),
+            offsets: BTreeMap::new(),
+            ids: BTreeMap::new(),
             trouble: None,
         }
     }
@@ -73,13 +73,13 @@ impl Builder {
         if text.is_empty() {
             return 0;
         }
-        if let Some(offset) = self.offsets.get(text) {
+        if let Some(offset) = self.offsets.get(text.as_bytes()) {
             return *offset;
         }
         let offset = u32::try_from(self.strings.len()).unwrap_or(u32::MAX);
         self.strings.extend(text.as_bytes());
         self.strings.push(0);
-        self.offsets.insert(text.into(), offset);
+        self.offsets.insert(text.as_bytes().into(), offset);
         offset
     }
 

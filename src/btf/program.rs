@@ -21,7 +21,22 @@ pub(crate) enum Entry<'a> {
     /// The context, which is a struct of this name.
     Context(&'static str),
     /// The same as the function of that number in the types of another program, whose place it is to take.
-    InPlaceOf(&'a Btf, u32),
+    InPlaceOf(Likeness<'a>),
+}
+
+/// A function in the types of another program, by its number. How its prototype is copied comes with it: a program that takes
+/// the place of no other has nothing of that in it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Likeness<'a> {
+    types: &'a Btf,
+    id: u32,
+    copy: fn(&mut Builder, &Btf, u32) -> Result<u32, BtfError>,
+}
+
+impl<'a> Likeness<'a> {
+    pub(crate) fn of(types: &'a Btf, id: u32) -> Likeness<'a> {
+        Likeness { types, id, copy: same_prototype }
+    }
 }
 
 /// Where the instructions from one slot on come from.
@@ -85,24 +100,21 @@ pub(crate) fn for_program(
             let of = builder.pointer(context);
             builder.prototype(int, &[Parameter { name: "ctx", of }])
         }
-        Entry::InPlaceOf(types, id) => same_prototype(&mut builder, types, id)?,
+        Entry::InPlaceOf(other) => (other.copy)(&mut builder, other.types, other.id)?,
     };
-    let mut starts: Vec<[u32; 2]> = functions
-        .iter()
-        .map(|function| {
-            let name = identifier(function.name);
-            let name = if name.is_empty() { "_".into() } else { name };
-            let id = match (function.slot, entry) {
-                (0, Entry::Context(_) | Entry::InPlaceOf(..)) => {
-                    builder.global_function(&name, first)
-                }
-                _ => builder.function(&name, prototype),
-            };
-            [function.slot, id]
-        })
-        .collect();
-    starts.sort_by_key(|[slot, _]| *slot);
-    starts.dedup_by_key(|[slot, _]| *slot);
+    let mut starts: Vec<[u32; 2]> = Vec::with_capacity(functions.len());
+    for function in functions {
+        let name = identifier(function.name);
+        let name = if name.is_empty() { "_".into() } else { name };
+        let id = match (function.slot, entry) {
+            (0, Entry::Context(_) | Entry::InPlaceOf(_)) => builder.global_function(&name, first),
+            _ => builder.function(&name, prototype),
+        };
+        // They come in order as a rule, and sorting is a lot of code.
+        if let Err(place) = starts.binary_search_by_key(&function.slot, |[slot, _]| *slot) {
+            starts.insert(place, [function.slot, id]);
+        }
+    }
 
     let lines = records(&mut builder, source, &starts);
     Ok(ProgramTypes { blob: builder.finish()?, functions: starts, lines })
@@ -274,7 +286,8 @@ mod tests {
         let theirs = Btf::new(builder.finish()?)?;
 
         let functions = [FunctionAt { slot: 0, name: "ours" }];
-        let made = for_program(&functions, Entry::InPlaceOf(&theirs, id), source(&[]))?;
+        let made =
+            for_program(&functions, Entry::InPlaceOf(Likeness::of(&theirs, id)), source(&[]))?;
         let btf = Btf::new(made.blob)?;
         let Body::Function { linkage, .. } = btf.get(made.functions[0][1])?.body else {
             panic!("no function")

@@ -16,6 +16,7 @@ use crate::spec::flags::{
 use crate::spec::{MapSpec, MapType, ProgramType};
 use crate::syscall::{self, BtfLoad, ENOTSUPP, Errno, MapBtf, MapCreate, ProgLoad};
 use crate::token::Token;
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -48,7 +49,10 @@ impl Map {
     /// The same by the right of a token.
     pub(crate) fn create_by(spec: &MapSpec<'_>, token: Option<&Token>) -> Result<Map> {
         check(spec)?;
-        let table = spec.table.map(Table::find).transpose()?;
+        let table = match (spec.table, spec.find_table) {
+            (Some(of), Some(FindTable(find))) => Some(find(of)?),
+            _ => None,
+        };
         let value_size = table.as_ref().map_or(spec.value_size, |table| table.size);
         let (spec, table) = (&MapSpec { value_size, ..*spec }, table.as_ref());
         let Some(path) = spec.pin else { return fresh(spec, token, table) };
@@ -162,6 +166,33 @@ struct Table {
     id: u32,
     size: u32,
     module: Option<OwnedFd>,
+}
+
+/// How a table is found. It is only in specs of maps that have one: a program without such a map has no reading of BTF in it
+/// for them.
+#[derive(Clone, Copy)]
+pub struct FindTable(fn(&str) -> Result<Table>);
+
+impl FindTable {
+    /// For maps of a type.
+    pub(crate) const fn of(kind: MapType) -> Option<FindTable> {
+        if matches!(kind, MapType::StructOps) { Some(FindTable(Table::find)) } else { None }
+    }
+}
+
+/// There is one way to find one.
+impl PartialEq for FindTable {
+    fn eq(&self, _: &FindTable) -> bool {
+        true
+    }
+}
+
+impl Eq for FindTable {}
+
+impl fmt::Debug for FindTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FindTable")
+    }
 }
 
 impl Table {

@@ -200,6 +200,11 @@ pub(super) fn check(spec: &MapSpec<'_>) -> Result<()> {
         (false, Some(table)) => {
             Err(wrong("table", format!("`{table}`"), "only a struct_ops map has one".into()))
         }
+        (true, Some(table)) if spec.find_table.is_none() => Err(wrong(
+            "kind",
+            format!("struct_ops of `{table}`"),
+            "it has to be said when the spec is made".into(),
+        )),
         _ => Ok(()),
     }
 }

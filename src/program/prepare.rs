@@ -1,11 +1,12 @@
 //! Making a load ready: slots with everything filled in, what the program is attached to, and what the kernel is told of
 //! its source.
 
+use super::late::{AimAt, FillIn};
 use super::names::Names;
 use super::source;
 use super::{Loader, Program, dump};
-use crate::asm::{Ask, Code};
-use crate::btf::{Btf, BtfError, Entry, Kind, ProgramTypes, module_btf};
+use crate::asm::Ask;
+use crate::btf::{Btf, BtfError, Entry, Kind, Likeness, ProgramTypes, module_btf};
 use crate::error::{Error, Result};
 use crate::insn::Insn;
 use crate::kernel::denied;
@@ -16,14 +17,14 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// Another program that a program is loaded for, with its types.
-struct Other<'o> {
+pub(super) struct Other<'o> {
     program: &'o Program,
     types: Btf,
 }
 
 /// What a program is for.
 #[derive(Default)]
-struct Aim {
+pub(super) struct Aim {
     /// In the place of an attach type: the member of a table of functions.
     member: Option<u32>,
     /// Its number in BTF.
@@ -37,7 +38,7 @@ impl<'a> Loader<'a> {
     pub(super) fn prepared<T>(
         &mut self,
         spec: &ProgramSpec<'a>,
-        of: Option<&Program>,
+        other: Option<&Other<'_>>,
         action: impl FnOnce(&mut ProgLoad<'_>) -> Result<T>,
     ) -> Result<T> {
         let refuse = |problem| Error::Spec { what: "program", name: spec.name.into(), problem };
@@ -46,19 +47,20 @@ impl<'a> Loader<'a> {
         if spec.code.slots.is_empty() {
             return Err(refuse("it has no instructions"));
         }
-        let other = of.map(other).transpose()?;
-        let mut insns = self.fill_in(&spec.code)?;
-        let theirs = other.as_ref().map(|other| &other.types);
-        let names = Names { spec, types: &self.types, theirs };
-        for name in spec.code.names {
-            names.fill(name, &mut insns)?;
-        }
-        let modules = self.kernel_functions(spec, &mut insns)?;
+        let theirs = other.map(|other| &other.types);
+        let mut insns = spec.code.slots.to_vec();
+        let modules = match spec.code.open {
+            Some(FillIn(fill)) => fill(self, spec, theirs, &mut insns)?,
+            None if spec.code.maps.is_empty() && spec.code.names.is_empty() => Vec::new(),
+            None => return Err(refuse("its code was given maps or names by hand: make it anew")),
+        };
         let fd_array: Vec<_> = modules.iter().map(|module| module.as_fd()).collect();
-        let aim = self.aim(spec, other.as_ref())?;
+        let aim = self.aim(spec, other)?;
         let token = self.token.map(AsFd::as_fd);
-        let entry = match &other {
-            Some(other) if spec.kind == ProgramType::Ext => Entry::InPlaceOf(&other.types, aim.id),
+        let entry = match other {
+            Some(other) if spec.kind == ProgramType::Ext => {
+                Entry::InPlaceOf(Likeness::of(&other.types, aim.id))
+            }
             _ => source::context(spec.kind),
         };
         let mut types = source::describe(spec.name, entry, &spec.code);
@@ -87,7 +89,7 @@ impl<'a> Loader<'a> {
                 line_info: &types.lines,
             }),
             attach_btf_id: aim.id,
-            attach_to: match &other {
+            attach_to: match other {
                 Some(other) => Some(other.program.as_fd()),
                 None => aim.module.as_ref().map(AsFd::as_fd),
             },
@@ -96,25 +98,6 @@ impl<'a> Loader<'a> {
             token,
             ..Default::default()
         })
-    }
-
-    /// The slots with the descriptors of maps and data in their places.
-    fn fill_in(&mut self, code: &Code<'a>) -> Result<Vec<Insn>> {
-        let mut insns = code.slots.to_vec();
-        let mut put = |slot: u32, fd: i32| {
-            if let Some(slot) = insns.get_mut(slot as usize) {
-                *slot = slot.with_imm(fd);
-            }
-        };
-        for reference in code.maps {
-            put(reference.slot, self.map(reference.map)?.as_fd().as_raw_fd());
-        }
-        for name in code.names {
-            if let Ask::Data(section) = name.ask {
-                put(name.slot, self.section(code, section)?.as_fd().as_raw_fd());
-            }
-        }
-        Ok(insns)
     }
 
     /// Puts the numbers of kernel functions into the calls of them. Of a function in a module the kernel wants the
@@ -156,7 +139,14 @@ impl<'a> Loader<'a> {
     fn aim(&self, spec: &ProgramSpec<'a>, other: Option<&Other<'_>>) -> Result<Aim> {
         let found = match other {
             Some(other) => function_of(spec, other),
-            None => self.aim_at_kernel(spec),
+            None => match spec.aim {
+                Some(AimAt(find)) => find(self, spec),
+                None if !AimAt::is_for(spec.kind) => Ok(Aim::default()),
+                None => {
+                    let problem = "its type was set by hand: set it with with_kind";
+                    return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
+                }
+            },
         };
         found.map_err(|problem| Error::LoadTarget {
             program: spec.name.into(),
@@ -165,27 +155,67 @@ impl<'a> Loader<'a> {
             problem: Box::new(problem),
         })
     }
+}
 
-    fn aim_at_kernel(&self, spec: &ProgramSpec<'a>) -> Result<Aim> {
-        let module = |name: Option<&str>| name.map(module_btf).transpose();
-        if let (ProgramType::StructOps, Some(target)) = (spec.kind, spec.target) {
-            let Some((of, name)) = target.split_once('.') else {
-                let problem =
-                    "its target is a struct and a member of it, `tcp_congestion_ops.ssthresh`";
-                return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
-            };
-            let ((id, member), place) = self.types.member(of, name)?;
-            return Ok(Aim { member: Some(member), id, module: module(place.module)? });
+/// Puts the descriptors of maps and data in their places.
+pub(super) fn put_descriptors<'a>(
+    loader: &mut Loader<'a>,
+    spec: &ProgramSpec<'a>,
+    _: Option<&Btf>,
+    insns: &mut [Insn],
+) -> Result<Vec<OwnedFd>> {
+    let code = &spec.code;
+    let mut put = |slot: u32, fd: i32| {
+        if let Some(slot) = insns.get_mut(slot as usize) {
+            *slot = slot.with_imm(fd);
         }
-        let Some((prefix, target, kind)) = attach_point(spec) else { return Ok(Aim::default()) };
-        let found = self.types.type_id(&format!("{prefix}{target}"), kind);
-        let (id, place) = found.map_err(|problem| without_prefix(problem, prefix, target))?;
-        Ok(Aim { member: None, id, module: module(place.module)? })
+    };
+    for reference in code.maps {
+        put(reference.slot, loader.map(reference.map)?.as_fd().as_raw_fd());
     }
+    for name in code.names {
+        if let Ask::Data(section) = name.ask {
+            put(name.slot, loader.section(code, section)?.as_fd().as_raw_fd());
+        }
+    }
+    Ok(Vec::new())
+}
+
+/// Fills in what the instructions leave open: descriptors of maps and data, numbers of the kernel, its functions.
+pub(super) fn fill_in<'a>(
+    loader: &mut Loader<'a>,
+    spec: &ProgramSpec<'a>,
+    theirs: Option<&Btf>,
+    insns: &mut [Insn],
+) -> Result<Vec<OwnedFd>> {
+    put_descriptors(loader, spec, theirs, insns)?;
+    let names = Names { spec, types: &loader.types, theirs };
+    for name in spec.code.names {
+        names.fill(name, insns)?;
+    }
+    loader.kernel_functions(spec, insns)
+}
+
+/// What the target names in the kernel's types; nothing where the type of the program is not attached by them.
+pub(super) fn aim_at_kernel<'a>(loader: &Loader<'a>, spec: &ProgramSpec<'a>) -> Result<Aim> {
+    let module = |name: Option<&str>| name.map(module_btf).transpose();
+    if let (ProgramType::StructOps, Some(target)) = (spec.kind, spec.target) {
+        let Some((of, name)) = target.split_once('.') else {
+            let problem =
+                "its target is a struct and a member of it, `tcp_congestion_ops.ssthresh`";
+            return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
+        };
+        let ((id, member), place) = loader.types.member(of, name)?;
+        return Ok(Aim { member: Some(member), id, module: module(place.module)? });
+    }
+    let Some((prefix, target, kind)) = attach_point(spec) else { return Ok(Aim::default()) };
+    let found = loader.types.type_id(&format!("{prefix}{target}"), kind);
+    let (id, place) = found.map_err(|problem| without_prefix(problem, prefix, target))?;
+    Ok(Aim { member: None, id, module: module(place.module)? })
 }
 
 /// A program with its types.
-fn other(program: &Program) -> Result<Other<'_>> {
+pub(super) fn other(program: &Program) -> Result<Other<'_>> {
     let refused = |errno, note| program.refused("read the types of", errno, note);
     let types = dump::types(program.as_fd()).map_err(|errno| refused(errno, None))?;
     let note = "it has none, and so no function that could be named";

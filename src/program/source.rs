@@ -46,7 +46,7 @@ fn functions<'c>(name: &'c str, code: &Code<'c>) -> Vec<(u32, Cow<'c, str>)> {
     const CALL: u8 = Op::CallLocal { offset: 0 }.encode().first().opcode();
     const LDDW: u8 = Op::load_imm64(crate::insn::Reg::R0, 0).encode().first().opcode();
     const LOCAL: u8 = Op::CallLocal { offset: 0 }.encode().first().src();
-    let mut starts = Vec::new();
+    let mut starts: Vec<u32> = Vec::new();
     for (slot, insn) in code.slots.iter().enumerate() {
         let function = match insn.opcode() {
             CALL => insn.src() == LOCAL,
@@ -54,12 +54,14 @@ fn functions<'c>(name: &'c str, code: &Code<'c>) -> Vec<(u32, Cow<'c, str>)> {
             _ => false,
         };
         let start = slot as i64 + 1 + i64::from(insn.imm());
-        if function && start > 0 && start < code.slots.len() as i64 {
-            starts.push(start as u32);
+        if function
+            && start > 0
+            && start < code.slots.len() as i64
+            && let Err(place) = starts.binary_search(&(start as u32))
+        {
+            starts.insert(place, start as u32);
         }
     }
-    starts.sort_unstable();
-    starts.dedup();
     let named = |slot: u32| match code.label(slot as usize) {
         Some(name) => Cow::Borrowed(name),
         None => Cow::Owned(format!("{name}_{slot}")),

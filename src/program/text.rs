@@ -1,5 +1,6 @@
 //! Programs of a text, as the loader takes them.
 
+use super::FillIn;
 use crate::asm::{Ask, Code, Data, MapReference, Module, Name, Part, Referent, TextProgram};
 use crate::error::{Error, Result};
 use crate::spec::{AttachType, ProgramSpec, ProgramType, flags};
@@ -149,6 +150,7 @@ impl<'m> TextSpec<'m> {
             names: &self.names,
             data: self.data,
             file: self.file,
+            open: FillIn::of(&self.maps, &self.names),
             ..self.program.code()
         }
     }

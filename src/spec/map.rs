@@ -2,6 +2,7 @@
 
 use super::{MapType, flags};
 use crate::btf::TypeDesc;
+use crate::map::FindTable;
 use crate::plain::Plain;
 
 /// A map to be. Naming its `static` in an instruction of `bpf!` is all it takes to have it created at
@@ -45,6 +46,9 @@ pub struct MapSpec<'a> {
     /// What its keys and values are made of, so that `bpftool map dump` shows them by their fields (Linux 4.18).
     /// A kernel that does not take them gets the map without; storage of sockets, tasks and the like has to have them.
     pub types: Option<(TypeDesc<'a>, TypeDesc<'a>)>,
+    /// How the `table` is found, of the type of map that has one.
+    #[doc(hidden)]
+    pub find_table: Option<FindTable>,
 }
 
 impl<'a> MapSpec<'a> {
@@ -66,6 +70,7 @@ impl<'a> MapSpec<'a> {
             map_extra: 0,
             inner: None,
             table: None,
+            find_table: FindTable::of(kind),
             numa_node: None,
             contents: None,
             frozen: false,

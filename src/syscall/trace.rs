@@ -1,8 +1,8 @@
 //! Watching the calls of this thread as they are made.
 
 use super::fields::{self, Fields};
-use super::{Answer, Call, Errno};
-use std::cell::RefCell;
+use super::{Answer, Call, Errno, answer};
+use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::time::{Duration, Instant};
 
@@ -65,7 +65,12 @@ fn symbol_first(errno: Errno) -> String {
 
 type Observer = Box<dyn FnMut(&SystemCall)>;
 
+/// How a call is made that somebody watches.
+type Watch = fn(&mut Call<'_, '_>) -> Answer;
+
 thread_local! {
+    /// A pointer, and set by nothing but [`observe`]: a program in which nobody watches has none of the words for it.
+    static WATCH: Cell<Option<Watch>> = const { Cell::new(None) };
     static OBSERVER: RefCell<Option<Observer>> = const { RefCell::new(None) };
 }
 
@@ -83,31 +88,35 @@ thread_local! {
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
 pub fn observe<T>(observer: impl FnMut(&SystemCall) + 'static, body: impl FnOnce() -> T) -> T {
-    struct Restore(Option<Observer>);
+    struct Restore(Option<Observer>, Option<Watch>);
     impl Drop for Restore {
         fn drop(&mut self) {
             OBSERVER.set(self.0.take());
+            WATCH.set(self.1);
         }
     }
-    let _restore = Restore(OBSERVER.replace(Some(Box::new(observer))));
+    let outer = OBSERVER.replace(Some(Box::new(observer)));
+    let _restore = Restore(outer, WATCH.replace(Some(watched)));
     body()
 }
 
-/// Makes a call, and shows it if somebody watches. If nobody does this costs one look at a thread-local.
-pub(super) fn watched(
-    call: &mut Call<'_, '_>,
-    make: impl FnOnce(&mut Call<'_, '_>) -> Answer,
-) -> Answer {
+/// How calls are made, if somebody watches those of this thread. If nobody does this costs one look at a thread-local.
+pub(super) fn watch() -> Option<Watch> {
+    WATCH.get()
+}
+
+/// Makes a call, and shows it.
+fn watched(call: &mut Call<'_, '_>) -> Answer {
     // While a thread ends it has no observer: objects can be dropped, and detached, even then.
     let someone = OBSERVER.try_with(|observer| observer.borrow().is_some());
     if !matches!(someone, Ok(true)) {
-        return make(call);
+        return answer(call);
     }
     let (name, command) = fields::name(call);
     let mut fields = Fields::default();
     fields::told(call, &mut fields);
     let start = Instant::now();
-    let result = make(call);
+    let result = answer(call);
     let time = start.elapsed();
     fields::answered(call, result, &mut fields);
     show(&SystemCall { call: name, command, fields: fields.into(), result, time });
