@@ -23,7 +23,7 @@ mod lesson_19_setuid_monitor;
 
 use common::lessons::{Lesson, Run};
 use common::needs::{Thing, needs, needs_tried};
-use common::{Folder, wait_until};
+use common::{Folder, no_program, wait_until};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::unistd::{Pid, gettid};
 use rawbpf::trace_pipe::TracePipe;
@@ -215,6 +215,7 @@ fn on_one_cpu() {
 #[test]
 fn lesson_16_icmp_rcv() {
     needs!(Kprobe, Btf);
+    needs_tried!("ping", no_program("ping"));
     let heading = "PID    COMM         SADDR            DADDR            TYPE CODE";
     let mut lesson = Lesson::start(lesson_16_icmp_rcv::run, heading);
     let pings = Mutex::new(HashSet::new());
@@ -287,12 +288,14 @@ fn sees_packets(run: Run, times: usize) {
 #[test]
 fn lesson_17_socket_filter() {
     needs!(Root, Bpf, Btf);
+    needs_tried!("ip", no_program("ip"));
     sees_packets(lesson_17_socket_filter::run, 2);
 }
 
 #[test]
 fn lesson_18_xdp() {
     needs!(Root, Bpf, Btf);
+    needs_tried!("ip", no_program("ip"));
     sees_packets(lesson_18_xdp::run, 1);
 }
 
