@@ -1,7 +1,7 @@
 //! Debian's `bpftrace`, with a script, beside a lesson.
 
 use crate::common::Folder;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Map, Value};
 use std::fs::{self, File};
@@ -36,6 +36,8 @@ impl Bpftrace {
         // It asks for --unsafe where it cannot see that an address is where an instruction begins: it sees it only in
         // files that have all their symbols.
         command.args(["--unsafe", "-B", "none", "-f", "json", "-e", script]);
+        // What ends it in order must reach it, whatever started this: what is blocked here, is blocked there.
+        SigSet::from(Signal::SIGTERM).thread_unblock().unwrap();
         let command = command.stdin(Stdio::null()).stdout(file("out")).stderr(file("err"));
         let mut peer = Bpftrace { process: command.spawn().unwrap(), folder };
         let start = Instant::now();
