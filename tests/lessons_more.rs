@@ -23,10 +23,9 @@ mod lesson_19_setuid_monitor;
 
 use common::lessons::{Lesson, Run};
 use common::needs::{Thing, needs, needs_tried};
-use common::{Folder, no_program, wait_until};
+use common::{Folder, no_program};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::unistd::{Pid, gettid};
-use rawbpf::trace_pipe::TracePipe;
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::hash::RandomState;
@@ -47,7 +46,6 @@ fn words(line: &str) -> Vec<&str> {
 #[test]
 fn lesson_11_urandomread() {
     needs!(Tracepoint);
-    wait_until("nobody reads trace_pipe", || TracePipe::open().is_ok());
     let heading = "TIME(s)            COMM             PID    GOTBITS";
     let mut lesson = Lesson::start(lesson_11_urandomread::run, heading);
     let threads = Mutex::new(HashSet::new());
@@ -136,7 +134,6 @@ fn lesson_13_strlen_count() {
 #[test]
 fn lesson_14_http_requests() {
     needs!(Uprobe);
-    wait_until("nobody reads trace_pipe", || TracePipe::open().is_ok());
     let heading = "TIME(s)            COMM             PID    ARGS";
     let mut lesson = Lesson::start(lesson_14_http_requests::run, heading);
     let text = lesson.text();

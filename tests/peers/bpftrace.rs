@@ -57,13 +57,14 @@ impl Bpftrace {
     /// Ends it, and gives its maps by their names.
     #[track_caller]
     pub(crate) fn stop(mut self) -> Maps {
+        let missed = missed(&self.process.id().to_string());
         let status = self.end();
         assert!(status.success(), "{status}: {}", self.said());
         let maps = self.of_type("map").filter_map(|map| match map {
             Value::Object(map) => Some(map),
             _ => None,
         });
-        Maps(maps.flatten().collect())
+        Maps { maps: maps.flatten().collect(), missed }
     }
 
     /// A signal makes it end in order only if it comes while it waits for something to print: else it notes it, and waits
@@ -108,23 +109,38 @@ impl Drop for Bpftrace {
     }
 }
 
+/// How many events the programs of a process have missed: on a CPU on which the program of a tracepoint runs the kernel
+/// starts no other one, whatever an interrupt brings. (It counts them since Linux 6.7.)
+pub(crate) fn missed(process: &str) -> u64 {
+    let files = fs::read_dir(format!("/proc/{process}/fdinfo")).unwrap().flatten();
+    let count = |text: String| {
+        let count = text.lines().find_map(|line| line.strip_prefix("recursion_misses:"))?;
+        count.trim().parse::<u64>().ok()
+    };
+    files.filter_map(|file| count(fs::read_to_string(file.path()).ok()?)).sum()
+}
+
 fn text(value: Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
 /// What a script has counted.
 #[derive(Debug)]
-pub(crate) struct Maps(Map<String, Value>);
+pub(crate) struct Maps {
+    maps: Map<String, Value>,
+    /// How much of it has been missed.
+    pub(crate) missed: u64,
+}
 
 impl Maps {
     /// A map without keys. One in which nothing was counted is not printed.
     pub(crate) fn count(&self, map: &str) -> u64 {
-        self.0.get(map).and_then(Value::as_u64).unwrap_or(0)
+        self.maps.get(map).and_then(Value::as_u64).unwrap_or(0)
     }
 
     /// A map with keys.
     pub(crate) fn counts(&self, map: &str) -> Vec<(&str, u64)> {
-        let counts = self.0.get(map).and_then(Value::as_object).into_iter().flatten();
+        let counts = self.maps.get(map).and_then(Value::as_object).into_iter().flatten();
         counts.filter_map(|(key, count)| Some((key.as_str(), count.as_u64()?))).collect()
     }
 }

@@ -4,7 +4,7 @@
 
 use crate::apt::{self, Archive};
 use crate::paths;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -85,6 +85,10 @@ fn unpacked(root: &Path, packages: &[&str]) -> Result<()> {
     eprintln!("xtask: fetching {}", packages.join(", "));
     let archive = Archive::of_machine(&apt::mirrors()?)?;
     let debs = archive.download_with_dependencies(packages)?;
+    if debs.is_empty() {
+        // For apt it is no failure that what is installed cannot be had anew.
+        bail!("apt offers none of it: {}", archive.complaints());
+    }
     let _ = fs::remove_dir_all(root);
     for deb in debs {
         apt::unpack(&deb, root)?;
