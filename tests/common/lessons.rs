@@ -51,10 +51,10 @@ impl Lesson {
         let thread = std::thread::spawn(move || {
             loop {
                 let outcome = run(&mut out, &mut || !asked.load(Ordering::Relaxed));
-                let busy = |error: &Box<dyn Error>| {
+                let busy = outcome.as_ref().is_err_and(|error| {
                     matches!(error.downcast_ref(), Some(rawbpf::Error::TracePipeBusy { .. }))
-                };
-                if !outcome.as_ref().is_err_and(busy) || asked.load(Ordering::Relaxed) {
+                });
+                if !busy || asked.load(Ordering::Relaxed) {
                     return outcome.map_err(|error| error.to_string());
                 }
                 // Somebody else reads it, and there is one reader at a time.
