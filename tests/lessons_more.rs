@@ -157,8 +157,10 @@ fn lesson_14_http_requests() {
     lesson.wait_for("the path", seen, || ask(&path));
     // More of a path than the program reads is cut, and ends with a NUL all the same.
     let long = format!("/{}", "x".repeat(300));
-    let cut = format!("path:/{}\n", "x".repeat(126));
-    lesson.wait_for("the long path", |text| text.contains(&cut), || ask(&long));
+    // (Before Linux 5.13 `trace_printk` prints 63 characters of a string.)
+    let cuts = [126, 62].map(|most| format!("path:/{}\n", "x".repeat(most)));
+    let cut = |text: &str| cuts.iter().any(|cut| text.contains(cut));
+    lesson.wait_for("the long path", cut, || ask(&long));
     lesson.stop();
 }
 
