@@ -49,7 +49,17 @@ impl Lesson {
         let (printed, stop) = (Printed::default(), Arc::new(AtomicBool::new(false)));
         let (mut out, asked) = (printed.clone(), stop.clone());
         let thread = std::thread::spawn(move || {
-            run(&mut out, &mut || !asked.load(Ordering::Relaxed)).map_err(|error| error.to_string())
+            loop {
+                let outcome = run(&mut out, &mut || !asked.load(Ordering::Relaxed));
+                let busy = outcome.as_ref().is_err_and(|error| {
+                    matches!(error.downcast_ref(), Some(rawbpf::Error::TracePipeBusy { .. }))
+                });
+                if !busy || asked.load(Ordering::Relaxed) {
+                    return outcome.map_err(|error| error.to_string());
+                }
+                // Somebody else reads it, and there is one reader at a time.
+                std::thread::sleep(Duration::from_millis(10));
+            }
         });
         let mut lesson = Lesson { printed, stop, thread: Some(thread), _alone: alone };
         lesson.wait_for(heading, |text| text.contains(heading), || {});

@@ -87,6 +87,13 @@ pub(crate) fn this_test_as(test: &str, role: &str) -> Command {
     command
 }
 
+/// Why a program cannot be run; `None` if it can.
+pub(crate) fn no_program(name: &str) -> Option<String> {
+    // Whatever it makes of that.
+    let answer = Command::new(name).arg("--version").output();
+    answer.err().map(|error| format!("{name}: {error}"))
+}
+
 /// Both outputs, for the message of an assertion.
 pub(crate) fn said(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

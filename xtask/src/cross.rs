@@ -7,10 +7,11 @@
 
 use crate::apt::{self, Archive, Package};
 use crate::arch::Arch;
-use crate::{paths, tools};
+use crate::paths;
+use crate::tools::{self, quoted, script};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -166,29 +167,8 @@ fn linker(arch: Arch) -> Result<PathBuf> {
     let tool = tools::find_with(&name, gcc, &[gcc, libc])?;
     let place = paths::target()?.join("vm").join(&name);
     fs::create_dir_all(place.parent().unwrap_or(&place))?;
-    let mut line = String::new();
-    for (key, value) in tool.command().get_envs() {
-        if let (Some(key), Some(value)) = (key.to_str(), value) {
-            line += &format!("{key}={} ", quoted(Path::new(value)));
-        }
-    }
-    let words = format!("exec {} \"$@\"", quoted(&tool.program));
-    script(&place, &if line.is_empty() { words } else { format!("export {line}\n{words}") })?;
+    tool.script(&place)?;
     Ok(place)
-}
-
-fn script(path: &Path, body: &str) -> Result<()> {
-    let text = format!("#!/bin/sh\n{body}\n");
-    // Unchanged, it stays: cargo builds anew what a changed compiler made.
-    if fs::read_to_string(path).ok().as_deref() != Some(&text) {
-        paths::write_whole(path, text.as_bytes())?;
-    }
-    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
-}
-
-/// A path as one word of a shell.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
 }
 
 #[cfg(test)]
@@ -203,10 +183,5 @@ mod tests {
         assert_eq!(matching(&versions, "1.95.0"), Some("1.95.0+dfsg1-2~bpo13+1"));
         assert_eq!(matching(&versions, "1.9"), None);
         assert_eq!(matching(&versions, "1.97.0"), None);
-    }
-
-    #[test]
-    fn words_for_the_shell() {
-        assert_eq!(quoted(Path::new("/a b/it's")), "'/a b/it'\\''s'");
     }
 }

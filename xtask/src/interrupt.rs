@@ -21,7 +21,7 @@ fn ours() -> MutexGuard<'static, Ours> {
 }
 
 /// Must be called before any other thread is started, as they inherit what is blocked here.
-/// (Programs that we start do not: the standard library unblocks everything for them.)
+/// (And so do programs that we start: they end when we end them.)
 pub fn watch() {
     let mut set = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {

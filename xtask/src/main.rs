@@ -12,6 +12,7 @@ mod interrupt;
 mod kernels;
 mod libtest;
 mod paths;
+mod programs;
 mod qemu;
 mod report;
 mod sources;

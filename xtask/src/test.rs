@@ -10,12 +10,14 @@ use crate::interrupt::Owned;
 use crate::kernels;
 use crate::libtest::{self, Status};
 use crate::summary::{Place, Summary};
-use crate::{paths, tools, vm};
+use crate::{paths, programs, tools, vm};
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
 /// How long one test program may take here.
@@ -57,7 +59,13 @@ pub fn run(options: &Options) -> Result<u8> {
     // Downloads go on beside the tests of this machine.
     let refresh = options.refresh;
     let wanted: Vec<_> = guests.iter().map(|guest| (guest.arch, guest.line.clone())).collect();
+    let here = !options.vm_only;
+    let (fetched, path) = mpsc::channel();
     let download = std::thread::spawn(move || {
+        // First what is needed first.
+        if here {
+            let _ = fetched.send(programs::path());
+        }
         for (arch, line) in wanted {
             // What goes wrong is told when the kernel is needed.
             let _ = kernels::get(arch, &line, refresh);
@@ -70,8 +78,8 @@ pub fn run(options: &Options) -> Result<u8> {
         && options.kernel.is_none()
         && options.arch.is_none();
     let mut summary = Summary::new(whole && options.filter.is_empty());
-    if !options.vm_only {
-        summary.places.push(on_host(&options.filter)?);
+    if here {
+        summary.places.push(on_host(&options.filter, &path)?);
     }
     if !options.host_only {
         summary.places.extend(guest_tests::run(&guests, options.accel, &options.filter));
@@ -142,7 +150,8 @@ fn mount_tracefs() {
     }
 }
 
-fn on_host(filter: &[String]) -> Result<Place> {
+/// All tests of this machine, with the `PATH` that comes, if one does, once the programs are there that tests run.
+fn on_host(filter: &[String], path: &Receiver<Option<OsString>>) -> Result<Place> {
     eprintln!("xtask: building the tests for this machine");
     let mut command = Command::new(build::cargo());
     let mut made = build::artifacts(command.args(["test", "--quiet", "--workspace", "--no-run"]))?;
@@ -152,8 +161,9 @@ fn on_host(filter: &[String]) -> Result<Place> {
     let rawbpf = rawbpf.map(|made| made.path.clone());
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut place = Place::new(format!("here, Linux {}", release.trim()));
+    let path = path.recv().ok().flatten();
     for program in made.iter().filter(|made| made.test) {
-        run_on_host(&mut place, program, rawbpf.as_deref(), filter)?;
+        run_on_host(&mut place, program, rawbpf.as_deref(), path.as_deref(), filter)?;
     }
     documentation(&mut place, filter)?;
     Ok(place)
@@ -163,6 +173,7 @@ fn run_on_host(
     place: &mut Place,
     program: &Artifact,
     rawbpf: Option<&Path>,
+    path: Option<&OsStr>,
     filter: &[String],
 ) -> Result<()> {
     let scratch = paths::Scratch::new()?;
@@ -177,6 +188,9 @@ fn run_on_host(
         .env("RAWBPF_TEST_LEDGER", &ledger);
     if let Some(rawbpf) = rawbpf {
         command.env("RAWBPF_BIN", rawbpf);
+    }
+    if let Some(path) = path {
+        command.env("PATH", path);
     }
     let name = binary_name(program);
     let done = run_limited(&mut command, scratch.path(), HOST_LIMIT)?;

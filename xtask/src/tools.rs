@@ -4,8 +4,9 @@
 
 use crate::apt::{self, Archive};
 use crate::paths;
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -14,7 +15,7 @@ use std::process::Command;
 pub struct Tool {
     pub program: PathBuf,
     /// Where it was unpacked, unless it is the machine's own.
-    root: Option<PathBuf>,
+    pub root: Option<PathBuf>,
 }
 
 impl Tool {
@@ -29,6 +30,18 @@ impl Tool {
             command.env("QEMU_MODULE_DIR", root.join("usr/lib").join(&triple).join("qemu"));
         }
         command
+    }
+
+    /// Makes a program at `path` that is this one, for whoever knows nothing of its libraries.
+    pub fn script(&self, path: &Path) -> Result<()> {
+        let mut line = String::new();
+        for (key, value) in self.command().get_envs() {
+            if let (Some(key), Some(value)) = (key.to_str(), value) {
+                line += &format!("{key}={} ", quoted(Path::new(value)));
+            }
+        }
+        let words = format!("exec {} \"$@\"", quoted(&self.program));
+        script(path, &if line.is_empty() { words } else { format!("export {line}\n{words}") })
     }
 }
 
@@ -72,6 +85,10 @@ fn unpacked(root: &Path, packages: &[&str]) -> Result<()> {
     eprintln!("xtask: fetching {}", packages.join(", "));
     let archive = Archive::of_machine(&apt::mirrors()?)?;
     let debs = archive.download_with_dependencies(packages)?;
+    if debs.is_empty() {
+        // For apt it is no failure that what is installed cannot be had anew.
+        bail!("apt offers none of it: {}", archive.complaints());
+    }
     let _ = fs::remove_dir_all(root);
     for deb in debs {
         apt::unpack(&deb, root)?;
@@ -83,8 +100,48 @@ fn unpacked(root: &Path, packages: &[&str]) -> Result<()> {
 
 /// Where a program is on this machine.
 pub fn in_path(program: &str) -> Option<PathBuf> {
-    use std::os::unix::fs::PermissionsExt;
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(program)).find(
         |path| path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0),
     )
+}
+
+/// Writes a script of the shell.
+pub fn script(path: &Path, body: &str) -> Result<()> {
+    let text = format!("#!/bin/sh\n{body}\n");
+    // Unchanged, it stays: cargo builds anew what a changed compiler made.
+    if fs::read_to_string(path).ok().as_deref() != Some(&text) {
+        paths::write_whole(path, text.as_bytes())?;
+    }
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
+}
+
+/// A path as one word of a shell.
+pub fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_for_the_shell() {
+        assert_eq!(quoted(Path::new("/a b/it's")), "'/a b/it'\\''s'");
+    }
+
+    #[test]
+    fn a_script_becomes_the_program() {
+        let folder = std::env::temp_dir().join(format!("xtask's $folder {}", std::process::id()));
+        let (program, path) = (folder.join("program"), folder.join("script"));
+        fs::create_dir_all(&folder).unwrap();
+        script(&program, "printf '%s|' \"$LD_LIBRARY_PATH\" \"$@\"; exit 3").unwrap();
+        let tool = Tool { program, root: Some(folder.join("root")) };
+        tool.script(&path).unwrap();
+        let done = Command::new(&path).args(["two words", "$x", ""]).output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout);
+        let (libraries, arguments) = said.split_once('|').unwrap();
+        assert!(libraries.starts_with(&format!("{}/root/usr/lib/", folder.display())), "{said}");
+        assert_eq!((arguments, done.status.code()), ("two words|$x||", Some(3)));
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }
