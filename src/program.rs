@@ -33,6 +33,7 @@ use crate::asm::Section;
 use crate::btf::KernelTypes;
 use crate::error::{Error, Result};
 use crate::kernel::denied::{self, Denied, Need};
+use crate::kernel::memlock;
 use crate::map::Map;
 use crate::spec::{AttachType, MapSpec, ProgramSpec, ProgramType};
 use crate::syscall::{self, Errno, Log, ProgLoad};
@@ -200,7 +201,7 @@ impl<'a> Loader<'a> {
     fn load_of(&mut self, spec: &ProgramSpec<'a>, of: Option<&Other<'_>>) -> Result<Program> {
         let level = self.log_level.max(1);
         let fd =
-            self.prepared(spec, of, |load| match denied::with_memlock(|| patiently(load)) {
+            self.prepared(spec, of, |load| match memlock::with_memlock(|| patiently(load)) {
                 Ok(fd) => Ok(fd),
                 Err(errno) => explain(spec, load, errno, level),
             })?;
@@ -265,7 +266,7 @@ fn explain(
     loop {
         let log = Log { level: log_level, buffer: &mut buffer, true_size: 0 };
         let mut again = ProgLoad { log: Some(log), ..*load };
-        let answer = denied::with_memlock(|| patiently(&mut again));
+        let answer = memlock::with_memlock(|| patiently(&mut again));
         let true_size = again.log.as_ref().map_or(0, |log| log.true_size as usize);
         let answer = match answer {
             // Whatever it was, it has passed.

@@ -42,7 +42,7 @@ pub(crate) use bpf::{BpfRing, Found, Like};
 pub(crate) use claim::{Claim, Claimed};
 pub(crate) use user::UserRing;
 
-use crate::kernel::denied;
+use crate::kernel::memlock;
 use crate::syscall::{self, Errno, PerfEvent};
 use std::fmt;
 use std::io;
@@ -221,7 +221,7 @@ impl Ring {
     /// It opens the event itself so that nobody else has the descriptor and could map the memory too.
     pub(crate) fn open(event: &PerfEvent<'_>, size: usize) -> Result<Ring, OpenError> {
         let event = syscall::perf_event_open(event).map_err(OpenError::Event)?;
-        denied::with_memlock(|| Ring::map(event.as_fd(), size, true))
+        memlock::with_memlock(|| Ring::map(event.as_fd(), size, true))
             .map(|memory| Ring::over(memory, event, size))
             .map_err(OpenError::Memory)
     }

@@ -9,6 +9,7 @@ pub mod features;
 pub mod format;
 pub(crate) mod functions;
 pub(crate) mod glob;
+pub(crate) mod memlock;
 pub(crate) mod nearest;
 pub(crate) mod perf_names;
 pub mod places;

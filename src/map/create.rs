@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::insn::Insn;
 use crate::kernel::cpu;
 use crate::kernel::denied::{self, Need};
+use crate::kernel::memlock;
 use crate::spec::flags::{
     BPF_F_NO_COMMON_LRU, BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_WRONLY,
 };
@@ -158,7 +159,7 @@ fn load_something() -> bool {
         license: c"GPL",
         ..Default::default()
     };
-    denied::with_memlock(|| syscall::prog_load(&mut load)).is_ok()
+    memlock::with_memlock(|| syscall::prog_load(&mut load)).is_ok()
 }
 
 /// The value of a `struct_ops` map: the struct with the functions in a larger one, by its number in BTF.
@@ -240,7 +241,7 @@ fn ladder(
     match types(spec, token) {
         Ok(Some((btf, key_type, value_type))) => {
             let btf = Some(MapBtf { btf: btf.as_fd(), key_type, value_type });
-            match denied::create_map(&MapCreate { btf, ..named.clone() }) {
+            match memlock::create_map(&MapCreate { btf, ..named.clone() }) {
                 Err(errno) if unknown(errno) && !needs_types(spec) => {}
                 answer => return answer,
             }
@@ -248,10 +249,10 @@ fn ladder(
         Err(errno) if needs_types(spec) => return Err(errno),
         Ok(None) | Err(_) => {}
     }
-    match denied::create_map(&named) {
+    match memlock::create_map(&named) {
         Err(errno) if unknown(errno) && !name.is_empty() => {
             // A name that was not the reason does not hide what was.
-            denied::create_map(&plain).map_err(|again| if unknown(again) { errno } else { again })
+            memlock::create_map(&plain).map_err(|again| if unknown(again) { errno } else { again })
         }
         answer => answer,
     }
@@ -275,7 +276,7 @@ fn types(
     };
     let types = btf::map_types(key, value).map_err(|_| Errno(libc::E2BIG))?;
     let mut load = BtfLoad { btf: &types.blob, token, log: None };
-    let btf = denied::with_memlock(|| syscall::btf_load(&mut load))?;
+    let btf = memlock::with_memlock(|| syscall::btf_load(&mut load))?;
     let unused = spec.table.is_some();
     Ok(Some(if unused { (btf, 0, 0) } else { (btf, types.key, types.value) }))
 }

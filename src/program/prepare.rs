@@ -9,7 +9,7 @@ use crate::asm::Ask;
 use crate::btf::{Btf, BtfError, Entry, Kind, Likeness, ProgramTypes, module_btf};
 use crate::error::{Error, Result};
 use crate::insn::Insn;
-use crate::kernel::denied;
+use crate::kernel::memlock;
 use crate::map::object_name;
 use crate::spec::{AttachType, ProgramSpec, ProgramType};
 use crate::syscall::{self, BtfLoad, Errno, ProgBtf, ProgLoad};
@@ -254,7 +254,7 @@ fn without_prefix(problem: Error, prefix: &str, target: &str) -> Error {
 /// Gives the kernel the types of a program.
 fn load_types(types: &ProgramTypes, token: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
     let mut load = BtfLoad { btf: &types.blob, token, log: None };
-    denied::with_memlock(|| syscall::btf_load(&mut load))
+    memlock::with_memlock(|| syscall::btf_load(&mut load))
 }
 
 /// What stands before the names of tracepoints, iterators and hooks in BTF.

@@ -2,7 +2,7 @@
 
 use super::{ENOSPC, LOG_MOST, LOG_START, LOG_STATS, Loader, Program, explain, patiently};
 use crate::error::Result;
-use crate::kernel::denied;
+use crate::kernel::memlock;
 use crate::spec::ProgramSpec;
 use crate::syscall::{Log, ProgLoad};
 
@@ -18,7 +18,7 @@ impl<'a> Loader<'a> {
     pub fn load_with_log(&mut self, spec: &ProgramSpec<'a>) -> Result<(Program, String)> {
         let level = self.log_level;
         let (fd, log) = self.prepared(spec, None, |load| {
-            let fd = match denied::with_memlock(|| patiently(load)) {
+            let fd = match memlock::with_memlock(|| patiently(load)) {
                 Ok(fd) => fd,
                 Err(errno) => explain(spec, load, errno, level.max(1))?,
             };
@@ -37,7 +37,7 @@ fn log_of(load: &ProgLoad<'_>, level: u32) -> String {
     loop {
         let log = Log { level, buffer: &mut buffer, true_size: 0 };
         let mut again = ProgLoad { log: Some(log), ..*load };
-        let answer = denied::with_memlock(|| patiently(&mut again));
+        let answer = memlock::with_memlock(|| patiently(&mut again));
         let too_long = matches!(answer, Err(ENOSPC));
         if !too_long || buffer.len() == LOG_MOST {
             let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());

@@ -9,7 +9,7 @@
 //! given out is a copy. That it is of one time is for the caller to see to, who pauses the event before.
 
 use super::{DATA_HEAD, Mapping, OpenError, Ring, page_size, seen_head};
-use crate::kernel::denied;
+use crate::kernel::memlock;
 use crate::syscall::{self, PerfEvent};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -37,7 +37,7 @@ impl Backward {
     /// Opens a perf event and maps a ring of `size` bytes, a power-of-two number of pages, for it.
     pub(crate) fn open(event: &PerfEvent<'_>, size: usize) -> Result<Backward, OpenError> {
         let event = syscall::perf_event_open(event).map_err(OpenError::Event)?;
-        denied::with_memlock(|| Ring::map(event.as_fd(), size, false))
+        memlock::with_memlock(|| Ring::map(event.as_fd(), size, false))
             .map(|memory| Backward::over(memory, event, size))
             .map_err(OpenError::Memory)
     }

@@ -10,7 +10,7 @@ use super::types;
 use super::version::Version;
 use crate::btf::Builder;
 use crate::insn::Insn;
-use crate::kernel::denied;
+use crate::kernel::memlock;
 use crate::spec::{AttachType, MapType, ProgramType};
 use crate::syscall::{
     self, BtfLoad as LoadBtf, ENOTSUPP, Errno, LinkCreate as CreateLink, LinkExtra, Log, MapCreate,
@@ -63,12 +63,12 @@ fn array() -> Result<OwnedFd, Refusal> {
         max_entries: 1,
         ..Default::default()
     };
-    at("map create", denied::create_map(&map))
+    at("map create", memlock::create_map(&map))
 }
 
 /// Loads instructions that every type may have.
 fn load<'a>(insns: &'a [Insn], change: impl Fn(&mut ProgLoad<'a>)) -> Result<OwnedFd, Refusal> {
-    let answer = denied::with_memlock(|| {
+    let answer = memlock::with_memlock(|| {
         let mut load = ProgLoad {
             prog_type: ProgramType::SocketFilter as u32,
             insns,
@@ -132,7 +132,7 @@ fn lookup_and_delete(_: &Kernel) -> Result<(), Refusal> {
         max_entries: 1,
         ..Default::default()
     };
-    let queue = at("map create", denied::create_map(&queue))?;
+    let queue = at("map create", memlock::create_map(&queue))?;
     at("lookup", syscall::map_lookup_and_delete(queue.as_fd(), &[], &mut [0; 4], 0))
 }
 
@@ -241,7 +241,7 @@ pub(super) fn bound_fd_array(_: &Kernel) -> Result<(), Refusal> {
 pub(super) fn log_true_size(_: &Kernel) -> Result<(), Refusal> {
     let mut buffer = vec![0; LOG_SIZE];
     let mut size = 0;
-    let answer = denied::with_memlock(|| {
+    let answer = memlock::with_memlock(|| {
         let mut load = ProgLoad {
             prog_type: ProgramType::SocketFilter as u32,
             insns: NOTHING,

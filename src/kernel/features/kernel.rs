@@ -6,7 +6,7 @@ use super::row::{Blob, Extra, Load, Place, Refusal, Shape, Target, Test, Yes};
 use crate::asm::helper_number;
 use crate::btf::{Body, KernelTypes, Kind};
 use crate::insn::Insn;
-use crate::kernel::denied;
+use crate::kernel::memlock;
 use crate::spec::{MapType, ProgramType};
 use crate::syscall::{
     self, BtfLoad, Errno, LinkCreate, LinkExtra, Log, MapBtf, MapCreate, ProgAttach, ProgLoad,
@@ -220,7 +220,7 @@ impl Kernel {
         bytes.extend(header.iter().flat_map(|word| word.to_ne_bytes()));
         bytes.extend(types);
         bytes.extend(blob.strings);
-        let answer = denied::with_memlock(|| {
+        let answer = memlock::with_memlock(|| {
             syscall::btf_load(&mut BtfLoad { btf: &bytes, ..Default::default() })
         });
         answer.map_err(|errno| Refusal::new("BTF load", errno))
@@ -303,7 +303,7 @@ impl Kernel {
 }
 
 fn create(map: &MapCreate<'_>) -> Result<OwnedFd, Refusal> {
-    denied::create_map(map).map_err(|errno| Refusal::new("map create", errno))
+    memlock::create_map(map).map_err(|errno| Refusal::new("map create", errno))
 }
 
 fn load_as(
@@ -314,7 +314,7 @@ fn load_as(
     log: bool,
 ) -> Result<OwnedFd, Refusal> {
     let mut buffer = vec![0; if log { LOG_SIZE } else { 0 }];
-    let answer = denied::with_memlock(|| {
+    let answer = memlock::with_memlock(|| {
         let mut answer = Err(Errno(libc::EAGAIN));
         // The verifier stops for a signal.
         for _ in 0..5 {
