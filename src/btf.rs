@@ -32,6 +32,8 @@ mod error;
 mod kernel;
 mod lookup;
 mod module;
+#[cfg(feature = "elf")]
+mod order;
 mod path;
 mod program;
 mod reader;
@@ -45,7 +47,11 @@ pub use error::BtfError;
 pub use kernel::{KernelTypes, Place};
 pub use lookup::{Bits, Field, Function};
 pub(crate) use module::{btf_name, module_btf};
-pub(crate) use program::{Entry, FunctionAt, Likeness, LineAt, ProgramTypes, Source, for_program};
+#[cfg(feature = "elf")]
+pub(crate) use order::swapped;
+pub(crate) use program::{
+    About, Entry, FunctionAt, Likeness, LineAt, ProgramTypes, Source, describe_program,
+};
 pub use reader::{Btf, Types};
 pub use types::{
     Body, Enumerator, Enumerators, Kind, Linkage, Member, Members, Parameter, Parameters, Type,

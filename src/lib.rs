@@ -47,8 +47,8 @@
 //! # Features
 //!
 //! `cli` (default): the command `rawbpf`. `elf` (default): functions of programs and libraries by name, and their USDT
-//! probes; it needs `object`. `symbolize` (part of `cli`): the functions in which addresses of processes lie; it needs
-//! `blazesym`. Without them the library needs `libc`, `strsim` and `thiserror`.
+//! probes, and object files; it needs `object`. `symbolize` (part of `cli`): the functions in which addresses of
+//! processes lie; it needs `blazesym`. Without them the library needs `libc`, `strsim` and `thiserror`.
 
 pub mod asm;
 pub mod attach;
@@ -57,6 +57,8 @@ pub mod calls;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+#[cfg(feature = "elf")]
+pub mod elf;
 mod error;
 pub mod histogram;
 pub mod insn;

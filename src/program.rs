@@ -14,6 +14,8 @@ mod test_run;
 mod text;
 mod verify;
 
+#[cfg(feature = "elf")]
+pub(crate) use data::describe as describe_data;
 #[cfg(feature = "cli")]
 pub(crate) use dump::read_btf;
 pub use dump::{JitedFunction, ProgramDump, SourceLine};
@@ -23,6 +25,8 @@ pub use info::{ProgramInfo, Programs, RunStatistics, programs};
 pub(crate) use late::{AimAt, FillIn};
 pub use names::NameProblem;
 pub(crate) use pin::pin_object;
+#[cfg(feature = "elf")]
+pub(crate) use source::{context, describe_in, functions};
 #[cfg(feature = "cli")]
 pub(crate) use test_run::takes_packet;
 pub use test_run::{TestRun, TestRunOptions, TestRunOutput};

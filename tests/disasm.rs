@@ -116,7 +116,7 @@ fn what_cannot_be_disassembled_is_said() {
         ),
         (&["disasm", "-"], b"", "holds no instruction"),
         (&["disasm", "-"], b"b7 00 00 00 05 00 00 00", "--hex reads"),
-        (&["disasm", "-"], b"\x7fELF\x02\x01\x01\0", "is an ELF object"),
+        (&["disasm", "-"], b"\x7fELF\x02\x01\x01\0", "it does not begin as an ELF file"),
         (&["disasm", "-", "--hex"], b"b700\nxyz", "<stdin>:2: `xyz` is not"),
         (
             &["disasm", "-", "--hex", "--endian", "little"],
@@ -135,6 +135,7 @@ fn what_cannot_be_disassembled_is_said() {
         assert!(errors.contains(message), "{args:?}: {errors}");
     }
     assert_eq!(rawbpf(&["disasm"], b"").status.code(), Some(2));
+    assert_eq!(rawbpf(&["disasm", "-", "--program", "x"], b"").status.code(), Some(2));
     assert_eq!(rawbpf(&["explain"], b"").status.code(), Some(2));
 }
 

@@ -73,7 +73,7 @@ impl fmt::Display for Diagnostic {
 
 /// What is wrong, and at which bytes of the text.
 #[derive(Debug)]
-pub(super) struct Mistake {
+pub(crate) struct Mistake {
     pub message: String,
     pub start: usize,
     pub end: usize,
@@ -95,7 +95,7 @@ pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
     /// Brings mistakes into the order of the text, and finds the line of each on one way through it.
-    pub(super) fn new(mut mistakes: Vec<Mistake>, file: &str, text: &str) -> Diagnostics {
+    pub(crate) fn new(mut mistakes: Vec<Mistake>, file: &str, text: &str) -> Diagnostics {
         mistakes.sort_by_key(|mistake| mistake.start);
         let (mut line, mut line_start, mut at) = (1, 0, 0);
         let place = |mistake: Mistake| {

@@ -11,7 +11,15 @@ pub(super) enum Directive {
     /// `.license "GPL"`
     License(String),
     /// `.map counts, hash, key=4, value=8, max=1024`
-    Map { name: Span, kind: MapType, key_size: u32, value_size: u32, max_entries: u32, flags: u32 },
+    Map {
+        name: Span,
+        kind: MapType,
+        key_size: u32,
+        value_size: u32,
+        max_entries: u32,
+        flags: u32,
+        extra: u64,
+    },
     /// `.equ NAME, 5`
     Constant { name: Span, value: i128 },
     /// `.rodata`, `.data`, `.bss`
@@ -180,33 +188,39 @@ fn map(cursor: &mut Cursor<'_>) -> Parsed<Directive> {
         let what = What::Not("a type of map, such as hash, array or perf_event_array");
         return cursor.problem(word, what);
     };
-    let (mut key_size, mut value_size, mut max_entries, mut flags) = match kind {
-        MapType::PerfEventArray => (4, 4, 0, 0),
-        MapType::Array => (4, 0, 0, 0),
-        _ => (0, 0, 0, 0),
+    // Key, value, most, flags, extra.
+    let mut numbers: [i64; 5] = match kind {
+        MapType::PerfEventArray => [4, 4, 0, 0, 0],
+        MapType::Array => [4, 0, 0, 0, 0],
+        _ => [0; 5],
     };
     while cursor.take(",") {
-        let attribute = cursor.word("key=, value=, max= or flags=")?;
-        let field = match sub(text, attribute.start, attribute.end) {
-            b"key" => &mut key_size,
-            b"value" => &mut value_size,
-            b"max" => &mut max_entries,
-            b"flags" => &mut flags,
+        let attribute = cursor.word("key=, value=, max=, flags= or extra=")?;
+        let [key, size, most, flags, extra] = &mut numbers;
+        let (field, high) = match sub(text, attribute.start, attribute.end) {
+            b"key" => (key, u32::MAX.into()),
+            b"value" => (size, u32::MAX.into()),
+            b"max" => (most, u32::MAX.into()),
+            b"flags" => (flags, u32::MAX.into()),
+            b"extra" => (extra, i64::MAX),
             _ => {
-                let what = What::Not("an attribute of a map: key, value, max, flags");
+                let what = What::Not("an attribute of a map: key, value, max, flags, extra");
                 return cursor.problem(attribute, what);
             }
         };
         cursor.need("=", "`=`")?;
         let (value, span) = cursor.number("a number")?;
-        *field = match u32::try_from(value) {
-            Ok(value) => value,
-            Err(_) => {
-                let high = i64::from(u32::MAX);
+        *field = match i64::try_from(value) {
+            Ok(value) if (0..=high).contains(&value) => value,
+            _ => {
                 let what = What::Range { field: "the number", value, low: 0, high };
                 return cursor.problem(span, what);
             }
         };
     }
-    Ok(Directive::Map { name, kind, key_size, value_size, max_entries, flags })
+    let [key_size, value_size, max_entries, flags, extra] = numbers;
+    let [key_size, value_size, max_entries, flags] =
+        [key_size, value_size, max_entries, flags].map(|number| number as u32);
+    let extra = extra.cast_unsigned();
+    Ok(Directive::Map { name, kind, key_size, value_size, max_entries, flags, extra })
 }

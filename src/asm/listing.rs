@@ -175,14 +175,14 @@ fn is_name(name: &str) -> bool {
 }
 
 /// The instructions of a program one by one, each with the index of its first slot.
-pub(super) struct Instructions<'a> {
+pub(crate) struct Instructions<'a> {
     slots: &'a [Insn],
     at: usize,
 }
 
 impl<'a> Instructions<'a> {
     /// Those from this slot on.
-    pub(super) fn from(slots: &'a [Insn], slot: usize) -> Self {
+    pub(crate) fn from(slots: &'a [Insn], slot: usize) -> Self {
         Instructions { slots, at: slot }
     }
 }
@@ -208,7 +208,7 @@ impl Iterator for Instructions<'_> {
 
 /// A slot that an instruction refers to. It need not exist.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// Execution can go on there.
     Jump(i64),
     /// A function that is called, or whose address is taken, begins there.
@@ -216,14 +216,14 @@ pub(super) enum Place {
 }
 
 impl Place {
-    pub(super) fn slot(self) -> usize {
+    pub(crate) fn slot(self) -> usize {
         let (Place::Jump(slot) | Place::Function(slot)) = self;
         usize::try_from(slot).unwrap_or(usize::MAX)
     }
 }
 
 /// The slot that the instruction in this slot refers to.
-pub(super) fn place(op: Op, slot: usize) -> Option<Place> {
+pub(crate) fn place(op: Op, slot: usize) -> Option<Place> {
     let next = slot as i64 + 1;
     match op {
         Op::Jump { offset } | Op::MayJump { offset } | Op::JumpIf { offset, .. } => {
@@ -244,7 +244,7 @@ const FUNCTION: &str = "func_";
 
 /// The names of places, by slot.
 #[derive(Debug, Clone)]
-pub(super) struct Labels {
+pub(crate) struct Labels {
     /// 0 where there is none; else the number and, as the lowest bit, whether it is a function's.
     names: Vec<u32>,
 }
@@ -256,7 +256,7 @@ impl Labels {
     }
 
     /// Names for whatever an instruction refers to.
-    pub(super) fn new(slots: &[Insn]) -> Result<Labels, Undecodable> {
+    pub(crate) fn new(slots: &[Insn]) -> Result<Labels, Undecodable> {
         const INSTRUCTION: u32 = 1;
         const JUMP: u32 = 2;
         const CALL: u32 = 4;
@@ -289,7 +289,7 @@ impl Labels {
     }
 
     /// The name of a slot, its letters and its number.
-    pub(super) fn at(&self, slot: usize) -> Option<(&'static str, u32)> {
+    pub(crate) fn at(&self, slot: usize) -> Option<(&'static str, u32)> {
         match self.names.get(slot) {
             None | Some(0) => None,
             Some(name) => Some((if name & 1 == 0 { LABEL } else { FUNCTION }, name >> 1)),
@@ -301,7 +301,7 @@ impl Labels {
     }
 
     /// The name of a slot as the target of an instruction.
-    pub(super) fn of(&self, slot: usize) -> Target<'static> {
+    pub(crate) fn of(&self, slot: usize) -> Target<'static> {
         match self.at(slot) {
             Some((prefix, number)) => Target::Label(prefix, number),
             None => Target::None,

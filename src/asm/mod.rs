@@ -24,11 +24,17 @@ mod statement;
 pub use build::{Assembly, Builder, Label};
 pub use cfg::{Block, ControlFlow, Edge, EdgeKind};
 pub use data::{Data, Section, Variable};
+#[cfg(feature = "elf")]
+pub(crate) use diagnostic::Mistake;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub use helpers::{HELPERS, helper_number};
+#[cfg(feature = "elf")]
+pub(crate) use listing::{Instructions, Labels, Place, place};
 pub use listing::{PrintOptions, Undecodable, disassemble};
 pub use parse::{Module, ParseOptions, Reference, Referent, TextProgram, parse};
 pub use print::Style;
+#[cfg(feature = "elf")]
+pub(crate) use print::{Target, print};
 pub use resolve::{BuildOptions, Far, ResolveError, ResolveErrors};
 
 use crate::insn::Insn;

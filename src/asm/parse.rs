@@ -575,7 +575,7 @@ impl<'t, 'o> Parser<'t, 'o> {
                 self.section = None;
             }
             Directive::License(license) => self.module.license = Some(license),
-            Directive::Map { name, kind, key_size, value_size, max_entries, flags } => {
+            Directive::Map { name, kind, key_size, value_size, max_entries, flags, extra } => {
                 let text = self.slice(name);
                 let index = self.module.maps.len();
                 if self.data_labels.contains_key(text) || self.maps.insert(text, index).is_some() {
@@ -583,7 +583,7 @@ impl<'t, 'o> Parser<'t, 'o> {
                 }
                 let spec =
                     MapSpec::new(text, kind, key_size, value_size, max_entries).with_flags(flags);
-                self.module.maps.push(spec);
+                self.module.maps.push(spec.with_map_extra(extra));
             }
             Directive::Section(section) => self.section = Some(section),
             Directive::Text => self.section = None,

@@ -28,13 +28,16 @@ pub enum Style {
 
 /// What is known of an instruction's operand beside the instruction.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Target<'a> {
+pub(crate) enum Target<'a> {
     /// Nothing.
     None,
     /// The label at the place that is jumped to or called, or whose address is taken: `L` and 3 for `L3`.
     Label(&'static str, u32),
     /// The map whose address is loaded, or that of its value.
     Map(&'a str),
+    /// The same as a label, or an address in full: `count + 4`.
+    #[cfg(feature = "elf")]
+    Name(&'a str),
 }
 
 impl fmt::Display for Op {
@@ -54,7 +57,7 @@ impl fmt::Display for Op {
 }
 
 /// Writes one instruction, without a line's end.
-pub(super) fn print<W: Write>(
+pub(crate) fn print<W: Write>(
     out: &mut W,
     op: Op,
     style: Style,
@@ -255,6 +258,8 @@ impl<T: Write> Text<'_, T> {
                 self.text(prefix)?;
                 decimal(self.out, number.into())
             }
+            #[cfg(feature = "elf")]
+            (Target::Name(name), _) => self.text(name),
             (_, Style::Llvm) => self.distance(offset),
             (_, Style::Kernel) => {
                 self.text("pc")?;
@@ -432,7 +437,7 @@ fn llvm<T: Write>(t: &mut Text<'_, T>, op: Op, target: Target<'_>) -> fmt::Resul
         }
         Op::CallLocal { offset } => {
             t.text("call ")?;
-            if !matches!(target, Target::Label(..)) {
+            if matches!(target, Target::None | Target::Map(_)) {
                 // A bare number is a helper's.
                 t.text("pc")?;
             }

@@ -1,7 +1,7 @@
 //! The types of maps and programs, as a kernel takes them and `bpftool` shows them.
 
 use super::describe::MapTypes;
-use super::program::Entry;
+use super::program::{Entry, for_program};
 use super::*;
 use crate::insn::Insn;
 use crate::needs::{Thing, needs, skip};

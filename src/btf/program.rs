@@ -18,6 +18,9 @@ pub(crate) struct FunctionAt<'a> {
 pub(crate) enum Entry<'a> {
     /// Nothing is said of it.
     Unsaid,
+    /// Nothing is said of what it takes, but that everybody sees it: as in an object, whose symbol for it says the same.
+    #[cfg(feature = "elf")]
+    Global,
     /// The context, which is a struct of this name.
     Context(&'static str),
     /// The same as the function of that number in the types of another program, whose place it is to take.
@@ -76,6 +79,15 @@ pub(crate) struct ProgramTypes {
     pub(crate) lines: Vec<[u32; 4]>,
 }
 
+/// What is said of one program among the types that a [`Builder`] collects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct About {
+    /// As [`ProgramTypes::functions`].
+    pub(crate) functions: Vec<[u32; 2]>,
+    /// As [`ProgramTypes::lines`].
+    pub(crate) lines: Vec<[u32; 4]>,
+}
+
 /// Describes a program in the way that `check_btf_info` of the kernel demands (Linux 5.0): the functions in the order of
 /// their slots, each with a prototype that gives an `int`; lines in the order of their slots, one at most for
 /// each, and one for the first slot of every function, which is made from the line before if it is missing.
@@ -83,32 +95,34 @@ pub(crate) struct ProgramTypes {
 /// Functions are static: a global one would be verified by itself, without what its callers know. The first one, which
 /// is always verified by itself, is global if what it takes is known: only what is global on both sides can take the place of
 /// another (Linux 5.6; kernels before that know no such word and refuse the types).
-pub(crate) fn for_program(
+pub(crate) fn describe_program(
+    builder: &mut Builder,
     functions: &[FunctionAt<'_>],
     entry: Entry<'_>,
     source: Source<'_, impl Iterator<Item = LineAt>>,
-) -> Result<ProgramTypes, BtfError> {
-    let mut builder = Builder::new();
+) -> Result<About, BtfError> {
     let int = builder.int("int", 4, true);
     // Without parameters: those of a static function are never looked at, and void pointers for want of better
     // would be remarked upon in the log.
     let prototype = builder.prototype(int, &[]);
     let first = match entry {
         Entry::Unsaid => prototype,
+        #[cfg(feature = "elf")]
+        Entry::Global => prototype,
         Entry::Context(name) => {
             let context = builder.composite(name, false, 0, &[]);
             let of = builder.pointer(context);
             builder.prototype(int, &[Parameter { name: "ctx", of }])
         }
-        Entry::InPlaceOf(other) => (other.copy)(&mut builder, other.types, other.id)?,
+        Entry::InPlaceOf(other) => (other.copy)(builder, other.types, other.id)?,
     };
     let mut starts: Vec<[u32; 2]> = Vec::with_capacity(functions.len());
     for function in functions {
         let name = identifier(function.name);
         let name = if name.is_empty() { "_".into() } else { name };
         let id = match (function.slot, entry) {
-            (0, Entry::Context(_) | Entry::InPlaceOf(_)) => builder.global_function(&name, first),
-            _ => builder.function(&name, prototype),
+            (1.., _) | (0, Entry::Unsaid) => builder.function(&name, prototype),
+            _ => builder.global_function(&name, first),
         };
         // They come in order as a rule, and sorting is a lot of code.
         if let Err(place) = starts.binary_search_by_key(&function.slot, |[slot, _]| *slot) {
@@ -116,8 +130,8 @@ pub(crate) fn for_program(
         }
     }
 
-    let lines = records(&mut builder, source, &starts);
-    Ok(ProgramTypes { blob: builder.finish()?, functions: starts, lines })
+    let lines = records(builder, source, &starts);
+    Ok(About { functions: starts, lines })
 }
 
 /// The prototype of a function in other types, as far as the kernel compares the two (`btf_check_func_type_match()`):
@@ -200,6 +214,18 @@ fn records(
         records.extend(starts.map(|start| record(start, &last)));
     }
     records
+}
+
+/// One program by itself.
+#[cfg(test)]
+pub(super) fn for_program(
+    functions: &[FunctionAt<'_>],
+    entry: Entry<'_>,
+    source: Source<'_, impl Iterator<Item = LineAt>>,
+) -> Result<ProgramTypes, BtfError> {
+    let mut builder = Builder::new();
+    let About { functions, lines } = describe_program(&mut builder, functions, entry, source)?;
+    Ok(ProgramTypes { blob: builder.finish()?, functions, lines })
 }
 
 #[cfg(test)]

@@ -1,26 +1,28 @@
 //! `rawbpf asm`: a text to bytes.
 
 use super::{Failure, Order};
-use crate::asm::{BuildOptions, Far, Module, ParseOptions, TextProgram, parse};
+use crate::asm::{BuildOptions, Diagnostics, Far, Module, ParseOptions, TextProgram, parse};
+use crate::elf;
 use crate::insn::{ByteOrder, Insn};
 use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct AsmArgs {
     /// The text, - for standard input
     file: PathBuf,
 
-    /// Write to OUT instead of standard output
+    /// Write to OUT instead of standard output; OUT.o is an ELF object
     #[arg(short, value_name = "OUT")]
     output: Option<PathBuf>,
 
-    /// hex: one slot a line; raw: the bytes; c, rust: an array
-    #[arg(long, value_enum, default_value_t = Format::Hex)]
-    format: Format,
+    /// hex: one slot a line; raw: the bytes; c, rust: an array; elf: an object, as libbpf and bpftool load
+    /// [default: elf for OUT.o, else hex]
+    #[arg(long, value_enum)]
+    format: Option<Format>,
 
     /// The byte order of the machine it is for [default: this machine's]
     #[arg(long, value_enum)]
@@ -37,6 +39,7 @@ enum Format {
     Raw,
     C,
     Rust,
+    Elf,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -51,13 +54,9 @@ enum FarArg {
 
 /// Assembles what the arguments name.
 pub(super) fn asm(args: &AsmArgs) -> Result<u8, Failure> {
-    if args.output.as_ref().is_some_and(|out| out.extension().is_some_and(|end| end == "o"))
-        && args.format == Format::Hex
-    {
-        return Err(Failure::Other(
-            "ELF objects cannot be written yet; choose a --format for the file, such as raw".into(),
-        ));
-    }
+    let object =
+        args.output.as_ref().is_some_and(|out| out.extension().is_some_and(|end| end == "o"));
+    let format = args.format.unwrap_or(if object { Format::Elf } else { Format::Hex });
     let (name, text) = read_text(&args.file)?;
     let order = args.endian.map_or(ByteOrder::NATIVE, ByteOrder::from);
     let far = match args.far {
@@ -66,18 +65,47 @@ pub(super) fn asm(args: &AsmArgs) -> Result<u8, Failure> {
         FarArg::Refuse => Far::Refuse,
     };
     let options = ParseOptions::new().order(order).build(BuildOptions::new().far(far));
-    let module = parse(&text, &name, &options).map_err(|mistakes| {
+    let mistaken = |mistakes: Diagnostics| {
         let count = mistakes.iter().count();
         let mistake = if count == 1 { "mistake" } else { "mistakes" };
         Failure::Shown(format!("{mistakes}\n\nrawbpf: {count} {mistake} in {name}"))
-    })?;
-    let bytes = render(&module, args.format, order);
+    };
+    let module = parse(&text, &name, &options).map_err(mistaken)?;
+    let bytes = match format {
+        Format::Elf => elf::write(&module, &name, order).map_err(mistaken)?,
+        _ => render(&module, format, order),
+    };
     match &args.output {
-        Some(path) => fs::write(path, bytes)
+        Some(path) => write_file(path, &bytes)
             .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display()))),
         None => print(&bytes),
     }?;
     Ok(0)
+}
+
+/// Writes a file so that either all of it is there or what was there before: under another name, which it then loses. Devices and pipes
+/// are written to as they are.
+fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let there = fs::metadata(path);
+    if there.as_ref().is_ok_and(|there| !there.is_file()) {
+        return fs::write(path, bytes);
+    }
+    // Where a link leads to; a file that is not there is made in its folder.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let new = path.with_file_name(name);
+    let written = fs::write(&new, bytes).and_then(|()| {
+        if let Ok(there) = there {
+            fs::set_permissions(&new, there.permissions())?;
+        }
+        fs::rename(&new, &path)
+    });
+    if written.is_err() {
+        // What is wrong with it has been said.
+        let _ = fs::remove_file(&new);
+    }
+    written
 }
 
 /// Writes everything to standard output.

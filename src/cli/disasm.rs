@@ -3,6 +3,7 @@
 use super::asm::{print, read_bytes};
 use super::{Failure, Order};
 use crate::asm::{ControlFlow, PrintOptions, Style, Undecodable, disassemble};
+use crate::elf::{Object, ObjectProgram};
 use crate::insn::{ByteOrder, Insn, Op};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -10,8 +11,12 @@ use std::path::PathBuf;
 
 #[derive(Debug, Args)]
 pub(super) struct DisasmArgs {
-    /// The bytes of a program, - for standard input
+    /// An ELF object, or the bytes of a program; - for standard input
     file: PathBuf,
+
+    /// Only this program of the object
+    #[arg(long, value_name = "NAME")]
+    program: Option<String>,
 
     /// The bytes are written in hexadecimal, with anything between them; # and // begin a comment
     #[arg(long)]
@@ -21,7 +26,7 @@ pub(super) struct DisasmArgs {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 
-    /// The byte order of the machine it is for [default: this machine's]
+    /// The byte order of the machine it is for; an object says it itself [default: this machine's]
     #[arg(long, value_enum)]
     endian: Option<Order>,
 
@@ -57,19 +62,74 @@ pub(super) fn disasm(args: &DisasmArgs) -> Result<u8, Failure> {
         Spelling::Llvm => Style::Llvm,
         Spelling::Kernel => Style::Kernel,
     };
+    if bytes.starts_with(ELF) && !args.hex {
+        print(object(args, &name, &bytes, style)?.as_bytes())?;
+        return Ok(0);
+    }
+    if args.program.is_some() {
+        return Err(Failure::Usage(format!("{name} is no ELF object: --program is for those")));
+    }
     let slots = slots(&name, &bytes, args.hex, order)?;
     let text = match args.format {
         Format::Text => {
             let bytes = args.bytes.then_some(order);
             disassemble(&slots, &PrintOptions { style, bytes, code: None })
         }
-        Format::Json => json_lines(&slots, style, order),
+        Format::Json => json_lines(&slots, style, order, None),
         Format::Dot => ControlFlow::new(&slots).map(|graph| graph.dot(style)),
     };
     let text =
         text.map_err(|error| undecodable(&name, error, order, !args.hex && is_hex(&bytes)))?;
     print(text.as_bytes())?;
     Ok(0)
+}
+
+/// What objects begin with.
+const ELF: &[u8] = b"\x7fELF";
+
+/// What is printed of an object.
+fn object(args: &DisasmArgs, name: &str, bytes: &[u8], style: Style) -> Result<String, Failure> {
+    let object = Object::read(bytes).map_err(|error| Failure::Other(format!("{name}: {error}")))?;
+    let order = object.order();
+    if args.endian.is_some_and(|said| ByteOrder::from(said) != order) {
+        let message = format!("{name} is for machines of the other byte order than --endian says");
+        return Err(Failure::Usage(message));
+    }
+    let programs: Vec<&ObjectProgram> = match &args.program {
+        None => object.programs().iter().collect(),
+        Some(wanted) => object.programs().iter().filter(|one| one.name() == wanted).collect(),
+    };
+    let names = object.programs().iter().map(ObjectProgram::name).collect::<Vec<_>>().join(", ");
+    if let (Some(wanted), true) = (&args.program, programs.is_empty()) {
+        let message = format!("{name} holds no program `{wanted}`: those in it are {names}");
+        return Err(Failure::Other(message));
+    }
+    let many = programs.len() > 1;
+    let mut out = String::new();
+    match (args.format, style) {
+        (Format::Text, Style::Llvm) if args.program.is_none() => out = object.text(args.bytes),
+        (Format::Dot, _) if many => {
+            let message = format!("a graph is of one program: name one with --program: {names}");
+            return Err(Failure::Usage(message));
+        }
+        _ => {
+            for program in programs {
+                let slots = program.slots();
+                let bytes = args.bytes.then_some(order);
+                let text = match (args.format, style) {
+                    (Format::Text, Style::Llvm) => Ok(program.text(bytes)),
+                    (Format::Text, Style::Kernel) => {
+                        out.push_str(&format!("; {}\n", program.name()));
+                        disassemble(slots, &PrintOptions { style, bytes, code: None })
+                    }
+                    (Format::Json, _) => json_lines(slots, style, order, Some(program.name())),
+                    (Format::Dot, _) => ControlFlow::new(slots).map(|graph| graph.dot(style)),
+                };
+                out.push_str(&text.map_err(|error| undecodable(name, error, order, false))?);
+            }
+        }
+    }
+    Ok(out)
 }
 
 /// The slots that a file's contents are.
@@ -88,10 +148,9 @@ pub(super) fn slots(
     } else {
         bytes
     };
-    if bytes.starts_with(b"\x7fELF") {
+    if bytes.starts_with(ELF) {
         return Err(Failure::Other(format!(
-            "{name} is an ELF object, which cannot be read yet; its instructions alone can be had with \
-             `llvm-objcopy -O binary --only-section=SECTION {name} OUT`"
+            "{name} is an ELF object, which is not taken here: `rawbpf disasm` makes a text of it"
         )));
     }
     if bytes.is_empty() {
@@ -174,12 +233,21 @@ fn undecodable(name: &str, error: Undecodable, order: ByteOrder, is_hex: bool) -
 }
 
 /// An object for each instruction, a line each.
-fn json_lines(slots: &[Insn], style: Style, order: ByteOrder) -> Result<String, Undecodable> {
+fn json_lines(
+    slots: &[Insn],
+    style: Style,
+    order: ByteOrder,
+    program: Option<&str>,
+) -> Result<String, Undecodable> {
     let mut out = String::new();
     let mut at = 0;
     while let Some(rest) = slots.get(at..).filter(|rest| !rest.is_empty()) {
         let op = Op::decode(rest).map_err(|error| Undecodable { slot: at, error })?;
-        out.push_str(&json_of(at, op, style, order).to_string());
+        let mut object = json_of(at, op, style, order);
+        if let (Some(program), Value::Object(fields)) = (program, &mut object) {
+            fields.insert("program".into(), program.into());
+        }
+        out.push_str(&object.to_string());
         out.push('\n');
         at += op.slots();
     }

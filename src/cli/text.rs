@@ -72,7 +72,7 @@ impl Text {
     pub(super) fn new(file: String, bytes: Vec<u8>) -> Result<Text, Failure> {
         if bytes.starts_with(b"\x7fELF") {
             return Err(Failure::Other(format!(
-                "{file} is an ELF object, which cannot be read yet: this takes assembly text"
+                "{file} is an ELF object, and this takes assembly text: `rawbpf disasm` makes one of it"
             )));
         }
         match String::from_utf8(bytes) {

@@ -102,7 +102,7 @@ fn create(data: &Data<'_>, section: Section, token: Option<&Token>) -> Result<Ma
 }
 
 /// What a variable is shown as: `len` numbers or letters; one number if `len` is `None`.
-struct Described<'v> {
+pub(crate) struct Described<'v> {
     name: &'v str,
     offset: u32,
     element: TypeDesc<'static>,
@@ -110,7 +110,7 @@ struct Described<'v> {
 }
 
 impl Described<'_> {
-    fn field(&self) -> FieldDesc<'_> {
+    pub(crate) fn field(&self) -> FieldDesc<'_> {
         let desc = match self.len {
             Some(len) => TypeDesc::Array { element: &self.element, len },
             None => self.element,
@@ -120,7 +120,7 @@ impl Described<'_> {
 }
 
 /// The variables of a section by their places. Of two names of the same bytes one is shown.
-fn describe<'v>(data: &Data<'v>, section: Section) -> Vec<Described<'v>> {
+pub(crate) fn describe<'v>(data: &Data<'v>, section: Section) -> Vec<Described<'v>> {
     let mut variables: Vec<_> =
         data.variables.iter().filter(|v| v.section() == section && v.size() > 0).collect();
     variables.sort_by_key(|variable| variable.offset());

@@ -2,14 +2,16 @@
 //! for its log, for `bpftool prog dump xlated linum` and for profilers.
 
 use crate::asm::Code;
-use crate::btf::{Entry, FunctionAt, LineAt, ProgramTypes, Source, for_program};
+use crate::btf::{
+    About, BtfError, Builder, Entry, FunctionAt, LineAt, ProgramTypes, Source, describe_program,
+};
 use crate::insn::{Op, Pseudo};
 use crate::spec::ProgramType;
 use std::borrow::Cow;
 
 /// The struct that a program of a type is called with (`include/linux/bpf_types.h`), where it is one that has its name
 /// for this alone. A function that is said to take it can be replaced by another program.
-pub(super) fn context(kind: ProgramType) -> Entry<'static> {
+pub(crate) fn context(kind: ProgramType) -> Entry<'static> {
     use ProgramType::*;
     Entry::Context(match kind {
         SocketFilter | SchedCls | SchedAct | CgroupSkb | LwtIn | LwtOut | LwtXmit
@@ -30,6 +32,18 @@ pub(super) fn context(kind: ProgramType) -> Entry<'static> {
 
 /// Functions and lines of a program; nothing if they cannot be described, which no program needs.
 pub(super) fn describe(name: &str, entry: Entry<'_>, code: &Code<'_>) -> Option<ProgramTypes> {
+    let mut builder = Builder::new();
+    let About { functions, lines } = describe_in(&mut builder, name, entry, code).ok()?;
+    Some(ProgramTypes { blob: builder.finish().ok()?, functions, lines })
+}
+
+/// The same among other types.
+pub(crate) fn describe_in(
+    builder: &mut Builder,
+    name: &str,
+    entry: Entry<'_>,
+    code: &Code<'_>,
+) -> Result<About, BtfError> {
     let functions: Vec<(u32, Cow<'_, str>)> = functions(name, code);
     let functions: Vec<_> =
         functions.iter().map(|(slot, name)| FunctionAt { slot: *slot, name }).collect();
@@ -38,11 +52,11 @@ pub(super) fn describe(name: &str, entry: Entry<'_>, code: &Code<'_>) -> Option<
     let text = code.text.get(start as usize..end as usize).unwrap_or_default();
     let within = |line: LineAt| LineAt { start: line.start - start, end: line.end - start, ..line };
     let source = Source { file: code.file, text, lines: lines(code).map(within) };
-    for_program(&functions, entry, source).ok()
+    describe_program(builder, &functions, entry, source)
 }
 
 /// The slots at which functions begin, and their names: the label there, or one made of the slot.
-fn functions<'c>(name: &'c str, code: &Code<'c>) -> Vec<(u32, Cow<'c, str>)> {
+pub(crate) fn functions<'c>(name: &'c str, code: &Code<'c>) -> Vec<(u32, Cow<'c, str>)> {
     const CALL: u8 = Op::CallLocal { offset: 0 }.encode().first().opcode();
     const LDDW: u8 = Op::load_imm64(crate::insn::Reg::R0, 0).encode().first().opcode();
     const LOCAL: u8 = Op::CallLocal { offset: 0 }.encode().first().src();

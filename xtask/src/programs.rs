@@ -8,10 +8,14 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Each program, and Debian's package of it.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 8] = [
     ("bpftool", "bpftool"),
     ("bpftrace", "bpftrace"),
     ("ip", "iproute2"),
+    ("llc-14", "llvm-14"),
+    ("llvm-mc-14", "llvm-14"),
+    ("llvm-objdump-14", "llvm-14"),
+    ("llvm-readelf-14", "llvm-14"),
     ("ping", "iputils-ping"),
 ];
 

@@ -1,0 +1,25 @@
+//! Object files, as libbpf, `bpftool prog load` and LLVM's tools have them: a text becomes one, and one becomes a text.
+//!
+//! The layout is that of clang's objects (`Documentation/bpf/llvm_reloc.rst`, `btf.rst` and `libbpf/` of the kernel); what
+//! a text becomes of it is in `docs/objects.md`.
+
+mod data;
+mod declared;
+mod error;
+mod format;
+mod functions;
+mod link;
+mod maps;
+mod names;
+mod object;
+mod plan;
+mod raw;
+mod relocated;
+mod target;
+mod types;
+mod variables;
+mod write;
+
+pub use self::object::{Object, ObjectProgram};
+pub use error::ObjectError;
+pub use write::write;

@@ -1,0 +1,79 @@
+//! The maps of an object as the language declares them.
+
+use super::ObjectError;
+use super::maps::{self, Defined};
+use super::names::Names;
+use super::raw::{Kind, Raw, SymbolKind};
+use crate::btf::Btf;
+use std::collections::HashMap;
+use std::fmt::Write;
+
+/// A map, as it is declared.
+pub(super) struct Declared {
+    /// The number of its section, and its offset there.
+    pub section: usize,
+    pub offset: u64,
+    /// `None`, if it cannot be declared.
+    pub name: Option<String>,
+    pub symbol: String,
+    /// The directive, or a comment.
+    pub text: String,
+}
+
+/// The maps, by their places.
+pub(super) fn declared(
+    raw: &Raw<'_>,
+    btf: Option<&Btf>,
+    names: &mut Names,
+) -> Result<Vec<Declared>, ObjectError> {
+    let mut maps = Vec::new();
+    let is_map = |kind: &Kind| matches!(kind, Kind::Maps | Kind::OldMaps);
+    let defined = match btf {
+        Some(btf) => maps::read(btf).map_err(ObjectError::Types)?,
+        None => Vec::new(),
+    };
+    let defined: HashMap<_, _> = defined.into_iter().map(|map| (map.symbol.clone(), map)).collect();
+    for symbol in &raw.symbols {
+        let Some(section) = symbol.section else { continue };
+        let Some(found) = raw.sections.get(section).filter(|found| is_map(&found.kind)) else {
+            continue;
+        };
+        if symbol.kind == SymbolKind::Section
+            || symbol.name.is_empty()
+            || symbol.value >= found.size
+        {
+            continue;
+        }
+        let old;
+        let map: Option<&Defined> = if found.kind == Kind::Maps {
+            defined.get(&symbol.name)
+        } else {
+            let bytes = found.bytes.get(symbol.value as usize..).unwrap_or_default();
+            old = maps::read_old(&symbol.name, bytes, raw.order);
+            old.as_ref()
+        };
+        let name = names.give(&symbol.name);
+        let directive = map.and_then(|map| map.directive(&name));
+        let mut text = String::new();
+        for besides in map.iter().flat_map(|map| &map.besides) {
+            let _ = writeln!(text, "# of map {name}: {besides}");
+        }
+        match &directive {
+            Some(directive) => {
+                let _ = writeln!(text, "{directive}");
+            }
+            None => {
+                let why = match map {
+                    Some(map) => format!("its type is {}", map.kind),
+                    None => "it is not described".into(),
+                };
+                let _ = writeln!(text, "# map {name}: {why}");
+            }
+        }
+        let (symbol, offset) = (symbol.name.clone(), symbol.value);
+        let name = directive.is_some().then_some(name);
+        maps.push(Declared { section, offset, name, symbol, text });
+    }
+    maps.sort_by_key(|map| (map.section, map.offset));
+    Ok(maps)
+}

@@ -1,0 +1,249 @@
+//! Programs of an object, each with the functions that it calls behind it.
+
+use super::declared::Declared;
+use super::functions::{Code, Function, Named, led};
+use super::names::{Names, shown};
+use super::object::ObjectProgram;
+use super::raw::Raw;
+use super::relocated::Remarks;
+use super::variables::Variables;
+use super::{ObjectError, target};
+use crate::asm::{Instructions, Place, place};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+/// The most slots of all programs of an object together, each with the functions that it calls.
+const MOST_SLOTS: usize = 1 << 22;
+
+/// Adds to what is reached all that these functions call, and they themselves.
+fn reach(calls: &[Vec<usize>], mut todo: Vec<usize>, reached: &mut HashSet<usize>) {
+    while let Some(index) = todo.pop() {
+        if reached.insert(index) {
+            todo.extend(calls.get(index).into_iter().flatten());
+        }
+    }
+}
+
+/// Puts programs together.
+pub(super) struct Linker<'r> {
+    pub raw: &'r Raw<'r>,
+    pub code: &'r Code,
+    pub maps: &'r [Declared],
+    pub variables: &'r Variables<'r>,
+    pub remarks: Remarks,
+}
+
+impl Linker<'_> {
+    fn section_name(&self, section: usize) -> &str {
+        self.raw.sections.get(section).map_or("", |section| &section.name)
+    }
+
+    /// The programs, with names that have not been given.
+    pub fn programs(&self, names: &mut Names) -> Result<Vec<ObjectProgram>, ObjectError> {
+        let functions = &self.code.functions;
+        let calls: Vec<Vec<usize>> =
+            functions.iter().map(|function| self.calls(function)).collect();
+        let mut entries: Vec<usize> = Vec::new();
+        for (index, function) in functions.iter().enumerate() {
+            if function.symbol.is_some() && self.section_name(function.at.0) != ".text" {
+                entries.push(index);
+            }
+        }
+        entries.sort_by_key(|index| functions.get(*index).and_then(|function| function.symbol));
+        let mut reached = HashSet::new();
+        reach(&calls, entries.clone(), &mut reached);
+        // What nobody calls is a program, too; and then what is left calls itself in a ring.
+        let each = calls.iter().enumerate();
+        let called: HashSet<usize> =
+            each.flat_map(|(from, to)| to.iter().copied().filter(move |to| *to != from)).collect();
+        for only_roots in [true, false] {
+            for index in 0..functions.len() {
+                if !(reached.contains(&index) || only_roots && called.contains(&index)) {
+                    entries.push(index);
+                    reach(&calls, vec![index], &mut reached);
+                }
+            }
+        }
+
+        let mut total = 0;
+        let mut programs = Vec::with_capacity(entries.len());
+        for entry in entries {
+            programs.push(self.program(entry, &calls, &mut total)?);
+        }
+        for program in &mut programs {
+            program.name = names.give(&program.name);
+        }
+        // Functions have names that only their program knows.
+        for program in &mut programs {
+            for name in program.functions.values_mut() {
+                *name = names.give_function(name);
+            }
+            program.functions.values().for_each(|name| names.take_back(name));
+        }
+        Ok(programs)
+    }
+
+    /// The functions that a function names.
+    fn calls(&self, function: &Function) -> Vec<usize> {
+        let (section, start) = function.at;
+        (start..function.end)
+            .filter_map(|slot| match self.code.named.get(&(section, slot)) {
+                Some(Named::Function(at)) => self.code.function(*at),
+                _ => None,
+            })
+            .collect()
+    }
+
+    fn name(&self, function: &Function) -> String {
+        let symbol = function.symbol.and_then(|symbol| self.raw.symbols.get(symbol));
+        match symbol.map(|symbol| &symbol.name).filter(|name| !name.is_empty()) {
+            Some(name) => name.clone(),
+            None => format!(
+                "{}_{}",
+                self.section_name(function.at.0).trim_start_matches('.'),
+                function.at.1
+            ),
+        }
+    }
+
+    fn program(
+        &self,
+        entry: usize,
+        calls: &[Vec<usize>],
+        total: &mut usize,
+    ) -> Result<ObjectProgram, ObjectError> {
+        let functions = &self.code.functions;
+        let mut members = BTreeSet::from([entry]);
+        let mut todo = vec![entry];
+        while let Some(index) = todo.pop() {
+            *total += functions.get(index).map_or(0, |function| function.end - function.at.1);
+            if *total > MOST_SLOTS {
+                return Err(ObjectError::File {
+                    problem: "its programs, with the functions that they call, have more than 4,194,304 slots",
+                });
+            }
+            for called in calls.get(index).into_iter().flatten() {
+                if members.insert(*called) {
+                    todo.push(*called);
+                }
+            }
+        }
+        members.remove(&entry);
+        let members: Vec<_> = std::iter::once(entry)
+            .chain(members)
+            .filter_map(|index| Some((index, functions.get(index)?)))
+            .collect();
+        let mut starts = HashMap::new();
+        let mut slots = Vec::new();
+        for (index, function) in &members {
+            starts.insert(*index, slots.len());
+            slots.extend(self.code.of(function));
+        }
+        let first = functions.get(entry);
+        let section = first.map_or("", |first| self.section_name(first.at.0));
+        let mut program = ObjectProgram {
+            name: first.map(|first| self.name(first)).unwrap_or_default(),
+            // A function that nobody calls is in .text only because it is nowhere else.
+            target: if section == ".text" { None } else { target::target(section) },
+            slots,
+            functions: BTreeMap::new(),
+            operands: HashMap::new(),
+            remarks: HashMap::new(),
+            astray: HashSet::new(),
+        };
+        for (index, function) in &members {
+            let Some(start) = starts.get(index).copied() else { continue };
+            if *index != entry {
+                program.functions.insert(start, self.name(function));
+            }
+            self.link(&mut program, function, start, &starts);
+        }
+        Ok(program)
+    }
+
+    /// Leads the calls of a function that begins there in its program, and notes what else it names.
+    fn link(
+        &self,
+        program: &mut ObjectProgram,
+        function: &Function,
+        start: usize,
+        starts: &HashMap<usize, usize>,
+    ) {
+        let (section, first) = function.at;
+        let remarks = self.remarks.get(self.section_name(section));
+        for (slot, remarks) in remarks.into_iter().flat_map(|all| all.range(first..function.end)) {
+            program.remarks.entry(slot - first + start).or_default().extend_from_slice(remarks);
+        }
+        let length = function.end - first;
+        let instructions: Vec<_> =
+            Instructions::from(self.code.of(function), 0).filter_map(Result::ok).collect();
+        for (slot, op) in instructions {
+            if let Some(Place::Jump(to)) = place(op, slot)
+                && !(0..length as i64).contains(&to)
+            {
+                program.astray.insert(start + slot);
+                let remark = "this leads out of the function".to_owned();
+                program.remarks.entry(start + slot).or_default().push(remark);
+            }
+            let at = start + slot;
+            let Some(named) = self.code.named.get(&(section, first + slot)) else { continue };
+            if matches!(named, Named::Elsewhere(_) | Named::Unsaid(_)) {
+                program.astray.insert(at);
+            }
+            let operand = match named {
+                Named::Function(to) => {
+                    let to = self.code.function(*to);
+                    if let Some(to) = to.and_then(|index| starts.get(&index))
+                        && let Some(insn) = program.slots.get_mut(at)
+                    {
+                        *insn = led(*insn, at, *to);
+                        if *to == 0 {
+                            program.functions.insert(0, program.name.clone());
+                        }
+                    }
+                    self.clear_second(program, at);
+                    continue;
+                }
+                Named::Map(section, offset) => {
+                    let at = |map: &Declared| (map.section, map.offset);
+                    let before = self.maps.partition_point(|map| at(map) < (*section, *offset));
+                    let map = self.maps.get(before).filter(|map| at(map) == (*section, *offset));
+                    match map {
+                        Some(Declared { name: Some(name), .. }) => Ok(name.clone()),
+                        Some(map) => Err(format!("the address of map `{}`", map.symbol)),
+                        None => Err("the address of a map without a name".into()),
+                    }
+                }
+                Named::Data(section, place) => self
+                    .variables
+                    .address(*section, *place)
+                    .ok_or_else(|| "the address of data without a name".into()),
+                Named::Elsewhere(name) => {
+                    let word = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
+                    let digit = name.starts_with(|first: char| first.is_ascii_digit());
+                    if name.is_empty() || digit || !name.chars().all(word) {
+                        Err(format!("a call of `{name}`"))
+                    } else {
+                        Ok(name.clone())
+                    }
+                }
+                Named::Unsaid(what) => Err(what.clone()),
+            };
+            match operand {
+                Ok(operand) => {
+                    self.clear_second(program, at);
+                    program.operands.insert(at, operand);
+                }
+                Err(remark) => program.remarks.entry(at).or_default().push(shown(&remark)),
+            }
+        }
+    }
+
+    /// The second half of an address: whoever fills it in asks only for the first.
+    fn clear_second(&self, program: &mut ObjectProgram, at: usize) {
+        if program.slots.get(at).is_some_and(|insn| insn.is_wide())
+            && let Some(second) = program.slots.get_mut(at + 1)
+        {
+            *second = second.with_imm(0);
+        }
+    }
+}

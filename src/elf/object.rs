@@ -1,0 +1,397 @@
+//! An object to a text.
+
+use super::declared::declared;
+use super::functions::{Code, Named};
+use super::link::Linker;
+use super::names::{Names, quoted, shown};
+use super::raw::{Kind, Raw};
+use super::relocated;
+use super::variables::Variables;
+use super::{ObjectError, target};
+use crate::asm::{Instructions, Labels, Style, Target, place, print};
+use crate::btf::{Btf, swapped};
+use crate::insn::{ByteOrder, Insn, Op};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::fmt::Write;
+
+/// An object for BPF, read: what clang or [`write`](super::write()) made.
+///
+/// ```
+/// use rawbpf::asm::{ParseOptions, parse};
+/// use rawbpf::elf::{self, Object};
+/// use rawbpf::insn::ByteOrder;
+///
+/// let text = ".program one, kprobe/sys_clone\nr0 = 0\nexit\n";
+/// let module = parse(text, "one.s", &ParseOptions::new())?;
+/// let object = Object::read(&elf::write(&module, "one.s", ByteOrder::NATIVE)?)?;
+/// let [program] = object.programs() else { panic!() };
+/// assert_eq!((program.name(), program.target()), ("one", Some("kprobe/sys_clone")));
+/// assert_eq!(program.slots(), module.programs()[0].slots());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Object {
+    order: ByteOrder,
+    /// What stands before the programs.
+    head: String,
+    programs: Vec<ObjectProgram>,
+}
+
+/// A program of an [`Object`], with the functions that it calls behind it.
+#[derive(Debug, Clone)]
+pub struct ObjectProgram {
+    pub(super) name: String,
+    pub(super) target: Option<String>,
+    pub(super) slots: Vec<Insn>,
+    /// The names of functions, where they begin.
+    pub(super) functions: BTreeMap<usize, String>,
+    /// What addresses are the addresses of, and which functions elsewhere are called.
+    pub(super) operands: HashMap<usize, String>,
+    /// What the language does not say.
+    pub(super) remarks: HashMap<usize, Vec<String>>,
+    /// Jumps out of a function, and calls of what is not here.
+    pub(super) astray: HashSet<usize>,
+}
+
+impl Object {
+    /// Reads an object, of either byte order.
+    ///
+    /// # Errors
+    /// [`ObjectError`], if it is no object for BPF or if it is damaged. What is in order but cannot be said in the assembly language is
+    /// no error: [`text`](Object::text) has remarks on it.
+    pub fn read(bytes: &[u8]) -> Result<Object, ObjectError> {
+        let raw = Raw::new(bytes)?;
+        let btf = match raw.bytes(Kind::Btf) {
+            None => None,
+            Some(bytes) => {
+                let bytes = bytes.to_vec();
+                let bytes = match raw.order {
+                    ByteOrder::NATIVE => bytes,
+                    _ => swapped(bytes).ok_or(ObjectError::File {
+                        problem: "its types do not have the byte order of the file",
+                    })?,
+                };
+                Some(Btf::new(bytes).map_err(ObjectError::Types)?)
+            }
+        };
+        let code = Code::new(&raw)?;
+        let mut names = Names::default();
+        let maps = declared(&raw, btf.as_ref(), &mut names)?;
+        let places: BTreeSet<_> = code
+            .named
+            .values()
+            .filter_map(|named| match named {
+                Named::Data(section, place) => Some((*section, *place)),
+                _ => None,
+            })
+            .collect();
+        let variables = Variables::new(&raw, btf.as_ref(), &places, &mut names);
+        let remarks = match (raw.bytes(Kind::BtfExt), &btf) {
+            (Some(ext), Some(btf)) => relocated::remarks(ext, btf, raw.order),
+            _ => HashMap::new(),
+        };
+
+        let mut head = String::new();
+        if raw.order != ByteOrder::NATIVE {
+            let order = if raw.order == ByteOrder::Big { "big" } else { "little" };
+            let _ = writeln!(head, "# for machines of the other byte order: --endian {order}");
+        }
+        license(&mut head, &raw);
+        for map in &maps {
+            head.push_str(&map.text);
+        }
+        head.push_str(&variables.text(&mut names));
+        strays(&mut head, &raw);
+
+        let linker = Linker { raw: &raw, code: &code, maps: &maps, variables: &variables, remarks };
+        let programs = linker.programs(&mut names)?;
+        Ok(Object { order: raw.order, head, programs })
+    }
+
+    /// The byte order of the machines that it is for.
+    pub fn order(&self) -> ByteOrder {
+        self.order
+    }
+
+    /// Its programs, in the order of their symbols: functions in sections of their own, and those in `.text` that no other calls.
+    pub fn programs(&self) -> &[ObjectProgram] {
+        &self.programs
+    }
+
+    /// All of it as a text that can be assembled: the license, the maps, the data and the programs. What cannot be said in the
+    /// language stands there as a comment. `bytes`: whether each instruction is followed by its slot and its bytes.
+    pub fn text(&self, bytes: bool) -> String {
+        let mut out = self.head.clone();
+        for program in &self.programs {
+            if !out.is_empty() {
+                out.push('\n');
+            }
+            out.push_str(&program.text(bytes.then_some(self.order)));
+        }
+        out
+    }
+}
+
+impl ObjectProgram {
+    /// The name of its function, made such as the language has names.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is to be attached, as `.program` says it; `None` if the name of its section does not say.
+    pub fn target(&self) -> Option<&str> {
+        self.target.as_deref()
+    }
+
+    /// Its slots and those of the functions that it calls, with calls led there. Addresses are not filled in.
+    pub fn slots(&self) -> &[Insn] {
+        &self.slots
+    }
+
+    /// The program in the assembly language, from `.program` on, perhaps with the bytes of each instruction in an order.
+    pub fn text(&self, bytes: Option<ByteOrder>) -> String {
+        let mut out = format!(".program {}", self.name);
+        match &self.target {
+            Some(target) if target::can_be_said(target) => {
+                let _ = write!(out, ", {target}");
+            }
+            Some(target) => {
+                let _ = write!(out, " # {}", shown(target));
+            }
+            None => {}
+        }
+        out.push('\n');
+        // No labels for what leads nowhere.
+        let mut led = self.slots.clone();
+        for slot in &self.astray {
+            let Some(insn) = led.get_mut(*slot) else { continue };
+            let wide = Insn::from_fields(insn.opcode(), insn.dst(), 0, 0, 0);
+            *insn = if insn.is_wide() { wide } else { Op::Exit.encode().first() };
+        }
+        // Whatever is here has been decoded before.
+        let Ok(labels) = Labels::new(&led) else { return out };
+        for (slot, op) in Instructions::from(&self.slots, 0).filter_map(Result::ok) {
+            self.statement(&mut out, slot, op, &labels);
+            if let Some(order) = bytes {
+                let encoded = op.encode();
+                let bytes = encoded.as_slice().iter().flat_map(|slot| slot.to_bytes(order));
+                let hex: Vec<_> = bytes.map(|byte| format!("{byte:02x}")).collect();
+                let line = out.rfind('\n').map_or(0, |end| end + 1);
+                let width = 44_usize.saturating_sub(out.len() - line);
+                let _ = write!(out, "{:width$} // {slot}: {}", "", hex.join(" "));
+            }
+            out.push('\n');
+        }
+        out
+    }
+
+    /// The lines of one instruction, without the end of the last.
+    fn statement(&self, out: &mut String, slot: usize, op: Op, labels: &Labels) {
+        match (self.functions.get(&slot), labels.at(slot)) {
+            (Some(name), _) => {
+                let _ = writeln!(out, "{}{name}:", if slot > 0 { "\n" } else { "" });
+            }
+            (None, Some((prefix, number))) => {
+                let _ = writeln!(out, "{prefix}{number}:");
+            }
+            (None, None) => {}
+        }
+        for remark in self.remarks.get(&slot).into_iter().flatten() {
+            let _ = writeln!(out, "    # {remark}");
+        }
+        out.push_str("    ");
+        let operand = self.operands.get(&slot);
+        if let (Op::CallLocal { .. }, Some(name)) = (op, operand) {
+            let _ = write!(out, "call kfunc {name}");
+            return;
+        }
+        let target = match (operand, place(op, slot)) {
+            (Some(name), _) => Target::Name(name),
+            (None, Some(place)) if !self.astray.contains(&slot) => {
+                match self.functions.get(&place.slot()) {
+                    Some(name) => Target::Name(name),
+                    None => labels.of(place.slot()),
+                }
+            }
+            _ => Target::None,
+        };
+        // A `String` takes all that is written.
+        let _ = print(out, op, Style::Llvm, target);
+    }
+}
+
+fn license(out: &mut String, raw: &Raw<'_>) {
+    let Some(bytes) = raw.bytes(Kind::License) else { return };
+    let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    let _ = match std::str::from_utf8(bytes) {
+        Ok(license) => writeln!(out, ".license {}", quoted(license)),
+        Err(_) => writeln!(out, "# license: {}", shown(&String::from_utf8_lossy(bytes))),
+    };
+}
+
+/// Remarks on what of the data is left out.
+fn strays(out: &mut String, raw: &Raw<'_>) {
+    for section in &raw.sections {
+        let name = shown(&section.name);
+        if section.kind == Kind::Unknown {
+            let _ = writeln!(out, "# left out: section {name}, {} bytes", section.size);
+        }
+        if section.kind == Kind::Code {
+            continue;
+        }
+        for relocation in &section.relocations {
+            let symbol = raw.symbols.get(relocation.symbol).map_or("", |symbol| &symbol.name);
+            let _ = writeln!(
+                out,
+                "# left out: the address of `{}` at {} of section {name}",
+                shown(symbol),
+                relocation.offset
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::elf::format::{File, Relocation, Section, Symbol};
+    use object::elf::{self, SectionFlags, SymbolType};
+
+    const MOVE: [u8; 8] = [0xb7, 0, 0, 0, 0, 0, 0, 0];
+    const EXIT: [u8; 8] = [0x95, 0, 0, 0, 0, 0, 0, 0];
+    const ADDRESS: [u8; 8] = [0x18, 1, 0, 0, 0, 0, 0, 0];
+    const REST: [u8; 8] = [0; 8];
+    const CALL: [u8; 8] = [0x85, 0x10, 0, 0, 0xff, 0xff, 0xff, 0xff];
+
+    fn code(name: &'static str, slots: &[[u8; 8]]) -> Section<'static> {
+        Section::new(name, elf::SHF_ALLOC | elf::SHF_EXECINSTR, slots.concat())
+    }
+
+    fn symbol(
+        name: &'static str,
+        kind: SymbolType,
+        section: usize,
+        at: u64,
+        size: u64,
+    ) -> Symbol<'static> {
+        let global = kind != elf::STT_SECTION;
+        Symbol { name: name.into(), kind, global, section, value: at, size }
+    }
+
+    fn text(sections: Vec<Section<'_>>, symbols: Vec<Symbol<'_>>) -> String {
+        let file = File { sections, symbols };
+        let bytes = file.to_bytes(ByteOrder::Little).unwrap();
+        Object::read(&bytes).unwrap().text(false)
+    }
+
+    #[test]
+    fn code_without_symbols_is_one_program_a_section() {
+        let shown = text(vec![code("xdp", &[MOVE, EXIT]), code("a b", &[EXIT])], Vec::new());
+        let expected =
+            ".program xdp_0, xdp\n    r0 = 0\n    exit\n\n.program a_b_0 # a b\n    exit\n";
+        assert_eq!(shown, expected);
+    }
+
+    #[test]
+    fn jumps_out_of_a_function_keep_their_distance() {
+        let jump = [0x05, 0, 2, 0, 0, 0, 0, 0];
+        let inside = [0x05, 0, 0, 0, 0, 0, 0, 0];
+        let sections = vec![code("xdp", &[jump, inside, EXIT, MOVE, EXIT])];
+        let symbols =
+            vec![symbol("one", elf::STT_FUNC, 0, 0, 24), symbol("two", elf::STT_FUNC, 0, 24, 16)];
+        let expected = "\
+.program one, xdp
+    # this leads out of the function
+    goto +2
+    goto L1
+L1:
+    exit
+
+.program two, xdp
+    r0 = 0
+    exit
+";
+        assert_eq!(text(sections, symbols), expected);
+    }
+
+    #[test]
+    fn functions_are_found_behind_sections_and_without_callers() {
+        let mut first = code("xdp", &[ADDRESS, REST, CALL, EXIT]);
+        let relocation = |offset, symbol, kind| Relocation { offset, symbol, kind };
+        // The function at 16 of .text by its address, and that at 0 by the distance of -1 slots from one behind it.
+        first.contents[4] = 16;
+        first.relocations =
+            vec![relocation(0, 0, elf::R_BPF_64_64), relocation(16, 0, elf::R_BPF_64_32)];
+        let sections = vec![first, code(".text", &[MOVE, EXIT, EXIT, MOVE, MOVE, EXIT])];
+        let symbols = vec![
+            symbol("", elf::STT_SECTION, 1, 0, 0),
+            symbol("main", elf::STT_FUNC, 0, 0, 32),
+            symbol("trace_printk", elf::STT_FUNC, 1, 0, 16),
+            symbol("L7", elf::STT_FUNC, 1, 16, 8),
+            symbol("alone", elf::STT_FUNC, 1, 24, 24),
+        ];
+        let expected = "\
+.program main, xdp
+    r1 = L7_ ll
+    call trace_printk_
+    exit
+
+trace_printk_:
+    r0 = 0
+    exit
+
+L7_:
+    exit
+
+.program alone
+    r0 = 0
+    r0 = 0
+    exit
+";
+        assert_eq!(text(sections, symbols), expected);
+    }
+
+    #[test]
+    fn what_cannot_be_said_is_remarked_upon() {
+        let mut first = code("kprobe/x", &[ADDRESS, REST, ADDRESS, REST, EXIT]);
+        let relocation = |offset, symbol| Relocation { offset, symbol, kind: elf::R_BPF_64_64 };
+        first.relocations = vec![relocation(0, 0), relocation(16, 1)];
+        let mut data = Section::new(".data", elf::SHF_ALLOC, vec![0; 8]);
+        data.relocations = vec![relocation(0, 1)];
+        let other = Section::new("odd\nname", SectionFlags(0), vec![1]);
+        let sections =
+            vec![first, data, other, Section::new("maps", elf::SHF_ALLOC, vec![0xff; 20])];
+        let symbols = vec![
+            symbol("table", elf::STT_OBJECT, 3, 0, 20),
+            symbol("strange\nname", elf::STT_OBJECT, 2, 0, 1),
+        ];
+        let expected = "\
+# map table: its type is 4294967295
+.data
+    .quad 0
+.text
+# left out: the address of `strange?name` at 0 of section .data
+# left out: section odd?name, 1 bytes
+
+.program kprobe_x_0, kprobe/x
+    # the address of map `table`
+    r1 = 0 ll
+    # an address beyond or beside `strange?name`
+    r1 = 0 ll
+    exit
+";
+        assert_eq!(text(sections, symbols), expected);
+    }
+
+    #[test]
+    fn sections_that_lie_one_over_the_other_are_refused() {
+        let sections = vec![code("xdp", &[[0; 8]; 4096].map(|_| EXIT)), code("tc", &[EXIT])];
+        let file = File { sections, symbols: Vec::new() };
+        let mut bytes = file.to_bytes(ByteOrder::Little).unwrap();
+        // The headers of the sections: offset and size of the second are those of the first.
+        let headers = u64::from_le_bytes(bytes[40..48].try_into().unwrap()) as usize;
+        bytes.copy_within(headers + 64 + 24..headers + 64 + 40, headers + 128 + 24);
+        let error = Object::read(&bytes).unwrap_err();
+        assert!(error.to_string().contains("one over the other"), "{error}");
+    }
+}

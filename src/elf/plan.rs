@@ -1,0 +1,271 @@
+//! What goes where in an object: which functions there are, in which sections, and what their instructions name.
+
+use super::{maps, target};
+use crate::asm::{
+    Ask, Code, Instructions, Mistake, Module, Place, Reference, Referent, Section, TextProgram,
+    place,
+};
+use crate::insn::{Insn, Op, Pseudo};
+use crate::program::{TextSpec, functions};
+use object::elf::{self, RelocationType};
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+
+/// The section of functions that programs call: libbpf looks for them nowhere else.
+const TEXT: &str = ".text";
+
+/// The functions of all programs, sorted into sections, and what is wrong with them.
+pub(super) struct Plan<'m> {
+    module: &'m Module<'m>,
+    text: &'m str,
+    pub mistakes: Vec<Mistake>,
+    /// The sections with instructions, [`TEXT`] first.
+    pub codes: Vec<CodeSection>,
+    /// The indices of those with programs, by their names.
+    sections: HashMap<String, usize>,
+    /// In the order of the programs, and of their slots.
+    pub functions: Vec<Function>,
+}
+
+/// A section with instructions.
+pub(super) struct CodeSection {
+    pub name: String,
+    pub slots: Vec<Insn>,
+    /// The slots that are to hold addresses, how, and of what.
+    pub relocations: Vec<(u32, RelocationType, To)>,
+}
+
+/// What an instruction names.
+#[derive(Clone, Copy)]
+pub(super) enum To {
+    /// By its index in [`Plan::functions`].
+    Function(usize),
+    Map(usize),
+    /// A place in a section, bytes.
+    Data(Section, u32),
+}
+
+/// A function, as it is in its program and in the object.
+pub(super) struct Function {
+    pub name: String,
+    pub slots: Range<u32>,
+    /// The index of its section, and its first slot there.
+    pub section: usize,
+    pub offset: u32,
+}
+
+impl Function {
+    /// Where in its section the slot is that has this number in the program.
+    pub fn moved(&self, slot: u32) -> u32 {
+        slot - self.slots.start + self.offset
+    }
+}
+
+impl<'m> Plan<'m> {
+    /// What an object of this text is to hold.
+    pub fn new(module: &'m Module<'m>, specs: &[TextSpec<'_>], codes: &[Code<'_>]) -> Plan<'m> {
+        let text = module.programs().first().map_or("", |program| program.code().text);
+        let text_section =
+            CodeSection { name: TEXT.into(), slots: Vec::new(), relocations: Vec::new() };
+        let (mistakes, functions, sections) = (Vec::new(), Vec::new(), HashMap::new());
+        let mut plan =
+            Plan { module, text, mistakes, codes: vec![text_section], sections, functions };
+        if module.programs().is_empty() {
+            plan.mistake("the text holds no program".into(), 0..0);
+        }
+        plan.names();
+        for map in module.maps() {
+            if let Some(why) = maps::refused(map) {
+                let message = format!("map `{}` cannot be in an object: {why}", map.name);
+                plan.mistake(message, plan.span(map.name));
+            }
+        }
+        for ((program, spec), code) in module.programs().iter().zip(specs).zip(codes) {
+            plan.program(program, spec, code);
+        }
+        plan
+    }
+
+    /// The text, of which the mistakes speak.
+    pub fn text(&self) -> &'m str {
+        self.text
+    }
+
+    pub fn mistake(&mut self, message: String, span: Range<usize>) {
+        self.mistakes.push(Mistake { message, start: span.start, end: span.end });
+    }
+
+    /// A mistake in the statement of a slot.
+    fn wrong(&mut self, code: &Code<'_>, slot: u32, message: String) {
+        let line = code.line_of(slot as usize);
+        let span = line.map_or(0..0, |line| line.start as usize..line.end as usize);
+        self.mistake(message, span);
+    }
+
+    /// Where in the text a piece of it stands.
+    fn span(&self, piece: &str) -> Range<usize> {
+        let start = piece.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
+        let span = start..start.saturating_add(piece.len());
+        if self.text.get(span.clone()) == Some(piece) { span } else { 0..0 }
+    }
+
+    /// Looks whether every name that others see stands for one thing.
+    fn names(&mut self) {
+        let programs = self.module.programs().iter().map(|program| program.name());
+        let maps = self.module.maps().iter().map(|map| map.name);
+        let variables = self.module.variables().iter().map(|variable| variable.name());
+        let mut known = HashSet::new();
+        let twice: Vec<_> =
+            maps.chain(variables).chain(programs).filter(|name| !known.insert(*name)).collect();
+        for name in twice {
+            let message =
+                format!("`{name}` stands for two things, and an object has one of each name");
+            self.mistake(message, self.span(name));
+        }
+    }
+
+    /// Puts the functions of a program into their sections.
+    fn program(&mut self, program: &TextProgram<'_>, spec: &TextSpec<'_>, code: &Code<'_>) {
+        let first = self.functions.len();
+        for name in code.names.iter().filter(|name| !matches!(name.ask, Ask::Data(_))) {
+            let message = format!(
+                "what `{}` is, only the kernel knows that loads the program: an object cannot hold it",
+                code.name(name)
+            );
+            self.mistake(message, name.start as usize..name.end as usize);
+        }
+        let section = match target::section(spec, program.target()) {
+            Ok(section) => section,
+            Err(why) => {
+                let name = program.name();
+                let message = format!("program `{name}` cannot be in an object: {why}");
+                self.mistake(message, self.span(name));
+                target::UNTYPED.into()
+            }
+        };
+        let next = self.codes.len();
+        let section = *self.sections.entry(section).or_insert_with_key(|name| {
+            let (name, slots, relocations) = (name.clone(), Vec::new(), Vec::new());
+            self.codes.push(CodeSection { name, slots, relocations });
+            next
+        });
+
+        let starts = functions(program.name(), code);
+        let ends = starts.iter().skip(1).map(|(slot, _)| *slot).chain([code.slots.len() as u32]);
+        for ((start, name), end) in starts.iter().zip(ends) {
+            let section = if *start == 0 { section } else { 0 };
+            let Some(place) = self.codes.get_mut(section) else { return };
+            let offset = place.slots.len() as u32;
+            let slots = code.slots.get(*start as usize..end as usize);
+            place.slots.extend(slots.unwrap_or_default());
+            // A label can be a number, which no function is called by.
+            let name = match &**name {
+                name if name.starts_with(|first: char| first.is_ascii_digit()) => {
+                    format!("{}_{start}", program.name())
+                }
+                name => name.to_owned(),
+            };
+            self.functions.push(Function { name, slots: *start..end, section, offset });
+        }
+        self.instructions(program, code, first);
+    }
+
+    /// Looks at the instructions of a program, whose functions begin with this one: what they name becomes a relocation.
+    fn instructions(&mut self, program: &TextProgram<'_>, code: &Code<'_>, first: usize) {
+        let references = references(program, code);
+        let mut inside = first;
+        let mut boundaries = HashSet::new();
+        let mut found = Vec::new();
+        for instruction in Instructions::from(code.slots, 0) {
+            // A text has nothing else.
+            let Ok((slot, op)) = instruction else { continue };
+            let slot = slot as u32;
+            boundaries.insert(slot);
+            while self.functions.get(inside).is_some_and(|function| function.slots.end <= slot) {
+                inside += 1;
+            }
+            let Some(function) = self.functions.get(inside) else { continue };
+            let (range, name) = (function.slots.clone(), function.name.clone());
+            match place(op, slot as usize) {
+                Some(Place::Jump(to)) if !(range.start.into()..range.end.into()).contains(&to) => {
+                    let message = format!(
+                        "this leaves function `{name}`, which has a place of its own in an object"
+                    );
+                    self.wrong(code, slot, message);
+                }
+                Some(Place::Function(to)) => {
+                    // The first is the program itself.
+                    let own = self.functions.get(first + 1..).unwrap_or_default();
+                    let called = own
+                        .binary_search_by_key(&to, |function| function.slots.start.into())
+                        .map(|index| first + 1 + index);
+                    match called {
+                        Ok(index) => found.push((inside, slot, to as u32, To::Function(index))),
+                        Err(_) => {
+                            let message = "in an object only functions are called that a program has behind its own instructions".into();
+                            self.wrong(code, slot, message);
+                        }
+                    }
+                }
+                _ => {}
+            }
+            if let Some(to) = references.get(&slot) {
+                match (op, *to) {
+                    (Op::LoadImm64 { kind: Pseudo::MapValue, .. }, To::Map(index)) => {
+                        let map = self.module.maps().get(index).map_or("", |map| map.name);
+                        let message = format!(
+                            "libbpf knows no address in the value of map `{map}`: a variable in .data or .bss has one"
+                        );
+                        self.wrong(code, slot, message);
+                    }
+                    _ => found.push((inside, slot, slot, *to)),
+                }
+            }
+            let goes_on = !matches!(
+                op,
+                Op::Exit | Op::Jump { .. } | Op::JumpLong { .. } | Op::JumpRegister { .. }
+            );
+            let next = slot + op.slots() as u32;
+            if goes_on && next == range.end && (next as usize) < code.slots.len() {
+                let message = format!(
+                    "function `{name}` goes on into the next one, which has a place of its own in an object"
+                );
+                self.wrong(code, slot, message);
+            }
+        }
+        for (inside, slot, to, what) in found {
+            if matches!(what, To::Function(_)) && !boundaries.contains(&to) {
+                self.wrong(code, slot, "this leads into the middle of an instruction".into());
+            }
+            let Some(function) = self.functions.get(inside) else { continue };
+            let (section, moved) = (function.section, function.moved(slot));
+            let Some(place) = self.codes.get_mut(section) else { continue };
+            let Some(insn) = place.slots.get_mut(moved as usize) else { continue };
+            let kind = if insn.is_wide() { elf::R_BPF_64_64 } else { elf::R_BPF_64_32 };
+            // As LLVM has them: the offset from the symbol stands in the first slot, and it is the loader that says what kind
+            // of address this is; a call is relative to the next instruction.
+            let plain = Insn::from_fields(insn.opcode(), insn.dst(), 0, 0, 0);
+            *insn = if insn.is_wide() { plain } else { insn.with_imm(-1) };
+            if let (true, Some(second)) = (plain.is_wide(), place.slots.get_mut(moved as usize + 1))
+            {
+                *second = second.with_imm(0);
+            }
+            place.relocations.push((moved, kind, what));
+        }
+    }
+}
+
+/// The maps and the data that instructions name, by their slots.
+fn references(program: &TextProgram<'_>, code: &Code<'_>) -> HashMap<u32, To> {
+    let of = |reference: &Reference| {
+        let to = match reference.to {
+            Referent::Map(index) => To::Map(index),
+            Referent::Data(section) => {
+                let second = code.slots.get(reference.slot as usize + 1);
+                To::Data(section, second.map_or(0, |second| second.imm() as u32))
+            }
+        };
+        (reference.slot, to)
+    };
+    program.references().iter().map(of).collect()
+}

@@ -1,0 +1,270 @@
+//! The data of an object as directives: labels for what is named, and the bytes.
+
+use super::names::{Names, quoted};
+use super::raw::{Kind, LONGEST, Raw, RawSection, SymbolKind};
+use crate::asm::Section;
+use crate::btf::{Body, Btf};
+use crate::insn::ByteOrder;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt::Write;
+
+/// The data of an object. The sections of one kind, `.rodata` and `.rodata.str1.1`, become one.
+pub(super) struct Variables<'d> {
+    pieces: Vec<Piece<'d>>,
+    /// Where the piece is that a section is.
+    indices: HashMap<usize, usize>,
+    widths: HashMap<String, u32>,
+    order: ByteOrder,
+}
+
+/// A section.
+struct Piece<'d> {
+    /// Its number in the file.
+    section: usize,
+    of: Section,
+    /// Where it begins in what it becomes a part of, and at a multiple of what.
+    base: u64,
+    align: u64,
+    bytes: &'d [u8],
+    size: u64,
+    labels: BTreeMap<u64, Vec<Label>>,
+}
+
+struct Label {
+    name: String,
+    /// Its name in the file.
+    symbol: String,
+    size: u64,
+}
+
+impl<'d> Variables<'d> {
+    /// The data, with labels for symbols and for other places that instructions name: each by the number of its section and its
+    /// offset there.
+    pub fn new(
+        raw: &Raw<'d>,
+        btf: Option<&Btf>,
+        places: &BTreeSet<(usize, u64)>,
+        names: &mut Names,
+    ) -> Variables<'d> {
+        let mut pieces: Vec<Piece<'d>> = Vec::new();
+        let mut ends = [0_u64; 3];
+        for of in Section::ALL {
+            for (section, found) in raw.sections.iter().enumerate() {
+                if found.kind != Kind::Data(of) {
+                    continue;
+                }
+                let RawSection { bytes, size, .. } = *found;
+                let align = found.align.clamp(1, 64);
+                let align = if align.is_power_of_two() { align } else { 1 };
+                let base = ends[of as usize].next_multiple_of(align);
+                ends[of as usize] = base + size;
+                let labels = BTreeMap::new();
+                pieces.push(Piece { section, of, base, align, bytes, size, labels });
+            }
+        }
+        let indices: HashMap<_, _> =
+            pieces.iter().enumerate().map(|(index, piece)| (piece.section, index)).collect();
+        for symbol in &raw.symbols {
+            let fits = matches!(symbol.kind, SymbolKind::Object | SymbolKind::Untyped);
+            let index = symbol.section.and_then(|section| indices.get(&section));
+            let piece = index.and_then(|index| pieces.get_mut(*index));
+            let Some(piece) = piece.filter(|piece| fits && symbol.value < piece.size) else {
+                continue;
+            };
+            let label = Label {
+                name: names.give(&symbol.name),
+                symbol: symbol.name.clone(),
+                size: symbol.size.min(piece.size - symbol.value),
+            };
+            piece.labels.entry(symbol.value).or_default().push(label);
+        }
+        let widths = btf.map_or_else(HashMap::new, widths);
+        let mut variables = Variables { pieces, indices, widths, order: raw.order };
+        for (section, place) in places {
+            if variables.covering(*section, *place).is_none() {
+                variables.add_label(*section, *place, names);
+            }
+        }
+        // What stands before the first label of a section belongs to none, and not to the one before it.
+        let starts: Vec<_> = variables
+            .pieces
+            .iter()
+            .filter(|piece| piece.base > 0 && !piece.labels.contains_key(&0))
+            .map(|piece| piece.section)
+            .collect();
+        starts.into_iter().for_each(|section| variables.add_label(section, 0, names));
+        variables
+    }
+
+    fn add_label(&mut self, section: usize, place: u64, names: &mut Names) {
+        let index = self.indices.get(&section);
+        let Some(piece) = index.and_then(|index| self.pieces.get_mut(*index)) else { return };
+        if place >= piece.size {
+            return;
+        }
+        let of = piece.of.name().trim_start_matches('.');
+        let name = names.give(&format!("{of}_{}", piece.base + place));
+        let next = piece.labels.range(place + 1..).next().map_or(piece.size, |(next, _)| *next);
+        let label = Label { name, symbol: String::new(), size: next - place };
+        piece.labels.entry(place).or_default().push(label);
+    }
+
+    /// The label for a byte, and how far behind it that is.
+    fn covering(&self, section: usize, place: u64) -> Option<(&str, u64)> {
+        let piece = self.pieces.get(*self.indices.get(&section)?)?;
+        if place >= piece.size {
+            return None;
+        }
+        let (start, labels) = piece.labels.range(..=place).next_back()?;
+        let rest = place - start;
+        let label = labels.iter().find(|label| rest == 0 || rest < label.size)?;
+        Some((&label.name, rest))
+    }
+
+    /// The address of a byte, as instructions name it; `None` if there is none.
+    pub fn address(&self, section: usize, place: u64) -> Option<String> {
+        let (name, rest) = self.covering(section, place)?;
+        Some(if rest == 0 { name.into() } else { format!("{name} + {rest}") })
+    }
+
+    /// The directives.
+    pub fn text(&self, names: &mut Names) -> String {
+        let mut out = String::new();
+        let mut last = None;
+        for piece in &self.pieces {
+            if last != Some(piece.of) {
+                let _ = writeln!(out, "{}", piece.of.name());
+            } else if piece.align > 1 {
+                let _ = writeln!(out, "    .align {}", piece.align);
+            }
+            last = Some(piece.of);
+            self.piece(&mut out, piece, names);
+        }
+        if last.is_some() {
+            out.push_str(".text\n");
+        }
+        out
+    }
+
+    fn piece(&self, out: &mut String, piece: &Piece<'_>, names: &mut Names) {
+        let starts: BTreeSet<u64> = piece.labels.keys().copied().chain([0]).collect();
+        let ends = starts.iter().skip(1).copied().chain([piece.size]);
+        for (start, end) in starts.iter().copied().zip(ends) {
+            let labels = piece.labels.get(&start).map(Vec::as_slice).unwrap_or_default();
+            for label in labels {
+                let _ = writeln!(out, "{}:", label.name);
+            }
+            let declared = labels.iter().map(|label| label.size).max().filter(|size| *size > 0);
+            let filled = declared.map_or(end, |size| end.min(start + size));
+            let width = labels.iter().find_map(|label| self.widths.get(&label.symbol).copied());
+            self.bytes(out, piece, start, filled, width);
+            if filled == end {
+                continue;
+            }
+            // What is behind a variable, up to the next one.
+            let (from, to) = (piece.base + filled, piece.base + end);
+            let zeros = piece.slice(filled, end).iter().all(|byte| *byte == 0);
+            let align = [2_u64, 4, 8, 16, 32, 64];
+            match align.into_iter().find(|align| zeros && from.next_multiple_of(*align) == to) {
+                Some(align) => {
+                    let _ = writeln!(out, "    .align {align}");
+                }
+                None => {
+                    let of = piece.of.name().trim_start_matches('.');
+                    let _ = writeln!(out, "{}:", names.give(&format!("{of}_{from}")));
+                    self.bytes(out, piece, filled, end, None);
+                }
+            }
+        }
+    }
+
+    /// Bytes, as numbers of a width, text (0), or what they look like.
+    fn bytes(&self, out: &mut String, piece: &Piece<'_>, from: u64, to: u64, width: Option<u32>) {
+        let (bytes, length) = (piece.slice(from, to), to - from);
+        if length == 0 {
+            return;
+        }
+        let zeros = bytes.iter().all(|byte| *byte == 0);
+        // Whatever its name, a section can be one of zeros.
+        if bytes.is_empty() || zeros && length > 64 {
+            let _ = writeln!(out, "    .zero {length}");
+            return;
+        }
+        let text = match width {
+            None | Some(0) => string(bytes),
+            Some(_) => None,
+        };
+        if let Some(text) = text {
+            let _ = writeln!(out, "    .asciz {}", quoted(text));
+            return;
+        }
+        let width = match (width, bytes.len()) {
+            (Some(width @ (1 | 2 | 4 | 8)), length) if length.is_multiple_of(width as usize) => {
+                width as usize
+            }
+            (_, width @ (1 | 2 | 4 | 8)) => width,
+            _ => 1,
+        };
+        let directive = match width {
+            8 => ".quad",
+            4 => ".word",
+            2 => ".half",
+            _ => ".byte",
+        };
+        // A line has sixteen bytes.
+        for line in bytes.chunks(16) {
+            let numbers: Vec<String> =
+                line.chunks(width).map(|bytes| written(number(bytes, self.order))).collect();
+            let _ = writeln!(out, "    {directive} {}", numbers.join(", "));
+        }
+    }
+}
+
+impl<'d> Piece<'d> {
+    /// Bytes; none of a section of zeros.
+    fn slice(&self, from: u64, to: u64) -> &'d [u8] {
+        // Sections have less than 512 MiB.
+        self.bytes.get(from as usize..to as usize).unwrap_or_default()
+    }
+}
+
+/// The bytes as a string, if they are one: a zero at the end and nowhere else, and before it what people write.
+fn string(bytes: &[u8]) -> Option<&str> {
+    let (last, text) = bytes.split_last()?;
+    let usual = |byte: &u8| byte.is_ascii_graphic() || matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let fits = *last == 0 && !text.is_empty() && text.iter().all(usual);
+    std::str::from_utf8(text).ok().filter(|_| fits)
+}
+
+/// A number: small ones are counts, large ones masks and addresses.
+fn written(number: u64) -> String {
+    if number > 0xffff { format!("{number:#x}") } else { number.to_string() }
+}
+
+fn number(bytes: &[u8], order: ByteOrder) -> u64 {
+    let add = |number: u64, byte: &u8| number << 8 | u64::from(*byte);
+    match order {
+        ByteOrder::Little => bytes.iter().rev().fold(0, add),
+        ByteOrder::Big => bytes.iter().fold(0, add),
+    }
+}
+
+/// Of how many bytes the numbers are that variables are made of; 0 of letters.
+fn widths(btf: &Btf) -> HashMap<String, u32> {
+    let mut widths = HashMap::new();
+    for found in btf.types().filter_map(Result::ok) {
+        let Body::Variable { of, .. } = found.body else { continue };
+        let element = match btf.resolve(of).map(|found| found.body) {
+            Ok(Body::Array { element, .. }) => element,
+            _ => of,
+        };
+        let Ok(element) = btf.resolve(element) else { continue };
+        if let Body::Int { size, .. } = element.body
+            && found.name.len() <= LONGEST
+        {
+            let width = if element.name == "char" { 0 } else { size };
+            widths.insert(found.name.to_owned(), width);
+        }
+    }
+    widths
+}
