@@ -1,7 +1,9 @@
 //! Traffic control: links (tcx) and filters of `clsact`.
 
 use super::common::needs::{Thing, needs, needs_tried};
+use super::common::wait_until;
 use super::{COUNT, FRAME, PACKETS, Watch, counting, in_own_network, raw};
+use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use rawbpf::attach::tc::{self, Position};
 use rawbpf::attach::{self, Direction, Link, Target, TcMethod};
 use rawbpf::kernel::features::Features;
@@ -9,6 +11,9 @@ use rawbpf::map::Array;
 use rawbpf::{
     AttachType, Error, ErrorKind, Loader, MapSpec, Program, ProgramSpec, ProgramType, bpf,
 };
+use std::ffi::CStr;
+use std::fs::File;
+use std::path::Path;
 
 /// `TC_ACT_UNSPEC`: whoever comes next decides. The length is in `struct __sk_buff`.
 static COUNT_TC: ProgramSpec = counting! { "count_tc", SchedCls, FRAME, -1,
@@ -252,10 +257,43 @@ fn filters_stand_in_the_order_that_is_asked_for() {
     });
 }
 
+/// The kernel of a virtual machine without the modules of filters, which its init has loaded. They come back when this is
+/// dropped.
+struct WithoutModules;
+
+/// The modules, in the order in which they can be taken out, and where init has them.
+const MODULES: [(&CStr, &str); 2] =
+    [(c"cls_bpf", "/vm/modules/3-cls_bpf.ko"), (c"sch_ingress", "/vm/modules/2-sch_ingress.ko")];
+
+impl WithoutModules {
+    /// `None` on other machines, whose modules are not a test's.
+    fn new() -> Option<WithoutModules> {
+        if !MODULES.iter().all(|(_, file)| Path::new(file).exists()) {
+            return None;
+        }
+        for (name, _) in MODULES {
+            // Networks of tests that have ended go away some time later.
+            let removed = || delete_module(name, DeleteModuleFlags::O_NONBLOCK).is_ok();
+            wait_until("the module is not used", removed);
+        }
+        Some(WithoutModules)
+    }
+}
+
+impl Drop for WithoutModules {
+    fn drop(&mut self) {
+        for (_, file) in MODULES {
+            let module = File::open(file).unwrap();
+            finit_module(module, c"", ModuleInitFlags::empty()).unwrap();
+        }
+    }
+}
+
 /// What a kernel says that has neither.
 #[test]
 fn a_kernel_that_has_neither_says_so() {
     needs!(Bpf, Root);
+    let _without = if no_tcx().is_some() { WithoutModules::new() } else { None };
     let old = no_tcx().is_some() && no_clsact().is_some();
     needs_tried!("no_tc", (!old).then(|| "this kernel has tcx or clsact".to_owned()));
     in_own_network(|| {
