@@ -28,7 +28,6 @@ use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unsha
 use nix::unistd::{Pid, gettid};
 use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
-use std::hash::RandomState;
 use std::io::{Read, Write, pipe};
 use std::net::{TcpStream, UdpSocket};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
@@ -42,7 +41,7 @@ fn words(line: &str) -> Vec<&str> {
     line.split_whitespace().collect()
 }
 
-/// A thread's first hash table takes 16 random bytes for its keys.
+/// A thread asks for 16 bytes.
 #[test]
 fn lesson_11_urandomread() {
     needs!(Tracepoint);
@@ -59,7 +58,7 @@ fn lesson_11_urandomread() {
     };
     lesson.wait_for("128 bits of a thread of ours", seen, || {
         let thread = std::thread::spawn(|| {
-            let _ = RandomState::new();
+            common::random::getrandom(16);
             gettid().as_raw()
         });
         threads.lock().unwrap().insert(thread.join().unwrap());

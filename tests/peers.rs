@@ -122,13 +122,13 @@ fn lesson_11_urandomread() {
     );
     let heading = "TIME(s)            COMM             PID    GOTBITS";
     let mut lesson = Lesson::start(lesson_11_urandomread::run, heading);
-    let peer = Bpftrace::start(&script, &["seen"], || events::getrandom(before));
+    let peer = Bpftrace::start(&script, &["seen"], || common::random::getrandom(before));
     for _ in 0..TIMES {
-        events::getrandom(counted);
+        common::random::getrandom(counted);
     }
     let maps = peer.stop();
     let seen = |text: &str, bytes: usize| lines(text, &[&(8 * bytes).to_string()]);
-    lesson.wait_for("the last", |text| seen(text, after) > 0, || events::getrandom(after));
+    lesson.wait_for("the last", |text| seen(text, after) > 0, || common::random::getrandom(after));
     let (text, missed) = stop(lesson);
     // The trace is everybody's: when others print too much, lines are lost, which may have been of ours.
     let lost = text.lines().find_map(|line| line.strip_suffix(" lines were lost"));

@@ -5,6 +5,7 @@ pub(crate) mod bpf_ids;
 pub(crate) mod lessons;
 #[path = "../../src/needs.rs"]
 pub(crate) mod needs;
+pub(crate) mod random;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

@@ -9,14 +9,6 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Asks the kernel for random bytes. (C libraries have come to make them without it.)
-pub(crate) fn getrandom(bytes: usize) {
-    let mut memory = vec![0u8; bytes];
-    // SAFETY: the memory is live, and as long as is said.
-    let got = unsafe { libc::syscall(libc::SYS_getrandom, memory.as_mut_ptr(), bytes, 0) };
-    assert_eq!(usize::try_from(got), Ok(bytes));
-}
-
 /// Measures a string, as the C library does it.
 pub(crate) fn strlen(string: &CStr) {
     // SAFETY: it is a string of C.
