@@ -4,7 +4,7 @@
 //! `got_bits`. Linux 5.18 took that tracepoint out, and the later 5.10 and 5.15 did too; so this is on the system call
 //! through which programs get their random numbers now, `getrandom`, and counts the bits that they ask for. Needs no
 //! kprobes. In another window type `head -c 5 /dev/urandom` (it does not show: it reads a file) and
-//! `python3 -c 'import os; os.urandom(5)'` (it does; since glibc 2.41 only now and then, for that makes random bytes of its
+//! `python3 -c 'import os; os.urandom(5)'` (it does; since glibc 2.41 it may not, for that makes random bytes of its
 //! own, from a few of the kernel's).
 //!
 //! ```sh
