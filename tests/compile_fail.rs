@@ -36,6 +36,8 @@ const CASES: &[(&str, &str)] = &[
     ("*(u64 *)(r10 - 8) = 0xffffffff; exit;", "the value to store 4294967295 does not fit"),
     ("goto +32768; exit;", "the offset 32768 does not fit"),
     ("ld_pseudo r1, 2, 0x700000042; exit;", "the immediate 30064771138 does not fit"),
+    (".option llvm; exit;", "`llvm` is not an option: llvm_ld_pseudo"),
+    (".equ A, 1; exit;", "`.equ` is not an instruction, nor the directive `.option`"),
     ("call 2147483648; exit;", "the helper's number 2147483648 does not fit"),
     ("r0 = w1; exit;", "`w1` is not a register as wide as the one on the left"),
     ("r0 += w1; exit;", "`w1` is not a 64-bit register like the other operand"),

@@ -187,6 +187,7 @@ const WORDS: &[&str] = &[
     "bpf_trace_printk#6",
     "0: (b7) ",
     "1: (95) ",
+    ".option llvm_ld_pseudo",
     ".program ",
     ".map ",
     ".rodata",

@@ -22,6 +22,8 @@ pub(super) enum Directive {
     },
     /// `.equ NAME, 5`
     Constant { name: Span, value: i128 },
+    /// `.option llvm_ld_pseudo`, which the cursor keeps
+    Option,
     /// `.rodata`, `.data`, `.bss`
     Section(Section),
     /// `.text`
@@ -49,6 +51,10 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Parsed<Directive> {
             let name = cursor.word("the name of the constant")?;
             cursor.need(",", "`,`")?;
             Directive::Constant { name, value: cursor.number("a number")?.0 }
+        }
+        b"option" => {
+            cursor.option()?;
+            Directive::Option
         }
         b"rodata" => Directive::Section(Section::Rodata),
         b"data" => Directive::Section(Section::Data),
@@ -84,8 +90,8 @@ pub(super) fn read(cursor: &mut Cursor<'_>) -> Parsed<Directive> {
         }
         _ => {
             let what = What::Not(
-                "a directive: .program, .license, .map, .equ, .rodata, .data, .bss, .text, .asciz, .ascii, \
-                 .byte, .half, .word, .quad, .zero, .align",
+                "a directive: .program, .license, .map, .equ, .option, .rodata, .data, .bss, .text, .asciz, \
+                 .ascii, .byte, .half, .word, .quad, .zero, .align",
             );
             return cursor.problem(span, what);
         }

@@ -295,6 +295,7 @@ pub const fn count<'a>(source: &Source<'a>, values: &'a [Value<'a>]) -> Measure 
         match cursor.statement() {
             Err(_) => fail(source, start, cursor.failure()),
             Ok(Statement::Label(_)) => measure.labels += 1,
+            Ok(Statement::Option) => {}
             Ok(Statement::Op { op, target }) => {
                 measure.lines += 1;
                 measure.slots += op.slots();
@@ -366,6 +367,7 @@ pub const fn assemble<
                 label += 1;
                 continue;
             }
+            Statement::Option => continue,
             Statement::Op { mut op, target } => {
                 match target {
                     // Only a text has names that are looked up at run time.

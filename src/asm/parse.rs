@@ -364,15 +364,16 @@ impl<'t, 'o> Parser<'t, 'o> {
     // ---- a text of statements ---------------------------------------------------------------------
 
     fn statements(&mut self) {
-        let mut at = 0;
+        let (mut at, mut llvm_ld_pseudo) = (0, false);
         loop {
             // The constants can grow with every directive, so that they are lent to one stretch of
             // statements at a time.
             let constants = std::mem::take(&mut self.constants);
             let mut cursor = Cursor::at(self.text, at, Dialect::Text, &constants);
+            cursor.llvm_ld_pseudo = llvm_ld_pseudo;
             let quick = unmistakable(&constants);
             let directive = self.stretch(&mut cursor, quick);
-            at = cursor.at;
+            (at, llvm_ld_pseudo) = (cursor.at, cursor.llvm_ld_pseudo);
             self.constants = constants;
             match directive {
                 None => return,
@@ -447,7 +448,7 @@ impl<'t, 'o> Parser<'t, 'o> {
         }
         let draft = &mut self.draft;
         match statement {
-            Statement::Label(_) => {}
+            Statement::Label(_) | Statement::Option => {}
             Statement::Bytes { base, offset, literal } => {
                 let order = self.options.order.unwrap_or(ByteOrder::NATIVE);
                 let mut chunks = Chunks::new(self.text.as_bytes(), literal, offset, order);
@@ -566,7 +567,7 @@ impl<'t, 'o> Parser<'t, 'o> {
 
     fn direct(&mut self, directive: Directive) {
         match directive {
-            Directive::Constant { .. } => {}
+            Directive::Constant { .. } | Directive::Option => {}
             Directive::Program { name, target } => {
                 self.end_of_program();
                 let target = target.map(|span| self.slice(span));

@@ -47,6 +47,8 @@ pub(super) enum Statement<'a> {
     Label(Span),
     /// One instruction.
     Op { op: Op, target: Target<'a> },
+    /// `.option llvm_ld_pseudo`, which is about what follows.
+    Option,
     /// `*(u8 *)(r10 - 16) = "text"`: as many stores of constants as the bytes need.
     Bytes { base: Reg, offset: i16, literal: Span },
 }
@@ -277,6 +279,16 @@ impl<'a> Cursor<'a> {
         {
             // Most statements begin with a register.
             ok!(self.assign(dst))
+        } else if self.peek() == b'.' && matches!(self.dialect, Dialect::Macro) {
+            // A text has more directives than this one, and reads them all itself.
+            self.at += 1;
+            let word = ok!(self.word("the name of a directive"));
+            if !same(sub(self.text, word.start, word.end), b"option") {
+                let what = What::Not("an instruction, nor the directive `.option`");
+                return self.problem(Span { start, end: word.end }, what);
+            }
+            ok!(self.option());
+            Statement::Option
         } else {
             self.at = start;
             let word = ok!(self.word("an instruction"));
@@ -325,6 +337,16 @@ impl<'a> Cursor<'a> {
             });
         }
         Ok(statement)
+    }
+
+    /// What stands behind `.option`.
+    pub(in crate::asm) const fn option(&mut self) -> Parsed<()> {
+        let name = ok!(self.word("the name of an option"));
+        if !same(sub(self.text, name.start, name.end), b"llvm_ld_pseudo") {
+            return self.problem(name, What::Not("an option: llvm_ld_pseudo"));
+        }
+        self.llvm_ld_pseudo = true;
+        Ok(())
     }
 
     /// `1:`, a label that can be used again; `1f` and `1b` mean the next and the last one.

@@ -58,6 +58,8 @@ pub(in crate::asm) struct Cursor<'a> {
     pub(super) depth: u8,
     /// The names that stand in place of numbers, of the offset and of the immediate.
     pub(super) symbols: [Option<Symbol>; 2],
+    /// Whether `.option llvm_ld_pseudo` stood before.
+    pub(in crate::asm) llvm_ld_pseudo: bool,
     failure: Problem,
     /// What names stand for in place of numbers, in the order of the names.
     pub(super) constants: &'a [(&'a str, i128)],
@@ -80,6 +82,7 @@ impl<'a> Cursor<'a> {
             gap: NONE.span,
             depth: 0,
             symbols: [None; 2],
+            llvm_ld_pseudo: false,
             failure: NONE,
             constants: &[],
         }
@@ -103,6 +106,7 @@ impl<'a> Cursor<'a> {
             gap: NONE.span,
             depth: 0,
             symbols: [None; 2],
+            llvm_ld_pseudo: false,
             failure: NONE,
             constants,
         }

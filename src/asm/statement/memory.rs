@@ -260,7 +260,8 @@ impl<'a> Cursor<'a> {
     }
 
     /// `ld_pseudo r1, 1, 42`: `lddw` with the source field said outright; a fourth operand is the second slot's
-    /// immediate, 0 if it is left out. (LLVM drops the upper half of a number that is too long for the first.)
+    /// immediate, 0 if it is left out. LLVM's assembler has no fourth operand and drops the upper half of the third
+    /// without a word: that only where `.option llvm_ld_pseudo` asks for it.
     pub(super) const fn load_pseudo(&mut self) -> Parsed<Statement<'a>> {
         let dst = ok!(self.register64()).reg;
         ok!(self.need(",", "`,`"));
@@ -275,7 +276,12 @@ impl<'a> Cursor<'a> {
             _ => Pseudo::MapIndexValue,
         };
         ok!(self.need(",", "`,`"));
-        let low = ok!(self.imm32());
+        let (value, span) = ok!(self.number("a number"));
+        let low = if self.llvm_ld_pseudo && self.peek() != b',' {
+            ok!(self.imm64(value, span)) as i32
+        } else {
+            ok!(self.fit("the immediate", value, span, i32::MIN as i64, u32::MAX as i64)) as i32
+        };
         let high = if self.take(",") { ok!(self.imm32()) } else { 0 };
         Ok(one(Op::LoadImm64 { dst, kind, low, high }))
     }
