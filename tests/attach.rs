@@ -28,10 +28,7 @@ use rawbpf::progs::perf_output::{EVENTS, Event, PERF_OUTPUT};
 use rawbpf::{Loader, MapSpec, Program, ProgramSpec, ProgramType, Result};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// The tests count the system calls of this process, and look at probes that all of them make.
-static ALONE: Mutex<()> = Mutex::new(());
+use std::sync::MutexGuard;
 
 /// A program that sends a record each time it runs, and a reader of those.
 struct Watch {
@@ -42,7 +39,7 @@ struct Watch {
 
 impl Watch {
     fn new(kind: ProgramType) -> Watch {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = common::alone();
         let mut loader = Loader::new();
         let options = PerfOptions::new().sample_size(Event::SIZE as u32);
         let reader = PerfReader::open(loader.map(&EVENTS).unwrap(), &options).unwrap();
@@ -151,7 +148,7 @@ impl Counter {
         spec: &ProgramSpec<'a>,
         attach: impl FnOnce(&mut Loader<'a>, &ProgramSpec<'a>) -> Result<(Program, Link)>,
     ) -> Result<Counter> {
-        let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        let alone = common::alone();
         let before = held();
         let mut loader = Loader::new();
         let state = Array::<State>::of(loader.map(&STATE)?)?;

@@ -1,6 +1,5 @@
 //! Iterators.
 
-use crate::ALONE;
 use crate::common::needs::{Thing, needs};
 use nix::unistd::gettid;
 use rawbpf::attach::{self, Options, Target, iter};
@@ -8,7 +7,6 @@ use rawbpf::map::{Hash, Map, Update};
 use rawbpf::{Error, ErrorKind, Loader, MapSpec, ProgramSpec, ProgramType, bpf};
 use std::io::Read;
 use std::process::Command;
-use std::sync::PoisonError;
 
 /// Writes the numbers of each thread and of its process.
 static PIDS: ProgramSpec = ProgramSpec::new(
@@ -43,7 +41,7 @@ fn pairs(mut walk: impl Read) -> Vec<(u32, u32)> {
 #[test]
 fn tasks_are_walked_over() {
     needs!(Bpf, Btf);
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = crate::common::alone();
     let target: Target = "iter:task".parse().unwrap();
     let (program, link) =
         attach::load_and_attach(&mut Loader::new(), &PIDS, &target, &Options::new()).unwrap();
@@ -67,7 +65,7 @@ fn tasks_are_walked_over() {
 #[test]
 fn tasks_of_one_process_are_walked_over() {
     needs!(Bpf, Btf);
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = crate::common::alone();
     let target: Target = "iter:task".parse().unwrap();
     let options = Options::new().pid(std::process::id());
     let attached = attach::load_and_attach(&mut Loader::new(), &PIDS, &target, &options);

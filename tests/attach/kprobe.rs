@@ -1,6 +1,6 @@
 //! Kprobes and kretprobes, by each way there is.
 
-use super::{ALONE, CALLS, Watch};
+use super::{CALLS, Watch};
 use crate::common::needs::{Thing, needs};
 use crate::common::{self, wait_until};
 use nix::mount::{MsFlags, mount};
@@ -15,7 +15,6 @@ use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::PoisonError;
 
 const METHODS: [Method; 3] = [Method::Pmu, Method::Tracefs, Method::Best];
 
@@ -85,7 +84,7 @@ fn a_kretprobe_sees_the_result() {
             exit;
         },
     );
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = common::alone();
     for method in METHODS {
         let mut loader = Loader::new();
         let options = PerfOptions::new().sample_size(16);

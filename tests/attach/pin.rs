@@ -1,6 +1,6 @@
 //! Links with a name in the BPF file system outlive the process that made them.
 
-use super::{ALONE, CALLS, COUNT, State, ask_group, rename};
+use super::{CALLS, COUNT, State, ask_group, rename};
 use crate::common::needs::{Thing, needs};
 use crate::common::{self, Folder, bpf_ids, wait_until};
 use nix::mount::{MsFlags, mount};
@@ -10,7 +10,6 @@ use rawbpf::attach::{self, Options, Target};
 use rawbpf::map::{Array, Map};
 use rawbpf::{Error, ErrorKind, Loader, ProgramType};
 use std::path::Path;
-use std::sync::PoisonError;
 
 /// Where the part of the test that ends puts its pins.
 const PLACE: &str = "RAWBPF_TEST_PLACE";
@@ -39,7 +38,7 @@ fn goes_on(test: &'static str, target: &str, cause: fn()) {
     if common::role().is_some() {
         return pin(&target);
     }
-    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _alone = common::alone();
     let thread = std::thread::spawn(move || {
         // A BPF file system of its own.
         unshare(CloneFlags::CLONE_NEWNS).unwrap();

@@ -1,5 +1,6 @@
 //! Control groups.
 
+use super::common::alone;
 use super::common::needs::{Thing, needs, needs_tried};
 use super::common::{role, said, this_test_as, wait_until};
 use super::{COUNT, IP, PACKETS, Watch, counting, in_own_network, ping, raw, udp};
@@ -111,6 +112,7 @@ fn read_sysctl() {
 
 #[test]
 fn programs_run_while_they_are_attached() {
+    let _alone = alone();
     needs!(Bpf, Root);
     needs_tried!("cgroup2", no_root());
     use AttachType as A;
@@ -174,6 +176,7 @@ fn programs_run_while_they_are_attached() {
 
 #[test]
 fn several_programs_are_in_one_group() {
+    let _alone = alone();
     needs!(Bpf, Root);
     needs_tried!("cgroup2", no_root());
     alone_in("cgroup::several_programs_are_in_one_group", |group| {
@@ -203,6 +206,7 @@ fn several_programs_are_in_one_group() {
 /// Nothing keeps a control group alive, and a link to one that is gone can be dropped.
 #[test]
 fn a_group_can_go_before_its_programs() {
+    let _alone = alone();
     needs!(Bpf, Root);
     needs_tried!("cgroup2", no_root());
     for method in METHODS {
@@ -218,6 +222,7 @@ fn a_group_can_go_before_its_programs() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
+    let _alone = alone();
     needs!(Bpf, Root);
     needs_tried!("cgroup2", no_root());
     static KPROBE: ProgramSpec =
@@ -275,6 +280,7 @@ fn what_does_not_fit_is_refused() {
 /// A security hook for the processes of one group, which the kernel looks up by its name.
 #[test]
 fn a_security_hook_is_for_a_group() {
+    let _alone = alone();
     needs!(Bpf, Root, Btf);
     needs_tried!("cgroup2", no_root());
     fn spec(target: &Target) -> ProgramSpec<'_> {

@@ -1,5 +1,6 @@
 //! What a network namespace decides.
 
+use super::common::alone;
 use super::common::needs::{Thing, needs};
 use super::{COUNT, FRAME, PACKETS, Watch, counting, in_own_network, raw};
 use rawbpf::attach::{self, Target};
@@ -34,12 +35,14 @@ fn runs_in_its_namespace(spec: &ProgramSpec<'_>, kind: &str, trigger: fn()) {
 
 #[test]
 fn a_program_looks_for_the_socket_of_each_packet() {
+    let _alone = alone();
     needs!(Bpf, Root);
     runs_in_its_namespace(&COUNT_LOOKUPS, "sk_lookup", super::ping);
 }
 
 #[test]
 fn a_program_reads_the_headers_of_a_frame() {
+    let _alone = alone();
     needs!(Bpf, Root);
     // The kernel looks for the headers of what a packet socket sends.
     runs_in_its_namespace(&COUNT_HEADERS, "flow_dissector", || {
@@ -50,6 +53,7 @@ fn a_program_reads_the_headers_of_a_frame() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
+    let _alone = alone();
     needs!(Bpf, Root);
     in_own_network(|| {
         let target: Target = "netns::flow_dissector".parse().unwrap();

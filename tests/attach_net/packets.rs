@@ -1,5 +1,6 @@
 //! Programs that send the packets they see to user space: `perf_event_output` with the packet as its context.
 
+use super::common::alone;
 use super::common::needs::{Thing, needs};
 use super::{FRAME, PACKETS, PAYLOAD, in_own_network, ping};
 use rawbpf::attach::{self, Target};
@@ -84,6 +85,7 @@ fn packets(spec: &ProgramSpec<'_>, target: &str) -> u64 {
 
 #[test]
 fn a_socket_filter_sends_whole_packets() {
+    let _alone = alone();
     needs!(Bpf, Root);
     // Each passes twice, on its way out and on its way in.
     assert_eq!(in_own_network(|| packets(&SEND_SKB, "socket:lo")), 2 * PACKETS);
@@ -91,6 +93,7 @@ fn a_socket_filter_sends_whole_packets() {
 
 #[test]
 fn xdp_sends_whole_packets() {
+    let _alone = alone();
     needs!(Bpf, Root);
     assert_eq!(in_own_network(|| packets(&SEND_XDP, "xdpgeneric:lo")), PACKETS);
 }

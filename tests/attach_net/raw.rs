@@ -2,6 +2,7 @@
 //! and the programs of control groups.
 #![allow(unsafe_code, reason = "these calls have no safe wrapper but the one that is tested")]
 
+use super::common::wait_until;
 use std::io::{self, Error, Result};
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
@@ -23,6 +24,7 @@ const DUMP: u16 = 0x300;
 const CREATE: u16 = 0x600;
 
 const IFF_UP: u32 = 1;
+const IFLA_QDISC: u16 = 6;
 const IFLA_XDP: u16 = 43;
 const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
@@ -155,6 +157,9 @@ pub(crate) fn set_xdp(device: u32, program: Option<&dyn AsRawFd>) {
 }
 
 /// Makes a pair of devices, whose packets come out at the other one, and switches them on; their numbers.
+///
+/// The one that was on first hears of its carrier only when the kernel's worker gets to it (`net/core/link_watch.c`). Until then what it
+/// sends goes to the queueing discipline that drops everything, and `send(2)` says that all is well.
 pub(crate) fn make_veth() -> Result<[u32; 2]> {
     let peer = [link(0, 0), attribute(3, b"right\0")].concat();
     let data = attribute(1, &peer);
@@ -166,6 +171,12 @@ pub(crate) fn make_veth() -> Result<[u32; 2]> {
         word(&found[0], 4)
     });
     numbers.iter().copied().for_each(bring_up);
+    for device in numbers {
+        wait_until("the device sends", || {
+            let found = ask(RTM_GETLINK, ACK, &[&link(device, 0)]).unwrap();
+            text(find(IFLA_QDISC, &found[0][16..]).unwrap()) != "noop"
+        });
+    }
     Ok(numbers)
 }
 

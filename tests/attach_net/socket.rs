@@ -1,5 +1,6 @@
 //! Filters of sockets.
 
+use super::common::alone;
 use super::common::needs::{Thing, needs};
 use super::{COUNT, FRAME, PACKETS, UDP, Watch, counting, in_own_network, ping_on, raw, udp};
 use rawbpf::attach::{self, socket};
@@ -24,6 +25,7 @@ fn packet_sockets() -> usize {
 
 #[test]
 fn a_program_sees_the_packets_of_a_device() {
+    let _alone = alone();
     needs!(Bpf, Root);
     in_own_network(|| {
         let watch = Watch::new(&COUNT_FRAMES);
@@ -41,6 +43,7 @@ fn a_program_sees_the_packets_of_a_device() {
 
 #[test]
 fn a_program_is_the_filter_of_a_socket_while_its_link_is_there() {
+    let _alone = alone();
     needs!(Bpf);
     let (socket, other) = (udp(), udp());
     let watch = Watch::new(&COUNT_DATAGRAMS);
@@ -56,6 +59,7 @@ fn a_program_is_the_filter_of_a_socket_while_its_link_is_there() {
 /// A filter that lets nothing through, so that its absence is seen from outside, too.
 #[test]
 fn a_filter_decides_what_the_socket_gets() {
+    let _alone = alone();
     needs!(Bpf);
     static NOTHING: ProgramSpec =
         ProgramSpec::new("nothing", ProgramType::SocketFilter, bpf! { r0 = 0; exit; });
@@ -84,6 +88,7 @@ fn a_filter_decides_what_the_socket_gets() {
 
 #[test]
 fn a_link_holds_its_socket() {
+    let _alone = alone();
     needs!(Bpf);
     let socket = udp();
     let address = socket.local_addr().unwrap();
@@ -96,6 +101,7 @@ fn a_link_holds_its_socket() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
+    let _alone = alone();
     needs!(Bpf, Root);
     static KPROBE: ProgramSpec =
         ProgramSpec::new("kprobe", ProgramType::Kprobe, bpf! { r0 = 0; exit; });

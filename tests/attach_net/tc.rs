@@ -1,5 +1,6 @@
 //! Traffic control: links (tcx) and filters of `clsact`.
 
+use super::common::alone;
 use super::common::needs::{Thing, needs, needs_tried};
 use super::common::wait_until;
 use super::{COUNT, FRAME, PACKETS, Watch, counting, in_own_network, raw};
@@ -78,6 +79,7 @@ fn a_program_sees_packets(method: TcMethod, filters: usize) {
 
 #[test]
 fn a_program_sees_packets_by_a_link() {
+    let _alone = alone();
     needs!(Bpf, Root);
     needs_tried!("tcx", no_tcx());
     in_own_network(|| {
@@ -88,6 +90,7 @@ fn a_program_sees_packets_by_a_link() {
 
 #[test]
 fn a_program_sees_packets_by_a_filter() {
+    let _alone = alone();
     needs!(Bpf, Root);
     needs_tried!("clsact", no_clsact());
     in_own_network(|| {
@@ -101,6 +104,7 @@ fn a_program_sees_packets_by_a_filter() {
 /// A queueing discipline that was there before, and filters of others, are not ours to remove.
 #[test]
 fn what_is_of_others_stays() {
+    let _alone = alone();
     needs!(Bpf, Root);
     needs_tried!("clsact", no_clsact());
     let (ours, theirs) = (Watch::new(&COUNT_TC), Watch::new(&COUNT_TC));
@@ -137,6 +141,7 @@ fn what_is_of_others_stays() {
 /// Somebody else's filter in the place that ours had is not ours.
 #[test]
 fn a_filter_that_has_been_replaced_is_left_alone() {
+    let _alone = alone();
     needs!(Bpf, Root);
     needs_tried!("clsact", no_clsact());
     in_own_network(|| {
@@ -212,6 +217,7 @@ impl Digits {
 
 #[test]
 fn links_stand_in_the_order_that_is_asked_for() {
+    let _alone = alone();
     needs!(Bpf, Root);
     needs_tried!("tcx", no_tcx());
     in_own_network(|| {
@@ -239,6 +245,7 @@ fn links_stand_in_the_order_that_is_asked_for() {
 
 #[test]
 fn filters_stand_in_the_order_that_is_asked_for() {
+    let _alone = alone();
     needs!(Bpf, Root);
     needs_tried!("clsact", no_clsact());
     in_own_network(|| {
@@ -292,6 +299,7 @@ impl Drop for WithoutModules {
 /// What a kernel says that has neither.
 #[test]
 fn a_kernel_that_has_neither_says_so() {
+    let _alone = alone();
     needs!(Bpf, Root);
     let _without = if no_tcx().is_some() { WithoutModules::new() } else { None };
     let old = no_tcx().is_some() && no_clsact().is_some();
@@ -320,6 +328,7 @@ fn a_kernel_that_has_neither_says_so() {
 
 #[test]
 fn a_kernel_without_links_says_which_has_them() {
+    let _alone = alone();
     needs!(Bpf, Root);
     needs_tried!("no_tcx", no_tcx().is_none().then(|| "this kernel has tcx".to_owned()));
     in_own_network(|| {
@@ -333,6 +342,7 @@ fn a_kernel_without_links_says_which_has_them() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
+    let _alone = alone();
     needs!(Bpf, Root);
     needs_tried!("clsact", no_clsact());
     static KPROBE: ProgramSpec =

@@ -1,5 +1,6 @@
 //! XDP.
 
+use super::common::alone;
 use super::common::needs::{Thing, needs, needs_tried};
 use super::common::{Folder, wait_until};
 use super::{COUNT, FRAME, PACKETS, Watch, counting, in_own_network, mount_bpf, raw};
@@ -24,6 +25,7 @@ const GENERIC: u8 = 2;
 
 #[test]
 fn a_program_sees_packets_while_it_is_on_a_device() {
+    let _alone = alone();
     needs!(Bpf, Root);
     in_own_network(|| {
         let watch = Watch::new(&COUNT_XDP);
@@ -53,6 +55,7 @@ fn a_program_sees_packets_while_it_is_on_a_device() {
 
 #[test]
 fn another_program_takes_the_place_at_once() {
+    let _alone = alone();
     needs!(Bpf, Root);
     in_own_network(|| {
         let (first, second) = (Watch::new(&COUNT_XDP), Watch::new(&COUNT_XDP));
@@ -77,6 +80,7 @@ fn another_program_takes_the_place_at_once() {
 
 #[test]
 fn a_driver_runs_it_natively() {
+    let _alone = alone();
     needs!(Bpf, Root);
     let no_veth = in_own_network(|| raw::make_veth().err().map(|error| error.to_string()));
     needs_tried!("veth", no_veth);
@@ -120,6 +124,7 @@ fn a_driver_runs_it_natively() {
 
 #[test]
 fn a_driver_that_cannot_is_said_to_be_unable() {
+    let _alone = alone();
     needs!(Bpf, Root);
     in_own_network(|| {
         let watch = Watch::new(&COUNT_XDP);
@@ -148,6 +153,7 @@ fn a_driver_that_cannot_is_said_to_be_unable() {
 
 #[test]
 fn there_is_room_for_one() {
+    let _alone = alone();
     needs!(Bpf, Root);
     in_own_network(|| {
         let (first, second) = (Watch::new(&COUNT_XDP), Watch::new(&COUNT_XDP));
@@ -168,6 +174,7 @@ fn there_is_room_for_one() {
 
 #[test]
 fn what_somebody_else_has_put_there_meanwhile_stays() {
+    let _alone = alone();
     needs!(Bpf, Root);
     in_own_network(|| {
         let (ours, theirs) = (Watch::new(&COUNT_XDP), Watch::new(&COUNT_XDP));
@@ -185,6 +192,7 @@ fn what_somebody_else_has_put_there_meanwhile_stays() {
 /// A link is dropped by whoever has it, wherever that is by then.
 #[test]
 fn dropping_it_in_another_network_takes_it_off_where_it_is() {
+    let _alone = alone();
     needs!(Bpf, Root);
     in_own_network(|| {
         let watch = Watch::new(&COUNT_XDP);
@@ -199,6 +207,7 @@ fn dropping_it_in_another_network_takes_it_off_where_it_is() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
+    let _alone = alone();
     needs!(Bpf, Root);
     static KPROBE: ProgramSpec =
         ProgramSpec::new("kprobe", ProgramType::Kprobe, bpf! { r0 = 0; exit; });
@@ -234,6 +243,7 @@ fn what_does_not_fit_is_refused() {
 /// A pin keeps a program on its device when its link is dropped.
 #[test]
 fn a_link_can_be_pinned_and_a_message_cannot() {
+    let _alone = alone();
     needs!(Bpf, Root);
     in_own_network(|| {
         let folder = Folder::new();

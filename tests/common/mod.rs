@@ -10,6 +10,7 @@ pub(crate) mod random;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// The command: `RAWBPF_BIN`, or the one that cargo built for these tests.
@@ -18,6 +19,14 @@ pub(crate) fn rawbpf() -> PathBuf {
         Some(path) => path.into(),
         None => env!("CARGO_BIN_EXE_rawbpf").into(),
     }
+}
+
+/// Lets one test of this program run at a time that counts, or looks at what all of them leave in the kernel.
+///
+/// Who lists links holds each of them for a moment: one that another test lets go of meanwhile would stay as long.
+pub(crate) fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A folder of its own for a test, open to every user, gone when dropped.

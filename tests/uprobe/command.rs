@@ -2,7 +2,7 @@
 
 use crate::common::needs::{Thing, needs};
 use crate::common::{self, Folder, rawbpf, said};
-use crate::watch::{self, rawbpf_test_double, this_file};
+use crate::watch::{rawbpf_test_double, this_file};
 use std::fs;
 use std::hint::black_box;
 use std::process::Command;
@@ -71,7 +71,7 @@ fn functions_and_probes_are_traced() {
     if common::role().is_some() {
         return calls();
     }
-    let _alone = watch::alone();
+    let _alone = common::alone();
     let file = this_file();
     // Where the command line says, and where the text says.
     let function = format!("{file}:rawbpf_test_double");

@@ -1,9 +1,9 @@
 //! USDT probes: found in this program's own file, attached in all places, with their arguments and semaphores.
 
+use crate::common;
 use crate::common::needs::{Thing, needs, needs_tried};
 use crate::probes::{RAWBPF_TEST_NUMBER, first, guarded, many, second, semaphore};
 use crate::watch::{COOKIE, Caller, ENTRY, METHODS, Watch, this_file};
-use crate::{common, watch};
 use rawbpf::asm::{BuildOptions, Builder};
 use rawbpf::attach::{self, Link, Options, Target, usdt};
 use rawbpf::insn::{AluOp, Bits, Condition, Op, Reg, Size, Source};
@@ -82,7 +82,7 @@ fn attach_here(program: &Program, target: &Target) -> Link {
 #[test]
 fn arguments_are_read_from_wherever_they_are() {
     needs!(Uprobe);
-    let _alone = watch::alone();
+    let _alone = common::alone();
     let probe = probe("many");
     let (program, seen) = program(&probe, &[1, 2, 3, 4, 5, 6, 7, 8, 9]).unwrap();
     let numbers = black_box([-3i64, 70, 0x1_0000_0000_8000, 90]);
@@ -122,7 +122,7 @@ static NAMED: ProgramSpec = ProgramSpec::new(
 #[test]
 fn arguments_in_registers_have_names() {
     needs!(Uprobe);
-    let _alone = watch::alone();
+    let _alone = common::alone();
     let target = format!("{}:rawbpf_test:many", this_file());
     let mut loader = Loader::new();
     let program = loader.load(&NAMED.with_target(&target)).unwrap();
@@ -215,7 +215,7 @@ fn no_cookies() -> Option<String> {
 fn a_probe_is_attached_in_all_its_places() {
     needs!(Uprobe);
     needs_tried!("attach_cookie", no_cookies());
-    let alone = watch::alone();
+    let alone = common::alone();
     let probe = probe("twice");
     let (program, seen) = program(&probe, &[1, 2]).unwrap();
     let link = attach_here(&program, &this("twice"));
@@ -271,7 +271,7 @@ fn all_places_also_without_cookies() {
 #[test]
 fn loading_for_a_probe_takes_the_best_way() {
     needs!(Uprobe);
-    let _alone = watch::alone();
+    let _alone = common::alone();
     let target = this("twice");
     let mut loader = Loader::new();
     let loaded = attach::load_and_attach(&mut loader, &ENTRY, &target, &Options::new());

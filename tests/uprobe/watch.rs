@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::MutexGuard;
 
 /// The function that is probed.
 // SAFETY: nothing else has this name.
@@ -79,13 +79,6 @@ pub(crate) static COOKIE: ProgramSpec = counting!("cookie", call get_attach_cook
 
 pub(crate) const METHODS: [Method; 3] = [Method::Pmu, Method::Tracefs, Method::Best];
 
-static ALONE: Mutex<()> = Mutex::new(());
-
-/// The tests call the same functions, and look at probes that all of them make.
-pub(crate) fn alone() -> MutexGuard<'static, ()> {
-    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// A loaded program and what it has seen.
 pub(crate) struct Watch {
     pub(crate) program: Program,
@@ -104,7 +97,7 @@ impl Watch {
     }
 
     pub(crate) fn loaded(spec: &ProgramSpec<'static>) -> Result<Watch> {
-        let alone = alone();
+        let alone = common::alone();
         let mut loader = Loader::new();
         let program = loader.load(spec)?;
         let seen = Hash::of(loader.map(&SEEN)?)?;
