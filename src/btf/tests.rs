@@ -376,8 +376,8 @@ fn any_of_many_types_is_found_by_its_number() -> Result<(), BtfError> {
 
 #[test]
 fn what_is_wrong_far_down_is_said_by_who_comes_there() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = std::env::temp_dir().join(format!("rawbpf-far-btf-{}", std::process::id()));
-    std::fs::create_dir(&folder)?;
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
     let mut types = Vec::new();
     for id in 1..=9000 {
         let name =
@@ -392,7 +392,7 @@ fn what_is_wrong_far_down_is_said_by_who_comes_there() -> Result<(), Box<dyn std
     let unknown = BtfError::UnknownKind { id: 9001, kind: 77 }.to_string();
     assert_eq!(Btf::new(blob(&types, strings)).unwrap_err().to_string(), unknown);
 
-    let kernel = KernelTypes::in_folder(&folder);
+    let kernel = KernelTypes::in_folder(folder);
     assert_eq!(kernel.size_of("first")?, 1);
     assert_eq!(kernel.size_of("last")?, 9000);
     assert_eq!(kernel.size_of("never").unwrap_err().to_string(), unknown);
@@ -407,10 +407,9 @@ fn what_is_wrong_far_down_is_said_by_who_comes_there() -> Result<(), Box<dyn std
 
     types.truncate(9000 * 3);
     std::fs::write(folder.join("vmlinux"), blob(&types, strings))?;
-    let kernel = KernelTypes::in_folder(&folder);
+    let kernel = KernelTypes::in_folder(folder);
     assert_eq!(kernel.size_of("mine")?, 4);
     assert_eq!(kernel.type_id("mine", Kind::Float)?.0, 9001);
-    std::fs::remove_dir_all(&folder)?;
     Ok(())
 }
 
@@ -537,14 +536,14 @@ fn a_kernel_without_btf_says_what_is_missing() {
 
 #[test]
 fn modules_are_asked_when_vmlinux_does_not_know() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = std::env::temp_dir().join(format!("rawbpf-btf-{}", std::process::id()));
-    std::fs::create_dir(&folder)?;
+    let folder = tempfile::tempdir()?;
+    let folder = folder.path();
     std::fs::write(folder.join("vmlinux"), every_kind())?;
     let below = u32::from_ne_bytes(every_kind()[20..24].try_into()?);
     // A func of its own, with the prototype of vmlinux.
     std::fs::write(folder.join("mod_b"), blob(&[below, info(12, 1, 0), 15], b"kfunc_b\0"))?;
     std::fs::write(folder.join("mod_a"), b"not BTF at all, but long enough")?;
-    let types = KernelTypes::in_folder(&folder);
+    let types = KernelTypes::in_folder(folder);
     let (id, place) = types.type_id("kfunc_b", Kind::Function)?;
     assert_eq!((id, place.module), (30, Some("mod_b")));
     assert_eq!(place.btf.function(id)?.parameter("second"), Some(1));
@@ -554,10 +553,9 @@ fn modules_are_asked_when_vmlinux_does_not_know() -> Result<(), Box<dyn std::err
     let error = types.type_id("kfunc_c", Kind::Function).map(|(id, _)| id).unwrap_err().to_string();
     assert!(error.contains("mod_a"), "{error}");
     std::fs::remove_file(folder.join("mod_a"))?;
-    let types = KernelTypes::in_folder(&folder);
+    let types = KernelTypes::in_folder(folder);
     let error = types.type_id("kfunc_c", Kind::Function).map(|(id, _)| id).unwrap_err().to_string();
     assert_eq!(error, "there is no func `kfunc_c`; the nearest: kfunc_b");
     assert_eq!((types.exists("node.low")?, types.exists("node.lowest")?), (true, false));
-    std::fs::remove_dir_all(&folder)?;
     Ok(())
 }

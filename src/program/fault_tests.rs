@@ -11,9 +11,9 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io::PipeReader;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, RawFd};
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
+use tempfile::TempDir;
 
 /// What `bpf(2)` and what is behind it are known to answer.
 const ERRNOS: &[i32] = &[
@@ -61,12 +61,11 @@ const EVERYTHING: ProgramSpec<'_> = ProgramSpec::new(
 .with_target("do_work");
 
 /// The types of a kernel that has a module, as files.
-struct Types(PathBuf);
+struct Types(TempDir);
 
 impl Types {
-    fn new(test: &str) -> Types {
-        let folder = std::env::temp_dir().join(format!("rawbpf-{test}-{}", std::process::id()));
-        std::fs::create_dir(&folder).unwrap();
+    fn new() -> Types {
+        let folder = tempfile::tempdir().unwrap();
         let mut builder = Builder::new();
         let int = builder.int("int", 4, true);
         let tgid = Member { name: "tgid", of: int, bit_offset: 64, bits: None };
@@ -75,7 +74,7 @@ impl Types {
         let vmlinux = builder.finish().unwrap();
         // The strings of the module come after these (`str_len` in the header).
         let below = u32::from_ne_bytes(vmlinux[20..24].try_into().unwrap());
-        std::fs::write(folder.join("vmlinux"), vmlinux).unwrap();
+        std::fs::write(folder.path().join("vmlinux"), vmlinux).unwrap();
         // BTF_KIND_FUNC, BTF_FUNC_GLOBAL.
         let function = 12 << 24 | 1;
         let names = b"lend_a_hand\0do_work\0";
@@ -86,14 +85,8 @@ impl Types {
             module.extend(word.to_ne_bytes());
         }
         module.extend(names);
-        std::fs::write(folder.join("helpful"), module).unwrap();
+        std::fs::write(folder.path().join("helpful"), module).unwrap();
         Types(folder)
-    }
-}
-
-impl Drop for Types {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
@@ -245,7 +238,7 @@ fn by_kernel_with(
     let result = fake::with(
         move |call| Some(asked.borrow_mut().answer(call)),
         || {
-            let types = KernelTypes::in_folder(&types.0);
+            let types = KernelTypes::in_folder(types.0.path());
             let mut loader = Loader { types, ..Loader::new() };
             action(&mut loader)
         },
@@ -272,7 +265,7 @@ fn the_watch_over_descriptors_sees_one_that_is_open() {
 
 #[test]
 fn a_load_that_works_makes_only_the_calls_it_needs() {
-    let types = Types::new("fault-none");
+    let types = Types::new();
     let (steps, result) = load(&types, None);
     result.unwrap();
     let steps: Vec<_> = steps.iter().map(|step| (step.command, step.of)).collect();
@@ -312,7 +305,7 @@ fn is_optional(step: Step, errno: Errno) -> bool {
 
 #[test]
 fn every_call_can_fail() {
-    let types = Types::new("fault-all");
+    let types = Types::new();
     let (steps, _) = load(&types, None);
     for (at, step) in steps.iter().copied().enumerate() {
         for errno in ERRNOS.iter().copied().map(Errno) {
@@ -336,7 +329,7 @@ fn every_call_can_fail() {
 /// As `rawbpf check` does it: a program that was accepted is loaded again for its log, which nothing depends on.
 #[test]
 fn every_call_of_a_load_with_its_log_can_fail() {
-    let types = Types::new("fault-log");
+    let types = Types::new();
     let load =
         |fault| by_kernel_with(&types, fault, |loader| loader.load_with_log(&EVERYTHING).map(drop));
     let (steps, result) = load(None);

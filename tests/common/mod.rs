@@ -9,7 +9,6 @@ pub(crate) mod random;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,7 +29,7 @@ pub(crate) fn alone() -> MutexGuard<'static, ()> {
 }
 
 /// A folder of its own for a test, open to every user, gone when dropped.
-pub(crate) struct Folder(PathBuf);
+pub(crate) struct Folder(tempfile::TempDir);
 
 impl Folder {
     pub(crate) fn new() -> Folder {
@@ -53,23 +52,14 @@ impl Folder {
 
     fn within(place: &Path) -> Folder {
         use std::os::unix::fs::PermissionsExt;
-        static COUNT: AtomicU32 = AtomicU32::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("rawbpf-test-{}-{count}", std::process::id());
-        let path = place.join(name);
-        std::fs::create_dir(&path).unwrap();
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o755)).unwrap();
-        Folder(path)
+        let permissions = PermissionsExt::from_mode(0o755);
+        let mut folder = tempfile::Builder::new();
+        folder.prefix("rawbpf-test-").permissions(permissions);
+        Folder(folder.tempdir_in(place).unwrap())
     }
 
     pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
+        self.0.path()
     }
 }
 
