@@ -6,7 +6,7 @@ mod common;
 #[path = "common/object_bytes.rs"]
 mod object_bytes;
 
-use common::needs::needs_tried;
+use common::needs::{Thing, needs, needs_tried};
 use common::{Folder, rawbpf, said};
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSection, ObjectSymbol, RelocationTarget};
@@ -16,7 +16,7 @@ use rawbpf::elf::{self, Object, ObjectError};
 use rawbpf::insn::ByteOrder;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 
 /// Programs that share sections, functions of one name, loops, data of all kinds.
 const TEXT: &str = r#"
@@ -272,6 +272,98 @@ fn made(tool: &str, arguments: &[&str], source: &str, folder: &Folder) -> Result
     let output = output.map_err(|error| format!("{tool}: {error}"))?;
     assert!(output.status.success(), "{}", said(&output));
     Ok(fs::read(path).unwrap())
+}
+
+/// An object of `core.ll` for this machine, whose accesses the compiler has left to be adjusted; `sign` says whether one of them has no
+/// name in the language.
+fn adjustable(folder: &Folder, sign: bool) -> Result<Vec<u8>, String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/object_file/core.ll");
+    let text = fs::read_to_string(source).map_err(|_| "the sources of this test are not here")?;
+    // The sign of the field, or its size.
+    let (before, after) = ("(i32* %field, i64 3)", "(i32* %field, i64 1)");
+    assert_eq!(text.matches(before).count(), 1);
+    let text = if sign { text } else { text.replace(before, after) };
+    let triple = if cfg!(target_endian = "big") { "bpfeb" } else { "bpfel" };
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    fs::write(at("core.ll"), text.replace("\"bpfel\"", &format!("\"{triple}\""))).unwrap();
+    let steps = [
+        ("opt-14", vec!["-O2".into(), "-S".into(), at("core.ll"), "-o".into(), at("better.ll")]),
+        ("llc-14", vec!["-filetype=obj".into(), at("better.ll"), "-o".into(), at("core.o")]),
+    ];
+    for (tool, arguments) in steps {
+        let output = Command::new(tool).args(&arguments).output();
+        let output = output.map_err(|error| format!("{tool}: {error}"))?;
+        assert!(output.status.success(), "{tool}: {}", said(&output));
+    }
+    Ok(fs::read(at("core.o")).unwrap())
+}
+
+/// What is adjusted to the kernel is said by name: LLVM's own record of each access is in the object.
+#[test]
+fn what_a_compiler_left_to_be_adjusted_has_names() {
+    let folder = Folder::new();
+    let bytes = adjustable(&folder, true);
+    needs_tried!("opt-14", bytes.clone().err());
+    let bytes = bytes.unwrap();
+    object_bytes::read_all(&bytes);
+    let object = Object::read(&bytes).unwrap();
+    let text = object.text(false);
+    for line in [
+        "    r1 = task_struct.tgid\n",
+        " = *(u64 *)(r0 + task_struct.start_time)\n",
+        " = exists(task_struct.pid_links[1].pprev)\n",
+        " = sizeof(task_struct.tgid)\n",
+        " = exists(task_struct)\n",
+        " = sizeof(hlist_node)\n",
+        "    r1 = pid_type.PIDTYPE_TGID ll\n",
+        "    r1 = exists(pid_type.PIDTYPE_TGID) ll\n",
+    ] {
+        assert!(text.contains(line), "{line} in {text}");
+    }
+    // One has none, and is not passed over.
+    let remark = "CO-RE: sign of field, struct task_struct 0:3";
+    assert_eq!(text.matches("CO-RE").count(), 1);
+    assert!(text.contains(&format!("    # {remark}\n")), "{text}");
+    let [unsaid] = &object.unsaid()[..] else { panic!("{:?}", object.unsaid()) };
+    assert!(unsaid.starts_with("program others, slot ") && unsaid.ends_with(remark), "{unsaid}");
+    let done = Command::new(rawbpf()).arg("check").arg(folder.path().join("core.o")).output();
+    let done = done.unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    assert!(said(&done).contains(remark), "{}", said(&done));
+}
+
+#[test]
+fn an_object_for_other_machines_is_not_loaded() {
+    let folder = Folder::new();
+    let other = match ByteOrder::NATIVE {
+        ByteOrder::Little => ByteOrder::Big,
+        ByteOrder::Big => ByteOrder::Little,
+    };
+    let path = folder.path().join("other.o");
+    fs::write(&path, object_of("r0 = 0\nexit\n", other)).unwrap();
+    for command in ["check", "load", "exec"] {
+        let done = Command::new(rawbpf()).arg(command).arg(&path).output().unwrap();
+        assert_eq!(done.status.code(), Some(1));
+        assert!(said(&done).contains("for machines of the other byte order"), "{}", said(&done));
+    }
+}
+
+/// The struct of the object is laid out otherwise than the kernel's, and the number of the process comes all the same.
+#[test]
+fn an_object_is_checked_and_run_as_it_is() {
+    needs!(Bpf, Btf);
+    let folder = Folder::new();
+    needs_tried!("opt-14", adjustable(&folder, false).err());
+    let object = folder.path().join("core.o");
+    let done = Command::new(rawbpf()).arg("check").arg(&object).output().unwrap();
+    assert!(done.status.success(), "{}", said(&done));
+    let words = ["exec", "--program", "tgid", "--format", "json"];
+    let mut command = Command::new(rawbpf());
+    let child = command.args(words).arg(&object).stdout(Stdio::piped()).spawn().unwrap();
+    let pid = child.id();
+    let done = child.wait_with_output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
+    assert_eq!(report["r0"].as_u64(), Some(pid.into()), "{}", said(&done));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `rawbpf disasm`: bytes to text.
 
 use super::asm::{print, read_bytes};
+use super::text::ELF;
 use super::{Failure, Order};
 use crate::asm::{ControlFlow, PrintOptions, Style, Undecodable, disassemble};
 use crate::elf::{Object, ObjectProgram};
@@ -83,9 +84,6 @@ pub(super) fn disasm(args: &DisasmArgs) -> Result<u8, Failure> {
     print(text.as_bytes())?;
     Ok(0)
 }
-
-/// What objects begin with.
-const ELF: &[u8] = b"\x7fELF";
 
 /// What is printed of an object.
 fn object(args: &DisasmArgs, name: &str, bytes: &[u8], style: Style) -> Result<String, Failure> {

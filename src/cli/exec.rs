@@ -2,7 +2,7 @@
 
 use super::asm::{print, read_bytes};
 use super::disasm::{is_hex, parse_hex, slots};
-use super::text::{Text, TextArgs};
+use super::text::{ELF, Text, TextArgs};
 use super::{Failure, Format, loader};
 use crate::asm::Code;
 use crate::insn::ByteOrder;
@@ -15,7 +15,7 @@ use std::fs;
 
 #[derive(Debug, Args)]
 #[command(
-    after_help = "FILE is assembly text, or bytes of instructions, raw or in hexadecimal as asm writes them. A \
+    after_help = "FILE is assembly text, an object, or bytes of instructions, raw or in hexadecimal as asm writes them. A \
     program whose type nobody says is a socket_filter."
 )]
 pub(super) struct ExecArgs {
@@ -66,7 +66,7 @@ pub(super) fn exec(args: &ExecArgs) -> Result<u8, Failure> {
     let (file, bytes) = read_bytes(&args.text.file)?;
     // A program ends with 0x95, which is no UTF-8 where it stands.
     let (hex, raw) = (is_hex(&bytes), std::str::from_utf8(&bytes).is_err());
-    if hex || raw {
+    if hex || raw && !bytes.starts_with(ELF) {
         let slots = slots(&file, &bytes, hex, ByteOrder::NATIVE)?;
         let kind = args.text.kind.unwrap_or(ProgramType::SocketFilter);
         let mut spec = ProgramSpec::new("main", kind, Code::from_slots(&slots, &file));

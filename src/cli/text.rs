@@ -3,6 +3,8 @@
 use super::Failure;
 use super::asm::read_bytes;
 use crate::asm::{Module, ParseOptions, parse};
+use crate::elf::Object;
+use crate::insn::ByteOrder;
 use crate::program::TextSpec;
 use crate::spec::{AttachType, ProgramSpec, ProgramType};
 use clap::Args;
@@ -11,7 +13,7 @@ use std::path::PathBuf;
 /// Which text, and what its programs are where it does not say so itself.
 #[derive(Debug, Args)]
 pub(super) struct TextArgs {
-    /// The text, - for standard input
+    /// The text, or an object that clang or rawbpf made; - for standard input
     pub(super) file: PathBuf,
 
     /// Take all programs as this type, whatever the text says: kprobe, tracepoint, socket_filter, …
@@ -67,13 +69,32 @@ impl TextArgs {
     }
 }
 
+/// What objects begin with.
+pub(super) const ELF: &[u8] = b"\x7fELF";
+
+/// The text of an object, if that says all of it.
+fn text_of(file: &str, bytes: &[u8]) -> Result<String, Failure> {
+    let object = Object::read(bytes).map_err(|error| Failure::Other(format!("{file}: {error}")))?;
+    if object.order() != ByteOrder::NATIVE {
+        let message = format!("{file} is for machines of the other byte order than this one");
+        return Err(Failure::Other(message));
+    }
+    let unsaid = object.unsaid();
+    if !unsaid.is_empty() {
+        return Err(Failure::Other(format!(
+            "{file} asks for what cannot be done here:\n  {}",
+            unsaid.join("\n  ")
+        )));
+    }
+    Ok(object.text(false))
+}
+
 impl Text {
-    /// A file that was read.
+    /// A file that was read. Of an object, all that follows is about the text that `rawbpf disasm` prints of it.
     pub(super) fn new(file: String, bytes: Vec<u8>) -> Result<Text, Failure> {
-        if bytes.starts_with(b"\x7fELF") {
-            return Err(Failure::Other(format!(
-                "{file} is an ELF object, and this takes assembly text: `rawbpf disasm` makes one of it"
-            )));
+        if bytes.starts_with(ELF) {
+            let text = text_of(&file, &bytes)?;
+            return Ok(Text { file, text });
         }
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Text { file, text }),

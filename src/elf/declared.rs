@@ -6,7 +6,6 @@ use super::names::Names;
 use super::raw::{Kind, Raw, SymbolKind};
 use crate::btf::Btf;
 use std::collections::HashMap;
-use std::fmt::Write;
 
 /// A map, as it is declared.
 pub(super) struct Declared {
@@ -16,8 +15,10 @@ pub(super) struct Declared {
     /// `None`, if it cannot be declared.
     pub name: Option<String>,
     pub symbol: String,
-    /// The directive, or a comment.
-    pub text: String,
+    /// The directive, if there is one.
+    pub directive: Option<String>,
+    /// What it does not say.
+    pub remarks: Vec<String>,
 }
 
 /// The maps, by their places.
@@ -54,25 +55,18 @@ pub(super) fn declared(
         };
         let name = names.give(&symbol.name);
         let directive = map.and_then(|map| map.directive(&name));
-        let mut text = String::new();
-        for besides in map.iter().flat_map(|map| &map.besides) {
-            let _ = writeln!(text, "# of map {name}: {besides}");
-        }
-        match &directive {
-            Some(directive) => {
-                let _ = writeln!(text, "{directive}");
-            }
-            None => {
-                let why = match map {
-                    Some(map) => format!("its type is {}", map.kind),
-                    None => "it is not described".into(),
-                };
-                let _ = writeln!(text, "# map {name}: {why}");
-            }
+        let besides = map.iter().flat_map(|map| &map.besides);
+        let mut remarks: Vec<_> =
+            besides.map(|besides| format!("of map {name}: {besides}")).collect();
+        if directive.is_none() {
+            remarks.push(match map {
+                Some(map) => format!("map {name}: its type is {}", map.kind),
+                None => format!("map {name}: it is not described"),
+            });
         }
         let (symbol, offset) = (symbol.name.clone(), symbol.value);
         let name = directive.is_some().then_some(name);
-        maps.push(Declared { section, offset, name, symbol, text });
+        maps.push(Declared { section, offset, name, symbol, directive, remarks });
     }
     maps.sort_by_key(|map| (map.section, map.offset));
     Ok(maps)

@@ -5,7 +5,7 @@ use super::functions::{Code, Function, Named, led};
 use super::names::{Names, shown};
 use super::object::ObjectProgram;
 use super::raw::Raw;
-use super::relocated::Remarks;
+use super::relocated::{Relocated, Relocations};
 use super::variables::Variables;
 use super::{ObjectError, target};
 use crate::asm::{Instructions, Place, place};
@@ -29,7 +29,7 @@ pub(super) struct Linker<'r> {
     pub code: &'r Code,
     pub maps: &'r [Declared],
     pub variables: &'r Variables<'r>,
-    pub remarks: Remarks,
+    pub relocations: Relocations,
 }
 
 impl Linker<'_> {
@@ -147,6 +147,7 @@ impl Linker<'_> {
             slots,
             functions: BTreeMap::new(),
             operands: HashMap::new(),
+            adjusted: HashMap::new(),
             remarks: HashMap::new(),
             astray: HashSet::new(),
         };
@@ -169,14 +170,26 @@ impl Linker<'_> {
         starts: &HashMap<usize, usize>,
     ) {
         let (section, first) = function.at;
-        let remarks = self.remarks.get(self.section_name(section));
-        for (slot, remarks) in remarks.into_iter().flat_map(|all| all.range(first..function.end)) {
-            program.remarks.entry(slot - first + start).or_default().extend_from_slice(remarks);
-        }
+        let relocations = self.relocations.get(self.section_name(section));
         let length = function.end - first;
         let instructions: Vec<_> =
             Instructions::from(self.code.of(function), 0).filter_map(Result::ok).collect();
         for (slot, op) in instructions {
+            match relocations.and_then(|all| all.get(&(first + slot))).map(Vec::as_slice) {
+                None => {}
+                Some([one]) if let Some(statement) = one.statement(op) => {
+                    program.adjusted.insert(start + slot, statement);
+                    // What stands there is of the compiler's kernel.
+                    if let Some(insn) = program.slots.get_mut(start + slot) {
+                        *insn = Relocated::without_number(*insn, op);
+                    }
+                    self.clear_second(program, start + slot);
+                }
+                Some(all) => {
+                    let remarks = all.iter().map(Relocated::remark);
+                    program.remarks.entry(start + slot).or_default().extend(remarks);
+                }
+            }
             if let Some(Place::Jump(to)) = place(op, slot)
                 && !(0..length as i64).contains(&to)
             {

@@ -5,7 +5,7 @@ use super::functions::{Code, Named};
 use super::link::Linker;
 use super::names::{Names, quoted, shown};
 use super::raw::{Kind, Raw};
-use super::relocated;
+use super::relocated::relocations;
 use super::variables::Variables;
 use super::{ObjectError, target};
 use crate::asm::{Instructions, Labels, Style, Target, place, print};
@@ -34,6 +34,8 @@ pub struct Object {
     order: ByteOrder,
     /// What stands before the programs.
     head: String,
+    /// Of that, what it cannot say.
+    unsaid: Vec<String>,
     programs: Vec<ObjectProgram>,
 }
 
@@ -47,6 +49,8 @@ pub struct ObjectProgram {
     pub(super) functions: BTreeMap<usize, String>,
     /// What addresses are the addresses of, and which functions elsewhere are called.
     pub(super) operands: HashMap<usize, String>,
+    /// Instructions with a name of the kernel's in place of a number.
+    pub(super) adjusted: HashMap<usize, String>,
     /// What the language does not say.
     pub(super) remarks: HashMap<usize, Vec<String>>,
     /// Jumps out of a function, and calls of what is not here.
@@ -86,26 +90,46 @@ impl Object {
             })
             .collect();
         let variables = Variables::new(&raw, btf.as_ref(), &places, &mut names);
-        let remarks = match (raw.bytes(Kind::BtfExt), &btf) {
-            (Some(ext), Some(btf)) => relocated::remarks(ext, btf, raw.order),
+        let relocations = match (raw.bytes(Kind::BtfExt), &btf) {
+            (Some(ext), Some(btf)) => relocations(ext, btf, raw.order),
             _ => HashMap::new(),
         };
 
-        let mut head = String::new();
+        let (mut head, mut unsaid) = (String::new(), Vec::new());
         if raw.order != ByteOrder::NATIVE {
             let order = if raw.order == ByteOrder::Big { "big" } else { "little" };
             let _ = writeln!(head, "# for machines of the other byte order: --endian {order}");
         }
-        license(&mut head, &raw);
+        license(&mut head, &raw, &mut unsaid);
         for map in &maps {
-            head.push_str(&map.text);
+            map.remarks.iter().for_each(|remark| remarked(&mut head, remark));
+            unsaid.extend_from_slice(&map.remarks);
+            if let Some(directive) = &map.directive {
+                let _ = writeln!(head, "{directive}");
+            }
         }
         head.push_str(&variables.text(&mut names));
-        strays(&mut head, &raw);
+        strays(&mut head, &raw, &mut unsaid);
 
-        let linker = Linker { raw: &raw, code: &code, maps: &maps, variables: &variables, remarks };
+        let linker =
+            Linker { raw: &raw, code: &code, maps: &maps, variables: &variables, relocations };
         let programs = linker.programs(&mut names)?;
-        Ok(Object { order: raw.order, head, programs })
+        Ok(Object { order: raw.order, head, unsaid, programs })
+    }
+
+    /// What the [`text`](Object::text) only remarks upon: part of what the object asks for that the assembly language does not say.
+    /// Where there is something, a program that is made of the text is not the one that is meant.
+    pub fn unsaid(&self) -> Vec<String> {
+        let mut all = self.unsaid.clone();
+        for program in &self.programs {
+            let mut remarks: Vec<_> = program.remarks.iter().collect();
+            remarks.sort();
+            for (slot, remarks) in remarks {
+                let of = |remark| format!("program {}, slot {slot}: {remark}", program.name);
+                all.extend(remarks.iter().map(of));
+            }
+        }
+        all
     }
 
     /// The byte order of the machines that it is for.
@@ -143,7 +167,8 @@ impl ObjectProgram {
         self.target.as_deref()
     }
 
-    /// Its slots and those of the functions that it calls, with calls led there. Addresses are not filled in.
+    /// Its slots and those of the functions that it calls, with calls led there. Addresses, and numbers that the text has names of the kernel's
+    /// for, are not filled in.
     pub fn slots(&self) -> &[Insn] {
         &self.slots
     }
@@ -200,6 +225,10 @@ impl ObjectProgram {
             let _ = writeln!(out, "    # {remark}");
         }
         out.push_str("    ");
+        if let Some(statement) = self.adjusted.get(&slot) {
+            out.push_str(statement);
+            return;
+        }
         let operand = self.operands.get(&slot);
         if let (Op::CallLocal { .. }, Some(name)) = (op, operand) {
             let _ = write!(out, "call kfunc {name}");
@@ -220,33 +249,42 @@ impl ObjectProgram {
     }
 }
 
-fn license(out: &mut String, raw: &Raw<'_>) {
-    let Some(bytes) = raw.bytes(Kind::License) else { return };
-    let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-    let _ = match std::str::from_utf8(bytes) {
-        Ok(license) => writeln!(out, ".license {}", quoted(license)),
-        Err(_) => writeln!(out, "# license: {}", shown(&String::from_utf8_lossy(bytes))),
-    };
+fn remarked(out: &mut String, remark: &str) {
+    let _ = writeln!(out, "# {remark}");
 }
 
-/// Remarks on what of the data is left out.
-fn strays(out: &mut String, raw: &Raw<'_>) {
+fn license(out: &mut String, raw: &Raw<'_>, unsaid: &mut Vec<String>) {
+    let Some(bytes) = raw.bytes(Kind::License) else { return };
+    let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    match std::str::from_utf8(bytes) {
+        Ok(license) => {
+            let _ = writeln!(out, ".license {}", quoted(license));
+        }
+        Err(_) => {
+            let remark = format!("license: {}", shown(&String::from_utf8_lossy(bytes)));
+            remarked(out, &remark);
+            unsaid.push(remark);
+        }
+    }
+}
+
+/// Remarks on what of the data is left out. A section of which nothing is known is only missed if something refers to it.
+fn strays(out: &mut String, raw: &Raw<'_>, unsaid: &mut Vec<String>) {
     for section in &raw.sections {
         let name = shown(&section.name);
         if section.kind == Kind::Unknown {
-            let _ = writeln!(out, "# left out: section {name}, {} bytes", section.size);
+            remarked(out, &format!("left out: section {name}, {} bytes", section.size));
         }
         if section.kind == Kind::Code {
             continue;
         }
         for relocation in &section.relocations {
             let symbol = raw.symbols.get(relocation.symbol).map_or("", |symbol| &symbol.name);
-            let _ = writeln!(
-                out,
-                "# left out: the address of `{}` at {} of section {name}",
-                shown(symbol),
-                relocation.offset
-            );
+            let (symbol, offset) = (shown(symbol), relocation.offset);
+            let remark =
+                format!("left out: the address of `{symbol}` at {offset} of section {name}");
+            remarked(out, &remark);
+            unsaid.push(remark);
         }
     }
 }

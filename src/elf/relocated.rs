@@ -1,50 +1,213 @@
-//! What a program adjusts to the types of a kernel when libbpf loads it (CO-RE), which the language can only remark upon.
+//! What a program adjusts to the types of a kernel when it is loaded (CO-RE). Much of it has a name in the language, which the loader
+//! looks up as it does any: the offset of a field by an access such as `0:1:2` is `pair.b.c`. What has none is remarked upon.
 
 use super::names::shown;
-use crate::btf::Btf;
-use crate::insn::ByteOrder;
+use crate::btf::{Body, Btf, Kind, Type};
+use crate::insn::{ByteOrder, Insn, Op, Pseudo, Source};
 use std::collections::{BTreeMap, HashMap};
 
-/// What is adjusted (`enum bpf_core_relo_kind` of `include/uapi/linux/bpf.h`).
-const KINDS: [&str; 13] = [
-    "offset of field",
-    "size of field",
-    "existence of field",
-    "sign of field",
-    "left shift for field",
-    "right shift for field",
-    "local number of type",
-    "number of type",
-    "existence of type",
-    "size of type",
-    "existence of enumerator",
-    "value of enumerator",
-    "likeness of type",
+/// What is adjusted (`enum bpf_core_relo_kind` of `include/uapi/linux/bpf.h`), and how the language names it.
+const KINDS: [(&str, As); 13] = [
+    ("offset of field", As::Offset),
+    ("size of field", As::Field("sizeof")),
+    ("existence of field", As::Field("exists")),
+    ("sign of field", As::Nothing),
+    ("left shift for field", As::Nothing),
+    ("right shift for field", As::Nothing),
+    ("local number of type", As::Nothing),
+    ("number of type", As::Nothing),
+    ("existence of type", As::Type("exists")),
+    ("size of type", As::Type("sizeof")),
+    ("existence of enumerator", As::Enumerator("exists")),
+    ("value of enumerator", As::Enumerator("")),
+    ("likeness of type", As::Nothing),
 ];
+
+/// How the language names something.
+#[derive(Clone, Copy)]
+enum As {
+    /// `task_struct.tgid`
+    Offset,
+    /// `sizeof(task_struct.tgid)`
+    Field(&'static str),
+    /// `sizeof(task_struct)`
+    Type(&'static str),
+    /// `pid_type.PIDTYPE_TGID`
+    Enumerator(&'static str),
+    Nothing,
+}
+
+/// The most steps of an access, as libbpf has them.
+const STEPS: usize = 64;
+
+/// The most parts of types that are looked through for all accesses of an object together: no real one comes near.
+const PARTS: u64 = 1 << 26;
 
 /// Where the header says how long it is, and where this part begins in longer ones.
 const LENGTH: usize = 4;
 const PART: usize = 24;
 
-/// Remarks on instructions, by the name of their section and their slot there.
-pub(super) type Remarks = HashMap<String, BTreeMap<usize, Vec<String>>>;
+/// What an instruction is adjusted to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Relocated {
+    /// The name that stands for the same, if there is one.
+    name: Option<String>,
+    /// Whether that is an offset, which can stand in an address.
+    offset: bool,
+    /// What to say in its place.
+    remark: String,
+}
 
-/// All of them. What cannot be read gives none.
-pub(super) fn remarks(ext: &[u8], btf: &Btf, order: ByteOrder) -> Remarks {
-    let mut remarks = Remarks::new();
-    let _ = read(ext, btf, order, &mut |section, offset, remark| {
-        let section = remarks.entry(shown(section)).or_default();
-        section.entry(offset as usize / 8).or_default().push(remark);
+/// What is adjusted, by the name of the section and the slot there.
+pub(super) type Relocations = HashMap<String, BTreeMap<usize, Vec<Relocated>>>;
+
+/// All of it. What cannot be read gives none.
+pub(super) fn relocations(ext: &[u8], btf: &Btf, order: ByteOrder) -> Relocations {
+    let mut found = Relocations::new();
+    let _ = read(ext, &mut Namer { btf, left: PARTS }, order, &mut |section, offset, relocated| {
+        let section = found.entry(shown(section)).or_default();
+        section.entry(offset as usize / 8).or_default().push(relocated);
     });
-    remarks
+    found
+}
+
+impl Relocated {
+    /// What to say if there is no such instruction.
+    pub(super) fn remark(&self) -> String {
+        self.remark.clone()
+    }
+
+    /// The first slot of the instruction with 0 in place of the number that is adjusted.
+    pub(super) fn without_number(insn: Insn, op: Op) -> Insn {
+        match op {
+            Op::Alu { .. } | Op::LoadImm64 { .. } => insn.with_imm(0),
+            _ => insn.with_offset(0),
+        }
+    }
+
+    /// The instruction with the name in place of the number that is adjusted.
+    pub(super) fn statement(&self, op: Op) -> Option<String> {
+        let (name, text) = (self.name.as_ref()?, op.to_string());
+        match op {
+            Op::Load { .. } | Op::LoadSigned { .. } | Op::Store { .. } | Op::StoreImm { .. }
+                if self.offset =>
+            {
+                // `*(u32 *)(r1 + 4)`
+                let (before, address) = text.split_once(" *)(")?;
+                let (address, after) = address.split_once(')')?;
+                let (base, _) = address.split_once(' ')?;
+                Some(format!("{before} *)({base} + {name}){after}"))
+            }
+            Op::Alu { src: Source::Imm(_), .. } => {
+                let (before, _) = text.rsplit_once(' ')?;
+                Some(format!("{before} {name}"))
+            }
+            Op::LoadImm64 { kind: Pseudo::Imm64, .. } => {
+                let (before, _) = text.strip_suffix(" ll")?.rsplit_once(' ')?;
+                Some(format!("{before} {name} ll"))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Says what the language calls what is adjusted.
+struct Namer<'b> {
+    btf: &'b Btf,
+    /// How many parts of types may still be looked through.
+    left: u64,
+}
+
+impl Namer<'_> {
+    fn name(&mut self, id: u32, access: &str, named: As) -> Option<String> {
+        let btf = self.btf;
+        let said = |what: &str, name: String| match what {
+            "" => name,
+            what => format!("{what}({name})"),
+        };
+        let indices = access.split(':').take(STEPS + 1).map(|index| index.parse::<u32>().ok());
+        let indices = indices.collect::<Option<Vec<u32>>>().filter(|all| all.len() <= STEPS)?;
+        let parts = indices.iter().map(|index| u64::from(*index) + 1).sum();
+        self.left = self.left.checked_sub(parts)?;
+        match named {
+            As::Offset => self.path(id, &indices).filter(|path| path.contains('.')),
+            As::Field(what) => Some(said(what, self.path(id, &indices)?)),
+            As::Type(what) => Some(said(what, head(btf.get(id).ok()?)?)),
+            As::Enumerator(what) => {
+                let (Body::Enum { mut values, .. }, [index]) =
+                    (btf.resolve(id).ok()?.body, &indices[..])
+                else {
+                    return None;
+                };
+                let value = values.nth(*index as usize)?.ok()?.name;
+                // Of an enumeration without a name, the enumerators are found in all.
+                let of = btf.get(id).ok()?;
+                let of = if of.name.is_empty() { "enum".to_owned() } else { head(of)? };
+                Some(said(what, format!("{of}.{}", word(value)?)))
+            }
+            As::Nothing => None,
+        }
+    }
+
+    /// `pair.b.c[3]`: the indices are those of members and of elements of arrays, the first that of the struct in an array of them.
+    fn path(&self, id: u32, indices: &[u32]) -> Option<String> {
+        let btf = self.btf;
+        let (0, indices) = indices.split_first().map(|(first, rest)| (*first, rest))? else {
+            return None;
+        };
+        let mut path = head(btf.get(id).ok()?)?;
+        let mut of = btf.resolve(id).ok()?;
+        let mut named = true;
+        for index in indices {
+            let next = match of.body {
+                Body::Composite { mut members, .. } => {
+                    let member = members.nth(*index as usize)?.ok()?;
+                    // Parts of bytes have no offset.
+                    if member.bits.is_some() {
+                        return None;
+                    }
+                    // The members of one without a name are found in the one around it.
+                    named = !member.name.is_empty();
+                    if named {
+                        path = format!("{path}.{}", word(member.name)?);
+                    }
+                    member.of
+                }
+                Body::Array { element, .. } => {
+                    path = format!("{path}[{index}]");
+                    named = true;
+                    element
+                }
+                _ => return None,
+            };
+            of = btf.resolve(next).ok()?;
+        }
+        named.then_some(path)
+    }
+}
+
+/// The name of a type that others begin with. Of those with a meaning of their own here, none is a type of the kernel.
+fn head(of: Type<'_>) -> Option<String> {
+    use Kind::{Enum, Enum64, Forward, Struct, Typedef, Union};
+    let kind = matches!(of.kind, Struct | Union | Enum | Enum64 | Forward | Typedef);
+    let own = matches!(of.name, "args" | "enum");
+    if kind && !own { word(of.name).map(str::to_owned) } else { None }
+}
+
+/// What the language has for a name.
+fn word(name: &str) -> Option<&str> {
+    let letter = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
+    let digit = name.starts_with(|first: char| first.is_ascii_digit());
+    (!name.is_empty() && !digit && name.chars().all(letter)).then_some(name)
 }
 
 fn read(
     ext: &[u8],
-    btf: &Btf,
+    namer: &mut Namer<'_>,
     order: ByteOrder,
-    keep: &mut dyn FnMut(&str, u32, String),
+    keep: &mut dyn FnMut(&str, u32, Relocated),
 ) -> Option<()> {
+    let btf = namer.btf;
     let word = |bytes: &[u8], at: usize| {
         let bytes = *bytes.get(at..)?.first_chunk::<4>()?;
         Some(match order {
@@ -71,11 +234,14 @@ fn read(
         for record in records.chunks_exact(size) {
             let (offset, id) = (word(record, 0)?, word(record, 4)?);
             let (access, kind) = (word(record, 8)?, word(record, 12)?);
-            let kind = KINDS.get(kind as usize).copied().unwrap_or("something");
+            let (kind, named) =
+                KINDS.get(kind as usize).copied().unwrap_or(("something", As::Nothing));
             let of = btf.declaration(id, "").unwrap_or_else(|_| format!("type {id}"));
             let access = btf.string(access, id).unwrap_or_default();
+            let name = namer.name(id, access, named);
             let remark = format!("CO-RE: {kind}, {} {}", shown(&of), shown(access));
-            keep(section, offset, remark);
+            let offset_of = matches!(named, As::Offset);
+            keep(section, offset, Relocated { name, offset: offset_of, remark });
         }
         part = part.get(8 + records.len()..)?;
     }
@@ -85,47 +251,130 @@ fn read(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::btf::{Builder, Member};
+    use crate::asm::{ParseOptions, parse};
+    use crate::btf::{Builder, Enumerator, Member};
 
-    /// `struct btf_ext_header` with the part of relocations, one of which is for the access `0:1` to a struct.
+    /// `struct btf_ext_header` with the part of relocations: one record, for the instruction at 24.
+    fn ext(section: u32, record: [u32; 3], order: ByteOrder) -> Vec<u8> {
+        // 32 bytes of header that say that there are no functions and no lines; then how long a record is.
+        let header = [0x0001_eb9f, 32, 0, 0, 0, 0, 0, 28];
+        let [of, access, kind] = record;
+        let words = header.into_iter().chain([16, section, 1, 24, of, access, kind]);
+        let bytes = |word: u32| match order {
+            ByteOrder::Little => word.to_le_bytes(),
+            ByteOrder::Big => word.to_be_bytes(),
+        };
+        words.flat_map(bytes).collect()
+    }
+
     #[test]
-    fn what_is_adjusted_is_remarked_upon() {
+    fn what_is_adjusted_has_a_name_or_a_remark() {
         let mut builder = Builder::new();
-        let word = builder.int("int", 4, true);
-        let member = |name, bit_offset| Member { name, of: word, bit_offset, bits: None };
-        let pair = builder.composite("pair", false, 8, &[member("a", 0), member("b", 32)]);
-        let (section, access) = (builder.string("kprobe/x"), builder.string("0:1"));
-        let btf = Btf::new(builder.finish().unwrap()).unwrap();
-        let words = [
-            0x0001_eb9f,
-            32,
-            0,
-            0,
-            0,
-            0,
-            0,
-            28, // header: no functions, no lines
-            16,
-            section,
-            1,
-            24,
-            pair,
-            access,
-            0, // one record of 16 bytes, for the instruction at 24
+        let int = builder.int("int", 4, true);
+        let member = |name, of, bit_offset| Member { name, of, bit_offset, bits: None };
+        let pair =
+            builder.composite("pair", false, 8, &[member("a", int, 0), member("b", int, 32)]);
+        let pairs = builder.array(pair, int, 3);
+        let either =
+            builder.composite("", true, 24, &[member("pairs", pairs, 0), member("one", int, 0)]);
+        let flag = Member { name: "flag", of: int, bit_offset: 192, bits: Some(1) };
+        let odd = member("odd name", int, 224);
+        let members = [member("", either, 0), flag, odd];
+        let whole = builder.composite("whole___v2", false, 32, &members);
+        let alias = builder.typedef("whole_t", whole);
+        let args = builder.composite("args", false, 4, &[member("a", int, 0)]);
+        let values = [("NO", 0), ("YES", 1)].map(|(name, value)| Enumerator { name, value });
+        let answer = builder.enumeration("answer", &values);
+        let unnamed = builder.enumeration("", &values);
+        let deep = builder.string(&"0:1".repeat(100));
+        let section = builder.string("kprobe/x");
+        // By the number in the kernel's header; whether the name is that of an offset.
+        let rows = [
+            (0, pair, "0:1", "pair.b"),
+            (0, whole, "0:0:0:2:1", "whole___v2.pairs[2].b"),
+            (0, alias, "0:0:1", "whole_t.one"),
+            (1, whole, "0:0:0", "sizeof(whole___v2.pairs)"),
+            (2, whole, "0:0:0:1:0", "exists(whole___v2.pairs[1].a)"),
+            (1, pair, "0", "sizeof(pair)"),
+            (8, pair, "0", "exists(pair)"),
+            (9, alias, "0", "sizeof(whole_t)"),
+            (10, answer, "1", "exists(answer.YES)"),
+            (11, answer, "1", "answer.YES"),
+            (11, unnamed, "0", "enum.NO"),
+            // The struct itself, the second of an array, a part of bytes, the union without a name, names that cannot be said,
+            // what there is not, and what has no name in the language.
+            (0, pair, "0", ""),
+            (0, pair, "1:1", ""),
+            (0, whole, "0:1", ""),
+            (2, whole, "0:0", ""),
+            (0, whole, "0:2", ""),
+            (0, args, "0:0", ""),
+            (0, pair, "0:2", ""),
+            (0, pair, "0:1:0", ""),
+            (0, pair, "", ""),
+            (0, pair, "0:-1", ""),
+            (9, int, "0", ""),
+            (9, 999, "0", ""),
+            (11, answer, "2", ""),
+            (11, pair, "0", ""),
+            (3, pair, "0:1", ""),
+            (6, pair, "0", ""),
+            (12, pair, "0", ""),
+            (13, pair, "0", ""),
         ];
+        let rows = rows.map(|(kind, of, access, name)| {
+            let text = builder.string(access);
+            ([of, text, kind], access, name)
+        });
+        let btf = Btf::new(builder.finish().unwrap()).unwrap();
         for order in [ByteOrder::Little, ByteOrder::Big] {
-            let bytes = |word: u32| match order {
-                ByteOrder::Little => word.to_le_bytes(),
-                ByteOrder::Big => word.to_be_bytes(),
-            };
-            let ext: Vec<u8> = words.into_iter().flat_map(bytes).collect();
-            let found = remarks(&ext, &btf, order);
-            let remark = "CO-RE: offset of field, struct pair 0:1".to_owned();
-            let expected = BTreeMap::from([(3, vec![remark])]);
-            assert_eq!(found, Remarks::from([("kprobe/x".to_owned(), expected)]));
-            for length in 0..ext.len() {
-                assert!(remarks(&ext[..length], &btf, order).is_empty());
+            for (record, access, name) in &rows {
+                let found = relocations(&ext(section, *record, order), &btf, order);
+                let [found] = &found["kprobe/x"][&3][..] else { panic!("{found:?}") };
+                assert_eq!(found.name.as_deref().unwrap_or_default(), *name, "{record:?} {access}");
+                assert_eq!(found.offset, record[2] == 0);
+                assert!(found.remark.starts_with("CO-RE: ") && found.remark.ends_with(access));
             }
+            let all = ext(section, rows[0].0, order);
+            for length in 0..all.len() {
+                assert!(relocations(&all[..length], &btf, order).is_empty());
+            }
+            let deep = relocations(&ext(section, [pair, deep, 0], order), &btf, order);
+            assert_eq!(deep["kprobe/x"][&3][0].name, None);
+        }
+    }
+
+    #[test]
+    fn a_name_takes_the_place_of_the_number() {
+        let named = |name: &str, offset| Relocated {
+            name: Some(name.into()),
+            offset,
+            remark: String::new(),
+        };
+        let op = |text: &str| {
+            let module = parse(text, "x.s", &ParseOptions::new()).unwrap();
+            Op::decode(module.programs()[0].slots()).unwrap()
+        };
+        for (text, offset, expected) in [
+            ("r1 = *(u32 *)(r2 + 8)", true, "r1 = *(u32 *)(r2 + a.b)"),
+            ("r1 = *(s16 *)(r2 - 8)", true, "r1 = *(s16 *)(r2 + a.b)"),
+            ("*(u64 *)(r10 + 0) = r3", true, "*(u64 *)(r10 + a.b) = r3"),
+            ("*(u8 *)(r3 + 8) = 8", true, "*(u8 *)(r3 + a.b) = 8"),
+            ("r1 += 8", true, "r1 += a.b"),
+            ("w1 = -8", false, "w1 = a.b"),
+            ("r1 = 8 ll", false, "r1 = a.b ll"),
+            ("r1 = 0x1122334455667788 ll", false, "r1 = a.b ll"),
+            // A size is no offset, and the rest have no number that can be adjusted.
+            ("r1 = *(u32 *)(r2 + 8)", false, ""),
+            ("r1 += r2", true, ""),
+            ("ld_pseudo r1, 1, 8", true, ""),
+            ("if r1 == 8 goto +8", true, ""),
+            ("exit", true, ""),
+        ] {
+            let statement = named("a.b", offset).statement(op(text)).unwrap_or_default();
+            assert_eq!(statement, expected, "{text}");
+            let none = Relocated { name: None, ..named("", offset) };
+            assert_eq!(none.statement(op(text)), None);
         }
     }
 }

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Each program, and Debian's package of it.
-const PROGRAMS: [(&str, &str); 8] = [
+const PROGRAMS: [(&str, &str); 9] = [
     ("bpftool", "bpftool"),
     ("bpftrace", "bpftrace"),
     ("ip", "iproute2"),
@@ -16,6 +16,7 @@ const PROGRAMS: [(&str, &str); 8] = [
     ("llvm-mc-14", "llvm-14"),
     ("llvm-objdump-14", "llvm-14"),
     ("llvm-readelf-14", "llvm-14"),
+    ("opt-14", "llvm-14"),
     ("ping", "iputils-ping"),
 ];
 
