@@ -30,7 +30,7 @@ use std::time::Duration;
     after_help = AFTER_HELP.as_str(),
 )]
 pub(super) struct TraceArgs {
-    /// Where to attach, and the text last, - for standard input. Programs that no TARGET is for go where the text says, as
+    /// Where to attach, and the text or object last, - for standard input. Programs that no TARGET is for go where the text says, as
     /// in `.program look, kprobe/sys_clone`. In a text of several programs write PROGRAM=TARGET
     #[arg(required = true, value_name = "TARGET|FILE")]
     words: Vec<String>,
