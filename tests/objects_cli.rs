@@ -352,6 +352,9 @@ fn values_of_each_cpu_are_shown_with_it() {
     let map = own.map(&PERCPU);
     let number = id(&map);
     assert_eq!(command(&["map", "update", &number, "0", "3"], b"").status.code(), Some(0));
+    // It is a number of four bytes, also where there is one CPU.
+    let large = command(&["map", "update", &number, "0", "0x100000000"], b"");
+    assert_eq!(large.status.code(), Some(2), "{}", said(&large));
     let three = 3u32.to_ne_bytes().map(|byte| format!("{byte:02x}")).join(" ");
     let mut expected = String::from("key: 00 00 00 00\n");
     let cpus = rawbpf::kernel::cpu::possible().unwrap();

@@ -322,7 +322,10 @@ fn value_of(map: &Map, text: &str) -> Result<Vec<u8>, Failure> {
     if whole == size {
         return bytes("VALUE", text, size);
     }
-    if let Ok(all) = bytes("VALUE", text, whole) {
+    // Those of all CPUs are bytes. A number is one of them, even where there is only one CPU.
+    if text.starts_with("hex")
+        && let Ok(all) = bytes("VALUE", text, whole)
+    {
         return Ok(all);
     }
     // One for all.
