@@ -125,11 +125,11 @@ kernel_enum! {
         TraceUprobeSession = 57 "trace_uprobe_session",
         /// Entry and exit of a kernel function, by one program. Linux 7.0.
         TraceFsession = 58 "trace_fsession",
-        /// The entry of many kernel functions, with BTF types. By Linux 7.3.
+        /// The entry of many kernel functions, with BTF types. Linux 7.2.
         TraceFentryMulti = 59 "trace_fentry_multi",
-        /// The exit of many kernel functions, with BTF types. By Linux 7.3.
+        /// The exit of many kernel functions, with BTF types. Linux 7.2.
         TraceFexitMulti = 60 "trace_fexit_multi",
-        /// Entry and exit of many kernel functions, by one program, with BTF types. By Linux 7.3.
+        /// Entry and exit of many kernel functions, by one program, with BTF types. Linux 7.2.
         TraceFsessionMulti = 61 "trace_fsession_multi",
     }
 }

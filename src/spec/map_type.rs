@@ -74,7 +74,7 @@ kernel_enum! {
         Arena = 33 "arena",
         /// Places in a program by index, for jumps through a table. Linux 6.19.
         InsnArray = 34 "insn_array",
-        /// A hash table that grows and shrinks with what is in it. By Linux 7.3.
+        /// A hash table that grows and shrinks with what is in it. Linux 7.2.
         Rhash = 35 "rhash",
     }
 }

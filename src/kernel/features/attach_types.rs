@@ -66,10 +66,10 @@ const fn named(
     row(of, since, config, Test::Load(load.target(Target::Named(kind, name))), Done)
 }
 
-/// One for many functions, which the link names and not the program. By Linux 7.3.
+/// One for many functions, which the link names and not the program. Linux 7.2.
 const fn multi(of: AttachType) -> Row<AttachType> {
     let load = Load::new(ProgramType::Tracing, NOTHING).attach(of);
-    row(of, (7, 3), TRAMPOLINE, Test::Load(load), Done)
+    row(of, (7, 2), TRAMPOLINE, Test::Load(load), Done)
 }
 
 const fn link(

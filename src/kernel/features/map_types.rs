@@ -99,5 +99,5 @@ pub(super) static ROWS: &[Row<MapType>] = &[
         Extra::None,
     ),
     row((6, 19), &[], InsnArray, (4, 16, 1)),
-    with((7, 3), &[], Rhash, (4, 4, 1), BPF_F_NO_PREALLOC, Extra::None),
+    with((7, 2), &[], Rhash, (4, 4, 1), BPF_F_NO_PREALLOC, Extra::None),
 ];
