@@ -164,6 +164,19 @@ static TABLE: &[Row] = &[
          outside of locks and RCU sections.",
     ),
     (
+        "jit",
+        "JIT is required\n\
+         non-JITed programs\n\
+         only JITed progs",
+        "The JIT of this kernel is off, or it has none (CONFIG_BPF_JIT): `sysctl net.core.bpf_jit_enable=1` switches it on.",
+    ),
+    (
+        "kernel-types",
+        "without CONFIG_DEBUG_INFO_BTF",
+        "The verifier needs the kernel's own types for this, and this kernel was built without them \
+         (CONFIG_DEBUG_INFO_BTF).",
+    ),
+    (
         "kfunc",
         "calling kernel function * is not allowed\n\
          calling kernel function\n\
