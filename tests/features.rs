@@ -79,6 +79,8 @@ fn every_row_is_confirmed_by_this_kernel() {
 /// Helpers that only kernels built with this option have.
 const OPTIONAL_HELPERS: &[(&str, &str)] = &[
     ("override_return", "CONFIG_BPF_KPROBE_OVERRIDE"),
+    ("probe_read", "CONFIG_ARCH_HAS_NON_OVERLAPPING_ADDRESS_SPACE"),
+    ("probe_read_str", "CONFIG_ARCH_HAS_NON_OVERLAPPING_ADDRESS_SPACE"),
     ("rc_repeat", "CONFIG_BPF_LIRC_MODE2"),
     ("rc_keydown", "CONFIG_BPF_LIRC_MODE2"),
     ("rc_pointer_rel", "CONFIG_BPF_LIRC_MODE2"),

@@ -299,7 +299,7 @@ fn lesson_18_xdp() {
 
 #[test]
 fn lesson_19_setuid_monitor() {
-    needs!(Root, Tracepoint);
+    needs!(Root, Tracepoint, Btf);
     let heading = "TIME(s)        COMMAND      PID    UID";
     let mut lesson = Lesson::start(lesson_19_setuid_monitor::run, heading);
     // A user that nobody is.

@@ -210,7 +210,8 @@ fn what_is_reserved_and_submitted_comes_and_what_is_discarded_does_not() {
     let mut seen = Vec::new();
     reader
         .drain(|record| {
-            seen.push((record.ring, record.bytes.len(), record.bytes[0]));
+            let first = u64::from_ne_bytes(*record.bytes.first_chunk().unwrap());
+            seen.push((record.ring, record.bytes.len(), first));
             Continue(())
         })
         .unwrap();

@@ -29,7 +29,7 @@ const COUNT: &str = "\
 .license \"GPL\"
 .map counts, hash, key=8, value=8, max=1024
 .program count_sid, tracepoint/syscalls/sys_enter_getsid
-\tr1 = *(u32 *)(r1 + 16)
+\tr1 = *(u64 *)(r1 + 16)
 \t*(u64 *)(r10 - 8) = r1
 \tr1 = counts ll
 \tr2 = r10
@@ -60,7 +60,7 @@ fn array(map: &str, kind: &str, max: u32) -> String {
 .license \"GPL\"
 .map {map}, {kind}, key=4, value=8, max={max}
 .program bucket_sid
-\tr1 = *(u32 *)(r1 + 16)
+\tr1 = *(u64 *)(r1 + 16)
 \tr1 -= 7000
 \t*(u32 *)(r10 - 4) = w1
 \tr1 = {map} ll
@@ -558,7 +558,7 @@ fn stacks_of_a_process_that_has_ended_have_names_and_counts() {
     for role in ["framed", "parent"] {
         let done = trace_as(role, &[], &text);
         assert_eq!(done.status.code(), Some(0), "{}", said(&done));
-        let none = cfg!(target_arch = "s390x") && out(&done).contains("no stack: Bad address");
+        let none = cfg!(target_arch = "s390x");
         needs_tried!("userframes", none.then(|| frames::NOT_ON_S390X.to_string()));
         assert_has_named_stack(&out(&done));
     }
@@ -693,11 +693,17 @@ fn ctrl_c_prints_the_maps_and_leaves_nothing() {
     assert!(!is_loaded("until_ctrl_c"));
 }
 
+/// What poll(3) of the C library asks for: newer architectures have only the second.
+#[cfg(any(target_arch = "x86_64", target_arch = "s390x"))]
+const POLLS: [i64; 2] = [libc::SYS_poll, libc::SYS_ppoll];
+#[cfg(not(any(target_arch = "x86_64", target_arch = "s390x")))]
+const POLLS: [i64; 1] = [libc::SYS_ppoll];
+
 /// Whether a process waits in poll(2) for what may come: all is attached by then.
 fn sleeps(child: &Child) -> bool {
     let call = std::fs::read_to_string(format!("/proc/{}/syscall", child.id())).unwrap_or_default();
     let number = call.split(' ').next().and_then(|number| number.parse().ok());
-    [libc::SYS_poll, libc::SYS_ppoll].contains(&number.unwrap_or(-1i64))
+    POLLS.contains(&number.unwrap_or(-1i64))
 }
 
 #[test]

@@ -259,6 +259,10 @@ mod tests {
         let on_the_stack = 0;
         let not_code = &raw const on_the_stack as usize as u64;
         let places = owners.locate(&[here, not_code, u64::MAX - 7]);
+        if here < 1 << 32 {
+            // A program that is always there, as static ones are on some machines, tells nothing of its process.
+            return assert_eq!(places, [None, None, None]);
+        }
         let name = places[0].as_ref().and_then(|place| place.name.as_deref()).unwrap();
         assert!(name.contains("frames_of_a_living_process_are_located"), "{name}");
         assert_eq!(places[1..], [None, None]);

@@ -195,7 +195,8 @@ fn objects_are_found_by_their_number() {
     obj_info(&mut info).unwrap();
     let id = word(&bytes, 4);
     assert_eq!((word(&bytes, 0), word(&bytes, 20)), (ProgramType::SocketFilter as u32, 16));
-    assert_eq!(xlated[..16], [0xb7, 0, 0, 0, 3, 0, 0, 0, 0x95, 0, 0, 0, 0, 0, 0, 0]);
+    let [low, high] = if cfg!(target_endian = "big") { [0, 3] } else { [3, 0] };
+    assert_eq!(xlated[..16], [0xb7, 0, 0, 0, low, 0, 0, high, 0x95, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(next_id(Numbered::Program, id - 1), Ok(id));
     fd_by_id(Numbered::Program, id, 0).unwrap();
     assert_eq!(fd_by_id(Numbered::Link, u32::MAX, 0).unwrap_err(), Errno(libc::ENOENT));

@@ -9,7 +9,7 @@ use nix::unistd::{getpgid, getsid};
 use rawbpf::attach::kprobe::{self, Method};
 use rawbpf::attach::{self, Target};
 use rawbpf::perf::{PerfOptions, PerfReader, Record};
-use rawbpf::{Error, ErrorKind, Loader, ProgramType};
+use rawbpf::{Error, ErrorKind, Loader, MapSpec, ProgramSpec, ProgramType, bpf};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
@@ -56,12 +56,10 @@ fn a_kretprobe_fires_while_it_is_attached() {
     }
 }
 
-/// A kretprobe really is at the return: there the result is, which on x86-64 is `ax` of `struct pt_regs`.
+/// A kretprobe really is at the return: there the result is.
 #[test]
-#[cfg(target_arch = "x86_64")]
 fn a_kretprobe_sees_the_result() {
     needs!(Kprobe, Tracefs);
-    use rawbpf::{MapSpec, ProgramSpec, bpf};
     static RESULTS: MapSpec = MapSpec::perf_event_array("results");
     static SEND_RESULT: ProgramSpec = ProgramSpec::new(
         "send_result",
@@ -71,7 +69,7 @@ fn a_kretprobe_sees_the_result() {
             call get_current_pid_tgid;
             r0 >>= 32;
             *(u64 *)(r10 - 16) = r0;
-            r0 = *(u64 *)(r6 + 80);         // offsetof(struct pt_regs, ax)
+            r0 = *(u64 *)(r6 + pt_regs.ret);
             *(u64 *)(r10 - 8) = r0;
             r1 = r6;
             r2 = RESULTS ll;

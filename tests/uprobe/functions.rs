@@ -376,7 +376,9 @@ fn a_function_that_is_chosen_is_the_one_that_runs() {
     let file = if has_libc() { "c".to_owned() } else { this_file() };
     let path = user::find_file(&file, None).unwrap().canonicalize().unwrap();
     let functions = user::functions(&path).unwrap();
-    let symbol = functions.iter().find(|one| one.name == "strlen").unwrap();
+    let symbol = functions.iter().find(|one| one.name == "strlen");
+    needs_tried!("strlen", symbol.is_none().then(|| format!("{} has no strlen", path.display())));
+    let symbol = symbol.unwrap();
     let watch = Watch::new(&ENTRY);
     let text = black_box(c"four");
     let calls = || {
@@ -456,13 +458,17 @@ fn what_is_no_place_for_a_probe_says_why() {
         ("uprobe:/no/such/file:0x10".into(), "ENOENT"),
         (format!("uprobe:{}:main", text.display()), "no ELF file"),
         (format!("uprobe:{}:main", folder.path().display()), "not a regular file"),
-        // The header of an ELF file is no code, and nothing is behind its end.
-        (format!("uprobe:{}:0x10", this_file()), "no part of the file that is code"),
+        // Nothing is behind its end.
         (format!("uprobe:{}:0x7fffffffffff", this_file()), "no part of the file that is code"),
     ] {
         let words = words(&target);
         assert!(words.contains(expected), "{target}: {words}");
     }
+    // The header of an ELF file is no code; some linkers put it into the code's part.
+    let header = words(&format!("uprobe:{}:0x10", this_file()));
+    let says =
+        ["no part of the file that is code", "the instruction there is one that cannot be probed"];
+    assert!(says.iter().any(|says| header.contains(says)), "{header}");
     // What it is not, is said by the kernel.
     let beyond = words(&format!("uprobe:{}:0x100000", text.display()));
     assert!(beyond.contains("EINVAL"), "{beyond}");

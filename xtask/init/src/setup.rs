@@ -93,8 +93,13 @@ fn busybox(args: &[&str]) -> Result<(), String> {
     }
 }
 
-/// Gives the machine a name and brings the loopback interface up.
+/// Gives the machine a name, brings the loopback interface up, and switches on the JIT, which Debian's kernels for some
+/// machines leave off: trampolines and kernel functions need it.
 pub fn network() -> Option<String> {
     let _ = std::fs::write("/proc/sys/kernel/hostname", "rawbpf-vm");
+    const JIT: &str = "/proc/sys/net/core/bpf_jit_enable";
+    if std::fs::read_to_string(JIT).is_ok_and(|on| on.trim() == "0") {
+        let _ = std::fs::write(JIT, "1");
+    }
     busybox(&["ip", "link", "set", "lo", "up"]).err()
 }
