@@ -189,7 +189,7 @@ pub(super) static ROWS: &[Row<Feature>] = &[
     row(BoundFdArray, (6, 14), &[], Test::Do(commands::bound_fd_array), Done),
     function(TaskFromPid, (6, 2), BTF),
     function(RcuReadLock, (6, 2), BTF),
-    function(CpuMask, (6, 3), BTF),
+    function(CpuMask, (6, 3), &["CONFIG_BPF_JIT", "CONFIG_DEBUG_INFO_BTF"]),
     function(XdpMetadata, (6, 3), NET),
     function(OpenIterators, (6, 4), BTF),
     function(SkbDynptr, (6, 4), NET),

@@ -38,7 +38,7 @@ const NET: &[&str] = &["CONFIG_NET"];
 const EVENTS: &[&str] = &["CONFIG_BPF_EVENTS"];
 const CGROUP: &[&str] = &["CONFIG_CGROUP_BPF"];
 const TUNNEL: &[&str] = &["CONFIG_LWTUNNEL_BPF"];
-const BTF: &[&str] = &["CONFIG_DEBUG_INFO_BTF"];
+const TYPES_AND_JIT: &[&str] = &["CONFIG_BPF_JIT", "CONFIG_DEBUG_INFO_BTF"];
 
 pub(super) static ROWS: &[Row<ProgramType>] = &[
     row(SocketFilter, (3, 19), NET, plain(SocketFilter), Done),
@@ -85,14 +85,8 @@ pub(super) static ROWS: &[Row<ProgramType>] = &[
         to_an_integer(Tracing, AttachType::TraceRawTp),
         Verifier,
     ),
-    row(
-        StructOps,
-        (5, 6),
-        &["CONFIG_BPF_JIT", "CONFIG_DEBUG_INFO_BTF"],
-        plain(StructOps).target(Target::Id(1)),
-        Verifier,
-    ),
-    row(Ext, (5, 6), BTF, plain(Ext).target(Target::Id(1)), Verifier),
+    row(StructOps, (5, 6), TYPES_AND_JIT, plain(StructOps).target(Target::Id(1)), Verifier),
+    row(Ext, (5, 6), TYPES_AND_JIT, plain(Ext).target(Target::Id(1)), Verifier),
     row(
         Lsm,
         (5, 7),
