@@ -37,6 +37,10 @@ pub(crate) enum Thing {
     Tracepoint,
     /// The kernel's own types, `/sys/kernel/btf/vmlinux` (Linux 5.4, `CONFIG_DEBUG_INFO_BTF`).
     Btf,
+    /// A JIT (`CONFIG_BPF_JIT`): trampolines, kernel functions and callbacks want one.
+    Jit,
+    /// Security hooks for programs (Linux 5.7, `CONFIG_BPF_LSM`).
+    Lsm,
     /// More than one CPU that runs.
     TwoCpus,
     /// A CPU that can be taken offline and back, in a machine where nobody minds.
@@ -143,6 +147,12 @@ impl Thing {
             }),
             Thing::Tracepoint => Thing::Bpf.missing().or_else(|| Thing::Tracefs.missing()),
             Thing::Btf => file("/sys/kernel/btf/vmlinux", "Linux 5.4 with CONFIG_DEBUG_INFO_BTF"),
+            Thing::Jit => file("/proc/sys/net/core/bpf_jit_enable", "CONFIG_BPF_JIT"),
+            Thing::Lsm => {
+                let symbols = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
+                let hook = symbols.lines().any(|line| line.ends_with(" bpf_lsm_file_open"));
+                (!hook).then(|| "this kernel was built without CONFIG_BPF_LSM".into())
+            }
             Thing::OfflineCpu => {
                 // A test that is killed leaves it offline: not on somebody's machine.
                 file("/vm/orders", "a virtual machine of these tests")

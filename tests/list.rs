@@ -61,7 +61,7 @@ fn a_tracepoints_fields_are_those_of_its_format() {
 
 #[test]
 fn arguments_are_those_of_the_kernels_types() {
-    needs!(Btf);
+    needs!(Btf, Lsm);
     for (target, argument) in [
         ("tp_btf:sched_process_fork", "    struct task_struct *parent"),
         ("raw_tracepoint:task_rename", "    const char *comm"),

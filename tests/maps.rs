@@ -31,6 +31,13 @@ fn lacks(spec: &MapSpec<'_>) -> Option<String> {
         Err(Error::CreateMap { errno: errno @ (Errno(libc::EINVAL) | Errno(524)), .. }) => {
             Some(format!("this kernel has no {} maps: {errno}", spec.kind))
         }
+        // Maps of pages want a JIT that knows them, tables of functions any JIT: without one there are no types of them.
+        Err(Error::CreateMap { errno: errno @ Errno(libc::EOPNOTSUPP), .. }) => {
+            Some(format!("this machine has no {} maps: {errno}", spec.kind))
+        }
+        Err(error) if error.to_string().starts_with("there is no struct `bpf_struct_ops_") => {
+            Some(error.to_string())
+        }
         Err(error) => panic!("{error}"),
     }
 }

@@ -258,7 +258,7 @@ fn what_a_program_is_for_is_found_in_the_kernels_types() {
 
 #[test]
 fn kernel_functions_are_called_by_name() {
-    needs!(Bpf, Btf);
+    needs!(Bpf, Btf, Jit);
     let text = ".program x, tp_btf/sched_process_exit
         call kfunc bpf_rcu_read_lock
         call kfunc bpf_rcu_read_unlock

@@ -117,7 +117,7 @@ const RINGBUF_OUTPUT: &str = "\
 const PRINT: &str = "\
 .license \"GPL\"
 .program print_sid, tracepoint/syscalls/sys_enter_getsid
-\tr3 = *(u32 *)(r1 + 16)
+\tr3 = *(u64 *)(r1 + 16)
 \tif r3 < 7000 goto out
 \t*(u8 *)(r10 - 8) = \"sid %d\\n\"
 \tr1 = r10
@@ -402,7 +402,7 @@ twos: .zero 8
 none: .zero 8
 .text
 .program variables, tracepoint/syscalls/sys_enter_getsid
-\tr3 = *(u32 *)(r1 + 16)
+\tr3 = *(u64 *)(r1 + 16)
 \tr1 = calls ll
 \tr2 = 1
 \tlock *(u64 *)(r1 + 0) += r2

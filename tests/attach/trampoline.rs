@@ -43,7 +43,7 @@ static RESULT: ProgramSpec = counting!(
 
 #[test]
 fn a_function_runs_programs_at_entry_and_exit() {
-    needs!(Bpf, Btf);
+    needs!(Bpf, Btf, Jit);
     needs_tried!("trampoline", lacks());
     for kind in ["fentry", "fexit"] {
         let target: Target = format!("{kind}:{}", getpgid_function()).parse().unwrap();
@@ -57,7 +57,7 @@ fn a_function_runs_programs_at_entry_and_exit() {
 
 #[test]
 fn a_program_has_the_cookie_of_its_function() {
-    needs!(Bpf, Btf);
+    needs!(Bpf, Btf, Jit);
     needs_tried!("trampoline", lacks());
     has_cookie(&format!("fentry:{}", getpgid_function()), (5, 19), call);
     has_cookie(&format!("fexit:{}", getpgid_function()), (5, 19), call);
@@ -91,7 +91,7 @@ static FORBID: ProgramSpec = ProgramSpec::new(
 
 #[test]
 fn a_function_can_be_made_to_return_something_else() {
-    needs!(Bpf, Btf);
+    needs!(Bpf, Btf, Jit);
     needs_tried!("trampoline", lacks());
     // It is asked only about a process that was named.
     let ask = || getpgid(Some(getpid()));
@@ -107,7 +107,7 @@ fn a_function_can_be_made_to_return_something_else() {
 
 #[test]
 fn a_function_that_is_not_there_gets_the_nearest_names() {
-    needs!(Bpf, Btf);
+    needs!(Bpf, Btf, Jit, Lsm);
     let wrong = [
         ("fentry:vfs_reda", "vfs_read"),
         ("fexit:vfs_reda", "vfs_read"),
@@ -133,7 +133,7 @@ fn lsm_lacks() -> Option<String> {
 
 #[test]
 fn a_hook_runs_programs() {
-    needs!(Bpf, Btf);
+    needs!(Bpf, Btf, Jit);
     needs_tried!("lsm_bpf", lsm_lacks());
     let target: Target = "lsm:file_open".parse().unwrap();
     let open = || drop(File::open("/proc/self/status").unwrap());
@@ -143,7 +143,7 @@ fn a_hook_runs_programs() {
 
 #[test]
 fn a_hook_can_forbid() {
-    needs!(Bpf, Btf);
+    needs!(Bpf, Btf, Jit);
     needs_tried!("lsm_bpf", lsm_lacks());
     let folder = Folder::new();
     let make = |name: &str| fs::create_dir(folder.path().join(name));
@@ -158,7 +158,7 @@ fn a_hook_can_forbid() {
 /// Where the list of security modules has no `bpf`, a program is not attached to what nobody calls.
 #[test]
 fn a_kernel_without_the_security_module_says_how_to_have_it() {
-    needs!(Root, Bpf, Btf);
+    needs!(Root, Bpf, Btf, Jit);
     needs_tried!("lsm_bpf", lsm_lacks());
     let thread = std::thread::spawn(|| {
         unshare(CloneFlags::CLONE_NEWNS).unwrap();
@@ -182,7 +182,7 @@ fn a_kernel_without_the_security_module_says_how_to_have_it() {
 /// A program that was loaded for something else does not get there.
 #[test]
 fn what_a_program_was_loaded_for_is_where_it_goes() {
-    needs!(Bpf, Btf);
+    needs!(Bpf, Btf, Jit);
     let program = Loader::new().load(&COUNT.with_kind(ProgramType::RawTracepoint)).unwrap();
     let target: Target = "fentry:vfs_read".parse().unwrap();
     let error = rawbpf::attach::attach(&program, &target).unwrap_err();

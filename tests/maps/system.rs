@@ -369,7 +369,7 @@ static FROM_USER: ProgramSpec = ProgramSpec::new(
 /// Its pages: the program's position, user space's position, the records.
 #[test]
 fn a_ring_buffer_of_user_space() {
-    needs!(Bpf);
+    needs!(Bpf, Jit);
     needs_tried!("user_ringbuf", lacks(&USER_RING));
     let mut loader = Loader::new();
     // The address of a function is not to be had in the macro: it is put in here.

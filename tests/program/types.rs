@@ -190,7 +190,7 @@ const ENTRY: Target = Target::Trampoline { at: TrampolineAt::Entry, function: St
 
 #[test]
 fn a_program_takes_the_place_of_a_function() {
-    needs!(Bpf, Btf);
+    needs!(Bpf, Btf, Jit);
     needs_tried!("freplace", no_replacement());
     let length = Loader::new().load(&LENGTH).unwrap();
     let run = || length.test_run(&[0; 60], 1).unwrap().returned;
@@ -210,7 +210,7 @@ static ENTERED: MapSpec = MapSpec::bss("entered", 8);
 
 #[test]
 fn functions_of_programs_are_traced() {
-    needs!(Bpf, Btf);
+    needs!(Bpf, Btf, Jit);
     needs_tried!("freplace", no_replacement());
     let length = Loader::new().load(&LENGTH).unwrap();
     for function in ["length", "half"] {

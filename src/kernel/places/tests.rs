@@ -78,7 +78,7 @@ fn this_kernels_tracepoints_are_found() {
 
 #[test]
 fn what_has_types_is_found_by_them() {
-    needs!(Btf);
+    needs!(Btf, Lsm);
     let places = Places::new();
     for (pattern, argument) in [
         ("tp_btf:task_rename", "struct task_struct *task"),
