@@ -326,6 +326,8 @@ fn what_a_compiler_left_to_be_adjusted_has_names() {
     assert!(text.contains(&format!("    # {remark}\n")), "{text}");
     let [unsaid] = &object.unsaid()[..] else { panic!("{:?}", object.unsaid()) };
     assert!(unsaid.starts_with("program others, slot ") && unsaid.ends_with(remark), "{unsaid}");
+    let tgid = object.programs().iter().find(|program| program.name() == "tgid").unwrap();
+    assert_eq!((0..9).find_map(|slot| tgid.named(slot)), Some("task_struct.tgid"));
     let done = Command::new(rawbpf()).arg("check").arg(folder.path().join("core.o")).output();
     let done = done.unwrap();
     assert_eq!(done.status.code(), Some(1));

@@ -120,7 +120,7 @@ fn object(args: &DisasmArgs, name: &str, bytes: &[u8], style: Style) -> Result<S
                         out.push_str(&format!("; {}\n", program.name()));
                         disassemble(slots, &PrintOptions { style, bytes, code: None })
                     }
-                    (Format::Json, _) => json_lines(slots, style, order, Some(program.name())),
+                    (Format::Json, _) => json_lines(slots, style, order, Some(program)),
                     (Format::Dot, _) => ControlFlow::new(slots).map(|graph| graph.dot(style)),
                 };
                 out.push_str(&text.map_err(|error| undecodable(name, error, order, false))?);
@@ -235,7 +235,7 @@ fn json_lines(
     slots: &[Insn],
     style: Style,
     order: ByteOrder,
-    program: Option<&str>,
+    program: Option<&ObjectProgram>,
 ) -> Result<String, Undecodable> {
     let mut out = String::new();
     let mut at = 0;
@@ -243,7 +243,10 @@ fn json_lines(
         let op = Op::decode(rest).map_err(|error| Undecodable { slot: at, error })?;
         let mut object = json_of(at, op, style, order);
         if let (Some(program), Value::Object(fields)) = (program, &mut object) {
-            fields.insert("program".into(), program.into());
+            fields.insert("program".into(), program.name().into());
+            if let Some(name) = program.named(at) {
+                fields.insert("names".into(), name.into());
+            }
         }
         out.push_str(&object.to_string());
         out.push('\n');

@@ -3,7 +3,7 @@
 use super::declared::Declared;
 use super::functions::{Code, Function, Named, led};
 use super::names::{Names, shown};
-use super::object::ObjectProgram;
+use super::object::{Adjusted, ObjectProgram};
 use super::raw::Raw;
 use super::relocated::{Relocated, Relocations};
 use super::variables::Variables;
@@ -178,7 +178,8 @@ impl Linker<'_> {
             match relocations.and_then(|all| all.get(&(first + slot))).map(Vec::as_slice) {
                 None => {}
                 Some([one]) if let Some(statement) = one.statement(op) => {
-                    program.adjusted.insert(start + slot, statement);
+                    let name = one.name().unwrap_or_default().to_owned();
+                    program.adjusted.insert(start + slot, Adjusted { name, statement });
                     // What stands there is of the compiler's kernel.
                     if let Some(insn) = program.slots.get_mut(start + slot) {
                         *insn = Relocated::without_number(*insn, op);

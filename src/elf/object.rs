@@ -50,11 +50,19 @@ pub struct ObjectProgram {
     /// What addresses are the addresses of, and which functions elsewhere are called.
     pub(super) operands: HashMap<usize, String>,
     /// Instructions with a name of the kernel's in place of a number.
-    pub(super) adjusted: HashMap<usize, String>,
+    pub(super) adjusted: HashMap<usize, Adjusted>,
     /// What the language does not say.
     pub(super) remarks: HashMap<usize, Vec<String>>,
     /// Jumps out of a function, and calls of what is not here.
     pub(super) astray: HashSet<usize>,
+}
+
+/// An instruction with a name of the kernel's in it.
+#[derive(Debug, Clone)]
+pub(super) struct Adjusted {
+    pub name: String,
+    /// All of it.
+    pub statement: String,
 }
 
 impl Object {
@@ -173,6 +181,13 @@ impl ObjectProgram {
         &self.slots
     }
 
+    /// What the instruction in a slot names: a map, a variable, a function that is elsewhere, or the field of the kernel's whose
+    /// offset it takes.
+    pub fn named(&self, slot: usize) -> Option<&str> {
+        let adjusted = || Some(self.adjusted.get(&slot)?.name.as_str());
+        self.operands.get(&slot).map(String::as_str).or_else(adjusted)
+    }
+
     /// The program in the assembly language, from `.program` on, perhaps with the bytes of each instruction in an order.
     pub fn text(&self, bytes: Option<ByteOrder>) -> String {
         let mut out = format!(".program {}", self.name);
@@ -225,8 +240,8 @@ impl ObjectProgram {
             let _ = writeln!(out, "    # {remark}");
         }
         out.push_str("    ");
-        if let Some(statement) = self.adjusted.get(&slot) {
-            out.push_str(statement);
+        if let Some(adjusted) = self.adjusted.get(&slot) {
+            out.push_str(&adjusted.statement);
             return;
         }
         let operand = self.operands.get(&slot);

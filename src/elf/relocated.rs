@@ -72,6 +72,11 @@ pub(super) fn relocations(ext: &[u8], btf: &Btf, order: ByteOrder) -> Relocation
 }
 
 impl Relocated {
+    /// The name, if there is one.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
     /// What to say if there is no such instruction.
     pub(super) fn remark(&self) -> String {
         self.remark.clone()
