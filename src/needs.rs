@@ -37,9 +37,9 @@ pub(crate) enum Thing {
     Tracepoint,
     /// The kernel's own types, `/sys/kernel/btf/vmlinux` (Linux 5.4, `CONFIG_DEBUG_INFO_BTF`).
     Btf,
-    /// A JIT (`CONFIG_BPF_JIT`): trampolines, kernel functions and callbacks want one.
+    /// A JIT (`CONFIG_BPF_JIT`) that makes trampolines: kernel functions and callbacks want one, too.
     Jit,
-    /// Security hooks for programs (Linux 5.7, `CONFIG_BPF_LSM`).
+    /// Security hooks that programs can be attached to (Linux 5.7, `CONFIG_BPF_LSM`).
     Lsm,
     /// More than one CPU that runs.
     TwoCpus,
@@ -73,6 +73,15 @@ macro_rules! needs_tried {
     };
 }
 pub(crate) use needs_tried;
+
+/// What AArch64 lacks before a version, on such a kernel.
+fn arm64_before(version: (u32, u32), lacks: &str) -> Option<String> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
+    let here = (numbers.next()?, numbers.next()?);
+    let old = cfg!(target_arch = "aarch64") && here < version;
+    old.then(|| format!("Linux {} on AArch64: {lacks}", release.trim()))
+}
 
 /// What a skipped test returns.
 pub(crate) trait Passed {
@@ -147,11 +156,13 @@ impl Thing {
             }),
             Thing::Tracepoint => Thing::Bpf.missing().or_else(|| Thing::Tracefs.missing()),
             Thing::Btf => file("/sys/kernel/btf/vmlinux", "Linux 5.4 with CONFIG_DEBUG_INFO_BTF"),
-            Thing::Jit => file("/proc/sys/net/core/bpf_jit_enable", "CONFIG_BPF_JIT"),
+            Thing::Jit => file("/proc/sys/net/core/bpf_jit_enable", "CONFIG_BPF_JIT")
+                .or_else(|| arm64_before((6, 0), "its JIT makes no trampolines")),
             Thing::Lsm => {
                 let symbols = fs::read_to_string("/proc/kallsyms").unwrap_or_default();
                 let hook = symbols.lines().any(|line| line.ends_with(" bpf_lsm_file_open"));
-                (!hook).then(|| "this kernel was built without CONFIG_BPF_LSM".into())
+                let none = (!hook).then(|| "this kernel was built without CONFIG_BPF_LSM".into());
+                none.or_else(|| arm64_before((6, 4), "ftrace has no direct calls"))
             }
             Thing::OfflineCpu => {
                 // A test that is killed leaves it offline: not on somebody's machine.

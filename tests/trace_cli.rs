@@ -558,8 +558,12 @@ fn stacks_of_a_process_that_has_ended_have_names_and_counts() {
     for role in ["framed", "parent"] {
         let done = trace_as(role, &[], &text);
         assert_eq!(done.status.code(), Some(0), "{}", said(&done));
-        let none = cfg!(target_arch = "s390x");
-        needs_tried!("userframes", none.then(|| frames::NOT_ON_S390X.to_string()));
+        // A static program there is where many are: its addresses do not tell whose they are.
+        let none = cfg!(not(target_arch = "x86_64"));
+        needs_tried!(
+            "userframes",
+            none.then(|| "static programs are not placed at random here".to_owned())
+        );
         assert_has_named_stack(&out(&done));
     }
 

@@ -133,7 +133,7 @@ fn lsm_lacks() -> Option<String> {
 
 #[test]
 fn a_hook_runs_programs() {
-    needs!(Bpf, Btf, Jit);
+    needs!(Bpf, Btf, Jit, Lsm);
     needs_tried!("lsm_bpf", lsm_lacks());
     let target: Target = "lsm:file_open".parse().unwrap();
     let open = || drop(File::open("/proc/self/status").unwrap());
@@ -143,7 +143,7 @@ fn a_hook_runs_programs() {
 
 #[test]
 fn a_hook_can_forbid() {
-    needs!(Bpf, Btf, Jit);
+    needs!(Bpf, Btf, Jit, Lsm);
     needs_tried!("lsm_bpf", lsm_lacks());
     let folder = Folder::new();
     let make = |name: &str| fs::create_dir(folder.path().join(name));

@@ -281,7 +281,7 @@ fn what_does_not_fit_is_refused() {
 #[test]
 fn a_security_hook_is_for_a_group() {
     let _alone = alone();
-    needs!(Bpf, Root, Btf);
+    needs!(Bpf, Root, Btf, Lsm);
     needs_tried!("cgroup2", no_root());
     fn spec(target: &Target) -> ProgramSpec<'_> {
         target.spec(&COUNT_ALL).with_target("socket_bind")

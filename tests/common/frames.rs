@@ -10,10 +10,6 @@ pub(crate) const FRAMES: &[(&str, Option<u64>)] = if cfg!(target_arch = "x86_64"
     &[("getsid", None)]
 };
 
-/// Why the helper answers `-EFAULT` there.
-pub(crate) const NOT_ON_S390X: &str =
-    "this kernel finds no frames of processes on s390x (`perf_callchain_user`, Linux 6.7)";
-
 #[cfg(target_arch = "x86_64")]
 std::arch::global_asm!(
     ".globl rawbpf_test_outer",

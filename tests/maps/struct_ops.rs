@@ -99,21 +99,21 @@ fn lacks(table: &'static MapSpec<'static>) -> Option<String> {
 
 #[test]
 fn a_table_of_functions() {
-    needs!(Root, Bpf, Btf);
+    needs!(Root, Bpf, Btf, Jit);
     needs_tried!("struct_ops", lacks(&BY_MAP));
     registers(&BY_MAP);
 }
 
 #[test]
 fn a_table_of_functions_by_a_link() {
-    needs!(Root, Bpf, Btf);
+    needs!(Root, Bpf, Btf, Jit);
     needs_tried!("struct_ops by links", lacks(&BY_LINK));
     registers(&BY_LINK);
 }
 
 #[test]
 fn what_a_table_has_not_is_told() {
-    needs!(Root, Bpf, Btf);
+    needs!(Root, Bpf, Btf, Jit);
     needs_tried!("struct_ops", lacks(&BY_MAP));
     static NONE: MapSpec = MapSpec::struct_ops("none", "tcp_congestion_op");
     let mut loader = Loader::new();

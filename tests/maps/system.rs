@@ -242,7 +242,7 @@ static OPENED: ProgramSpec = ProgramSpec::new(
 
 #[test]
 fn storage_of_an_inode() {
-    needs!(Root, Bpf, Btf);
+    needs!(Root, Bpf, Btf, Lsm);
     needs_tried!("inode_storage", lacks(&OF_INODE));
     let lsm = std::fs::read_to_string("/sys/kernel/security/lsm");
     let off = match lsm {

@@ -464,11 +464,11 @@ fn what_is_no_place_for_a_probe_says_why() {
         let words = words(&target);
         assert!(words.contains(expected), "{target}: {words}");
     }
-    // The header of an ELF file is no code; some linkers put it into the code's part.
-    let header = words(&format!("uprobe:{}:0x10", this_file()));
-    let says =
-        ["no part of the file that is code", "the instruction there is one that cannot be probed"];
-    assert!(says.iter().any(|says| header.contains(says)), "{header}");
+    // The header of an ELF file is no code; for other machines it is put into the same part of the file.
+    if cfg!(target_arch = "x86_64") {
+        let header = words(&format!("uprobe:{}:0x10", this_file()));
+        assert!(header.contains("no part of the file that is code"), "{header}");
+    }
     // What it is not, is said by the kernel.
     let beyond = words(&format!("uprobe:{}:0x100000", text.display()));
     assert!(beyond.contains("EINVAL"), "{beyond}");
