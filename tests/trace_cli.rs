@@ -85,7 +85,7 @@ fn send(map: &str, call: &str) -> String {
 .map {map}
 .program send_sid, tracepoint/syscalls/sys_enter_getsid
 \tr6 = r1
-\tr7 = *(u32 *)(r6 + 16)
+\tr7 = *(u64 *)(r6 + 16)
 \tif r7 < 7000 goto out
 \t*(u64 *)(r10 - 16) = r7
 \t*(u8 *)(r10 - 8) = \"getsid!\"
