@@ -58,15 +58,21 @@ fn stop(lesson: Lesson) -> (String, u64) {
 /// Both have counted so many, but for what each is known to have missed.
 #[track_caller]
 fn agree(ours: (usize, u64), theirs: u64, times: usize, words: (&str, &Maps)) {
+    let differ = differ(ours, theirs, times, words);
+    assert_eq!(differ, None);
+}
+
+/// How they differ, if they do.
+fn differ(ours: (usize, u64), theirs: u64, times: usize, words: (&str, &Maps)) -> Option<String> {
     let (ours, missed) = (ours.0 as u64, ours.1);
     let fit = |count, missed| (count..=count + missed).contains(&(times as u64));
     let fits = fit(ours, missed) && fit(theirs, words.1.missed);
-    assert!(fits, "{ours} (missed: {missed}), {theirs} of {times}: {words:?}");
+    (!fits).then(|| format!("{ours} (missed: {missed}), {theirs} of {times}: {words:?}"))
 }
 
 /// A disk's requests, when it is done with them, for lessons that print them in lines of `TIME T BYTES LAT`. The peer's
-/// script has `BEFORE` and `COUNTED` in it for their sizes.
-fn disk(run: Run, disk: &OnDisk, script: &str) {
+/// script has `BEFORE` and `COUNTED` in it for their sizes. Gives how they differ, if they do.
+fn disk(run: Run, disk: &OnDisk, script: &str) -> Option<String> {
     let size = |sectors| own(8) as usize * 4096 + sectors * SECTOR;
     let [before, counted, after] = [1, 3, 5].map(size);
     let script = script.replace("BEFORE", &before.to_string());
@@ -90,7 +96,15 @@ fn disk(run: Run, disk: &OnDisk, script: &str) {
     let theirs = maps.counts("@");
     let all: u64 = theirs.iter().map(|(_, count)| count).sum();
     let times = TIMES * theirs.len().max(1);
-    agree((seen(&text, counted), missed), all, times, (&text, &maps));
+    differ((seen(&text, counted), missed), all, times, (&text, &maps))
+}
+
+/// They agree in one of three tries. Beside busy loops the end of one request in 200 was missing in 6 of 402 runs, with nothing lost
+/// or missed by any count, and where the peer listens to the ends, too, it did not have it either: it is the kernel that did not tell.
+#[track_caller]
+fn agree_on_disk(run: Run, on_disk: &OnDisk, script: &str) {
+    let differ: Vec<_> = (0..3).map_while(|_| disk(run, on_disk, script)).collect();
+    assert!(differ.len() < 3, "{differ:?}");
 }
 
 #[test]
@@ -104,7 +118,7 @@ fn lesson_05_disksnoop() {
         if (args->nr_sector * 512 == BEFORE) { printf(\"seen\\n\"); }
         if (args->nr_sector * 512 == COUNTED) { @[args->dev] = count(); }
     }";
-    disk(lesson_05_disksnoop::run, &on_disk.unwrap(), script);
+    agree_on_disk(lesson_05_disksnoop::run, &on_disk.unwrap(), script);
 }
 
 #[test]
@@ -148,7 +162,7 @@ fn lesson_12_disksnoop() {
         if (args->bytes == BEFORE) { printf(\"seen\\n\"); }
         if (args->bytes == COUNTED) { @[args->dev] = count(); }
     }";
-    disk(lesson_12_disksnoop::run, &on_disk.unwrap(), script);
+    agree_on_disk(lesson_12_disksnoop::run, &on_disk.unwrap(), script);
 }
 
 #[test]
