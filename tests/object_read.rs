@@ -326,6 +326,14 @@ fn what_a_compiler_left_to_be_adjusted_has_names() {
     assert!(text.contains(&format!("    # {remark}\n")), "{text}");
     let [unsaid] = &object.unsaid()[..] else { panic!("{:?}", object.unsaid()) };
     assert!(unsaid.starts_with("program others, slot ") && unsaid.ends_with(remark), "{unsaid}");
+    // Where the part that says it is damaged, that is told: nothing is taken for what needs no adjusting.
+    let mut damaged = bytes.clone();
+    let header: Vec<u8> =
+        [0x0001_eb9f_u32, 32].iter().flat_map(|word| word.to_ne_bytes()).collect();
+    let ext = damaged.windows(8).position(|window| window == header).unwrap();
+    damaged[ext + 28..ext + 32].copy_from_slice(&0xffff_u32.to_ne_bytes());
+    let unsaid = Object::read(&damaged).unwrap().unsaid();
+    assert!(unsaid.iter().any(|unsaid| unsaid.contains("which is damaged")), "{unsaid:?}");
     let tgid = object.programs().iter().find(|program| program.name() == "tgid").unwrap();
     assert_eq!((0..9).find_map(|slot| tgid.named(slot)), Some("task_struct.tgid"));
     let done = Command::new(rawbpf()).arg("check").arg(folder.path().join("core.o")).output();
@@ -348,6 +356,33 @@ fn an_object_for_other_machines_is_not_loaded() {
         assert_eq!(done.status.code(), Some(1));
         assert!(said(&done).contains("for machines of the other byte order"), "{}", said(&done));
     }
+}
+
+/// Nobody has put it under a license, and the loader does not either.
+#[test]
+fn an_object_without_a_license_has_none() {
+    needs!(Bpf);
+    let folder = Folder::new();
+    let path = folder.path().join("free.o");
+    let bytes = object_of("call jiffies64\nr1 = r0\nr0 = 0\nexit\n", ByteOrder::NATIVE);
+    let check = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        let words = ["check", "--type", "kprobe"];
+        Command::new(rawbpf()).args(words).arg(&path).output().unwrap()
+    };
+    // jiffies64 is for everybody, and trace_printk for programs under the GPL.
+    assert!(check(&bytes).status.success());
+    let text = "call trace_printk\nexit\n";
+    let print = "r1 = r10\nr1 += -8\n*(u64 *)(r10 - 8) = 0\nr2 = 8\n";
+    let bytes = object_of(&format!("{print}{text}"), ByteOrder::NATIVE);
+    assert!(check(&bytes).status.success());
+    // The name of the section is changed: then it is data that nobody refers to.
+    let mut without = bytes.clone();
+    let name = without.windows(9).position(|name| name == b"\0license\0").unwrap();
+    without[name + 1] = b'L';
+    let done = check(&without);
+    assert_eq!(done.status.code(), Some(1), "{}", said(&done));
+    assert!(said(&done).contains("GPL"), "{}", said(&done));
 }
 
 /// The struct of the object is laid out otherwise than the kernel's, and the number of the process comes all the same.

@@ -86,7 +86,12 @@ fn text_of(file: &str, bytes: &[u8]) -> Result<String, Failure> {
             unsaid.join("\n  ")
         )));
     }
-    Ok(object.text(false))
+    let mut text = object.text(false);
+    // A text that says none is under the GPL; an object is under none. (At the end, where it moves no line.)
+    if !text.lines().any(|line| line.starts_with(".license ")) {
+        text.push_str(".license \"\"\n");
+    }
+    Ok(text)
 }
 
 impl Text {

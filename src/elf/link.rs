@@ -174,6 +174,14 @@ impl Linker<'_> {
         let length = function.end - first;
         let instructions: Vec<_> =
             Instructions::from(self.code.of(function), 0).filter_map(Result::ok).collect();
+        // Of what is no instruction, nothing can be adjusted.
+        let starts_here: HashSet<usize> =
+            instructions.iter().map(|(slot, _)| first + slot).collect();
+        let all = relocations.into_iter().flat_map(|all| all.range(first..function.end));
+        for (slot, between) in all.filter(|(slot, _)| !starts_here.contains(slot)) {
+            let remarks = between.iter().map(Relocated::remark);
+            program.remarks.entry(slot - first + start).or_default().extend(remarks);
+        }
         for (slot, op) in instructions {
             match relocations.and_then(|all| all.get(&(first + slot))).map(Vec::as_slice) {
                 None => {}

@@ -100,7 +100,8 @@ impl Object {
         let variables = Variables::new(&raw, btf.as_ref(), &places, &mut names);
         let relocations = match (raw.bytes(Kind::BtfExt), &btf) {
             (Some(ext), Some(btf)) => relocations(ext, btf, raw.order),
-            _ => HashMap::new(),
+            (Some(_), None) => None,
+            (None, _) => Some(HashMap::new()),
         };
 
         let (mut head, mut unsaid) = (String::new(), Vec::new());
@@ -108,6 +109,12 @@ impl Object {
             let order = if raw.order == ByteOrder::Big { "big" } else { "little" };
             let _ = writeln!(head, "# for machines of the other byte order: --endian {order}");
         }
+        let relocations = relocations.unwrap_or_else(|| {
+            let remark = "left out: what is adjusted to the kernel (CO-RE), which is damaged";
+            remarked(&mut head, remark);
+            unsaid.push(remark.into());
+            HashMap::new()
+        });
         license(&mut head, &raw, &mut unsaid);
         for map in &maps {
             map.remarks.iter().for_each(|remark| remarked(&mut head, remark));

@@ -61,14 +61,14 @@ pub(super) struct Relocated {
 /// What is adjusted, by the name of the section and the slot there.
 pub(super) type Relocations = HashMap<String, BTreeMap<usize, Vec<Relocated>>>;
 
-/// All of it. What cannot be read gives none.
-pub(super) fn relocations(ext: &[u8], btf: &Btf, order: ByteOrder) -> Relocations {
+/// All of it; `None` if it is damaged: what is not known to be adjusted would be taken as it stands.
+pub(super) fn relocations(ext: &[u8], btf: &Btf, order: ByteOrder) -> Option<Relocations> {
     let mut found = Relocations::new();
-    let _ = read(ext, &mut Namer { btf, left: PARTS }, order, &mut |section, offset, relocated| {
+    read(ext, &mut Namer { btf, left: PARTS }, order, &mut |section, offset, relocated| {
         let section = found.entry(shown(section)).or_default();
         section.entry(offset as usize / 8).or_default().push(relocated);
-    });
-    found
+    })?;
+    Some(found)
 }
 
 impl Relocated {
@@ -221,8 +221,9 @@ fn read(
         })
     };
     let header = word(ext, LENGTH)? as usize;
-    if header < PART + 8 {
-        return None;
+    // Older compilers have no such part, others an empty one.
+    if header < PART + 8 || word(ext, PART + 4)? == 0 {
+        return Some(());
     }
     let start = header.checked_add(word(ext, PART)? as usize)?;
     let length = word(ext, PART + 4)? as usize;
@@ -238,6 +239,9 @@ fn read(
         let records = part.get(8..8_usize.checked_add(count.checked_mul(size)?)?)?;
         for record in records.chunks_exact(size) {
             let (offset, id) = (word(record, 0)?, word(record, 4)?);
+            if offset % 8 != 0 {
+                return None;
+            }
             let (access, kind) = (word(record, 8)?, word(record, 12)?);
             let (kind, named) =
                 KINDS.get(kind as usize).copied().unwrap_or(("something", As::Nothing));
@@ -334,7 +338,7 @@ mod tests {
         let btf = Btf::new(builder.finish().unwrap()).unwrap();
         for order in [ByteOrder::Little, ByteOrder::Big] {
             for (record, access, name) in &rows {
-                let found = relocations(&ext(section, *record, order), &btf, order);
+                let found = relocations(&ext(section, *record, order), &btf, order).unwrap();
                 let [found] = &found["kprobe/x"][&3][..] else { panic!("{found:?}") };
                 assert_eq!(found.name.as_deref().unwrap_or_default(), *name, "{record:?} {access}");
                 assert_eq!(found.offset, record[2] == 0);
@@ -342,9 +346,23 @@ mod tests {
             }
             let all = ext(section, rows[0].0, order);
             for length in 0..all.len() {
-                assert!(relocations(&all[..length], &btf, order).is_empty());
+                assert_eq!(relocations(&all[..length], &btf, order), None);
             }
-            let deep = relocations(&ext(section, [pair, deep, 0], order), &btf, order);
+            // Within a slot; and no part of relocations, or an empty one.
+            for (at, value, expected) in [
+                (44, 25, None),
+                (4, 24, Some(Relocations::new())),
+                (28, 0, Some(Relocations::new())),
+            ] {
+                let mut changed = all.clone();
+                let value: u32 = value;
+                changed[at..at + 4].copy_from_slice(&match order {
+                    ByteOrder::Little => value.to_le_bytes(),
+                    ByteOrder::Big => value.to_be_bytes(),
+                });
+                assert_eq!(relocations(&changed, &btf, order), expected, "{at}");
+            }
+            let deep = relocations(&ext(section, [pair, deep, 0], order), &btf, order).unwrap();
             assert_eq!(deep["kprobe/x"][&3][0].name, None);
         }
     }
