@@ -42,7 +42,6 @@ mod types;
 
 pub use builder::Builder;
 pub(crate) use describe::map_types;
-pub use describe::{FieldDesc, TypeDesc};
 pub use error::BtfError;
 pub use kernel::{KernelTypes, Place};
 pub use lookup::{Bits, Field, Function};
@@ -57,6 +56,8 @@ pub use types::{
     Body, Enumerator, Enumerators, Kind, Linkage, Member, Members, Parameter, Parameters, Type,
     Variable, Variables,
 };
+
+pub use crate::util::{FieldDesc, TypeDesc};
 
 #[cfg(test)]
 mod kernel_tests;

@@ -1,11 +1,10 @@
 //! What can go wrong: what was being done, to what, what the kernel answered, why, and what to do.
 
 use crate::btf::BtfError;
-use crate::kernel::denied::Denied;
-use crate::kernel::features::Version;
+use crate::features::Version;
+use crate::permission::Denied;
 use crate::program::NameProblem;
-use crate::spec::{MapType, ProgramType};
-use crate::syscall::{ENOTSUPP, Errno};
+use crate::uapi::{ENOTSUPP, Errno, MapType, ProgramType};
 use crate::verifier::VerifierError;
 use std::fmt;
 use std::io;

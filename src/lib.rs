@@ -53,28 +53,32 @@
 pub mod asm;
 pub mod attach;
 pub mod btf;
-pub mod calls;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
-#[cfg(feature = "elf")]
-pub mod elf;
 mod error;
+pub mod features;
 pub mod histogram;
 pub mod insn;
 pub mod kernel;
+pub mod list;
 pub mod map;
+#[cfg(feature = "elf")]
+pub mod object;
 pub mod perf;
-mod plain;
+pub mod permission;
 mod program;
 pub mod progs;
 mod ring;
 pub mod ringbuf;
 mod spec;
 mod syscall;
+pub mod syscall_trace;
 mod token;
 pub mod trace_pipe;
+mod uapi;
 pub mod user;
+mod util;
 pub mod verifier;
 mod wait;
 
@@ -88,12 +92,12 @@ struct Readme;
 
 pub use error::{Error, ErrorKind, Result};
 pub use map::Map;
-pub use plain::{Plain, SpinLock};
 pub use program::{
     JitedFunction, Loader, NameProblem, Program, ProgramDump, ProgramInfo, Programs, RunStatistics,
     SourceLine, TestRun, TestRunOptions, TestRunOutput, TextSpec, programs,
 };
-pub use spec::{AttachType, MapSpec, MapType, ProgramSpec, ProgramType, flags};
-pub use syscall::Errno;
+pub use spec::{MapSpec, ProgramSpec};
 pub use token::Token;
+pub use uapi::{AttachType, Errno, MapType, ProgramType, flags};
+pub use util::pod::{Plain, SpinLock};
 pub use verifier::VerifierError;

@@ -59,9 +59,10 @@ pub use view::*;
 pub use walk::{Entries, Keys};
 
 use crate::error::{Error, Result};
-use crate::kernel::{cpu, denied};
-use crate::spec::MapType;
-use crate::syscall::{self, Errno};
+use crate::kernel::cpu;
+use crate::permission;
+use crate::syscall;
+use crate::uapi::{Errno, MapType};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -176,7 +177,7 @@ impl Map {
             map: self.0.name.clone(),
             kind: self.0.kind,
             errno,
-            why: denied::explain(errno, denied::Need::Bpf),
+            why: permission::explain(errno, permission::Need::Bpf),
             note,
         }
     }

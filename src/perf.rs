@@ -69,11 +69,12 @@ pub use options::{PerfOptions, Wakeup};
 pub use records::{Records, Typed, Value};
 
 use crate::error::{Error, Result};
-use crate::kernel::denied::Denied;
 use crate::map::Map;
-use crate::plain::Plain;
+use crate::permission::Denied;
 use crate::ring;
-use crate::syscall::{self, Errno};
+use crate::syscall;
+use crate::uapi::Errno;
+use crate::util::pod::Plain;
 use crate::wait::{Pass, WaitSet};
 use cpu_ring::CpuRing;
 use cpus::Cpus;

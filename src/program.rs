@@ -36,12 +36,12 @@ use self::prepare::Other;
 use crate::asm::Section;
 use crate::btf::KernelTypes;
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Denied, Need};
-use crate::kernel::memlock;
 use crate::map::Map;
-use crate::spec::{AttachType, MapSpec, ProgramSpec, ProgramType};
-use crate::syscall::{self, Errno, Log, ProgLoad};
+use crate::permission::{self, Denied, Need};
+use crate::spec::{MapSpec, ProgramSpec};
+use crate::syscall::{self, Log, ProgLoad, memlock};
 use crate::token::Token;
+use crate::uapi::{AttachType, Errno, ProgramType};
 use crate::verifier::VerifierError;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -256,8 +256,8 @@ fn explain(
     };
     // EACCES is the verifier's own word for a forbidden access; EPERM hardly ever is.
     let why = match (errno, load.token) {
-        (Errno(libc::EPERM), None) => denied::explain(errno, need),
-        (Errno(libc::EPERM), Some(_)) => denied::explain_lent(errno, need, lending(spec)),
+        (Errno(libc::EPERM), None) => permission::explain(errno, need),
+        (Errno(libc::EPERM), Some(_)) => permission::explain_lent(errno, need, lending(spec)),
         _ => None,
     };
     if why.as_ref().is_some_and(Denied::is_certain) {

@@ -42,8 +42,8 @@ pub(crate) use bpf::{BpfRing, Found, Like};
 pub(crate) use claim::{Claim, Claimed};
 pub(crate) use user::UserRing;
 
-use crate::kernel::memlock;
-use crate::syscall::{self, Errno, PerfEvent};
+use crate::syscall::{self, PerfEvent, memlock};
+use crate::uapi::Errno;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

@@ -47,11 +47,11 @@ pub use records::{Records, Typed};
 pub use user::{Sample, UserRingBuf};
 
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Need};
 use crate::map::Map;
+use crate::permission::{self, Need};
 use crate::ring::{BpfRing, Claim, Claimed, Found};
-use crate::spec::MapType;
-use crate::spec::flags::BPF_F_RB_OVERWRITE;
+use crate::uapi::MapType;
+use crate::uapi::flags::BPF_F_RB_OVERWRITE;
 use crate::wait::{Pass, WaitSet};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -347,7 +347,7 @@ fn unmapped(map: &Map, claimed: Claimed) -> Error {
             action: "map a ring buffer",
             cpu: None,
             errno,
-            why: denied::explain(errno, Need::Bpf),
+            why: permission::explain(errno, Need::Bpf),
         },
         Claimed::Corrupt(problem) => {
             Error::CorruptRingBuffer { map: map.name().to_owned(), position: 0, problem }

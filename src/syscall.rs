@@ -10,12 +10,12 @@
 
 mod attr;
 mod contents;
-mod errno;
 #[cfg(test)]
 pub(crate) mod fake;
 mod fields;
 mod link;
 mod map;
+pub(crate) mod memlock;
 mod mmap;
 pub(crate) mod netlink;
 mod object;
@@ -28,8 +28,6 @@ mod tests;
 mod trace;
 
 pub(crate) use contents::{BTF_FOLDER, Contents};
-pub(crate) use errno::ENOTSUPP;
-pub use errno::Errno;
 pub(crate) use link::{LinkCreate, LinkExtra, iter_create, link_create, link_detach, link_update};
 pub(crate) use map::{
     MapBtf, MapCreate, MapReadBatch, MapWriteBatch, map_create, map_delete, map_freeze, map_lookup,
@@ -56,6 +54,7 @@ pub(crate) use prog::{
 pub(crate) use socket::{bind, receive, send, set_option, socket};
 pub use trace::{SystemCall, observe};
 
+use crate::uapi::Errno;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 

@@ -1,8 +1,9 @@
 //! BPF tokens: rights that a BPF file system lends.
 
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Denied, Need};
-use crate::syscall::{self, Errno};
+use crate::permission::{self, Denied, Need};
+use crate::syscall;
+use crate::uapi::Errno;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -42,7 +43,7 @@ impl Token {
         let folder = File::open(mount).map_err(|source| refused(Errno::of(&source), None, None))?;
         syscall::token_create(folder.as_fd()).map(Token).map_err(|errno| {
             // It is in the namespace of the process that the capability has to be.
-            let why = denied::explain(errno, Need::Bpf)
+            let why = permission::explain(errno, Need::Bpf)
                 .filter(|why| matches!(why, Denied::Capability { .. }));
             let note = match errno {
                 Errno(libc::EPERM) if why.is_none() => {
@@ -73,8 +74,9 @@ impl AsFd for Token {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{MapSpec, ProgramSpec, ProgramType};
+    use crate::spec::{MapSpec, ProgramSpec};
     use crate::syscall::{Call, fake};
+    use crate::uapi::ProgramType;
     use crate::{Loader, bpf};
     use std::cell::RefCell;
     use std::os::fd::AsRawFd;

@@ -11,8 +11,10 @@ mod line;
 pub use line::TraceFields;
 
 use crate::error::{Error, Result};
-use crate::kernel::{denied, tracefs};
-use crate::syscall::{self, Errno};
+use crate::kernel::tracefs;
+use crate::permission;
+use crate::syscall;
+use crate::uapi::Errno;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::ops::{ControlFlow, Range};
@@ -130,7 +132,7 @@ impl TracePipe {
                 Err(Errno(libc::EINTR)) => return Ok(None),
                 Err(errno) => {
                     let source = io::Error::from_raw_os_error(errno.0);
-                    return Err(denied::file("wait for", &self.path, source));
+                    return Err(permission::file("wait for", &self.path, source));
                 }
             }
             if !self.fill()? {
@@ -149,7 +151,7 @@ impl TracePipe {
 
     /// Reads what is there; whether there was something.
     fn fill(&mut self) -> Result<bool> {
-        self.lines.fill().map_err(|source| denied::file("read", &self.path, source))
+        self.lines.fill().map_err(|source| permission::file("read", &self.path, source))
     }
 }
 

@@ -16,8 +16,8 @@ pub use state::State;
 
 use crate::asm::Code;
 use crate::insn::{Op, Reg};
-use crate::spec::{ProgramSpec, ProgramType};
-use crate::syscall::Errno;
+use crate::spec::ProgramSpec;
+use crate::uapi::{Errno, ProgramType};
 use path::Origin;
 use std::fmt;
 

@@ -1,7 +1,8 @@
 //! What readers wait with: one `epoll(7)` set of all that can wake them, and a [`Waker`] for other threads.
 
 use crate::error::{Error, Result};
-use crate::syscall::{self, Errno};
+use crate::syscall;
+use crate::uapi::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

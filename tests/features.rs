@@ -4,7 +4,7 @@ mod common;
 
 use common::needs::{Thing, needs, needs_tried};
 use common::{Folder, rawbpf, said};
-use rawbpf::kernel::features::{Features, Probe, Version};
+use rawbpf::features::{Features, Probe, Version};
 use rawbpf::{ErrorKind, MapType, ProgramType};
 use std::collections::HashSet;
 use std::os::unix::process::CommandExt;

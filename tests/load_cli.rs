@@ -6,8 +6,8 @@ use common::needs::{Thing, needs, needs_tried};
 use common::{Folder, bpf_ids, rawbpf, role, said, this_test_as};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use rawbpf::calls::{self, SystemCall};
 use rawbpf::perf::{PerfOptions, PerfReader};
+use rawbpf::syscall_trace::{self, SystemCall};
 use rawbpf::{Loader, Map, MapSpec, ProgramSpec, ProgramType, bpf};
 use serde_json::Value;
 use std::cell::RefCell;
@@ -371,7 +371,7 @@ fn the_calls_of_a_run_and_of_a_reader_are_shown() {
     needs!(Bpf);
     let seen = Rc::new(RefCell::new(Vec::new()));
     let to = Rc::clone(&seen);
-    calls::observe(
+    syscall_trace::observe(
         move |call: &SystemCall| to.borrow_mut().push(call.clone()),
         || {
             let program = Loader::new().load(&PASS).unwrap();

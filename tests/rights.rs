@@ -13,7 +13,7 @@ use nix::sys::socket::{
     sendmsg, socketpair,
 };
 use rawbpf::attach::{self, Target};
-use rawbpf::kernel::features::{Feature, Features};
+use rawbpf::features::{Feature, Features};
 use rawbpf::{
     Errno, Error, ErrorKind, Loader, MapSpec, Program, ProgramSpec, ProgramType, Token, bpf,
 };

@@ -1,7 +1,7 @@
 //! The data of a text: sections, and the variables in them.
 
 use crate::error::{Error, Result};
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::nearest::{Nearest, OFFERED};
 
 /// A piece of data that becomes one map of one element, whose bytes instructions address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -2,7 +2,7 @@
 
 use super::data::{MOST, Section};
 use super::statement::{Cursor, Literal, Parsed, Span, What, same, sub};
-use crate::spec::MapType;
+use crate::uapi::MapType;
 
 /// A directive, read.
 pub(super) enum Directive {

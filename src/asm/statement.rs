@@ -9,20 +9,20 @@ use crate::insn::Reg;
 use crate::spec::MapSpec;
 
 mod cursor;
+mod fast_path;
 mod field;
 mod jump;
 mod literal;
 mod memory;
 mod number;
-mod plain;
 mod symbol;
 mod value;
 
 pub use field::{field, stack};
 
 pub(super) use cursor::{Cursor, Dialect};
+pub(super) use fast_path::{Plain, indentation, plain, unmistakable};
 pub(super) use literal::{Chunks, Literal};
-pub(super) use plain::{Plain, indentation, plain, unmistakable};
 pub(super) use symbol::Symbol;
 pub(super) use value::addressable;
 

@@ -12,13 +12,13 @@ use super::Target;
 use super::device::{duplicate, refused_because};
 use super::link::{Link, Part};
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Denied, Need};
-use crate::kernel::features::{Feature, Features};
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::features::{Feature, Features};
+use crate::permission::{self, Denied, Need};
 use crate::program::Program;
-use crate::spec::AttachType;
 use crate::syscall::netlink::Refusal;
-use crate::syscall::{self, Errno, LinkCreate, LinkExtra, ProgAttach, Relative};
+use crate::syscall::{self, LinkCreate, LinkExtra, ProgAttach, Relative};
+use crate::uapi::{AttachType, Errno};
+use crate::util::nearest::{Nearest, OFFERED};
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -70,7 +70,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
             return none(path, OTHER_VERSION);
         }
         // Whoever may attach and is refused is refused by a program, rather than by what may be there besides.
-        let why = denied::explain(errno, Need::Network).filter(Denied::is_certain);
+        let why = permission::explain(errno, Need::Network).filter(Denied::is_certain);
         let notes = if why.is_some() { &[][..] } else { &NOTES };
         refused_because(program, target, Refusal::new(step, errno), why, notes)
     };
@@ -109,7 +109,7 @@ fn open(path: &Path) -> Result<File> {
         io::ErrorKind::NotFound => {
             none(path, "control groups are the folders of a cgroup2 file system")
         }
-        _ => denied::file("open", path, source),
+        _ => permission::file("open", path, source),
     })
 }
 

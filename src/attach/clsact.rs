@@ -7,11 +7,11 @@
 use super::Direction;
 use super::device::Device;
 use crate::program::Program;
-use crate::syscall::Errno;
 use crate::syscall::netlink::{
     Answer, Attributes, CREATE, DUMP, ECHO, Message, RTM_DELQDISC, RTM_DELTFILTER, RTM_GETQDISC,
     RTM_GETTFILTER, RTM_NEWQDISC, RTM_NEWTFILTER, Refusal,
 };
+use crate::uapi::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 
 /// `struct tcmsg`: family, device, handle, parent, and what else there is to say, a filter's priority and protocol.

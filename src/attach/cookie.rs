@@ -1,7 +1,7 @@
 //! The number that a program in many places knows them by.
 
 use crate::error::Result;
-use crate::kernel::features::{Feature, Features};
+use crate::features::{Feature, Features};
 
 /// What `get_attach_cookie` gives to a program.
 ///

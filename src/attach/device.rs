@@ -2,11 +2,11 @@
 
 use super::Target;
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Denied, Need};
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::permission::{self, Denied, Need};
 use crate::program::Program;
-use crate::syscall::Errno;
 use crate::syscall::netlink::{Answer, DUMP, Message, Netlink, RTM_GETLINK, RTM_NEWLINK, Refusal};
+use crate::uapi::Errno;
+use crate::util::nearest::{Nearest, OFFERED};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// `struct ifinfomsg`.
@@ -86,7 +86,7 @@ pub(super) fn refused(
     need: Need,
     notes: &[(i32, &'static str)],
 ) -> Error {
-    let why = denied::explain(refusal.errno, need);
+    let why = permission::explain(refusal.errno, need);
     refused_because(program, target, refusal, why, notes)
 }
 

@@ -3,11 +3,11 @@
 use super::link::Part;
 use super::{Link, Options, Target, trampoline};
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Need};
 use crate::map::Map;
+use crate::permission::{self, Need};
 use crate::program::Program;
-use crate::spec::AttachType;
-use crate::syscall::{self, Errno, LinkCreate, LinkExtra};
+use crate::syscall::{self, LinkCreate, LinkExtra};
+use crate::uapi::{AttachType, Errno};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -67,7 +67,7 @@ pub fn read(link: &Link) -> Result<Iter> {
         action: "read",
         target: link.target().to_string(),
         errno,
-        why: denied::explain(errno, Need::Tracing),
+        why: permission::explain(errno, Need::Tracing),
         note: None,
     })?;
     Ok(Iter(iter.into()))

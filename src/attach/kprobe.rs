@@ -10,10 +10,12 @@ use super::legacy::LegacyProbe;
 use super::link::{Link, Part};
 use super::{Options, Target, many, perf_event, pmu};
 use crate::error::{Error, Result};
-use crate::kernel::glob::is_pattern;
-use crate::kernel::{denied, functions, symbols, tracefs};
+use crate::kernel::{functions, symbols, tracefs};
+use crate::permission;
 use crate::program::Program;
-use crate::syscall::{Errno, PerfEvent};
+use crate::syscall::PerfEvent;
+use crate::uapi::Errno;
+use crate::util::glob::is_pattern;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -250,7 +252,7 @@ fn write(
             Err(refused(errno))
         }
         Err(Errno(errno)) => {
-            Err(denied::file("write", &events, io::Error::from_raw_os_error(errno)))
+            Err(permission::file("write", &events, io::Error::from_raw_os_error(errno)))
         }
     }
 }

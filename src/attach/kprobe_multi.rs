@@ -8,13 +8,13 @@
 use super::link::Part;
 use super::{Link, Options, Target, many};
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Need};
-use crate::kernel::features::Features;
+use crate::features::Features;
 use crate::kernel::functions::Source;
-use crate::kernel::glob::is_pattern;
+use crate::permission::{self, Need};
 use crate::program::Program;
-use crate::spec::AttachType;
-use crate::syscall::{self, Errno, LinkCreate, LinkExtra};
+use crate::syscall::{self, LinkCreate, LinkExtra};
+use crate::uapi::{AttachType, Errno};
+use crate::util::glob::is_pattern;
 use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 
@@ -91,7 +91,7 @@ fn refused(program: &Program, target: &Target, errno: Errno, source: Source) -> 
         target: target.to_string(),
         step: "BPF_LINK_CREATE",
         errno,
-        why: denied::explain(errno, Need::Tracing),
+        why: permission::explain(errno, Need::Tracing),
         note,
     }
 }

@@ -2,9 +2,10 @@
 
 use super::Target;
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Need};
+use crate::permission::{self, Need};
 use crate::program::{Program, pin_object};
-use crate::syscall::{self, Errno};
+use crate::syscall;
+use crate::uapi::Errno;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{RefUnwindSafe, UnwindSafe};
@@ -110,7 +111,7 @@ impl Link {
             action: "update",
             target: self.target.to_string(),
             errno,
-            why: denied::explain(errno, Need::Bpf),
+            why: permission::explain(errno, Need::Bpf),
             note: match errno {
                 Errno(libc::EINVAL) => Some(
                     "links of this kind keep the program that they have, or this one is for another kind of place",
@@ -138,7 +139,7 @@ impl Link {
             action: "pin",
             target: self.target.to_string(),
             errno,
-            why: denied::explain(errno, Need::Bpf),
+            why: permission::explain(errno, Need::Bpf),
             note,
         })
     }

@@ -3,9 +3,9 @@
 use super::Target;
 use crate::error::{Error, Result};
 use crate::kernel::functions::{self, Source};
-use crate::kernel::glob::{Glob, is_pattern};
 use crate::kernel::{symbols, tracefs};
-use crate::syscall::Errno;
+use crate::uapi::Errno;
+use crate::util::glob::{Glob, is_pattern};
 use std::ops::ControlFlow;
 
 /// The most probes that are made one by one. Each takes a descriptor, of which a process has 1,024 by default, and some

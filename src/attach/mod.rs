@@ -42,7 +42,8 @@ pub use target::{Direction, PerfEventKind, Sampling, Target, TcMethod, Trampolin
 use self::cookie::Cookie;
 use crate::error::{Error, Result};
 use crate::program::{Loader, Program};
-use crate::spec::{AttachType, ProgramSpec};
+use crate::spec::ProgramSpec;
+use crate::uapi::AttachType;
 
 /// What is said of an attachment besides its place. Nothing of it need be said.
 ///

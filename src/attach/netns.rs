@@ -5,12 +5,12 @@ use super::Target;
 use super::device::refused;
 use super::link::{Link, Part};
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Need};
-use crate::kernel::features::Features;
+use crate::features::Features;
+use crate::permission::{self, Need};
 use crate::program::Program;
-use crate::spec::AttachType;
 use crate::syscall::netlink::Refusal;
-use crate::syscall::{self, Errno, LinkCreate, LinkExtra};
+use crate::syscall::{self, LinkCreate, LinkExtra};
+use crate::uapi::{AttachType, Errno};
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::path::Path;
@@ -43,7 +43,7 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
         });
     };
     let path = if path.as_os_str().is_empty() { Path::new(OWN) } else { path };
-    let namespace = File::open(path).map_err(|source| denied::file("open", path, source))?;
+    let namespace = File::open(path).map_err(|source| permission::file("open", path, source))?;
     let link = LinkCreate {
         program: program.as_fd(),
         target: syscall::Target::Fd(namespace.as_fd()),

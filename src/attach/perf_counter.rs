@@ -4,11 +4,12 @@
 use super::link::{Link, Part};
 use super::{Options, PerfEventKind, Sampling, Target, perf_event};
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Need};
-use crate::kernel::nearest::{Nearest, OFFERED};
 use crate::kernel::{cpu, perf_names};
+use crate::permission::{self, Need};
 use crate::program::Program;
-use crate::syscall::{self, Errno, PerfEvent};
+use crate::syscall::{self, PerfEvent};
+use crate::uapi::Errno;
+use crate::util::nearest::{Nearest, OFFERED};
 use std::fs;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
@@ -82,7 +83,7 @@ fn in_each_thread(
     let path = PathBuf::from(format!("/proc/{pid}/task"));
     let unread = |source| match Errno::of(&source) {
         Errno(libc::ENOENT | libc::ESRCH) => refused(Errno(libc::ESRCH)),
-        _ => denied::file("read", &path, source),
+        _ => permission::file("read", &path, source),
     };
     let mut events = Vec::new();
     for entry in fs::read_dir(&path).map_err(unread)? {
@@ -130,7 +131,7 @@ fn refused(program: &Program, target: &Target, errno: Errno) -> Error {
         target: target.to_string(),
         step: "perf_event_open",
         errno,
-        why: denied::explain(errno, Need::PerfEvent),
+        why: permission::explain(errno, Need::PerfEvent),
         note,
     }
 }

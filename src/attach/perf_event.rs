@@ -4,12 +4,12 @@ use super::Target;
 use super::cookie::Cookie;
 use super::link::Part;
 use crate::error::{Error, Result};
+use crate::features::Feature;
 use crate::kernel::cpu;
-use crate::kernel::denied::{self, Need};
-use crate::kernel::features::Feature;
+use crate::permission::{self, Need};
 use crate::program::Program;
-use crate::spec::AttachType;
-use crate::syscall::{self, Errno, LinkCreate, LinkExtra, PerfEvent};
+use crate::syscall::{self, LinkCreate, LinkExtra, PerfEvent};
+use crate::uapi::{AttachType, Errno};
 use std::os::fd::{AsFd, OwnedFd};
 
 /// `PERF_TYPE_TRACEPOINT`.
@@ -95,7 +95,7 @@ pub(super) fn refused(
         target: target.to_string(),
         step,
         errno,
-        why: denied::explain(errno, Need::PerfEvent),
+        why: permission::explain(errno, Need::PerfEvent),
         note,
     }
 }

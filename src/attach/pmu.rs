@@ -1,7 +1,7 @@
 //! Kprobes and uprobes as PMUs of their own (Linux 4.17): the perf event *is* the probe and goes with its descriptor.
 
 use crate::error::{Error, Result};
-use crate::kernel::denied;
+use crate::permission;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -30,7 +30,7 @@ fn read_number(name: &str, file: &str, prefix: &str) -> Result<Option<u32>> {
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(source) => return Err(denied::file("read", &path, source)),
+        Err(source) => return Err(permission::file("read", &path, source)),
     };
     let number = text.trim().strip_prefix(prefix).and_then(|text| text.parse().ok());
     number.map(Some).ok_or(Error::Format { path, problem: "it holds no number" })

@@ -7,10 +7,11 @@
 use super::link::Part;
 use super::{Link, Options, Target, trampoline};
 use crate::error::{Error, Result};
-use crate::kernel::nearest::{Nearest, OFFERED};
-use crate::kernel::raw_tracepoints;
+use crate::list::raw_tracepoints;
 use crate::program::Program;
-use crate::syscall::{self, Errno, RawTracepoint};
+use crate::syscall::{self, RawTracepoint};
+use crate::uapi::Errno;
+use crate::util::nearest::{Nearest, OFFERED};
 use std::ffi::CString;
 use std::os::fd::AsFd;
 

@@ -7,10 +7,11 @@ use super::Target;
 use super::device::{Device, refused};
 use super::link::{Link, Part};
 use crate::error::{Error, Result};
-use crate::kernel::denied::Need;
+use crate::permission::Need;
 use crate::program::Program;
+use crate::syscall;
 use crate::syscall::netlink::Refusal;
-use crate::syscall::{self, Errno};
+use crate::uapi::Errno;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 const NOTES: [(i32, &str); 5] = [

@@ -1,7 +1,8 @@
 //! Targets: the names of places to attach to, as a person writes them.
 
 use crate::error::Error;
-use crate::spec::{AttachType, ProgramSpec, ProgramType};
+use crate::spec::ProgramSpec;
+use crate::uapi::{AttachType, ProgramType};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;

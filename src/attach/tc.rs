@@ -12,12 +12,12 @@ use super::device::{Device, refused};
 use super::link::{Link, Part};
 use super::{Direction, Target, TcMethod};
 use crate::error::{Error, Result};
-use crate::kernel::denied::Need;
-use crate::kernel::features::Features;
+use crate::features::Features;
+use crate::permission::Need;
 use crate::program::Program;
-use crate::spec::AttachType;
 use crate::syscall::netlink::Refusal;
-use crate::syscall::{self, Errno, LinkCreate, LinkExtra, Relative};
+use crate::syscall::{self, LinkCreate, LinkExtra, Relative};
+use crate::uapi::{AttachType, Errno};
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// Where a program goes among those that are there.

@@ -3,10 +3,10 @@
 use super::link::{Link, Part};
 use super::{Options, Target, many, perf_event};
 use crate::error::{Error, Result};
-use crate::kernel::glob::is_pattern;
 use crate::kernel::tracefs;
 use crate::program::Program;
 use crate::syscall::PerfEvent;
+use crate::util::glob::is_pattern;
 
 /// Attaches a program to a [`Target::Tracepoint`], or to all that match if it is a pattern.
 ///

@@ -4,10 +4,10 @@
 use super::link::Part;
 use super::{Link, Options, Target};
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Need};
+use crate::permission::{self, Need};
 use crate::program::Program;
-use crate::spec::AttachType;
-use crate::syscall::{self, ENOTSUPP, Errno, LinkCreate, LinkExtra, RawTracepoint};
+use crate::syscall::{self, LinkCreate, LinkExtra, RawTracepoint};
+use crate::uapi::{AttachType, ENOTSUPP, Errno};
 use std::fs;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -118,7 +118,7 @@ fn attach_error(
         target: target.to_string(),
         step,
         errno,
-        why: denied::explain(errno, Need::Tracing),
+        why: permission::explain(errno, Need::Tracing),
         note,
     }
 }

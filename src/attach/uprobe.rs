@@ -15,12 +15,13 @@ use super::legacy::LegacyProbe;
 use super::link::{Link, Part};
 use super::{Options, Target, perf_event, pmu, uprobe_multi};
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Need};
-use crate::kernel::glob::is_pattern;
 use crate::kernel::tracefs;
+use crate::permission::{self, Need};
 use crate::program::Program;
-use crate::syscall::{self, ENOTSUPP, Errno, PerfEvent};
+use crate::syscall::{self, PerfEvent};
+use crate::uapi::{ENOTSUPP, Errno};
 use crate::user;
+use crate::util::glob::is_pattern;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -142,7 +143,7 @@ impl Probes<'_> {
             target: self.target.to_string(),
             step,
             errno,
-            why: denied::explain(errno, Need::PerfEvent),
+            why: permission::explain(errno, Need::PerfEvent),
             note,
         }
     }
@@ -263,7 +264,7 @@ fn write(probes: &Probes<'_>, events: &Path, spot: &Spot) -> Result<(LegacyProbe
             Err(probes.refused("uprobe_events", errno))
         }
         Err(Errno(errno)) => {
-            Err(denied::file("write", events, io::Error::from_raw_os_error(errno)))
+            Err(permission::file("write", events, io::Error::from_raw_os_error(errno)))
         }
     }
 }

@@ -6,12 +6,12 @@
 use super::Target;
 use super::uprobe::{Probes, Spot};
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Need};
-use crate::kernel::features::Features;
-use crate::kernel::glob::is_pattern;
+use crate::features::Features;
+use crate::permission::{self, Need};
 use crate::program::Program;
-use crate::spec::AttachType;
-use crate::syscall::{self, ENOTSUPP, Errno, LinkCreate, LinkExtra};
+use crate::syscall::{self, LinkCreate, LinkExtra};
+use crate::uapi::{AttachType, ENOTSUPP, Errno};
+use crate::util::glob::is_pattern;
 use std::ffi::CStr;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -75,7 +75,7 @@ pub(super) fn link(
             target: probes.target.to_string(),
             step: "BPF_LINK_CREATE",
             errno,
-            why: denied::explain(errno, Need::Tracing),
+            why: permission::explain(errno, Need::Tracing),
             note,
         })
     })

@@ -9,7 +9,7 @@ use super::cookie::Cookie;
 use super::uprobe::{Probes, Spot};
 use super::{Link, Options, Target};
 use crate::error::{Error, Result};
-use crate::kernel::features::{Feature, Features};
+use crate::features::{Feature, Features};
 use crate::program::Program;
 use crate::user;
 

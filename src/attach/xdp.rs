@@ -8,12 +8,12 @@ use super::device::{Device, duplicate, link_structure, refused};
 use super::link::{Link, Part};
 use super::{Target, XdpMode};
 use crate::error::{Error, Result};
-use crate::kernel::denied::Need;
-use crate::kernel::features::Features;
+use crate::features::Features;
+use crate::permission::Need;
 use crate::program::Program;
-use crate::spec::AttachType;
 use crate::syscall::netlink::{Message, Netlink, RTM_SETLINK, Refusal};
-use crate::syscall::{self, Errno, LinkCreate, LinkExtra};
+use crate::syscall::{self, LinkCreate, LinkExtra};
+use crate::uapi::{AttachType, Errno};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// How a program is tied to a device.

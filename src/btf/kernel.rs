@@ -4,7 +4,7 @@ use super::lookup::with_nearest;
 use super::reader::Bytes;
 use super::{Btf, BtfError, Field, Kind};
 use crate::error::{Error, Result};
-use crate::kernel::denied;
+use crate::permission;
 use crate::syscall::{BTF_FOLDER, Contents};
 use std::fs;
 use std::io;
@@ -107,7 +107,7 @@ impl KernelTypes {
         if let Some(modules) = self.modules.get() {
             return Ok(modules);
         }
-        let unread = |source| denied::file("read", &self.folder, source);
+        let unread = |source| permission::file("read", &self.folder, source);
         let mut names = Vec::new();
         for entry in fs::read_dir(&self.folder).map_err(unread)? {
             let name = entry.map_err(unread)?.file_name();
@@ -249,7 +249,7 @@ fn read(path: &Path) -> Result<Option<Bytes>> {
     match Contents::of(path) {
         Ok(bytes) => Ok(Some(Bytes::Mapped(Arc::new(bytes)))),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(denied::file("read", path, error)),
+        Err(error) => Err(permission::file("read", path, error)),
     }
 }
 

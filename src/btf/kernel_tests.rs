@@ -5,8 +5,8 @@ use super::program::{Entry, for_program};
 use super::*;
 use crate::insn::Insn;
 use crate::needs::{Thing, needs, skip};
-use crate::spec::{MapType, ProgramType};
 use crate::syscall::{self, BtfLoad, MapBtf, MapCreate, ProgBtf, ProgLoad};
+use crate::uapi::{MapType, ProgramType};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
 
@@ -68,7 +68,7 @@ fn a_map_has_described_keys_and_values() {
         btf: Some(MapBtf { btf: btf.as_fd(), key_type: types.key, value_type: types.value }),
         ..Default::default()
     };
-    assert_eq!(syscall::map_create(&create).unwrap_err(), syscall::Errno(libc::EINVAL));
+    assert_eq!(syscall::map_create(&create).unwrap_err(), crate::uapi::Errno(libc::EINVAL));
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::path::{Head, Path, Step, To};
 use super::{Body, Btf, BtfError, Kind, Parameter, Type};
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::nearest::{Nearest, OFFERED};
 
 /// How deep anonymous structs and unions may be nested, and arrays.
 const DEPTH: usize = 32;

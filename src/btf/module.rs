@@ -1,7 +1,8 @@
 //! The descriptor of a module's BTF, which the kernel wants where it is told the number of a type in it.
 
 use crate::error::{Error, Result};
-use crate::syscall::{self, Errno, InfoArray, Numbered, ObjInfo};
+use crate::syscall::{self, InfoArray, Numbered, ObjInfo};
+use crate::uapi::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// The BTF of a module, among all that the kernel has.

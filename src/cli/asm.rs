@@ -2,8 +2,8 @@
 
 use super::{Failure, Order};
 use crate::asm::{BuildOptions, Diagnostics, Far, Module, ParseOptions, TextProgram, parse};
-use crate::elf;
 use crate::insn::{ByteOrder, Insn};
+use crate::object;
 use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
 use std::fs;
@@ -72,7 +72,7 @@ pub(super) fn asm(args: &AsmArgs) -> Result<u8, Failure> {
     };
     let module = parse(&text, &name, &options).map_err(mistaken)?;
     let bytes = match format {
-        Format::Elf => elf::write(&module, &name, order).map_err(mistaken)?,
+        Format::Elf => object::write(&module, &name, order).map_err(mistaken)?,
         _ => render(&module, format, order),
     };
     match &args.output {

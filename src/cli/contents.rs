@@ -7,7 +7,7 @@ use super::typed::Types;
 use super::{Failure, Format, exec::hex};
 use crate::histogram::{Histogram, range};
 use crate::map::Map;
-use crate::spec::MapType;
+use crate::uapi::MapType;
 use serde_json::{Value, json};
 use std::cmp::Ordering;
 use std::fmt::Write as _;

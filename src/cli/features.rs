@@ -3,8 +3,8 @@
 use super::asm::print;
 use super::{Failure, Format};
 use crate::error::Error;
-use crate::kernel::features::{Features, Finding, Group, Probe};
-use crate::spec::ProgramType;
+use crate::features::{Features, Finding, Group, Probe};
+use crate::uapi::ProgramType;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write;

@@ -3,7 +3,7 @@
 use super::asm::print;
 use super::{Failure, Format};
 use crate::error::Error;
-use crate::kernel::places::{Argument, KIND, Place, Places};
+use crate::list::{Argument, KIND, Place, Places};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;

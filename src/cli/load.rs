@@ -5,11 +5,11 @@ use super::pins::Pins;
 use super::text::TextArgs;
 use super::{Failure, Format, loader};
 use crate::asm::Module;
-use crate::calls::{self, SystemCall};
 use crate::map::Map;
 use crate::program::{Loader, Program};
 use crate::spec::ProgramSpec;
 use crate::syscall::{ObjInfo, obj_info};
+use crate::syscall_trace::{self, SystemCall};
 use clap::Args;
 use serde_json::{Value, json};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -45,7 +45,7 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Failure> {
     let format = args.format;
     let mut make = || make(&module, &specs, pins.as_mut());
     let made = match args.trace {
-        true => calls::observe(move |call| show(call, format), make),
+        true => syscall_trace::observe(move |call| show(call, format), make),
         false => make(),
     };
     let (mut loader, programs) = made?;

@@ -3,10 +3,11 @@
 use super::Failure;
 use super::asm::read_bytes;
 use crate::asm::{Module, ParseOptions, parse};
-use crate::elf::Object;
 use crate::insn::ByteOrder;
+use crate::object::Object;
 use crate::program::TextSpec;
-use crate::spec::{AttachType, ProgramSpec, ProgramType};
+use crate::spec::ProgramSpec;
+use crate::uapi::{AttachType, ProgramType};
 use clap::Args;
 use std::path::PathBuf;
 

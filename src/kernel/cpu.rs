@@ -6,7 +6,8 @@
 //! elements.
 
 use crate::error::{Error, Result};
-use crate::kernel::{denied, read_value};
+use crate::kernel::read_value;
+use crate::permission;
 use std::fs::File;
 use std::path::Path;
 
@@ -54,7 +55,7 @@ fn read(path: &'static str) -> Result<Vec<u32>> {
     let path = Path::new(path);
     let text = File::open(path)
         .and_then(read_value)
-        .map_err(|source| denied::file("read", path, source))?;
+        .map_err(|source| permission::file("read", path, source))?;
     parse(&text).map_err(|problem| Error::Format { path: path.into(), problem })
 }
 

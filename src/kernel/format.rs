@@ -39,7 +39,7 @@ pub fn fields(category: &str, name: &str) -> Result<Vec<Field>> {
     let what = "the fields of a tracepoint";
     let (file, path) = tracefs::open(what, Path::new(&relative), options.read(true))?;
     let text = std::io::read_to_string(file)
-        .map_err(|source| super::denied::file("read", &path, source))?;
+        .map_err(|source| crate::permission::file("read", &path, source))?;
     parse(&text).ok_or(Error::Format { path, problem: "a field without name, offset or size" })
 }
 

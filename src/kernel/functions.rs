@@ -7,7 +7,7 @@
 use super::symbols;
 use super::tracefs;
 use crate::error::{Error, Result};
-use crate::kernel::denied;
+use crate::permission;
 use std::fs::OpenOptions;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
@@ -60,7 +60,7 @@ pub(crate) fn each_traceable(
     };
     // The kernel fills at most a page at each read.
     let read = scan(BufReader::with_capacity(4096, file), f);
-    read.map_err(|source| denied::file("read", &path, source))?;
+    read.map_err(|source| permission::file("read", &path, source))?;
     Ok(true)
 }
 

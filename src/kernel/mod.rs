@@ -4,16 +4,9 @@
 //! keep nothing, and most of them are called only to explain why something else has failed.
 
 pub mod cpu;
-pub mod denied;
-pub mod features;
 pub mod format;
 pub(crate) mod functions;
-pub(crate) mod glob;
-pub(crate) mod memlock;
-pub(crate) mod nearest;
 pub(crate) mod perf_names;
-pub mod places;
-pub(crate) mod raw_tracepoints;
 pub(crate) mod registers;
 pub mod symbols;
 pub mod tracefs;

@@ -6,8 +6,8 @@
 //! as zero, while the names are there for everyone.
 
 use crate::error::Result;
-use crate::kernel::denied;
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::permission;
+use crate::util::nearest::{Nearest, OFFERED};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -62,10 +62,10 @@ impl<'a> Symbol<'a> {
 /// `CONFIG_KALLSYMS`.
 pub fn each(f: impl FnMut(&Symbol<'_>) -> ControlFlow<()>) -> Result<()> {
     let path = Path::new(KALLSYMS);
-    let file = File::open(path).map_err(|source| denied::file("open", path, source))?;
+    let file = File::open(path).map_err(|source| permission::file("open", path, source))?;
     // The kernel fills at most a page at each read.
     scan(BufReader::with_capacity(4096, file), f)
-        .map_err(|source| denied::file("read", path, source))
+        .map_err(|source| permission::file("read", path, source))
 }
 
 fn scan(

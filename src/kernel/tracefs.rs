@@ -4,10 +4,10 @@
 //! only if what is wanted is not there does `/proc/self/mounts` say where else it could be.
 
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Need};
-use crate::kernel::nearest::{Nearest, OFFERED};
 use crate::kernel::read_value;
-use crate::syscall::Errno;
+use crate::permission::{self, Need};
+use crate::uapi::Errno;
+use crate::util::nearest::{Nearest, OFFERED};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -49,7 +49,7 @@ pub fn tracepoint_id(category: &str, name: &str) -> Result<u64> {
         }
         answer => answer?,
     };
-    let text = read_value(file).map_err(|source| denied::file("read", &path, source))?;
+    let text = read_value(file).map_err(|source| permission::file("read", &path, source))?;
     let number = std::str::from_utf8(&text).ok().and_then(|text| text.trim_end().parse().ok());
     number.ok_or(Error::Format { path, problem: "not the number of a tracepoint" })
 }
@@ -80,7 +80,7 @@ fn plain(name: &str) -> bool {
 }
 
 fn folders(path: &Path) -> Result<Vec<String>> {
-    let read = |source| denied::file("read", path, source);
+    let read = |source| permission::file("read", path, source);
     let mut names: Vec<String> = Vec::new();
     for entry in fs::read_dir(path).map_err(read)? {
         let entry = entry.map_err(read)?;
@@ -158,16 +158,16 @@ pub(crate) fn open(
     let missing = match options.open(&path) {
         Ok(file) => return Ok((file, path)),
         Err(source) if is_missing(&source) => source,
-        Err(source) => return Err(denied::file("open", &path, source)),
+        Err(source) => return Err(permission::file("open", &path, source)),
     };
     let root = elsewhere(what)?;
     if root.as_os_str() == USUAL {
-        return Err(denied::file("open", &path, missing));
+        return Err(permission::file("open", &path, missing));
     }
     let path = root.join(relative);
     match options.open(&path) {
         Ok(file) => Ok((file, path)),
-        Err(source) => Err(denied::file("open", &path, source)),
+        Err(source) => Err(permission::file("open", &path, source)),
     }
 }
 
@@ -178,11 +178,11 @@ fn is_missing(error: &io::Error) -> bool {
 /// Where tracefs is, by the list of mounts.
 fn elsewhere(what: &'static str) -> Result<PathBuf> {
     let path = Path::new("/proc/self/mounts");
-    let mounts = fs::read(path).map_err(|source| denied::file("read", path, source))?;
+    let mounts = fs::read(path).map_err(|source| permission::file("read", path, source))?;
     let in_debugfs = |debugfs: &Path| debugfs.join(IN_DEBUGFS).join("events").exists();
     mounted(&mounts, in_debugfs).ok_or_else(|| Error::NoTracefs {
         what,
-        why: denied::explain(Errno(libc::EPERM), Need::Mount),
+        why: permission::explain(Errno(libc::EPERM), Need::Mount),
     })
 }
 

@@ -2,8 +2,8 @@
 
 use super::{Map, Update};
 use crate::error::Result;
-use crate::spec::MapType;
-use crate::syscall::{self, ENOTSUPP, Errno, MapReadBatch, MapWriteBatch};
+use crate::syscall::{self, MapReadBatch, MapWriteBatch};
+use crate::uapi::{ENOTSUPP, Errno, MapType};
 use std::os::fd::AsFd;
 
 /// Keys and values, one after the other.

@@ -9,14 +9,14 @@ use crate::btf::{self, KernelTypes, Kind, TypeDesc, module_btf};
 use crate::error::{Error, Result};
 use crate::insn::Insn;
 use crate::kernel::cpu;
-use crate::kernel::denied::{self, Need};
-use crate::kernel::memlock;
-use crate::spec::flags::{
+use crate::permission::{self, Need};
+use crate::spec::MapSpec;
+use crate::syscall::{self, BtfLoad, MapBtf, MapCreate, ProgLoad, memlock};
+use crate::token::Token;
+use crate::uapi::flags::{
     BPF_F_NO_COMMON_LRU, BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_WRONLY,
 };
-use crate::spec::{MapSpec, MapType, ProgramType};
-use crate::syscall::{self, BtfLoad, ENOTSUPP, Errno, MapBtf, MapCreate, ProgLoad};
-use crate::token::Token;
+use crate::uapi::{ENOTSUPP, Errno, MapType, ProgramType};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -82,10 +82,10 @@ impl Map {
 
 fn refused(spec: &MapSpec<'_>, errno: Errno, token: Option<&Token>) -> Error {
     let why = match token {
-        None => denied::explain(errno, Need::Bpf),
+        None => permission::explain(errno, Need::Bpf),
         Some(_) => {
             let options = format!("delegate_cmds=map_create,delegate_maps={}", spec.kind);
-            denied::explain_lent(errno, Need::Bpf, options)
+            permission::explain_lent(errno, Need::Bpf, options)
         }
     };
     Error::CreateMap { map: spec.name.into(), kind: spec.kind, errno, why }

@@ -2,8 +2,8 @@
 
 use super::{Map, rules};
 use crate::error::{Error, Result};
-use crate::spec::MapType;
-use crate::syscall::{self, ENOTSUPP, Errno};
+use crate::syscall;
+use crate::uapi::{ENOTSUPP, Errno, MapType};
 use std::os::fd::AsFd;
 
 /// What [`Map::update`] does if there is an element with that key, or if there is none.

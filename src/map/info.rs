@@ -2,9 +2,9 @@
 
 use super::{Map, Object};
 use crate::error::{Error, Result};
-use crate::kernel::denied;
-use crate::spec::MapType;
-use crate::syscall::{self, Errno, Numbered, ObjInfo};
+use crate::permission;
+use crate::syscall::{self, Numbered, ObjInfo};
+use crate::uapi::{Errno, MapType};
 use std::ffi::CString;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -173,7 +173,7 @@ impl Map {
                 wanted: own.to_string(),
             });
         }
-        std::fs::remove_file(path).map_err(|source| denied::file("remove", path, source))
+        std::fs::remove_file(path).map_err(|source| permission::file("remove", path, source))
     }
 }
 
@@ -182,7 +182,7 @@ pub(super) fn unopened(
     errno: Errno,
     note: Option<&'static str>,
 ) -> Error {
-    let why = denied::explain(errno, denied::Need::Bpf);
+    let why = permission::explain(errno, permission::Need::Bpf);
     Error::OpenMap { which: which.to_string(), errno, why, note }
 }
 

@@ -5,13 +5,14 @@
 
 use crate::error::{Error, Result};
 use crate::ring::page_size;
-use crate::spec::flags::{
+use crate::spec::MapSpec;
+use crate::uapi::MapType;
+use crate::uapi::flags::{
     BPF_F_CLONE, BPF_F_INNER_MAP, BPF_F_LINK, BPF_F_MMAPABLE, BPF_F_NO_COMMON_LRU,
     BPF_F_NO_PREALLOC, BPF_F_NO_USER_CONV, BPF_F_NUMA_NODE, BPF_F_PRESERVE_ELEMS,
     BPF_F_RB_OVERWRITE, BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_SEGV_ON_FAULT, BPF_F_STACK_BUILD_ID,
     BPF_F_WRONLY, BPF_F_WRONLY_PROG, BPF_F_ZERO_SEED,
 };
-use crate::spec::{MapSpec, MapType};
 
 /// What a size may be.
 #[derive(Debug, Clone, Copy)]

@@ -1,16 +1,17 @@
 //! Maps and a kernel that answers as the test likes.
 
 use super::*;
-use crate::plain::Plain;
-use crate::spec::{MapSpec, MapType, flags};
+use crate::spec::MapSpec;
 use crate::syscall::{Call, fake};
+use crate::uapi::{MapType, flags};
+use crate::util::pod::Plain;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 type Answer = Option<Result<i64, Errno>>;
 
-const ENOTSUPP: i32 = syscall::ENOTSUPP;
+const ENOTSUPP: i32 = crate::uapi::ENOTSUPP;
 
 /// What a kernel answers to types and to a name.
 type Refuses = fn(types: bool, name: bool) -> Option<i32>;

@@ -23,8 +23,8 @@ pub use trie::{LpmTrie, Prefix};
 
 use super::Map;
 use crate::error::{Error, Result};
-use crate::plain::Plain;
-use crate::spec::MapType;
+use crate::uapi::MapType;
+use crate::util::pod::Plain;
 
 /// What a view demands of a map.
 struct Shape {

@@ -3,12 +3,12 @@
 use super::failed;
 use super::options::Checked;
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Need};
 use crate::map::Map;
+use crate::permission::{self, Need};
 use crate::ring::OpenError;
-use crate::spec::MapType;
-use crate::spec::flags::BPF_F_PRESERVE_ELEMS;
-use crate::syscall::{self, Errno, Numbered, PerfEvent};
+use crate::syscall::{self, Numbered, PerfEvent};
+use crate::uapi::flags::BPF_F_PRESERVE_ELEMS;
+use crate::uapi::{Errno, MapType};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// `PERF_TYPE_SOFTWARE`.
@@ -128,11 +128,11 @@ pub(super) fn open<R>(
         Ok(ring) => Ok(Some(ring)),
         Err(OpenError::Event(Errno(libc::ENODEV))) => Ok(None),
         Err(OpenError::Event(errno)) => {
-            let why = denied::explain(errno, Need::PerfEvent);
+            let why = permission::explain(errno, Need::PerfEvent);
             Err(failed("open a perf event", Some(cpu), errno, why))
         }
         Err(OpenError::Memory(errno)) => {
-            let why = denied::explain(errno, Need::Ring);
+            let why = permission::explain(errno, Need::Ring);
             Err(failed("map a perf ring", Some(cpu), errno, why))
         }
     }

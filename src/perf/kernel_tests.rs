@@ -3,8 +3,9 @@
 use super::*;
 use crate::kernel::cpu;
 use crate::needs::{Thing, needs};
-use crate::spec::{MapSpec, ProgramSpec, ProgramType};
+use crate::spec::{MapSpec, ProgramSpec};
 use crate::syscall::{Call, PerfEvent, fake};
+use crate::uapi::ProgramType;
 use crate::{Loader, bpf};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;

@@ -3,7 +3,7 @@
 use super::record::{self, Body, Problem, SampleSize, Shape};
 use super::{PerfReader, Record};
 use crate::error::{Error, Result};
-use crate::plain::Plain;
+use crate::util::pod::Plain;
 use std::marker::PhantomData;
 
 /// Hands out what is in the rings, record after record, without copying. Made by [`PerfReader::records`].

@@ -5,8 +5,9 @@ use crate::asm::{Code, Data, Section};
 use crate::btf::{FieldDesc, TypeDesc};
 use crate::error::{Error, Result};
 use crate::map::Map;
-use crate::spec::{MapSpec, MapType};
+use crate::spec::MapSpec;
 use crate::token::Token;
+use crate::uapi::MapType;
 
 impl<'a> Loader<'a> {
     /// Gives the one value of an array other contents than its spec says, before the map is created: configuration that
@@ -147,8 +148,9 @@ mod tests {
     use super::*;
     use crate::asm::{ParseOptions, parse};
     use crate::program::TextSpec;
-    use crate::spec::{ProgramSpec, ProgramType};
+    use crate::spec::ProgramSpec;
     use crate::syscall::{Call, fake};
+    use crate::uapi::ProgramType;
     use crate::{bpf, flags};
 
     static COUNT: MapSpec = MapSpec::data("count", &[1, 2, 3, 4]);

@@ -2,9 +2,9 @@
 
 use super::Program;
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Need};
-use crate::spec::ProgramType;
-use crate::syscall::{self, Errno, InfoArray, Numbered, ObjInfo};
+use crate::permission::{self, Need};
+use crate::syscall::{self, InfoArray, Numbered, ObjInfo};
+use crate::uapi::{Errno, ProgramType};
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -206,7 +206,7 @@ pub(super) fn refused(
     errno: Errno,
     note: Option<&'static str>,
 ) -> Error {
-    let why = denied::explain(errno, Need::Bpf);
+    let why = permission::explain(errno, Need::Bpf);
     Error::ProgramCall { action, which: which.to_string(), errno, why, note }
 }
 
@@ -250,7 +250,7 @@ impl Program {
 
 fn by_id(id: u32, errno: Errno) -> Error {
     let note = (errno == Errno(libc::ENOENT)).then_some("there is none of this number");
-    let why = denied::explain(errno, Need::Numbers);
+    let why = permission::explain(errno, Need::Numbers);
     Error::ProgramCall { action: OPEN, which: format!("with the number {id}"), errno, why, note }
 }
 
@@ -311,7 +311,7 @@ impl Iterator for Programs {
 }
 
 fn numbers(errno: Errno) -> Error {
-    let why = denied::explain(errno, Need::Numbers);
+    let why = permission::explain(errno, Need::Numbers);
     let which = "numbers".into();
     Error::ProgramCall { action: "list", which, errno, why, note: None }
 }
@@ -362,7 +362,7 @@ impl RunStatistics {
         let _fd = syscall::enable_stats().map_err(|errno| {
             let note = (errno == Errno(libc::EINVAL))
                 .then_some("Linux 5.8 brought it; sysctl kernel.bpf_stats_enabled=1 is older");
-            let why = denied::explain(errno, Need::Numbers);
+            let why = permission::explain(errno, Need::Numbers);
             let which = "statistics".into();
             Error::ProgramCall { action: "turn on", which, errno, why, note }
         })?;

@@ -9,7 +9,8 @@ use crate::asm::{Ask, MapReference, Name};
 use crate::btf::Btf;
 use crate::error::Result;
 use crate::insn::Insn;
-use crate::spec::{ProgramSpec, ProgramType};
+use crate::spec::ProgramSpec;
+use crate::uapi::ProgramType;
 use std::fmt;
 use std::os::fd::OwnedFd;
 
@@ -71,8 +72,9 @@ impl fmt::Debug for AimAt {
 #[cfg(test)]
 mod tests {
     use crate::error::Error;
-    use crate::spec::{MapSpec, MapType, ProgramSpec, ProgramType};
-    use crate::syscall::{Call, Errno, fake};
+    use crate::spec::{MapSpec, ProgramSpec};
+    use crate::syscall::{Call, fake};
+    use crate::uapi::{Errno, MapType, ProgramType};
     use crate::{Loader, Map, bpf};
 
     static COUNTS: MapSpec = MapSpec::array("counts", 8, 1);

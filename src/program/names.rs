@@ -5,7 +5,8 @@ use crate::btf::{Btf, BtfError, Function, KernelTypes, Kind};
 use crate::error::{Error, Result};
 use crate::insn::{Insn, class, mode};
 use crate::kernel::{format, registers};
-use crate::spec::{AttachType, ProgramSpec, ProgramType};
+use crate::spec::ProgramSpec;
+use crate::uapi::{AttachType, ProgramType};
 
 use super::prepare::attach_point;
 

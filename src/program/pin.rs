@@ -3,8 +3,9 @@
 use super::info::{OPEN, opened};
 use super::{Program, info};
 use crate::error::Result;
-use crate::kernel::denied;
-use crate::syscall::{self, Errno};
+use crate::permission;
+use crate::syscall;
+use crate::uapi::Errno;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -56,7 +57,7 @@ impl Program {
             let note = Some("another program is pinned there");
             return Err(self.refused("unpin", Errno(libc::EINVAL), note));
         }
-        std::fs::remove_file(path).map_err(|source| denied::file("remove", path, source))
+        std::fs::remove_file(path).map_err(|source| permission::file("remove", path, source))
     }
 }
 

@@ -9,10 +9,10 @@ use crate::asm::Ask;
 use crate::btf::{Btf, BtfError, Entry, Kind, Likeness, ProgramTypes, module_btf};
 use crate::error::{Error, Result};
 use crate::insn::Insn;
-use crate::kernel::memlock;
 use crate::map::object_name;
-use crate::spec::{AttachType, ProgramSpec, ProgramType};
-use crate::syscall::{self, BtfLoad, Errno, ProgBtf, ProgLoad};
+use crate::spec::ProgramSpec;
+use crate::syscall::{self, BtfLoad, ProgBtf, ProgLoad, memlock};
+use crate::uapi::{AttachType, Errno, ProgramType};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 

@@ -6,7 +6,7 @@ use crate::btf::{
     About, BtfError, Builder, Entry, FunctionAt, LineAt, ProgramTypes, Source, describe_program,
 };
 use crate::insn::{Op, Pseudo};
-use crate::spec::ProgramType;
+use crate::uapi::ProgramType;
 use std::borrow::Cow;
 
 /// The struct that a program of a type is called with (`include/linux/bpf_types.h`), where it is one that has its name

@@ -4,9 +4,10 @@ mod runner;
 
 use super::Program;
 use crate::error::{Error, Result};
-use crate::kernel::denied::{self, Need};
-use crate::spec::flags::BPF_F_TEST_RUN_ON_CPU;
-use crate::syscall::{self, Errno, ProgTestRun};
+use crate::permission::{self, Need};
+use crate::syscall::{self, ProgTestRun};
+use crate::uapi::Errno;
+use crate::uapi::flags::BPF_F_TEST_RUN_ON_CPU;
 #[cfg(feature = "cli")]
 pub(crate) use runner::takes_packet;
 use runner::{Out, note, runner};
@@ -236,7 +237,7 @@ impl Program {
                     program: self.name.clone(),
                     kind: self.kind,
                     errno,
-                    why: denied::explain(errno, Need::Bpf),
+                    why: permission::explain(errno, Need::Bpf),
                     note: note(self.kind, errno, options),
                 });
             }
@@ -267,8 +268,9 @@ mod tests {
     use crate::bpf;
     use crate::error::ErrorKind;
     use crate::program::Loader;
-    use crate::spec::{ProgramSpec, ProgramType};
-    use crate::syscall::{Call, ENOTSUPP, fake};
+    use crate::spec::ProgramSpec;
+    use crate::syscall::{Call, fake};
+    use crate::uapi::{ENOTSUPP, ProgramType};
 
     type Kernel = fn(&mut ProgTestRun<'_>) -> Result<i64, Errno>;
 

@@ -3,7 +3,8 @@
 use super::FillIn;
 use crate::asm::{Ask, Code, Data, MapReference, Module, Name, Part, Referent, TextProgram};
 use crate::error::{Error, Result};
-use crate::spec::{AttachType, ProgramSpec, ProgramType, flags};
+use crate::spec::ProgramSpec;
+use crate::uapi::{AttachType, ProgramType, flags};
 
 /// A program of a [text](crate::asm::parse()), ready to be lent to a [`Loader`](crate::Loader) as a [`ProgramSpec`].
 ///

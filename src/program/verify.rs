@@ -2,9 +2,8 @@
 
 use super::{ENOSPC, LOG_MOST, LOG_START, LOG_STATS, Loader, Program, explain, patiently};
 use crate::error::Result;
-use crate::kernel::memlock;
 use crate::spec::ProgramSpec;
-use crate::syscall::{Log, ProgLoad};
+use crate::syscall::{Log, ProgLoad, memlock};
 
 impl<'a> Loader<'a> {
     /// Loads a program, and gives what the verifier wrote about it: the statistics
@@ -51,8 +50,8 @@ fn log_of(load: &ProgLoad<'_>, level: u32) -> String {
 mod tests {
     use super::*;
     use crate::bpf;
-    use crate::spec::ProgramType;
-    use crate::syscall::{Call, Errno, fake};
+    use crate::syscall::{Call, fake};
+    use crate::uapi::{Errno, ProgramType};
     use std::cell::RefCell;
     use std::rc::Rc;
 

@@ -7,7 +7,8 @@
 use crate::attach::{self, Link, Target};
 use crate::error::{Error, Result};
 use crate::program::Loader;
-use crate::spec::{ProgramSpec, ProgramType};
+use crate::spec::ProgramSpec;
+use crate::uapi::ProgramType;
 
 /// The calls. Not every architecture has each of them.
 pub const CALLS: [&str; 4] = ["clone", "clone3", "fork", "vfork"];

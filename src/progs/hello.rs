@@ -4,7 +4,8 @@
 //! [`TracePipe`](crate::trace_pipe::TracePipe).
 
 use crate::bpf;
-use crate::spec::{ProgramSpec, ProgramType};
+use crate::spec::ProgramSpec;
+use crate::uapi::ProgramType;
 
 /// What the program prints.
 pub const MESSAGE: &str = "Hello, World!";

@@ -3,7 +3,8 @@
 //! After `hello_perf_output.py` of the BCC tutorial, lesson 7. Read it with
 //! [`PerfReader`](crate::perf::PerfReader) and [`Event::from_bytes`].
 
-use crate::spec::{MapSpec, ProgramSpec, ProgramType};
+use crate::spec::{MapSpec, ProgramSpec};
+use crate::uapi::ProgramType;
 use crate::{bpf, stack};
 
 /// The map through which the records come.

@@ -9,8 +9,7 @@
 //! given out is a copy. That it is of one time is for the caller to see to, who pauses the event before.
 
 use super::{DATA_HEAD, Mapping, OpenError, Ring, page_size, seen_head};
-use crate::kernel::memlock;
-use crate::syscall::{self, PerfEvent};
+use crate::syscall::{self, PerfEvent, memlock};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -21,7 +21,7 @@
 //!   the other.
 
 use super::{AHEAD, Claim, Claimed, Mapping, page_size, prefetch};
-use crate::syscall::Errno;
+use crate::uapi::Errno;
 use std::fmt;
 use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;

@@ -8,7 +8,7 @@
 //! Another process that has the map can still move the position. That is found out when the position is looked at
 //! next, and is the one thing here that the kernel does not guarantee.
 
-use crate::syscall::Errno;
+use crate::uapi::Errno;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 

@@ -2,8 +2,8 @@
 
 use super::{Record, RingBufReader};
 use crate::error::{Error, Result};
-use crate::plain::Plain;
 use crate::ring::{Found, Like};
+use crate::util::pod::Plain;
 use std::marker::PhantomData;
 
 /// Hands out what is in the ring buffers, record after record, without copying. Made by [`RingBufReader::records`].

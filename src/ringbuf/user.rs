@@ -4,8 +4,8 @@ use super::{refused, unmapped};
 use crate::error::{Error, Result};
 use crate::map::Map;
 use crate::ring::{Claim, UserRing};
-use crate::spec::MapType;
-use crate::syscall::{self, Errno};
+use crate::syscall;
+use crate::uapi::{Errno, MapType};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Instant;
 

@@ -1,9 +1,9 @@
 //! What a map is to be.
 
-use super::{MapType, flags};
 use crate::btf::TypeDesc;
 use crate::map::FindTable;
-use crate::plain::Plain;
+use crate::uapi::{MapType, flags};
+use crate::util::pod::Plain;
 
 /// A map to be. Naming its `static` in an instruction of `bpf!` is all it takes to have it created at
 /// load. Two programs that name the same `static` share one map.

@@ -7,7 +7,7 @@ use super::{
     PerfEvent, ProgAttach, ProgLoad, ProgTestRun, Relative, Target, TaskFdQuery, UNLIMITED,
     netlink, raw,
 };
-use crate::spec::{AttachType, MapType, ProgramType, flags as f};
+use crate::uapi::{AttachType, MapType, ProgramType, flags as f};
 use std::fmt::Write as _;
 use std::os::fd::BorrowedFd;
 

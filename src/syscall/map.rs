@@ -8,7 +8,7 @@
 
 use super::attr::{MapBatchAttr, MapCreateAttr, MapElemAttr, object_name};
 use super::{Answer, Call, Errno, address, address_mut, bpf, call, maybe_raw, owned, raw};
-use crate::spec::flags::{BPF_F_NUMA_NODE, BPF_F_TOKEN_FD, BPF_F_VTYPE_BTF_OBJ_FD};
+use crate::uapi::flags::{BPF_F_NUMA_NODE, BPF_F_TOKEN_FD, BPF_F_VTYPE_BTF_OBJ_FD};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 const BPF_MAP_CREATE: i32 = 0;

@@ -4,7 +4,7 @@ use super::attr::{BtfLoadAttr, IdAttr, InfoAttr, ObjAttr, TaskFdQueryAttr, TwoAt
 use super::{
     Answer, Call, Errno, Log, address, address_mut, bpf, call, length, maybe_raw, owned, raw,
 };
-use crate::spec::flags::{BPF_F_PATH_FD, BPF_F_TOKEN_FD};
+use crate::uapi::flags::{BPF_F_PATH_FD, BPF_F_TOKEN_FD};
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 

@@ -8,7 +8,7 @@ use super::{
     owned, raw, relative_raw, target_raw,
 };
 use crate::insn::Insn;
-use crate::spec::flags::BPF_F_TOKEN_FD;
+use crate::uapi::flags::BPF_F_TOKEN_FD;
 use std::ffi::CStr;
 use std::os::fd::{BorrowedFd, OwnedFd};
 

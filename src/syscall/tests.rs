@@ -3,7 +3,7 @@
 use super::*;
 use crate::insn::Insn;
 use crate::needs::{Thing, needs};
-use crate::spec::{AttachType, MapType, ProgramType, flags};
+use crate::uapi::{AttachType, MapType, ProgramType, flags};
 use std::os::fd::AsFd;
 
 const HASH: u32 = MapType::Hash as u32;

@@ -4,7 +4,7 @@ use super::elf::Elf;
 use super::symbols::{Found, find};
 use super::{ifunc, symbols};
 use crate::error::{Error, Result};
-use crate::kernel::glob::Glob;
+use crate::util::glob::Glob;
 
 impl Elf {
     /// The places of a function, or so many bytes into it: one, unless it is one that processes choose.

@@ -5,7 +5,7 @@
 
 use super::process::{Mapping, Process};
 use crate::error::Result;
-use crate::kernel::denied;
+use crate::permission;
 use blazesym::symbolize::source::{Elf, Source};
 use blazesym::symbolize::{Input, Symbolized, Symbolizer};
 use std::fmt;
@@ -127,7 +127,7 @@ impl Code {
 pub(crate) fn code_of(process: Process) -> Result<Vec<Code>> {
     let mappings = process.mappings();
     let path = PathBuf::from(format!("/proc/{}/maps", process.0));
-    let mappings = mappings.map_err(|source| denied::file("read", &path, source))?;
+    let mappings = mappings.map_err(|source| permission::file("read", &path, source))?;
     let code = mappings.into_iter().filter(|mapping| mapping.executable);
     Ok(code.map(|mapping| Code::new(process, mapping)).collect())
 }

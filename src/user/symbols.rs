@@ -2,7 +2,7 @@
 
 use super::elf::{Elf, Kind, Symbol, Table, split_version};
 use crate::error::{Error, Result};
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::nearest::{Nearest, OFFERED};
 use std::path::Path;
 
 /// A function of a program or library.

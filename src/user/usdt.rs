@@ -16,8 +16,8 @@ pub use registers::Register;
 
 use super::elf::{Bytes, Elf, Read};
 use crate::error::{Error, Result};
-use crate::kernel::glob::{Glob, is_pattern};
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::glob::{Glob, is_pattern};
+use crate::util::nearest::{Nearest, OFFERED};
 use argument::Machine;
 use object::elf::{self, FileHeader32, FileHeader64, SHT_NOTE};
 use object::endian::{Endian, Endianness};

@@ -5,7 +5,7 @@ use crate::common::needs::{Thing, needs, needs_tried};
 use nix::unistd::{getpgid, getsid};
 use rawbpf::attach::kprobe::{self, Method};
 use rawbpf::attach::{self, Options, Target};
-use rawbpf::calls;
+use rawbpf::syscall_trace;
 use rawbpf::{AttachType, Error, ErrorKind, Loader};
 use std::cell::RefCell;
 use std::collections::BTreeSet;

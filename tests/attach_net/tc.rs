@@ -7,7 +7,7 @@ use super::{COUNT, FRAME, PACKETS, Watch, counting, in_own_network, raw};
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
 use rawbpf::attach::tc::{self, Position};
 use rawbpf::attach::{self, Direction, Link, Target, TcMethod};
-use rawbpf::kernel::features::Features;
+use rawbpf::features::Features;
 use rawbpf::map::Array;
 use rawbpf::{
     AttachType, Error, ErrorKind, Loader, MapSpec, Program, ProgramSpec, ProgramType, bpf,

@@ -1,8 +1,8 @@
 //! Bytes as an object for BPF: everything that is read of it, for fuzzing.
 
 use rawbpf::asm::{ParseOptions, parse};
-use rawbpf::elf::Object;
 use rawbpf::insn::Op;
+use rawbpf::object::Object;
 
 /// Reads an object. What is made of it can be assembled, to the same instructions but for what addresses and calls name.
 pub fn read_all(bytes: &[u8]) {

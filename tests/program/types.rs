@@ -3,7 +3,7 @@
 use crate::common::needs::{Thing, needs, needs_tried};
 use rawbpf::asm::Code;
 use rawbpf::attach::{self, Target, TrampolineAt};
-use rawbpf::kernel::features::{Feature, Features, Probe};
+use rawbpf::features::{Feature, Features, Probe};
 use rawbpf::{
     AttachType, Errno, Error, ErrorKind, Loader, MapSpec, ProgramSpec, ProgramType, bpf, flags,
 };

@@ -8,7 +8,7 @@ use crate::watch::{
 };
 use rawbpf::attach::uprobe::{self, Method};
 use rawbpf::attach::{self, Options, Target};
-use rawbpf::kernel::features::Features;
+use rawbpf::features::Features;
 use rawbpf::{AttachType, Errno, Error, ErrorKind, user};
 use std::fs;
 use std::hint::black_box;

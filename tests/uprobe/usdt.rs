@@ -7,7 +7,7 @@ use crate::watch::{COOKIE, Caller, ENTRY, METHODS, Watch, this_file};
 use rawbpf::asm::{BuildOptions, Builder};
 use rawbpf::attach::{self, Link, Options, Target, usdt};
 use rawbpf::insn::{AluOp, Bits, Condition, Op, Reg, Size, Source};
-use rawbpf::kernel::places::Places;
+use rawbpf::list::Places;
 use rawbpf::map::Array;
 use rawbpf::user::{self, ArgumentRegisters, Operand, UsdtProbe};
 use rawbpf::{Error, Loader, MapSpec, Program, ProgramSpec, ProgramType, bpf};

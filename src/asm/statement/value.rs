@@ -8,7 +8,8 @@ use crate::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, Op, PacketSize, Pseudo, Reg, SignBits, SignExtend, SignedOp,
     Size, Source, Swap, SwapBits,
 };
-use crate::spec::{MapSpec, MapType};
+use crate::spec::MapSpec;
+use crate::uapi::MapType;
 
 const ADDRESS: &str =
     "is an address in the kernel that wrote this, most likely a map's: name the map, `name ll`";

@@ -3,10 +3,10 @@
 use super::super::Map;
 use super::{Shape, derefs};
 use crate::error::{Error, Result};
-use crate::plain::Plain;
 use crate::ring::page_size;
-use crate::spec::{MapType, flags};
-use crate::syscall::{Errno, SharedWords};
+use crate::syscall::SharedWords;
+use crate::uapi::{Errno, MapType, flags};
+use crate::util::pod::Plain;
 use std::os::fd::AsFd;
 
 /// Memory that programs and user space share, up to 4 GiB, with pointers in it that mean the same to both. Linux 6.9.

@@ -3,9 +3,10 @@
 use super::super::{Map, Update};
 use super::{Shape, all_cpus, derefs, each_cpu, room};
 use crate::error::{Error, Result};
-use crate::plain::Plain;
-use crate::spec::{MapSpec, MapType};
-use crate::syscall::{self, Errno, SharedWords};
+use crate::spec::MapSpec;
+use crate::syscall::SharedWords;
+use crate::uapi::{ENOTSUPP, Errno, MapType};
+use crate::util::pod::Plain;
 use std::marker::PhantomData;
 use std::os::fd::AsFd;
 
@@ -125,7 +126,7 @@ impl<V: Plain> Array<V> {
         let len = stride.saturating_mul(count);
         let refuse = |errno| {
             let note = match errno {
-                Errno(syscall::ENOTSUPP) => Some("it has to have the flag BPF_F_MMAPABLE"),
+                Errno(ENOTSUPP) => Some("it has to have the flag BPF_F_MMAPABLE"),
                 Errno(libc::ENODEV) => Some("it takes Linux 5.5"),
                 _ => None,
             };

@@ -3,8 +3,8 @@
 use super::super::{Map, Update};
 use super::{Shape, all_cpus, derefs, each_cpu, room};
 use crate::error::Result;
-use crate::plain::Plain;
-use crate::spec::{AttachType, MapType};
+use crate::uapi::{AttachType, MapType};
+use crate::util::pod::Plain;
 use std::marker::PhantomData;
 
 /// Memory of a control group for the programs attached to it: one value, or one for each CPU

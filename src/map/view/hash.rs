@@ -3,8 +3,9 @@
 use super::super::{Entries, Keys, Map, Update};
 use super::{Shape, all_cpus, derefs, each_cpu, room};
 use crate::error::Result;
-use crate::plain::Plain;
-use crate::spec::{MapSpec, MapType};
+use crate::spec::MapSpec;
+use crate::uapi::MapType;
+use crate::util::pod::Plain;
 use std::marker::PhantomData;
 
 /// A hash table, one that forgets what was least recently used (`lru_hash`), or one that grows (`rhash`).

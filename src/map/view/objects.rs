@@ -3,9 +3,10 @@
 use super::super::{Map, Update};
 use super::{Shape, derefs, room};
 use crate::error::Result;
-use crate::plain::Plain;
 use crate::program::Program;
-use crate::spec::{MapSpec, MapType};
+use crate::spec::MapSpec;
+use crate::uapi::MapType;
+use crate::util::pod::Plain;
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, AsRawFd};
 

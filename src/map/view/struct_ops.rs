@@ -5,8 +5,8 @@ use super::derefs;
 use crate::btf::{Btf, Field, KernelTypes, Kind, btf_name};
 use crate::error::{Error, Result};
 use crate::program::Program;
-use crate::spec::{AttachType, MapType, flags};
-use crate::syscall::{self, Errno, LinkCreate, LinkExtra, Numbered};
+use crate::syscall::{self, LinkCreate, LinkExtra, Numbered};
+use crate::uapi::{AttachType, Errno, MapType, flags};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// What is in front of a struct's name in that of the struct which a `struct_ops` map holds: a head for the kernel's use, and

@@ -5,8 +5,9 @@ use super::hash::{entries, keys};
 use super::{Shape, derefs, room};
 use crate::btf::{FieldDesc, TypeDesc};
 use crate::error::Result;
-use crate::plain::Plain;
-use crate::spec::{MapSpec, MapType};
+use crate::spec::MapSpec;
+use crate::uapi::MapType;
+use crate::util::pod::Plain;
 use std::marker::PhantomData;
 
 /// The first `bits` bits of an address: the key of an [`LpmTrie`].

@@ -1,8 +1,7 @@
 //! Which types of program the kernel can run by themselves, since when, and on what terms.
 
 use super::TestRunOptions;
-use crate::spec::ProgramType;
-use crate::syscall::{ENOTSUPP, Errno};
+use crate::uapi::{ENOTSUPP, Errno, ProgramType};
 
 /// How the kernel runs programs of a type.
 pub(super) struct Runner {

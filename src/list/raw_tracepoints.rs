@@ -1,8 +1,8 @@
 //! The tracepoints that programs can have with their arguments as they are.
 
-use super::tracefs;
 use crate::btf::{KernelTypes, Kind};
 use crate::error::{Error, Result};
+use crate::kernel::tracefs;
 
 /// What comes before the name of a tracepoint in the name of its type (`__BPF_DECLARE_TRACE`, `include/trace/bpf_probe.h`).
 pub(crate) const PREFIX: &str = "btf_trace_";

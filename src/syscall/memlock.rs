@@ -1,12 +1,12 @@
 //! The limit on locked memory, which stood in the way of BPF before Linux 5.11.
 
-use crate::spec::MapType;
 use crate::syscall::{self, Errno, MapCreate};
+use crate::uapi::MapType;
 use std::os::fd::OwnedFd;
 
 /// Whether a kernel of this release counts BPF objects against the limit on locked memory. Linux 5.11
 /// counts them against the memory control group instead (`bpf: Eliminate rlimit-based memory accounting`).
-pub(super) fn counts_memlock(release: &str) -> bool {
+pub(crate) fn counts_memlock(release: &str) -> bool {
     let mut parts = release.split(|c: char| !c.is_ascii_digit()).map(str::parse::<u32>);
     match (parts.next(), parts.next()) {
         (Some(Ok(major)), Some(Ok(minor))) => (major, minor) < (5, 11),

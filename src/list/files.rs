@@ -4,8 +4,8 @@ use super::Places;
 use super::arguments::Argument;
 use super::kinds::Names;
 use crate::error::{Error, Result};
-use crate::kernel::glob::{Glob, is_pattern};
 use crate::user::{self, Operand, UsdtProbe};
+use crate::util::glob::{Glob, is_pattern};
 
 /// The functions that match, by the names that one would write. A file alone is all of its functions.
 pub(super) fn functions(_: &Places, pattern: &str) -> Result<Names> {

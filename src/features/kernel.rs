@@ -6,12 +6,11 @@ use super::row::{Blob, Extra, Load, Place, Refusal, Shape, Target, Test, Yes};
 use crate::asm::helper_number;
 use crate::btf::{Body, KernelTypes, Kind};
 use crate::insn::Insn;
-use crate::kernel::memlock;
-use crate::spec::{MapType, ProgramType};
 use crate::syscall::{
-    self, BtfLoad, Errno, LinkCreate, LinkExtra, Log, MapBtf, MapCreate, ProgAttach, ProgLoad,
-    RawTracepoint, Relative,
+    self, BtfLoad, LinkCreate, LinkExtra, Log, MapBtf, MapCreate, ProgAttach, ProgLoad,
+    RawTracepoint, Relative, memlock,
 };
+use crate::uapi::{Errno, MapType, ProgramType};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};

@@ -59,7 +59,8 @@ impl Errno {
         Errno(error.raw_os_error().unwrap_or(libc::EIO))
     }
 
-    pub(super) fn last() -> Errno {
+    /// The errno of the last system call of this thread that failed.
+    pub(crate) fn last() -> Errno {
         Errno::of(&io::Error::last_os_error())
     }
 }

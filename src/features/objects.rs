@@ -6,10 +6,9 @@ use super::map_types::shape;
 use super::program_types::NOTHING;
 use super::row::Yes::{Answers, Done};
 use super::row::{Extra, Load, Place, Row, Shape, Target, Test};
-use super::version::Version;
 use crate::btf::Kind;
-use crate::spec::{AttachType, MapType, ProgramType, flags};
-use crate::syscall::ENOTSUPP;
+use crate::uapi::{AttachType, ENOTSUPP, MapType, ProgramType, flags};
+use crate::util::Version;
 use libc::{EAFNOSUPPORT, EBADF, ENODEV, ENOENT, ESRCH};
 
 const fn map(

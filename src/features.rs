@@ -9,7 +9,7 @@
 //! choosing between two programs, for saying why something failed, and for curiosity (`rawbpf features`).
 //!
 //! ```no_run
-//! use rawbpf::kernel::features::{Feature, Features};
+//! use rawbpf::features::{Feature, Features};
 //! use rawbpf::{MapType, ProgramType};
 //!
 //! let features = Features::new();
@@ -31,18 +31,16 @@ mod objects;
 mod program_types;
 mod row;
 mod types;
-mod version;
 
+pub use crate::util::Version;
 pub use list::{Feature, Group};
-pub use version::Version;
 
 use self::kernel::{Has, Kernel, Outcome};
 use self::row::Row;
-use super::denied::{self, Need};
 use crate::asm::{HELPERS, helper_number};
 use crate::error::{Error, Result};
-use crate::spec::{AttachType, MapType, ProgramType};
-use crate::syscall::Errno;
+use crate::permission::{self, Need};
+use crate::uapi::{AttachType, Errno, MapType, ProgramType};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
@@ -253,7 +251,7 @@ impl Features {
     pub fn has_helper(&self, kind: ProgramType, helper: &str) -> Result<bool> {
         let number = helper_number(helper.as_bytes()).and_then(|number| u32::try_from(number).ok());
         let Some(number) = number else {
-            let mut nearest = super::nearest::Nearest::new(helper, 3);
+            let mut nearest = crate::util::nearest::Nearest::new(helper, 3);
             HELPERS.iter().skip(1).for_each(|name| nearest.offer(name));
             return Err(Error::NotFound {
                 what: "helper",
@@ -295,7 +293,7 @@ impl Features {
             Has::Unknown(errno) => Err(Error::Undecided {
                 what: probe.words(),
                 errno,
-                why: denied::explain(errno, Need::Tracing),
+                why: permission::explain(errno, Need::Tracing),
             }),
         };
         Finding { has, found }

@@ -3,7 +3,7 @@
 use super::list::Feature::{self, *};
 use super::row::Yes::Done;
 use super::row::{Blob, Row, Test};
-use super::version::Version;
+use crate::util::Version;
 
 const fn row(of: Feature, (major, minor): (u16, u16), types: &'static [u32]) -> Row<Feature> {
     let test = Test::Btf(Blob { types, strings: STRINGS });

@@ -4,9 +4,12 @@ use super::Places;
 use super::arguments::{self, Argument};
 use crate::btf::{Body, Kind as TypeKind};
 use crate::error::{Error, Result};
-use crate::kernel::glob::Glob;
-use crate::kernel::{denied, functions, perf_names, raw_tracepoints, tracefs};
-use crate::syscall::{self, Errno, PerfEvent};
+use crate::kernel::{functions, perf_names, tracefs};
+use crate::list::raw_tracepoints;
+use crate::permission;
+use crate::syscall::{self, PerfEvent};
+use crate::uapi::Errno;
+use crate::util::glob::Glob;
 use std::collections::HashSet;
 use std::fs;
 use std::fs::OpenOptions;
@@ -99,7 +102,7 @@ fn tracepoints(_: &Places, pattern: &str) -> Result<Names> {
     let (file, path) =
         tracefs::open(what, Path::new("available_events"), OpenOptions::new().read(true))?;
     let mut names = Vec::new();
-    let unread = |source| denied::file("read", &path, source);
+    let unread = |source| permission::file("read", &path, source);
     // Lines such as `sched:sched_switch`.
     for line in BufReader::with_capacity(4096, file).split(b'\n') {
         let line = line.map_err(unread)?;

@@ -2,12 +2,12 @@
 
 use super::row::Yes::{Done, Verifier};
 use super::row::{Load, Row, Target, Test, Yes};
-use super::version::Version;
 use crate::bpf;
 use crate::btf::Kind;
 use crate::insn::Insn;
-use crate::spec::ProgramType::{self, *};
-use crate::spec::{AttachType, flags};
+use crate::uapi::ProgramType::{self, *};
+use crate::uapi::{AttachType, flags};
+use crate::util::Version;
 
 /// Does nothing. What it returns every type may return.
 pub(super) const NOTHING: &[Insn] = bpf! { r0 = 0; exit; }.slots;

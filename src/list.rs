@@ -1,7 +1,7 @@
 //! What there is on this machine to attach programs to, by name and pattern.
 //!
 //! ```no_run
-//! use rawbpf::kernel::places::Places;
+//! use rawbpf::list::Places;
 //!
 //! let places = Places::new();
 //! for place in places.find("tracepoint:syscalls:sys_enter_*clone*")?.places {
@@ -17,6 +17,7 @@ mod arguments;
 #[cfg(feature = "elf")]
 mod files;
 mod kinds;
+pub(crate) mod raw_tracepoints;
 
 pub use arguments::Argument;
 
@@ -24,8 +25,8 @@ use self::arguments::Functions;
 use self::kinds::{KINDS, Kind};
 use crate::btf::KernelTypes;
 use crate::error::{Error, Result};
-use crate::kernel::glob::{Glob, is_pattern};
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::glob::{Glob, is_pattern};
+use crate::util::nearest::{Nearest, OFFERED};
 use std::fmt;
 use std::sync::OnceLock;
 

@@ -7,15 +7,14 @@ use super::program_types::NOTHING;
 use super::row::Yes::{Answers, Done};
 use super::row::{Refusal, Row, Test, Yes};
 use super::types;
-use super::version::Version;
 use crate::btf::Builder;
 use crate::insn::Insn;
-use crate::kernel::memlock;
-use crate::spec::{AttachType, MapType, ProgramType};
 use crate::syscall::{
-    self, BtfLoad as LoadBtf, ENOTSUPP, Errno, LinkCreate as CreateLink, LinkExtra, Log, MapCreate,
-    MapReadBatch, Numbered, ObjInfo, ProgBtf, ProgLoad, ProgTestRun, Target, TaskFdQuery,
+    self, BtfLoad as LoadBtf, LinkCreate as CreateLink, LinkExtra, Log, MapCreate, MapReadBatch,
+    Numbered, ObjInfo, ProgBtf, ProgLoad, ProgTestRun, Target, TaskFdQuery, memlock,
 };
+use crate::uapi::{AttachType, ENOTSUPP, Errno, MapType, ProgramType};
+use crate::util::Version;
 use libc::{EBADF, EINVAL, EIO, ENOENT, EOPNOTSUPP};
 use std::fs::File;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};

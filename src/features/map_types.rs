@@ -2,10 +2,10 @@
 
 use super::row::Yes::{Answers, Done};
 use super::row::{Extra, Row, Shape, Test};
-use super::version::Version;
-use crate::spec::MapType::{self, *};
-use crate::spec::flags::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
-use crate::syscall::ENOTSUPP;
+use crate::uapi::ENOTSUPP;
+use crate::uapi::MapType::{self, *};
+use crate::uapi::flags::{BPF_F_MMAPABLE, BPF_F_NO_PREALLOC};
+use crate::util::Version;
 
 pub(super) const fn shape(kind: MapType, key: u32, value: u32, entries: u32) -> Shape {
     Shape { kind: kind as u32, key, value, entries, flags: 0, extra: Extra::None }

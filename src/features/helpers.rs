@@ -1,6 +1,6 @@
 //! Helpers: which version brought each. They were only ever added at the end, a few with each version, until 6.2.
 
-use super::version::Version;
+use crate::util::Version;
 
 /// Each version that brought helpers, and the number of the last one that came with it (`include/uapi/linux/bpf.h`
 /// of that version). 3.19 was the first whose programs could be attached to anything.

@@ -25,7 +25,7 @@ const SLOT: u64 = 8;
 ///
 /// let text = ".program one, kprobe/sys_clone\nr0 = 0\nexit\n";
 /// let module = parse(text, "one.s", &ParseOptions::new().order(ByteOrder::Little))?;
-/// let object = rawbpf::elf::write(&module, "one.s", ByteOrder::Little)?;
+/// let object = rawbpf::object::write(&module, "one.s", ByteOrder::Little)?;
 /// assert!(object.starts_with(b"\x7fELF"));
 /// # Ok::<(), rawbpf::asm::Diagnostics>(())
 /// ```

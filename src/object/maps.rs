@@ -5,7 +5,8 @@ use super::names::shown;
 use super::raw::LONGEST;
 use crate::btf::{Body, Btf, BtfError, Builder, Member};
 use crate::insn::ByteOrder;
-use crate::spec::{MapSpec, MapType};
+use crate::spec::MapSpec;
+use crate::uapi::MapType;
 
 /// How many bytes a member has: a pointer.
 const POINTER: u32 = 8;

@@ -18,7 +18,7 @@ use std::fmt::Write;
 ///
 /// ```
 /// use rawbpf::asm::{ParseOptions, parse};
-/// use rawbpf::elf::{self, Object};
+/// use rawbpf::object::{self, Object};
 /// use rawbpf::insn::ByteOrder;
 ///
 /// let text = ".program one, kprobe/sys_clone\nr0 = 0\nexit\n";
@@ -314,7 +314,7 @@ fn strays(out: &mut String, raw: &Raw<'_>, unsaid: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::elf::format::{File, Relocation, Section, Symbol};
+    use crate::object::format::{File, Relocation, Section, Symbol};
     use object::elf::{self, SectionFlags, SymbolType};
 
     const MOVE: [u8; 8] = [0xb7, 0, 0, 0, 0, 0, 0, 0];

@@ -1,9 +1,9 @@
 //! Targets of programs as libbpf has them: the names of the sections that programs stand in.
 
 use crate::program::TextSpec;
-use crate::spec::AttachType::*;
-use crate::spec::ProgramType::*;
-use crate::spec::{AttachType, ProgramType, flags};
+use crate::uapi::AttachType::*;
+use crate::uapi::ProgramType::*;
+use crate::uapi::{AttachType, ProgramType, flags};
 
 /// The section of programs without a target. No loader takes a type from it: whoever loads the object has to say it.
 pub(super) const UNTYPED: &str = "program";

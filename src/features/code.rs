@@ -5,11 +5,11 @@ use super::list::Feature::{self, *};
 use super::program_types::NOTHING;
 use super::row::Yes::{Answers, Done, Says, Verifier};
 use super::row::{Load, Row, Test, Yes};
-use super::version::Version;
 use crate::bpf;
 use crate::insn::Insn;
-use crate::spec::ProgramType::{Kprobe, SocketFilter, Xdp};
-use crate::spec::flags;
+use crate::uapi::ProgramType::{Kprobe, SocketFilter, Xdp};
+use crate::uapi::flags;
+use crate::util::Version;
 use libc::EINVAL;
 
 const fn row(

@@ -4,9 +4,10 @@
 //! and of the kernel's settings, and only after a call has failed: asking first would cost system calls
 //! and could still be wrong.
 
-use super::memlock::counts_memlock;
 use crate::error::Error;
-use crate::syscall::{self, Errno};
+use crate::syscall;
+use crate::syscall::memlock::counts_memlock;
+use crate::uapi::Errno;
 use std::fmt;
 use std::fs;
 use std::io;

@@ -6,14 +6,13 @@
 use super::program_types::{NOTHING, YES};
 use super::row::Yes::{Answers, Done};
 use super::row::{Extra, Load, Place, Row, Target, Test, Yes};
-use super::version::Version;
 use super::{map_types, row::Shape};
 use crate::bpf;
 use crate::btf::Kind;
 use crate::insn::Insn;
-use crate::spec::AttachType::{self, *};
-use crate::spec::{MapType, ProgramType, flags};
-use crate::syscall::ENOTSUPP;
+use crate::uapi::AttachType::{self, *};
+use crate::uapi::{ENOTSUPP, MapType, ProgramType, flags};
+use crate::util::Version;
 use libc::{EBADF, EBUSY, EEXIST, ENODEV, ENOENT, EOPNOTSUPP, ESRCH};
 
 const fn row(

@@ -1,11 +1,10 @@
 //! What a row of the tables says: since when there is something, what else it takes, and how the kernel is asked.
 
 use super::kernel::Kernel;
-use super::version::Version;
 use crate::btf::Kind;
 use crate::insn::Insn;
-use crate::spec::{AttachType, ProgramType};
-use crate::syscall::Errno;
+use crate::uapi::{AttachType, Errno, ProgramType};
+use crate::util::Version;
 
 /// One thing that a kernel can have.
 #[derive(Debug)]
