@@ -1,17 +1,22 @@
 //! What can go wrong: what was being done, to what, what the kernel answered, why, and what to do.
 
-use crate::btf::BtfError;
-use crate::features::Version;
-use crate::permission::Denied;
-use crate::program::NameProblem;
 use crate::uapi::{ENOTSUPP, Errno, MapType, ProgramType};
-use crate::verifier::VerifierError;
+use crate::util::Version;
+use std::error::Error as StdError;
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+mod denied;
+
+pub use denied::{Capability, Denied, Setting};
+
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of a part of the library that stands above this one, kept whole. It can be taken out again with an accessor that
+/// the part has, such as [`Error::verifier`].
+pub type Source = Box<dyn StdError + Send + Sync>;
 
 /// What went wrong. [`Error::kind`] sorts it into the four kinds that a caller acts on.
 #[derive(thiserror::Error)]
@@ -218,9 +223,9 @@ pub enum Error {
         statement: String,
         /// The name.
         name: String,
-        /// Why.
+        /// Why: [`Error::name_problem`].
         #[source]
-        problem: Box<NameProblem>,
+        problem: Source,
     },
 
     /// What a program is to be attached to is not known to this kernel.
@@ -246,9 +251,9 @@ pub enum Error {
         errno: Errno,
     },
 
-    /// The verifier rejected a program.
+    /// The verifier rejected a program: [`Error::verifier`].
     #[error(transparent)]
-    Verifier(#[from] Box<VerifierError>),
+    Verifier(Source),
 
     /// Something could not be done with a program that is in the kernel.
     #[error("cannot {action} the program {which}: {errno}{}{}", because(.why), hint(.note))]
@@ -495,9 +500,9 @@ pub enum Error {
         why: Option<Denied>,
     },
 
-    /// A name that BTF should know is not in it, or the BTF is not as it should be.
+    /// A name that BTF should know is not in it, or the BTF is not as it should be: [`Error::btf`].
     #[error(transparent)]
-    Btf(#[from] BtfError),
+    Btf(Source),
 
     /// A ring held a record that cannot be; nothing of it was believed.
     ///
@@ -580,10 +585,8 @@ impl Error {
             Error::NoTracefs { why: Some(_), .. } => return ErrorKind::NotPermitted,
             Error::LoadTarget { problem, .. } => return problem.kind(),
             Error::Name { problem, .. } => {
-                return match &**problem {
-                    NameProblem::Kernel(problem) => problem.kind(),
-                    _ => ErrorKind::Failed,
-                };
+                let cause = problem.source().and_then(|cause| cause.downcast_ref::<Error>());
+                return cause.map_or(ErrorKind::Failed, Error::kind);
             }
             Error::ModuleBtf { errno, .. } => *errno,
             Error::CreateMap { errno, .. }

@@ -402,7 +402,7 @@ mod tests {
     fn a_rejection_is_asked_again_with_a_log() {
         let (seen, result) = load_with(vec![(libc::EACCES, b"", 0), (libc::EACCES, LOG, 0)]);
         assert_eq!(seen[1].log, Some((1, LOG_START)));
-        let Err(Error::Verifier(error)) = result else { panic!("{result:?}") };
+        let error = result.unwrap_err().into_verifier().unwrap();
         assert_eq!(error.cause(), "invalid access to map value");
         assert_eq!(error.instruction(), Some(6));
         assert_eq!(error.statement(), Some("r0 = *(u64 *)(r1 + 400)"));
@@ -424,7 +424,7 @@ mod tests {
         let (seen, result) =
             load_with(vec![(libc::EACCES, b"", 0), (libc::ENOSPC, LOG, (16 << 20) + 1)]);
         assert_eq!(seen.len(), 2);
-        let Err(Error::Verifier(error)) = result else { panic!("{result:?}") };
+        let error = result.unwrap_err().into_verifier().unwrap();
         assert_eq!(error.cause(), "invalid access to map value");
         assert_eq!(error.errno(), Errno(libc::EACCES));
     }
@@ -440,7 +440,7 @@ mod tests {
         answers.push((libc::E2BIG, b"BPF program is too large\nprocessed 1000001 insns\n\0", 0));
         let (seen, result) = load_with(answers);
         assert_eq!(seen.iter().filter_map(|load| load.log).collect::<Vec<_>>(), sizes);
-        let Err(Error::Verifier(error)) = result else { panic!("{result:?}") };
+        let error = result.unwrap_err().into_verifier().unwrap();
         assert_eq!(
             (error.cause(), error.errno()),
             ("BPF program is too large", Errno(libc::E2BIG))
@@ -450,7 +450,7 @@ mod tests {
         let mut answers = grown();
         answers.push((libc::EINVAL, b"", 0));
         let (_, result) = load_with(answers);
-        let Err(Error::Verifier(error)) = result else { panic!("{result:?}") };
+        let error = result.unwrap_err().into_verifier().unwrap();
         assert_eq!(
             (error.log(), error.errno()),
             ("7: (95) exit\n8: (b7) r0 =", Errno(libc::E2BIG))

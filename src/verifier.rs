@@ -15,6 +15,7 @@ pub use report::{Event, Report};
 pub use state::State;
 
 use crate::asm::Code;
+use crate::error::Error;
 use crate::insn::{Op, Reg};
 use crate::spec::ProgramSpec;
 use crate::uapi::{Errno, ProgramType};
@@ -141,6 +142,33 @@ impl VerifierError {
             (None, advice) => advice.map(|advice| advice.text.to_owned()),
         };
         std::iter::once(cause).chain(known).chain(self.reason.clone()).chain(suggestion)
+    }
+}
+
+impl From<Box<VerifierError>> for Error {
+    fn from(error: Box<VerifierError>) -> Error {
+        Error::Verifier(error)
+    }
+}
+
+impl Error {
+    /// Returns the verifier's verdict, if this is [`Error::Verifier`].
+    pub fn verifier(&self) -> Option<&VerifierError> {
+        match self {
+            Error::Verifier(source) => source.downcast_ref(),
+            _ => None,
+        }
+    }
+
+    /// Takes the verifier's verdict out, if this is [`Error::Verifier`].
+    ///
+    /// # Errors
+    /// The error itself, if it is another one.
+    pub fn into_verifier(self) -> Result<Box<VerifierError>, Error> {
+        match self {
+            Error::Verifier(source) => source.downcast().map_err(Error::Verifier),
+            other => Err(other),
+        }
     }
 }
 

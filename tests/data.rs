@@ -197,7 +197,7 @@ fn programs_cannot_write_constants() {
         let module = module(&text);
         let specs = specs(&module);
         let error = Loader::new().load(&specs[0].program(ProgramType::SocketFilter)).unwrap_err();
-        let Error::Verifier(error) = error else { panic!("{error}") };
+        let error = error.into_verifier().unwrap();
         assert!(error.log().contains("write into map forbidden"), "{error}");
     }
 }

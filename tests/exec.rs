@@ -267,10 +267,12 @@ fn lacks(instruction: [u8; 8]) -> Option<String> {
     ];
     match load_slots(&slots.map(|bytes| Insn::from_bytes(bytes, ByteOrder::Little))) {
         Ok(_) => None,
-        Err(Error::Verifier(error)) if error.errno() == Errno(libc::EINVAL) => {
-            Some(error.cause().to_owned())
-        }
-        Err(error) => panic!("{error}"),
+        Err(error) => match error.verifier() {
+            Some(verdict) if verdict.errno() == Errno(libc::EINVAL) => {
+                Some(verdict.cause().to_owned())
+            }
+            _ => panic!("{error}"),
+        },
     }
 }
 
@@ -452,7 +454,7 @@ fn the_kernel_refuses_what_has_no_meaning_as_a_constant() {
             for &imm in IMMS.iter().filter(|&&imm| refused(bits, op, imm)) {
                 let instruction = Op::Alu { bits, op, dst: A, src: Source::Imm(imm) };
                 let answer = program(&[check(&[instruction], |_, _| 0)]);
-                let Err(Error::Verifier(error)) = answer else { panic!("{answer:?}") };
+                let error = answer.unwrap_err().into_verifier().unwrap();
                 assert_eq!(error.errno(), Errno(libc::EINVAL), "{instruction:?}: {error}");
             }
         }

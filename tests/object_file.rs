@@ -12,7 +12,7 @@ use object::read::elf::ElfFile64;
 use object::{Architecture, Endianness, Object, ObjectSection, ObjectSymbol};
 use rawbpf::asm::{Module, ParseOptions, parse};
 use rawbpf::insn::ByteOrder;
-use rawbpf::{Loader, Map, MapType, Program, ProgramType, TextSpec, elf};
+use rawbpf::{Loader, Map, MapType, Program, ProgramType, TextSpec};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -89,7 +89,7 @@ fn read(text: &str, order: ByteOrder) -> Module<'_> {
 }
 
 fn object_of(text: &str, order: ByteOrder) -> Vec<u8> {
-    elf::write(&read(text, order), "test.s", order).unwrap()
+    rawbpf::object::write(&read(text, order), "test.s", order).unwrap()
 }
 
 /// A command of somebody else's, if it is here.
@@ -422,7 +422,8 @@ start: call start
 exit
 ";
     let mistakes =
-        elf::write(&read(text, ByteOrder::Little), "wrong.s", ByteOrder::Little).unwrap_err();
+        rawbpf::object::write(&read(text, ByteOrder::Little), "wrong.s", ByteOrder::Little)
+            .unwrap_err();
     let found: Vec<_> =
         mistakes.iter().map(|mistake| (mistake.line(), mistake.message().to_owned())).collect();
     for (line, piece) in [
@@ -448,7 +449,8 @@ exit
         );
     }
     let empty = read(".map m, hash, key=4, value=4, max=1\n", ByteOrder::Little);
-    let empty = elf::write(&empty, "empty.s", ByteOrder::Little).unwrap_err().to_string();
+    let empty =
+        rawbpf::object::write(&empty, "empty.s", ByteOrder::Little).unwrap_err().to_string();
     assert!(empty.contains("holds no program"), "{empty}");
 }
 
@@ -476,7 +478,7 @@ mod command {
             let done = asm(&folder, &["a.s", "-o", "a.o", "--endian", name]);
             assert!(done.status.success(), "{}", said(&done));
             let there = fs::read(folder.path().join("a.o")).unwrap();
-            assert_eq!(there, elf::write(&read(TEXT, order), "a.s", order).unwrap());
+            assert_eq!(there, rawbpf::object::write(&read(TEXT, order), "a.s", order).unwrap());
         }
         let done = asm(&folder, &["a.s", "--format", "elf", "--endian", "big"]);
         assert_eq!(done.stdout, fs::read(folder.path().join("a.o")).unwrap());

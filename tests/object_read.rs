@@ -13,7 +13,7 @@ use object::{Endianness, Object as _, ObjectSection, ObjectSymbol, RelocationTar
 use proptest::prelude::*;
 use rawbpf::asm::{ParseOptions, parse};
 use rawbpf::insn::ByteOrder;
-use rawbpf::object::{self, Object, ObjectError};
+use rawbpf::object::{Object, ObjectError};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -93,7 +93,7 @@ sub:    *(u16 *)(r10 - 2) = 0xffff
 fn object_of(text: &str, order: ByteOrder) -> Vec<u8> {
     let module = parse(text, "x.s", &ParseOptions::new().order(order))
         .unwrap_or_else(|e| panic!("{e}\n{text}"));
-    elf::write(&module, "x.s", order).unwrap_or_else(|e| panic!("{e}\n{text}"))
+    rawbpf::object::write(&module, "x.s", order).unwrap_or_else(|e| panic!("{e}\n{text}"))
 }
 
 /// A section: its name, its size, its bytes, and its relocations by offset, type and name.
@@ -242,7 +242,8 @@ proptest! {
 #[test]
 fn programs_are_those_of_the_text() {
     let module = parse(TEXT, "x.s", &ParseOptions::new()).unwrap();
-    let object = Object::read(&elf::write(&module, "x.s", ByteOrder::NATIVE).unwrap()).unwrap();
+    let object =
+        Object::read(&rawbpf::object::write(&module, "x.s", ByteOrder::NATIVE).unwrap()).unwrap();
     assert_eq!(object.order(), ByteOrder::NATIVE);
     let names: Vec<_> = object.programs().iter().map(|one| (one.name(), one.target())).collect();
     let expected = [

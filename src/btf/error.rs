@@ -1,6 +1,7 @@
 //! What can be wrong with BTF, and with what is asked of it.
 
 use super::Kind;
+use crate::error::Error;
 use std::path::PathBuf;
 
 /// Why types could not be read, or a name was not found in them.
@@ -148,5 +149,21 @@ fn nearest_names(names: &[String]) -> String {
     match names {
         [] => String::new(),
         names => format!("; the nearest: {}", names.join(", ")),
+    }
+}
+
+impl From<BtfError> for Error {
+    fn from(error: BtfError) -> Error {
+        Error::Btf(Box::new(error))
+    }
+}
+
+impl Error {
+    /// Returns the error of BTF that this is, if it is [`Error::Btf`].
+    pub fn btf(&self) -> Option<&BtfError> {
+        match self {
+            Error::Btf(source) => source.downcast_ref(),
+            _ => None,
+        }
     }
 }

@@ -142,9 +142,9 @@ impl KernelTypes {
     /// What `ask` says; else as [`KernelTypes::vmlinux`].
     pub fn find<T>(&self, ask: impl Fn(&Btf) -> Result<T, BtfError>) -> Result<(T, Place<'_>)> {
         let mut asked = Vec::new();
-        self.search(ask, &mut asked).map_err(|error| match error {
-            Error::Btf(error) => with_nearest(error, &asked).into(),
-            error => error,
+        self.search(ask, &mut asked).map_err(|error| match error.btf() {
+            Some(missing) => with_nearest(missing.clone(), &asked).into(),
+            None => error,
         })
     }
 
@@ -238,7 +238,7 @@ impl KernelTypes {
         // Without looking for the nearest names: that it is not there is an answer.
         match self.search(|btf| btf.look_up_existence(path), &mut Vec::new()) {
             Ok(_) => Ok(true),
-            Err(Error::Btf(why)) if why.is_not_found() => Ok(false),
+            Err(error) if error.btf().is_some_and(BtfError::is_not_found) => Ok(false),
             Err(error) => Err(error),
         }
     }

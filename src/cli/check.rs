@@ -74,8 +74,10 @@ fn ask<'a>(
     let program = args.text.program(spec)?;
     Ok(match loader.load_with_log(&program) {
         Ok((_, log)) => Verdict::Accepted { slots: spec.code().slots.len(), log },
-        Err(Error::Verifier(error)) => Verdict::Rejected(error),
-        Err(error) => Verdict::Refused(error),
+        Err(error) => match error.into_verifier() {
+            Ok(verdict) => Verdict::Rejected(verdict),
+            Err(error) => Verdict::Refused(error),
+        },
     })
 }
 

@@ -196,7 +196,9 @@ pub fn main() -> ExitCode {
                 Failure::Shown(_) => eprintln!("{failure}"),
                 _ => eprintln!("rawbpf: {failure}"),
             }
-            if let (Failure::Library(Error::Verifier(error)), Some(_)) = (&failure, log_level()) {
+            if let Failure::Library(error) = &failure
+                && let (Some(error), Some(_)) = (error.verifier(), log_level())
+            {
                 eprintln!("{}", error.log().trim_end());
             }
             ExitCode::from(failure.status())

@@ -97,6 +97,16 @@ impl Found {
     }
 }
 
+impl Error {
+    /// Returns why a name in an instruction could not be resolved, if this is [`Error::Name`].
+    pub fn name_problem(&self) -> Option<&NameProblem> {
+        match self {
+            Error::Name { problem, .. } => problem.downcast_ref(),
+            _ => None,
+        }
+    }
+}
+
 type Answer<T> = std::result::Result<T, NameProblem>;
 
 /// Looks names up for one program.
@@ -143,7 +153,7 @@ impl Names<'_, '_> {
             place: format!("{}:{}", code.file, code.line_number(slot)),
             statement: code.statement(slot).unwrap_or_default(),
             name: code.name(name),
-            problem: Box::new(problem.into()),
+            problem: Box::<NameProblem>::new(problem.into()),
         }
     }
 
@@ -213,13 +223,15 @@ impl Names<'_, '_> {
             Err(error) => error,
         };
         let no_struct =
-            matches!(missing, Error::Btf(BtfError::NoType { .. } | BtfError::NoParts { .. }));
+            matches!(missing.btf(), Some(BtfError::NoType { .. } | BtfError::NoParts { .. }));
         if !no_struct {
             return Err(missing.into());
         }
         match self.types.enumerator(head, rest) {
             Ok(value) => Ok(Found::number(value)),
-            Err(error @ Error::Btf(BtfError::NoEnumerator { .. })) => Err(error.into()),
+            Err(error) if matches!(error.btf(), Some(BtfError::NoEnumerator { .. })) => {
+                Err(error.into())
+            }
             Err(_) => Err(missing.into()),
         }
     }
@@ -449,8 +461,8 @@ fn put(insns: &mut [Insn], slot: usize, part: Part, found: Found) -> Answer<()> 
 /// Whether the kernel simply has no such thing.
 fn is_missing(problem: &NameProblem) -> bool {
     match problem {
-        NameProblem::Kernel(Error::Btf(error)) => error.is_not_found(),
         NameProblem::Kernel(Error::NotFound { .. }) | NameProblem::NoArgument { .. } => true,
+        NameProblem::Kernel(error) => error.btf().is_some_and(BtfError::is_not_found),
         _ => false,
     }
 }

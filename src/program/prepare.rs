@@ -235,7 +235,7 @@ fn function_of(spec: &ProgramSpec<'_>, other: &Other<'_>) -> Result<Aim> {
 
 /// The same problem in the words of whoever wrote the target, who did not write what BTF puts before it.
 fn without_prefix(problem: Error, prefix: &str, target: &str) -> Error {
-    let Error::Btf(BtfError::NoType { nearest, .. }) = problem else { return problem };
+    let Some(BtfError::NoType { nearest, .. }) = problem.btf() else { return problem };
     let what = match prefix {
         TRACEPOINT => "tracepoint with types",
         ITERATOR => "iterator",

@@ -1,9 +1,9 @@
 //! The reader and the producer over rings that a test shares: every damage that there can be, and two threads at once.
 
 use super::*;
+use crate::plain;
 use crate::ring::fake_bpf::{self as fake, Kernel};
 use crate::ring::page_size;
-use crate::plain;
 use crate::util::pod::Plain;
 use proptest::prelude::*;
 use std::collections::VecDeque;

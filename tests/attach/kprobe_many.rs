@@ -86,7 +86,7 @@ fn nothing_is_probed_beforehand() {
     let story = Rc::new(RefCell::new(Vec::new()));
     let to = Rc::clone(&story);
     let counter = Counter::with(&COUNT, |loader, spec| {
-        calls::observe(
+        syscall_trace::observe(
             move |call| to.borrow_mut().extend(call.command),
             || attach::load_and_attach(loader, spec, &target, &Options::new()),
         )
