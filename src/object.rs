@@ -6,12 +6,12 @@
 mod data;
 mod declared;
 mod error;
+mod file;
 mod format;
 mod functions;
 mod link;
 mod maps;
 mod names;
-mod object;
 mod plan;
 mod raw;
 mod relocated;
@@ -20,6 +20,6 @@ mod types;
 mod variables;
 mod write;
 
-pub use self::object::{Object, ObjectProgram};
 pub use error::ObjectError;
+pub use file::{Object, ObjectProgram};
 pub use write::write;

@@ -6,7 +6,7 @@ use common::bpf_ids;
 use common::needs::{Thing, needs};
 use rawbpf::asm::Code;
 use rawbpf::insn::{ByteOrder, Insn};
-use rawbpf::{Errno, Error, Loader, MapSpec, ProgramSpec, ProgramType, VerifierError, bpf};
+use rawbpf::{Errno, Loader, MapSpec, ProgramSpec, ProgramType, VerifierError, bpf};
 use std::process::Command;
 
 static COUNTS: MapSpec = MapSpec::hash("counts", 4, 8, 16);

@@ -1,9 +1,9 @@
 //! Programs of an object, each with the functions that it calls behind it.
 
 use super::declared::Declared;
+use super::file::{Adjusted, ObjectProgram};
 use super::functions::{Code, Function, Named, led};
 use super::names::{Names, shown};
-use super::object::{Adjusted, ObjectProgram};
 use super::raw::Raw;
 use super::relocated::{Relocated, Relocations};
 use super::variables::Variables;

@@ -3,12 +3,11 @@
 use super::super::{Map, Update};
 use super::{Shape, derefs, room};
 use crate::error::Result;
-use crate::program::Program;
 use crate::spec::MapSpec;
 use crate::uapi::MapType;
 use crate::util::pod::Plain;
 use std::marker::PhantomData;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// The bytes of a descriptor as a value: 4, or 8 in maps whose value can also be read (a socket's cookie).
 fn descriptor(map: &Map, fd: impl AsFd) -> Vec<u8> {
@@ -87,7 +86,7 @@ of_descriptors! {
     /// next.update(&0, &loader.load(&SEVEN)?, Update::Any)?;
     /// # Ok::<(), rawbpf::Error>(())
     /// ```
-    ProgArray<> key u32, of [MapType::ProgArray], values [4, 4], takes &Program: "a program" "Linux 4.2"
+    ProgArray<> key u32, of [MapType::ProgArray], values [4, 4], takes impl AsFd: "a program" "Linux 4.2"
 
     /// Control groups by index, for `current_task_under_cgroup` and `skb_under_cgroup`. A control group is a folder of
     /// the cgroup2 file system, opened.
@@ -188,11 +187,11 @@ macro_rules! redirects {
             ///
             /// # Errors
             /// As [`Map::update`]; [`Error::MapLength`](crate::Error::MapLength) for a program where the values have 4 bytes.
-            pub fn update(&self, key: u32, $target: u32, program: Option<&Program>) -> Result<()> {
+            pub fn update(&self, key: u32, $target: u32, program: Option<BorrowedFd<'_>>) -> Result<()> {
                 let mut value = $target.to_bytes();
                 if program.is_some() || self.map.value_size() == 8 {
                     // -1: none. 0 is a descriptor like others to some kernels.
-                    let fd = program.map_or(-1, |program| program.as_fd().as_raw_fd());
+                    let fd = program.map_or(-1, |program| program.as_raw_fd());
                     value.extend(fd.to_bytes());
                 }
                 self.map.update(&key.to_bytes(), &value, Update::Any)

@@ -4,7 +4,6 @@ use super::super::{Map, Update};
 use super::derefs;
 use crate::btf::{Btf, Field, KernelTypes, Kind, btf_name};
 use crate::error::{Error, Result};
-use crate::program::Program;
 use crate::syscall::{self, LinkCreate, LinkExtra, Numbered};
 use crate::uapi::{AttachType, Errno, MapType, flags};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -89,7 +88,7 @@ impl StructOps {
     ///
     /// # Errors
     /// [`Error::Btf`] with the nearest names if there is no such member, [`Error::MapLength`] if it is no function.
-    pub fn program(&mut self, member: &str, program: &Program) -> Result<()> {
+    pub fn program(&mut self, member: &str, program: impl AsFd) -> Result<()> {
         let fd = program
             .as_fd()
             .try_clone_to_owned()
