@@ -14,7 +14,7 @@ use rawbpf::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, ByteOrder, Condition, Insn, Op, PacketSize, Reg, SignBits,
     SignExtend, SignedOp, Size, Source, Swap, SwapBits,
 };
-use rawbpf::{Errno, Error, Loader, Program, ProgramSpec, ProgramType, Result};
+use rawbpf::{Errno, Loader, Program, ProgramSpec, ProgramType, Result};
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::{Mutex, MutexGuard};
