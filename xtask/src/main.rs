@@ -1,4 +1,4 @@
-//! Chores of the project: commands in virtual machines, and the whole test run.
+//! Chores of the project: commands in virtual machines, the whole test run, and checks of the sources.
 
 mod apt;
 mod arch;
@@ -10,6 +10,7 @@ mod image;
 mod initramfs;
 mod interrupt;
 mod kernels;
+mod layers;
 mod libtest;
 mod paths;
 mod programs;
@@ -43,6 +44,8 @@ enum Chore {
     ///
     /// A test that lacks something skips itself; one that ran nowhere is a failure.
     Test(test::Options),
+    /// Check that no module imports from a layer above its own
+    Layers,
 }
 
 fn main() -> ExitCode {
@@ -50,6 +53,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Vm(options) => vm::run(&options),
         Chore::Test(options) => test::run(&options),
+        Chore::Layers => layers::run(),
     };
     match done {
         Ok(status) => status.into(),
