@@ -1,6 +1,6 @@
 //! What a map is to be.
 
-use crate::btf::TypeDesc;
+use crate::util::TypeDesc;
 use crate::map::FindTable;
 use crate::uapi::{MapType, flags};
 use crate::util::pod::Plain;

@@ -17,7 +17,7 @@ const LAYERS: [&[&str]; 10] = [
     &["insn", "syscall", "ring", "wait", "syscall_trace"],
     &["spec"],
     &["asm", "codegen"],
-    &["kernel", "permission"],
+    &["permission", "kernel"],
     &["btf", "user"],
     &["token", "verifier", "map", "program"],
     &["features", "list", "trace_pipe", "perf", "ringbuf", "attach", "object", "histogram"],
