@@ -49,7 +49,7 @@ pub(crate) use module::{btf_name, module_btf};
 #[cfg(feature = "elf")]
 pub(crate) use order::swapped;
 pub(crate) use program::{
-    About, Entry, FunctionAt, Likeness, LineAt, ProgramTypes, Source, describe_program,
+    About, Entry, FunctionAt, Likeness, LineAt, MOST_COLUMN, ProgramTypes, Source, describe_program,
 };
 pub use reader::{Btf, Types};
 pub use types::{

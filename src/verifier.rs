@@ -61,7 +61,7 @@ impl VerifierError {
             kind: spec.kind,
             errno,
             file: spec.code.file.into(),
-            line: line(&spec.code, instruction),
+            line: instruction.map_or(spec.code.line, |slot| spec.code.line_number(slot)),
             instruction,
             statement: instruction.and_then(|slot| spec.code.statement(slot)),
             known: instruction.map_or_else(Vec::new, |slot| known(&spec.code, &log, slot, &cause)),
@@ -188,17 +188,6 @@ impl fmt::Display for VerifierError {
 }
 
 impl std::error::Error for VerifierError {}
-
-/// The line of the file in which the statement of a slot stands; of a block of `bpf!`, that of the block.
-fn line(code: &Code<'_>, slot: Option<usize>) -> u32 {
-    let start = slot.and_then(|slot| code.line_of(slot)).map(|line| line.start as usize);
-    let before = match start {
-        Some(start) if code.breaks => code.text.get(..start).unwrap_or_default(),
-        _ => "",
-    };
-    // A text has fewer than 2^32 bytes.
-    code.line.saturating_add(before.bytes().filter(|byte| *byte == b'\n').count() as u32)
-}
 
 /// How many registers are worth telling of.
 const KNOWN: usize = 3;

@@ -4,7 +4,7 @@ use super::resolve::{
     BuildOptions, Draft, Limits, Place, ResolveError, ResolveErrors, Resolved, Unit, pointed_slot,
     resolve,
 };
-use super::{Code, Data, Line, MapReference, Name};
+use super::{Code, Data, Line, MapReference, Name, line_breaks};
 use crate::insn::{Bits, Condition, Insn, Op, Pseudo, Reg, Source};
 use crate::program::FillIn;
 use crate::spec::MapSpec;
@@ -402,9 +402,27 @@ impl<'a> Assembly<'a> {
 
     /// The same with the text that [`Builder::at`] spoke of, the file in which it stands, and the line of the file at
     /// which it begins.
-    pub fn with_source(mut self, text: &'a str, file: &'a str, line: u32) -> Assembly<'a> {
+    pub fn with_source(self, text: &'a str, file: &'a str, line: u32) -> Assembly<'a> {
+        let before = self.lines.first().and_then(|first| text.get(..first.start as usize));
+        let line = line.saturating_add(line_breaks(before.unwrap_or_default().as_bytes()));
+        self.with_source_at(text, file, line)
+    }
+
+    /// The same with the line of the file in which the first statement begins, where that is known: to count up to each
+    /// program of a long text takes long.
+    pub(super) fn with_source_at(
+        mut self,
+        text: &'a str,
+        file: &'a str,
+        line: u32,
+    ) -> Assembly<'a> {
         (self.text, self.file, self.line) = (text, file, line);
         self
+    }
+
+    /// Where in the text the first statement begins, bytes.
+    pub(super) fn first_statement(&self) -> Option<u32> {
+        self.lines.first().map(|line| line.start)
     }
 
     /// The same with numbers that the kernel is to fill in.

@@ -60,7 +60,7 @@ pub struct Code<'a> {
     pub text: &'a str,
     /// The file in which the text stands.
     pub file: &'a str,
-    /// The line of the file at which the text begins.
+    /// The line of the file in which the first statement begins; of `bpf!`, that of the whole block.
     pub line: u32,
     /// Whether the text has the line breaks of the file. That of `bpf!` has not.
     pub breaks: bool,
@@ -170,10 +170,19 @@ impl<'a> Code<'a> {
 
     /// The line of the file in which the slot's statement begins: of `bpf!`, that of the whole block.
     pub fn line_number(&self, slot: usize) -> u32 {
-        let before = self.line_of(slot).filter(|_| self.breaks);
-        let before = before.and_then(|line| self.text.as_bytes().get(..line.start as usize));
-        let breaks = before.unwrap_or_default().iter().filter(|byte| **byte == b'\n').count();
-        self.line.saturating_add(breaks as u32)
+        let (true, Some(first), Some(line)) = (self.breaks, self.lines.first(), self.line_of(slot))
+        else {
+            return self.line;
+        };
+        // Statements of a builder can stand in any order in the text.
+        let (low, high) = (first.start.min(line.start), first.start.max(line.start));
+        let between = self.text.as_bytes().get(low as usize..high as usize).unwrap_or_default();
+        let breaks = line_breaks(between);
+        if low == first.start {
+            self.line.saturating_add(breaks)
+        } else {
+            self.line.saturating_sub(breaks)
+        }
     }
 
     /// The label that stands right before the slot's statement: the name of a function that begins there.
@@ -183,6 +192,48 @@ impl<'a> Code<'a> {
         let start = before.rfind(|c: char| !(c == '_' || c.is_ascii_alphanumeric()));
         let name = before.get(start.map_or(0, |start| start + 1)..)?;
         (!name.is_empty()).then_some(name)
+    }
+}
+
+/// Returns the number of line breaks in a piece of a text. What finds lines does it with this, so that a test can count how
+/// much of a text is looked at.
+pub(crate) fn line_breaks(piece: &[u8]) -> u32 {
+    #[cfg(test)]
+    looked_at::add(piece.len());
+    // As many bytes at a time as a `u8` can count, which the compiler makes vectors of.
+    let count = |bytes: &[u8]| bytes.iter().map(|byte| u8::from(*byte == b'\n')).sum::<u8>();
+    // A text has fewer than 2^32 bytes.
+    piece.chunks(192).map(|bytes| u32::from(count(bytes))).sum()
+}
+
+/// Returns where the line begins in which a place of a text is; if that is more bytes before it than `most`, the place that many
+/// bytes before it.
+pub(crate) fn line_start(text: &[u8], place: usize, most: usize) -> usize {
+    let least = place.saturating_sub(most);
+    let before = text.get(least..place).unwrap_or_default();
+    #[cfg(test)]
+    looked_at::add(before.len());
+    before.iter().rposition(|byte| *byte == b'\n').map_or(least, |last| least + last + 1)
+}
+
+/// Counts the bytes that [`line_breaks`] and [`line_start`] look at, for tests.
+#[cfg(test)]
+pub(crate) mod looked_at {
+    use std::cell::Cell;
+
+    thread_local! {
+        static BYTES: Cell<usize> = const { Cell::new(0) };
+    }
+
+    pub(super) fn add(bytes: usize) {
+        BYTES.set(BYTES.get() + bytes);
+    }
+
+    /// Returns the number of bytes that this thread looked at while the function ran, and its result.
+    pub(crate) fn during<T>(work: impl FnOnce() -> T) -> (usize, T) {
+        let before = BYTES.get();
+        let done = work();
+        (BYTES.get() - before, done)
     }
 }
 

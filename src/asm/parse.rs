@@ -15,7 +15,7 @@ use super::statement::{
     Chunks, Cursor, Dialect, Plain, Problem, Span, Statement, Symbol, Target, What, indentation,
     plain, unmistakable,
 };
-use super::{Code, Name, Part};
+use super::{Code, Name, Part, line_breaks};
 use crate::insn::{ByteOrder, Insn, Op};
 use crate::spec::MapSpec;
 
@@ -222,12 +222,16 @@ struct Parser<'t, 'o> {
     module: Module<'t>,
     /// In the order of their names.
     constants: Vec<(&'t str, i128)>,
+    /// What looks like a register is one: no constant has such a name.
+    unmistakable: bool,
     maps: Names<'t, usize>,
     /// Where in the data a name stands.
     data_labels: Names<'t, (Section, u32)>,
     /// The section that is being read, if it is not code.
     section: Option<Section>,
     draft: Draft<'t>,
+    /// How far the lines of the text have been counted, and the number of the line there.
+    counted: (usize, u32),
 }
 
 /// The program that is being read.
@@ -342,10 +346,12 @@ impl<'t, 'o> Parser<'t, 'o> {
                 programs: Vec::new(),
             },
             constants: Vec::new(),
+            unmistakable: true,
             maps: names(0),
             data_labels: names(0),
             section: None,
             draft: Draft::new("main", None),
+            counted: (0, 1),
         }
     }
 
@@ -371,8 +377,7 @@ impl<'t, 'o> Parser<'t, 'o> {
             let constants = std::mem::take(&mut self.constants);
             let mut cursor = Cursor::at(self.text, at, Dialect::Text, &constants);
             cursor.llvm_ld_pseudo = llvm_ld_pseudo;
-            let quick = unmistakable(&constants);
-            let directive = self.stretch(&mut cursor, quick);
+            let directive = self.stretch(&mut cursor, self.unmistakable);
             (at, llvm_ld_pseudo) = (cursor.at, cursor.llvm_ld_pseudo);
             self.constants = constants;
             match directive {
@@ -561,7 +566,10 @@ impl<'t, 'o> Parser<'t, 'o> {
         let text = self.slice(name);
         match self.constants.binary_search_by_key(&text, |(known, _)| *known) {
             Ok(_) => self.mistake(Problem { span: name, what: What::SecondName }),
-            Err(place) => self.constants.insert(place, (text, value)),
+            Err(place) => {
+                self.unmistakable &= unmistakable(text);
+                self.constants.insert(place, (text, value));
+            }
         }
     }
 
@@ -642,7 +650,8 @@ impl<'t, 'o> Parser<'t, 'o> {
         }
         match draft.builder.into_assembly(&self.options.build) {
             Ok(assembly) => {
-                let assembly = assembly.with_source(self.text, "", 1);
+                let line = self.line_at(assembly.first_statement().unwrap_or(0) as usize);
+                let assembly = assembly.with_source_at(self.text, "", line);
                 let lines = assembly.code().lines;
                 let names = draft.kernel_names.iter().filter_map(|(line, name)| {
                     Some(Name { slot: lines.get(*line)?.slot, ..*name })
@@ -665,6 +674,16 @@ impl<'t, 'o> Parser<'t, 'o> {
                 }
             }
         }
+    }
+
+    /// Returns the number of the line at a place behind all those that were asked for before.
+    fn line_at(&mut self, place: usize) -> u32 {
+        let (counted, line) = &mut self.counted;
+        if let Some(passed) = self.text.as_bytes().get(*counted..place) {
+            *line = line.saturating_add(line_breaks(passed));
+            *counted = place;
+        }
+        *line
     }
 
     fn unresolved(&mut self, error: &ResolveError) {

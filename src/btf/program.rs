@@ -42,6 +42,9 @@ impl<'a> Likeness<'a> {
     }
 }
 
+/// The highest column that the records of lines can hold.
+pub(crate) const MOST_COLUMN: u32 = 0x3ff;
+
 /// Where the instructions from one slot on come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LineAt {
@@ -49,7 +52,7 @@ pub(crate) struct LineAt {
     pub(crate) slot: u32,
     /// The line in the file, from 1.
     pub(crate) line: u32,
-    /// The column in the line, from 1; 0 if it is not known.
+    /// The column in the line, from 1; 0 if it is not known. From [`MOST_COLUMN`] on it need not be exact.
     pub(crate) column: u32,
     /// Where that is in the text, bytes: at what begins here,
     pub(crate) start: u32,
@@ -188,7 +191,7 @@ fn records(
     strings.iter_mut().for_each(|byte| *byte = if *byte < b' ' { b' ' } else { *byte });
     let record = |slot: u32, line: &LineAt| {
         // 22 bits and 10.
-        let position = line.line.min(0x3f_ffff) << 10 | line.column.min(0x3ff);
+        let position = line.line.min(0x3f_ffff) << 10 | line.column.min(MOST_COLUMN);
         [slot, file, base + line.start, position]
     };
 

@@ -1,9 +1,10 @@
 //! What the kernel is told of the source: which functions there are and which statement each instruction comes from,
 //! for its log, for `bpftool prog dump xlated linum` and for profilers.
 
-use crate::asm::Code;
+use crate::asm::{Code, line_breaks, line_start};
 use crate::btf::{
-    About, BtfError, Builder, Entry, FunctionAt, LineAt, ProgramTypes, Source, describe_program,
+    About, BtfError, Builder, Entry, FunctionAt, LineAt, MOST_COLUMN, ProgramTypes, Source,
+    describe_program,
 };
 use crate::insn::{Op, Pseudo};
 use crate::uapi::ProgramType;
@@ -86,17 +87,18 @@ pub(crate) fn functions<'c>(name: &'c str, code: &Code<'c>) -> Vec<(u32, Cow<'c,
 
 fn lines(code: &Code<'_>) -> impl Iterator<Item = LineAt> {
     let text = code.text.as_bytes();
-    let (mut number, mut counted, mut begins) = (code.line, 0, 0);
+    let first = code.lines.first().map_or(0, |line| line.start as usize);
+    let (mut number, mut counted, mut begins) =
+        (code.line, first, line_start(text, first, MOST_COLUMN as usize));
     code.lines.iter().map(move |line| {
         let (start, end) = (line.start as usize, line.end as usize);
         let mut column = 0;
         if code.breaks {
             // Statements stand in the order of the text and have no line breaks in them: those between are counted.
-            for (at, byte) in text.get(counted..start).unwrap_or_default().iter().enumerate() {
-                if *byte == b'\n' {
-                    number += 1;
-                    begins = counted + at + 1;
-                }
+            let passed = text.get(counted..start).unwrap_or_default();
+            if let Some(last) = passed.iter().rposition(|byte| *byte == b'\n') {
+                number += line_breaks(passed);
+                begins = counted + last + 1;
             }
             counted = counted.max(end);
             column = start.saturating_sub(begins) as u32 + 1;
@@ -108,7 +110,7 @@ fn lines(code: &Code<'_>) -> impl Iterator<Item = LineAt> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asm::{ParseOptions, parse};
+    use crate::asm::{ParseOptions, looked_at, parse};
     use crate::bpf;
 
     #[test]
@@ -139,6 +141,50 @@ mod tests {
         assert_eq!(places, [(0, 2, 3), (1, 2, 11), (2, 4, 4)]);
         let numbers: Vec<_> = (0..3).map(|slot| code.line_number(slot)).collect();
         assert_eq!(numbers, [2, 2, 4]);
+    }
+
+    #[test]
+    fn a_column_is_exact_up_to_the_highest_that_is_told() {
+        let column = |before: usize| {
+            let text = format!("# one\n{}r0 = 1; exit\n", " ".repeat(before));
+            let module = parse(&text, "a.s", &ParseOptions::new()).unwrap();
+            let code = module.programs()[0].code();
+            lines(&code).map(|line| (line.line, line.column)).collect::<Vec<_>>()
+        };
+        assert_eq!(column(0), [(2, 1), (2, 9)]);
+        assert_eq!(column(1000), [(2, 1001), (2, 1009)]);
+        assert_eq!(column(1022), [(2, 1023), (2, 1031)]);
+        let far = column(100_000);
+        assert!(far.iter().all(|(line, column)| *line == 2 && *column >= MOST_COLUMN), "{far:?}");
+    }
+
+    #[test]
+    fn the_lines_of_many_programs_take_one_way_through_the_text() {
+        const PROGRAMS: usize = 1000;
+        for end in ["\n", ";"] {
+            let program = |i| format!(".program p{i}, xdp{end}r0 = 1{end}exit{end}");
+            let text: String = (0..PROGRAMS).map(program).collect();
+            let (read, module) =
+                looked_at::during(|| parse(&text, "a.s", &ParseOptions::new()).unwrap());
+            assert!(read <= text.len(), "{read} of {}", text.len());
+
+            let (described, places) = looked_at::during(|| {
+                let mut places = Vec::new();
+                for program in module.programs() {
+                    let code = program.code();
+                    assert!(describe(program.name(), Entry::Unsaid, &code).is_some());
+                    places.push((lines(&code).next().unwrap().line, code.line_number(1)));
+                }
+                places
+            });
+            // Twice its own text, and what is looked at for the column.
+            let most = 2 * (text.len() + PROGRAMS * MOST_COLUMN as usize);
+            assert!(described <= most, "{described} of {most}");
+            for (i, place) in places.iter().enumerate() {
+                let first = if end == ";" { (1, 1) } else { (3 * i as u32 + 2, 3 * i as u32 + 3) };
+                assert_eq!(*place, first);
+            }
+        }
     }
 
     #[test]

@@ -196,7 +196,7 @@ exit
         assert_eq!(a.kind(), Some(ProgramType::Kprobe));
         let kprobe = a.program(ProgramType::Kprobe);
         assert_eq!((kprobe.name, kprobe.license, kprobe.target), ("a", "MIT", Some("x")));
-        assert_eq!((kprobe.code.file, kprobe.code.line, kprobe.code.maps.len()), ("x.s", 1, 1));
+        assert_eq!((kprobe.code.file, kprobe.code.line, kprobe.code.maps.len()), ("x.s", 3, 1));
         assert_eq!((kprobe.code.maps[0].slot, kprobe.code.maps[0].map.name), (0, "m"));
         assert_eq!(kprobe.code.statement(2).as_deref(), Some("exit"));
         assert_eq!(a.program(ProgramType::Xdp).target, None);

@@ -555,6 +555,18 @@ fn lines_move_with_their_instructions() {
     assert_eq!((code.lines.len(), code.file, code.line), (2, "a.bpf", 7));
 }
 
+#[test]
+fn statements_have_their_lines_in_whatever_order_they_come() {
+    let text = "one\ntwo\nthree\n";
+    let mut builder = Builder::new();
+    builder.at(4..7).push(mark(0)).at(8..13).push(mark(1)).at(0..3).push(Op::Exit);
+    let assembly = builder.finish(&BuildOptions::new()).unwrap().with_source(text, "a.bpf", 7);
+    let code = assembly.code();
+    let lines: Vec<_> = (0..4).map(|slot| code.line_number(slot)).collect();
+    // Past the end: where the code begins.
+    assert_eq!((code.line, lines), (8, vec![8, 9, 7, 8]));
+}
+
 /// Jumps, the last of which is one slot too far, and each other as much less as there are jumps behind it: it reaches until
 /// all of those have grown, so that every pass grows one.
 fn cascade(count: usize, reach: usize) -> Builder<'static> {

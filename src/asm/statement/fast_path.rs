@@ -58,9 +58,9 @@ pub(in crate::asm) fn indentation(text: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// Whether no constant can have the name of a register, so that what looks like one is one.
-pub(in crate::asm) fn unmistakable(constants: &[(&str, i128)]) -> bool {
-    constants.iter().all(|(name, _)| !name.starts_with(['r', 'w']))
+/// Whether a constant of this name cannot be taken for a register.
+pub(in crate::asm) fn unmistakable(constant: &str) -> bool {
+    !constant.starts_with(['r', 'w'])
 }
 
 /// `name:`
