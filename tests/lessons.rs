@@ -1,26 +1,26 @@
-//! The lessons 1 to 10 of `examples/`: each runs, sees what the test does, and prints it as it should.
+//! The lessons 1 to 10 of `lessons/`: each runs, sees what the test does, and prints it as it should.
 #![allow(dead_code, clippy::duplicate_mod, reason = "each lesson has a `main` and its `lesson`")]
 
 mod common;
-#[path = "../examples/lesson_01_hello_world.rs"]
+#[path = "../lessons/examples/lesson_01_hello_world.rs"]
 mod lesson_01_hello_world;
-#[path = "../examples/lesson_02_sys_sync.rs"]
+#[path = "../lessons/examples/lesson_02_sys_sync.rs"]
 mod lesson_02_sys_sync;
-#[path = "../examples/lesson_03_hello_fields.rs"]
+#[path = "../lessons/examples/lesson_03_hello_fields.rs"]
 mod lesson_03_hello_fields;
-#[path = "../examples/lesson_04_sync_timing.rs"]
+#[path = "../lessons/examples/lesson_04_sync_timing.rs"]
 mod lesson_04_sync_timing;
-#[path = "../examples/lesson_05_disksnoop.rs"]
+#[path = "../lessons/examples/lesson_05_disksnoop.rs"]
 mod lesson_05_disksnoop;
-#[path = "../examples/lesson_06_hello_perf_output.rs"]
+#[path = "../lessons/examples/lesson_06_hello_perf_output.rs"]
 mod lesson_06_hello_perf_output;
-#[path = "../examples/lesson_07_hello_ring_buffer.rs"]
+#[path = "../lessons/examples/lesson_07_hello_ring_buffer.rs"]
 mod lesson_07_hello_ring_buffer;
-#[path = "../examples/lesson_08_bitehist.rs"]
+#[path = "../lessons/examples/lesson_08_bitehist.rs"]
 mod lesson_08_bitehist;
-#[path = "../examples/lesson_09_disklatency.rs"]
+#[path = "../lessons/examples/lesson_09_disklatency.rs"]
 mod lesson_09_disklatency;
-#[path = "../examples/lesson_10_vfsreadlat.rs"]
+#[path = "../lessons/examples/lesson_10_vfsreadlat.rs"]
 mod lesson_10_vfsreadlat;
 
 use common::lessons::Lesson;

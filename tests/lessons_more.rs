@@ -1,24 +1,24 @@
-//! The lessons from 11 on of `examples/`: each runs, sees what the test does, and prints it as it should.
+//! The lessons from 11 on of `lessons/`: each runs, sees what the test does, and prints it as it should.
 #![allow(dead_code, clippy::duplicate_mod, reason = "each lesson has a `main` and its `lesson`")]
 
 mod common;
-#[path = "../examples/lesson_11_urandomread.rs"]
+#[path = "../lessons/examples/lesson_11_urandomread.rs"]
 mod lesson_11_urandomread;
-#[path = "../examples/lesson_12_disksnoop.rs"]
+#[path = "../lessons/examples/lesson_12_disksnoop.rs"]
 mod lesson_12_disksnoop;
-#[path = "../examples/lesson_13_strlen_count.rs"]
+#[path = "../lessons/examples/lesson_13_strlen_count.rs"]
 mod lesson_13_strlen_count;
-#[path = "../examples/lesson_14_http_requests.rs"]
+#[path = "../lessons/examples/lesson_14_http_requests.rs"]
 mod lesson_14_http_requests;
-#[path = "../examples/lesson_15_task_switch.rs"]
+#[path = "../lessons/examples/lesson_15_task_switch.rs"]
 mod lesson_15_task_switch;
-#[path = "../examples/lesson_16_icmp_rcv.rs"]
+#[path = "../lessons/examples/lesson_16_icmp_rcv.rs"]
 mod lesson_16_icmp_rcv;
-#[path = "../examples/lesson_17_socket_filter.rs"]
+#[path = "../lessons/examples/lesson_17_socket_filter.rs"]
 mod lesson_17_socket_filter;
-#[path = "../examples/lesson_18_xdp.rs"]
+#[path = "../lessons/examples/lesson_18_xdp.rs"]
 mod lesson_18_xdp;
-#[path = "../examples/lesson_19_setuid_monitor.rs"]
+#[path = "../lessons/examples/lesson_19_setuid_monitor.rs"]
 mod lesson_19_setuid_monitor;
 
 use common::lessons::{Lesson, Run};
@@ -132,7 +132,7 @@ fn lesson_13_strlen_count() {
 /// What a client asks the lesson's server for, it prints; and nothing that was asked before it was attached.
 #[test]
 fn lesson_14_http_requests() {
-    needs!(Uprobe);
+    needs!(Uprobe, Tracefs);
     let heading = "TIME(s)            COMM             PID    ARGS";
     let mut lesson = Lesson::start(lesson_14_http_requests::run, heading);
     let text = lesson.text();

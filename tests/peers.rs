@@ -7,21 +7,21 @@ mod bpftrace;
 mod common;
 #[path = "peers/events.rs"]
 mod events;
-#[path = "../examples/lesson_05_disksnoop.rs"]
+#[path = "../lessons/examples/lesson_05_disksnoop.rs"]
 mod lesson_05_disksnoop;
-#[path = "../examples/lesson_11_urandomread.rs"]
+#[path = "../lessons/examples/lesson_11_urandomread.rs"]
 mod lesson_11_urandomread;
-#[path = "../examples/lesson_12_disksnoop.rs"]
+#[path = "../lessons/examples/lesson_12_disksnoop.rs"]
 mod lesson_12_disksnoop;
-#[path = "../examples/lesson_13_strlen_count.rs"]
+#[path = "../lessons/examples/lesson_13_strlen_count.rs"]
 mod lesson_13_strlen_count;
-#[path = "../examples/lesson_14_http_requests.rs"]
+#[path = "../lessons/examples/lesson_14_http_requests.rs"]
 mod lesson_14_http_requests;
-#[path = "../examples/lesson_17_socket_filter.rs"]
+#[path = "../lessons/examples/lesson_17_socket_filter.rs"]
 mod lesson_17_socket_filter;
-#[path = "../examples/lesson_18_xdp.rs"]
+#[path = "../lessons/examples/lesson_18_xdp.rs"]
 mod lesson_18_xdp;
-#[path = "../examples/lesson_19_setuid_monitor.rs"]
+#[path = "../lessons/examples/lesson_19_setuid_monitor.rs"]
 mod lesson_19_setuid_monitor;
 
 use bpftrace::{Bpftrace, Maps, alone};
@@ -203,7 +203,7 @@ fn lesson_13_strlen_count() {
 
 #[test]
 fn lesson_14_http_requests() {
-    needs!(Uprobe);
+    needs!(Uprobe, Tracefs);
     needs_tried!("bpftrace", no_program("bpftrace"));
     let _alone = alone();
     let heading = "TIME(s)            COMM             PID    ARGS";

@@ -27,11 +27,11 @@ fn the_tutorial_shows_the_lessons_as_they_are() {
     let lessons: Vec<_> = tutorial.split("\n## Lesson ").skip(1).collect();
     assert!(lessons.len() >= 19, "{}", lessons.len());
     for lesson in lessons {
-        let (_, name) = lesson.split_once("cargo run --example ").expect(lesson);
+        let (_, name) = lesson.split_once("cargo run -p lessons --example ").expect(lesson);
         let name = name.split_whitespace().next().unwrap_or_default();
         let number: u32 = lesson.split(':').next().and_then(|number| number.parse().ok()).unwrap();
         assert!(name.starts_with(&format!("lesson_{number:02}_")), "{name} in lesson {number}");
-        let file = fs::read_to_string(here.join(format!("examples/{name}.rs"))).unwrap();
+        let file = fs::read_to_string(here.join(format!("lessons/examples/{name}.rs"))).unwrap();
         let mut lines = file.lines().map(bare);
         let shown = blocks(lesson, "rust");
         assert!(!shown.is_empty(), "{name}");

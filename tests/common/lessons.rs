@@ -1,4 +1,4 @@
-//! Runs a lesson of `examples/` in a thread of a test, while the test does what the lesson is to see.
+//! Runs a lesson of `lessons/` in a thread of a test, while the test does what the lesson is to see.
 
 use std::error::Error;
 use std::io::{self, Write};
