@@ -79,7 +79,7 @@ fn each_rejection_has_its_diagnosis() {
     assert!(rejected >= 60, "{rejected} of {} only", CASES.len());
 }
 
-/// Whatever is rejected has a log, with its statistics at the end. It is also how those in `src/verifier/logs` were had:
+/// Whatever is rejected has a log, with its statistics at the end. It is also how those in `tests/data/verifier` were had:
 /// `cargo xtask vm --kernel K -- TEST --nocapture every_rejection_has_a_log`.
 #[test]
 fn every_rejection_has_a_log() {

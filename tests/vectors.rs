@@ -126,31 +126,42 @@ fn llvms_bytes_are_decoded_and_encoded_again() {
     }
 }
 
-/// The length of a block is not bounded by `recursion_limit`.
+/// Blocks of all lines, 9 and 27 times: 1,728 and 5,184 of them. The length of a block is not bounded by `recursion_limit`.
 mod long {
     use super::*;
 
-    pub static THOUSAND: Code<'static> = include!("vectors/long_1000.rs");
-    pub static FIVE_THOUSAND: Code<'static> = include!("vectors/long_5000.rs");
+    macro_rules! nine_times {
+        ($($t:tt)*) => {
+            bpf! { $($t)* $($t)* $($t)* $($t)* $($t)* $($t)* $($t)* $($t)* $($t)* }
+        };
+    }
+
+    pub static NINE: Code<'static> = {
+        macro_rules! lines {
+            ($({ $($line:tt)* })*) => { nine_times! { $($($line)*)* } };
+        }
+        include!("vectors/macro_lines.rs")
+    };
+
+    pub static TWENTY_SEVEN: Code<'static> = {
+        macro_rules! lines {
+            ($({ $($line:tt)* })*) => { nine_times! { $($($line)*)* $($($line)*)* $($($line)*)* } };
+        }
+        include!("vectors/macro_lines.rs")
+    };
 }
 
-/// Each long block goes round the table, but for the lines that would have to reach somewhere.
 #[test]
 fn long_programs_are_the_bytes_of_their_lines() {
     let vectors = vectors();
-    for (code, statements) in [(&long::THOUSAND, 1000), (&long::FIVE_THOUSAND, 5000)] {
-        let lines = vectors.iter().filter(|vector| vector.text != CUT).cycle().take(statements);
-        let expected: Vec<u8> = lines.flat_map(|vector| vector.little.clone()).collect();
-        assert_eq!(code.lines.len(), statements);
+    for (code, times) in [(&long::NINE, 9), (&long::TWENTY_SEVEN, 27)] {
+        let lines = vectors.iter().cycle().take(times * vectors.len());
+        let expected: Vec<u8> = lines.clone().flat_map(|vector| vector.little.clone()).collect();
+        assert_eq!(code.lines.len(), times * 192);
         assert_eq!(bytes(code.slots, ByteOrder::Little), expected);
 
-        let text: String = vectors
-            .iter()
-            .filter(|vector| vector.text != CUT)
-            .cycle()
-            .take(statements)
-            .flat_map(|vector| [vector.text, "\n"])
-            .collect();
-        assert_eq!(bytes(&assemble(&text).unwrap(), ByteOrder::Little), expected);
+        let text: String = lines.flat_map(|vector| [vector.text, "\n"]).collect();
+        let slots = assemble(&format!("{CUTTING}\n{text}")).unwrap();
+        assert_eq!(bytes(&slots, ByteOrder::Little), expected);
     }
 }

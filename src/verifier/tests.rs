@@ -16,11 +16,11 @@ mod table;
 /// reject, and with level 1 about those of the table: 5.10 and 7.3 about programs with BTF, and so with the lines of
 /// their source.
 const LOGS: [(&str, &str); 5] = [
-    ("5.10", include_str!("logs/5.10.txt")),
-    ("6.1", include_str!("logs/6.1.txt")),
-    ("6.12", include_str!("logs/6.12.txt")),
-    ("6.18", include_str!("logs/6.18.txt")),
-    ("7.3", include_str!("logs/7.3.txt")),
+    ("5.10", include_str!("../../tests/data/verifier/5.10.txt")),
+    ("6.1", include_str!("../../tests/data/verifier/6.1.txt")),
+    ("6.12", include_str!("../../tests/data/verifier/6.12.txt")),
+    ("6.18", include_str!("../../tests/data/verifier/6.18.txt")),
+    ("7.3", include_str!("../../tests/data/verifier/7.3.txt")),
 ];
 
 /// The program, the index of the slot that is to blame, and the cause.

@@ -12,6 +12,8 @@ mod interrupt;
 mod kernels;
 mod layers;
 mod libtest;
+#[cfg(test)]
+mod package;
 mod paths;
 mod programs;
 mod qemu;
