@@ -6,7 +6,6 @@ use super::resolve::{
 };
 use super::{Code, Data, Line, MapReference, Name};
 use crate::insn::{Bits, Condition, Insn, Op, Pseudo, Reg, Source};
-use crate::program::FillIn;
 use crate::spec::MapSpec;
 use std::borrow::Cow;
 use std::ops::Range;
@@ -413,8 +412,8 @@ impl<'a> Assembly<'a> {
         self
     }
 
-    /// The code, for a [`ProgramSpec`](crate::ProgramSpec).
-    pub fn code(&self) -> Code<'_> {
+    /// The code without the loader's resolver.
+    pub(crate) fn unresolved(&self) -> Code<'_> {
         Code {
             slots: &self.slots,
             maps: &self.maps,
@@ -425,7 +424,7 @@ impl<'a> Assembly<'a> {
             file: self.file,
             line: self.line,
             breaks: true,
-            open: FillIn::of(&self.maps, &self.names),
+            resolver: None,
         }
     }
 }
