@@ -92,6 +92,8 @@ struct Readme;
 
 pub use error::{Error, ErrorKind, Result};
 pub use map::Map;
+#[doc(hidden)]
+pub use program::resolvable as __resolvable;
 pub use program::{
     JitedFunction, Loader, NameProblem, Program, ProgramDump, ProgramInfo, Programs, RunStatistics,
     SourceLine, TestRun, TestRunOptions, TestRunOutput, TextSpec, programs,

@@ -52,7 +52,6 @@ mod tests;
 mod view;
 mod walk;
 
-pub(crate) use create::FindTable;
 pub use element::Update;
 pub use info::MapInfo;
 pub use view::*;

@@ -22,7 +22,8 @@ pub use dump::{JitedFunction, ProgramDump, SourceLine};
 #[cfg(feature = "cli")]
 pub(crate) use info::ids;
 pub use info::{ProgramInfo, Programs, RunStatistics, programs};
-pub(crate) use late::{AimAt, FillIn};
+#[doc(hidden)]
+pub use late::resolvable;
 pub use names::NameProblem;
 pub(crate) use pin::pin_object;
 #[cfg(feature = "elf")]

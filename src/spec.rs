@@ -3,13 +3,17 @@
 //! A spec is the same on every machine and asks nothing of the kernel. What a kernel makes of it is an
 //! object: [`Program`](crate::Program), [`Map`](crate::Map).
 
+mod code;
+mod data;
+mod hook;
 mod map;
 
+pub use code::{Ask, Code, Line, MapReference, Name, Part};
+pub use data::{Data, Section, Variable};
+pub(crate) use hook::Hook;
 pub use map::MapSpec;
 
-use crate::asm::Code;
-use crate::program::AimAt;
-use crate::uapi::{AttachType, ProgramType, flags};
+use crate::uapi::{AttachType, ProgramType};
 
 /// A program to be: its code and what the kernel must know to load it.
 ///
@@ -44,39 +48,15 @@ pub struct ProgramSpec<'a> {
     /// The number of the network device that it is for: of XDP with
     /// [`BPF_F_XDP_DEV_BOUND_ONLY`](flags::BPF_F_XDP_DEV_BOUND_ONLY) (Linux 6.3), and of what a card runs by itself (4.16).
     pub ifindex: Option<u32>,
-    /// How the loader finds the target, where the type is one whose target is in BTF.
+    /// The loader's search for the target in BTF, of the types that have theirs there.
     #[doc(hidden)]
-    pub aim: Option<AimAt>,
+    pub find_target: Option<Hook>,
 }
 
 impl<'a> ProgramSpec<'a> {
-    /// A program under the license `GPL`, which opens all helpers to it. One of type `syscall` has
-    /// [`BPF_F_SLEEPABLE`](flags::BPF_F_SLEEPABLE): the kernel knows no others.
-    pub const fn new(name: &'a str, kind: ProgramType, code: Code<'a>) -> Self {
-        ProgramSpec {
-            name,
-            kind,
-            license: "GPL",
-            code,
-            attach_type: None,
-            flags: flags_of(kind),
-            target: None,
-            ifindex: None,
-            aim: AimAt::of(kind),
-        }
-    }
-
     /// The same program under another license.
     pub const fn with_license(mut self, license: &'a str) -> Self {
         self.license = license;
-        self
-    }
-
-    /// The same program as another type, for instance to attach it to a tracepoint instead of a kprobe.
-    pub const fn with_kind(mut self, kind: ProgramType) -> Self {
-        self.kind = kind;
-        self.aim = AimAt::of(kind);
-        self.flags |= flags_of(kind);
         self
     }
 
@@ -105,14 +85,10 @@ impl<'a> ProgramSpec<'a> {
     }
 }
 
-/// The flags that every program of a type has.
-const fn flags_of(kind: ProgramType) -> u32 {
-    if matches!(kind, ProgramType::Syscall) { flags::BPF_F_SLEEPABLE } else { 0 }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::uapi::flags;
 
     static INNER: MapSpec = MapSpec::array("inner", 8, 4);
     static OUTER: MapSpec = MapSpec::hash_of_maps("outer", 4, 16, &INNER);

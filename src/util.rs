@@ -1,6 +1,7 @@
 //! Small tools without a layer of their own: glob patterns, nearest names, versions, plain data and its description.
 
 pub(crate) mod glob;
+pub(crate) mod lines;
 pub(crate) mod nearest;
 pub mod pod;
 mod type_desc;

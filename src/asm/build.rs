@@ -4,10 +4,10 @@ use super::resolve::{
     BuildOptions, Draft, Limits, Place, ResolveError, ResolveErrors, Resolved, Unit, pointed_slot,
     resolve,
 };
-use super::{Code, Data, Line, MapReference, Name, line_breaks};
+use super::{Code, Data, Line, MapReference, Name};
 use crate::insn::{Bits, Condition, Insn, Op, Pseudo, Reg, Source};
-use crate::program::FillIn;
 use crate::spec::MapSpec;
+use crate::util::lines::line_breaks;
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -431,8 +431,8 @@ impl<'a> Assembly<'a> {
         self
     }
 
-    /// The code, for a [`ProgramSpec`](crate::ProgramSpec).
-    pub fn code(&self) -> Code<'_> {
+    /// The code without the loader's resolver.
+    pub(crate) fn unresolved(&self) -> Code<'_> {
         Code {
             slots: &self.slots,
             maps: &self.maps,
@@ -443,7 +443,7 @@ impl<'a> Assembly<'a> {
             file: self.file,
             line: self.line,
             breaks: true,
-            open: FillIn::of(&self.maps, &self.names),
+            resolver: None,
         }
     }
 }

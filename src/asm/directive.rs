@@ -1,6 +1,7 @@
 //! Directives: the lines of a text that begin with a period.
 
-use super::data::{MOST, Section};
+use super::Section;
+use super::data::MOST;
 use super::statement::{Cursor, Literal, Parsed, Span, What, same, sub};
 use crate::uapi::MapType;
 

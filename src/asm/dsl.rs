@@ -14,7 +14,6 @@ use super::statement::{
 };
 use super::{Ask, Code, Data, Line, MapReference, Name, Part, Section};
 use crate::insn::{ByteOrder, Insn, Op};
-use crate::program::FillIn;
 use crate::spec::MapSpec;
 
 /// Writes a program in the assembly language of BPF; evaluates to its [`Code`], in `const`.
@@ -88,7 +87,8 @@ macro_rules! bpf {
             { __BPF_COUNTS.slots }, { __BPF_COUNTS.maps }, { __BPF_COUNTS.lines }, { __BPF_COUNTS.names },
             { __BPF_COUNTS.data }, { __BPF_COUNTS.labels },
         >(&__BPF_SOURCE, &__BPF_VALUES);
-        const __BPF_DONE: $crate::asm::Code<'static> = $crate::asm::dsl::code(&__BPF_SOURCE, &__BPF_CODE);
+        const __BPF_DONE: $crate::asm::Code<'static> =
+            $crate::__resolvable($crate::asm::dsl::code(&__BPF_SOURCE, &__BPF_CODE));
         __BPF_DONE
     }};
 }
@@ -529,7 +529,7 @@ pub const fn code<
         file: source.file,
         line: source.line,
         breaks: false,
-        open: FillIn::of(&assembled.maps, &assembled.names),
+        resolver: None,
     }
 }
 

@@ -5,7 +5,7 @@
 //! table, and listings of the kernel.
 
 use super::build::{Assembly, Builder, Label};
-use super::data::{Data, Section, Sections, Variable};
+use super::data::Sections;
 use super::diagnostic::{Diagnostics, Mistake};
 use super::directive::{self, Directive};
 use super::listing_text;
@@ -15,9 +15,10 @@ use super::statement::{
     Chunks, Cursor, Dialect, Plain, Problem, Span, Statement, Symbol, Target, What, indentation,
     plain, unmistakable,
 };
-use super::{Code, Name, Part, line_breaks};
+use super::{Code, Data, Name, Part, Section, Variable};
 use crate::insn::{ByteOrder, Insn, Op};
 use crate::spec::MapSpec;
+use crate::util::lines::line_breaks;
 
 mod data;
 
@@ -142,14 +143,14 @@ impl<'t> TextProgram<'t> {
         self.target
     }
 
-    /// Its code, with zeros where addresses and numbers of the kernel's are to be filled in.
-    pub fn code(&self) -> Code<'_> {
-        self.assembly.code()
+    /// Its code without the loader's resolver.
+    pub(crate) fn unresolved(&self) -> Code<'_> {
+        self.assembly.unresolved()
     }
 
     /// Its slots, with zeros where addresses are to be filled in.
     pub fn slots(&self) -> &[Insn] {
-        self.assembly.code().slots
+        self.assembly.unresolved().slots
     }
 
     /// What is to be filled in.
@@ -159,7 +160,7 @@ impl<'t> TextProgram<'t> {
 
     /// The statement that a slot comes from; `None` past the end.
     pub fn statement(&self, slot: usize) -> Option<String> {
-        self.assembly.code().statement(slot)
+        self.assembly.unresolved().statement(slot)
     }
 }
 
@@ -652,7 +653,7 @@ impl<'t, 'o> Parser<'t, 'o> {
             Ok(assembly) => {
                 let line = self.line_at(assembly.first_statement().unwrap_or(0) as usize);
                 let assembly = assembly.with_source_at(self.text, "", line);
-                let lines = assembly.code().lines;
+                let lines = assembly.unresolved().lines;
                 let names = draft.kernel_names.iter().filter_map(|(line, name)| {
                     Some(Name { slot: lines.get(*line)?.slot, ..*name })
                 });

@@ -10,14 +10,13 @@ use crate::error::{Error, Result};
 use crate::insn::Insn;
 use crate::kernel::cpu;
 use crate::permission::{self, Need};
-use crate::spec::MapSpec;
+use crate::spec::{Hook, MapSpec};
 use crate::syscall::{self, BtfLoad, MapBtf, MapCreate, ProgLoad, memlock};
 use crate::token::Token;
 use crate::uapi::flags::{
     BPF_F_NO_COMMON_LRU, BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_WRONLY,
 };
 use crate::uapi::{ENOTSUPP, Errno, MapType, ProgramType};
-use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -50,7 +49,8 @@ impl Map {
     /// The same by the right of a token.
     pub(crate) fn create_by(spec: &MapSpec<'_>, token: Option<&Token>) -> Result<Map> {
         check(spec)?;
-        let table = match (spec.table, spec.find_table) {
+        let find = spec.find_table.and_then(Hook::get::<FindTable>);
+        let table = match (spec.table, find) {
             (Some(of), Some(FindTable(find))) => Some(find(of)?),
             _ => None,
         };
@@ -169,30 +169,21 @@ struct Table {
     module: Option<OwnedFd>,
 }
 
-/// How a table is found. It is only in specs of maps that have one: a program without such a map has no reading of BTF in it
-/// for them.
+/// The search for a table, which only specs of maps that have one carry: a program without such a map has no reading of BTF
+/// in it for them.
 #[derive(Clone, Copy)]
-pub struct FindTable(fn(&str) -> Result<Table>);
+struct FindTable(fn(&str) -> Result<Table>);
 
-impl FindTable {
-    /// For maps of a type.
-    pub(crate) const fn of(kind: MapType) -> Option<FindTable> {
-        if matches!(kind, MapType::StructOps) { Some(FindTable(Table::find)) } else { None }
-    }
-}
-
-/// There is one way to find one.
-impl PartialEq for FindTable {
-    fn eq(&self, _: &FindTable) -> bool {
-        true
-    }
-}
-
-impl Eq for FindTable {}
-
-impl fmt::Debug for FindTable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FindTable")
+impl<'a> MapSpec<'a> {
+    /// Functions of the kernel, for programs to take their places: the struct of them is `tcp_congestion_ops`, say
+    /// (Linux 5.6). Its value has the size that the struct has in the running kernel.
+    /// [`StructOps`](crate::map::StructOps) fills it in. With [`BPF_F_LINK`](flags::BPF_F_LINK) (6.4) it is registered
+    /// by a link.
+    pub const fn struct_ops(name: &'a str, table: &'a str) -> Self {
+        let mut spec = MapSpec::new(name, MapType::StructOps, 4, 0, 1);
+        spec.table = Some(table);
+        spec.find_table = Some(Hook::new(&FindTable(Table::find)));
+        spec
     }
 }
 

@@ -204,7 +204,7 @@ pub(super) fn check(spec: &MapSpec<'_>) -> Result<()> {
         (true, Some(table)) if spec.find_table.is_none() => Err(wrong(
             "kind",
             format!("struct_ops of `{table}`"),
-            "it has to be said when the spec is made".into(),
+            "make the spec with MapSpec::struct_ops".into(),
         )),
         _ => Ok(()),
     }

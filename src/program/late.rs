@@ -5,13 +5,12 @@
 
 use super::Loader;
 use super::prepare::{Aim, aim_at_kernel, fill_in, put_descriptors};
-use crate::asm::{Ask, MapReference, Name};
+use crate::asm::{Assembly, TextProgram};
 use crate::btf::Btf;
 use crate::error::Result;
 use crate::insn::Insn;
-use crate::spec::ProgramSpec;
-use crate::uapi::ProgramType;
-use std::fmt;
+use crate::spec::{Ask, Code, Hook, ProgramSpec};
+use crate::uapi::{ProgramType, flags};
 use std::os::fd::OwnedFd;
 
 /// Puts what is found into the instructions. The types are those of the program that this one is for a function of, if it
@@ -23,50 +22,81 @@ pub(super) type Fill = for<'a> fn(
     &mut [Insn],
 ) -> Result<Vec<OwnedFd>>;
 
-/// How the places that an assembled program leaves open are filled.
-#[derive(Clone, Copy)]
-pub struct FillIn(pub(super) Fill);
+/// Fills in the places that assembled code leaves open.
+pub(super) struct FillIn(pub(super) Fill);
 
-impl FillIn {
-    /// For what these are; `None` if they are nothing.
-    pub(crate) const fn of(maps: &[MapReference<'_>], names: &[Name]) -> Option<FillIn> {
-        let mut index = 0;
-        while index < names.len() {
-            if !matches!(names[index].ask, Ask::Data(_)) {
-                return Some(FillIn(fill_in));
-            }
-            index += 1;
+/// Finds the target of a spec in the kernel's BTF.
+pub(super) struct AimAt(pub(super) for<'a> fn(&Loader<'a>, &ProgramSpec<'a>) -> Result<Aim>);
+
+/// Whether programs of a type have their targets in BTF.
+pub(super) const fn has_target_in_btf(kind: ProgramType) -> bool {
+    matches!(kind, ProgramType::Tracing | ProgramType::Lsm | ProgramType::StructOps)
+}
+
+const fn find_target(kind: ProgramType) -> Option<Hook> {
+    if has_target_in_btf(kind) { Some(Hook::new(&AimAt(aim_at_kernel))) } else { None }
+}
+
+/// The code with the resolver that it needs: none if everything is in it.
+#[doc(hidden)]
+pub const fn resolvable(mut code: Code<'_>) -> Code<'_> {
+    // Maps and data take no look at the kernel's types.
+    if !(code.maps.is_empty() && code.names.is_empty()) {
+        code.resolver = Some(Hook::new(&FillIn(put_descriptors)));
+    }
+    let mut index = 0;
+    while index < code.names.len() {
+        if !matches!(code.names[index].ask, Ask::Data(_)) {
+            code.resolver = Some(Hook::new(&FillIn(fill_in)));
         }
-        // Maps and data take no look at the kernel's types.
-        if maps.is_empty() && names.is_empty() { None } else { Some(FillIn(put_descriptors)) }
+        index += 1;
+    }
+    code
+}
+
+impl Assembly<'_> {
+    /// The code, for a [`ProgramSpec`].
+    pub fn code(&self) -> Code<'_> {
+        resolvable(self.unresolved())
     }
 }
 
-impl fmt::Debug for FillIn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("FillIn")
+impl TextProgram<'_> {
+    /// Its code, with zeros where addresses and numbers of the kernel's are to be filled in.
+    pub fn code(&self) -> Code<'_> {
+        resolvable(self.unresolved())
     }
 }
 
-/// How the target of a spec is found in the kernel's BTF.
-#[derive(Clone, Copy)]
-pub struct AimAt(pub(super) for<'a> fn(&Loader<'a>, &ProgramSpec<'a>) -> Result<Aim>);
-
-impl AimAt {
-    /// For programs of a type; `None` if those are not attached by BTF.
-    pub(crate) const fn of(kind: ProgramType) -> Option<AimAt> {
-        if AimAt::is_for(kind) { Some(AimAt(aim_at_kernel)) } else { None }
+impl<'a> ProgramSpec<'a> {
+    /// A program under the license `GPL`, which opens all helpers to it. One of type `syscall` has
+    /// [`BPF_F_SLEEPABLE`](flags::BPF_F_SLEEPABLE): the kernel knows no others.
+    pub const fn new(name: &'a str, kind: ProgramType, code: Code<'a>) -> Self {
+        ProgramSpec {
+            name,
+            kind,
+            license: "GPL",
+            code,
+            attach_type: None,
+            flags: flags_of(kind),
+            target: None,
+            ifindex: None,
+            find_target: find_target(kind),
+        }
     }
 
-    pub(super) const fn is_for(kind: ProgramType) -> bool {
-        matches!(kind, ProgramType::Tracing | ProgramType::Lsm | ProgramType::StructOps)
+    /// The same program as another type, for instance to attach it to a tracepoint instead of a kprobe.
+    pub const fn with_kind(mut self, kind: ProgramType) -> Self {
+        self.kind = kind;
+        self.find_target = find_target(kind);
+        self.flags |= flags_of(kind);
+        self
     }
 }
 
-impl fmt::Debug for AimAt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("AimAt")
-    }
+/// The flags that every program of a type has.
+const fn flags_of(kind: ProgramType) -> u32 {
+    if matches!(kind, ProgramType::Syscall) { flags::BPF_F_SLEEPABLE } else { 0 }
 }
 
 #[cfg(test)]
@@ -87,10 +117,12 @@ mod tests {
 
     #[test]
     fn a_spec_holds_only_what_it_needs() {
-        assert!(PLAIN.code.open.is_none() && PLAIN.aim.is_none());
-        assert!(USING.code.open.is_some() && NAMING.code.open.is_some());
-        assert!(PLAIN.with_kind(ProgramType::Tracing).aim.is_some());
-        assert!(PLAIN.with_kind(ProgramType::Lsm).with_kind(ProgramType::Xdp).aim.is_none());
+        assert!(PLAIN.code.resolver.is_none() && PLAIN.find_target.is_none());
+        assert!(USING.code.resolver.is_some() && NAMING.code.resolver.is_some());
+        assert!(PLAIN.with_kind(ProgramType::Tracing).find_target.is_some());
+        assert!(
+            PLAIN.with_kind(ProgramType::Lsm).with_kind(ProgramType::Xdp).find_target.is_none()
+        );
         assert!(COUNTS.find_table.is_none());
         assert!(MapSpec::struct_ops("ops", "tcp_congestion_ops").find_table.is_some());
     }

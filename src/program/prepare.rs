@@ -1,7 +1,7 @@
 //! Making a load ready: slots with everything filled in, what the program is attached to, and what the kernel is told of
 //! its source.
 
-use super::late::{AimAt, FillIn};
+use super::late::{AimAt, FillIn, has_target_in_btf};
 use super::names::Names;
 use super::source;
 use super::{Loader, Program, dump};
@@ -10,7 +10,7 @@ use crate::btf::{Btf, BtfError, Entry, Kind, Likeness, ProgramTypes, module_btf}
 use crate::error::{Error, Result};
 use crate::insn::Insn;
 use crate::map::object_name;
-use crate::spec::ProgramSpec;
+use crate::spec::{Hook, ProgramSpec};
 use crate::syscall::{self, BtfLoad, ProgBtf, ProgLoad, memlock};
 use crate::uapi::{AttachType, Errno, ProgramType};
 use std::ffi::CString;
@@ -49,7 +49,7 @@ impl<'a> Loader<'a> {
         }
         let theirs = other.map(|other| &other.types);
         let mut insns = spec.code.slots.to_vec();
-        let modules = match spec.code.open {
+        let modules = match spec.code.resolver.and_then(Hook::get) {
             Some(FillIn(fill)) => fill(self, spec, theirs, &mut insns)?,
             None if spec.code.maps.is_empty() && spec.code.names.is_empty() => Vec::new(),
             None => return Err(refuse("its code was given maps or names by hand: make it anew")),
@@ -139,9 +139,9 @@ impl<'a> Loader<'a> {
     fn aim(&self, spec: &ProgramSpec<'a>, other: Option<&Other<'_>>) -> Result<Aim> {
         let found = match other {
             Some(other) => function_of(spec, other),
-            None => match spec.aim {
+            None => match spec.find_target.and_then(Hook::get) {
                 Some(AimAt(find)) => find(self, spec),
-                None if !AimAt::is_for(spec.kind) => Ok(Aim::default()),
+                None if !has_target_in_btf(spec.kind) => Ok(Aim::default()),
                 None => {
                     let problem = "its type was set by hand: set it with with_kind";
                     return Err(Error::Spec { what: "program", name: spec.name.into(), problem });

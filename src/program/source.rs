@@ -1,13 +1,14 @@
 //! What the kernel is told of the source: which functions there are and which statement each instruction comes from,
 //! for its log, for `bpftool prog dump xlated linum` and for profilers.
 
-use crate::asm::{Code, line_breaks, line_start};
 use crate::btf::{
     About, BtfError, Builder, Entry, FunctionAt, LineAt, MOST_COLUMN, ProgramTypes, Source,
     describe_program,
 };
 use crate::insn::{Op, Pseudo};
+use crate::spec::Code;
 use crate::uapi::ProgramType;
+use crate::util::lines::{line_breaks, line_start};
 use std::borrow::Cow;
 
 /// The struct that a program of a type is called with (`include/linux/bpf_types.h`), where it is one that has its name
@@ -110,8 +111,9 @@ fn lines(code: &Code<'_>) -> impl Iterator<Item = LineAt> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asm::{ParseOptions, looked_at, parse};
+    use crate::asm::{ParseOptions, parse};
     use crate::bpf;
+    use crate::util::lines::looked_at;
 
     #[test]
     fn functions_have_the_names_of_their_labels() {

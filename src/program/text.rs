@@ -1,6 +1,6 @@
 //! Programs of a text, as the loader takes them.
 
-use super::FillIn;
+use super::resolvable;
 use crate::asm::{Ask, Code, Data, MapReference, Module, Name, Part, Referent, TextProgram};
 use crate::error::{Error, Result};
 use crate::spec::ProgramSpec;
@@ -95,7 +95,7 @@ impl<'m> TextSpec<'m> {
         program: &'m TextProgram<'m>,
         file: &'m str,
     ) -> Result<TextSpec<'m>> {
-        let code = program.code();
+        let code = program.unresolved();
         let (mut maps, mut names) = (Vec::new(), code.names.to_vec());
         for reference in program.references() {
             let slot = reference.slot;
@@ -146,14 +146,13 @@ impl<'m> TextSpec<'m> {
 
     /// The code, with the places of its statements.
     pub fn code(&self) -> Code<'_> {
-        Code {
+        resolvable(Code {
             maps: &self.maps,
             names: &self.names,
             data: self.data,
             file: self.file,
-            open: FillIn::of(&self.maps, &self.names),
-            ..self.program.code()
-        }
+            ..self.program.unresolved()
+        })
     }
 
     /// The spec, as a program of that type. What the text says besides the type is left out if it is about another.

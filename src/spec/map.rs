@@ -1,8 +1,8 @@
 //! What a map is to be.
 
-use crate::util::TypeDesc;
-use crate::map::FindTable;
+use super::Hook;
 use crate::uapi::{MapType, flags};
+use crate::util::TypeDesc;
 use crate::util::pod::Plain;
 
 /// A map to be. Naming its `static` in an instruction of `bpf!` is all it takes to have it created at
@@ -46,9 +46,9 @@ pub struct MapSpec<'a> {
     /// What its keys and values are made of, so that `bpftool map dump` shows them by their fields (Linux 4.18).
     /// A kernel that does not take them gets the map without; storage of sockets, tasks and the like has to have them.
     pub types: Option<(TypeDesc<'a>, TypeDesc<'a>)>,
-    /// How the `table` is found, of the type of map that has one.
+    /// The search for the `table` in BTF, of the type of map that has one.
     #[doc(hidden)]
-    pub find_table: Option<FindTable>,
+    pub find_table: Option<Hook>,
 }
 
 impl<'a> MapSpec<'a> {
@@ -70,7 +70,7 @@ impl<'a> MapSpec<'a> {
             map_extra: 0,
             inner: None,
             table: None,
-            find_table: FindTable::of(kind),
+            find_table: None,
             numa_node: None,
             contents: None,
             frozen: false,
@@ -218,16 +218,6 @@ impl<'a> MapSpec<'a> {
     /// An arena of at most `pages` pages (Linux 6.9). It has the flag that the kernel demands of it.
     pub const fn arena(name: &'a str, pages: u32) -> Self {
         MapSpec::new(name, MapType::Arena, 0, 0, pages).with_flags(flags::BPF_F_MMAPABLE)
-    }
-
-    /// Functions of the kernel, for programs to take their places: the struct of them is `tcp_congestion_ops`, say
-    /// (Linux 5.6). Its value has the size that the struct has in the running kernel.
-    /// [`StructOps`](crate::map::StructOps) fills it in. With [`BPF_F_LINK`](flags::BPF_F_LINK) (6.4) it is registered
-    /// by a link.
-    pub const fn struct_ops(name: &'a str, table: &'a str) -> Self {
-        let mut spec = MapSpec::new(name, MapType::StructOps, 4, 0, 1);
-        spec.table = Some(table);
-        spec
     }
 
     /// The same map with these [`flags`], in place of those that it had.

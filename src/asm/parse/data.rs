@@ -1,7 +1,8 @@
 //! Data in a text, and the addresses of it.
 
 use super::{Parser, Referent, Unbound, is_number};
-use crate::asm::data::{MOST, Section};
+use crate::asm::Section;
+use crate::asm::data::MOST;
 use crate::asm::directive::Directive;
 use crate::asm::statement::{Literal, Problem, Span, What, addressable};
 use crate::insn::{ByteOrder, Op, Pseudo};
