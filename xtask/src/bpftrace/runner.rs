@@ -1,0 +1,234 @@
+//! Runs one test as the 0.17 engine does, and sees to it that nothing of it is left running.
+
+use super::format::Test;
+use super::outcome::{End, Outcome};
+use super::pattern::Pattern;
+use super::{processes, verdict};
+use crate::interrupt::Owned;
+use anyhow::{Context, Result};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::unistd::Pid;
+use std::io::{BufRead, BufReader, PipeReader, Read};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+/// What bpftrace prints in the engine's environment when all probes are attached.
+const ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
+/// What it prints when a program cannot be compiled ahead of time.
+const NOT_PORTABLE: &str = "__BPFTRACE_NOTIFY_AOT_PORTABILITY_DISABLED";
+/// How long attaching may take.
+const ATTACH: Duration = Duration::from_secs(5);
+/// How long a program that was asked to end may take to do so.
+const GRACE: Duration = Duration::from_secs(5);
+/// More output than this is not kept: no test asks for the end of a long one.
+const OUTPUT: usize = 16 << 20;
+
+/// Where and how tests are run.
+pub struct Setting {
+    /// The folder with `runtime/`, `testprogs/` and `testlibs/`, where no process works but those of the run.
+    pub folder: PathBuf,
+    /// The program to test; its file's name is `bpftrace`.
+    pub bpftrace: PathBuf,
+    pub env: Vec<(String, String)>,
+    /// Where shell commands find programs.
+    pub path: String,
+    /// What the machine and the program have, in the engine's words.
+    pub features: Vec<String>,
+    pub kernel: String,
+    /// How many times as long as usual everything may take: emulated machines are slow.
+    pub slow: u32,
+}
+
+/// Runs `test`.
+pub fn run(test: &Test, setting: &Setting) -> Result<Outcome> {
+    let start = Instant::now();
+    let mut outcome = match lacking(test, setting)? {
+        Some(why) => Outcome::skipped(why),
+        None => {
+            let outcome = attempt(test, setting);
+            sweep(setting);
+            outcome?
+        }
+    };
+    outcome.millis = u64::try_from(start.elapsed().as_millis()).unwrap_or(u64::MAX);
+    Ok(outcome)
+}
+
+/// What the test asks for and is not there.
+fn lacking(test: &Test, setting: &Setting) -> Result<Option<String>> {
+    let here = version(&setting.kernel);
+    if test.min_kernel.as_ref().is_some_and(|least| version(least) > here) {
+        return Ok(Some("a newer kernel".into()));
+    }
+    if test.max_kernel.as_ref().is_some_and(|most| version(most) < here) {
+        return Ok(Some("an older kernel".into()));
+    }
+    let unsaid = verdict::unsaid(&test.id()).map(String::from);
+    for condition in test.requires.iter().chain(&unsaid) {
+        let mut command = shell(condition, setting);
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = Owned::spawn(&mut command).context("cannot run a shell")?;
+        if !child.0.wait()?.success() {
+            return Ok(Some(condition.clone()));
+        }
+    }
+    let has = |feature: &String| setting.features.contains(feature);
+    if let Some(feature) = test.features.iter().find(|feature| !has(feature)) {
+        return Ok(Some(format!("feature {feature}")));
+    }
+    Ok(test.without_features.iter().find(|feature| has(feature)).map(|f| format!("feature !{f}")))
+}
+
+/// The numbers of a version.
+fn version(text: &str) -> Vec<u32> {
+    let numbers = text.split(|c: char| !c.is_ascii_digit()).take(3);
+    numbers.map_while(|number| number.parse().ok()).collect()
+}
+
+fn shell(line: &str, setting: &Setting) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c").arg(line).current_dir(&setting.folder).env("PATH", &setting.path);
+    command.stdin(Stdio::null());
+    command
+}
+
+fn attempt(test: &Test, setting: &Setting) -> Result<Outcome> {
+    let (_before, before_pid) = match &test.before {
+        None => (None, None),
+        Some(line) => {
+            let (child, pid) = start_before(line, test, setting)?;
+            let Some(pid) = pid else {
+                let output = format!("{line} does not run");
+                return Ok(Outcome { end: End::TimedOut, output, status: None, millis: 0 });
+            };
+            (Some(child), Some(pid))
+        }
+    };
+    let line = test.command(&setting.bpftrace.to_string_lossy(), before_pid);
+    let (reader, writer) = std::io::pipe().context("no pipe")?;
+    let mut command = shell(&line, setting);
+    command.env_clear().env("PATH", &setting.path).env("test", &test.name);
+    command.env(ATTACHED, "1").env(NOT_PORTABLE, "1").env("BPFTRACE_VERIFY_LLVM_IR", "1");
+    command.envs(setting.env.iter().map(|(key, value)| (key, value)));
+    command.envs(test.env.iter().map(|(key, value)| (key, value)));
+    command.stderr(writer.try_clone()?).stdout(writer);
+    let mut child = Owned::spawn(&mut command).context("cannot run a shell")?;
+    // It holds the pipe's other end, which would never be closed.
+    drop(command);
+    let lines = read_lines(reader);
+    let mut deadline = Instant::now() + ATTACH * setting.slow;
+    let limit = Duration::from_secs(test.seconds) * setting.slow;
+    let mut output = String::new();
+    let mut attached = false;
+    let mut _after = None;
+    let timed_out = loop {
+        match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(line) => {
+                if !attached && line.trim_end() == ATTACHED {
+                    attached = true;
+                    deadline = Instant::now() + limit;
+                    if let Some(line) = &test.after {
+                        let mut command = shell(line, setting);
+                        command.stdout(Stdio::null()).stderr(Stdio::null());
+                        _after = Some(Owned::spawn(&mut command).context("cannot run a shell")?);
+                    }
+                }
+                keep(&mut output, &line);
+            }
+            Err(RecvTimeoutError::Disconnected) => break !ends_by(&mut child, deadline),
+            Err(RecvTimeoutError::Timeout) => break true,
+        }
+    };
+    if timed_out {
+        let _ = killpg(Pid::from_raw(child.0.id().cast_signed()), Signal::SIGTERM);
+        drain(&lines, &mut output);
+        // The time may have run out because the program has no end; then it counts what it printed.
+        let good = Pattern::new(&test.expect, false)?.found_in(&output);
+        let end = if good { End::Passed } else { End::TimedOut };
+        return Ok(Outcome { end, output, status: None, millis: 0 });
+    }
+    let status = child.0.wait()?;
+    let matches = Pattern::new(&test.expect, true)?.found_in(&output);
+    let end = if !status.success() && !test.will_fail {
+        End::Failed
+    } else if matches {
+        End::Passed
+    } else if output.contains(NOT_PORTABLE) {
+        End::Skipped("not portable ahead of time".into())
+    } else {
+        End::Failed
+    };
+    Ok(Outcome { end, output, status: status.code(), millis: 0 })
+}
+
+/// Starts the program that has to run before; the number of the process that the test is about, once it is there.
+fn start_before(line: &str, test: &Test, setting: &Setting) -> Result<(Owned, Option<u32>)> {
+    let mut command = shell(line, setting);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let child = Owned::spawn(&mut command).context("cannot run a shell")?;
+    let name = line.split_whitespace().last().unwrap_or_default();
+    let name = name.rsplit('/').next().unwrap_or_default();
+    let deadline = Instant::now() + Duration::from_secs(test.seconds) * setting.slow;
+    loop {
+        if let Some(&pid) = processes::named(&setting.folder, name).last() {
+            return Ok((child, Some(pid)));
+        }
+        if Instant::now() > deadline {
+            return Ok((child, None));
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Lines as they come, from a thread that ends with the pipe.
+fn read_lines(reader: PipeReader) -> Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut reader = BufReader::new(reader);
+        loop {
+            let mut line = Vec::new();
+            let read = reader.by_ref().take(OUTPUT as u64).read_until(b'\n', &mut line);
+            if !matches!(read, Ok(1..)) {
+                return;
+            }
+            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+fn keep(output: &mut String, line: &str) {
+    if output.len() < OUTPUT {
+        output.push_str(line);
+    }
+}
+
+/// Takes what a program says that was asked to end.
+fn drain(lines: &Receiver<String>, output: &mut String) {
+    let deadline = Instant::now() + GRACE;
+    while let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        keep(output, &line);
+    }
+}
+
+/// Whether it ends in time; it has closed its output.
+fn ends_by(child: &mut Owned, deadline: Instant) -> bool {
+    while matches!(child.0.try_wait(), Ok(None)) {
+        if Instant::now() > deadline {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    true
+}
+
+/// Ends what has left its process group.
+fn sweep(setting: &Setting) {
+    for pid in processes::in_folder(&setting.folder) {
+        let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+    }
+}
