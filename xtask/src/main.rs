@@ -60,8 +60,12 @@ enum Chore {
 }
 
 fn main() -> ExitCode {
-    interrupt::watch();
-    let done = match Cli::parse().chore {
+    let chore = Cli::parse().chore;
+    // In the guest there is nothing to clean up, and what is started there has to get its signals.
+    if !matches!(chore, Chore::BpftraceGuest(_)) {
+        interrupt::watch();
+    }
+    let done = match chore {
         Chore::Vm(options) => vm::run(&options),
         Chore::Test(options) => test::run(&options),
         Chore::Layers => layers::run(),

@@ -55,6 +55,7 @@ pub fn run_in_guest(options: &GuestOptions) -> Result<u8> {
         folder,
         bpftrace,
         env: Vec::new(),
+        shell: &["/bin/sh"],
         path: GUEST_PATH.into(),
         features,
         kernel,

@@ -36,6 +36,10 @@ use verdict::Rules;
 /// Where shell commands of the suite find programs: not in the user's own folders, whatever they hold.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
+/// The shell of the suite. Signals that end this program are blocked in it and so in all that it starts, but tests are about
+/// them.
+const SHELL: [&str; 3] = ["/usr/bin/env", "--default-signal=INT,TERM,HUP", "/bin/sh"];
+
 /// The options of `cargo xtask bpftrace-tests`.
 #[derive(Args)]
 pub struct Options {
@@ -78,6 +82,11 @@ pub fn run(options: &Options) -> Result<u8> {
     tests.retain(|test| is_wanted(&test.id(), &options.filter));
     if tests.is_empty() {
         bail!("no test has {:?} in its name", options.filter);
+    }
+    for test in &tests {
+        // Not when hundreds have run already.
+        pattern::Pattern::new(&test.expect, true)
+            .with_context(|| format!("what {} expects", test.id()))?;
     }
     let mut bad = 0;
     let mut left = tests.clone();
@@ -214,6 +223,7 @@ fn on_host<'a>(options: &Options, suite: &Suite, tests: &'a [Test]) -> Result<Re
         folder: folder.clone(),
         bpftrace,
         env,
+        shell: &SHELL,
         path: format!("{}:{PATH}", bin.display()),
         features,
         kernel: release.clone(),

@@ -32,16 +32,19 @@ enum Step {
 #[derive(Clone, Debug, PartialEq)]
 struct Set {
     ranges: Vec<(char, char)>,
+    /// Sets within it, such as the `\S` of `[\S,]`.
+    sets: Vec<Set>,
     negated: bool,
 }
 
 impl Set {
     fn of(ranges: &[(char, char)]) -> Set {
-        Set { ranges: ranges.to_vec(), negated: false }
+        Set { ranges: ranges.to_vec(), sets: Vec::new(), negated: false }
     }
 
     fn has(&self, c: char) -> bool {
-        self.ranges.iter().any(|&(low, high)| low <= c && c <= high) != self.negated
+        let listed = self.ranges.iter().any(|&(low, high)| low <= c && c <= high);
+        (listed || self.sets.iter().any(|set| set.has(c))) != self.negated
     }
 }
 
@@ -271,7 +274,7 @@ impl Parser<'_> {
 
     fn atom(&mut self) -> Result<Node> {
         Ok(match self.next()? {
-            '.' => Node::One(Set { ranges: vec![('\n', '\n')], negated: true }),
+            '.' => Node::One(Set { negated: true, ..Set::of(&[('\n', '\n')]) }),
             '^' => Node::LineStart,
             '$' => Node::LineEnd,
             '[' => Node::One(self.set()?),
@@ -323,24 +326,23 @@ impl Parser<'_> {
                 return Ok(Set::of(&[(c, c)]));
             }
         };
-        Ok(Set { ranges: ranges.to_vec(), negated })
+        Ok(Set { negated, ..Set::of(ranges) })
     }
 
     /// After `[`.
     fn set(&mut self) -> Result<Set> {
         let negated = self.eat("^");
-        let mut ranges = Vec::new();
+        let (mut ranges, mut sets) = (Vec::new(), Vec::new());
         loop {
             let low = match self.next()? {
                 // The first one stands for itself.
-                ']' if !ranges.is_empty() => break,
+                ']' if !ranges.is_empty() || !sets.is_empty() => break,
                 '\\' => {
                     let set = self.escape()?;
                     match set.ranges[..] {
-                        [(low, high)] if low == high && !set.negated => low,
-                        _ if set.negated => bail!("a negated class within a set"),
+                        [(low, high)] if low == high => low,
                         _ => {
-                            ranges.extend(set.ranges);
+                            sets.push(set);
                             continue;
                         }
                     }
@@ -363,7 +365,7 @@ impl Parser<'_> {
             }
             ranges.push((low, high));
         }
-        Ok(Set { ranges, negated })
+        Ok(Set { ranges, sets, negated })
     }
 }
 
@@ -400,6 +402,10 @@ mod tests {
             (r"x+?y??$", "xx", true),
             (r"(a*)*b", &"a".repeat(5000), false),
             (r"[^\n]é", "aé", true),
+            (r"^[\S,]+$", "a,b", true),
+            (r"^[\S,]+$", "a b", false),
+            (r"^[^\s\d]$", "x", true),
+            (r"^[^\s\d]$", "1", false),
         ] {
             assert_eq!(found(pattern, text), expected, "{pattern} in {:.40}", text);
         }

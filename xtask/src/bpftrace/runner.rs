@@ -32,6 +32,8 @@ pub struct Setting {
     /// The program to test; its file's name is `bpftrace`.
     pub bpftrace: PathBuf,
     pub env: Vec<(String, String)>,
+    /// The shell, with whatever runs it.
+    pub shell: &'static [&'static str],
     /// Where shell commands find programs.
     pub path: String,
     /// What the machine and the program have, in the engine's words.
@@ -88,8 +90,9 @@ fn version(text: &str) -> Vec<u32> {
 }
 
 fn shell(line: &str, setting: &Setting) -> Command {
-    let mut command = Command::new("/bin/sh");
-    command.arg("-c").arg(line).current_dir(&setting.folder).env("PATH", &setting.path);
+    let (program, rest) = setting.shell.split_first().unwrap_or((&"/bin/sh", &[]));
+    let mut command = Command::new(program);
+    command.args(rest).arg("-c").arg(line).current_dir(&setting.folder).env("PATH", &setting.path);
     command.stdin(Stdio::null());
     command
 }
