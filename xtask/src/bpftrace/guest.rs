@@ -5,14 +5,14 @@ use super::format::Test;
 use super::outcome::{self, Outcome, Outcomes};
 use super::runner::{self, Setting};
 use super::suite::{self, Suite};
-use super::{Options, Results, features, tell};
+use super::{Options, Results, features, stage, tell};
 use crate::arch::Arch;
 use crate::cpio::Cpio;
 use crate::initramfs::{self, Orders};
 use crate::qemu::{self, Machine};
 use crate::report::{End, Event};
 use crate::tools::Tool;
-use crate::{build, kernels, paths, vm};
+use crate::{build, kernels, paths, tools, vm};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use std::collections::BTreeSet;
@@ -27,9 +27,23 @@ const FOLDER: &str = "/suite";
 const SLOW: u32 = 6;
 /// How long all of it may take.
 const LIMIT: Duration = Duration::from_secs(3000);
-/// Programs that commands of the suite run and that have to be the real ones: probes are set in bash.
-const PROGRAMS: [&str; 1] = ["/bin/bash"];
+/// The suite sets probes in it.
+const BASH: &str = "/bin/bash";
 const GUEST_PATH: &str = "/bin:/sbin:/usr/bin:/usr/sbin";
+
+/// Features of kernels that not every machine's has.
+const FEATURES: [&str; 6] =
+    ["kfunc", "kprobe_multi", "iter:task", "iter:task_file", "dpath", "skboutput"];
+
+/// Whether a test is run in a virtual machine: it needs something that kernels may lack, or tools that the guest has.
+pub fn is_for(test: &Test, scripts: &Path) -> bool {
+    let uncommon =
+        |text: &str| text.starts_with('/') || text.contains("/proc/") || text.contains("/sys/");
+    test.file != super::TOOLS
+        && (!stage::of_test(test, scripts).needs.is_empty()
+            || test.features.iter().any(|feature| FEATURES.contains(&feature.as_str()))
+            || test.requires.iter().any(|text| uncommon(text)))
+}
 
 /// The options of the part that runs in the guest.
 #[derive(Args)]
@@ -48,7 +62,6 @@ pub fn run_in_guest(options: &GuestOptions) -> Result<u8> {
     let missing = features::missing(&features);
     let names: Vec<&str> = missing.iter().map(|need| need.name()).collect();
     println!("missing {}", names.join(" "));
-    println!("features {}", features.join(" "));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_string();
     let tests = suite::read_tests(&folder.join("runtime"), std::env::consts::ARCH)?;
     let setting = Setting {
@@ -130,7 +143,7 @@ pub fn run<'a>(options: &Options, suite: &Suite, tests: &'a [Test]) -> Result<Re
         };
         said.outcomes.entry(test.id()).or_insert(lost);
     }
-    let needs = [super::stage::Need::Kprobes, super::stage::Need::Fentry];
+    let needs = [stage::Need::Kprobes, stage::Need::Fentry];
     Ok(Results {
         place: format!("in a virtual machine, Linux {}", kernel.release),
         tests,
@@ -139,7 +152,6 @@ pub fn run<'a>(options: &Options, suite: &Suite, tests: &'a [Test]) -> Result<Re
             .into_iter()
             .filter(|need| said.missing.contains(&need.name().to_string()))
             .collect(),
-        features: said.features,
         folder: suite.scripts(),
         peer_file: suite::folder()?.join(format!("peer-{}.jsonl", kernel.release)),
     })
@@ -150,7 +162,6 @@ pub fn run<'a>(options: &Options, suite: &Suite, tests: &'a [Test]) -> Result<Re
 struct Said {
     buffer: Vec<u8>,
     outcomes: Outcomes,
-    features: Vec<String>,
     missing: Vec<String>,
 }
 
@@ -162,11 +173,8 @@ impl Said {
         while let Some(end) = self.buffer.iter().position(|&byte| byte == b'\n') {
             let line: Vec<u8> = self.buffer.drain(..=end).collect();
             let line = String::from_utf8_lossy(&line);
-            let words = |text: &str| text.split_whitespace().map(String::from).collect();
             if let Some(rest) = line.strip_prefix("missing ") {
-                self.missing = words(rest);
-            } else if let Some(rest) = line.strip_prefix("features ") {
-                self.features = words(rest);
+                self.missing = rest.split_whitespace().map(String::from).collect();
             } else if let Some((id, outcome)) = outcome::parse(&line) {
                 self.outcomes.insert(id.clone(), outcome.clone());
                 found.push((id, outcome));
@@ -198,9 +206,14 @@ fn fill(cpio: &mut Cpio, options: &Options, suite: &Suite, tests: &[Test]) -> Re
             needy.push((tool.program.clone(), tool));
         }
     }
-    for program in PROGRAMS {
-        initramfs::add(cpio, Path::new(program), program)?;
-        needy.push((program.into(), own(Path::new(program))));
+    initramfs::add(cpio, Path::new(BASH), BASH)?;
+    needy.push((BASH.into(), own(Path::new(BASH))));
+    match tools::find("bpftool", &["bpftool"]) {
+        Ok(tool) => {
+            initramfs::add(cpio, &tool.program, "/usr/sbin/bpftool")?;
+            needy.push((tool.program.clone(), tool));
+        }
+        Err(e) => eprintln!("xtask: the guest goes without bpftool: {e:#}"),
     }
     // Commands of the suite name it by its path.
     cpio.link("usr/bin/env", "/bin/busybox");
@@ -271,13 +284,13 @@ mod tests {
     #[test]
     fn reports_come_in_pieces() {
         let outcome = Outcome::skipped("nft");
-        let text = format!("missing fentry\nfeatures btf loop\n{}\nnoise\n", outcome.line("a.b"));
+        let text = format!("missing fentry\n{}\nnoise\n", outcome.line("a.b"));
         for size in [1, 7, text.len()] {
             let mut said = Said::default();
             let found: Vec<_> =
                 text.as_bytes().chunks(size).flat_map(|piece| said.feed(piece)).collect();
             assert_eq!(found, [("a.b".to_string(), outcome.clone())]);
-            assert_eq!((said.missing, said.features.len()), (vec!["fentry".to_string()], 2));
+            assert_eq!(said.missing, ["fentry"]);
         }
     }
 }

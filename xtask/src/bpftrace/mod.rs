@@ -89,15 +89,12 @@ pub fn run(options: &Options) -> Result<u8> {
             .with_context(|| format!("what {} expects", test.id()))?;
     }
     let mut bad = 0;
-    let mut left = tests.clone();
     if !options.vm_only {
-        let here = on_host(options, &suite, &tests)?;
-        bad += here.finish(options)?;
-        left = here.lacking();
+        bad += on_host(options, &suite, &tests)?.finish(options)?;
     }
     if options.all || options.vm_only {
-        left.retain(|test| test.file != TOOLS);
-        bad += guest::run(options, &suite, &left)?.finish(options)?;
+        tests.retain(|test| guest::is_for(test, &suite.scripts()));
+        bad += guest::run(options, &suite, &tests)?.finish(options)?;
     }
     // What the peer fails is no fault of ours.
     Ok(u8::from(bad > 0 && !options.peer))
@@ -112,7 +109,6 @@ struct Results<'a> {
     place: String,
     tests: &'a [Test],
     outcomes: Outcomes,
-    features: Vec<String>,
     missing: BTreeSet<stage::Need>,
     /// Scripts are read from there.
     folder: PathBuf,
@@ -152,16 +148,6 @@ impl<'a> Results<'a> {
             })
         };
         self.tests.iter().filter_map(entry).collect()
-    }
-
-    /// The tests that this place lacks something of the kernel for.
-    fn lacking(&self) -> Vec<Test> {
-        let lacks = |test: &&Test| {
-            let uses = stage::of_test(test, &self.folder);
-            let features = test.features.iter().any(|feature| !self.features.contains(feature));
-            features || uses.needs.intersection(&self.missing).next().is_some()
-        };
-        self.tests.iter().filter(lacks).cloned().collect()
     }
 }
 
@@ -242,7 +228,6 @@ fn on_host<'a>(options: &Options, suite: &Suite, tests: &'a [Test]) -> Result<Re
         tests,
         outcomes,
         missing: features::missing(&setting.features),
-        features: setting.features,
         folder: suite.scripts(),
         peer_file: suite::folder()?.join(format!("peer-{release}.jsonl")),
     })
