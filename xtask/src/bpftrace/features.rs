@@ -1,4 +1,4 @@
-//! What a bpftrace and its machine have, in the words of the suite.
+//! Features of a bpftrace and its kernel, by the names that the suite has for them.
 
 use super::stage::Need;
 use std::collections::BTreeSet;
@@ -34,7 +34,7 @@ fn parse(text: &str) -> Vec<String> {
     there.map(|(name, _)| name.to_string()).collect()
 }
 
-/// What this kernel lacks.
+/// Returns the needs that this kernel does not meet.
 pub fn missing(features: &[String]) -> BTreeSet<Need> {
     let mut missing = BTreeSet::new();
     if !Path::new("/sys/bus/event_source/devices/kprobe").exists() {

@@ -5,7 +5,7 @@ use super::format::Test;
 use super::outcome::{self, Outcome, Outcomes};
 use super::runner::{self, Setting};
 use super::suite::{self, Suite};
-use super::{Options, Results, features, stage, tell};
+use super::{Options, Results, compile_only, features, stage, tell};
 use crate::arch::Arch;
 use crate::cpio::Cpio;
 use crate::initramfs::{self, Orders};
@@ -21,11 +21,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Where the suite lies in the guest.
+/// The suite's folder in the guest.
 const FOLDER: &str = "/suite";
-/// How many times as long as on a real machine anything may take.
+/// Time limits are those of a real machine times this.
 const SLOW: u32 = 6;
-/// How long all of it may take.
+/// The time limit of all tests together.
 const LIMIT: Duration = Duration::from_secs(3000);
 /// The suite sets probes in it.
 const BASH: &str = "/bin/bash";
@@ -39,10 +39,9 @@ const FEATURES: [&str; 6] =
 pub fn is_for(test: &Test, scripts: &Path) -> bool {
     let uncommon =
         |text: &str| text.starts_with('/') || text.contains("/proc/") || text.contains("/sys/");
-    test.file != super::TOOLS
-        && (!stage::of_test(test, scripts).needs.is_empty()
-            || test.features.iter().any(|feature| FEATURES.contains(&feature.as_str()))
-            || test.requires.iter().any(|text| uncommon(text)))
+    !stage::of_test(test, scripts).needs.is_empty()
+        || test.features.iter().any(|feature| FEATURES.contains(&feature.as_str()))
+        || test.requires.iter().any(|text| uncommon(text))
 }
 
 /// The options of the part that runs in the guest.
@@ -50,6 +49,9 @@ pub fn is_for(test: &Test, scripts: &Path) -> bool {
 pub struct GuestOptions {
     /// Names of the tests, one a line
     wanted: PathBuf,
+    /// The program to test is the peer
+    #[arg(long)]
+    peer: bool,
 }
 
 /// Runs tests in the guest and prints what they came to.
@@ -63,7 +65,8 @@ pub fn run_in_guest(options: &GuestOptions) -> Result<u8> {
     let names: Vec<&str> = missing.iter().map(|need| need.name()).collect();
     println!("missing {}", names.join(" "));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease")?.trim().to_string();
-    let tests = suite::read_tests(&folder.join("runtime"), std::env::consts::ARCH)?;
+    let mut tests = suite::read_tests(&folder.join("runtime"), std::env::consts::ARCH)?;
+    tests.extend(suite::read_tools(&folder.join("tools"), compile_only(options.peer))?);
     let setting = Setting {
         folder,
         bpftrace,
@@ -97,6 +100,9 @@ pub fn run<'a>(options: &Options, suite: &Suite, tests: &'a [Test]) -> Result<Re
     orders.job("bpftrace-tests", LIMIT);
     for arg in ["/suite-runner", "bpftrace-guest", "/suite-wanted"] {
         orders.arg(arg);
+    }
+    if options.peer {
+        orders.arg("--peer");
     }
     let initramfs = initramfs::finish(cpio, &orders);
     let machine = Machine {
@@ -157,7 +163,7 @@ pub fn run<'a>(options: &Options, suite: &Suite, tests: &'a [Test]) -> Result<Re
     })
 }
 
-/// What the guest has said.
+/// The lines that the guest has printed so far.
 #[derive(Default)]
 struct Said {
     buffer: Vec<u8>,

@@ -12,11 +12,11 @@ pub struct Entry {
     pub file: String,
     pub stage: Stage,
     pub verdict: Verdict,
-    /// What the peer came to, if it was run on this machine.
+    /// The peer's verdict, if it was run on this kernel.
     pub peer: Option<Verdict>,
 }
 
-/// How often each came out.
+/// The number of tests by verdict.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Counts {
     passed: usize,
@@ -42,7 +42,7 @@ impl Counts {
     }
 }
 
-/// How many are wrong.
+/// Returns the number of tests that are wrong.
 pub fn wrong(entries: &[Entry]) -> usize {
     Counts::of(entries.iter().map(|entry| &entry.verdict)).wrong
 }

@@ -21,19 +21,19 @@ pub use guest::{GuestOptions, run_in_guest};
 use crate::{build, paths, tools};
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use format::{Test, What};
+use format::Test;
 use ledger::Entry;
 use outcome::{End, Outcome, Outcomes};
 use runner::Setting;
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use suite::Suite;
 use verdict::Rules;
 
-/// Where shell commands of the suite find programs: not in the user's own folders, whatever they hold.
+/// Folders in which shell commands of the suite find programs; the user's own are not among them.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /// The shell of the suite. Signals that end this program are blocked in it and so in all that it starts, but tests are about
@@ -62,8 +62,11 @@ pub struct Options {
     #[arg(long, default_value = "6.1")]
     kernel: String,
     /// Only in the virtual machine
-    #[arg(long, conflicts_with = "tools")]
+    #[arg(long)]
     vm_only: bool,
+    /// List the tests with their stages and needs instead of running them
+    #[arg(long)]
+    list: bool,
     /// Show each test, and what was expected and printed where the two differ
     #[arg(short, long)]
     verbose: bool,
@@ -77,11 +80,15 @@ pub fn run(options: &Options) -> Result<u8> {
         tests.extend(suite.tests(std::env::consts::ARCH)?);
     }
     if options.all || options.tools {
-        tests.extend(tool_tests(&suite, options.peer)?);
+        tests.extend(suite.tools(compile_only(options.peer))?);
     }
     tests.retain(|test| is_wanted(&test.id(), &options.filter));
     if tests.is_empty() {
         bail!("no test has {:?} in its name", options.filter);
+    }
+    if options.list {
+        list(&tests, &suite.scripts());
+        return Ok(0);
     }
     for test in &tests {
         // Not when hundreds have run already.
@@ -100,11 +107,19 @@ pub fn run(options: &Options) -> Result<u8> {
     Ok(u8::from(bad > 0 && !options.peer))
 }
 
+fn list(tests: &[Test], scripts: &Path) {
+    for test in tests {
+        let uses = stage::of_test(test, scripts);
+        let needs: Vec<&str> = uses.needs.iter().map(|need| need.name()).collect();
+        println!("{:<6} {} {}", uses.stage, test.id(), needs.join(" "));
+    }
+}
+
 fn is_wanted(id: &str, filter: &[String]) -> bool {
     filter.is_empty() || filter.iter().any(|word| id.contains(word.as_str()))
 }
 
-/// What tests came to in one place.
+/// Outcomes of tests in one place.
 struct Results<'a> {
     place: String,
     tests: &'a [Test],
@@ -151,28 +166,15 @@ impl<'a> Results<'a> {
     }
 }
 
-/// What docs/bt.md says; without it nothing is refused or different by rights.
+/// Reads docs/bt.md; without it nothing is refused or different by rights.
 fn rules() -> Rules {
     let document = fs::read_to_string(paths::workspace().join("docs/bt.md"));
     Rules::read(&document.unwrap_or_default())
 }
 
-/// The name under which tools stand in the ledger.
-const TOOLS: &str = "tools";
-
-/// Each tool as a test that it compiles.
-fn tool_tests(suite: &Suite, peer: bool) -> Result<Vec<Test>> {
-    // The old bpftrace knows no other way to compile and not to run.
-    let option = if peer { "-d" } else { "--dry-run" };
-    let test = |name: String| Test {
-        file: TOOLS.into(),
-        what: What::Command(format!("{{{{BPFTRACE}}}} --unsafe {option} tools/{name}")),
-        name,
-        number: 1,
-        seconds: 5,
-        ..Test::default()
-    };
-    Ok(suite.tools()?.into_iter().map(|(name, _)| test(name)).collect())
+/// The option by which a program is compiled and not run. The peer knows none but the one that shows what it compiled.
+fn compile_only(peer: bool) -> &'static str {
+    if peer { "-d" } else { "--dry-run" }
 }
 
 /// Runs tests on this machine.

@@ -1,4 +1,4 @@
-//! What became of a test, as a value and as a line of JSON: a guest reports so, and so the peer's results are kept.
+//! The outcome of a test, as a value and as a line of JSON: a guest reports so, and so the peer's results are kept.
 
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use std::path::Path;
 /// So much of an output is kept.
 const KEPT: usize = 16 << 10;
 
-/// How a test ended.
+/// The end of a test.
 #[derive(Clone, Debug, PartialEq)]
 pub enum End {
     Passed,
@@ -76,7 +76,7 @@ pub fn save(outcomes: &Outcomes, path: &Path) -> Result<()> {
     crate::paths::write_whole(path, (lines.join("\n") + "\n").as_bytes())
 }
 
-/// Those that were kept, if any were.
+/// Reads outcomes back that were kept, if any were.
 pub fn load(path: &Path) -> Result<Option<Outcomes>> {
     if !path.exists() {
         return Ok(None);

@@ -52,7 +52,7 @@ const DIGITS: &[(char, char)] = &[('0', '9')];
 const WORD: &[(char, char)] = &[('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z')];
 const SPACE: &[(char, char)] = &[('\t', '\r'), (' ', ' '), ('\u{a0}', '\u{a0}')];
 
-/// What a pattern is made of.
+/// A part of a pattern.
 #[derive(Clone, Debug)]
 enum Node {
     One(Set),
@@ -236,7 +236,7 @@ impl Parser<'_> {
         Ok(Node::All(nodes))
     }
 
-    /// How often, if what follows says so. A lazy one matches the same texts.
+    /// Reads a repetition, if one follows. A lazy one matches the same texts.
     fn quantifier(&mut self) -> Result<Option<(usize, Option<usize>)>> {
         let found = match self.peek() {
             Some('*') => (0, None),
@@ -373,7 +373,7 @@ impl Parser<'_> {
 mod tests {
     use super::*;
 
-    /// What Python 3.11's `re.search` says of each.
+    /// Each expectation is what Python 3.11's `re.search` returns.
     #[test]
     fn matches_as_python_does() {
         let found = |pattern: &str, text: &str| Pattern::new(pattern, true).unwrap().found_in(text);

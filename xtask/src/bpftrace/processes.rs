@@ -20,7 +20,7 @@ pub fn in_folder(folder: &Path) -> Vec<u32> {
     found
 }
 
-/// Those of them that were started by this name.
+/// Numbers of the processes in `folder` that were started by this name.
 pub fn named(folder: &Path, name: &str) -> Vec<u32> {
     let mut found = in_folder(folder);
     found.retain(|pid| {

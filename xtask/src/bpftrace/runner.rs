@@ -14,18 +14,18 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// What bpftrace prints in the engine's environment when all probes are attached.
+/// bpftrace prints this when all probes are attached, if the environment names it.
 const ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
-/// What it prints when a program cannot be compiled ahead of time.
+/// bpftrace prints this when a program cannot be compiled ahead of time, if the environment names it.
 const NOT_PORTABLE: &str = "__BPFTRACE_NOTIFY_AOT_PORTABILITY_DISABLED";
-/// How long attaching may take.
+/// The time limit for attaching.
 const ATTACH: Duration = Duration::from_secs(5);
-/// How long a program that was asked to end may take to do so.
+/// The time that a program has to end after it was asked to.
 const GRACE: Duration = Duration::from_secs(5);
 /// More output than this is not kept: no test asks for the end of a long one.
 const OUTPUT: usize = 16 << 20;
 
-/// Where and how tests are run.
+/// The surroundings in which tests are run.
 pub struct Setting {
     /// The folder with `runtime/`, `testprogs/` and `testlibs/`, where no process works but those of the run.
     pub folder: PathBuf,
@@ -34,12 +34,12 @@ pub struct Setting {
     pub env: Vec<(String, String)>,
     /// The shell, with whatever runs it.
     pub shell: &'static [&'static str],
-    /// Where shell commands find programs.
+    /// `PATH` of shell commands.
     pub path: String,
-    /// What the machine and the program have, in the engine's words.
+    /// Features of the machine and the program, by the engine's names.
     pub features: Vec<String>,
     pub kernel: String,
-    /// How many times as long as usual everything may take: emulated machines are slow.
+    /// The factor of all time limits: emulated machines are slow.
     pub slow: u32,
 }
 
@@ -58,7 +58,7 @@ pub fn run(test: &Test, setting: &Setting) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// What the test asks for and is not there.
+/// Returns the first requirement of the test that is not met.
 fn lacking(test: &Test, setting: &Setting) -> Result<Option<String>> {
     let here = version(&setting.kernel);
     if test.min_kernel.as_ref().is_some_and(|least| version(least) > here) {

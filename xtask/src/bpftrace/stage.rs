@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 
-/// How much of the language a program needs.
+/// A stage of the language; each has all that those before it have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
     /// BEGIN, END, interval, tracepoints, maps, printf.
@@ -25,7 +25,7 @@ pub enum Stage {
     S6,
     /// usdt, watchpoint, iter.
     S7,
-    /// What no stage has: arguments by DWARF, ahead-of-time compilation.
+    /// In no stage: arguments by DWARF, ahead-of-time compilation.
     Beyond,
 }
 
@@ -44,7 +44,7 @@ impl fmt::Display for Stage {
     }
 }
 
-/// What a program needs of the kernel that some kernels lack.
+/// A feature that some kernels lack.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     Kprobes,
@@ -61,7 +61,7 @@ impl Need {
     }
 }
 
-/// What was found in a program.
+/// The stage and the needs of a program.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Uses {
     pub stage: Stage,
@@ -157,7 +157,7 @@ fn look_up(rows: &[Row], word: &str) -> Stage {
     rows.iter().find(|(words, _)| words.contains(&word)).map_or(Stage::S1, |(_, stage)| *stage)
 }
 
-/// What a test uses; scripts that it names are read from `folder`.
+/// Returns the stage and the needs of a test; scripts that it names are read from `folder`.
 pub fn of_test(test: &Test, folder: &Path) -> Uses {
     let mut uses = Uses { stage: Stage::S1, needs: BTreeSet::new() };
     match &test.what {
@@ -166,6 +166,10 @@ pub fn of_test(test: &Test, folder: &Path) -> Uses {
     }
     for feature in test.features.iter().chain(&test.without_features) {
         uses.at_least(look_up(&FEATURES, feature));
+    }
+    // A listing that is searched by another program.
+    if test.expect.contains("usdt:") {
+        uses.at_least(Stage::S7);
     }
     if LIST_KPROBES.contains(&test.id().as_str()) {
         uses.needs.insert(Need::Kprobes);
@@ -223,7 +227,9 @@ impl Uses {
                 // A path stands in a probe without white space.
                 "/" if depth == 0 && !in_predicate && tokens[i].spaced => in_predicate = true,
                 "/" if in_predicate && at(i + 1) == "{" => in_predicate = false,
-                "#" => self.at_least(if at(i + 1) == "include" { Stage::S1 } else { Stage::S3 }),
+                // `#include` says nothing, and neither does the first line of a script; `$#` is a number.
+                "#" if matches!(at(i + 1), "include" | "!") || before(i, 1) == "$" => {}
+                "#" => self.at_least(Stage::S3),
                 "*" if depth == 0 && !in_predicate => self.at_least(Stage::S2),
                 "*" if is_prefix_place(before(i, 1)) || at(i + 1) == ")" => {
                     self.at_least(Stage::S3);
@@ -338,7 +344,7 @@ fn tokens(text: &str) -> Vec<Token> {
     tokens
 }
 
-/// How long the string literal is that `chars` begins with.
+/// Returns the length of the string literal that `chars` begins with.
 fn string_length(chars: &[char]) -> usize {
     let mut at = 1;
     while chars.get(at).is_some_and(|&c| c != '"') {
@@ -366,6 +372,7 @@ mod tests {
                 "t:syscalls:sys_enter_openat /args->flags * 2 == pid/ { @[str(args.filename)] = hist(args->flags); }",
                 Stage::S1,
             ),
+            ("BEGIN { print($#); print($1) }", Stage::S1),
             ("BEGIN { $t = (1, (2, 3)); print($t.1.0); @ = $t.0 ? 1 : 2 }", Stage::S1),
             ("tracepoint:syscalls:sys_*_openat { @ = count() }", Stage::S2),
             ("kprobe:vfs_read { @ = hist(arg2) } kretprobe:vfs_read { @ = retval }", Stage::S2),
@@ -376,6 +383,7 @@ mod tests {
             ("t:a:b { print(args->rqtp->tv_sec) }", Stage::S3),
             ("BEGIN { print(AF_INET) }", Stage::S3),
             ("#include <a.h>\nBEGIN { exit() }", Stage::S1),
+            ("#!/usr/bin/env bpftrace\nBEGIN { exit() }", Stage::S1),
             ("#define A 1\nBEGIN { exit() }", Stage::S3),
             ("p:hz:99 { @[kstack(3)] = count() } // while", Stage::S4),
             ("BEGIN { @ = strncmp(comm, \"a\", 1); /* struct x { */ }", Stage::S5),

@@ -2,7 +2,7 @@
 //!
 //! All of it is fetched when the suite runs, lies in the download folder, and nothing of it is installed or changed.
 
-use super::format::{self, Test};
+use super::format::{self, Test, What};
 use crate::apt::{self, Archive};
 use crate::interrupt::Owned;
 use crate::paths;
@@ -21,9 +21,9 @@ const DATA: [&str; 3] = ["scripts", "outputs", "old"];
 
 /// The suite, unpacked and built.
 pub struct Suite {
-    /// What the source package holds.
+    /// The unpacked source package.
     source: PathBuf,
-    /// Where the programs and libraries of its tests were built.
+    /// Its tests and tools, with the programs and libraries that tests run.
     built: PathBuf,
 }
 
@@ -107,18 +107,9 @@ impl Suite {
         read_tests(&self.source.join("tests/runtime"), arch)
     }
 
-    /// The tools by name and where they lie, the older editions of some of them included.
-    pub fn tools(&self) -> Result<Vec<(String, PathBuf)>> {
-        let mut tools = Vec::new();
-        for (folder, prefix) in [("tools", ""), ("tools/old", "old/")] {
-            for path in files(&self.source.join(folder))? {
-                if path.extension().is_some_and(|e| e == "bt") {
-                    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-                    tools.push((format!("{prefix}{name}"), path));
-                }
-            }
-        }
-        Ok(tools)
+    /// All tools, compiled by this option.
+    pub fn tools(&self, option: &str) -> Result<Vec<Test>> {
+        read_tools(&self.built.join("tools"), option)
     }
 
     /// The folder that scripts of tests and tools are named from.
@@ -186,6 +177,32 @@ pub fn read_tests(folder: &Path, arch: &str) -> Result<Vec<Test>> {
         let mut found = format::parse(&file, &text, arch)?;
         found.sort_by(|a, b| (&a.name, a.number).cmp(&(&b.name, b.number)));
         tests.extend(found);
+    }
+    Ok(tests)
+}
+
+/// The name under which tools stand in the ledger.
+pub const TOOLS: &str = "tools";
+
+/// Reads the tools in `folder`, the older editions of some included: each as a test that it compiles, by this option.
+pub fn read_tools(folder: &Path, option: &str) -> Result<Vec<Test>> {
+    let mut tests = Vec::new();
+    for prefix in ["", "old/"] {
+        let mut tools = files(&folder.join(prefix))?;
+        tools.retain(|path| path.extension().is_some_and(|e| e == "bt"));
+        for path in tools {
+            let file = path.file_name().unwrap_or_default().to_string_lossy();
+            let name = format!("{prefix}{file}");
+            let command = format!("{{{{BPFTRACE}}}} --unsafe {option} tools/{name}");
+            tests.push(Test {
+                file: TOOLS.into(),
+                name,
+                number: 1,
+                what: What::Command(command),
+                seconds: 5,
+                ..Test::default()
+            });
+        }
     }
     Ok(tests)
 }

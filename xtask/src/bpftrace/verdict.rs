@@ -9,10 +9,10 @@ use super::outcome::{End, Outcome};
 use super::stage::{Need, Uses};
 use std::collections::BTreeSet;
 
-/// What `rawbpf` says of a feature that it does not have.
+/// Precedes the name of a feature that `rawbpf` refuses.
 const REFUSAL: &str = "not supported: ";
 
-/// What a test came to.
+/// The judgement on a test.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     Passed,
@@ -25,7 +25,7 @@ pub enum Verdict {
     Wrong(String),
 }
 
-/// What docs/bt.md says.
+/// The exceptions that docs/bt.md lists.
 #[derive(Debug, Default, PartialEq)]
 pub struct Rules {
     unsupported: Vec<String>,
