@@ -229,9 +229,130 @@ fn ends_by(child: &mut Owned, deadline: Instant) -> bool {
     true
 }
 
-/// Ends what has left its process group.
+/// Ends processes that have left their group, and waits until they are gone: the next test has to be alone.
 fn sweep(setting: &Setting) {
-    for pid in processes::in_folder(&setting.folder) {
-        let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+    let deadline = Instant::now() + GRACE;
+    loop {
+        let left = processes::in_folder(&setting.folder);
+        if left.is_empty() || Instant::now() > deadline {
+            return;
+        }
+        for pid in left {
+            let _ = kill(Pid::from_raw(pid.cast_signed()), Signal::SIGKILL);
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bpftrace::format::What;
+    use std::fs;
+
+    /// A setting whose bpftrace runs its last argument as a shell's program.
+    fn setting(name: &str) -> Setting {
+        let folder = std::env::temp_dir().join(format!("xtask-{name}-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let bpftrace = folder.join("bpftrace");
+        crate::tools::script(&bpftrace, r#"for last; do :; done; eval "$last""#).unwrap();
+        Setting {
+            folder,
+            bpftrace,
+            env: vec![("OURS".into(), "1".into())],
+            shell: &["/bin/sh"],
+            path: "/usr/bin:/bin".into(),
+            features: vec!["btf".into()],
+            kernel: "6.1.0-57-cloud".into(),
+            slow: 1,
+        }
+    }
+
+    fn test(program: &str, expect: &str) -> Test {
+        Test {
+            name: "name".into(),
+            what: What::Program(program.into()),
+            expect: expect.into(),
+            seconds: 1,
+            ..Test::default()
+        }
+    }
+
+    #[test]
+    fn output_and_status_decide() {
+        let setting = setting("status");
+        let end = |test: &Test| run(test, &setting).unwrap().end;
+        assert_eq!(end(&test("echo a; echo b >&2", "^b$")), End::Passed);
+        assert_eq!(end(&test("echo a", "^b$")), End::Failed);
+        assert_eq!(end(&test("echo $test $OURS $HOME.", "^name 1 .$")), End::Passed);
+        let failing = test("echo b; exit 3", "b");
+        assert_eq!(run(&failing, &setting).unwrap().status, Some(3));
+        assert_eq!(end(&failing), End::Failed);
+        assert_eq!(end(&Test { will_fail: true, ..failing }), End::Passed);
+        fs::remove_dir_all(&setting.folder).unwrap();
+    }
+
+    #[test]
+    fn what_is_asked_for_and_lacking_skips() {
+        let setting = setting("lacking");
+        let end = |change: &dyn Fn(&mut Test)| {
+            let mut test = test("echo b", "b");
+            change(&mut test);
+            run(&test, &setting).unwrap().end
+        };
+        let skipped = |why: &str| End::Skipped(why.into());
+        assert_eq!(end(&|test| test.requires = vec!["true".into()]), End::Passed);
+        assert_eq!(end(&|test| test.requires = vec!["false".into()]), skipped("false"));
+        assert_eq!(end(&|test| test.features = vec!["btf".into()]), End::Passed);
+        assert_eq!(end(&|test| test.features = vec!["kfunc".into()]), skipped("feature kfunc"));
+        assert_eq!(
+            end(&|test| test.without_features = vec!["btf".into()]),
+            skipped("feature !btf")
+        );
+        assert_eq!(end(&|test| test.min_kernel = Some("6.1".into())), End::Passed);
+        assert_eq!(end(&|test| test.min_kernel = Some("6.10".into())), skipped("a newer kernel"));
+        assert_eq!(end(&|test| test.max_kernel = Some("5.19".into())), skipped("an older kernel"));
+        fs::remove_dir_all(&setting.folder).unwrap();
+    }
+
+    #[test]
+    fn the_command_after_waits_for_the_probes() {
+        let setting = setting("after");
+        let wait = "echo __BPFTRACE_NOTIFY_PROBES_ATTACHED; until [ -e go ]; do sleep 0.05; done";
+        let mut test = test(&format!("ls; {wait}; echo done"), "^done$");
+        test.after = Some("touch go; sleep 60".into());
+        let outcome = run(&test, &setting).unwrap();
+        assert_eq!(outcome.end, End::Passed);
+        assert!(!outcome.output.contains("go\n"), "{}", outcome.output);
+        assert!(processes::in_folder(&setting.folder).is_empty());
+        fs::remove_dir_all(&setting.folder).unwrap();
+    }
+
+    #[test]
+    fn the_command_before_runs_when_the_program_starts() {
+        let setting = setting("before");
+        std::os::unix::fs::symlink("/usr/bin/yes", setting.folder.join("busy")).unwrap();
+        let mut test = test("", "^busy$");
+        test.what = What::Command("cat /proc/{{BEFORE_PID}}/comm".into());
+        test.before = Some("./busy".into());
+        assert_eq!(run(&test, &setting).unwrap().end, End::Passed);
+        test.before = Some("true".into());
+        assert_eq!(run(&test, &setting).unwrap().end, End::TimedOut);
+        assert!(processes::in_folder(&setting.folder).is_empty());
+        fs::remove_dir_all(&setting.folder).unwrap();
+    }
+
+    #[test]
+    fn a_program_without_end_counts_by_its_output_and_is_ended() {
+        let setting = setting("endless");
+        // One leaves its process group, and one does not care for the signal that asks it to end.
+        let endless = "setsid sleep 60 & trap : TERM; echo __BPFTRACE_NOTIFY_PROBES_ATTACHED; \
+                       echo yes; while :; do sleep 0.1; done";
+        let outcome = run(&test(endless, "yes"), &setting).unwrap();
+        assert_eq!((outcome.end, outcome.status), (End::Passed, None));
+        assert!((1000..60_000).contains(&outcome.millis), "{}", outcome.millis);
+        assert_eq!(run(&test(endless, "no such"), &setting).unwrap().end, End::TimedOut);
+        assert!(processes::in_folder(&setting.folder).is_empty());
+        fs::remove_dir_all(&setting.folder).unwrap();
     }
 }
