@@ -64,6 +64,9 @@ pub struct Options {
     /// Only in the virtual machine
     #[arg(long)]
     vm_only: bool,
+    /// Multiply time limits by this, on a machine that is busy with other things
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100))]
+    slow: u32,
     /// List the tests with their stages and needs instead of running them
     #[arg(long)]
     list: bool,
@@ -215,7 +218,7 @@ fn on_host<'a>(options: &Options, suite: &Suite, tests: &'a [Test]) -> Result<Re
         path: format!("{}:{PATH}", bin.display()),
         features,
         kernel: release.clone(),
-        slow: 1,
+        slow: options.slow,
     };
     let mut outcomes = Outcomes::new();
     for test in tests {

@@ -351,6 +351,7 @@ mod tests {
         let outcome = run(&test(endless, "yes"), &setting).unwrap();
         assert_eq!((outcome.end, outcome.status), (End::Passed, None));
         assert!((1000..60_000).contains(&outcome.millis), "{}", outcome.millis);
+        let endless = "echo __BPFTRACE_NOTIFY_PROBES_ATTACHED; echo yes; sleep 60";
         assert_eq!(run(&test(endless, "no such"), &setting).unwrap().end, End::TimedOut);
         assert!(processes::in_folder(&setting.folder).is_empty());
         fs::remove_dir_all(&setting.folder).unwrap();
