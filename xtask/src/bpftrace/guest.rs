@@ -281,6 +281,23 @@ mod tests {
     use super::*;
 
     #[test]
+    fn tests_that_need_more_go_to_the_guest() {
+        let test = |program: &str| Test {
+            what: crate::bpftrace::format::What::Program(program.into()),
+            ..Test::default()
+        };
+        let goes = |test: &Test| is_for(test, Path::new("/nonexistent"));
+        assert!(!goes(&test("BEGIN { exit() }")));
+        assert!(goes(&test("kprobe:vfs_read { exit() }")));
+        let features = |feature: &str| vec![feature.to_string()];
+        assert!(goes(&Test { features: features("iter:task"), ..test("iter:task { }") }));
+        assert!(!goes(&Test { features: features("btf"), ..test("BEGIN { }") }));
+        let requires = |condition: &str| vec![condition.to_string()];
+        assert!(goes(&Test { requires: requires("/usr/sbin/bpftool"), ..test("BEGIN { }") }));
+        assert!(!goes(&Test { requires: requires("./testprogs/a b"), ..test("BEGIN { }") }));
+    }
+
+    #[test]
     fn libraries_are_found() {
         let text = "\tlinux-vdso.so.1 (0x1)\n\tlibc.so.6 => /lib/x/libc.so.6 (0x2)\n\t/lib64/ld.so.2 (0x3)\n\tlibusdt_tp.so => not found\n";
         assert_eq!(libraries(text), [Path::new("/lib/x/libc.so.6"), Path::new("/lib64/ld.so.2")]);

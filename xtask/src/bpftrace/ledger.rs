@@ -47,6 +47,31 @@ pub fn wrong(entries: &[Entry]) -> usize {
     Counts::of(entries.iter().map(|entry| &entry.verdict)).wrong
 }
 
+/// Joins the ledgers of several places: a test counts once, wrong if it is wrong anywhere, else by the best it came to.
+pub fn together(places: Vec<Vec<Entry>>) -> Vec<Entry> {
+    let mut all: Vec<Entry> = Vec::new();
+    for entry in places.into_iter().flatten() {
+        match all.iter_mut().find(|known| known.id == entry.id) {
+            Some(known) => {
+                known.verdict = better(known.verdict.clone(), entry.verdict);
+                known.peer = match (known.peer.take(), entry.peer) {
+                    (Some(a), Some(b)) => Some(better(a, b)),
+                    (a, b) => a.or(b),
+                };
+            }
+            None => all.push(entry),
+        }
+    }
+    all
+}
+
+fn better(a: Verdict, b: Verdict) -> Verdict {
+    match (a, b) {
+        (wrong @ Verdict::Wrong(_), _) | (_, wrong @ Verdict::Wrong(_)) => wrong,
+        (a, b) => a.min(b),
+    }
+}
+
 /// The tables by stage and by file, then each test that is wrong and why.
 pub fn show(entries: &[Entry]) -> String {
     let mut text =
@@ -176,5 +201,32 @@ all                5      1       1         1       1     1              2      
 WRONG S1 call.b: exit status 1 (bpftrace passes)
 ";
         assert_eq!(show(&entries), expected);
+    }
+
+    #[test]
+    fn places_are_joined() {
+        let skipped = || Verdict::Skipped("kprobes".into());
+        let wrong_one = || Verdict::Wrong("does not end".into());
+        let here = vec![
+            entry("a", Stage::S1, skipped(), Some(skipped())),
+            entry("b", Stage::S1, wrong_one(), Some(Verdict::Passed)),
+            entry("c", Stage::S1, Verdict::Passed, None),
+        ];
+        let guest = vec![
+            entry("a", Stage::S1, Verdict::Passed, Some(wrong_one())),
+            entry("b", Stage::S1, Verdict::Passed, None),
+            entry("d", Stage::S1, skipped(), None),
+        ];
+        let all: Vec<_> = together(vec![here, guest])
+            .into_iter()
+            .map(|entry| (entry.id, entry.verdict, entry.peer))
+            .collect();
+        let expected = [
+            ("call.a".to_string(), Verdict::Passed, Some(wrong_one())),
+            ("call.b".to_string(), wrong_one(), Some(Verdict::Passed)),
+            ("call.c".to_string(), Verdict::Passed, None),
+            ("call.d".to_string(), skipped(), None),
+        ];
+        assert_eq!(all, expected);
     }
 }

@@ -98,16 +98,21 @@ pub fn run(options: &Options) -> Result<u8> {
         pattern::Pattern::new(&test.expect, true)
             .with_context(|| format!("what {} expects", test.id()))?;
     }
-    let mut bad = 0;
+    let mut places = Vec::new();
     if !options.vm_only {
-        bad += on_host(options, &suite, &tests)?.finish(options)?;
+        places.push(on_host(options, &suite, &tests)?.finish(options)?);
     }
     if options.all || options.vm_only {
         tests.retain(|test| guest::is_for(test, &suite.scripts()));
-        bad += guest::run(options, &suite, &tests)?.finish(options)?;
+        places.push(guest::run(options, &suite, &tests)?.finish(options)?);
+    }
+    let several = places.len() > 1;
+    let all = ledger::together(places);
+    if several {
+        println!("in one place or the other\n{}", ledger::show(&all));
     }
     // What the peer fails is no fault of ours.
-    Ok(u8::from(bad > 0 && !options.peer))
+    Ok(u8::from(ledger::wrong(&all) > 0 && !options.peer))
 }
 
 fn list(tests: &[Test], scripts: &Path) {
@@ -135,8 +140,8 @@ struct Results<'a> {
 }
 
 impl<'a> Results<'a> {
-    /// Shows the ledger and keeps the peer's results; returns how many are wrong.
-    fn finish(&self, options: &Options) -> Result<usize> {
+    /// Shows the ledger and keeps the peer's results.
+    fn finish(&self, options: &Options) -> Result<Vec<Entry>> {
         let mut peer = outcome::load(&self.peer_file)?.unwrap_or_default();
         if options.peer {
             peer.extend(self.outcomes.clone());
@@ -145,7 +150,7 @@ impl<'a> Results<'a> {
         }
         let entries = self.entries(&peer);
         println!("\n{}\n{}", self.place, ledger::show(&entries));
-        Ok(ledger::wrong(&entries))
+        Ok(entries)
     }
 
     fn entries(&self, peer: &Outcomes) -> Vec<Entry> {
