@@ -225,10 +225,15 @@ fn fill(cpio: &mut Cpio, options: &Options, suite: &Suite, tests: &[Test]) -> Re
     cpio.link("usr/bin/env", "/bin/busybox");
     let mut libraries = BTreeSet::new();
     for (path, tool) in &needy {
-        libraries.extend(needed(path, tool)?);
+        for library in needed(path, tool)? {
+            // One that was unpacked lies where its package would install it.
+            let inside = tool.root.as_ref().and_then(|root| library.strip_prefix(root).ok());
+            let theirs = inside.map_or(library.clone(), |inside| Path::new("/").join(inside));
+            libraries.insert((library, theirs));
+        }
     }
-    for library in libraries {
-        initramfs::add(cpio, &library, &library.to_string_lossy())?;
+    for (ours, theirs) in libraries {
+        initramfs::add(cpio, &ours, &theirs.to_string_lossy())?;
     }
     Ok(())
 }
