@@ -27,8 +27,9 @@ pub(crate) fn mount_detached(kind: &CStr) -> Result<OwnedFd, Errno> {
     owned(answer(mount))
 }
 
-fn answer(returned: libc::c_long) -> Result<i64, Errno> {
-    if returned < 0 { Err(Errno::last()) } else { Ok(i64::from(returned)) }
+fn answer(returned: impl Into<i64>) -> Result<i64, Errno> {
+    let returned = returned.into();
+    if returned < 0 { Err(Errno::last()) } else { Ok(returned) }
 }
 
 /// Locks an open file or folder for this descriptor alone, without waiting: `EWOULDBLOCK` if another has the lock. It goes with
@@ -36,5 +37,5 @@ fn answer(returned: libc::c_long) -> Result<i64, Errno> {
 pub(crate) fn lock(file: BorrowedFd<'_>) -> Result<(), Errno> {
     // SAFETY: takes a descriptor that is open and a number.
     let returned = unsafe { libc::flock(file.as_raw_fd(), libc::LOCK_EX | libc::LOCK_NB) };
-    answer(returned.into()).map(drop)
+    answer(returned).map(drop)
 }
