@@ -7,6 +7,7 @@
 //! milliseconds.
 
 use super::HELPERS;
+use crate::insn::table::{ASSIGNMENTS, COMPARISONS, FETCHING, LOCKED, SIGNED_ASSIGNMENTS};
 use crate::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, Condition, Op, PacketSize, Pseudo, Reg, SignBits,
     SignExtend, SignedOp, Size, Source, Swap,
@@ -74,25 +75,15 @@ pub(crate) fn print<W: Write>(
 const R: [&str; 11] = ["r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10"];
 const W: [&str; 11] = ["w0", "w1", "w2", "w3", "w4", "w5", "w6", "w7", "w8", "w9", "w10"];
 
-/// The operators by the high half of the opcode.
-const ASSIGN: [&str; 16] = [
-    " += ", " -= ", " *= ", " /= ", " |= ", " &= ", " <<= ", " >>= ", "", " %= ", " ^= ", " = ",
-    " s>>= ", "", "", "",
-];
-const COMPARE: [&str; 16] = [
-    "", " == ", " > ", " >= ", " & ", " != ", " s> ", " s>= ", "", "", " < ", " <= ", " s< ",
-    " s<= ", "", "",
-];
-
 /// The types by the size bits of the opcode: word, half, byte, double.
 const UNSIGNED: [&str; 4] = ["u32", "u16", "u8", "u64"];
 
 const fn assign(op: AluOp) -> &'static str {
-    ASSIGN[op as usize >> 4 & 15]
+    ASSIGNMENTS[op as usize >> 4 & 15]
 }
 
 const fn compare(condition: Condition) -> &'static str {
-    COMPARE[condition as usize >> 4 & 15]
+    COMPARISONS[condition as usize >> 4 & 15]
 }
 
 const fn unsigned(size: Size) -> &'static str {
@@ -130,10 +121,7 @@ const fn signed(size: SignBits) -> &'static str {
 }
 
 const fn signed_assign(op: SignedOp) -> &'static str {
-    match op {
-        SignedOp::Div => " s/= ",
-        SignedOp::Mod => " s%= ",
-    }
+    SIGNED_ASSIGNMENTS[op as usize >> 4 & 15]
 }
 
 const fn extension(extend: SignExtend) -> (Bits, &'static str) {
@@ -165,17 +153,12 @@ enum Atomic {
 }
 
 const fn atomic_form(op: AtomicOp) -> Atomic {
+    let code = op as usize >> 4 & 15;
     match op {
-        AtomicOp::Add => Atomic::Lock(" += "),
-        AtomicOp::Or => Atomic::Lock(" |= "),
-        AtomicOp::And => Atomic::Lock(" &= "),
-        AtomicOp::Xor => Atomic::Lock(" ^= "),
-        AtomicOp::FetchAdd => Atomic::Fetch("fetch_add"),
-        AtomicOp::FetchOr => Atomic::Fetch("fetch_or"),
-        AtomicOp::FetchAnd => Atomic::Fetch("fetch_and"),
-        AtomicOp::FetchXor => Atomic::Fetch("fetch_xor"),
         AtomicOp::Exchange => Atomic::Exchange,
         AtomicOp::CompareExchange => Atomic::CompareExchange,
+        _ if op as i32 & 1 == 0 => Atomic::Lock(LOCKED[code]),
+        _ => Atomic::Fetch(FETCHING[code]),
     }
 }
 

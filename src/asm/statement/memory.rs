@@ -3,6 +3,7 @@
 use super::literal::ESCAPE;
 use super::number::Operand;
 use super::{Cursor, Literal, Parsed, Span, Statement, What, ok, one, sub};
+use crate::insn::table::{LOCKED_OPERATORS, Operation};
 use crate::insn::{AtomicOp, AtomicSize, Bits, Op, Pseudo, Reg, Size};
 use crate::spec::RelocField;
 
@@ -226,15 +227,7 @@ impl<'a> Cursor<'a> {
         let address = ok!(self.parenthesized_address());
         ok!(self.whole_field(address, atomic_bytes(size)));
         let Address { base, offset, .. } = address;
-        let op = if self.take("+=") {
-            AtomicOp::Add
-        } else if self.take("&=") {
-            AtomicOp::And
-        } else if self.take("|=") {
-            AtomicOp::Or
-        } else if self.take("^=") {
-            AtomicOp::Xor
-        } else {
+        let Some(Operation::Atomic(op)) = self.operator(&LOCKED_OPERATORS, false) else {
             return self.expected("`+=`, `&=`, `|=` or `^=`");
         };
         // LLVM writes the 32-bit form with w registers and, for `+=`, older tools with r registers.
