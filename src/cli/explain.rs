@@ -1,5 +1,7 @@
 //! `rawbpf explain`: one instruction, bit by bit, and what it does.
 
+#[cfg(test)]
+mod docs;
 mod meaning;
 
 use super::asm::print;
@@ -324,6 +326,42 @@ mod tests {
         }
     }
 
+    fn explained(text: &str) -> Op {
+        Op::decode(&slots(text, ByteOrder::NATIVE).ok().unwrap()).unwrap()
+    }
+
+    /// A call is as old as what it calls.
+    #[test]
+    fn calls_are_dated_by_what_they_call() {
+        for (text, linux) in [
+            ("call map_lookup_elem", "3.19"),
+            ("call l3_csum_replace", "4.1"),
+            ("call get_func_ip", "5.15"),
+            ("call 100000", "3.18"),
+            ("call kfunc 5", "5.13"),
+            ("call kfunc 5, 1", "5.16"),
+            ("call pc+0", "4.16"),
+        ] {
+            let since = origin(explained(text)).linux.map(|linux| linux.to_string());
+            assert_eq!(since.as_deref(), Some(linux), "{text}");
+        }
+        assert_eq!(origin(explained("callx r1")).linux, None);
+    }
+
+    #[test]
+    fn the_field_that_is_not_used_depends_on_the_source_bit() {
+        let of = |text| {
+            let Fields { src, imm, .. } = fields(explained(text));
+            (src != UNUSED, imm != UNUSED)
+        };
+        assert_eq!((of("r1 += r2"), of("r1 += 5")), ((true, false), (false, true)));
+        assert_eq!((of("exit"), of("r1 = be16 r1")), ((false, false), (false, true)));
+        assert_eq!(
+            (of("r0 = *(u16 *)skb[12]"), of("r0 = *(u16 *)skb[r2]")),
+            ((false, true), (true, true))
+        );
+    }
+
     #[test]
     fn every_instruction_is_explained() {
         for line in ISA.lines().skip(1) {
@@ -347,6 +385,10 @@ mod tests {
                 assert!(role != UNUSED || value == 0, "{asm}");
             }
             assert!(in_json(op).is_object());
+            let Meaning { says, notes } = meaning(op);
+            for text in notes.iter().chain([&says]) {
+                assert!(!text.contains(['{', '}']), "{asm}: {text}");
+            }
         }
     }
 }

@@ -10,49 +10,11 @@ mod rows;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use super::op::Operation;
 pub(crate) use rows::TABLE;
 
-use super::{
-    AluOp, AtomicOp, Bits, Condition, Insn, Op, Pseudo, SignedOp, Size, Swap, class, mode,
-};
+use super::{AluOp, AtomicOp, Bits, Condition, Insn, Op, Size, class, mode};
 use crate::util::Version;
-
-/// An operation: a variant of [`Op`] and, of those that share it, which one. Operands and widths are not part of it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(missing_docs)]
-pub(crate) enum Operation {
-    Alu(AluOp),
-    AluSigned(SignedOp),
-    Neg,
-    MoveSigned,
-    AddrSpaceCast,
-    Swap(Swap),
-    Load,
-    LoadSigned,
-    Store,
-    StoreImm,
-    Atomic(AtomicOp),
-    LoadAcquire,
-    StoreRelease,
-    /// At a constant offset, or at that of a register.
-    LoadPacket {
-        indexed: bool,
-    },
-    LoadImm64(Pseudo),
-    Jump,
-    JumpLong,
-    MayJump,
-    JumpRegister,
-    JumpIf(Condition),
-    CallHelper,
-    CallLocal,
-    /// In the kernel itself or in a module.
-    CallKfunc {
-        module: bool,
-    },
-    CallRegister,
-    Exit,
-}
 
 /// What is known of an operation.
 #[derive(Debug)]
@@ -75,6 +37,21 @@ pub(crate) struct Row {
     pub meaning: &'static str,
     /// What else is to be known of it, whatever its operands.
     pub notes: &'static [&'static str],
+    /// How printer and reader go about it.
+    pub syntax: Syntax,
+}
+
+/// The syntax of an operation, with an instruction to which only the operands need be added.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Syntax {
+    /// Printer and reader know it by itself.
+    Own,
+    /// `name r1`
+    Register(Op),
+    /// `r1 = name((u64 *)(r2 + 8))`, for all sizes
+    Load(Op),
+    /// `name((u64 *)(r1 + 8), r2)`, for all sizes
+    Store(Op),
 }
 
 /// What differs between the widths of an operation.
@@ -146,36 +123,6 @@ impl Op {
         let row = self.row();
         if self.encode().first().is_64() { row.wide } else { row.narrow }
     }
-
-    const fn operation(self) -> Operation {
-        match self {
-            Op::Alu { op, .. } => Operation::Alu(op),
-            Op::AluSigned { op, .. } => Operation::AluSigned(op),
-            Op::Neg { .. } => Operation::Neg,
-            Op::MoveSigned { .. } => Operation::MoveSigned,
-            Op::AddrSpaceCast { .. } => Operation::AddrSpaceCast,
-            Op::Swap { swap, .. } => Operation::Swap(swap),
-            Op::Load { .. } => Operation::Load,
-            Op::LoadSigned { .. } => Operation::LoadSigned,
-            Op::Store { .. } => Operation::Store,
-            Op::StoreImm { .. } => Operation::StoreImm,
-            Op::Atomic { op, .. } => Operation::Atomic(op),
-            Op::LoadAcquire { .. } => Operation::LoadAcquire,
-            Op::StoreRelease { .. } => Operation::StoreRelease,
-            Op::LoadPacket { index, .. } => Operation::LoadPacket { indexed: index.is_some() },
-            Op::LoadImm64 { kind, .. } => Operation::LoadImm64(kind),
-            Op::Jump { .. } => Operation::Jump,
-            Op::JumpLong { .. } => Operation::JumpLong,
-            Op::MayJump { .. } => Operation::MayJump,
-            Op::JumpRegister { .. } => Operation::JumpRegister,
-            Op::JumpIf { condition, .. } => Operation::JumpIf(condition),
-            Op::CallHelper { .. } => Operation::CallHelper,
-            Op::CallLocal { .. } => Operation::CallLocal,
-            Op::CallKfunc { fd_index, .. } => Operation::CallKfunc { module: fd_index != 0 },
-            Op::CallRegister { .. } => Operation::CallRegister,
-            Op::Exit => Operation::Exit,
-        }
-    }
 }
 
 impl Insn {
@@ -203,6 +150,112 @@ impl Insn {
     pub(crate) const fn bits(self) -> Bits {
         if matches!(self.opcode() & 7, class::ALU | class::JMP32) { Bits::B32 } else { Bits::B64 }
     }
+}
+
+/// An operation whose syntax is that of others.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shaped {
+    /// Its name.
+    pub name: &'static str,
+    /// The syntax.
+    pub shape: Shape,
+    opcode: u8,
+    /// The bits of the opcode that are an operand: the size.
+    size: u8,
+    imm: i32,
+}
+
+/// A syntax that several operations have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Shape {
+    /// `name r1`
+    Register,
+    /// `r1 = name((u64 *)(r2 + 8))`
+    Load,
+    /// `name((u64 *)(r1 + 8), r2)`
+    Store,
+}
+
+impl Shaped {
+    /// Whether a slot is this operation with any operands.
+    #[inline]
+    pub(crate) const fn is(&self, slot: Insn) -> bool {
+        slot.opcode() | self.size == self.opcode && slot.imm() == self.imm
+    }
+
+    /// The instruction with these operands; `None` if there is none of that size.
+    pub(crate) const fn with(&self, size: Size, dst: u8, src: u8, offset: i16) -> Option<Op> {
+        let opcode = self.opcode & !self.size | size as u8 & self.size;
+        match Op::decode(&[Insn::from_fields(opcode, dst, src, offset, self.imm)]) {
+            Ok(op) => Some(op),
+            Err(_) => None,
+        }
+    }
+}
+
+const SHAPED_COUNT: usize = {
+    let (mut count, mut at) = (0, 0);
+    while at < TABLE.len() {
+        count += !matches!(TABLE[at].syntax, Syntax::Own) as usize;
+        at += 1;
+    }
+    count
+};
+
+/// The operations whose syntax is that of others.
+pub(crate) const SHAPED: &[Shaped; SHAPED_COUNT] = &{
+    let none = Shaped { name: "", shape: Shape::Register, opcode: 0, size: 0, imm: 0 };
+    let mut all = [none; SHAPED_COUNT];
+    let (mut count, mut at) = (0, 0);
+    while at < TABLE.len() {
+        let Row { spelling, syntax, .. } = &TABLE[at];
+        let (name, shape, size, op) = match *syntax {
+            Syntax::Own => ("", Shape::Register, 0, Op::Exit),
+            Syntax::Register(op) => (between(spelling, "", " r1"), Shape::Register, 0, op),
+            Syntax::Load(op) => {
+                let name = between(spelling, "r1 = ", "((u64 *)(r2 + 8))");
+                (name, Shape::Load, Size::Double as u8, op)
+            }
+            Syntax::Store(op) => {
+                let name = between(spelling, "", "((u64 *)(r1 + 8), r2)");
+                (name, Shape::Store, Size::Double as u8, op)
+            }
+        };
+        if !name.is_empty() {
+            let slot = op.encode().first();
+            let (opcode, imm) = (slot.opcode() | size, slot.imm());
+            all[count] = Shaped { name, shape, opcode, size, imm };
+            count += 1;
+        }
+        at += 1;
+    }
+    all
+};
+
+/// The operation of that name among those whose syntax is that of others.
+pub(crate) const fn shaped(name: &[u8]) -> Option<&'static Shaped> {
+    let mut at = 0;
+    while at < SHAPED.len() {
+        let bytes = SHAPED[at].name.as_bytes();
+        if bytes.len() == name.len() && starts_with(bytes, name) {
+            return Some(&SHAPED[at]);
+        }
+        at += 1;
+    }
+    None
+}
+
+/// The row of that spelling, which there has to be.
+pub(crate) const fn row(spelling: &str) -> &'static Row {
+    let mut at = 0;
+    while at < TABLE.len() {
+        let other = TABLE[at].spelling.as_bytes();
+        if other.len() == spelling.len() && starts_with(other, spelling.as_bytes()) {
+            return &TABLE[at];
+        }
+        at += 1;
+    }
+    panic!("no row of the instruction table has this spelling")
 }
 
 // ---- what is looked up by number or by spelling, worked out when this is compiled ------------------------------
@@ -469,15 +522,17 @@ const fn parsed(operation: Operation, spelling: &str) -> Operator {
 
 /// The text between a beginning and an end, which it has to have.
 const fn between(text: &'static str, before: &str, after: &str) -> &'static str {
-    assert!(starts_with(text, before), "a spelling does not begin as it has to");
+    assert!(
+        starts_with(text.as_bytes(), before.as_bytes()),
+        "a spelling does not begin as it has to"
+    );
     let (_, rest) = text.split_at(before.len());
     let (middle, end) = rest.split_at(rest.len() - after.len());
-    assert!(starts_with(end, after), "a spelling does not end as it has to");
+    assert!(starts_with(end.as_bytes(), after.as_bytes()), "a spelling does not end as it has to");
     middle
 }
 
-const fn starts_with(text: &str, start: &str) -> bool {
-    let (text, start) = (text.as_bytes(), start.as_bytes());
+const fn starts_with(text: &[u8], start: &[u8]) -> bool {
     let mut at = 0;
     while at < start.len() {
         if at == text.len() || text[at] != start[at] {

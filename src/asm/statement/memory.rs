@@ -238,20 +238,6 @@ impl<'a> Cursor<'a> {
         Ok(one(Op::Atomic { size, op, base, offset, src: src.reg }))
     }
 
-    /// `store_release((u32 *)(r1 + 8), w2)`.
-    pub(super) const fn store_release(&mut self) -> Parsed<Statement<'a>> {
-        ok!(self.need("(", "`(`"));
-        ok!(self.need("(", "`(`"));
-        let size = ok!(self.unsigned_access()).size;
-        let address = ok!(self.parenthesized_address());
-        ok!(self.whole_field(address, size.bytes()));
-        let Address { base, offset, .. } = address;
-        ok!(self.need(",", "`,`"));
-        let src = ok!(self.register_as(size_bits(size)));
-        ok!(self.need(")", "`)`"));
-        Ok(one(Op::StoreRelease { size, base, offset, src: src.reg }))
-    }
-
     /// `ld_pseudo r1, 1, 42`: `lddw` with the source field said outright; a fourth operand is the second slot's
     /// immediate, 0 if it is left out. LLVM's assembler has no fourth operand and drops the upper half of the third
     /// without a word: that only where `.option llvm_ld_pseudo` asks for it.

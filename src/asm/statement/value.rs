@@ -3,7 +3,9 @@
 use super::memory::{Access, Address, atomic_bytes, size_bits};
 use super::number::Register;
 use super::{Cursor, Dialect, Parsed, Span, Statement, Target, Value, What, ok, one, same, sub};
-use crate::insn::table::{ASSIGNMENT_OPERATORS, FETCHING_NAMES, Operation, Operator};
+use crate::insn::table::{
+    ASSIGNMENT_OPERATORS, FETCHING_NAMES, Operation, Operator, Shape, shaped,
+};
 use crate::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, Op, PacketSize, Pseudo, Reg, SignBits, SignExtend, Size,
     Source, Swap, SwapBits,
@@ -434,14 +436,18 @@ impl<'a> Cursor<'a> {
             let Address { base, offset, .. } = address;
             ok!(self.need(",", "`,`"));
             ok!(self.compare_exchange(dst, size, bits, base, offset))
-        } else if same(name, b"load_acquire") {
+        } else if let Some(shaped) = shaped(name)
+            && matches!(shaped.shape, Shape::Load)
+        {
             ok!(self.need("(", "`(`"));
             let size = ok!(self.unsigned_access()).size;
             let address = ok!(self.parenthesized_address());
             ok!(self.whole_field(address, size.bytes()));
-            let Address { base, offset, .. } = address;
             ok!(self.width_of(dst, size_bits(size)));
-            one(Op::LoadAcquire { size, dst: dst.reg, base, offset })
+            match shaped.with(size, dst.reg.number(), address.base.number(), address.offset) {
+                Some(op) => one(op),
+                None => return self.problem(span, What::Not("an operation of that size")),
+            }
         } else if same(name, b"addr_space_cast") {
             ok!(self.width_of(dst, Bits::B64));
             let src = ok!(self.register64());

@@ -1,7 +1,7 @@
 //! The rows of the instruction table.
 
-use super::{Fields, Form, Group, Operation, Row, UNUSED};
-use crate::insn::{AluOp, AtomicOp, Condition, Pseudo, SignedOp, Swap};
+use super::{Fields, Form, Group, Operation, Row, Syntax, UNUSED};
+use crate::insn::{AluOp, AtomicOp, Condition, Op, Pseudo, Reg::R0, SignedOp, Size, Swap};
 use crate::util::Version;
 
 const fn form(isa: u8, (major, minor): (u16, u16), group: Group) -> Form {
@@ -108,8 +108,19 @@ const fn row(
     notes: &'static [&'static str],
 ) -> Row {
     let rfc = if rfc.is_empty() { None } else { Some(rfc) };
-    Row { operation, name, spelling, wide, narrow, rfc, fields, meaning, notes }
+    let syntax = Syntax::Own;
+    Row { operation, name, spelling, wide, narrow, rfc, fields, meaning, notes, syntax }
 }
+
+impl Row {
+    /// Printed and read as others of that syntax are.
+    const fn like(mut self, syntax: Syntax) -> Row {
+        self.syntax = syntax;
+        self
+    }
+}
+
+const D: Size = Size::Double;
 
 /// All operations, in the order of the RFC.
 #[rustfmt::skip]
@@ -155,7 +166,8 @@ pub(crate) const TABLE: &[Row] = &[
         "{go} once the loop has run as often or as long as the kernel lets it",
         &["It makes a loop that the verifier need not see the end of."]),
     row(Operation::JumpRegister, "JA", "gotox r1", both(outside(Some(4), (6, 19))), "", Fields { dst: ADDRESS, ..NONE },
-        "go to the address in {dst}", &["The address comes out of a jump table, a map of instructions."]),
+        "go to the address in {dst}", &["The address comes out of a jump table, a map of instructions."])
+        .like(Syntax::Register(Op::JumpRegister { dst: R0 })),
     row(Operation::JumpIf(Condition::Eq), "JEQ", "if r1 == r2 goto +3", COMPARE, "4.3", COMPARED, "if {dst} == {src}, {go}", &[]),
     row(Operation::JumpIf(Condition::Gt), "JGT", "if r1 > r2 goto +3", COMPARE, "4.3", COMPARED, "if {dst} > {src}, unsigned, {go}", &[]),
     row(Operation::JumpIf(Condition::Ge), "JGE", "if r1 >= r2 goto +3", COMPARE, "4.3", COMPARED, "if {dst} >= {src}, unsigned, {go}", &[]),
@@ -180,14 +192,15 @@ pub(crate) const TABLE: &[Row] = &[
         Fields { src: "2: a function of the kernel", offset: "whose BTF", imm: "its BTF id", ..NONE },
         "r0 = the function with BTF id {imm} of the module whose BTF has index {offset} in the load's array of descriptors (…)", &[CALL]),
     row(Operation::CallRegister, "CALL", "callx r1", both(Form { isa: None, linux: None, group: None }), "", Fields { dst: ADDRESS, ..NONE },
-        "call the function at the address in {dst}", &["LLVM emits it. Linux refuses it."]),
+        "call the function at the address in {dst}", &["LLVM emits it. Linux refuses it."])
+        .like(Syntax::Register(Op::CallRegister { dst: R0 })),
     row(Operation::Exit, "EXIT", "exit", JUMP, "4.3", NONE, "return r0 to the caller: the function that called, or the kernel", &[]),
     // Memory.
     row(Operation::Load, "MEM", "r1 = *(u32 *)(r2 + 8)", V1, "5.1", LOAD, "{dst} = {bytes} at {from}", &[]),
     row(Operation::Store, "MEM", "*(u32 *)(r1 + 8) = r2", V1, "5.1", STORE, "{bytes} at {to} = {low}{src}", &[]),
     row(Operation::StoreImm, "MEM", "*(u32 *)(r1 + 8) = 5", V1, "5.1", Fields { dst: ADDRESS, offset: BYTES, imm: STORED, ..NONE },
         "{bytes} at {to} = {imm}", &[]),
-    row(Operation::LoadSigned, "MEMSX", "r1 = *(s32 *)(r2 + 8)", V4, "5.2", LOAD, "{dst} = {bytes} at {from}, as a signed number",
+    row(Operation::LoadSigned, "MEMSX", "r1 = *(s32 *)(r2 + 8)", both(form(4, (6, 6), Group::Base32)), "5.2", LOAD, "{dst} = {bytes} at {from}, as a signed number",
         &["Its sign fills the other bits of {dst}."]),
     row(Operation::Atomic(AtomicOp::Add), "ADD", "lock *(u64 *)(r1 + 8) += r2", ADD, "5.3", LOCKED,
         "at once: {bytes} at {to} = themselves + {word}", &[]),
@@ -210,9 +223,11 @@ pub(crate) const TABLE: &[Row] = &[
     row(Operation::Atomic(AtomicOp::CompareExchange), "CMPXCHG", "r0 = cmpxchg_64(r1 + 8, r0, r2)", ATOMIC, "5.3", LOCKED,
         "at once: if {bytes} at {to} equal {word0}, they become {word}; in any case {word0} = what was there before", &[]),
     row(Operation::LoadAcquire, "LOAD_ACQ", "r1 = load_acquire((u64 *)(r2 + 8))", ORDERED, "", Fields { imm: WHICH, ..LOAD },
-        "{dst} = {bytes} at {from}, with acquire order", &["No later access to memory happens before it."]),
+        "{dst} = {bytes} at {from}, with acquire order", &["No later access to memory happens before it."])
+        .like(Syntax::Load(Op::LoadAcquire { size: D, dst: R0, base: R0, offset: 0 })),
     row(Operation::StoreRelease, "STORE_REL", "store_release((u64 *)(r1 + 8), r2)", ORDERED, "", Fields { imm: WHICH, ..STORE },
-        "{bytes} at {to} = {src}, with release order", &["No earlier access to memory happens after it."]),
+        "{bytes} at {to} = {src}, with release order", &["No earlier access to memory happens after it."])
+        .like(Syntax::Store(Op::StoreRelease { size: D, base: R0, offset: 0, src: R0 })),
     // 64-bit immediates.
     row(Operation::LoadImm64(Pseudo::Imm64), "IMM", "r1 = 0x1122334455667788 ll", wide((3, 18)), "5.4",
         imm64("0: a number", "the low half", "the high half"), "{dst} = {imm64} (64 bits)",
