@@ -26,6 +26,7 @@ pub use cfg::{Block, ControlFlow, Edge, EdgeKind};
 #[cfg(feature = "elf")]
 pub(crate) use diagnostic::Mistake;
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub(crate) use helpers::helper_since;
 pub use helpers::{HELPERS, helper_number};
 #[cfg(feature = "elf")]
 pub(crate) use listing::{Instructions, Labels, Place, place};

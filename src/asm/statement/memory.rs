@@ -3,6 +3,7 @@
 use super::literal::ESCAPE;
 use super::number::Operand;
 use super::{Cursor, Literal, Parsed, Span, Statement, What, ok, one, sub};
+use crate::insn::table::{LOCKED_OPERATORS, Operation};
 use crate::insn::{AtomicOp, AtomicSize, Bits, Op, Pseudo, Reg, Size};
 use crate::spec::RelocField;
 
@@ -226,15 +227,7 @@ impl<'a> Cursor<'a> {
         let address = ok!(self.parenthesized_address());
         ok!(self.whole_field(address, atomic_bytes(size)));
         let Address { base, offset, .. } = address;
-        let op = if self.take("+=") {
-            AtomicOp::Add
-        } else if self.take("&=") {
-            AtomicOp::And
-        } else if self.take("|=") {
-            AtomicOp::Or
-        } else if self.take("^=") {
-            AtomicOp::Xor
-        } else {
+        let Some(Operation::Atomic(op)) = self.operator(&LOCKED_OPERATORS, false) else {
             return self.expected("`+=`, `&=`, `|=` or `^=`");
         };
         // LLVM writes the 32-bit form with w registers and, for `+=`, older tools with r registers.
@@ -243,20 +236,6 @@ impl<'a> Cursor<'a> {
             _ => ok!(self.register_as(bits)),
         };
         Ok(one(Op::Atomic { size, op, base, offset, src: src.reg }))
-    }
-
-    /// `store_release((u32 *)(r1 + 8), w2)`.
-    pub(super) const fn store_release(&mut self) -> Parsed<Statement<'a>> {
-        ok!(self.need("(", "`(`"));
-        ok!(self.need("(", "`(`"));
-        let size = ok!(self.unsigned_access()).size;
-        let address = ok!(self.parenthesized_address());
-        ok!(self.whole_field(address, size.bytes()));
-        let Address { base, offset, .. } = address;
-        ok!(self.need(",", "`,`"));
-        let src = ok!(self.register_as(size_bits(size)));
-        ok!(self.need(")", "`)`"));
-        Ok(one(Op::StoreRelease { size, base, offset, src: src.reg }))
     }
 
     /// `ld_pseudo r1, 1, 42`: `lddw` with the source field said outright; a fourth operand is the second slot's
