@@ -1,14 +1,14 @@
 //! Programs: what the kernel made of a [`ProgramSpec`], and the loading of it.
 
+mod btf_target;
 mod data;
 mod dump;
 #[cfg(test)]
 mod fault_tests;
 mod info;
-mod late;
-mod names;
 mod pin;
 mod prepare;
+mod relocate;
 mod source;
 mod test_run;
 mod text;
@@ -22,10 +22,10 @@ pub use dump::{JitedFunction, ProgramDump, SourceLine};
 #[cfg(feature = "cli")]
 pub(crate) use info::ids;
 pub use info::{ProgramInfo, Programs, RunStatistics, programs};
-#[doc(hidden)]
-pub use late::resolvable;
-pub use names::NameProblem;
 pub(crate) use pin::pin_object;
+pub use relocate::NameProblem;
+#[doc(hidden)]
+pub use relocate::resolvable;
 #[cfg(feature = "elf")]
 pub(crate) use source::{context, describe_in, functions};
 #[cfg(feature = "cli")]
@@ -34,12 +34,13 @@ pub use test_run::{TestRun, TestRunOptions, TestRunOutput};
 pub use text::TextSpec;
 
 use self::prepare::Other;
+use self::relocate::Arguments;
 use crate::asm::Section;
 use crate::btf::KernelTypes;
 use crate::error::{Error, Result};
 use crate::map::Map;
 use crate::permission::{self, Denied, Need};
-use crate::spec::{MapSpec, ProgramSpec};
+use crate::spec::{AttachTo, MapSpec, ProgramSpec};
 use crate::syscall::{self, Log, ProgLoad, memlock};
 use crate::token::Token;
 use crate::uapi::{AttachType, Errno, ProgramType};
@@ -53,10 +54,22 @@ pub struct Program {
     kind: ProgramType,
     /// The way of attaching that it was loaded for, if this process loaded it.
     attach_type: Option<AttachType>,
+    /// The arguments of its place that it reads, if they depend on that.
+    arguments: Option<Box<Arguments>>,
     fd: OwnedFd,
 }
 
 impl Program {
+    fn of(spec: &ProgramSpec<'_>, fd: OwnedFd, arguments: Option<Box<Arguments>>) -> Program {
+        let (name, kind, attach_type) = (spec.name.into(), spec.kind, spec.attach_type);
+        Program { name, kind, attach_type, arguments, fd }
+    }
+
+    /// Refuses to attach it to a place that passes what it reads otherwise than the place that it was loaded for.
+    pub(crate) fn check_arguments(&self, place: &AttachTo<'_>) -> Result<()> {
+        self.arguments.as_ref().map_or(Ok(()), |arguments| arguments.check(place))
+    }
+
     /// Its whole name.
     pub fn name(&self) -> &str {
         &self.name
@@ -205,12 +218,12 @@ impl<'a> Loader<'a> {
 
     fn load_of(&mut self, spec: &ProgramSpec<'a>, of: Option<&Other<'_>>) -> Result<Program> {
         let level = self.log_level.max(1);
-        let fd =
+        let (fd, arguments) =
             self.prepared(spec, of, |load| match memlock::with_memlock(|| patiently(load)) {
                 Ok(fd) => Ok(fd),
                 Err(errno) => explain(spec, load, errno, level),
             })?;
-        Ok(Program { name: spec.name.into(), kind: spec.kind, attach_type: spec.attach_type, fd })
+        Ok(Program::of(spec, fd, arguments))
     }
 }
 

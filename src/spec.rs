@@ -3,15 +3,20 @@
 //! A spec is the same on every machine and asks nothing of the kernel. What a kernel makes of it is an
 //! object: [`Program`](crate::Program), [`Map`](crate::Map).
 
+mod attach_to;
 mod code;
 mod data;
 mod hook;
 mod map;
+mod reloc;
 
-pub use code::{Ask, Code, Line, MapReference, Name, Part};
+pub use attach_to::AttachTo;
+pub(crate) use attach_to::RETURN;
+pub use code::{Code, CodeLabels, LabelPlace, Line};
 pub use data::{Data, Section, Variable};
 pub(crate) use hook::Hook;
 pub use map::MapSpec;
+pub use reloc::{Reloc, RelocField, RelocKind, RelocTarget};
 
 use crate::uapi::{AttachType, ProgramType};
 
@@ -45,6 +50,9 @@ pub struct ProgramSpec<'a> {
     /// What it is for: the function, tracepoint, iterator or structure that the kernel's BTF names, or
     /// `category/name` of a tracepoint; of a program or library `FILE:FUNCTION` or, of a USDT probe, `FILE:PROVIDER:NAME`.
     pub target: Option<&'a str>,
+    /// The place that it will be attached to, if that is not what `target` says: whoever loads a program for an attachment
+    /// sets it, and `args.NAME` means the arguments there.
+    pub attach_to: Option<AttachTo<'a>>,
     /// The number of the network device that it is for: of XDP with
     /// [`BPF_F_XDP_DEV_BOUND_ONLY`](crate::flags::BPF_F_XDP_DEV_BOUND_ONLY) (Linux 6.3), and of what a card runs by itself (4.16).
     pub ifindex: Option<u32>,

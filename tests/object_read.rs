@@ -254,7 +254,7 @@ fn programs_are_those_of_the_text() {
     ];
     assert_eq!(names, expected);
     for (ours, theirs) in module.programs().iter().zip(object.programs()) {
-        let addresses: Vec<_> = ours.references().iter().map(|one| one.slot as usize).collect();
+        let addresses: Vec<_> = ours.relocations().iter().map(|one| one.slot as usize).collect();
         for (slot, (one, other)) in ours.slots().iter().zip(theirs.slots()).enumerate() {
             let address = addresses.contains(&slot) || slot > 0 && addresses.contains(&(slot - 1));
             assert!(address || one == other, "{slot} of {}: {one:?} {other:?}", ours.name());

@@ -4,7 +4,7 @@ use super::resolve::{
     BuildOptions, Draft, Limits, Place, ResolveError, ResolveErrors, Resolved, Unit, pointed_slot,
     resolve,
 };
-use super::{Code, Data, Line, MapReference, Name};
+use super::{Code, CodeLabels, Data, LabelPlace, Line, Reloc, RelocField, RelocKind, RelocTarget};
 use crate::insn::{Bits, Condition, Insn, Op, Pseudo, Reg, Source};
 use crate::spec::MapSpec;
 use crate::util::lines::line_breaks;
@@ -66,7 +66,9 @@ pub struct Builder<'a> {
     labels: Vec<Place<'a>>,
     /// The instructions that lead to labels, in order.
     uses: Vec<Use>,
-    maps: Vec<MapReference<'a>>,
+    relocations: Vec<Reloc<'a>>,
+    /// The labels that have names, in the order in which they were bound.
+    bound: Vec<u32>,
     lines: Vec<Line>,
     span: Option<Range<u32>>,
     mistakes: Vec<ResolveError>,
@@ -104,7 +106,8 @@ impl<'a> Builder<'a> {
             instructions: 0,
             labels: Vec::new(),
             uses: Vec::new(),
-            maps: Vec::new(),
+            relocations: Vec::new(),
+            bound: Vec::new(),
             lines: Vec::new(),
             span: None,
             mistakes: Vec::new(),
@@ -162,6 +165,9 @@ impl<'a> Builder<'a> {
             }
             Some(place) => {
                 place.slot = Some(here as u32);
+                if place.name.is_some() {
+                    self.bound.push(label.index);
+                }
                 return self;
             }
         };
@@ -214,11 +220,6 @@ impl<'a> Builder<'a> {
         self.push_slot(slot);
     }
 
-    /// How many pieces of source there are up to here.
-    pub(super) fn lines(&self) -> usize {
-        self.lines.len()
-    }
-
     /// An instruction whose offset is to lead to a label. One that is not a jump or a call stays as it is.
     pub(super) fn push_to(&mut self, op: Op, label: Label) -> &mut Self {
         if self.place(label).is_some() {
@@ -269,14 +270,40 @@ impl<'a> Builder<'a> {
 
     /// The address of a map, which is created when the program is loaded. Two slots.
     pub fn load_map(&mut self, dst: Reg, map: &'a MapSpec<'a>) -> &mut Self {
-        self.maps.push(MapReference { slot: self.slots.len() as u32, map });
+        self.relocate(RelocField::Immediate, RelocKind::Map, RelocTarget::Map(map));
         self.push(Op::LoadImm64 { dst, kind: Pseudo::MapFd, low: 0, high: 0 })
     }
 
     /// The address of the byte at `offset` in the value of an array of one element. Two slots. Linux 5.2
     pub fn load_map_value(&mut self, dst: Reg, map: &'a MapSpec<'a>, offset: u32) -> &mut Self {
-        self.maps.push(MapReference { slot: self.slots.len() as u32, map });
+        self.relocate(RelocField::Immediate, RelocKind::Map, RelocTarget::Map(map));
         self.push(Op::LoadImm64 { dst, kind: Pseudo::MapValue, low: 0, high: offset as i32 })
+    }
+
+    /// Has a number of the next instruction filled in when the code is loaded.
+    ///
+    /// ```
+    /// use rawbpf::asm::{BuildOptions, Builder, RelocField, RelocKind, RelocTarget};
+    /// use rawbpf::insn::{Op, Reg, Size};
+    ///
+    /// let mut builder = Builder::new();
+    /// builder
+    ///     .relocate(RelocField::Offset, RelocKind::Value, RelocTarget::Name("task_struct.tgid"))
+    ///     .push(Op::Load { size: Size::B4, dst: Reg::R1, base: Reg::R1, offset: 0 })
+    ///     .push(Op::Exit);
+    /// let assembly = builder.finish(&BuildOptions::new())?;
+    /// assert_eq!(assembly.code().relocations[0].name(), "task_struct.tgid");
+    /// # Ok::<(), rawbpf::asm::ResolveErrors>(())
+    /// ```
+    pub fn relocate(
+        &mut self,
+        field: RelocField,
+        kind: RelocKind,
+        target: RelocTarget<'a>,
+    ) -> &mut Self {
+        let slot = self.slots.len() as u32;
+        self.relocations.push(Reloc { slot, field, kind, target });
+        self
     }
 
     /// Points every jump at its label, and encodes.
@@ -295,7 +322,9 @@ impl<'a> Builder<'a> {
     ) -> Result<Assembly<'a>, ResolveErrors> {
         let mut slots = self.slots.clone();
         if self.point(&mut slots, limits) {
-            return Ok(Assembly::new(slots, self.maps.clone(), self.lines.clone()));
+            let (relocations, lines) = (self.relocations.clone(), self.lines.clone());
+            let labels = self.named_labels(slots.len());
+            return Ok(Assembly::new(slots, relocations, labels, lines));
         }
         self.grow(options, limits)
     }
@@ -307,7 +336,8 @@ impl<'a> Builder<'a> {
     ) -> Result<Assembly<'a>, ResolveErrors> {
         let mut slots = std::mem::take(&mut self.slots);
         if self.point(&mut slots, Limits::REAL) {
-            return Ok(Assembly::new(slots, self.maps, self.lines));
+            let labels = self.named_labels(slots.len());
+            return Ok(Assembly::new(slots, self.relocations, labels, self.lines));
         }
         // What was pointed already is told by `uses`, and pointed anew.
         self.slots = slots;
@@ -342,11 +372,35 @@ impl<'a> Builder<'a> {
         let Resolved { slots, starts } = resolve(&draft, options, limits, &self.mistakes)?;
         // Slots are fewer than 2^31, and each unit has its start: neither loses anything here.
         let moved = |slot| starts.get(draft.unit(slot)).copied().unwrap_or_default();
-        let mut maps = self.maps.clone();
-        maps.iter_mut().for_each(|map| map.slot = moved(map.slot));
+        let mut relocations = self.relocations.clone();
+        relocations.iter_mut().for_each(|reloc| reloc.slot = moved(reloc.slot));
+        let mut labels = self.named_labels(self.slots.len());
+        labels.places.iter_mut().for_each(|label| label.slot = moved(label.slot));
         let mut lines = self.lines.clone();
         lines.iter_mut().for_each(|line| line.slot = moved(line.slot));
-        Ok(Assembly::new(slots, maps, lines))
+        Ok(Assembly::new(slots, relocations, labels, lines))
+    }
+
+    /// The labels that have names and do not stand behind the last slot. A number, as texts have, is no name of a place: it can
+    /// stand for several.
+    fn named_labels(&self, slots: usize) -> NamedLabels {
+        let mut named = NamedLabels::default();
+        for index in &self.bound {
+            let Some(Place { name: Some(name), slot: Some(slot) }) =
+                self.labels.get(*index as usize)
+            else {
+                continue;
+            };
+            let number = name.as_bytes().first().is_some_and(u8::is_ascii_digit);
+            if !number && (*slot as usize) < slots {
+                // Code has fewer labels than memory holds, and 4 GiB of names are beyond that.
+                let start = named.text.len() as u32;
+                named.text.push_str(name);
+                let end = named.text.len() as u32;
+                named.places.push(LabelPlace { slot: *slot, start, end });
+            }
+        }
+        named
     }
 
     /// What was pushed, as instructions again.
@@ -368,12 +422,19 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// Labels with names, as [`CodeLabels`] has them.
+#[derive(Debug, Clone, Default)]
+struct NamedLabels {
+    text: String,
+    places: Vec<LabelPlace>,
+}
+
 /// Finished code, which lends itself as [`Code`].
 #[derive(Debug, Clone)]
 pub struct Assembly<'a> {
     slots: Vec<Insn>,
-    maps: Vec<MapReference<'a>>,
-    names: Vec<Name>,
+    relocations: Vec<Reloc<'a>>,
+    labels: NamedLabels,
     lines: Vec<Line>,
     text: &'a str,
     file: &'a str,
@@ -383,7 +444,8 @@ pub struct Assembly<'a> {
 impl<'a> Assembly<'a> {
     fn new(
         mut slots: Vec<Insn>,
-        maps: Vec<MapReference<'a>>,
+        relocations: Vec<Reloc<'a>>,
+        labels: NamedLabels,
         mut lines: Vec<Line>,
     ) -> Assembly<'a> {
         // The last word on where things come from may have been followed by nothing.
@@ -397,7 +459,7 @@ impl<'a> Assembly<'a> {
         if lines.capacity() / 2 > lines.len() {
             lines.shrink_to_fit();
         }
-        Assembly { slots, maps, names: Vec::new(), lines, text: "", file: "", line: 0 }
+        Assembly { slots, relocations, labels, lines, text: "", file: "", line: 0 }
     }
 
     /// The same with the text that [`Builder::at`] spoke of, the file in which it stands, and the line of the file at
@@ -425,18 +487,17 @@ impl<'a> Assembly<'a> {
         self.lines.first().map(|line| line.start)
     }
 
-    /// The same with numbers that the kernel is to fill in.
-    pub(super) fn with_names(mut self, names: Vec<Name>) -> Assembly<'a> {
-        self.names = names;
-        self
+    /// What is filled in at load.
+    pub(super) fn relocations(&self) -> &[Reloc<'a>] {
+        &self.relocations
     }
 
     /// The code without the loader's resolver.
     pub(crate) fn unresolved(&self) -> Code<'_> {
         Code {
             slots: &self.slots,
-            maps: &self.maps,
-            names: &self.names,
+            relocations: &self.relocations,
+            labels: CodeLabels { text: &self.labels.text, places: &self.labels.places },
             data: Data::NONE,
             lines: &self.lines,
             text: self.text,

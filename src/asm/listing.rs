@@ -1,7 +1,7 @@
 //! A whole program as text, with names for the places that it jumps to and the functions that it calls.
 
-use super::Code;
 use super::print::{Style, Target, decimal, hex_byte, print};
+use super::{Code, RelocKind, RelocTarget};
 use crate::insn::{ByteOrder, DecodeError, Insn, Op, Pseudo};
 use std::fmt::{self, Write};
 
@@ -53,7 +53,7 @@ pub fn disassemble(slots: &[Insn], options: &PrintOptions<'_>) -> Result<String,
         Style::Kernel => Labels::none(),
     };
     let mut out = String::with_capacity(slots.len() * 32);
-    let mut notes = Notes { options, line: 0, map: 0 };
+    let mut notes = Notes { options, line: 0, reloc: 0 };
     for instruction in Instructions::from(slots, 0) {
         let (slot, op) = instruction?;
         // A `String` takes all that is written.
@@ -126,7 +126,7 @@ fn statement(
 struct Notes<'a> {
     options: &'a PrintOptions<'a>,
     line: usize,
-    map: usize,
+    reloc: usize,
 }
 
 impl<'a> Notes<'a> {
@@ -155,13 +155,17 @@ impl<'a> Notes<'a> {
         if !matches!((kind, high), (Pseudo::MapFd, 0) | (Pseudo::MapValue, 0..)) {
             return Target::None;
         }
-        while let Some(reference) = code.maps.get(self.map) {
-            if reference.slot as usize > slot {
+        while let Some(reloc) = code.relocations.get(self.reloc) {
+            if reloc.slot as usize > slot {
                 break;
             }
-            self.map += 1;
-            let name = reference.map.name;
-            if reference.slot as usize == slot && is_name(name) {
+            self.reloc += 1;
+            let name = match (reloc.kind, reloc.target) {
+                (RelocKind::Map, RelocTarget::Map(map)) => map.name,
+                (RelocKind::Map, RelocTarget::Name(name)) => name,
+                _ => continue,
+            };
+            if reloc.slot as usize == slot && is_name(name) {
                 return Target::Map(name);
             }
         }

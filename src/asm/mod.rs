@@ -30,10 +30,13 @@ pub use helpers::{HELPERS, helper_number};
 #[cfg(feature = "elf")]
 pub(crate) use listing::{Instructions, Labels, Place, place};
 pub use listing::{PrintOptions, Undecodable, disassemble};
-pub use parse::{Module, ParseOptions, Reference, Referent, TextProgram, parse};
+pub use parse::{Module, ParseOptions, TextProgram, parse};
 pub use print::Style;
 #[cfg(feature = "elf")]
 pub(crate) use print::{Target, print};
 pub use resolve::{BuildOptions, Far, ResolveError, ResolveErrors};
 
-pub use crate::spec::{Ask, Code, Data, Line, MapReference, Name, Part, Section, Variable};
+pub use crate::spec::{
+    Code, CodeLabels, Data, LabelPlace, Line, Reloc, RelocField, RelocKind, RelocTarget, Section,
+    Variable,
+};

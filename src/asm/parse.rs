@@ -15,7 +15,7 @@ use super::statement::{
     Chunks, Cursor, Dialect, Plain, Problem, Span, Statement, Symbol, Target, What, indentation,
     plain, unmistakable,
 };
-use super::{Code, Data, Name, Part, Section, Variable};
+use super::{Code, Data, Reloc, RelocField, RelocTarget, Section, Variable};
 use crate::insn::{ByteOrder, Insn, Op};
 use crate::spec::MapSpec;
 use crate::util::lines::line_breaks;
@@ -54,6 +54,8 @@ impl ParseOptions {
 pub struct Module<'t> {
     license: Option<String>,
     maps: Vec<MapSpec<'t>>,
+    /// The indices of the maps by their names.
+    map_names: Names<'t, usize>,
     data: Sections<'t>,
     programs: Vec<TextProgram<'t>>,
 }
@@ -64,25 +66,6 @@ pub struct TextProgram<'t> {
     name: &'t str,
     target: Option<&'t str>,
     assembly: Assembly<'t>,
-    references: Vec<Reference>,
-}
-
-/// An `lddw` whose address is to be filled in when the program is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reference {
-    /// The index of its first slot.
-    pub slot: u32,
-    /// Whose address it is.
-    pub to: Referent,
-}
-
-/// What an address in the code of a text is the address of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Referent {
-    /// The map of this index in [`Module::maps`]; with an offset into its value where the instruction says so.
-    Map(usize),
-    /// That section of the [data](Module::data); the instruction has the offset.
-    Data(Section),
 }
 
 impl<'t> Module<'t> {
@@ -94,6 +77,16 @@ impl<'t> Module<'t> {
     /// The maps that `.map` declares.
     pub fn maps(&self) -> &[MapSpec<'t>] {
         &self.maps
+    }
+
+    /// The map of a name.
+    pub fn map(&self, name: &str) -> Option<&MapSpec<'t>> {
+        self.maps.get(self.map_index(name)?)
+    }
+
+    /// The index of the map of a name.
+    pub(crate) fn map_index(&self, name: &str) -> Option<usize> {
+        self.map_names.get(name).copied()
     }
 
     /// The bytes of `.rodata`, `.data` and `.bss`, and the variables in them.
@@ -153,9 +146,9 @@ impl<'t> TextProgram<'t> {
         self.assembly.unresolved().slots
     }
 
-    /// What is to be filled in.
-    pub fn references(&self) -> &[Reference] {
-        &self.references
+    /// What is filled in at load. Maps of the text stand there by their names.
+    pub fn relocations(&self) -> &[Reloc<'t>] {
+        self.assembly.relocations()
     }
 
     /// The statement that a slot comes from; `None` past the end.
@@ -225,7 +218,6 @@ struct Parser<'t, 'o> {
     constants: Vec<(&'t str, i128)>,
     /// What looks like a register is one: no constant has such a name.
     unmistakable: bool,
-    maps: Names<'t, usize>,
     /// Where in the data a name stands.
     data_labels: Names<'t, (Section, u32)>,
     /// The section that is being read, if it is not code.
@@ -246,10 +238,6 @@ struct Draft<'t> {
     labels: Names<'t, u32>,
     named: Vec<Named>,
     numbered: Names<'t, Numbered>,
-    /// Addresses: the index of the line of code, and what it names.
-    names: Vec<(usize, Referent)>,
-    /// Names of the kernel's: the index of the line of code, and what is asked.
-    kernel_names: Vec<(usize, Name)>,
     statements: usize,
 }
 
@@ -315,8 +303,6 @@ impl<'t> Draft<'t> {
             labels: names(0),
             named: Vec::new(),
             numbered: names(0),
-            names: Vec::new(),
-            kernel_names: Vec::new(),
             statements: 0,
         }
     }
@@ -343,12 +329,12 @@ impl<'t, 'o> Parser<'t, 'o> {
             module: Module {
                 license: None,
                 maps: Vec::new(),
+                map_names: names(0),
                 data: Sections::default(),
                 programs: Vec::new(),
             },
             constants: Vec::new(),
             unmistakable: true,
-            maps: names(0),
             data_labels: names(0),
             section: None,
             draft: Draft::new("main", None),
@@ -444,12 +430,11 @@ impl<'t, 'o> Parser<'t, 'o> {
             return self.label(span);
         }
         self.begin(start, end)?;
-        for (symbol, part) in symbols.into_iter().zip([Part::Offset, Part::Immediate]) {
-            if let Some(Symbol { ask, span: Span { start, end } }) = symbol {
-                let line = self.draft.builder.lines() - 1;
-                // The slot is told by the line, once it is known where that is.
-                let name = Name { slot: 0, part, ask, start: start as u32, end: end as u32 };
-                self.draft.kernel_names.push((line, name));
+        for (symbol, field) in symbols.into_iter().zip([RelocField::Offset, RelocField::Immediate])
+        {
+            if let Some(Symbol { kind, span }) = symbol {
+                let target = RelocTarget::Name(self.slice(span));
+                self.draft.builder.relocate(field, kind, target);
             }
         }
         let draft = &mut self.draft;
@@ -588,7 +573,9 @@ impl<'t, 'o> Parser<'t, 'o> {
             Directive::Map { name, kind, key_size, value_size, max_entries, flags, extra } => {
                 let text = self.slice(name);
                 let index = self.module.maps.len();
-                if self.data_labels.contains_key(text) || self.maps.insert(text, index).is_some() {
+                if self.data_labels.contains_key(text)
+                    || self.module.map_names.insert(text, index).is_some()
+                {
                     self.mistake(Problem { span: name, what: What::SecondName });
                 }
                 let spec =
@@ -653,21 +640,8 @@ impl<'t, 'o> Parser<'t, 'o> {
             Ok(assembly) => {
                 let line = self.line_at(assembly.first_statement().unwrap_or(0) as usize);
                 let assembly = assembly.with_source_at(self.text, "", line);
-                let lines = assembly.unresolved().lines;
-                let names = draft.kernel_names.iter().filter_map(|(line, name)| {
-                    Some(Name { slot: lines.get(*line)?.slot, ..*name })
-                });
-                let names = names.collect();
-                let references = draft
-                    .names
-                    .iter()
-                    .filter_map(|(line, to)| {
-                        Some(Reference { slot: lines.get(*line)?.slot, to: *to })
-                    })
-                    .collect();
-                let assembly = assembly.with_names(names);
                 let (name, target) = (draft.name, draft.target);
-                self.module.programs.push(TextProgram { name, target, assembly, references });
+                self.module.programs.push(TextProgram { name, target, assembly });
             }
             Err(errors) => {
                 for error in errors.iter() {
@@ -709,7 +683,7 @@ impl<'t, 'o> Parser<'t, 'o> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asm::Ask;
+    use crate::asm::RelocKind;
 
     #[test]
     fn a_statement_ends_before_the_comment_behind_it() {
@@ -727,22 +701,19 @@ mod tests {
             r2 = exists(task_struct.comm[ 3 ]); r3 = \"ab\" ll\n *(u32 *)(r10 + a.b) = sizeof( unsigned  int )\n exit\n";
         let module = parse(text, "names.s", &ParseOptions::new()).unwrap();
         let program = &module.programs()[0];
-        let code = program.assembly.code();
+        let relocations = program.relocations().iter();
         let names: Vec<_> =
-            code.names.iter().map(|n| (n.slot, n.part, n.ask, code.name(n))).collect();
-        let name = |slot, part, ask, name: &str| (slot, part, ask, name.to_owned());
+            relocations.map(|reloc| (reloc.slot, reloc.field, reloc.kind, reloc.name())).collect();
+        let name = |slot, field, kind, name: &str| (slot, field, kind, name.to_owned());
         assert_eq!(
             names,
             [
-                name(2, Part::Offset, Ask::Value, "task_struct.tgid"),
-                name(3, Part::Immediate, Ask::Exists, "task_struct.comm[3]"),
-                name(6, Part::Offset, Ask::Value, "a.b"),
-                name(6, Part::Immediate, Ask::Size, "unsigned int"),
+                name(2, RelocField::Offset, RelocKind::Value, "task_struct.tgid"),
+                name(3, RelocField::Immediate, RelocKind::Exists, "task_struct.comm[3]"),
+                name(4, RelocField::Immediate, RelocKind::Map, ".rodata"),
+                name(6, RelocField::Offset, RelocKind::Value, "a.b"),
+                name(6, RelocField::Immediate, RelocKind::Size, "unsigned int"),
             ]
-        );
-        assert_eq!(
-            program.references(),
-            [Reference { slot: 4, to: Referent::Data(Section::Rodata) }]
         );
         assert_eq!(module.data().rodata, b"ab\0");
         // What is not a name of the kernel's, or stands where none may, is a mistake as before.
@@ -757,7 +728,8 @@ mod tests {
     fn an_address_is_found_behind_a_statement_without_slots() {
         let text = ".map m, hash, key=4, value=4, max=1\n*(u8 *)(r10 - 8) = b\"\"\nr0 = 1\nr1 = m ll\nr2 = 3\nexit";
         let module = parse(text, "empty.s", &ParseOptions::new()).unwrap();
-        let expected = Reference { slot: 1, to: Referent::Map(0) };
-        assert_eq!(module.programs()[0].references(), [expected]);
+        let [reloc] = module.programs()[0].relocations() else { panic!("{module:?}") };
+        assert_eq!((reloc.slot, reloc.kind, reloc.name().as_str()), (1, RelocKind::Map, "m"));
+        assert_eq!(module.map("m").map(|map| map.name), Some("m"));
     }
 }

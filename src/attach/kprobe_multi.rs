@@ -47,6 +47,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
             return Err(Error::Target { target: target.to_string(), problem });
         }
     };
+    target.check_arguments(program)?;
     let (names, source) = many::functions(pattern)?;
     // No name that was read holds a NUL.
     let names: Vec<_> = names.into_iter().filter_map(|name| CString::new(name).ok()).collect();

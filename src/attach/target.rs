@@ -1,7 +1,8 @@
 //! Targets: the names of places to attach to, as a person writes them.
 
-use crate::error::Error;
-use crate::spec::ProgramSpec;
+use crate::error::{Error, Result};
+use crate::program::Program;
+use crate::spec::{AttachTo, ProgramSpec};
 use crate::uapi::{AttachType, ProgramType};
 use std::fmt;
 use std::path::PathBuf;
@@ -275,6 +276,7 @@ impl Target {
     /// ```
     pub fn spec<'a>(&'a self, spec: &ProgramSpec<'a>) -> ProgramSpec<'a> {
         let mut spec = spec.with_kind(self.program_type());
+        spec.attach_to = self.attach_to();
         let (attach_type, target) = match self {
             Target::KprobeSession { .. } => (Some(AttachType::TraceKprobeSession), None),
             Target::BtfTracepoint { name } => (Some(AttachType::TraceRawTp), Some(name)),
@@ -298,6 +300,34 @@ impl Target {
             spec.target = Some(target);
         }
         spec
+    }
+}
+
+impl Target {
+    /// The place, where the arguments that a program reads depend on the attachment.
+    pub(super) fn attach_to(&self) -> Option<AttachTo<'_>> {
+        Some(match self {
+            Target::Tracepoint { category, name } => AttachTo::Tracepoint { category, name },
+            Target::RawTracepoint { name } => AttachTo::RawTracepoint { name },
+            Target::Kprobe { function, offset, returns } => {
+                let (offset, returns) = (*offset, *returns);
+                AttachTo::Function { file: None, function, offset, returns }
+            }
+            Target::KprobeSession { pattern } => {
+                AttachTo::Function { file: None, function: pattern, offset: 0, returns: false }
+            }
+            Target::Uprobe { file, function, offset, returns } => {
+                let (offset, returns) = (*offset, *returns);
+                AttachTo::Function { file: Some(file), function, offset, returns }
+            }
+            Target::Usdt { file, provider, name } => AttachTo::Usdt { file, provider, name },
+            _ => return None,
+        })
+    }
+
+    /// Refuses a program that reads arguments which are elsewhere there.
+    pub(super) fn check_arguments(&self, program: &Program) -> Result<()> {
+        self.attach_to().map_or(Ok(()), |place| program.check_arguments(&place))
     }
 }
 

@@ -5,6 +5,7 @@ use super::{Options, Target, many, perf_event};
 use crate::error::{Error, Result};
 use crate::kernel::tracefs;
 use crate::program::Program;
+use crate::spec::AttachTo;
 use crate::syscall::PerfEvent;
 use crate::util::glob::is_pattern;
 
@@ -17,11 +18,12 @@ pub fn attach(program: &Program, target: &Target, options: &Options) -> Result<L
     let Target::Tracepoint { category, name } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a tracepoint" });
     };
+    program.check_arguments(&AttachTo::Tracepoint { category, name })?;
     if !is_pattern(category) && !is_pattern(name) {
         let part = one(program, target, category, name, options)?;
         return Ok(Link::new(target.clone(), vec![part]));
     }
-    let found = many::tracepoints(category, name)?;
+    let found = tracefs::matching(category, name)?;
     many::check_count(target, found.len(), "take fewer")?;
     let each = found.iter().map(|(category, name)| {
         let real = Target::tracepoint(category.as_str(), name.as_str());

@@ -56,6 +56,7 @@ pub(super) fn attach_with(
         let problem = "not a function of a program or library";
         return Err(Error::Target { target: target.to_string(), problem });
     };
+    target.check_arguments(program)?;
     let path = user::find_file(file, options.pid)?;
     let found = places(&path, function, *offset, options.pid)?;
     let spots: Vec<_> =

@@ -122,7 +122,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     }
     print(out.as_bytes())?;
     if maps.iter().any(|map| is_stacks(map) && map.keys().next().is_none()) {
-        let of_one_call = |(_, target, _): &Placed| matches!(target, Target::Tracepoint { category, .. } if category == "syscalls");
+        let of_one_call = |(_, target): &Placed| matches!(target, Target::Tracepoint { category, .. } if category == "syscalls");
         if places.iter().any(of_one_call) {
             eprintln!("rawbpf: {NO_STACK}");
         }
@@ -134,9 +134,8 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
 const NO_STACK: &str = "before Linux 6.12 get_stackid has no stack of the kernel at the tracepoints of single system \
     calls and answers -EFAULT; at tracepoint:raw_syscalls/sys_enter, for all calls, it has one";
 
-/// A program of the text, by its place there, and what it is attached to; and of a function or a probe of a file how that is
-/// called in a spec, so that its arguments have names.
-type Placed = (usize, Target, Option<String>);
+/// A program of the text, by its place there, and what it is attached to.
+type Placed = (usize, Target);
 
 /// Where each program goes: to what the words say, or else to what the text says.
 fn places(module: &Module<'_>, words: &[String]) -> Result<Vec<Placed>, Failure> {
@@ -158,23 +157,14 @@ fn places(module: &Module<'_>, words: &[String]) -> Result<Vec<Placed>, Failure>
                 )));
             }
         };
-        places.push(placed(index, target_of(target)?));
+        places.push((index, target_of(target)?));
     }
     for (index, program) in programs.iter().enumerate() {
-        if places.iter().all(|(placed, ..)| *placed != index) {
-            places.push(placed(index, own_target(program)?));
+        if places.iter().all(|(placed, _)| *placed != index) {
+            places.push((index, own_target(program)?));
         }
     }
     Ok(places)
-}
-
-fn placed(index: usize, target: Target) -> Placed {
-    let text = target.to_string();
-    let name = match (&target, text.split_once(':')) {
-        (Target::Uprobe { .. } | Target::Usdt { .. }, Some((_, name))) => Some(name.to_owned()),
-        _ => None,
-    };
-    (index, target, name)
 }
 
 fn target_of(text: &str) -> Result<Target, Failure> {
@@ -220,12 +210,9 @@ fn attach_all<'a>(
         options = options.cookie(cookie);
     }
     let mut links = Vec::new();
-    for (index, target, name) in places {
+    for (index, target) in places {
         let Some(spec) = specs.get(*index) else { continue };
-        let mut spec: ProgramSpec<'a> = spec.program(target.program_type());
-        if let Some(name) = name {
-            spec.target = Some(name);
-        }
+        let spec: ProgramSpec<'a> = spec.program(target.program_type());
         let (_, link) = attach::load_and_attach(loader, &spec, target, &options)?;
         links.push(link);
     }

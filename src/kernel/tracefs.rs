@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::kernel::read_value;
 use crate::permission::{self, Need};
 use crate::uapi::Errno;
+use crate::util::glob::Glob;
 use crate::util::nearest::{Nearest, OFFERED};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -69,6 +70,30 @@ pub fn tracepoints(category: &str) -> Result<Vec<String>> {
 /// [`Error::NoTracefs`] if tracefs is not mounted, [`Error::File`] if this process may not read it.
 pub fn categories() -> Result<Vec<String>> {
     folders(&root(TRACEPOINTS)?.join("events"))
+}
+
+/// The tracepoints whose category and name match patterns.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is none; else as [`categories`].
+pub(crate) fn matching(category: &str, name: &str) -> Result<Vec<(String, String)>> {
+    let (wanted, names) = (Glob::new(category), Glob::new(name));
+    let mut found = Vec::new();
+    for category in categories()? {
+        if wanted.matches(&category) {
+            let all = tracepoints(&category)?.into_iter();
+            found.extend(all.filter(|n| names.matches(n)).map(|name| (category.clone(), name)));
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::NotFound {
+            what: "tracepoint that matches",
+            name: format!("{category}/{name}"),
+            nearest: Vec::new(),
+            note: None,
+        });
+    }
+    Ok(found)
 }
 
 /// What [`root`] is wanted for here.

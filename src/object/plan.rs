@@ -2,8 +2,7 @@
 
 use super::{maps, target};
 use crate::asm::{
-    Ask, Code, Instructions, Mistake, Module, Place, Reference, Referent, Section, TextProgram,
-    place,
+    Code, Instructions, Mistake, Module, Place, RelocKind, RelocTarget, Section, TextProgram, place,
 };
 use crate::insn::{Insn, Op, Pseudo};
 use crate::program::{TextSpec, functions};
@@ -127,12 +126,14 @@ impl<'m> Plan<'m> {
     /// Puts the functions of a program into their sections.
     fn program(&mut self, program: &TextProgram<'_>, spec: &TextSpec<'_>, code: &Code<'_>) {
         let first = self.functions.len();
-        for name in code.names.iter().filter(|name| !matches!(name.ask, Ask::Data(_))) {
-            let message = format!(
-                "what `{}` is, only the kernel knows that loads the program: an object cannot hold it",
-                code.name(name)
-            );
-            self.mistake(message, name.start as usize..name.end as usize);
+        for reloc in code.relocations {
+            if let (true, RelocTarget::Name(name)) = (reloc.kind != RelocKind::Map, reloc.target) {
+                let message = format!(
+                    "what `{}` is, only the kernel knows that loads the program: an object cannot hold it",
+                    reloc.name()
+                );
+                self.mistake(message, self.span(name));
+            }
         }
         let section = match target::section(spec, program.target()) {
             Ok(section) => section,
@@ -158,13 +159,7 @@ impl<'m> Plan<'m> {
             let offset = place.slots.len() as u32;
             let slots = code.slots.get(*start as usize..end as usize);
             place.slots.extend(slots.unwrap_or_default());
-            // A label can be a number, which no function is called by.
-            let name = match &**name {
-                name if name.starts_with(|first: char| first.is_ascii_digit()) => {
-                    format!("{}_{start}", program.name())
-                }
-                name => name.to_owned(),
-            };
+            let name = name.clone().into_owned();
             self.functions.push(Function { name, slots: *start..end, section, offset });
         }
         self.instructions(program, code, first);
@@ -172,7 +167,7 @@ impl<'m> Plan<'m> {
 
     /// Looks at the instructions of a program, whose functions begin with this one: what they name becomes a relocation.
     fn instructions(&mut self, program: &TextProgram<'_>, code: &Code<'_>, first: usize) {
-        let references = references(program, code);
+        let references = references(self.module, program, code);
         let mut inside = first;
         let mut boundaries = HashSet::new();
         let mut found = Vec::new();
@@ -256,16 +251,18 @@ impl<'m> Plan<'m> {
 }
 
 /// The maps and the data that instructions name, by their slots.
-fn references(program: &TextProgram<'_>, code: &Code<'_>) -> HashMap<u32, To> {
-    let of = |reference: &Reference| {
-        let to = match reference.to {
-            Referent::Map(index) => To::Map(index),
-            Referent::Data(section) => {
-                let second = code.slots.get(reference.slot as usize + 1);
+fn references(module: &Module<'_>, program: &TextProgram<'_>, code: &Code<'_>) -> HashMap<u32, To> {
+    let relocations = program.relocations().iter().filter(|reloc| reloc.kind == RelocKind::Map);
+    let referred = relocations.filter_map(|reloc| {
+        let to = match reloc.target {
+            RelocTarget::Name(name) => To::Map(module.map_index(name)?),
+            RelocTarget::Section(section) => {
+                let second = code.slots.get(reloc.slot as usize + 1);
                 To::Data(section, second.map_or(0, |second| second.imm() as u32))
             }
+            RelocTarget::Map(_) => return None,
         };
-        (reference.slot, to)
-    };
-    program.references().iter().map(of).collect()
+        Some((reloc.slot, to))
+    });
+    referred.collect()
 }

@@ -1,7 +1,7 @@
 //! Programs of a text, as the loader takes them.
 
 use super::resolvable;
-use crate::asm::{Ask, Code, Data, MapReference, Module, Name, Part, Referent, TextProgram};
+use crate::asm::{Code, Data, Module, Reloc, RelocKind, RelocTarget, TextProgram};
 use crate::error::{Error, Result};
 use crate::spec::ProgramSpec;
 use crate::uapi::{AttachType, ProgramType, flags};
@@ -30,8 +30,7 @@ use crate::uapi::{AttachType, ProgramType, flags};
 pub struct TextSpec<'m> {
     program: &'m TextProgram<'m>,
     license: &'m str,
-    maps: Vec<MapReference<'m>>,
-    names: Vec<Name>,
+    relocations: Vec<Reloc<'m>>,
     data: Data<'m>,
     file: &'m str,
 }
@@ -95,27 +94,22 @@ impl<'m> TextSpec<'m> {
         program: &'m TextProgram<'m>,
         file: &'m str,
     ) -> Result<TextSpec<'m>> {
-        let code = program.unresolved();
-        let (mut maps, mut names) = (Vec::new(), code.names.to_vec());
-        for reference in program.references() {
-            let slot = reference.slot;
-            match reference.to {
-                Referent::Map(index) => match module.maps().get(index) {
-                    Some(map) => maps.push(MapReference { slot, map }),
-                    None => {
-                        let problem = "it belongs to another text";
-                        let name = program.name().into();
-                        return Err(Error::Spec { what: "program", name, problem });
-                    }
-                },
-                Referent::Data(section) => {
-                    let (part, ask) = (Part::Immediate, Ask::Data(section));
-                    names.push(Name { slot, part, ask, start: 0, end: 0 });
-                }
+        let mut relocations: Vec<Reloc<'m>> = program.relocations().to_vec();
+        for reloc in &mut relocations {
+            if let (RelocKind::Map, RelocTarget::Name(name)) = (reloc.kind, reloc.target) {
+                let Some(map) = module.map(name) else {
+                    let problem = "it belongs to another text";
+                    return Err(Error::Spec {
+                        what: "program",
+                        name: program.name().into(),
+                        problem,
+                    });
+                };
+                reloc.target = RelocTarget::Map(map);
             }
         }
         let license = module.license().unwrap_or("GPL");
-        Ok(TextSpec { program, license, maps, names, data: module.data(), file })
+        Ok(TextSpec { program, license, relocations, data: module.data(), file })
     }
 
     /// The type that the program's target names: `kprobe` in `.program look, kprobe/sys_clone`. `None` where there is
@@ -147,8 +141,7 @@ impl<'m> TextSpec<'m> {
     /// The code, with the places of its statements.
     pub fn code(&self) -> Code<'_> {
         resolvable(Code {
-            maps: &self.maps,
-            names: &self.names,
+            relocations: &self.relocations,
             data: self.data,
             file: self.file,
             ..self.program.unresolved()
@@ -195,8 +188,12 @@ exit
         assert_eq!(a.kind(), Some(ProgramType::Kprobe));
         let kprobe = a.program(ProgramType::Kprobe);
         assert_eq!((kprobe.name, kprobe.license, kprobe.target), ("a", "MIT", Some("x")));
-        assert_eq!((kprobe.code.file, kprobe.code.line, kprobe.code.maps.len()), ("x.s", 3, 1));
-        assert_eq!((kprobe.code.maps[0].slot, kprobe.code.maps[0].map.name), (0, "m"));
+        assert_eq!(
+            (kprobe.code.file, kprobe.code.line, kprobe.code.relocations.len()),
+            ("x.s", 3, 1)
+        );
+        let RelocTarget::Map(map) = kprobe.code.relocations[0].target else { panic!("{kprobe:?}") };
+        assert_eq!((kprobe.code.relocations[0].slot, map.name), (0, "m"));
         assert_eq!(kprobe.code.statement(2).as_deref(), Some("exit"));
         assert_eq!(a.program(ProgramType::Xdp).target, None);
 
@@ -252,8 +249,9 @@ exit
             let code = spec.code();
             assert_eq!(code.data.rodata, b"x\0y\0");
             assert!(std::ptr::eq(code.data.rodata, module.data().rodata));
-            let ask = Ask::Data(Section::Rodata);
-            assert!(matches!(code.names, [name] if name.slot == 0 && name.ask == ask));
+            let rodata = RelocTarget::Section(Section::Rodata);
+            let [reloc] = code.relocations else { panic!("{code:?}") };
+            assert_eq!((reloc.slot, reloc.kind, reloc.target), (0, RelocKind::Map, rodata));
             assert_eq!(code.slots[1].imm(), place);
         }
     }

@@ -3,8 +3,8 @@
 use super::literal::ESCAPE;
 use super::number::Operand;
 use super::{Cursor, Literal, Parsed, Span, Statement, What, ok, one, sub};
-use crate::asm::Part;
 use crate::insn::{AtomicOp, AtomicSize, Bits, Op, Pseudo, Reg, Size};
+use crate::spec::RelocField;
 
 /// `(r1 + 8)`.
 #[derive(Clone, Copy)]
@@ -74,7 +74,7 @@ impl<'a> Cursor<'a> {
         if self.peek() == b'+' {
             self.at += 1;
             self.skip();
-            if let Some(span) = ok!(self.symbol(Part::Offset)) {
+            if let Some(span) = ok!(self.symbol(RelocField::Offset)) {
                 return Ok(Address { base, offset: 0, width: None, span });
             }
             self.at = start;
@@ -200,7 +200,7 @@ impl<'a> Cursor<'a> {
 
     /// The string of a store.
     pub(super) const fn store_text(&mut self, address: Address) -> Parsed<Statement<'a>> {
-        if self.symbols[Part::Offset as usize].is_some() {
+        if self.symbols[RelocField::Offset as usize].is_some() {
             // It is as many stores as the offset's alignment needs, which has to be known.
             return self.problem(address.span, What::Not("an offset where a string can be stored"));
         }

@@ -3,12 +3,12 @@
 use super::memory::{Access, Address, atomic_bytes, size_bits};
 use super::number::Register;
 use super::{Cursor, Dialect, Parsed, Span, Statement, Target, Value, What, ok, one, same, sub};
-use crate::asm::Part;
 use crate::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, Op, PacketSize, Pseudo, Reg, SignBits, SignExtend, SignedOp,
     Size, Source, Swap, SwapBits,
 };
 use crate::spec::MapSpec;
+use crate::spec::RelocField;
 use crate::uapi::MapType;
 
 const ADDRESS: &str =
@@ -265,7 +265,7 @@ impl<'a> Cursor<'a> {
         }
         if self.peek() == b'.' || self.asks(span) {
             self.at = start;
-            if let Some(span) = ok!(self.symbol(Part::Immediate)) {
+            if let Some(span) = ok!(self.symbol(RelocField::Immediate)) {
                 return self.number_for(dst, 0, span);
             }
         }
