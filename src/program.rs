@@ -45,7 +45,9 @@ use crate::syscall::{self, Log, ProgLoad, memlock};
 use crate::token::Token;
 use crate::uapi::{AttachType, Errno, ProgramType};
 use crate::verifier::VerifierError;
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 /// A program in the kernel. It lives as long as this, or as something it is attached to.
 #[derive(Debug)]
@@ -55,12 +57,12 @@ pub struct Program {
     /// The way of attaching that it was loaded for, if this process loaded it.
     attach_type: Option<AttachType>,
     /// The arguments of its place that it reads, if they depend on that.
-    arguments: Option<Box<Arguments>>,
+    arguments: Option<Box<dyn Arguments>>,
     fd: OwnedFd,
 }
 
 impl Program {
-    fn of(spec: &ProgramSpec<'_>, fd: OwnedFd, arguments: Option<Box<Arguments>>) -> Program {
+    fn of(spec: &ProgramSpec<'_>, fd: OwnedFd, arguments: Option<Box<dyn Arguments>>) -> Program {
         let (name, kind, attach_type) = (spec.name.into(), spec.kind, spec.attach_type);
         Program { name, kind, attach_type, arguments, fd }
     }
@@ -120,8 +122,19 @@ pub struct Loader<'a> {
     values: Vec<(&'a MapSpec<'a>, Vec<u8>)>,
     /// Sections of data, by the bytes that are lent.
     data: Vec<(Section, &'a [u8], Map)>,
-    /// Read when the first name is to be found in them.
-    types: KernelTypes,
+    /// Read when the first name is to be found in them. Behind a trait, so that the types are nowhere in a binary without such names.
+    types: OnceLock<Box<dyn Types>>,
+}
+
+/// What keeps the types of the kernel.
+trait Types: fmt::Debug + Send + Sync {
+    fn of_kernel(&self) -> &KernelTypes;
+}
+
+impl Types for KernelTypes {
+    fn of_kernel(&self) -> &KernelTypes {
+        self
+    }
 }
 
 /// Where the log starts, and what it can grow to: the verifier refuses more before Linux 6.4
@@ -143,6 +156,10 @@ impl<'a> Loader<'a> {
     /// A loader that has no maps yet.
     pub fn new() -> Loader<'a> {
         Loader::default()
+    }
+
+    fn types(&self) -> &KernelTypes {
+        self.types.get_or_init(|| Box::new(KernelTypes::new())).of_kernel()
     }
 
     /// How much of its reasoning the verifier writes down when it rejects a program: 1 the path it took

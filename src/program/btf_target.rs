@@ -99,7 +99,7 @@ fn target_in_kernel<'a>(loader: &Loader<'a>, spec: &ProgramSpec<'a>) -> Result<B
                 "its target is a struct and a member of it, `tcp_congestion_ops.ssthresh`";
             return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
         };
-        let ((id, member), place) = loader.types.member(of, name)?;
+        let ((id, member), place) = loader.types().member(of, name)?;
         return Ok(BtfTarget { member: Some(member), id, module: module(place.module)? });
     }
     let (Some(target), Some((prefix, kind))) =
@@ -107,7 +107,7 @@ fn target_in_kernel<'a>(loader: &Loader<'a>, spec: &ProgramSpec<'a>) -> Result<B
     else {
         return Ok(BtfTarget::default());
     };
-    let found = loader.types.type_id(&format!("{prefix}{target}"), kind);
+    let found = loader.types().type_id(&format!("{prefix}{target}"), kind);
     let (id, place) = found.map_err(|problem| without_prefix(problem, prefix, target))?;
     Ok(BtfTarget { member: None, id, module: module(place.module)? })
 }

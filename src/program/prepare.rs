@@ -26,7 +26,7 @@ impl<'a> Loader<'a> {
         spec: &ProgramSpec<'a>,
         other: Option<&Other<'_>>,
         action: impl FnOnce(&mut ProgLoad<'_>) -> Result<T>,
-    ) -> Result<(T, Option<Box<Arguments>>)> {
+    ) -> Result<(T, Option<Box<dyn Arguments>>)> {
         let refuse = |problem| Error::Spec { what: "program", name: spec.name.into(), problem };
         let license =
             CString::new(spec.license).map_err(|_| refuse("its license holds a NUL byte"))?;

@@ -28,7 +28,7 @@ pub(super) struct Relocated {
     /// The array of descriptors that some instructions have their index in.
     pub modules: Vec<OwnedFd>,
     /// The arguments that instructions read, of the place that they were resolved for.
-    pub arguments: Option<Box<Arguments>>,
+    pub arguments: Option<Box<dyn Arguments>>,
 }
 
 /// Fills relocations in. The types are those of the program that this one is for a function of, if it is.
@@ -137,7 +137,7 @@ fn resolve<'a>(
     for reloc in maps {
         put_map(loader, spec, reloc, insns)?;
     }
-    let types = &loader.types;
+    let types = loader.types();
     let context = Context { kind: spec.kind, attach_type: spec.attach_type, types, theirs };
     let mut resolution =
         Resolution { spec, context, places: Places::of(spec), insns, modules: Vec::new() };

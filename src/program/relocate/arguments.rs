@@ -13,6 +13,7 @@ use crate::program::btf_target::attach_point;
 use crate::spec::{AttachTo, ProgramSpec, RETURN, Reloc, RelocKind};
 use crate::uapi::{AttachType, ProgramType};
 use crate::util::glob::{Glob, is_pattern};
+use std::fmt;
 use std::ops::ControlFlow;
 
 /// What would say which arguments there are.
@@ -75,7 +76,7 @@ impl Places {
     }
 
     /// What is to be kept of it for attachments.
-    pub fn into_arguments(self, spec: &ProgramSpec<'_>) -> Option<Box<Arguments>> {
+    pub fn into_arguments(self, spec: &ProgramSpec<'_>) -> Option<Box<dyn Arguments>> {
         // Where the others are attached was said to the kernel when they were loaded.
         let free = matches!(
             spec.kind,
@@ -97,7 +98,7 @@ impl Places {
         });
         let reads = places.collect();
         let (program, kind, attach_type) = (spec.name.into(), spec.kind, spec.attach_type);
-        Some(Box::new(Arguments { program, kind, attach_type, target, reads, check }))
+        Some(Box::new(ReadArguments { program, kind, attach_type, target, reads }))
     }
 }
 
@@ -138,17 +139,20 @@ fn expand(kind: ProgramType, target: &str) -> Answer<Vec<String>> {
     Ok(names)
 }
 
-/// What a program reads of the arguments of a place that it was loaded for, to be compared with those of the place that it is
-/// attached to.
+/// The arguments that a program reads: those of the place that it was loaded for. Behind a trait, so that the comparison is nowhere
+/// in a binary without such programs.
+pub(in crate::program) trait Arguments: fmt::Debug + Send + Sync {
+    /// Refuses a place that passes otherwise what the program reads.
+    fn check(&self, place: &AttachTo<'_>) -> Result<()>;
+}
+
 #[derive(Debug)]
-pub(in crate::program) struct Arguments {
+struct ReadArguments {
     program: String,
     kind: ProgramType,
     attach_type: Option<AttachType>,
     target: String,
     reads: Vec<Read>,
-    /// By a pointer, so that a binary without such programs does not have the comparison in it.
-    check: fn(&Arguments, &AttachTo<'_>) -> Result<()>,
 }
 
 /// The first statement of a program that reads an argument.
@@ -160,43 +164,37 @@ struct Read {
     statement: String,
 }
 
-impl Arguments {
-    /// Refuses a place that passes otherwise what the program reads.
-    pub(in crate::program) fn check(&self, place: &AttachTo<'_>) -> Result<()> {
-        (self.check)(self, place)
+impl Arguments for ReadArguments {
+    fn check(&self, place: &AttachTo<'_>) -> Result<()> {
+        let target = place.to_string();
+        if target == self.target {
+            return Ok(());
+        }
+        let (kind, attach_type, types) = (self.kind, self.attach_type, KernelTypes::new());
+        let context = Context { kind, attach_type, types: &types, theirs: None };
+        let mut places = Places { target: Some(target.clone()), each: None, found: Vec::new() };
+        for Read { found, place, statement } in &self.reads {
+            let there = located(places.argument(&context, &found.name));
+            let problem = match there.map(|there| there.ok().as_ref().map(Number::place)) {
+                Ok(there) if there == found.at => continue,
+                Ok(there) => NameProblem::Layout {
+                    first: self.target.clone(),
+                    other: target,
+                    at: (found.at, there),
+                },
+                Err(problem) => problem,
+            };
+            return Err(Error::Name {
+                program: self.program.clone(),
+                kind,
+                place: place.clone(),
+                statement: statement.clone(),
+                name: found.name.clone(),
+                problem: Box::new(problem),
+            });
+        }
+        Ok(())
     }
-}
-
-fn check(arguments: &Arguments, place: &AttachTo<'_>) -> Result<()> {
-    let target = place.to_string();
-    if target == arguments.target {
-        return Ok(());
-    }
-    let Arguments { kind, attach_type, .. } = *arguments;
-    let types = KernelTypes::new();
-    let context = Context { kind, attach_type, types: &types, theirs: None };
-    let mut places = Places { target: Some(target.clone()), each: None, found: Vec::new() };
-    for Read { found, place, statement } in &arguments.reads {
-        let there = located(places.argument(&context, &found.name));
-        let problem = match there.map(|there| there.ok().as_ref().map(Number::place)) {
-            Ok(there) if there == found.at => continue,
-            Ok(there) => NameProblem::Layout {
-                first: arguments.target.clone(),
-                other: target,
-                at: (found.at, there),
-            },
-            Err(problem) => problem,
-        };
-        return Err(Error::Name {
-            program: arguments.program.clone(),
-            kind,
-            place: place.clone(),
-            statement: statement.clone(),
-            name: found.name.clone(),
-            problem: Box::new(problem),
-        });
-    }
-    Ok(())
 }
 
 impl Context<'_> {
