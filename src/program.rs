@@ -1,6 +1,7 @@
 //! Programs: what the kernel made of a [`ProgramSpec`], and the loading of it.
 
 mod btf_target;
+mod collection;
 mod data;
 mod dump;
 #[cfg(test)]

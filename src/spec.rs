@@ -5,6 +5,7 @@
 
 mod attach_to;
 mod code;
+mod collection;
 mod data;
 mod hook;
 mod map;
@@ -13,6 +14,8 @@ mod reloc;
 pub use attach_to::AttachTo;
 pub(crate) use attach_to::RETURN;
 pub use code::{Code, CodeLabels, LabelPlace, Line};
+pub use collection::{Assembly, Collection, CollectionProgram};
+pub(crate) use collection::{CollectionData, NamedLabels};
 pub use data::{Data, Section, Variable};
 pub(crate) use hook::Hook;
 pub use map::MapSpec;

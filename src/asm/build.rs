@@ -4,10 +4,9 @@ use super::resolve::{
     BuildOptions, Draft, Limits, Place, ResolveError, ResolveErrors, Resolved, Unit, pointed_slot,
     resolve,
 };
-use super::{Code, CodeLabels, Data, LabelPlace, Line, Reloc, RelocField, RelocKind, RelocTarget};
+use super::{Line, Reloc, RelocField, RelocKind, RelocTarget};
 use crate::insn::{Bits, Condition, Insn, Op, Pseudo, Reg, Source};
-use crate::spec::MapSpec;
-use crate::util::lines::line_breaks;
+use crate::spec::{Assembly, MapSpec, NamedLabels};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -393,11 +392,7 @@ impl<'a> Builder<'a> {
             };
             let number = name.as_bytes().first().is_some_and(u8::is_ascii_digit);
             if !number && (*slot as usize) < slots {
-                // Code has fewer labels than memory holds, and 4 GiB of names are beyond that.
-                let start = named.text.len() as u32;
-                named.text.push_str(name);
-                let end = named.text.len() as u32;
-                named.places.push(LabelPlace { slot: *slot, start, end });
+                named.push(name, *slot);
             }
         }
         named
@@ -419,92 +414,5 @@ impl<'a> Builder<'a> {
         }
         origins.push(slot as u32);
         Draft { units, origins, labels: &self.labels, lines: &self.lines }
-    }
-}
-
-/// Labels with names, as [`CodeLabels`] has them.
-#[derive(Debug, Clone, Default)]
-struct NamedLabels {
-    text: String,
-    places: Vec<LabelPlace>,
-}
-
-/// Finished code, which lends itself as [`Code`].
-#[derive(Debug, Clone)]
-pub struct Assembly<'a> {
-    slots: Vec<Insn>,
-    relocations: Vec<Reloc<'a>>,
-    labels: NamedLabels,
-    lines: Vec<Line>,
-    text: &'a str,
-    file: &'a str,
-    line: u32,
-}
-
-impl<'a> Assembly<'a> {
-    fn new(
-        mut slots: Vec<Insn>,
-        relocations: Vec<Reloc<'a>>,
-        labels: NamedLabels,
-        mut lines: Vec<Line>,
-    ) -> Assembly<'a> {
-        // The last word on where things come from may have been followed by nothing.
-        if lines.last().is_some_and(|line| line.slot as usize >= slots.len()) {
-            lines.pop();
-        }
-        // Room that was made for more is given back if it is much.
-        if slots.capacity() / 2 > slots.len() {
-            slots.shrink_to_fit();
-        }
-        if lines.capacity() / 2 > lines.len() {
-            lines.shrink_to_fit();
-        }
-        Assembly { slots, relocations, labels, lines, text: "", file: "", line: 0 }
-    }
-
-    /// The same with the text that [`Builder::at`] spoke of, the file in which it stands, and the line of the file at
-    /// which it begins.
-    pub fn with_source(self, text: &'a str, file: &'a str, line: u32) -> Assembly<'a> {
-        let before = self.lines.first().and_then(|first| text.get(..first.start as usize));
-        let line = line.saturating_add(line_breaks(before.unwrap_or_default().as_bytes()));
-        self.with_source_at(text, file, line)
-    }
-
-    /// The same with the line of the file in which the first statement begins, where that is known: to count up to each
-    /// program of a long text takes long.
-    pub(super) fn with_source_at(
-        mut self,
-        text: &'a str,
-        file: &'a str,
-        line: u32,
-    ) -> Assembly<'a> {
-        (self.text, self.file, self.line) = (text, file, line);
-        self
-    }
-
-    /// Where in the text the first statement begins, bytes.
-    pub(super) fn first_statement(&self) -> Option<u32> {
-        self.lines.first().map(|line| line.start)
-    }
-
-    /// What is filled in at load.
-    pub(super) fn relocations(&self) -> &[Reloc<'a>] {
-        &self.relocations
-    }
-
-    /// The code without the loader's resolver.
-    pub(crate) fn unresolved(&self) -> Code<'_> {
-        Code {
-            slots: &self.slots,
-            relocations: &self.relocations,
-            labels: CodeLabels { text: &self.labels.text, places: &self.labels.places },
-            data: Data::NONE,
-            lines: &self.lines,
-            text: self.text,
-            file: self.file,
-            line: self.line,
-            breaks: true,
-            resolver: None,
-        }
     }
 }

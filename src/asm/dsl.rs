@@ -534,6 +534,7 @@ pub const fn code<
         slots: &assembled.slots,
         relocations: &assembled.relocations,
         labels: CodeLabels { text: source.text, places: &assembled.labels },
+        maps: &[],
         data: Data::of_strings(&assembled.data),
         lines: &assembled.lines,
         text: source.text,

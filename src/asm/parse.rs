@@ -4,7 +4,7 @@
 //! ([`statement`](super::statement)); here is what a text has besides: directives, labels that are looked up in a
 //! table, and listings of the kernel.
 
-use super::build::{Assembly, Builder, Label};
+use super::build::{Builder, Label};
 use super::data::Sections;
 use super::diagnostic::{Diagnostics, Mistake};
 use super::directive::{self, Directive};
@@ -15,10 +15,11 @@ use super::statement::{
     Chunks, Cursor, Dialect, Plain, Problem, Span, Statement, Symbol, Target, What, indentation,
     plain, unmistakable,
 };
-use super::{Code, Data, Reloc, RelocField, RelocTarget, Section, Variable};
-use crate::insn::{ByteOrder, Insn, Op};
+use super::{Collection, CollectionProgram, RelocField, RelocTarget, Section};
+use crate::insn::{ByteOrder, Op};
 use crate::spec::MapSpec;
 use crate::util::lines::line_breaks;
+use std::borrow::Cow;
 
 mod data;
 
@@ -49,114 +50,6 @@ impl ParseOptions {
     }
 }
 
-/// A text, assembled: programs, and the maps and the data that they share.
-#[derive(Debug, Clone)]
-pub struct Module<'t> {
-    license: Option<String>,
-    maps: Vec<MapSpec<'t>>,
-    /// The indices of the maps by their names.
-    map_names: Names<'t, usize>,
-    data: Sections<'t>,
-    programs: Vec<TextProgram<'t>>,
-}
-
-/// One program of a [`Module`].
-#[derive(Debug, Clone)]
-pub struct TextProgram<'t> {
-    name: &'t str,
-    target: Option<&'t str>,
-    assembly: Assembly<'t>,
-}
-
-impl<'t> Module<'t> {
-    /// The license that `.license` declares.
-    pub fn license(&self) -> Option<&str> {
-        self.license.as_deref()
-    }
-
-    /// The maps that `.map` declares.
-    pub fn maps(&self) -> &[MapSpec<'t>] {
-        &self.maps
-    }
-
-    /// The map of a name.
-    pub fn map(&self, name: &str) -> Option<&MapSpec<'t>> {
-        self.maps.get(self.map_index(name)?)
-    }
-
-    /// The index of the map of a name.
-    pub(crate) fn map_index(&self, name: &str) -> Option<usize> {
-        self.map_names.get(name).copied()
-    }
-
-    /// The bytes of `.rodata`, `.data` and `.bss`, and the variables in them.
-    pub fn data(&self) -> Data<'_> {
-        let [rodata, data, bss] = Section::ALL.map(|section| self.data.bytes(section));
-        Data { rodata, data, bss, variables: self.variables() }
-    }
-
-    /// What has a name in the data, in the order of the labels.
-    pub fn variables(&self) -> &[Variable<'t>] {
-        self.data.variables()
-    }
-
-    /// Gives a variable a value, in place of the one that the text declares: before anything of this text is loaded.
-    /// The verifier knows what is in `.rodata`, so that code which a constant there rules out costs nothing.
-    ///
-    /// ```
-    /// use rawbpf::asm::{ParseOptions, parse};
-    ///
-    /// let text = ".rodata\nlimit: .word 10\n.text\nr1 = limit ll\nr0 = *(u32 *)(r1 + 0)\nexit\n";
-    /// let mut module = parse(text, "limit.s", &ParseOptions::new())?;
-    /// module.set("limit", &20u32.to_ne_bytes())?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::NoVariable`](crate::Error::NoVariable) if there is none of that name, and
-    /// [`Error::ValueSize`](crate::Error::ValueSize) if it has another size.
-    pub fn set(&mut self, name: &str, value: &[u8]) -> crate::Result<()> {
-        self.data.set(name, value)
-    }
-
-    /// The programs, in the order of the text. Code before the first `.program` is one of its own, `main`.
-    pub fn programs(&self) -> &[TextProgram<'t>] {
-        &self.programs
-    }
-}
-
-impl<'t> TextProgram<'t> {
-    /// Its name.
-    pub fn name(&self) -> &'t str {
-        self.name
-    }
-
-    /// Where it is to be attached, as `.program` says: `kprobe/sys_clone`.
-    pub fn target(&self) -> Option<&'t str> {
-        self.target
-    }
-
-    /// Its code without the loader's resolver.
-    pub(crate) fn unresolved(&self) -> Code<'_> {
-        self.assembly.unresolved()
-    }
-
-    /// Its slots, with zeros where addresses are to be filled in.
-    pub fn slots(&self) -> &[Insn] {
-        self.assembly.unresolved().slots
-    }
-
-    /// What is filled in at load. Maps of the text stand there by their names.
-    pub fn relocations(&self) -> &[Reloc<'t>] {
-        self.assembly.relocations()
-    }
-
-    /// The statement that a slot comes from; `None` past the end.
-    pub fn statement(&self, slot: usize) -> Option<String> {
-        self.assembly.unresolved().statement(slot)
-    }
-}
-
 /// Assembles a text. `file` is what messages call it.
 ///
 /// ```
@@ -180,7 +73,7 @@ pub fn parse<'t>(
     text: &'t str,
     file: &str,
     options: &ParseOptions,
-) -> Result<Module<'t>, Diagnostics> {
+) -> Result<Collection<'t>, Diagnostics> {
     let mut parser = Parser::new(text, file, options);
     if u32::try_from(text.len()).is_err() {
         let message = "the text is longer than 4 GiB".into();
@@ -213,7 +106,11 @@ struct Parser<'t, 'o> {
     file: &'o str,
     options: &'o ParseOptions,
     mistakes: Vec<Mistake>,
-    module: Module<'t>,
+    collection: Collection<'t>,
+    /// The data of the collection.
+    data: Sections<'t>,
+    /// The indices of the maps by their names.
+    map_names: Names<'t, usize>,
     /// In the order of their names.
     constants: Vec<(&'t str, i128)>,
     /// What looks like a register is one: no constant has such a name.
@@ -326,13 +223,9 @@ impl<'t, 'o> Parser<'t, 'o> {
             file,
             options,
             mistakes: Vec::new(),
-            module: Module {
-                license: None,
-                maps: Vec::new(),
-                map_names: names(0),
-                data: Sections::default(),
-                programs: Vec::new(),
-            },
+            collection: Collection { file: Cow::Owned(file.into()), ..Collection::default() },
+            data: Sections::default(),
+            map_names: names(0),
             constants: Vec::new(),
             unmistakable: true,
             data_labels: names(0),
@@ -484,7 +377,7 @@ impl<'t, 'o> Parser<'t, 'o> {
             return Err(Problem { span: Span { start, end }, what });
         }
         let draft = &mut self.draft;
-        if draft.statements == 0 && self.module.programs.is_empty() {
+        if draft.statements == 0 && self.collection.programs.is_empty() {
             // Few texts have other colons than those of labels, and what grows is copied.
             let labels = colons(self.text.as_bytes());
             let _ = draft.labels.try_reserve(labels);
@@ -569,18 +462,18 @@ impl<'t, 'o> Parser<'t, 'o> {
                 self.draft.declared = Some(name);
                 self.section = None;
             }
-            Directive::License(license) => self.module.license = Some(license),
+            Directive::License(license) => self.collection.license = Some(license.into()),
             Directive::Map { name, kind, key_size, value_size, max_entries, flags, extra } => {
                 let text = self.slice(name);
-                let index = self.module.maps.len();
+                let index = self.collection.maps.len();
                 if self.data_labels.contains_key(text)
-                    || self.module.map_names.insert(text, index).is_some()
+                    || self.map_names.insert(text, index).is_some()
                 {
                     self.mistake(Problem { span: name, what: What::SecondName });
                 }
                 let spec =
                     MapSpec::new(text, kind, key_size, value_size, max_entries).with_flags(flags);
-                self.module.maps.push(spec.with_map_extra(extra));
+                self.collection.maps.push(spec.with_map_extra(extra));
             }
             Directive::Section(section) => self.section = Some(section),
             Directive::Text => self.section = None,
@@ -641,7 +534,7 @@ impl<'t, 'o> Parser<'t, 'o> {
                 let line = self.line_at(assembly.first_statement().unwrap_or(0) as usize);
                 let assembly = assembly.with_source_at(self.text, "", line);
                 let (name, target) = (draft.name, draft.target);
-                self.module.programs.push(TextProgram { name, target, assembly });
+                self.collection.programs.push(CollectionProgram { name, target, assembly });
             }
             Err(errors) => {
                 for error in errors.iter() {
@@ -669,11 +562,11 @@ impl<'t, 'o> Parser<'t, 'o> {
         self.mistakes.push(Mistake { message: error.to_string(), start, end });
     }
 
-    fn finish(mut self) -> Result<Module<'t>, Diagnostics> {
+    fn finish(mut self) -> Result<Collection<'t>, Diagnostics> {
         self.end_of_program();
-        self.module.data.finish();
+        self.collection.data = self.data.finish();
         if self.mistakes.is_empty() {
-            Ok(self.module)
+            Ok(self.collection)
         } else {
             Err(Diagnostics::new(self.mistakes, self.file, self.text))
         }
@@ -683,7 +576,7 @@ impl<'t, 'o> Parser<'t, 'o> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asm::RelocKind;
+    use crate::asm::{Reloc, RelocKind};
 
     #[test]
     fn a_statement_ends_before_the_comment_behind_it() {
@@ -725,11 +618,20 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_is_no_part_of_a_name() {
+        let text = "r1 = task_struct.tgid // 3: b7\nr1 = a.b[3] # no\nr1 = sizeof(unsigned int /* y */) // z\nexit";
+        let module = parse(text, "names.s", &ParseOptions::new()).unwrap();
+        let relocations = module.programs()[0].relocations().iter();
+        let names: Vec<_> = relocations.map(Reloc::name).collect();
+        assert_eq!(names, ["task_struct.tgid", "a.b[3]", "unsigned int"]);
+    }
+
+    #[test]
     fn an_address_is_found_behind_a_statement_without_slots() {
         let text = ".map m, hash, key=4, value=4, max=1\n*(u8 *)(r10 - 8) = b\"\"\nr0 = 1\nr1 = m ll\nr2 = 3\nexit";
         let module = parse(text, "empty.s", &ParseOptions::new()).unwrap();
         let [reloc] = module.programs()[0].relocations() else { panic!("{module:?}") };
         assert_eq!((reloc.slot, reloc.kind, reloc.name().as_str()), (1, RelocKind::Map, "m"));
-        assert_eq!(module.map("m").map(|map| map.name), Some("m"));
+        assert_eq!(module.maps().iter().map(|map| map.name).collect::<Vec<_>>(), ["m"]);
     }
 }

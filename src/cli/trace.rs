@@ -8,7 +8,7 @@ use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage, report_
 use super::stacks::{Owners, is_stacks};
 use super::text::Text;
 use super::{Failure, loader};
-use crate::asm::{Module, Section, TextProgram, helper_number};
+use crate::asm::{Collection, CollectionProgram, Section, helper_number};
 use crate::attach::{self, Options, Target};
 use crate::error::Error;
 use crate::insn::Insn;
@@ -138,7 +138,7 @@ const NO_STACK: &str = "before Linux 6.12 get_stackid has no stack of the kernel
 type Placed = (usize, Target);
 
 /// Where each program goes: to what the words say, or else to what the text says.
-fn places(module: &Module<'_>, words: &[String]) -> Result<Vec<Placed>, Failure> {
+fn places(module: &Collection<'_>, words: &[String]) -> Result<Vec<Placed>, Failure> {
     let programs = module.programs();
     let mut places = Vec::new();
     for word in words {
@@ -150,7 +150,7 @@ fn places(module: &Module<'_>, words: &[String]) -> Result<Vec<Placed>, Failure>
             (Some(named), _) => named,
             (None, [_]) => (0, word.as_str()),
             (None, _) => {
-                let names: Vec<_> = programs.iter().map(TextProgram::name).collect();
+                let names: Vec<_> = programs.iter().map(CollectionProgram::name).collect();
                 return Err(Failure::Usage(format!(
                     "which program is for `{word}`? Write PROGRAM={word}; the programs are {}",
                     names.join(", ")
@@ -182,7 +182,7 @@ fn target_of(text: &str) -> Result<Target, Failure> {
 const CALLS: [(&str, &str); 2] = [("ksyscall", "kprobe"), ("kretsyscall", "kretprobe")];
 
 /// What the text says of a program: `kprobe/sys_clone` in `.program look, kprobe/sys_clone`.
-fn own_target(program: &TextProgram<'_>) -> Result<Target, Failure> {
+fn own_target(program: &CollectionProgram<'_>) -> Result<Target, Failure> {
     let name = program.name();
     let Some((kind, rest)) = program.target().and_then(|target| target.split_once(['/', ':']))
     else {

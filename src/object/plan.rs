@@ -2,7 +2,8 @@
 
 use super::{maps, target};
 use crate::asm::{
-    Code, Instructions, Mistake, Module, Place, RelocKind, RelocTarget, Section, TextProgram, place,
+    Code, Collection, CollectionProgram, Instructions, Mistake, Place, RelocKind, RelocTarget,
+    Section, place,
 };
 use crate::insn::{Insn, Op, Pseudo};
 use crate::program::{TextSpec, functions};
@@ -15,7 +16,7 @@ const TEXT: &str = ".text";
 
 /// The functions of all programs, sorted into sections, and what is wrong with them.
 pub(super) struct Plan<'m> {
-    module: &'m Module<'m>,
+    module: &'m Collection<'m>,
     text: &'m str,
     pub mistakes: Vec<Mistake>,
     /// The sections with instructions, [`TEXT`] first.
@@ -24,6 +25,8 @@ pub(super) struct Plan<'m> {
     sections: HashMap<String, usize>,
     /// In the order of the programs, and of their slots.
     pub functions: Vec<Function>,
+    /// The indices of the maps by their names.
+    maps: HashMap<&'m str, usize>,
 }
 
 /// A section with instructions.
@@ -62,13 +65,14 @@ impl Function {
 
 impl<'m> Plan<'m> {
     /// What an object of this text is to hold.
-    pub fn new(module: &'m Module<'m>, specs: &[TextSpec<'_>], codes: &[Code<'_>]) -> Plan<'m> {
+    pub fn new(module: &'m Collection<'m>, specs: &[TextSpec<'_>], codes: &[Code<'_>]) -> Plan<'m> {
         let text = module.programs().first().map_or("", |program| program.code().text);
         let text_section =
             CodeSection { name: TEXT.into(), slots: Vec::new(), relocations: Vec::new() };
         let (mistakes, functions, sections) = (Vec::new(), Vec::new(), HashMap::new());
+        let maps = module.maps().iter().enumerate().map(|(index, map)| (map.name, index)).collect();
         let mut plan =
-            Plan { module, text, mistakes, codes: vec![text_section], sections, functions };
+            Plan { module, text, mistakes, codes: vec![text_section], sections, functions, maps };
         if module.programs().is_empty() {
             plan.mistake("the text holds no program".into(), 0..0);
         }
@@ -124,7 +128,7 @@ impl<'m> Plan<'m> {
     }
 
     /// Puts the functions of a program into their sections.
-    fn program(&mut self, program: &TextProgram<'_>, spec: &TextSpec<'_>, code: &Code<'_>) {
+    fn program(&mut self, program: &CollectionProgram<'_>, spec: &TextSpec<'_>, code: &Code<'_>) {
         let first = self.functions.len();
         for reloc in code.relocations {
             if let (true, RelocTarget::Name(name)) = (reloc.kind != RelocKind::Map, reloc.target) {
@@ -166,8 +170,8 @@ impl<'m> Plan<'m> {
     }
 
     /// Looks at the instructions of a program, whose functions begin with this one: what they name becomes a relocation.
-    fn instructions(&mut self, program: &TextProgram<'_>, code: &Code<'_>, first: usize) {
-        let references = references(self.module, program, code);
+    fn instructions(&mut self, program: &CollectionProgram<'_>, code: &Code<'_>, first: usize) {
+        let references = references(&self.maps, program, code);
         let mut inside = first;
         let mut boundaries = HashSet::new();
         let mut found = Vec::new();
@@ -251,11 +255,15 @@ impl<'m> Plan<'m> {
 }
 
 /// The maps and the data that instructions name, by their slots.
-fn references(module: &Module<'_>, program: &TextProgram<'_>, code: &Code<'_>) -> HashMap<u32, To> {
+fn references(
+    maps: &HashMap<&str, usize>,
+    program: &CollectionProgram<'_>,
+    code: &Code<'_>,
+) -> HashMap<u32, To> {
     let relocations = program.relocations().iter().filter(|reloc| reloc.kind == RelocKind::Map);
     let referred = relocations.filter_map(|reloc| {
         let to = match reloc.target {
-            RelocTarget::Name(name) => To::Map(module.map_index(name)?),
+            RelocTarget::Name(name) => To::Map(*maps.get(name)?),
             RelocTarget::Section(section) => {
                 let second = code.slots.get(reloc.slot as usize + 1);
                 To::Data(section, second.map_or(0, |second| second.imm() as u32))

@@ -14,7 +14,7 @@ use self::arguments::Places;
 use self::kernel::{Context, Number};
 use self::problem::is_missing;
 use super::Loader;
-use crate::asm::{Assembly, TextProgram};
+use crate::asm::{Assembly, CollectionProgram};
 use crate::btf::{Btf, Kind, module_btf};
 use crate::error::{Error, Result};
 use crate::insn::{Insn, Op, class, mode};
@@ -61,9 +61,9 @@ impl Assembly<'_> {
     }
 }
 
-impl TextProgram<'_> {
-    /// Its code, with zeros where addresses and numbers of the kernel's are to be filled in. Maps of the text stand in its
-    /// relocations by their names: [`TextSpec`](super::TextSpec) puts the maps there.
+impl CollectionProgram<'_> {
+    /// Its code, with zeros where addresses and numbers of the kernel's are to be filled in, without the maps and the data:
+    /// [`TextSpec`](super::TextSpec) has them.
     pub fn code(&self) -> Code<'_> {
         resolvable(self.unresolved())
     }
@@ -98,10 +98,14 @@ fn put_map<'a>(
     let map = match reloc.target {
         RelocTarget::Map(map) => loader.map(map)?,
         RelocTarget::Section(section) => loader.section(&spec.code, section)?,
-        RelocTarget::Name(_) => {
-            let problem = "it names a map of a text that is not there: make the spec with TextSpec";
-            return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
-        }
+        RelocTarget::Name(name) => match spec.code.maps.iter().find(|map| map.name == name) {
+            Some(map) => loader.map(map)?,
+            None => {
+                let problem =
+                    "it names a map that is not with its code: make the spec with TextSpec";
+                return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
+            }
+        },
     };
     let fd = map.as_fd().as_raw_fd();
     if let Some(insn) = insns.get_mut(reloc.slot as usize) {

@@ -1,7 +1,7 @@
 //! Programs of a text, as the loader takes them.
 
 use super::resolvable;
-use crate::asm::{Code, Data, Module, Reloc, RelocKind, RelocTarget, TextProgram};
+use crate::asm::{Code, Collection, CollectionProgram};
 use crate::error::{Error, Result};
 use crate::spec::ProgramSpec;
 use crate::uapi::{AttachType, ProgramType, flags};
@@ -26,12 +26,10 @@ use crate::uapi::{AttachType, ProgramType, flags};
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct TextSpec<'m> {
-    program: &'m TextProgram<'m>,
-    license: &'m str,
-    relocations: Vec<Reloc<'m>>,
-    data: Data<'m>,
+    program: &'m CollectionProgram<'m>,
+    collection: &'m Collection<'m>,
     file: &'m str,
 }
 
@@ -88,28 +86,17 @@ impl<'m> TextSpec<'m> {
     /// [`ProgramSpec::new`] has it) and references to its maps. `file` is what messages call the text.
     ///
     /// # Errors
-    /// [`Error::Spec`] if the program is not one of the module's.
+    /// [`Error::Spec`] if the program is not one of the collection's.
     pub fn new(
-        module: &'m Module<'m>,
-        program: &'m TextProgram<'m>,
+        collection: &'m Collection<'m>,
+        program: &'m CollectionProgram<'m>,
         file: &'m str,
     ) -> Result<TextSpec<'m>> {
-        let mut relocations: Vec<Reloc<'m>> = program.relocations().to_vec();
-        for reloc in &mut relocations {
-            if let (RelocKind::Map, RelocTarget::Name(name)) = (reloc.kind, reloc.target) {
-                let Some(map) = module.map(name) else {
-                    let problem = "it belongs to another text";
-                    return Err(Error::Spec {
-                        what: "program",
-                        name: program.name().into(),
-                        problem,
-                    });
-                };
-                reloc.target = RelocTarget::Map(map);
-            }
+        if !collection.programs().as_ptr_range().contains(&std::ptr::from_ref(program)) {
+            let problem = "it belongs to another text or object";
+            return Err(Error::Spec { what: "program", name: program.name().into(), problem });
         }
-        let license = module.license().unwrap_or("GPL");
-        Ok(TextSpec { program, license, relocations, data: module.data(), file })
+        Ok(TextSpec { program, collection, file })
     }
 
     /// The type that the program's target names: `kprobe` in `.program look, kprobe/sys_clone`. `None` where there is
@@ -139,18 +126,16 @@ impl<'m> TextSpec<'m> {
     }
 
     /// The code, with the places of its statements.
-    pub fn code(&self) -> Code<'_> {
-        resolvable(Code {
-            relocations: &self.relocations,
-            data: self.data,
-            file: self.file,
-            ..self.program.unresolved()
-        })
+    pub fn code(&self) -> Code<'m> {
+        let Collection { maps, .. } = self.collection;
+        let (data, file) = (self.collection.data(), self.file);
+        resolvable(Code { maps, data, file, ..self.program.unresolved() })
     }
 
     /// The spec, as a program of that type. What the text says besides the type is left out if it is about another.
-    pub fn program(&self, kind: ProgramType) -> ProgramSpec<'_> {
-        let mut spec = ProgramSpec::new(self.name(), kind, self.code()).with_license(self.license);
+    pub fn program(&self, kind: ProgramType) -> ProgramSpec<'m> {
+        let license = self.collection.license().unwrap_or("GPL");
+        let mut spec = ProgramSpec::new(self.name(), kind, self.code()).with_license(license);
         if let Some(aimed) = self.target().filter(|aimed| aimed.kind == kind) {
             spec.attach_type = aimed.attach_type;
             spec.flags |= aimed.flags;
@@ -163,7 +148,7 @@ impl<'m> TextSpec<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asm::{ParseOptions, Section, parse};
+    use crate::asm::{ParseOptions, RelocKind, RelocTarget, Section, parse};
 
     const TEXT: &str = "\
 .license \"MIT\" ; .map m, hash, key=4, value=8, max=2
@@ -192,8 +177,9 @@ exit
             (kprobe.code.file, kprobe.code.line, kprobe.code.relocations.len()),
             ("x.s", 3, 1)
         );
-        let RelocTarget::Map(map) = kprobe.code.relocations[0].target else { panic!("{kprobe:?}") };
-        assert_eq!((kprobe.code.relocations[0].slot, map.name), (0, "m"));
+        let reloc = kprobe.code.relocations[0];
+        assert_eq!((reloc.slot, reloc.target), (0, RelocTarget::Name("m")));
+        assert_eq!(kprobe.code.maps.first().map(|map| map.name), Some("m"));
         assert_eq!(kprobe.code.statement(2).as_deref(), Some("exit"));
         assert_eq!(a.program(ProgramType::Xdp).target, None);
 

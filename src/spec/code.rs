@@ -1,6 +1,6 @@
 //! Assembled code, and what is filled into it when it is loaded.
 
-use super::{Data, Hook, Reloc};
+use super::{Data, Hook, MapSpec, Reloc};
 use crate::insn::Insn;
 use crate::util::lines::line_breaks;
 
@@ -15,6 +15,8 @@ pub struct Code<'a> {
     pub relocations: &'a [Reloc<'a>],
     /// The labels.
     pub labels: CodeLabels<'a>,
+    /// The maps that relocations name.
+    pub maps: &'a [MapSpec<'a>],
     /// The data whose addresses are loaded: strings, and the variables of a text.
     pub data: Data<'a>,
     /// Where each statement's slots begin, in order.
@@ -83,6 +85,7 @@ impl<'a> Code<'a> {
             slots,
             relocations: &[],
             labels: CodeLabels::NONE,
+            maps: &[],
             data: Data::NONE,
             lines: &[],
             text: "",

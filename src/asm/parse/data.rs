@@ -14,7 +14,7 @@ impl<'t> Parser<'t, '_> {
             return Err(What::Not("allowed here: data stands after .rodata, .data or .bss"));
         };
         let order = self.order();
-        let data = &mut self.module.data;
+        let data = &mut self.data;
         match directive {
             Directive::Data { .. } if section == Section::Bss => {
                 return Err(What::Not("allowed here: .bss has labels, .zero and .align"));
@@ -45,10 +45,10 @@ impl<'t> Parser<'t, '_> {
         if self.data_labels.contains_key(name) {
             return Err(Problem { span, what: What::SecondLabel });
         }
-        if self.module.map_names.contains_key(name) {
+        if self.map_names.contains_key(name) {
             return Err(Problem { span, what: What::SecondName });
         }
-        let offset = self.module.data.label(section, name);
+        let offset = self.data.label(section, name);
         self.data_labels.insert(name, (section, offset));
         Ok(())
     }
@@ -59,51 +59,47 @@ impl<'t> Parser<'t, '_> {
         let name = self.slice(span);
         let Op::LoadImm64 { dst, kind, high, .. } = op else { return Ok(()) };
         let value = kind == Pseudo::MapValue;
-        let (kind, high, target) =
-            match (self.module.map_names.get(name), self.data_labels.get(name)) {
-                (Some(index), _) => {
-                    let (kind, high) = match (value, offset) {
-                        (true, _) => (kind, high),
-                        (false, 0) => (Pseudo::MapFd, 0),
-                        (false, offset) => (Pseudo::MapValue, offset),
-                    };
-                    if let (Pseudo::MapValue, Some(map)) = (kind, self.module.maps.get(*index)) {
-                        addressable(map, high).map_err(|what| Problem { span, what })?;
-                    }
-                    (kind, high, RelocTarget::Name(name))
+        let (kind, high, target) = match (self.map_names.get(name), self.data_labels.get(name)) {
+            (Some(index), _) => {
+                let (kind, high) = match (value, offset) {
+                    (true, _) => (kind, high),
+                    (false, 0) => (Pseudo::MapFd, 0),
+                    (false, offset) => (Pseudo::MapValue, offset),
+                };
+                if let (Pseudo::MapValue, Some(map)) = (kind, self.collection.maps.get(*index)) {
+                    addressable(map, high).map_err(|what| Problem { span, what })?;
                 }
-                (None, Some(_)) if value => {
-                    let what = What::Not("a map: the address of a variable is `name ll`");
+                (kind, high, RelocTarget::Name(name))
+            }
+            (None, Some(_)) if value => {
+                let what = What::Not("a map: the address of a variable is `name ll`");
+                return Err(Problem { span, what });
+            }
+            (None, Some((section, place))) => {
+                let length = self.data.len(*section) as i64;
+                let (place, value) = (i64::from(*place), i128::from(offset));
+                let high = place + i64::from(offset);
+                if place == length {
+                    let what = What::Not("of any size: data stands behind its label");
                     return Err(Problem { span, what });
                 }
-                (None, Some((section, place))) => {
-                    let length = self.module.data.len(*section) as i64;
-                    let (place, value) = (i64::from(*place), i128::from(offset));
-                    let high = place + i64::from(offset);
-                    if place == length {
-                        let what = What::Not("of any size: data stands behind its label");
-                        return Err(Problem { span, what });
-                    }
-                    if high < 0 || high >= length {
-                        let (field, low, high) = ("the offset", -place, length - place - 1);
-                        return Err(Problem {
-                            span,
-                            what: What::Range { field, value, low, high },
-                        });
-                    }
-                    (Pseudo::MapValue, high as i32, RelocTarget::Section(*section))
+                if high < 0 || high >= length {
+                    let (field, low, high) = ("the offset", -place, length - place - 1);
+                    return Err(Problem { span, what: What::Range { field, value, low, high } });
                 }
-                (None, None) => {
-                    // A function, then: or a mistake, which shows when the label does not.
-                    if offset != 0 || value {
-                        let what = What::Not("a map or data; only their addresses take an offset");
-                        return Err(Problem { span, what });
-                    }
-                    let label = self.draft.named(name).used_at(span, Unbound::Address);
-                    self.draft.builder.load_function(dst, label);
-                    return Ok(());
+                (Pseudo::MapValue, high as i32, RelocTarget::Section(*section))
+            }
+            (None, None) => {
+                // A function, then: or a mistake, which shows when the label does not.
+                if offset != 0 || value {
+                    let what = What::Not("a map or data; only their addresses take an offset");
+                    return Err(Problem { span, what });
                 }
-            };
+                let label = self.draft.named(name).used_at(span, Unbound::Address);
+                self.draft.builder.load_function(dst, label);
+                return Ok(());
+            }
+        };
         self.load(Op::LoadImm64 { dst, kind, low: 0, high }, target);
         Ok(())
     }
@@ -113,7 +109,7 @@ impl<'t> Parser<'t, '_> {
         let Op::LoadImm64 { dst, kind, low, .. } = op else { return };
         let mut bytes = Literal::open(self.text.as_bytes(), span.start);
         let bytes = std::iter::from_fn(|| bytes.as_mut()?.next().ok()?);
-        let high = self.module.data.text(bytes) as i32;
+        let high = self.data.text(bytes) as i32;
         let target = RelocTarget::Section(Section::Rodata);
         self.load(Op::LoadImm64 { dst, kind, low, high }, target);
     }
@@ -127,7 +123,7 @@ impl<'t> Parser<'t, '_> {
 
 #[cfg(test)]
 mod tests {
-    use crate::asm::{Module, ParseOptions, RelocTarget, Section, parse};
+    use crate::asm::{Collection, ParseOptions, RelocTarget, Section, parse};
     use crate::error::Error;
     use crate::insn::ByteOrder;
 
@@ -160,7 +156,7 @@ last:   .half 1
         exit
 ";
 
-    fn module<'t>(text: &'t str, order: ByteOrder) -> Module<'t> {
+    fn module<'t>(text: &'t str, order: ByteOrder) -> Collection<'t> {
         parse(text, "data.s", &ParseOptions::new().order(order)).unwrap_or_else(|e| panic!("{e}"))
     }
 

@@ -50,20 +50,22 @@ impl<'a> Cursor<'a> {
 
     /// `task_struct.se.vruntime`, `task_struct.comm[3]`; in parentheses also `unsigned int`.
     const fn path(&mut self, enclosed: bool) -> Parsed<Span> {
-        let start = ok!(self.word("the name of a type of the kernel")).start;
+        let Span { start, mut end } = ok!(self.word("the name of a type of the kernel"));
         loop {
             if self.take(".") {
-                ok!(self.word("the name of a field"));
+                end = ok!(self.word("the name of a field")).end;
             } else if self.take("[") {
                 let (value, span) = ok!(self.number("an index"));
                 if value < 0 || value > u32::MAX as i128 {
                     return self.problem(span, What::Not("an index of an array"));
                 }
+                // A comment may follow, which is no part of the name.
+                end = self.at + 1;
                 ok!(self.need("]", "`]`"));
             } else if enclosed && (self.peek() == b'_' || self.peek().is_ascii_alphabetic()) {
-                ok!(self.word("a name"));
+                end = ok!(self.word("a name")).end;
             } else {
-                return Ok(Span { start, end: self.trimmed() });
+                return Ok(Span { start, end });
             }
         }
     }
