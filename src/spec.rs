@@ -3,6 +3,7 @@
 //! A spec is the same on every machine and asks nothing of the kernel. What a kernel makes of it is an
 //! object: [`Program`](crate::Program), [`Map`](crate::Map).
 
+pub mod attach_point;
 mod attach_to;
 mod code;
 mod data;
