@@ -99,6 +99,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
 /// # Errors
 /// [`Error::Target`] if it is no target of an iterator, [`Error::Attach`] if the kernel refuses.
 pub fn attach_to_map(program: &Program, target: &Target, map: &Map) -> Result<Link> {
+    let target = target.check(program)?;
     if !matches!(target, Target::Iter { .. }) {
         return Err(Error::Target { target: target.to_string(), problem: "not an iterator" });
     }

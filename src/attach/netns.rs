@@ -36,6 +36,7 @@ const NOTES: [(i32, &str); 3] = [
 /// # Errors
 /// [`Error::File`] if there is no such file, [`Error::Attach`] if the kernel refuses, [`Error::NoFeature`] if it is too old.
 pub fn attach(program: &Program, target: &Target) -> Result<Link> {
+    let target = target.check(program)?;
     let Target::Netns { path, attach_type } = target else {
         return Err(Error::Target {
             target: target.to_string(),

@@ -15,6 +15,7 @@ use crate::util::glob::is_pattern;
 /// [`Error::NoTracefs`] if the numbers of tracepoints cannot be read,
 /// [`Error::NotFound`] if there is no such tracepoint, [`Error::Attach`] if the kernel refuses.
 pub fn attach(program: &Program, target: &Target, options: &Options) -> Result<Link> {
+    let target = target.check(program)?;
     let Target::Tracepoint { category, name } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a tracepoint" });
     };

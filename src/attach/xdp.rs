@@ -63,6 +63,7 @@ const NOTES: [(i32, &str); 6] = [
 /// the kernel refuses: `EBUSY` if a program is there, `EOPNOTSUPP` if the driver has no native XDP;
 /// [`Error::NoFeature`] if the kernel has no such links and was to use them.
 pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+    let target = target.check(program)?;
     let Target::Xdp { device, mode } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not XDP" });
     };

@@ -419,7 +419,73 @@ const fn is_default(row: &AttachPoint) -> bool {
     matches!(row.attach_type, Some(A::CgroupInetSockCreate | A::SkReuseportSelect | A::Xdp))
 }
 
-/// Returns the first row whose programs are loaded with an attach type. (Fails while this is compiled if there is none.)
+/// What attaching needs of a row, which the compiler can look up.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Facts {
+    /// The first word of the name.
+    pub word: &'static str,
+    pub program_type: ProgramType,
+    pub attach_type: Option<AttachType>,
+}
+
+impl Facts {
+    const fn of(row: &AttachPoint) -> Facts {
+        let word = match row.among {
+            Some(word) => word,
+            None => row.name,
+        };
+        Facts { word, program_type: row.program_type, attach_type: row.attach_type }
+    }
+}
+
+/// Returns what is in the row of that name. For constants: fails if there is none.
+pub(crate) const fn facts(name: &str) -> Facts {
+    let mut index = 0;
+    while index < table::ROWS.len() {
+        if same(table::ROWS[index].name, name) {
+            return Facts::of(&table::ROWS[index]);
+        }
+        index += 1;
+    }
+    panic!("the attach-point table has no row of this name")
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let mut index = 0;
+    while index < a.len() && index < b.len() {
+        if a[index] != b[index] {
+            return false;
+        }
+        index += 1;
+    }
+    a.len() == b.len()
+}
+
+/// Returns what is in the row of an attach type; `other` for one that has no row with the same first word.
+pub(crate) fn attach_type_facts(of: AttachType, other: Facts) -> Facts {
+    let facts = BY_ATTACH_TYPE.get(of as usize).copied().flatten();
+    facts.filter(|facts| facts.word == other.word).unwrap_or(other)
+}
+
+/// One past the highest number of an attach type.
+const ATTACH_TYPES: usize = AttachType::ALL.len();
+
+static BY_ATTACH_TYPE: [Option<Facts>; ATTACH_TYPES] = {
+    let mut all = [None; ATTACH_TYPES];
+    let mut index = table::ROWS.len();
+    // The first row of a type is the last to be put there.
+    while index > 0 {
+        index -= 1;
+        let row = &table::ROWS[index];
+        if let Some(one) = row.attach_type {
+            all[one as usize] = Some(Facts::of(row));
+        }
+    }
+    all
+};
+
+/// Returns the first row whose programs are loaded with an attach type. For constants: fails if there is none.
 pub(crate) const fn of_attach_type(wanted: AttachType) -> &'static AttachPoint {
     let table = table::ROWS;
     let mut index = 0;

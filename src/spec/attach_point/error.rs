@@ -37,34 +37,6 @@ pub enum AttachPointError {
         /// The attach types of programs of that type.
         choices: Vec<AttachType>,
     },
-    /// The program is of another type than programs that are attached there.
-    #[error("cannot attach program `{program}` to {target}: its type is {is}, expected {expected}")]
-    ProgramType {
-        /// The program's name.
-        program: String,
-        /// The place.
-        target: String,
-        /// The type that the program was loaded as.
-        is: ProgramType,
-        /// The type that it needs.
-        expected: ProgramType,
-    },
-    /// The program was loaded for another attach type than that of the place.
-    #[error(
-        "cannot attach program `{program}` ({kind}) to {target}: its attach type is {is}, expected {expected}"
-    )]
-    Loaded {
-        /// The program's name.
-        program: String,
-        /// Its type.
-        kind: ProgramType,
-        /// The place.
-        target: String,
-        /// The attach type that the program was loaded for.
-        is: AttachType,
-        /// The attach type that it needs.
-        expected: AttachType,
-    },
 }
 
 fn one_of(names: &[String]) -> String {
