@@ -141,7 +141,8 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
 /// option.
 pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     options.check(target)?;
-    let target = target.check(program)?;
+    let target = target.plain();
+    target.check(program)?;
     match target {
         Target::Kprobe { .. } if kprobe_multi::is_for(program) => {
             kprobe_multi::attach(program, target, options)

@@ -47,10 +47,11 @@ pub fn attach(program: &Program, socket: impl AsFd) -> Result<Link> {
 /// # Errors
 /// [`Error::NotFound`] with the nearest names if there is no such device, [`Error::Attach`] if the kernel refuses.
 pub fn attach_device(program: &Program, target: &Target) -> Result<Link> {
-    let target = target.check(program)?;
+    let target = target.plain();
     let Target::Socket { device } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a socket" });
     };
+    target.check(program)?;
     let index = match device.as_str() {
         "" => 0,
         name => Device::find(program, target, name)?.index,

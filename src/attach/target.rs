@@ -307,20 +307,19 @@ impl Target {
         }
     }
 
-    /// Refuses a program of another type than those that are attached there, or one that was loaded for something else; returns
-    /// the target without a suffix.
-    pub(super) fn check(&self, program: &Program) -> Result<&Target> {
+    /// Refuses a program of another type than those that are attached there, or one that was loaded for something else.
+    pub(super) fn check(&self, program: &Program) -> Result<()> {
         let Facts { program_type, attach_type, .. } = self.facts();
         let refuse = |what: &str, is: &str, expected: &str| {
             let program = program.name();
             let problem = format!("program `{program}`: {what} is {is}, expected {expected}");
             Err(Error::Place { target: self.to_string(), problem })
         };
-        let (plain, kind) = (self.plain(), program.kind());
+        let kind = program.kind();
         if kind != program_type {
             // What takes the place of a function of another program has been given that at load.
-            if kind == ProgramType::Ext && matches!(plain, Target::Trampoline { .. }) {
-                return Ok(plain);
+            if kind == ProgramType::Ext && matches!(self.plain(), Target::Trampoline { .. }) {
+                return Ok(());
             }
             return refuse("type", kind.name(), program_type.name());
         }
@@ -328,7 +327,7 @@ impl Target {
             (Some(is), Some(expected)) if is != expected && is_fixed(kind) => {
                 refuse("attach type", is.name(), expected.name())
             }
-            _ => Ok(plain),
+            _ => Ok(()),
         }
     }
 
@@ -771,7 +770,7 @@ mod tests {
             ("tracepoint:sched", "CATEGORY/NAME"),
             ("tracepoint:sched/a/b", "slash"),
             ("tracepoint:/x", "CATEGORY/NAME"),
-            ("uprobes:c:strlen", "unknown attach point: `uprobes`, expected `uprobe`"),
+            ("uprobes:c:strlen", "unknown attach point: `uprobes`, expected one of uprobe, kprobe"),
             ("uprobe:strlen", "write uprobe:FILE:FUNCTION"),
             ("uprobe:c:", "write uprobe:FILE:FUNCTION"),
             ("uprobe:c:0xz", "not a number"),

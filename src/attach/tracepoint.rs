@@ -15,10 +15,11 @@ use crate::util::glob::is_pattern;
 /// [`Error::NoTracefs`] if the numbers of tracepoints cannot be read,
 /// [`Error::NotFound`] if there is no such tracepoint, [`Error::Attach`] if the kernel refuses.
 pub fn attach(program: &Program, target: &Target, options: &Options) -> Result<Link> {
-    let target = target.check(program)?;
+    let target = target.plain();
     let Target::Tracepoint { category, name } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a tracepoint" });
     };
+    target.check(program)?;
     program.check_arguments(&AttachTo::Tracepoint { category, name })?;
     if !is_pattern(category) && !is_pattern(name) {
         let part = one(program, target, category, name, options)?;

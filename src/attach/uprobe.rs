@@ -42,7 +42,8 @@ pub use super::kprobe::Method;
 /// function is not in it, [`Error::Place`] if no probe can be there, [`Error::TooManyPlaces`] if a pattern matches too many,
 /// [`Error::Unsupported`] if the kernel was built without uprobes, [`Error::Attach`] if it refuses.
 pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
-    let target = target.check(program)?;
+    let target = target.plain();
+    target.check(program)?;
     attach_with(program, target, method, &Options::new())
 }
 

@@ -2,7 +2,8 @@
 //! `cgroup_sock_addr/cgroup_inet4_connect`.
 
 use super::{
-    ATTACH_POINTS, AttachPoint, AttachPointError, Rest, Suffix, attach_types, default_attach_type,
+    ATTACH_POINTS, Attach, AttachPoint, AttachPointError, Rest, Suffix, attach_types,
+    default_attach_type,
 };
 use crate::uapi::{AttachType, ProgramType};
 use crate::util::nearest::{Nearest, OFFERED};
@@ -197,7 +198,8 @@ fn unknown(text: &str) -> AttachPointError {
     let nearest = match nearest.into_names() {
         none if none.is_empty() => {
             let mut words: Vec<String> = Vec::new();
-            for name in ATTACH_POINTS.iter().map(|row| row.among.unwrap_or(row.name)) {
+            let targets = ATTACH_POINTS.iter().filter(|row| !matches!(row.attach, Attach::No(_)));
+            for name in targets.map(|row| row.among.unwrap_or(row.name)) {
                 if !words.iter().any(|word| word == name) {
                     words.push(name.to_owned());
                 }
