@@ -5,7 +5,7 @@ use super::row::{Load, Row, Target, Test, Yes};
 use crate::bpf;
 use crate::btf::Kind;
 use crate::insn::Insn;
-use crate::spec::attach_point::first_version;
+use crate::spec::attach_point::{default_attach_type, first_version};
 use crate::uapi::ProgramType::{self, *};
 use crate::uapi::{AttachType, flags};
 
@@ -111,7 +111,11 @@ pub(super) fn bases(kind: ProgramType) -> Vec<Load> {
         StructOps => vec![load.target(Target::Member("tcp_congestion_ops", "ssthresh"))],
         Ext => Vec::new(),
         _ => match ROWS.iter().find(|row| row.of == kind).map(|row| &row.test) {
-            Some(Test::Load(load)) => vec![*load],
+            // A helper can depend on the attach type: set_retval of cgroup_device.
+            Some(Test::Load(load)) => match (load.attach, default_attach_type(kind)) {
+                (None, Some(attach)) => vec![*load, load.attach(attach)],
+                _ => vec![*load],
+            },
             _ => Vec::new(),
         },
     }

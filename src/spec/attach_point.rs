@@ -95,6 +95,8 @@ pub enum Rest {
     Tracepoint,
     /// `FILE:FUNCTION+OFFSET`, `FILE:0xOFFSET`
     FileFunction,
+    /// `FILE:FUNCTION`, or a pattern of functions.
+    FilePattern,
     /// `FILE:PROVIDER:NAME`
     Usdt,
     /// A member of a table of kernel functions: `STRUCT.MEMBER`.
@@ -119,6 +121,7 @@ impl Rest {
             Rest::Name => "NAME",
             Rest::Tracepoint => "CATEGORY/NAME",
             Rest::FileFunction => "FILE:FUNCTION[+OFFSET]",
+            Rest::FilePattern => "FILE:FUNCTION",
             Rest::Usdt => "FILE:PROVIDER:NAME",
             Rest::Member => "STRUCT.MEMBER",
             Rest::Event => "EVENT:PERIOD",

@@ -226,17 +226,17 @@ pub(super) const ROWS: &[AttachPoint] = &[
         .by(Attach::Uprobe { returns: true }),
     typed("uprobe.multi", P::Kprobe, A::TraceUprobeMulti, (6, 6))
         .sleeps()
-        .takes(Rest::FileFunction, Args::UserEntryRegisters)
+        .takes(Rest::FilePattern, Args::UserEntryRegisters)
         .repeats(List::FileFunctions)
         .by(Attach::UprobeMulti { returns: false }),
     typed("uretprobe.multi", P::Kprobe, A::TraceUprobeMulti, (6, 6))
         .sleeps()
-        .takes(Rest::FileFunction, Args::UserReturnRegister)
+        .takes(Rest::FilePattern, Args::UserReturnRegister)
         .repeats(List::FileFunctions)
         .by(Attach::UprobeMulti { returns: true }),
     typed("uprobe.session", P::Kprobe, A::TraceUprobeSession, (6, 13))
         .sleeps()
-        .takes(Rest::FileFunction, Args::UserEntryRegisters)
+        .takes(Rest::FilePattern, Args::UserEntryRegisters)
         .repeats(List::FileFunctions)
         .by(Attach::UprobeSession),
     plain("usdt", P::Kprobe, (4, 3))

@@ -120,7 +120,7 @@ const LIBBPF: &[(&str, P, Option<A>, &str)] = &[
 fn with_rest(row: &AttachPoint, section: &str) -> String {
     let rest = match row.rest {
         Rest::Tracepoint => "sched/sched_switch",
-        Rest::FileFunction => "/bin/bash:readline",
+        Rest::FileFunction | Rest::FilePattern => "/bin/bash:readline",
         Rest::Usdt => "/bin/python3:python:line",
         Rest::Member => "tcp_congestion_ops.ssthresh",
         _ => "name",
@@ -284,4 +284,80 @@ fn a_type_has_its_attach_type_or_a_choice() {
     }
     let options = [A::CgroupGetsockopt, A::CgroupSetsockopt];
     assert_eq!(attach_types(P::CgroupSockopt), options);
+}
+
+/// The table of `docs/assembly.md`, of which only the lines between these are made.
+const BEGIN: &str =
+    "<!-- attach points: made by the test documentation_has_the_table, UPDATE_DOCS=1 -->\n";
+const END: &str = "<!-- end of attach points -->\n";
+
+fn meaning(arguments: Arguments) -> &'static str {
+    match arguments {
+        Arguments::Nothing => "",
+        Arguments::TracepointRecord => "fields of the record",
+        Arguments::EntryRegisters => "parameters, in registers",
+        Arguments::ReturnRegister | Arguments::UserReturnRegister => "`ret`, in a register",
+        Arguments::SessionRegisters => "parameters, in registers of the entry",
+        Arguments::SyscallRegisters => "parameters of the system call",
+        Arguments::UserEntryRegisters => "`arg1`, …, in registers",
+        Arguments::UsdtOperands => "`arg1`, …, if in registers",
+        Arguments::TracepointParameters => "parameters of the tracepoint",
+        Arguments::FunctionParameters => "parameters",
+        Arguments::FunctionParametersAndResult => "parameters, `ret`",
+        Arguments::HookParameters => "parameters of the hook",
+        Arguments::IteratorContext => "objects of the iterator",
+        Arguments::MemberParameters => "parameters of the member",
+    }
+}
+
+/// The table as Markdown.
+fn markdown() -> String {
+    let code = |text: String| if text.is_empty() { text } else { format!("`{text}`") };
+    let mut out = String::from(
+        "| target, or target in a text | section of libbpf | program type | attach type | `args.NAME` | Linux |\n\
+         |---|---|---|---|---|---|\n",
+    );
+    for row in ATTACH_POINTS {
+        let target = match (row.attach, row.among, row.rest.syntax()) {
+            (Attach::No(_), _, "") => row.name.to_owned(),
+            (Attach::No(_), _, rest) => format!("{}/{rest}", row.name),
+            (_, Some("tcx"), _) => row.name.replace('/', ":DEVICE/"),
+            (_, Some(among), _) => {
+                let attach_type = row.attach_type.map_or("", AttachType::name);
+                format!("{among}:PATH:{}", attach_type.trim_start_matches("cgroup_"))
+            }
+            (_, None, rest) => format!("{}:{rest}", row.name),
+        };
+        let suffix = row.suffix.map_or("", |suffix| match suffix {
+            Suffix::Sleepable => " `.s`",
+            Suffix::Frags => " `.frags`",
+        });
+        let plus = if row.rest.is_in_section() { "+" } else { "" };
+        let names = std::iter::once(&row.section)
+            .chain(row.also.iter().filter(|name| **name != row.section))
+            .map(|name| format!("`{name}{plus}`"));
+        let cells = [
+            code(target),
+            format!("{}{suffix}", names.collect::<Vec<_>>().join(", ")),
+            code(row.program_type.name().into()),
+            code(row.attach_type.map_or("", AttachType::name).into()),
+            meaning(row.arguments).into(),
+            row.since.to_string(),
+        ];
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    out
+}
+
+#[test]
+fn documentation_has_the_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/assembly.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = text.split_once(BEGIN).expect("the mark of its beginning");
+    let (table, after) = rest.split_once(END).expect("the mark of its end");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, format!("{before}{BEGIN}{}{END}{after}", markdown())).unwrap();
+        return;
+    }
+    assert_eq!(table, markdown(), "run this test with UPDATE_DOCS=1");
 }
