@@ -9,7 +9,7 @@ use crate::watch::{
 use rawbpf::attach::uprobe::{self, Method};
 use rawbpf::attach::{self, Options, Target};
 use rawbpf::features::Features;
-use rawbpf::{AttachType, Errno, Error, ErrorKind, user};
+use rawbpf::{AttachType, Error, ErrorKind, user};
 use std::fs;
 use std::hint::black_box;
 use std::os::unix::process::CommandExt;
