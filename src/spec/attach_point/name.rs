@@ -103,7 +103,11 @@ fn cut(word: &str) -> (&str, Option<Suffix>) {
 fn shared<'t>(word: &str, rest: &'t str, text: &str) -> Result<Option<Named<'t>>> {
     let rows = || ATTACH_POINTS.iter().filter(|row| row.among == Some(word));
     let Some(first) = rows().next() else { return Ok(None) };
-    let separators: &[char] = if first.is_of_device() { &[':', '/'] } else { &[':'] };
+    // A path has slashes in it, the name of a device has none.
+    let separators: &[char] = match first.attach {
+        Attach::Cgroup | Attach::Netns => &[':'],
+        _ => &[':', '/'],
+    };
     let (place, last) = match rest.rfind(separators) {
         Some(at) => (&rest[..at], &rest[at + 1..]),
         None => ("", rest),
@@ -212,11 +216,6 @@ fn unknown(text: &str) -> AttachPointError {
 }
 
 impl AttachPoint {
-    /// Whether its place is a network device.
-    fn is_of_device(&self) -> bool {
-        self.among == Some("tcx")
-    }
-
     /// The words that can say, at the end of a name, that this is meant.
     fn last_words(&self) -> impl Iterator<Item = &'static str> + use<> {
         let attach_type = self.attach_type.map(AttachType::name);

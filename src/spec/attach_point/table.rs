@@ -1,11 +1,123 @@
-//! The rows.
+//! The rows, and the ways of attaching that they name.
 
-use super::{
-    Arguments as Args, Attach, AttachPoint, Direction, List, Rest, Suffix, TcMethod, TrampolineAt,
-    XdpMode,
-};
+use super::{Arguments as Args, AttachPoint, List, Rest, Suffix};
 use crate::uapi::{AttachType as A, ProgramType as P};
 use crate::util::Version;
+
+/// How a program is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Attach {
+    /// Not by a target; and what to do instead.
+    No(&'static str),
+    /// A kprobe, or one for each function that matches.
+    Kprobe {
+        /// Whether the program runs when the function returns.
+        returns: bool,
+    },
+    /// A kprobe on the function of a system call.
+    Syscall {
+        /// As above.
+        returns: bool,
+    },
+    /// One link for many kernel functions.
+    KprobeMulti {
+        /// As above.
+        returns: bool,
+    },
+    /// One link for entry and return of many kernel functions.
+    KprobeSession,
+    /// A perf event on a tracepoint.
+    Tracepoint,
+    /// A raw tracepoint.
+    RawTracepoint,
+    /// A raw tracepoint whose argument the program may write to.
+    RawTracepointWritable,
+    /// A tracepoint that was named at load.
+    BtfTracepoint,
+    /// A trampoline of a function that was named at load.
+    Trampoline(TrampolineAt),
+    /// A security hook that was named at load.
+    Lsm,
+    /// An iterator that was named at load.
+    Iter,
+    /// A uprobe, or one for each function that matches.
+    Uprobe {
+        /// Whether the program runs when the function returns.
+        returns: bool,
+    },
+    /// One link for many functions of a file.
+    UprobeMulti {
+        /// As above.
+        returns: bool,
+    },
+    /// One link for entry and return of many functions of a file.
+    UprobeSession,
+    /// Uprobes at the places of a USDT probe.
+    Usdt,
+    /// A perf event of the kernel's.
+    Software,
+    /// A perf event of the CPU's.
+    Hardware,
+    /// The clock, so often in a second.
+    Profile,
+    /// XDP of a network device.
+    Xdp(XdpMode),
+    /// The traffic control of a network device.
+    Tc(TcMethod),
+    /// The same in one direction, by a link.
+    Tcx(Direction),
+    /// A control group.
+    Cgroup,
+    /// A network namespace.
+    Netns,
+    /// A packet socket.
+    Socket,
+}
+
+/// Where in a function a trampoline calls a program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TrampolineAt {
+    /// Before it: `fentry`.
+    Entry,
+    /// After it: `fexit`.
+    Exit,
+    /// Before it, and the program can return in its place: `fmod_ret`.
+    ModifyReturn,
+    /// Before and after it: `fsession` (Linux 7.0).
+    Session,
+}
+
+/// Which XDP hook runs the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum XdpMode {
+    /// The driver's if it has one, else the generic one.
+    Any,
+    /// The driver's.
+    Native,
+    /// The generic one, once the driver has made a packet of it (Linux 4.12).
+    Generic,
+}
+
+/// Which way packets go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// They come in.
+    Ingress,
+    /// They go out.
+    Egress,
+}
+
+/// How a program gets into the path of packets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TcMethod {
+    /// The first of the others that the kernel has.
+    Best,
+    /// By a link (Linux 6.6).
+    Tcx,
+    /// As a filter of the queueing discipline `clsact`, by netlink (Linux 4.5).
+    Clsact,
+}
 
 /// A row for programs that are loaded without an attach type, for which nothing else is said.
 const fn plain(name: &'static str, program_type: P, (major, minor): (u16, u16)) -> AttachPoint {
