@@ -240,7 +240,7 @@ impl Target {
 
     /// The type that a program must have to be attached there.
     pub fn program_type(&self) -> ProgramType {
-        self.facts().program_type
+        self.loaded().program_type
     }
 
     /// The target without a suffix.
@@ -296,39 +296,53 @@ impl Target {
                 (TcMethod::Tcx, Direction::Ingress) => const { facts("tcx/ingress") },
                 (TcMethod::Tcx, Direction::Egress) => const { facts("tcx/egress") },
             },
-            Target::Cgroup { attach_type, .. } => {
-                attach_type_facts(*attach_type, const { facts("cgroup/connect4") })
-            }
-            Target::Netns { attach_type, .. } => {
-                attach_type_facts(*attach_type, const { facts("sk_lookup") })
-            }
+            // One of several rows: see `loaded`.
+            Target::Cgroup { .. } => const { facts("cgroup/connect4") },
+            Target::Netns { .. } => const { facts("sk_lookup") },
             Target::Socket { .. } => const { facts("socket") },
             Target::Suffixed { target, .. } => target.facts(),
         }
     }
 
+    /// The row by which programs for this place are loaded.
+    fn loaded(&self) -> Facts {
+        match self {
+            Target::Cgroup { attach_type, .. } | Target::Netns { attach_type, .. } => {
+                attach_type_facts(*attach_type, self.facts())
+            }
+            _ => self.facts(),
+        }
+    }
+
     /// Refuses a program of another type than those that are attached there, or one that was loaded for something else.
     pub(super) fn check(&self, program: &Program) -> Result<()> {
-        let Facts { program_type, attach_type, .. } = self.facts();
-        let refuse = |what: &str, is: &str, expected: &str| {
-            let program = program.name();
-            let problem = format!("program `{program}`: {what} is {is}, expected {expected}");
-            Err(Error::Place { target: self.to_string(), problem })
-        };
+        let Facts { program_type, attach_type, .. } = self.loaded();
         let kind = program.kind();
-        if kind != program_type {
-            // What takes the place of a function of another program has been given that at load.
-            if kind == ProgramType::Ext && matches!(self.plain(), Target::Trampoline { .. }) {
-                return Ok(());
-            }
-            return refuse("type", kind.name(), program_type.name());
+        // What takes the place of a function of another program has been given that at load.
+        if kind == ProgramType::Ext && matches!(self.plain(), Target::Trampoline { .. }) {
+            return Ok(());
         }
+        self.check_type(program, program_type)?;
         match (program.attach_type(), attach_type) {
             (Some(is), Some(expected)) if is != expected && is_fixed(kind) => {
-                refuse("attach type", is.name(), expected.name())
+                Err(self.wrong(program, "attach type", is.name(), expected.name()))
             }
             _ => Ok(()),
         }
+    }
+
+    /// Refuses a program of another type than this.
+    pub(super) fn check_type(&self, program: &Program, expected: ProgramType) -> Result<()> {
+        match program.kind() {
+            is if is == expected => Ok(()),
+            is => Err(self.wrong(program, "type", is.name(), expected.name())),
+        }
+    }
+
+    fn wrong(&self, program: &Program, what: &str, is: &str, expected: &str) -> Error {
+        let program = program.name();
+        let problem = format!("program `{program}`: {what} is {is}, expected {expected}");
+        Error::Place { target: self.to_string(), problem }
     }
 
     /// A spec for this place: of the type that is attached there, and with all that the kernel must know at load.
@@ -347,7 +361,7 @@ impl Target {
             let spec = target.spec(spec);
             return spec.with_flags(spec.flags | suffix.flag());
         }
-        let Facts { program_type, attach_type, .. } = self.facts();
+        let Facts { program_type, attach_type, .. } = self.loaded();
         let mut spec = spec.with_kind(program_type);
         spec.attach_to = self.attach_to();
         spec.attach_type = match (self, spec.attach_type) {
