@@ -98,7 +98,7 @@ pub use program::{
     JitedFunction, Loader, NameProblem, Program, ProgramDump, ProgramInfo, Programs, RunStatistics,
     SourceLine, TestRun, TestRunOptions, TestRunOutput, TextSpec, programs,
 };
-pub use spec::{AttachTo, Collection, MapSpec, ProgramSpec};
+pub use spec::{AttachTo, Collection, MapSpec, ProgramSpec, attach_point};
 pub use token::Token;
 pub use uapi::{AttachType, Errno, MapType, ProgramType, flags};
 pub use util::pod::{Plain, SpinLock};

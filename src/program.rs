@@ -273,6 +273,13 @@ fn explain(
 ) -> Result<OwnedFd> {
     let refused =
         |errno, why| Error::LoadProgram { program: spec.name.into(), kind: spec.kind, errno, why };
+    // Before Linux 4.17 there are no attach types at load, and nothing depends on them.
+    if errno == Errno(libc::E2BIG) && load.expected_attach_type != 0 {
+        let mut without = ProgLoad { expected_attach_type: 0, log: None, ..*load };
+        if let Ok(fd) = memlock::with_memlock(|| patiently(&mut without)) {
+            return Ok(fd);
+        }
+    }
     let need = match spec.kind {
         // The kernel's is_perfmon_prog_type().
         ProgramType::Kprobe

@@ -467,9 +467,15 @@ fn a_wrong_tracepoint_gets_the_nearest_names() {
 
 #[test]
 fn what_is_no_target_is_a_wrong_command_line() {
-    for target in ["nonsense", "kprobe:", "tracepoint:sched", "kretprobe:f+4", "kprobe:a b"] {
+    for (target, problem) in [
+        ("nonsense", "unknown attach point"),
+        ("kprobe:", "is not a target"),
+        ("tracepoint:sched", "is not a target"),
+        ("kretprobe:f+4", "is not a target"),
+        ("kprobe:a b", "is not a target"),
+    ] {
         let done = Run::start(["run", "perf-output", "--attach", target]).done();
-        done.expect(2).explains(&[target, "is not a target"]);
+        done.expect(2).explains(&[target, problem]);
         assert_eq!(done.stdout, "");
     }
 }

@@ -634,8 +634,12 @@ fn assert_wrong(args: &[&str], text: &str, words: &[&str]) {
 
 #[test]
 fn a_wrong_command_line_is_told() {
-    assert_wrong(&["nowhere"], COUNT, &["nowhere", "KIND:NAME"]);
-    assert_wrong(&["nowhere:x"], COUNT, &["nowhere:x", "its kind is none of"]);
+    assert_wrong(&["nowhere"], COUNT, &["nowhere", "unknown attach point"]);
+    assert_wrong(
+        &["nowhere:x"],
+        COUNT,
+        &["nowhere:x", "unknown attach point", "tracepoint, raw_tracepoint"],
+    );
     assert_wrong(&["iter:task"], COUNT, &["iter:task", "iterator"]);
     let two = format!("{COUNT}.program other\n\tr0 = 0\n\texit\n");
     assert_wrong(&[TARGET], &two, &["count_sid, other", &format!("PROGRAM={TARGET}")]);

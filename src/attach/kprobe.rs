@@ -43,6 +43,8 @@ pub enum Method {
 /// [`Error::NotFound`] with the nearest names if there is no such function, [`Error::TooManyPlaces`] if a pattern matches
 /// too many, [`Error::Unsupported`] if the kernel was built without kprobes, [`Error::Attach`] if it refuses.
 pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+    let target = target.plain();
+    target.check(program)?;
     attach_with(program, target, method, &Options::new())
 }
 

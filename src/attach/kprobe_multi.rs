@@ -31,7 +31,7 @@ pub(super) fn is_better(target: &Target) -> bool {
     matches!(target, Target::Kprobe { function, offset: 0, .. } if is_pattern(function))
 }
 
-/// Attaches a program to all functions that a [`Target::Kprobe`] or [`Target::KprobeSession`] names.
+/// Attaches a program to all functions that a [`Target::Kprobe`], [`Target::KprobeMulti`] or [`Target::KprobeSession`] names.
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is none, [`Error::NoFeature`] if the kernel cannot do this, [`Error::Attach`] if it refuses.
@@ -40,6 +40,10 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
         Target::Kprobe { function, offset: 0, returns } => {
             let flags = if *returns { RETURNS } else { 0 };
             (function, flags, AttachType::TraceKprobeMulti)
+        }
+        Target::KprobeMulti { pattern, returns } => {
+            let flags = if *returns { RETURNS } else { 0 };
+            (pattern, flags, AttachType::TraceKprobeMulti)
         }
         Target::KprobeSession { pattern } => (pattern, 0, AttachType::TraceKprobeSession),
         _ => {

@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::kernel::tracefs;
 use crate::program::Program;
 use crate::spec::AttachTo;
+use crate::spec::attach_point::facts;
 use crate::syscall::PerfEvent;
 use crate::util::glob::is_pattern;
 
@@ -15,9 +16,11 @@ use crate::util::glob::is_pattern;
 /// [`Error::NoTracefs`] if the numbers of tracepoints cannot be read,
 /// [`Error::NotFound`] if there is no such tracepoint, [`Error::Attach`] if the kernel refuses.
 pub fn attach(program: &Program, target: &Target, options: &Options) -> Result<Link> {
+    let target = target.plain();
     let Target::Tracepoint { category, name } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a tracepoint" });
     };
+    target.check_type(program, const { facts("tracepoint").program_type })?;
     program.check_arguments(&AttachTo::Tracepoint { category, name })?;
     if !is_pattern(category) && !is_pattern(name) {
         let part = one(program, target, category, name, options)?;

@@ -24,6 +24,8 @@ pub use super::uprobe::Method;
 /// # Errors
 /// Those of [`uprobe::attach`](super::uprobe::attach).
 pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+    let target = target.plain();
+    target.check(program)?;
     attach_with(program, target, method, &Options::new())
 }
 

@@ -61,7 +61,13 @@ impl TextArgs {
 
     /// One of its programs, of the type that the arguments or the text say.
     pub(super) fn program<'s>(&self, spec: &'s TextSpec<'_>) -> Result<ProgramSpec<'s>, Failure> {
-        let Some(kind) = self.kind.or_else(|| spec.kind()) else {
+        let named = match self.kind {
+            Some(_) => None,
+            None => spec.attach_point().map_err(|error| {
+                Failure::Usage(format!("program `{}`: {error}; or say --type", spec.name()))
+            })?,
+        };
+        let Some(kind) = self.kind.or(named.map(|named| named.program_type)) else {
             return Err(Failure::Usage(format!(
                 "the text does not say of which type program `{}` is: say --type, or `.program {}, kprobe/…`",
                 spec.name(),

@@ -168,32 +168,25 @@ fn places(module: &Collection<'_>, words: &[String]) -> Result<Vec<Placed>, Fail
 }
 
 fn target_of(text: &str) -> Result<Target, Failure> {
-    match text.parse() {
-        // It runs when somebody reads it, and not when something happens.
-        Ok(Target::Iter { .. }) => Err(Failure::Usage(format!(
+    let target: Target = text.parse().map_err(|error: Error| Failure::Usage(error.to_string()))?;
+    // It runs when somebody reads it, and not when something happens.
+    if matches!(target.plain(), Target::Iter { .. }) {
+        return Err(Failure::Usage(format!(
             "`{text}` is an iterator: nothing happens there that could be traced"
-        ))),
-        Ok(target) => Ok(target),
-        Err(error) => Err(Failure::Usage(error.to_string())),
+        )));
     }
+    Ok(target)
 }
-
-/// Names of system calls as libbpf writes them in sections.
-const CALLS: [(&str, &str); 2] = [("ksyscall", "kprobe"), ("kretsyscall", "kretprobe")];
 
 /// What the text says of a program: `kprobe/sys_clone` in `.program look, kprobe/sys_clone`.
 fn own_target(program: &CollectionProgram<'_>) -> Result<Target, Failure> {
     let name = program.name();
-    let Some((kind, rest)) = program.target().and_then(|target| target.split_once(['/', ':']))
-    else {
+    let Some(target) = program.target() else {
         return Err(Failure::Usage(format!(
             "the text does not say what program `{name}` is attached to: say TARGET, or `.program {name}, kprobe/…`"
         )));
     };
-    match CALLS.iter().find(|(word, _)| *word == kind) {
-        Some((_, kind)) => target_of(&format!("{kind}:sys_{rest}")),
-        None => target_of(&format!("{kind}:{rest}")),
-    }
+    target_of(target)
 }
 
 fn attach_all<'a>(
@@ -212,7 +205,14 @@ fn attach_all<'a>(
     let mut links = Vec::new();
     for (index, target) in places {
         let Some(spec) = specs.get(*index) else { continue };
-        let spec: ProgramSpec<'a> = spec.program(target.program_type());
+        let expected = target.program_type();
+        if let Some(kind) = spec.kind().filter(|kind| *kind != expected) {
+            return Err(Failure::Usage(format!(
+                "cannot attach program `{}` to {target}: the text says that its type is {kind}, expected {expected}",
+                spec.name()
+            )));
+        }
+        let spec: ProgramSpec<'a> = spec.program(expected);
         let (_, link) = attach::load_and_attach(loader, &spec, target, &options)?;
         links.push(link);
     }

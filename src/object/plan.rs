@@ -6,7 +6,7 @@ use crate::asm::{
     Section, place,
 };
 use crate::insn::{Insn, Op, Pseudo};
-use crate::program::{TextSpec, functions};
+use crate::program::functions;
 use object::elf::{self, RelocationType};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -65,7 +65,7 @@ impl Function {
 
 impl<'m> Plan<'m> {
     /// What an object of this text is to hold.
-    pub fn new(module: &'m Collection<'m>, specs: &[TextSpec<'_>], codes: &[Code<'_>]) -> Plan<'m> {
+    pub fn new(module: &'m Collection<'m>, codes: &[Code<'_>]) -> Plan<'m> {
         let text = module.programs().first().map_or("", |program| program.code().text);
         let text_section =
             CodeSection { name: TEXT.into(), slots: Vec::new(), relocations: Vec::new() };
@@ -83,8 +83,8 @@ impl<'m> Plan<'m> {
                 plan.mistake(message, plan.span(map.name));
             }
         }
-        for ((program, spec), code) in module.programs().iter().zip(specs).zip(codes) {
-            plan.program(program, spec, code);
+        for (program, code) in module.programs().iter().zip(codes) {
+            plan.program(program, code);
         }
         plan
     }
@@ -128,7 +128,7 @@ impl<'m> Plan<'m> {
     }
 
     /// Puts the functions of a program into their sections.
-    fn program(&mut self, program: &CollectionProgram<'_>, spec: &TextSpec<'_>, code: &Code<'_>) {
+    fn program(&mut self, program: &CollectionProgram<'_>, code: &Code<'_>) {
         let first = self.functions.len();
         for reloc in code.relocations {
             if let (true, RelocTarget::Name(name)) = (reloc.kind != RelocKind::Map, reloc.target) {
@@ -139,7 +139,7 @@ impl<'m> Plan<'m> {
                 self.mistake(message, self.span(name));
             }
         }
-        let section = match target::section(spec, program.target()) {
+        let section = match target::section(program.target()) {
             Ok(section) => section,
             Err(why) => {
                 let name = program.name();

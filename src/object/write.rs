@@ -44,7 +44,7 @@ pub fn write(
     let specs: Vec<_> =
         programs.filter_map(|program| TextSpec::new(module, program, file).ok()).collect();
     let codes: Vec<_> = specs.iter().map(TextSpec::code).collect();
-    let mut plan = Plan::new(module, &specs, &codes);
+    let mut plan = Plan::new(module, &codes);
     if plan.mistakes.is_empty() {
         let types = types(module, &plan, &specs, &codes, order);
         let types = types.map_err(|error| format!("its types cannot be in an object: {error}"));

@@ -4,6 +4,9 @@ use super::Loader;
 use super::prepare::Other;
 use crate::btf::{BtfError, Kind, module_btf};
 use crate::error::{Error, Result};
+use crate::spec::attach_point::{
+    AttachPointError, attach_types, default_attach_type, needs_attach_type,
+};
 use crate::spec::{Code, Hook, ProgramSpec};
 use crate::uapi::{AttachType, ProgramType, flags};
 use std::os::fd::OwnedFd;
@@ -27,8 +30,15 @@ const fn is_in_btf(kind: ProgramType) -> bool {
     matches!(kind, ProgramType::Tracing | ProgramType::Lsm | ProgramType::StructOps)
 }
 
+/// The hook of programs of a type: to find their targets, or because the kernel needs an attach type.
 const fn find_target(kind: ProgramType) -> Option<Hook> {
-    if is_in_btf(kind) { Some(Hook::new(&FindTarget(target_in_kernel))) } else { None }
+    if is_in_btf(kind) {
+        Some(Hook::new(&FindTarget(target_in_kernel)))
+    } else if needs_attach_type(kind) {
+        Some(Hook::new(&FindTarget(refuse_without_attach_type)))
+    } else {
+        None
+    }
 }
 
 impl<'a> ProgramSpec<'a> {
@@ -40,7 +50,7 @@ impl<'a> ProgramSpec<'a> {
             kind,
             license: "GPL",
             code,
-            attach_type: None,
+            attach_type: default_attach_type(kind),
             flags: flags_of(kind),
             target: None,
             attach_to: None,
@@ -49,8 +59,17 @@ impl<'a> ProgramSpec<'a> {
         }
     }
 
-    /// The same program as another type, for instance to attach it to a tracepoint instead of a kprobe.
+    /// The same program as another type, for instance to attach it to a tracepoint instead of a kprobe. An attach type that
+    /// was chosen stays.
     pub const fn with_kind(mut self, kind: ProgramType) -> Self {
+        let was = default_attach_type(self.kind);
+        let chosen = match (self.attach_type, was) {
+            (Some(is), Some(was)) => is as u32 != was as u32,
+            (is, _) => is.is_some(),
+        };
+        if !chosen {
+            self.attach_type = default_attach_type(kind);
+        }
         self.kind = kind;
         self.find_target = find_target(kind);
         self.flags |= flags_of(kind);
@@ -74,24 +93,39 @@ impl<'a> Loader<'a> {
             Some(other) => function_of(spec, other),
             None => match spec.find_target.and_then(Hook::get) {
                 Some(FindTarget(find)) => find(self, spec),
-                None if !is_in_btf(spec.kind) => Ok(BtfTarget::default()),
+                None if find_target(spec.kind).is_none() => Ok(BtfTarget::default()),
                 None => {
                     let problem = "its type was set by hand: set it with with_kind";
                     return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
                 }
             },
         };
-        found.map_err(|problem| Error::LoadTarget {
-            program: spec.name.into(),
-            kind: spec.kind,
-            target: spec.target.unwrap_or_default().into(),
-            problem: Box::new(problem),
+        found.map_err(|problem| match problem {
+            // It names the program itself.
+            problem @ Error::AttachPoint(_) => problem,
+            problem => Error::LoadTarget {
+                program: spec.name.into(),
+                kind: spec.kind,
+                target: spec.target.unwrap_or_default().into(),
+                problem: Box::new(problem),
+            },
         })
     }
 }
 
+/// Refuses a program without an attach type if the kernel needs one for its type.
+fn refuse_without_attach_type<'a>(_: &Loader<'a>, spec: &ProgramSpec<'a>) -> Result<BtfTarget> {
+    if spec.attach_type.is_none() && needs_attach_type(spec.kind) {
+        let (program, kind) = (spec.name.into(), spec.kind);
+        let choices = attach_types(kind);
+        return Err(AttachPointError::NoAttachType { program, kind, choices }.into());
+    }
+    Ok(BtfTarget::default())
+}
+
 /// What the target names in the kernel's types; nothing where the type of the program is not attached by them.
 fn target_in_kernel<'a>(loader: &Loader<'a>, spec: &ProgramSpec<'a>) -> Result<BtfTarget> {
+    refuse_without_attach_type(loader, spec)?;
     let module = |name: Option<&str>| name.map(module_btf).transpose();
     if let (ProgramType::StructOps, Some(target)) = (spec.kind, spec.target) {
         let Some((of, name)) = target.split_once('.') else {

@@ -4,7 +4,8 @@ use super::resolvable;
 use crate::asm::{Code, Collection, CollectionProgram};
 use crate::error::{Error, Result};
 use crate::spec::ProgramSpec;
-use crate::uapi::{AttachType, ProgramType, flags};
+use crate::spec::attach_point::Named;
+use crate::uapi::ProgramType;
 
 /// A program of a [text](crate::asm::parse()), ready to be lent to a [`Loader`](crate::Loader) as a [`ProgramSpec`].
 ///
@@ -33,54 +34,6 @@ pub struct TextSpec<'m> {
     file: &'m str,
 }
 
-/// First words of a target that are not names of program types, as libbpf has them; and the way of attaching that must
-/// be said at load.
-const TARGETS: &[(&str, ProgramType, Option<AttachType>)] = &[
-    ("kretprobe", ProgramType::Kprobe, None),
-    ("ksyscall", ProgramType::Kprobe, None),
-    ("kretsyscall", ProgramType::Kprobe, None),
-    ("uprobe", ProgramType::Kprobe, None),
-    ("uretprobe", ProgramType::Kprobe, None),
-    ("usdt", ProgramType::Kprobe, None),
-    ("tp", ProgramType::Tracepoint, None),
-    ("raw_tp", ProgramType::RawTracepoint, None),
-    ("tp_btf", ProgramType::Tracing, Some(AttachType::TraceRawTp)),
-    ("fentry", ProgramType::Tracing, Some(AttachType::TraceFentry)),
-    ("fexit", ProgramType::Tracing, Some(AttachType::TraceFexit)),
-    ("fmod_ret", ProgramType::Tracing, Some(AttachType::ModifyReturn)),
-    ("iter", ProgramType::Tracing, Some(AttachType::TraceIter)),
-    ("lsm", ProgramType::Lsm, Some(AttachType::LsmMac)),
-    ("socket", ProgramType::SocketFilter, None),
-    ("tc", ProgramType::SchedCls, None),
-    ("classifier", ProgramType::SchedCls, None),
-    ("action", ProgramType::SchedAct, None),
-    ("sk_lookup", ProgramType::SkLookup, Some(AttachType::SkLookup)),
-];
-
-/// What a target says.
-struct Aimed<'m> {
-    kind: ProgramType,
-    attach_type: Option<AttachType>,
-    flags: u32,
-    /// What remains of it.
-    rest: &'m str,
-}
-
-/// What the first word of a target can end with, and the flag that this is.
-const SUFFIXES: [(&str, u32); 2] =
-    [(".s", flags::BPF_F_SLEEPABLE), (".frags", flags::BPF_F_XDP_HAS_FRAGS)];
-
-/// Types of programs whose target is a name in the kernel; that of the others can be a way of attaching.
-const NAMED: [ProgramType; 7] = [
-    ProgramType::Kprobe,
-    ProgramType::Tracepoint,
-    ProgramType::RawTracepoint,
-    ProgramType::RawTracepointWritable,
-    ProgramType::Tracing,
-    ProgramType::Lsm,
-    ProgramType::StructOps,
-];
-
 impl<'m> TextSpec<'m> {
     /// The program, with the license of its text (`GPL` where the text declares none, as
     /// [`ProgramSpec::new`] has it) and references to its maps. `file` is what messages call the text.
@@ -102,22 +55,15 @@ impl<'m> TextSpec<'m> {
     /// The type that the program's target names: `kprobe` in `.program look, kprobe/sys_clone`. `None` where there is
     /// no target, or one of a type that is not known here.
     pub fn kind(&self) -> Option<ProgramType> {
-        self.target().map(|aimed| aimed.kind)
+        Some(self.attach_point().ok()??.program_type)
     }
 
-    fn target(&self) -> Option<Aimed<'m>> {
-        let target = self.program.target()?;
-        let (word, rest) = target.split_once(['/', ':']).unwrap_or((target, ""));
-        let suffix =
-            SUFFIXES.iter().find_map(|(suffix, flag)| Some((word.strip_suffix(suffix)?, *flag)));
-        let (word, flags) = suffix.unwrap_or((word, 0));
-        let (kind, attach_type) = match TARGETS.iter().find(|(other, ..)| *other == word) {
-            Some((_, kind, attach_type)) => (*kind, *attach_type),
-            None => (ProgramType::from_name(word)?, None),
-        };
-        let named = if NAMED.contains(&kind) { None } else { AttachType::from_name(rest) };
-        let rest = if named.is_some() { "" } else { rest };
-        Some(Aimed { kind, attach_type: named.or(attach_type), flags, rest })
+    /// Returns what the program's target says; `None` if it has none.
+    ///
+    /// # Errors
+    /// [`Error::AttachPoint`] with the nearest names if that is not known.
+    pub fn attach_point(&self) -> Result<Option<Named<'m>>> {
+        Ok(self.program.target().map(Named::read).transpose()?)
     }
 
     /// Its name.
@@ -136,10 +82,12 @@ impl<'m> TextSpec<'m> {
     pub fn program(&self, kind: ProgramType) -> ProgramSpec<'m> {
         let license = self.collection.license().unwrap_or("GPL");
         let mut spec = ProgramSpec::new(self.name(), kind, self.code()).with_license(license);
-        if let Some(aimed) = self.target().filter(|aimed| aimed.kind == kind) {
-            spec.attach_type = aimed.attach_type;
-            spec.flags |= aimed.flags;
-            spec.target = (!aimed.rest.is_empty()).then_some(aimed.rest);
+        if let Ok(Some(named)) = self.attach_point()
+            && named.program_type == kind
+        {
+            spec.attach_type = named.attach_type;
+            spec.flags |= named.flags();
+            spec.target = (!named.rest.is_empty()).then_some(named.rest);
         }
         spec
     }
@@ -149,6 +97,7 @@ impl<'m> TextSpec<'m> {
 mod tests {
     use super::*;
     use crate::asm::{ParseOptions, RelocKind, RelocTarget, Section, parse};
+    use crate::uapi::{AttachType, flags};
 
     const TEXT: &str = "\
 .license \"MIT\" ; .map m, hash, key=4, value=8, max=2
@@ -200,7 +149,7 @@ exit
             ("fentry.s/x", ProgramType::Tracing, Some(TraceFentry), sleeps, Some("x")),
             ("uprobe.s/x", ProgramType::Kprobe, None, sleeps, Some("x")),
             ("syscall", ProgramType::Syscall, None, sleeps, None),
-            ("xdp.frags/eth0", ProgramType::Xdp, None, frags, Some("eth0")),
+            ("xdp.frags/eth0", ProgramType::Xdp, Some(Xdp), frags, Some("eth0")),
             ("xdp/xdp_devmap", ProgramType::Xdp, Some(XdpDevMap), 0, None),
             (
                 "cgroup_sock_addr/cgroup_inet4_bind",
