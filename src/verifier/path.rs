@@ -2,7 +2,6 @@
 
 use super::log::{Entry, first_number};
 use super::state::State;
-use crate::insn::table::{SHAPED, Shape};
 use crate::insn::{AtomicOp, Insn, Op, Reg};
 
 /// One instruction on the way, with what was known before and after it where the log says.
@@ -227,22 +226,13 @@ fn written(op: Op) -> Option<Reg> {
         | Op::Swap { dst, .. }
         | Op::Load { dst, .. }
         | Op::LoadSigned { dst, .. }
+        | Op::LoadAcquire { dst, .. }
         | Op::LoadImm64 { dst, .. } => Some(dst),
         Op::Atomic { op: AtomicOp::Add | AtomicOp::Or | AtomicOp::And | AtomicOp::Xor, .. } => None,
         Op::Atomic { op: AtomicOp::CompareExchange, .. } => Some(Reg::R0),
         Op::Atomic { src, .. } => Some(src),
-        _ => match common(op)? {
-            (Shape::Load, dst, _) => Some(dst),
-            (Shape::Register | Shape::Store, ..) => None,
-        },
+        _ => None,
     }
-}
-
-/// The syntax and the two registers of an instruction whose syntax is that of others.
-fn common(op: Op) -> Option<(Shape, Reg, Reg)> {
-    let slot = op.encode().first();
-    let shaped = SHAPED.iter().find(|shaped| shaped.is(slot))?;
-    Some((shaped.shape, Reg::new(slot.dst())?, Reg::new(slot.src())?))
 }
 
 /// The registers that an instruction reads, those of its operands.
@@ -260,36 +250,17 @@ pub(super) fn read_by(op: Op) -> Vec<Reg> {
             all
         }
         Op::Neg { dst, .. } | Op::Swap { dst, .. } => vec![dst],
+        Op::JumpRegister { dst } | Op::CallRegister { dst } => vec![dst],
         Op::MoveSigned { src, .. } | Op::AddrSpaceCast { src, .. } => vec![src],
-        Op::Load { base, .. } | Op::LoadSigned { base, .. } | Op::StoreImm { base, .. } => {
-            vec![base]
-        }
-        Op::Store { base, src, .. } | Op::Atomic { base, src, .. } => vec![base, src],
+        Op::Load { base, .. }
+        | Op::LoadSigned { base, .. }
+        | Op::LoadAcquire { base, .. }
+        | Op::StoreImm { base, .. } => vec![base],
+        Op::Store { base, src, .. }
+        | Op::StoreRelease { base, src, .. }
+        | Op::Atomic { base, src, .. } => vec![base, src],
         Op::LoadPacket { index, .. } => index.into_iter().collect(),
         Op::Exit => vec![Reg::R0],
-        _ => match common(op) {
-            Some((Shape::Register, dst, _)) => vec![dst],
-            Some((Shape::Load, _, src)) => vec![src],
-            Some((Shape::Store, dst, src)) => vec![dst, src],
-            None => Vec::new(),
-        },
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::insn::Size::Double;
-
-    #[test]
-    fn registers_of_instructions_with_a_common_syntax() {
-        let (r1, r2, offset, size) = (Reg::R1, Reg::R2, 8, Double);
-        let acquire = Op::LoadAcquire { size, dst: r1, base: r2, offset };
-        assert_eq!((written(acquire), read_by(acquire)), (Some(r1), vec![r2]));
-        let release = Op::StoreRelease { size, base: r1, offset, src: r2 };
-        assert_eq!((written(release), read_by(release)), (None, vec![r1, r2]));
-        let jump = Op::JumpRegister { dst: r1 };
-        assert_eq!((written(jump), read_by(jump)), (None, vec![r1]));
-        assert_eq!((written(Op::Exit), read_by(Op::Exit)), (None, vec![Reg::R0]));
+        _ => Vec::new(),
     }
 }
