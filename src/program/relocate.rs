@@ -16,6 +16,7 @@ use self::problem::is_missing;
 use super::Loader;
 use crate::asm::{Assembly, CollectionProgram};
 use crate::btf::{Btf, Kind, module_btf};
+use crate::codegen::Compiled;
 use crate::error::{Error, Result};
 use crate::insn::{Insn, Op, class, mode};
 use crate::spec::{Code, Hook, ProgramSpec, Reloc, RelocField, RelocKind, RelocTarget};
@@ -56,6 +57,13 @@ pub const fn resolvable(mut code: Code<'_>) -> Code<'_> {
 
 impl Assembly<'_> {
     /// The code, for a [`ProgramSpec`].
+    pub fn code(&self) -> Code<'_> {
+        resolvable(self.unresolved())
+    }
+}
+
+impl Compiled<'_> {
+    /// Returns the code, for a [`ProgramSpec`].
     pub fn code(&self) -> Code<'_> {
         resolvable(self.unresolved())
     }
