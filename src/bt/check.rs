@@ -16,7 +16,8 @@ use super::hir::{
 use super::probe::{AttachPoint, Kind};
 use super::source::{Source, Span};
 use super::types::Type;
-use std::collections::HashMap;
+use join::Known;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 mod aggregate;
@@ -56,13 +57,13 @@ pub(crate) fn check(
     let mut checker = Checker::new(source, script, config, environment);
     checker.preamble();
     checker.expand();
-    if !checker.diagnostics.has_errors() {
-        for _ in 0..MAX_PASSES {
-            checker.changed = false;
-            checker.pass();
-            if !checker.changed {
-                break;
-            }
+    // Of what is assigned in probes that could not be found nothing is known.
+    checker.incomplete = checker.diagnostics.has_errors();
+    for _ in 0..MAX_PASSES {
+        checker.changed = false;
+        checker.pass();
+        if !checker.changed {
+            break;
         }
     }
     checker.last = true;
@@ -76,8 +77,8 @@ pub(crate) fn check(
 #[derive(Debug, Clone)]
 struct MapState {
     name: Arc<str>,
-    key: Option<Type>,
-    value: Option<Type>,
+    key: Known,
+    value: Known,
     /// Whether it is used with a key, and where that was found out.
     keyed: Option<(bool, Span)>,
     asynchronous: bool,
@@ -91,7 +92,7 @@ struct MapState {
 #[derive(Debug, Clone)]
 struct VariableState {
     name: Arc<str>,
-    ty: Option<Type>,
+    known: Known,
     /// Whether the type was declared, so that nothing widens it.
     fixed: bool,
     failed: bool,
@@ -138,6 +139,8 @@ struct Checker<'a> {
     last: bool,
     /// Whether a type became another one in this pass.
     changed: bool,
+    /// Whether probes or definitions are missing, so that what they would have assigned is not known.
+    incomplete: bool,
     types: kernel_type::Table,
     maps: Vec<MapState>,
     map_ids: HashMap<Arc<str>, MapId>,
@@ -149,6 +152,8 @@ struct Checker<'a> {
     loops: usize,
     formats: Vec<Format>,
     strings: Vec<Arc<[u8]>>,
+    /// Variables that have been told to be undefined, by the block.
+    undefined: HashSet<(usize, Arc<str>)>,
 }
 
 impl<'a> Checker<'a> {
@@ -166,6 +171,7 @@ impl<'a> Checker<'a> {
             diagnostics: Diagnostics::default(),
             last: false,
             changed: false,
+            incomplete: false,
             types: kernel_type::Table::default(),
             maps: Vec::new(),
             map_ids: HashMap::new(),
@@ -175,6 +181,7 @@ impl<'a> Checker<'a> {
             loops: 0,
             formats: Vec::new(),
             strings: Vec::new(),
+            undefined: HashSet::new(),
         }
     }
 
@@ -287,8 +294,8 @@ impl<'a> Checker<'a> {
         let id = MapId(self.maps.len() as u32);
         self.maps.push(MapState {
             name: Arc::clone(name),
-            key: None,
-            value: None,
+            key: Known::default(),
+            value: Known::default(),
             keyed: None,
             asynchronous: false,
             declared: None,
@@ -332,7 +339,7 @@ impl<'a> Checker<'a> {
             let instance = &self.instances[index];
             let variables = instance.variables.iter().map(|variable| Variable {
                 name: Arc::clone(&variable.name),
-                ty: variable.ty.clone().unwrap_or(Type::I64),
+                ty: variable.known.ty.clone().unwrap_or(Type::I64),
                 span: variable.span,
             });
             probes.push(Probe {
@@ -351,7 +358,7 @@ impl<'a> Checker<'a> {
     fn finish(self, probes: Vec<Probe>) -> Program {
         let maps = self.maps.into_iter().map(|map| {
             let keyed = map.keyed.is_some_and(|(keyed, _)| keyed);
-            let key = map.key.filter(|_| keyed);
+            let key = map.key.ty.filter(|_| keyed);
             let (kind, declared) = map.declared.unzip();
             Map {
                 max_entries: if key.is_none() {
@@ -361,7 +368,7 @@ impl<'a> Checker<'a> {
                 },
                 name: map.name,
                 key,
-                value: map.value.unwrap_or(Type::I64),
+                value: map.value.ty.unwrap_or(Type::I64),
                 kind,
                 asynchronous: map.asynchronous,
                 span: map.span,

@@ -444,6 +444,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         "prints a warning with the place in the script",
     ),
     statement("zero", Id::Zero, (1, 1), "zero(@map)", "makes all values of a map 0"),
+    unsupported("debugf"),
     unsupported("globmatch"),
     unsupported("kfunc_allowed"),
     unsupported("kfunc_exist"),

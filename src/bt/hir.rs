@@ -152,7 +152,7 @@ pub(crate) enum StatementKind {
     /// `@m[key] op= value`: the element, 0 if there is none, and the value joined by an operator on 64-bit integers. The
     /// key is evaluated once.
     UpdateMap {
-        /// The map; its values are integers.
+        /// The map; its values are integers, or pointers that a multiple of what they point to is added to.
         map: MapId,
         /// The key; none if the map is a single value.
         key: Option<Expr>,

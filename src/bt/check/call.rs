@@ -1,6 +1,8 @@
 //! Functions.
 
-use super::join::{boolean, constant, constant_text, convert, expr, integer, literal, string};
+use super::join::{
+    Given, boolean, constant, constant_text, convert, expr, integer, literal, string,
+};
 use super::{Checked, Checker, Stop, statement};
 use crate::bt::ast::{self, ExprKind as Written};
 use crate::bt::config::stack_mode;
@@ -467,7 +469,7 @@ impl<'a> Checker<'a> {
         match arguments.first() {
             Some(ast::Expr { kind: Written::Map { name, key: None }, .. }) => {
                 let map = self.map_id(&name.node, name.span);
-                if self.map(map).value.is_none() {
+                if self.map(map).value.ty.is_none() {
                     return self.unknown_map(map, name.span);
                 }
                 Ok(map)
@@ -493,7 +495,7 @@ impl<'a> Checker<'a> {
         self.keyed(id, true, name.span)?;
         let key = self.value(key)?;
         let key = self.fit_key(id, key)?;
-        if self.map(id).value.is_none() {
+        if self.map(id).value.ty.is_none() {
             return self.unknown_map(id, name.span);
         }
         Ok((id, key))
@@ -508,7 +510,7 @@ impl<'a> Checker<'a> {
             [ast::Expr { kind: Written::Map { name, key }, .. }] => {
                 let map = self.map_id(&name.node, name.span);
                 let key = self.access(map, key.as_deref(), name.span)?;
-                if self.map(map).value.is_none() {
+                if self.map(map).value.ty.is_none() {
                     return self.unknown_map(map, name.span);
                 }
                 (map, key)
@@ -526,13 +528,15 @@ impl<'a> Checker<'a> {
             return self.error(target.span, "find: expected a variable");
         };
         let variable = self.variable(name, target.span)?;
-        let Some(value) = self.map(id).value.clone() else { return self.unknown_map(id, map.span) };
+        let Some(value) = self.map(id).value.ty.clone() else {
+            return self.unknown_map(id, map.span);
+        };
         let element = self.element_type(&value);
-        self.widen_variable(variable, &element);
+        self.widen_variable(variable, Given::new(&element));
         let place = self.variable_type(variable, target.span)?;
         // The key is evaluated once, into a variable that no script can name.
         let hidden = self.new_variable(&Arc::from("$find"), span);
-        self.widen_variable(hidden, &key.ty);
+        self.widen_variable(hidden, Given::new(&key.ty));
         let key_read = expr(ExprKind::Variable(hidden), key.ty.clone(), span);
         let read =
             expr(ExprKind::Map { map: id, key: Some(Box::new(key_read.clone())) }, value, span);
@@ -554,9 +558,9 @@ impl<'a> Checker<'a> {
     fn len(&mut self, of: &'a ast::Expr, span: Span) -> Checked<Expr> {
         if let Written::Map { name, key: None } = &of.kind {
             let map = self.map_id(&name.node, name.span);
-            let stack = matches!(self.map(map).value, Some(Type::Stack(_)));
+            let stack = matches!(self.map(map).value.ty, Some(Type::Stack(_)));
             if !stack {
-                if self.map(map).value.is_none() {
+                if self.map(map).value.ty.is_none() {
                     return self.unknown_map(map, name.span);
                 }
                 return Ok(call(Call::MapLen(map), Type::U64, span));

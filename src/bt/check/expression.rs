@@ -1,7 +1,7 @@
 //! Operators, literals and casts.
 
 use super::join::{
-    boolean, constant, constant_text, convert, expr, integer, join, literal, string,
+    Given, boolean, constant, constant_text, convert, expr, integer, join, literal, string,
 };
 use super::place::scale;
 use super::{Checked, Checker};
@@ -111,7 +111,9 @@ impl<'a> Checker<'a> {
     ) -> Checked<Expr> {
         let map = self.map_id(&name.node, name.span);
         let key = self.access(map, key, span)?;
-        let Some(ty) = self.map(map).value.clone() else { return self.unknown_map(map, name.span) };
+        let Some(ty) = self.map(map).value.ty.clone() else {
+            return self.unknown_map(map, name.span);
+        };
         Ok(expr(ExprKind::Map { map, key: key.map(Box::new) }, ty, span))
     }
 
@@ -312,7 +314,7 @@ impl<'a> Checker<'a> {
                     // The sum may be wider than what was stored so far.
                     let widened = int.join(Int::I64);
                     let widened = if int == Int::U64 { int } else { widened };
-                    self.widen_variable(id, &Type::Int(widened));
+                    self.widen_variable(id, Given::new(&Type::Int(widened)));
                 }
                 let ty = self.variable_type(id, target.span)?;
                 Ok(expr(ExprKind::StepVariable { variable: id, by, prefix }, ty, span))
@@ -320,10 +322,10 @@ impl<'a> Checker<'a> {
             Written::Map { name, key } => {
                 let map = self.map_id(&name.node, name.span);
                 let key = self.access(map, key.as_deref(), target.span)?;
-                if self.map(map).value.is_none() {
-                    self.map_value(map, &Type::I64, target.span)?;
+                if self.map(map).value.ty.is_none() {
+                    self.map_value(map, Given::new(&Type::I64), target.span)?;
                 }
-                let ty = self.map(map).value.clone().unwrap_or(Type::I64);
+                let ty = self.map(map).value.ty.clone().unwrap_or(Type::I64);
                 let by = self.step_size(&ty, by, target.span)?;
                 Ok(expr(ExprKind::StepMap { map, key: key.map(Box::new), by, prefix }, ty, span))
             }
@@ -331,7 +333,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn step_size(&mut self, ty: &Type, by: i64, span: Span) -> Checked<i64> {
+    pub(super) fn step_size(&mut self, ty: &Type, by: i64, span: Span) -> Checked<i64> {
         match ty {
             Type::Int(_) => Ok(by),
             Type::Pointer(pointer) => Ok(by * i64::from(self.pointee_size(&pointer.to, span)?)),

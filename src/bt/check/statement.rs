@@ -1,6 +1,7 @@
 //! Statements, variables and assignments.
 
-use super::join::{constant, convert, converts, join, nothing};
+use super::join::{Given, Known, constant, convert, converts, join, nothing};
+use super::place::scale;
 use super::{Checked, Checker, Stop, VariableState, statement};
 use crate::bt::ast::{self, BinaryOp, ExprKind, Iterable, StatementKind as Written};
 use crate::bt::diagnostic::Diagnostic;
@@ -112,22 +113,23 @@ impl<'a> Checker<'a> {
         value: &'a ast::Expr,
         out: &mut Vec<Statement>,
     ) -> Checked<()> {
-        let checked = self.expr(value)?;
-        let span = checked.span;
-        match checked.kind {
-            // What only acts has become statements.
-            hir::ExprKind::Block(statements, last) if last.ty == Type::Void => {
-                out.extend(statements);
-                if !matches!(last.kind, hir::ExprKind::Tuple(_)) {
-                    out.push(statement(StatementKind::Expr(*last), span));
+        let mut checked = self.expr(value)?;
+        // What only acts has become statements.
+        while checked.ty == Type::Void {
+            match checked.kind {
+                hir::ExprKind::Block(statements, last) => {
+                    out.extend(statements);
+                    checked = *last;
+                }
+                hir::ExprKind::Tuple(elements) if elements.is_empty() => return Ok(()),
+                kind => {
+                    checked.kind = kind;
+                    break;
                 }
             }
-            hir::ExprKind::Tuple(elements) if elements.is_empty() && checked.ty == Type::Void => {}
-            kind => {
-                let checked = Expr { kind, ..checked };
-                out.push(statement(StatementKind::Expr(checked), span));
-            }
         }
+        let span = checked.span;
+        out.push(statement(StatementKind::Expr(checked), span));
         Ok(())
     }
 
@@ -195,7 +197,7 @@ impl<'a> Checker<'a> {
                 let variable = self.new_variable(&name.node, name.span);
                 if let (Ok(start), Ok(end)) = (&start, &end) {
                     let ty = join(&start.ty, &end.ty).unwrap_or(Type::I64);
-                    self.widen_variable(variable, &ty);
+                    self.widen_variable(variable, Given::new(&ty));
                 }
                 let body = self.looped(body);
                 self.leave_scope();
@@ -209,16 +211,17 @@ impl<'a> Checker<'a> {
                 let variable = self.new_variable(&name.node, name.span);
                 let keyed = self.keyed(id, true, map.span);
                 let state = self.map(id).clone();
-                if let (Some(key), Some(value)) = (&state.key, &state.value) {
+                if let (Some(key), Some(value)) = (&state.key.ty, &state.value.ty) {
                     let value = self.element_type(value);
-                    self.widen_variable(variable, &Type::Tuple([key.clone(), value].into()));
+                    let pair = Type::Tuple([key.clone(), value].into());
+                    self.widen_variable(variable, Given::new(&pair));
                 } else if self.last {
                     let _: Checked<()> = self.unknown_map(id, map.span);
                 }
                 let body = self.looped(body);
                 self.leave_scope();
                 keyed?;
-                if matches!(state.value, Some(Type::Hist(_) | Type::Lhist(_) | Type::Stats(_))) {
+                if matches!(state.value.ty, Some(Type::Hist(_) | Type::Lhist(_) | Type::Stats(_))) {
                     return self.unsupported(map.span, "for over a map of hist, lhist or stats");
                 }
                 Ok(StatementKind::ForMap { variable, map: id, body: body? })
@@ -253,7 +256,7 @@ impl<'a> Checker<'a> {
                 let name = Arc::clone(name);
                 instance.variables.push(VariableState {
                     name,
-                    ty: None,
+                    known: Known::default(),
                     fixed: false,
                     failed: false,
                     span,
@@ -286,6 +289,12 @@ impl<'a> Checker<'a> {
             frame.scopes.iter().flat_map(HashMap::keys).for_each(|name| nearest.offer(name));
         }
         let nearest = nearest.into_names();
+        // The first use tells.
+        if self.last
+            && !self.undefined.insert((self.instances[self.current].block, Arc::clone(name)))
+        {
+            return Err(Stop);
+        }
         let message = format!("undefined variable: {name}");
         self.tell(Diagnostic::error(span, message).nearest(&nearest))
     }
@@ -297,7 +306,7 @@ impl<'a> Checker<'a> {
     /// The type of a variable, if it is known.
     pub(super) fn variable_type(&mut self, id: VarId, span: Span) -> Checked<Type> {
         let state = self.state(id).clone();
-        match state.ty {
+        match state.known.ty {
             Some(ty) => Ok(ty),
             None if state.failed => Err(Stop),
             None => self.error(
@@ -308,14 +317,14 @@ impl<'a> Checker<'a> {
     }
 
     /// Widens the type of a variable; whether there is one that holds the value too.
-    pub(super) fn widen_variable(&mut self, id: VarId, value: &Type) -> bool {
+    pub(super) fn widen_variable(&mut self, id: VarId, value: Given<'_>) -> bool {
         let state = self.state(id).clone();
         if state.fixed {
             return true;
         }
-        let mut ty = state.ty;
-        let fits = self.widen(&mut ty, value);
-        self.state(id).ty = ty;
+        let mut known = state.known;
+        let fits = self.widen(&mut known, value);
+        self.state(id).known = known;
         fits
     }
 
@@ -340,7 +349,7 @@ impl<'a> Checker<'a> {
             }
         };
         let ty = self.storable(&value)?;
-        let fits = self.widen_variable(id, &ty);
+        let fits = self.widen_variable(id, Given::value(&ty, &value));
         let place = self.variable_type(id, span)?;
         let name = self.state(id).name.to_string();
         if !fits || self.state(id).fixed && !converts(&value.ty, &place) {
@@ -384,8 +393,8 @@ impl<'a> Checker<'a> {
             let declared = self.type_named(ty, Space::Kernel)?;
             let state = self.state(id);
             state.fixed = true;
-            if state.ty.as_ref() != Some(&declared) {
-                state.ty = Some(declared);
+            if state.known.ty.as_ref() != Some(&declared) {
+                state.known.ty = Some(declared);
                 self.changed = true;
             }
         }
@@ -435,7 +444,7 @@ impl<'a> Checker<'a> {
     fn first_assignment(&mut self, name: &Arc<str>, span: Span, value: &Checked<Expr>) -> VarId {
         let ended = self.frames.last().and_then(|frame| frame.ended.get(name)).copied();
         if let Some(id) = ended {
-            let known = self.state(id).ty.clone();
+            let known = self.state(id).known.ty.clone();
             let fits = match (known, value) {
                 (Some(known), Ok(value)) => join(&known, &value.ty).is_some(),
                 _ => true,
@@ -490,14 +499,18 @@ impl<'a> Checker<'a> {
     /// Tells that nothing gives a map a type.
     pub(super) fn unknown_map<T>(&mut self, id: MapId, span: Span) -> Checked<T> {
         let state = self.map(id).clone();
-        if state.failed {
+        if state.failed || self.incomplete {
             return Err(Stop);
         }
         let mut nearest = Nearest::new(&state.name, OFFERED);
-        for map in self.maps.iter().filter(|map| map.value.is_some()) {
+        for map in self.maps.iter().filter(|map| map.value.ty.is_some()) {
             nearest.offer(&map.name);
         }
         let nearest = nearest.into_names();
+        if self.last {
+            // The first use tells.
+            self.map(id).failed = true;
+        }
         let message = format!("undefined map: {}: nothing is ever assigned to it", state.name);
         self.tell(Diagnostic::error(span, message).nearest(&nearest))
     }
@@ -529,11 +542,11 @@ impl<'a> Checker<'a> {
             return self.error(span, "it has no value that could be a key");
         }
         let mut known = self.map(id).key.clone();
-        let fits = self.widen(&mut known, &key.ty);
+        let fits = self.widen(&mut known, Given::value(&key.ty, &key));
         self.map(id).key = known.clone();
         let name = self.map(id).name.clone();
-        let Some(ty) = known.filter(|_| fits) else {
-            let known = self.map(id).key.clone().unwrap_or(Type::Void);
+        let Some(ty) = known.ty.filter(|_| fits) else {
+            let known = self.map(id).key.ty.clone().unwrap_or(Type::Void);
             let (is, given) = (self.type_text(&known), self.type_text(&key.ty));
             return self
                 .error(span, format!("key of {name}: type mismatch: it is {is}, here {given}"));
@@ -586,7 +599,10 @@ impl<'a> Checker<'a> {
                         format!("`{}=`: expected an integer, found {given}", op.text()),
                     );
                 }
-                let known = self.map(map).value.clone().unwrap_or(Type::I64);
+                let known = self.map(map).value.ty.clone().unwrap_or(Type::I64);
+                if let Type::Pointer(_) = known {
+                    return self.move_pointer(map, key?, op, value, &known, span);
+                }
                 let signed = op == BinaryOp::Sub || known.is_signed() || value.ty.is_signed();
                 match known {
                     Type::Int(int) if int.size == 8 => Type::Int(int),
@@ -594,7 +610,11 @@ impl<'a> Checker<'a> {
                 }
             }
         };
-        let place = self.map_value(map, &ty, span)?;
+        let given = match op {
+            None => Given::value(&ty, &value),
+            Some(_) => Given::new(&ty),
+        };
+        let place = self.map_value(map, given, span)?;
         let key = key?;
         let what = name.node.to_string();
         match op {
@@ -615,17 +635,36 @@ impl<'a> Checker<'a> {
         }
     }
 
+    /// `@m += n` of a pointer, by the size of what it points to.
+    fn move_pointer(
+        &mut self,
+        map: MapId,
+        key: Option<Expr>,
+        op: BinaryOp,
+        value: Expr,
+        ty: &Type,
+        span: Span,
+    ) -> Checked<StatementKind> {
+        if !matches!(op, BinaryOp::Add | BinaryOp::Sub) {
+            let is = self.type_text(ty);
+            return self.error(span, format!("`{}=`: not possible for {is}", op.text()));
+        }
+        let size = self.step_size(ty, 1, span)?;
+        let value = scale(convert(value, &Type::I64), size);
+        Ok(StatementKind::UpdateMap { map, key, op, signed: false, value })
+    }
+
     /// Widens the type of a map's values and returns it.
-    pub(super) fn map_value(&mut self, map: MapId, ty: &Type, span: Span) -> Checked<Type> {
+    pub(super) fn map_value(&mut self, map: MapId, given: Given<'_>, span: Span) -> Checked<Type> {
         let mut known = self.map(map).value.clone();
-        let fits = self.widen(&mut known, ty);
+        let fits = self.widen(&mut known, given);
         self.map(map).value = known.clone();
-        match known {
+        match known.ty {
             Some(known) if fits => Ok(known),
             known => {
                 let name = self.map(map).name.clone();
                 let is = self.type_text(&known.unwrap_or(Type::Void));
-                let given = self.type_text(ty);
+                let given = self.type_text(given.ty);
                 self.error(span, format!("type mismatch: {name} is {is}, the value is {given}"))
             }
         }
