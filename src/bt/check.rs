@@ -27,12 +27,15 @@ mod expression;
 mod join;
 mod kernel_type;
 mod macros;
+mod map;
 mod name;
+mod operator;
 mod output;
 mod place;
 mod probes;
 mod statement;
 mod type_name;
+mod variable;
 
 #[cfg(test)]
 mod tests;
@@ -47,6 +50,9 @@ type Checked<T> = Result<T, Stop>;
 /// be widened a few times only.
 const MAX_PASSES: usize = 64;
 
+/// By how much the checker may count deeper than the parser.
+const SLACK: usize = 20;
+
 /// Checks a script. There is a program if there is no error among the diagnostics.
 pub(crate) fn check(
     source: &Source,
@@ -55,7 +61,7 @@ pub(crate) fn check(
     environment: &dyn Environment,
 ) -> (Option<Program>, Diagnostics) {
     let mut checker = Checker::new(source, script, config, environment);
-    checker.preamble();
+    checker.definitions();
     checker.expand();
     // Of what is assigned in probes that could not be found nothing is known.
     checker.incomplete = checker.diagnostics.has_errors();
@@ -147,6 +153,12 @@ struct Checker<'a> {
     instances: Vec<Instance>,
     /// The instance that is being gone through.
     current: usize,
+    /// Stands for an instance while definitions are gone through.
+    preamble: Instance,
+    /// How deep expressions and blocks are nested.
+    depth: usize,
+    /// Whether it has been told that they are nested too deeply.
+    too_deep: bool,
     frames: Vec<Frame<'a>>,
     /// How many loops are around.
     loops: usize,
@@ -177,6 +189,16 @@ impl<'a> Checker<'a> {
             map_ids: HashMap::new(),
             instances: Vec::new(),
             current: 0,
+            preamble: Instance {
+                block: 0,
+                kind: Kind::Special,
+                attach_points: Vec::new(),
+                arguments: Vec::new(),
+                variables: Vec::new(),
+                declared: HashMap::new(),
+            },
+            depth: 0,
+            too_deep: false,
             frames: Vec::new(),
             loops: 0,
             formats: Vec::new(),
@@ -208,20 +230,36 @@ impl<'a> Checker<'a> {
     }
 
     fn instance(&mut self) -> &mut Instance {
-        // There is one while a block is gone through.
-        &mut self.instances[self.current]
+        self.instances.get_mut(self.current).unwrap_or(&mut self.preamble)
     }
 
     fn kind(&self) -> Kind {
-        self.instances[self.current].kind
+        self.instances.get(self.current).unwrap_or(&self.preamble).kind
     }
 
     fn type_text(&self, ty: &Type) -> String {
         ty.name(&self.types.structs, &self.types.enums)
     }
 
+    /// Goes one level deeper for the time of `f`. The parser bounds the depth of what is written; macros add to it.
+    fn nested<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> Checked<T>) -> Checked<T> {
+        if self.depth >= ast::MAX_DEPTH + SLACK {
+            if std::mem::replace(&mut self.too_deep, self.last) {
+                return Err(Stop);
+            }
+            return self.error(
+                span,
+                format!("nested too deeply: more than {} levels with macros", ast::MAX_DEPTH),
+            );
+        }
+        self.depth += 1;
+        let result = f(self);
+        self.depth -= 1;
+        result
+    }
+
     /// The settings, the definitions of types and maps.
-    fn preamble(&mut self) {
+    fn definitions(&mut self) {
         self.last = true;
         for setting in &self.script.config {
             let value = match &setting.value.node {
@@ -317,7 +355,9 @@ impl<'a> Checker<'a> {
             self.current = index;
             self.frames = vec![Frame::default()];
             self.loops = 0;
-            let block = self.instances[index].block;
+            let Some(block) = self.instances.get(index).map(|instance| instance.block) else {
+                continue;
+            };
             let script = self.script;
             let Some(probe) = script.probes.get(block) else { continue };
             let predicate = probe.predicate.as_ref().map(|predicate| self.condition(predicate));
@@ -336,7 +376,7 @@ impl<'a> Checker<'a> {
             {
                 body = Vec::new();
             }
-            let instance = &self.instances[index];
+            let instance = self.instances.get(index).unwrap_or(&self.preamble);
             let variables = instance.variables.iter().map(|variable| Variable {
                 name: Arc::clone(&variable.name),
                 ty: variable.known.ty.clone().unwrap_or(Type::I64),

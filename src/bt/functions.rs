@@ -42,7 +42,7 @@ pub(crate) enum Id {
     Buf,
     Cat,
     CgroupPath,
-    CgroupId,
+    Cgroup,
     Clear,
     Count,
     Delete,
@@ -178,7 +178,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
     ),
     value(
         "cgroupid",
-        Id::CgroupId,
+        Id::Cgroup,
         (1, 1),
         "uint64 cgroupid(string path)",
         "id of a cgroup, looked up when the script starts",

@@ -201,7 +201,7 @@ impl<'a> Checker<'a> {
     pub(super) fn positional(&mut self, index: u32, span: Span) -> Expr {
         let text = usize::try_from(index)
             .ok()
-            .and_then(|index| self.environment.parameters().get(index - 1));
+            .and_then(|index| self.environment.parameters().get(index.checked_sub(1)?));
         let Some(text) = text else { return literal(0, span) };
         let (digits, negative) =
             text.strip_prefix('-').map_or((text.as_str(), false), |digits| (digits, true));

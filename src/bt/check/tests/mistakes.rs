@@ -44,7 +44,7 @@ fn each_mistake_is_told_once_at_its_place() {
         ("BEGIN { print(1 << 64) }", "stdin:1:20-22: ERROR: shift by 64, expected 0 to 63"),
         (
             "BEGIN { print(18446744073709551615 + 1) }",
-            "stdin:1:15-39: ERROR: 18446744073709551616 does not fit into 64 bits",
+            "stdin:1:15-39: ERROR: the result does not fit into 64 bits",
         ),
         ("BEGIN { pidd }", "stdin:1:9-13: ERROR: unknown identifier: `pidd`"),
         ("BEGIN { prinft(\"x\") }", "stdin:1:9-15: ERROR: unknown function: `prinft`"),
@@ -95,7 +95,7 @@ fn each_mistake_is_told_once_at_its_place() {
         ),
         (
             "kprobe:f { print(((struct task_struct *)arg0)->v[4]) }",
-            "stdin:1:18-52: ERROR: index 4 is out of range: the array has 4 elements",
+            "stdin:1:18-52: ERROR: the index 4 is out of bounds for array of size 4",
         ),
         (
             "BEGIN { printf(\"%d %d\\n\", 1) }",
@@ -307,4 +307,16 @@ fn without_the_kernels_types_most_still_works() {
     let (program, shown) =
         checked_with(&bare, "kprobe:f { print(((struct task_struct *)arg0)->pid) }");
     assert!(program.is_none() && shown.contains("this kernel has no BTF"), "{shown}");
+}
+
+#[test]
+fn macros_do_not_nest_without_bounds() {
+    let mut text = String::new();
+    for level in 0..15 {
+        let body = format!("{}m{}(){}", "(1 + ".repeat(60), level + 1, ")".repeat(60));
+        text += &format!("macro m{level}() {{ {body} }} ");
+    }
+    let found = errors(&format!("{text} macro m15() {{ 1 }} BEGIN {{ print(m0()) }}"));
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("nested too deeply"), "{found:?}");
 }
