@@ -6,9 +6,9 @@ use super::probe::AttachPoint;
 use crate::btf::KernelTypes;
 use crate::error::Error;
 use crate::kernel::format::{self, Field};
-use crate::kernel::glob::{Glob, is_pattern};
-use crate::kernel::nearest::{Nearest, OFFERED};
-use crate::kernel::places::Places;
+use crate::util::glob::{Glob, is_pattern};
+use crate::util::nearest::{Nearest, OFFERED};
+use crate::list::Places;
 use crate::kernel::{functions, perf_names, registers, symbols};
 use crate::user;
 use std::ops::ControlFlow;
@@ -113,7 +113,7 @@ impl Machine {
             within.as_ref().is_none_or(|glob| glob.matches(module))
         };
         let places = found.places.into_iter().filter(|place| fits(&place.module));
-        let point = |place: crate::kernel::places::Place| {
+        let point = |place: crate::list::Place| {
             let module = module.and(place.module);
             AttachPoint::Fentry { exit, module, function: place.name }
         };

@@ -13,7 +13,7 @@ use crate::bt::hir::{Async, Builtin, Call, Expr, ExprKind, StatementKind};
 use crate::bt::probe::Kind;
 use crate::bt::source::Span;
 use crate::bt::types::{Clock, Int, Pointer, Space, Type};
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
 
 /// How `time()` prints if it is not told.

@@ -8,7 +8,7 @@ use crate::bt::diagnostic::Diagnostic;
 use crate::bt::hir::{self, Expr, MapId, StatementKind};
 use crate::bt::source::Span;
 use crate::bt::types::{Int, Type};
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::nearest::{Nearest, OFFERED};
 
 impl<'a> Checker<'a> {
     /// What an element of a map is as a value.
