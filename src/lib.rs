@@ -48,7 +48,7 @@
 //!
 //! `cli` (default): the command `rawbpf`. `bt` (part of `cli`): the bpftrace language. `elf` (default): functions of programs and libraries by name, and their USDT
 //! probes, and object files; it needs `object`. `symbolize` (part of `cli`): the functions in which addresses of
-//! processes lie; it needs `blazesym`. Without them the library needs `libc`, `strsim` and `thiserror`.
+//! processes lie; it needs `blazesym`. `bt` (part of `cli`): the bpftrace language. Without them the library needs `libc`, `strsim` and `thiserror`.
 
 pub mod asm;
 pub mod attach;
