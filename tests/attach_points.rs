@@ -3,7 +3,7 @@
 mod common;
 
 use common::{rawbpf, said};
-use rawbpf::asm::{ParseOptions, parse};
+use rawbpf::asm::{Collection, ParseOptions, parse};
 use rawbpf::attach::Target;
 use rawbpf::attach_point::{ATTACH_POINTS, Attach, AttachPoint, List, Named, Rest, Suffix};
 use rawbpf::insn::ByteOrder;
@@ -65,12 +65,12 @@ fn target(row: &AttachPoint, suffix: Option<Suffix>) -> Option<String> {
     Some(format!("{}:{rest}", with_suffix(word, suffix)))
 }
 
-fn module(text: &str) -> rawbpf::Collection<'_> {
+fn module(text: &str) -> Collection<'_> {
     parse(text, "x.s", &ParseOptions::new()).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The type, the attach type and the flags of the first program of a text.
-fn loaded(module: &rawbpf::Collection<'_>) -> (ProgramType, Option<AttachType>, u32) {
+fn loaded(module: &Collection<'_>) -> (ProgramType, Option<AttachType>, u32) {
     let spec = TextSpec::new(module, &module.programs()[0], "x.s").unwrap();
     let kind = spec.kind().unwrap_or_else(|| panic!("{:?}", module.programs()[0].target()));
     let program = spec.program(kind);
