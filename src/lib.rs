@@ -57,6 +57,7 @@ pub mod calls;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+pub mod codegen;
 #[cfg(feature = "elf")]
 pub mod elf;
 mod error;
