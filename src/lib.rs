@@ -56,6 +56,7 @@ pub mod btf;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+pub mod codegen;
 mod error;
 pub mod features;
 pub mod histogram;

@@ -1,0 +1,165 @@
+//! Functions that belong together, and what they are compiled to.
+
+use super::error::CodegenError;
+use super::function::Function;
+use super::ir::{FunctionId, Rodata};
+use crate::asm::{Code, Data, Line, MapReference, Name};
+use crate::insn::Insn;
+use crate::program::FillIn;
+use std::collections::HashMap;
+use std::fmt;
+
+/// A version of the instruction set, as LLVM's `-mcpu` counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub enum Isa {
+    /// Linux 3.18.
+    V1,
+    /// `<` and `<=` in jumps. Linux 4.14
+    V2,
+    /// Jumps on 32 bits (Linux 5.1), atomics with results (Linux 5.12). The default; of code that uses no atomics but `+=`,
+    /// Linux 5.1 takes all.
+    #[default]
+    V3,
+    /// Signed division, moves and loads that extend the sign, `bswap`, long jumps. Linux 6.6
+    V4,
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v{}", *self as u8 + 1)
+    }
+}
+
+/// How a [`Unit`] is compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Options {
+    pub(super) isa: Isa,
+    pub(super) stack: u32,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options::new()
+    }
+}
+
+impl Options {
+    /// Returns the defaults: [`Isa::V3`] and the 512 bytes of stack that every kernel has.
+    pub const fn new() -> Options {
+        Options { isa: Isa::V3, stack: 512 }
+    }
+
+    /// Sets the version of the instruction set. What it lacks is done by other instructions where that is possible.
+    pub const fn isa(mut self, isa: Isa) -> Options {
+        self.isa = isa;
+        self
+    }
+
+    /// Sets the bytes of stack that the frames of a chain of calls may have together, at most 512. Lower it for
+    /// functions that are called from others ([`tail calls`](https://docs.kernel.org/bpf/) from subprograms have 256).
+    pub const fn stack(mut self, bytes: u32) -> Options {
+        self.stack = if bytes < 512 { bytes } else { 512 };
+        self
+    }
+}
+
+/// Functions and constant bytes that become one program.
+#[derive(Debug, Clone, Default)]
+pub struct Unit<'a> {
+    pub(super) functions: Vec<Function<'a>>,
+    rodata: Vec<u8>,
+    known: HashMap<(Vec<u8>, u32), Rodata>,
+}
+
+impl<'a> Unit<'a> {
+    /// Returns a unit with nothing in it.
+    pub fn new() -> Unit<'a> {
+        Unit::default()
+    }
+
+    /// Adds a function that others call ([`Function::call`]) or hand to a helper ([`Function::function_address`]). Those
+    /// that nobody refers to are left out.
+    ///
+    /// Functions are added before those that call them, so that none calls itself, which no kernel takes.
+    pub fn add(&mut self, function: Function<'a>) -> FunctionId {
+        self.functions.push(function);
+        FunctionId(self.functions.len() as u32 - 1)
+    }
+
+    /// Adds constant bytes, aligned to `align` (1, 2, 4 or 8). Equal ones are there once.
+    pub fn rodata(&mut self, bytes: &[u8], align: u32) -> Rodata {
+        let align = align.clamp(1, 8).next_power_of_two();
+        let rodata = &mut self.rodata;
+        let known = self.known.entry((bytes.to_vec(), align));
+        *known.or_insert_with(|| {
+            rodata.resize(rodata.len().next_multiple_of(align as usize), 0);
+            let (offset, size) = (rodata.len() as u32, bytes.len() as u32);
+            rodata.extend_from_slice(bytes);
+            Rodata { offset, size }
+        })
+    }
+
+    /// Compiles the unit, with `main` as the function that the kernel calls.
+    ///
+    /// # Errors
+    /// The first mistake in the code. Any code without mistakes compiles.
+    pub fn compile(
+        self,
+        main: Function<'a>,
+        options: &Options,
+    ) -> Result<Compiled<'a>, CodegenError> {
+        super::compile::compile(self.functions, main, self.rodata, options)
+    }
+}
+
+/// A compiled [`Unit`], which lends itself as [`Code`].
+#[derive(Debug, Clone)]
+pub struct Compiled<'a> {
+    pub(super) slots: Vec<Insn>,
+    pub(super) maps: Vec<MapReference<'a>>,
+    pub(super) names: Vec<Name>,
+    pub(super) lines: Vec<Line>,
+    pub(super) rodata: Vec<u8>,
+    /// The source, and behind it the kernel's names.
+    pub(super) text: String,
+    pub(super) kernel_names: String,
+    pub(super) file: String,
+    pub(super) line: u32,
+    pub(super) frames: Vec<(String, u32)>,
+}
+
+impl<'a> Compiled<'a> {
+    /// Adds the text that [`Function::at`] spoke of, the file in which it stands, and the line of the file at which it
+    /// begins.
+    pub fn with_source(mut self, text: &str, file: &str, line: u32) -> Compiled<'a> {
+        let before = (self.text.len() - self.kernel_names.len()) as u32;
+        for name in &mut self.names {
+            name.start = name.start - before + text.len() as u32;
+            name.end = name.end - before + text.len() as u32;
+        }
+        self.text = format!("{text}{}", self.kernel_names);
+        (self.file, self.line) = (file.to_owned(), line);
+        self
+    }
+
+    /// Returns the code, for a [`ProgramSpec`](crate::ProgramSpec).
+    pub fn code(&self) -> Code<'_> {
+        Code {
+            slots: &self.slots,
+            maps: &self.maps,
+            names: &self.names,
+            data: Data { rodata: &self.rodata, ..Data::NONE },
+            lines: &self.lines,
+            text: &self.text,
+            file: &self.file,
+            line: self.line,
+            breaks: true,
+            open: FillIn::of(&self.maps, &self.names),
+        }
+    }
+
+    /// Returns the functions, the main one first, by their names and the bytes of their stack frames.
+    pub fn frames(&self) -> &[(String, u32)] {
+        &self.frames
+    }
+}
