@@ -3,6 +3,9 @@
 use super::source::Span;
 use std::sync::Arc;
 
+/// How deep expressions, statements and types may be nested, all together.
+pub(crate) const MAX_DEPTH: usize = 200;
+
 /// A name or a number or the like, and its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Spanned<T> {
@@ -303,6 +306,13 @@ pub(crate) enum ExprKind {
         /// The right side.
         right: Box<Expr>,
     },
+    /// `x && y && z`, `x || y`
+    Logical {
+        /// Whether it is `&&`.
+        and: bool,
+        /// The operands; at least two.
+        operands: Vec<Expr>,
+    },
     /// `c ? x : y`, `c ?: y`
     Ternary {
         /// The condition.
@@ -417,10 +427,6 @@ pub(crate) enum BinaryOp {
     Gt,
     /// `>=`
     Ge,
-    /// `&&`
-    And,
-    /// `||`
-    Or,
 }
 
 impl BinaryOp {
@@ -443,8 +449,6 @@ impl BinaryOp {
             BinaryOp::Le => "<=",
             BinaryOp::Gt => ">",
             BinaryOp::Ge => ">=",
-            BinaryOp::And => "&&",
-            BinaryOp::Or => "||",
         }
     }
 

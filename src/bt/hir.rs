@@ -11,7 +11,7 @@
 //! * **Constants are folded**: an operator with two constants is a constant. Branches with a constant condition are gone.
 //! * **Memory reads are flat**: a chain of fields and constant indices in one object is one [`ExprKind::Load`] with one
 //!   offset. Another hop through a pointer is another `Load`.
-//! * **Nesting is bounded**: an expression is at most [`MAX_DEPTH`] deep, blocks with it. `else if` does not nest.
+//! * **Nesting is bounded**: an expression is at most [`MAX_DEPTH`](super::ast::MAX_DEPTH) deep, blocks with it. `else if` does not nest.
 //!
 //! A block with several attach points becomes one [`Probe`] for all that can share a program: those of one kind whose
 //! arguments, as far as the block uses them, lie in the same places with the same types.
@@ -23,9 +23,6 @@ use super::probe::{AttachPoint, Kind};
 use super::source::{Source, Span};
 use super::types::{Bits, Clock, Enums, Lhist, Structs, Type};
 use std::sync::Arc;
-
-/// How deep expressions and blocks may be nested, together.
-pub(crate) const MAX_DEPTH: usize = 200;
 
 /// A typed program.
 #[derive(Debug, Clone)]
@@ -159,7 +156,7 @@ pub(crate) enum StatementKind {
         map: MapId,
         /// The key; none if the map is a single value.
         key: Option<Expr>,
-        /// The operator; never a comparison or a logical one.
+        /// The operator; never a comparison.
         op: BinaryOp,
         /// Whether division, remainder and right shift are signed.
         signed: bool,
@@ -380,7 +377,7 @@ pub(crate) enum ExprKind {
     Unary(Unary, Box<Expr>),
     /// Arithmetic on 64-bit integers. On pointers the right side has been scaled.
     Binary {
-        /// The operator: no comparison, no logical one.
+        /// The operator: no comparison.
         op: BinaryOp,
         /// Whether division, remainder and right shift are signed.
         signed: bool,

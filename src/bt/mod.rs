@@ -15,8 +15,13 @@
 
 pub(crate) mod ast;
 pub(crate) mod config;
+pub(crate) mod diagnostic;
 pub(crate) mod format;
 pub(crate) mod hir;
+pub(crate) mod lexer;
+pub(crate) mod literal;
+pub(crate) mod parser;
 pub(crate) mod probe;
 pub(crate) mod source;
+pub(crate) mod token;
 pub(crate) mod types;
