@@ -1,0 +1,242 @@
+//! Errors and warnings about a script, shown at their place.
+
+use super::source::{Source, Span};
+use std::fmt::{self, Write};
+
+/// How serious something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Severity {
+    /// The script is not run.
+    Error,
+    /// It is.
+    Warning,
+}
+
+/// Something to say about a place in a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Diagnostic {
+    /// How serious it is.
+    pub severity: Severity,
+    /// The place.
+    pub span: Span,
+    /// The problem, one line.
+    pub message: String,
+    /// What to do, a line each.
+    pub hints: Vec<String>,
+}
+
+impl Diagnostic {
+    /// An error.
+    pub(crate) fn error(span: Span, message: impl Into<String>) -> Diagnostic {
+        let message = message.into();
+        Diagnostic { severity: Severity::Error, span, message, hints: Vec::new() }
+    }
+
+    /// A warning.
+    pub(crate) fn warning(span: Span, message: impl Into<String>) -> Diagnostic {
+        Diagnostic { severity: Severity::Warning, ..Diagnostic::error(span, message) }
+    }
+
+    /// The refusal of something that the language has and this compiler has not.
+    pub(crate) fn unsupported(span: Span, feature: impl fmt::Display) -> Diagnostic {
+        Diagnostic::error(span, format!("not supported: {feature}"))
+    }
+
+    /// Adds a line on what to do.
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Diagnostic {
+        self.hints.push(hint.into());
+        self
+    }
+
+    /// Adds the nearest names to a name that is not known, if there are any.
+    pub(crate) fn nearest(self, names: &[String]) -> Diagnostic {
+        match names {
+            [] => self,
+            [name] => self.hint(format!("did you mean `{name}`?")),
+            names => {
+                let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+                self.hint(format!("did you mean one of {}?", names.join(", ")))
+            }
+        }
+    }
+
+    /// Returns it as bpftrace shows it, with the line and the place in it; each line ends with a newline.
+    ///
+    /// ```text
+    /// stdin:1:9-13: ERROR: unknown identifier: `pidd`
+    /// BEGIN { pidd }
+    ///         ~~~~
+    /// HINT: did you mean `pid`?
+    /// ```
+    pub(crate) fn render(&self, source: &Source) -> String {
+        let (start, end) = (source.position(self.span.start), source.position(self.span.end));
+        let word = match self.severity {
+            Severity::Error => "ERROR",
+            Severity::Warning => "WARNING",
+        };
+        let mut out = String::new();
+        escape(&source.name, &mut out);
+        let place = match end.line == start.line {
+            true => format!(":{}:{}-{}", start.line, start.column, end.column),
+            false => format!(":{}-{}", start.line, end.line),
+        };
+        let _ = write!(out, "{place}: {word}: ");
+        escape(&self.message, &mut out);
+        out.push('\n');
+        let line = source.line(start.line);
+        let length = line.chars().count();
+        let last = if end.line == start.line { end.column - 1 } else { length };
+        underline(line, start.column - 1, last, &mut out);
+        for hint in &self.hints {
+            out.push_str("HINT: ");
+            escape(hint, &mut out);
+            out.push('\n');
+        }
+        out
+    }
+}
+
+/// The most characters of a line that are shown.
+const SHOWN: usize = 160;
+
+/// How many of them come before the place, if the line is longer.
+const BEFORE: usize = 60;
+
+/// Writes a line and marks the characters from `start` to `end`.
+fn underline(line: &str, start: usize, end: usize, out: &mut String) {
+    let length = line.chars().count();
+    let first = if length <= SHOWN { 0 } else { start.saturating_sub(BEFORE) };
+    let (mut shown, mut marks) = (String::new(), String::new());
+    if first > 0 {
+        shown.push_str("...");
+        marks.push_str("   ");
+    }
+    for (index, char) in line.chars().enumerate().skip(first).take(SHOWN) {
+        let before = shown.chars().count();
+        escape_char(char, &mut shown);
+        let width = shown.chars().count() - before;
+        let mark = if (start..end).contains(&index) { '~' } else { ' ' };
+        marks.extend(std::iter::repeat_n(mark, width));
+    }
+    if first + SHOWN < length {
+        shown.push_str("...");
+    }
+    if end <= start || start >= length {
+        // Nothing to mark, as at the end of the script: what is missing would stand here.
+        let at = marks.trim_end().len();
+        marks.truncate(at);
+        let column =
+            shown.chars().count().min(start.saturating_sub(first) + if first > 0 { 3 } else { 0 });
+        marks.extend(std::iter::repeat_n(' ', column.saturating_sub(at)));
+        marks.push('~');
+    }
+    out.push_str(&shown);
+    out.push('\n');
+    out.push_str(marks.trim_end());
+    out.push('\n');
+}
+
+/// Writes text such that it cannot drive a terminal.
+pub(crate) fn escape(text: &str, out: &mut String) {
+    text.chars().for_each(|char| escape_char(char, out));
+}
+
+fn escape_char(char: char, out: &mut String) {
+    match char {
+        '\t' => out.push_str("    "),
+        // Marks that turn the direction of text could show a line other than it is.
+        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+            out.extend(char.escape_unicode());
+        }
+        char if char.is_control() => out.extend(char.escape_default()),
+        char => out.push(char),
+    }
+}
+
+/// All that there is to say about a script, in the order of its text.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Diagnostics(pub Vec<Diagnostic>);
+
+impl Diagnostics {
+    /// Adds one, unless there is one of that severity at that very place: the first one is the cause.
+    pub(crate) fn push(&mut self, new: Diagnostic) {
+        let known = |old: &Diagnostic| old.span == new.span && old.severity == new.severity;
+        if self.0.len() < MAX && !self.0.iter().any(known) {
+            self.0.push(new);
+        }
+    }
+
+    /// Whether there is an error among them.
+    pub(crate) fn has_errors(&self) -> bool {
+        self.0.iter().any(|one| one.severity == Severity::Error)
+    }
+
+    /// Returns all of them as text.
+    pub(crate) fn render(&self, source: &Source) -> String {
+        let mut sorted: Vec<_> = self.0.iter().collect();
+        sorted.sort_by_key(|one| one.span.start);
+        sorted.iter().map(|one| one.render(source)).collect()
+    }
+}
+
+/// The most that is said about one script.
+const MAX: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn show(text: &str, start: usize, end: usize) -> String {
+        let source = Source::new("stdin", text);
+        Diagnostic::error(Span::new(start, end), "no").render(&source)
+    }
+
+    #[test]
+    fn places_are_shown_as_bpftrace_shows_them() {
+        // As bpftrace 0.17 has them for `BEGIN { $x }`, and with a tab in front.
+        assert_eq!(
+            show("BEGIN { $x }", 8, 10),
+            "stdin:1:9-11: ERROR: no\nBEGIN { $x }\n        ~~\n"
+        );
+        let tab = "stdin:1:10-12: ERROR: no\nBEGIN {     $x }\n            ~~\n";
+        assert_eq!(show("BEGIN { \t$x }", 9, 11), tab);
+    }
+
+    #[test]
+    fn several_lines_are_marked_to_the_end_of_the_first() {
+        let shown = show("ab { x(\n1); }", 5, 10);
+        assert_eq!(shown, "stdin:1-2: ERROR: no\nab { x(\n     ~~\n");
+    }
+
+    #[test]
+    fn the_end_of_the_script_is_marked() {
+        assert_eq!(show("ab {", 4, 4), "stdin:1:5-5: ERROR: no\nab {\n    ~\n");
+        assert_eq!(show("", 0, 0), "stdin:1:1-1: ERROR: no\n\n~\n");
+    }
+
+    #[test]
+    fn of_a_long_line_the_neighbourhood_is_shown() {
+        let text = format!("{}$x{}", "a".repeat(500), "b".repeat(500));
+        let shown = show(&text, 500, 502);
+        let lines: Vec<_> = shown.lines().collect();
+        let dots = format!("...{}$x{}...", "a".repeat(60), "b".repeat(98));
+        assert_eq!(lines[1..], [dots.as_str(), &format!("{}~~", " ".repeat(63))]);
+    }
+
+    #[test]
+    fn nothing_of_the_script_drives_the_terminal() {
+        let shown = show("a \x1b[31m \u{202e}x", 2, 3);
+        assert!(shown.contains("a \\u{1b}[31m \\u{202e}x\n  ~~~~~~\n"), "{shown}");
+    }
+
+    #[test]
+    fn any_place_can_be_shown() {
+        for text in ["", "\n", "é = 1", "a\r\nb", "a"] {
+            for start in 0..=text.len() + 2 {
+                for end in 0..=text.len() + 2 {
+                    show(text, start, end);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The bpftrace language, compiled in-process: no LLVM, no clang, no headers.
+//!
+//! A script goes through these stages, each a module:
+//!
+//! 1. `lexer` and `parser` make the syntax tree of `ast`, with the place of everything in the text (`source`).
+//! 2. `probe` reads attach points, `expand` finds what their wildcards match, through `environment`.
+//! 3. `check` resolves names, folds constants, infers types by a fix point over the program and gives the typed
+//!    program of `hir`, in which nothing is left to be checked.
+//!
+//! `types` says how each type is laid out in keys, values and records. Names, help and types of builtins and
+//! functions are the tables of `builtins` and `functions`.
+
+// Not all of this has its caller yet: the stages that follow are being built.
+#![allow(dead_code)]
+
+pub(crate) mod ast;
+pub(crate) mod config;
+pub(crate) mod diagnostic;
+pub(crate) mod format;
+pub(crate) mod hir;
+pub(crate) mod lexer;
+pub(crate) mod literal;
+pub(crate) mod parser;
+pub(crate) mod probe;
+pub(crate) mod source;
+pub(crate) mod token;
+pub(crate) mod types;
