@@ -8,7 +8,8 @@
 //!    program of `hir`, in which nothing is left to be checked.
 //!
 //! `types` says how each type is laid out in keys, values and records. Names, help and types of builtins and
-//! functions are the tables of `builtins` and `functions`.
+//! functions are the tables of `builtins` and `functions`. [`value`] has the values that scripts compute and maps hold, and
+//! [`output`] prints them.
 
 // Not all of this has its caller yet: the stages that follow are being built.
 #![allow(dead_code)]
@@ -20,8 +21,10 @@ pub(crate) mod format;
 pub(crate) mod hir;
 pub(crate) mod lexer;
 pub(crate) mod literal;
+pub mod output;
 pub(crate) mod parser;
 pub(crate) mod probe;
 pub(crate) mod source;
 pub(crate) mod token;
 pub(crate) mod types;
+pub mod value;

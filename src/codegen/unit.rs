@@ -5,7 +5,6 @@ use super::function::Function;
 use super::ir::{FunctionId, Rodata};
 use crate::asm::{Code, Data, Line, MapReference, Name};
 use crate::insn::Insn;
-use crate::program::FillIn;
 use std::collections::HashMap;
 use std::fmt;
 
@@ -142,8 +141,8 @@ impl<'a> Compiled<'a> {
         self
     }
 
-    /// Returns the code, for a [`ProgramSpec`](crate::ProgramSpec).
-    pub fn code(&self) -> Code<'_> {
+    /// Returns the code without the loader's resolver.
+    pub(crate) fn unresolved(&self) -> Code<'_> {
         Code {
             slots: &self.slots,
             maps: &self.maps,
@@ -154,7 +153,7 @@ impl<'a> Compiled<'a> {
             file: &self.file,
             line: self.line,
             breaks: true,
-            open: FillIn::of(&self.maps, &self.names),
+            resolver: None,
         }
     }
 

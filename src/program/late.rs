@@ -6,6 +6,7 @@
 use super::Loader;
 use super::prepare::{Aim, aim_at_kernel, fill_in, put_descriptors};
 use crate::asm::{Assembly, TextProgram};
+use crate::codegen::Compiled;
 use crate::btf::Btf;
 use crate::error::Result;
 use crate::insn::Insn;
@@ -55,6 +56,13 @@ pub const fn resolvable(mut code: Code<'_>) -> Code<'_> {
 }
 
 impl Assembly<'_> {
+    /// The code, for a [`ProgramSpec`].
+    pub fn code(&self) -> Code<'_> {
+        resolvable(self.unresolved())
+    }
+}
+
+impl Compiled<'_> {
     /// The code, for a [`ProgramSpec`].
     pub fn code(&self) -> Code<'_> {
         resolvable(self.unresolved())
