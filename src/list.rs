@@ -114,7 +114,7 @@ impl Places {
     /// What a program gets there, where that is known: the fields of a tracepoint, the arguments of a function, by BTF.
     ///
     /// # Errors
-    /// As [`format::fields`](super::format::fields) and [`KernelTypes::find`].
+    /// As [`format::fields`](crate::kernel::format::fields) and [`KernelTypes::find`].
     pub fn arguments(&self, place: &Place) -> Result<Option<Vec<Argument>>> {
         match KINDS.iter().find(|kind| kind.name == place.kind) {
             Some(kind) => (kind.arguments)(self, &place.name),

@@ -40,13 +40,13 @@ pub struct ProgramSpec<'a> {
     /// Where exactly it will be attached, for types that must say so at load (`expected_attach_type`,
     /// Linux 4.17).
     pub attach_type: Option<AttachType>,
-    /// Flags of `BPF_PROG_LOAD`: see [`flags`].
+    /// Flags of `BPF_PROG_LOAD`: see [`flags`](crate::flags).
     pub flags: u32,
     /// What it is for: the function, tracepoint, iterator or structure that the kernel's BTF names, or
     /// `category/name` of a tracepoint; of a program or library `FILE:FUNCTION` or, of a USDT probe, `FILE:PROVIDER:NAME`.
     pub target: Option<&'a str>,
     /// The number of the network device that it is for: of XDP with
-    /// [`BPF_F_XDP_DEV_BOUND_ONLY`](flags::BPF_F_XDP_DEV_BOUND_ONLY) (Linux 6.3), and of what a card runs by itself (4.16).
+    /// [`BPF_F_XDP_DEV_BOUND_ONLY`](crate::flags::BPF_F_XDP_DEV_BOUND_ONLY) (Linux 6.3), and of what a card runs by itself (4.16).
     pub ifindex: Option<u32>,
     /// The loader's search for the target in BTF, of the types that have theirs there.
     #[doc(hidden)]
@@ -66,7 +66,7 @@ impl<'a> ProgramSpec<'a> {
         self
     }
 
-    /// The same program with these [`flags`], in place of those that it had.
+    /// The same program with these [`flags`](crate::flags), in place of those that it had.
     pub const fn with_flags(mut self, flags: u32) -> Self {
         self.flags = flags;
         self

@@ -177,7 +177,7 @@ struct FindTable(fn(&str) -> Result<Table>);
 impl<'a> MapSpec<'a> {
     /// Functions of the kernel, for programs to take their places: the struct of them is `tcp_congestion_ops`, say
     /// (Linux 5.6). Its value has the size that the struct has in the running kernel.
-    /// [`StructOps`](crate::map::StructOps) fills it in. With [`BPF_F_LINK`](flags::BPF_F_LINK) (6.4) it is registered
+    /// [`StructOps`](crate::map::StructOps) fills it in. With [`BPF_F_LINK`](crate::flags::BPF_F_LINK) (6.4) it is registered
     /// by a link.
     pub const fn struct_ops(name: &'a str, table: &'a str) -> Self {
         let mut spec = MapSpec::new(name, MapType::StructOps, 4, 0, 1);

@@ -2,12 +2,12 @@
 
 use super::{FieldDesc, TypeDesc};
 
-/// A type whose bytes are all its own: integers, arrays, and structs of them that [`plain!`](macro@crate::util::pod) has
+/// A type whose bytes are all its own: integers, arrays, and structs of them that [`plain!`](macro@crate::plain) has
 /// checked. Keys and values of maps are of such types.
 ///
 /// The kernel compares keys byte by byte. A struct with padding would have bytes that nobody has set, so that two
 /// equal keys could differ; and a program that leaves them unset on its stack is rejected. So there is none
-/// in what [`plain!`](macro@crate::util::pod) makes: the compiler refuses it.
+/// in what [`plain!`](macro@crate::plain) makes: the compiler refuses it.
 ///
 /// Numbers are in the byte order of the machine, as programs see them.
 pub trait Plain: Sized + 'static {

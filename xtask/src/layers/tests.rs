@@ -90,6 +90,22 @@ fn the_message_names_the_line_both_areas_and_the_rule() {
 }
 
 #[test]
+fn the_table_is_that_of_the_documentation() {
+    let file = crate::paths::workspace().join("docs/architecture.md");
+    let text = fs::read_to_string(file).unwrap();
+    // `| 0 | `util`, `uapi` | what they hold |`
+    let rows = text.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix('|')?.split('|').map(str::trim);
+        let layer: usize = cells.next()?.parse().ok()?;
+        let areas = cells.next()?.split(", ").map(|area| area.trim_matches('`').to_owned());
+        Some((layer, areas.collect()))
+    });
+    let documented: Vec<(usize, Vec<String>)> = rows.collect();
+    let checked = LAYERS.iter().map(|areas| areas.iter().map(ToString::to_string).collect());
+    assert_eq!(documented, checked.enumerate().collect::<Vec<_>>());
+}
+
+#[test]
 fn an_import_from_the_right_is_found() {
     let files = [
         ("lib.rs", "mod insn;\nmod syscall;\n"),
