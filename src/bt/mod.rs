@@ -15,9 +15,13 @@
 #![allow(dead_code)]
 
 pub(crate) mod ast;
+pub(crate) mod builtins;
 pub(crate) mod config;
+pub(crate) mod constants;
 pub(crate) mod diagnostic;
+pub(crate) mod environment;
 pub(crate) mod format;
+pub(crate) mod functions;
 pub(crate) mod hir;
 pub(crate) mod lexer;
 pub(crate) mod literal;

@@ -1,5 +1,9 @@
 //! Attach points as data: each provider with its parts.
 
+mod parse;
+
+pub(crate) use parse::{PROVIDERS, parse};
+
 use std::fmt;
 
 /// A place that a probe is attached to. Before expansion the names may hold wildcards (`*`, `?`, `[…]`); after it none

@@ -1,0 +1,54 @@
+//! What the compiler asks the machine: behind a trait, so that tests can answer.
+
+use super::probe::AttachPoint;
+use crate::btf::KernelTypes;
+use crate::kernel::format::Field;
+
+/// Answers questions about the machine and the command line.
+pub(crate) trait Environment {
+    /// Returns the kernel's types, or why there are none.
+    fn types(&self) -> Result<&KernelTypes, String>;
+
+    /// Returns the fields of a tracepoint.
+    fn tracepoint(&self, category: &str, name: &str) -> Result<Vec<Field>, String>;
+
+    /// Returns the attach points that one with wildcards stands for, sorted; of one without, itself, if it exists or if that
+    /// is found out only when it is attached.
+    fn expand(&self, point: &AttachPoint) -> Result<Vec<AttachPoint>, Missing>;
+
+    /// Returns the address of a symbol of the kernel.
+    fn kernel_address(&self, symbol: &str) -> Option<u64>;
+
+    /// Returns the address and the size of a symbol in a program or library, as its file has them.
+    fn user_symbol(&self, path: &str, symbol: &str) -> Option<(u64, u64)>;
+
+    /// Returns the id of the cgroup that is mounted at a path.
+    fn cgroup_id(&self, path: &str) -> Result<u64, String>;
+
+    /// Returns where a register is in `struct pt_regs`.
+    fn register(&self, name: &str) -> Option<u16>;
+
+    /// Returns the names of registers, for errors.
+    fn registers(&self) -> Vec<&'static str>;
+
+    /// Returns the value of an option of the script, `--NAME=VALUE` or `--NAME`, if it was given.
+    fn option(&self, name: &str) -> Option<Option<&str>>;
+
+    /// Returns the positional parameters.
+    fn parameters(&self) -> &[String];
+
+    /// Whether functions that can harm are allowed.
+    fn allows_unsafe(&self) -> bool;
+
+    /// Whether there is a command of `-c`.
+    fn has_command(&self) -> bool;
+}
+
+/// That there is no such attach point.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Missing {
+    /// Why.
+    pub problem: String,
+    /// Names that come near.
+    pub nearest: Vec<String>,
+}
