@@ -52,6 +52,8 @@
 
 pub mod asm;
 pub mod attach;
+#[cfg(feature = "bt")]
+pub mod bt;
 pub mod btf;
 #[cfg(feature = "cli")]
 #[doc(hidden)]

@@ -25,6 +25,8 @@ mod prog;
 mod socket;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "bt")]
+mod time;
 mod trace;
 
 pub(crate) use contents::{BTF_FOLDER, Contents};
@@ -52,6 +54,8 @@ pub(crate) use prog::{
     prog_detach, prog_load, prog_test_run, raw_tracepoint_open,
 };
 pub(crate) use socket::{bind, receive, send, set_option, socket};
+#[cfg(feature = "bt")]
+pub(crate) use time::local_time;
 pub use trace::{SystemCall, observe};
 
 use crate::uapi::Errno;
