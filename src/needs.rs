@@ -47,6 +47,8 @@ pub(crate) enum Thing {
     OfflineCpu,
     /// The cargo that built this test, to build something with.
     Cargo,
+    /// GNU printf(1) and date(1), to print beside them.
+    Coreutils,
 }
 
 /// Goes on with the test if all of it is there; else records it as skipped and returns from it.
@@ -176,6 +178,13 @@ impl Thing {
                     })
             }
             Thing::Cargo => file(env!("CARGO"), "a machine to build on"),
+            Thing::Coreutils => ["/usr/bin/printf", "/usr/bin/date"].into_iter().find_map(|path| {
+                let version = std::process::Command::new(path).arg("--version").output();
+                let gnu = version.is_ok_and(|output| {
+                    String::from_utf8_lossy(&output.stdout).contains("GNU coreutils")
+                });
+                (!gnu).then(|| format!("{path} is not that of the GNU coreutils"))
+            }),
             Thing::TwoCpus => {
                 let online =
                     fs::read_to_string("/sys/devices/system/cpu/online").unwrap_or_default();

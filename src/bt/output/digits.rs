@@ -90,10 +90,11 @@ mod tests {
         #[test]
         fn digits_are_those_of_std(value: u64, shift in 0..64u32) {
             let value = value >> shift;
-            prop_assert_eq!(Digits::decimal(value).as_bytes(), value.to_string().as_bytes());
-            prop_assert_eq!(Digits::octal(value).as_bytes(), format!("{value:o}").as_bytes());
-            prop_assert_eq!(Digits::hex(value, false).as_bytes(), format!("{value:x}").as_bytes());
-            prop_assert_eq!(Digits::hex(value, true).as_bytes(), format!("{value:X}").as_bytes());
+            let text = |digits: Digits| String::from_utf8(digits.as_bytes().to_vec()).unwrap();
+            prop_assert_eq!(text(Digits::decimal(value)), value.to_string());
+            prop_assert_eq!(text(Digits::octal(value)), format!("{value:o}"));
+            prop_assert_eq!(text(Digits::hex(value, false)), format!("{value:x}"));
+            prop_assert_eq!(text(Digits::hex(value, true)), format!("{value:X}"));
             let signed = value.cast_signed();
             let mut out = vec![];
             push_signed(&mut out, signed);

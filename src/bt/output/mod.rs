@@ -29,6 +29,8 @@ mod hist;
 mod json;
 mod map;
 pub mod printf;
+#[cfg(test)]
+mod tests;
 mod text;
 mod time;
 mod warning;

@@ -1,6 +1,8 @@
 //! `printf`: format strings, read once, and their arguments.
 
 mod parse;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use parse::{FormatError, FormatProblem};
