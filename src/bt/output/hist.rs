@@ -36,7 +36,7 @@ pub(super) fn push_hist(out: &mut Vec<u8>, hist: &Hist, divisor: u64) {
 /// Appends the lines of a histogram of equal steps.
 ///
 /// If the step is a multiple of 1024, bounds that are one, too, are written in K or M.
-pub(super) fn push_lhist(out: &mut Vec<u8>, lhist: &Lhist, divisor: u64) {
+pub(super) fn push_lhist(out: &mut Vec<u8>, lhist: &Lhist) {
     let scaled = |value: i128| match value {
         0 => (0, ""),
         _ if lhist.step() % 1024 != 0 => (value, ""),
@@ -44,7 +44,7 @@ pub(super) fn push_lhist(out: &mut Vec<u8>, lhist: &Lhist, divisor: u64) {
         _ if value % 1024 == 0 => (value >> 10, "K"),
         _ => (value, ""),
     };
-    push_lines(out, lhist.buckets(), divisor, |out, bucket| {
+    push_lines(out, lhist.buckets(), 1, |out, bucket| {
         let (low, high) = lhist.range(bucket);
         match (low, high) {
             (Some(low), Some(high)) if low + 1 == high => push_single(out, low),

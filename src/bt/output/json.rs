@@ -46,7 +46,7 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: &Value) {
         }
         Value::Stats(stats) => push_stats(out, stats, stats.average()),
         Value::Hist(hist) => push_hist(out, hist, 1),
-        Value::Lhist(lhist) => push_lhist(out, lhist, 1),
+        Value::Lhist(lhist) => push_lhist(out, lhist),
         value => match value.as_number() {
             Some(number) => push_number(out, number),
             None => {
@@ -93,8 +93,8 @@ fn push_hist(out: &mut Vec<u8>, hist: &Hist, divisor: u64) {
     });
 }
 
-fn push_lhist(out: &mut Vec<u8>, lhist: &Lhist, divisor: u64) {
-    push_buckets(out, lhist.buckets(), divisor, |bucket| lhist.range(bucket));
+fn push_lhist(out: &mut Vec<u8>, lhist: &Lhist) {
+    push_buckets(out, lhist.buckets(), 1, |bucket| lhist.range(bucket));
 }
 
 /// Appends the buckets that are shown. The range of a bucket is from its first value, without the second of the pair.
@@ -155,7 +155,7 @@ fn push_map_value(out: &mut Vec<u8>, map: &Map, value: &Value) {
     match value {
         Value::Stats(stats) => push_stats(out, stats, map.average(stats)),
         Value::Hist(hist) => push_hist(out, hist, map.divisor),
-        Value::Lhist(lhist) => push_lhist(out, lhist, map.divisor),
+        Value::Lhist(lhist) => push_lhist(out, lhist),
         value => push_value(out, &map.divided(value)),
     }
 }

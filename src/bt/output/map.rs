@@ -49,8 +49,9 @@ impl Map {
         self
     }
 
-    /// Divides what is printed, as `print(@map, top, div)` does: integers, averages, and the counts of histograms. The
-    /// order, and the buckets that are shown, remain those of the undivided values. Dividing by 0 changes nothing.
+    /// Divides what is printed, as `print(@map, top, div)` does: integers, averages, and the counts of `hist()`, but not
+    /// those of `lhist()`. The order, and the buckets that are shown, remain those of the undivided values. Dividing by 0
+    /// changes nothing.
     #[must_use]
     pub fn divided_by(mut self, divisor: u64) -> Map {
         self.divisor = divisor;

@@ -285,6 +285,17 @@ fn bars_are_of_divided_counts() {
 }
 
 #[test]
+fn counts_of_steps_are_not_divided() {
+    // bpftrace 0.17.0 and 0.27.1: BEGIN { @l = lhist(5,0,10,5); @l = lhist(5,0,10,5); print(@l, 0, 2); ... }
+    // (0.17.0 has a space after the first line.)
+    let map = || Map::scalar("@l", lhist((0, 10, 5), &[5, 5])).divided_by(2);
+    let bar = "@".repeat(52);
+    assert_eq!(text(|o| o.map(&map())), format!("@l:\n[5, 10)                2 |{bar}|\n\n"));
+    let data = r#"{"@l": [{"min": 5, "max": 9, "count": 2}]}"#;
+    assert_eq!(json(|o| o.map(&map())), format!("{{\"type\": \"hist\", \"data\": {data}}}\n"));
+}
+
+#[test]
 fn bounds_of_powers_of_two() {
     // bpftrace 0.27.1; of each histogram, the lines that have counts.
     let lines = |bits, values: &[i64]| {
@@ -380,6 +391,7 @@ fn values_of_all_kinds() {
         (Value::from("7f00:1::".parse::<Ipv6Addr>().unwrap()), "7f00:1::", "\"7f00:1::\""),
         (Value::from("::100:0:0:0".parse::<Ipv6Addr>().unwrap()), "::100:0:0:0", "\"::100:0:0:0\""),
         (Value::Mac([0; 6]), "00:00:00:00:00:00", "\"00:00:00:00:00:00\""),
+        (Value::Mac([0x0f, 0x1f, 0x44, 0, 0, 0x41]), "0F:1F:44:00:00:41", "\"0F:1F:44:00:00:41\""),
         (Value::Timestamp("01:15".into()), "01:15", "\"01:15\""),
         (Value::Enum(Enumerator { number, name: Some("b".into()) }), "b", "2"),
         (Value::Array([3, 0, 0, 0].map(Value::from).into()), "[3,0,0,0]", "[3,0,0,0]"),
@@ -410,6 +422,24 @@ fn values_of_all_kinds() {
         assert_eq!(text(|o| o.value(&value)), format!("{expected}\n"));
         let line = format!("{{\"type\": \"value\", \"data\": {expected_json}}}\n");
         assert_eq!(json(|o| o.value(&value)), line);
+    }
+}
+
+#[test]
+fn addresses_as_inet_ntop_writes_them() {
+    // inet_ntop(3) of glibc 2.36, which bpftrace calls.
+    for (text, segments) in [
+        ("::", [0; 8]),
+        ("::1", [0, 0, 0, 0, 0, 0, 0, 1]),
+        ("::304", [0, 0, 0, 0, 0, 0, 0, 0x304]),
+        ("::1.2.3.4", [0, 0, 0, 0, 0, 0, 0x102, 0x304]),
+        ("::0.1.0.0", [0, 0, 0, 0, 0, 0, 1, 0]),
+        ("::ffff:1.2.3.4", [0, 0, 0, 0, 0, 0xffff, 0x102, 0x304]),
+        ("2001:db8::1", [0x2001, 0xdb8, 0, 0, 0, 0, 0, 1]),
+        ("2001:db8:1:0:1::1", [0x2001, 0xdb8, 1, 0, 1, 0, 0, 1]),
+        ("1:2:3:4:5:6:0:8", [1, 2, 3, 4, 5, 6, 0, 8]),
+    ] {
+        assert_eq!(Value::from(Ipv6Addr::from(segments)).to_string(), text);
     }
 }
 

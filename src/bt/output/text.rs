@@ -7,6 +7,7 @@ use super::map::Map;
 use crate::bt::value::{Average, Frame, Number, Stack, StackMode, Symbol, Value};
 use std::fmt;
 use std::io::Write;
+use std::net::{IpAddr, Ipv6Addr};
 
 /// A form of text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,13 +79,14 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: &Value, style: Style) {
         Value::Symbol(Symbol { name: Some(name), .. }) => style.push_string(out, name.as_bytes()),
         Value::Symbol(Symbol { address, .. }) => push_address(out, *address),
         // Writing to a Vec does not fail.
-        Value::Ip(address) => _ = write!(out, "{address}"),
+        Value::Ip(IpAddr::V6(address)) => push_ipv6(out, *address),
+        Value::Ip(IpAddr::V4(address)) => _ = write!(out, "{address}"),
         Value::Mac([a, b, c, d, e, f]) => {
             _ = write!(out, "{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}:{f:02X}");
         }
         Value::Timestamp(text) => style.push_string(out, text.as_bytes()),
         Value::Hist(hist) => push_hist(out, hist, 1),
-        Value::Lhist(lhist) => push_lhist(out, lhist, 1),
+        Value::Lhist(lhist) => push_lhist(out, lhist),
     }
 }
 
@@ -103,6 +105,17 @@ fn push_stats(out: &mut Vec<u8>, stats: &Average, average: Number) {
     out.extend_from_slice(b", .total = ");
     push_number(out, stats.total);
     out.extend_from_slice(b" }");
+}
+
+/// Appends an address as `inet_ntop(3)` does: unlike std, it writes `::1.2.3.4`.
+fn push_ipv6(out: &mut Vec<u8>, address: Ipv6Addr) {
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0, high, _] if high != 0 => {
+            let [.., a, b, c, d] = address.octets();
+            _ = write!(out, "::{a}.{b}.{c}.{d}");
+        }
+        _ => _ = write!(out, "{address}"),
+    }
 }
 
 /// Appends a buffer: printable ASCII as it is, every other byte as `\x00`.
@@ -208,7 +221,7 @@ pub(super) fn push_map(out: &mut Vec<u8>, map: &Map, controls: ControlCharacters
             }
             Value::Lhist(lhist) => {
                 out.extend_from_slice(b":\n");
-                push_lhist(out, lhist, map.divisor);
+                push_lhist(out, lhist);
             }
             Value::Stats(stats) => {
                 out.extend_from_slice(b": ");
