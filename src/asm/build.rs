@@ -4,7 +4,7 @@ use super::resolve::{
     BuildOptions, Draft, Limits, Place, ResolveError, ResolveErrors, Resolved, Unit, pointed_slot,
     resolve,
 };
-use super::{Code, Data, Line, MapReference, Name};
+use super::{Ask, Code, Data, Line, MapReference, Name, Part};
 use crate::insn::{Bits, Condition, Insn, Op, Pseudo, Reg, Source};
 use crate::spec::MapSpec;
 use crate::util::lines::line_breaks;
@@ -67,6 +67,7 @@ pub struct Builder<'a> {
     /// The instructions that lead to labels, in order.
     uses: Vec<Use>,
     maps: Vec<MapReference<'a>>,
+    names: Vec<Name>,
     lines: Vec<Line>,
     span: Option<Range<u32>>,
     mistakes: Vec<ResolveError>,
@@ -105,6 +106,7 @@ impl<'a> Builder<'a> {
             labels: Vec::new(),
             uses: Vec::new(),
             maps: Vec::new(),
+            names: Vec::new(),
             lines: Vec::new(),
             span: None,
             mistakes: Vec::new(),
@@ -279,6 +281,13 @@ impl<'a> Builder<'a> {
         self.push(Op::LoadImm64 { dst, kind: Pseudo::MapValue, low: 0, high: offset as i32 })
     }
 
+    /// A number of the next instruction is filled in when the program is loaded; its name is that piece of the text.
+    pub(crate) fn name(&mut self, part: Part, ask: Ask, piece: Range<u32>) -> &mut Self {
+        let (start, end) = (piece.start, piece.end);
+        self.names.push(Name { slot: self.slots.len() as u32, part, ask, start, end });
+        self
+    }
+
     /// Points every jump at its label, and encodes.
     ///
     /// # Errors
@@ -295,7 +304,8 @@ impl<'a> Builder<'a> {
     ) -> Result<Assembly<'a>, ResolveErrors> {
         let mut slots = self.slots.clone();
         if self.point(&mut slots, limits) {
-            return Ok(Assembly::new(slots, self.maps.clone(), self.lines.clone()));
+            let assembly = Assembly::new(slots, self.maps.clone(), self.lines.clone());
+            return Ok(assembly.with_names(self.names.clone()));
         }
         self.grow(options, limits)
     }
@@ -307,7 +317,7 @@ impl<'a> Builder<'a> {
     ) -> Result<Assembly<'a>, ResolveErrors> {
         let mut slots = std::mem::take(&mut self.slots);
         if self.point(&mut slots, Limits::REAL) {
-            return Ok(Assembly::new(slots, self.maps, self.lines));
+            return Ok(Assembly::new(slots, self.maps, self.lines).with_names(self.names));
         }
         // What was pointed already is told by `uses`, and pointed anew.
         self.slots = slots;
@@ -346,7 +356,9 @@ impl<'a> Builder<'a> {
         maps.iter_mut().for_each(|map| map.slot = moved(map.slot));
         let mut lines = self.lines.clone();
         lines.iter_mut().for_each(|line| line.slot = moved(line.slot));
-        Ok(Assembly::new(slots, maps, lines))
+        let mut names = self.names.clone();
+        names.iter_mut().for_each(|name| name.slot = moved(name.slot));
+        Ok(Assembly::new(slots, maps, lines).with_names(names))
     }
 
     /// What was pushed, as instructions again.
@@ -429,6 +441,12 @@ impl<'a> Assembly<'a> {
     pub(super) fn with_names(mut self, names: Vec<Name>) -> Assembly<'a> {
         self.names = names;
         self
+    }
+
+    /// The slots, with the maps, names and pieces of source that belong to them.
+    #[allow(clippy::type_complexity, reason = "each is what its field is")]
+    pub(crate) fn into_parts(self) -> (Vec<Insn>, Vec<MapReference<'a>>, Vec<Name>, Vec<Line>) {
+        (self.slots, self.maps, self.names, self.lines)
     }
 
     /// The code without the loader's resolver.

@@ -1,7 +1,7 @@
 //! Settings: those of the config block and those of the environment.
 
 use super::types::StackMode;
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::nearest::{Nearest, OFFERED};
 
 /// The settings of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]

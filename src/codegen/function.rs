@@ -26,10 +26,21 @@ pub struct Function<'a> {
     /// The blocks in the order in which they were switched to.
     pub(super) order: Vec<Block>,
     pub(super) names: Vec<String>,
-    pub(super) scratch: Option<(Var, u32)>,
+    pub(super) scratch: Option<Scratch>,
+    pub(super) numbers: Vec<Var>,
     pub(super) mistake: Option<CodegenError>,
     current: Block,
     span: Span,
+}
+
+/// Memory besides the stack.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scratch {
+    pub base: Var,
+    pub size: u32,
+    /// The first object and the first variable that may be moved there.
+    pub objects: u32,
+    pub vars: u32,
 }
 
 /// The most parameters and arguments of a function: r1 to r5.
@@ -50,6 +61,7 @@ impl<'a> Function<'a> {
             order: vec![Block(0)],
             names: Vec::new(),
             scratch: None,
+            numbers: Vec::new(),
             mistake: None,
             current: Block(0),
             span: None,
@@ -87,16 +99,24 @@ impl<'a> Function<'a> {
         self.span = span(piece);
     }
 
-    /// Gives the function `size` bytes of scratch memory, such as a part of a per-CPU array's value, whose address `base`
-    /// holds at the end of the entry block and is not assigned afterwards. Objects that do not fit on the stack are
-    /// moved there, and numbers that do not fit into registers and stack.
+    /// Gives the function `size` bytes of scratch memory, aligned to 8, such as a part of a per-CPU array's value. `base`
+    /// holds their address from here on and is not assigned any more; what runs before this point must not use what is
+    /// made after it. Objects made from here on that do not fit on the stack are moved to the memory, the largest first, and
+    /// so are numbers that fit neither into registers nor on the stack.
     ///
-    /// Objects in scratch memory must not be used in the entry block, before `base` is assigned; those that are, such as
-    /// the key by which the scratch memory is looked up, stay on the stack. The memory need not be zeroed. Without this, a
-    /// frame that is too large is the error [`ScratchNeeded`](CodegenProblem::ScratchNeeded), which says the size to give
-    /// (at least; giving more makes no difference).
+    /// The memory need not be zeroed. It must be the function's own while it runs: programs interrupt each other
+    /// on a CPU. Without it, a frame that is too large is the error
+    /// [`ScratchNeeded`](CodegenProblem::ScratchNeeded), which says the size to give; giving more makes no difference. Write
+    /// the function again with that much. (Once more if the new code needs more.)
     pub fn scratch(&mut self, base: Var, size: u32) {
-        self.scratch = Some((base, size));
+        let (objects, vars) = (self.objects.len() as u32, self.vars);
+        self.scratch = Some(Scratch { base, size, objects, vars });
+    }
+
+    /// Says that the variable never holds a pointer, so that it may be moved to scratch memory. Results of calls and of loads
+    /// of eight bytes, and what is computed from them by addition, are otherwise taken for pointers.
+    pub fn number(&mut self, var: Var) {
+        self.numbers.push(var);
     }
 
     fn fresh(&mut self) -> Var {
@@ -332,9 +352,7 @@ impl<'a> Function<'a> {
 
     /// Keeps the object's memory its own up to here.
     pub fn keep(&mut self, object: Object) {
-        // An address that nobody uses is not computed, but it is a use.
-        let dst = self.fresh();
-        self.inst(Inst::Address { dst, object, offset: 0 });
+        self.inst(Inst::Keep(object));
     }
 
     /// Returns the address of a place as a value.
@@ -638,7 +656,7 @@ pub(super) fn sign_bits(size: Size) -> Option<SignBits> {
     }
 }
 
-fn atomic_bytes(size: AtomicSize) -> u32 {
+pub(super) fn atomic_bytes(size: AtomicSize) -> u32 {
     match size {
         AtomicSize::Word => 4,
         AtomicSize::Double => 8,

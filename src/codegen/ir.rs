@@ -348,6 +348,8 @@ pub(super) enum Inst<'a> {
     },
     /// The object begins here: what it held is of no interest.
     Start(Object),
+    /// The object is of interest up to here.
+    Keep(Object),
     /// The parameter as it comes in its register; only at the start of the entry.
     Parameter {
         dst: Var,
@@ -359,6 +361,18 @@ pub(super) enum Inst<'a> {
     },
     Spill {
         slot: u32,
+        src: Var,
+    },
+    /// From scratch memory.
+    FillFar {
+        dst: Var,
+        base: Var,
+        offset: i32,
+    },
+    /// To scratch memory.
+    SpillFar {
+        base: Var,
+        offset: i32,
         src: Var,
     },
 }
@@ -417,4 +431,69 @@ pub(super) struct BlockData<'a> {
 pub(super) struct ObjectData {
     pub size: u32,
     pub align: u32,
+}
+
+impl Stmt<'_> {
+    /// The variables that are read.
+    pub(super) fn for_uses(&self, mut f: impl FnMut(Var)) {
+        let mut operand = |operand: &Operand| {
+            if let Operand::Var(var) = operand {
+                f(*var);
+            }
+        };
+        let base = |address: &Address| match address.base {
+            Base::Var(var) => Operand::Var(var),
+            Base::Object(_) => Operand::Imm(0),
+        };
+        match self {
+            Stmt::Inst(inst) => inst.for_uses(|var, _| f(var)),
+            Stmt::Assign { src, .. } | Stmt::SignExtend { src, .. } | Stmt::Swap { src, .. } => {
+                operand(src);
+            }
+            Stmt::Binary { a, b, .. } | Stmt::Compare { a, b, .. } => {
+                [a, b].into_iter().for_each(operand)
+            }
+            Stmt::Store { to, src, .. }
+            | Stmt::Atomic { to, src, .. }
+            | Stmt::Fetch { to, src, .. } => [&base(to), src].into_iter().for_each(operand),
+            Stmt::CompareExchange { to, expected, new, .. } => {
+                [&base(to), expected, new].into_iter().for_each(operand)
+            }
+            Stmt::Address { of, .. } => operand(&base(of)),
+            Stmt::Call { args, count, .. } => args.iter().take((*count).into()).for_each(operand),
+        }
+    }
+
+    /// The variable that is written.
+    pub(super) fn def(&self) -> Option<Var> {
+        match self {
+            Stmt::Inst(inst) => inst.def(),
+            Stmt::Assign { dst, .. }
+            | Stmt::Binary { dst, .. }
+            | Stmt::SignExtend { dst, .. }
+            | Stmt::Swap { dst, .. }
+            | Stmt::Compare { dst, .. }
+            | Stmt::Fetch { dst, .. }
+            | Stmt::CompareExchange { dst, .. }
+            | Stmt::Address { dst, .. }
+            | Stmt::Call { dst, .. } => Some(*dst),
+            Stmt::Store { .. } | Stmt::Atomic { .. } => None,
+        }
+    }
+}
+
+impl End {
+    /// The variables that are read.
+    pub(super) fn for_uses(&self, mut f: impl FnMut(Var)) {
+        let operands = match *self {
+            End::Jump(_) => [None, None],
+            End::Branch { a, b, .. } => [Some(a), Some(b)],
+            End::Return(value) => [Some(value), None],
+        };
+        for operand in operands.into_iter().flatten() {
+            if let Operand::Var(var) = operand {
+                f(var);
+            }
+        }
+    }
 }

@@ -57,10 +57,21 @@
 //! and share their memory with others that are not alive at the same time. What does not fit is moved to scratch memory, the largest
 //! objects first: see [`Function::scratch`].
 
+mod allocate;
+mod check;
 mod compile;
+mod constants;
+mod emit;
 mod error;
+mod expand;
+mod frame;
 mod function;
 mod ir;
+mod liveness;
+mod lower;
+mod mir;
+mod simplify;
+mod spill;
 mod structured;
 mod unit;
 

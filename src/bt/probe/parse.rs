@@ -5,7 +5,7 @@ use crate::bt::ast::{self, Part};
 use crate::bt::diagnostic::Diagnostic;
 use crate::bt::literal;
 use crate::bt::source::Span;
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::nearest::{Nearest, OFFERED};
 
 /// A provider: its names, how its attach points are written, and how they are read.
 pub(crate) struct Provider {
