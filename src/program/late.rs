@@ -6,8 +6,8 @@
 use super::Loader;
 use super::prepare::{Aim, aim_at_kernel, fill_in, put_descriptors};
 use crate::asm::{Assembly, TextProgram};
-use crate::codegen::Compiled;
 use crate::btf::Btf;
+use crate::codegen::Compiled;
 use crate::error::Result;
 use crate::insn::Insn;
 use crate::spec::{Ask, Code, Hook, ProgramSpec};
