@@ -15,6 +15,7 @@
 
 pub(crate) mod ast;
 pub(crate) mod builtins;
+pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod constants;
 pub(crate) mod diagnostic;
