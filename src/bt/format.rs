@@ -93,3 +93,201 @@ pub(crate) enum ConversionKind {
     /// `rh`
     BufferSpaced,
 }
+
+impl Format {
+    /// Takes a format string apart. An error is its place in the string, its length, and the problem.
+    pub(crate) fn parse(text: &[u8]) -> Result<Format, (usize, usize, String)> {
+        let (mut pieces, mut plain, mut at) = (Vec::new(), Vec::new(), 0);
+        while let Some(byte) = text.get(at) {
+            if *byte != b'%' {
+                plain.push(*byte);
+                at += 1;
+                continue;
+            }
+            if text.get(at + 1) == Some(&b'%') {
+                plain.push(b'%');
+                at += 2;
+                continue;
+            }
+            let (conversion, length) = conversion(text.get(at..).unwrap_or_default())
+                .map_err(|(length, problem)| (at, length, problem))?;
+            if !plain.is_empty() {
+                pieces.push(Piece::Text(std::mem::take(&mut plain)));
+            }
+            pieces.push(Piece::Conversion(conversion));
+            at += length;
+        }
+        if !plain.is_empty() {
+            pieces.push(Piece::Text(plain));
+        }
+        Ok(Format { pieces })
+    }
+
+    /// Returns the conversions in order.
+    pub(crate) fn conversions(&self) -> impl Iterator<Item = &Conversion> {
+        self.pieces.iter().filter_map(|piece| match piece {
+            Piece::Conversion(conversion) => Some(conversion),
+            Piece::Text(_) => None,
+        })
+    }
+}
+
+/// The largest width and precision.
+const MAX_WIDTH: u32 = 4096;
+
+/// Reads a conversion from its `%` on; an error is its length and the problem.
+fn conversion(text: &[u8]) -> Result<(Conversion, usize), (usize, String)> {
+    let mut at = 1;
+    let byte = |at: usize| text.get(at).copied().unwrap_or_default();
+    let (mut left, mut zero, mut alternate, mut plus, mut space) =
+        (false, false, false, false, false);
+    loop {
+        match byte(at) {
+            b'-' => left = true,
+            b'0' => zero = true,
+            b'#' => alternate = true,
+            b'+' => plus = true,
+            b' ' => space = true,
+            b'\'' => {}
+            _ => break,
+        }
+        at += 1;
+    }
+    let number = |at: &mut usize| -> Result<Width, (usize, String)> {
+        if byte(*at) == b'*' {
+            *at += 1;
+            return Ok(Width::Argument);
+        }
+        let mut value = 0_u32;
+        let start = *at;
+        while byte(*at).is_ascii_digit() {
+            value = value.saturating_mul(10).saturating_add(u32::from(byte(*at) - b'0'));
+            *at += 1;
+        }
+        if value > MAX_WIDTH {
+            return Err((*at, format!("width {value}, expected at most {MAX_WIDTH}")));
+        }
+        Ok(if *at == start { Width::None } else { Width::Fixed(value) })
+    };
+    let width = number(&mut at)?;
+    let mut precision = None;
+    if byte(at) == b'.' {
+        at += 1;
+        precision = Some(match number(&mut at)? {
+            Width::None => Width::Fixed(0),
+            width => width,
+        });
+    }
+    let mut length = Length::Default;
+    loop {
+        length = match (byte(at), length) {
+            (b'h', Length::Short) => Length::Char,
+            (b'h', _) => Length::Short,
+            (b'l', Length::Long) => Length::LongLong,
+            (b'l' | b'z' | b'j' | b't', _) => Length::Long,
+            _ => break,
+        };
+        at += 1;
+    }
+    let kind = match byte(at) {
+        b'd' | b'i' => ConversionKind::Signed,
+        b'u' => ConversionKind::Unsigned,
+        b'x' => ConversionKind::Hex,
+        b'X' => ConversionKind::UpperHex,
+        b'o' => ConversionKind::Octal,
+        b'c' => ConversionKind::Char,
+        b'p' => ConversionKind::Pointer,
+        b's' => ConversionKind::Str,
+        b'r' if byte(at + 1) == b'x' => {
+            at += 1;
+            ConversionKind::BufferHex
+        }
+        b'r' if byte(at + 1) == b'h' => {
+            at += 1;
+            ConversionKind::BufferSpaced
+        }
+        b'r' => ConversionKind::Buffer,
+        0 => {
+            return Err((
+                at,
+                "it ends after `%`, expected a conversion; `%%` is a percent sign".into(),
+            ));
+        }
+        b'g' if byte(at + 1) == b'r' => return Err((at + 2, "not supported: %gr".into())),
+        other => {
+            let shown = char::from(other).escape_default();
+            return Err((
+                at + 1,
+                format!("unknown conversion `{shown}`, expected one of d i u x X o c s p r rx rh"),
+            ));
+        }
+    };
+    let conversion =
+        Conversion { left, zero, alternate, plus, space, width, precision, length, kind };
+    Ok((conversion, at + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn only(text: &str) -> Conversion {
+        let format = Format::parse(text.as_bytes()).unwrap();
+        let mut conversions = format.conversions();
+        let first = conversions.next().unwrap().clone();
+        assert_eq!(conversions.next(), None, "{text}");
+        first
+    }
+
+    #[test]
+    fn conversions_are_taken_apart() {
+        let plain = only("%d");
+        assert_eq!(
+            (plain.kind, plain.width, plain.precision),
+            (ConversionKind::Signed, Width::None, None)
+        );
+        let full = only("%-08.3llx");
+        assert!(full.left && full.zero && !full.alternate);
+        assert_eq!((full.width, full.precision), (Width::Fixed(8), Some(Width::Fixed(3))));
+        assert_eq!((full.length, full.kind), (Length::LongLong, ConversionKind::Hex));
+        assert_eq!(only("%hhu").length, Length::Char);
+        assert_eq!(only("%*.*s").precision, Some(Width::Argument));
+        assert_eq!(only("%rh").kind, ConversionKind::BufferSpaced);
+        assert_eq!(only("%rx").kind, ConversionKind::BufferHex);
+        assert_eq!(only("%r\n").kind, ConversionKind::Buffer);
+        assert!(only("%#x").alternate);
+    }
+
+    #[test]
+    fn text_is_between() {
+        let format = Format::parse(b"a%%b%sc").unwrap();
+        let [Piece::Text(before), Piece::Conversion(_), Piece::Text(after)] =
+            format.pieces.as_slice()
+        else {
+            panic!("{format:?}")
+        };
+        assert_eq!((before.as_slice(), after.as_slice()), (&b"a%b"[..], &b"c"[..]));
+    }
+
+    #[test]
+    fn what_is_no_conversion_is_an_error() {
+        for (text, place) in [
+            ("x%", (1, 1)),
+            ("%q", (0, 2)),
+            ("ab%5.2", (2, 4)),
+            ("%99999d", (0, 6)),
+            ("%gr", (0, 3)),
+        ] {
+            let (at, length, _) = Format::parse(text.as_bytes()).unwrap_err();
+            assert_eq!((at, length), place, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_a_format_or_not(text in "[%a-z0-9*.# -]{0,30}") {
+            let _ = Format::parse(text.as_bytes());
+        }
+    }
+}

@@ -16,6 +16,7 @@
 
 pub(crate) mod ast;
 pub(crate) mod builtins;
+pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod constants;
 pub(crate) mod diagnostic;

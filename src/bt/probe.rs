@@ -2,7 +2,7 @@
 
 mod parse;
 
-pub(crate) use parse::{PROVIDERS, parse};
+pub(crate) use parse::parse;
 
 use std::fmt;
 

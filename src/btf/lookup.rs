@@ -286,17 +286,23 @@ impl Btf {
     }
 
     pub(super) fn look_up_any_enumerator(&self, name: &str) -> Result<i128, BtfError> {
+        self.look_up_enumerator_and_type(name).map(|(_, value)| value)
+    }
+
+    /// The number of the first enumeration that has an enumerator of that name, and its value.
+    pub(crate) fn look_up_enumerator_and_type(&self, name: &str) -> Result<(u32, i128), BtfError> {
         let names = self.name_offsets(name);
         if !names.is_empty() {
             for found in self.types() {
-                let Body::Enum { values, .. } = found?.body else { continue };
+                let found = found?;
+                let Body::Enum { values, .. } = found.body else { continue };
                 if !values.named(&names) {
                     continue;
                 }
                 for value in values {
                     let value = value?;
                     if value.name == name {
-                        return Ok(value.value);
+                        return Ok((found.id, value.value));
                     }
                 }
             }

@@ -1,0 +1,407 @@
+//! From the syntax tree to the typed program: names, types, constants.
+//!
+//! Types of maps and variables are found by a fix point over the whole program: all probes are gone through, each
+//! assignment widens the type of what is assigned to, until nothing changes. Only then, in one last pass, errors are told
+//! and the typed program is built, with a conversion wherever a value has another type than its place. Each pass does
+//! the same; [`Checker::last`] is the difference.
+
+use super::ast::{self, Script};
+use super::config::{Config, Problem};
+use super::diagnostic::{Diagnostic, Diagnostics};
+use super::environment::Environment;
+use super::format::Format;
+use super::hir::{
+    FormatId, Map, MapId, MapKind, Probe, Program, Statement, StatementKind, VarId, Variable,
+};
+use super::probe::{AttachPoint, Kind};
+use super::source::{Source, Span};
+use super::types::Type;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+mod aggregate;
+mod call;
+mod context;
+mod expression;
+mod join;
+mod kernel_type;
+mod macros;
+mod name;
+mod output;
+mod place;
+mod probes;
+mod statement;
+mod type_name;
+
+#[cfg(test)]
+mod tests;
+
+/// That there is no result: an error has been told, or a type is not known yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stop;
+
+type Checked<T> = Result<T, Stop>;
+
+/// How often the program is gone through at most before types must be known. Each pass widens something, and a type can
+/// be widened a few times only.
+const MAX_PASSES: usize = 64;
+
+/// Checks a script. There is a program if there is no error among the diagnostics.
+pub(crate) fn check(
+    source: &Source,
+    script: &Script,
+    config: Config,
+    environment: &dyn Environment,
+) -> (Option<Program>, Diagnostics) {
+    let mut checker = Checker::new(source, script, config, environment);
+    checker.preamble();
+    checker.expand();
+    if !checker.diagnostics.has_errors() {
+        for _ in 0..MAX_PASSES {
+            checker.changed = false;
+            checker.pass();
+            if !checker.changed {
+                break;
+            }
+        }
+    }
+    checker.last = true;
+    let probes = checker.pass();
+    let diagnostics = std::mem::take(&mut checker.diagnostics);
+    let program = (!diagnostics.has_errors()).then(|| checker.finish(probes));
+    (program, diagnostics)
+}
+
+/// A map as far as it is known.
+#[derive(Debug, Clone)]
+struct MapState {
+    name: Arc<str>,
+    key: Option<Type>,
+    value: Option<Type>,
+    /// Whether it is used with a key, and where that was found out.
+    keyed: Option<(bool, Span)>,
+    asynchronous: bool,
+    declared: Option<(MapKind, u32)>,
+    /// Whether something that would tell its type is wrong.
+    failed: bool,
+    span: Span,
+}
+
+/// A variable as far as it is known.
+#[derive(Debug, Clone)]
+struct VariableState {
+    name: Arc<str>,
+    ty: Option<Type>,
+    /// Whether the type was declared, so that nothing widens it.
+    fixed: bool,
+    failed: bool,
+    span: Span,
+}
+
+/// A program that a block becomes: for attach points that can share it.
+#[derive(Debug, Clone)]
+struct Instance {
+    /// Which block of the script.
+    block: usize,
+    kind: Kind,
+    attach_points: Vec<AttachPoint>,
+    /// The arguments by name, as far as the block uses them.
+    arguments: context::Arguments,
+    variables: Vec<VariableState>,
+    /// Variables by what declares them: the place of the declaration, in which use of a macro.
+    declared: HashMap<(u64, u32, Arc<str>), VarId>,
+}
+
+/// The scopes of a block, or of a macro that is used in it.
+#[derive(Debug, Default)]
+struct Frame<'a> {
+    scopes: Vec<HashMap<Arc<str>, VarId>>,
+    /// Variables of inner blocks that have ended.
+    ended: HashMap<Arc<str>, VarId>,
+    /// What the parameters of the macro stand for.
+    expressions: HashMap<&'a str, &'a ast::Expr>,
+    /// The maps that parameters stand for.
+    maps: HashMap<&'a str, Arc<str>>,
+    /// A number for this use of the macro.
+    context: u64,
+    /// The macro's name.
+    name: Option<&'a str>,
+}
+
+struct Checker<'a> {
+    source: &'a Source,
+    script: &'a Script,
+    environment: &'a dyn Environment,
+    config: Config,
+    diagnostics: Diagnostics,
+    /// Whether this is the last pass, which tells errors and whose result counts.
+    last: bool,
+    /// Whether a type became another one in this pass.
+    changed: bool,
+    types: kernel_type::Table,
+    maps: Vec<MapState>,
+    map_ids: HashMap<Arc<str>, MapId>,
+    instances: Vec<Instance>,
+    /// The instance that is being gone through.
+    current: usize,
+    frames: Vec<Frame<'a>>,
+    /// How many loops are around.
+    loops: usize,
+    formats: Vec<Format>,
+    strings: Vec<Arc<[u8]>>,
+}
+
+impl<'a> Checker<'a> {
+    fn new(
+        source: &'a Source,
+        script: &'a Script,
+        config: Config,
+        environment: &'a dyn Environment,
+    ) -> Checker<'a> {
+        Checker {
+            source,
+            script,
+            environment,
+            config,
+            diagnostics: Diagnostics::default(),
+            last: false,
+            changed: false,
+            types: kernel_type::Table::default(),
+            maps: Vec::new(),
+            map_ids: HashMap::new(),
+            instances: Vec::new(),
+            current: 0,
+            frames: Vec::new(),
+            loops: 0,
+            formats: Vec::new(),
+            strings: Vec::new(),
+        }
+    }
+
+    /// Tells an error, in the last pass.
+    fn error<T>(&mut self, span: Span, message: impl Into<String>) -> Checked<T> {
+        self.tell(Diagnostic::error(span, message))
+    }
+
+    fn unsupported<T>(&mut self, span: Span, feature: impl std::fmt::Display) -> Checked<T> {
+        self.tell(Diagnostic::unsupported(span, feature))
+    }
+
+    fn tell<T>(&mut self, diagnostic: Diagnostic) -> Checked<T> {
+        if self.last {
+            self.diagnostics.push(diagnostic);
+        }
+        Err(Stop)
+    }
+
+    fn warn(&mut self, span: Span, message: impl Into<String>) {
+        if self.last {
+            self.diagnostics.push(Diagnostic::warning(span, message));
+        }
+    }
+
+    fn instance(&mut self) -> &mut Instance {
+        // There is one while a block is gone through.
+        &mut self.instances[self.current]
+    }
+
+    fn kind(&self) -> Kind {
+        self.instances[self.current].kind
+    }
+
+    fn type_text(&self, ty: &Type) -> String {
+        ty.name(&self.types.structs, &self.types.enums)
+    }
+
+    /// The settings, the definitions of types and maps.
+    fn preamble(&mut self) {
+        self.last = true;
+        for setting in &self.script.config {
+            let value = match &setting.value.node {
+                ast::SettingValue::Int(value) => value.to_string(),
+                ast::SettingValue::Text(text) => text.to_string(),
+            };
+            match self.config.set(&setting.name.node, &value) {
+                Ok(()) => {}
+                Err(Problem::Unknown(nearest)) => {
+                    let message = format!("unknown setting: `{}`", setting.name.node);
+                    let diagnostic =
+                        Diagnostic::error(setting.name.span, message).nearest(&nearest);
+                    self.diagnostics.push(diagnostic);
+                }
+                Err(Problem::Value(problem)) => {
+                    let message = format!("{}: {problem}", setting.name.node);
+                    self.diagnostics.push(Diagnostic::error(setting.value.span, message));
+                }
+            }
+        }
+        for unsupported in &self.script.unsupported {
+            self.diagnostics.push(Diagnostic::unsupported(unsupported.span, unsupported.node));
+        }
+        self.define_types();
+        for declaration in &self.script.maps {
+            let _ = self.declare_map(declaration);
+        }
+        self.check_macros();
+        self.last = false;
+    }
+
+    fn declare_map(&mut self, declaration: &ast::MapDeclaration) -> Checked<()> {
+        let kind = match &*declaration.kind.node {
+            "hash" => MapKind::Hash,
+            "lruhash" => MapKind::LruHash,
+            "percpuhash" => MapKind::PercpuHash,
+            "percpulruhash" => MapKind::PercpuLruHash,
+            "percpuarray" => MapKind::PercpuArray,
+            other => {
+                let message = format!("unknown kind of map: `{other}`");
+                let hint = "expected hash, lruhash, percpuhash or percpulruhash";
+                return self.tell(Diagnostic::error(declaration.kind.span, message).hint(hint));
+            }
+        };
+        let entries = match declaration.arguments.as_slice() {
+            [ast::Expr { kind: ast::ExprKind::Int(entries), .. }] => u32::try_from(*entries).ok(),
+            _ => None,
+        };
+        let Some(entries) = entries.filter(|entries| *entries > 0) else {
+            let message =
+                format!("{}: expected the number of elements, more than 0", declaration.kind.node);
+            return self.error(declaration.span, message);
+        };
+        if self.map_ids.contains_key(&declaration.name.node) {
+            let message = format!("`{}` is declared already", declaration.name.node);
+            return self.error(declaration.name.span, message);
+        }
+        let id = self.map_id(&declaration.name.node, declaration.name.span);
+        self.map(id).declared = Some((kind, entries));
+        Ok(())
+    }
+
+    /// The map of a name, which becomes one if it is none.
+    fn map_id(&mut self, name: &Arc<str>, span: Span) -> MapId {
+        let frame = self.frames.last();
+        let name = frame.and_then(|frame| frame.maps.get(&**name)).unwrap_or(name);
+        if let Some(id) = self.map_ids.get(name) {
+            return *id;
+        }
+        let id = MapId(self.maps.len() as u32);
+        self.maps.push(MapState {
+            name: Arc::clone(name),
+            key: None,
+            value: None,
+            keyed: None,
+            asynchronous: false,
+            declared: None,
+            failed: false,
+            span,
+        });
+        self.map_ids.insert(Arc::clone(name), id);
+        id
+    }
+
+    fn map(&mut self, id: MapId) -> &mut MapState {
+        &mut self.maps[id.0 as usize]
+    }
+
+    /// Goes through all blocks.
+    fn pass(&mut self) -> Vec<Probe> {
+        let mut probes = Vec::new();
+        for index in 0..self.instances.len() {
+            self.current = index;
+            self.frames = vec![Frame::default()];
+            self.loops = 0;
+            let block = self.instances[index].block;
+            let script = self.script;
+            let Some(probe) = script.probes.get(block) else { continue };
+            let predicate = probe.predicate.as_ref().map(|predicate| self.condition(predicate));
+            let body = self.block(&probe.body);
+            if !self.last {
+                continue;
+            }
+            let predicate = match predicate {
+                Some(Err(Stop)) => continue,
+                Some(Ok(predicate)) => Some(predicate),
+                None => None,
+            };
+            let Ok(mut body) = body else { continue };
+            if let Some(condition) = predicate.as_ref().and_then(join::constant)
+                && condition == 0
+            {
+                body = Vec::new();
+            }
+            let instance = &self.instances[index];
+            let variables = instance.variables.iter().map(|variable| Variable {
+                name: Arc::clone(&variable.name),
+                ty: variable.ty.clone().unwrap_or(Type::I64),
+                span: variable.span,
+            });
+            probes.push(Probe {
+                kind: instance.kind,
+                attach_points: instance.attach_points.clone(),
+                block: block as u32,
+                variables: variables.collect(),
+                predicate,
+                body,
+                span: probe.span,
+            });
+        }
+        probes
+    }
+
+    fn finish(self, probes: Vec<Probe>) -> Program {
+        let maps = self.maps.into_iter().map(|map| {
+            let keyed = map.keyed.is_some_and(|(keyed, _)| keyed);
+            let key = map.key.filter(|_| keyed);
+            let (kind, declared) = map.declared.unzip();
+            Map {
+                max_entries: if key.is_none() {
+                    1
+                } else {
+                    declared.unwrap_or(self.config.max_map_keys)
+                },
+                name: map.name,
+                key,
+                value: map.value.unwrap_or(Type::I64),
+                kind,
+                asynchronous: map.asynchronous,
+                span: map.span,
+            }
+        });
+        Program {
+            source: self.source.clone(),
+            maps: maps.collect(),
+            config: self.config,
+            structs: self.types.structs,
+            enums: self.types.enums,
+            formats: self.formats,
+            strings: self.strings,
+            probes,
+        }
+    }
+
+    /// Keeps a format string.
+    fn add_format(&mut self, format: Format) -> FormatId {
+        if !self.last {
+            return FormatId(0);
+        }
+        self.formats.push(format);
+        FormatId((self.formats.len() - 1) as u32)
+    }
+
+    /// Keeps a string that run-time values name by its number.
+    fn add_string(&mut self, text: &Arc<[u8]>) -> u32 {
+        if !self.last {
+            return 0;
+        }
+        let known = self.strings.iter().position(|one| one == text);
+        known.unwrap_or_else(|| {
+            self.strings.push(Arc::clone(text));
+            self.strings.len() - 1
+        }) as u32
+    }
+}
+
+/// A statement at a place.
+fn statement(kind: StatementKind, span: Span) -> Statement {
+    Statement { kind, span }
+}

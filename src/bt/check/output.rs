@@ -1,0 +1,196 @@
+//! What is printed: format strings and their arguments, `print()`.
+
+use super::join::{constant, convert, literal};
+use super::{Checked, Checker};
+use crate::bt::ast::{self, ExprKind as Written};
+use crate::bt::diagnostic::Diagnostic;
+use crate::bt::format::{Conversion, ConversionKind, Format, Width};
+use crate::bt::hir::{Async, Expr, ExprKind, FormatId, StatementKind};
+use crate::bt::source::Span;
+use crate::bt::types::{Int, Type};
+
+impl<'a> Checker<'a> {
+    /// The format and the arguments of `printf()` and the like.
+    pub(super) fn formatted(
+        &mut self,
+        name: &str,
+        arguments: &'a [ast::Expr],
+        span: Span,
+    ) -> Checked<(FormatId, Vec<Expr>)> {
+        let Some((first, rest)) = arguments.split_first() else { return Err(super::Stop) };
+        let Written::Str(text) = &first.kind else {
+            return self.error(first.span, format!("{name}: the format must be a string literal"));
+        };
+        let rest: Vec<_> = rest.iter().map(|argument| self.value(argument)).collect();
+        let format = match Format::parse(text) {
+            Ok(format) => format,
+            Err((at, length, problem)) => {
+                let span = self.within(first.span, text, at, length);
+                return self.error(span, format!("{name}: {problem}"));
+            }
+        };
+        let values = rest.into_iter().collect::<Checked<Vec<_>>>()?;
+        let widths = |conversion: &Conversion| {
+            usize::from(conversion.width == Width::Argument)
+                + usize::from(conversion.precision == Some(Width::Argument))
+        };
+        let expected: usize = format.conversions().map(|conversion| 1 + widths(conversion)).sum();
+        if expected != values.len() {
+            let problem = if expected > values.len() { "not enough" } else { "too many" };
+            let message = format!(
+                "{name}: {problem} arguments for the format: {}, expected {expected}",
+                values.len()
+            );
+            return self.error(span, message);
+        }
+        let mut checked = Vec::with_capacity(values.len());
+        let mut values = values.into_iter();
+        for conversion in format.conversions() {
+            for value in values.by_ref().take(widths(conversion)) {
+                if value.ty.int().is_none() {
+                    return self.error(value.span, format!("{name}: `*` expects an integer"));
+                }
+                checked.push(convert(value, &Type::Int(Int::I32)));
+            }
+            if let Some(value) = values.next() {
+                checked.push(self.conversion(name, conversion, value)?);
+            }
+        }
+        Ok((self.add_format(format), checked))
+    }
+
+    /// The place of some bytes of a string literal, if there are no escapes before it.
+    fn within(&self, literal: Span, text: &[u8], at: usize, length: usize) -> Span {
+        let written = self.source.slice(literal);
+        let plain = written.get(1..written.len().saturating_sub(1)).map(str::as_bytes);
+        let same = plain
+            .and_then(|plain| plain.get(..at))
+            .is_some_and(|before| text.get(..at) == Some(before));
+        match same {
+            true => {
+                let start = literal.start as usize + 1 + at;
+                Span::new(start, start + length)
+            }
+            false => literal,
+        }
+    }
+
+    /// Checks an argument against its conversion.
+    fn conversion(&mut self, name: &str, conversion: &Conversion, value: Expr) -> Checked<Expr> {
+        use ConversionKind as Kind;
+        let (letter, expected) = match conversion.kind {
+            Kind::Signed => ("%d", "an integer"),
+            Kind::Unsigned => ("%u", "an integer"),
+            Kind::Hex => ("%x", "an integer"),
+            Kind::UpperHex => ("%X", "an integer"),
+            Kind::Octal => ("%o", "an integer"),
+            Kind::Char => ("%c", "an integer"),
+            Kind::Pointer => ("%p", "a pointer or an integer"),
+            Kind::Str => ("%s", "a value that can be printed"),
+            Kind::Buffer => ("%r", "buf()"),
+            Kind::BufferHex => ("%rx", "buf()"),
+            Kind::BufferSpaced => ("%rh", "buf()"),
+        };
+        let ty = &value.ty;
+        let fits = match conversion.kind {
+            Kind::Str => *ty != Type::Void,
+            Kind::Buffer | Kind::BufferHex | Kind::BufferSpaced => {
+                matches!(ty, Type::Buffer(_) | Type::String(_) | Type::Array(..))
+            }
+            _ => ty.is_scalar(),
+        };
+        if !fits {
+            let given = self.type_text(ty);
+            return self
+                .error(value.span, format!("{name}: {letter} expects {expected}, found {given}"));
+        }
+        let (ty, span) = (ty.clone(), value.span);
+        self.complete_all(&ty, span, 0)?;
+        Ok(value)
+    }
+
+    /// `print(…)`
+    pub(super) fn print(
+        &mut self,
+        arguments: &'a [ast::Expr],
+        span: Span,
+    ) -> Checked<StatementKind> {
+        let Some((first, rest)) = arguments.split_first() else { return Err(super::Stop) };
+        if let Written::Map { name, key } = &first.kind {
+            let map = self.map_id(&name.node, name.span);
+            self.map(map).asynchronous = true;
+            if key.is_none() {
+                let top = rest
+                    .first()
+                    .map_or(Ok(0), |top| self.constant(top, "print: top", 0, u32::MAX.into()));
+                let div = rest
+                    .get(1)
+                    .map_or(Ok(0), |div| self.constant(div, "print: divisor", 1, u32::MAX.into()));
+                let (top, div) = (top?, div?);
+                if self.map(map).value.is_none() {
+                    return self.unknown_map(map, name.span);
+                }
+                self.complete_map(map, span)?;
+                return Ok(StatementKind::Async(Async::PrintMap {
+                    map,
+                    top: top as u32,
+                    div: div as u32,
+                }));
+            }
+            let read = self.expr(first)?;
+            if read.ty.is_aggregate() {
+                self.no_more(rest)?;
+                let ExprKind::Map { map, key: Some(key) } = read.kind else {
+                    return Err(super::Stop);
+                };
+                return Ok(StatementKind::Async(Async::PrintElement { map, key: *key }));
+            }
+        }
+        self.no_more(rest)?;
+        let value = self.value(first)?;
+        let ty = value.ty.clone();
+        self.complete_all(&ty, span, 0)?;
+        Ok(StatementKind::Async(Async::PrintValue(value)))
+    }
+
+    fn no_more(&mut self, rest: &'a [ast::Expr]) -> Checked<()> {
+        match rest.first() {
+            None => Ok(()),
+            Some(extra) => self.error(
+                extra.span,
+                "print: only a whole map has a number of elements and a divisor",
+            ),
+        }
+    }
+
+    /// Reads the structs in a map's keys and values, so that it can be printed.
+    pub(super) fn complete_map(&mut self, map: crate::bt::hir::MapId, span: Span) -> Checked<()> {
+        let state = self.map(map).clone();
+        for ty in [state.key, state.value].into_iter().flatten() {
+            self.complete_all(&ty, span, 0)?;
+        }
+        Ok(())
+    }
+
+    /// `exit(status)`
+    pub(super) fn exit(
+        &mut self,
+        arguments: &'a [ast::Expr],
+        span: Span,
+    ) -> Checked<StatementKind> {
+        let status = match arguments.first() {
+            None => literal(0, span),
+            Some(status) => self.integer(status, "exit")?,
+        };
+        if let Some(value) = constant(&status).filter(|value| !(0..=255).contains(value)) {
+            let diagnostic = Diagnostic::warning(
+                status.span,
+                format!("exit: {value}: the system keeps the lower 8 bits"),
+            );
+            if self.last {
+                self.diagnostics.push(diagnostic);
+            }
+        }
+        Ok(StatementKind::Async(Async::Exit(convert(status, &Type::Int(Int::I32)))))
+    }
+}

@@ -1,0 +1,395 @@
+//! Types as scripts write them, and those that they define.
+
+use super::join::constant;
+use super::kernel_type::storage;
+use super::{Checked, Checker, Stop};
+use crate::bt::ast::{
+    self, FieldDefinition, StructDefinition, TypeDefinition, TypeName, TypeNameKind,
+};
+use crate::bt::diagnostic::Diagnostic;
+use crate::bt::source::Span;
+use crate::bt::types::{Enum, Field, Int, Space, Struct, StructId, Type};
+use crate::btf::Kind;
+use crate::kernel::nearest::{Nearest, OFFERED};
+use std::sync::Arc;
+
+/// Names of integers, with their sizes; those that begin with `u`, `__u` or `unsigned` are unsigned.
+const INTEGERS: [(&str, u8); 60] = [
+    ("uint8", 1),
+    ("uint16", 2),
+    ("uint32", 4),
+    ("uint64", 8),
+    ("int8", 1),
+    ("int16", 2),
+    ("int32", 4),
+    ("int64", 8),
+    ("uint8_t", 1),
+    ("uint16_t", 2),
+    ("uint32_t", 4),
+    ("uint64_t", 8),
+    ("int8_t", 1),
+    ("int16_t", 2),
+    ("int32_t", 4),
+    ("int64_t", 8),
+    ("u8", 1),
+    ("u16", 2),
+    ("u32", 4),
+    ("u64", 8),
+    ("s8", 1),
+    ("s16", 2),
+    ("s32", 4),
+    ("s64", 8),
+    ("__u8", 1),
+    ("__u16", 2),
+    ("__u32", 4),
+    ("__u64", 8),
+    ("__s8", 1),
+    ("__s16", 2),
+    ("__s32", 4),
+    ("__s64", 8),
+    ("char", 1),
+    ("signed char", 1),
+    ("unsigned char", 1),
+    ("short", 2),
+    ("unsigned short", 2),
+    ("int", 4),
+    ("unsigned int", 4),
+    ("long", 8),
+    ("unsigned long", 8),
+    ("long long", 8),
+    ("unsigned long long", 8),
+    ("usize_t", 8),
+    ("ssize_t", 8),
+    ("uintptr_t", 8),
+    ("intptr_t", 8),
+    ("off_t", 8),
+    ("loff_t", 8),
+    ("pid_t", 4),
+    ("uid_t", 4),
+    ("gid_t", 4),
+    ("__be16", 2),
+    ("__be32", 4),
+    ("__be64", 8),
+    ("__le16", 2),
+    ("__le32", 4),
+    ("__le64", 8),
+    ("size_t", 8),
+    ("sector_t", 8),
+];
+
+/// Unsigned ones whose name does not say so.
+const UNSIGNED: [&str; 8] =
+    ["__be16", "__be32", "__be64", "__le16", "__le32", "__le64", "size_t", "sector_t"];
+
+/// The integer type of a name.
+pub(super) fn integer(name: &str) -> Option<Int> {
+    let (_, size) = INTEGERS.iter().find(|(one, _)| *one == name)?;
+    let signed = !(name.starts_with(['u']) || name.starts_with("__u") || UNSIGNED.contains(&name));
+    Some(Int { size: *size, signed })
+}
+
+/// Where the next field of a struct begins, in bits.
+struct Layout {
+    at: u64,
+    align: u32,
+    size: u64,
+}
+
+impl<'a> Checker<'a> {
+    /// The type that a script means.
+    pub(super) fn type_named(&mut self, name: &'a TypeName, space: Space) -> Checked<Type> {
+        match &name.kind {
+            TypeNameKind::Named(word) => self.word_type(word, name.span),
+            TypeNameKind::Struct(word) | TypeNameKind::Union(word) => {
+                let union = matches!(name.kind, TypeNameKind::Union(_));
+                self.struct_type(word, union, name.span)
+            }
+            TypeNameKind::Enum(word) => {
+                if let Some((id, int)) = self.types.script_enums.get(word) {
+                    return Ok(Type::Enum(*id, *int));
+                }
+                match self.named_kernel_type(word, &[Kind::Enum, Kind::Enum64]) {
+                    Some(ty) => Ok(ty),
+                    None => self.error(name.span, format!("unknown enum: `{word}`")),
+                }
+            }
+            TypeNameKind::Inline(definition) => self.define_struct(definition).map(Type::Struct),
+            TypeNameKind::Pointer(to) => {
+                let to = match &to.kind {
+                    // What is only pointed to need not be known.
+                    TypeNameKind::Struct(word) | TypeNameKind::Union(word)
+                        if self.last
+                            && self.environment.types().is_err()
+                            && !self.types.script.contains_key(word) =>
+                    {
+                        let _: Checked<()> = self.unknown_struct(word, to.span);
+                        return Err(Stop);
+                    }
+                    _ => self.type_named(to, space)?,
+                };
+                Ok(Type::pointer(to, space))
+            }
+            TypeNameKind::Array(of, length) => {
+                let text = matches!(&of.kind, TypeNameKind::Named(word) if &**word == "char");
+                let of = self.type_named(of, space)?;
+                let length = match length {
+                    None => 0,
+                    Some(length) => {
+                        let value = self.value(length)?;
+                        match constant(&value).and_then(|value| u32::try_from(value).ok()) {
+                            Some(value) => value,
+                            None => {
+                                return self
+                                    .error(length.span, "length of an array: expected a constant");
+                            }
+                        }
+                    }
+                };
+                if text && length > 0 {
+                    return Ok(Type::String(length));
+                }
+                Ok(Type::Array(Arc::new(of), length))
+            }
+            TypeNameKind::Tuple(elements) => {
+                let elements = elements.iter().map(|element| self.type_named(element, space));
+                Ok(Type::Tuple(elements.collect::<Checked<Vec<_>>>()?.into()))
+            }
+        }
+    }
+
+    fn word_type(&mut self, word: &Arc<str>, span: Span) -> Checked<Type> {
+        if let Some(int) = integer(word) {
+            return Ok(Type::Int(int));
+        }
+        if let Some(ty) = self.types.typedefs.get(word) {
+            return Ok(ty.clone());
+        }
+        match &**word {
+            "bool" => return Ok(Type::Bool),
+            "void" => return Ok(Type::Void),
+            "string" => return Ok(Type::String(self.config.max_strlen)),
+            "float" | "double" => return self.unsupported(span, "floating-point numbers"),
+            "inet" => return Ok(Type::Inet),
+            _ => {}
+        }
+        if let Some(id) = self.types.script.get(word) {
+            return Ok(Type::Struct(*id));
+        }
+        if let Some((id, int)) = self.types.script_enums.get(word) {
+            return Ok(Type::Enum(*id, *int));
+        }
+        let kinds = [Kind::Typedef, Kind::Struct, Kind::Union, Kind::Enum, Kind::Enum64];
+        if let Some(ty) = self.named_kernel_type(word, &kinds) {
+            return Ok(ty);
+        }
+        let mut nearest = Nearest::new(word, OFFERED);
+        INTEGERS.iter().for_each(|(name, _)| nearest.offer(name));
+        self.types.script.keys().for_each(|name| nearest.offer(name));
+        let nearest = nearest.into_names();
+        self.tell(Diagnostic::error(span, format!("unknown type: `{word}`")).nearest(&nearest))
+    }
+
+    fn struct_type(&mut self, word: &Arc<str>, union: bool, span: Span) -> Checked<Type> {
+        if let Some(id) = self.types.script.get(word) {
+            return Ok(Type::Struct(*id));
+        }
+        let kind = if union { Kind::Union } else { Kind::Struct };
+        if let Some(ty) = self.named_kernel_type(word, &[kind]) {
+            return Ok(ty);
+        }
+        self.unknown_struct(word, span)
+    }
+
+    fn unknown_struct<T>(&mut self, word: &str, span: Span) -> Checked<T> {
+        let mut diagnostic = Diagnostic::error(span, format!("unknown struct or union: `{word}`"));
+        match self.environment.types() {
+            Err(problem) => {
+                diagnostic =
+                    diagnostic.hint(format!("the kernel's types cannot be read: {problem}"))
+            }
+            Ok(types) if self.last => {
+                if let Err(crate::Error::Btf(crate::btf::BtfError::NoType { nearest, .. })) =
+                    types.type_id(word, Kind::Struct)
+                {
+                    diagnostic = diagnostic.nearest(&nearest);
+                }
+            }
+            Ok(_) => {}
+        }
+        self.tell(diagnostic)
+    }
+
+    /// Defines the types of the script, in order.
+    pub(super) fn define_types(&mut self) {
+        // Names first: definitions may point to what comes after them.
+        for definition in &self.script.types {
+            if let TypeDefinition::Struct(StructDefinition { name: Some(name), union, .. }) =
+                definition
+            {
+                let new = Struct {
+                    name: Arc::clone(&name.node),
+                    union: *union,
+                    size: 0,
+                    fields: Vec::new(),
+                    complete: true,
+                    btf: None,
+                };
+                if self.types.script.contains_key(&name.node) {
+                    let _: Checked<()> =
+                        self.error(name.span, format!("`{}` is defined already", name.node));
+                    continue;
+                }
+                let id = self.types.structs.add(new);
+                self.types.script.insert(Arc::clone(&name.node), id);
+            }
+        }
+        for definition in &self.script.types {
+            let _ = match definition {
+                TypeDefinition::Struct(definition) => self.define_struct(definition).map(drop),
+                TypeDefinition::Enum(definition) => self.define_enum(definition),
+                TypeDefinition::Typedef(name, ty) => self.type_named(ty, Space::Kernel).map(|ty| {
+                    self.types.typedefs.insert(Arc::clone(&name.node), ty);
+                }),
+            };
+        }
+    }
+
+    fn define_enum(&mut self, definition: &'a ast::EnumDefinition) -> Checked<()> {
+        let (mut values, mut next) = (Vec::new(), 0_i128);
+        for (name, value) in &definition.values {
+            if let Some(value) = value {
+                let checked = self.value(value)?;
+                let Some(value) = constant(&checked) else {
+                    return self.error(value.span, format!("`{}`: expected a constant", name.node));
+                };
+                next = value;
+            }
+            values.push((Arc::clone(&name.node), next));
+            next += 1;
+        }
+        let wide = |(_, value): &(_, i128)| {
+            i32::try_from(*value).is_err() && u32::try_from(*value).is_err()
+        };
+        let signed = values.iter().any(|(_, value)| *value < 0);
+        let int = Int { size: if values.iter().any(wide) { 8 } else { 4 }, signed };
+        let name = definition.name.as_ref().map_or("".into(), |name| Arc::clone(&name.node));
+        let id = self.types.enums.add(Enum { name: Arc::clone(&name), values: values.clone() });
+        for (name, value) in values {
+            self.types.enumerators.insert(name, Some((value, id, int)));
+        }
+        if !name.is_empty() {
+            self.types.script_enums.insert(name, (id, int));
+        }
+        Ok(())
+    }
+
+    fn define_struct(&mut self, definition: &'a StructDefinition) -> Checked<StructId> {
+        let mut layout = Layout { at: 0, align: 1, size: 0 };
+        let mut fields = Vec::new();
+        for field in &definition.fields {
+            self.define_field(field, definition, &mut layout, &mut fields)?;
+        }
+        let align = if definition.packed { 1 } else { u64::from(layout.align) };
+        let size = layout.size.div_ceil(8).next_multiple_of(align.max(1));
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        let name = definition.name.as_ref().map_or("".into(), |name| Arc::clone(&name.node));
+        let known = self.types.script.get(&name).copied().filter(|_| !name.is_empty());
+        let new = Struct { name, union: definition.union, size, fields, complete: true, btf: None };
+        match known
+            .and_then(|id| self.types.structs.0.get_mut(id.0 as usize).map(|place| (id, place)))
+        {
+            Some((id, place)) => {
+                *place = new;
+                Ok(id)
+            }
+            None => Ok(self.types.structs.add(new)),
+        }
+    }
+
+    /// Lays out a field as C does.
+    fn define_field(
+        &mut self,
+        field: &'a FieldDefinition,
+        of: &'a StructDefinition,
+        layout: &mut Layout,
+        fields: &mut Vec<Field>,
+    ) -> Checked<()> {
+        let ty = self.type_named(&field.ty, Space::User)?;
+        if let Type::Struct(id) = ty {
+            self.complete(id, field.ty.span)?;
+        }
+        let size = ty.size(&self.types.structs);
+        if size == 0 && !matches!(ty, Type::Array(_, 0)) && !matches!(ty, Type::Struct(_)) {
+            return self.error(
+                field.ty.span,
+                format!("a field cannot be of type {}", self.type_text(&ty)),
+            );
+        }
+        let align = if of.packed { 1 } else { self.c_align(&ty) };
+        let unit = u64::from(size) * 8;
+        if of.union {
+            layout.at = 0;
+        }
+        let bits = match &field.bits {
+            None => {
+                layout.at = layout.at.next_multiple_of(u64::from(align) * 8);
+                None
+            }
+            Some(bits) => {
+                let width = bits.node;
+                if ty.int().is_none() && ty != Type::Bool
+                    || width > unit
+                    || width == 0 && field.name.is_some()
+                {
+                    return self.error(
+                        bits.span,
+                        format!("bit-field: {width} bits, expected 1 to {unit}"),
+                    );
+                }
+                if width == 0 || !of.packed && layout.at % unit + width > unit {
+                    layout.at = layout.at.next_multiple_of(unit);
+                }
+                Some(width)
+            }
+        };
+        layout.align = layout.align.max(align);
+        let start = layout.at;
+        layout.at += bits.unwrap_or(unit);
+        layout.size = layout.size.max(layout.at);
+        let offset = u32::try_from(start / 8).unwrap_or(u32::MAX);
+        let Some(name) = &field.name else {
+            // The fields of an anonymous struct are those of the outer one.
+            if let Type::Struct(id) = ty {
+                let inner = self.types.structs.get(id).map(|inner| inner.fields.clone());
+                fields.extend(
+                    inner.unwrap_or_default().into_iter().map(|field| Field {
+                        offset: field.offset.saturating_add(offset),
+                        ..field
+                    }),
+                );
+            }
+            return Ok(());
+        };
+        let (offset, bits) = match bits {
+            Some(width) => storage(start, width as u32, size as u8),
+            None => (offset, None),
+        };
+        fields.push(Field { name: Arc::clone(&name.node), ty, offset, bits });
+        Ok(())
+    }
+
+    /// The alignment of a type in C.
+    fn c_align(&self, ty: &Type) -> u32 {
+        match ty {
+            Type::Struct(id) => {
+                let found = self.types.structs.get(*id);
+                let fields = found.map_or(&[][..], |found| &found.fields);
+                let align = fields.iter().map(|field| self.c_align(&field.ty)).max().unwrap_or(1);
+                // One of a packed struct is not aligned.
+                if found.is_some_and(|found| found.size % align != 0) { 1 } else { align }
+            }
+            Type::Array(of, _) => self.c_align(of),
+            other => other.align(&self.types.structs),
+        }
+    }
+}
