@@ -1,9 +1,7 @@
 //! Registers for variables: a linear scan over live ranges with gaps.
 
 use super::ir::{Arg, Inst, Src, Var};
-use super::liveness::{
-    Access, Flow, Mention, OVER, READ, Ranges, STEP, Segment, WRITE, live_ranges,
-};
+use super::liveness::{Access, Flow, Mention, READ, Ranges, STEP, Segment, live_ranges};
 use super::mir::{Mir, MirEnd};
 use crate::insn::{Bits, Reg};
 use std::collections::BTreeMap;
@@ -501,10 +499,4 @@ impl Scan<'_> {
             *register = None;
         }
     }
-}
-
-/// Whether the result of the instruction at this position is read by nobody.
-pub(super) fn is_dead(ranges: &Ranges, var: Var, at: u32) -> bool {
-    let segment = (at * STEP + WRITE, at * STEP + OVER);
-    ranges.of(var.0).binary_search(&segment).is_ok()
 }

@@ -8,7 +8,7 @@ use super::function::{Function, Scratch};
 use super::ir::{Arg, FunctionId, Inst, Object, Src, Symbol, Target, Var};
 use super::lower::{Failure, lower};
 use super::mir::Mir;
-use super::simplify::simplify;
+use super::simplify::{drop_unused, simplify};
 use super::spill::{Apart, Home, State, constants, spill};
 use super::unit::{Compiled, Isa, Options};
 use crate::asm::{BuildOptions, Builder, Far};
@@ -107,7 +107,7 @@ const MOST_ROUNDS: usize = 1000;
 
 impl<'a> Body<'a> {
     fn new(mut lowered: Mir<'a>, scratch: Option<Scratch>) -> Body<'a> {
-        simplify(&mut lowered);
+        simplify(&mut lowered, scratch.map(|scratch| scratch.base));
         let moved = vec![false; lowered.objects.len()];
         Body {
             mir: lowered.clone(),
@@ -192,6 +192,8 @@ impl<'a> Body<'a> {
                 let apart = Apart { vars: &flags, ranges: &ranges, flow: &flow };
                 spill(&mut mir, &mut state, &apart);
             }
+            // It may be of no use after all.
+            drop_unused(&mut mir, None);
         }
         for _ in 0..MOST_ROUNDS {
             let cheap = constants(&mir);

@@ -15,7 +15,7 @@ enum Less<'a> {
     Than { a: Val<'a>, b: Val<'a>, opposite: bool },
 }
 
-impl<'a> Lower<'_, 'a> {
+impl<'a> Lower<'a> {
     /// `dst = a condition b`, 0 or 1, without branches.
     pub(super) fn compare(
         &mut self,

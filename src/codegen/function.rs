@@ -345,7 +345,7 @@ impl<'a> Function<'a> {
             self.mistake(CodegenProblem::Object { size, align });
         }
         let object = Object(self.objects.len() as u32);
-        self.objects.push(ObjectData { size, align });
+        self.objects.push(ObjectData { size });
         self.inst(Inst::Start(object));
         object
     }

@@ -192,15 +192,6 @@ pub(super) enum Src {
     Imm(i32),
 }
 
-impl Src {
-    pub(super) fn var(self) -> Option<Var> {
-        match self {
-            Src::Var(var) => Some(var),
-            Src::Imm(_) => None,
-        }
-    }
-}
-
 /// An argument of a call.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Arg<'a> {
@@ -430,7 +421,6 @@ pub(super) struct BlockData<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct ObjectData {
     pub size: u32,
-    pub align: u32,
 }
 
 impl Stmt<'_> {

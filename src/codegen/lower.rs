@@ -61,8 +61,7 @@ const UNKNOWN: Facts<'static> = Facts {
     cached: None,
 };
 
-pub(super) struct Lower<'f, 'a> {
-    function: &'f Function<'a>,
+pub(super) struct Lower<'a> {
     pub(super) isa: Isa,
     facts: Vec<Facts<'a>>,
     pub(super) mir: Mir<'a>,
@@ -114,17 +113,8 @@ pub(super) fn lower<'a>(function: &Function<'a>, isa: Isa) -> Result<Mir<'a>, Fa
 
     let (facts, unwritten) = facts(function, &order, &number);
     let mir = Mir { vars: function.vars, objects: function.objects.clone(), blocks: Vec::new() };
-    let mut lower = Lower {
-        function,
-        isa,
-        facts,
-        mir,
-        out: Vec::new(),
-        span: None,
-        block: 0,
-        at: 0,
-        failure: None,
-    };
+    let mut lower =
+        Lower { isa, facts, mir, out: Vec::new(), span: None, block: 0, at: 0, failure: None };
     // Parameters are read before anything else, and once, even if something jumps back to the entry.
     for (var, index) in function.parameters.iter().zip(0..) {
         lower.push(Inst::Parameter { dst: *var, index });
@@ -200,7 +190,7 @@ fn facts<'a>(
     (facts, unwritten)
 }
 
-impl<'a> Lower<'_, 'a> {
+impl<'a> Lower<'a> {
     pub(super) fn push(&mut self, inst: Inst<'a>) {
         self.out.push((inst, self.span));
     }

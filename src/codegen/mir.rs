@@ -212,11 +212,6 @@ impl<'a> Inst<'a> {
         }
     }
 
-    /// Whether r0 to r5 are lost.
-    pub(super) fn is_call(&self) -> bool {
-        matches!(self, Inst::Call { .. })
-    }
-
     /// Whether nothing but the result is lost if it is left out.
     pub(super) fn is_pure(&self) -> bool {
         match self {
@@ -229,7 +224,8 @@ impl<'a> Inst<'a> {
             | Inst::Extend { .. }
             | Inst::Swap { .. }
             | Inst::Parameter { .. }
-            | Inst::Fill { .. } => true,
+            | Inst::Fill { .. }
+            | Inst::FillFar { .. } => true,
             Inst::Load { kind, .. } => *kind != super::ir::LoadKind::Acquire,
             _ => false,
         }

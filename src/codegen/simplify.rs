@@ -4,13 +4,14 @@ use super::ir::{Inst, Src, Var};
 use super::mir::{Mir, MirEnd, is_commutative};
 use crate::insn::Bits;
 
-pub(super) fn simplify(mir: &mut Mir<'_>) {
+/// `kept` is used, even if nobody reads it yet.
+pub(super) fn simplify(mir: &mut Mir<'_>, kept: Option<Var>) {
     skip_empty(mir);
     prune(mir);
     merge(mir);
     prune(mir);
     forward_copies(mir);
-    drop_unused(mir);
+    drop_unused(mir, kept);
 }
 
 /// Jumps to a block that only jumps on lead to where that leads.
@@ -182,8 +183,11 @@ fn uses(mir: &Mir<'_>) -> Vec<u32> {
 }
 
 /// Takes out instructions whose only effect is a result that nobody reads.
-fn drop_unused(mir: &mut Mir<'_>) {
+pub(super) fn drop_unused(mir: &mut Mir<'_>, kept: Option<Var>) {
     let mut uses = uses(mir);
+    if let Some(count) = kept.and_then(|var| uses.get_mut(var.0 as usize)) {
+        *count += 1;
+    }
     // In a block what uses comes behind what is used; for the other cases it takes another round.
     loop {
         let mut dropped = false;
