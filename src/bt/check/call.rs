@@ -11,7 +11,7 @@ use crate::bt::hir::{Async, Builtin, Call, Expr, ExprKind, MapId, StatementKind}
 use crate::bt::probe::{AttachPoint, Kind};
 use crate::bt::source::Span;
 use crate::bt::types::{Clock, Int, Pointer, Space, Type};
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::nearest::{Nearest, OFFERED};
 use std::net::IpAddr;
 use std::sync::Arc;
 

@@ -7,7 +7,7 @@ use crate::bt::types::{
     Bits, BtfId, Enum, EnumId, Enums, Field, Int, Space, Struct, StructId, Structs, Type,
 };
 use crate::btf::{Body, Btf, BtfError, KernelTypes, Kind};
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::nearest::{Nearest, OFFERED};
 use std::collections::HashMap;
 use std::sync::Arc;
 

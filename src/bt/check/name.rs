@@ -13,7 +13,7 @@ use crate::bt::probe::Kind;
 use crate::bt::source::Span;
 use crate::bt::types::{Int, Space, Stack, Type};
 use crate::btf::Kind as BtfKind;
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
 
 /// The frames of a stack if the script does not say; the most that the kernel takes by default.

@@ -8,7 +8,7 @@ use crate::bt::hir::{Access, Builtin, Expr, ExprKind};
 use crate::bt::probe::Kind;
 use crate::bt::source::Span;
 use crate::bt::types::{Bits, Int, Pointer, Space, Type, tuple_layout};
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
 
 impl<'a> Checker<'a> {

@@ -7,7 +7,7 @@ use crate::bt::diagnostic::Diagnostic;
 use crate::bt::hir::{self, Expr, MapId, Statement, StatementKind, VarId};
 use crate::bt::source::Span;
 use crate::bt::types::{Int, Space, Type};
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::nearest::{Nearest, OFFERED};
 use std::collections::HashMap;
 use std::sync::Arc;
 

@@ -10,7 +10,7 @@ use crate::bt::diagnostic::Diagnostic;
 use crate::bt::source::Span;
 use crate::bt::types::{Enum, Field, Int, Space, Struct, StructId, Type};
 use crate::btf::Kind;
-use crate::kernel::nearest::{Nearest, OFFERED};
+use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
 
 /// Names of integers, with their sizes; those that begin with `u`, `__u` or `unsigned` are unsigned.
@@ -208,10 +208,10 @@ impl<'a> Checker<'a> {
                     diagnostic.hint(format!("the kernel's types cannot be read: {problem}"))
             }
             Ok(types) if self.last => {
-                if let Err(crate::Error::Btf(crate::btf::BtfError::NoType { nearest, .. })) =
-                    types.type_id(word, Kind::Struct)
+                if let Err(error) = types.type_id(word, Kind::Struct)
+                    && let Some(crate::btf::BtfError::NoType { nearest, .. }) = error.btf()
                 {
-                    diagnostic = diagnostic.nearest(&nearest);
+                    diagnostic = diagnostic.nearest(nearest);
                 }
             }
             Ok(_) => {}
