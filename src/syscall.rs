@@ -41,7 +41,7 @@ pub(crate) use object::{
     obj_get, obj_info, obj_pin, task_fd_query, token_create,
 };
 pub(crate) use perf::{
-    PerfEvent, UNLIMITED, grace_period, memlock, monotonic_ns, perf_event_open, perf_event_pause,
+    PerfEvent, UNLIMITED, clock_ns, grace_period, memlock, monotonic_ns, perf_event_open, perf_event_pause,
     perf_event_read, perf_event_set_bpf, release, set_memlock,
 };
 #[cfg(feature = "cli")]

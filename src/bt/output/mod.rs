@@ -234,6 +234,30 @@ impl Output {
         }
     }
 
+    /// Writes that something failed: `ERROR: failed to open file '/x' (…)`.
+    pub fn failure(&mut self, text: &str) {
+        self.notice("ERROR", "error", text);
+    }
+
+    /// Writes a warning that has no place in the script.
+    pub fn warning(&mut self, text: &str) {
+        self.notice("WARNING", "warning", text);
+    }
+
+    fn notice(&mut self, label: &str, kind: &str, text: &str) {
+        match self.options.format {
+            OutputFormat::Text => {
+                self.messages.extend_from_slice(label.as_bytes());
+                self.messages.extend_from_slice(b": ");
+                push_text(&mut self.messages, text.as_bytes(), ControlCharacters::Escape);
+                self.messages.push(b'\n');
+            }
+            OutputFormat::Json => {
+                push_event(&mut self.out, kind, |out| push_json(out, text.as_bytes()));
+            }
+        }
+    }
+
     /// Writes how often problems occurred that were written once only.
     pub fn repeated_problems(&mut self) {
         for (name, repeated) in self.problems.take_repeated() {
