@@ -26,6 +26,7 @@ pub(crate) mod functions;
 pub(crate) mod hir;
 pub(crate) mod lexer;
 pub(crate) mod literal;
+pub(crate) mod lower;
 pub mod output;
 pub(crate) mod parser;
 pub(crate) mod plan;

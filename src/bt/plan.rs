@@ -74,6 +74,9 @@ pub(crate) struct Target<'t> {
     pub page_size: u32,
     /// Device and inode of the PID namespace that `pid` and `tid` are of; none if it is the initial one.
     pub pid_namespace: Option<(u64, u64)>,
+    /// Whether memory is read directly through pointers whose types the verifier knows. If a kernel refuses such a program,
+    /// lower again without: all memory is read by helpers then.
+    pub direct_loads: bool,
     /// Whether the kernel has something. Asked only for what the program needs, maybe more than once.
     pub has: &'t dyn Fn(Feature) -> bool,
 }

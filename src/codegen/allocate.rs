@@ -1,7 +1,9 @@
 //! Registers for variables: a linear scan over live ranges with gaps.
 
 use super::ir::{Arg, Inst, Src, Var};
-use super::liveness::{Access, Flow, Mention, READ, Ranges, STEP, Segment, live_ranges};
+use super::liveness::{
+    Access, Flow, Mention, OVER, READ, Ranges, STEP, Segment, WRITE, live_ranges,
+};
 use super::mir::{Mir, MirEnd};
 use crate::insn::{Bits, Reg};
 use std::collections::BTreeMap;
@@ -499,4 +501,27 @@ impl Scan<'_> {
             *register = None;
         }
     }
+}
+
+/// Takes out instructions whose only effect is a result that is replaced before it is read. Returns whether there were any.
+pub(super) fn drop_replaced(mir: &mut Mir<'_>, kept: Option<Var>) -> bool {
+    let flow = flow(mir);
+    let ranges = ranges(mir, &flow);
+    let is_replaced = |var: Var, at: u32| {
+        let segments = ranges.of(var.0);
+        let next = segments.partition_point(|(_, end)| *end <= at * STEP + WRITE);
+        segments.get(next).is_some_and(|(_, end)| *end == at * STEP + OVER)
+    };
+    let (mut at, mut any) = (0, false);
+    for block in &mut mir.blocks {
+        block.insts.retain(|(inst, _)| {
+            at += 1;
+            let replaced = inst.def().is_some_and(|var| is_replaced(var, at - 1));
+            let drop = replaced && inst.is_pure() && inst.def() != kept;
+            any |= drop;
+            !drop
+        });
+        at += 1;
+    }
+    any
 }

@@ -1,6 +1,6 @@
 //! From functions to instructions.
 
-use super::allocate::{Outcome, allocate, flow};
+use super::allocate::{Outcome, allocate, drop_replaced, flow};
 use super::emit::{Placed, Unit, emit};
 use super::error::{CodegenError, CodegenProblem};
 use super::frame::{Frame, GRANULE, Memory, layout, memory_ranges, move_objects};
@@ -107,7 +107,14 @@ const MOST_ROUNDS: usize = 1000;
 
 impl<'a> Body<'a> {
     fn new(mut lowered: Mir<'a>, scratch: Option<Scratch>) -> Body<'a> {
-        simplify(&mut lowered, scratch.map(|scratch| scratch.base));
+        let base = scratch.map(|scratch| scratch.base);
+        simplify(&mut lowered, base);
+        // What only computed what was taken out goes next, as far as that is worth it.
+        for _ in 0..2 {
+            if drop_replaced(&mut lowered, base) {
+                drop_unused(&mut lowered, base);
+            }
+        }
         let moved = vec![false; lowered.objects.len()];
         Body {
             mir: lowered.clone(),

@@ -257,8 +257,8 @@ mod tests {
         let mentions = [mention(0, 0, Access::Write), mention(0, 2, Access::Read)];
         let ranges = live_ranges(&flow(), 2, &mentions);
         assert_eq!(ranges.of(0), [(2, 9)]);
-        assert_eq!(ranges.of(1), []);
-        assert_eq!(ranges.unwritten, []);
+        assert!(ranges.of(1).is_empty());
+        assert!(ranges.unwritten.is_empty());
     }
 
     #[test]

@@ -61,6 +61,7 @@ mod allocate;
 mod check;
 mod compile;
 mod constants;
+mod display;
 mod emit;
 mod error;
 mod expand;
@@ -73,6 +74,8 @@ mod mir;
 mod simplify;
 mod spill;
 mod structured;
+#[cfg(test)]
+mod tests;
 mod unit;
 
 pub use error::{CodegenError, CodegenProblem};

@@ -176,7 +176,7 @@ fn size() -> impl Strategy<Value = Size> {
     prop::sample::select(&[Size::Byte, Size::Half, Size::Word, Size::Double][..])
 }
 
-const CONDITIONS: &[Condition] = &[
+pub const CONDITIONS: &[Condition] = &[
     Condition::Eq,
     Condition::Ne,
     Condition::Gt,
