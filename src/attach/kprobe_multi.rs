@@ -78,8 +78,7 @@ fn link(
     (attach_type, flags): (AttachType, u32),
 ) -> Result<Link> {
     // No name that was read holds a NUL.
-    let names: Vec<_> =
-        names.iter().filter_map(|name| CString::new(name.as_str()).ok()).collect();
+    let names: Vec<_> = names.iter().filter_map(|name| CString::new(name.as_str()).ok()).collect();
     let pointers: Vec<&CStr> = names.iter().map(CString::as_c_str).collect();
     let link = syscall::link_create(&LinkCreate {
         program: program.as_fd(),

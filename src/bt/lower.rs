@@ -33,9 +33,7 @@ use super::probe::{AttachPoint, Kind};
 use super::source::Span;
 use super::types::{Structs, Type};
 use super::visit::{self, Node};
-use crate::codegen::{
-    Block, CodegenError, CodegenProblem, Compiled, Function, Options, Unit, Var,
-};
+use crate::codegen::{Block, CodegenError, CodegenProblem, Compiled, Function, Options, Unit, Var};
 use crate::uapi::{AttachType, ProgramType};
 
 type Lowered<T> = Result<T, Diagnostic>;
@@ -93,9 +91,7 @@ fn cookie_feature(kind: Kind) -> Feature {
 
 /// Whether the program depends on which of its attach points it is.
 fn needs_point(probe: &Probe) -> bool {
-    any_expression(probe, |kind| {
-        matches!(kind, ExprKind::Builtin(super::hir::Builtin::Name))
-    })
+    any_expression(probe, |kind| matches!(kind, ExprKind::Builtin(super::hir::Builtin::Name)))
 }
 
 fn any_expression(probe: &Probe, is: impl Fn(&ExprKind) -> bool) -> bool {
@@ -197,10 +193,8 @@ impl<'p> Shared<'p, '_> {
     }
 
     fn refuse(&self, probe: &Probe, error: &CodegenError) -> Diagnostic {
-        let span = error.span().map_or(probe.span, |span| Span {
-            start: span.start,
-            end: span.end,
-        });
+        let span =
+            error.span().map_or(probe.span, |span| Span { start: span.start, end: span.end });
         Diagnostic::error(span, format!("cannot be compiled: {error}"))
     }
 }
@@ -291,7 +285,11 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
         }
         let options = Options::new().isa(self.shared.target.isa);
         let source = &self.shared.program.source;
+        let shown = self.shared.target.virtual_code.map(|all| (all, self.f.to_string()));
         let compiled = self.unit.compile(self.f, &options);
+        if let (Some((all, text)), Ok(_)) = (shown, &compiled) {
+            all.borrow_mut().push(text);
+        }
         Ok(compiled.map(|compiled| compiled.with_source(&source.text, &source.name, 1)))
     }
 

@@ -77,6 +77,8 @@ pub(crate) struct Target<'t> {
     /// Whether memory is read directly through pointers whose types the verifier knows. If a kernel refuses such a program,
     /// lower again without: all memory is read by helpers then.
     pub direct_loads: bool,
+    /// Where the code before register allocation is written, program by program, if somebody wants to see it.
+    pub virtual_code: Option<&'t std::cell::RefCell<Vec<String>>>,
     /// Whether the kernel has something. Asked only for what the program needs, maybe more than once.
     pub has: &'t dyn Fn(Feature) -> bool,
 }

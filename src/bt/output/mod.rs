@@ -114,6 +114,16 @@ impl Output {
         &self.messages
     }
 
+    /// Removes bytes from the beginning of [`out`](Output::out), which have been written.
+    pub fn take_out(&mut self, bytes: usize) {
+        self.out.drain(..bytes.min(self.out.len()));
+    }
+
+    /// Removes the [`messages`](Output::messages), which have been written.
+    pub fn take_messages(&mut self) {
+        self.messages.clear();
+    }
+
     /// Writes to standard output and standard error what gathered for them. What could not be written is kept.
     ///
     /// # Errors

@@ -121,9 +121,11 @@ impl Record {
         bytes: &[u8],
         write: &mut dyn FnMut(&Format, &mut dyn Iterator<Item = Arg<'_>>),
     ) {
-        let mut arguments = self.fields.iter().enumerate().map(|(index, field)| {
-            reader.argument(&field.ty, self.bytes(index, bytes))
-        });
+        let mut arguments = self
+            .fields
+            .iter()
+            .enumerate()
+            .map(|(index, field)| reader.argument(&field.ty, self.bytes(index, bytes)));
         match text {
             Text::Fixed(format) => write(format, &mut arguments),
             Text::Starred(format) => {
@@ -212,8 +214,7 @@ impl Text {
     pub(super) fn new(format: format::Format) -> Text {
         let starred = format.pieces.iter().any(|piece| match piece {
             format::Piece::Conversion(of) => {
-                of.width == format::Width::Argument
-                    || of.precision == Some(format::Width::Argument)
+                of.width == format::Width::Argument || of.precision == Some(format::Width::Argument)
             }
             format::Piece::Text(_) => false,
         });

@@ -35,8 +35,7 @@ pub(super) fn expand(
         }
         AttachPoint::RawTracepoint { module, name } if is_pattern(name) => {
             let found = find(places, &format!("raw_tracepoint:{name}"))?;
-            let named =
-                |name| AttachPoint::RawTracepoint { module: module.clone(), name };
+            let named = |name| AttachPoint::RawTracepoint { module: module.clone(), name };
             return Ok(found.into_iter().map(|place| named(place.name)).collect());
         }
         AttachPoint::Kprobe { ret, module, function, offset }
@@ -95,10 +94,14 @@ pub(super) fn expand(
             let fits = |one: &user::UsdtProbe| {
                 providers.matches(&one.provider) && names.matches(&one.name)
             };
-            let mut points: Vec<_> = all.into_iter().filter(fits).map(|one| {
-                let provider = Some(one.provider);
-                AttachPoint::Usdt { path: path.clone(), provider, name: one.name }
-            }).collect();
+            let mut points: Vec<_> = all
+                .into_iter()
+                .filter(fits)
+                .map(|one| {
+                    let provider = Some(one.provider);
+                    AttachPoint::Usdt { path: path.clone(), provider, name: one.name }
+                })
+                .collect();
             points.dedup();
             return Ok(points);
         }

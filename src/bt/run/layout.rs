@@ -84,10 +84,14 @@ impl Reader {
             }
             Type::User => {
                 let id = half(bytes, 0);
-                Value::from(self.names.user(id).map_or_else(|| id.to_string(), |name| (*name).into()))
+                Value::from(
+                    self.names.user(id).map_or_else(|| id.to_string(), |name| (*name).into()),
+                )
             }
             Type::Probe => self.point(bytes).map_or_else(String::new, ToString::to_string).into(),
-            Type::Function => self.point(bytes).and_then(AttachPoint::function).unwrap_or("").into(),
+            Type::Function => {
+                self.point(bytes).and_then(AttachPoint::function).unwrap_or("").into()
+            }
             _ => aggregate(ty, &mut std::iter::once(bytes)),
         }
     }
@@ -169,13 +173,10 @@ fn aggregate<'b>(ty: &Type, cpus: &mut dyn Iterator<Item = &'b [u8]>) -> Value {
         Sign::Unsigned => Number::Unsigned(bits),
     };
     let zero = |sign| signed(sign, 0);
-    let noted =
-        |sign, bytes: &[u8]| (word(bytes, 8) != 0).then(|| signed(sign, word(bytes, 0)));
+    let noted = |sign, bytes: &[u8]| (word(bytes, 8) != 0).then(|| signed(sign, word(bytes, 0)));
     let average = |sign: Sign, cpus: &mut dyn Iterator<Item = &'b [u8]>| {
-        let of = |bytes: &[u8]| Average {
-            count: word(bytes, 0),
-            total: signed(sign, word(bytes, 8)),
-        };
+        let of =
+            |bytes: &[u8]| Average { count: word(bytes, 0), total: signed(sign, word(bytes, 8)) };
         let none = Average { count: 0, total: zero(sign) };
         Average::merge(cpus.map(of)).unwrap_or(none)
     };

@@ -344,7 +344,8 @@ mod tests {
 
     #[test]
     fn users_have_the_first_name_of_their_id() {
-        let users = users_of("root:x:0:0::/root:/bin/sh\ntoor:x:0:0\n\nnobody:x:65534:x\nbad:x:y\n");
+        let users =
+            users_of("root:x:0:0::/root:/bin/sh\ntoor:x:0:0\n\nnobody:x:65534:x\nbad:x:y\n");
         assert_eq!(users.get(&0).map(|name| &**name), Some("root"));
         assert_eq!(users.get(&65534).map(|name| &**name), Some("nobody"));
         assert_eq!(users.len(), 2);

@@ -94,6 +94,7 @@ pub(super) fn target(has: &dyn Fn(Feature) -> bool) -> Target<'_> {
         page_size: 4096,
         pid_namespace: None,
         direct_loads: true,
+        virtual_code: None,
         has,
     }
 }
@@ -199,7 +200,8 @@ impl<'a> Script<'a> {
             for entry in map.iter() {
                 let (key, value) = entry.unwrap();
                 let each = user.spec.value_size.next_multiple_of(8) as usize;
-                let values = if user.per_cpu { value.chunks(each).collect() } else { vec![&*value] };
+                let values =
+                    if user.per_cpu { value.chunks(each).collect() } else { vec![&*value] };
                 if let Storage::Single { present } = user.storage {
                     let at = present as usize;
                     if values.iter().all(|value| value[at..at + 8] == [0; 8]) {
@@ -283,7 +285,8 @@ fn show_values(ty: &Type, values: &[&[u8]], program: &Program) -> String {
         Type::Min(_) | Type::Max(_) => {
             let seen = values.iter().filter(|value| word(value, 8) != 0);
             let all: Vec<_> = seen.map(|value| word(value, 0)).collect();
-            let found = if matches!(ty, Type::Min(_)) { all.iter().min() } else { all.iter().max() };
+            let found =
+                if matches!(ty, Type::Min(_)) { all.iter().min() } else { all.iter().max() };
             found.map_or("none".into(), i128::to_string)
         }
         Type::Hist(_) | Type::Lhist(_) => {
@@ -313,7 +316,9 @@ fn show_record(program: &Program, plan: &Plan<'_>, bytes: &[u8]) -> String {
             let shown = format!("{action:?}");
             shown.split(['(', ' ']).next().unwrap_or_default().to_owned()
         }
-        RecordKind::DivisionByZero => format!("DivisionByZero:{}", program.source.slice(record.span)),
+        RecordKind::DivisionByZero => {
+            format!("DivisionByZero:{}", program.source.slice(record.span))
+        }
         RecordKind::Helper(name) => name.to_owned(),
     };
     format!("{word}({})", fields.join(","))

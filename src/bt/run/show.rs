@@ -1,0 +1,93 @@
+//! What becomes of a script, stage by stage.
+
+use super::feature::Kernel;
+use super::script::{Options, Parsed, Result, Script, ScriptError};
+use super::start::target;
+use crate::asm::{PrintOptions, disassemble};
+use crate::bt::diagnostic::Diagnostic;
+use crate::bt::lower::lower;
+use crate::bt::plan::{MapPlan, Plan, ProgramPlan};
+use crate::bt::source::Source;
+use std::cell::RefCell;
+use std::fmt::Write;
+
+impl Options {
+    /// Returns the syntax tree of a script.
+    pub(crate) fn syntax(&self, text: &str) -> Result<String> {
+        let parsed = Parsed::new(Source::new(&self.name, text), self)?;
+        Ok(format!("Syntax\n------\n{:#?}\n\n", parsed.script))
+    }
+}
+
+impl Script {
+    /// Returns the typed program.
+    pub(crate) fn typed(&self) -> String {
+        let mut out = "Typed program\n-------------\n".to_owned();
+        let program = &*self.program;
+        for map in &program.maps {
+            let name = |ty: &crate::bt::types::Type| ty.name(&program.structs, &program.enums);
+            let key = map.key.as_ref().map(|key| format!("[{}]", name(key))).unwrap_or_default();
+            let _ = writeln!(out, "{}{key}: {}", map.name, name(&map.value));
+        }
+        for probe in &program.probes {
+            let points: Vec<_> = probe.attach_points.iter().map(ToString::to_string).collect();
+            let _ = writeln!(out, "\n{}", points.join(", "));
+            for variable in &probe.variables {
+                let ty = variable.ty.name(&program.structs, &program.enums);
+                let _ = writeln!(out, "  {}: {ty}", variable.name);
+            }
+            if let Some(predicate) = &probe.predicate {
+                let _ = writeln!(out, "  predicate {predicate:#?}");
+            }
+            let _ = writeln!(out, "  {:#?}", probe.body);
+        }
+        out + "\n"
+    }
+
+    /// Returns the code before registers are allocated.
+    pub(crate) fn virtual_code(&self) -> Result<String> {
+        let mut out = "Virtual code\n------------\n".to_owned();
+        self.lowered(|_, code| code.iter().for_each(|code| out += &format!("{code}\n")))?;
+        Ok(out)
+    }
+
+    /// Returns the instructions, with the line of the script that they come from.
+    pub(crate) fn instructions(&self) -> Result<String> {
+        let mut out = "Instructions\n------------\n".to_owned();
+        self.lowered(|plan, _| {
+            for program in &plan.programs {
+                self.listing(program, plan, &mut out);
+            }
+        })?;
+        Ok(out)
+    }
+
+    fn lowered(&self, f: impl FnOnce(&Plan<'_>, &[String])) -> Result<()> {
+        let (kernel, code) = (Kernel::default(), RefCell::new(Vec::new()));
+        let has = |feature| kernel.has(feature);
+        let mut target = target(&has)?;
+        target.virtual_code = Some(&code);
+        let program = &*self.program;
+        let refuse = |diagnostic: Diagnostic| ScriptError::at(&diagnostic, &program.source, None);
+        let maps = MapPlan::new(program, &target).map_err(refuse)?;
+        let plan = lower(program, &maps, &target).map_err(refuse)?;
+        f(&plan, &code.borrow());
+        Ok(())
+    }
+
+    /// Appends the instructions of a program; before those of each piece of the script, its line.
+    fn listing(&self, program: &ProgramPlan<'_>, plan: &Plan<'_>, out: &mut String) {
+        let code = program.code.code();
+        let point = plan.points.get(program.points.start as usize);
+        let point = point.map(ToString::to_string).unwrap_or_default();
+        let slots = code.slots.len();
+        let _ =
+            writeln!(out, "{point}: {} program `{}`, {slots} slots", program.kind, program.name);
+        let options = PrintOptions { code: Some(&code), ..PrintOptions::default() };
+        match disassemble(code.slots, &options) {
+            Ok(text) => *out += &text,
+            Err(error) => _ = writeln!(out, "{error}"),
+        }
+        out.push('\n');
+    }
+}
