@@ -10,6 +10,7 @@
 mod aggregate;
 mod builtin;
 mod call;
+mod callback;
 mod compare;
 mod condition;
 mod control;
@@ -177,15 +178,15 @@ impl<'p> Shared<'p, '_> {
     /// Compiles a probe. The scratch memory that it needs is known only when it has been compiled.
     fn compile(&mut self, probe: &'p Probe, point: Point, name: &str) -> Lowered<Compiled<'p>> {
         let records = self.records.len();
-        let mut bytes = 0;
+        let mut bytes = scratch::Sizes::default();
         // In each round more is asked for; the maps of scratch memory end that.
         loop {
             self.records.truncate(records);
-            let lower = Lower::new(self, probe, point, name, bytes)?;
+            let lower = Lower::new(self, probe, point, name, bytes.clone())?;
             match lower.compile()? {
                 Ok(compiled) => return Ok(compiled),
                 Err(error) => match scratch_needed(&error) {
-                    Some(more) if more > bytes => bytes = more,
+                    Some(more) if bytes.raise(error.function(), more) => {}
                     _ => return Err(self.refuse(probe, &error)),
                 },
             }
@@ -224,11 +225,14 @@ struct Lower<'l, 'p, 't> {
     /// The end of this run.
     exit: Block,
     scratch: Option<scratch::Scratch>,
+    sizes: scratch::Sizes,
     cold: Vec<(Block, Span, Cold<'l, 'p, 't>)>,
     /// The place of what is being lowered.
     span: Span,
-    /// The function around the loop body that is a callback.
-    callback: Option<control::Callback>,
+    /// What loop bodies that are functions of their own share with the main function.
+    frame: Option<callback::Frame>,
+    /// The number of such functions so far.
+    callbacks: u32,
 }
 
 impl<'l, 'p, 't> Lower<'l, 'p, 't> {
@@ -237,7 +241,7 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
         probe: &'p Probe,
         point: Point,
         name: &str,
-        scratch: u32,
+        sizes: scratch::Sizes,
     ) -> Lowered<Lower<'l, 'p, 't>> {
         let mut f = Function::new(name, 1);
         let context = f.context();
@@ -255,12 +259,14 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
             loops: Vec::new(),
             exit,
             scratch: None,
+            sizes,
             cold: Vec::new(),
             span: probe.span,
-            callback: None,
+            frame: None,
+            callbacks: 0,
         };
         lower.at(probe.span);
-        lower.claim_scratch(scratch)?;
+        lower.claim_scratch()?;
         Ok(lower)
     }
 
@@ -278,11 +284,7 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
         self.at(self.probe.span);
         self.release_scratch();
         self.f.ret(0);
-        while let Some((block, span, emit)) = self.cold.pop() {
-            self.at(span);
-            self.f.switch_to(block);
-            emit(&mut self);
-        }
+        self.emit_cold();
         let options = Options::new().isa(self.shared.target.isa);
         let source = &self.shared.program.source;
         let shown = self.shared.target.virtual_code.map(|all| (all, self.f.to_string()));
@@ -291,6 +293,15 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
             all.borrow_mut().push(text);
         }
         Ok(compiled.map(|compiled| compiled.with_source(&source.text, &source.name, 1)))
+    }
+
+    /// Emits what was put off.
+    fn emit_cold(&mut self) {
+        while let Some((block, span, emit)) = self.cold.pop() {
+            self.at(span);
+            self.f.switch_to(block);
+            emit(self);
+        }
     }
 
     fn refuse_kind(&self) -> Lowered<()> {

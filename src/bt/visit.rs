@@ -27,16 +27,8 @@ pub(crate) fn statements<'p>(all: &'p [Statement], f: &mut dyn FnMut(Node<'p>)) 
 /// Visits a statement and all that is in it.
 pub(crate) fn statement<'p>(one: &'p Statement, f: &mut dyn FnMut(Node<'p>)) {
     f(Node::Statement(one));
+    values(one).into_iter().for_each(|value| expression(value, f));
     match &one.kind {
-        StatementKind::Expr(value) | StatementKind::SetVariable(_, value) => expression(value, f),
-        StatementKind::SetMap { key, value, .. } | StatementKind::UpdateMap { key, value, .. } => {
-            key.iter().for_each(|key| expression(key, f));
-            expression(value, f);
-        }
-        StatementKind::Aggregate { key, function, .. } => {
-            key.iter().for_each(|key| expression(key, f));
-            aggregated(function).into_iter().for_each(|value| expression(value, f));
-        }
         StatementKind::If { arms, otherwise } => {
             for (condition, body) in arms {
                 expression(condition, f);
@@ -44,23 +36,30 @@ pub(crate) fn statement<'p>(one: &'p Statement, f: &mut dyn FnMut(Node<'p>)) {
             }
             statements(otherwise, f);
         }
-        StatementKind::While { condition, body } => {
-            expression(condition, f);
-            statements(body, f);
-        }
-        StatementKind::ForRange { start, end, body, .. } => {
-            expression(start, f);
-            expression(end, f);
-            statements(body, f);
-        }
-        StatementKind::ForMap { body, .. }
+        StatementKind::While { body, .. }
+        | StatementKind::ForRange { body, .. }
+        | StatementKind::ForMap { body, .. }
         | StatementKind::Unroll { body, .. }
         | StatementKind::Block(body) => statements(body, f),
-        StatementKind::Return(value) => value.iter().for_each(|value| expression(value, f)),
-        StatementKind::Async(action) => {
-            arguments(action).into_iter().for_each(|value| expression(value, f));
+        _ => {}
+    }
+}
+
+/// Returns the expressions of a statement, without those of statements in it; of `if`, none.
+pub(crate) fn values(one: &Statement) -> Vec<&Expr> {
+    match &one.kind {
+        StatementKind::Expr(value) | StatementKind::SetVariable(_, value) => vec![value],
+        StatementKind::SetMap { key, value, .. } | StatementKind::UpdateMap { key, value, .. } => {
+            key.iter().chain([value]).collect()
         }
-        StatementKind::Declare(_) | StatementKind::Break | StatementKind::Continue => {}
+        StatementKind::Aggregate { key, function, .. } => {
+            key.iter().chain(aggregated(function)).collect()
+        }
+        StatementKind::While { condition, .. } => vec![condition],
+        StatementKind::ForRange { start, end, .. } => vec![start, end],
+        StatementKind::Return(value) => value.iter().collect(),
+        StatementKind::Async(action) => arguments(action),
+        _ => Vec::new(),
     }
 }
 
@@ -96,6 +95,14 @@ pub(crate) fn arguments(action: &Async) -> Vec<&Expr> {
 /// Visits an expression and all that is in it.
 pub(crate) fn expression<'p>(one: &'p Expr, f: &mut dyn FnMut(Node<'p>)) {
     f(Node::Expr(one));
+    if let ExprKind::Block(body, _) = &one.kind {
+        statements(body, f);
+    }
+    children(one).into_iter().for_each(|child| expression(child, f));
+}
+
+/// Returns the expressions of an expression, without those of statements in it.
+pub(crate) fn children(one: &Expr) -> Vec<&Expr> {
     match &one.kind {
         ExprKind::Int(_)
         | ExprKind::Bytes(_)
@@ -103,36 +110,26 @@ pub(crate) fn expression<'p>(one: &'p Expr, f: &mut dyn FnMut(Node<'p>)) {
         | ExprKind::Builtin(_)
         | ExprKind::Context
         | ExprKind::DataLocation { .. }
-        | ExprKind::StepVariable { .. } => {}
+        | ExprKind::StepVariable { .. } => Vec::new(),
         ExprKind::Map { key, .. } | ExprKind::StepMap { key, .. } => {
-            key.iter().for_each(|key| expression(key, f));
+            key.iter().map(|key| &**key).collect()
         }
         ExprKind::Aggregated(value)
         | ExprKind::Load { address: value, .. }
         | ExprKind::Address { address: value, .. }
         | ExprKind::Unary(_, value)
-        | ExprKind::Convert(value) => expression(value, f),
+        | ExprKind::Convert(value)
+        | ExprKind::Block(_, value) => vec![value],
         ExprKind::Part { value, index, .. } => {
-            expression(value, f);
-            index.iter().for_each(|(index, _)| expression(index, f));
+            let index = index.iter().map(|(index, _)| &**index);
+            [&**value].into_iter().chain(index).collect()
         }
-        ExprKind::Tuple(all) | ExprKind::Logical { operands: all, .. } => {
-            all.iter().for_each(|value| expression(value, f));
-        }
+        ExprKind::Tuple(all) | ExprKind::Logical { operands: all, .. } => all.iter().collect(),
         ExprKind::Binary { left, right, .. }
         | ExprKind::Compare { left, right, .. }
-        | ExprKind::CompareObjects { left, right, .. } => {
-            expression(left, f);
-            expression(right, f);
-        }
-        ExprKind::Ternary { condition, then, otherwise } => {
-            [condition, then, otherwise].into_iter().for_each(|value| expression(value, f));
-        }
-        ExprKind::Block(body, value) => {
-            statements(body, f);
-            expression(value, f);
-        }
-        ExprKind::Call(call) => operands(call).into_iter().for_each(|value| expression(value, f)),
+        | ExprKind::CompareObjects { left, right, .. } => vec![left, right],
+        ExprKind::Ternary { condition, then, otherwise } => vec![condition, then, otherwise],
+        ExprKind::Call(call) => operands(call),
     }
 }
 

@@ -163,7 +163,7 @@ impl<'p> Lower<'_, 'p, '_> {
         }
     }
 
-    fn average(&mut self, place: Place, signed: bool) -> Operand {
+    pub(super) fn average(&mut self, place: Place, signed: bool) -> Operand {
         let count = self.f.load(Size::Double, place.address);
         let total = self.f.load(Size::Double, place.at(8).address);
         self.f.number(count);

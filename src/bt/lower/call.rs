@@ -46,7 +46,7 @@ impl<'p> Lower<'_, 'p, '_> {
             }
             Call::SocketCookie(_) => self.unsupported(of.span, "socket_cookie"),
             Call::Strcontains { .. } => self.unsupported(of.span, "strcontains"),
-            Call::MapLen(_) => self.unsupported(of.span, "len of a map"),
+            Call::MapLen(map) => self.map_length(*map),
             Call::StackLen(_) => self.unsupported(of.span, "len of a stack"),
             Call::PerCpuAddress { .. } => self.unsupported(of.span, "percpu_kaddr"),
             _ => self.never(),

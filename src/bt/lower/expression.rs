@@ -20,6 +20,11 @@ impl<'p> Lower<'_, 'p, '_> {
     }
 
     fn scalar_at(&mut self, of: &'p Expr) -> Lowered<Operand> {
+        if !of.ty.is_scalar() && of.ty != Type::Void {
+            // The address of an object that is read from: a string, an array.
+            let place = self.object(of)?;
+            return Ok(self.pointer(place));
+        }
         Ok(match &of.kind {
             ExprKind::Int(value) => (*value).into(),
             ExprKind::Variable(variable) => self.read_variable(*variable, &of.ty)?,

@@ -8,7 +8,7 @@ use crate::insn::{Condition, Size};
 use std::sync::Arc;
 
 /// A place in memory, and by how much its address is known to be aligned.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Place {
     pub address: Address,
     pub align: u32,

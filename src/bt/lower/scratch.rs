@@ -15,15 +15,16 @@ use crate::spec::MapSpec;
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Scratch {
     /// The address of its owner's word; the memory lies behind.
-    owner: Var,
+    pub owner: Var,
 }
 
 /// Bytes of the word that says whether it is free.
 const OWNER: u32 = 8;
 
 impl<'p> Lower<'_, 'p, '_> {
-    /// Takes scratch memory of so many bytes, if any.
-    pub(super) fn claim_scratch(&mut self, bytes: u32) -> Lowered<()> {
+    /// Takes scratch memory, if functions of the program need any.
+    pub(super) fn claim_scratch(&mut self) -> Lowered<()> {
+        let bytes = self.sizes.total();
         if bytes == 0 {
             return Ok(());
         }
@@ -71,10 +72,23 @@ impl<'p> Lower<'_, 'p, '_> {
         self.f.binary_to(index, crate::insn::Bits::B64, crate::codegen::Binary::Add, index, 1);
         self.f.branch(Condition::Lt, index, map.max_entries, next, lost);
         self.f.switch_to(claimed);
-        let base = self.f.add(owner, OWNER);
-        self.f.scratch(base, map.value_size - OWNER);
+        self.use_scratch(owner);
         self.scratch = Some(Scratch { owner });
         Ok(())
+    }
+
+    /// Gives the function that is being written its part of the scratch memory.
+    pub(super) fn use_scratch(&mut self, owner: Var) {
+        let (start, size) = self.sizes.part(self.f.name());
+        if size > 0 {
+            let base = self.f.add(owner, OWNER + start);
+            self.f.scratch(base, size);
+        }
+    }
+
+    /// The address of the owner's word.
+    pub(super) fn scratch_owner(&self) -> Option<Var> {
+        self.scratch.map(|scratch| scratch.owner)
     }
 
     /// Gives the scratch memory back.
@@ -82,5 +96,43 @@ impl<'p> Lower<'_, 'p, '_> {
         if let Some(scratch) = self.scratch {
             self.f.store(Size::Double, scratch.owner, 0);
         }
+    }
+}
+
+/// How much scratch memory each function of a program needs, by its name.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sizes(Vec<(String, u32)>);
+
+impl Sizes {
+    /// Takes note of what a function needs; whether it is more than before.
+    pub(super) fn raise(&mut self, function: &str, bytes: u32) -> bool {
+        let bytes = bytes.next_multiple_of(8);
+        match self.0.iter_mut().find(|(name, _)| name == function) {
+            Some((_, known)) if *known >= bytes => false,
+            Some((_, known)) => {
+                *known = bytes;
+                true
+            }
+            None => {
+                self.0.push((function.to_owned(), bytes));
+                true
+            }
+        }
+    }
+
+    fn total(&self) -> u32 {
+        self.0.iter().fold(0, |all, (_, bytes)| all.saturating_add(*bytes))
+    }
+
+    /// Where the part of a function begins, and its size.
+    fn part(&self, function: &str) -> (u32, u32) {
+        let mut start = 0_u32;
+        for (name, bytes) in &self.0 {
+            if name == function {
+                return (start, *bytes);
+            }
+            start = start.saturating_add(*bytes);
+        }
+        (0, 0)
     }
 }

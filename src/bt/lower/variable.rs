@@ -1,19 +1,22 @@
 //! Scratch variables: scalars in variables of the code generator, objects in memory.
 
-use super::memory::Place;
+use super::memory::{Place, Prepared};
 use super::{Lower, Lowered};
 use crate::bt::hir::{Expr, ExprKind, Probe, Statement, StatementKind, VarId};
 use crate::bt::types::Type;
 use crate::bt::visit::{self, Node};
-use crate::codegen::{Binary, Operand, Var};
-use crate::insn::Bits;
+use crate::codegen::{Operand, Var};
 use std::collections::HashSet;
 
 /// How a variable is held.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Home {
     Scalar(Var),
     Object(Place),
+    /// In the frame that loop bodies share, at this offset: a scalar.
+    Slot(u32),
+    /// In memory whose address is in the frame at this offset: an object.
+    Far(u32),
 }
 
 /// The variables of a probe.
@@ -28,17 +31,14 @@ impl<'p> Lower<'_, 'p, '_> {
     /// Decides how the variables are held.
     pub(super) fn place_variables(&mut self) {
         let probe = self.probe;
-        let mut homes = vec![None; probe.variables.len()];
-        for (home, variable) in homes.iter_mut().zip(&probe.variables) {
-            if variable.ty.is_scalar() {
-                *home = Some(Home::Scalar(self.f.var()));
-            }
-        }
+        let homes = vec![None; probe.variables.len()];
         self.variables = Variables { homes, unstable: unstable(probe) };
+        self.place_frame();
         // Objects begin where they are declared, unless they are used outside of that block.
         for id in far_used(probe) {
             if let Some(variable) = probe.variables.get(id.0 as usize)
                 && !variable.ty.is_scalar()
+                && self.variables.homes.get(id.0 as usize) == Some(&None)
             {
                 let size = self.size(&variable.ty);
                 let room = self.room(size);
@@ -54,8 +54,16 @@ impl<'p> Lower<'_, 'p, '_> {
         }
     }
 
-    fn home(&self, id: VarId) -> Option<Home> {
-        self.variables.homes.get(id.0 as usize).copied().flatten()
+    /// How a variable is held. A scalar that is none yet becomes one of the current function.
+    fn home(&mut self, id: VarId) -> Option<Home> {
+        let known = self.variables.homes.get(id.0 as usize).copied()?;
+        let scalar = self.probe.variables.get(id.0 as usize)?.ty.is_scalar();
+        if known.is_none() && scalar {
+            let home = Home::Scalar(self.f.var());
+            self.set_home(id, home);
+            return Some(home);
+        }
+        known
     }
 
     /// The value of a scalar.
@@ -67,22 +75,36 @@ impl<'p> Lower<'_, 'p, '_> {
                 Ok(copy.into())
             }
             Some(Home::Scalar(var)) => Ok(var.into()),
-            Some(Home::Object(_)) | None => self.never(),
+            Some(Home::Slot(slot)) => Ok(self.load_slot(slot).into()),
+            Some(Home::Object(_) | Home::Far(_)) | None => self.never(),
         }
+    }
+
+    /// Stores a scalar.
+    pub(super) fn write_variable(&mut self, id: VarId, value: Operand) -> Lowered<()> {
+        match self.home(id) {
+            Some(Home::Scalar(var)) => self.f.assign(var, value),
+            Some(Home::Slot(slot)) => self.store_slot(slot, value),
+            Some(Home::Object(_) | Home::Far(_)) | None => return self.never(),
+        }
+        Ok(())
     }
 
     /// The place of an object.
     pub(super) fn variable_place(&mut self, id: VarId) -> Lowered<Place> {
         match self.home(id) {
             Some(Home::Object(place)) => Ok(place),
-            Some(Home::Scalar(_)) | None => self.never(),
+            Some(Home::Far(slot)) => Ok(self.far_place(slot)),
+            Some(Home::Scalar(_) | Home::Slot(_)) | None => self.never(),
         }
     }
 
     /// The place of an object that begins here unless it is there already.
     fn begun(&mut self, id: VarId) -> Lowered<Place> {
-        if let Some(Home::Object(place)) = self.home(id) {
-            return Ok(place);
+        match self.home(id) {
+            Some(Home::Object(place)) => return Ok(place),
+            Some(Home::Far(slot)) => return Ok(self.far_place(slot)),
+            _ => {}
         }
         let Some(variable) = self.probe.variables.get(id.0 as usize) else { return self.never() };
         let size = self.size(&variable.ty);
@@ -91,11 +113,14 @@ impl<'p> Lower<'_, 'p, '_> {
         Ok(room)
     }
 
+    fn is_scalar(&self, id: VarId) -> bool {
+        self.probe.variables.get(id.0 as usize).is_some_and(|variable| variable.ty.is_scalar())
+    }
+
     /// `let $x;`
     pub(super) fn declare(&mut self, id: VarId) -> Lowered<()> {
-        if let Some(Home::Scalar(var)) = self.home(id) {
-            self.f.assign(var, 0);
-            return Ok(());
+        if self.is_scalar(id) {
+            return self.write_variable(id, 0.into());
         }
         let place = self.begun(id)?;
         let size = self.probe.variables.get(id.0 as usize).map_or(0, |found| self.size(&found.ty));
@@ -105,21 +130,35 @@ impl<'p> Lower<'_, 'p, '_> {
 
     /// `$x = value`
     pub(super) fn set_variable(&mut self, id: VarId, value: &'p Expr) -> Lowered<()> {
-        if let Some(Home::Scalar(var)) = self.home(id) {
-            let value = self.number(value)?;
-            self.f.assign(var, value);
-            return Ok(());
+        if self.is_scalar(id) {
+            let number = self.number(value)?;
+            return self.write_variable(id, number);
         }
         let prepared = self.prepare(value)?;
+        self.set_object(id, &prepared, mentions(value, id))
+    }
+
+    /// Stores an object in a variable.
+    pub(super) fn set_object(
+        &mut self,
+        id: VarId,
+        value: &Prepared,
+        mentioned: bool,
+    ) -> Lowered<()> {
         let place = self.begun(id)?;
-        // A value that is made of the variable itself is made elsewhere first.
-        if mentions(value, id) {
-            let size = prepared.size();
-            let room = self.room(size);
-            self.put(&prepared, room, true);
-            self.copy(room, place, size);
+        if let Some(Home::Far(_)) = self.home(id) {
+            // The verifier is not to know constants in it: loop bodies change it.
+            let from = self.in_memory(value);
+            let (dst, src) = (self.pointer(place), self.pointer(from));
+            let args = [dst, value.size().into(), src];
+            self.call_number(super::helper::PROBE_READ_KERNEL, &args);
+        } else if mentioned {
+            // A value that is made of the variable itself is made elsewhere first.
+            let room = self.room(value.size());
+            self.put(value, room, true);
+            self.copy(room, place, value.size());
         } else {
-            self.put(&prepared, place, true);
+            self.put(value, place, true);
         }
         Ok(())
     }
@@ -132,20 +171,15 @@ impl<'p> Lower<'_, 'p, '_> {
         prefix: bool,
         ty: &Type,
     ) -> Lowered<Operand> {
-        let Some(Home::Scalar(var)) = self.home(id) else { return self.never() };
+        let now = self.read_variable(id, ty)?;
         let old = self.f.var();
-        self.f.assign(old, var);
-        match ty {
-            Type::Int(int) | Type::Enum(_, int) if int.size < 8 => {
-                let new = self.f.add(var, by);
-                let new = self.truncate(new.into(), *int);
-                self.f.assign(var, new);
-            }
-            _ => self.f.binary_to(var, Bits::B64, Binary::Add, var, by),
+        self.f.assign(old, now);
+        let mut new: Operand = self.f.add(old, by).into();
+        if let Type::Int(int) | Type::Enum(_, int) = ty {
+            new = self.truncate(new, *int);
         }
-        let new = self.f.var();
-        self.f.assign(new, var);
-        Ok(if prefix { new.into() } else { old.into() })
+        self.write_variable(id, new)?;
+        Ok(if prefix { new } else { old.into() })
     }
 }
 

@@ -99,6 +99,21 @@ pub(super) fn target(has: &dyn Fn(Feature) -> bool) -> Target<'_> {
     }
 }
 
+/// All features; without them the kernel is as Linux 5.10.
+pub(super) const ALL: [Feature; 11] = [
+    Feature::Atomics,
+    Feature::ForEachMapElem,
+    Feature::Loop,
+    Feature::Cookie,
+    Feature::TracingCookie,
+    Feature::RawTracepointCookie,
+    Feature::CurrentTaskBtf,
+    Feature::LargeKeys,
+    Feature::AllocatingHash,
+    Feature::TaiClock,
+    Feature::Jiffies,
+];
+
 /// A script to run.
 pub(super) struct Script<'a> {
     pub text: &'a str,
