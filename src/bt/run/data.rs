@@ -46,19 +46,18 @@ impl Stored {
         }
     }
 
-    /// Returns the values of the CPUs, or the one value.
-    fn cpus<'b>(&self, bytes: &'b [u8]) -> std::slice::Chunks<'b, u8> {
-        let size = match self.per_cpu {
-            true => (self.map.value_size() as usize).next_multiple_of(8),
-            false => bytes.len(),
-        };
-        bytes.chunks(size.max(1))
+    /// Returns the bytes of a CPU's value, or of the one value, with what is behind it.
+    fn stride(&self) -> usize {
+        let size = self.map.value_size() as usize;
+        if self.per_cpu { size.next_multiple_of(8) } else { size }.max(1)
     }
 
     fn decode(&self, reader: &mut Reader, bytes: &[u8]) -> Value {
+        let size = self.value.size(&reader.program.structs) as usize;
+        let value = |bytes| -> &[u8] { <[u8]>::get(bytes, ..size).unwrap_or(bytes) };
         match self.per_cpu {
-            true => reader.merged(&self.value, self.cpus(bytes)),
-            false => reader.value(&self.value, bytes),
+            true => reader.merged(&self.value, bytes.chunks(self.stride()).map(value)),
+            false => reader.value(&self.value, value(bytes)),
         }
     }
 
@@ -70,7 +69,7 @@ impl Stored {
                 let mark = bytes.get(present as usize..).and_then(|rest| rest.get(..8));
                 mark.is_some_and(|mark| mark.iter().any(|byte| *byte != 0))
             };
-            if !self.cpus(&bytes).any(set) {
+            if !bytes.chunks(self.stride()).any(set) {
                 return Ok(None);
             }
         }
@@ -121,11 +120,7 @@ impl Stored {
         let zeros = vec![0; self.map.value_len()?];
         if let Storage::Single { present } = self.storage {
             let Some(mut bytes) = self.map.lookup(self.single_key())? else { return Ok(()) };
-            let size = match self.per_cpu {
-                true => (self.map.value_size() as usize).next_multiple_of(8),
-                false => bytes.len(),
-            };
-            for cpu in bytes.chunks_mut(size.max(1)) {
+            for cpu in bytes.chunks_mut(self.stride()) {
                 cpu.iter_mut().take(present as usize).for_each(|byte| *byte = 0);
             }
             return self.map.update(self.single_key(), &bytes, Update::Any);
