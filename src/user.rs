@@ -38,6 +38,8 @@ pub use usdt::{Argument, ArgumentRegisters, Operand, Register, UsdtPlace, UsdtPr
 
 #[cfg(feature = "elf")]
 pub(crate) use elf::Elf;
+#[cfg(feature = "bt")]
+pub(crate) use symbols::symbol;
 #[cfg(feature = "elf")]
 pub(crate) use usdt::find_usdt;
 #[cfg(feature = "cli")]

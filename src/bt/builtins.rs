@@ -54,9 +54,7 @@ pub(crate) enum Id {
     Unsupported,
 }
 
-use Kind::{
-    Fentry, Fexit, Iter, Kprobe, Kretprobe, RawTracepoint, Tracepoint, Uprobe, Uretprobe, Usdt,
-};
+use Kind::{Fentry, Fexit, Kprobe, Kretprobe, RawTracepoint, Tracepoint, Uprobe, Uretprobe, Usdt};
 
 const fn row(name: &'static str, id: Id, ty: &'static str, help: &'static str) -> Row {
     Row { name, id, ty, kinds: None, since: None, help }
@@ -105,7 +103,7 @@ pub(crate) const BUILTINS: &[Row] = &[
         kinds: Some(&[Tracepoint, RawTracepoint, Fentry, Fexit]),
         ..row("args", Id::Args, "struct", "arguments of the probe by name, args.NAME")
     },
-    Row { kinds: Some(&[Iter]), ..row("ctx", Id::Ctx, "struct *", "what is iterated over") },
+    row("ctx", Id::Ctx, "struct *", "context of the program; of iter, what is iterated over"),
     Row {
         kinds: Some(&[Kprobe, Uprobe, Usdt, RawTracepoint, Fentry, Fexit]),
         ..row("argN", Id::Arg, "uint64", "argument of the function by number, from arg0 on")

@@ -16,7 +16,8 @@ use super::hir::{
 use super::probe::{AttachPoint, Kind};
 use super::source::{Source, Span};
 use super::types::Type;
-use std::collections::HashMap;
+use join::Known;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 mod aggregate;
@@ -26,12 +27,15 @@ mod expression;
 mod join;
 mod kernel_type;
 mod macros;
+mod map;
 mod name;
+mod operator;
 mod output;
 mod place;
 mod probes;
 mod statement;
 mod type_name;
+mod variable;
 
 #[cfg(test)]
 mod tests;
@@ -46,6 +50,9 @@ type Checked<T> = Result<T, Stop>;
 /// be widened a few times only.
 const MAX_PASSES: usize = 64;
 
+/// By how much the checker may count deeper than the parser.
+const SLACK: usize = 20;
+
 /// Checks a script. There is a program if there is no error among the diagnostics.
 pub(crate) fn check(
     source: &Source,
@@ -54,15 +61,15 @@ pub(crate) fn check(
     environment: &dyn Environment,
 ) -> (Option<Program>, Diagnostics) {
     let mut checker = Checker::new(source, script, config, environment);
-    checker.preamble();
+    checker.definitions();
     checker.expand();
-    if !checker.diagnostics.has_errors() {
-        for _ in 0..MAX_PASSES {
-            checker.changed = false;
-            checker.pass();
-            if !checker.changed {
-                break;
-            }
+    // Of what is assigned in probes that could not be found nothing is known.
+    checker.incomplete = checker.diagnostics.has_errors();
+    for _ in 0..MAX_PASSES {
+        checker.changed = false;
+        checker.pass();
+        if !checker.changed {
+            break;
         }
     }
     checker.last = true;
@@ -76,8 +83,8 @@ pub(crate) fn check(
 #[derive(Debug, Clone)]
 struct MapState {
     name: Arc<str>,
-    key: Option<Type>,
-    value: Option<Type>,
+    key: Known,
+    value: Known,
     /// Whether it is used with a key, and where that was found out.
     keyed: Option<(bool, Span)>,
     asynchronous: bool,
@@ -91,7 +98,7 @@ struct MapState {
 #[derive(Debug, Clone)]
 struct VariableState {
     name: Arc<str>,
-    ty: Option<Type>,
+    known: Known,
     /// Whether the type was declared, so that nothing widens it.
     fixed: bool,
     failed: bool,
@@ -138,17 +145,27 @@ struct Checker<'a> {
     last: bool,
     /// Whether a type became another one in this pass.
     changed: bool,
+    /// Whether probes or definitions are missing, so that what they would have assigned is not known.
+    incomplete: bool,
     types: kernel_type::Table,
     maps: Vec<MapState>,
     map_ids: HashMap<Arc<str>, MapId>,
     instances: Vec<Instance>,
     /// The instance that is being gone through.
     current: usize,
+    /// Stands for an instance while definitions are gone through.
+    preamble: Instance,
+    /// How deep expressions and blocks are nested.
+    depth: usize,
+    /// Whether it has been told that they are nested too deeply.
+    too_deep: bool,
     frames: Vec<Frame<'a>>,
     /// How many loops are around.
     loops: usize,
     formats: Vec<Format>,
     strings: Vec<Arc<[u8]>>,
+    /// Variables that have been told to be undefined, by the block.
+    undefined: HashSet<(usize, Arc<str>)>,
 }
 
 impl<'a> Checker<'a> {
@@ -166,15 +183,27 @@ impl<'a> Checker<'a> {
             diagnostics: Diagnostics::default(),
             last: false,
             changed: false,
+            incomplete: false,
             types: kernel_type::Table::default(),
             maps: Vec::new(),
             map_ids: HashMap::new(),
             instances: Vec::new(),
             current: 0,
+            preamble: Instance {
+                block: 0,
+                kind: Kind::Special,
+                attach_points: Vec::new(),
+                arguments: Vec::new(),
+                variables: Vec::new(),
+                declared: HashMap::new(),
+            },
+            depth: 0,
+            too_deep: false,
             frames: Vec::new(),
             loops: 0,
             formats: Vec::new(),
             strings: Vec::new(),
+            undefined: HashSet::new(),
         }
     }
 
@@ -201,20 +230,36 @@ impl<'a> Checker<'a> {
     }
 
     fn instance(&mut self) -> &mut Instance {
-        // There is one while a block is gone through.
-        &mut self.instances[self.current]
+        self.instances.get_mut(self.current).unwrap_or(&mut self.preamble)
     }
 
     fn kind(&self) -> Kind {
-        self.instances[self.current].kind
+        self.instances.get(self.current).unwrap_or(&self.preamble).kind
     }
 
     fn type_text(&self, ty: &Type) -> String {
         ty.name(&self.types.structs, &self.types.enums)
     }
 
+    /// Goes one level deeper for the time of `f`. The parser bounds the depth of what is written; macros add to it.
+    fn nested<T>(&mut self, span: Span, f: impl FnOnce(&mut Self) -> Checked<T>) -> Checked<T> {
+        if self.depth >= ast::MAX_DEPTH + SLACK {
+            if std::mem::replace(&mut self.too_deep, self.last) {
+                return Err(Stop);
+            }
+            return self.error(
+                span,
+                format!("nested too deeply: more than {} levels with macros", ast::MAX_DEPTH),
+            );
+        }
+        self.depth += 1;
+        let result = f(self);
+        self.depth -= 1;
+        result
+    }
+
     /// The settings, the definitions of types and maps.
-    fn preamble(&mut self) {
+    fn definitions(&mut self) {
         self.last = true;
         for setting in &self.script.config {
             let value = match &setting.value.node {
@@ -287,8 +332,8 @@ impl<'a> Checker<'a> {
         let id = MapId(self.maps.len() as u32);
         self.maps.push(MapState {
             name: Arc::clone(name),
-            key: None,
-            value: None,
+            key: Known::default(),
+            value: Known::default(),
             keyed: None,
             asynchronous: false,
             declared: None,
@@ -310,7 +355,9 @@ impl<'a> Checker<'a> {
             self.current = index;
             self.frames = vec![Frame::default()];
             self.loops = 0;
-            let block = self.instances[index].block;
+            let Some(block) = self.instances.get(index).map(|instance| instance.block) else {
+                continue;
+            };
             let script = self.script;
             let Some(probe) = script.probes.get(block) else { continue };
             let predicate = probe.predicate.as_ref().map(|predicate| self.condition(predicate));
@@ -329,10 +376,10 @@ impl<'a> Checker<'a> {
             {
                 body = Vec::new();
             }
-            let instance = &self.instances[index];
+            let instance = self.instances.get(index).unwrap_or(&self.preamble);
             let variables = instance.variables.iter().map(|variable| Variable {
                 name: Arc::clone(&variable.name),
-                ty: variable.ty.clone().unwrap_or(Type::I64),
+                ty: variable.known.ty.clone().unwrap_or(Type::I64),
                 span: variable.span,
             });
             probes.push(Probe {
@@ -351,7 +398,7 @@ impl<'a> Checker<'a> {
     fn finish(self, probes: Vec<Probe>) -> Program {
         let maps = self.maps.into_iter().map(|map| {
             let keyed = map.keyed.is_some_and(|(keyed, _)| keyed);
-            let key = map.key.filter(|_| keyed);
+            let key = map.key.ty.filter(|_| keyed);
             let (kind, declared) = map.declared.unzip();
             Map {
                 max_entries: if key.is_none() {
@@ -361,7 +408,7 @@ impl<'a> Checker<'a> {
                 },
                 name: map.name,
                 key,
-                value: map.value.unwrap_or(Type::I64),
+                value: map.value.ty.unwrap_or(Type::I64),
                 kind,
                 asynchronous: map.asynchronous,
                 span: map.span,

@@ -45,9 +45,9 @@ pub(crate) trait Environment {
 }
 
 /// That there is no such attach point.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Missing {
-    /// Why.
+    /// Why, if it is not just that there is none of that name.
     pub problem: String,
     /// Names that come near.
     pub nearest: Vec<String>,

@@ -11,7 +11,8 @@
 //! * **Constants are folded**: an operator with two constants is a constant. Branches with a constant condition are gone.
 //! * **Memory reads are flat**: a chain of fields and constant indices in one object is one [`ExprKind::Load`] with one
 //!   offset. Another hop through a pointer is another `Load`.
-//! * **Nesting is bounded**: an expression is at most [`MAX_DEPTH`](super::ast::MAX_DEPTH) deep, blocks with it. `else if` does not nest.
+//! * **Nesting is bounded**: by [`MAX_DEPTH`](super::ast::MAX_DEPTH) and a few levels of what is written, with a conversion or a load
+//!   added at each level: three times as deep at most. `else if`, `&&` and `||` do not nest.
 //!
 //! A block with several attach points becomes one [`Probe`] for all that can share a program: those of one kind whose
 //! arguments, as far as the block uses them, lie in the same places with the same types.
@@ -152,7 +153,7 @@ pub(crate) enum StatementKind {
     /// `@m[key] op= value`: the element, 0 if there is none, and the value joined by an operator on 64-bit integers. The
     /// key is evaluated once.
     UpdateMap {
-        /// The map; its values are integers.
+        /// The map; its values are integers, or pointers that a multiple of what they point to is added to.
         map: MapId,
         /// The key; none if the map is a single value.
         key: Option<Expr>,

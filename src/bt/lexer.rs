@@ -233,7 +233,7 @@ impl Lexer {
                 self.number(&text)
             }
             b'"' | b'\'' => self.quoted(first),
-            b'$' => match rest.bytes().nth(1) {
+            b'$' => match rest.as_bytes().get(1) {
                 Some(b'#') => {
                     self.advance(2);
                     Token::PositionalCount
@@ -491,7 +491,7 @@ impl Lexer {
                     part.text.push_str(&text.replace("\\\"", "\""));
                     part.quoted = true;
                 }
-                '$' if rest.bytes().nth(1).is_some_and(|byte| byte.is_ascii_digit()) => {
+                '$' if rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit) => {
                     let digits: String =
                         rest.chars().skip(1).take_while(char::is_ascii_digit).collect();
                     let index =

@@ -454,7 +454,10 @@ impl Type {
     /// Returns the name of the type for messages and `-d ast`.
     pub(crate) fn name(&self, structs: &Structs, enums: &Enums) -> String {
         match self {
-            Type::Enum(id, _) => format!("enum {}", enums.get(*id).map_or("", |found| &found.name)),
+            Type::Enum(id, _) => match enums.get(*id) {
+                Some(found) if !found.name.is_empty() => format!("enum {}", found.name),
+                _ => "enum".into(),
+            },
             Type::Struct(id) => {
                 let found = structs.get(*id);
                 let word = if found.is_some_and(|found| found.union) { "union" } else { "struct" };

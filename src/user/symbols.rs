@@ -100,6 +100,24 @@ pub(crate) fn find(elf: &Elf, wanted: &str) -> Result<Found> {
     }
 }
 
+/// The address, as the file has it, and the size of a function or a variable; `None` if there is none of that name.
+///
+/// # Errors
+/// [`Error::File`] and the like if the file cannot be read.
+#[cfg(feature = "bt")]
+pub(crate) fn symbol(path: &Path, name: &str) -> Result<Option<(u64, u64)>> {
+    let elf = Elf::open(path)?;
+    let mut found = None;
+    for table in [Table::Dynamic, Table::Whole] {
+        elf.symbols(table, &mut |symbol| {
+            if found.is_none() && symbol.defined && symbol.name == name {
+                found = Some((symbol.address, symbol.size));
+            }
+        })?;
+    }
+    Ok(found)
+}
+
 struct Search<'w> {
     wanted: &'w str,
     best: Option<Rank>,

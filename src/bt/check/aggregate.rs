@@ -1,6 +1,6 @@
 //! Aggregating functions: what a map is assigned that is no value.
 
-use super::join::{constant, convert};
+use super::join::{Given, constant, convert};
 use super::{Checked, Checker, Stop};
 use crate::bt::ast::{self, ExprKind as Written};
 use crate::bt::functions::{self, Id, Usage};
@@ -37,7 +37,7 @@ impl<'a> Checker<'a> {
             self.map(map).failed = true;
             return Some(Err(Stop));
         };
-        let known = self.map_value(map, &ty, span);
+        let known = self.map_value(map, Given::new(&ty), span);
         Some(known.and_then(|_| {
             let key = key.clone()?;
             Ok(StatementKind::Aggregate { map, key, function })

@@ -103,6 +103,38 @@ pub(super) fn join(first: &Type, second: &Type) -> Option<Type> {
     })
 }
 
+/// What is known of the type of a place: a variable, the keys or the values of a map.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Known {
+    /// The type so far.
+    pub ty: Option<Type>,
+    /// Whether all values so far are integer literals that are not negative.
+    pub literal: bool,
+}
+
+/// The type of a value that a place is given.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Given<'a> {
+    /// The type.
+    pub ty: &'a Type,
+    literal: bool,
+}
+
+impl<'a> Given<'a> {
+    /// A value of a type.
+    pub(super) fn new(ty: &'a Type) -> Given<'a> {
+        Given { ty, literal: false }
+    }
+
+    /// A value, which a place holds as being of this type.
+    pub(super) fn value(ty: &'a Type, value: &Expr) -> Given<'a> {
+        Given {
+            ty,
+            literal: value.ty.is_signed() && constant(value).is_some_and(|value| value >= 0),
+        }
+    }
+}
+
 /// Whether [`convert`] can make a value of the one type one of the other, without a cast in the script.
 pub(super) fn converts(from: &Type, to: &Type) -> bool {
     match (from, to) {
@@ -149,22 +181,28 @@ pub(super) fn convert(from: Expr, to: &Type) -> Expr {
 
 impl Checker<'_> {
     /// Widens the type of a place for a value; whether there is one that holds both.
-    pub(super) fn widen(&mut self, place: &mut Option<Type>, value: &Type) -> bool {
-        let Some(known) = place else {
-            *place = Some(value.clone());
+    pub(super) fn widen(&mut self, place: &mut Known, value: Given<'_>) -> bool {
+        let Some(known) = &place.ty else {
+            *place = Known { ty: Some(value.ty.clone()), literal: value.literal };
             self.changed = true;
             return true;
         };
-        match join(known, value) {
-            None => false,
-            Some(joined) => {
-                if joined != *known {
-                    *known = joined;
-                    self.changed = true;
-                }
-                true
+        let joined = match (known, value.ty) {
+            // A literal that is not negative has no sign of its own.
+            (Type::Int(one), Type::Int(two))
+                if place.literal && !two.signed || value.literal && !one.signed =>
+            {
+                Some(Type::Int(Int { size: one.size.max(two.size), signed: false }))
             }
+            (known, value) => join(known, value),
+        };
+        let Some(joined) = joined else { return false };
+        place.literal &= value.literal;
+        if joined != *known {
+            place.ty = Some(joined);
+            self.changed = true;
         }
+        true
     }
 
     /// Makes a value one of the type of its place, or tells why not.

@@ -9,7 +9,7 @@ use crate::bt::diagnostic::Diagnostic;
 use crate::bt::functions;
 use crate::bt::hir::{Builtin, Expr, ExprKind};
 use crate::bt::literal as number;
-use crate::bt::probe::Kind;
+use crate::bt::probe::{AttachPoint, Kind};
 use crate::bt::source::Span;
 use crate::bt::types::{Int, Space, Stack, Type};
 use crate::btf::Kind as BtfKind;
@@ -125,8 +125,11 @@ impl<'a> Checker<'a> {
             Id::Args => self.error(span, "args: expected a field, args.NAME"),
             Id::Ctx => {
                 let target = match self.instance().attach_points.first() {
-                    Some(crate::bt::probe::AttachPoint::Iter { target, .. }) => target.clone(),
-                    _ => String::new(),
+                    Some(AttachPoint::Iter { target, .. }) => target.clone(),
+                    _ => {
+                        let ty = Type::pointer(Type::Void, Space::Kernel);
+                        return Ok(Expr { kind: ExprKind::Context, ty, span });
+                    }
                 };
                 let name = format!("bpf_iter__{target}");
                 match self.named_kernel_type(&name, &[BtfKind::Struct]) {
@@ -198,7 +201,7 @@ impl<'a> Checker<'a> {
     pub(super) fn positional(&mut self, index: u32, span: Span) -> Expr {
         let text = usize::try_from(index)
             .ok()
-            .and_then(|index| self.environment.parameters().get(index - 1));
+            .and_then(|index| self.environment.parameters().get(index.checked_sub(1)?));
         let Some(text) = text else { return literal(0, span) };
         let (digits, negative) =
             text.strip_prefix('-').map_or((text.as_str(), false), |digits| (digits, true));

@@ -127,7 +127,7 @@ impl<'a> Checker<'a> {
                     .get(1)
                     .map_or(Ok(0), |div| self.constant(div, "print: divisor", 1, u32::MAX.into()));
                 let (top, div) = (top?, div?);
-                if self.map(map).value.is_none() {
+                if self.map(map).value.ty.is_none() {
                     return self.unknown_map(map, name.span);
                 }
                 self.complete_map(map, span)?;
@@ -166,7 +166,7 @@ impl<'a> Checker<'a> {
     /// Reads the structs in a map's keys and values, so that it can be printed.
     pub(super) fn complete_map(&mut self, map: crate::bt::hir::MapId, span: Span) -> Checked<()> {
         let state = self.map(map).clone();
-        for ty in [state.key, state.value].into_iter().flatten() {
+        for ty in [state.key.ty, state.value.ty].into_iter().flatten() {
             self.complete_all(&ty, span, 0)?;
         }
         Ok(())

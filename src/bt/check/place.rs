@@ -53,13 +53,13 @@ impl<'a> Checker<'a> {
     /// `args.name`
     fn argument(&mut self, name: &'a ast::Name, args: Span, span: Span) -> Checked<Expr> {
         let kinds = [Kind::Tracepoint, Kind::RawTracepoint, Kind::Fentry, Kind::Fexit];
-        if !kinds.contains(&self.kind()) {
-            if let Some((row, _)) = crate::bt::builtins::find("args") {
-                if matches!(self.kind(), Kind::Uprobe | Kind::Uretprobe) {
-                    return self.unsupported(args, "args of uprobes (by debug information)");
-                }
-                self.offers(row, "args", args)?;
-            }
+        if matches!(self.kind(), Kind::Uprobe | Kind::Uretprobe) {
+            return self.unsupported(args, "args of uprobes (by debug information)");
+        }
+        if !kinds.contains(&self.kind())
+            && let Some((row, _)) = crate::bt::builtins::find("args")
+        {
+            self.offers(row, "args", args)?;
         }
         let found = self.instance().arguments.iter().find(|one| *one.name == *name.node).cloned();
         if let Some(argument) = found {
@@ -108,7 +108,12 @@ impl<'a> Checker<'a> {
                     _ => ty,
                 };
                 expr(
-                    ExprKind::Load { address, offset: start + i64::from(offset), access, bits },
+                    ExprKind::Load {
+                        address,
+                        offset: start.wrapping_add(i64::from(offset)),
+                        access,
+                        bits,
+                    },
                     ty,
                     span,
                 )
@@ -227,7 +232,7 @@ impl<'a> Checker<'a> {
         if let Some(length) = length.filter(|length| known < 0 || known >= i64::from(*length)) {
             return self.error(
                 span,
-                format!("index {known} is out of range: the array has {length} elements"),
+                format!("the index {known} is out of bounds for array of size {length}"),
             );
         }
         if let Type::Struct(id) = of {
@@ -240,7 +245,7 @@ impl<'a> Checker<'a> {
             let base_span = base.span;
             let mut loaded = self.dereference(base, base_span)?;
             if let ExprKind::Load { address, offset: start, access, .. } = &mut loaded.kind {
-                *start += offset;
+                *start = start.wrapping_add(offset);
                 if let Some(index) = index {
                     advance(address, scaled(index));
                     *access = untyped(*access);
@@ -263,7 +268,12 @@ impl<'a> Checker<'a> {
                     advance(&mut address, scaled(index));
                     access = untyped(access);
                 }
-                let kind = ExprKind::Load { address, offset: start + offset, access, bits: None };
+                let kind = ExprKind::Load {
+                    address,
+                    offset: start.wrapping_add(offset),
+                    access,
+                    bits: None,
+                };
                 Ok(expr(kind, of, span))
             }
             kind => {
@@ -357,7 +367,8 @@ fn load(address: Expr, offset: i64, access: Access, ty: Type, span: Span) -> Exp
     match address.kind {
         // The address of an object and an offset are one.
         ExprKind::Address { address, offset: start } => {
-            let kind = ExprKind::Load { address, offset: start + offset, access, bits: None };
+            let kind =
+                ExprKind::Load { address, offset: start.wrapping_add(offset), access, bits: None };
             expr(kind, ty, span)
         }
         kind => {

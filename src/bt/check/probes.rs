@@ -10,6 +10,14 @@ use crate::bt::probe::{self, AttachPoint, Kind};
 use crate::bt::source::Span;
 use std::collections::{HashMap, HashSet};
 
+/// Functions whose return must not be probed: they take the locks that the probe itself needs.
+const BANNED: [&str; 4] = [
+    "_raw_spin_lock",
+    "_raw_spin_lock_irqsave",
+    "_raw_spin_unlock_irqrestore",
+    "queued_spin_lock_slowpath",
+];
+
 /// What a block uses of its probes.
 #[derive(Debug, Default)]
 struct Uses<'a> {
@@ -37,7 +45,8 @@ impl<'a> Checker<'a> {
             let mut groups: HashMap<Group, usize> = HashMap::new();
             let mut told = false;
             for point in &written.attach_points {
-                let Ok(points) = self.expand_one(point) else { continue };
+                let alone = written.attach_points.len() == 1;
+                let Ok(points) = self.expand_one(point, alone) else { continue };
                 if let [AttachPoint::OnRequest { test, .. }] = points.as_slice() {
                     requested.push(if *test { "test" } else { "bench" });
                     continue;
@@ -69,7 +78,9 @@ impl<'a> Checker<'a> {
         self.last = false;
     }
 
-    fn expand_one(&mut self, point: &ast::AttachPoint) -> Checked<Vec<AttachPoint>> {
+    /// The attach points that one as written stands for. A pattern among several that matches nothing is a warning: nothing
+    /// that was named is missing.
+    fn expand_one(&mut self, point: &ast::AttachPoint, alone: bool) -> Checked<Vec<AttachPoint>> {
         let spec = match probe::parse(point) {
             Ok(spec) => spec,
             Err(diagnostic) => return self.tell(diagnostic),
@@ -81,21 +92,36 @@ impl<'a> Checker<'a> {
             AttachPoint::Signal(_) => return self.unsupported(point.span, "self:signal probes"),
             _ => {}
         }
-        match self.environment.expand(&spec) {
-            Ok(points) if !points.is_empty() => Ok(points),
-            answer => {
-                let missing = answer
-                    .err()
-                    .unwrap_or(Missing { problem: "nothing matches".into(), nearest: Vec::new() });
-                let message = format!("{spec}: {}", missing.problem);
-                let diagnostic = match self.config.missing_probes {
-                    MissingProbes::Error => Diagnostic::error(point.span, message),
-                    MissingProbes::Warn => Diagnostic::warning(point.span, message),
-                    MissingProbes::Ignore => return Ok(Vec::new()),
-                };
-                self.tell(diagnostic.nearest(&missing.nearest))
-            }
+        if let AttachPoint::Kprobe { ret: true, function, .. } = &spec
+            && BANNED.contains(&function.as_str())
+        {
+            let message = format!("{spec} can't be used as it might lock up your system.");
+            return self.error(point.span, message);
         }
+        let missing = match self.environment.expand(&spec) {
+            Ok(points) if !points.is_empty() => return Ok(points),
+            Ok(_) => None,
+            Err(missing) => Some(missing),
+        };
+        let message = match (&missing, &spec) {
+            (Some(Missing { problem, .. }), _) if !problem.is_empty() => {
+                format!("{spec}: {problem}")
+            }
+            (Some(_), AttachPoint::Tracepoint { category, name }) => {
+                format!("tracepoint not found: {category}:{name}")
+            }
+            (Some(_), _) => format!("{spec}: not found"),
+            (None, _) => format!("{spec}: nothing matches"),
+        };
+        let diagnostic = match self.config.missing_probes {
+            MissingProbes::Error if missing.is_none() && !alone => {
+                Diagnostic::warning(point.span, message)
+            }
+            MissingProbes::Error => Diagnostic::error(point.span, message),
+            MissingProbes::Warn => Diagnostic::warning(point.span, message),
+            MissingProbes::Ignore => return Ok(Vec::new()),
+        };
+        self.tell(diagnostic.nearest(&missing.unwrap_or_default().nearest))
     }
 
     /// Adds an attach point to the program that it can share, or makes one for it.

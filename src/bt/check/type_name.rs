@@ -9,7 +9,7 @@ use crate::bt::ast::{
 use crate::bt::diagnostic::Diagnostic;
 use crate::bt::source::Span;
 use crate::bt::types::{Enum, Field, Int, Space, Struct, StructId, Type};
-use crate::btf::Kind;
+use crate::btf::{BtfError, Kind};
 use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
 
@@ -209,7 +209,7 @@ impl<'a> Checker<'a> {
             }
             Ok(types) if self.last => {
                 if let Err(error) = types.type_id(word, Kind::Struct)
-                    && let Some(crate::btf::BtfError::NoType { nearest, .. }) = error.btf()
+                    && let Some(BtfError::NoType { nearest, .. }) = error.btf()
                 {
                     diagnostic = diagnostic.nearest(nearest);
                 }

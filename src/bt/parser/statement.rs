@@ -1,7 +1,9 @@
 //! Statements.
 
 use super::{Failed, Parsed, Parser};
-use crate::bt::ast::{BinaryOp, Block, Expr, Iterable, Name, Spanned, Statement, StatementKind};
+use crate::bt::ast::{
+    BinaryOp, Block, Expr, ExprKind, Iterable, Name, Spanned, Statement, StatementKind,
+};
 use crate::bt::source::Span;
 use crate::bt::token::Token;
 use std::sync::Arc;
@@ -66,7 +68,15 @@ impl Parser {
     fn statement(&mut self) -> Parsed<Parse> {
         let start = self.span;
         let (kind, ends) = match self.token.clone() {
-            Token::Punct("{") => (StatementKind::Block(self.block()?), true),
+            Token::Punct("{") => {
+                let block = self.block()?;
+                // The last one of a block is its value, if it has one itself.
+                if block.value.is_some() && self.is("}") {
+                    let span = block.span;
+                    return Ok(Parse::Value(Expr { kind: ExprKind::Block(Box::new(block)), span }));
+                }
+                (StatementKind::Block(block), true)
+            }
             Token::Ident(word) => match &*word {
                 "if" => (self.condition()?, true),
                 "while" => (self.loop_while()?, true),

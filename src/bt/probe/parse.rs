@@ -164,7 +164,10 @@ pub(crate) fn parse(point: &ast::AttachPoint) -> Result<AttachPoint, Diagnostic>
         let problem = format!("{} parts after the type, expected {parts}", rest.len());
         return Err(provider.error(point.span, problem));
     }
-    if let Some(empty) = rest.iter().find(|part| part.text.is_empty() && !part.quoted) {
+    let empty = rest.iter().find(|part| part.text.is_empty() && !part.quoted);
+    // `usdt::provider:name` is one of the process of -p, `usdt:file::name` one of any provider.
+    let may_be_empty = provider.is("usdt") && rest.last().is_some_and(|name| !name.text.is_empty());
+    if let Some(empty) = empty.filter(|_| !may_be_empty) {
         return Err(provider.error(point.span.to(empty.span), "a part is empty"));
     }
     (provider.read)(provider, rest)
@@ -309,7 +312,7 @@ fn uprobe(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic
 fn usdt(_: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
     let (path, name) = qualified(parts);
     let provider = match parts {
-        [_, provider, _] => Some(text(provider)),
+        [_, provider, _] => Some(text(provider)).filter(|provider| !provider.is_empty()),
         _ => None,
     };
     Ok(AttachPoint::Usdt { path: path.unwrap_or_default(), provider, name: text(name) })

@@ -1,0 +1,414 @@
+//! The machine that a script runs on, as the compiler sees it: which attach points there are, and the rest of
+//! [`Environment`].
+
+use super::environment::{Environment, Missing};
+use super::probe::AttachPoint;
+use crate::btf::KernelTypes;
+use crate::error::Error;
+use crate::kernel::format::{self, Field};
+use crate::util::glob::{Glob, is_pattern};
+use crate::util::nearest::{Nearest, OFFERED};
+use crate::list::Places;
+use crate::kernel::{functions, perf_names, registers, symbols};
+use crate::user;
+use std::ops::ControlFlow;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// The running machine. What has to be read is read when it is asked for.
+#[derive(Debug, Default)]
+pub(crate) struct Machine {
+    /// The kernel's types.
+    pub types: KernelTypes,
+    /// What can be attached to.
+    pub places: Places,
+    /// The positional parameters.
+    pub parameters: Vec<String>,
+    /// The options of the script, with their values.
+    pub options: Vec<(String, Option<String>)>,
+    /// Whether functions that can harm are allowed.
+    pub allow_unsafe: bool,
+    /// Whether there is a command of `-c`.
+    pub command: bool,
+    /// The process of `-p`, in whose view libraries are looked for.
+    pub pid: Option<u32>,
+}
+
+type Expanded = Result<Vec<AttachPoint>, Missing>;
+
+fn missing(error: Error) -> Missing {
+    match error {
+        Error::NotFound { nearest, .. } => Missing { problem: String::new(), nearest },
+        error => Missing { problem: error.to_string(), nearest: Vec::new() },
+    }
+}
+
+fn nothing() -> Missing {
+    Missing { problem: "nothing matches".into(), nearest: Vec::new() }
+}
+
+impl Machine {
+    /// The names of a kind that match, as [`Places`] has them.
+    fn find(&self, kind: &str, pattern: &str) -> Result<Vec<String>, Missing> {
+        let found = self.places.find(&format!("{kind}:{pattern}")).map_err(missing)?;
+        Ok(found.places.into_iter().map(|place| place.name).collect())
+    }
+
+    fn tracepoints(&self, category: &str, name: &str) -> Expanded {
+        if !is_pattern(category) && !is_pattern(name) {
+            return match format::fields(category, name) {
+                Ok(_) => Ok(vec![AttachPoint::Tracepoint {
+                    category: category.into(),
+                    name: name.into(),
+                }]),
+                Err(error) => Err(missing(error)),
+            };
+        }
+        let names = self.find("tracepoint", &format!("{category}/{name}"))?;
+        let points = names.iter().filter_map(|found| {
+            let (category, name) = found.split_once('/')?;
+            Some(AttachPoint::Tracepoint { category: category.into(), name: name.into() })
+        });
+        Ok(points.collect())
+    }
+
+    fn raw_tracepoints(&self, module: Option<&String>, name: &str) -> Expanded {
+        let names = self.find("raw_tracepoint", name)?;
+        if names.is_empty() && !is_pattern(name) {
+            let mut nearest = Nearest::new(name, OFFERED);
+            self.find("raw_tracepoint", "*")?.iter().for_each(|name| nearest.offer(name));
+            return Err(Missing { problem: String::new(), nearest: nearest.into_names() });
+        }
+        let point = |name| AttachPoint::RawTracepoint { module: module.cloned(), name };
+        Ok(names.into_iter().map(point).collect())
+    }
+
+    /// Functions that can perhaps be probed. A name that several modules have comes once.
+    fn kprobes(&self, ret: bool, module: Option<&str>, function: &str) -> Expanded {
+        let (name, within) = (Glob::new(function), module.map(Glob::new));
+        let mut found = Vec::new();
+        functions::each(|function, module| {
+            let module_fits =
+                within.as_ref().is_none_or(|glob| glob.matches(module.unwrap_or("vmlinux")));
+            if module_fits && name.matches(function) {
+                found.push((function.to_owned(), module.map(str::to_owned)));
+            }
+            ControlFlow::Continue(())
+        })
+        .map_err(missing)?;
+        found.sort();
+        found.dedup_by(|one, two| one.0 == two.0);
+        let point = |(function, in_module): (String, Option<String>)| {
+            let module = module.and(in_module);
+            AttachPoint::Kprobe { ret, module, function, offset: 0 }
+        };
+        Ok(found.into_iter().map(point).collect())
+    }
+
+    fn fentries(&self, exit: bool, module: Option<&str>, function: &str) -> Expanded {
+        let found = self.places.find(&format!("fentry:{function}")).map_err(missing)?;
+        let within = module.map(Glob::new);
+        let fits = |module: &Option<String>| {
+            let module = module.as_deref().unwrap_or("vmlinux");
+            within.as_ref().is_none_or(|glob| glob.matches(module))
+        };
+        let places = found.places.into_iter().filter(|place| fits(&place.module));
+        let point = |place: crate::list::Place| {
+            let module = module.and(place.module);
+            AttachPoint::Fentry { exit, module, function: place.name }
+        };
+        Ok(places.map(point).collect())
+    }
+
+    /// The files that a path means: one, or those that a pattern matches.
+    fn files(&self, path: &str) -> Result<Vec<PathBuf>, Missing> {
+        if path.is_empty() {
+            let Some(pid) = self.pid else {
+                let problem = "without a file it is one of a process, which -p names".into();
+                return Err(Missing { problem, nearest: Vec::new() });
+            };
+            return Ok(vec![PathBuf::from(format!("/proc/{pid}/exe"))]);
+        }
+        if !is_pattern(path) {
+            return user::find_file(path, self.pid).map(|found| vec![found]).map_err(missing);
+        }
+        if !path.contains('/') {
+            let problem = "not supported: a pattern for the program without a folder".into();
+            return Err(Missing { problem, nearest: Vec::new() });
+        }
+        let mut found = vec![PathBuf::from(if path.starts_with('/') { "/" } else { "." })];
+        for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
+            let glob = Glob::new(part);
+            let step = |folder: PathBuf| match is_pattern(part) {
+                false => vec![folder.join(part)],
+                true => {
+                    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+                    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
+                    names.filter(|name| glob.matches(name)).map(|name| folder.join(name)).collect()
+                }
+            };
+            found = found.into_iter().flat_map(step).collect();
+        }
+        found.retain(|path| path.is_file());
+        found.sort();
+        Ok(found)
+    }
+
+    fn uprobes(&self, point: &AttachPoint) -> Expanded {
+        let AttachPoint::Uprobe { ret, path, function, offset, demangled } = point else {
+            return Ok(Vec::new());
+        };
+        let mut points = Vec::new();
+        let files = self.files(path)?;
+        let several = files.len() > 1 || is_pattern(path);
+        for file in files {
+            let path = file.display().to_string();
+            let with = |function: String| AttachPoint::Uprobe {
+                ret: *ret,
+                path: path.clone(),
+                function,
+                offset: *offset,
+                demangled: *demangled,
+            };
+            if !is_pattern(function) || *demangled {
+                points.push(with(function.clone()));
+                continue;
+            }
+            let glob = Glob::new(function);
+            match user::functions(&file) {
+                Ok(found) => {
+                    let mut names: Vec<_> = found
+                        .into_iter()
+                        .map(|one| one.name)
+                        .filter(|name| glob.matches(name))
+                        .collect();
+                    names.sort();
+                    names.dedup();
+                    points.extend(names.into_iter().map(with));
+                }
+                // Of several files some may be no programs.
+                Err(_) if several => {}
+                Err(error) => return Err(missing(error)),
+            }
+        }
+        if points.is_empty() { Err(nothing()) } else { Ok(points) }
+    }
+
+    fn usdt(&self, path: &str, provider: Option<&str>, name: &str) -> Expanded {
+        let mut points = Vec::new();
+        let mut nearest = Nearest::new(name, OFFERED);
+        let (names, providers) = (Glob::new(name), provider.map(Glob::new));
+        let several = is_pattern(path);
+        for file in self.files(path)? {
+            let probes = match user::usdt_probes(&file) {
+                Ok(probes) => probes,
+                Err(_) if several => continue,
+                Err(error) => return Err(missing(error)),
+            };
+            for probe in probes {
+                nearest.offer(&probe.name);
+                let provided = providers.as_ref().is_none_or(|glob| glob.matches(&probe.provider));
+                if provided && names.matches(&probe.name) {
+                    points.push(AttachPoint::Usdt {
+                        path: file.display().to_string(),
+                        provider: Some(probe.provider),
+                        name: probe.name,
+                    });
+                }
+            }
+        }
+        match points.is_empty() {
+            true => Err(Missing { nearest: nearest.into_names(), ..nothing() }),
+            false => Ok(points),
+        }
+    }
+}
+
+/// The events that a name means.
+fn events(hardware: bool, event: &str, count: Option<u64>) -> Expanded {
+    let table = if hardware { perf_names::HARDWARE } else { perf_names::SOFTWARE };
+    // bpftrace's own words.
+    const ALSO: [(&str, &str); 3] = [
+        ("cpu", "cpu-clock"),
+        ("frontend-stalls", "stalled-cycles-frontend"),
+        ("backend-stalls", "stalled-cycles-backend"),
+    ];
+    const SILENT: [&str; 2] = ["dummy", "bpf-output"];
+    let known = table.iter().map(|(name, _)| *name).chain(ALSO.iter().map(|(name, _)| *name));
+    let names: Vec<_> = known.chain(SILENT.into_iter().filter(|_| !hardware)).collect();
+    let glob = Glob::new(event);
+    let found: Vec<_> = names.iter().filter(|name| glob.matches(name)).collect();
+    if found.is_empty() {
+        let mut nearest = Nearest::new(event, OFFERED);
+        names.iter().for_each(|name| nearest.offer(name));
+        return Err(Missing { problem: "unknown event".into(), nearest: nearest.into_names() });
+    }
+    let point = |name: &&&str| AttachPoint::Event { hardware, event: (**name).into(), count };
+    Ok(found.iter().map(point).collect())
+}
+
+/// The registers of `struct pt_regs` on x86, eight bytes each, in their order.
+const X86: [&str; 21] = [
+    "r15", "r14", "r13", "r12", "bp", "bx", "r11", "r10", "r9", "r8", "ax", "cx", "dx", "si", "di",
+    "orig_ax", "ip", "cs", "flags", "sp", "ss",
+];
+
+/// Those of AArch64.
+const ARM: [&str; 34] = [
+    "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+    "r15", "r16", "r17", "r18", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27",
+    "r28", "r29", "r30", "sp", "pc", "pstate",
+];
+
+/// Those of s390x, after 24 bytes.
+const S390: [&str; 16] = [
+    "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
+    "r15",
+];
+
+/// The names of registers here, and where the first one is.
+fn register_names() -> (&'static [&'static str], u16) {
+    if cfg!(target_arch = "x86_64") {
+        (&X86, 0)
+    } else if cfg!(target_arch = "aarch64") {
+        (&ARM, 0)
+    } else if cfg!(target_arch = "s390x") {
+        (&S390, 24)
+    } else {
+        (&[], 0)
+    }
+}
+
+impl Environment for Machine {
+    fn types(&self) -> Result<&KernelTypes, String> {
+        self.types.vmlinux().map(|_| &self.types).map_err(|error| error.to_string())
+    }
+
+    fn tracepoint(&self, category: &str, name: &str) -> Result<Vec<Field>, String> {
+        format::fields(category, name).map_err(|error| error.to_string())
+    }
+
+    fn expand(&self, point: &AttachPoint) -> Expanded {
+        match point {
+            AttachPoint::Tracepoint { category, name } => self.tracepoints(category, name),
+            AttachPoint::RawTracepoint { module, name } => {
+                self.raw_tracepoints(module.as_ref(), name)
+            }
+            AttachPoint::Kprobe { ret, module, function, offset: 0 }
+                if is_pattern(function) || module.as_deref().is_some_and(is_pattern) =>
+            {
+                self.kprobes(*ret, module.as_deref(), function)
+            }
+            AttachPoint::Fentry { exit, module, function }
+                if is_pattern(function) || module.as_deref().is_some_and(is_pattern) =>
+            {
+                self.fentries(*exit, module.as_deref(), function)
+            }
+            AttachPoint::Uprobe { .. } => self.uprobes(point),
+            AttachPoint::Usdt { path, provider, name } => {
+                self.usdt(path, provider.as_deref(), name)
+            }
+            AttachPoint::Event { hardware, event, count } => events(*hardware, event, *count),
+            other => Ok(vec![other.clone()]),
+        }
+    }
+
+    fn kernel_address(&self, symbol: &str) -> Option<u64> {
+        symbols::address_of(symbol).ok().flatten()
+    }
+
+    fn user_symbol(&self, path: &str, symbol: &str) -> Option<(u64, u64)> {
+        user::symbol(Path::new(path), symbol).ok().flatten()
+    }
+
+    fn cgroup_id(&self, path: &str) -> Result<u64, String> {
+        // The number of the folder's inode is the cgroup's.
+        std::fs::metadata(path).map(|found| found.ino()).map_err(|error| format!("{path}: {error}"))
+    }
+
+    fn register(&self, name: &str) -> Option<u16> {
+        let (names, first) = register_names();
+        let at = names.iter().position(|one| *one == name);
+        let named = at.and_then(|at| u16::try_from(at).ok()).map(|at| first + at * 8);
+        named.or_else(|| registers::offset(name))
+    }
+
+    fn registers(&self) -> Vec<&'static str> {
+        register_names().0.to_vec()
+    }
+
+    fn option(&self, name: &str) -> Option<Option<&str>> {
+        let found = self.options.iter().rev().find(|(one, _)| one == name);
+        found.map(|(_, value)| value.as_deref())
+    }
+
+    fn parameters(&self) -> &[String] {
+        &self.parameters
+    }
+
+    fn allows_unsafe(&self) -> bool {
+        self.allow_unsafe
+    }
+
+    fn has_command(&self) -> bool {
+        self.command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::needs::{Thing, needs};
+
+    #[test]
+    fn events_have_the_names_of_bpftrace() {
+        let names = |hardware, pattern: &str| {
+            let found = events(hardware, pattern, None);
+            found.map(|points| points.iter().map(ToString::to_string).collect::<Vec<_>>())
+        };
+        assert_eq!(names(false, "cpu"), Ok(vec!["software:cpu:".into()]));
+        assert_eq!(names(true, "cache-m*"), Ok(vec!["hardware:cache-misses:".into()]));
+        let Err(missing) = names(false, "fault") else { panic!() };
+        assert_eq!(missing.nearest.first().map(String::as_str), Some("faults"));
+        assert!(names(true, "dummy").is_err());
+    }
+
+    #[test]
+    fn registers_are_where_the_kernel_keeps_them() {
+        let machine = Machine::default();
+        // One table checks the other: they come from different headers.
+        for (name, other) in [("sp", "sp"), ("ip", "ip")] {
+            if let (Some(here), true) = (machine.register(name), cfg!(target_arch = "x86_64")) {
+                assert_eq!(Some(here), registers::offset(other), "{name}");
+            }
+        }
+        assert_eq!(machine.register("xyz"), None);
+    }
+
+    #[test]
+    fn tracepoints_are_found() {
+        needs!(Tracefs);
+        let machine = Machine::default();
+        let point =
+            |name: &str| AttachPoint::Tracepoint { category: "sched".into(), name: name.into() };
+        let found = machine.expand(&point("sched_process_*")).unwrap();
+        assert!(found.len() > 2 && found.contains(&point("sched_process_fork")), "{found:?}");
+        let missing = machine.expand(&point("sched_process_frok")).unwrap_err();
+        assert!(
+            missing.nearest.iter().any(|name| name.contains("sched_process_fork")),
+            "{missing:?}"
+        );
+    }
+
+    #[test]
+    fn programs_are_found_by_their_names() {
+        let machine = Machine::default();
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["a1", "a2", "b"] {
+            std::fs::write(folder.path().join(name), "").unwrap();
+        }
+        let found = machine.files(&format!("{}/a?", folder.path().display())).unwrap();
+        let names: Vec<_> = found.iter().filter_map(|path| path.file_name()).collect();
+        assert_eq!(names, ["a1", "a2"]);
+    }
+}
