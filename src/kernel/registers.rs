@@ -86,94 +86,6 @@ pub(crate) fn offset(name: &str) -> Option<u16> {
     }
 }
 
-/// The registers of `struct pt_regs` by the names that tracers give them, which are those of the kernel's fields.
-pub(crate) const NAMES: &[(&str, u16)] = if cfg!(target_arch = "x86_64") {
-    &[
-        ("r15", 0),
-        ("r14", 8),
-        ("r13", 16),
-        ("r12", 24),
-        ("bp", 32),
-        ("bx", 40),
-        ("r11", 48),
-        ("r10", 56),
-        ("r9", 64),
-        ("r8", 72),
-        ("ax", 80),
-        ("cx", 88),
-        ("dx", 96),
-        ("si", 104),
-        ("di", 112),
-        ("orig_ax", 120),
-        ("ip", 128),
-        ("cs", 136),
-        ("flags", 144),
-        ("sp", 152),
-        ("ss", 160),
-    ]
-} else if cfg!(target_arch = "aarch64") {
-    &[
-        ("r0", 0),
-        ("r1", 8),
-        ("r2", 16),
-        ("r3", 24),
-        ("r4", 32),
-        ("r5", 40),
-        ("r6", 48),
-        ("r7", 56),
-        ("r8", 64),
-        ("r9", 72),
-        ("r10", 80),
-        ("r11", 88),
-        ("r12", 96),
-        ("r13", 104),
-        ("r14", 112),
-        ("r15", 120),
-        ("r16", 128),
-        ("r17", 136),
-        ("r18", 144),
-        ("r19", 152),
-        ("r20", 160),
-        ("r21", 168),
-        ("r22", 176),
-        ("r23", 184),
-        ("r24", 192),
-        ("r25", 200),
-        ("r26", 208),
-        ("r27", 216),
-        ("r28", 224),
-        ("r29", 232),
-        ("r30", 240),
-        ("sp", 248),
-        ("pc", 256),
-        ("pstate", 264),
-    ]
-} else if cfg!(target_arch = "s390x") {
-    &[
-        ("arg", 0),
-        ("pswmask", 8),
-        ("pswaddr", 16),
-        ("r0", 24),
-        ("r1", 32),
-        ("r2", 40),
-        ("r3", 48),
-        ("r4", 56),
-        ("r5", 64),
-        ("r6", 72),
-        ("r7", 80),
-        ("r8", 88),
-        ("r9", 96),
-        ("r10", 104),
-        ("r11", 112),
-        ("r12", 120),
-        ("r13", 128),
-        ("r14", 136),
-        ("r15", 144),
-    ]
-} else {
-    &[]
-};
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,26 +118,6 @@ mod tests {
     fn other_names_are_none() {
         for name in ["parm0", "parm9", "parm", "parmx", "syscall7", "di", ""] {
             assert_eq!(offset(name), None, "{name}");
-        }
-    }
-
-    /// The C library's struct for debuggers has the same order, with other names.
-    #[cfg(target_arch = "x86_64")]
-    #[test]
-    fn names_are_those_of_the_kernels_struct() {
-        use libc::user_regs_struct;
-        use std::mem::offset_of;
-        let expected = [
-            ("ax", offset_of!(user_regs_struct, rax)),
-            ("di", offset_of!(user_regs_struct, rdi)),
-            ("ip", offset_of!(user_regs_struct, rip)),
-            ("sp", offset_of!(user_regs_struct, rsp)),
-            ("ss", offset_of!(user_regs_struct, ss)),
-            ("r15", offset_of!(user_regs_struct, r15)),
-        ];
-        for (name, offset) in expected {
-            let found = NAMES.iter().find(|(known, _)| *known == name).unwrap();
-            assert_eq!(usize::from(found.1), offset, "{name}");
         }
     }
 }

@@ -189,23 +189,6 @@ impl Elf {
         done.map_err(|_| self.damaged("its table of symbols is damaged"))
     }
 
-    /// Returns the address and the size of a function or variable of this file, as its symbol has them.
-    ///
-    /// # Errors
-    /// As [`Elf::symbols`].
-    #[cfg(feature = "bt")]
-    pub(crate) fn symbol(&self, name: &str) -> Result<Option<(u64, u64)>> {
-        let mut found = None;
-        for table in [Table::Whole, Table::Dynamic] {
-            self.symbols(table, &mut |symbol| {
-                if symbol.defined && !symbol.hidden && symbol.name == name && found.is_none() {
-                    found = Some((symbol.address, symbol.size));
-                }
-            })?;
-        }
-        Ok(found)
-    }
-
     /// The addresses of those of some variables that have symbols, and by which only one can be meant.
     ///
     /// # Errors

@@ -136,15 +136,13 @@ pub(super) fn target(point: &AttachPoint, kind: ProgramType) -> Result<Target> {
             Target::PerfEvent { event: clock(), sampling: sampling(*rate) }
         }
         AttachPoint::Event { hardware, event, count } => {
-            let Some(found) = events::find(*hardware, event) else {
-                return unsupported("there is no such event");
-            };
-            let name = found.kernel.to_owned();
+            let found = events::find(*hardware, event);
+            let name = found.map_or(event.as_str(), |found| found.kernel).to_owned();
             let event = match hardware {
                 true => PerfEventKind::Hardware(name),
                 false => PerfEventKind::Software(name),
             };
-            let sampling = Sampling::Period(count.unwrap_or(found.count));
+            let sampling = Sampling::Period(count.or(found.map(|found| found.count)).unwrap_or(1));
             Target::PerfEvent { event, sampling }
         }
         AttachPoint::Tracepoint { category, name } => {

@@ -209,7 +209,7 @@ impl Run {
         self.finish_into(output)?;
         output.end_of_events();
         if self.state.reader.program.config.print_maps_on_exit {
-            self.maps()?.iter().for_each(|map| output.map(map));
+            self.read_maps()?.iter().for_each(|map| output.map(map));
         }
         output.repeated_problems();
         Ok(())
@@ -261,7 +261,7 @@ impl Run {
     ///
     /// # Errors
     /// [`Error::System`](super::Error::System) if there is no such map, or if it cannot be read.
-    pub fn map(&mut self, name: &str) -> Result<output::Map> {
+    pub fn read_map(&mut self, name: &str) -> Result<output::Map> {
         let State { maps, reader, .. } = &mut self.state;
         match maps.iter().find(|map| *map.name == *name) {
             Some(map) => Ok(map.read(reader, false)?),
@@ -278,8 +278,8 @@ impl Run {
     /// Returns the maps of the script in the order of their names, with what is in them now.
     ///
     /// # Errors
-    /// As [`Run::map`].
-    pub fn maps(&mut self) -> Result<Vec<output::Map>> {
+    /// As [`Run::read_map`].
+    pub fn read_maps(&mut self) -> Result<Vec<output::Map>> {
         let State { maps, reader, .. } = &mut self.state;
         let mut order: Vec<&Stored> = maps.iter().collect();
         order.sort_by(|one, other| one.name.cmp(&other.name));

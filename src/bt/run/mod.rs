@@ -18,7 +18,7 @@
 //!     }
 //! }
 //! run.finish()?;
-//! for (command, opened) in run.map("@")?.entries() {
+//! for (command, opened) in run.read_map("@")?.entries() {
 //!     println!("{command:?} has opened {:?} files", opened.as_u64());
 //! }
 //! # Ok::<(), rawbpf::bt::Error>(())
@@ -30,10 +30,8 @@
 mod action;
 mod attach;
 mod data;
-mod environment;
 mod event;
 mod events;
-mod expand;
 mod feature;
 mod layout;
 mod list;

@@ -1,10 +1,10 @@
 //! Scripts, before they run.
 
-use super::environment::{Arguments, Machine};
 use super::live::Run;
 use super::start;
 use crate::bt::config::Config;
 use crate::bt::diagnostic::{Diagnostic, Diagnostics};
+use crate::bt::expand::Machine;
 use crate::bt::hir::Program;
 use crate::bt::source::Source;
 use crate::bt::{ast, check, parser};
@@ -73,7 +73,10 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, Clone)]
 pub struct Options {
     pub(super) name: String,
-    pub(super) arguments: Arguments,
+    pub(super) parameters: Vec<String>,
+    pub(super) options: Vec<(String, Option<String>)>,
+    pub(super) allow_unsafe: bool,
+    pub(super) pid: Option<u32>,
     pub(super) settings: Vec<(String, String)>,
     pub(super) command: Option<u32>,
     pub(super) shell: fn() -> Command,
@@ -90,7 +93,10 @@ impl Options {
     pub fn new() -> Options {
         Options {
             name: "stdin".into(),
-            arguments: Arguments::default(),
+            parameters: Vec::new(),
+            options: Vec::new(),
+            allow_unsafe: false,
+            pid: None,
             settings: Vec::new(),
             command: None,
             shell,
@@ -107,14 +113,14 @@ impl Options {
     /// Sets the positional parameters, `$1` and so on.
     #[must_use]
     pub fn parameters<P: Into<String>>(mut self, all: impl IntoIterator<Item = P>) -> Options {
-        self.arguments.parameters = all.into_iter().map(Into::into).collect();
+        self.parameters = all.into_iter().map(Into::into).collect();
         self
     }
 
     /// Adds an option of the script, which it reads with `getopt()`.
     #[must_use]
     pub fn option(mut self, name: impl Into<String>, value: Option<String>) -> Options {
-        self.arguments.options.push((name.into(), value));
+        self.options.push((name.into(), value));
         self
     }
 
@@ -129,14 +135,14 @@ impl Options {
     /// Allows functions that can harm: `system()`, `signal()`, `override()`.
     #[must_use]
     pub fn allow_unsafe(mut self, allow: bool) -> Options {
-        self.arguments.allow_unsafe = allow;
+        self.allow_unsafe = allow;
         self
     }
 
     /// Sets the process that uprobes and USDT probes are attached to.
     #[must_use]
     pub fn pid(mut self, pid: u32) -> Options {
-        self.arguments.pid = Some(pid);
+        self.pid = Some(pid);
         self
     }
 
@@ -144,7 +150,6 @@ impl Options {
     #[must_use]
     pub fn command(mut self, pid: u32) -> Options {
         self.command = Some(pid);
-        self.arguments.command = true;
         self
     }
 
@@ -218,10 +223,8 @@ pub(crate) struct Parsed {
 impl Parsed {
     /// Parses a script.
     pub(crate) fn new(source: Source, options: &Options) -> Result<Parsed> {
-        let given = parser::Given {
-            parameters: options.arguments.parameters.clone().into(),
-            macros: Vec::new(),
-        };
+        let given =
+            parser::Given { parameters: options.parameters.clone().into(), macros: Vec::new() };
         let mut config = Config::default();
         let settings = options.settings.iter();
         let wrong = config.set_from(settings.map(|(name, value)| (name.as_str(), value.as_str())));
@@ -239,7 +242,14 @@ impl Parsed {
     /// Checks it.
     pub(crate) fn check(self, options: &Options) -> Result<Script> {
         let Parsed { source, script, mut warnings, config } = self;
-        let machine = Machine::new(options.arguments.clone());
+        let machine = Machine {
+            parameters: options.parameters.clone(),
+            options: options.options.clone(),
+            allow_unsafe: options.allow_unsafe,
+            command: options.command.is_some(),
+            pid: options.pid,
+            ..Machine::default()
+        };
         let (program, diagnostics) = check::check(&source, &script, config, &machine);
         let Some(program) = program else {
             return Err(ScriptError::new(&diagnostics, &source).into());

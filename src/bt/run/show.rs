@@ -5,6 +5,7 @@ use super::script::{Options, Parsed, Result, Script, ScriptError};
 use super::start::target;
 use crate::asm::{PrintOptions, disassemble};
 use crate::bt::diagnostic::Diagnostic;
+use crate::bt::dump::dump;
 use crate::bt::lower::lower;
 use crate::bt::plan::{MapPlan, Plan, ProgramPlan};
 use crate::bt::source::Source;
@@ -22,26 +23,7 @@ impl Options {
 impl Script {
     /// Returns the typed program.
     pub(crate) fn typed(&self) -> String {
-        let mut out = "Typed program\n-------------\n".to_owned();
-        let program = &*self.program;
-        for map in &program.maps {
-            let name = |ty: &crate::bt::types::Type| ty.name(&program.structs, &program.enums);
-            let key = map.key.as_ref().map(|key| format!("[{}]", name(key))).unwrap_or_default();
-            let _ = writeln!(out, "{}{key}: {}", map.name, name(&map.value));
-        }
-        for probe in &program.probes {
-            let points: Vec<_> = probe.attach_points.iter().map(ToString::to_string).collect();
-            let _ = writeln!(out, "\n{}", points.join(", "));
-            for variable in &probe.variables {
-                let ty = variable.ty.name(&program.structs, &program.enums);
-                let _ = writeln!(out, "  {}: {ty}", variable.name);
-            }
-            if let Some(predicate) = &probe.predicate {
-                let _ = writeln!(out, "  predicate {predicate:#?}");
-            }
-            let _ = writeln!(out, "  {:#?}", probe.body);
-        }
-        out + "\n"
+        format!("Typed program\n-------------\n{}\n", dump(&self.program))
     }
 
     /// Returns the code before registers are allocated.
@@ -84,9 +66,20 @@ impl Script {
         let _ =
             writeln!(out, "{point}: {} program `{}`, {slots} slots", program.kind, program.name);
         let options = PrintOptions { code: Some(&code), ..PrintOptions::default() };
-        match disassemble(code.slots, &options) {
-            Ok(text) => *out += &text,
-            Err(error) => _ = writeln!(out, "{error}"),
+        let text = match disassemble(code.slots, &options) {
+            Ok(text) => text,
+            Err(error) => error.to_string(),
+        };
+        // A piece of the script becomes several instructions: it stands before the first.
+        let mut shown = None;
+        for line in text.lines() {
+            if line.trim_start().starts_with("//") {
+                if shown == Some(line) {
+                    continue;
+                }
+                shown = Some(line);
+            }
+            let _ = writeln!(out, "{line}");
         }
         out.push('\n');
     }

@@ -170,7 +170,7 @@ fn make<'p>(
         true => None,
         false => Some(RingBufReader::open(loader.map(&maps.ring)?)?),
     };
-    let watched = script.options.command.or(script.options.arguments.pid);
+    let watched = script.options.command.or(script.options.pid);
     let user_stacks = maps.stacks.iter().any(|stack| stack.space == crate::bt::types::Space::User);
     if let Some(pid) = watched.filter(|_| user_stacks || uses_user_symbols(program)) {
         names.watch(pid);
@@ -315,7 +315,7 @@ fn attach_one<'p>(
     placed: Placed<'p>,
     script: &Script,
 ) -> std::result::Result<(Placed<'p>, attach::Attached), Failed> {
-    let pid = script.options.arguments.pid;
+    let pid = script.options.pid;
     let multi = matches!(
         placed.program.attach_type(),
         Some(AttachType::TraceKprobeMulti | AttachType::TraceUprobeMulti)
