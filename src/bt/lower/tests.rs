@@ -35,7 +35,7 @@ fn dev() {
             }
             if script.starts_with("OLD") { one.without.extend(run::ALL); one.text = &script[3..]; }
             let out = one.run();
-            println!("{script}\n   => {} | {} | lost {:?} slots {:?}", out.maps(), out.records().join(" "), out.lost, out.slots);
+            println!("{script}\n   => {} | {} | lost {:?} slots {:?} xlated {:?}", out.maps(), out.records().join(" "), out.lost, out.slots, out.xlated);
         });
         if result.is_err() { println!("{script}\n   => FAILED"); }
     }
