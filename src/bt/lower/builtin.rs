@@ -2,7 +2,7 @@
 
 use super::memory::Prepared;
 use super::{Lower, Lowered, Point, helper};
-use crate::bt::hir::Builtin;
+use crate::bt::hir::{Builtin, Expr, ExprKind};
 use crate::bt::plan::{Feature, Globals};
 use crate::bt::probe::Kind;
 use crate::bt::types::{Clock, Space, Type};
@@ -97,6 +97,29 @@ impl<'p> Lower<'_, 'p, '_> {
             }
             _ => return self.never(),
         })
+    }
+
+    /// `len(kstack)`: the number of frames of a stack that is taken here.
+    pub(super) fn stack_length(&mut self, of: &'p Expr) -> Lowered<Operand> {
+        let (ExprKind::Builtin(Builtin::Stack), Type::Stack(stack)) = (&of.kind, &of.ty) else {
+            return self.unsupported(of.span, "len of a stack that was taken before");
+        };
+        let size = stack.depth.saturating_mul(8).max(8);
+        let room = self.room(size);
+        let flags = if stack.space == Space::User { USER_STACK } else { 0 };
+        let (context, to) = (self.context, self.pointer(room));
+        let args = [context.into(), to, size.into(), flags.into()];
+        let got = self.call_number(helper::STACK, &args);
+        // A negative result is an error: no frames.
+        let (none, after) = (self.f.block(), self.f.block());
+        let bytes = self.f.var();
+        self.f.number(bytes);
+        self.f.assign(bytes, got);
+        self.f.branch(Condition::SignedLt, bytes, 0, none, after);
+        self.f.switch_to(none);
+        self.f.assign(bytes, 0);
+        self.f.switch_to(after);
+        Ok(self.f.binary(Binary::Rsh, bytes, 3).into())
     }
 
     /// The id of the process by which user space finds it.

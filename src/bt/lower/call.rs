@@ -44,10 +44,20 @@ impl<'p> Lower<'_, 'p, '_> {
                 let (context, value) = (self.context, self.number(value)?);
                 Ok(self.call_number(helper::OVERRIDE_RETURN, &[context.into(), value]).into())
             }
-            Call::SocketCookie(_) => self.unsupported(of.span, "socket_cookie"),
-            Call::Strcontains { .. } => self.unsupported(of.span, "strcontains"),
+            Call::SocketCookie(socket) => {
+                // The helper takes pointers only whose type the verifier knows.
+                if !matches!(self.probe.kind, Kind::Fentry | Kind::Fexit)
+                    || !super::read::is_from_context(socket)
+                {
+                    let what = "socket_cookie of other than an argument of fentry or fexit";
+                    return self.unsupported(of.span, what);
+                }
+                let socket = self.scalar(socket)?;
+                Ok(self.call_number(helper::SOCKET_COOKIE, &[socket]).into())
+            }
+            Call::Strcontains { text, part } => self.contains(text, part),
             Call::MapLen(map) => self.map_length(*map),
-            Call::StackLen(_) => self.unsupported(of.span, "len of a stack"),
+            Call::StackLen(stack) => self.stack_length(stack),
             Call::PerCpuAddress { .. } => self.unsupported(of.span, "percpu_kaddr"),
             _ => self.never(),
         }

@@ -32,6 +32,9 @@ impl Side {
     }
 }
 
+/// The most bytes that `strcontains()` compares.
+const MAX_COMPARED: u32 = 4096;
+
 /// So many words are compared without a branch for each.
 const TOGETHER: usize = 4;
 
@@ -84,6 +87,48 @@ impl<'p> Lower<'_, 'p, '_> {
         self.f.assign(result, zero);
         self.f.jump(after);
         self.f.switch_to(different);
+        let one = self.f.or(zero, 1);
+        self.f.assign(result, one);
+        self.f.switch_to(after);
+        Ok(result.into())
+    }
+
+    /// `strcontains()` of a constant: at each place of the text, until the text ends.
+    pub(super) fn contains(&mut self, text: &'p Expr, part: &'p Expr) -> Lowered<Operand> {
+        let Side::Constant(needle) = self.side(part)? else {
+            return self.unsupported(part.span, "strcontains of a part that is not a literal");
+        };
+        let needle = needle.strip_suffix(&[0]).unwrap_or(&needle).to_vec();
+        let size = self.size(&text.ty);
+        let places = (size + 1).saturating_sub(needle.len() as u32);
+        if places.saturating_mul(needle.len() as u32) > MAX_COMPARED {
+            let what = format!("strcontains of {} in {size} bytes", needle.len());
+            return self.unsupported(text.span, what).map_err(
+                |error: crate::bt::diagnostic::Diagnostic| {
+                    error.hint("str(text, length) makes the text shorter")
+                },
+            );
+        }
+        let place = self.object(text)?;
+        let zero = self.load_global(crate::bt::plan::Globals::OPAQUE_ZERO);
+        let result = self.f.var();
+        self.f.number(result);
+        self.f.assign(result, zero);
+        let (found, after) = (self.f.block(), self.f.block());
+        for start in 0..places {
+            let next = self.f.block();
+            for (byte, index) in needle.iter().copied().zip(0..) {
+                let at = place.at(start + index);
+                let have = self.f.load(Size::Byte, at.address);
+                let same = self.f.block();
+                self.f.branch(Condition::Eq, have, u64::from(byte), same, next);
+                self.f.switch_to(same);
+            }
+            self.f.jump(found);
+            self.f.switch_to(next);
+        }
+        self.f.jump(after);
+        self.f.switch_to(found);
         let one = self.f.or(zero, 1);
         self.f.assign(result, one);
         self.f.switch_to(after);

@@ -5,8 +5,8 @@ use super::{Lower, Lowered};
 use crate::bt::ast::BinaryOp;
 use crate::bt::hir::{Expr, ExprKind, Unary};
 use crate::bt::plan::RecordKind;
-use crate::bt::types::{Bits, Type, tuple_layout};
-use crate::codegen::{Binary, Operand};
+use crate::bt::types::{Bits, Space, Type, tuple_layout};
+use crate::codegen::{Binary, Operand, Var};
 use crate::insn::{Condition, Size};
 
 impl<'p> Lower<'_, 'p, '_> {
@@ -54,7 +54,15 @@ impl<'p> Lower<'_, 'p, '_> {
                 self.f.not(value).into()
             }
             ExprKind::Binary { op, signed, left, right } => {
-                let left = self.number(left)?;
+                let mut left_value = self.number(left)?;
+                // To a pointer to the context the verifier lets nobody add what it knows no bounds of.
+                if is_context(left)
+                    && !matches!(right.kind, ExprKind::Int(_))
+                    && let Operand::Var(pointer) = left_value
+                {
+                    left_value = self.as_number(pointer);
+                }
+                let left = left_value;
                 let right = self.number(right)?;
                 self.arithmetic(*op, *signed, left, right)
             }
@@ -87,19 +95,20 @@ impl<'p> Lower<'_, 'p, '_> {
     pub(super) fn number(&mut self, of: &'p Expr) -> Lowered<Operand> {
         let value = self.scalar(of)?;
         match value {
-            Operand::Var(var) if self.typed && is_typed(of) => {
-                // A copy through a helper is a number.
-                let (from, to) = (self.room(8), self.room(8));
-                self.f.store(Size::Double, from.address, var);
-                let address = self.pointer(from);
-                let space = crate::bt::types::Space::Kernel;
-                self.put(&Prepared::Read { address, space, size: 8 }, to, false);
-                let number = self.f.load(Size::Double, to.address);
-                self.f.number(number);
-                Ok(number.into())
-            }
+            Operand::Var(var) if self.typed && is_typed(of) => Ok(self.as_number(var)),
             value => Ok(value),
         }
+    }
+
+    /// A pointer as a number: a copy that a helper makes.
+    fn as_number(&mut self, pointer: Var) -> Operand {
+        let (from, to) = (self.room(8), self.room(8));
+        self.f.store(Size::Double, from.address, pointer);
+        let address = self.pointer(from);
+        self.put(&Prepared::Read { address, space: Space::Kernel, size: 8 }, to, false);
+        let number = self.f.load(Size::Double, to.address);
+        self.f.number(number);
+        number.into()
     }
 
     /// Evaluates an expression for what it does.
@@ -434,6 +443,15 @@ impl<'p> Lower<'_, 'p, '_> {
             }
             value => self.widened(value, from, to),
         }
+    }
+}
+
+/// Whether a value is a pointer to the context.
+fn is_context(of: &Expr) -> bool {
+    match &of.kind {
+        ExprKind::Context | ExprKind::DataLocation { .. } => true,
+        ExprKind::Address { address, .. } | ExprKind::Convert(address) => is_context(address),
+        _ => false,
     }
 }
 

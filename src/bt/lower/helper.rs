@@ -19,6 +19,7 @@ pub(super) const CURRENT_TASK: i32 = 35;
 pub(super) const NUMA_NODE: i32 = 42;
 pub(super) const SOCKET_COOKIE: i32 = 46;
 pub(super) const OVERRIDE_RETURN: i32 = 58;
+pub(super) const STACK: i32 = 67;
 pub(super) const CGROUP_ID: i32 = 80;
 pub(super) const SEND_SIGNAL: i32 = 109;
 pub(super) const PROBE_READ_USER: i32 = 112;

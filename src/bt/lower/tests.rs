@@ -33,21 +33,10 @@ fn dev() {
             for (index, arg) in args.split_whitespace().enumerate() {
                 one.arguments[index] = arg.parse().unwrap();
             }
-            if script.starts_with("OLD") {
-                one.without.extend(run::ALL);
-                one.text = &script[3..];
-            }
+            if script.starts_with("OLD") { one.without.extend(run::ALL); one.text = &script[3..]; }
             let out = one.run();
-            println!(
-                "{script}\n   => {} | {} | lost {:?} slots {:?}",
-                out.maps(),
-                out.records().join(" "),
-                out.lost,
-                out.slots
-            );
+            println!("{script}\n   => {} | {} | lost {:?} slots {:?} xlated {:?}", out.maps(), out.records().join(" "), out.lost, out.slots, out.xlated);
         });
-        if result.is_err() {
-            println!("{script}\n   => FAILED");
-        }
+        if result.is_err() { println!("{script}\n   => FAILED"); }
     }
 }

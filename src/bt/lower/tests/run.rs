@@ -133,6 +133,8 @@ pub(super) struct Outcome {
     pub lost: Vec<u64>,
     /// The slots of each program.
     pub slots: Vec<usize>,
+    /// The bytes of each program as the kernel has rewritten it.
+    pub xlated: Vec<usize>,
 }
 
 impl Outcome {
@@ -176,17 +178,23 @@ impl<'a> Script<'a> {
     ) -> Outcome {
         let mut loader = Loader::new();
         let mut reader = RingBufReader::open(loader.map(&maps.ring).unwrap()).unwrap();
-        let mut slots = Vec::new();
+        let (mut slots, mut xlated) = (Vec::new(), Vec::new());
         let mut loaded = Vec::new();
         for one in &plan.programs {
             let code = one.code.code();
             slots.push(code.slots.len());
+            if std::env::var_os("BT_DUMP").is_some() {
+                println!("{}", code.disassemble(&crate::asm::PrintOptions::default()).unwrap());
+            }
             let mut spec = ProgramSpec::new(&one.name, one.kind, code);
             if let Some(attach_type) = one.attach_type {
                 spec = spec.with_attach_type(attach_type);
             }
             loaded.push(match loader.load(&spec) {
-                Ok(program) => program,
+                Ok(program) => {
+                    xlated.push(program.info().unwrap().xlated_len as usize);
+                    program
+                }
                 Err(error) => panic!("{}\n{error}", self.text),
             });
         }
@@ -239,7 +247,7 @@ impl<'a> Script<'a> {
             .chunks(8)
             .map(|word| u64::from_ne_bytes(word.try_into().unwrap()))
             .collect();
-        Outcome { maps: shown, records, lost, slots }
+        Outcome { maps: shown, records, lost, slots, xlated }
     }
 }
 
