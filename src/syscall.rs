@@ -21,6 +21,8 @@ pub(crate) mod netlink;
 mod object;
 mod perf;
 mod poll;
+#[cfg(all(feature = "bt", feature = "cli"))]
+mod process;
 mod prog;
 mod socket;
 #[cfg(test)]
@@ -49,6 +51,8 @@ pub(crate) use poll::{
 };
 #[cfg(feature = "cli")]
 pub(crate) use poll::{pidfd_open, set_close_on_exec};
+#[cfg(all(feature = "bt", feature = "cli"))]
+pub(crate) use process::fork_waiting;
 pub(crate) use prog::{
     Log, ProgAttach, ProgBtf, ProgLoad, ProgTestRun, RawTracepoint, prog_attach, prog_bind_map,
     prog_detach, prog_load, prog_test_run, raw_tracepoint_open,

@@ -389,7 +389,8 @@ fn stages_are_shown() {
         assert!(output.status.success(), "{}", said(&output));
         String::from_utf8(output.stdout).unwrap()
     };
-    assert!(show("ast").contains("@a"));
+    let typed = show("ast");
+    assert!(typed.contains("map @a: count") && typed.contains("BEGIN\n"), "{typed}");
     assert!(show("codegen").contains("get_current_pid_tgid"));
     let instructions = show("dis");
     assert!(

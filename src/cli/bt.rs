@@ -1,6 +1,7 @@
 //! `rawbpf bt`: scripts of bpftrace's language, with bpftrace's command line.
 
 mod args;
+mod command;
 mod help;
 mod list;
 mod play;

@@ -1,11 +1,11 @@
 //! A run: attached, its events printed, until it ends.
 
 use super::args::{self, Args, Buffering};
+use super::command::Command;
 use super::{compile, tell};
 use crate::bt::output::{ControlCharacters, Options as OutputOptions, Output, OutputFormat};
 use crate::bt::{Options, Run};
 use crate::cli::Failure;
-use crate::cli::child::{Running, Waiting};
 use crate::cli::output::failed;
 use crate::cli::signals::{Event, Signals};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -17,11 +17,11 @@ use std::time::Duration;
 /// Compiles a script, runs it and prints what it does; the exit status.
 pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, Failure> {
     let signals = Signals::block()?;
-    let mut waiting = None;
+    let mut command = None;
     if let Some(line) = &args.command {
-        let command = Waiting::new(&args::command(line)?)?;
-        options = options.command(command.pid());
-        waiting = Some(command);
+        let waiting = Command::new(args::command(line)?)?;
+        options = options.command(waiting.pid());
+        command = Some(waiting);
     }
     let process = args.pid.map(process).transpose()?;
     let script = compile(text, &options, args)?;
@@ -37,10 +37,10 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
     if args.dry_run {
         return Ok(0);
     }
-    let command = waiting.map(Waiting::release).transpose()?;
+    command.as_mut().map_or(Ok(()), Command::release)?;
     let mut play = Play { run, out, signals, process, command, status: None, stopped: false };
     let done = play.events().and_then(|()| play.end());
-    if let Some(command) = play.command.take() {
+    if let Some(command) = &mut play.command {
         command.stop();
     }
     done?;
@@ -60,7 +60,7 @@ struct Play {
     signals: Signals,
     /// The process of `-p`.
     process: Option<OwnedFd>,
-    command: Option<Running>,
+    command: Option<Command>,
     /// The status of the command, when it has ended.
     status: Option<u8>,
     /// Whether somebody has asked for the end.
@@ -150,7 +150,7 @@ impl Play {
                 match event {
                     Event::Stop => self.stopped = true,
                     Event::Child => {
-                        let ended = self.command.as_mut().and_then(Running::ended);
+                        let ended = self.command.as_mut().and_then(Command::ended);
                         self.status = self.status.or(ended);
                     }
                 }
