@@ -22,6 +22,8 @@ pub(crate) mod netlink;
 mod object;
 mod perf;
 mod poll;
+#[cfg(all(feature = "bt", feature = "cli"))]
+mod process;
 mod prog;
 mod socket;
 #[cfg(test)]
@@ -43,14 +45,16 @@ pub(crate) use object::{
     obj_get, obj_info, obj_pin, task_fd_query, token_create,
 };
 pub(crate) use perf::{
-    PerfEvent, UNLIMITED, grace_period, memlock, monotonic_ns, perf_event_open, perf_event_pause,
-    perf_event_read, perf_event_set_bpf, release, set_memlock,
+    PerfEvent, UNLIMITED, clock_ns, grace_period, memlock, monotonic_ns, perf_event_open,
+    perf_event_pause, perf_event_read, perf_event_set_bpf, release, set_memlock,
 };
-#[cfg(feature = "cli")]
-pub(crate) use poll::set_close_on_exec;
 pub(crate) use poll::{
     epoll_add, epoll_add_for, epoll_create, epoll_remove, epoll_wait, eventfd, wait_readable,
 };
+#[cfg(feature = "cli")]
+pub(crate) use poll::{pidfd_open, set_close_on_exec};
+#[cfg(all(feature = "bt", feature = "cli"))]
+pub(crate) use process::fork_waiting;
 pub(crate) use prog::{
     Log, ProgAttach, ProgBtf, ProgLoad, ProgTestRun, RawTracepoint, prog_attach, prog_bind_map,
     prog_detach, prog_load, prog_test_run, raw_tracepoint_open,

@@ -25,7 +25,7 @@ mod tests;
 #[cfg(feature = "elf")]
 mod usdt;
 #[cfg(feature = "symbolize")]
-#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "it is for `rawbpf trace`"))]
+#[cfg_attr(not(feature = "bt"), allow(dead_code, reason = "it is for tracers"))]
 mod watch;
 
 pub use library::find_file;
@@ -45,6 +45,7 @@ pub(crate) use usdt::find_usdt;
 #[cfg(feature = "cli")]
 pub(crate) use {
     process::Process,
-    stack::{Code, Files, code_of},
-    watch::Watch,
+    stack::{Code, code_of},
 };
+#[cfg(all(feature = "symbolize", feature = "bt"))]
+pub(crate) use {stack::Files, watch::Watch};

@@ -53,16 +53,44 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
     };
     target.check_arguments(program)?;
     let (names, source) = many::functions(pattern)?;
-    // No name that was read holds a NUL.
-    let names: Vec<_> = names.into_iter().filter_map(|name| CString::new(name).ok()).collect();
-    let pointers: Vec<&CStr> = names.iter().map(CString::as_c_str).collect();
     let cookies = options.number().map(|cookie| vec![cookie; names.len()]).unwrap_or_default();
+    link(program, target, (&names, source), &cookies, (attach_type, flags))
+}
+
+/// Attaches a program to the entry or the return of functions, each with its cookie.
+///
+/// # Errors
+/// [`Error::NoFeature`] if the kernel cannot do this, [`Error::Attach`] if it refuses.
+#[cfg(feature = "bt")]
+pub(super) fn attach_to(
+    program: &Program,
+    functions: &[(&str, u64)],
+    returns: bool,
+) -> Result<Link> {
+    let names: Vec<_> = functions.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let cookies: Vec<_> = functions.iter().map(|(_, cookie)| *cookie).collect();
+    let function = names.first().cloned().unwrap_or_default();
+    let target = Target::Kprobe { function, offset: 0, returns };
+    let how = (AttachType::TraceKprobeMulti, if returns { RETURNS } else { 0 });
+    link(program, &target, (&names, Source::Traceable), &cookies, how)
+}
+
+fn link(
+    program: &Program,
+    target: &Target,
+    (names, source): (&[String], Source),
+    cookies: &[u64],
+    (attach_type, flags): (AttachType, u32),
+) -> Result<Link> {
+    // No name that was read holds a NUL.
+    let names: Vec<_> = names.iter().filter_map(|name| CString::new(name.as_str()).ok()).collect();
+    let pointers: Vec<&CStr> = names.iter().map(CString::as_c_str).collect();
     let link = syscall::link_create(&LinkCreate {
         program: program.as_fd(),
         target: syscall::Target::None,
         attach_type: attach_type as u32,
         flags: 0,
-        extra: LinkExtra::KprobeMulti { flags, functions: &pointers, cookies: &cookies },
+        extra: LinkExtra::KprobeMulti { flags, functions: &pointers, cookies },
     });
     match link {
         Ok(link) => {

@@ -59,12 +59,13 @@ use crate::uapi::AttachType;
 pub struct Options {
     cookie: Option<Cookie>,
     pid: Option<u32>,
+    one_cpu: bool,
 }
 
 impl Options {
     /// Nothing besides the place.
     pub const fn new() -> Options {
-        Options { cookie: None, pid: None }
+        Options { cookie: None, pid: None, one_cpu: false }
     }
 
     /// What `get_attach_cookie` gives to the program, so that one program in many places knows in which one it runs
@@ -77,6 +78,12 @@ impl Options {
     /// One process and not all: uprobes, USDT probes, perf events, iterators over tasks (Linux 6.1).
     pub const fn pid(mut self, pid: u32) -> Options {
         self.pid = Some(pid);
+        self
+    }
+
+    /// One CPU and not all: perf events of the whole system, such as a timer that ticks once.
+    pub const fn one_cpu(mut self) -> Options {
+        self.one_cpu = true;
         self
     }
 
@@ -118,6 +125,9 @@ impl Options {
         }
         if self.pid.is_some() && !pid {
             return refuse("choice of one process there");
+        }
+        if self.one_cpu && !matches!(target, Target::PerfEvent { .. }) {
+            return refuse("choice of one CPU there");
         }
         Ok(())
     }
@@ -182,6 +192,36 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
             problem: "this was built without the feature `elf`, which reads the notes of USDT probes",
         }),
     }
+}
+
+/// Attaches a program that was loaded for `kprobe.multi` to the entry or the return of functions of the kernel, each with
+/// its cookie.
+///
+/// # Errors
+/// [`Error::NoFeature`] if the kernel has no such links, [`Error::Attach`] if it refuses.
+#[cfg(feature = "bt")]
+pub(crate) fn attach_to_functions(
+    program: &Program,
+    functions: &[(&str, u64)],
+    returns: bool,
+) -> Result<Link> {
+    kprobe_multi::attach_to(program, functions, returns)
+}
+
+/// Attaches a program to functions of one program or library, each with an offset and its cookie: by one link, if the
+/// program was loaded for `uprobe.multi`.
+///
+/// # Errors
+/// As [`uprobe::attach`].
+#[cfg(feature = "bt")]
+pub(crate) fn attach_to_file(
+    program: &Program,
+    file: &str,
+    functions: &[(&str, u64, u64)],
+    returns: bool,
+    options: &Options,
+) -> Result<Link> {
+    uprobe::attach_to(program, file, functions, returns, options)
 }
 
 /// Loads a program for a target and attaches it, in the best way that this kernel has: kernel functions by a pattern, for

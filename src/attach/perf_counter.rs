@@ -35,7 +35,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
     let event = PerfEvent { kind, config, sample_period, freq, ..PerfEvent::default() };
     let refused = |errno| refused(program, target, errno);
     let events = match options.pid {
-        None => on_each_cpu(&event, refused)?,
+        None => on_each_cpu(&event, options.one_cpu, refused)?,
         Some(pid) => in_each_thread(&event, pid, refused)?,
     };
     let places = events.len();
@@ -61,12 +61,21 @@ fn number(event: &PerfEventKind) -> Result<(u32, u64)> {
     Err(Error::NotFound { what, name: name.clone(), nearest, note })
 }
 
-fn on_each_cpu(event: &PerfEvent<'_>, refused: impl Fn(Errno) -> Error) -> Result<Vec<OwnedFd>> {
+fn on_each_cpu(
+    event: &PerfEvent<'_>,
+    one: bool,
+    refused: impl Fn(Errno) -> Error,
+) -> Result<Vec<OwnedFd>> {
     let mut events = Vec::new();
     for cpu in cpu::online()? {
         let cpu = i32::try_from(cpu).unwrap_or(i32::MAX);
         match syscall::perf_event_open(&PerfEvent { pid: -1, cpu, ..event.clone() }) {
-            Ok(event) => events.push(event),
+            Ok(event) => {
+                events.push(event);
+                if one {
+                    break;
+                }
+            }
             // It has been switched off since.
             Err(Errno(libc::ENODEV)) => {}
             Err(errno) => return Err(refused(errno)),

@@ -81,6 +81,43 @@ pub(super) fn attach_with(
     Ok(link.of_many(places, skipped))
 }
 
+/// Attaches a program to functions of one file, each with an offset and its cookie.
+#[cfg(feature = "bt")]
+pub(super) fn attach_to(
+    program: &Program,
+    file: &str,
+    functions: &[(&str, u64, u64)],
+    returns: bool,
+    options: &Options,
+) -> Result<Link> {
+    let path = user::find_file(file, options.pid)?;
+    let elf = user::Elf::open(&path)?;
+    let known: std::collections::HashMap<_, _> = user::functions(&path)?
+        .into_iter()
+        .filter(|function| !function.indirect)
+        .map(|function| (function.name, function.offset))
+        .collect();
+    let mut spots = Vec::new();
+    for (function, offset, cookie) in functions {
+        let cookie = Some(Cookie::new(*cookie));
+        match known.get(*function) {
+            Some(place) if *offset == 0 => spots.push(Spot::at(*place, cookie)),
+            _ => {
+                let places = elf.places(function, *offset, options.pid)?;
+                spots.extend(places.into_iter().map(|place| Spot::at(place, cookie)));
+            }
+        }
+    }
+    let target = Target::Uprobe {
+        file: path.to_string_lossy().into_owned(),
+        function: functions.first().map_or("", |first| first.0).to_owned(),
+        offset: 0,
+        returns,
+    };
+    let probes = Probes { program, target, path: &path, returns, pid: options.pid };
+    probes.attach(spots, Method::Best, true)
+}
+
 /// Where in a file a probe is to be.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spot {

@@ -73,12 +73,12 @@ impl Machine {
     }
 
     fn raw_tracepoints(&self, module: Option<&String>, name: &str) -> Expanded {
-        let names = self.find("raw_tracepoint", name)?;
-        if names.is_empty() && !is_pattern(name) {
-            let mut nearest = Nearest::new(name, OFFERED);
-            self.find("raw_tracepoint", "*")?.iter().for_each(|name| nearest.offer(name));
-            return Err(Missing { problem: String::new(), nearest: nearest.into_names() });
+        if !is_pattern(name) {
+            // Attaching tells whether it is there; to find it in a list, all types of the kernel would have to be read.
+            let point = AttachPoint::RawTracepoint { module: module.cloned(), name: name.into() };
+            return Ok(vec![point]);
         }
+        let names = self.find("raw_tracepoint", name)?;
         let point = |name| AttachPoint::RawTracepoint { module: module.cloned(), name };
         Ok(names.into_iter().map(point).collect())
     }

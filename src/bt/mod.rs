@@ -28,10 +28,18 @@ pub(crate) mod functions;
 pub(crate) mod hir;
 pub(crate) mod lexer;
 pub(crate) mod literal;
+pub(crate) mod lower;
 pub mod output;
 pub(crate) mod parser;
+pub(crate) mod plan;
 pub(crate) mod probe;
+mod run;
 pub(crate) mod source;
 pub(crate) mod token;
 pub(crate) mod types;
 pub mod value;
+pub(crate) mod visit;
+
+pub use run::{Error, Event, Options, Result, Run, Script, ScriptError};
+#[cfg(feature = "cli")]
+pub(crate) use run::{Probes, capabilities};

@@ -2,7 +2,7 @@
 
 mod parse;
 
-pub(crate) use parse::parse;
+pub(crate) use parse::{PROVIDERS, parse};
 
 use std::fmt;
 

@@ -98,10 +98,24 @@ fn status(status: ExitStatus) -> u8 {
     code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
 }
 
+/// The first argument of a process that becomes a command at once, without the signals blocked that this one reads.
+const EXEC: &str = "__exec";
+
+/// Returns the command that runs a line of the shell, up to the line.
+pub(super) fn shell() -> Command {
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0("rawbpf").args([EXEC, "/bin/sh", "-c"]);
+    command
+}
+
 /// If this process was started to wait and then become a command, does so. Comes back only if it cannot.
 pub(super) fn exec_if_told() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
-    if arguments.next()? != WAIT_THEN_EXEC {
+    let first = arguments.next()?;
+    if first == EXEC {
+        return Some(become_command(&arguments.next()?, arguments));
+    }
+    if first != WAIT_THEN_EXEC {
         return None;
     }
     let gate = arguments.next()?;
@@ -119,14 +133,19 @@ pub(super) fn exec_if_told() -> Option<ExitCode> {
         // Whoever started this is gone, or has thought better of it.
         return Some(ExitCode::from(1));
     }
+    Some(become_command(&program, arguments))
+}
+
+/// Becomes a command. Comes back only if it cannot.
+fn become_command(program: &OsString, arguments: impl Iterator<Item = OsString>) -> ExitCode {
     // What is blocked to be read as from a file stays blocked over fork and exec.
     let unblocked = super::signals::unblock();
     if let Err(failure) = unblocked {
         eprintln!("rawbpf: cannot run `{}`: {failure}", program.to_string_lossy());
-        return Some(ExitCode::from(126));
+        return ExitCode::from(126);
     }
-    let error = Command::new(&program).args(arguments).exec();
+    let error = Command::new(program).args(arguments).exec();
     eprintln!("rawbpf: cannot run `{}`: {error}", program.to_string_lossy());
     // As shells and env(1) do it.
-    Some(ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 }))
+    ExitCode::from(if error.kind() == io::ErrorKind::NotFound { 127 } else { 126 })
 }

@@ -1,6 +1,7 @@
 //! The command line: a thin face over the library.
 
 mod asm;
+mod bt;
 mod check;
 mod child;
 mod contents;
@@ -40,6 +41,13 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run a script in the language of bpftrace
+    #[command(disable_help_flag = true)]
+    Bt {
+        /// As bpftrace has them: see `rawbpf bt --help`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<std::ffi::OsString>,
+    },
     /// Run a program that ships with rawbpf, and print what it reports
     Run(RunArgs),
     /// Assemble a text
@@ -173,8 +181,14 @@ pub fn main() -> ExitCode {
     if let Some(status) = child::exec_if_told() {
         return status;
     }
+    // Before all else, since scripts are to start fast.
+    let words: Vec<_> = std::env::args_os().collect();
+    if let Some(words) = bt::words(&words) {
+        return bt::main(words);
+    }
     let cli = Cli::parse();
     let result = match cli.command {
+        Command::Bt { words } => return bt::main(&words),
         Command::Run(args) => run::run(&args),
         Command::Asm(args) => asm::asm(&args),
         Command::Check(args) => check::check(&args),

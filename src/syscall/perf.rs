@@ -106,9 +106,14 @@ pub(crate) fn grace_period() -> Result<(), Errno> {
 /// The time by `CLOCK_MONOTONIC`, nanoseconds: that of `bpf_ktime_get_ns` and of samples that have a time.
 /// `clock_gettime(2)`.
 pub(crate) fn monotonic_ns() -> u64 {
+    clock_ns(libc::CLOCK_MONOTONIC)
+}
+
+/// The time by a clock, nanoseconds; 0 if there is no such clock. `clock_gettime(2)`.
+pub(crate) fn clock_ns(clock: libc::clockid_t) -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: `time` is a live timespec that the call fills. Every Linux has the clock.
-    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut time) };
+    // SAFETY: `time` is a live timespec that the call fills, or leaves as it is.
+    unsafe { libc::clock_gettime(clock, &mut time) };
     let part = |number| u64::try_from(number).unwrap_or_default();
     #[allow(clippy::useless_conversion)] // Not on every architecture.
     let (seconds, nanoseconds) = (part(i64::from(time.tv_sec)), part(i64::from(time.tv_nsec)));

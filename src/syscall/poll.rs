@@ -99,3 +99,15 @@ pub(crate) fn set_close_on_exec(fd: RawFd, close: bool) -> Result<(), Errno> {
     let answer = unsafe { libc::fcntl(fd, libc::F_SETFD, flags) };
     if answer < 0 { Err(Errno::last()) } else { Ok(()) }
 }
+
+/// A descriptor of a process that is readable when it has ended. `pidfd_open(2)`; Linux 5.3.
+#[cfg(feature = "cli")]
+pub(crate) fn pidfd_open(pid: u32) -> Result<OwnedFd, Errno> {
+    let pid = i32::try_from(pid).map_err(|_| Errno(libc::ESRCH))?;
+    // SAFETY: takes integers.
+    let answer = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    super::owned(match answer {
+        ..0 => Err(Errno::last()),
+        fd => Ok(fd.into()),
+    })
+}

@@ -114,6 +114,16 @@ impl Output {
         &self.messages
     }
 
+    /// Removes bytes from the beginning of [`out`](Output::out), which have been written.
+    pub fn take_out(&mut self, bytes: usize) {
+        self.out.drain(..bytes.min(self.out.len()));
+    }
+
+    /// Removes the [`messages`](Output::messages), which have been written.
+    pub fn take_messages(&mut self) {
+        self.messages.clear();
+    }
+
     /// Writes to standard output and standard error what gathered for them. What could not be written is kept.
     ///
     /// # Errors
@@ -230,6 +240,30 @@ impl Output {
             match self.options.format {
                 OutputFormat::Text => problem::push_text(&mut self.messages, place, problem),
                 OutputFormat::Json => problem::push_json(&mut self.out, place, problem),
+            }
+        }
+    }
+
+    /// Writes that something failed: `ERROR: failed to open file '/x' (…)`.
+    pub fn failure(&mut self, text: &str) {
+        self.notice("ERROR", "error", text);
+    }
+
+    /// Writes a warning that has no place in the script.
+    pub fn warning(&mut self, text: &str) {
+        self.notice("WARNING", "warning", text);
+    }
+
+    fn notice(&mut self, label: &str, kind: &str, text: &str) {
+        match self.options.format {
+            OutputFormat::Text => {
+                self.messages.extend_from_slice(label.as_bytes());
+                self.messages.extend_from_slice(b": ");
+                push_text(&mut self.messages, text.as_bytes(), ControlCharacters::Escape);
+                self.messages.push(b'\n');
+            }
+            OutputFormat::Json => {
+                push_event(&mut self.out, kind, |out| push_json(out, text.as_bytes()));
             }
         }
     }

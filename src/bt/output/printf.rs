@@ -25,7 +25,7 @@ use std::ops::Range;
 /// assert_eq!(line, b"cat       42\n");
 /// # Ok::<(), rawbpf::bt::output::printf::FormatError>(())
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Format {
     segments: Box<[Segment]>,
     stray: Box<[usize]>,

@@ -1,0 +1,175 @@
+//! The aggregating functions.
+
+use super::map::Element;
+use super::memory::Place;
+use super::{Lower, Lowered};
+use crate::bt::hir::{Aggregation, Expr, ExprKind, MapId};
+use crate::bt::types::{Lhist, Type, hist};
+use crate::codegen::{Binary, Operand, Var};
+use crate::insn::{Bits, Condition, Size};
+
+impl<'p> Lower<'_, 'p, '_> {
+    /// `@m[key] = count()` and the like.
+    pub(super) fn aggregate(
+        &mut self,
+        map: MapId,
+        key: Option<&'p Expr>,
+        function: &'p Aggregation,
+    ) -> Lowered<()> {
+        let signed = self.user_map(map)?.map.value.is_signed();
+        let value = match crate::bt::visit::aggregated(function) {
+            Some(value) => self.number(value)?,
+            None => 1.into(),
+        };
+        let bucket = match function {
+            Aggregation::Hist(_, bits) => Some((self.hist_bucket(value, *bits), 0)),
+            Aggregation::Lhist(_, lhist) => Some((self.lhist_bucket(value, *lhist), 0)),
+            _ => None,
+        };
+        self.with_element(map, key, |lower, element| {
+            match function {
+                Aggregation::Count | Aggregation::Sum(_) => lower.add_to(element, 0, value),
+                Aggregation::Avg(_) | Aggregation::Stats(_) => {
+                    lower.add_to(element, 0, 1.into());
+                    lower.add_to(element, 8, value);
+                }
+                Aggregation::Min(_) => lower.keep_extreme(element, value, signed, true),
+                Aggregation::Max(_) => lower.keep_extreme(element, value, signed, false),
+                Aggregation::Hist(..) | Aggregation::Lhist(..) => {
+                    if let Some((bucket, _)) = bucket {
+                        lower.count_bucket(element, bucket);
+                    }
+                }
+            }
+            lower.set_present(element);
+            Ok(())
+        })
+    }
+
+    /// `min()` and `max()`: the value, and whether there is one.
+    fn keep_extreme(&mut self, element: Element, value: Operand, signed: bool, least: bool) {
+        let condition = match (least, signed) {
+            (true, true) => Condition::SignedLt,
+            (true, false) => Condition::Lt,
+            (false, true) => Condition::SignedGt,
+            (false, false) => Condition::Gt,
+        };
+        let place = element.place;
+        let (store, test, after) = (self.f.block(), self.f.block(), self.f.block());
+        let some = self.f.load(Size::Double, place.at(8).address);
+        self.f.number(some);
+        self.f.branch(Condition::Eq, some, 0, store, test);
+        self.f.switch_to(test);
+        let old = self.f.load(Size::Double, place.address);
+        self.f.number(old);
+        self.f.branch(condition, value, old, store, after);
+        self.f.switch_to(store);
+        self.f.store(Size::Double, place.address, value);
+        self.f.store(Size::Double, place.at(8).address, 1);
+        self.f.switch_to(after);
+    }
+
+    fn count_bucket(&mut self, element: Element, bucket: Var) {
+        let offset = self.f.binary(Binary::Lsh, bucket, 3);
+        let base = self.f.address(element.place.address);
+        let place = Place::aligned(self.f.add(base, offset));
+        self.add_to(Element { place, ..element }, 0, 1.into());
+    }
+
+    /// The bucket of `hist()`, by halving: each step takes away half of the bits that may be there. The verifier follows the
+    /// ranges of both variables, so that it knows the bucket to be one of the map's.
+    fn hist_bucket(&mut self, value: Operand, bits: u32) -> Var {
+        let (bucket, rest) = (self.f.var(), self.f.var());
+        self.f.number(bucket);
+        self.f.number(rest);
+        let (positive, after) = (self.f.block(), self.f.block());
+        self.f.assign(bucket, 0);
+        self.f.assign(rest, value);
+        self.f.branch(Condition::SignedLt, rest, 0, after, positive);
+        self.f.switch_to(positive);
+        for step in [32_u32, 16, 8, 4, 2, 1] {
+            let (large, next) = (self.f.block(), self.f.block());
+            let limit = 1_u64.checked_shl(step + bits).unwrap_or(u64::MAX);
+            self.f.branch(Condition::Ge, rest, limit, large, next);
+            self.f.switch_to(large);
+            self.f.binary_to(rest, Bits::B64, Binary::Rsh, rest, step);
+            self.f.binary_to(bucket, Bits::B64, Binary::Add, bucket, u64::from(step) << bits);
+            self.f.switch_to(next);
+        }
+        // The bits that remain, and the bucket of negative values.
+        self.f.binary_to(bucket, Bits::B64, Binary::Add, bucket, rest);
+        self.f.binary_to(bucket, Bits::B64, Binary::Add, bucket, 1);
+        self.f.switch_to(after);
+        self.within(bucket, hist::buckets(bits));
+        bucket
+    }
+
+    /// The bucket of `lhist()`.
+    fn lhist_bucket(&mut self, value: Operand, lhist: Lhist) -> Var {
+        let buckets = lhist.buckets();
+        let bucket = self.f.var();
+        self.f.number(bucket);
+        let (test, large, inside, after) =
+            (self.f.block(), self.f.block(), self.f.block(), self.f.block());
+        self.f.assign(bucket, 0);
+        let value = self.as_var(value);
+        self.f.branch(Condition::SignedLt, value, lhist.min, after, test);
+        self.f.switch_to(test);
+        self.f.branch(Condition::SignedGe, value, lhist.max, large, inside);
+        self.f.switch_to(large);
+        self.f.assign(bucket, buckets.saturating_sub(1));
+        self.f.jump(after);
+        self.f.switch_to(inside);
+        let above = self.f.sub(value, lhist.min);
+        let index = self.f.binary(Binary::Div, above, lhist.step.max(1));
+        self.f.binary_to(bucket, Bits::B64, Binary::Add, index, 1);
+        self.f.switch_to(after);
+        self.within(bucket, buckets);
+        bucket
+    }
+
+    /// Tells the verifier that a bucket is one of so many.
+    fn within(&mut self, bucket: Var, buckets: u32) {
+        let (outside, after) = (self.f.block(), self.f.block());
+        self.f.branch(Condition::Lt, bucket, buckets, after, outside);
+        self.f.switch_to(outside);
+        self.f.assign(bucket, buckets.saturating_sub(1));
+        self.f.switch_to(after);
+    }
+
+    /// The number that an aggregation stands for. The map that is read so is shared by all CPUs.
+    pub(super) fn aggregated(&mut self, of: &'p Expr) -> Lowered<Operand> {
+        let signed = of.ty.is_signed();
+        match (&of.kind, &of.ty) {
+            (
+                ExprKind::Map { map, key },
+                Type::Count | Type::Sum(_) | Type::Min(_) | Type::Max(_),
+            ) => self.read_map(*map, key.as_deref(), &Type::U64),
+            (ExprKind::Map { map, key }, Type::Avg(_)) => {
+                let place = self.map_object(*map, key.as_deref())?;
+                Ok(self.average(place, signed))
+            }
+            // Of an element that a loop over the map has copied.
+            (_, Type::Count | Type::Sum(_) | Type::Min(_) | Type::Max(_)) => {
+                let place = self.object(of)?;
+                let value = self.f.load(Size::Double, place.address);
+                Ok(value.into())
+            }
+            (_, Type::Avg(_)) => {
+                let place = self.object(of)?;
+                Ok(self.average(place, signed))
+            }
+            _ => self.never(),
+        }
+    }
+
+    pub(super) fn average(&mut self, place: Place, signed: bool) -> Operand {
+        let count = self.f.load(Size::Double, place.address);
+        let total = self.f.load(Size::Double, place.at(8).address);
+        self.f.number(count);
+        self.f.number(total);
+        // Of nothing it is 0, as a division by 0 is.
+        let op = if signed { Binary::SignedDiv } else { Binary::Div };
+        self.f.binary(op, total, count).into()
+    }
+}

@@ -1,0 +1,415 @@
+//! Maps of the script: reading, storing, deleting.
+
+use super::memory::{Place, Prepared, int_size};
+use super::{Lower, Lowered, helper};
+use crate::bt::ast::BinaryOp;
+use crate::bt::hir::{Expr, ExprKind, MapId};
+use crate::bt::plan::{Feature, Storage, UserMap};
+use crate::bt::types::Type;
+use crate::codegen::{AtomicBinary, Operand, Var};
+use crate::insn::{AtomicSize, Condition, Size};
+
+/// An element of a map as a statement finds it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Element {
+    /// The address of its value.
+    pub place: Place,
+    /// Where the word is that says that there is a value.
+    pub present: Option<u32>,
+    /// Whether it is this CPU's own.
+    pub per_cpu: bool,
+}
+
+impl<'p> Lower<'_, 'p, '_> {
+    pub(super) fn user_map(&self, map: MapId) -> Lowered<&'p UserMap<'p>> {
+        let maps = self.shared.maps;
+        match maps.user(map) {
+            Some(map) => Ok(map),
+            None => self.never(),
+        }
+    }
+
+    /// A key in memory; of a single value, that of its one element.
+    pub(super) fn key(&mut self, map: &UserMap<'p>, key: Option<&'p Expr>) -> Lowered<Operand> {
+        let place = match (key, map.storage) {
+            (Some(key), _) => self.object_of(key)?,
+            (None, Storage::Single { .. }) => {
+                let place = Place::aligned(self.f.object(4, 4));
+                self.f.store(Size::Word, place.address, 0);
+                place
+            }
+            (None, _) => {
+                let place = self.room(8);
+                self.f.store(Size::Double, place.address, 0);
+                place
+            }
+        };
+        Ok(self.pointer(place))
+    }
+
+    /// A value in memory, also of a scalar.
+    fn object_of(&mut self, value: &'p Expr) -> Lowered<Place> {
+        let value = self.prepare(value)?;
+        Ok(self.in_memory(&value))
+    }
+
+    /// Looks an element up: a pointer to its value, or 0.
+    pub(super) fn lookup(&mut self, map: &'p UserMap<'p>, key: Operand) -> Var {
+        let spec = self.f.map(&map.spec);
+        self.call(helper::MAP_LOOKUP, &[spec.into(), key])
+    }
+
+    /// The address of a single value that all CPUs share, which needs no lookup.
+    fn shared_single(&mut self, map: &'p UserMap<'p>) -> Option<(Var, u32)> {
+        match map.storage {
+            Storage::Single { present } if !map.per_cpu => {
+                Some((self.f.map_value(&map.spec, 0), present))
+            }
+            _ => None,
+        }
+    }
+
+    /// Runs something with an element if there is one.
+    pub(super) fn if_element(
+        &mut self,
+        map: MapId,
+        key: Option<&'p Expr>,
+        then: impl FnOnce(&mut Self, Place) -> Lowered<()>,
+    ) -> Lowered<()> {
+        let map = self.user_map(map)?;
+        if let Some((address, _)) = self.shared_single(map) {
+            return then(self, Place::aligned(address));
+        }
+        let key = self.key(map, key)?;
+        let found = self.lookup(map, key);
+        let (some, after) = (self.f.block(), self.f.block());
+        self.f.branch(Condition::Ne, found, 0, some, after);
+        self.f.switch_to(some);
+        then(self, Place::aligned(found))?;
+        self.f.switch_to(after);
+        Ok(())
+    }
+
+    /// `@m[key]` of a scalar type.
+    pub(super) fn read_map(
+        &mut self,
+        map: MapId,
+        key: Option<&'p Expr>,
+        ty: &Type,
+    ) -> Lowered<Operand> {
+        let value = self.f.var();
+        self.f.number(value);
+        let size = int_size(self.size(ty));
+        let ty = ty.clone();
+        self.f.assign(value, 0);
+        self.if_element(map, key, |lower, place| {
+            let loaded = lower.load_sized(place, size, &ty);
+            lower.f.number(loaded);
+            lower.f.assign(value, loaded);
+            Ok(())
+        })?;
+        Ok(value.into())
+    }
+
+    /// `@m[key]` of another type: where it lies, or zeros.
+    pub(super) fn map_object(&mut self, map: MapId, key: Option<&'p Expr>) -> Lowered<Place> {
+        let map = self.user_map(map)?;
+        if let Some((address, _)) = self.shared_single(map) {
+            return Ok(Place::aligned(address));
+        }
+        let key = self.key(map, key)?;
+        let found = self.lookup(map, key);
+        let pointer = self.f.var();
+        self.f.assign(pointer, found);
+        let (none, after) = (self.f.block(), self.f.block());
+        self.f.branch(Condition::Ne, pointer, 0, after, none);
+        self.f.switch_to(none);
+        let (zeros, _) = self.zeros();
+        self.f.assign(pointer, zeros);
+        self.f.switch_to(after);
+        Ok(Place::aligned(pointer))
+    }
+
+    /// `@m[key] = value`
+    pub(super) fn set_map(
+        &mut self,
+        id: MapId,
+        key: Option<&'p Expr>,
+        value: &'p Expr,
+    ) -> Lowered<()> {
+        let map = self.user_map(id)?;
+        if let Storage::Single { present } = map.storage {
+            let prepared = self.prepare(value)?;
+            let place = match self.shared_single(map) {
+                Some((address, _)) => {
+                    let place = Place::aligned(address);
+                    self.store_single(&prepared, place, present, reads(value, id));
+                    return Ok(());
+                }
+                None => self.key(map, None)?,
+            };
+            let found = self.lookup(map, place);
+            let (some, after) = (self.f.block(), self.f.block());
+            self.f.branch(Condition::Ne, found, 0, some, after);
+            self.f.switch_to(some);
+            self.store_single(&prepared, Place::aligned(found), present, reads(value, id));
+            self.f.switch_to(after);
+            return Ok(());
+        }
+        let key = self.key(map, key)?;
+        let value = self.object_of(value)?;
+        let value = self.pointer(value);
+        self.update(id, map, key, value);
+        Ok(())
+    }
+
+    fn store_single(&mut self, value: &Prepared, to: Place, present: u32, reads: bool) {
+        // A value that is made of the old one is made elsewhere first.
+        match reads && !matches!(value, Prepared::Scalar(..)) {
+            true => {
+                let room = self.room(value.size());
+                self.put(value, room, true);
+                self.copy(room, to, value.size());
+            }
+            false => self.put(value, to, true),
+        }
+        self.f.store(Size::Double, to.at(present).address, 1);
+    }
+
+    /// Stores an element by the helper and counts a failure: the map is full.
+    pub(super) fn update(&mut self, id: MapId, map: &'p UserMap<'p>, key: Operand, value: Operand) {
+        let spec = self.f.map(&map.spec);
+        let result = self.call_number(helper::MAP_UPDATE, &[spec.into(), key, value, 0.into()]);
+        let after = self.f.block();
+        let counter = self.shared.maps.layout.lost_elements(id);
+        let full = self.cold(move |lower| {
+            lower.count_loss(counter);
+            lower.f.jump(after);
+        });
+        self.f.branch(Condition::Eq, result, 0, after, full);
+        self.f.switch_to(after);
+    }
+
+    /// Runs something with an element, which begins as zeros if there is none. Without room for it, it is counted.
+    pub(super) fn with_element(
+        &mut self,
+        id: MapId,
+        key: Option<&'p Expr>,
+        then: impl FnOnce(&mut Self, Element) -> Lowered<()>,
+    ) -> Lowered<()> {
+        let map = self.user_map(id)?;
+        let per_cpu = map.per_cpu;
+        let present = match map.storage {
+            Storage::Single { present } => Some(present),
+            Storage::SingleHash | Storage::Hash => None,
+        };
+        if let Some((address, present)) = self.shared_single(map) {
+            let place = Place::aligned(address);
+            return then(self, Element { place, present: Some(present), per_cpu });
+        }
+        let key = self.key(map, key)?;
+        let pointer = self.f.var();
+        let found = self.lookup(map, key);
+        self.f.assign(pointer, found);
+        let (some, after) = (self.f.block(), self.f.block());
+        let missing = match present {
+            // There always is one.
+            Some(_) => after,
+            None => {
+                let counter = self.shared.maps.layout.lost_elements(id);
+                self.cold(move |lower| {
+                    let (zeros, _) = lower.zeros();
+                    let spec = lower.f.map(&map.spec);
+                    let args = [spec.into(), key, zeros.into(), helper::NO_EXIST.into()];
+                    lower.call_number(helper::MAP_UPDATE, &args);
+                    // Now it is there, of whomever.
+                    let found = lower.lookup(map, key);
+                    lower.f.assign(pointer, found);
+                    let full = lower.f.block();
+                    lower.f.branch(Condition::Ne, pointer, 0, some, full);
+                    lower.f.switch_to(full);
+                    lower.count_loss(counter);
+                    lower.f.jump(after);
+                })
+            }
+        };
+        self.f.branch(Condition::Ne, pointer, 0, some, missing);
+        self.f.switch_to(some);
+        then(self, Element { place: Place::aligned(pointer), present, per_cpu })?;
+        self.f.switch_to(after);
+        Ok(())
+    }
+
+    /// Takes note that a single value is there.
+    pub(super) fn set_present(&mut self, element: Element) {
+        if let Some(present) = element.present {
+            self.f.store(Size::Double, element.place.at(present).address, 1);
+        }
+    }
+
+    /// Adds to a number of an element.
+    pub(super) fn add_to(&mut self, element: Element, offset: u32, value: Operand) {
+        let place = element.place.at(offset).address;
+        if element.per_cpu {
+            let old = self.f.load(Size::Double, place);
+            self.f.number(old);
+            let new = self.f.add(old, value);
+            self.f.store(Size::Double, place, new);
+        } else {
+            self.f.atomic(AtomicSize::Double, AtomicBinary::Add, place, value);
+        }
+    }
+
+    /// `@m[key] += value`, `@m[key]++` without use of its value.
+    pub(super) fn add_to_map(
+        &mut self,
+        map: MapId,
+        key: Option<&'p Expr>,
+        value: Operand,
+    ) -> Lowered<()> {
+        self.with_element(map, key, |lower, element| {
+            lower.add_to(element, 0, value);
+            lower.set_present(element);
+            Ok(())
+        })
+    }
+
+    /// `@m[key] op= value`
+    pub(super) fn update_map(
+        &mut self,
+        map: MapId,
+        key: Option<&'p Expr>,
+        op: BinaryOp,
+        signed: bool,
+        value: &'p Expr,
+    ) -> Lowered<()> {
+        let value = self.number(value)?;
+        match op {
+            BinaryOp::Add => return self.add_to_map(map, key, value),
+            BinaryOp::Sub => {
+                let negative = self.f.neg(value);
+                return self.add_to_map(map, key, negative.into());
+            }
+            _ => {}
+        }
+        self.with_element(map, key, |lower, element| {
+            let place = element.place.address;
+            let old = lower.f.load(Size::Double, place);
+            lower.f.number(old);
+            let new = lower.arithmetic(op, signed, old.into(), value);
+            lower.f.store(Size::Double, place, new);
+            lower.set_present(element);
+            Ok(())
+        })
+    }
+
+    /// `@m[key]++` as a value.
+    pub(super) fn step_map(
+        &mut self,
+        map: MapId,
+        key: Option<&'p Expr>,
+        by: i64,
+        prefix: bool,
+    ) -> Lowered<Operand> {
+        let value = self.f.var();
+        self.f.number(value);
+        self.f.assign(value, 0);
+        let atomics = self.shared.target.has(Feature::Atomics);
+        self.with_element(map, key, |lower, element| {
+            let place = element.place.address;
+            let old = match atomics && !element.per_cpu {
+                true => lower.f.atomic_fetch(AtomicSize::Double, AtomicBinary::Add, place, by),
+                false => {
+                    let old = lower.f.load(Size::Double, place);
+                    lower.add_to(element, 0, by.into());
+                    old
+                }
+            };
+            lower.f.number(old);
+            match prefix {
+                true => {
+                    let new = lower.f.add(old, by);
+                    lower.f.assign(value, new);
+                }
+                false => lower.f.assign(value, old),
+            }
+            lower.set_present(element);
+            Ok(())
+        })?;
+        Ok(value.into())
+    }
+
+    /// `has_key(@m, key)`
+    pub(super) fn has_key(&mut self, map: MapId, key: &'p Expr) -> Lowered<Operand> {
+        let map = self.user_map(map)?;
+        let key = self.key(map, Some(key))?;
+        let found = self.lookup(map, key);
+        Ok(self.whether(Condition::Ne, found))
+    }
+
+    /// 1 if a pointer or a result compares to 0 like that, else 0, by a branch: the verifier compares pointers only so.
+    fn whether(&mut self, condition: Condition, value: Var) -> Operand {
+        let zero = self.load_global(crate::bt::plan::Globals::OPAQUE_ZERO);
+        let result = self.f.var();
+        self.f.number(result);
+        self.f.assign(result, zero);
+        let (yes, after) = (self.f.block(), self.f.block());
+        self.f.branch(condition, value, 0, yes, after);
+        self.f.switch_to(yes);
+        let one = self.f.or(zero, 1);
+        self.f.assign(result, one);
+        self.f.switch_to(after);
+        result.into()
+    }
+
+    /// `delete(@m, key)`: 1 if there was such an element.
+    pub(super) fn delete(&mut self, map: MapId, key: Option<&'p Expr>) -> Lowered<Operand> {
+        let map = self.user_map(map)?;
+        let Storage::Single { present } = map.storage else {
+            let key = self.key(map, key)?;
+            let spec = self.f.map(&map.spec);
+            let result = self.call_number(helper::MAP_DELETE, &[spec.into(), key]);
+            return Ok(self.f.compare(Condition::Eq, result, 0).into());
+        };
+        let size = self.size(&map.map.value);
+        let was = self.f.var();
+        self.f.number(was);
+        self.f.assign(was, 0);
+        let place = match self.shared_single(map) {
+            Some((address, _)) => Place::aligned(address),
+            None => {
+                // Only what probes declare as one value per CPU is here: it is this CPU's that goes.
+                let key = self.key(map, None)?;
+                let found = self.lookup(map, key);
+                let (some, after) = (self.f.block(), self.f.block());
+                self.f.branch(Condition::Ne, found, 0, some, after);
+                self.f.switch_to(some);
+                let place = Place::aligned(found);
+                self.forget(place, present, size, was);
+                self.f.switch_to(after);
+                return Ok(was.into());
+            }
+        };
+        self.forget(place, present, size, was);
+        Ok(was.into())
+    }
+
+    fn forget(&mut self, place: Place, present: u32, size: u32, was: Var) {
+        let old = self.f.load(Size::Double, place.at(present).address);
+        self.f.number(old);
+        self.f.assign(was, old);
+        self.zero(place, size);
+        self.f.store(Size::Double, place.at(present).address, 0);
+    }
+}
+
+/// Whether an expression reads a map.
+fn reads(of: &Expr, map: MapId) -> bool {
+    let mut found = false;
+    crate::bt::visit::expression(of, &mut |node| {
+        if let crate::bt::visit::Node::Expr(expr) = node {
+            found |= matches!(expr.kind, ExprKind::Map { map: read, .. } if read == map);
+        }
+    });
+    found
+}

@@ -1,0 +1,50 @@
+//! Statements.
+
+use super::{Lower, Lowered};
+use crate::bt::hir::{Statement, StatementKind};
+
+impl<'p> Lower<'_, 'p, '_> {
+    pub(super) fn statements(&mut self, all: &'p [Statement]) -> Lowered<()> {
+        all.iter().try_for_each(|one| self.statement(one))
+    }
+
+    fn statement(&mut self, one: &'p Statement) -> Lowered<()> {
+        self.at(one.span);
+        match &one.kind {
+            StatementKind::Expr(value) => self.effect(value),
+            StatementKind::Declare(variable) => self.declare(*variable),
+            StatementKind::SetVariable(variable, value) => self.set_variable(*variable, value),
+            StatementKind::SetMap { map, key, value } => self.set_map(*map, key.as_ref(), value),
+            StatementKind::UpdateMap { map, key, op, signed, value } => {
+                self.update_map(*map, key.as_ref(), *op, *signed, value)
+            }
+            StatementKind::Aggregate { map, key, function } => {
+                self.aggregate(*map, key.as_ref(), function)
+            }
+            StatementKind::If { arms, otherwise } => {
+                let after = self.f.block();
+                for (condition, body) in arms {
+                    let (then, next) = (self.f.block(), self.f.block());
+                    self.branch(condition, then, next)?;
+                    self.f.switch_to(then);
+                    self.statements(body)?;
+                    self.f.jump(after);
+                    self.f.switch_to(next);
+                }
+                self.statements(otherwise)?;
+                self.f.switch_to(after);
+                Ok(())
+            }
+            StatementKind::Block(body) => self.statements(body),
+            StatementKind::Async(action) => self.act(action),
+            StatementKind::Return(value) => {
+                if let Some(value) = value {
+                    self.effect(value)?;
+                }
+                self.f.jump(self.exit);
+                Ok(())
+            }
+            _ => self.control(one),
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! Compiling, loading and running a script, and showing what it left.
+
+use crate::bt::config::Config;
+use crate::bt::environment::{Environment, Missing};
+use crate::bt::hir::Program;
+use crate::bt::lower::lower;
+use crate::bt::plan::{Feature, MapPlan, Plan, RecordKind, Storage, Target};
+use crate::bt::probe::{AttachPoint, Kind};
+use crate::bt::source::Source;
+use crate::bt::types::{Structs, Type, tuple_layout};
+use crate::bt::{check, parser};
+use crate::btf::KernelTypes;
+use crate::kernel::format::{self, Field};
+use crate::program::{Loader, TestRunOptions};
+use crate::ringbuf::RingBufReader;
+use crate::spec::ProgramSpec;
+use std::collections::HashSet;
+use std::fmt::Write;
+use std::ops::ControlFlow;
+
+/// The machine that tests run on; each attach point is there.
+#[derive(Debug, Default)]
+struct Here {
+    types: KernelTypes,
+    parameters: Vec<String>,
+}
+
+impl Environment for Here {
+    fn types(&self) -> Result<&KernelTypes, String> {
+        Ok(&self.types)
+    }
+
+    fn tracepoint(&self, category: &str, name: &str) -> Result<Vec<Field>, String> {
+        format::fields(category, name).map_err(|error| error.to_string())
+    }
+
+    fn expand(&self, point: &AttachPoint) -> Result<Vec<AttachPoint>, Missing> {
+        Ok(vec![point.clone()])
+    }
+
+    fn kernel_address(&self, _: &str) -> Option<u64> {
+        None
+    }
+
+    fn user_symbol(&self, _: &str, _: &str) -> Option<(u64, u64)> {
+        None
+    }
+
+    fn cgroup_id(&self, _: &str) -> Result<u64, String> {
+        Err("none".into())
+    }
+
+    fn register(&self, name: &str) -> Option<u16> {
+        crate::kernel::registers::offset(name)
+    }
+
+    fn registers(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    fn option(&self, _: &str) -> Option<Option<&str>> {
+        None
+    }
+
+    fn parameters(&self) -> &[String] {
+        &self.parameters
+    }
+
+    fn allows_unsafe(&self) -> bool {
+        true
+    }
+
+    fn has_command(&self) -> bool {
+        false
+    }
+}
+
+/// The typed program of a script.
+pub(super) fn checked(text: &str) -> Program {
+    let source = Source::new("stdin", text);
+    let (script, diagnostics) = parser::parse(&source, &parser::Given::default());
+    assert!(!diagnostics.has_errors(), "{}", diagnostics.render(&source));
+    let (program, diagnostics) =
+        check::check(&source, &script, Config::default(), &Here::default());
+    let Some(program) = program else { panic!("{text}\n{}", diagnostics.render(&source)) };
+    program
+}
+
+/// The features of the kernel that the tests run on, or of an older one.
+pub(super) fn target(has: &dyn Fn(Feature) -> bool) -> Target<'_> {
+    Target {
+        isa: crate::codegen::Isa::V3,
+        cpus: crate::kernel::cpu::possible().map_or(1, |cpus| cpus.len() as u32),
+        page_size: 4096,
+        pid_namespace: None,
+        direct_loads: true,
+        virtual_code: None,
+        has,
+    }
+}
+
+/// All features; without them the kernel is as Linux 5.10.
+pub(super) const ALL: [Feature; 11] = [
+    Feature::Atomics,
+    Feature::ForEachMapElem,
+    Feature::Loop,
+    Feature::Cookie,
+    Feature::TracingCookie,
+    Feature::RawTracepointCookie,
+    Feature::CurrentTaskBtf,
+    Feature::LargeKeys,
+    Feature::AllocatingHash,
+    Feature::TaiClock,
+    Feature::Jiffies,
+];
+
+/// A script to run.
+pub(super) struct Script<'a> {
+    pub text: &'a str,
+    /// The arguments of its raw tracepoints.
+    pub arguments: Vec<u64>,
+    /// How often each probe runs.
+    pub times: usize,
+    /// Features that are not to be used.
+    pub without: HashSet<Feature>,
+}
+
+/// What a script left.
+pub(super) struct Outcome {
+    maps: Vec<String>,
+    records: Vec<String>,
+    /// The loss counters: records, runs, and the updates of each map.
+    pub lost: Vec<u64>,
+    /// The slots of each program.
+    pub slots: Vec<usize>,
+    /// The bytes of each program as the kernel has rewritten it.
+    pub xlated: Vec<usize>,
+}
+
+impl Outcome {
+    pub(super) fn maps(&self) -> String {
+        self.maps.join(" ")
+    }
+
+    pub(super) fn records(&self) -> &[String] {
+        &self.records
+    }
+}
+
+/// Runs a script once with all features.
+#[track_caller]
+pub(super) fn run(text: &str) -> Outcome {
+    Script::new(text).run()
+}
+
+impl<'a> Script<'a> {
+    pub(super) fn new(text: &'a str) -> Script<'a> {
+        Script { text, arguments: vec![0; 12], times: 1, without: HashSet::new() }
+    }
+
+    #[track_caller]
+    pub(super) fn run(&self) -> Outcome {
+        let program = checked(self.text);
+        let has = |feature| !self.without.contains(&feature);
+        let target = target(&has);
+        let show = |error: crate::bt::diagnostic::Diagnostic| error.render(&program.source);
+        let maps = MapPlan::new(&program, &target).map_err(show).unwrap();
+        let plan = lower(&program, &maps, &target).map_err(show).unwrap();
+        self.load_and_run(&program, &maps, &plan)
+    }
+
+    #[track_caller]
+    fn load_and_run<'p>(
+        &self,
+        program: &'p Program,
+        maps: &'p MapPlan<'p>,
+        plan: &'p Plan<'p>,
+    ) -> Outcome {
+        let mut loader = Loader::new();
+        let mut reader = RingBufReader::open(loader.map(&maps.ring).unwrap()).unwrap();
+        let (mut slots, mut xlated) = (Vec::new(), Vec::new());
+        let mut loaded = Vec::new();
+        for one in &plan.programs {
+            let code = one.code.code();
+            slots.push(code.slots.len());
+            if std::env::var_os("BT_DUMP").is_some() {
+                println!("{}", code.disassemble(&crate::asm::PrintOptions::default()).unwrap());
+            }
+            let mut spec = ProgramSpec::new(&one.name, one.kind, code);
+            if let Some(attach_type) = one.attach_type {
+                spec = spec.with_attach_type(attach_type);
+            }
+            loaded.push(match loader.load(&spec) {
+                Ok(program) => {
+                    xlated.push(program.info().unwrap().xlated_len as usize);
+                    program
+                }
+                Err(error) => panic!("{}\n{error}", self.text),
+            });
+        }
+        let context: Vec<u8> =
+            self.arguments.iter().flat_map(|argument| argument.to_ne_bytes()).collect();
+        for (one, loaded) in plan.programs.iter().zip(&loaded) {
+            let kind = program.probes.get(one.probe).map(|probe| probe.kind);
+            if matches!(kind, Some(Kind::Special | Kind::RawTracepoint)) {
+                for _ in 0..self.times {
+                    let options = TestRunOptions::new().context(&context);
+                    loaded.test_run_with(&options).unwrap();
+                }
+            }
+        }
+        let mut records = Vec::new();
+        reader
+            .drain(|record| {
+                records.push(show_record(program, plan, record.bytes));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        let mut shown = Vec::new();
+        for user in &maps.user {
+            let map = loader.map(&user.spec).unwrap();
+            let mut elements = Vec::new();
+            for entry in map.iter() {
+                let (key, value) = entry.unwrap();
+                let each = user.spec.value_size.next_multiple_of(8) as usize;
+                let values =
+                    if user.per_cpu { value.chunks(each).collect() } else { vec![&*value] };
+                if let Storage::Single { present } = user.storage {
+                    let at = present as usize;
+                    if values.iter().all(|value| value[at..at + 8] == [0; 8]) {
+                        continue;
+                    }
+                }
+                let key = match &user.map.key {
+                    Some(ty) => format!("[{}]", show(ty, &key, program)),
+                    None => String::new(),
+                };
+                let value = show_values(&user.map.value, &values, program);
+                elements.push(format!("{}{key}={value}", user.map.name));
+            }
+            elements.sort();
+            shown.extend(elements);
+        }
+        let globals = loader.map(maps.globals()).unwrap();
+        let bytes = globals.lookup(&0_u32.to_ne_bytes()).unwrap().unwrap();
+        let lost = bytes[32..48 + maps.user.len() * 8]
+            .chunks(8)
+            .map(|word| u64::from_ne_bytes(word.try_into().unwrap()))
+            .collect();
+        Outcome { maps: shown, records, lost, slots, xlated }
+    }
+}
+
+fn number(bytes: &[u8], signed: bool) -> i128 {
+    let mut wide = [0; 8];
+    wide[..bytes.len()].copy_from_slice(bytes);
+    let bits = bytes.len() as u32 * 8;
+    let value = u64::from_ne_bytes(wide);
+    match signed {
+        true => i128::from((value << (64 - bits)) as i64 >> (64 - bits)),
+        false => value.into(),
+    }
+}
+
+/// Shows a value by its type alone, as the layout in `types` says.
+pub(super) fn show(ty: &Type, bytes: &[u8], program: &Program) -> String {
+    let structs: &Structs = &program.structs;
+    match ty {
+        Type::Bool => (bytes[0] != 0).to_string(),
+        Type::Int(int) | Type::Enum(_, int) => {
+            number(&bytes[..int.size as usize], int.signed).to_string()
+        }
+        Type::String(size) => {
+            let text = bytes[..*size as usize].split(|byte| *byte == 0).next().unwrap();
+            let cut = if text.len() == *size as usize { ".." } else { "" };
+            format!("{}{cut}", String::from_utf8_lossy(text))
+        }
+        Type::Buffer(_) => {
+            let length = number(&bytes[..4], false) as usize;
+            format!("{:02x?}", &bytes[4..4 + length])
+        }
+        Type::Tuple(types) => {
+            let layout = tuple_layout(types, structs);
+            let parts = types.iter().zip(&layout.offsets);
+            let parts: Vec<_> =
+                parts.map(|(ty, at)| show(ty, &bytes[*at as usize..], program)).collect();
+            format!("({})", parts.join(","))
+        }
+        Type::Array(of, length) => {
+            let size = of.size(structs) as usize;
+            let parts: Vec<_> = (0..*length as usize)
+                .map(|index| show(of, &bytes[index * size..], program))
+                .collect();
+            format!("[{}]", parts.join(","))
+        }
+        Type::Mac | Type::Inet => format!("{:02x?}", &bytes[..ty.size(structs) as usize]),
+        other => number(&bytes[..(other.size(structs) as usize).min(8)], false).to_string(),
+    }
+}
+
+/// Shows a value of a map, that of all CPUs together.
+fn show_values(ty: &Type, values: &[&[u8]], program: &Program) -> String {
+    let word = |value: &&[u8], at: usize| number(&value[at..at + 8], true);
+    let sum = |at: usize| values.iter().map(|value| word(value, at)).sum::<i128>();
+    match ty {
+        Type::Count | Type::Sum(_) => sum(0).to_string(),
+        Type::Avg(_) | Type::Stats(_) => format!("{}/{}", sum(8), sum(0)),
+        Type::Min(_) | Type::Max(_) => {
+            let seen = values.iter().filter(|value| word(value, 8) != 0);
+            let all: Vec<_> = seen.map(|value| word(value, 0)).collect();
+            let found =
+                if matches!(ty, Type::Min(_)) { all.iter().min() } else { all.iter().max() };
+            found.map_or("none".into(), i128::to_string)
+        }
+        Type::Hist(_) | Type::Lhist(_) => {
+            let mut text = String::new();
+            let buckets = ty.size(&program.structs) as usize / 8;
+            for bucket in 0..buckets {
+                let count = sum(bucket * 8);
+                if count != 0 {
+                    write!(text, "{bucket}:{count};").unwrap();
+                }
+            }
+            text
+        }
+        other => show(other, values[0], program),
+    }
+}
+
+fn show_record(program: &Program, plan: &Plan<'_>, bytes: &[u8]) -> String {
+    let index = u64::from_ne_bytes(bytes[..8].try_into().unwrap());
+    let record = &plan.records[index as usize];
+    assert_eq!(record.size as usize, bytes.len());
+    let fields = record.fields.iter();
+    let fields: Vec<_> =
+        fields.map(|field| show(&field.ty, &bytes[field.offset as usize..], program)).collect();
+    let word = match record.kind {
+        RecordKind::Async(action) => {
+            let shown = format!("{action:?}");
+            shown.split(['(', ' ']).next().unwrap_or_default().to_owned()
+        }
+        RecordKind::DivisionByZero => {
+            format!("DivisionByZero:{}", program.source.slice(record.span))
+        }
+        RecordKind::Helper(name) => name.to_owned(),
+    };
+    format!("{word}({})", fields.join(","))
+}

@@ -1,0 +1,453 @@
+//! The plan of a run: the maps, the compiled programs and the layout of the records that they send. Lowering makes it,
+//! the run half loads, attaches and decodes by it.
+//!
+//! ```text
+//! let program: hir::Program = check(…);
+//! let maps = MapPlan::new(&program, &target)?;           // owns the specs of all maps
+//! let plan = lower::lower(&program, &maps, &target)?;    // owns the code, which names those specs
+//! let mut loader = Loader::new();
+//! for one in &plan.programs { loader.load(&ProgramSpec { code: one.code.code(), … })?; }
+//! let globals = loader.map(maps.globals())?;             // fill in: see `Globals`
+//! ```
+//!
+//! The loader creates a map when the first program names it. Those that no program names need not exist, but for user
+//! maps that are printed at the end ([`Loader::map`](crate::program::Loader::map) creates them).
+//!
+//! # Records
+//!
+//! Programs send everything that user space does through one ring buffer, in order. A record begins with a `u64`, its
+//! index in [`Plan::records`]; then come the fields, each at its offset, laid out as [`types`](super::types) says. Bytes
+//! behind the zero of a string, and padding, are not cleared.
+//!
+//! # Losses
+//!
+//! A record that found no room, an element that found none in its map, and a run that found no free scratch memory
+//! each count in a `u64` of the [`Globals`], which only grows.
+
+use super::diagnostic::Diagnostic;
+use super::hir::{Async, ExprKind, Map, MapId, MapKind, Program, StatementKind};
+use super::hir::{Builtin, Call};
+use super::probe::AttachPoint;
+use super::source::Span;
+use super::types::{Space, Type};
+use super::visit::{self, Node};
+use crate::codegen::{Compiled, Isa};
+use crate::spec::MapSpec;
+use crate::uapi::{AttachType, MapType, ProgramType, flags};
+use std::collections::HashSet;
+
+/// Something that not all kernels have and that changes what code is made. Asked for, never inferred from the version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Feature {
+    /// Atomic operations with results: `cmpxchg`, `xadd` that fetches. Linux 5.12
+    Atomics,
+    /// The helper `for_each_map_elem` (164), and callbacks at all. Linux 5.13, with a JIT
+    ForEachMapElem,
+    /// The helper `loop` (181). Linux 5.17, with a JIT
+    Loop,
+    /// The helper `get_attach_cookie` (174) in kprobes, uprobes, tracepoints and perf events. Linux 5.15
+    Cookie,
+    /// The same in `fentry` and `fexit`. Linux 5.19
+    TracingCookie,
+    /// The same in raw tracepoints, with BTF or without. Linux 6.12
+    RawTracepointCookie,
+    /// The helper `get_current_task_btf` (158). Linux 5.11
+    CurrentTaskBtf,
+    /// Keys of more than 512 bytes. Linux 5.11
+    LargeKeys,
+    /// Hash tables that allocate elements on demand are safe in programs that trace. Linux 6.1
+    AllocatingHash,
+    /// The helper `ktime_get_tai_ns` (208). Linux 6.1
+    TaiClock,
+    /// The helper `jiffies64` (118) in programs that trace. Linux 5.19
+    Jiffies,
+}
+
+/// What code is made for.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'t> {
+    /// The instruction set. v3 is right on every kernel from 5.10 on.
+    pub isa: Isa,
+    /// The number of CPUs that there can be.
+    pub cpus: u32,
+    /// The size of a page.
+    pub page_size: u32,
+    /// Device and inode of the PID namespace that `pid` and `tid` are of; none if it is the initial one.
+    pub pid_namespace: Option<(u64, u64)>,
+    /// Whether memory is read directly through pointers whose types the verifier knows. If a kernel refuses such a program,
+    /// lower again without: all memory is read by helpers then.
+    pub direct_loads: bool,
+    /// Where the code before register allocation is written, program by program, if somebody wants to see it.
+    pub virtual_code: Option<&'t std::cell::RefCell<Vec<String>>>,
+    /// Whether the kernel has something. Asked only for what the program needs, maybe more than once.
+    pub has: &'t dyn Fn(Feature) -> bool,
+}
+
+impl Target<'_> {
+    /// Whether the kernel has something.
+    pub(crate) fn has(&self, feature: Feature) -> bool {
+        (self.has)(feature)
+    }
+}
+
+/// The layout of the one value of the map of globals ([`MapPlan::globals`]). It begins as zeros; the run half
+/// writes the numbers up to [`Globals::LOST_RECORDS`] after the programs were loaded and before the first is attached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Globals {
+    /// The number of user maps.
+    maps: u32,
+    /// How many zeros there are at the end.
+    zeros: u32,
+}
+
+impl Globals {
+    /// `u64`: `CLOCK_BOOTTIME` when the run began, for `elapsed`, in nanoseconds.
+    pub(crate) const START: u32 = 0;
+    /// `u64`: what is added to the boot clock to get TAI, for `nsecs(sw_tai)`.
+    pub(crate) const TAI_OFFSET: u32 = 8;
+    /// `u64`: the process id of the command of `-c`, 0 if there is none.
+    pub(crate) const COMMAND: u32 = 16;
+    /// `u64`: 0, which the verifier does not know.
+    pub(crate) const OPAQUE_ZERO: u32 = 24;
+    /// `u64`: how many records were lost because the ring buffer was full.
+    pub(crate) const LOST_RECORDS: u32 = 32;
+    /// `u64`: how many runs of programs ended early because no scratch memory was free.
+    pub(crate) const LOST_RUNS: u32 = 40;
+    /// Where the counters of [`Globals::lost_elements`] begin.
+    const LOST_ELEMENTS: u32 = 48;
+
+    /// Returns where the `u64` is that counts the updates of a map that were lost because it was full.
+    pub(crate) fn lost_elements(self, map: MapId) -> u32 {
+        Self::LOST_ELEMENTS + map.0 * 8
+    }
+
+    /// Returns where zeros begin that nobody writes to, and how many there are.
+    pub(crate) fn zeros(self) -> (u32, u32) {
+        (Self::LOST_ELEMENTS + self.maps * 8, self.zeros)
+    }
+
+    /// Returns the size of the value.
+    pub(crate) fn size(self) -> u32 {
+        self.zeros().0 + self.zeros
+    }
+}
+
+/// How the elements of a map of the script are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Storage {
+    /// One value: an array with one element, in which a `u64` at this offset is 1 if there is a value. Removing the value is
+    /// to store zeros.
+    Single {
+        /// Where the `u64` is: behind the value, aligned to 8.
+        present: u32,
+    },
+    /// One value: a hash table with one element, whose key is a `u64` of 0.
+    SingleHash,
+    /// A hash table by the map's key.
+    Hash,
+}
+
+/// A map of the script.
+#[derive(Debug, Clone)]
+pub(crate) struct UserMap<'p> {
+    /// Its declaration with the types of key and value.
+    pub map: &'p Map,
+    /// How its elements are stored.
+    pub storage: Storage,
+    /// Whether there is a value for each CPU, to be merged.
+    pub per_cpu: bool,
+    /// The map.
+    pub spec: MapSpec<'p>,
+}
+
+/// A map of stacks.
+#[derive(Debug, Clone)]
+pub(crate) struct StackMap<'p> {
+    /// Whose stacks.
+    pub space: Space,
+    /// The most frames.
+    pub depth: u32,
+    /// The map, a `stack_trace`: the id of a [`Type::Stack`] is its key.
+    pub spec: MapSpec<'p>,
+}
+
+/// The maps of a run.
+#[derive(Debug, Clone)]
+pub(crate) struct MapPlan<'p> {
+    /// The maps of the script, by [`MapId`].
+    pub user: Vec<UserMap<'p>>,
+    /// The maps of stacks.
+    pub stacks: Vec<StackMap<'p>>,
+    /// The ring buffer.
+    pub ring: MapSpec<'p>,
+    /// The layout of the globals.
+    pub layout: Globals,
+    globals: MapSpec<'p>,
+    /// Scratch memory, the smaller first. Private to lowering.
+    pub(super) scratch: Vec<MapSpec<'p>>,
+}
+
+/// The sizes of the values of scratch maps, owner's word included.
+const SCRATCH: [u32; 4] = [1 << 9, 1 << 11, 1 << 13, 1 << 15];
+
+/// How many runs of programs can have scratch memory on one CPU at the same time: programs that interrupt each other,
+/// and uprobes of tasks that preempt each other.
+const SCRATCH_SLOTS: u32 = 8;
+
+/// The largest value of a per-CPU map (`PCPU_MIN_UNIT_SIZE`).
+const MAX_PERCPU_VALUE: u32 = 32 << 10;
+
+/// The largest key of a hash table in kernels before 5.11 (`MAX_BPF_STACK`).
+const MAX_SMALL_KEY: u32 = 512;
+
+/// From so many bytes on, elements of hash tables are allocated when they are needed, if the kernel can do that.
+const PREALLOCATED: u64 = 4 << 20;
+
+impl<'p> MapPlan<'p> {
+    /// Plans the maps of a program.
+    ///
+    /// # Errors
+    /// A map that cannot be stored on this kernel.
+    pub(crate) fn new(
+        program: &'p Program,
+        target: &Target<'_>,
+    ) -> Result<MapPlan<'p>, Diagnostic> {
+        let uses = Uses::of(program);
+        let mut user = Vec::new();
+        for (map, id) in program.maps.iter().zip(0..) {
+            user.push(user_map(program, map, MapId(id), &uses, target)?);
+        }
+        let stacks = uses.stacks.iter().map(|&(space, depth)| {
+            let name = if space == Space::Kernel { "bt.kstack" } else { "bt.ustack" };
+            let element = depth.saturating_mul(8).saturating_add(32);
+            let entries = (MAX_STACK_BYTES / element.max(1)).clamp(1 << 10, 1 << 16);
+            let entries = 1 << entries.ilog2();
+            StackMap { space, depth, spec: MapSpec::stack_trace(name, depth, entries) }
+        });
+        let zeros = program
+            .maps
+            .iter()
+            .map(|map| map.value.size(&program.structs).saturating_add(8))
+            .chain([program.config.max_strlen, 1 << 10])
+            .max()
+            .unwrap_or(0)
+            .saturating_add(8)
+            & !7;
+        let layout = Globals { maps: program.maps.len() as u32, zeros };
+        let scratch = SCRATCH.iter().map(|&size| {
+            MapSpec::percpu_array("bt.scratch", size.min(MAX_PERCPU_VALUE), SCRATCH_SLOTS)
+        });
+        Ok(MapPlan {
+            user,
+            stacks: stacks.collect(),
+            ring: MapSpec::ring_buffer("bt.ring", ring_bytes(program, target)),
+            layout,
+            globals: MapSpec::bss("bt.globals", layout.size()),
+            scratch: scratch.collect(),
+        })
+    }
+
+    /// Returns the map of globals.
+    pub(crate) fn globals(&'p self) -> &'p MapSpec<'p> {
+        &self.globals
+    }
+
+    /// Returns a map of the script.
+    pub(crate) fn user(&self, map: MapId) -> Option<&UserMap<'p>> {
+        self.user.get(map.0 as usize)
+    }
+
+    /// Returns the map of stacks of a [`Type::Stack`].
+    pub(crate) fn stack(&self, space: Space, depth: u32) -> Option<&StackMap<'p>> {
+        self.stacks.iter().find(|map| map.space == space && map.depth == depth)
+    }
+}
+
+/// The most bytes of a map of stacks, which the kernel allocates at once.
+const MAX_STACK_BYTES: u32 = 8 << 20;
+
+/// The size of the ring buffer: a power of two and whole pages.
+fn ring_bytes(program: &Program, target: &Target<'_>) -> u32 {
+    let page = target.page_size.max(1 << 12);
+    let pages = match program.config.ring_pages {
+        0 => (1 << 20) / page + target.cpus.saturating_mul(16),
+        pages => pages,
+    };
+    let most = (1 << 30) / page;
+    pages.clamp(1, most).next_power_of_two().min(most).saturating_mul(page)
+}
+
+/// What a program does that decides how its maps are.
+#[derive(Debug, Default)]
+struct Uses {
+    /// Maps whose aggregated value is read in a probe.
+    read: HashSet<MapId>,
+    /// Single values that a probe deletes.
+    deleted: HashSet<MapId>,
+    /// Maps that are iterated over in a probe.
+    iterated: HashSet<MapId>,
+    stacks: Vec<(Space, u32)>,
+}
+
+impl Uses {
+    fn of(program: &Program) -> Uses {
+        let mut uses = Uses::default();
+        visit::program(program, &mut |node| match node {
+            Node::Statement(statement) => {
+                if let StatementKind::ForMap { map, .. } = statement.kind {
+                    uses.iterated.insert(map);
+                }
+            }
+            Node::Expr(expr) => match &expr.kind {
+                ExprKind::Map { map, .. } => {
+                    uses.read.insert(*map);
+                }
+                ExprKind::Builtin(Builtin::Stack) => {
+                    if let Type::Stack(stack) = &expr.ty
+                        && !uses.stacks.contains(&(stack.space, stack.depth))
+                    {
+                        uses.stacks.push((stack.space, stack.depth));
+                    }
+                }
+                ExprKind::Call(call) => {
+                    if let Call::Delete { map, key: None } = &**call {
+                        uses.deleted.insert(*map);
+                    }
+                }
+                _ => {}
+            },
+        });
+        uses
+    }
+}
+
+fn user_map<'p>(
+    program: &'p Program,
+    map: &'p Map,
+    id: MapId,
+    uses: &Uses,
+    target: &Target<'_>,
+) -> Result<UserMap<'p>, Diagnostic> {
+    let size = map.value.size(&program.structs).max(1);
+    // What probes read, over all CPUs, is shared by them: atomic operations, and no merging in the kernel.
+    let aggregate = map.value.is_aggregate();
+    let asked = match map.kind {
+        Some(MapKind::PercpuHash | MapKind::PercpuLruHash) => true,
+        Some(MapKind::PercpuArray | MapKind::Hash | MapKind::LruHash) | None => false,
+    };
+    let shared = uses.read.contains(&id) || uses.iterated.contains(&id);
+    let per_cpu = (aggregate || asked) && !shared;
+    if per_cpu && size > MAX_PERCPU_VALUE - 8 {
+        let problem = format!("{}: values of {size} bytes for each CPU", map.name);
+        return Err(Diagnostic::unsupported(map.span, problem)
+            .hint(format!("at most {} bytes are possible", MAX_PERCPU_VALUE - 8)));
+    }
+    let name = &*map.name;
+    let Some(key) = &map.key else {
+        let single_hash = per_cpu && uses.deleted.contains(&id);
+        let (storage, spec) = if single_hash {
+            (Storage::SingleHash, MapSpec::percpu_hash(name, 8, size, 1))
+        } else {
+            let present = size.next_multiple_of(8);
+            let spec = match per_cpu {
+                true => MapSpec::percpu_array(name, present + 8, 1),
+                false => MapSpec::array(name, present + 8, 1),
+            };
+            (Storage::Single { present }, spec)
+        };
+        return Ok(UserMap { map, storage, per_cpu, spec });
+    };
+    let key_size = key.size(&program.structs);
+    if key_size > MAX_SMALL_KEY && !target.has(Feature::LargeKeys) {
+        let problem = format!("{}: keys of {key_size} bytes on this kernel", map.name);
+        return Err(Diagnostic::unsupported(map.span, problem)
+            .hint("keys of more than 512 bytes need Linux 5.11; a smaller max_strlen makes strings shorter"));
+    }
+    let lru = matches!(map.kind, Some(MapKind::LruHash | MapKind::PercpuLruHash));
+    let kind = match (lru, per_cpu) {
+        (false, false) => MapType::Hash,
+        (false, true) => MapType::PercpuHash,
+        (true, false) => MapType::LruHash,
+        (true, true) => MapType::LruPercpuHash,
+    };
+    let mut spec = MapSpec::new(name, kind, key_size.max(1), size, map.max_entries);
+    let copies = if per_cpu { target.cpus.max(1) } else { 1 };
+    let bytes = u64::from(size) * u64::from(copies) + u64::from(key_size) + 64;
+    let bytes = bytes.saturating_mul(map.max_entries.into());
+    if !lru && bytes > PREALLOCATED && target.has(Feature::AllocatingHash) {
+        spec = spec.with_flags(flags::BPF_F_NO_PREALLOC);
+    }
+    Ok(UserMap { map, storage: Storage::Hash, per_cpu, spec })
+}
+
+/// The programs of a run.
+#[derive(Debug)]
+pub(crate) struct Plan<'p> {
+    /// The programs, in the order of the script's probes.
+    pub programs: Vec<ProgramPlan<'p>>,
+    /// The layouts of records, by the index that each record begins with.
+    pub records: Vec<Record<'p>>,
+    /// All attach points. A [`Type::Probe`] is an index in this, printed as the attach point; a [`Type::Function`] too, printed as
+    /// its [`function`](AttachPoint::function).
+    pub points: Vec<&'p AttachPoint>,
+}
+
+/// A program and where it is attached.
+#[derive(Debug)]
+pub(crate) struct ProgramPlan<'p> {
+    /// Its name.
+    pub name: String,
+    /// The index of its probe in [`Program::probes`].
+    pub probe: usize,
+    /// Its attach points in [`Plan::points`]: several links. `BEGIN`, `END` and `self` are among them and are not attached but
+    /// run.
+    pub points: std::ops::Range<u32>,
+    /// Its type.
+    pub kind: ProgramType,
+    /// How it is attached, for types that say so when they are loaded. Of `fentry`, `fexit` and raw tracepoints with BTF, the
+    /// target is to be set from the attach point.
+    pub attach_type: Option<AttachType>,
+    /// Whether each attach point has to have its index in [`Plan::points`] as its cookie.
+    pub cookies: bool,
+    /// Its code.
+    pub code: Compiled<'p>,
+    /// The place of its probe.
+    pub span: Span,
+}
+
+/// The layout of a kind of record.
+#[derive(Debug, Clone)]
+pub(crate) struct Record<'p> {
+    /// What it means.
+    pub kind: RecordKind<'p>,
+    /// Its size in bytes.
+    pub size: u32,
+    /// Its fields.
+    pub fields: Vec<RecordField>,
+    /// The place in the script.
+    pub span: Span,
+}
+
+/// The meanings of records.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum RecordKind<'p> {
+    /// Something to do. The fields are its arguments in their order. Of [`Async::Join`]: a `u64`, how many strings, and then
+    /// [`JOINED`] strings. Of [`Async::Exit`]: the status.
+    Async(&'p Async),
+    /// A division or remainder by 0.
+    DivisionByZero,
+    /// A helper failed: a string constant for its name, and its result as an `int64`.
+    Helper(&'static str),
+}
+
+/// The most strings that `join()` joins.
+pub(crate) const JOINED: u32 = 16;
+
+/// A field of a record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RecordField {
+    /// Where it begins.
+    pub offset: u32,
+    /// Its type, which is also its layout.
+    pub ty: Type,
+}

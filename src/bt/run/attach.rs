@@ -1,0 +1,220 @@
+//! From attach points to links.
+
+use super::events;
+use crate::attach::{self, Link, Options, PerfEventKind, Sampling, Target, TrampolineAt};
+use crate::bt::probe::{AttachPoint, Rate};
+use crate::error::{Error, Result};
+use crate::program::Program;
+use crate::uapi::{AttachType, Errno, ProgramType};
+
+/// A program that was loaded, and where it goes.
+#[derive(Debug)]
+pub(super) struct Placed<'p> {
+    pub program: Program,
+    /// The points, with the number of each.
+    pub points: Vec<(&'p AttachPoint, u32)>,
+    /// Whether it needs their numbers as cookies.
+    pub cookies: bool,
+}
+
+/// What came of attaching a program.
+#[derive(Debug, Default)]
+pub(super) struct Attached {
+    pub links: Vec<Link>,
+    /// At how many points it is.
+    pub points: usize,
+    /// Points at which it could not be attached.
+    pub failed: Vec<(u32, Error)>,
+}
+
+/// Returns how a program is loaded that goes to these points: by one link to all of them, if the kernel has that.
+pub(super) fn multi(points: &[&AttachPoint]) -> Option<AttachType> {
+    let [first, rest @ ..] = points else { return None };
+    if rest.is_empty() {
+        return None;
+    }
+    let all = |fits: &dyn Fn(&AttachPoint) -> bool| points.iter().all(|point| fits(point));
+    match first {
+        AttachPoint::Kprobe { ret, .. } => {
+            let fits = |point: &AttachPoint| {
+                matches!(point, AttachPoint::Kprobe { ret: other, offset: 0, function, .. }
+                    if other == ret && !function.is_empty())
+            };
+            all(&fits).then_some(AttachType::TraceKprobeMulti)
+        }
+        AttachPoint::Uprobe { ret, path, .. } => {
+            let fits = |point: &AttachPoint| {
+                matches!(point, AttachPoint::Uprobe { ret: other, path: file, function, .. }
+                    if other == ret && file == path && !function.is_empty())
+            };
+            all(&fits).then_some(AttachType::TraceUprobeMulti)
+        }
+        _ => None,
+    }
+}
+
+/// Attaches a program at all its points. What is not there is told; the program is everywhere else.
+///
+/// # Errors
+/// [`Error::NoFeature`] if it was loaded for a way that the kernel lacks.
+pub(super) fn attach(placed: &Placed<'_>, pid: Option<u32>) -> Result<Attached> {
+    let multi = matches!(
+        placed.program.attach_type(),
+        Some(AttachType::TraceKprobeMulti | AttachType::TraceUprobeMulti)
+    );
+    if multi {
+        return attach_to_all(placed, pid);
+    }
+    let mut attached = Attached::default();
+    for (point, number) in &placed.points {
+        match one(placed, point, *number, pid) {
+            Ok(link) => {
+                attached.points += 1;
+                attached.links.push(link);
+            }
+            Err(error) => attached.failed.push((*number, error)),
+        }
+    }
+    Ok(attached)
+}
+
+fn attach_to_all(placed: &Placed<'_>, pid: Option<u32>) -> Result<Attached> {
+    let (mut functions, mut places, mut returns, mut file) = (Vec::new(), Vec::new(), false, "");
+    for (point, number) in &placed.points {
+        match point {
+            AttachPoint::Kprobe { ret, function, .. } => {
+                returns = *ret;
+                functions.push((function.as_str(), u64::from(*number)));
+            }
+            AttachPoint::Uprobe { ret, path, function, offset, .. } => {
+                (returns, file) = (*ret, path.as_str());
+                places.push((function.as_str(), *offset, u64::from(*number)));
+            }
+            _ => {}
+        }
+    }
+    let link = match file {
+        "" => attach::attach_to_functions(&placed.program, &functions, returns)?,
+        file => {
+            let options = process(Options::new(), pid);
+            attach::attach_to_file(&placed.program, file, &places, returns, &options)?
+        }
+    };
+    Ok(Attached { links: vec![link], points: placed.points.len(), failed: Vec::new() })
+}
+
+fn one(placed: &Placed<'_>, point: &AttachPoint, number: u32, pid: Option<u32>) -> Result<Link> {
+    let target = target(point, placed.program.kind())?;
+    let mut options = Options::new();
+    if placed.cookies {
+        options = options.cookie(number.into());
+    }
+    match point {
+        AttachPoint::Interval(_) => options = options.one_cpu(),
+        AttachPoint::Uprobe { .. } | AttachPoint::Usdt { .. } => options = process(options, pid),
+        _ => {}
+    }
+    attach::attach_with(&placed.program, &target, &options)
+}
+
+fn process(options: Options, pid: Option<u32>) -> Options {
+    match pid {
+        Some(pid) => options.pid(pid),
+        None => options,
+    }
+}
+
+/// Returns where a program of a type is attached for a point.
+///
+/// # Errors
+/// [`Error::Target`] if such points are not supported.
+pub(super) fn target(point: &AttachPoint, kind: ProgramType) -> Result<Target> {
+    let unsupported = |problem| Err(Error::Target { target: point.to_string(), problem });
+    let clock = || PerfEventKind::Software("cpu-clock".into());
+    Ok(match point {
+        AttachPoint::Interval(rate) | AttachPoint::Profile(rate) => {
+            Target::PerfEvent { event: clock(), sampling: sampling(*rate) }
+        }
+        AttachPoint::Event { hardware, event, count } => {
+            let found = events::find(*hardware, event);
+            let name = found.map_or(event.as_str(), |found| found.kernel).to_owned();
+            let event = match hardware {
+                true => PerfEventKind::Hardware(name),
+                false => PerfEventKind::Software(name),
+            };
+            let sampling = Sampling::Period(count.or(found.map(|found| found.count)).unwrap_or(1));
+            Target::PerfEvent { event, sampling }
+        }
+        AttachPoint::Tracepoint { category, name } => {
+            Target::Tracepoint { category: category.clone(), name: name.clone() }
+        }
+        AttachPoint::RawTracepoint { name, .. } if kind == ProgramType::Tracing => {
+            Target::BtfTracepoint { name: name.clone() }
+        }
+        AttachPoint::RawTracepoint { name, .. } => Target::RawTracepoint { name: name.clone() },
+        AttachPoint::Kprobe { function, .. } if function.is_empty() => {
+            return unsupported("not supported: kprobes at addresses");
+        }
+        AttachPoint::Kprobe { ret, module, function, offset } => {
+            let module = module.as_deref().filter(|module| *module != "vmlinux");
+            let function = match module {
+                Some(module) => format!("{module}:{function}"),
+                None => function.clone(),
+            };
+            Target::Kprobe { function, offset: *offset, returns: *ret }
+        }
+        AttachPoint::Fentry { exit, function, .. } => {
+            let at = if *exit { TrampolineAt::Exit } else { TrampolineAt::Entry };
+            Target::Trampoline { at, function: function.clone() }
+        }
+        AttachPoint::Uprobe { ret, path, function, offset, .. } => Target::Uprobe {
+            file: path.clone(),
+            function: function.clone(),
+            offset: *offset,
+            returns: *ret,
+        },
+        AttachPoint::Usdt { path, provider, name } => Target::Usdt {
+            file: path.clone(),
+            provider: provider.clone().unwrap_or_default(),
+            name: name.clone(),
+        },
+        AttachPoint::Iter { .. } => return unsupported("not supported: iter probes"),
+        AttachPoint::Watchpoint { .. } => return unsupported("not supported: watchpoint probes"),
+        AttachPoint::Begin
+        | AttachPoint::End
+        | AttachPoint::Signal(_)
+        | AttachPoint::OnRequest { .. } => return unsupported("it is run and not attached"),
+    })
+}
+
+fn sampling(rate: Rate) -> Sampling {
+    match rate {
+        Rate::Hertz(rate) => Sampling::Frequency(rate),
+        Rate::Period { .. } => Sampling::Period(rate.nanoseconds()),
+    }
+}
+
+/// Returns what a program of the type `tracing` is for, which it says when it is loaded.
+pub(super) fn traced(point: &AttachPoint) -> Option<&str> {
+    match point {
+        AttachPoint::RawTracepoint { name, .. } => Some(name),
+        AttachPoint::Fentry { function, .. } => Some(function),
+        _ => None,
+    }
+}
+
+/// Returns whether an error says that just this place takes no probe, as some that a pattern matches do not.
+pub(super) fn is_passed_over(error: &Error) -> bool {
+    match error {
+        Error::NotFound { .. } | Error::NotInFile { .. } | Error::Place { .. } => true,
+        Error::Attach { errno, .. } => {
+            matches!(
+                errno,
+                Errno(
+                    libc::EINVAL | libc::EADDRNOTAVAIL | libc::EOPNOTSUPP | crate::uapi::ENOTSUPP
+                )
+            )
+        }
+        _ => false,
+    }
+}

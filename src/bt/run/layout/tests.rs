@@ -1,0 +1,139 @@
+use super::*;
+use crate::bt::config::Config;
+use crate::bt::source::Source;
+use crate::bt::types::{Enum, Enums, Field, Struct, Structs};
+
+fn reader() -> Reader {
+    let field = |name: &str, ty, offset, bits| Field { name: name.into(), ty, offset, bits };
+    let fields = vec![
+        field("a", Type::U32, 0, None),
+        field("b", Type::U32, 4, Some(Bits { shift: 4, size: 3 })),
+        field("s", Type::String(4), 8, None),
+    ];
+    let mut structs = Structs::default();
+    let (name, btf) = ("s".into(), None);
+    structs.add(Struct { name, union: false, size: 12, fields, complete: true, btf });
+    let mut enums = Enums::default();
+    enums.add(Enum { name: "e".into(), values: vec![("ONE".into(), 1), ("MINUS".into(), -1)] });
+    let program = Program {
+        source: Source::new("stdin", ""),
+        config: Config::default(),
+        structs,
+        enums,
+        maps: Vec::new(),
+        formats: Vec::new(),
+        strings: Vec::new(),
+        probes: Vec::new(),
+    };
+    let points = vec![
+        AttachPoint::Begin,
+        AttachPoint::Fentry { exit: false, module: None, function: "vfs_read".into() },
+    ];
+    Reader { program: Arc::new(program), points, names: Names::default() }
+}
+
+fn shown(ty: &Type, bytes: &[u8]) -> String {
+    reader().value(ty, bytes).to_string()
+}
+
+fn cat(parts: &[&[u8]]) -> Vec<u8> {
+    parts.concat()
+}
+
+#[test]
+fn integers_have_their_size_and_sign() {
+    let bytes = (-2_i64).to_ne_bytes();
+    let int = |size, signed| Type::Int(Int { size, signed });
+    assert_eq!(shown(&int(8, true), &bytes), "-2");
+    assert_eq!(shown(&int(8, false), &bytes), (u64::MAX - 1).to_string());
+    assert_eq!(shown(&int(4, true), &(-2_i32).to_ne_bytes()), "-2");
+    assert_eq!(shown(&int(2, false), &(65534_u16).to_ne_bytes()), "65534");
+    assert_eq!(shown(&int(1, true), &[0xfe]), "-2");
+    assert_eq!(shown(&Type::Bool, &[1]), "true");
+    // Whatever is missing is zero.
+    assert_eq!(shown(&int(8, true), &[]), "0");
+}
+
+#[test]
+fn strings_end_at_their_zero_and_say_when_they_were_cut() {
+    assert_eq!(shown(&Type::String(8), b"abc\0zzz\0"), "abc");
+    assert_eq!(shown(&Type::String(3), b"abc\0"), "abc..");
+    assert_eq!(shown(&Type::String(8), b""), "");
+    let mut reader = reader();
+    let argument = reader.argument(&Type::String(8), b"abc\0zzz\0");
+    assert!(matches!(argument, Arg::Str(b"abc")));
+    let buffer = cat(&[&3_u32.to_ne_bytes(), b"a\0bxxxx\0"]);
+    assert!(matches!(reader.argument(&Type::Buffer(8), &buffer), Arg::Buf(b"a\0b")));
+    // A length that cannot be.
+    let wrong = cat(&[&99_u32.to_ne_bytes(), b"ab"]);
+    assert!(matches!(reader.argument(&Type::Buffer(8), &wrong), Arg::Buf(b"ab")));
+}
+
+#[test]
+fn tuples_arrays_and_structs_have_their_parts() {
+    let tuple = Type::Tuple(Arc::new([Type::Int(Int::U8), Type::String(4), Type::U64]));
+    let bytes = cat(&[&[7], b"ab\0\0", &[0; 3], &9_u64.to_ne_bytes()]);
+    assert_eq!(shown(&tuple, &bytes), "(7, ab, 9)");
+    let array = Type::Array(Arc::new(Type::Int(Int::U16)), 2);
+    let bytes = cat(&[&1_u16.to_ne_bytes(), &2_u16.to_ne_bytes()]);
+    assert_eq!(shown(&array, &bytes), "[1,2]");
+    let bytes = cat(&[&5_u32.to_ne_bytes(), &0x5f_u32.to_ne_bytes(), b"hi\0\0"]);
+    let value = reader().value(&Type::Struct(StructId(0)), &bytes);
+    assert_eq!(value.field("a").and_then(Value::as_u64), Some(5));
+    assert_eq!(value.field("b").and_then(Value::as_u64), Some(5));
+    assert_eq!(value.field("s").and_then(Value::as_str), Some("hi"));
+}
+
+#[test]
+fn names_stand_for_numbers() {
+    let id = types::EnumId(0);
+    let of = |number: i32| shown(&Type::Enum(id, Int::I32), &number.to_ne_bytes());
+    assert_eq!((of(1), of(-1), of(5)), ("ONE".into(), "MINUS".into(), "5".into()));
+    assert_eq!(shown(&Type::Probe, &0_u64.to_ne_bytes()), "BEGIN");
+    assert_eq!(shown(&Type::Probe, &1_u64.to_ne_bytes()), "fentry:vfs_read");
+    assert_eq!(shown(&Type::Function, &1_u64.to_ne_bytes()), "vfs_read");
+    assert_eq!(shown(&Type::Probe, &99_u64.to_ne_bytes()), "");
+    // A user that nobody is.
+    assert_eq!(shown(&Type::User, &0xffff_fff0_u32.to_ne_bytes()), "4294967280");
+}
+
+#[test]
+fn addresses_are_in_network_order() {
+    let inet = |family: u32, bytes: &[u8]| cat(&[&family.to_ne_bytes(), bytes]);
+    assert_eq!(shown(&Type::Inet, &inet(2, &[127, 0, 0, 1])), "127.0.0.1");
+    let mut six = [0; 16];
+    six[15] = 1;
+    assert_eq!(shown(&Type::Inet, &inet(10, &six)), "::1");
+    assert_eq!(shown(&Type::Mac, &[0, 0x1b, 2, 3, 4, 0xff]), "00:1b:02:03:04:ff".to_uppercase());
+}
+
+#[test]
+fn values_of_cpus_are_merged() {
+    let two = |one: [u64; 2], other: [u64; 2]| -> [Vec<u8>; 2] {
+        [one, other].map(|words| words.iter().flat_map(|word| word.to_ne_bytes()).collect())
+    };
+    let merged = |ty: &Type, cpus: &[Vec<u8>]| {
+        reader().merged(ty, cpus.iter().map(Vec::as_slice)).to_string()
+    };
+    let signed = Sign::Signed;
+    assert_eq!(merged(&Type::Count, &two([3, 0], [4, 0])), "7");
+    assert_eq!(merged(&Type::Sum(signed), &two([3, 0], [(-5_i64) as u64, 0])), "-2");
+    // A CPU without a value does not count.
+    assert_eq!(merged(&Type::Min(signed), &two([9, 1], [0, 0])), "9");
+    assert_eq!(merged(&Type::Max(signed), &two([(-9_i64) as u64, 1], [0, 0])), "-9");
+    assert_eq!(merged(&Type::Min(signed), &two([0, 0], [0, 0])), "0");
+    assert_eq!(merged(&Type::Avg(signed), &two([1, 4], [1, 8])), "6");
+    // The value is on one CPU alone.
+    assert_eq!(merged(&Type::U64, &two([0, 0], [6, 0])), "6");
+}
+
+#[test]
+fn what_is_above_a_part_of_a_step_is_in_the_last_bucket() {
+    let lhist = types::Lhist { min: 0, max: 95, step: 10 };
+    let mut buckets = vec![0_u64; lhist.buckets() as usize];
+    // 92 and 95 are one bucket, as bpftrace has it.
+    (buckets[10], buckets[11]) = (1, 2);
+    let bytes: Vec<u8> = buckets.iter().flat_map(|count| count.to_ne_bytes()).collect();
+    let Value::Lhist(found) = reader().value(&Type::Lhist(lhist), &bytes) else { panic!() };
+    assert_eq!(found.buckets()[10..], [3]);
+}

@@ -1,0 +1,470 @@
+//! A script that runs.
+
+use super::action::{self, Action, Record};
+use super::data::Stored;
+use super::event::Event;
+use super::layout::Reader;
+use super::script::Result;
+use super::sink::{Queue, Sink};
+use super::start::run_once;
+use crate::attach::Link;
+use crate::bt::hir::MapId;
+use crate::bt::output::{self, Output, Problem};
+use crate::bt::plan;
+use crate::error::Error;
+use crate::map::Map;
+use crate::program::Program;
+use crate::ringbuf::RingBufReader;
+use crate::wait::Polled;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+/// A script that has been attached. Dropping it detaches.
+///
+/// As an iterator it waits for events without end, until the script calls `exit()`.
+#[derive(Debug)]
+pub struct Run {
+    ring: Option<RingBufReader>,
+    state: State,
+    links: Vec<Link>,
+    programs: Vec<(String, Program)>,
+    /// What runs at the end, and how often.
+    ends: Vec<(Program, usize)>,
+    probes: usize,
+    warnings: String,
+    queue: Queue,
+    finished: bool,
+}
+
+/// What a run is made of.
+pub(super) struct Parts {
+    pub reader: Reader,
+    pub records: Vec<Record>,
+    pub maps: Vec<Stored>,
+    pub globals: Globals,
+    pub ring: Option<RingBufReader>,
+    pub shell: fn() -> Command,
+    pub links: Vec<Link>,
+    pub programs: Vec<(String, Program)>,
+    pub ends: Vec<(Program, usize)>,
+    pub probes: usize,
+    pub warnings: String,
+}
+
+/// What records are done with.
+#[derive(Debug)]
+struct State {
+    reader: Reader,
+    records: Vec<Record>,
+    maps: Vec<Stored>,
+    globals: Globals,
+    shell: fn() -> Command,
+    /// The status of `exit()`.
+    exit: Option<u8>,
+    /// An error that a map had.
+    error: Option<Error>,
+    /// When losses were looked for.
+    looked: Instant,
+}
+
+/// How often losses are looked for while a script runs, and what processes map is noted.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// How many events are taken from the ring at once to be iterated over.
+const BATCH: usize = 64;
+
+impl Run {
+    pub(super) fn new(parts: Parts) -> Run {
+        let Parts { reader, records, maps, globals, shell, .. } = parts;
+        let looked = Instant::now();
+        let state =
+            State { reader, records, maps, globals, shell, exit: None, error: None, looked };
+        Run {
+            ring: parts.ring,
+            state,
+            links: parts.links,
+            programs: parts.programs,
+            ends: parts.ends,
+            probes: parts.probes,
+            warnings: parts.warnings,
+            queue: Queue::new(),
+            finished: false,
+        }
+    }
+
+    /// Returns the number of probes that are attached, `BEGIN` and `END` among them.
+    pub fn probes(&self) -> usize {
+        self.probes
+    }
+
+    /// Returns warnings about probes that could not be attached, as bpftrace shows them; empty if there are none.
+    pub fn warnings(&self) -> &str {
+        &self.warnings
+    }
+
+    /// Returns the status of `exit()`, if the script has called it.
+    pub fn exit_status(&self) -> Option<u8> {
+        self.state.exit
+    }
+
+    /// Waits for the next event, until the deadline at most. `None` if there is none until then, or if the script has
+    /// called `exit()`.
+    ///
+    /// # Errors
+    /// [`Error::System`](super::Error::System) if the ring buffer or a map cannot be read.
+    pub fn poll(&mut self, deadline: Option<Instant>) -> Result<Option<Event>> {
+        loop {
+            if let Some(event) = self.queue.events.pop_front() {
+                return Ok(Some(event));
+            }
+            if self.state.exit.is_some() || self.finished {
+                return Ok(None);
+            }
+            let ended = self.wait(deadline)?;
+            if ended && self.queue.events.is_empty() {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits for records and puts their events into the queue. Whether the deadline has come.
+    fn wait(&mut self, deadline: Option<Instant>) -> Result<bool> {
+        let Run { ring, state, queue, .. } = self;
+        let Some(ring) = ring else {
+            // Nothing ever comes; there is no one to wait for but the caller's own deadline.
+            match deadline {
+                Some(end) => std::thread::sleep(end.saturating_duration_since(Instant::now())),
+                None => std::thread::park(),
+            }
+            return Ok(deadline.is_some());
+        };
+        let look = Instant::now() + LOOK;
+        let until = deadline.map_or(look, |deadline| deadline.min(look));
+        let mut left = BATCH;
+        let polled = ring.poll(Some(until), |record| {
+            left -= 1;
+            match state.record(record.bytes, queue) {
+                ControlFlow::Continue(()) if left > 0 => ControlFlow::Continue(()),
+                _ => ControlFlow::Break(()),
+            }
+        })?;
+        state.settle()?;
+        state.look(queue)?;
+        let ended = deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        Ok(ended && !matches!(polled, Polled::Records))
+    }
+
+    /// Takes the events that are there now, without waiting.
+    ///
+    /// # Errors
+    /// As [`Run::poll`].
+    pub fn drain(&mut self) -> Result<Vec<Event>> {
+        let mut queue = std::mem::replace(&mut self.queue, Queue::new());
+        let done = self.drain_into(&mut queue);
+        let events = std::mem::take(&mut queue.events).into();
+        self.queue = queue;
+        done.map(|()| events)
+    }
+
+    /// Writes the events that are there now, as bpftrace prints them.
+    ///
+    /// # Errors
+    /// As [`Run::poll`].
+    pub fn print(&mut self, output: &mut Output) -> Result<()> {
+        self.drain_into(output)
+    }
+
+    fn drain_into(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        let Run { ring, state, .. } = self;
+        if let Some(ring) = ring
+            && state.exit.is_none()
+        {
+            ring.drain(|record| state.record(record.bytes, sink))?;
+        }
+        state.settle()?;
+        state.look(sink)
+    }
+
+    /// Ends the run: detaches all probes, takes what they have sent, runs `END`, and returns the last events. Maps can be
+    /// read after it. Further calls do nothing.
+    ///
+    /// # Errors
+    /// As [`Run::poll`].
+    pub fn finish(&mut self) -> Result<Vec<Event>> {
+        let mut queue = std::mem::replace(&mut self.queue, Queue::new());
+        let done = self.finish_into(&mut queue);
+        let events = std::mem::take(&mut queue.events).into();
+        self.queue = queue;
+        done.map(|()| events)
+    }
+
+    /// Ends the run as [`Run::finish`] does, and writes the last events and, if the script's settings do not say otherwise,
+    /// the maps that are not empty, as bpftrace prints them.
+    ///
+    /// # Errors
+    /// As [`Run::poll`].
+    pub fn finish_and_print(&mut self, output: &mut Output) -> Result<()> {
+        self.finish_into(output)?;
+        output.end_of_events();
+        if self.state.reader.program.config.print_maps_on_exit {
+            self.read_maps()?.iter().for_each(|map| output.map(map));
+        }
+        output.repeated_problems();
+        Ok(())
+    }
+
+    fn finish_into(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        if std::mem::replace(&mut self.finished, true) {
+            return Ok(());
+        }
+        self.links.clear();
+        let Run { ring, state, ends, .. } = self;
+        state.reader.names.look();
+        if let Some(ring) = ring {
+            match state.exit {
+                // What came after exit() has not happened.
+                Some(_) => ring.drain(|_| ControlFlow::Continue(()))?,
+                None => ring.drain(|record| state.record(record.bytes, sink))?,
+            };
+            if state.exit.is_some() {
+                ring.drain(|_| ControlFlow::Continue(()))?;
+            }
+        }
+        for (program, times) in ends {
+            for _ in 0..*times {
+                run_once(program)?;
+            }
+        }
+        if let Some(ring) = ring {
+            // An exit() in END ends that run of it alone.
+            ring.drain(|record| {
+                let _ = state.record(record.bytes, sink);
+                ControlFlow::Continue(())
+            })?;
+        }
+        state.settle()?;
+        state.losses(sink)?;
+        for (name, program) in &self.programs {
+            let missed = program.info().map_or(0, |info| info.recursion_misses);
+            if missed > 0 {
+                sink.warning(&format!(
+                    "{name}: {missed} events were missed, because a program was running already"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns a map of the script by its name, `@` or `@name`, with what is in it now.
+    ///
+    /// # Errors
+    /// [`Error::System`](super::Error::System) if there is no such map, or if it cannot be read.
+    pub fn read_map(&mut self, name: &str) -> Result<output::Map> {
+        let State { maps, reader, .. } = &mut self.state;
+        match maps.iter().find(|map| *map.name == *name) {
+            Some(map) => Ok(map.read(reader, false)?),
+            None => Err(Error::NotFound {
+                what: "map of the script",
+                name: name.into(),
+                nearest: maps.iter().map(|map| (*map.name).to_owned()).collect(),
+                note: None,
+            }
+            .into()),
+        }
+    }
+
+    /// Returns the maps of the script in the order of their names, with what is in them now.
+    ///
+    /// # Errors
+    /// As [`Run::read_map`].
+    pub fn read_maps(&mut self) -> Result<Vec<output::Map>> {
+        let State { maps, reader, .. } = &mut self.state;
+        let mut order: Vec<&Stored> = maps.iter().collect();
+        order.sort_by(|one, other| one.name.cmp(&other.name));
+        let mut all = Vec::new();
+        for map in order {
+            all.push(map.read(reader, false)?);
+        }
+        Ok(all)
+    }
+
+    /// Returns how often to look for events even if nobody wakes, if that is needed.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    pub(crate) fn interval(&self) -> Option<Duration> {
+        (self.ring.is_some() || self.state.reader.names.watches()).then_some(LOOK)
+    }
+
+    /// Returns the descriptor that is readable when there are events; none if the script sends none.
+    pub fn as_pollable(&self) -> Option<BorrowedFd<'_>> {
+        self.ring.as_ref().map(AsFd::as_fd)
+    }
+}
+
+impl Iterator for Run {
+    type Item = Result<Event>;
+
+    fn next(&mut self) -> Option<Result<Event>> {
+        self.poll(None).transpose()
+    }
+}
+
+impl State {
+    /// Does what a record asks for. Breaks off behind `exit()`.
+    fn record(&mut self, bytes: &[u8], sink: &mut dyn Sink) -> ControlFlow<()> {
+        let State { reader, records, maps, shell, .. } = self;
+        let index = bytes.get(..8).and_then(|index| index.try_into().ok()).map(u64::from_ne_bytes);
+        let index = index.and_then(|index| usize::try_from(index).ok());
+        let Some(record) = index.and_then(|index| records.get(index)) else {
+            return ControlFlow::Continue(());
+        };
+        let mut on_map = |id: MapId, f: &mut dyn FnMut(&Stored) -> crate::error::Result<()>| {
+            let map = maps.get(id.0 as usize);
+            if let Some(Err(error)) = map.map(f) {
+                self.error.get_or_insert(error);
+            }
+        };
+        match &record.action {
+            Action::Printf(text) => record.format(text, reader, bytes, &mut |format, arguments| {
+                sink.printf(format, arguments);
+            }),
+            Action::Message(severity, text) => {
+                let program = std::sync::Arc::clone(&reader.program);
+                record.format(text, reader, bytes, &mut |format, arguments| {
+                    action::at(&program.source, record.span, |place| {
+                        sink.message(place, *severity, format, arguments);
+                    });
+                });
+            }
+            Action::System(text) => {
+                let command = record.text(text, reader, bytes);
+                match action::system(*shell, &command) {
+                    Ok(output) => sink.system(output),
+                    Err(problem) => sink.failure(&problem),
+                }
+            }
+            Action::Cat(text) => {
+                let path = record.text(text, reader, bytes);
+                match action::cat(&path, reader.program.config.max_cat_bytes) {
+                    Ok(contents) => sink.cat(contents),
+                    Err(problem) => sink.failure(&problem),
+                }
+            }
+            Action::PrintValue => sink.value(record.value(0, reader, bytes)),
+            Action::PrintMap { map, top, div } => on_map(*map, &mut |map| {
+                let contents = map.read(reader, true)?;
+                sink.map(contents.top(*top as usize).divided_by((*div).into()));
+                Ok(())
+            }),
+            Action::PrintElement(map) => on_map(*map, &mut |map| {
+                let key = record.key(map.map.key_size() as usize, bytes);
+                sink.value(map.element(reader, key)?);
+                Ok(())
+            }),
+            Action::Clear(map) => on_map(*map, &mut Stored::clear),
+            Action::Zero(map) => on_map(*map, &mut Stored::zero),
+            Action::Exit => {
+                // As processes do: eight bits of it.
+                self.exit = Some(record.number(0, reader, bytes) as u8);
+                return ControlFlow::Break(());
+            }
+            Action::Time(format) => sink.time(action::time(format)),
+            Action::Join(separator) => record.join(separator, reader, bytes, sink),
+            Action::DivisionByZero => {
+                record.problem(&reader.program.source, &Problem::DivisionByZero, sink);
+            }
+            Action::Helper(name) => {
+                let result = record.number(0, reader, bytes);
+                let problem = Problem::Helper { name, result };
+                record.problem(&reader.program.source, &problem, sink);
+            }
+        }
+        ControlFlow::Continue(())
+    }
+
+    /// Returns an error that came up in a record.
+    fn settle(&mut self) -> Result<()> {
+        self.error.take().map_or(Ok(()), |error| Err(error.into()))
+    }
+
+    /// Notes, now and then, what processes map and what was lost.
+    fn look(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        if self.looked.elapsed() < LOOK {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        self.reader.names.look();
+        self.losses(sink)
+    }
+
+    /// Reports what was lost since the last time.
+    fn losses(&mut self, sink: &mut dyn Sink) -> Result<()> {
+        let losses = self.globals.losses(self.maps.len())?;
+        sink.lost(losses.records);
+        if losses.runs > 0 {
+            sink.warning(&format!(
+                "{} runs of probes were lost: too many of them interrupted each other",
+                losses.runs
+            ));
+        }
+        let source = &self.reader.program.source;
+        for (map, lost) in self.maps.iter().zip(losses.elements) {
+            if lost > 0 {
+                let problem = Problem::MapFull { map: &map.name, max_entries: map.max_entries };
+                action::at(source, map.span, |place| sink.problem(place, &problem));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The counters that programs keep of what was lost.
+#[derive(Debug)]
+pub(super) struct Globals {
+    map: Map,
+    layout: plan::Globals,
+    known: Losses,
+}
+
+#[derive(Debug, Default)]
+struct Losses {
+    records: u64,
+    runs: u64,
+    elements: Vec<u64>,
+}
+
+impl Globals {
+    pub(super) fn new(map: Map, layout: plan::Globals) -> Globals {
+        Globals { map, layout, known: Losses::default() }
+    }
+
+    /// Returns what was lost since the last call.
+    fn losses(&mut self, maps: usize) -> crate::error::Result<Losses> {
+        let bytes = self.map.lookup(&0_u32.to_ne_bytes())?.unwrap_or_default();
+        let number = |offset: u32| {
+            let bytes = bytes.get(offset as usize..).and_then(|rest| rest.get(..8));
+            bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
+        };
+        let elements =
+            (0..maps).map(|map| number(self.layout.lost_elements(MapId(map as u32)))).collect();
+        let now = Losses {
+            records: number(plan::Globals::LOST_RECORDS),
+            runs: number(plan::Globals::LOST_RUNS),
+            elements,
+        };
+        let before = |index: usize| self.known.elements.get(index).copied().unwrap_or_default();
+        let since = Losses {
+            records: now.records.wrapping_sub(self.known.records),
+            runs: now.runs.wrapping_sub(self.known.runs),
+            elements: now
+                .elements
+                .iter()
+                .enumerate()
+                .map(|(index, count)| count.wrapping_sub(before(index)))
+                .collect(),
+        };
+        self.known = now;
+        Ok(since)
+    }
+}

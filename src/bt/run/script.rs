@@ -1,0 +1,261 @@
+//! Scripts, before they run.
+
+use super::live::Run;
+use super::start;
+use crate::bt::config::Config;
+use crate::bt::diagnostic::{Diagnostic, Diagnostics};
+use crate::bt::expand::Machine;
+use crate::bt::hir::Program;
+use crate::bt::source::Source;
+use crate::bt::{ast, check, parser};
+use std::fmt;
+use std::process::Command;
+use std::sync::Arc;
+
+/// A mistake in a script, or something that it asks for and that this machine does not have, with the place in the script.
+///
+/// It is shown as bpftrace shows it, with the line and an underline; control characters in it are escaped.
+#[derive(Debug)]
+pub struct ScriptError {
+    text: String,
+    source: Option<Box<crate::error::Error>>,
+}
+
+impl ScriptError {
+    pub(super) fn new(diagnostics: &Diagnostics, source: &Source) -> ScriptError {
+        ScriptError { text: diagnostics.render(source), source: None }
+    }
+
+    pub(super) fn at(
+        diagnostic: &Diagnostic,
+        source: &Source,
+        error: Option<crate::error::Error>,
+    ) -> ScriptError {
+        ScriptError { text: diagnostic.render(source), source: error.map(Box::new) }
+    }
+}
+
+impl fmt::Display for ScriptError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.text.trim_end_matches('\n'))
+    }
+}
+
+impl std::error::Error for ScriptError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.source.as_ref().map(|error| &**error as &(dyn std::error::Error + 'static))
+    }
+}
+
+/// An error of compiling or running a script.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// It is about the script.
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+    /// It is about the machine.
+    #[error(transparent)]
+    System(#[from] crate::error::Error),
+}
+
+/// The result of compiling or running a script.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// How a script is compiled and run.
+///
+/// ```
+/// use rawbpf::bt::Options;
+///
+/// let options = Options::new().parameters(["sshd"]).setting("max_strlen", "128");
+/// # let _ = options;
+/// ```
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub(super) name: String,
+    pub(super) parameters: Vec<String>,
+    pub(super) options: Vec<(String, Option<String>)>,
+    pub(super) allow_unsafe: bool,
+    pub(super) pid: Option<u32>,
+    pub(super) settings: Vec<(String, String)>,
+    pub(super) command: Option<u32>,
+    pub(super) shell: fn() -> Command,
+}
+
+impl Default for Options {
+    fn default() -> Options {
+        Options::new()
+    }
+}
+
+impl Options {
+    /// Returns the options of a script without parameters in safe mode.
+    pub fn new() -> Options {
+        Options {
+            name: "stdin".into(),
+            parameters: Vec::new(),
+            options: Vec::new(),
+            allow_unsafe: false,
+            pid: None,
+            settings: Vec::new(),
+            command: None,
+            shell,
+        }
+    }
+
+    /// Sets the name of the script in messages.
+    #[must_use]
+    pub fn name(mut self, name: impl Into<String>) -> Options {
+        self.name = name.into();
+        self
+    }
+
+    /// Sets the positional parameters, `$1` and so on.
+    #[must_use]
+    pub fn parameters<P: Into<String>>(mut self, all: impl IntoIterator<Item = P>) -> Options {
+        self.parameters = all.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Adds an option of the script, which it reads with `getopt()`.
+    #[must_use]
+    pub fn option(mut self, name: impl Into<String>, value: Option<String>) -> Options {
+        self.options.push((name.into(), value));
+        self
+    }
+
+    /// Sets a setting, as the variables of the environment do: `max_strlen`, `BPFTRACE_MAX_STRLEN`. The script's own
+    /// `config` block goes before it.
+    #[must_use]
+    pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Options {
+        self.settings.push((name.into(), value.into()));
+        self
+    }
+
+    /// Allows functions that can harm: `system()`, `signal()`, `override()`.
+    #[must_use]
+    pub fn allow_unsafe(mut self, allow: bool) -> Options {
+        self.allow_unsafe = allow;
+        self
+    }
+
+    /// Sets the process that uprobes and USDT probes are attached to.
+    #[must_use]
+    pub fn pid(mut self, pid: u32) -> Options {
+        self.pid = Some(pid);
+        self
+    }
+
+    /// Sets the process whose number is the script's `cpid`. It should not have begun its work when the script is attached.
+    #[must_use]
+    pub fn command(mut self, pid: u32) -> Options {
+        self.command = Some(pid);
+        self
+    }
+
+    /// Sets what `system()` runs commands by.
+    #[cfg(feature = "cli")]
+    pub(crate) fn shell(mut self, shell: fn() -> Command) -> Options {
+        self.shell = shell;
+        self
+    }
+}
+
+/// The shell, up to the command.
+fn shell() -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.arg("-c");
+    command
+}
+
+/// A compiled script.
+///
+/// It can be attached more than once, each time with maps of its own.
+#[derive(Debug, Clone)]
+pub struct Script {
+    pub(super) program: Arc<Program>,
+    pub(super) options: Options,
+    warnings: String,
+}
+
+impl Script {
+    /// Compiles a script.
+    ///
+    /// # Errors
+    /// [`Error::Script`] with all mistakes that were found.
+    pub fn compile(text: &str) -> Result<Script> {
+        Script::compile_with(text, &Options::new())
+    }
+
+    /// Compiles a script with options.
+    ///
+    /// # Errors
+    /// As [`Script::compile`].
+    pub fn compile_with(text: &str, options: &Options) -> Result<Script> {
+        let source = Source::new(&options.name, text);
+        let parsed = Parsed::new(source, options)?;
+        parsed.check(options)
+    }
+
+    /// Returns the warnings of the compiler, as bpftrace shows them; empty if there are none.
+    pub fn warnings(&self) -> &str {
+        &self.warnings
+    }
+
+    /// Loads the programs of the script, runs `BEGIN` and attaches the other probes.
+    ///
+    /// # Errors
+    /// [`Error::Script`] if the kernel refuses a program or an attach point, or lacks something that the script needs;
+    /// [`Error::System`] if maps cannot be created.
+    pub fn attach(&self) -> Result<Run> {
+        start::start(self)
+    }
+}
+
+/// A script that was parsed.
+pub(crate) struct Parsed {
+    source: Source,
+    pub(crate) script: ast::Script,
+    warnings: Diagnostics,
+    config: Config,
+}
+
+impl Parsed {
+    /// Parses a script.
+    pub(crate) fn new(source: Source, options: &Options) -> Result<Parsed> {
+        let given =
+            parser::Given { parameters: options.parameters.clone().into(), macros: Vec::new() };
+        let mut config = Config::default();
+        let settings = options.settings.iter();
+        let wrong = config.set_from(settings.map(|(name, value)| (name.as_str(), value.as_str())));
+        if let Some((name, problem)) = wrong.first() {
+            let text = format!("ERROR: {name}: {problem}\n");
+            return Err(ScriptError { text, source: None }.into());
+        }
+        let (script, diagnostics) = parser::parse(&source, &given);
+        if diagnostics.has_errors() {
+            return Err(ScriptError::new(&diagnostics, &source).into());
+        }
+        Ok(Parsed { source, script, warnings: diagnostics, config })
+    }
+
+    /// Checks it.
+    pub(crate) fn check(self, options: &Options) -> Result<Script> {
+        let Parsed { source, script, mut warnings, config } = self;
+        let machine = Machine {
+            parameters: options.parameters.clone(),
+            options: options.options.clone(),
+            allow_unsafe: options.allow_unsafe,
+            command: options.command.is_some(),
+            pid: options.pid,
+            ..Machine::default()
+        };
+        let (program, diagnostics) = check::check(&source, &script, config, &machine);
+        let Some(program) = program else {
+            return Err(ScriptError::new(&diagnostics, &source).into());
+        };
+        diagnostics.0.into_iter().for_each(|one| warnings.push(one));
+        let warnings = warnings.render(&source);
+        Ok(Script { program: Arc::new(program), options: options.clone(), warnings })
+    }
+}

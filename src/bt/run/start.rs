@@ -1,0 +1,338 @@
+//! From a compiled script to one that runs: its maps, its programs, `BEGIN`, and the links.
+
+use super::action::Record;
+use super::attach::{self, Placed};
+use super::data::Stored;
+use super::feature::Kernel;
+use super::layout::Reader;
+use super::live::{Globals, Parts, Run};
+use super::resolve::Names;
+use super::script::{Error, Result, Script, ScriptError};
+use crate::bt::config::MissingProbes;
+use crate::bt::diagnostic::Diagnostic;
+use crate::bt::hir;
+use crate::bt::lower::lower;
+use crate::bt::plan::{self, MapPlan, Plan, ProgramPlan, Target};
+use crate::bt::probe::AttachPoint;
+use crate::bt::source::Span;
+use crate::codegen::{Compiled, Isa};
+use crate::kernel::cpu;
+use crate::map::{Map, Update};
+use crate::program::{Loader, Program, TestRunOptions};
+use crate::ring::page_size;
+use crate::ringbuf::RingBufReader;
+use crate::spec::ProgramSpec;
+use crate::syscall;
+use crate::uapi::{AttachType, ProgramType};
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+/// Loads and attaches a script.
+pub(super) fn start(script: &Script) -> Result<Run> {
+    let kernel = Kernel::default();
+    let has = |feature| kernel.has(feature);
+    let mut target = target(&has)?;
+    match start_for(script, &target) {
+        Err(Failed { error: Error::Script(_), refused: true }) => {
+            // Some verifiers do not know all types that others know.
+            target.direct_loads = false;
+            start_for(script, &target).map_err(|failed| failed.error)
+        }
+        answer => answer.map_err(|failed| failed.error),
+    }
+}
+
+/// Returns what code is made for.
+pub(super) fn target<'t>(has: &'t dyn Fn(plan::Feature) -> bool) -> Result<Target<'t>> {
+    Ok(Target {
+        isa: Isa::V3,
+        cpus: u32::try_from(cpu::possible()?.len()).unwrap_or(u32::MAX),
+        page_size: u32::try_from(page_size()).unwrap_or(4096),
+        pid_namespace: pid_namespace(),
+        direct_loads: true,
+        virtual_code: None,
+        has,
+    })
+}
+
+/// `PROC_PID_INIT_INO`: the number of the first PID namespace.
+const FIRST_NAMESPACE: u64 = 0xefff_fffc;
+
+fn pid_namespace() -> Option<(u64, u64)> {
+    let about = std::fs::metadata("/proc/self/ns/pid").ok()?;
+    (about.ino() != FIRST_NAMESPACE).then(|| (about.dev(), about.ino()))
+}
+
+/// Why a script does not run.
+struct Failed {
+    error: Error,
+    /// Whether the verifier refused a program.
+    refused: bool,
+}
+
+impl<E: Into<Error>> From<E> for Failed {
+    fn from(error: E) -> Failed {
+        Failed { error: error.into(), refused: false }
+    }
+}
+
+fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, Failed> {
+    let program = &*script.program;
+    let refuse = |diagnostic: Diagnostic| ScriptError::at(&diagnostic, &program.source, None);
+    let maps = MapPlan::new(program, target).map_err(refuse)?;
+    let plan = lower(program, &maps, target).map_err(refuse)?;
+    let mut loader = Loader::new();
+    let made = make(&mut loader, script, &maps, &plan)?;
+    let loaded = load(&mut loader, program, &plan)?;
+    let (special, placed): (Vec<_>, Vec<_>) =
+        loaded.into_iter().partition(|placed| placed.points.iter().all(|(point, _)| is_run(point)));
+    let ends = |which: fn(&AttachPoint) -> bool| {
+        let runs = special
+            .iter()
+            .map(move |placed| placed.points.iter().filter(|(point, _)| which(point)).count());
+        runs.collect::<Vec<_>>()
+    };
+    let (begins, ends) =
+        (ends(|point| *point == AttachPoint::Begin), ends(|point| *point == AttachPoint::End));
+
+    let mut probes: usize = special.iter().map(|placed| placed.points.len()).sum();
+    for (placed, times) in special.iter().zip(&begins) {
+        for _ in 0..*times {
+            run_once(&placed.program)?;
+        }
+    }
+    let (mut links, mut programs, mut warnings) = (Vec::new(), Vec::new(), String::new());
+    for placed in placed {
+        let point = |number: u32| plan.points.get(number as usize).map(ToString::to_string);
+        let span = span_of(&plan, &placed);
+        let (placed, attached) = attach_one(&mut loader, program, &plan, placed, script)?;
+        let many = placed.points.len() > 1;
+        let none = attached.points == 0;
+        for (number, error) in attached.failed {
+            let point = point(number).unwrap_or_default();
+            let message = format!("{point}: {error}");
+            let skip = many && !none && attach::is_passed_over(&error);
+            match program.config.missing_probes {
+                MissingProbes::Error if !skip => {
+                    let diagnostic = Diagnostic::error(span, message);
+                    return Err(ScriptError::at(&diagnostic, &program.source, Some(error)).into());
+                }
+                MissingProbes::Ignore => {}
+                _ => warnings += &Diagnostic::warning(span, message).render(&program.source),
+            }
+        }
+        probes += attached.points;
+        links.extend(attached.links);
+        let name = placed.points.first().map(|(point, _)| point.to_string());
+        programs.push((name.unwrap_or_default(), placed.program));
+    }
+    let special = special.into_iter().map(|placed| placed.program);
+    let ends = special.zip(ends).filter(|(_, times)| *times > 0).collect();
+    Ok(Run::new(Parts { links, programs, ends, probes, warnings, ..made }))
+}
+
+fn is_run(point: &AttachPoint) -> bool {
+    matches!(
+        point,
+        AttachPoint::Begin
+            | AttachPoint::End
+            | AttachPoint::Signal(_)
+            | AttachPoint::OnRequest { .. }
+    )
+}
+
+/// Runs a program that is not attached to anything.
+pub(super) fn run_once(program: &Program) -> Result<()> {
+    program.test_run_with(&TestRunOptions::new())?;
+    Ok(())
+}
+
+/// Creates the maps and opens the ring buffer.
+fn make<'p>(
+    loader: &mut Loader<'p>,
+    script: &Script,
+    maps: &'p MapPlan<'p>,
+    plan: &Plan<'p>,
+) -> Result<Parts> {
+    let program = &script.program;
+    let mut stored = Vec::new();
+    for map in &maps.user {
+        stored.push(Stored::new(map, loader.map(&map.spec)?.clone()));
+    }
+    let mut names = Names::default();
+    for stack in &maps.stacks {
+        names.add_stacks(stack.space, stack.depth, loader.map(&stack.spec)?.clone());
+    }
+    let globals = loader.map(maps.globals())?.clone();
+    fill(&globals, maps.layout, script.options.command)?;
+    // A script that only counts sends nothing.
+    let ring = match plan.records.is_empty() {
+        true => None,
+        false => Some(RingBufReader::open(loader.map(&maps.ring)?)?),
+    };
+    let watched = script.options.command.or(script.options.pid);
+    let user_stacks = maps.stacks.iter().any(|stack| stack.space == crate::bt::types::Space::User);
+    if let Some(pid) = watched.filter(|_| user_stacks || uses_user_symbols(program)) {
+        names.watch(pid);
+    }
+    let reader = Reader {
+        program: Arc::clone(program),
+        points: plan.points.iter().map(|point| (*point).clone()).collect(),
+        names,
+    };
+    Ok(Parts {
+        reader,
+        records: plan.records.iter().map(|record| Record::new(record, program)).collect(),
+        maps: stored,
+        globals: Globals::new(globals, maps.layout),
+        ring,
+        shell: script.options.shell,
+        links: Vec::new(),
+        programs: Vec::new(),
+        ends: Vec::new(),
+        probes: 0,
+        warnings: String::new(),
+    })
+}
+
+fn uses_user_symbols(program: &hir::Program) -> bool {
+    let mut found = false;
+    crate::bt::visit::program(program, &mut |node| {
+        if let crate::bt::visit::Node::Expr(expr) = node {
+            found |= expr.ty == crate::bt::types::Type::UserSymbol;
+        }
+    });
+    found
+}
+
+/// Writes what programs are told by the map of globals.
+fn fill(map: &Map, layout: plan::Globals, command: Option<u32>) -> Result<()> {
+    let mut bytes = vec![0; layout.size() as usize];
+    let mut put = |offset: u32, number: u64| {
+        let place = bytes.get_mut(offset as usize..).and_then(|rest| rest.get_mut(..8));
+        if let Some(place) = place {
+            place.copy_from_slice(&number.to_ne_bytes());
+        }
+    };
+    let boot = syscall::clock_ns(libc::CLOCK_BOOTTIME);
+    put(plan::Globals::START, boot);
+    put(plan::Globals::TAI_OFFSET, syscall::clock_ns(libc::CLOCK_TAI).wrapping_sub(boot));
+    put(plan::Globals::COMMAND, command.map_or(0, u64::from));
+    map.update(&0_u32.to_ne_bytes(), &bytes, Update::Any)?;
+    Ok(())
+}
+
+/// Loads all programs; those whose target is named at load once for each.
+fn load<'p>(
+    loader: &mut Loader<'p>,
+    program: &'p hir::Program,
+    plan: &'p Plan<'p>,
+) -> std::result::Result<Vec<Placed<'p>>, Failed> {
+    let mut loaded = Vec::new();
+    for one in &plan.programs {
+        let points: Vec<_> = one
+            .points
+            .clone()
+            .filter_map(|number| Some((*plan.points.get(number as usize)?, number)))
+            .collect();
+        if one.kind == ProgramType::Tracing {
+            for (point, number) in points {
+                let spec = spec(program, one);
+                let spec = match attach::traced(point) {
+                    Some(target) => spec.with_target(target),
+                    None => spec,
+                };
+                let points = vec![(point, number)];
+                let loaded_one = load_one(loader, program, one, &spec, point)?;
+                loaded.push(Placed { program: loaded_one, points, cookies: one.cookies });
+            }
+            continue;
+        }
+        let Some((first, _)) = points.first() else { continue };
+        let only: Vec<_> = points.iter().map(|(point, _)| *point).collect();
+        let spec = spec(program, one);
+        let spec = match attach::multi(&only) {
+            Some(attach_type) => spec.with_attach_type(attach_type),
+            None => spec,
+        };
+        let loaded_one = load_one(loader, program, one, &spec, first)?;
+        loaded.push(Placed { program: loaded_one, points, cookies: one.cookies });
+    }
+    Ok(loaded)
+}
+
+fn spec<'p>(program: &'p hir::Program, one: &'p ProgramPlan<'p>) -> ProgramSpec<'p> {
+    let spec = ProgramSpec::new(&one.name, one.kind, one.code.code());
+    ProgramSpec { attach_type: one.attach_type, ..spec }.with_license(&program.config.license)
+}
+
+fn load_one<'p>(
+    loader: &mut Loader<'p>,
+    program: &hir::Program,
+    one: &ProgramPlan<'_>,
+    spec: &ProgramSpec<'p>,
+    point: &AttachPoint,
+) -> std::result::Result<Program, Failed> {
+    loader.load(spec).map_err(|error| {
+        let Some(verdict) = error.verifier() else {
+            let diagnostic = Diagnostic::error(one.span, format!("{point}: {error}"));
+            return ScriptError::at(&diagnostic, &program.source, Some(error)).into();
+        };
+        let span = verdict.instruction().and_then(|slot| place(&one.code, slot));
+        let mut diagnostic = Diagnostic::error(
+            span.unwrap_or(one.span),
+            format!("{point}: the verifier refuses the program: {}", verdict.cause()),
+        );
+        for line in verdict.details().skip(1) {
+            diagnostic = diagnostic.hint(line);
+        }
+        let error = ScriptError::at(&diagnostic, &program.source, Some(error)).into();
+        Failed { error, refused: true }
+    })
+}
+
+/// The place in the script that an instruction comes from.
+fn place(code: &Compiled<'_>, slot: usize) -> Option<Span> {
+    let code = code.unresolved();
+    let before = code.lines.partition_point(|line| line.slot as usize <= slot);
+    let line = code.lines.get(before.checked_sub(1)?)?;
+    Some(Span { start: line.start, end: line.end })
+}
+
+fn span_of(plan: &Plan<'_>, placed: &Placed<'_>) -> Span {
+    let number = placed.points.first().map(|(_, number)| *number);
+    let owner =
+        plan.programs.iter().find(|one| number.is_some_and(|number| one.points.contains(&number)));
+    owner.map_or(Span::default(), |one| one.span)
+}
+
+/// Attaches a program; one that was loaded for a way that the kernel lacks, or that does not do, is loaded again for the
+/// others.
+fn attach_one<'p>(
+    loader: &mut Loader<'p>,
+    program: &'p hir::Program,
+    plan: &'p Plan<'p>,
+    placed: Placed<'p>,
+    script: &Script,
+) -> std::result::Result<(Placed<'p>, attach::Attached), Failed> {
+    let pid = script.options.pid;
+    let multi = matches!(
+        placed.program.attach_type(),
+        Some(AttachType::TraceKprobeMulti | AttachType::TraceUprobeMulti)
+    );
+    let error = match attach::attach(&placed, pid) {
+        Ok(attached) => return Ok((placed, attached)),
+        Err(error) => error,
+    };
+    let owner = placed
+        .points
+        .first()
+        .and_then(|(_, number)| plan.programs.iter().find(|one| one.points.contains(number)));
+    let Some((owner, (first, _))) = owner.zip(placed.points.first()).filter(|_| multi) else {
+        return Err(error.into());
+    };
+    let single = load_one(loader, program, owner, &spec(program, owner), first)?;
+    let placed = Placed { program: single, ..placed };
+    let attached = attach::attach(&placed, pid)?;
+    Ok((placed, attached))
+}

@@ -1,0 +1,129 @@
+//! `rawbpf bt`: scripts of bpftrace's language, with bpftrace's command line.
+
+mod args;
+mod command;
+mod help;
+mod list;
+mod play;
+mod show;
+
+use self::args::{Args, Mode, Program};
+use super::Failure;
+use crate::bt::{self, Options, Script};
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::process::ExitCode;
+
+/// Whether these are the words of a command line for scripts: the program is called `bpftrace`, or the first word is
+/// `bt`. What comes behind it.
+pub(super) fn words(all: &[OsString]) -> Option<&[OsString]> {
+    let (program, rest) = all.split_first()?;
+    let name = std::path::Path::new(program).file_name();
+    match rest.split_first() {
+        _ if name.is_some_and(|name| name == "bpftrace") => Some(rest),
+        Some((first, rest)) if first == "bt" => Some(rest),
+        _ => None,
+    }
+}
+
+/// Runs the command line.
+pub(super) fn main(words: &[OsString]) -> ExitCode {
+    let mut errors = io::stderr();
+    let failure = match run(words) {
+        Ok(status) => return ExitCode::from(status),
+        Err(failure) => failure,
+    };
+    // If standard error takes nothing, there is nobody to tell.
+    let _ = match &failure {
+        Failure::OutputClosed => return ExitCode::SUCCESS,
+        Failure::Shown(text) => writeln!(errors, "{text}"),
+        failure => writeln!(errors, "ERROR: {failure}"),
+    };
+    ExitCode::FAILURE
+}
+
+fn run(words: &[OsString]) -> Result<u8, Failure> {
+    let args = args::read(words.iter().cloned())?;
+    match args.mode {
+        Mode::Help => super::asm::print(help::HELP.as_bytes())?,
+        Mode::Version => {
+            super::asm::print(concat!("rawbpf ", env!("CARGO_PKG_VERSION"), "\n").as_bytes())?;
+        }
+        Mode::Info => super::asm::print(help::info().as_bytes())?,
+        Mode::List => return list::list(&args),
+        Mode::Run => return script(&args),
+    }
+    Ok(0)
+}
+
+fn script(args: &Args) -> Result<u8, Failure> {
+    let (name, text) = match &args.program {
+        None => return Err(Failure::Usage("no script given; see --help".into())),
+        Some(Program::Text(text)) => ("stdin".to_owned(), text.clone()),
+        Some(Program::File(path)) if path == "-" => {
+            ("stdin".to_owned(), text(io::stdin(), "standard input")?)
+        }
+        Some(Program::File(path)) => {
+            let name = path.to_string_lossy().into_owned();
+            let file = fs::File::open(path).map_err(|error| {
+                Failure::Other(format!("cannot open {}: {error}", name.escape_debug()))
+            })?;
+            let text = text(file, &name)?;
+            (name, text)
+        }
+    };
+    let mut options = Options::new()
+        .name(name)
+        .parameters(args.parameters.iter().cloned())
+        .allow_unsafe(args.allow_unsafe)
+        .shell(super::child::shell);
+    for (name, value) in &args.options {
+        options = options.option(name, value.clone());
+    }
+    for (name, value) in std::env::vars_os() {
+        if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string())
+            && name.starts_with("BPFTRACE_")
+        {
+            options = options.setting(name, value);
+        }
+    }
+    if let Some(pid) = args.pid {
+        options = options.pid(pid);
+    }
+    if !args.debug.is_empty() {
+        return show::show(&text, &options, args);
+    }
+    play::play(&text, options, args)
+}
+
+fn text(mut from: impl Read, name: &str) -> Result<String, Failure> {
+    let mut bytes = Vec::new();
+    from.read_to_end(&mut bytes)
+        .map_err(|error| Failure::Other(format!("cannot read {}: {error}", name.escape_debug())))?;
+    String::from_utf8(bytes)
+        .map_err(|_| Failure::Other(format!("{} is not UTF-8", name.escape_debug())))
+}
+
+/// Compiles a script; its warnings go to standard error.
+fn compile(text: &str, options: &Options, args: &Args) -> Result<Script, Failure> {
+    let script = Script::compile_with(text, options)?;
+    if args.warnings {
+        tell(script.warnings());
+    }
+    Ok(script)
+}
+
+/// Writes to standard error.
+fn tell(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+impl From<bt::Error> for Failure {
+    fn from(error: bt::Error) -> Failure {
+        match error {
+            bt::Error::System(error) => Failure::Library(error),
+            error => Failure::Shown(error.to_string()),
+        }
+    }
+}

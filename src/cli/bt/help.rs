@@ -1,0 +1,61 @@
+//! What `--help` and `--info` print.
+
+use crate::bt::capabilities;
+use crate::syscall;
+use std::fmt::Write;
+
+/// The help.
+pub(super) const HELP: &str = "\
+rawbpf bt - scripts of the bpftrace language, without LLVM
+
+USAGE:
+    rawbpf bt [OPTIONS] FILE.bt [ARGUMENTS]
+    rawbpf bt [OPTIONS] - [ARGUMENTS]           the script from standard input
+    rawbpf bt [OPTIONS] -e 'SCRIPT' [ARGUMENTS]
+    Behind -- the script has options of its own: --name=value, read by getopt().
+
+OPTIONS:
+    -e SCRIPT          run this script
+    -l, --list [PATTERN]
+                       list probes: 'tracepoint:syscalls:*open*', 'uprobe:/bin/bash:*'
+    -v, --verbose      with -l, list also what a probe has as args
+    -p, --pid PID      uprobes and USDT probes in this process only; end when it ends
+    -c, --cmd COMMAND  run COMMAND, from before its first instruction, and end when it ends
+    -o, --output FILE  write the output to FILE
+    -f FORMAT          text or json
+    -B MODE            write the output after each batch of events (line, the default), when
+                       much has come (full), or after each event (none)
+    -q, --quiet        do not say how many probes are attached
+        --no-warnings  no warnings
+        --unsafe       allow functions that can harm: system(), signal(), override()
+        --dry-run      end when everything is attached
+    -d [STAGE]         show what becomes of the script, and do not run it: parse, ast,
+                       codegen, dis; all without STAGE
+        --info         print what this kernel has of what scripts can need
+    -h, --help         this help
+    -V, --version      the version
+
+ENVIRONMENT:
+    BPFTRACE_MAX_STRLEN, BPFTRACE_MAX_MAP_KEYS and so on: settings, as in a script's
+    config = { max_strlen = 1024 }
+
+EXAMPLES:
+    rawbpf bt -e 'tracepoint:syscalls:sys_enter_openat { printf(\"%s %s\\n\", comm, str(args.filename)); }'
+        the files that are opened, and by whom
+    rawbpf bt -e 'tracepoint:raw_syscalls:sys_enter { @[comm] = count(); }'
+        how many system calls each program makes
+    rawbpf bt -e 'profile:hz:99 { @[kstack] = count(); }'
+        where the kernel spends its time
+";
+
+/// Returns what this kernel has.
+pub(super) fn info() -> String {
+    let mut out = format!("rawbpf {}\n\nSystem\n", env!("CARGO_PKG_VERSION"));
+    let _ = writeln!(out, "  Kernel: {}", syscall::release());
+    let btf = if std::path::Path::new("/sys/kernel/btf/vmlinux").exists() { "yes" } else { "no" };
+    let _ = writeln!(out, "  BTF: {btf}\n\nKernel features");
+    for (name, has) in capabilities() {
+        let _ = writeln!(out, "  {name}: {}", if has { "yes" } else { "no" });
+    }
+    out
+}

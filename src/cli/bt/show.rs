@@ -1,0 +1,28 @@
+//! `-d`: what becomes of a script, stage by stage.
+
+use super::args::{Args, Stage};
+use super::compile;
+use crate::bt::Options;
+use crate::cli::Failure;
+use crate::cli::asm::print;
+
+/// Prints the stages that were asked for.
+pub(super) fn show(text: &str, options: &Options, args: &Args) -> Result<u8, Failure> {
+    let wanted = |stage| args.debug.contains(&Stage::All) || args.debug.contains(&stage);
+    let mut out = String::new();
+    if wanted(Stage::Parse) {
+        out += &options.syntax(text)?;
+    }
+    let script = compile(text, options, args)?;
+    if wanted(Stage::Types) {
+        out += &script.typed();
+    }
+    if wanted(Stage::Codegen) {
+        out += &script.virtual_code()?;
+    }
+    if wanted(Stage::Instructions) {
+        out += &script.instructions()?;
+    }
+    print(out.as_bytes())?;
+    Ok(0)
+}

@@ -1,0 +1,523 @@
+//! `rawbpf bt`, end to end. Expected texts are what bpftrace 0.27.1 printed for the same scripts; where it differs, the
+//! comment says so. Some scripts run beside the bpftrace that is installed.
+
+mod common;
+
+use common::needs::{Thing, needs, needs_tried};
+use common::{Folder, no_program, rawbpf, said, wait_until};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rawbpf::bt::value::Value;
+use rawbpf::bt::{Event, Options, Script};
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn bt(words: &[&str]) -> Output {
+    // Where the test program finds its libraries, the command that a script traces would look, too.
+    let mut command = Command::new(rawbpf());
+    command.arg("bt").args(words).env_remove("LD_LIBRARY_PATH").output().unwrap()
+}
+
+/// What a script prints on standard output.
+#[track_caller]
+fn out(script: &str) -> String {
+    let output = bt(&["-q", "-e", script]);
+    assert!(output.status.success(), "{script}\n{}", said(&output));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).unwrap()
+}
+
+/// One that runs until it is stopped.
+struct Running(Child);
+
+impl Running {
+    fn start(words: &[&str]) -> Running {
+        let mut command = Command::new(rawbpf());
+        let command = command.arg("bt").args(words).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Running(command.spawn().unwrap())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(Pid::from_raw(self.0.id() as i32), signal).unwrap();
+    }
+
+    /// Waits for a line on standard output that holds some text.
+    #[track_caller]
+    fn wait_for(&mut self, part: &str) -> BufReader<std::process::ChildStdout> {
+        let mut lines = BufReader::new(self.0.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.contains(part) {
+            line.clear();
+            assert_ne!(lines.read_line(&mut line).unwrap(), 0, "no line with {part}");
+        }
+        lines
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended if all went well.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn begin_runs_and_exit_ends() {
+    needs!(Bpf);
+    let output = bt(&["-e", r#"BEGIN { printf("hello %d\n", 42); exit(); }"#]);
+    assert_eq!(text(&output.stdout), "hello 42\n\n\n", "{}", said(&output));
+    assert_eq!(text(&output.stderr), "Attached 1 probe\n");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn the_status_of_exit_is_ours_and_end_runs_after() {
+    needs!(Bpf);
+    let script = r#"BEGIN { @a = count(); @b = 5; @c[1] = hist(3); clear(@a); print(@a); clear(@b); print(@b);
+        clear(@c); print(@c); exit(3); printf("never\n"); } END { printf("end\n"); }"#;
+    let output = bt(&["-e", script]);
+    assert_eq!(text(&output.stdout), "@a: 0\n@b: 0\nend\n\n\n", "{}", said(&output));
+    assert_eq!(text(&output.stderr), "Attached 2 probes\n");
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn what_was_cleared_prints_as_zero_and_is_not_printed_at_the_end() {
+    needs!(Bpf);
+    let cleared =
+        out(r#"BEGIN { @y = "abc"; clear(@y); print(@y); @t = (1, 2); clear(@t); print(@t);
+        @a = avg(5); clear(@a); print(@a); @m = min(5); clear(@m); print(@m);
+        @h = hist(3); clear(@h); print(@h); @s = stats(4); clear(@s); print(@s);
+        @z[1] = count(); zero(@z); print(@z); exit(); }"#);
+    let expected = "@y: \n@t: (0, 0)\n@a: 0\n@m: 0\n@s: { .count = 0, .average = 0, .total = 0 }\n@z[1]: 0\n\n\n@z[1]: 0\n";
+    assert_eq!(cleared, expected);
+}
+
+#[test]
+fn elements_are_printed_as_values() {
+    needs!(Bpf);
+    let printed = out(
+        "BEGIN { @a[1] = count(); @a[1] = count(); @b[1] = 5; print(@a[1]); print(@b[1]); print((1, 2)); \
+                       @s = stats(3); print(@s); exit(); }",
+    );
+    let stats = "@s: { .count = 1, .average = 3, .total = 3 }\n";
+    assert_eq!(printed, format!("2\n5\n(1, 2)\n{stats}\n\n@a[1]: 2\n@b[1]: 5\n{stats}"));
+}
+
+#[test]
+fn histograms_are_those_of_bpftrace() {
+    needs!(Bpf);
+    let bars = |count: usize| format!("|{:<52}|", "@".repeat(count));
+    let printed = out(
+        "BEGIN { @l = lhist(5, 0, 10, 2); @l = lhist(50, 0, 10, 2); @l = lhist(50, 0, 10, 2); exit(); }",
+    );
+    let expected = [
+        "@l:".to_owned(),
+        format!("[4, 6)                 1 {}", bars(26)),
+        format!("[6, 8)                 0 {}", bars(0)),
+        format!("[8, 10)                0 {}", bars(0)),
+        format!("[10, ...)              2 {}", bars(52)),
+    ];
+    assert_eq!(printed, format!("\n\n{}\n\n", expected.join("\n")));
+}
+
+#[test]
+fn events_keep_their_order() {
+    needs!(Bpf);
+    // Each thing that is done in user space shows what was there at its turn.
+    let printed = out(
+        r#"BEGIN { @x[1] = 1; print(@x); printf("a\n"); clear(@x); print(@x); printf("b\n"); exit(); }"#,
+    );
+    assert_eq!(printed, "@x[1]: 1\na\nb\n\n\n");
+}
+
+#[test]
+fn json_has_an_object_a_line() {
+    needs!(Bpf);
+    let script = r#"BEGIN { @a[1] = count(); @h = hist(3); printf("x"); time("t"); exit(); }"#;
+    let output = bt(&["-f", "json", "-e", script]);
+    let expected = "{\"type\": \"attached_probes\", \"count\": 1, \"data\": {\"probes\": 1}}\n\
+                    {\"type\": \"printf\", \"data\": \"x\"}\n{\"type\": \"time\", \"data\": \"t\"}\n\
+                    {\"type\": \"map\", \"data\": {\"@a\": {\"1\": 1}}}\n\
+                    {\"type\": \"hist\", \"data\": {\"@h\": [{\"min\": 2, \"max\": 3, \"count\": 1}]}}\n";
+    assert_eq!(text(&output.stdout), expected, "{}", said(&output));
+}
+
+#[test]
+fn timers_tick() {
+    needs!(Bpf);
+    let printed =
+        out(r#"interval:ms:20 { printf("tick %d\n", @n); @n++; if (@n == 3) { exit(); } }"#);
+    assert_eq!(printed, "tick 0\ntick 1\ntick 2\n\n\n@n: 3\n");
+    // On each CPU.
+    let printed = out("profile:hz:200 { @[cpu] = count(); } interval:ms:300 { exit(); }");
+    let cpus = fs::read_to_string("/sys/devices/system/cpu/online").unwrap();
+    let last: usize = cpus.trim().rsplit(['-', ',']).next().unwrap().parse().unwrap();
+    assert!(printed.contains(&format!("@[{last}]: ")), "{printed}");
+}
+
+#[test]
+fn a_command_is_traced_from_its_first_instruction() {
+    needs!(Bpf, Tracepoint);
+    let script = r#"BEGIN { printf("begin\n"); }
+        tracepoint:syscalls:sys_enter_openat /pid == cpid/ { printf("%s %s\n", comm, str(args.filename)); }
+        END { printf("end\n"); }"#;
+    let output = bt(&["-q", "-e", script, "-c", "/bin/cat /dev/null"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let printed = text(&output.stdout);
+    let lines: Vec<_> = printed.lines().collect();
+    assert_eq!(lines.first(), Some(&"begin"), "{printed}");
+    // A program that was linked dynamically begins with its libraries.
+    assert_eq!(lines.get(1), Some(&"cat /etc/ld.so.cache"), "{printed}");
+    assert_eq!(lines[lines.len() - 4..], ["cat /dev/null", "end", "", ""], "{printed}");
+}
+
+#[test]
+fn the_status_of_the_command_is_ours() {
+    needs!(Bpf);
+    for (command, status) in [("/bin/true", 0), ("sh -c 'exit 7'", 7), ("sh -c 'kill -9 $$'", 137)]
+    {
+        let output = bt(&["-q", "-e", r#"END { printf("e\n"); }"#, "-c", command]);
+        assert_eq!(output.status.code(), Some(status), "{}", said(&output));
+        assert_eq!(text(&output.stdout), "e\n\n\n");
+    }
+    let output = bt(&["-q", "-e", "BEGIN { exit(5); }", "-c", "sleep 100"]);
+    assert_eq!(output.status.code(), Some(5), "{}", said(&output));
+}
+
+#[test]
+fn counts_of_a_command_are_exact() {
+    needs!(Bpf, Tracepoint);
+    let script = "tracepoint:syscalls:sys_enter_getsid /pid == cpid/ { @[comm] = count(); } \
+                  tracepoint:syscalls:sys_enter_write /pid == cpid/ { @w = sum(args.count); }";
+    let output = bt(&["-q", "-e", script, "-c", "sh -c 'echo abcd; echo efg'"]);
+    assert_eq!(text(&output.stdout), "abcd\nefg\n\n\n@w: 9\n", "{}", said(&output));
+}
+
+#[test]
+fn ctrl_c_is_exit() {
+    needs!(Bpf);
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let script = r#"BEGIN { printf("ready\n"); @a = 1; } END { printf("end\n"); }"#;
+        let mut running = Running::start(&["-q", "-e", script]);
+        let mut rest = running.wait_for("ready");
+        running.signal(signal);
+        let mut printed = String::new();
+        rest.read_to_string(&mut printed).unwrap();
+        assert_eq!(printed, "end\n\n\n@a: 1\n");
+        assert_eq!(running.0.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_run_ends_also_when_nobody_reads() {
+    needs!(Bpf);
+    // More than a pipe holds, and nobody takes it.
+    let script = r#"interval:us:100 { printf("%1000d\n", 1); } BEGIN { printf("ready\n"); }"#;
+    let mut running = Running::start(&["-q", "-e", script]);
+    let held = running.wait_for("ready");
+    std::thread::sleep(Duration::from_millis(500));
+    running.signal(Signal::SIGINT);
+    let start = Instant::now();
+    wait_until("the run has ended", || running.0.try_wait().unwrap().is_some());
+    assert!(start.elapsed() < Duration::from_secs(20));
+    drop(held);
+
+    // Whoever read it has gone.
+    let mut running = Running::start(&["-q", "-e", script]);
+    drop(running.wait_for("ready"));
+    wait_until("the run has ended", || running.0.try_wait().unwrap().is_some());
+    assert_eq!(running.0.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn the_process_of_p_ends_the_run() {
+    needs!(Bpf);
+    let mut sleeping = Command::new("sleep").arg("100").spawn().unwrap();
+    let pid = sleeping.id().to_string();
+    let mut running = Running::start(&["-q", "-p", &pid, "-e", r#"BEGIN { printf("ready\n"); }"#]);
+    drop(running.wait_for("ready"));
+    assert_eq!(running.0.try_wait().unwrap(), None);
+    sleeping.kill().unwrap();
+    sleeping.wait().unwrap();
+    wait_until("the run has ended", || running.0.try_wait().unwrap().is_some());
+}
+
+#[test]
+fn parameters_reach_the_script() {
+    needs!(Bpf);
+    let script =
+        r#"BEGIN { printf("%d %s %d %s\n", $1, str($2), $#, getopt("name", "none")); exit(); }"#;
+    let output = bt(&["-q", "-e", script, "5", "abc", "--", "--name=x"]);
+    assert_eq!(text(&output.stdout), "5 abc 2 x\n\n\n", "{}", said(&output));
+}
+
+#[test]
+fn scripts_are_files_and_programs() {
+    needs!(Bpf);
+    let folder = Folder::new();
+    let script = folder.path().join("hello.bt");
+    let text_of =
+        |first: &str| format!("{first}\nBEGIN {{ printf(\"hi %s\\n\", str($1)); exit(); }}\n");
+    // The program is found by its path, whatever PATH is.
+    fs::write(&script, text_of(&format!("#!{} bt", rawbpf().display()))).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let output = Command::new(&script).arg("you").output().unwrap();
+    assert_eq!(text(&output.stdout), "hi you\n\n\n", "{}", said(&output));
+
+    let name = folder.path().join("bpftrace");
+    symlink(rawbpf(), &name).unwrap();
+    let output =
+        Command::new(&name).args(["-q", script.to_str().unwrap(), "all"]).output().unwrap();
+    assert_eq!(text(&output.stdout), "hi all\n\n\n", "{}", said(&output));
+}
+
+#[test]
+fn output_goes_to_a_file() {
+    needs!(Bpf);
+    let folder = Folder::new();
+    let file = folder.path().join("out");
+    let path = file.to_str().unwrap();
+    let output = bt(&["-o", path, "-e", r#"BEGIN { printf("x\n"); exit(); }"#]);
+    assert!(output.status.success() && output.stdout.is_empty(), "{}", said(&output));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "x\n\n\n");
+}
+
+#[test]
+fn mistakes_are_shown_at_their_place() {
+    let output = bt(&["-e", "BEGIN { pidd }"]);
+    let expected = "stdin:1:9-13: ERROR: unknown identifier: `pidd`\nBEGIN { pidd }\n        ~~~~\n\
+                    HINT: did you mean one of `pid`, `gid`, `tid`?\n";
+    assert_eq!((text(&output.stderr), output.status.code()), (expected, Some(1)));
+    for words in [&["-x"][..], &[], &["-e"], &["/nonexistent.bt"]] {
+        let output = bt(words);
+        assert_eq!(output.status.code(), Some(1), "{words:?} {}", said(&output));
+        assert!(text(&output.stderr).starts_with("ERROR: "), "{}", said(&output));
+    }
+    let output = bt(&["-e", r#"BEGIN { system("id"); }"#]);
+    assert!(text(&output.stderr).contains("needs --unsafe"), "{}", said(&output));
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn what_there_is_not_is_told_with_the_nearest_names() {
+    needs!(Bpf, Tracepoint);
+    let output = bt(&["-e", "tracepoint:syscalls:sys_enter_openatt { }"]);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("tracepoint not found: syscalls:sys_enter_openatt"), "{said}");
+    assert!(said.contains("sys_enter_openat`"), "{said}");
+}
+
+#[test]
+fn commands_and_files_are_printed_in_order() {
+    needs!(Bpf);
+    let script = r#"BEGIN { printf("a\n"); system("echo hi %d", 5); cat("/proc/sys/kernel/ostype"); cat("/nonexistent");
+        errorf("bad %d", 3); warnf("w"); exit(); }"#;
+    let output = bt(&["-q", "--unsafe", "-e", script]);
+    assert_eq!(text(&output.stdout), "a\nhi 5\nLinux\n\n\n", "{}", said(&output));
+    let messages = text(&output.stderr);
+    assert!(
+        messages
+            .contains("ERROR: failed to open file '/nonexistent' (No such file or directory)\n")
+    );
+    assert!(messages.contains("ERROR: bad 3\n") && messages.contains("WARNING: w\n"), "{messages}");
+}
+
+#[test]
+fn problems_are_told_at_their_line() {
+    needs!(Bpf);
+    let script = "BEGIN { $x = 0; printf(\"%d\\n\", 5 / $x); @[1] = 1; @[2] = 2; @[3] = 3; @[4] = 4; exit(); }";
+    let mut command = Command::new(rawbpf());
+    let output = command
+        .args(["bt", "-q", "-e", script])
+        .env("BPFTRACE_MAX_MAP_KEYS", "2")
+        .output()
+        .unwrap();
+    assert_eq!(text(&output.stdout), "1\n\n\n@[1]: 1\n@[2]: 2\n", "{}", said(&output));
+    let messages = text(&output.stderr);
+    assert!(
+        messages.contains("stdin:1:32-38: WARNING: Divide or modulo by 0 detected"),
+        "{messages}"
+    );
+    assert_eq!(
+        messages.matches("Map full; can't update element: @ has room for 2 keys").count(),
+        1
+    );
+}
+
+#[test]
+fn lost_events_are_counted() {
+    needs!(Bpf);
+    // The ring holds a page, and BEGIN sends much more before anybody reads.
+    let script = "BEGIN { $i = 0; while ($i < 1000) { printf(\"%60d\\n\", $i); $i++; } } interval:ms:200 { exit(); }";
+    let mut command = Command::new(rawbpf());
+    let command = command.args(["bt", "-q", "-e", script]).env("BPFTRACE_PERF_RB_PAGES", "1");
+    let output = command.output().unwrap();
+    let printed = text(&output.stdout).lines().filter(|line| !line.is_empty()).count() as u64;
+    let messages = text(&output.stderr);
+    let lost = messages.lines().filter_map(|line| line.strip_prefix("Lost ")?.split(' ').next());
+    let lost: u64 = lost.map(|count| count.parse::<u64>().unwrap()).sum();
+    assert!(printed > 0 && lost > 0, "{}", said(&output));
+    assert_eq!(printed + lost, 1000, "{messages}");
+}
+
+#[test]
+fn probes_are_listed_as_bpftrace_lists_them() {
+    needs!(Tracepoint);
+    let output = bt(&["-lv", "tracepoint:syscalls:sys_enter_openat"]);
+    let expected = "tracepoint:syscalls:sys_enter_openat\n    int __syscall_nr\n    int dfd\n    \
+                    const char * filename\n    int flags\n    umode_t mode\n";
+    assert_eq!(text(&output.stdout), expected, "{}", said(&output));
+    let output = bt(&["-l", "t:sched:sched_switch"]);
+    assert_eq!(text(&output.stdout), "tracepoint:sched:sched_switch\n", "{}", said(&output));
+}
+
+#[test]
+fn stages_are_shown() {
+    needs!(Bpf);
+    let show = |stage| {
+        let output = bt(&["-d", stage, "-e", "BEGIN { @a = count(); printf(\"%d\", pid); }"]);
+        assert!(output.status.success(), "{}", said(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let typed = show("ast");
+    assert!(typed.contains("map @a: count") && typed.contains("BEGIN\n"), "{typed}");
+    assert!(show("codegen").contains("get_current_pid_tgid"));
+    let instructions = show("dis");
+    assert!(
+        instructions.contains("// @a = count()") && instructions.contains("call ringbuf_reserve")
+    );
+}
+
+#[test]
+fn nothing_stays_when_it_is_killed() {
+    needs!(Bpf, Tracepoint);
+    // No other test has a program of that name.
+    let there = || common::bpf_ids::programs().iter().any(|one| one.name == "sys_enter_getsi");
+    let script =
+        r#"BEGIN { printf("ready\n"); } tracepoint:syscalls:sys_enter_getsid { @ = count(); }"#;
+    let mut running = Running::start(&["-q", "-e", script]);
+    drop(running.wait_for("ready"));
+    assert!(there());
+    running.signal(Signal::SIGKILL);
+    running.0.wait().unwrap();
+    wait_until("its program is gone", || !there());
+}
+
+#[test]
+fn user_functions_are_probed() {
+    needs!(Bpf, Uprobe);
+    needs_tried!("bash", no_program("bash"));
+    let script = "uprobe:/bin/bash:main { @[probe] = count(); @s[ustack(1)] = count(); } uretprobe:/bin/bash:main { @r = count(); }";
+    let output = bt(&["-q", "-e", script, "-c", "/bin/bash -c true"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let printed = text(&output.stdout);
+    assert!(printed.contains("@[uprobe:/bin/bash:main]: 1\n"), "{}", said(&output));
+    assert!(printed.contains("@s[\n        main+0\n]: 1\n"), "{}", said(&output));
+}
+
+#[test]
+fn embedders_get_values() {
+    needs!(Bpf);
+    let script = Script::compile_with(
+        r#"BEGIN { printf("%d %s\n", 5, "five"); print((1, "x")); @["k"] = sum(7); print(@); exit(2); }
+           END { printf("end\n"); }"#,
+        &Options::new(),
+    )
+    .unwrap();
+    let mut run = script.attach().unwrap();
+    let mut other = Script::compile("BEGIN { @x = 1; }").unwrap().attach().unwrap();
+    assert_eq!((run.probes(), other.probes()), (2, 1));
+    assert!(run.as_pollable().is_some_and(|fd| fd.as_fd().try_clone_to_owned().is_ok()));
+    let events: Vec<_> = (&mut run).map(|event| event.unwrap()).collect();
+    let [printf, value, map] = events.as_slice() else { panic!("{events:?}") };
+    let arguments = vec![Value::from(5), Value::from("five")];
+    assert_eq!(*printf, Event::Printf { text: b"5 five\n".to_vec(), arguments });
+    assert_eq!(*value, Event::Value(Value::Tuple(vec![Value::from(1), Value::from("x")])));
+    let Event::Map(map) = map else { panic!("{map:?}") };
+    assert_eq!((map.name(), map.entries().count()), ("@", 1));
+    assert_eq!(run.exit_status(), Some(2));
+    let last = run.finish().unwrap();
+    assert!(
+        matches!(last.as_slice(), [Event::Printf { text, .. }] if text == b"end\n"),
+        "{last:?}"
+    );
+    let map = run.read_map("@").unwrap();
+    let entries: Vec<_> =
+        map.entries().map(|(key, value)| (key.cloned(), value.as_i64())).collect();
+    assert_eq!(entries, [(Some(Value::from("k")), Some(7))]);
+    assert!(run.read_map("@nope").is_err());
+    assert_eq!(other.read_map("@x").unwrap().entries().next().unwrap().1.as_i64(), Some(1));
+    assert!(other.poll(Some(Instant::now())).unwrap().is_none());
+}
+
+#[test]
+fn mistakes_are_errors_for_embedders() {
+    let error = Script::compile("BEGIN { pidd }").unwrap_err();
+    assert!(
+        error.to_string().starts_with("stdin:1:9-13: ERROR: unknown identifier: `pidd`\n"),
+        "{error}"
+    );
+}
+
+/// Scripts that print the same by every version, but for spaces at the end of lines and empty lines.
+const SAME: &[&str] = &[
+    r#"BEGIN { printf("%d %u %x %o %c %s|%5d|%-5d|%05d\n", -1, 3000000000, 255, 8, 65, "abc", 42, 42, 42); exit(); }"#,
+    r#"BEGIN { @ = 5; @a[1] = 2; @a[2] = 1; @b["x", 3] = 7; exit(); }"#,
+    r#"BEGIN { @s = "hello"; @t["k"] = "v"; print(@s); print(@t); exit(); }"#,
+    "BEGIN { @c = count(); @c = count(); @s = sum(5); @s = sum(6); @n = min(3); @n = min(2); @x = max(3); @x = max(9); exit(); }",
+    "BEGIN { @h = hist(1); @h = hist(5); @h = hist(100); @h = hist(1000000); @h = hist(0); @h = hist(-3); exit(); }",
+    "BEGIN { @l = lhist(5, 0, 100, 10); @l = lhist(55, 0, 100, 10); @l = lhist(500, 0, 100, 10); @l = lhist(-5, 0, 100, 10); exit(); }",
+    r#"BEGIN { $i = 0; while ($i < 5) { printf("%d ", $i); $i++; } printf("\n"); exit(); }"#,
+    r#"BEGIN { $x = 3; if ($x > 2) { printf("big\n"); } else { printf("small\n"); } exit(); }"#,
+    r#"BEGIN { print((1, "two", (3, 4))); exit(); }"#,
+    "BEGIN { @x[1] = count(); @x[2] = count(); @x[2] = count(); print(@x, 1); clear(@x); exit(); }",
+    "BEGIN { @x[1] = sum(10); @x[2] = sum(20); print(@x, 0, 5); delete(@x[2]); zero(@x); exit(); }",
+    r#"BEGIN { unroll(3) { printf("r\n"); } exit(); }"#,
+    r#"BEGIN { $a = (uint8)300; $b = (int8)200; printf("%d %d\n", $a, $b); exit(); }"#,
+    "BEGIN { @k[1, 2, 3] = 4; delete(@k[1, 2, 3]); @k[4, 5, 6] = 7; exit(); }",
+    r#"BEGIN { printf("%s\n", "a" == "a" ? "same" : "other"); printf("%d\n", 1 << 4 | 3); exit(); }"#,
+    "BEGIN { @a = avg(4); @a = avg(8); print(@a); exit(); }",
+    r#"BEGIN { printf("%-10s|%10s|%.2s\n", "ab", "cd", "efg"); exit(); }"#,
+    r#"BEGIN { $x = 7; $x += 3; $x *= 2; $x -= 1; $x /= 2; $x %= 5; $x <<= 3; $x |= 1; $x ^= 2; $x &= 15; printf("%d\n", $x); exit(); }"#,
+    r#"BEGIN { @["a"] = 1; @["b"] = 2; @["c"] = 3; printf("%d\n", @["b"]); exit(); }"#,
+    r#"BEGIN { printf("%r\n", buf("abc", 3)); exit(); }"#,
+    r#"BEGIN { printf("%s %s\n", ntop(0x0100007f), ntop(2, 0x0100007f)); exit(); }"#,
+    "BEGIN { @m[1] = hist(3); @m[2] = hist(300); exit(); }",
+    r#"BEGIN { $s = str($1); printf("%s %d %d\n", $s, $2, $#); exit(); } END { printf("the end\n"); }"#,
+    r#"BEGIN { @a = 1; @b = 2; @a++; ++@b; --@a; printf("%d %d\n", @a++, ++@b); exit(); }"#,
+    r#"BEGIN { printf("%d %d\n", strncmp("abc", "abd", 2), strncmp("abc", "abd", 3) == 0); exit(); }"#,
+    r#"BEGIN { time("x\n"); print("text"); print(5); print(-5); exit(); }"#,
+];
+
+#[test]
+fn the_installed_bpftrace_prints_the_same() {
+    needs!(Bpf);
+    needs_tried!("bpftrace", no_program("bpftrace"));
+    let lines = |bytes: &[u8]| -> Vec<String> {
+        let text = String::from_utf8(bytes.to_vec()).unwrap();
+        let lines = text.lines().map(str::trim_end);
+        // Older versions say that they begin to attach on standard output.
+        lines
+            .filter(|line| !line.is_empty() && !line.starts_with("Attaching "))
+            .map(str::to_owned)
+            .collect()
+    };
+    for script in SAME {
+        let theirs = Command::new("bpftrace").args(["-e", script, "abc", "7"]).output().unwrap();
+        assert!(theirs.status.success(), "{script}\n{}", said(&theirs));
+        let ours = bt(&["-q", "-e", script, "abc", "7"]);
+        assert!(ours.status.success(), "{script}\n{}", said(&ours));
+        assert!(!lines(&theirs.stdout).is_empty(), "{script}");
+        assert_eq!(lines(&ours.stdout), lines(&theirs.stdout), "{script}");
+    }
+}
