@@ -27,7 +27,7 @@ use crate::insn::{ByteOrder, Insn, Op};
 /// ```
 ///
 /// Besides, a number can be a Rust constant expression in braces; `PATH ll` is the address of the map that
-/// is described by the [`static MapSpec`](MapSpec) at that path, which is created when the program is loaded;
+/// is described by the [`static MapSpec`](crate::MapSpec) at that path, which is created when the program is loaded;
 /// `PATH[0] ll` and `PATH[0] + 8 ll` are addresses in the one value of such a map (Linux 5.2);
 /// and a string can be stored, in as many instructions as it needs: `"text"` with a NUL after it as in C,
 /// `b"text"` without.
