@@ -10,7 +10,7 @@
 //! nothing is said: what a sample costs the sender, and how many are lost.
 
 use aya::maps::{Map as AyaMap, MapData, PerfEventArray, RingBuf, perf::PerfEvent};
-use rawbpf::asm::{Module, ParseOptions, parse};
+use rawbpf::asm::{Collection, ParseOptions, parse};
 use rawbpf::perf::{PerfOptions, PerfReader, Record};
 use rawbpf::ringbuf::RingBufReader;
 use rawbpf::{Loader, Map, Program, ProgramType, TextSpec};
@@ -77,7 +77,7 @@ fn text(size: usize, ring: &str) -> String {
 }
 
 /// A map of its own and the program that writes to it.
-fn load(module: &Module<'_>) -> Result<(Map, Program)> {
+fn load(module: &Collection<'_>) -> Result<(Map, Program)> {
     let spec = TextSpec::new(module, &module.programs()[0], "rings.s")?;
     let mut loader = Loader::new();
     let program = loader.load(&spec.program(ProgramType::SocketFilter))?;
@@ -106,7 +106,7 @@ unsafe extern "C" fn ring_sample(sum: *mut c_void, data: *mut c_void, size: u64)
     0
 }
 
-fn perf_peers(module: &Module<'_>, size: usize) -> Result<Vec<Peer>> {
+fn perf_peers(module: &Collection<'_>, size: usize) -> Result<Vec<Peer>> {
     let mut peers = Vec::new();
     let options = PerfOptions::new().ring_size(RING);
 
@@ -178,7 +178,7 @@ fn perf_peers(module: &Module<'_>, size: usize) -> Result<Vec<Peer>> {
     Ok(peers)
 }
 
-fn ring_peers(module: &Module<'_>) -> Result<Vec<Peer>> {
+fn ring_peers(module: &Collection<'_>) -> Result<Vec<Peer>> {
     let mut peers = Vec::new();
 
     let (map, program) = load(module)?;
