@@ -34,9 +34,7 @@ use super::probe::{AttachPoint, Kind};
 use super::source::Span;
 use super::types::{Structs, Type};
 use super::visit::{self, Node};
-use crate::codegen::{
-    Block, CodegenError, CodegenProblem, Compiled, Function, Options, Unit, Var,
-};
+use crate::codegen::{Block, CodegenError, CodegenProblem, Compiled, Function, Options, Unit, Var};
 use crate::uapi::{AttachType, ProgramType};
 
 type Lowered<T> = Result<T, Diagnostic>;
@@ -94,9 +92,7 @@ fn cookie_feature(kind: Kind) -> Feature {
 
 /// Whether the program depends on which of its attach points it is.
 fn needs_point(probe: &Probe) -> bool {
-    any_expression(probe, |kind| {
-        matches!(kind, ExprKind::Builtin(super::hir::Builtin::Name))
-    })
+    any_expression(probe, |kind| matches!(kind, ExprKind::Builtin(super::hir::Builtin::Name)))
 }
 
 fn any_expression(probe: &Probe, is: impl Fn(&ExprKind) -> bool) -> bool {
@@ -198,10 +194,8 @@ impl<'p> Shared<'p, '_> {
     }
 
     fn refuse(&self, probe: &Probe, error: &CodegenError) -> Diagnostic {
-        let span = error.span().map_or(probe.span, |span| Span {
-            start: span.start,
-            end: span.end,
-        });
+        let span =
+            error.span().map_or(probe.span, |span| Span { start: span.start, end: span.end });
         Diagnostic::error(span, format!("cannot be compiled: {error}"))
     }
 }

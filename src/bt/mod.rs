@@ -34,6 +34,7 @@ pub(crate) mod parser;
 pub(crate) mod plan;
 pub(crate) mod probe;
 pub(crate) mod source;
+pub(crate) mod target;
 pub(crate) mod token;
 pub(crate) mod types;
 pub mod value;

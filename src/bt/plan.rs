@@ -29,64 +29,13 @@ use super::hir::{Async, ExprKind, Map, MapId, MapKind, Program, StatementKind};
 use super::hir::{Builtin, Call};
 use super::probe::AttachPoint;
 use super::source::Span;
+pub(crate) use super::target::{Feature, Target};
 use super::types::{Space, Type};
 use super::visit::{self, Node};
-use crate::codegen::{Compiled, Isa};
+use crate::codegen::Compiled;
 use crate::spec::MapSpec;
 use crate::uapi::{AttachType, MapType, ProgramType, flags};
 use std::collections::HashSet;
-
-/// Something that not all kernels have and that changes what code is made. Asked for, never inferred from the version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Feature {
-    /// Atomic operations with results: `cmpxchg`, `xadd` that fetches. Linux 5.12
-    Atomics,
-    /// The helper `for_each_map_elem` (164), and callbacks at all. Linux 5.13, with a JIT
-    ForEachMapElem,
-    /// The helper `loop` (181). Linux 5.17, with a JIT
-    Loop,
-    /// The helper `get_attach_cookie` (174) in kprobes, uprobes, tracepoints and perf events. Linux 5.15
-    Cookie,
-    /// The same in `fentry` and `fexit`. Linux 5.19
-    TracingCookie,
-    /// The same in raw tracepoints, with BTF or without. Linux 6.12
-    RawTracepointCookie,
-    /// The helper `get_current_task_btf` (158). Linux 5.11
-    CurrentTaskBtf,
-    /// Keys of more than 512 bytes. Linux 5.11
-    LargeKeys,
-    /// Hash tables that allocate elements on demand are safe in programs that trace. Linux 6.1
-    AllocatingHash,
-    /// The helper `ktime_get_tai_ns` (208). Linux 6.1
-    TaiClock,
-    /// The helper `jiffies64` (118) in programs that trace. Linux 5.19
-    Jiffies,
-}
-
-/// What code is made for.
-#[derive(Clone, Copy)]
-pub(crate) struct Target<'t> {
-    /// The instruction set. v3 is right on every kernel from 5.10 on.
-    pub isa: Isa,
-    /// The number of CPUs that there can be.
-    pub cpus: u32,
-    /// The size of a page.
-    pub page_size: u32,
-    /// Device and inode of the PID namespace that `pid` and `tid` are of; none if it is the initial one.
-    pub pid_namespace: Option<(u64, u64)>,
-    /// Whether memory is read directly through pointers whose types the verifier knows. If a kernel refuses such a program,
-    /// lower again without: all memory is read by helpers then.
-    pub direct_loads: bool,
-    /// Whether the kernel has something. Asked only for what the program needs, maybe more than once.
-    pub has: &'t dyn Fn(Feature) -> bool,
-}
-
-impl Target<'_> {
-    /// Whether the kernel has something.
-    pub(crate) fn has(&self, feature: Feature) -> bool {
-        (self.has)(feature)
-    }
-}
 
 /// The layout of the one value of the map of globals ([`MapPlan::globals`]). It begins as zeros; the run half
 /// writes the numbers up to [`Globals::LOST_RECORDS`] after the programs were loaded and before the first is attached.

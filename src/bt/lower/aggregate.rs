@@ -141,9 +141,10 @@ impl<'p> Lower<'_, 'p, '_> {
     pub(super) fn aggregated(&mut self, of: &'p Expr) -> Lowered<Operand> {
         let signed = of.ty.is_signed();
         match (&of.kind, &of.ty) {
-            (ExprKind::Map { map, key }, Type::Count | Type::Sum(_) | Type::Min(_) | Type::Max(_)) => {
-                self.read_map(*map, key.as_deref(), &Type::U64)
-            }
+            (
+                ExprKind::Map { map, key },
+                Type::Count | Type::Sum(_) | Type::Min(_) | Type::Max(_),
+            ) => self.read_map(*map, key.as_deref(), &Type::U64),
             (ExprKind::Map { map, key }, Type::Avg(_)) => {
                 let place = self.map_object(*map, key.as_deref())?;
                 Ok(self.average(place, signed))

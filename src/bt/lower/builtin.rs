@@ -165,8 +165,9 @@ impl<'p> Lower<'_, 'p, '_> {
     }
 
     pub(super) fn missing<T>(&self, what: &str, needs: &str) -> Lowered<T> {
-        self.unsupported(self.span, format!("{what} on this kernel"))
-            .map_err(|error: crate::bt::diagnostic::Diagnostic| error.hint(format!("needs {needs}")))
+        self.unsupported(self.span, format!("{what} on this kernel")).map_err(
+            |error: crate::bt::diagnostic::Diagnostic| error.hint(format!("needs {needs}")),
+        )
     }
 
     /// `curtask->real_parent->tgid`

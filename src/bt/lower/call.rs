@@ -34,8 +34,7 @@ impl<'p> Lower<'_, 'p, '_> {
             Call::Strlen(value) => self.string_length(value),
             Call::Signal { number, thread } => {
                 let number = self.number(number)?;
-                let helper =
-                    if *thread { helper::SEND_SIGNAL_THREAD } else { helper::SEND_SIGNAL };
+                let helper = if *thread { helper::SEND_SIGNAL_THREAD } else { helper::SEND_SIGNAL };
                 Ok(self.call_number(helper, &[number]).into())
             }
             Call::Override(value) => {
@@ -103,9 +102,10 @@ impl<'p> Lower<'_, 'p, '_> {
                         let place = self.in_memory(&value);
                         match have >= size {
                             true => Prepared::Copy(place, size),
-                            false => {
-                                Prepared::Parts { parts: vec![(0, Prepared::Copy(place, have))], size }
-                            }
+                            false => Prepared::Parts {
+                                parts: vec![(0, Prepared::Copy(place, have))],
+                                size,
+                            },
                         }
                     }
                 }

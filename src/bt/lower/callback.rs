@@ -51,7 +51,8 @@ impl<'p> Lower<'_, 'p, '_> {
             StatementKind::ForMap { .. } => true,
             StatementKind::While { .. } => has_loop,
             StatementKind::ForRange { start, end, .. } => {
-                has_loop && control::rounds(start, end).is_none_or(|rounds| rounds > control::INLINE)
+                has_loop
+                    && control::rounds(start, end).is_none_or(|rounds| rounds > control::INLINE)
             }
             _ => false,
         }
@@ -142,8 +143,7 @@ impl<'p> Lower<'_, 'p, '_> {
         std::mem::swap(&mut self.f, &mut outer);
         let span = self.span;
         self.at(span);
-        let given: Vec<Var> =
-            (0..parameters).filter_map(|index| self.f.parameter(index)).collect();
+        let given: Vec<Var> = (0..parameters).filter_map(|index| self.f.parameter(index)).collect();
         let last = given.last().copied().unwrap_or(self.context);
         let exit = self.f.block();
         let (next, end) = (self.f.block(), self.f.block());
@@ -179,8 +179,15 @@ impl<'p> Lower<'_, 'p, '_> {
         self.f.switch_to(end);
         self.f.ret(1);
         self.emit_cold();
-        (self.exit, self.context, self.scratch, self.frame, self.loops, self.cold, self.variables.homes) =
-            saved;
+        (
+            self.exit,
+            self.context,
+            self.scratch,
+            self.frame,
+            self.loops,
+            self.cold,
+            self.variables.homes,
+        ) = saved;
         std::mem::swap(&mut self.f, &mut outer);
         done?;
         Ok(self.unit.add(outer))
@@ -303,9 +310,7 @@ impl<'p> Lower<'_, 'p, '_> {
     /// The value of an element as a loop has it: of an aggregation the number that it stands for.
     fn element_value(&mut self, place: Place, ty: &Type) -> Prepared {
         match ty {
-            Type::Count | Type::Sum(_) | Type::Min(_) | Type::Max(_) => {
-                Prepared::Copy(place, 8)
-            }
+            Type::Count | Type::Sum(_) | Type::Min(_) | Type::Max(_) => Prepared::Copy(place, 8),
             Type::Avg(_) => {
                 let average = self.average(place, ty.is_signed());
                 Prepared::Scalar(average, Size::Double)
@@ -350,10 +355,8 @@ fn may_end(body: &[Statement]) -> bool {
     let mut found = false;
     visit::statements(body, &mut |node| {
         if let Node::Statement(one) = node {
-            found |= matches!(
-                one.kind,
-                StatementKind::Return(_) | StatementKind::Async(Async::Exit(_))
-            );
+            found |=
+                matches!(one.kind, StatementKind::Return(_) | StatementKind::Async(Async::Exit(_)));
         }
     });
     found

@@ -48,9 +48,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 text.push(0);
                 Ok(Side::Constant(text.into()))
             }
-            (ExprKind::Convert(inner), Type::String(_))
-                if matches!(inner.ty, Type::String(_)) =>
-            {
+            (ExprKind::Convert(inner), Type::String(_)) if matches!(inner.ty, Type::String(_)) => {
                 self.side(inner)
             }
             (ExprKind::Bytes(bytes), _) => Ok(Side::Constant(bytes.clone())),

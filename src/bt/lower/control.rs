@@ -96,7 +96,8 @@ impl<'p> Lower<'_, 'p, '_> {
     ) -> Lowered<()> {
         if rounds(start, end).is_none_or(|rounds| rounds > MOST_INLINE) {
             debug_assert!(!self.shared.target.has(Feature::Loop));
-            let what = format!("for over a range that is not known to have at most {MOST_INLINE} rounds");
+            let what =
+                format!("for over a range that is not known to have at most {MOST_INLINE} rounds");
             return self.missing(&what, "Linux 5.17 and a JIT");
         }
         let first = self.number(start)?;
@@ -106,8 +107,7 @@ impl<'p> Lower<'_, 'p, '_> {
         let (head, round) = (self.f.block(), self.f.block());
         let (next, after) = (self.f.block(), self.f.block());
         self.f.switch_to(head);
-        let condition =
-            if start.ty.is_signed() { Condition::SignedLt } else { Condition::Lt };
+        let condition = if start.ty.is_signed() { Condition::SignedLt } else { Condition::Lt };
         self.f.branch(condition, index, last, round, after);
         self.f.switch_to(round);
         let value: Operand = index.into();

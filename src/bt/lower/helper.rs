@@ -87,8 +87,7 @@ impl<'p> Lower<'_, 'p, '_> {
     /// Counts one of the losses.
     pub(super) fn count_loss(&mut self, offset: u32) {
         let address = self.global(offset);
-        let (size, add) =
-            (crate::insn::AtomicSize::Double, crate::codegen::AtomicBinary::Add);
+        let (size, add) = (crate::insn::AtomicSize::Double, crate::codegen::AtomicBinary::Add);
         self.f.atomic(size, add, address, 1);
     }
 

@@ -177,13 +177,7 @@ impl<'p> Lower<'_, 'p, '_> {
     }
 
     /// Stores an element by the helper and counts a failure: the map is full.
-    pub(super) fn update(
-        &mut self,
-        id: MapId,
-        map: &'p UserMap<'p>,
-        key: Operand,
-        value: Operand,
-    ) {
+    pub(super) fn update(&mut self, id: MapId, map: &'p UserMap<'p>, key: Operand, value: Operand) {
         let spec = self.f.map(&map.spec);
         let result = self.call_number(helper::MAP_UPDATE, &[spec.into(), key, value, 0.into()]);
         let after = self.f.block();
@@ -324,9 +318,7 @@ impl<'p> Lower<'_, 'p, '_> {
         self.with_element(map, key, |lower, element| {
             let place = element.place.address;
             let old = match atomics && !element.per_cpu {
-                true => {
-                    lower.f.atomic_fetch(AtomicSize::Double, AtomicBinary::Add, place, by)
-                }
+                true => lower.f.atomic_fetch(AtomicSize::Double, AtomicBinary::Add, place, by),
                 false => {
                     let old = lower.f.load(Size::Double, place);
                     lower.add_to(element, 0, by.into());

@@ -110,8 +110,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 let next = lower.f.block();
                 lower.f.branch(Condition::Eq, text, 0, end, next);
                 lower.f.switch_to(next);
-                let text =
-                    Prepared::Str { address: text.into(), space, limit: None, size: step };
+                let text = Prepared::Str { address: text.into(), space, limit: None, size: step };
                 lower.put(&text, record.at(*offset), false);
                 lower.f.binary_to(count, Bits::B64, Binary::Add, count, 1);
             }

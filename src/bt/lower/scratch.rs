@@ -69,13 +69,7 @@ impl<'p> Lower<'_, 'p, '_> {
             self.f.jump(claimed);
         }
         self.f.switch_to(taken);
-        self.f.binary_to(
-            index,
-            crate::insn::Bits::B64,
-            crate::codegen::Binary::Add,
-            index,
-            1,
-        );
+        self.f.binary_to(index, crate::insn::Bits::B64, crate::codegen::Binary::Add, index, 1);
         self.f.branch(Condition::Lt, index, map.max_entries, next, lost);
         self.f.switch_to(claimed);
         self.use_scratch(owner);
