@@ -27,7 +27,7 @@
 use super::diagnostic::Diagnostic;
 use super::hir::{Async, ExprKind, Map, MapId, MapKind, Program, StatementKind};
 use super::hir::{Builtin, Call};
-use super::probe::AttachPoint;
+use super::probe::{AttachPoint, Kind};
 use super::source::Span;
 pub(crate) use super::target::{Feature, Target};
 use super::types::{Space, Type};
@@ -35,7 +35,7 @@ use super::visit::{self, Node};
 use crate::codegen::Compiled;
 use crate::spec::MapSpec;
 use crate::uapi::{AttachType, MapType, ProgramType, flags};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// The layout of the one value of the map of globals ([`MapPlan::globals`]). It begins as zeros; the run half
 /// writes the numbers up to [`Globals::LOST_RECORDS`] after the programs were loaded and before the first is attached.
@@ -103,6 +103,8 @@ pub(crate) struct UserMap<'p> {
     pub storage: Storage,
     /// Whether there is a value for each CPU, to be merged.
     pub per_cpu: bool,
+    /// Whether the programs that change it can interrupt each other on a CPU.
+    pub nested: bool,
     /// The map.
     pub spec: MapSpec<'p>,
 }
@@ -233,6 +235,8 @@ struct Uses {
     deleted: HashSet<MapId>,
     /// Maps that are iterated over in a probe.
     iterated: HashSet<MapId>,
+    /// Maps that are changed by programs which can interrupt each other.
+    nested: HashSet<MapId>,
     stacks: Vec<(Space, u32)>,
 }
 
@@ -264,7 +268,40 @@ impl Uses {
                 _ => {}
             },
         });
+        uses.find_nested(program);
         uses
+    }
+
+    /// Programs of uprobes are preempted by each other. Those of raw tracepoints and of `fentry` are interrupted by other
+    /// ones. All others do not run while another one does on their CPU: the kernel skips them.
+    fn find_nested(&mut self, program: &Program) {
+        let mut changed: HashMap<MapId, Vec<Kind>> = HashMap::new();
+        for probe in program.probes.iter().filter(|probe| probe.kind != Kind::Special) {
+            let mut here = HashSet::new();
+            visit::statements(&probe.body, &mut |node| {
+                let map = match node {
+                    Node::Statement(one) => match one.kind {
+                        StatementKind::Aggregate { map, .. }
+                        | StatementKind::UpdateMap { map, .. } => Some(map),
+                        _ => None,
+                    },
+                    Node::Expr(expr) => match expr.kind {
+                        ExprKind::StepMap { map, .. } => Some(map),
+                        _ => None,
+                    },
+                };
+                here.extend(map);
+            });
+            here.into_iter().for_each(|map| changed.entry(map).or_default().push(probe.kind));
+        }
+        let interrupted =
+            |kind: &Kind| matches!(kind, Kind::RawTracepoint | Kind::Fentry | Kind::Fexit);
+        for (map, kinds) in changed {
+            let several = kinds.len() > 1 && kinds.iter().any(interrupted);
+            if several || kinds.iter().any(|kind| kind.is_user()) {
+                self.nested.insert(map);
+            }
+        }
     }
 }
 
@@ -284,6 +321,7 @@ fn user_map<'p>(
     };
     let shared = uses.read.contains(&id) || uses.iterated.contains(&id);
     let per_cpu = (aggregate || asked) && !shared;
+    let nested = uses.nested.contains(&id);
     if per_cpu && size > MAX_PERCPU_VALUE - 8 {
         let problem = format!("{}: values of {size} bytes for each CPU", map.name);
         return Err(Diagnostic::unsupported(map.span, problem)
@@ -302,7 +340,7 @@ fn user_map<'p>(
             };
             (Storage::Single { present }, spec)
         };
-        return Ok(UserMap { map, storage, per_cpu, spec });
+        return Ok(UserMap { map, storage, per_cpu, nested, spec });
     };
     let key_size = key.size(&program.structs);
     if key_size > MAX_SMALL_KEY && !target.has(Feature::LargeKeys) {
@@ -324,7 +362,7 @@ fn user_map<'p>(
     if !lru && bytes > PREALLOCATED && target.has(Feature::AllocatingHash) {
         spec = spec.with_flags(flags::BPF_F_NO_PREALLOC);
     }
-    Ok(UserMap { map, storage: Storage::Hash, per_cpu, spec })
+    Ok(UserMap { map, storage: Storage::Hash, per_cpu, nested, spec })
 }
 
 /// The programs of a run.

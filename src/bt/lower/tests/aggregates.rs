@@ -108,3 +108,16 @@ fn runs_add_up() {
     script.times = 7;
     assert_eq!(script.run().maps(), "@c=7 @k[1]=7 @s=14 @n=7 @m[5]=21");
 }
+
+/// Programs that can interrupt each other add atomically; the results are the same.
+#[test]
+fn programs_that_interrupt_each_other_share_a_map() {
+    let text = "rawtracepoint:sched_switch { @c = count(); @s[1] = sum(2); @m = min((int64)arg0); @x = max((int64)arg0); \
+                @h = hist(4); @a = avg(6) } \
+                rawtracepoint:sched_wakeup { @c = count(); @s[1] = sum(3); @m = min((int64)arg1); @x = max((int64)arg1); \
+                @h = hist(5); @a = avg(8) }";
+    let mut script = Script::new(text);
+    (script.arguments[0], script.arguments[1]) = (7, (-3_i64).cast_unsigned());
+    script.times = 2;
+    assert_eq!(script.run().maps(), "@c=4 @s[1]=10 @m=-3 @x=7 @h=4:4; @a=28/4");
+}
