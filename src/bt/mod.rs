@@ -35,6 +35,7 @@ pub(crate) mod plan;
 pub(crate) mod probe;
 mod run;
 pub(crate) mod source;
+pub(crate) mod target;
 pub(crate) mod token;
 pub(crate) mod types;
 pub mod value;
