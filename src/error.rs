@@ -504,6 +504,10 @@ pub enum Error {
     #[error(transparent)]
     Btf(Source),
 
+    /// A program and what it is attached to do not go together, or the name of that is not one: [`Error::attach_point`].
+    #[error(transparent)]
+    AttachPoint(Source),
+
     /// A ring held a record that cannot be; nothing of it was believed.
     ///
     /// There is one way to come by it: a program that sends more than the 65516 bytes that a record can hold. The kernel

@@ -37,7 +37,7 @@ pub use list::{Feature, Group};
 
 use self::kernel::{Has, Kernel, Outcome};
 use self::row::Row;
-use crate::asm::{HELPERS, helper_number};
+use crate::asm::{HELPERS, helper_number, helper_since};
 use crate::error::{Error, Result};
 use crate::permission::{self, Need};
 use crate::uapi::{AttachType, Errno, MapType, ProgramType};
@@ -132,7 +132,7 @@ impl Probe {
             Probe::ProgramType(one) => find(program_types::ROWS, one).map(|row| row.since),
             Probe::MapType(one) => find(map_types::ROWS, one).map(|row| row.since),
             Probe::AttachType(one) => find(attach_types::ROWS, one).map(|row| row.since),
-            Probe::Helper(_, number) => Some(helpers::since(number)),
+            Probe::Helper(_, number) => helper_since(number),
             Probe::Feature(one) => list::row(one).map(|row| row.since),
         };
         // Every one has a row: a test says so.

@@ -21,6 +21,7 @@
 
 mod decode;
 mod op;
+pub(crate) mod table;
 
 pub use decode::{DecodeError, Reason};
 pub use op::{Encoded, Op};

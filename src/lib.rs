@@ -46,9 +46,9 @@
 //!
 //! # Features
 //!
-//! `cli` (default): the command `rawbpf`. `elf` (default): functions of programs and libraries by name, and their USDT
+//! `cli` (default): the command `rawbpf`. `bt` (part of `cli`): the bpftrace language. `elf` (default): functions of programs and libraries by name, and their USDT
 //! probes, and object files; it needs `object`. `symbolize` (part of `cli`): the functions in which addresses of
-//! processes lie; it needs `blazesym`. Without them the library needs `libc`, `strsim` and `thiserror`.
+//! processes lie; it needs `blazesym`. `bt` (part of `cli`): the bpftrace language. Without them the library needs `libc`, `strsim` and `thiserror`.
 
 pub mod asm;
 pub mod attach;
@@ -101,7 +101,7 @@ pub use program::{
     JitedFunction, Loader, NameProblem, Program, ProgramDump, ProgramInfo, Programs, RunStatistics,
     SourceLine, TestRun, TestRunOptions, TestRunOutput, TextSpec, programs,
 };
-pub use spec::{MapSpec, ProgramSpec};
+pub use spec::{AttachTo, Collection, MapSpec, ProgramSpec, attach_point};
 pub use token::Token;
 pub use uapi::{AttachType, Errno, MapType, ProgramType, flags};
 pub use util::pod::{Plain, SpinLock};

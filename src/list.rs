@@ -22,9 +22,10 @@ pub(crate) mod raw_tracepoints;
 pub use arguments::Argument;
 
 use self::arguments::Functions;
-use self::kinds::{KINDS, Kind};
+use self::kinds::kinds;
 use crate::btf::KernelTypes;
 use crate::error::{Error, Result};
+use crate::spec::attach_point::AttachPoint;
 use crate::util::glob::{Glob, is_pattern};
 use crate::util::nearest::{Nearest, OFFERED};
 use std::fmt;
@@ -75,7 +76,7 @@ impl Places {
 
     /// The kinds that can be listed, in their order.
     pub fn kinds() -> impl Iterator<Item = &'static str> {
-        KINDS.iter().map(|kind| kind.name)
+        kinds().map(|kind| kind.name)
     }
 
     /// Finds the places that match a pattern: `KIND:NAME`, where both can hold `*`, `?` and `[a-z]`
@@ -92,8 +93,8 @@ impl Places {
         let mut found = Found::default();
         let alone = kinds.len() == 1;
         for kind in kinds {
-            let name = (kind.pattern)(&name);
-            match (kind.find)(self, &name) {
+            let Some(find) = kinds::finder(kind.list) else { continue };
+            match find(self, &kinds::pattern(kind.list, &name)) {
                 Ok(mut names) => {
                     names.sort_unstable();
                     names.dedup();
@@ -116,8 +117,8 @@ impl Places {
     /// # Errors
     /// As [`format::fields`](crate::kernel::format::fields) and [`KernelTypes::find`].
     pub fn arguments(&self, place: &Place) -> Result<Option<Vec<Argument>>> {
-        match KINDS.iter().find(|kind| kind.name == place.kind) {
-            Some(kind) => (kind.arguments)(self, &place.name),
+        match kinds().find(|kind| kind.name == place.kind) {
+            Some(kind) => arguments::of(self, kind.arguments, &place.name),
             None => Ok(None),
         }
     }
@@ -133,18 +134,17 @@ impl Places {
 }
 
 /// The kinds that a pattern means, and the pattern for names.
-fn which(pattern: &str) -> Result<(Vec<&'static Kind>, String)> {
-    let named = |word: &str| -> Vec<&'static Kind> {
+fn which(pattern: &str) -> Result<(Vec<&'static AttachPoint>, String)> {
+    let named = |word: &str| -> Vec<&'static AttachPoint> {
         let glob = Glob::new(word);
-        KINDS
-            .iter()
+        kinds()
             .filter(|kind| match is_pattern(word) {
-                true => kind.main && glob.matches(kind.name),
-                false => kind.name == word || kind.also == Some(word),
+                true => !kind.repeats && glob.matches(kind.name),
+                false => kind.name == word || kind.also.contains(&word),
             })
             .collect()
     };
-    let main = || KINDS.iter().filter(|kind| kind.main).collect();
+    let main = || kinds().filter(|kind| !kind.repeats).collect();
     let Some((kind, name)) = pattern.split_once(':') else {
         let kinds = if pattern.is_empty() || is_pattern(pattern) { vec![] } else { named(pattern) };
         return Ok(match pattern {
@@ -154,17 +154,17 @@ fn which(pattern: &str) -> Result<(Vec<&'static Kind>, String)> {
             word => (main(), format!("*{word}*")),
         });
     };
-    let kinds = named(kind);
-    if kinds.is_empty() {
+    let found = named(kind);
+    if found.is_empty() {
         let mut nearest = Nearest::new(kind, OFFERED);
-        KINDS.iter().for_each(|kind| nearest.offer(kind.name));
+        kinds().for_each(|kind| nearest.offer(kind.name));
         let nearest = match nearest.into_names() {
-            none if none.is_empty() => KINDS.iter().map(|kind| kind.name.to_owned()).collect(),
+            none if none.is_empty() => kinds().map(|kind| kind.name.to_owned()).collect(),
             names => names,
         };
         return Err(Error::NotFound { what: KIND, name: kind.into(), nearest, note: None });
     }
-    Ok((kinds, if name.is_empty() { "*".into() } else { name.into() }))
+    Ok((found, if name.is_empty() { "*".into() } else { name.into() }))
 }
 
 /// What is not found, if it is a kind.

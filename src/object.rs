@@ -3,6 +3,7 @@
 //! The layout is that of clang's objects (`Documentation/bpf/llvm_reloc.rst`, `btf.rst` and `libbpf/` of the kernel); what
 //! a text becomes of it is in `docs/objects.md`.
 
+mod collection;
 mod data;
 mod declared;
 mod error;
@@ -10,6 +11,7 @@ mod file;
 mod format;
 mod functions;
 mod link;
+mod listing;
 mod maps;
 mod names;
 mod plan;

@@ -1,14 +1,15 @@
 //! Programs: what the kernel made of a [`ProgramSpec`], and the loading of it.
 
+mod btf_target;
+mod collection;
 mod data;
 mod dump;
 #[cfg(test)]
 mod fault_tests;
 mod info;
-mod late;
-mod names;
 mod pin;
 mod prepare;
+mod relocate;
 mod source;
 mod test_run;
 mod text;
@@ -22,10 +23,10 @@ pub use dump::{JitedFunction, ProgramDump, SourceLine};
 #[cfg(feature = "cli")]
 pub(crate) use info::ids;
 pub use info::{ProgramInfo, Programs, RunStatistics, programs};
-#[doc(hidden)]
-pub use late::resolvable;
-pub use names::NameProblem;
 pub(crate) use pin::pin_object;
+pub use relocate::NameProblem;
+#[doc(hidden)]
+pub use relocate::resolvable;
 #[cfg(feature = "elf")]
 pub(crate) use source::{context, describe_in, functions};
 #[cfg(feature = "cli")]
@@ -34,17 +35,20 @@ pub use test_run::{TestRun, TestRunOptions, TestRunOutput};
 pub use text::TextSpec;
 
 use self::prepare::Other;
+use self::relocate::Arguments;
 use crate::asm::Section;
 use crate::btf::KernelTypes;
 use crate::error::{Error, Result};
 use crate::map::Map;
 use crate::permission::{self, Denied, Need};
-use crate::spec::{MapSpec, ProgramSpec};
+use crate::spec::{AttachTo, MapSpec, ProgramSpec};
 use crate::syscall::{self, Log, ProgLoad, memlock};
 use crate::token::Token;
 use crate::uapi::{AttachType, Errno, ProgramType};
 use crate::verifier::VerifierError;
+use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
 
 /// A program in the kernel. It lives as long as this, or as something it is attached to.
 #[derive(Debug)]
@@ -53,10 +57,22 @@ pub struct Program {
     kind: ProgramType,
     /// The way of attaching that it was loaded for, if this process loaded it.
     attach_type: Option<AttachType>,
+    /// The arguments of its place that it reads, if they depend on that.
+    arguments: Option<Box<dyn Arguments>>,
     fd: OwnedFd,
 }
 
 impl Program {
+    fn of(spec: &ProgramSpec<'_>, fd: OwnedFd, arguments: Option<Box<dyn Arguments>>) -> Program {
+        let (name, kind, attach_type) = (spec.name.into(), spec.kind, spec.attach_type);
+        Program { name, kind, attach_type, arguments, fd }
+    }
+
+    /// Refuses to attach it to a place that passes what it reads otherwise than the place that it was loaded for.
+    pub(crate) fn check_arguments(&self, place: &AttachTo<'_>) -> Result<()> {
+        self.arguments.as_ref().map_or(Ok(()), |arguments| arguments.check(place))
+    }
+
     /// Its whole name.
     pub fn name(&self) -> &str {
         &self.name
@@ -107,8 +123,19 @@ pub struct Loader<'a> {
     values: Vec<(&'a MapSpec<'a>, Vec<u8>)>,
     /// Sections of data, by the bytes that are lent.
     data: Vec<(Section, &'a [u8], Map)>,
-    /// Read when the first name is to be found in them.
-    types: KernelTypes,
+    /// Read when the first name is to be found in them. Behind a trait, so that the types are nowhere in a binary without such names.
+    types: OnceLock<Box<dyn Types>>,
+}
+
+/// What keeps the types of the kernel.
+trait Types: fmt::Debug + Send + Sync {
+    fn of_kernel(&self) -> &KernelTypes;
+}
+
+impl Types for KernelTypes {
+    fn of_kernel(&self) -> &KernelTypes {
+        self
+    }
 }
 
 /// Where the log starts, and what it can grow to: the verifier refuses more before Linux 6.4
@@ -130,6 +157,10 @@ impl<'a> Loader<'a> {
     /// A loader that has no maps yet.
     pub fn new() -> Loader<'a> {
         Loader::default()
+    }
+
+    fn types(&self) -> &KernelTypes {
+        self.types.get_or_init(|| Box::new(KernelTypes::new())).of_kernel()
     }
 
     /// How much of its reasoning the verifier writes down when it rejects a program: 1 the path it took
@@ -205,12 +236,12 @@ impl<'a> Loader<'a> {
 
     fn load_of(&mut self, spec: &ProgramSpec<'a>, of: Option<&Other<'_>>) -> Result<Program> {
         let level = self.log_level.max(1);
-        let fd =
+        let (fd, arguments) =
             self.prepared(spec, of, |load| match memlock::with_memlock(|| patiently(load)) {
                 Ok(fd) => Ok(fd),
                 Err(errno) => explain(spec, load, errno, level),
             })?;
-        Ok(Program { name: spec.name.into(), kind: spec.kind, attach_type: spec.attach_type, fd })
+        Ok(Program::of(spec, fd, arguments))
     }
 }
 
@@ -242,6 +273,13 @@ fn explain(
 ) -> Result<OwnedFd> {
     let refused =
         |errno, why| Error::LoadProgram { program: spec.name.into(), kind: spec.kind, errno, why };
+    // Before Linux 4.17 there are no attach types at load, and nothing depends on them.
+    if errno == Errno(libc::E2BIG) && load.expected_attach_type != 0 {
+        let mut without = ProgLoad { expected_attach_type: 0, log: None, ..*load };
+        if let Ok(fd) = memlock::with_memlock(|| patiently(&mut without)) {
+            return Ok(fd);
+        }
+    }
     let need = match spec.kind {
         // The kernel's is_perfmon_prog_type().
         ProgramType::Kprobe

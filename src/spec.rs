@@ -3,15 +3,24 @@
 //! A spec is the same on every machine and asks nothing of the kernel. What a kernel makes of it is an
 //! object: [`Program`](crate::Program), [`Map`](crate::Map).
 
+pub mod attach_point;
+mod attach_to;
 mod code;
+mod collection;
 mod data;
 mod hook;
 mod map;
+mod reloc;
 
-pub use code::{Ask, Code, Line, MapReference, Name, Part};
+pub use attach_to::AttachTo;
+pub(crate) use attach_to::RETURN;
+pub use code::{Code, CodeLabels, LabelPlace, Line};
+pub use collection::{Assembly, Collection, CollectionProgram};
+pub(crate) use collection::{CollectionData, NamedLabels};
 pub use data::{Data, Section, Variable};
 pub(crate) use hook::Hook;
 pub use map::MapSpec;
+pub use reloc::{Reloc, RelocField, RelocKind, RelocTarget};
 
 use crate::uapi::{AttachType, ProgramType};
 
@@ -37,14 +46,18 @@ pub struct ProgramSpec<'a> {
     pub license: &'a str,
     /// What it does.
     pub code: Code<'a>,
-    /// Where exactly it will be attached, for types that must say so at load (`expected_attach_type`,
-    /// Linux 4.17).
+    /// The kind of place that it is attached to, which the kernel has to know at load for some types (`expected_attach_type`,
+    /// Linux 4.17). If there is one for the type, or the kernel takes the type for one, [`new`](ProgramSpec::new) and
+    /// [`with_kind`](ProgramSpec::with_kind) set it; types that have several need a choice.
     pub attach_type: Option<AttachType>,
     /// Flags of `BPF_PROG_LOAD`: see [`flags`](crate::flags).
     pub flags: u32,
     /// What it is for: the function, tracepoint, iterator or structure that the kernel's BTF names, or
     /// `category/name` of a tracepoint; of a program or library `FILE:FUNCTION` or, of a USDT probe, `FILE:PROVIDER:NAME`.
     pub target: Option<&'a str>,
+    /// The place that it will be attached to, if that is not what `target` says: whoever loads a program for an attachment
+    /// sets it, and `args.NAME` means the arguments there.
+    pub attach_to: Option<AttachTo<'a>>,
     /// The number of the network device that it is for: of XDP with
     /// [`BPF_F_XDP_DEV_BOUND_ONLY`](crate::flags::BPF_F_XDP_DEV_BOUND_ONLY) (Linux 6.3), and of what a card runs by itself (4.16).
     pub ifindex: Option<u32>,
@@ -96,6 +109,20 @@ mod tests {
         .with_flags(flags::BPF_F_RDONLY_PROG | flags::BPF_F_MMAPABLE)
         .with_contents(b"abc")
         .with_frozen(true);
+
+    #[test]
+    fn a_spec_has_the_attach_type_of_its_type() {
+        const EXIT: ProgramSpec<'_> =
+            ProgramSpec::new("p", ProgramType::CgroupDevice, crate::bpf! { r0 = 0; exit; });
+        use AttachType as A;
+        assert_eq!(EXIT.attach_type, Some(A::CgroupDevice));
+        assert_eq!(EXIT.with_kind(ProgramType::Kprobe).attach_type, None);
+        let kprobe = EXIT.with_kind(ProgramType::Kprobe);
+        assert_eq!(kprobe.with_kind(ProgramType::Netfilter).attach_type, Some(A::Netfilter));
+        // What was chosen stays.
+        let chosen = EXIT.with_attach_type(A::TraceFentry).with_kind(ProgramType::Tracing);
+        assert_eq!(chosen.attach_type, Some(A::TraceFentry));
+    }
 
     #[test]
     fn specs_say_everything_in_a_static() {

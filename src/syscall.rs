@@ -17,6 +17,7 @@ mod link;
 mod map;
 pub(crate) mod memlock;
 mod mmap;
+mod mount;
 pub(crate) mod netlink;
 mod object;
 mod perf;
@@ -38,6 +39,7 @@ pub(crate) use map::{
     map_lookup_and_delete, map_next_key, map_read_batch, map_update, map_write_batch,
 };
 pub(crate) use mmap::SharedWords;
+pub(crate) use mount::{lock, mount_detached};
 pub(crate) use object::{
     BtfLoad, InfoArray, Numbered, ObjInfo, TaskFdQuery, btf_load, enable_stats, fd_by_id, next_id,
     obj_get, obj_info, obj_pin, task_fd_query, token_create,

@@ -1,8 +1,9 @@
 //! Reads `trace_pipe`: the lines that programs print with `trace_printk`.
 //!
-//! There is one trace buffer for the whole system. Whoever prints, prints into it; reading a line takes
-//! it out, so no one else gets it. It is meant for looking at what a program does; for anything more send
-//! records through a ring, as [`perf`](crate::perf) reads them.
+//! What programs print goes into the trace buffer of the whole system, from which every line is read once, by one reader. So a
+//! [`TracePipe`] has a buffer of its own where the kernel gives it one (an *instance* of the tracer): it holds what programs
+//! print from then on, and nobody else reads it. All programs of the machine print into it, those of others as well; for
+//! anything more than a look at what a program does, send records through a ring, as [`perf`](crate::perf) reads them.
 //!
 //! See `Documentation/trace/ftrace.rst` and `bpf-helpers(7)`, `bpf_trace_printk`.
 
@@ -11,6 +12,7 @@ mod line;
 pub use line::TraceFields;
 
 use crate::error::{Error, Result};
+use crate::kernel::trace_instance::TraceInstance;
 use crate::kernel::tracefs;
 use crate::permission;
 use crate::syscall;
@@ -39,29 +41,52 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// in a line of its own; such lines are counted, see [`TracePipe::lost`], and not passed on.
 #[derive(Debug)]
 pub struct TracePipe {
+    // Closed before the instance is taken away, which the kernel refuses while it is being read.
     lines: Lines<File>,
     path: PathBuf,
+    _instance: Option<TraceInstance>,
 }
 
 impl TracePipe {
-    /// Opens `trace_pipe`. Reading it never blocks longer than it is told to.
+    /// Opens a `trace_pipe` of its own, in which what programs print with `trace_printk` comes from now on; on a kernel or with
+    /// rights that do not give it one, that of the whole system ([`TracePipe::open_global`]).
+    ///
+    /// The buffer is a folder `instances/rawbpf-…` in tracefs, which goes when this is dropped; what a process left there that was
+    /// killed goes the next time that one is opened.
     ///
     /// # Errors
-    /// [`Error::NoTracefs`] if tracefs is not mounted, [`Error::File`] if this process may not read it,
-    /// [`Error::TracePipeBusy`] if another process is reading it: since Linux 6.6 it has one reader.
+    /// As [`TracePipe::open_global`].
     pub fn open() -> Result<TracePipe> {
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(libc::O_NONBLOCK);
-        let (file, path) =
-            match tracefs::open("reading trace_pipe", Path::new("trace_pipe"), &options) {
-                Err(Error::File { source, path, .. })
-                    if Errno::of(&source) == Errno(libc::EBUSY) =>
-                {
-                    return Err(Error::TracePipeBusy { path });
-                }
-                answer => answer?,
-            };
-        Ok(TracePipe { lines: Lines::new(file), path })
+        let root = tracefs::root(READING)?;
+        match TracePipe::open_own(&root) {
+            Ok(pipe) => Ok(pipe),
+            Err(_) => TracePipe::open_global(),
+        }
+    }
+
+    fn open_own(root: &Path) -> io::Result<TracePipe> {
+        let instance = TraceInstance::create(root)?;
+        let path = instance.path().join("trace_pipe");
+        let file = options().open(&path)?;
+        // `bpf_trace_printk` is an event since Linux 5.9.
+        instance.enable("bpf_trace", "bpf_trace_printk")?;
+        Ok(TracePipe { lines: Lines::new(file), path, _instance: Some(instance) })
+    }
+
+    /// Opens the `trace_pipe` of the whole system. It also has what other tracers write, and holds what was printed before. Reading
+    /// it never blocks longer than it is told to.
+    ///
+    /// # Errors
+    /// [`Error::NoTracefs`] if tracefs is not mounted and cannot be, [`Error::File`] if this process may not read it,
+    /// [`Error::TracePipeBusy`] if another process is reading it: since Linux 6.6 it has one reader.
+    pub fn open_global() -> Result<TracePipe> {
+        let (file, path) = match tracefs::open(READING, Path::new("trace_pipe"), &options()) {
+            Err(Error::File { source, path, .. }) if Errno::of(&source) == Errno(libc::EBUSY) => {
+                return Err(Error::TracePipeBusy { path });
+            }
+            answer => answer?,
+        };
+        Ok(TracePipe { lines: Lines::new(file), path, _instance: None })
     }
 
     /// Takes out and throws away what is in the buffer, and forgets about lines lost so far: what comes
@@ -161,6 +186,15 @@ impl AsFd for TracePipe {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.lines.source.as_fd()
     }
+}
+
+/// What tracefs is needed for here.
+const READING: &str = "reading trace_pipe";
+
+fn options() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(libc::O_NONBLOCK);
+    options
 }
 
 /// What is read at once at most. The kernel gives out no more than two pages.
@@ -335,7 +369,7 @@ mod tests {
         let print = |text: &str| fs::write(root.join("trace_marker"), text).unwrap();
         let soon = || Some(Instant::now() + Duration::from_millis(200));
         print("rawbpf test: stale\n");
-        let mut pipe = TracePipe::open().unwrap();
+        let mut pipe = TracePipe::open_global().unwrap();
         pipe.drain_stale().unwrap();
         // Others may print meanwhile, so only lines of this test are looked at.
         let mut ours = |deadline: Option<Instant>| loop {
@@ -387,7 +421,7 @@ mod tests {
         assert_eq!(seen, [b"rawbpf test: a", b"rawbpf test: b"]);
 
         // A second reader is told (Linux 6.6), or gets in.
-        match TracePipe::open() {
+        match TracePipe::open_global() {
             Err(error @ Error::TracePipeBusy { .. }) => {
                 assert!(error.to_string().contains("another process"), "{error}");
             }

@@ -4,6 +4,8 @@ mod common;
 
 use common::needs::{Thing, needs};
 use common::{Folder, rawbpf, said};
+use rawbpf::ProgramType;
+use rawbpf::features::{Features, Probe};
 use std::io::Write;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output, Stdio};
@@ -145,6 +147,62 @@ fn the_attach_type_reaches_the_kernel() {
         let args = ["--type", "cgroup_sock_addr", "--attach-type", attach_type];
         let done = check(text, &args);
         assert_eq!(done.status.code(), Some(status), "{attach_type}: {}", said(&done));
+    }
+}
+
+/// A program of which nothing else is said is loaded for the attach type that libbpf sends: without it, `set_retval` is not for
+/// these types, and netfilter is none at all.
+#[test]
+fn a_type_with_one_attach_type_is_loaded_for_it() {
+    needs!(Bpf);
+    let features = Features::new();
+    for (target, call, probe) in [
+        ("cgroup_device", "call set_retval", set_retval(ProgramType::CgroupDevice)),
+        ("cgroup/dev", "call set_retval", set_retval(ProgramType::CgroupDevice)),
+        ("cgroup_sysctl", "call set_retval", set_retval(ProgramType::CgroupSysctl)),
+        ("netfilter", "r2 = 0", Probe::ProgramType(ProgramType::Netfilter)),
+    ] {
+        if features.demand(probe).is_err() {
+            continue;
+        }
+        let text = format!(".program p, {target}\nr1 = -1\n{call}\nr0 = 1\nexit\n");
+        let done = check(text.as_bytes(), &[]);
+        assert_eq!(done.status.code(), Some(0), "{target}: {}", said(&done));
+    }
+}
+
+/// `BPF_FUNC_set_retval`, by the type of programs.
+fn set_retval(kind: ProgramType) -> Probe {
+    Probe::Helper(kind, 187)
+}
+
+/// Where the kernel wants one of several, it is not asked: the choice is told.
+#[test]
+fn a_type_with_several_attach_types_needs_a_choice() {
+    for (kind, choices) in [
+        ("cgroup_sockopt", "cgroup_getsockopt, cgroup_setsockopt"),
+        ("cgroup_sock_addr", "cgroup_inet4_bind, cgroup_inet6_bind, cgroup_inet4_connect"),
+        ("lsm", "lsm_mac, lsm_cgroup"),
+    ] {
+        let done = check(b".program p\nr0 = 1\nexit\n", &["--type", kind]);
+        assert_eq!(done.status.code(), Some(1), "{kind}: {}", said(&done));
+        let words = said(&done);
+        assert!(words.contains("attach type is missing") && words.contains(choices), "{words}");
+    }
+}
+
+/// A word that is no type of programs and no kind of place.
+#[test]
+fn a_misspelled_target_gets_the_nearest() {
+    for (target, nearest) in [
+        ("kprob/sys_clone", "`kprob`, expected one of kprobe"),
+        ("cgroup/conect4", "`conect4`, expected one of connect4"),
+        ("xdp.fags", "`xdp.fags`"),
+    ] {
+        let text = format!(".program p, {target}\nr0 = 1\nexit\n");
+        let done = check(text.as_bytes(), &[]);
+        assert_eq!(done.status.code(), Some(2), "{target}: {}", said(&done));
+        assert!(said(&done).contains(nearest), "{}", said(&done));
     }
 }
 

@@ -8,6 +8,7 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use rawbpf::trace_pipe::TracePipe;
 use serde_json::Value;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -18,7 +19,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-/// There is one trace buffer, and what one reader takes out no other gets.
+/// What a program prints with `trace_printk` every reader gets, so that two runs of hello at once show each other's lines too.
 static TRACE_PIPE: Mutex<()> = Mutex::new(());
 
 fn trace_pipe() -> MutexGuard<'static, ()> {
@@ -466,9 +467,15 @@ fn a_wrong_tracepoint_gets_the_nearest_names() {
 
 #[test]
 fn what_is_no_target_is_a_wrong_command_line() {
-    for target in ["nonsense", "kprobe:", "tracepoint:sched", "kretprobe:f+4", "kprobe:a b"] {
+    for (target, problem) in [
+        ("nonsense", "unknown attach point"),
+        ("kprobe:", "is not a target"),
+        ("tracepoint:sched", "is not a target"),
+        ("kretprobe:f+4", "is not a target"),
+        ("kprobe:a b", "is not a target"),
+    ] {
         let done = Run::start(["run", "perf-output", "--attach", target]).done();
-        done.expect(2).explains(&[target, "is not a target"]);
+        done.expect(2).explains(&[target, problem]);
         assert_eq!(done.stdout, "");
     }
 }
@@ -539,22 +546,78 @@ fn attach_takes_functions_their_returns_and_offsets() {
 }
 
 #[test]
-fn without_tracefs_a_run_works_or_says_how_to_mount_it() {
-    needs!(Bpf, Root);
-    let _held = beside_others();
+fn no_run_needs_a_mounted_tracefs() {
+    needs!(Bpf, Root, Tracepoint);
+    let _held = (beside_others(), trace_pipe());
     in_mount_namespace(|| {
         unmount_tracefs();
-        let hello = run_with("hello", &[], &["sh", "-c", "echo ran"]);
-        hello.expect(1).explains(&["mount -t tracefs nodev /sys/kernel/tracing"]);
-        assert!(!hello.stdout.contains("ran"), "{hello}");
-        let perf_output = run_with("perf-output", &[], &["sh", "-c", &forks(5)]);
-        if has_kprobes() {
-            perf_output.expect(0);
-            assert_eq!(perf_output.rows_of(perf_output.told_pid()).len(), 5, "{perf_output}");
-        } else {
-            perf_output.expect(1).explains(&["mount -t tracefs nodev /sys/kernel/tracing"]);
+        let mounts = || fs::read_to_string("/proc/thread-self/mounts").unwrap();
+        let before = mounts();
+        for name in ["hello", "perf-output"] {
+            let done = run_with(name, &[], &["sh", "-c", &forks(5)]);
+            done.expect(0);
+            assert_eq!(done.rows_of(done.told_pid()).len(), 5, "{done}");
         }
+        assert_eq!(mounts(), before);
     });
+}
+
+/// The instances of the tracer that are ours.
+fn instances() -> Vec<String> {
+    let root = rawbpf::kernel::tracefs::root("this test").unwrap();
+    let names = fs::read_dir(root.join("instances")).unwrap();
+    let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    names.filter(|name| name.starts_with("rawbpf-")).collect()
+}
+
+/// Also while somebody else reads the trace buffer of the whole system.
+#[test]
+fn runs_at_once_print_all_of_their_lines() {
+    needs!(Tracepoint, Root);
+    let _held = (alone(), trace_pipe());
+    let global = TracePipe::open_global();
+    let runs: Vec<_> = (0..4)
+        .map(|_| {
+            let arguments = ["run", "hello", "--format", "json", "--", "sh", "-c"];
+            Run::start(arguments.iter().map(|word| (*word).to_owned()).chain([forks(50)]))
+        })
+        .collect();
+    for run in runs {
+        let done = run.done();
+        done.expect(0);
+        assert!(!done.stderr.contains("lost"), "{done}");
+        // Those of the other runs' programs too, while they ran.
+        assert!(done.rows_of(done.told_pid()).len() >= 50, "{done}");
+    }
+    drop(global);
+    assert_eq!(instances(), [""; 0]);
+}
+
+#[test]
+fn the_next_run_takes_away_what_killed_ones_left_in_tracefs() {
+    needs!(Tracepoint, Root);
+    let _held = (alone(), trace_pipe());
+    let mut runs: Vec<_> =
+        (0..4).map(|_| Run::start(["run", "hello", "--format", "json"])).collect();
+    runs.iter_mut().for_each(Run::attached);
+    assert_eq!(instances().len(), 4);
+    // One that is still there keeps its own.
+    let mut alive = runs.pop().unwrap();
+    for run in &mut runs {
+        run.child.kill().unwrap();
+        run.child.wait().unwrap();
+    }
+    assert_eq!(instances().len(), 4);
+    run_with("hello", &[], &["true"]).expect(0);
+    assert_eq!(instances().len(), 1);
+    let before = rows(&alive.lines()).len();
+    wait_until("the run that is alive shows more", || {
+        fork_some(1);
+        rows(&alive.lines()).len() > before
+    });
+    alive.signal(Signal::SIGINT);
+    assert!(alive.child.wait().unwrap().success());
+    assert_eq!(instances(), [""; 0]);
 }
 
 #[test]

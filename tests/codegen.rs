@@ -25,14 +25,14 @@ fn before(version: (u32, u32), what: &str) -> Option<String> {
 }
 
 /// Random programs, each compiled, loaded and run.
-fn random(isa: Isa, fetch: bool, cases: u32) {
+fn random(options: &Options, fetch: bool, cases: u32) {
     let config =
         Config { failure_persistence: None, cases, max_shrink_iters: 300, ..Config::default() };
     let outcome = TestRunner::new(config).run(&program(fetch), |program| {
         let contents = program.cells();
         let cells = MapSpec::data("cells", &contents);
         let compiled = program
-            .compile(&cells, &SCRATCH, isa)
+            .compile(&cells, &SCRATCH, options)
             .map_err(|error| TestCaseError::fail(error.to_string()))?;
         let loaded = Loader::new()
             .load(&random_code::spec(&compiled))
@@ -56,27 +56,34 @@ fn random(isa: Isa, fetch: bool, cases: u32) {
 #[test]
 fn random_code_of_the_first_instruction_set() {
     needs!(Bpf);
-    random(Isa::V1, false, 48);
+    random(&Options::new().isa(Isa::V1), false, 48);
 }
 
 #[test]
 fn random_code_of_the_third_instruction_set() {
     needs!(Bpf);
-    random(Isa::V3, false, 96);
+    random(&Options::new().isa(Isa::V3), false, 96);
 }
 
 #[test]
 fn random_code_with_atomics() {
     needs!(Bpf);
     needs_tried!("fetch", before((5, 12), "no atomic operations with results"));
-    random(Isa::V3, true, 64);
+    random(&Options::new().isa(Isa::V3), true, 64);
+}
+
+/// With every variable in memory, so that all of it is loaded and stored.
+#[test]
+fn random_code_without_registers() {
+    needs!(Bpf);
+    random(&Options::new().in_memory(true), false, 64);
 }
 
 #[test]
 fn random_code_of_the_fourth_instruction_set() {
     needs!(Bpf);
     needs_tried!("isa_v4", before((6, 6), "no fourth version of the instruction set"));
-    random(Isa::V4, true, 64);
+    random(&Options::new().isa(Isa::V4), true, 64);
 }
 
 /// Compiles a program with its functions, loads it, runs it once and gives what it returns.

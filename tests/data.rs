@@ -4,7 +4,7 @@
 mod common;
 
 use common::needs::{Thing, needs, needs_tried};
-use rawbpf::asm::{Module, ParseOptions, Section, parse};
+use rawbpf::asm::{Collection, ParseOptions, Section, parse};
 use rawbpf::map::Update;
 use rawbpf::{
     Errno, Error, Loader, Map, MapSpec, Program, ProgramSpec, ProgramType, Result, TextSpec, bpf,
@@ -63,11 +63,11 @@ runs:   .zero 8
         exit
 ";
 
-fn module(text: &str) -> Module<'_> {
+fn module(text: &str) -> Collection<'_> {
     parse(text, "data.s", &ParseOptions::new()).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn specs<'m>(module: &'m Module<'m>) -> Vec<TextSpec<'m>> {
+fn specs<'m>(module: &'m Collection<'m>) -> Vec<TextSpec<'m>> {
     let programs = module.programs().iter();
     programs.map(|program| TextSpec::new(module, program, "data.s").unwrap()).collect()
 }

@@ -106,6 +106,40 @@ fn the_control_flow_is_drawn() {
     assert!(dot.contains(r" 3  r1 = r6\l"), "{dot}");
 }
 
+/// A newer kernel has instructions that are not known here: what is around them is shown all the same.
+#[test]
+fn an_instruction_that_is_not_known_is_shown_as_such() {
+    let bytes = b"b7000000 01000000 ff000000 02000000 95000000 00000000";
+    let args = ["disasm", "-", "--hex", "--endian", "little"];
+    let shown = |more: &[&str]| {
+        let output = rawbpf(&[&args[..], more].concat(), bytes);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let reason = "slot 1: there is no such opcode";
+    let text = shown(&[]);
+    let expected =
+        format!("    r0 = 1\n    unknown ff 00 00 00 02 00 00 00 // {reason}\n    exit\n");
+    assert_eq!(text, expected);
+    let kernel = shown(&["--style", "kernel"]);
+    let expected = format!(
+        "   0: (b7) r0 = 1\n   1: (ff) unknown ff 00 00 00 02 00 00 00 ; {reason}\n   2: (95) exit\n"
+    );
+    assert_eq!(kernel, expected);
+    let json = shown(&["--format", "json"]);
+    let objects: Vec<serde_json::Value> =
+        json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), 3);
+    assert_eq!(objects[1]["bytes"], "ff 00 00 00 02 00 00 00");
+    assert_eq!(objects[1]["unknown"], "there is no such opcode");
+    assert_eq!(objects[2]["text"], "exit");
+    // It is not assembled to nothing.
+    let assembled = rawbpf(&["asm", "-"], text.as_bytes());
+    assert_eq!(assembled.status.code(), Some(1));
+    let errors = String::from_utf8_lossy(&assembled.stderr).into_owned();
+    assert!(errors.contains("`unknown` is not an instruction"), "{errors}");
+}
+
 #[test]
 fn what_cannot_be_disassembled_is_said() {
     for (args, input, message) in [
@@ -119,7 +153,7 @@ fn what_cannot_be_disassembled_is_said() {
         (&["disasm", "-"], b"\x7fELF\x02\x01\x01\0", "it does not begin as an ELF file"),
         (&["disasm", "-", "--hex"], b"b700\nxyz", "<stdin>:2: `xyz` is not"),
         (
-            &["disasm", "-", "--hex", "--endian", "little"],
+            &["disasm", "-", "--hex", "--endian", "little", "--format", "dot"],
             b"95000000 00000000 ff000000 00000000",
             "<stdin>: slot 1, ff 00 00 00 00 00 00 00, is no instruction: there is no such opcode",
         ),

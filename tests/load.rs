@@ -4,7 +4,7 @@ mod common;
 
 use common::bpf_ids;
 use common::needs::{Thing, needs};
-use rawbpf::asm::Code;
+use rawbpf::asm::{Code, Reloc, RelocTarget};
 use rawbpf::insn::{ByteOrder, Insn};
 use rawbpf::{Errno, Loader, MapSpec, ProgramSpec, ProgramType, VerifierError, bpf};
 use std::process::Command;
@@ -310,9 +310,11 @@ fn programs_and_maps_load_whatever_their_names() {
         ("\n\t\x7f-+", "_____"),
     ] {
         let map = MapSpec::array(name, 8, 1);
-        let maps = [rawbpf::asm::MapReference { slot: 0, map: &map }];
+        let target = RelocTarget::Map(&map);
         let code = bpf! { r1 = COUNTS ll; r0 = 0; exit; };
-        let spec = ProgramSpec::new(name, ProgramType::Kprobe, Code { maps: &maps, ..code });
+        let relocations = [Reloc { target, ..code.relocations[0] }];
+        let spec =
+            ProgramSpec::new(name, ProgramType::Kprobe, Code { relocations: &relocations, ..code });
         let mut loader = Loader::new();
         let program = loader.load(&spec).unwrap_or_else(|error| panic!("{name:?}: {error}"));
         assert_eq!(program.name(), name);

@@ -2,6 +2,8 @@
 //! shows of the source.
 
 mod common;
+#[path = "names/places.rs"]
+mod places;
 
 use common::needs::{Thing, needs, needs_tried};
 use rawbpf::asm::{ParseOptions, parse};

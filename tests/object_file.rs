@@ -10,7 +10,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use object::read::elf::ElfFile64;
 use object::{Architecture, Endianness, Object, ObjectSection, ObjectSymbol};
-use rawbpf::asm::{Module, ParseOptions, parse};
+use rawbpf::asm::{Collection, ParseOptions, parse};
 use rawbpf::insn::ByteOrder;
 use rawbpf::{Loader, Map, MapType, Program, ProgramType, TextSpec};
 use std::fs;
@@ -84,7 +84,7 @@ const FIRST: u32 = 11 + 1010 + 101 + 3;
 
 const ORDERS: [(ByteOrder, &str); 2] = [(ByteOrder::Little, "little"), (ByteOrder::Big, "big")];
 
-fn read(text: &str, order: ByteOrder) -> Module<'_> {
+fn read(text: &str, order: ByteOrder) -> Collection<'_> {
     parse(text, "test.s", &ParseOptions::new().order(order)).unwrap()
 }
 
@@ -273,7 +273,7 @@ fn bpftool(args: &[&str]) -> Output {
 }
 
 /// What our own loader makes of a program of a text gives on an empty packet: its result.
-fn loaded_by_us(module: &Module<'_>, program: &str) -> u32 {
+fn loaded_by_us(module: &Collection<'_>, program: &str) -> u32 {
     let specs: Vec<_> = module
         .programs()
         .iter()

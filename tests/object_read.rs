@@ -254,7 +254,7 @@ fn programs_are_those_of_the_text() {
     ];
     assert_eq!(names, expected);
     for (ours, theirs) in module.programs().iter().zip(object.programs()) {
-        let addresses: Vec<_> = ours.references().iter().map(|one| one.slot as usize).collect();
+        let addresses: Vec<_> = ours.relocations().iter().map(|one| one.slot as usize).collect();
         for (slot, (one, other)) in ours.slots().iter().zip(theirs.slots()).enumerate() {
             let address = addresses.contains(&slot) || slot > 0 && addresses.contains(&(slot - 1));
             assert!(address || one == other, "{slot} of {}: {one:?} {other:?}", ours.name());
@@ -384,6 +384,11 @@ fn an_object_without_a_license_has_none() {
     let done = check(&without);
     assert_eq!(done.status.code(), Some(1), "{}", said(&done));
     assert!(said(&done).contains("GPL"), "{}", said(&done));
+    // A listing says so, and an object of that has none again.
+    let listing = Object::read(&without).unwrap().text(false);
+    assert!(listing.starts_with(".license \"\"\n"), "{listing}");
+    let again = Object::read(&object_of(&listing, ByteOrder::NATIVE)).unwrap();
+    assert_eq!(again.text(false), listing.replace("# left out: section License, 4 bytes\n", ""));
 }
 
 /// The struct of the object is laid out otherwise than the kernel's, and the number of the process comes all the same.
@@ -543,6 +548,11 @@ fn what_is_no_object_is_said() {
         other[at..at + bytes.len()].copy_from_slice(bytes);
         Object::read(&other).unwrap_err().to_string()
     };
+    let unknown = |at: usize, bytes: &[u8]| {
+        let mut other = whole.clone();
+        other[at..at + bytes.len()].copy_from_slice(bytes);
+        Object::read(&other).unwrap()
+    };
     // The ELF header: the class, the type, the machine, where sections are, how many.
     assert!(changed(4, &[1]).contains("64 bits"));
     assert!(changed(16, &[2]).contains("no relocatable object"));
@@ -552,8 +562,15 @@ fn what_is_no_object_is_said() {
     assert!(matches!(empty, ObjectError::File { .. }), "{empty}");
     // The first opcode of the one program.
     let code = whole.windows(8).position(|slot| slot == [0xb7, 0, 0, 0, 0, 0, 0, 0]).unwrap();
-    let wrong = changed(code, &[0xff]);
-    assert!(wrong.contains("slot 0 of section `program` is no instruction"), "{wrong}");
+    // It is shown, and not loaded.
+    let object = unknown(code, &[0xff]);
+    let text = object.text(false);
+    assert!(text.contains("    unknown ff 00") && text.ends_with("\n    exit\n"), "{text}");
+    let remark = "program main, slot 0: this is no instruction: there is no such opcode";
+    assert_eq!(object.unsaid(), [remark]);
+    let refused = object.collection("x.o").unwrap_err();
+    let native = ByteOrder::NATIVE == ByteOrder::Little;
+    assert!(!native || refused == ObjectError::Unsaid { what: vec![remark.into()] }, "{refused}");
 }
 
 fn seeds() -> Result<Vec<Vec<u8>>, String> {

@@ -9,7 +9,7 @@ mod table;
 use case::Case;
 use common::needs::{Thing, needs};
 use rawbpf::asm::{ParseOptions, parse};
-use rawbpf::{Error, Loader, ProgramType, TextSpec, VerifierError};
+use rawbpf::{AttachType, Error, Loader, ProgramType, TextSpec, VerifierError};
 use table::CASES;
 
 /// What the kernel says to a text: `None` if it takes it.
@@ -19,7 +19,10 @@ fn ask(case: &Case, text: &str, level: u32) -> Option<Error> {
         parse(text, &file, &ParseOptions::new()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let spec = TextSpec::new(&module, &module.programs()[0], &file).unwrap();
     let kind = ProgramType::from_name(case.kind).unwrap();
-    let program = spec.program(kind).with_license(case.license).with_flags(case.flags);
+    let mut program = spec.program(kind).with_license(case.license).with_flags(case.flags);
+    if kind == ProgramType::Tracing {
+        program = program.with_attach_type(AttachType::TraceFentry);
+    }
     Loader::new().log_level(level).load(&program).err()
 }
 

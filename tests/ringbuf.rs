@@ -4,7 +4,7 @@ mod common;
 
 use common::needs::{Thing, needs, needs_tried};
 use common::{said, this_test_as, wait_until};
-use rawbpf::asm::{Module, ParseOptions, parse};
+use rawbpf::asm::{Collection, ParseOptions, parse};
 use rawbpf::flags::BPF_F_RB_OVERWRITE;
 use rawbpf::ringbuf::{Polled, Record, RingBufReader, UserRingBuf};
 use rawbpf::{
@@ -417,7 +417,7 @@ each:                                   # r1: the sample, as a dynptr; r2: the c
         exit
 ";
 
-fn take() -> Module<'static> {
+fn take() -> Collection<'static> {
     parse(TAKE, "take.s", &ParseOptions::new()).unwrap_or_else(|error| panic!("{error}"))
 }
 
@@ -433,7 +433,7 @@ fn no_user_ring() -> Option<String> {
 }
 
 /// How many samples were taken, and what their first bytes come to.
-fn taken<'m>(loader: &mut Loader<'m>, module: &'m Module<'m>) -> [u64; 2] {
+fn taken<'m>(loader: &mut Loader<'m>, module: &'m Collection<'m>) -> [u64; 2] {
     let map = loader.map(&module.maps()[1]).unwrap();
     <[u64; 2]>::from_bytes(&map.lookup(&0u32.to_ne_bytes()).unwrap().unwrap()).unwrap()
 }

@@ -222,6 +222,19 @@ fn a_hash_table_is_sorted_by_value() {
     assert_eq!(objects(&done), expected, "{}", said(&done));
 }
 
+/// `perf_event_open(2)` has `pid` as its second argument, `getsid(2)` as the first.
+#[test]
+fn arguments_are_those_of_the_target_of_the_command_line() {
+    needs!(Tracepoint, Bpf);
+    let _alone = alone();
+    let text = COUNT.replace("(r1 + 16)", "(r1 + args.pid)");
+    assert_prints(&trace(&[], &text), TABLE);
+    let elsewhere = text.replace("sys_enter_getsid", "sys_enter_perf_event_open");
+    assert_prints(&trace(&[TARGET], &elsewhere), TABLE);
+    let nowhere = text.replace(", tracepoint/syscalls/sys_enter_getsid", "");
+    assert_prints(&trace(&[TARGET], &nowhere), TABLE);
+}
+
 #[test]
 fn values_of_each_cpu_are_added_up() {
     needs!(Tracepoint, Bpf);
@@ -621,8 +634,12 @@ fn assert_wrong(args: &[&str], text: &str, words: &[&str]) {
 
 #[test]
 fn a_wrong_command_line_is_told() {
-    assert_wrong(&["nowhere"], COUNT, &["nowhere", "KIND:NAME"]);
-    assert_wrong(&["nowhere:x"], COUNT, &["nowhere:x", "its kind is none of"]);
+    assert_wrong(&["nowhere"], COUNT, &["nowhere", "unknown attach point"]);
+    assert_wrong(
+        &["nowhere:x"],
+        COUNT,
+        &["nowhere:x", "unknown attach point", "tracepoint, raw_tracepoint"],
+    );
     assert_wrong(&["iter:task"], COUNT, &["iter:task", "iterator"]);
     let two = format!("{COUNT}.program other\n\tr0 = 0\n\texit\n");
     assert_wrong(&[TARGET], &two, &["count_sid, other", &format!("PROGRAM={TARGET}")]);

@@ -4,10 +4,9 @@ use super::resolve::{
     BuildOptions, Draft, Limits, Place, ResolveError, ResolveErrors, Resolved, Unit, pointed_slot,
     resolve,
 };
-use super::{Ask, Code, Data, Line, MapReference, Name, Part};
+use super::{Line, Reloc, RelocField, RelocKind, RelocTarget};
 use crate::insn::{Bits, Condition, Insn, Op, Pseudo, Reg, Source};
-use crate::spec::MapSpec;
-use crate::util::lines::line_breaks;
+use crate::spec::{Assembly, MapSpec, NamedLabels};
 use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -66,8 +65,9 @@ pub struct Builder<'a> {
     labels: Vec<Place<'a>>,
     /// The instructions that lead to labels, in order.
     uses: Vec<Use>,
-    maps: Vec<MapReference<'a>>,
-    names: Vec<Name>,
+    relocations: Vec<Reloc<'a>>,
+    /// The labels that have names, in the order in which they were bound.
+    bound: Vec<u32>,
     lines: Vec<Line>,
     span: Option<Range<u32>>,
     mistakes: Vec<ResolveError>,
@@ -105,8 +105,8 @@ impl<'a> Builder<'a> {
             instructions: 0,
             labels: Vec::new(),
             uses: Vec::new(),
-            maps: Vec::new(),
-            names: Vec::new(),
+            relocations: Vec::new(),
+            bound: Vec::new(),
             lines: Vec::new(),
             span: None,
             mistakes: Vec::new(),
@@ -164,6 +164,9 @@ impl<'a> Builder<'a> {
             }
             Some(place) => {
                 place.slot = Some(here as u32);
+                if place.name.is_some() {
+                    self.bound.push(label.index);
+                }
                 return self;
             }
         };
@@ -216,11 +219,6 @@ impl<'a> Builder<'a> {
         self.push_slot(slot);
     }
 
-    /// How many pieces of source there are up to here.
-    pub(super) fn lines(&self) -> usize {
-        self.lines.len()
-    }
-
     /// An instruction whose offset is to lead to a label. One that is not a jump or a call stays as it is.
     pub(super) fn push_to(&mut self, op: Op, label: Label) -> &mut Self {
         if self.place(label).is_some() {
@@ -271,20 +269,39 @@ impl<'a> Builder<'a> {
 
     /// The address of a map, which is created when the program is loaded. Two slots.
     pub fn load_map(&mut self, dst: Reg, map: &'a MapSpec<'a>) -> &mut Self {
-        self.maps.push(MapReference { slot: self.slots.len() as u32, map });
+        self.relocate(RelocField::Immediate, RelocKind::Map, RelocTarget::Map(map));
         self.push(Op::LoadImm64 { dst, kind: Pseudo::MapFd, low: 0, high: 0 })
     }
 
     /// The address of the byte at `offset` in the value of an array of one element. Two slots. Linux 5.2
     pub fn load_map_value(&mut self, dst: Reg, map: &'a MapSpec<'a>, offset: u32) -> &mut Self {
-        self.maps.push(MapReference { slot: self.slots.len() as u32, map });
+        self.relocate(RelocField::Immediate, RelocKind::Map, RelocTarget::Map(map));
         self.push(Op::LoadImm64 { dst, kind: Pseudo::MapValue, low: 0, high: offset as i32 })
     }
 
-    /// A number of the next instruction is filled in when the program is loaded; its name is that piece of the text.
-    pub(crate) fn name(&mut self, part: Part, ask: Ask, piece: Range<u32>) -> &mut Self {
-        let (start, end) = (piece.start, piece.end);
-        self.names.push(Name { slot: self.slots.len() as u32, part, ask, start, end });
+    /// Has a number of the next instruction filled in when the code is loaded.
+    ///
+    /// ```
+    /// use rawbpf::asm::{BuildOptions, Builder, RelocField, RelocKind, RelocTarget};
+    /// use rawbpf::insn::{Op, Reg, Size};
+    ///
+    /// let mut builder = Builder::new();
+    /// builder
+    ///     .relocate(RelocField::Offset, RelocKind::Value, RelocTarget::Name("task_struct.tgid"))
+    ///     .push(Op::Load { size: Size::B4, dst: Reg::R1, base: Reg::R1, offset: 0 })
+    ///     .push(Op::Exit);
+    /// let assembly = builder.finish(&BuildOptions::new())?;
+    /// assert_eq!(assembly.code().relocations[0].name(), "task_struct.tgid");
+    /// # Ok::<(), rawbpf::asm::ResolveErrors>(())
+    /// ```
+    pub fn relocate(
+        &mut self,
+        field: RelocField,
+        kind: RelocKind,
+        target: RelocTarget<'a>,
+    ) -> &mut Self {
+        let slot = self.slots.len() as u32;
+        self.relocations.push(Reloc { slot, field, kind, target });
         self
     }
 
@@ -304,8 +321,9 @@ impl<'a> Builder<'a> {
     ) -> Result<Assembly<'a>, ResolveErrors> {
         let mut slots = self.slots.clone();
         if self.point(&mut slots, limits) {
-            let assembly = Assembly::new(slots, self.maps.clone(), self.lines.clone());
-            return Ok(assembly.with_names(self.names.clone()));
+            let (relocations, lines) = (self.relocations.clone(), self.lines.clone());
+            let labels = self.named_labels(slots.len());
+            return Ok(Assembly::new(slots, relocations, labels, lines));
         }
         self.grow(options, limits)
     }
@@ -317,7 +335,8 @@ impl<'a> Builder<'a> {
     ) -> Result<Assembly<'a>, ResolveErrors> {
         let mut slots = std::mem::take(&mut self.slots);
         if self.point(&mut slots, Limits::REAL) {
-            return Ok(Assembly::new(slots, self.maps, self.lines).with_names(self.names));
+            let labels = self.named_labels(slots.len());
+            return Ok(Assembly::new(slots, self.relocations, labels, self.lines));
         }
         // What was pointed already is told by `uses`, and pointed anew.
         self.slots = slots;
@@ -352,13 +371,31 @@ impl<'a> Builder<'a> {
         let Resolved { slots, starts } = resolve(&draft, options, limits, &self.mistakes)?;
         // Slots are fewer than 2^31, and each unit has its start: neither loses anything here.
         let moved = |slot| starts.get(draft.unit(slot)).copied().unwrap_or_default();
-        let mut maps = self.maps.clone();
-        maps.iter_mut().for_each(|map| map.slot = moved(map.slot));
+        let mut relocations = self.relocations.clone();
+        relocations.iter_mut().for_each(|reloc| reloc.slot = moved(reloc.slot));
+        let mut labels = self.named_labels(self.slots.len());
+        labels.places.iter_mut().for_each(|label| label.slot = moved(label.slot));
         let mut lines = self.lines.clone();
         lines.iter_mut().for_each(|line| line.slot = moved(line.slot));
-        let mut names = self.names.clone();
-        names.iter_mut().for_each(|name| name.slot = moved(name.slot));
-        Ok(Assembly::new(slots, maps, lines).with_names(names))
+        Ok(Assembly::new(slots, relocations, labels, lines))
+    }
+
+    /// The labels that have names and do not stand behind the last slot. A number, as texts have, is no name of a place: it can
+    /// stand for several.
+    fn named_labels(&self, slots: usize) -> NamedLabels {
+        let mut named = NamedLabels::default();
+        for index in &self.bound {
+            let Some(Place { name: Some(name), slot: Some(slot) }) =
+                self.labels.get(*index as usize)
+            else {
+                continue;
+            };
+            let number = name.as_bytes().first().is_some_and(u8::is_ascii_digit);
+            if !number && (*slot as usize) < slots {
+                named.push(name, *slot);
+            }
+        }
+        named
     }
 
     /// What was pushed, as instructions again.
@@ -377,91 +414,5 @@ impl<'a> Builder<'a> {
         }
         origins.push(slot as u32);
         Draft { units, origins, labels: &self.labels, lines: &self.lines }
-    }
-}
-
-/// Finished code, which lends itself as [`Code`].
-#[derive(Debug, Clone)]
-pub struct Assembly<'a> {
-    slots: Vec<Insn>,
-    maps: Vec<MapReference<'a>>,
-    names: Vec<Name>,
-    lines: Vec<Line>,
-    text: &'a str,
-    file: &'a str,
-    line: u32,
-}
-
-impl<'a> Assembly<'a> {
-    fn new(
-        mut slots: Vec<Insn>,
-        maps: Vec<MapReference<'a>>,
-        mut lines: Vec<Line>,
-    ) -> Assembly<'a> {
-        // The last word on where things come from may have been followed by nothing.
-        if lines.last().is_some_and(|line| line.slot as usize >= slots.len()) {
-            lines.pop();
-        }
-        // Room that was made for more is given back if it is much.
-        if slots.capacity() / 2 > slots.len() {
-            slots.shrink_to_fit();
-        }
-        if lines.capacity() / 2 > lines.len() {
-            lines.shrink_to_fit();
-        }
-        Assembly { slots, maps, names: Vec::new(), lines, text: "", file: "", line: 0 }
-    }
-
-    /// The same with the text that [`Builder::at`] spoke of, the file in which it stands, and the line of the file at
-    /// which it begins.
-    pub fn with_source(self, text: &'a str, file: &'a str, line: u32) -> Assembly<'a> {
-        let before = self.lines.first().and_then(|first| text.get(..first.start as usize));
-        let line = line.saturating_add(line_breaks(before.unwrap_or_default().as_bytes()));
-        self.with_source_at(text, file, line)
-    }
-
-    /// The same with the line of the file in which the first statement begins, where that is known: to count up to each
-    /// program of a long text takes long.
-    pub(super) fn with_source_at(
-        mut self,
-        text: &'a str,
-        file: &'a str,
-        line: u32,
-    ) -> Assembly<'a> {
-        (self.text, self.file, self.line) = (text, file, line);
-        self
-    }
-
-    /// Where in the text the first statement begins, bytes.
-    pub(super) fn first_statement(&self) -> Option<u32> {
-        self.lines.first().map(|line| line.start)
-    }
-
-    /// The same with numbers that the kernel is to fill in.
-    pub(super) fn with_names(mut self, names: Vec<Name>) -> Assembly<'a> {
-        self.names = names;
-        self
-    }
-
-    /// The slots, with the maps, names and pieces of source that belong to them.
-    #[allow(clippy::type_complexity, reason = "each is what its field is")]
-    pub(crate) fn into_parts(self) -> (Vec<Insn>, Vec<MapReference<'a>>, Vec<Name>, Vec<Line>) {
-        (self.slots, self.maps, self.names, self.lines)
-    }
-
-    /// The code without the loader's resolver.
-    pub(crate) fn unresolved(&self) -> Code<'_> {
-        Code {
-            slots: &self.slots,
-            maps: &self.maps,
-            names: &self.names,
-            data: Data::NONE,
-            lines: &self.lines,
-            text: self.text,
-            file: self.file,
-            line: self.line,
-            breaks: true,
-            resolver: None,
-        }
     }
 }

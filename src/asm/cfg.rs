@@ -57,7 +57,7 @@ impl<'a> ControlFlow<'a> {
     /// # Errors
     /// A slot that is no instruction, told by its index.
     pub fn new(slots: &'a [Insn]) -> Result<Self, Undecodable> {
-        let labels = Labels::new(slots)?;
+        let labels = Labels::new(slots);
         let mut blocks = blocks(slots, &labels)?;
         for index in 0..blocks.len() {
             let edges = edges(slots, &blocks, index)?;

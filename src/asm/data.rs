@@ -1,8 +1,6 @@
 //! The data of a text, as it is read.
 
-use crate::error::{Error, Result};
-use crate::spec::{Section, Variable};
-use crate::util::nearest::{Nearest, OFFERED};
+use crate::spec::{CollectionData, Section, Variable};
 
 /// The most bytes of a section: the verifier takes no higher offset into a value (`BPF_MAX_VAR_OFF`).
 pub(super) const MOST: usize = 1 << 29;
@@ -47,16 +45,6 @@ impl<'t> Sections<'t> {
     /// How many bytes a section has so far.
     pub(super) fn len(&self, section: Section) -> usize {
         self.sections[section as usize].len()
-    }
-
-    /// The bytes of a section, after [`finish`](Sections::finish).
-    pub(super) fn bytes(&self, section: Section) -> &[u8] {
-        &self.sections[section as usize].bytes
-    }
-
-    /// The variables, in the order of their labels.
-    pub(super) fn variables(&self) -> &[Variable<'t>] {
-        &self.variables
     }
 
     /// A label: where it stands.
@@ -140,32 +128,12 @@ impl<'t> Sections<'t> {
     }
 
     /// The end of the text.
-    pub(super) fn finish(&mut self) {
+    pub(super) fn finish(mut self) -> CollectionData<'t> {
         for section in Section::ALL {
             self.end(section);
             self.sections[section as usize].settle();
         }
-    }
-
-    /// Gives a variable a value.
-    pub(super) fn set(&mut self, name: &str, value: &[u8]) -> Result<()> {
-        let Some(variable) = self.variables.iter().find(|variable| variable.name == name) else {
-            let mut nearest = Nearest::new(name, OFFERED);
-            self.variables.iter().for_each(|variable| nearest.offer(variable.name));
-            return Err(Error::NoVariable { name: name.into(), nearest: nearest.into_names() });
-        };
-        let Variable { section, offset, size, .. } = *variable;
-        let bytes = &mut self.sections[section as usize].bytes;
-        let place = bytes.get_mut(offset as usize..).and_then(|rest| rest.get_mut(..size as usize));
-        match place {
-            Some(place) if place.len() == value.len() => {
-                place.copy_from_slice(value);
-                Ok(())
-            }
-            _ => {
-                let (name, given) = (name.into(), value.len());
-                Err(Error::ValueSize { what: "variable", name, size, given })
-            }
-        }
+        let Sections { sections, variables } = self;
+        CollectionData { sections: sections.map(|section| section.bytes), variables }
     }
 }

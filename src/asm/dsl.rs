@@ -12,9 +12,10 @@ use super::message::Message;
 use super::statement::{
     Chunks, Cursor, Literal, Problem, Span, Statement, Symbol, Target, What, same, sub,
 };
-use super::{Ask, Code, Data, Line, MapReference, Name, Part, Section};
+use super::{
+    Code, CodeLabels, Data, LabelPlace, Line, Reloc, RelocField, RelocKind, RelocTarget, Section,
+};
 use crate::insn::{ByteOrder, Insn, Op};
-use crate::spec::MapSpec;
 
 /// Writes a program in the assembly language of BPF; evaluates to its [`Code`], in `const`.
 ///
@@ -81,11 +82,11 @@ macro_rules! bpf {
         const __BPF_COUNTS: $crate::asm::dsl::Measure = $crate::asm::dsl::count(&__BPF_SOURCE, &__BPF_VALUES);
         #[allow(long_running_const_eval)]
         const __BPF_CODE: $crate::asm::dsl::Assembled<
-            'static, { __BPF_COUNTS.slots }, { __BPF_COUNTS.maps }, { __BPF_COUNTS.lines },
-            { __BPF_COUNTS.names }, { __BPF_COUNTS.data },
+            'static, { __BPF_COUNTS.slots }, { __BPF_COUNTS.relocations }, { __BPF_COUNTS.labels },
+            { __BPF_COUNTS.lines }, { __BPF_COUNTS.data },
         > = $crate::asm::dsl::assemble::<
-            { __BPF_COUNTS.slots }, { __BPF_COUNTS.maps }, { __BPF_COUNTS.lines }, { __BPF_COUNTS.names },
-            { __BPF_COUNTS.data }, { __BPF_COUNTS.labels },
+            { __BPF_COUNTS.slots }, { __BPF_COUNTS.relocations }, { __BPF_COUNTS.labels },
+            { __BPF_COUNTS.lines }, { __BPF_COUNTS.data },
         >(&__BPF_SOURCE, &__BPF_VALUES);
         const __BPF_DONE: $crate::asm::Code<'static> =
             $crate::__resolvable($crate::asm::dsl::code(&__BPF_SOURCE, &__BPF_CODE));
@@ -216,16 +217,15 @@ pub struct Source<'a> {
 pub struct Measure {
     pub values: usize,
     pub slots: usize,
-    pub maps: usize,
-    pub lines: usize,
-    pub names: usize,
-    pub data: usize,
+    pub relocations: usize,
     pub labels: usize,
+    pub lines: usize,
+    pub data: usize,
 }
 
 impl Measure {
     const NONE: Measure =
-        Measure { values: 0, slots: 0, maps: 0, lines: 0, names: 0, data: 0, labels: 0 };
+        Measure { values: 0, slots: 0, relocations: 0, labels: 0, lines: 0, data: 0 };
 }
 
 /// A block, assembled, with the room that was measured.
@@ -233,15 +233,15 @@ impl Measure {
 pub struct Assembled<
     'a,
     const SLOTS: usize,
-    const MAPS: usize,
+    const RELOCATIONS: usize,
+    const LABELS: usize,
     const LINES: usize,
-    const NAMES: usize,
     const DATA: usize,
 > {
     slots: [Insn; SLOTS],
-    maps: [MapReference<'a>; MAPS],
+    relocations: [Reloc<'a>; RELOCATIONS],
+    labels: [LabelPlace; LABELS],
     lines: [Line; LINES],
-    names: [Name; NAMES],
     data: [u8; DATA],
 }
 
@@ -299,13 +299,13 @@ pub const fn count<'a>(source: &Source<'a>, values: &'a [Value<'a>]) -> Measure 
             Ok(Statement::Op { op, target }) => {
                 measure.lines += 1;
                 measure.slots += op.slots();
-                measure.maps += matches!(target, Target::Map(_)) as usize;
+                measure.relocations += matches!(target, Target::Map(_)) as usize;
                 if let Target::Text(literal) = target {
-                    measure.names += 1;
+                    measure.relocations += 1;
                     measure.data += length(cursor.text, literal);
                 }
                 let [offset, imm] = cursor.take_symbols();
-                measure.names += offset.is_some() as usize + imm.is_some() as usize;
+                measure.relocations += offset.is_some() as usize + imm.is_some() as usize;
             }
             Ok(Statement::Bytes { offset, literal, .. }) => {
                 measure.lines += 1;
@@ -323,32 +323,30 @@ pub const fn count<'a>(source: &Source<'a>, values: &'a [Value<'a>]) -> Measure 
 pub const fn assemble<
     'a,
     const SLOTS: usize,
-    const MAPS: usize,
-    const LINES: usize,
-    const NAMES: usize,
-    const DATA: usize,
+    const RELOCATIONS: usize,
     const LABELS: usize,
+    const LINES: usize,
+    const DATA: usize,
 >(
     source: &Source<'a>,
     values: &'a [Value<'a>],
-) -> Assembled<'a, SLOTS, MAPS, LINES, NAMES, DATA> {
-    const NO_MAP: MapSpec<'static> = MapSpec::perf_event_array("");
+) -> Assembled<'a, SLOTS, RELOCATIONS, LABELS, LINES, DATA> {
+    const NO_RELOC: Reloc<'static> = Reloc {
+        slot: 0,
+        field: RelocField::Immediate,
+        kind: RelocKind::Map,
+        target: RelocTarget::Section(Section::Rodata),
+    };
     let mut out = Assembled {
         slots: [Op::Exit.encode().first(); SLOTS],
-        maps: [MapReference { slot: 0, map: &NO_MAP }; MAPS],
+        relocations: [NO_RELOC; RELOCATIONS],
+        labels: [LabelPlace { slot: 0, start: 0, end: 0 }; LABELS],
         lines: [Line { slot: 0, start: 0, end: 0 }; LINES],
-        names: [Name {
-            slot: 0,
-            part: Part::Offset,
-            ask: Ask::Data(Section::Rodata),
-            start: 0,
-            end: 0,
-        }; NAMES],
         data: [0; DATA],
     };
     let mut labels = [(Span { start: 0, end: 0 }, 0); LABELS];
     let mut jumps = [None; SLOTS];
-    let (mut slot, mut map, mut line, mut label, mut name, mut place) = (0, 0, 0, 0, 0, 0);
+    let (mut slot, mut reloc, mut line, mut label, mut place) = (0, 0, 0, 0, 0);
 
     let mut cursor = Cursor::new(source.text, values);
     while cursor.more() {
@@ -364,6 +362,8 @@ pub const fn assemble<
                     fail(source, start, Problem { span: name, what: What::SecondLabel });
                 }
                 labels[label] = (name, slot);
+                let (start, end) = (name.start as u32, name.end as u32);
+                out.labels[label] = LabelPlace { slot: slot as u32, start, end };
                 label += 1;
                 continue;
             }
@@ -374,16 +374,17 @@ pub const fn assemble<
                     Target::None | Target::Name(..) => {}
                     Target::Label(name) => jumps[slot] = Some(name),
                     Target::Map(spec) => {
-                        out.maps[map] = MapReference { slot: slot as u32, map: spec };
-                        map += 1;
+                        let target = RelocTarget::Map(spec);
+                        out.relocations[reloc] = Reloc { slot: slot as u32, target, ..NO_RELOC };
+                        reloc += 1;
                     }
                     Target::Text(literal) => {
                         if let Op::LoadImm64 { high, .. } = &mut op {
                             *high = place as i32;
                         }
-                        let symbol = Symbol { ask: Ask::Data(Section::Rodata), span: literal };
-                        out.names[name] = named(symbol, slot, Part::Immediate);
-                        name += 1;
+                        let target = RelocTarget::Section(Section::Rodata);
+                        out.relocations[reloc] = Reloc { slot: slot as u32, target, ..NO_RELOC };
+                        reloc += 1;
                         let mut bytes = literal_at(cursor.text, literal);
                         while let Ok(Some(byte)) = bytes.next() {
                             out.data[place] = byte;
@@ -393,12 +394,12 @@ pub const fn assemble<
                 }
                 let [offset, imm] = cursor.take_symbols();
                 if let Some(symbol) = offset {
-                    out.names[name] = named(symbol, slot, Part::Offset);
-                    name += 1;
+                    out.relocations[reloc] = named(source, symbol, slot, RelocField::Offset);
+                    reloc += 1;
                 }
                 if let Some(symbol) = imm {
-                    out.names[name] = named(symbol, slot, Part::Immediate);
-                    name += 1;
+                    out.relocations[reloc] = named(source, symbol, slot, RelocField::Immediate);
+                    reloc += 1;
                 }
                 let encoded = op.encode();
                 out.slots[slot] = encoded.first();
@@ -435,9 +436,19 @@ pub const fn assemble<
     out
 }
 
-const fn named(symbol: Symbol, slot: usize, part: Part) -> Name {
-    let Symbol { ask, span } = symbol;
-    Name { slot: slot as u32, part, ask, start: span.start as u32, end: span.end as u32 }
+const fn named<'a>(
+    source: &Source<'a>,
+    symbol: Symbol,
+    slot: usize,
+    field: RelocField,
+) -> Reloc<'a> {
+    let target = RelocTarget::Name(piece(source.text, symbol.span));
+    Reloc { slot: slot as u32, field, kind: symbol.kind, target }
+}
+
+/// A piece of the text; `&text[start..end]`, which `const fn` does not have.
+const fn piece(text: &str, span: Span) -> &str {
+    text.split_at(span.end).0.split_at(span.start).1
 }
 
 /// How many bytes a string has that was read already.
@@ -511,18 +522,19 @@ const fn point(
 pub const fn code<
     'a,
     const SLOTS: usize,
-    const MAPS: usize,
+    const RELOCATIONS: usize,
+    const LABELS: usize,
     const LINES: usize,
-    const NAMES: usize,
     const DATA: usize,
 >(
     source: &Source<'a>,
-    assembled: &'a Assembled<'a, SLOTS, MAPS, LINES, NAMES, DATA>,
+    assembled: &'a Assembled<'a, SLOTS, RELOCATIONS, LABELS, LINES, DATA>,
 ) -> Code<'a> {
     Code {
         slots: &assembled.slots,
-        maps: &assembled.maps,
-        names: &assembled.names,
+        relocations: &assembled.relocations,
+        labels: CodeLabels { text: source.text, places: &assembled.labels },
+        maps: &[],
         data: Data::of_strings(&assembled.data),
         lines: &assembled.lines,
         text: source.text,
@@ -550,6 +562,7 @@ const fn fail(source: &Source<'_>, start: usize, problem: Problem) -> ! {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::MapSpec;
 
     mod maps {
         pub mod deep {
@@ -559,6 +572,19 @@ mod tests {
         pub use deep::COUNTS;
     }
     static EVENTS: MapSpec = MapSpec::perf_event_array("events");
+
+    fn named_maps(code: Code<'static>) -> Vec<(u32, &'static str)> {
+        let maps = code.relocations.iter().filter_map(|reloc| match reloc.target {
+            RelocTarget::Map(map) => Some((reloc.slot, map.name)),
+            _ => None,
+        });
+        maps.collect()
+    }
+
+    fn is_same_map(one: RelocTarget<'_>, other: RelocTarget<'_>) -> bool {
+        let (RelocTarget::Map(one), RelocTarget::Map(other)) = (one, other) else { return false };
+        std::ptr::eq(one, other)
+    }
 
     fn bytes(code: Code<'_>) -> Vec<[u8; 8]> {
         code.slots.iter().map(|slot| slot.to_bytes(ByteOrder::Little)).collect()
@@ -576,7 +602,7 @@ mod tests {
             r6 = self::maps::deep::COUNTS ll;
             exit;
         };
-        let named: Vec<_> = CODE.maps.iter().map(|m| (m.slot, m.map.name)).collect();
+        let named: Vec<_> = named_maps(CODE);
         let expected = [
             (0, "events"),
             (2, "counts"),
@@ -587,7 +613,8 @@ mod tests {
         ];
         assert_eq!(named, expected);
         // One static is one map, however it is named.
-        assert!(CODE.maps[1..].iter().all(|m| std::ptr::eq(m.map, &maps::COUNTS)));
+        let counts = RelocTarget::Map(&maps::COUNTS);
+        assert!(CODE.relocations[1..].iter().all(|reloc| is_same_map(reloc.target, counts)));
     }
 
     #[test]
@@ -614,14 +641,17 @@ mod tests {
             r8 = PAIR[0] + 1 ll;
             exit;
         };
-        let named: Vec<_> = CODE.maps.iter().map(|m| (m.slot, m.map.name)).collect();
+        let named: Vec<_> = named_maps(CODE);
         assert_eq!(named, [0, 2, 4, 6, 13].map(|slot| (slot, "pair")));
-        assert!(CODE.maps.iter().all(|m| std::ptr::eq(m.map, &maps::deep::PAIR)));
+        let pair = RelocTarget::Map(&maps::deep::PAIR);
+        let of_maps = CODE.relocations.iter().filter(|reloc| reloc.kind == RelocKind::Map);
+        assert!({ of_maps }.all(|reloc| is_same_map(reloc.target, pair)));
         // BPF_PSEUDO_MAP_FD is 1, BPF_PSEUDO_MAP_VALUE 2.
         let parts = |slot: usize| (CODE.slots[slot].src(), CODE.slots[slot + 1].imm());
         assert_eq!([0, 2, 4, 6, 13].map(parts), [(2, 0), (2, 8), (2, 15), (1, 0), (2, 1)]);
         assert_eq!((CODE.slots[8].imm(), CODE.slots[9].imm()), (8, 16));
-        let names: Vec<_> = CODE.names.iter().map(|n| (n.slot, CODE.name(n))).collect();
+        let names = CODE.relocations.iter().filter(|reloc| reloc.kind == RelocKind::Value);
+        let names: Vec<_> = names.map(|reloc| (reloc.slot, reloc.name())).collect();
         let expected = [(10, "task_struct.comm[3]"), (12, "task_struct.comm[{EIGHT}]")];
         assert_eq!(names, expected.map(|(slot, name)| (slot, name.to_owned())));
     }
@@ -713,19 +743,20 @@ mod tests {
             r4 = enum.BPF_F_CURRENT_CPU ll;
             out: exit;
         };
+        let relocations = CODE.relocations.iter();
         let names: Vec<_> =
-            CODE.names.iter().map(|n| (n.slot, n.part, n.ask, CODE.name(n))).collect();
-        let name = |slot, part, ask, name: &str| (slot, part, ask, name.to_owned());
+            relocations.map(|reloc| (reloc.slot, reloc.field, reloc.kind, reloc.name())).collect();
+        let name = |slot, field, kind, name: &str| (slot, field, kind, name.to_owned());
         assert_eq!(
             names,
             [
-                name(0, Part::Offset, Ask::Value, "task_struct.tgid"),
-                name(1, Part::Immediate, Ask::Exists, "task_struct.se.vruntime"),
-                name(2, Part::Immediate, Ask::Data(Section::Rodata), "\"hi\""),
-                name(4, Part::Immediate, Ask::Data(Section::Rodata), "b\"x\\n\""),
-                name(6, Part::Offset, Ask::Value, "task_struct.comm[3]"),
-                name(6, Part::Immediate, Ask::Size, "task_struct"),
-                name(7, Part::Immediate, Ask::Value, "enum.BPF_F_CURRENT_CPU"),
+                name(0, RelocField::Offset, RelocKind::Value, "task_struct.tgid"),
+                name(1, RelocField::Immediate, RelocKind::Exists, "task_struct.se.vruntime"),
+                name(2, RelocField::Immediate, RelocKind::Map, ".rodata"),
+                name(4, RelocField::Immediate, RelocKind::Map, ".rodata"),
+                name(6, RelocField::Offset, RelocKind::Value, "task_struct.comm[3]"),
+                name(6, RelocField::Immediate, RelocKind::Size, "task_struct"),
+                name(7, RelocField::Immediate, RelocKind::Enumerator, "enum.BPF_F_CURRENT_CPU"),
             ]
         );
         assert_eq!(CODE.data.rodata, b"hi\0x\n");

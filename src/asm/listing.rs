@@ -1,7 +1,7 @@
 //! A whole program as text, with names for the places that it jumps to and the functions that it calls.
 
-use super::Code;
 use super::print::{Style, Target, decimal, hex_byte, print};
+use super::{Code, RelocKind, RelocTarget};
 use crate::insn::{ByteOrder, DecodeError, Insn, Op, Pseudo};
 use std::fmt::{self, Write};
 
@@ -48,16 +48,65 @@ pub struct Undecodable {
 /// # Errors
 /// A slot that is no instruction, told by its index.
 pub fn disassemble(slots: &[Insn], options: &PrintOptions<'_>) -> Result<String, Undecodable> {
+    list(slots, options, |_, error| Err(error))
+}
+
+/// Prints a program as [`disassemble`] does; a slot that is no instruction is shown by its bytes and the reason, and the
+/// listing goes on. Such a line cannot be assembled.
+///
+/// ```
+/// use rawbpf::asm::{PrintOptions, disassemble_lossy};
+/// use rawbpf::insn::{ByteOrder, Insn};
+///
+/// let slots = [[0xff, 0, 0, 0, 1, 0, 0, 0], [0x95, 0, 0, 0, 0, 0, 0, 0]];
+/// let slots = slots.map(|bytes| Insn::from_bytes(bytes, ByteOrder::Little));
+/// let text = disassemble_lossy(&slots, &PrintOptions::default());
+/// assert!(text.starts_with("    unknown ff") && text.ends_with("\n    exit\n"));
+/// ```
+pub fn disassemble_lossy(slots: &[Insn], options: &PrintOptions<'_>) -> String {
+    let shown = list(slots, options, |out, undecodable| {
+        let Undecodable { slot, error } = undecodable;
+        // A `String` takes all that is written.
+        let _ = match options.style {
+            Style::Llvm => out.write_str("    "),
+            Style::Kernel => write!(out, "{slot:>4}: ({:02x}) ", error.slot.opcode()),
+        };
+        unknown(out, error.slot);
+        let mark = if options.style == Style::Llvm { "//" } else { ";" };
+        let _ = writeln!(out, " {mark} slot {slot}: {}", error.reason);
+        Ok(())
+    });
+    shown.unwrap_or_default()
+}
+
+/// A slot that is no instruction, as it is shown.
+pub(crate) fn unknown(out: &mut String, slot: Insn) {
+    out.push_str("unknown");
+    for byte in slot.to_bytes(ByteOrder::NATIVE) {
+        // A `String` takes all that is written.
+        let _ = out.write_char(' ').and_then(|()| hex_byte(out, byte));
+    }
+}
+
+fn list(
+    slots: &[Insn],
+    options: &PrintOptions<'_>,
+    mut otherwise: impl FnMut(&mut String, Undecodable) -> Result<(), Undecodable>,
+) -> Result<String, Undecodable> {
     let labels = match options.style {
-        Style::Llvm => Labels::new(slots)?,
+        Style::Llvm => Labels::new(slots),
         Style::Kernel => Labels::none(),
     };
     let mut out = String::with_capacity(slots.len() * 32);
-    let mut notes = Notes { options, line: 0, map: 0 };
+    let mut notes = Notes { options, line: 0, reloc: 0 };
     for instruction in Instructions::from(slots, 0) {
-        let (slot, op) = instruction?;
-        // A `String` takes all that is written.
-        let _ = statement(&mut out, slot, op, &labels, &mut notes);
+        match instruction {
+            // A `String` takes all that is written.
+            Ok((slot, op)) => {
+                let _ = statement(&mut out, slot, op, &labels, &mut notes);
+            }
+            Err(error) => otherwise(&mut out, error)?,
+        }
     }
     Ok(out)
 }
@@ -126,7 +175,7 @@ fn statement(
 struct Notes<'a> {
     options: &'a PrintOptions<'a>,
     line: usize,
-    map: usize,
+    reloc: usize,
 }
 
 impl<'a> Notes<'a> {
@@ -155,13 +204,17 @@ impl<'a> Notes<'a> {
         if !matches!((kind, high), (Pseudo::MapFd, 0) | (Pseudo::MapValue, 0..)) {
             return Target::None;
         }
-        while let Some(reference) = code.maps.get(self.map) {
-            if reference.slot as usize > slot {
+        while let Some(reloc) = code.relocations.get(self.reloc) {
+            if reloc.slot as usize > slot {
                 break;
             }
-            self.map += 1;
-            let name = reference.map.name;
-            if reference.slot as usize == slot && is_name(name) {
+            self.reloc += 1;
+            let name = match (reloc.kind, reloc.target) {
+                (RelocKind::Map, RelocTarget::Map(map)) => map.name,
+                (RelocKind::Map, RelocTarget::Name(name)) => name,
+                _ => continue,
+            };
+            if reloc.slot as usize == slot && is_name(name) {
                 return Target::Map(name);
             }
         }
@@ -199,7 +252,8 @@ impl Iterator for Instructions<'_> {
                 Some(Ok((slot, op)))
             }
             Err(error) => {
-                self.at = self.slots.len();
+                // What follows may be in order.
+                self.at += 1;
                 Some(Err(Undecodable { slot, error }))
             }
         }
@@ -256,13 +310,13 @@ impl Labels {
     }
 
     /// Names for whatever an instruction refers to.
-    pub(crate) fn new(slots: &[Insn]) -> Result<Labels, Undecodable> {
+    pub(crate) fn new(slots: &[Insn]) -> Labels {
         const INSTRUCTION: u32 = 1;
         const JUMP: u32 = 2;
         const CALL: u32 = 4;
         let mut names = vec![0_u32; slots.len()];
         for instruction in Instructions::from(slots, 0) {
-            let (slot, op) = instruction?;
+            let Ok((slot, op)) = instruction else { continue };
             if let Some(mark) = names.get_mut(slot) {
                 *mark |= INSTRUCTION;
             }
@@ -285,7 +339,7 @@ impl Labels {
                 0
             };
         }
-        Ok(Labels { names })
+        Labels { names }
     }
 
     /// The name of a slot, its letters and its number.

@@ -21,19 +21,23 @@ mod print;
 mod resolve;
 mod statement;
 
-pub use build::{Assembly, Builder, Label};
+pub use build::{Builder, Label};
 pub use cfg::{Block, ControlFlow, Edge, EdgeKind};
 #[cfg(feature = "elf")]
 pub(crate) use diagnostic::Mistake;
 pub use diagnostic::{Diagnostic, Diagnostics};
+pub(crate) use helpers::helper_since;
 pub use helpers::{HELPERS, helper_number};
 #[cfg(feature = "elf")]
-pub(crate) use listing::{Instructions, Labels, Place, place};
-pub use listing::{PrintOptions, Undecodable, disassemble};
-pub use parse::{Module, ParseOptions, Reference, Referent, TextProgram, parse};
+pub(crate) use listing::{Instructions, Labels, Place, place, unknown};
+pub use listing::{PrintOptions, Undecodable, disassemble, disassemble_lossy};
+pub use parse::{ParseOptions, parse};
 pub use print::Style;
 #[cfg(feature = "elf")]
 pub(crate) use print::{Target, print};
 pub use resolve::{BuildOptions, Far, ResolveError, ResolveErrors};
 
-pub use crate::spec::{Ask, Code, Data, Line, MapReference, Name, Part, Section, Variable};
+pub use crate::spec::{
+    Assembly, Code, CodeLabels, Collection, CollectionProgram, Data, LabelPlace, Line, Reloc,
+    RelocField, RelocKind, RelocTarget, Section, Variable,
+};

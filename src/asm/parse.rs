@@ -4,7 +4,7 @@
 //! ([`statement`](super::statement)); here is what a text has besides: directives, labels that are looked up in a
 //! table, and listings of the kernel.
 
-use super::build::{Assembly, Builder, Label};
+use super::build::{Builder, Label};
 use super::data::Sections;
 use super::diagnostic::{Diagnostics, Mistake};
 use super::directive::{self, Directive};
@@ -15,10 +15,11 @@ use super::statement::{
     Chunks, Cursor, Dialect, Plain, Problem, Span, Statement, Symbol, Target, What, indentation,
     plain, unmistakable,
 };
-use super::{Code, Data, Name, Part, Section, Variable};
-use crate::insn::{ByteOrder, Insn, Op};
+use super::{Collection, CollectionProgram, RelocField, RelocTarget, Section};
+use crate::insn::{ByteOrder, Op};
 use crate::spec::MapSpec;
 use crate::util::lines::line_breaks;
+use std::borrow::Cow;
 
 mod data;
 
@@ -49,121 +50,6 @@ impl ParseOptions {
     }
 }
 
-/// A text, assembled: programs, and the maps and the data that they share.
-#[derive(Debug, Clone)]
-pub struct Module<'t> {
-    license: Option<String>,
-    maps: Vec<MapSpec<'t>>,
-    data: Sections<'t>,
-    programs: Vec<TextProgram<'t>>,
-}
-
-/// One program of a [`Module`].
-#[derive(Debug, Clone)]
-pub struct TextProgram<'t> {
-    name: &'t str,
-    target: Option<&'t str>,
-    assembly: Assembly<'t>,
-    references: Vec<Reference>,
-}
-
-/// An `lddw` whose address is to be filled in when the program is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Reference {
-    /// The index of its first slot.
-    pub slot: u32,
-    /// Whose address it is.
-    pub to: Referent,
-}
-
-/// What an address in the code of a text is the address of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Referent {
-    /// The map of this index in [`Module::maps`]; with an offset into its value where the instruction says so.
-    Map(usize),
-    /// That section of the [data](Module::data); the instruction has the offset.
-    Data(Section),
-}
-
-impl<'t> Module<'t> {
-    /// The license that `.license` declares.
-    pub fn license(&self) -> Option<&str> {
-        self.license.as_deref()
-    }
-
-    /// The maps that `.map` declares.
-    pub fn maps(&self) -> &[MapSpec<'t>] {
-        &self.maps
-    }
-
-    /// The bytes of `.rodata`, `.data` and `.bss`, and the variables in them.
-    pub fn data(&self) -> Data<'_> {
-        let [rodata, data, bss] = Section::ALL.map(|section| self.data.bytes(section));
-        Data { rodata, data, bss, variables: self.variables() }
-    }
-
-    /// What has a name in the data, in the order of the labels.
-    pub fn variables(&self) -> &[Variable<'t>] {
-        self.data.variables()
-    }
-
-    /// Gives a variable a value, in place of the one that the text declares: before anything of this text is loaded.
-    /// The verifier knows what is in `.rodata`, so that code which a constant there rules out costs nothing.
-    ///
-    /// ```
-    /// use rawbpf::asm::{ParseOptions, parse};
-    ///
-    /// let text = ".rodata\nlimit: .word 10\n.text\nr1 = limit ll\nr0 = *(u32 *)(r1 + 0)\nexit\n";
-    /// let mut module = parse(text, "limit.s", &ParseOptions::new())?;
-    /// module.set("limit", &20u32.to_ne_bytes())?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::NoVariable`](crate::Error::NoVariable) if there is none of that name, and
-    /// [`Error::ValueSize`](crate::Error::ValueSize) if it has another size.
-    pub fn set(&mut self, name: &str, value: &[u8]) -> crate::Result<()> {
-        self.data.set(name, value)
-    }
-
-    /// The programs, in the order of the text. Code before the first `.program` is one of its own, `main`.
-    pub fn programs(&self) -> &[TextProgram<'t>] {
-        &self.programs
-    }
-}
-
-impl<'t> TextProgram<'t> {
-    /// Its name.
-    pub fn name(&self) -> &'t str {
-        self.name
-    }
-
-    /// Where it is to be attached, as `.program` says: `kprobe/sys_clone`.
-    pub fn target(&self) -> Option<&'t str> {
-        self.target
-    }
-
-    /// Its code without the loader's resolver.
-    pub(crate) fn unresolved(&self) -> Code<'_> {
-        self.assembly.unresolved()
-    }
-
-    /// Its slots, with zeros where addresses are to be filled in.
-    pub fn slots(&self) -> &[Insn] {
-        self.assembly.unresolved().slots
-    }
-
-    /// What is to be filled in.
-    pub fn references(&self) -> &[Reference] {
-        &self.references
-    }
-
-    /// The statement that a slot comes from; `None` past the end.
-    pub fn statement(&self, slot: usize) -> Option<String> {
-        self.assembly.unresolved().statement(slot)
-    }
-}
-
 /// Assembles a text. `file` is what messages call it.
 ///
 /// ```
@@ -187,7 +73,7 @@ pub fn parse<'t>(
     text: &'t str,
     file: &str,
     options: &ParseOptions,
-) -> Result<Module<'t>, Diagnostics> {
+) -> Result<Collection<'t>, Diagnostics> {
     let mut parser = Parser::new(text, file, options);
     if u32::try_from(text.len()).is_err() {
         let message = "the text is longer than 4 GiB".into();
@@ -220,12 +106,15 @@ struct Parser<'t, 'o> {
     file: &'o str,
     options: &'o ParseOptions,
     mistakes: Vec<Mistake>,
-    module: Module<'t>,
+    collection: Collection<'t>,
+    /// The data of the collection.
+    data: Sections<'t>,
+    /// The indices of the maps by their names.
+    map_names: Names<'t, usize>,
     /// In the order of their names.
     constants: Vec<(&'t str, i128)>,
     /// What looks like a register is one: no constant has such a name.
     unmistakable: bool,
-    maps: Names<'t, usize>,
     /// Where in the data a name stands.
     data_labels: Names<'t, (Section, u32)>,
     /// The section that is being read, if it is not code.
@@ -246,10 +135,6 @@ struct Draft<'t> {
     labels: Names<'t, u32>,
     named: Vec<Named>,
     numbered: Names<'t, Numbered>,
-    /// Addresses: the index of the line of code, and what it names.
-    names: Vec<(usize, Referent)>,
-    /// Names of the kernel's: the index of the line of code, and what is asked.
-    kernel_names: Vec<(usize, Name)>,
     statements: usize,
 }
 
@@ -315,8 +200,6 @@ impl<'t> Draft<'t> {
             labels: names(0),
             named: Vec::new(),
             numbered: names(0),
-            names: Vec::new(),
-            kernel_names: Vec::new(),
             statements: 0,
         }
     }
@@ -340,15 +223,11 @@ impl<'t, 'o> Parser<'t, 'o> {
             file,
             options,
             mistakes: Vec::new(),
-            module: Module {
-                license: None,
-                maps: Vec::new(),
-                data: Sections::default(),
-                programs: Vec::new(),
-            },
+            collection: Collection { file: Cow::Owned(file.into()), ..Collection::default() },
+            data: Sections::default(),
+            map_names: names(0),
             constants: Vec::new(),
             unmistakable: true,
-            maps: names(0),
             data_labels: names(0),
             section: None,
             draft: Draft::new("main", None),
@@ -444,12 +323,11 @@ impl<'t, 'o> Parser<'t, 'o> {
             return self.label(span);
         }
         self.begin(start, end)?;
-        for (symbol, part) in symbols.into_iter().zip([Part::Offset, Part::Immediate]) {
-            if let Some(Symbol { ask, span: Span { start, end } }) = symbol {
-                let line = self.draft.builder.lines() - 1;
-                // The slot is told by the line, once it is known where that is.
-                let name = Name { slot: 0, part, ask, start: start as u32, end: end as u32 };
-                self.draft.kernel_names.push((line, name));
+        for (symbol, field) in symbols.into_iter().zip([RelocField::Offset, RelocField::Immediate])
+        {
+            if let Some(Symbol { kind, span }) = symbol {
+                let target = RelocTarget::Name(self.slice(span));
+                self.draft.builder.relocate(field, kind, target);
             }
         }
         let draft = &mut self.draft;
@@ -499,7 +377,7 @@ impl<'t, 'o> Parser<'t, 'o> {
             return Err(Problem { span: Span { start, end }, what });
         }
         let draft = &mut self.draft;
-        if draft.statements == 0 && self.module.programs.is_empty() {
+        if draft.statements == 0 && self.collection.programs.is_empty() {
             // Few texts have other colons than those of labels, and what grows is copied.
             let labels = colons(self.text.as_bytes());
             let _ = draft.labels.try_reserve(labels);
@@ -584,16 +462,18 @@ impl<'t, 'o> Parser<'t, 'o> {
                 self.draft.declared = Some(name);
                 self.section = None;
             }
-            Directive::License(license) => self.module.license = Some(license),
+            Directive::License(license) => self.collection.license = Some(license.into()),
             Directive::Map { name, kind, key_size, value_size, max_entries, flags, extra } => {
                 let text = self.slice(name);
-                let index = self.module.maps.len();
-                if self.data_labels.contains_key(text) || self.maps.insert(text, index).is_some() {
+                let index = self.collection.maps.len();
+                if self.data_labels.contains_key(text)
+                    || self.map_names.insert(text, index).is_some()
+                {
                     self.mistake(Problem { span: name, what: What::SecondName });
                 }
                 let spec =
                     MapSpec::new(text, kind, key_size, value_size, max_entries).with_flags(flags);
-                self.module.maps.push(spec.with_map_extra(extra));
+                self.collection.maps.push(spec.with_map_extra(extra));
             }
             Directive::Section(section) => self.section = Some(section),
             Directive::Text => self.section = None,
@@ -653,21 +533,8 @@ impl<'t, 'o> Parser<'t, 'o> {
             Ok(assembly) => {
                 let line = self.line_at(assembly.first_statement().unwrap_or(0) as usize);
                 let assembly = assembly.with_source_at(self.text, "", line);
-                let lines = assembly.unresolved().lines;
-                let names = draft.kernel_names.iter().filter_map(|(line, name)| {
-                    Some(Name { slot: lines.get(*line)?.slot, ..*name })
-                });
-                let names = names.collect();
-                let references = draft
-                    .names
-                    .iter()
-                    .filter_map(|(line, to)| {
-                        Some(Reference { slot: lines.get(*line)?.slot, to: *to })
-                    })
-                    .collect();
-                let assembly = assembly.with_names(names);
                 let (name, target) = (draft.name, draft.target);
-                self.module.programs.push(TextProgram { name, target, assembly, references });
+                self.collection.programs.push(CollectionProgram { name, target, assembly });
             }
             Err(errors) => {
                 for error in errors.iter() {
@@ -695,11 +562,11 @@ impl<'t, 'o> Parser<'t, 'o> {
         self.mistakes.push(Mistake { message: error.to_string(), start, end });
     }
 
-    fn finish(mut self) -> Result<Module<'t>, Diagnostics> {
+    fn finish(mut self) -> Result<Collection<'t>, Diagnostics> {
         self.end_of_program();
-        self.module.data.finish();
+        self.collection.data = self.data.finish();
         if self.mistakes.is_empty() {
-            Ok(self.module)
+            Ok(self.collection)
         } else {
             Err(Diagnostics::new(self.mistakes, self.file, self.text))
         }
@@ -709,7 +576,7 @@ impl<'t, 'o> Parser<'t, 'o> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asm::Ask;
+    use crate::asm::{Reloc, RelocKind};
 
     #[test]
     fn a_statement_ends_before_the_comment_behind_it() {
@@ -727,22 +594,19 @@ mod tests {
             r2 = exists(task_struct.comm[ 3 ]); r3 = \"ab\" ll\n *(u32 *)(r10 + a.b) = sizeof( unsigned  int )\n exit\n";
         let module = parse(text, "names.s", &ParseOptions::new()).unwrap();
         let program = &module.programs()[0];
-        let code = program.assembly.code();
+        let relocations = program.relocations().iter();
         let names: Vec<_> =
-            code.names.iter().map(|n| (n.slot, n.part, n.ask, code.name(n))).collect();
-        let name = |slot, part, ask, name: &str| (slot, part, ask, name.to_owned());
+            relocations.map(|reloc| (reloc.slot, reloc.field, reloc.kind, reloc.name())).collect();
+        let name = |slot, field, kind, name: &str| (slot, field, kind, name.to_owned());
         assert_eq!(
             names,
             [
-                name(2, Part::Offset, Ask::Value, "task_struct.tgid"),
-                name(3, Part::Immediate, Ask::Exists, "task_struct.comm[3]"),
-                name(6, Part::Offset, Ask::Value, "a.b"),
-                name(6, Part::Immediate, Ask::Size, "unsigned int"),
+                name(2, RelocField::Offset, RelocKind::Value, "task_struct.tgid"),
+                name(3, RelocField::Immediate, RelocKind::Exists, "task_struct.comm[3]"),
+                name(4, RelocField::Immediate, RelocKind::Map, ".rodata"),
+                name(6, RelocField::Offset, RelocKind::Value, "a.b"),
+                name(6, RelocField::Immediate, RelocKind::Size, "unsigned int"),
             ]
-        );
-        assert_eq!(
-            program.references(),
-            [Reference { slot: 4, to: Referent::Data(Section::Rodata) }]
         );
         assert_eq!(module.data().rodata, b"ab\0");
         // What is not a name of the kernel's, or stands where none may, is a mistake as before.
@@ -754,10 +618,20 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_is_no_part_of_a_name() {
+        let text = "r1 = task_struct.tgid // 3: b7\nr1 = a.b[3] # no\nr1 = sizeof(unsigned int /* y */) // z\nexit";
+        let module = parse(text, "names.s", &ParseOptions::new()).unwrap();
+        let relocations = module.programs()[0].relocations().iter();
+        let names: Vec<_> = relocations.map(Reloc::name).collect();
+        assert_eq!(names, ["task_struct.tgid", "a.b[3]", "unsigned int"]);
+    }
+
+    #[test]
     fn an_address_is_found_behind_a_statement_without_slots() {
         let text = ".map m, hash, key=4, value=4, max=1\n*(u8 *)(r10 - 8) = b\"\"\nr0 = 1\nr1 = m ll\nr2 = 3\nexit";
         let module = parse(text, "empty.s", &ParseOptions::new()).unwrap();
-        let expected = Reference { slot: 1, to: Referent::Map(0) };
-        assert_eq!(module.programs()[0].references(), [expected]);
+        let [reloc] = module.programs()[0].relocations() else { panic!("{module:?}") };
+        assert_eq!((reloc.slot, reloc.kind, reloc.name().as_str()), (1, RelocKind::Map, "m"));
+        assert_eq!(module.maps().iter().map(|map| map.name).collect::<Vec<_>>(), ["m"]);
     }
 }

@@ -7,6 +7,9 @@
 //! milliseconds.
 
 use super::HELPERS;
+use crate::insn::table::{
+    ASSIGNMENTS, COMPARISONS, FETCHING, LOCKED, SHAPED, SIGNED_ASSIGNMENTS, Shape,
+};
 use crate::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, Condition, Op, PacketSize, Pseudo, Reg, SignBits,
     SignExtend, SignedOp, Size, Source, Swap,
@@ -74,25 +77,15 @@ pub(crate) fn print<W: Write>(
 const R: [&str; 11] = ["r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10"];
 const W: [&str; 11] = ["w0", "w1", "w2", "w3", "w4", "w5", "w6", "w7", "w8", "w9", "w10"];
 
-/// The operators by the high half of the opcode.
-const ASSIGN: [&str; 16] = [
-    " += ", " -= ", " *= ", " /= ", " |= ", " &= ", " <<= ", " >>= ", "", " %= ", " ^= ", " = ",
-    " s>>= ", "", "", "",
-];
-const COMPARE: [&str; 16] = [
-    "", " == ", " > ", " >= ", " & ", " != ", " s> ", " s>= ", "", "", " < ", " <= ", " s< ",
-    " s<= ", "", "",
-];
-
 /// The types by the size bits of the opcode: word, half, byte, double.
 const UNSIGNED: [&str; 4] = ["u32", "u16", "u8", "u64"];
 
 const fn assign(op: AluOp) -> &'static str {
-    ASSIGN[op as usize >> 4 & 15]
+    ASSIGNMENTS[op as usize >> 4 & 15]
 }
 
 const fn compare(condition: Condition) -> &'static str {
-    COMPARE[condition as usize >> 4 & 15]
+    COMPARISONS[condition as usize >> 4 & 15]
 }
 
 const fn unsigned(size: Size) -> &'static str {
@@ -114,13 +107,6 @@ const fn atomic_bits(size: AtomicSize) -> Bits {
     }
 }
 
-const fn size_bits(size: Size) -> Bits {
-    match size {
-        Size::Double => Bits::B64,
-        Size::Word | Size::Half | Size::Byte => Bits::B32,
-    }
-}
-
 const fn signed(size: SignBits) -> &'static str {
     match size {
         SignBits::B8 => "s8",
@@ -130,10 +116,7 @@ const fn signed(size: SignBits) -> &'static str {
 }
 
 const fn signed_assign(op: SignedOp) -> &'static str {
-    match op {
-        SignedOp::Div => " s/= ",
-        SignedOp::Mod => " s%= ",
-    }
+    SIGNED_ASSIGNMENTS[op as usize >> 4 & 15]
 }
 
 const fn extension(extend: SignExtend) -> (Bits, &'static str) {
@@ -165,17 +148,12 @@ enum Atomic {
 }
 
 const fn atomic_form(op: AtomicOp) -> Atomic {
+    let code = op as usize >> 4 & 15;
     match op {
-        AtomicOp::Add => Atomic::Lock(" += "),
-        AtomicOp::Or => Atomic::Lock(" |= "),
-        AtomicOp::And => Atomic::Lock(" &= "),
-        AtomicOp::Xor => Atomic::Lock(" ^= "),
-        AtomicOp::FetchAdd => Atomic::Fetch("fetch_add"),
-        AtomicOp::FetchOr => Atomic::Fetch("fetch_or"),
-        AtomicOp::FetchAnd => Atomic::Fetch("fetch_and"),
-        AtomicOp::FetchXor => Atomic::Fetch("fetch_xor"),
         AtomicOp::Exchange => Atomic::Exchange,
         AtomicOp::CompareExchange => Atomic::CompareExchange,
+        _ if op as i32 & 1 == 0 => Atomic::Lock(LOCKED[code]),
+        _ => Atomic::Fetch(FETCHING[code]),
     }
 }
 
@@ -379,19 +357,6 @@ fn llvm<T: Write>(t: &mut Text<'_, T>, op: Op, target: Target<'_>) -> fmt::Resul
             t.reg(bits, src)?;
             t.text(")")
         }
-        Op::LoadAcquire { size, dst, base, offset } => {
-            t.reg(size_bits(size), dst)?;
-            t.text(" = load_acquire(")?;
-            t.memory(unsigned(size), base, offset)?;
-            t.text(")")
-        }
-        Op::StoreRelease { size, base, offset, src } => {
-            t.text("store_release(")?;
-            t.memory(unsigned(size), base, offset)?;
-            t.text(", ")?;
-            t.reg(size_bits(size), src)?;
-            t.text(")")
-        }
         Op::LoadPacket { size, index, imm } => {
             t.text("r0 = *(")?;
             t.text(packet(size))?;
@@ -415,10 +380,6 @@ fn llvm<T: Write>(t: &mut Text<'_, T>, op: Op, target: Target<'_>) -> fmt::Resul
         Op::MayJump { offset } => {
             t.text("may_goto ")?;
             t.target(target, offset.into())
-        }
-        Op::JumpRegister { dst } => {
-            t.text("gotox ")?;
-            t.reg(Bits::B64, dst)
         }
         Op::JumpIf { bits, condition, dst, src, offset } => {
             t.text("if ")?;
@@ -452,12 +413,50 @@ fn llvm<T: Write>(t: &mut Text<'_, T>, op: Op, target: Target<'_>) -> fmt::Resul
             }
             Ok(())
         }
-        Op::CallRegister { dst } => {
-            t.text("callx ")?;
+        Op::Exit => t.text("exit"),
+        _ => shaped(t, op),
+    }
+}
+
+/// An instruction whose syntax is that of others; the kernel's style names all registers whole.
+fn shaped<T: Write>(t: &mut Text<'_, T>, op: Op) -> fmt::Result {
+    let slot = op.encode().first();
+    // Every instruction that nothing else here prints is one of these: a test goes through them all.
+    let Some(shaped) = SHAPED.iter().find(|shaped| shaped.is(slot)) else { return Ok(()) };
+    let size = UNSIGNED[slot.opcode() as usize >> 3 & 3];
+    let bits = match t.style {
+        Style::Llvm if !slot.is_64() => Bits::B32,
+        _ => Bits::B64,
+    };
+    let (dst, src) = (register(slot.dst()), register(slot.src()));
+    match shaped.shape {
+        Shape::Register => {
+            t.text(shaped.name)?;
+            t.text(" ")?;
             t.reg(Bits::B64, dst)
         }
-        Op::Exit => t.text("exit"),
+        Shape::Load => {
+            t.reg(bits, dst)?;
+            t.text(" = ")?;
+            t.text(shaped.name)?;
+            t.text("(")?;
+            t.memory(size, src, slot.offset())?;
+            t.text(")")
+        }
+        Shape::Store => {
+            t.text(shaped.name)?;
+            t.text("(")?;
+            t.memory(size, dst, slot.offset())?;
+            t.text(", ")?;
+            t.reg(bits, src)?;
+            t.text(")")
+        }
     }
+}
+
+/// The register of a slot that is an instruction, which has no others.
+fn register(number: u8) -> Reg {
+    Reg::new(number).unwrap_or(Reg::R0)
 }
 
 fn load_imm64<T: Write>(
@@ -627,19 +626,6 @@ fn kernel<T: Write>(t: &mut Text<'_, T>, op: Op) -> fmt::Result {
             if op == AtomicOp::CompareExchange {
                 t.text(", r0")?;
             }
-            t.text(", ")?;
-            t.reg(Bits::B64, src)?;
-            t.text(")")
-        }
-        Op::LoadAcquire { size, dst, base, offset } => {
-            t.reg(Bits::B64, dst)?;
-            t.text(" = load_acquire(")?;
-            t.memory(unsigned(size), base, offset)?;
-            t.text(")")
-        }
-        Op::StoreRelease { size, base, offset, src } => {
-            t.text("store_release(")?;
-            t.memory(unsigned(size), base, offset)?;
             t.text(", ")?;
             t.reg(Bits::B64, src)?;
             t.text(")")

@@ -3,9 +3,10 @@
 //! [`bpf!`](crate::bpf) runs this in the compiler. It is the only reader of the syntax, so whatever is to
 //! read the language at run time uses it too, and the two cannot differ.
 
+use self::memory::size_bits;
 use super::message::Message;
-use crate::insn::Op;
-use crate::insn::Reg;
+use crate::insn::table::{Shape, Shaped, shaped};
+use crate::insn::{Op, Reg, Size};
 use crate::spec::MapSpec;
 
 mod cursor;
@@ -304,24 +305,22 @@ impl<'a> Cursor<'a> {
                 one(Op::Exit)
             } else if same(name, b"call") {
                 ok!(self.call())
-            } else if same(name, b"callx") {
-                one(Op::CallRegister { dst: ok!(self.register64()).reg })
             } else if same(name, b"goto") {
                 ok!(self.jump(Op::Jump { offset: 0 }))
             } else if same(name, b"gotol") {
                 ok!(self.jump_long())
             } else if same(name, b"may_goto") {
                 ok!(self.jump(Op::MayJump { offset: 0 }))
-            } else if same(name, b"gotox") {
-                one(Op::JumpRegister { dst: ok!(self.register64()).reg })
             } else if same(name, b"if") {
                 ok!(self.jump_if())
             } else if same(name, b"lock") {
                 ok!(self.locked())
-            } else if same(name, b"store_release") {
-                ok!(self.store_release())
             } else if same(name, b"ld_pseudo") {
                 ok!(self.load_pseudo())
+            } else if let Some(shaped) = shaped(name)
+                && matches!(shaped.shape, Shape::Register | Shape::Store)
+            {
+                ok!(self.shaped(shaped, word))
             } else if is_operator(self.peek()) || self.peek() == b's' {
                 let dst = ok!(self.register_of(word));
                 ok!(self.assign(dst))
@@ -337,6 +336,28 @@ impl<'a> Cursor<'a> {
             });
         }
         Ok(statement)
+    }
+
+    /// What stands behind the name of an operation whose syntax is that of others, but for those with a result.
+    const fn shaped(&mut self, shaped: &Shaped, name: Span) -> Parsed<Statement<'a>> {
+        let op = if matches!(shaped.shape, Shape::Register) {
+            let dst = ok!(self.register64()).reg;
+            shaped.with(Size::Double, dst.number(), 0, 0)
+        } else {
+            ok!(self.need("(", "`(`"));
+            ok!(self.need("(", "`(`"));
+            let size = ok!(self.unsigned_access()).size;
+            let address = ok!(self.parenthesized_address());
+            ok!(self.whole_field(address, size.bytes()));
+            ok!(self.need(",", "`,`"));
+            let src = ok!(self.register_as(size_bits(size))).reg;
+            ok!(self.need(")", "`)`"));
+            shaped.with(size, address.base.number(), src.number(), address.offset)
+        };
+        match op {
+            Some(op) => Ok(one(op)),
+            None => self.problem(name, What::Not("an operation of that size")),
+        }
     }
 
     /// What stands behind `.option`.

@@ -61,9 +61,11 @@ const NOTES: [(i32, &str); 4] = [
 /// kernel refuses: `EPERM` if a program in a group above allows none here; [`Error::NoFeature`] if the kernel has no such
 /// links and was to use them.
 pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+    let target = target.plain();
     let Target::Cgroup { path, attach_type } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a control group" });
     };
+    target.check(program)?;
     let group = open(path)?;
     let refused = |step, errno| {
         if errno == Errno(libc::EBADF) {

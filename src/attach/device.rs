@@ -99,13 +99,7 @@ pub(super) fn refused_because(
     notes: &[(i32, &'static str)],
 ) -> Error {
     let Refusal { step, errno, said, lost: _ } = refusal;
-    let wrong_type = errno == Errno(libc::EINVAL) && program.kind() != target.program_type();
-    let note = match notes.iter().find(|(number, _)| *number == errno.0) {
-        _ if wrong_type => {
-            Some("the program's type does not fit: Target::spec makes one that does")
-        }
-        note => note.map(|(_, note)| *note),
-    };
+    let note = notes.iter().find(|(number, _)| *number == errno.0).map(|(_, note)| *note);
     let (program, target) = (program.name(), target.to_string());
     if said.is_empty() {
         Error::Attach { program: program.into(), target, step, errno, why, note }

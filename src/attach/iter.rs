@@ -99,9 +99,11 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
 /// # Errors
 /// [`Error::Target`] if it is no target of an iterator, [`Error::Attach`] if the kernel refuses.
 pub fn attach_to_map(program: &Program, target: &Target, map: &Map) -> Result<Link> {
+    let target = target.plain();
     if !matches!(target, Target::Iter { .. }) {
         return Err(Error::Target { target: target.to_string(), problem: "not an iterator" });
     }
+    target.check(program)?;
     // `union bpf_iter_link_info`, `map.map_fd`.
     let info = map.as_fd().as_raw_fd().to_ne_bytes();
     create(program, target, &info).map_err(|errno| match errno {

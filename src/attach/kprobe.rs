@@ -43,6 +43,8 @@ pub enum Method {
 /// [`Error::NotFound`] with the nearest names if there is no such function, [`Error::TooManyPlaces`] if a pattern matches
 /// too many, [`Error::Unsupported`] if the kernel was built without kprobes, [`Error::Attach`] if it refuses.
 pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+    let target = target.plain();
+    target.check(program)?;
     attach_with(program, target, method, &Options::new())
 }
 
@@ -56,6 +58,7 @@ pub(super) fn attach_with(
     let Target::Kprobe { function, offset, returns } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a kernel function" });
     };
+    target.check_arguments(program)?;
     let place = |function: String| Place { function, offset: *offset, returns: *returns };
     let maker = Maker::choose(method, *returns)?;
     let cookie = options.cookie;

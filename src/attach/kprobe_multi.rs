@@ -31,7 +31,7 @@ pub(super) fn is_better(target: &Target) -> bool {
     matches!(target, Target::Kprobe { function, offset: 0, .. } if is_pattern(function))
 }
 
-/// Attaches a program to all functions that a [`Target::Kprobe`] or [`Target::KprobeSession`] names.
+/// Attaches a program to all functions that a [`Target::Kprobe`], [`Target::KprobeMulti`] or [`Target::KprobeSession`] names.
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is none, [`Error::NoFeature`] if the kernel cannot do this, [`Error::Attach`] if it refuses.
@@ -41,12 +41,17 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
             let flags = if *returns { RETURNS } else { 0 };
             (function, flags, AttachType::TraceKprobeMulti)
         }
+        Target::KprobeMulti { pattern, returns } => {
+            let flags = if *returns { RETURNS } else { 0 };
+            (pattern, flags, AttachType::TraceKprobeMulti)
+        }
         Target::KprobeSession { pattern } => (pattern, 0, AttachType::TraceKprobeSession),
         _ => {
             let problem = "kprobe.multi has programs at the entry or the return of functions alone";
             return Err(Error::Target { target: target.to_string(), problem });
         }
     };
+    target.check_arguments(program)?;
     let (names, source) = many::functions(pattern)?;
     let cookies = options.number().map(|cookie| vec![cookie; names.len()]).unwrap_or_default();
     link(program, target, (&names, source), &cookies, (attach_type, flags))

@@ -3,7 +3,7 @@
 use super::Target;
 use crate::error::{Error, Result};
 use crate::kernel::functions::{self, Source};
-use crate::kernel::{symbols, tracefs};
+use crate::kernel::symbols;
 use crate::uapi::Errno;
 use crate::util::glob::{Glob, is_pattern};
 use std::ops::ControlFlow;
@@ -48,25 +48,6 @@ fn matching(pattern: &str) -> Result<(Vec<String>, Source)> {
     names.sort_unstable();
     names.dedup();
     Ok((names, source))
-}
-
-/// The tracepoints that match, as category and name.
-///
-/// # Errors
-/// [`Error::NotFound`] if there is none; else as [`tracefs::categories`].
-pub(super) fn tracepoints(category: &str, name: &str) -> Result<Vec<(String, String)>> {
-    let (categories, names) = (Glob::new(category), Glob::new(name));
-    let mut found = Vec::new();
-    for category in tracefs::categories()? {
-        if categories.matches(&category) {
-            let all = tracefs::tracepoints(&category)?.into_iter();
-            found.extend(all.filter(|n| names.matches(n)).map(|name| (category.clone(), name)));
-        }
-    }
-    if found.is_empty() {
-        return Err(none("tracepoint that matches", &format!("{category}/{name}")));
-    }
-    Ok(found)
 }
 
 fn none(what: &'static str, pattern: &str) -> Error {

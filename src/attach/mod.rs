@@ -37,7 +37,9 @@ pub mod usdt;
 pub mod xdp;
 
 pub use link::Link;
-pub use target::{Direction, PerfEventKind, Sampling, Target, TcMethod, TrampolineAt, XdpMode};
+pub use target::{
+    Direction, PerfEventKind, Sampling, Suffix, Target, TcMethod, TrampolineAt, XdpMode,
+};
 
 use self::cookie::Cookie;
 use crate::error::{Error, Result};
@@ -92,13 +94,19 @@ impl Options {
 
     /// Refuses what this kind of place does not have.
     fn check(&self, target: &Target) -> Result<()> {
-        let (cookie, pid) = match target {
-            Target::Uprobe { .. } | Target::Usdt { .. } | Target::PerfEvent { .. } => (true, true),
+        let (cookie, pid) = match target.plain() {
+            Target::Uprobe { .. }
+            | Target::UprobeMulti { .. }
+            | Target::UprobeSession { .. }
+            | Target::Usdt { .. }
+            | Target::PerfEvent { .. } => (true, true),
             Target::Iter { name } => (false, name.starts_with("task")),
             Target::Kprobe { .. }
+            | Target::KprobeMulti { .. }
             | Target::KprobeSession { .. }
             | Target::Tracepoint { .. }
             | Target::RawTracepoint { .. }
+            | Target::RawTracepointWritable { .. }
             | Target::BtfTracepoint { .. }
             | Target::Trampoline { .. }
             | Target::Lsm { .. } => (true, false),
@@ -106,7 +114,8 @@ impl Options {
             | Target::Tc { .. }
             | Target::Cgroup { .. }
             | Target::Netns { .. }
-            | Target::Socket { .. } => (false, false),
+            | Target::Socket { .. }
+            | Target::Suffixed { .. } => (false, false),
         };
         let refuse = |what| {
             Err(Error::Unsupported { what, needs: "no kernel has it for this kind of place" })
@@ -129,6 +138,7 @@ impl Options {
 /// # Errors
 /// [`Error::NotFound`] if there is no such place on this kernel,
 /// [`Error::Unsupported`] if it has none of the kind,
+/// [`Error::Place`] if programs of another type are attached there,
 /// [`Error::Attach`] if the kernel refuses.
 pub fn attach(program: &Program, target: &Target) -> Result<Link> {
     attach_with(program, target, &Options::new())
@@ -141,6 +151,8 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
 /// option.
 pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     options.check(target)?;
+    let target = target.plain();
+    target.check(program)?;
     match target {
         Target::Kprobe { .. } if kprobe_multi::is_for(program) => {
             kprobe_multi::attach(program, target, options)
@@ -148,11 +160,13 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
         Target::Kprobe { .. } => {
             kprobe::attach_with(program, target, kprobe::Method::Best, options)
         }
-        Target::KprobeSession { .. } => kprobe_multi::attach(program, target, options),
-        Target::Tracepoint { .. } => tracepoint::attach(program, target, options),
-        Target::RawTracepoint { .. } | Target::BtfTracepoint { .. } => {
-            raw_tracepoint::attach(program, target, options)
+        Target::KprobeMulti { .. } | Target::KprobeSession { .. } => {
+            kprobe_multi::attach(program, target, options)
         }
+        Target::Tracepoint { .. } => tracepoint::attach(program, target, options),
+        Target::RawTracepoint { .. }
+        | Target::RawTracepointWritable { .. }
+        | Target::BtfTracepoint { .. } => raw_tracepoint::attach(program, target, options),
         Target::Trampoline { .. } | Target::Lsm { .. } => {
             trampoline::attach(program, target, options)
         }
@@ -163,8 +177,12 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
         Target::Cgroup { .. } => cgroup::attach(program, target, cgroup::Method::Best),
         Target::Netns { .. } => netns::attach(program, target),
         Target::Socket { .. } => socket::attach_device(program, target),
-        Target::Uprobe { .. } => {
+        Target::Uprobe { .. } | Target::UprobeMulti { .. } | Target::UprobeSession { .. } => {
             uprobe::attach_with(program, target, uprobe::Method::Best, options)
+        }
+        Target::Suffixed { .. } => {
+            let problem = "it has more than one suffix";
+            Err(Error::Target { target: target.to_string(), problem })
         }
         #[cfg(feature = "elf")]
         Target::Usdt { .. } => usdt::attach_with(program, target, usdt::Method::Best, options),

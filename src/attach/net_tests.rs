@@ -254,6 +254,8 @@ static NOTHING: ProgramSpec = ProgramSpec::new("nothing", ProgramType::Xdp, bpf!
 #[derive(Clone, Copy)]
 struct Way {
     name: &'static str,
+    /// The type of programs that it is for.
+    kind: ProgramType,
     attach: fn(&Program) -> Result<super::Link>,
     /// The calls it makes, those of netlink by their messages.
     steps: &'static [&'static str],
@@ -273,21 +275,25 @@ fn filter() -> Target {
 const WAYS: [Way; 9] = [
     Way {
         name: "xdp link",
+        kind: ProgramType::Xdp,
         attach: |program| super::attach(program, &"xdp:lo".parse()?),
         steps: &["BPF_LINK_CREATE"],
     },
     Way {
         name: "xdp",
+        kind: ProgramType::Xdp,
         attach: |program| xdp::attach(program, &"xdp:lo".parse()?, xdp::Method::Netlink),
         steps: &["RTM_SETLINK", "RTM_SETLINK"],
     },
     Way {
         name: "tcx",
+        kind: ProgramType::SchedCls,
         attach: |program| super::attach(program, &"tc:lo/egress".parse()?),
         steps: &["BPF_LINK_CREATE"],
     },
     Way {
         name: "clsact",
+        kind: ProgramType::SchedCls,
         attach: |program| tc::attach(program, &filter(), tc::Position::Last),
         steps: &[
             "RTM_NEWQDISC",
@@ -302,26 +308,31 @@ const WAYS: [Way; 9] = [
     },
     Way {
         name: "cgroup link",
+        kind: ProgramType::CgroupDevice,
         attach: |program| super::attach(program, &group()),
         steps: &["BPF_LINK_CREATE"],
     },
     Way {
         name: "cgroup",
+        kind: ProgramType::CgroupDevice,
         attach: |program| cgroup::attach(program, &group(), cgroup::Method::ProgAttach),
         steps: &["BPF_PROG_ATTACH"],
     },
     Way {
         name: "netns",
+        kind: ProgramType::FlowDissector,
         attach: |program| super::attach(program, &"netns::flow_dissector".parse()?),
         steps: &["BPF_LINK_CREATE"],
     },
     Way {
         name: "socket",
+        kind: ProgramType::SocketFilter,
         attach: |program| super::attach(program, &"socket:lo".parse()?),
         steps: &["socket", "SO_RCVBUF", "SO_ATTACH_BPF", "bind"],
     },
     Way {
         name: "own socket",
+        kind: ProgramType::SocketFilter,
         attach: |program| socket::attach(program, std::io::pipe().unwrap().0),
         steps: &["SO_ATTACH_BPF"],
     },
@@ -334,7 +345,7 @@ fn attach(way: Way, fault: Option<Fault>) -> (Vec<&'static str>, Result<()>, Vec
     let result = fake::with(
         move |call| Some(asked.borrow_mut().answer(call)),
         || {
-            let program = Loader::new().load(&NOTHING).unwrap();
+            let program = Loader::new().load(&NOTHING.with_kind(way.kind)).unwrap();
             kernel.borrow_mut().attaching = true;
             let result = (way.attach)(&program);
             kernel.borrow_mut().attaching = false;

@@ -36,12 +36,14 @@ const NOTES: [(i32, &str); 3] = [
 /// # Errors
 /// [`Error::File`] if there is no such file, [`Error::Attach`] if the kernel refuses, [`Error::NoFeature`] if it is too old.
 pub fn attach(program: &Program, target: &Target) -> Result<Link> {
+    let target = target.plain();
     let Target::Netns { path, attach_type } = target else {
         return Err(Error::Target {
             target: target.to_string(),
             problem: "not a network namespace",
         });
     };
+    target.check(program)?;
     let path = if path.as_os_str().is_empty() { Path::new(OWN) } else { path };
     let namespace = File::open(path).map_err(|source| permission::file("open", path, source))?;
     let link = LinkCreate {

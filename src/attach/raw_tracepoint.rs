@@ -22,7 +22,7 @@ use std::os::fd::AsFd;
 /// for and the kernel has none (before Linux 6.10), [`Error::Attach`] if it refuses.
 pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     let name = match target {
-        Target::RawTracepoint { name } => {
+        Target::RawTracepoint { name } | Target::RawTracepointWritable { name } => {
             let c_name = CString::new(name.as_str()).map_err(|_| Error::Target {
                 target: target.to_string(),
                 problem: "no tracepoint's name holds a NUL",
@@ -31,6 +31,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
         }
         _ => None,
     };
+    target.check_arguments(program)?;
     let open = |cookie| {
         syscall::raw_tracepoint_open(&RawTracepoint {
             program: program.as_fd(),

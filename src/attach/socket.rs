@@ -29,9 +29,10 @@ const NOTES: [(i32, &str); 5] = [
 /// dropped, too. Its [`Link::target`] says `socket:`.
 ///
 /// # Errors
-/// [`Error::Attach`] if the kernel refuses: `EINVAL` if the program is of another type, `EPERM` if the filter is locked.
+/// [`Error::Place`] if the program is of another type, [`Error::Attach`] if the kernel refuses: `EPERM` if the filter is locked.
 pub fn attach(program: &Program, socket: impl AsFd) -> Result<Link> {
     let target = Target::Socket { device: String::new() };
+    target.check(program)?;
     let refused =
         |step, errno| refused(program, &target, Refusal::new(step, errno), Need::Packets, &NOTES);
     let socket = socket.as_fd().try_clone_to_owned();
@@ -46,9 +47,11 @@ pub fn attach(program: &Program, socket: impl AsFd) -> Result<Link> {
 /// # Errors
 /// [`Error::NotFound`] with the nearest names if there is no such device, [`Error::Attach`] if the kernel refuses.
 pub fn attach_device(program: &Program, target: &Target) -> Result<Link> {
+    let target = target.plain();
     let Target::Socket { device } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a socket" });
     };
+    target.check(program)?;
     let index = match device.as_str() {
         "" => 0,
         name => Device::find(program, target, name)?.index,

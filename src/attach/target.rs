@@ -1,11 +1,15 @@
 //! Targets: the names of places to attach to, as a person writes them.
 
-use crate::error::Error;
-use crate::spec::ProgramSpec;
+use crate::error::{Error, Result};
+use crate::program::Program;
+use crate::spec::attach_point::{Attach, Facts, Named, attach_type_facts, facts};
+use crate::spec::{AttachTo, ProgramSpec};
 use crate::uapi::{AttachType, ProgramType};
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+pub use crate::spec::attach_point::{Direction, Suffix, TcMethod, TrampolineAt, XdpMode};
 
 /// A place to attach to.
 ///
@@ -32,6 +36,13 @@ pub enum Target {
         /// Whether the program runs when the function returns.
         returns: bool,
     },
+    /// The functions of the kernel that match, by one link: `kprobe.multi:PATTERN`, `kretprobe.multi:PATTERN` (Linux 5.18).
+    KprobeMulti {
+        /// The functions.
+        pattern: String,
+        /// Whether the program runs when a function returns.
+        returns: bool,
+    },
     /// Entry and return of the functions of the kernel that match, by one program: `ksession:PATTERN` (Linux 6.10).
     KprobeSession {
         /// The functions.
@@ -49,12 +60,18 @@ pub enum Target {
         /// Its name without the category, `sched_switch`.
         name: String,
     },
+    /// A raw tracepoint that lets programs write to its argument: `raw_tracepoint.w:NAME` (Linux 5.2).
+    RawTracepointWritable {
+        /// Its name without the category.
+        name: String,
+    },
     /// The same tracepoints, with arguments that have types: `tp_btf:NAME` (Linux 5.5).
     BtfTracepoint {
         /// Its name without the category.
         name: String,
     },
-    /// A function of the kernel by BTF and trampoline: `fentry:NAME`, `fexit:NAME`, `fmod_ret:NAME` (Linux 5.5).
+    /// A function of the kernel by BTF and trampoline: `fentry:NAME`, `fexit:NAME`, `fmod_ret:NAME` (Linux 5.5),
+    /// `fsession:NAME` (7.0).
     Trampoline {
         /// Where in the function.
         at: TrampolineAt,
@@ -82,6 +99,24 @@ pub enum Target {
         offset: u64,
         /// Whether the program runs when the function returns.
         returns: bool,
+    },
+    /// The functions of a program or library that match, by one link: `uprobe.multi:FILE:PATTERN`,
+    /// `uretprobe.multi:FILE:PATTERN` (Linux 6.6).
+    UprobeMulti {
+        /// As for uprobes.
+        file: String,
+        /// The functions.
+        pattern: String,
+        /// Whether the program runs when a function returns.
+        returns: bool,
+    },
+    /// Entry and return of the functions of a program or library that match, by one program: `uprobe.session:FILE:PATTERN`
+    /// (Linux 6.13).
+    UprobeSession {
+        /// As for uprobes.
+        file: String,
+        /// The functions.
+        pattern: String,
     },
     /// A static probe in a program or a library (USDT): `usdt:FILE:PROVIDER:NAME`.
     Usdt {
@@ -140,17 +175,14 @@ pub enum Target {
         /// The device's name, or empty for all.
         device: String,
     },
-}
-
-/// Where in a function a trampoline calls a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TrampolineAt {
-    /// Before it: `fentry`.
-    Entry,
-    /// After it: `fexit`.
-    Exit,
-    /// Before it, and the program can return in its place: `fmod_ret`.
-    ModifyReturn,
+    /// One of the others, for a program that is loaded with a flag: `uprobe.s:FILE:NAME`, `fentry.s:NAME`, `lsm.s:HOOK`,
+    /// `xdp.frags:DEVICE`.
+    Suffixed {
+        /// The end of its first word.
+        suffix: Suffix,
+        /// The target without it.
+        target: Box<Target>,
+    },
 }
 
 /// Which event of the perf subsystem, [perf_event_open(2)](https://man7.org/linux/man-pages/man2/perf_event_open.2.html).
@@ -169,37 +201,6 @@ pub enum Sampling {
     Period(u64),
     /// So often in a second.
     Frequency(u64),
-}
-
-/// By whom XDP is run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum XdpMode {
-    /// By the driver if it has XDP, else by the kernel.
-    Any,
-    /// By the driver.
-    Native,
-    /// By the kernel, once the driver has made a packet of it (Linux 4.12).
-    Generic,
-}
-
-/// Which way packets go.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Direction {
-    /// They come in.
-    Ingress,
-    /// They go out.
-    Egress,
-}
-
-/// How a program gets into the path of packets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum TcMethod {
-    /// The first of the others that the kernel has.
-    Best,
-    /// By a link (Linux 6.6).
-    Tcx,
-    /// As a filter of the queueing discipline `clsact`, by netlink (Linux 4.5).
-    Clsact,
 }
 
 impl Target {
@@ -239,27 +240,109 @@ impl Target {
 
     /// The type that a program must have to be attached there.
     pub fn program_type(&self) -> ProgramType {
+        self.loaded().program_type
+    }
+
+    /// The target without a suffix.
+    pub fn plain(&self) -> &Target {
         match self {
-            Target::Kprobe { .. }
-            | Target::KprobeSession { .. }
-            | Target::Uprobe { .. }
-            | Target::Usdt { .. } => ProgramType::Kprobe,
-            Target::Tracepoint { .. } => ProgramType::Tracepoint,
-            Target::RawTracepoint { .. } => ProgramType::RawTracepoint,
-            Target::BtfTracepoint { .. } | Target::Trampoline { .. } | Target::Iter { .. } => {
-                ProgramType::Tracing
-            }
-            Target::Lsm { .. } => ProgramType::Lsm,
-            Target::PerfEvent { .. } => ProgramType::PerfEvent,
-            Target::Xdp { .. } => ProgramType::Xdp,
-            Target::Tc { .. } => ProgramType::SchedCls,
-            Target::Cgroup { attach_type, .. } => cgroup_program_type(*attach_type),
-            Target::Netns { attach_type: AttachType::FlowDissector, .. } => {
-                ProgramType::FlowDissector
-            }
-            Target::Netns { .. } => ProgramType::SkLookup,
-            Target::Socket { .. } => ProgramType::SocketFilter,
+            Target::Suffixed { target, .. } => target.plain(),
+            plain => plain,
         }
+    }
+
+    /// The row of the attach-point table, as far as it is needed for attaching. Each is looked up by the compiler, so that no
+    /// table is in a program that reads no names.
+    fn facts(&self) -> Facts {
+        match self {
+            Target::Kprobe { returns: false, .. } => const { facts("kprobe") },
+            Target::Kprobe { returns: true, .. } => const { facts("kretprobe") },
+            Target::KprobeMulti { returns: false, .. } => const { facts("kprobe.multi") },
+            Target::KprobeMulti { returns: true, .. } => const { facts("kretprobe.multi") },
+            Target::KprobeSession { .. } => const { facts("ksession") },
+            Target::Tracepoint { .. } => const { facts("tracepoint") },
+            Target::RawTracepoint { .. } => const { facts("raw_tracepoint") },
+            Target::RawTracepointWritable { .. } => const { facts("raw_tracepoint.w") },
+            Target::BtfTracepoint { .. } => const { facts("tp_btf") },
+            Target::Trampoline { at, .. } => match at {
+                TrampolineAt::Entry => const { facts("fentry") },
+                TrampolineAt::Exit => const { facts("fexit") },
+                TrampolineAt::ModifyReturn => const { facts("fmod_ret") },
+                TrampolineAt::Session => const { facts("fsession") },
+            },
+            Target::Lsm { .. } => const { facts("lsm") },
+            Target::Iter { .. } => const { facts("iter") },
+            Target::Uprobe { returns: false, .. } => const { facts("uprobe") },
+            Target::Uprobe { returns: true, .. } => const { facts("uretprobe") },
+            Target::UprobeMulti { returns: false, .. } => const { facts("uprobe.multi") },
+            Target::UprobeMulti { returns: true, .. } => const { facts("uretprobe.multi") },
+            Target::UprobeSession { .. } => const { facts("uprobe.session") },
+            Target::Usdt { .. } => const { facts("usdt") },
+            Target::PerfEvent { event, sampling } => match (event, sampling) {
+                (PerfEventKind::Software(name), Sampling::Frequency(_)) if name == CLOCK => {
+                    const { facts("profile") }
+                }
+                (PerfEventKind::Software(_), _) => const { facts("software") },
+                (PerfEventKind::Hardware(_), _) => const { facts("hardware") },
+            },
+            Target::Xdp { mode, .. } => match mode {
+                XdpMode::Any => const { facts("xdp") },
+                XdpMode::Native => const { facts("xdpdrv") },
+                XdpMode::Generic => const { facts("xdpgeneric") },
+            },
+            Target::Tc { method, direction, .. } => match (method, direction) {
+                (TcMethod::Best, _) => const { facts("tc") },
+                (TcMethod::Clsact, _) => const { facts("clsact") },
+                (TcMethod::Tcx, Direction::Ingress) => const { facts("tcx/ingress") },
+                (TcMethod::Tcx, Direction::Egress) => const { facts("tcx/egress") },
+            },
+            // One of several rows: see `loaded`.
+            Target::Cgroup { .. } => const { facts("cgroup/connect4") },
+            Target::Netns { .. } => const { facts("sk_lookup") },
+            Target::Socket { .. } => const { facts("socket") },
+            Target::Suffixed { target, .. } => target.facts(),
+        }
+    }
+
+    /// The row by which programs for this place are loaded.
+    fn loaded(&self) -> Facts {
+        match self {
+            Target::Cgroup { attach_type, .. } | Target::Netns { attach_type, .. } => {
+                attach_type_facts(*attach_type, self.facts())
+            }
+            _ => self.facts(),
+        }
+    }
+
+    /// Refuses a program of another type than those that are attached there, or one that was loaded for something else.
+    pub(super) fn check(&self, program: &Program) -> Result<()> {
+        let Facts { program_type, attach_type, .. } = self.loaded();
+        let kind = program.kind();
+        // What takes the place of a function of another program has been given that at load.
+        if kind == ProgramType::Ext && matches!(self.plain(), Target::Trampoline { .. }) {
+            return Ok(());
+        }
+        self.check_type(program, program_type)?;
+        match (program.attach_type(), attach_type) {
+            (Some(is), Some(expected)) if is != expected && is_fixed(kind) => {
+                Err(self.wrong(program, "attach type", is.name(), expected.name()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a program of another type than this.
+    pub(super) fn check_type(&self, program: &Program, expected: ProgramType) -> Result<()> {
+        match program.kind() {
+            is if is == expected => Ok(()),
+            is => Err(self.wrong(program, "type", is.name(), expected.name())),
+        }
+    }
+
+    fn wrong(&self, program: &Program, what: &str, is: &str, expected: &str) -> Error {
+        let program = program.name();
+        let problem = format!("program `{program}`: {what} is {is}, expected {expected}");
+        Error::Place { target: self.to_string(), problem }
     }
 
     /// A spec for this place: of the type that is attached there, and with all that the kernel must know at load.
@@ -274,119 +357,133 @@ impl Target {
     /// # Ok::<(), rawbpf::Error>(())
     /// ```
     pub fn spec<'a>(&'a self, spec: &ProgramSpec<'a>) -> ProgramSpec<'a> {
-        let mut spec = spec.with_kind(self.program_type());
-        let (attach_type, target) = match self {
-            Target::KprobeSession { .. } => (Some(AttachType::TraceKprobeSession), None),
-            Target::BtfTracepoint { name } => (Some(AttachType::TraceRawTp), Some(name)),
-            Target::Trampoline { at, function } => {
-                let attach_type = match at {
-                    TrampolineAt::Entry => AttachType::TraceFentry,
-                    TrampolineAt::Exit => AttachType::TraceFexit,
-                    TrampolineAt::ModifyReturn => AttachType::ModifyReturn,
-                };
-                (Some(attach_type), Some(function))
+        if let Target::Suffixed { suffix, target } = self {
+            let spec = target.spec(spec);
+            return spec.with_flags(spec.flags | suffix.flag());
+        }
+        let Facts { program_type, attach_type, .. } = self.loaded();
+        let mut spec = spec.with_kind(program_type);
+        spec.attach_to = self.attach_to();
+        spec.attach_type = match (self, spec.attach_type) {
+            // Programs for many functions can be attached to one, and those for a link as a filter.
+            (Target::Kprobe { .. }, many @ Some(AttachType::TraceKprobeMulti)) => many,
+            (
+                Target::Uprobe { .. } | Target::Usdt { .. },
+                many @ Some(AttachType::TraceUprobeMulti),
+            ) => many,
+            (Target::Tc { .. }, tcx @ Some(AttachType::TcxIngress | AttachType::TcxEgress)) => tcx,
+            (Target::Cgroup { attach_type, .. } | Target::Netns { attach_type, .. }, _) => {
+                Some(*attach_type)
             }
-            Target::Lsm { hook } => (Some(AttachType::LsmMac), Some(hook)),
-            Target::Iter { name } => (Some(AttachType::TraceIter), Some(name)),
-            Target::Cgroup { attach_type, .. } | Target::Netns { attach_type, .. } => {
-                (Some(*attach_type), None)
-            }
-            _ => return spec,
+            _ => attach_type,
         };
-        spec.attach_type = attach_type;
-        if let Some(target) = target {
-            spec.target = Some(target);
+        match self {
+            Target::BtfTracepoint { name }
+            | Target::Trampoline { function: name, .. }
+            | Target::Lsm { hook: name }
+            | Target::Iter { name } => spec.target = Some(name),
+            _ => {}
         }
         spec
     }
-}
 
-/// The type of the programs that are attached to a control group in that way.
-fn cgroup_program_type(attach_type: AttachType) -> ProgramType {
-    use AttachType as A;
-    match attach_type {
-        A::CgroupInetIngress | A::CgroupInetEgress => ProgramType::CgroupSkb,
-        A::CgroupInetSockCreate
-        | A::CgroupInetSockRelease
-        | A::CgroupInet4PostBind
-        | A::CgroupInet6PostBind => ProgramType::CgroupSock,
-        A::CgroupSockOps => ProgramType::SockOps,
-        A::CgroupDevice => ProgramType::CgroupDevice,
-        A::CgroupSysctl => ProgramType::CgroupSysctl,
-        A::CgroupGetsockopt | A::CgroupSetsockopt => ProgramType::CgroupSockopt,
-        A::LsmCgroup => ProgramType::Lsm,
-        _ => ProgramType::CgroupSockAddr,
+    /// The place, where the arguments that a program reads depend on the attachment.
+    pub(super) fn attach_to(&self) -> Option<AttachTo<'_>> {
+        let function = |file, function, offset, returns| AttachTo::Function {
+            file,
+            function,
+            offset,
+            returns,
+        };
+        Some(match self {
+            Target::Tracepoint { category, name } => AttachTo::Tracepoint { category, name },
+            Target::RawTracepoint { name } | Target::RawTracepointWritable { name } => {
+                AttachTo::RawTracepoint { name }
+            }
+            Target::Kprobe { function: name, offset, returns } => {
+                function(None, name, *offset, *returns)
+            }
+            Target::KprobeMulti { pattern, returns } => function(None, pattern, 0, *returns),
+            Target::KprobeSession { pattern } => function(None, pattern, 0, false),
+            Target::Uprobe { file, function: name, offset, returns } => {
+                function(Some(file), name, *offset, *returns)
+            }
+            Target::UprobeMulti { file, pattern, returns } => {
+                function(Some(file), pattern, 0, *returns)
+            }
+            Target::UprobeSession { file, pattern } => function(Some(file), pattern, 0, false),
+            Target::Usdt { file, provider, name } => AttachTo::Usdt { file, provider, name },
+            Target::Suffixed { target, .. } => return target.attach_to(),
+            _ => return None,
+        })
+    }
+
+    /// Refuses a program that reads arguments which are elsewhere there.
+    pub(super) fn check_arguments(&self, program: &Program) -> Result<()> {
+        self.attach_to().map_or(Ok(()), |place| program.check_arguments(&place))
     }
 }
 
+/// Whether the kernel holds programs of a type to the attach type that they were loaded for.
+fn is_fixed(kind: ProgramType) -> bool {
+    !matches!(kind, ProgramType::Xdp | ProgramType::SchedCls | ProgramType::CgroupSkb)
+}
+
+/// The event that is counted for `profile`.
+const CLOCK: &str = "cpu-clock";
+
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Target::Kprobe { function, offset, returns } => {
-                let kind = if *returns { "kretprobe" } else { "kprobe" };
-                write!(f, "{kind}:{function}")?;
+        f.write_str(self.facts().word)?;
+        let mut plain = self;
+        while let Target::Suffixed { suffix, target } = plain {
+            f.write_str(suffix.text())?;
+            plain = target;
+        }
+        f.write_str(":")?;
+        match plain {
+            Target::Kprobe { function, offset, .. } => {
+                f.write_str(function)?;
                 plus(f, *offset)
             }
-            Target::KprobeSession { pattern } => write!(f, "ksession:{pattern}"),
-            Target::Tracepoint { category, name } => write!(f, "tracepoint:{category}/{name}"),
-            Target::RawTracepoint { name } => write!(f, "raw_tracepoint:{name}"),
-            Target::BtfTracepoint { name } => write!(f, "tp_btf:{name}"),
-            Target::Trampoline { at, function } => {
-                let kind = match at {
-                    TrampolineAt::Entry => "fentry",
-                    TrampolineAt::Exit => "fexit",
-                    TrampolineAt::ModifyReturn => "fmod_ret",
-                };
-                write!(f, "{kind}:{function}")
-            }
-            Target::Lsm { hook } => write!(f, "lsm:{hook}"),
-            Target::Iter { name } => write!(f, "iter:{name}"),
-            Target::Uprobe { file, function, offset, returns } => {
-                let kind = if *returns { "uretprobe" } else { "uprobe" };
-                write!(f, "{kind}:{file}:{function}")?;
+            Target::KprobeMulti { pattern: name, .. }
+            | Target::KprobeSession { pattern: name }
+            | Target::RawTracepoint { name }
+            | Target::RawTracepointWritable { name }
+            | Target::BtfTracepoint { name }
+            | Target::Trampoline { function: name, .. }
+            | Target::Lsm { hook: name }
+            | Target::Iter { name }
+            | Target::Xdp { device: name, .. }
+            | Target::Socket { device: name } => f.write_str(name),
+            Target::Tracepoint { category, name } => write!(f, "{category}/{name}"),
+            Target::Uprobe { file, function, offset, .. } => {
+                write!(f, "{file}:{function}")?;
                 if function.is_empty() { write!(f, "{offset:#x}") } else { plus(f, *offset) }
             }
-            Target::Usdt { file, provider, name } => write!(f, "usdt:{file}:{provider}:{name}"),
+            Target::UprobeMulti { file, pattern, .. } | Target::UprobeSession { file, pattern } => {
+                write!(f, "{file}:{pattern}")
+            }
+            Target::Usdt { file, provider, name } => write!(f, "{file}:{provider}:{name}"),
             Target::PerfEvent { event, sampling } => match (event, sampling) {
-                (PerfEventKind::Software(name), Sampling::Frequency(rate))
-                    if name == "cpu-clock" =>
-                {
-                    write!(f, "profile:hz:{rate}")
+                (PerfEventKind::Software(name), Sampling::Frequency(rate)) if name == CLOCK => {
+                    write!(f, "hz:{rate}")
                 }
-                (PerfEventKind::Software(name), sampling) => {
-                    write!(f, "software:{name}:{sampling}")
-                }
-                (PerfEventKind::Hardware(name), sampling) => {
-                    write!(f, "hardware:{name}:{sampling}")
+                (PerfEventKind::Software(name) | PerfEventKind::Hardware(name), sampling) => {
+                    write!(f, "{name}:{sampling}")
                 }
             },
-            Target::Xdp { device, mode } => {
-                let kind = match mode {
-                    XdpMode::Any => "xdp",
-                    XdpMode::Native => "xdpdrv",
-                    XdpMode::Generic => "xdpgeneric",
-                };
-                write!(f, "{kind}:{device}")
-            }
-            Target::Tc { device, direction, method } => {
-                let kind = match method {
-                    TcMethod::Best => "tc",
-                    TcMethod::Tcx => "tcx",
-                    TcMethod::Clsact => "clsact",
-                };
+            Target::Tc { device, direction, .. } => {
                 let direction = match direction {
                     Direction::Ingress => "ingress",
                     Direction::Egress => "egress",
                 };
-                write!(f, "{kind}:{device}/{direction}")
+                write!(f, "{device}/{direction}")
             }
-            Target::Cgroup { path, attach_type } => {
-                write!(f, "cgroup:{}:{attach_type}", path.display())
+            Target::Cgroup { path, attach_type } | Target::Netns { path, attach_type } => {
+                write!(f, "{}:{attach_type}", path.display())
             }
-            Target::Netns { path, attach_type } => {
-                write!(f, "netns:{}:{attach_type}", path.display())
-            }
-            Target::Socket { device } => write!(f, "socket:{device}"),
+            Target::Suffixed { .. } => Ok(()),
         }
     }
 }
@@ -404,60 +501,82 @@ fn plus(f: &mut fmt::Formatter<'_>, offset: u64) -> fmt::Result {
     if offset > 0 { write!(f, "+{offset:#x}") } else { Ok(()) }
 }
 
-type Read = fn(&str) -> Result<Target, &'static str>;
-
-/// The kinds of targets by their first word: how the rest is read. Some have a second name, as libbpf or bpftrace call
-/// them.
-const KINDS: &[(&str, Read)] = &[
-    ("kprobe", |rest| kprobe(rest, false)),
-    ("kretprobe", |rest| kprobe(rest, true)),
-    ("ksession", |rest| Ok(Target::KprobeSession { pattern: name(rest)? })),
-    ("tracepoint", tracepoint),
-    ("tp", tracepoint),
-    ("raw_tracepoint", raw_tracepoint),
-    ("raw_tp", raw_tracepoint),
-    ("tp_btf", |rest| Ok(Target::BtfTracepoint { name: name(rest)? })),
-    ("fentry", |rest| trampoline(rest, TrampolineAt::Entry)),
-    ("fexit", |rest| trampoline(rest, TrampolineAt::Exit)),
-    ("fmod_ret", |rest| trampoline(rest, TrampolineAt::ModifyReturn)),
-    ("lsm", |rest| Ok(Target::Lsm { hook: name(rest)? })),
-    ("iter", |rest| Ok(Target::Iter { name: name(rest)? })),
-    ("uprobe", |rest| uprobe(rest, false)),
-    ("uretprobe", |rest| uprobe(rest, true)),
-    ("usdt", usdt),
-    ("software", |rest| perf_event(rest, PerfEventKind::Software)),
-    ("hardware", |rest| perf_event(rest, PerfEventKind::Hardware)),
-    ("profile", profile),
-    ("xdp", |rest| Ok(Target::Xdp { device: name(rest)?, mode: XdpMode::Any })),
-    ("xdpdrv", |rest| Ok(Target::Xdp { device: name(rest)?, mode: XdpMode::Native })),
-    ("xdpgeneric", |rest| Ok(Target::Xdp { device: name(rest)?, mode: XdpMode::Generic })),
-    ("tc", |rest| tc(rest, TcMethod::Best)),
-    ("tcx", |rest| tc(rest, TcMethod::Tcx)),
-    ("clsact", |rest| tc(rest, TcMethod::Clsact)),
-    ("cgroup", cgroup),
-    ("netns", netns),
-    ("socket", |rest| Ok(Target::Socket { device: rest.into() })),
-];
-
 impl FromStr for Target {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Target, Error> {
         let wrong = |problem| Error::Target { target: text.into(), problem };
-        let (kind, rest) = text
-            .split_once(':')
-            .ok_or_else(|| wrong("write KIND:NAME: kprobe:NAME, tracepoint:CATEGORY/NAME, …"))?;
-        if rest.contains(['\0', '\n']) {
+        if text.contains(['\0', '\n']) {
             return Err(wrong("no name holds a line break or a NUL"));
         }
-        match KINDS.iter().find(|(word, _)| *word == kind) {
-            Some((_, read)) => read(rest).map_err(wrong),
-            None => Err(wrong(
-                "its kind is none of kprobe, kretprobe, ksession, tracepoint, raw_tracepoint, tp_btf, fentry, fexit, \
-                 fmod_ret, lsm, iter, uprobe, uretprobe, usdt, software, hardware, profile, xdp, xdpdrv, xdpgeneric, \
-                 tc, tcx, clsact, cgroup, netns, socket",
-            )),
+        let named = Named::read(text)?;
+        let target = read(&named).map_err(wrong)?;
+        Ok(match named.suffix {
+            Some(suffix) => Target::Suffixed { suffix, target: Box::new(target) },
+            None => target,
+        })
+    }
+}
+
+/// The target that a name stands for.
+fn read(named: &Named<'_>) -> Result<Target, &'static str> {
+    let Named { point: Some(point), rest, place, .. } = *named else {
+        return Err("it says a type of programs, and not a place");
+    };
+    Ok(match point.attach {
+        Attach::No(instead) => return Err(instead),
+        Attach::Kprobe { returns } => kprobe(rest, returns)?,
+        Attach::Syscall { returns } => {
+            Target::Kprobe { function: format!("sys_{}", name(rest)?), offset: 0, returns }
         }
+        Attach::KprobeMulti { returns } => Target::KprobeMulti { pattern: name(rest)?, returns },
+        Attach::KprobeSession => Target::KprobeSession { pattern: name(rest)? },
+        Attach::Tracepoint => tracepoint(rest)?,
+        Attach::RawTracepoint => Target::RawTracepoint { name: name(rest)? },
+        Attach::RawTracepointWritable => Target::RawTracepointWritable { name: name(rest)? },
+        Attach::BtfTracepoint => Target::BtfTracepoint { name: name(rest)? },
+        Attach::Trampoline(at) => Target::Trampoline { at, function: name(rest)? },
+        Attach::Lsm => Target::Lsm { hook: name(rest)? },
+        Attach::Iter => Target::Iter { name: name(rest)? },
+        Attach::Uprobe { returns } => uprobe(rest, returns)?,
+        Attach::UprobeMulti { returns } => {
+            let (file, pattern) = file_and_pattern(rest)?;
+            Target::UprobeMulti { file, pattern, returns }
+        }
+        Attach::UprobeSession => {
+            let (file, pattern) = file_and_pattern(rest)?;
+            Target::UprobeSession { file, pattern }
+        }
+        Attach::Usdt => usdt(rest)?,
+        Attach::Software => perf_event(rest, PerfEventKind::Software)?,
+        Attach::Hardware => perf_event(rest, PerfEventKind::Hardware)?,
+        Attach::Profile => profile(rest)?,
+        Attach::Xdp(mode) => Target::Xdp { device: device(rest)?, mode },
+        Attach::Tc(method) => tc(rest, method)?,
+        Attach::Tcx(direction) => {
+            Target::Tc { device: device(place)?, direction, method: TcMethod::Tcx }
+        }
+        Attach::Cgroup => match (place, point.attach_type) {
+            ("", _) | (_, None) => {
+                return Err(
+                    "write cgroup:PATH:ATTACH_TYPE, as in cgroup:/sys/fs/cgroup:inet_ingress",
+                );
+            }
+            (path, Some(attach_type)) => Target::Cgroup { path: path.into(), attach_type },
+        },
+        Attach::Netns => match point.attach_type {
+            None => return Err("write netns:PATH:sk_lookup or netns:PATH:flow_dissector"),
+            Some(attach_type) => Target::Netns { path: place.into(), attach_type },
+        },
+        Attach::Socket => Target::Socket { device: rest.into() },
+    })
+}
+
+/// The name of a network device.
+fn device(rest: &str) -> Result<String, &'static str> {
+    match rest {
+        "" => Err("say the network device: xdp:DEVICE, tcx:DEVICE/ingress"),
+        rest => name(rest),
     }
 }
 
@@ -501,14 +620,6 @@ fn tracepoint(rest: &str) -> Result<Target, &'static str> {
     }
 }
 
-fn raw_tracepoint(rest: &str) -> Result<Target, &'static str> {
-    Ok(Target::RawTracepoint { name: name(rest)? })
-}
-
-fn trampoline(rest: &str, at: TrampolineAt) -> Result<Target, &'static str> {
-    Ok(Target::Trampoline { at, function: name(rest)? })
-}
-
 /// What stands before the last colon: a path can hold colons, a function's name of C cannot.
 fn uprobe(rest: &str, returns: bool) -> Result<Target, &'static str> {
     let usage = "write uprobe:FILE:FUNCTION, with a path or a library's name for FILE";
@@ -524,6 +635,14 @@ fn uprobe(rest: &str, returns: bool) -> Result<Target, &'static str> {
         return Err(NO_OFFSET);
     }
     Ok(Target::Uprobe { file: file.into(), function, offset, returns })
+}
+
+/// Functions of a file, without an offset.
+fn file_and_pattern(rest: &str) -> Result<(String, String), &'static str> {
+    match uprobe(rest, true)? {
+        Target::Uprobe { file, function, offset: 0, .. } => Ok((file, function)),
+        _ => Err("one link is for functions, and not for offsets"),
+    }
 }
 
 fn usdt(rest: &str) -> Result<Target, &'static str> {
@@ -553,7 +672,7 @@ fn perf_event(rest: &str, kind: fn(String) -> PerfEventKind) -> Result<Target, &
 
 fn profile(rest: &str) -> Result<Target, &'static str> {
     let rate = rest.strip_prefix("hz:").and_then(number).filter(|rate| *rate > 0);
-    let event = PerfEventKind::Software("cpu-clock".into());
+    let event = PerfEventKind::Software(CLOCK.into());
     match rate {
         Some(rate) => Ok(Target::PerfEvent { event, sampling: Sampling::Frequency(rate) }),
         None => Err("write profile:hz:RATE"),
@@ -570,29 +689,6 @@ fn tc(rest: &str, method: TcMethod) -> Result<Target, &'static str> {
     Ok(Target::Tc { device: name(device)?, direction, method })
 }
 
-fn cgroup(rest: &str) -> Result<Target, &'static str> {
-    let usage = "write cgroup:PATH:ATTACH_TYPE, as in cgroup:/sys/fs/cgroup:inet_ingress";
-    let (path, kind) = rest.rsplit_once(':').ok_or(usage)?;
-    if path.is_empty() {
-        return Err(usage);
-    }
-    let named = AttachType::from_name(kind).filter(|_| kind.contains("cgroup"));
-    let attach_type = named
-        .or_else(|| AttachType::from_name(&format!("cgroup_{kind}")))
-        .ok_or("that is no type of attachment to a control group")?;
-    Ok(Target::Cgroup { path: path.into(), attach_type })
-}
-
-fn netns(rest: &str) -> Result<Target, &'static str> {
-    let (path, kind) = rest.rsplit_once(':').unwrap_or(("", rest));
-    let attach_type = match kind {
-        "sk_lookup" => AttachType::SkLookup,
-        "flow_dissector" => AttachType::FlowDissector,
-        _ => return Err("write netns:PATH:sk_lookup or netns:PATH:flow_dissector"),
-    };
-    Ok(Target::Netns { path: path.into(), attach_type })
-}
-
 fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16).ok(),
@@ -601,92 +697,4 @@ fn number(text: &str) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn targets_print_as_they_are_written() {
-        for text in [
-            "kprobe:sys_clone",
-            "kprobe:icmp_rcv+0x10",
-            "kprobe:vfs_*",
-            "kretprobe:vfs_read",
-            "ksession:vfs_*",
-            "tracepoint:syscalls/sys_enter_clone",
-            "raw_tracepoint:sched_switch",
-            "tp_btf:sched_switch",
-            "fentry:do_unlinkat",
-            "fexit:do_unlinkat",
-            "fmod_ret:bpf_modify_return_test",
-            "lsm:file_open",
-            "iter:task",
-            "uprobe:c:strlen",
-            "uprobe:/bin/bash:readline+0x4",
-            "uprobe:/opt/a:b/c:0x1234",
-            "uretprobe:/bin/bash:readline",
-            "usdt:/usr/bin/python3:python:function__entry",
-            "usdt:c::setjmp",
-            "software:cpu-clock:1000000",
-            "software:page-faults:100hz",
-            "hardware:cycles:1000000",
-            "profile:hz:99",
-            "xdp:eth0",
-            "xdpdrv:eth0",
-            "xdpgeneric:lo",
-            "tc:lo/ingress",
-            "tcx:lo/egress",
-            "clsact:lo/ingress",
-            "cgroup:/sys/fs/cgroup/a:cgroup_inet_ingress",
-            "cgroup:/sys/fs/cgroup:lsm_cgroup",
-            "netns:/run/netns/a:sk_lookup",
-            "netns::flow_dissector",
-            "socket:lo",
-            "socket:",
-        ] {
-            assert_eq!(text.parse::<Target>().map(|t| t.to_string()).ok().as_deref(), Some(text));
-        }
-        // bpftrace's and libbpf's ways of writing it.
-        for (other, ours) in [
-            ("tracepoint:sched:sched_switch", "tracepoint:sched/sched_switch"),
-            ("tp:sched/sched_switch", "tracepoint:sched/sched_switch"),
-            ("raw_tp:sched_switch", "raw_tracepoint:sched_switch"),
-            ("cgroup:/x:inet4_bind", "cgroup:/x:cgroup_inet4_bind"),
-            ("software:cpu-clock:99hz", "profile:hz:99"),
-            ("netns:sk_lookup", "netns::sk_lookup"),
-        ] {
-            assert_eq!(other.parse::<Target>().ok(), ours.parse().ok(), "{other}");
-        }
-    }
-
-    #[test]
-    fn what_is_no_target_says_why() {
-        for (text, problem) in [
-            ("sys_clone", "write KIND:NAME"),
-            ("kprobe:", "name is missing"),
-            ("kprobe:f+", "not a number"),
-            ("kprobe:f+0xg", "not a number"),
-            ("kretprobe:f+4", "no offset"),
-            ("tracepoint:sched", "CATEGORY/NAME"),
-            ("tracepoint:sched/a/b", "slash"),
-            ("tracepoint:/x", "CATEGORY/NAME"),
-            ("uprobes:c:strlen", "its kind is none of"),
-            ("uprobe:strlen", "write uprobe:FILE:FUNCTION"),
-            ("uprobe:c:", "write uprobe:FILE:FUNCTION"),
-            ("uprobe:c:0xz", "not a number"),
-            ("uretprobe:c:strlen+4", "no offset"),
-            ("usdt:c:x", "write usdt:"),
-            ("software:cpu-clock", "EVENT:PERIOD"),
-            ("software:cpu-clock:0", "EVENT:PERIOD"),
-            ("profile:99", "profile:hz:RATE"),
-            ("tc:lo", "ingress"),
-            ("tcx:lo/up", "ingress"),
-            ("cgroup:/x", "PATH:ATTACH_TYPE"),
-            ("cgroup:/x:xdp", "no type of attachment"),
-            ("netns:/x:xdp", "netns:PATH:sk_lookup"),
-            ("kprobe:a b", "space"),
-        ] {
-            let message = text.parse::<Target>().map_or_else(|e| e.to_string(), |t| t.to_string());
-            assert!(message.contains(problem) && message.contains(text), "{message}");
-        }
-    }
-}
+mod tests;

@@ -69,9 +69,11 @@ const LINK_NOTES: [(i32, &str); 4] = [
 /// the kernel refuses; [`Error::NoFeature`] if it has no such links (Linux 6.6) and was to use them, for the target or
 /// for the position.
 pub fn attach(program: &Program, target: &Target, position: Position<'_>) -> Result<Link> {
+    let target = target.plain();
     let Target::Tc { device, direction, method } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not traffic control" });
     };
+    target.check(program)?;
     let attach_type = match direction {
         Direction::Ingress => AttachType::TcxIngress,
         Direction::Egress => AttachType::TcxEgress,

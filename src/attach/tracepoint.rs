@@ -5,6 +5,8 @@ use super::{Options, Target, many, perf_event};
 use crate::error::{Error, Result};
 use crate::kernel::tracefs;
 use crate::program::Program;
+use crate::spec::AttachTo;
+use crate::spec::attach_point::facts;
 use crate::syscall::PerfEvent;
 use crate::util::glob::is_pattern;
 
@@ -14,14 +16,17 @@ use crate::util::glob::is_pattern;
 /// [`Error::NoTracefs`] if the numbers of tracepoints cannot be read,
 /// [`Error::NotFound`] if there is no such tracepoint, [`Error::Attach`] if the kernel refuses.
 pub fn attach(program: &Program, target: &Target, options: &Options) -> Result<Link> {
+    let target = target.plain();
     let Target::Tracepoint { category, name } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a tracepoint" });
     };
+    target.check_type(program, const { facts("tracepoint").program_type })?;
+    program.check_arguments(&AttachTo::Tracepoint { category, name })?;
     if !is_pattern(category) && !is_pattern(name) {
         let part = one(program, target, category, name, options)?;
         return Ok(Link::new(target.clone(), vec![part]));
     }
-    let found = many::tracepoints(category, name)?;
+    let found = tracefs::matching(category, name)?;
     many::check_count(target, found.len(), "take fewer")?;
     let each = found.iter().map(|(category, name)| {
         let real = Target::tracepoint(category.as_str(), name.as_str());

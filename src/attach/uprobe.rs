@@ -30,7 +30,7 @@ use std::path::{Path, PathBuf};
 
 pub use super::kprobe::Method;
 
-/// Attaches a program to a [`Target::Uprobe`]. With a pattern for a name that is every function that matches, by a probe for
+/// Attaches a program to a [`Target::Uprobe`], a [`Target::UprobeMulti`] or a [`Target::UprobeSession`]. With a pattern for a name that is every function that matches, by a probe for
 /// each, at most a thousand.
 ///
 /// The file is found as [`find_file`](user::find_file) does. A function that is chosen when a process starts (IFUNC:
@@ -42,6 +42,8 @@ pub use super::kprobe::Method;
 /// function is not in it, [`Error::Place`] if no probe can be there, [`Error::TooManyPlaces`] if a pattern matches too many,
 /// [`Error::Unsupported`] if the kernel was built without uprobes, [`Error::Attach`] if it refuses.
 pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+    let target = target.plain();
+    target.check(program)?;
     attach_with(program, target, method, &Options::new())
 }
 
@@ -52,21 +54,28 @@ pub(super) fn attach_with(
     method: Method,
     options: &Options,
 ) -> Result<Link> {
-    let Target::Uprobe { file, function, offset, returns } = target else {
-        let problem = "not a function of a program or library";
-        return Err(Error::Target { target: target.to_string(), problem });
+    let (file, function, offset, returns) = match target {
+        Target::Uprobe { file, function, offset, returns } => (file, function, *offset, *returns),
+        Target::UprobeMulti { file, pattern, returns } => (file, pattern, 0, *returns),
+        Target::UprobeSession { file, pattern } => (file, pattern, 0, false),
+        _ => {
+            let problem = "not a function of a program or library";
+            return Err(Error::Target { target: target.to_string(), problem });
+        }
     };
+    target.check_arguments(program)?;
     let path = user::find_file(file, options.pid)?;
-    let found = places(&path, function, *offset, options.pid)?;
+    let found = places(&path, function, offset, options.pid)?;
     let spots: Vec<_> =
         found.offsets.iter().map(|offset| Spot::at(*offset, options.cookie)).collect();
-    let real = Target::Uprobe {
-        file: path.to_string_lossy().into_owned(),
-        function: function.clone(),
-        offset: *offset,
-        returns: *returns,
-    };
-    let probes = Probes { program, target: real, path: &path, returns: *returns, pid: options.pid };
+    let mut real = target.clone();
+    if let Target::Uprobe { file, .. }
+    | Target::UprobeMulti { file, .. }
+    | Target::UprobeSession { file, .. } = &mut real
+    {
+        *file = path.to_string_lossy().into_owned();
+    }
+    let probes = Probes { program, target: real, path: &path, returns, pid: options.pid };
     let link = probes.attach(spots, method, is_pattern(function))?;
     let (places, skipped) = (link.places(), link.skipped() + found.skipped);
     Ok(link.of_many(places, skipped))
@@ -141,7 +150,7 @@ impl Probes<'_> {
             problem: "no path holds a NUL",
         })?;
         let matched = spots.len();
-        if uprobe_multi::is_for(self.program) {
+        if uprobe_multi::is_for(self.program, &self.target) {
             let link = uprobe_multi::link(&self, &path, &mut spots, skip)?;
             let link = Link::new(self.target, vec![Part::Link(link)]);
             return Ok(link.of_many(spots.len(), matched - spots.len()));

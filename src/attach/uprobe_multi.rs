@@ -1,6 +1,7 @@
-//! Many places of one file by one link: `uprobe.multi` (Linux 6.6).
+//! Many places of one file by one link: `uprobe.multi` (Linux 6.6) and `uprobe.session` (6.13).
 //!
-//! The program says at load that it is for this ([`AttachType::TraceUprobeMulti`]). A kernel that has it not takes it at
+//! The program says at load that it is for this ([`AttachType::TraceUprobeMulti`],
+//! [`AttachType::TraceUprobeSession`]). A kernel that has it not takes it at
 //! load all the same.
 
 use super::Target;
@@ -18,9 +19,18 @@ use std::os::fd::{AsFd, OwnedFd};
 /// `BPF_F_UPROBE_MULTI_RETURN`.
 const RETURNS: u32 = 1;
 
-/// Whether a program was loaded for it.
-pub(super) fn is_for(program: &Program) -> bool {
-    program.attach_type() == Some(AttachType::TraceUprobeMulti)
+/// Whether a program was loaded for it, or is to be attached so.
+pub(super) fn is_for(program: &Program, target: &Target) -> bool {
+    matches!(target, Target::UprobeMulti { .. } | Target::UprobeSession { .. })
+        || program.attach_type() == Some(AttachType::TraceUprobeMulti)
+}
+
+/// The attach type of the link: that of the place.
+fn attach_type(target: &Target) -> AttachType {
+    match target {
+        Target::UprobeSession { .. } => AttachType::TraceUprobeSession,
+        _ => AttachType::TraceUprobeMulti,
+    }
 }
 
 /// Whether a target is better reached in this way than by probes of its own.
@@ -39,7 +49,7 @@ pub(super) fn link(
     spots: &mut Vec<Spot>,
     skip: bool,
 ) -> Result<OwnedFd> {
-    if probes.pid.is_some() && !knows_processes(probes.program) {
+    if probes.pid.is_some() && !knows_processes(probes) {
         return Err(Error::Unsupported {
             what: "uprobe.multi in one process",
             needs: "Linux 6.10 brought it (before, it would see only the first thread)",
@@ -60,11 +70,12 @@ pub(super) fn link(
     }
     .or_else(|errno| {
         if matches!(errno, Errno(libc::EINVAL | libc::EOPNOTSUPP)) {
-            Features::new().demand(AttachType::TraceUprobeMulti)?;
+            Features::new().demand(attach_type(&probes.target))?;
         }
         let note = match errno {
             Errno(libc::ESRCH) => Some("there is no such process"),
             Errno(libc::EBADF) => Some("it is not a regular file"),
+            Errno(libc::EINVAL) => Some("the program was not loaded for this way of attaching it"),
             Errno(ENOTSUPP) => {
                 Some("the instruction in one of the places is one that cannot be probed")
             }
@@ -121,14 +132,14 @@ fn link_to(probes: &Probes<'_>, path: &CStr, spots: &[Spot]) -> Result<OwnedFd, 
         flags: if probes.returns { RETURNS } else { 0 },
         pid: probes.pid.unwrap_or_default(),
     };
-    create(probes.program, extra)
+    create(probes, extra)
 }
 
-fn create(program: &Program, extra: LinkExtra<'_>) -> Result<OwnedFd, Errno> {
+fn create(probes: &Probes<'_>, extra: LinkExtra<'_>) -> Result<OwnedFd, Errno> {
     syscall::link_create(&LinkCreate {
-        program: program.as_fd(),
+        program: probes.program.as_fd(),
         target: syscall::Target::None,
-        attach_type: AttachType::TraceUprobeMulti as u32,
+        attach_type: attach_type(&probes.target) as u32,
         flags: 0,
         extra,
     })
@@ -137,7 +148,7 @@ fn create(program: &Program, extra: LinkExtra<'_>) -> Result<OwnedFd, Errno> {
 /// Whether the kernel takes the number of a process for that, and not for that of a thread (Linux 6.10, and updates of 6.6
 /// and later). The same change made it look at the number first, so that a folder and a number that cannot be tell: this is
 /// how libbpf asks, too.
-fn knows_processes(program: &Program) -> bool {
+fn knows_processes(probes: &Probes<'_>) -> bool {
     let extra = LinkExtra::UprobeMulti {
         path: c"/",
         offsets: &[1],
@@ -146,5 +157,5 @@ fn knows_processes(program: &Program) -> bool {
         flags: 0,
         pid: u32::MAX,
     };
-    create(program, extra).err() == Some(Errno(libc::EINVAL))
+    create(probes, extra).err() == Some(Errno(libc::EINVAL))
 }

@@ -24,6 +24,8 @@ pub use super::uprobe::Method;
 /// # Errors
 /// Those of [`uprobe::attach`](super::uprobe::attach).
 pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+    let target = target.plain();
+    target.check(program)?;
     attach_with(program, target, method, &Options::new())
 }
 
@@ -37,6 +39,7 @@ pub(super) fn attach_with(
     let Target::Usdt { file, provider, name } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a USDT probe" });
     };
+    target.check_arguments(program)?;
     let path = user::find_file(file, options.pid)?;
     let probes = user::find_usdt(&path, provider, name)?;
     let places: Vec<_> = probes.iter().flat_map(|probe| &probe.places).collect();

@@ -63,9 +63,11 @@ const NOTES: [(i32, &str); 6] = [
 /// the kernel refuses: `EBUSY` if a program is there, `EOPNOTSUPP` if the driver has no native XDP;
 /// [`Error::NoFeature`] if the kernel has no such links and was to use them.
 pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+    let target = target.plain();
     let Target::Xdp { device, mode } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not XDP" });
     };
+    target.check(program)?;
     let Device { netlink, index } = Device::find(program, target, device)?;
     let mode = match mode {
         XdpMode::Any => 0,

@@ -27,7 +27,7 @@
 //! | `Min`, `Max` | 16 | the value, then `u64` 1 if there is one |
 //! | `Avg`, `Stats` | 16 | `u64` count, then the total |
 //! | `Hist(bits)` | 8 × [`hist::buckets`] | `u64` per bucket |
-//! | `Lhist` | 8 × ([`Lhist::buckets`]) | `u64` per bucket, the first below `min`, the last from `max` on |
+//! | `Lhist` | 8 × ([`Lhist::buckets`]) | `u64` per bucket, the first below `min`, the last above the whole steps |
 //!
 //! A missing value reads as zeros.
 //!

@@ -53,8 +53,8 @@ pub enum Value {
     Ip(IpAddr),
     /// The result of `macaddr()`.
     Mac([u8; 6]),
-    /// The result of `strftime()`.
-    Timestamp(String),
+    /// The result of `strftime()`: the text.
+    Timestamp(Vec<u8>),
     /// The value of `count()`.
     Count(u64),
     /// The value of `sum()`.
@@ -110,8 +110,7 @@ impl Value {
     /// Returns the bytes of a string or buffer, or of what [`as_str`](Value::as_str) returns.
     pub fn as_bytes(&self) -> Option<&[u8]> {
         match self {
-            Value::String(bytes) | Value::Buffer(bytes) => Some(bytes),
-            Value::Timestamp(text) => Some(text.as_bytes()),
+            Value::String(bytes) | Value::Buffer(bytes) | Value::Timestamp(bytes) => Some(bytes),
             Value::Enum(enumerator) => enumerator.name.as_deref().map(str::as_bytes),
             Value::Symbol(symbol) => symbol.name.as_deref().map(str::as_bytes),
             _ => None,

@@ -1,7 +1,9 @@
 //! `rawbpf asm`: a text to bytes.
 
 use super::{Failure, Order};
-use crate::asm::{BuildOptions, Diagnostics, Far, Module, ParseOptions, TextProgram, parse};
+use crate::asm::{
+    BuildOptions, Collection, CollectionProgram, Diagnostics, Far, ParseOptions, parse,
+};
 use crate::insn::{ByteOrder, Insn};
 use crate::object;
 use clap::{Args, ValueEnum};
@@ -137,7 +139,7 @@ pub(super) fn read_bytes(path: &PathBuf) -> Result<(String, Vec<u8>), Failure> {
     }
 }
 
-fn render(module: &Module<'_>, format: Format, order: ByteOrder) -> Vec<u8> {
+fn render(module: &Collection<'_>, format: Format, order: ByteOrder) -> Vec<u8> {
     let programs = module.programs();
     if format == Format::Raw {
         let slots = programs.iter().flat_map(|program| program.slots());
@@ -181,7 +183,7 @@ fn hex(slot: &Insn, order: ByteOrder, before: &str, between: &str) -> String {
 /// An array of a programming language, a slot a line, each with the statement it comes from.
 fn array(
     out: &mut String,
-    program: &TextProgram<'_>,
+    program: &CollectionProgram<'_>,
     order: ByteOrder,
     before: &str,
     after: &str,

@@ -3,8 +3,8 @@
 use super::asm::{print, read_bytes};
 use super::text::ELF;
 use super::{Failure, Order};
-use crate::asm::{ControlFlow, PrintOptions, Style, Undecodable, disassemble};
-use crate::insn::{ByteOrder, Insn, Op};
+use crate::asm::{ControlFlow, PrintOptions, Style, Undecodable, disassemble_lossy};
+use crate::insn::{ByteOrder, DecodeError, Insn, Op};
 use crate::object::{Object, ObjectProgram};
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
@@ -74,9 +74,9 @@ pub(super) fn disasm(args: &DisasmArgs) -> Result<u8, Failure> {
     let text = match args.format {
         Format::Text => {
             let bytes = args.bytes.then_some(order);
-            disassemble(&slots, &PrintOptions { style, bytes, code: None })
+            Ok(disassemble_lossy(&slots, &PrintOptions { style, bytes, code: None }))
         }
-        Format::Json => json_lines(&slots, style, order, None),
+        Format::Json => Ok(json_lines(&slots, style, order, None)),
         Format::Dot => ControlFlow::new(&slots).map(|graph| graph.dot(style)),
     };
     let text =
@@ -118,9 +118,9 @@ fn object(args: &DisasmArgs, name: &str, bytes: &[u8], style: Style) -> Result<S
                     (Format::Text, Style::Llvm) => Ok(program.text(bytes)),
                     (Format::Text, Style::Kernel) => {
                         out.push_str(&format!("; {}\n", program.name()));
-                        disassemble(slots, &PrintOptions { style, bytes, code: None })
+                        Ok(disassemble_lossy(slots, &PrintOptions { style, bytes, code: None }))
                     }
-                    (Format::Json, _) => json_lines(slots, style, order, Some(program)),
+                    (Format::Json, _) => Ok(json_lines(slots, style, order, Some(program))),
                     (Format::Dot, _) => ControlFlow::new(slots).map(|graph| graph.dot(style)),
                 };
                 out.push_str(&text.map_err(|error| undecodable(name, error, order, false))?);
@@ -236,12 +236,14 @@ fn json_lines(
     style: Style,
     order: ByteOrder,
     program: Option<&ObjectProgram>,
-) -> Result<String, Undecodable> {
+) -> String {
     let mut out = String::new();
     let mut at = 0;
     while let Some(rest) = slots.get(at..).filter(|rest| !rest.is_empty()) {
-        let op = Op::decode(rest).map_err(|error| Undecodable { slot: at, error })?;
-        let mut object = json_of(at, op, style, order);
+        let (mut object, count) = match Op::decode(rest) {
+            Ok(op) => (json_of(at, op, style, order), op.slots()),
+            Err(error) => (json_of_unknown(at, &error, order), 1),
+        };
         if let (Some(program), Value::Object(fields)) = (program, &mut object) {
             fields.insert("program".into(), program.name().into());
             if let Some(name) = program.named(at) {
@@ -250,9 +252,24 @@ fn json_lines(
         }
         out.push_str(&object.to_string());
         out.push('\n');
-        at += op.slots();
+        at += count;
     }
-    Ok(out)
+    out
+}
+
+/// A slot that is no instruction.
+fn json_of_unknown(slot: usize, error: &DecodeError, order: ByteOrder) -> Value {
+    let insn = error.slot;
+    json!({
+        "slot": slot,
+        "bytes": hex(&insn, order),
+        "opcode": insn.opcode(),
+        "dst": insn.dst(),
+        "src": insn.src(),
+        "offset": insn.offset(),
+        "imm": insn.imm(),
+        "unknown": error.reason.to_string(),
+    })
 }
 
 fn json_of(slot: usize, op: Op, style: Style, order: ByteOrder) -> Value {

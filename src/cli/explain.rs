@@ -1,12 +1,16 @@
 //! `rawbpf explain`: one instruction, bit by bit, and what it does.
 
+#[cfg(test)]
+mod docs;
 mod meaning;
 
 use super::asm::print;
 use super::disasm::{hex, parse_hex};
 use super::{Failure, Format, Order};
-use crate::asm::{ParseOptions, parse};
-use crate::insn::{AluOp, ByteOrder, Insn, Op, Pseudo, SOURCE_REG, class};
+use crate::asm::{ParseOptions, helper_since, parse};
+use crate::insn::table::{Fields, Form, Group, UNUSED};
+use crate::insn::{ByteOrder, Insn, Op, class};
+use crate::util::Version;
 use clap::Args;
 use meaning::{Meaning, meaning};
 use serde_json::{Value, json};
@@ -104,14 +108,6 @@ const CLASSES: [(&str, &str); 8] = [
     ("JMP32", "32-bit jumps"),
     ("ALU64", "64-bit arithmetic"),
 ];
-const ARITHMETIC: [&str; 16] = [
-    "ADD", "SUB", "MUL", "DIV", "OR", "AND", "LSH", "RSH", "NEG", "MOD", "XOR", "MOV", "ARSH",
-    "END", "", "",
-];
-const JUMPS: [&str; 16] = [
-    "JA", "JEQ", "JGT", "JGE", "JSET", "JNE", "JSGT", "JSGE", "CALL", "EXIT", "JLT", "JLE", "JSLT",
-    "JSLE", "JCOND", "",
-];
 const SIZES: [(&str, &str); 4] =
     [("W", "4 bytes"), ("H", "2 bytes"), ("B", "1 byte"), ("DW", "8 bytes")];
 const MODES: [(&str, &str); 8] = [
@@ -128,7 +124,7 @@ const MODES: [(&str, &str); 8] = [
 /// The opcode's parts from the highest bits to the lowest (RFC 9669 sections 3.3, 4 and 5).
 fn parts(op: Op) -> [Part; 3] {
     let opcode = op.encode().first().opcode();
-    let (high, middle, low) = (opcode >> 4, opcode >> 3, opcode & 7);
+    let (middle, low) = (opcode >> 3, opcode & 7);
     let class = Part { name: "class", low: 0, bits: 3, value: CLASSES[low as usize & 7] };
     if low < class::ALU {
         let mode = MODES[usize::from(opcode >> 5) & 7];
@@ -139,7 +135,6 @@ fn parts(op: Op) -> [Part; 3] {
             class,
         ];
     }
-    let names = if matches!(low, class::ALU | class::ALU64) { &ARITHMETIC } else { &JUMPS };
     let source = match (op, middle & 1) {
         (Op::Swap { .. }, 0) if low == class::ALU => ("LE", "to or from little-endian"),
         (Op::Swap { .. }, 1) => ("BE", "to or from big-endian"),
@@ -152,111 +147,21 @@ fn parts(op: Op) -> [Part; 3] {
         (Op::JumpRegister { .. } | Op::CallRegister { .. }, _) => ("X", "a register"),
         _ => ("X", "the second operand is a register"),
     };
-    let code = names[high as usize & 15];
     [
-        Part { name: "code", low: 4, bits: 4, value: (code, "") },
+        Part { name: "code", low: 4, bits: 4, value: (op.row().name, "") },
         Part { name: "source", low: 3, bits: 1, value: source },
         class,
     ]
 }
 
-/// What the fields beside the opcode are for, in this instruction.
-struct Roles {
-    dst: &'static str,
-    src: &'static str,
-    offset: &'static str,
-    imm: &'static str,
-    next_imm: &'static str,
-}
-
-const UNUSED: &str = "not used";
-
-fn roles(op: Op) -> Roles {
-    let none = Roles { dst: UNUSED, src: UNUSED, offset: UNUSED, imm: UNUSED, next_imm: "" };
-    let register = op.encode().first().opcode() & SOURCE_REG != 0;
-    let (src, imm) =
-        if register { ("the second operand", UNUSED) } else { (UNUSED, "the second operand") };
-    const RESULT: &str = "the result";
-    const BASE: &str = "the address";
-    const BYTES: &str = "bytes from the address";
-    const SLOTS: &str = "slots from the next one";
-    match op {
-        Op::Alu { op: AluOp::Mov, .. } => Roles { dst: RESULT, src, imm, ..none },
-        Op::Alu { .. } => Roles { dst: "the first operand and the result", src, imm, ..none },
-        Op::AluSigned { .. } => {
-            Roles { dst: "the first operand and the result", src, imm, offset: "1: signed", ..none }
-        }
-        Op::Neg { .. } => Roles { dst: "the operand and the result", ..none },
-        Op::MoveSigned { .. } => Roles {
-            dst: RESULT,
-            src: "the operand",
-            offset: "how many bits of the operand count",
-            ..none
-        },
-        Op::AddrSpaceCast { .. } => Roles {
-            dst: RESULT,
-            src: "the address",
-            offset: "1: a cast between address spaces",
-            imm: "to (high half) and from (low half) which",
-            ..none
-        },
-        Op::Swap { .. } => {
-            Roles { dst: "the operand and the result", imm: "how many bits", ..none }
-        }
-        Op::Load { .. } | Op::LoadSigned { .. } => {
-            Roles { dst: RESULT, src: BASE, offset: BYTES, ..none }
-        }
-        Op::Store { .. } => Roles { dst: BASE, src: "what is stored", offset: BYTES, ..none },
-        Op::StoreImm { .. } => Roles { dst: BASE, offset: BYTES, imm: "what is stored", ..none },
-        Op::Atomic { .. } => {
-            Roles { dst: BASE, src: "the operand", offset: BYTES, imm: "which operation", ..none }
-        }
-        Op::LoadAcquire { .. } => {
-            Roles { dst: RESULT, src: BASE, offset: BYTES, imm: "which operation", ..none }
-        }
-        Op::StoreRelease { .. } => Roles {
-            dst: BASE,
-            src: "what is stored",
-            offset: BYTES,
-            imm: "which operation",
-            ..none
-        },
-        Op::LoadPacket { index, .. } => Roles {
-            src: if index.is_some() { "a register to add" } else { UNUSED },
-            imm: "bytes from the packet's start",
-            ..none
-        },
-        Op::LoadImm64 { kind, .. } => {
-            let (src, imm, next_imm) = imm64_roles(kind);
-            Roles { dst: RESULT, src, imm, next_imm, ..none }
-        }
-        Op::Jump { .. } | Op::MayJump { .. } => Roles { offset: SLOTS, ..none },
-        Op::JumpLong { .. } => Roles { imm: SLOTS, ..none },
-        Op::JumpRegister { .. } | Op::CallRegister { .. } => Roles { dst: BASE, ..none },
-        Op::JumpIf { .. } => Roles { dst: "the first operand", src, offset: SLOTS, imm, ..none },
-        Op::CallHelper { .. } => Roles { src: "0: a helper", imm: "the helper's number", ..none },
-        Op::CallLocal { .. } => Roles { src: "1: a function of this program", imm: SLOTS, ..none },
-        Op::CallKfunc { .. } => Roles {
-            src: "2: a function of the kernel",
-            offset: "whose BTF",
-            imm: "its BTF id",
-            ..none
-        },
-        Op::Exit => none,
-    }
-}
-
-fn imm64_roles(kind: Pseudo) -> (&'static str, &'static str, &'static str) {
-    match kind {
-        Pseudo::Imm64 => ("0: a number", "the low half", "the high half"),
-        Pseudo::MapFd => ("1: a map", "its file descriptor", UNUSED),
-        Pseudo::MapValue => {
-            ("2: a map's value", "the map's file descriptor", "bytes from its start")
-        }
-        Pseudo::BtfId => ("3: a variable of the kernel", "its BTF id", "the descriptor of its BTF"),
-        Pseudo::Function => ("4: a function", "slots from the next one", UNUSED),
-        Pseudo::MapIndex => ("5: a map", "its index", UNUSED),
-        Pseudo::MapIndexValue => ("6: a map's value", "the map's index", "bytes from its start"),
+/// The use of the fields beside the opcode, in this instruction.
+fn fields(op: Op) -> Fields {
+    let fields = op.row().fields;
+    // The second operand is in one of the two.
+    match fields.src == fields.imm {
+        true if op.encode().first().has_source_register() => Fields { imm: UNUSED, ..fields },
+        true => Fields { src: UNUSED, ..fields },
+        false => fields,
     }
 }
 
@@ -278,7 +183,7 @@ fn in_words(out: &mut String, op: Op) -> fmt::Result {
     }
     out.push('\n');
     opcode(out, op)?;
-    let (slot, roles) = (encoded.first(), roles(op));
+    let (slot, fields) = (encoded.first(), fields(op));
     let mut field = |name: &str, value: i64, bits: u32, role: &str| {
         let digits = value as u64 & (u64::MAX >> (64 - bits));
         let digits = format!("0x{digits:0width$x}", width = bits as usize / 4);
@@ -288,25 +193,48 @@ fn in_words(out: &mut String, op: Op) -> fmt::Result {
         let value = if register { format!("r{value}") } else { value.to_string() };
         writeln!(out, "  {name:<9}{digits:<12}{value:<12} {role}")
     };
-    field("dst", slot.dst().into(), 4, roles.dst)?;
-    field("src", slot.src().into(), 4, roles.src)?;
-    field("offset", slot.offset().into(), 16, roles.offset)?;
-    field("imm", slot.imm().into(), 32, roles.imm)?;
+    field("dst", slot.dst().into(), 4, fields.dst)?;
+    field("src", slot.src().into(), 4, fields.src)?;
+    field("offset", slot.offset().into(), 16, fields.offset)?;
+    field("imm", slot.imm().into(), 32, fields.imm)?;
     if let Some(second) = encoded.second() {
-        field("next imm", second.imm().into(), 32, roles.next_imm)?;
+        field("next imm", second.imm().into(), 32, fields.next_imm)?;
     }
-    let Meaning { says, notes, origin } = meaning(op);
+    let Meaning { says, notes } = meaning(op);
     writeln!(out, "\n  {says}")?;
     for note in notes {
         writeln!(out, "  {note}")?;
     }
+    let Origin { isa, linux, rfc, group } = origin(op);
     out.push_str("\n  ");
     let known = [
-        origin.isa.map(|isa| format!("ISA {isa}")),
-        Some(origin.linux.map_or("in no Linux".into(), |linux| format!("Linux {linux}"))),
-        Some(origin.rfc.map_or("not in RFC 9669".into(), |rfc| format!("RFC 9669 section {rfc}"))),
+        isa.map(|isa| format!("ISA v{isa}")),
+        Some(linux.map_or("in no Linux".into(), |linux| format!("Linux {linux}"))),
+        Some(rfc.map_or("not in RFC 9669".into(), |rfc| format!("RFC 9669 section {rfc}"))),
+        group.map(|group| format!("conformance group {group}")),
     ];
     writeln!(out, "{}", known.into_iter().flatten().collect::<Vec<_>>().join(", "))
+}
+
+/// The origin of an instruction.
+struct Origin {
+    /// The version of the ISA, as compilers count (`-mcpu=v3`).
+    isa: Option<u8>,
+    /// The first Linux that takes it, with the helper that it calls.
+    linux: Option<Version>,
+    /// The section of RFC 9669.
+    rfc: Option<&'static str>,
+    /// The conformance group of RFC 9669.
+    group: Option<&'static str>,
+}
+
+fn origin(op: Op) -> Origin {
+    let Form { isa, linux, group } = op.form();
+    let helper = match op {
+        Op::CallHelper { number } => u32::try_from(number).ok().and_then(helper_since),
+        _ => None,
+    };
+    Origin { isa, linux: helper.or(linux), rfc: op.row().rfc, group: group.map(Group::name) }
 }
 
 /// The bits of the opcode, each part with a line that leads to what it says.
@@ -341,7 +269,8 @@ fn in_json(op: Op) -> Value {
         let slots: Vec<_> = encoded.as_slice().iter().map(|slot| hex(slot, order)).collect();
         slots.join(" ")
     };
-    let Meaning { says, notes, origin } = meaning(op);
+    let Meaning { says, notes } = meaning(op);
+    let Origin { isa, linux, rfc, group } = origin(op);
     let mut object = json!({
         "text": op.to_string(),
         "little": bytes(ByteOrder::Little),
@@ -353,9 +282,10 @@ fn in_json(op: Op) -> Value {
         "imm": slot.imm(),
         "meaning": says,
         "notes": notes,
-        "isa": origin.isa,
-        "linux": origin.linux,
-        "rfc9669": origin.rfc,
+        "isa": isa.map(|isa| format!("v{isa}")),
+        "linux": linux.map(|linux| linux.to_string()),
+        "rfc9669": rfc,
+        "conformance_group": group,
     });
     if let Value::Object(fields) = &mut object {
         for part in parts(op) {
@@ -382,17 +312,54 @@ mod tests {
             let (asm, hex) = (row[0], row[1]);
             // Several spellings can have the same bytes; the oldest counts.
             let oldest = rows().filter(|row| row[1] == hex).map(|row| row[2].to_string()).min();
+            let isa = |op| origin(op).isa.map(|isa| format!("v{isa}"));
             let op = Op::decode(&slots(hex, ByteOrder::Little).ok().unwrap()).unwrap();
             match op {
                 // LLVM itself uses them from v4 only, as the table's note says; they have always been there.
-                Op::StoreImm { .. } => assert_eq!(meaning(op).origin.isa, Some("v1")),
+                Op::StoreImm { .. } => assert_eq!(isa(op).as_deref(), Some("v1")),
                 // No part of the ISA's versions.
                 Op::MayJump { .. } | Op::AddrSpaceCast { .. } | Op::CallRegister { .. } => {
-                    assert_eq!(meaning(op).origin.isa, None);
+                    assert_eq!(isa(op), None);
                 }
-                _ => assert_eq!(meaning(op).origin.isa, oldest.as_deref(), "{asm}"),
+                _ => assert_eq!(isa(op), oldest, "{asm}"),
             }
         }
+    }
+
+    fn explained(text: &str) -> Op {
+        Op::decode(&slots(text, ByteOrder::NATIVE).ok().unwrap()).unwrap()
+    }
+
+    /// A call is as old as what it calls.
+    #[test]
+    fn calls_are_dated_by_what_they_call() {
+        for (text, linux) in [
+            ("call map_lookup_elem", "3.19"),
+            ("call l3_csum_replace", "4.1"),
+            ("call get_func_ip", "5.15"),
+            ("call 100000", "3.18"),
+            ("call kfunc 5", "5.13"),
+            ("call kfunc 5, 1", "5.16"),
+            ("call pc+0", "4.16"),
+        ] {
+            let since = origin(explained(text)).linux.map(|linux| linux.to_string());
+            assert_eq!(since.as_deref(), Some(linux), "{text}");
+        }
+        assert_eq!(origin(explained("callx r1")).linux, None);
+    }
+
+    #[test]
+    fn the_field_that_is_not_used_depends_on_the_source_bit() {
+        let of = |text| {
+            let Fields { src, imm, .. } = fields(explained(text));
+            (src != UNUSED, imm != UNUSED)
+        };
+        assert_eq!((of("r1 += r2"), of("r1 += 5")), ((true, false), (false, true)));
+        assert_eq!((of("exit"), of("r1 = be16 r1")), ((false, false), (false, true)));
+        assert_eq!(
+            (of("r0 = *(u16 *)skb[12]"), of("r0 = *(u16 *)skb[r2]")),
+            ((false, true), (true, true))
+        );
     }
 
     #[test]
@@ -408,16 +375,20 @@ mod tests {
                 assert_ne!(part.value.0, "", "{asm}: {}", part.name);
             }
             // A field that is not used is zero.
-            let (slot, roles) = (op.encode().first(), roles(op));
+            let (slot, fields) = (op.encode().first(), fields(op));
             for (role, value) in [
-                (roles.dst, slot.dst().into()),
-                (roles.src, slot.src().into()),
-                (roles.offset, i32::from(slot.offset())),
-                (roles.imm, slot.imm()),
+                (fields.dst, slot.dst().into()),
+                (fields.src, slot.src().into()),
+                (fields.offset, i32::from(slot.offset())),
+                (fields.imm, slot.imm()),
             ] {
                 assert!(role != UNUSED || value == 0, "{asm}");
             }
             assert!(in_json(op).is_object());
+            let Meaning { says, notes } = meaning(op);
+            for text in notes.iter().chain([&says]) {
+                assert!(!text.contains(['{', '}']), "{asm}: {text}");
+            }
         }
     }
 }

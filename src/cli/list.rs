@@ -7,15 +7,10 @@ use crate::list::{Argument, KIND, Place, Places};
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
+use std::sync::LazyLock;
 
 #[derive(Debug, Args)]
-#[command(
-    after_help = "PATTERN is KIND:NAME with `*`, `?` and `[a-z]`: 'kprobe:*clone*', 'tracepoint:syscalls:*', 'tp_btf:*', \
-                  'iter:*', 'software:*'. A kind alone is all of that kind; another word is looked for in the names of \
-                  every kind. Of programs and libraries: 'uprobe:FILE:str*', 'usdt:FILE:*'. Kinds: kprobe, kretprobe, \
-                  ksession, tracepoint, raw_tracepoint, tp_btf, fentry, fexit, fmod_ret, lsm, iter, uprobe, \
-                  uretprobe, usdt, software, hardware."
-)]
+#[command(after_help = AFTER_HELP.as_str())]
 pub(super) struct ListArgs {
     /// Only what matches; everything without it
     pattern: Option<String>,
@@ -28,6 +23,15 @@ pub(super) struct ListArgs {
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
+
+static AFTER_HELP: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "PATTERN is KIND:NAME with `*`, `?` and `[a-z]`: 'kprobe:*clone*', 'tracepoint:syscalls:*', 'tp_btf:*', \
+         'iter:*', 'software:*'. A kind alone is all of that kind; another word is looked for in the names of \
+         every kind. Of programs and libraries: 'uprobe:FILE:str*', 'usdt:FILE:*'. Kinds: {}.",
+        Places::kinds().collect::<Vec<_>>().join(", ")
+    )
+});
 
 /// Prints what the arguments ask for. It is a failure if there is nothing.
 pub(super) fn list(args: &ListArgs) -> Result<u8, Failure> {

@@ -4,7 +4,7 @@ use super::asm::print;
 use super::pins::Pins;
 use super::text::TextArgs;
 use super::{Failure, Format, loader};
-use crate::asm::Module;
+use crate::asm::Collection;
 use crate::map::Map;
 use crate::program::{Loader, Program};
 use crate::spec::ProgramSpec;
@@ -70,7 +70,7 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Failure> {
 
 /// What `--trace` shows: maps, then programs, then pins.
 fn make<'a>(
-    module: &'a Module<'a>,
+    module: &'a Collection<'a>,
     specs: &[ProgramSpec<'a>],
     pins: Option<&mut Pins>,
 ) -> Result<(Loader<'a>, Vec<Program>), Failure> {

@@ -64,8 +64,8 @@ fn list() -> Result<u8, Failure> {
 
 fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
     let scene = Scene::new(&args.limits)?;
-    // Opened and emptied before anything is attached: the buffer is the whole system's, and holds what
-    // others left there.
+    // Opened before anything is attached, and emptied: if it is the buffer of the whole system, it holds what others left
+    // there.
     let mut pipe = TracePipe::open()?;
     pipe.drain_stale()?;
     let links = attach_as_told(&mut loader(), &hello::HELLO, args)?;
@@ -73,7 +73,7 @@ fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
         reader: pipe,
         read: |pipe: &mut TracePipe, stage: &mut Stage| {
             pipe.read_available(|line| match TraceFields::parse(line) {
-                // Others write to the same buffer.
+                // Programs of others print too.
                 Some(fields) if fields.message == hello::MESSAGE.as_bytes() => {
                     stage.show(&row_of(&fields))
                 }

@@ -2,8 +2,7 @@
 
 use super::Failure;
 use super::asm::read_bytes;
-use crate::asm::{Module, ParseOptions, parse};
-use crate::insn::ByteOrder;
+use crate::asm::{Collection, ParseOptions, parse};
 use crate::object::Object;
 use crate::program::TextSpec;
 use crate::spec::ProgramSpec;
@@ -42,10 +41,15 @@ fn one_of<'a>(names: impl Iterator<Item = &'a str>) -> String {
     format!("the types are {}", names.collect::<Vec<_>>().join(", "))
 }
 
-/// A text as it was read, and what to call it.
+/// A text or an object as it was read, and what to call it.
 pub(super) struct Text {
     file: String,
-    text: String,
+    contents: Contents,
+}
+
+enum Contents {
+    Text(String),
+    Object(Box<Object>),
 }
 
 impl TextArgs {
@@ -57,7 +61,13 @@ impl TextArgs {
 
     /// One of its programs, of the type that the arguments or the text say.
     pub(super) fn program<'s>(&self, spec: &'s TextSpec<'_>) -> Result<ProgramSpec<'s>, Failure> {
-        let Some(kind) = self.kind.or_else(|| spec.kind()) else {
+        let named = match self.kind {
+            Some(_) => None,
+            None => spec.attach_point().map_err(|error| {
+                Failure::Usage(format!("program `{}`: {error}; or say --type", spec.name()))
+            })?,
+        };
+        let Some(kind) = self.kind.or(named.map(|named| named.program_type)) else {
             return Err(Failure::Usage(format!(
                 "the text does not say of which type program `{}` is: say --type, or `.program {}, kprobe/…`",
                 spec.name(),
@@ -73,59 +83,45 @@ impl TextArgs {
 /// What objects begin with.
 pub(super) const ELF: &[u8] = b"\x7fELF";
 
-/// The text of an object, if that says all of it.
-fn text_of(file: &str, bytes: &[u8]) -> Result<String, Failure> {
-    let object = Object::read(bytes).map_err(|error| Failure::Other(format!("{file}: {error}")))?;
-    if object.order() != ByteOrder::NATIVE {
-        let message = format!("{file} is for machines of the other byte order than this one");
-        return Err(Failure::Other(message));
-    }
-    let unsaid = object.unsaid();
-    if !unsaid.is_empty() {
-        return Err(Failure::Other(format!(
-            "{file} asks for what cannot be done here:\n  {}",
-            unsaid.join("\n  ")
-        )));
-    }
-    let mut text = object.text(false);
-    // A text that says none is under the GPL; an object is under none. (At the end, where it moves no line.)
-    if !text.lines().any(|line| line.starts_with(".license ")) {
-        text.push_str(".license \"\"\n");
-    }
-    Ok(text)
-}
-
 impl Text {
-    /// A file that was read. Of an object, all that follows is about the text that `rawbpf disasm` prints of it.
+    /// A file that was read.
     pub(super) fn new(file: String, bytes: Vec<u8>) -> Result<Text, Failure> {
         if bytes.starts_with(ELF) {
-            let text = text_of(&file, &bytes)?;
-            return Ok(Text { file, text });
+            let object = Object::read(&bytes);
+            let object = object.map_err(|error| Failure::Other(format!("{file}: {error}")))?;
+            return Ok(Text { file, contents: Contents::Object(Box::new(object)) });
         }
         match String::from_utf8(bytes) {
-            Ok(text) => Ok(Text { file, text }),
+            Ok(text) => Ok(Text { file, contents: Contents::Text(text) }),
             Err(_) => Err(Failure::Other(format!("{file} is not text: it is not UTF-8"))),
         }
     }
 
     /// What it holds, one program at least; else what is wrong with it.
-    pub(super) fn parse(&self) -> Result<Module<'_>, Failure> {
+    pub(super) fn parse(&self) -> Result<Collection<'_>, Failure> {
         let file = &self.file;
-        let module = parse(&self.text, file, &ParseOptions::new()).map_err(|mistakes| {
-            let count = mistakes.iter().count();
-            let mistake = if count == 1 { "mistake" } else { "mistakes" };
-            Failure::Shown(format!("{mistakes}\n\nrawbpf: {count} {mistake} in {file}"))
-        })?;
-        if module.programs().is_empty() {
+        let collection = match &self.contents {
+            Contents::Text(text) => {
+                parse(text, file, &ParseOptions::new()).map_err(|mistakes| {
+                    let count = mistakes.iter().count();
+                    let mistake = if count == 1 { "mistake" } else { "mistakes" };
+                    Failure::Shown(format!("{mistakes}\n\nrawbpf: {count} {mistake} in {file}"))
+                })?
+            }
+            Contents::Object(object) => object
+                .collection(file)
+                .map_err(|error| Failure::Other(format!("{file}: {error}")))?,
+        };
+        if collection.programs().is_empty() {
             return Err(Failure::Other(format!("{file} holds no program")));
         }
-        Ok(module)
+        Ok(collection)
     }
 
     /// The programs of that.
     pub(super) fn specs<'m>(
         &'m self,
-        module: &'m Module<'m>,
+        module: &'m Collection<'m>,
     ) -> Result<Vec<TextSpec<'m>>, Failure> {
         let programs = module.programs().iter();
         let specs = programs.map(|program| TextSpec::new(module, program, &self.file));

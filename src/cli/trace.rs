@@ -8,7 +8,7 @@ use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage, report_
 use super::stacks::{Owners, is_stacks};
 use super::text::Text;
 use super::{Failure, loader};
-use crate::asm::{Module, Section, TextProgram, helper_number};
+use crate::asm::{Collection, CollectionProgram, Section, helper_number};
 use crate::attach::{self, Options, Target};
 use crate::error::Error;
 use crate::insn::Insn;
@@ -122,7 +122,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     }
     print(out.as_bytes())?;
     if maps.iter().any(|map| is_stacks(map) && map.keys().next().is_none()) {
-        let of_one_call = |(_, target, _): &Placed| matches!(target, Target::Tracepoint { category, .. } if category == "syscalls");
+        let of_one_call = |(_, target): &Placed| matches!(target, Target::Tracepoint { category, .. } if category == "syscalls");
         if places.iter().any(of_one_call) {
             eprintln!("rawbpf: {NO_STACK}");
         }
@@ -134,12 +134,11 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
 const NO_STACK: &str = "before Linux 6.12 get_stackid has no stack of the kernel at the tracepoints of single system \
     calls and answers -EFAULT; at tracepoint:raw_syscalls/sys_enter, for all calls, it has one";
 
-/// A program of the text, by its place there, and what it is attached to; and of a function or a probe of a file how that is
-/// called in a spec, so that its arguments have names.
-type Placed = (usize, Target, Option<String>);
+/// A program of the text, by its place there, and what it is attached to.
+type Placed = (usize, Target);
 
 /// Where each program goes: to what the words say, or else to what the text says.
-fn places(module: &Module<'_>, words: &[String]) -> Result<Vec<Placed>, Failure> {
+fn places(module: &Collection<'_>, words: &[String]) -> Result<Vec<Placed>, Failure> {
     let programs = module.programs();
     let mut places = Vec::new();
     for word in words {
@@ -151,59 +150,43 @@ fn places(module: &Module<'_>, words: &[String]) -> Result<Vec<Placed>, Failure>
             (Some(named), _) => named,
             (None, [_]) => (0, word.as_str()),
             (None, _) => {
-                let names: Vec<_> = programs.iter().map(TextProgram::name).collect();
+                let names: Vec<_> = programs.iter().map(CollectionProgram::name).collect();
                 return Err(Failure::Usage(format!(
                     "which program is for `{word}`? Write PROGRAM={word}; the programs are {}",
                     names.join(", ")
                 )));
             }
         };
-        places.push(placed(index, target_of(target)?));
+        places.push((index, target_of(target)?));
     }
     for (index, program) in programs.iter().enumerate() {
-        if places.iter().all(|(placed, ..)| *placed != index) {
-            places.push(placed(index, own_target(program)?));
+        if places.iter().all(|(placed, _)| *placed != index) {
+            places.push((index, own_target(program)?));
         }
     }
     Ok(places)
 }
 
-fn placed(index: usize, target: Target) -> Placed {
-    let text = target.to_string();
-    let name = match (&target, text.split_once(':')) {
-        (Target::Uprobe { .. } | Target::Usdt { .. }, Some((_, name))) => Some(name.to_owned()),
-        _ => None,
-    };
-    (index, target, name)
-}
-
 fn target_of(text: &str) -> Result<Target, Failure> {
-    match text.parse() {
-        // It runs when somebody reads it, and not when something happens.
-        Ok(Target::Iter { .. }) => Err(Failure::Usage(format!(
+    let target: Target = text.parse().map_err(|error: Error| Failure::Usage(error.to_string()))?;
+    // It runs when somebody reads it, and not when something happens.
+    if matches!(target.plain(), Target::Iter { .. }) {
+        return Err(Failure::Usage(format!(
             "`{text}` is an iterator: nothing happens there that could be traced"
-        ))),
-        Ok(target) => Ok(target),
-        Err(error) => Err(Failure::Usage(error.to_string())),
+        )));
     }
+    Ok(target)
 }
-
-/// Names of system calls as libbpf writes them in sections.
-const CALLS: [(&str, &str); 2] = [("ksyscall", "kprobe"), ("kretsyscall", "kretprobe")];
 
 /// What the text says of a program: `kprobe/sys_clone` in `.program look, kprobe/sys_clone`.
-fn own_target(program: &TextProgram<'_>) -> Result<Target, Failure> {
+fn own_target(program: &CollectionProgram<'_>) -> Result<Target, Failure> {
     let name = program.name();
-    let Some((kind, rest)) = program.target().and_then(|target| target.split_once(['/', ':']))
-    else {
+    let Some(target) = program.target() else {
         return Err(Failure::Usage(format!(
             "the text does not say what program `{name}` is attached to: say TARGET, or `.program {name}, kprobe/…`"
         )));
     };
-    match CALLS.iter().find(|(word, _)| *word == kind) {
-        Some((_, kind)) => target_of(&format!("{kind}:sys_{rest}")),
-        None => target_of(&format!("{kind}:{rest}")),
-    }
+    target_of(target)
 }
 
 fn attach_all<'a>(
@@ -220,12 +203,16 @@ fn attach_all<'a>(
         options = options.cookie(cookie);
     }
     let mut links = Vec::new();
-    for (index, target, name) in places {
+    for (index, target) in places {
         let Some(spec) = specs.get(*index) else { continue };
-        let mut spec: ProgramSpec<'a> = spec.program(target.program_type());
-        if let Some(name) = name {
-            spec.target = Some(name);
+        let expected = target.program_type();
+        if let Some(kind) = spec.kind().filter(|kind| *kind != expected) {
+            return Err(Failure::Usage(format!(
+                "cannot attach program `{}` to {target}: the text says that its type is {kind}, expected {expected}",
+                spec.name()
+            )));
         }
+        let spec: ProgramSpec<'a> = spec.program(expected);
         let (_, link) = attach::load_and_attach(loader, &spec, target, &options)?;
         links.push(link);
     }

@@ -1,7 +1,7 @@
 //! From functions to instructions.
 
-use super::allocate::{Outcome, allocate, drop_replaced, flow};
-use super::emit::{Placed, Unit, emit};
+use super::allocate::{Class, Outcome, allocate, drop_replaced, flow};
+use super::emit::{Placed, emit};
 use super::error::{CodegenError, CodegenProblem};
 use super::frame::{Frame, GRANULE, Memory, layout, memory_ranges, move_objects};
 use super::function::{Function, Scratch};
@@ -37,7 +37,7 @@ pub(super) fn compile<'a>(
         let mut body = None;
         if used.contains(&index) {
             let mir = lower(function, options.isa).map_err(|failure| failed(function, failure))?;
-            let mut made = Body::new(mir, function.scratch);
+            let mut made = Body::new(mir, function.scratch, options.in_memory);
             made.fit(function, options.stack).map_err(|failure| failed(function, failure))?;
             body = Some(made);
         }
@@ -93,6 +93,7 @@ struct Body<'a> {
     /// As it was lowered.
     lowered: Mir<'a>,
     scratch: Option<Scratch>,
+    in_memory: bool,
     /// The objects that are to lie in scratch memory, and the variables.
     moved: Vec<bool>,
     far: Vec<Var>,
@@ -102,11 +103,12 @@ struct Body<'a> {
     frame: Frame,
 }
 
-/// More rounds than this are not needed: in each something is taken apart that was not before.
-const MOST_ROUNDS: usize = 1000;
+/// In each round of the register allocation something is taken apart that was not before; two or three will do for nearly
+/// all code. After so many everything is, and then there are always enough registers.
+const MOST_ROUNDS: usize = 12;
 
 impl<'a> Body<'a> {
-    fn new(mut lowered: Mir<'a>, scratch: Option<Scratch>) -> Body<'a> {
+    fn new(mut lowered: Mir<'a>, scratch: Option<Scratch>, in_memory: bool) -> Body<'a> {
         let base = scratch.map(|scratch| scratch.base);
         simplify(&mut lowered, base);
         // What only computed what was taken out goes next, as far as that is worth it.
@@ -120,6 +122,7 @@ impl<'a> Body<'a> {
             mir: lowered.clone(),
             lowered,
             scratch,
+            in_memory,
             moved,
             far: Vec::new(),
             registers: Vec::new(),
@@ -202,7 +205,14 @@ impl<'a> Body<'a> {
             // It may be of no use after all.
             drop_unused(&mut mir, None);
         }
-        for _ in 0..MOST_ROUNDS {
+        for round in 0..MOST_ROUNDS + 3 {
+            // First into pieces, then into moments.
+            if round >= MOST_ROUNDS || self.in_memory && round == 0 {
+                take_all_apart(&mut mir, &mut state);
+                if self.in_memory {
+                    take_all_apart(&mut mir, &mut state);
+                }
+            }
             let cheap = constants(&mir);
             let is_cheap = |var: u32| cheap.get(var as usize).is_some_and(Option::is_some);
             match allocate(&mir, &state.classes, is_cheap) {
@@ -218,7 +228,8 @@ impl<'a> Body<'a> {
                 }
             }
         }
-        Err((CodegenProblem::TooManyPointers { bytes: 0, limit: 0 }, None))
+        // One instruction never needs more registers than there are.
+        Err((CodegenProblem::NoRegisters, None))
     }
 
     /// Chooses what else is to go to scratch memory. Returns whether there was anything.
@@ -251,6 +262,16 @@ impl<'a> Body<'a> {
         self.far.extend(far.into_iter().take(excess.max(1)));
         some || self.far.len() > before
     }
+}
+
+/// Takes everything apart that still can be.
+fn take_all_apart<'a>(mir: &mut Mir<'a>, state: &mut State<'a>) {
+    let flow = flow(mir);
+    let ranges = super::allocate::ranges(mir, &flow);
+    let apart = state.classes.iter().zip(0..);
+    let vars: Vec<bool> =
+        apart.map(|(class, var)| *class != Class::Moment && !ranges.of(var).is_empty()).collect();
+    spill(mir, state, &Apart { vars: &vars, ranges: &ranges, flow: &flow });
 }
 
 /// Numbers without a register that may lie in scratch memory, the least used first.
@@ -314,8 +335,6 @@ fn maybe_pointers(mir: &Mir<'_>, function: &Function<'_>) -> Vec<bool> {
                 | Inst::Address { .. }
                 | Inst::Parameter { .. }
                 | Inst::Call { .. }
-                | Inst::Fetch { .. }
-                | Inst::CompareExchange { .. }
                 | Inst::Fill { .. } => true,
                 Inst::Load { size, .. } => *size == Size::Double,
                 Inst::Mov { bits: Bits::B64, src, .. } => is(*src),
@@ -431,7 +450,6 @@ fn finish<'a>(
     let mut builder = Builder::new();
     let labels: Vec<_> =
         functions.iter().map(|function| builder.label_named(function.name.clone())).collect();
-    let mut text = String::new();
     let mut frames = Vec::new();
     let mut is_reached = vec![false; bodies.len()];
     if let Some(main) = is_reached.last_mut() {
@@ -461,9 +479,9 @@ fn finish<'a>(
             mir: &body.mir,
             registers: &body.registers,
             frame: &body.frame,
-            names: &function.names,
+            labels: &labels,
         };
-        emit(&placed, &mut Unit { labels: &labels, text: &mut text }, &mut builder);
+        emit(&placed, &mut builder);
         frames.push((function.name.clone(), body.frame.size));
     }
     let far = if options.isa >= Isa::V4 { Far::Long } else { Far::Chain };
@@ -471,17 +489,5 @@ fn finish<'a>(
         let function = functions.last().map_or(String::new(), |main| main.name.clone());
         CodegenError { function, problem: CodegenProblem::Resolve(errors), span: None }
     })?;
-    let (slots, maps, names, lines) = assembly.into_parts();
-    Ok(Compiled {
-        slots,
-        maps,
-        names,
-        lines,
-        rodata,
-        text: text.clone(),
-        kernel_names: text,
-        file: String::new(),
-        line: 1,
-        frames,
-    })
+    Ok(Compiled { assembly, rodata, frames })
 }

@@ -79,10 +79,6 @@ impl Display for Function<'_> {
 }
 
 impl Function<'_> {
-    fn name_of(&self, id: super::ir::NameId) -> impl Display {
-        self.names.get(id.0 as usize).map_or("", String::as_str).escape_debug()
-    }
-
     fn write_stmt(&self, f: &mut Formatter<'_>, stmt: &Stmt<'_>) -> fmt::Result {
         match stmt {
             Stmt::Inst(inst) => self.write_inst(f, inst),
@@ -137,7 +133,7 @@ impl Function<'_> {
                         None => write!(f, "helper {number}(")?,
                     },
                     Target::Kfunc { btf_id, .. } => write!(f, "kfunc {btf_id}(")?,
-                    Target::KfuncNamed(name) => write!(f, "{}(", self.name_of(*name))?,
+                    Target::KfuncNamed(name) => write!(f, "{}(", name.escape_debug())?,
                     Target::Local(id) => write!(f, "function {}(", id.0)?,
                 }
                 for (arg, index) in args.iter().take((*count).into()).zip(0..) {
@@ -160,7 +156,7 @@ impl Function<'_> {
                     Symbol::Function(id) => write!(f, "&function {}", id.0),
                     Symbol::Rodata(offset) => write!(f, ".rodata[{offset}]"),
                     Symbol::Kernel(name, value) => {
-                        let name = self.name_of(name);
+                        let name = name.escape_debug();
                         match value {
                             KernelValue::Value => write!(f, "{name}"),
                             KernelValue::Size => write!(f, "sizeof({name})"),
@@ -177,7 +173,7 @@ impl Function<'_> {
                 };
                 match (field, base) {
                     (Some(field), Base::Var(base)) => {
-                        write!(f, "{dst} = *({kind} *)({base} + {})", self.name_of(field))
+                        write!(f, "{dst} = *({kind} *)({base} + {})", field.escape_debug())
                     }
                     _ => write!(f, "{dst} = *({kind} *)({})", Address { base, offset }),
                 }

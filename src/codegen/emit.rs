@@ -2,34 +2,24 @@
 
 use super::constants::negated;
 use super::frame::Frame;
-use super::ir::{
-    Arg, Args, Base, Inst, KernelValue, LoadKind, NameId, Object, Src, Symbol, Target, Var,
-};
+use super::ir::{Arg, Args, Base, Inst, KernelValue, LoadKind, Object, Src, Symbol, Target, Var};
 use super::mir::{Mir, MirEnd, is_commutative};
-use crate::asm::{Ask, Builder, Label, Part, Section};
+use crate::asm::{Builder, Label, RelocField, RelocKind, RelocTarget, Section};
 use crate::insn::{AluOp, AtomicOp, Bits, Op, Pseudo, Reg, SignedOp, Source};
-use std::ops::Range;
 
 /// A function with registers and a frame.
 pub(super) struct Placed<'p, 'a> {
     pub mir: &'p Mir<'a>,
     pub registers: &'p [Option<Reg>],
     pub frame: &'p Frame,
-    pub names: &'p [String],
-}
-
-/// Where functions and kernel names are.
-pub(super) struct Unit<'u> {
     /// The labels of the functions, by their numbers.
-    pub labels: &'u [Label],
-    /// The kernel's names, one behind the other.
-    pub text: &'u mut String,
+    pub labels: &'p [Label],
 }
 
 /// Appends the function to the code.
-pub(super) fn emit<'a>(placed: &Placed<'_, 'a>, unit: &mut Unit<'_>, builder: &mut Builder<'a>) {
+pub(super) fn emit<'a>(placed: &Placed<'_, 'a>, builder: &mut Builder<'a>) {
     let labels = placed.mir.blocks.iter().map(|_| builder.label()).collect();
-    let mut emit = Emit { placed, unit, labels, builder };
+    let mut emit = Emit { placed, labels, builder };
     for (block, index) in placed.mir.blocks.iter().zip(0..) {
         emit.bind(index);
         for (inst, span) in &block.insts {
@@ -42,14 +32,13 @@ pub(super) fn emit<'a>(placed: &Placed<'_, 'a>, unit: &mut Unit<'_>, builder: &m
     }
 }
 
-struct Emit<'e, 'u, 'p, 'a> {
+struct Emit<'e, 'p, 'a> {
     placed: &'e Placed<'p, 'a>,
-    unit: &'e mut Unit<'u>,
     labels: Vec<Label>,
     builder: &'e mut Builder<'a>,
 }
 
-impl<'a> Emit<'_, '_, '_, 'a> {
+impl<'a> Emit<'_, '_, 'a> {
     fn bind(&mut self, block: u32) {
         if let Some(label) = self.labels.get(block as usize) {
             self.builder.bind(*label);
@@ -123,13 +112,8 @@ impl<'a> Emit<'_, '_, '_, 'a> {
     }
 
     /// The next instruction has a number that the kernel is asked for.
-    fn name(&mut self, name: NameId, part: Part, ask: Ask) {
-        let start = self.unit.text.len() as u32;
-        if let Some(name) = self.placed.names.get(name.0 as usize) {
-            self.unit.text.push_str(name);
-        }
-        let range: Range<u32> = start..self.unit.text.len() as u32;
-        self.builder.name(part, ask, range);
+    fn name(&mut self, field: RelocField, kind: RelocKind, name: &'a str) {
+        self.builder.relocate(field, kind, RelocTarget::Name(name));
     }
 
     fn symbol(&mut self, dst: Reg, symbol: Symbol<'a>) {
@@ -141,22 +125,23 @@ impl<'a> Emit<'_, '_, '_, 'a> {
                 self.builder.load_map_value(dst, map, offset);
             }
             Symbol::Function(id) => {
-                if let Some(label) = self.unit.labels.get(id.0 as usize) {
+                if let Some(label) = self.placed.labels.get(id.0 as usize) {
                     self.builder.load_function(dst, *label);
                 }
             }
             Symbol::Rodata(offset) => {
-                self.builder.name(Part::Immediate, Ask::Data(Section::Rodata), 0..0);
+                let target = RelocTarget::Section(Section::Rodata);
+                self.builder.relocate(RelocField::Immediate, RelocKind::Map, target);
                 let (kind, low, high) = (Pseudo::MapValue, 0, offset as i32);
                 self.builder.push(Op::LoadImm64 { dst, kind, low, high });
             }
             Symbol::Kernel(name, value) => {
-                let ask = match value {
-                    KernelValue::Value => Ask::Value,
-                    KernelValue::Size => Ask::Size,
-                    KernelValue::Exists => Ask::Exists,
+                let kind = match value {
+                    KernelValue::Value => RelocKind::of_path(name.as_bytes()),
+                    KernelValue::Size => RelocKind::Size,
+                    KernelValue::Exists => RelocKind::Exists,
                 };
-                self.name(name, Part::Immediate, ask);
+                self.name(RelocField::Immediate, kind, name);
                 self.builder.push(Op::load_imm64(dst, 0));
             }
         }
@@ -213,7 +198,8 @@ impl<'a> Emit<'_, '_, '_, 'a> {
             Inst::Load { kind, size, dst, base, offset, field } => {
                 let (dst, (base, offset)) = (self.reg(dst), self.memory(base, offset));
                 if let Some(field) = field {
-                    self.name(field, Part::Offset, Ask::Value);
+                    let kind = RelocKind::of_path(field.as_bytes());
+                    self.name(RelocField::Offset, kind, field);
                 }
                 match kind {
                     LoadKind::Zero => Op::Load { size, dst, base, offset },
@@ -286,7 +272,7 @@ impl<'a> Emit<'_, '_, '_, 'a> {
         });
     }
 
-    fn call(&mut self, target: Target, args: &Args<'a>, dst: Option<Var>) {
+    fn call(&mut self, target: Target<'a>, args: &Args<'a>, dst: Option<Var>) {
         let mut moves = Vec::new();
         for (arg, number) in args.as_slice().iter().zip(1..) {
             if let (Arg::Var(var), Some(to)) = (arg, Reg::new(number)) {
@@ -309,11 +295,11 @@ impl<'a> Emit<'_, '_, '_, 'a> {
                 self.builder.push(Op::CallKfunc { btf_id, fd_index });
             }
             Target::KfuncNamed(name) => {
-                self.name(name, Part::Immediate, Ask::Function);
+                self.name(RelocField::Immediate, RelocKind::Kfunc, name);
                 self.builder.push(Op::CallKfunc { btf_id: 0, fd_index: 0 });
             }
             Target::Local(id) => {
-                if let Some(label) = self.unit.labels.get(id.0 as usize) {
+                if let Some(label) = self.placed.labels.get(id.0 as usize) {
                     self.builder.call(*label);
                 }
             }

@@ -112,6 +112,9 @@ pub enum CodegenProblem {
         /// Bytes that there are.
         limit: u32,
     },
+    /// An instruction that needs more registers than there are: a fault of the compiler, to be reported.
+    #[error("the compiler found no registers: please report this")]
+    NoRegisters,
     /// More code than the builder takes.
     #[error(transparent)]
     Resolve(#[from] crate::asm::ResolveErrors),

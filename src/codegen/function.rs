@@ -3,7 +3,7 @@
 use super::error::{CodegenError, CodegenProblem};
 use super::ir::{
     Address, AtomicBinary, Base, Binary, Block, BlockData, End, FunctionId, Inst, KernelValue,
-    LoadKind, NameId, Object, ObjectData, Operand, Rodata, Span, Stmt, Symbol, Target, Var, span,
+    LoadKind, Object, ObjectData, Operand, Rodata, Span, Stmt, Symbol, Target, Var, span,
 };
 use crate::insn::{AtomicOp, AtomicSize, Bits, Condition, SignBits, Size, Swap, SwapBits};
 use crate::spec::MapSpec;
@@ -25,7 +25,6 @@ pub struct Function<'a> {
     pub(super) blocks: Vec<BlockData<'a>>,
     /// The blocks in the order in which they were switched to.
     pub(super) order: Vec<Block>,
-    pub(super) names: Vec<String>,
     pub(super) scratch: Option<Scratch>,
     pub(super) numbers: Vec<Var>,
     pub(super) mistake: Option<CodegenError>,
@@ -59,7 +58,6 @@ impl<'a> Function<'a> {
             objects: Vec::new(),
             blocks: vec![BlockData { placed: true, ..BlockData::default() }],
             order: vec![Block(0)],
-            names: Vec::new(),
             scratch: None,
             numbers: Vec::new(),
             mistake: None,
@@ -314,14 +312,8 @@ impl<'a> Function<'a> {
     }
 
     /// Returns a number of the kernel that loads the program, by its name: `task_struct.tgid`.
-    pub fn kernel_value(&mut self, name: &str, value: KernelValue) -> Var {
-        let name = self.kernel_name(name);
+    pub fn kernel_value(&mut self, name: &'a str, value: KernelValue) -> Var {
         self.symbol(Symbol::Kernel(name, value))
-    }
-
-    fn kernel_name(&mut self, name: &str) -> NameId {
-        self.names.push(name.to_owned());
-        NameId(self.names.len() as u32 - 1)
     }
 
     fn symbol(&mut self, symbol: Symbol<'a>) -> Var {
@@ -382,8 +374,7 @@ impl<'a> Function<'a> {
     }
 
     /// Returns a field of a struct of the kernel that loads the program, `task_struct.tgid`, at the address of that struct.
-    pub fn load_field(&mut self, size: Size, from: Var, name: &str) -> Var {
-        let name = self.kernel_name(name);
+    pub fn load_field(&mut self, size: Size, from: Var, name: &'a str) -> Var {
         self.load_kind(LoadKind::Zero, size, from.into(), Some(name))
     }
 
@@ -392,7 +383,7 @@ impl<'a> Function<'a> {
         kind: LoadKind,
         size: Size,
         from: Address,
-        field: Option<NameId>,
+        field: Option<&'a str>,
     ) -> Var {
         self.check(from, size.bytes().into());
         let (dst, base, offset) = (self.fresh(), from.base, from.offset);
@@ -516,8 +507,7 @@ impl<'a> Function<'a> {
     }
 
     /// Calls a kernel function by its name, with up to five arguments, and returns its result. Linux 5.13
-    pub fn call_kfunc(&mut self, name: &str, args: &[Operand]) -> Var {
-        let name = self.kernel_name(name);
+    pub fn call_kfunc(&mut self, name: &'a str, args: &[Operand]) -> Var {
         self.call_target(Target::KfuncNamed(name), args)
     }
 
@@ -532,14 +522,12 @@ impl<'a> Function<'a> {
         self.call_target(Target::Local(function), args)
     }
 
-    fn call_target(&mut self, target: Target, args: &[Operand]) -> Var {
+    fn call_target(&mut self, target: Target<'a>, args: &[Operand]) -> Var {
         if args.len() > MAX_ARGS {
             let what = match target {
                 Target::Helper(number) => format!("helper {number}"),
                 Target::Kfunc { btf_id, .. } => format!("kernel function {btf_id}"),
-                Target::KfuncNamed(name) => {
-                    self.names.get(name.0 as usize).cloned().unwrap_or_default()
-                }
+                Target::KfuncNamed(name) => name.to_owned(),
                 Target::Local(id) => format!("function {}", id.0),
             };
             self.argument_count(what, args.len());

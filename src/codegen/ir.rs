@@ -156,7 +156,8 @@ pub enum AtomicBinary {
 /// A number that the kernel which loads the program is asked for, by a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KernelValue {
-    /// The offset of a field, bytes, or the value of an enumerator: `task_struct.tgid`, `pid_type.PIDTYPE_TGID`.
+    /// The offset of a field, bytes, or the value of an enumerator: `task_struct.tgid`, `pid_type.PIDTYPE_TGID`,
+    /// `enum.BPF_F_CURRENT_CPU`, `args.filename`, `pt_regs.parm1`.
     Value,
     /// The size, bytes, of a type or a field: `task_struct`.
     Size,
@@ -171,10 +172,6 @@ pub(super) enum Base {
     Object(Object),
 }
 
-/// The index of a kernel name in the function's list.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct NameId(pub u32);
-
 /// A constant that only the loader or the layout knows.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Symbol<'a> {
@@ -182,7 +179,7 @@ pub(super) enum Symbol<'a> {
     MapValue(&'a MapSpec<'a>, u32),
     Function(FunctionId),
     Rodata(u32),
-    Kernel(NameId, KernelValue),
+    Kernel(&'a str, KernelValue),
 }
 
 /// The second operand of an instruction.
@@ -232,10 +229,10 @@ impl<'a> Args<'a> {
 
 /// Something that is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target {
+pub(super) enum Target<'a> {
     Helper(i32),
     Kfunc { btf_id: i32, fd_index: i16 },
-    KfuncNamed(NameId),
+    KfuncNamed(&'a str),
     Local(FunctionId),
 }
 
@@ -298,7 +295,7 @@ pub(super) enum Inst<'a> {
         dst: Var,
         base: Base,
         offset: i32,
-        field: Option<NameId>,
+        field: Option<&'a str>,
     },
     Store {
         size: Size,
@@ -333,7 +330,7 @@ pub(super) enum Inst<'a> {
         dst: Var,
     },
     Call {
-        target: Target,
+        target: Target<'a>,
         args: Args<'a>,
         dst: Option<Var>,
     },
@@ -382,7 +379,7 @@ pub(super) enum Stmt<'a> {
     Fetch { size: AtomicSize, op: AtomicOp, to: Address, src: Operand, dst: Var },
     CompareExchange { size: AtomicSize, to: Address, expected: Operand, new: Operand, dst: Var },
     Address { dst: Var, of: Address },
-    Call { target: Target, args: [Operand; 5], count: u8, dst: Var },
+    Call { target: Target<'a>, args: [Operand; 5], count: u8, dst: Var },
 }
 
 /// How a block ends, as it is written.

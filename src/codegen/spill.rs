@@ -412,7 +412,7 @@ impl<'a> Rewrite<'_, 'a> {
         }
     }
 
-    fn call(&mut self, target: super::ir::Target, mut args: Args<'a>, dst: Option<Var>) {
+    fn call(&mut self, target: super::ir::Target<'a>, mut args: Args<'a>, dst: Option<Var>) {
         for arg in args.as_mut_slice() {
             let Arg::Var(var) = *arg else { continue };
             if !self.is_apart(var) {

@@ -3,8 +3,7 @@
 use super::error::CodegenError;
 use super::function::Function;
 use super::ir::{FunctionId, Rodata};
-use crate::asm::{Code, Data, Line, MapReference, Name};
-use crate::insn::Insn;
+use crate::asm::{Assembly, Code, Data};
 use std::collections::HashMap;
 use std::fmt;
 
@@ -34,6 +33,7 @@ impl fmt::Display for Isa {
 pub struct Options {
     pub(super) isa: Isa,
     pub(super) stack: u32,
+    pub(super) in_memory: bool,
 }
 
 impl Default for Options {
@@ -45,7 +45,7 @@ impl Default for Options {
 impl Options {
     /// Returns the defaults: [`Isa::V3`] and the 512 bytes of stack that every kernel has.
     pub const fn new() -> Options {
-        Options { isa: Isa::V3, stack: 512 }
+        Options { isa: Isa::V3, stack: 512, in_memory: false }
     }
 
     /// Sets the version of the instruction set. What it lacks is done by other instructions where that is possible.
@@ -55,9 +55,16 @@ impl Options {
     }
 
     /// Sets the bytes of stack that the frames of a chain of calls may have together, at most 512. Lower it for
-    /// functions that are called from others ([`tail calls`](https://docs.kernel.org/bpf/) from subprograms have 256).
+    /// programs that make tail calls from functions: these have 256.
     pub const fn stack(mut self, bytes: u32) -> Options {
         self.stack = if bytes < 512 { bytes } else { 512 };
+        self
+    }
+
+    /// Sets whether variables are kept in memory between instructions, as if there were no registers: to find out whether a
+    /// fault is one of the register allocation.
+    pub const fn in_memory(mut self, in_memory: bool) -> Options {
+        self.in_memory = in_memory;
         self
     }
 }
@@ -114,51 +121,26 @@ impl<'a> Unit<'a> {
 /// A compiled [`Unit`], which lends itself as [`Code`].
 #[derive(Debug, Clone)]
 pub struct Compiled<'a> {
-    pub(super) slots: Vec<Insn>,
-    pub(super) maps: Vec<MapReference<'a>>,
-    pub(super) names: Vec<Name>,
-    pub(super) lines: Vec<Line>,
+    pub(super) assembly: Assembly<'a>,
     pub(super) rodata: Vec<u8>,
-    /// The source, and behind it the kernel's names.
-    pub(super) text: String,
-    pub(super) kernel_names: String,
-    pub(super) file: String,
-    pub(super) line: u32,
     pub(super) frames: Vec<(String, u32)>,
 }
 
 impl<'a> Compiled<'a> {
     /// Adds the text that [`Function::at`] spoke of, the file in which it stands, and the line of the file at which it
     /// begins.
-    pub fn with_source(mut self, text: &str, file: &str, line: u32) -> Compiled<'a> {
-        let before = (self.text.len() - self.kernel_names.len()) as u32;
-        for name in &mut self.names {
-            name.start = name.start - before + text.len() as u32;
-            name.end = name.end - before + text.len() as u32;
-        }
-        self.text = format!("{text}{}", self.kernel_names);
-        (self.file, self.line) = (file.to_owned(), line);
+    pub fn with_source(mut self, text: &'a str, file: &'a str, line: u32) -> Compiled<'a> {
+        self.assembly = self.assembly.with_source(text, file, line);
         self
-    }
-
-    /// Returns the code without the loader's resolver.
-    pub(crate) fn unresolved(&self) -> Code<'_> {
-        Code {
-            slots: &self.slots,
-            maps: &self.maps,
-            names: &self.names,
-            data: Data { rodata: &self.rodata, ..Data::NONE },
-            lines: &self.lines,
-            text: &self.text,
-            file: &self.file,
-            line: self.line,
-            breaks: true,
-            resolver: None,
-        }
     }
 
     /// Returns the functions, the main one first, by their names and the bytes of their stack frames.
     pub fn frames(&self) -> &[(String, u32)] {
         &self.frames
+    }
+
+    /// The code without the loader's resolver.
+    pub(crate) fn unresolved(&self) -> Code<'_> {
+        Code { data: Data { rodata: &self.rodata, ..Data::NONE }, ..self.assembly.unresolved() }
     }
 }

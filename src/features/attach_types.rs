@@ -10,76 +10,68 @@ use super::{map_types, row::Shape};
 use crate::bpf;
 use crate::btf::Kind;
 use crate::insn::Insn;
+use crate::spec::attach_point::of_attach_type;
 use crate::uapi::AttachType::{self, *};
 use crate::uapi::{ENOTSUPP, MapType, ProgramType, flags};
 use crate::util::Version;
 use libc::{EBADF, EBUSY, EEXIST, ENODEV, ENOENT, EOPNOTSUPP, ESRCH};
 
+/// The version is that of the attach-point table, as is the type of programs that it is for.
 const fn row(
     of: AttachType,
-    (major, minor): (u16, u16),
     config: &'static [&'static str],
     test: Test,
     yes: Yes,
 ) -> Row<AttachType> {
-    Row { of, since: Version::new(major, minor), config, test, yes }
+    Row { of, since: of_attach_type(of).since, config, test, yes }
+}
+
+/// A program of the type that the attach type is for.
+const fn load(of: AttachType, code: &'static [Insn]) -> Load {
+    Load::new(of_attach_type(of).program_type, code).attach(of)
 }
 
 /// One that a control group has, or a socket map: the target is a descriptor.
-const fn target(
-    kind: ProgramType,
-    of: AttachType,
-    since: (u16, u16),
-    config: &'static [&'static str],
-) -> Row<AttachType> {
-    row(of, since, config, Test::Attach(Load::new(kind, YES).attach(of)), Answers(&[EBADF]))
+const fn target(of: AttachType, config: &'static [&'static str]) -> Row<AttachType> {
+    row(of, config, Test::Attach(load(of, YES)), Answers(&[EBADF]))
 }
 
-const fn cgroup(kind: ProgramType, of: AttachType, since: (u16, u16)) -> Row<AttachType> {
-    target(kind, of, since, CGROUP)
-}
-
-const fn address(of: AttachType, since: (u16, u16)) -> Row<AttachType> {
-    target(ProgramType::CgroupSockAddr, of, since, CGROUP)
+const fn cgroup(of: AttachType) -> Row<AttachType> {
+    target(of, CGROUP)
 }
 
 /// One that is for a network device.
-const fn device(
-    of: AttachType,
-    since: (u16, u16),
-    config: &'static [&'static str],
-) -> Row<AttachType> {
-    let load = Load::new(ProgramType::SchedCls, NOTHING).attach(of);
-    row(of, since, config, Test::Attach(load), Answers(&[ENODEV]))
+const fn device(of: AttachType, config: &'static [&'static str]) -> Row<AttachType> {
+    row(of, config, Test::Attach(load(of, NOTHING)), Answers(&[ENODEV]))
 }
 
 /// One that a program names at load, in BTF.
 const fn named(
     of: AttachType,
-    since: (u16, u16),
     config: &'static [&'static str],
     kind: Kind,
     name: &'static str,
 ) -> Row<AttachType> {
-    let load = Load::new(ProgramType::Tracing, NOTHING).attach(of);
-    row(of, since, config, Test::Load(load.target(Target::Named(kind, name))), Done)
+    row(of, config, Test::Load(load(of, NOTHING).target(Target::Named(kind, name))), Done)
 }
 
-/// One for many functions, which the link names and not the program. Linux 7.2.
+/// One for many functions, which the link names and not the program.
 const fn multi(of: AttachType) -> Row<AttachType> {
-    let load = Load::new(ProgramType::Tracing, NOTHING).attach(of);
-    row(of, (7, 2), TRAMPOLINE, Test::Load(load), Done)
+    row(of, TRAMPOLINE, Test::Load(load(of, NOTHING)), Done)
 }
 
 const fn link(
-    kind: ProgramType,
     of: AttachType,
-    since: (u16, u16),
     config: &'static [&'static str],
     place: Place,
     yes: &'static [i32],
 ) -> Row<AttachType> {
-    row(of, since, config, Test::Link(Load::new(kind, NOTHING).attach(of), place), Answers(yes))
+    row(of, config, Test::Link(load(of, NOTHING), place), Answers(yes))
+}
+
+/// One that is younger than the type of programs, which can be loaded without it.
+const fn later((major, minor): (u16, u16), row: Row<AttachType>) -> Row<AttachType> {
+    Row { since: Version::new(major, minor), ..row }
 }
 
 /// Reads what only such programs may read: `xdp_md.egress_ifindex`.
@@ -118,131 +110,119 @@ pub(super) const NO_NATIVE_XDP: &[i32] = &[EOPNOTSUPP, EBUSY, EEXIST];
 use ProgramType as P;
 
 pub(super) static ROWS: &[Row<AttachType>] = &[
-    cgroup(P::CgroupSkb, CgroupInetIngress, (4, 10)),
-    cgroup(P::CgroupSkb, CgroupInetEgress, (4, 10)),
-    cgroup(P::CgroupSock, CgroupInetSockCreate, (4, 10)),
-    cgroup(P::SockOps, CgroupSockOps, (4, 13)),
-    target(P::SkSkb, SkSkbStreamParser, (4, 14), PARSER),
-    target(P::SkSkb, SkSkbStreamVerdict, (4, 14), SOCKETS),
-    cgroup(P::CgroupDevice, CgroupDevice, (4, 15)),
-    target(P::SkMsg, SkMsgVerdict, (4, 17), SOCKETS),
-    address(CgroupInet4Bind, (4, 17)),
-    address(CgroupInet6Bind, (4, 17)),
-    address(CgroupInet4Connect, (4, 17)),
-    address(CgroupInet6Connect, (4, 17)),
-    cgroup(P::CgroupSock, CgroupInet4PostBind, (4, 17)),
-    cgroup(P::CgroupSock, CgroupInet6PostBind, (4, 17)),
-    address(CgroupUdp4Sendmsg, (4, 18)),
-    address(CgroupUdp6Sendmsg, (4, 18)),
-    target(P::LircMode2, LircMode2, (4, 18), &["CONFIG_BPF_LIRC_MODE2"]),
+    cgroup(CgroupInetIngress),
+    cgroup(CgroupInetEgress),
+    cgroup(CgroupInetSockCreate),
+    cgroup(CgroupSockOps),
+    target(SkSkbStreamParser, PARSER),
+    target(SkSkbStreamVerdict, SOCKETS),
+    cgroup(CgroupDevice),
+    target(SkMsgVerdict, SOCKETS),
+    cgroup(CgroupInet4Bind),
+    cgroup(CgroupInet6Bind),
+    cgroup(CgroupInet4Connect),
+    cgroup(CgroupInet6Connect),
+    cgroup(CgroupInet4PostBind),
+    cgroup(CgroupInet6PostBind),
+    cgroup(CgroupUdp4Sendmsg),
+    cgroup(CgroupUdp6Sendmsg),
+    target(LircMode2, &["CONFIG_BPF_LIRC_MODE2"]),
     // There is one for each network namespace, and no number to name another one by.
     row(
         FlowDissector,
-        (4, 20),
         &["CONFIG_NET"],
-        Test::Detach(Load::new(P::FlowDissector, NOTHING).attach(FlowDissector)),
+        Test::Detach(load(FlowDissector, NOTHING)),
         Answers(&[ENOENT]),
     ),
-    cgroup(P::CgroupSysctl, CgroupSysctl, (5, 2)),
-    address(CgroupUdp4Recvmsg, (5, 2)),
-    address(CgroupUdp6Recvmsg, (5, 2)),
-    cgroup(P::CgroupSockopt, CgroupGetsockopt, (5, 3)),
-    cgroup(P::CgroupSockopt, CgroupSetsockopt, (5, 3)),
-    named(TraceRawTp, (5, 5), BTF, Kind::Typedef, "btf_trace_sched_switch"),
+    cgroup(CgroupSysctl),
+    cgroup(CgroupUdp4Recvmsg),
+    cgroup(CgroupUdp6Recvmsg),
+    cgroup(CgroupGetsockopt),
+    cgroup(CgroupSetsockopt),
+    named(TraceRawTp, BTF, Kind::Typedef, "btf_trace_sched_switch"),
     // The kernel has some functions for testing what is attached to functions (net/bpf/test_run.c).
-    named(TraceFentry, (5, 5), TRAMPOLINE, Kind::Function, "bpf_fentry_test1"),
-    named(TraceFexit, (5, 5), TRAMPOLINE, Kind::Function, "bpf_fentry_test1"),
+    named(TraceFentry, TRAMPOLINE, Kind::Function, "bpf_fentry_test1"),
+    named(TraceFexit, TRAMPOLINE, Kind::Function, "bpf_fentry_test1"),
     // Those of security modules need no CONFIG_FUNCTION_ERROR_INJECTION.
-    named(ModifyReturn, (5, 7), TRAMPOLINE, Kind::Function, "security_file_open"),
+    named(ModifyReturn, TRAMPOLINE, Kind::Function, "security_file_open"),
     row(
         LsmMac,
-        (5, 7),
         LSM,
         Test::Load(
-            Load::new(P::Lsm, NOTHING)
-                .attach(LsmMac)
-                .target(Target::Named(Kind::Function, "bpf_lsm_file_open")),
+            load(LsmMac, NOTHING).target(Target::Named(Kind::Function, "bpf_lsm_file_open")),
         ),
         Done,
     ),
-    named(TraceIter, (5, 8), BTF, Kind::Function, "bpf_iter_task"),
-    address(CgroupInet4Getpeername, (5, 8)),
-    address(CgroupInet6Getpeername, (5, 8)),
-    address(CgroupInet4Getsockname, (5, 8)),
-    address(CgroupInet6Getsockname, (5, 8)),
-    row(
-        XdpDevMap,
-        (5, 8),
-        &["CONFIG_NET"],
-        Test::Load(Load::new(P::Xdp, EGRESS).attach(XdpDevMap)),
-        Done,
-    ),
-    cgroup(P::CgroupSock, CgroupInetSockRelease, (5, 9)),
-    row(XdpCpuMap, (5, 9), &["CONFIG_NET"], Test::Map(CPU_PROGRAMS), Done),
-    row(
-        SkLookup,
-        (5, 9),
-        &["CONFIG_INET"],
-        Test::LoadChecked(Load::new(P::SkLookup, NOTHING).attach(SkLookup)),
-        Done,
-    ),
-    link(P::Xdp, Xdp, (5, 9), &["CONFIG_NET"], Place::NativeXdp, NO_NATIVE_XDP),
-    target(P::SkSkb, SkSkbVerdict, (5, 13), SOCKETS),
-    row(
-        SkReuseportSelect,
+    named(TraceIter, BTF, Kind::Function, "bpf_iter_task"),
+    cgroup(CgroupInet4Getpeername),
+    cgroup(CgroupInet6Getpeername),
+    cgroup(CgroupInet4Getsockname),
+    cgroup(CgroupInet6Getsockname),
+    row(XdpDevMap, &["CONFIG_NET"], Test::Load(load(XdpDevMap, EGRESS)), Done),
+    cgroup(CgroupInetSockRelease),
+    row(XdpCpuMap, &["CONFIG_NET"], Test::Map(CPU_PROGRAMS), Done),
+    row(SkLookup, &["CONFIG_INET"], Test::LoadChecked(load(SkLookup, NOTHING)), Done),
+    later((5, 9), link(Xdp, &["CONFIG_NET"], Place::NativeXdp, NO_NATIVE_XDP)),
+    target(SkSkbVerdict, SOCKETS),
+    later(
         (5, 14),
-        &["CONFIG_INET"],
-        Test::LoadChecked(Load::new(P::SkReuseport, NOTHING).attach(SkReuseportSelect)),
-        Done,
+        row(
+            SkReuseportSelect,
+            &["CONFIG_INET"],
+            Test::LoadChecked(load(SkReuseportSelect, NOTHING)),
+            Done,
+        ),
     ),
     row(
         SkReuseportSelectOrMigrate,
-        (5, 14),
         &["CONFIG_INET"],
-        Test::LoadChecked(Load::new(P::SkReuseport, NOTHING).attach(SkReuseportSelectOrMigrate)),
+        Test::LoadChecked(load(SkReuseportSelectOrMigrate, NOTHING)),
         Done,
     ),
-    link(P::PerfEvent, PerfEvent, (5, 15), PERF, Place::Nothing, &[EBADF]),
+    // No program is loaded for it: it is that of links.
+    Row {
+        of: PerfEvent,
+        since: Version::new(5, 15),
+        config: PERF,
+        test: Test::Link(Load::new(P::PerfEvent, NOTHING).attach(PerfEvent), Place::Nothing),
+        yes: Answers(&[EBADF]),
+    },
     // 5.18 itself answers EINVAL for a function that it cannot find, and so seems to lack it.
-    link(P::Kprobe, TraceKprobeMulti, (5, 18), FPROBE, Place::NoFunction, &[ESRCH]),
+    link(TraceKprobeMulti, FPROBE, Place::NoFunction, &[ESRCH]),
     row(
         LsmCgroup,
-        (6, 0),
         &["CONFIG_BPF_LSM", "CONFIG_CGROUP_BPF", "CONFIG_DEBUG_INFO_BTF", "CONFIG_BPF_JIT"],
         Test::Attach(
-            Load::new(P::Lsm, YES)
-                .attach(LsmCgroup)
-                .target(Target::Named(Kind::Function, "bpf_lsm_socket_bind")),
+            load(LsmCgroup, YES).target(Target::Named(Kind::Function, "bpf_lsm_socket_bind")),
         ),
         Answers(&[EBADF]),
     ),
-    row(
-        StructOps,
-        (6, 4),
-        &["CONFIG_BPF_JIT", "CONFIG_DEBUG_INFO_BTF"],
-        Test::Map(LINKED_TABLE),
-        Answers(&[ENOTSUPP]),
-    ),
+    Row {
+        of: StructOps,
+        since: Version::new(6, 4),
+        config: &["CONFIG_BPF_JIT", "CONFIG_DEBUG_INFO_BTF"],
+        test: Test::Map(LINKED_TABLE),
+        yes: Answers(&[ENOTSUPP]),
+    },
     row(
         Netfilter,
-        (6, 4),
         &["CONFIG_NETFILTER_BPF_LINK"],
-        Test::LoadChecked(Load::new(P::Netfilter, NOTHING).attach(Netfilter)),
+        Test::LoadChecked(load(Netfilter, NOTHING)),
         Done,
     ),
-    device(TcxIngress, (6, 6), TCX),
-    device(TcxEgress, (6, 6), TCX),
-    link(P::Kprobe, TraceUprobeMulti, (6, 6), UPROBE, Place::Folder, &[EBADF]),
-    address(CgroupUnixConnect, (6, 7)),
-    address(CgroupUnixSendmsg, (6, 7)),
-    address(CgroupUnixRecvmsg, (6, 7)),
-    address(CgroupUnixGetpeername, (6, 7)),
-    address(CgroupUnixGetsockname, (6, 7)),
-    device(NetkitPrimary, (6, 7), NETKIT),
-    device(NetkitPeer, (6, 7), NETKIT),
-    link(P::Kprobe, TraceKprobeSession, (6, 10), FPROBE, Place::NoFunction, &[ESRCH]),
-    link(P::Kprobe, TraceUprobeSession, (6, 13), UPROBE, Place::Folder, &[EBADF]),
-    named(TraceFsession, (7, 0), TRAMPOLINE, Kind::Function, "bpf_fentry_test1"),
+    device(TcxIngress, TCX),
+    device(TcxEgress, TCX),
+    link(TraceUprobeMulti, UPROBE, Place::Folder, &[EBADF]),
+    cgroup(CgroupUnixConnect),
+    cgroup(CgroupUnixSendmsg),
+    cgroup(CgroupUnixRecvmsg),
+    cgroup(CgroupUnixGetpeername),
+    cgroup(CgroupUnixGetsockname),
+    device(NetkitPrimary, NETKIT),
+    device(NetkitPeer, NETKIT),
+    link(TraceKprobeSession, FPROBE, Place::NoFunction, &[ESRCH]),
+    link(TraceUprobeSession, UPROBE, Place::Folder, &[EBADF]),
+    named(TraceFsession, TRAMPOLINE, Kind::Function, "bpf_fentry_test1"),
     multi(TraceFentryMulti),
     multi(TraceFexitMulti),
     multi(TraceFsessionMulti),

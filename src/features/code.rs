@@ -7,6 +7,7 @@ use super::row::Yes::{Answers, Done, Says, Verifier};
 use super::row::{Load, Row, Test, Yes};
 use crate::bpf;
 use crate::insn::Insn;
+use crate::insn::table::{self, Form};
 use crate::uapi::ProgramType::{Kprobe, SocketFilter, Xdp};
 use crate::uapi::flags;
 use crate::util::Version;
@@ -30,6 +31,18 @@ const fn code(
     code: &'static [Insn],
 ) -> Row<Feature> {
     row(of, since, config, Test::Load(Load::new(SocketFilter, code)), Done)
+}
+
+/// An instruction, which every type may have, since the version that the instruction table gives.
+const fn instruction(
+    of: Feature,
+    form: Form,
+    config: &'static [&'static str],
+    code: &'static [Insn],
+) -> Row<Feature> {
+    let Some(since) = form.linux else { panic!("no Linux has this instruction") };
+    let test = Test::Load(Load::new(SocketFilter, code));
+    Row { of, since, config, test, yes: Done }
 }
 
 /// A function that only a kernel since that version has.
@@ -101,6 +114,7 @@ const CALLBACK: &[Insn] = &[
 /// A call of type 1 of the kernel's, which is an integer.
 const KFUNC: &[Insn] = &[Insn::from_fields(0x85, 0, 2, 0, 1), Insn::from_fields(0x95, 0, 0, 0, 0)];
 
+const JIT: &[&str] = &["a JIT with them"];
 const KFUNCS: &[&str] = &["CONFIG_BPF_JIT", "CONFIG_DEBUG_INFO_BTF"];
 const ARENA: &[&str] = &["CONFIG_BPF_JIT", "a JIT with arenas"];
 const EVENTS: &[&str] = &["CONFIG_BPF_EVENTS"];
@@ -109,33 +123,38 @@ const NET: &[&str] = &["CONFIG_NET", "CONFIG_DEBUG_INFO_BTF"];
 const NOTHING_SOCKET: Load = Load::new(SocketFilter, NOTHING);
 
 pub(super) static ROWS: &[Row<Feature>] = &[
+    // The first Linux that programs could be attached to, one after the one that had the instructions.
     code(V1, (3, 19), &[], NOTHING),
-    code(V2, (4, 14), &[], LESS),
-    code(V3, (5, 1), &[], LESS_32),
-    code(V4, (6, 6), &["a JIT with them"], FOUR),
-    code(Atomics, (5, 12), &["a JIT with them"], ATOMICS),
-    code(SignExtendingLoads, (6, 6), &["a JIT with them"], LDSX),
-    code(SignExtendingMoves, (6, 6), &["a JIT with them"], MOVSX),
-    code(ByteSwaps, (6, 6), &["a JIT with them"], BSWAP),
-    code(SignedDivision, (6, 6), &["a JIT with them"], SDIV),
-    code(LongJumps, (6, 6), &["a JIT with them"], GOTOL),
-    code(MayGoto, (6, 9), &[], MAY_GOTO),
-    row(
-        AddressSpaceCasts,
-        (6, 9),
-        ARENA,
-        Test::Load(Load::new(SocketFilter, CAST)),
-        Says(&["addr_space_cast"]),
-    ),
-    code(LoadAcquire, (6, 15), &["a JIT with them"], ACQUIRE),
-    row(
-        IndirectJumps,
-        (6, 19),
-        &["CONFIG_BPF_JIT", "a JIT with them"],
-        Test::Load(Load::new(SocketFilter, GOTOX)),
-        Says(&["jump table", "PTR_TO_INSN"]),
-    ),
-    code(Calls, (4, 16), &[], CALL),
+    instruction(V2, table::row("if r1 < r2 goto +3").wide, &[], LESS),
+    instruction(V3, table::row("if r1 < r2 goto +3").narrow, &[], LESS_32),
+    instruction(V4, table::row("gotol +3").wide, JIT, FOUR),
+    instruction(Atomics, table::row("r2 = xchg_64(r1 + 8, r2)").wide, JIT, ATOMICS),
+    instruction(SignExtendingLoads, table::row("r1 = *(s32 *)(r2 + 8)").wide, JIT, LDSX),
+    instruction(SignExtendingMoves, table::row("r1 = (s8)r2").wide, JIT, MOVSX),
+    instruction(ByteSwaps, table::row("r1 = bswap16 r1").wide, JIT, BSWAP),
+    instruction(SignedDivision, table::row("r1 s/= r2").wide, JIT, SDIV),
+    instruction(LongJumps, table::row("gotol +3").wide, JIT, GOTOL),
+    instruction(MayGoto, table::row("may_goto +3").wide, &[], MAY_GOTO),
+    Row {
+        yes: Says(&["addr_space_cast"]),
+        ..instruction(
+            AddressSpaceCasts,
+            table::row("r1 = addr_space_cast(r2, 0, 1)").wide,
+            ARENA,
+            CAST,
+        )
+    },
+    instruction(LoadAcquire, table::row("r1 = load_acquire((u64 *)(r2 + 8))").wide, JIT, ACQUIRE),
+    Row {
+        yes: Says(&["jump table", "PTR_TO_INSN"]),
+        ..instruction(
+            IndirectJumps,
+            table::row("gotox r1").wide,
+            &["CONFIG_BPF_JIT", "a JIT with them"],
+            GOTOX,
+        )
+    },
+    instruction(Calls, table::row("call pc+3").wide, &[], CALL),
     row(SourceLines, (5, 0), &[], Test::Do(commands::source_lines), Done),
     row(Large, (5, 2), &[], Test::Do(commands::large), Done),
     row(GlobalData, (5, 2), &[], Test::Do(commands::global_data), Done),

@@ -3,9 +3,10 @@
 use super::op::{
     CALL, CALL_KFUNC, CALL_LOCAL, END, EXIT, JA, JCOND, LOAD_ACQUIRE, NEG, STORE_RELEASE,
 };
+use super::table::{ALU_BY_CODE, ATOMIC_BY_INDEX, CONDITION_BY_CODE, atomic_index};
 use super::{
-    AluOp, AtomicOp, AtomicSize, Bits, Condition, Insn, Op, PacketSize, Pseudo, Reg, SOURCE_REG,
-    SignBits, SignExtend, SignedOp, Size, Source, Swap, SwapBits, class, mode,
+    AluOp, AtomicSize, Bits, Insn, Op, PacketSize, Pseudo, Reg, SOURCE_REG, SignBits, SignExtend,
+    SignedOp, Size, Source, Swap, SwapBits, class, mode,
 };
 use std::fmt;
 
@@ -181,30 +182,17 @@ impl Slot {
 const fn arithmetic(slot: Slot, bits: Bits) -> Result<Op, Reason> {
     let opcode = slot.0.opcode();
     let dst = ok!(slot.dst());
-    let op = match opcode & 0xf0 {
-        NEG => {
-            if opcode & SOURCE_REG != 0 {
-                return Err(Reason::Opcode);
+    let Some(op) = ALU_BY_CODE[opcode as usize >> 4] else {
+        return match opcode & 0xf0 {
+            NEG if opcode & SOURCE_REG == 0 => {
+                ok!(slot.no_src());
+                ok!(slot.no_offset());
+                ok!(slot.no_imm());
+                Ok(Op::Neg { bits, dst })
             }
-            ok!(slot.no_src());
-            ok!(slot.no_offset());
-            ok!(slot.no_imm());
-            return Ok(Op::Neg { bits, dst });
-        }
-        END => return swap(slot, bits, dst),
-        0x00 => AluOp::Add,
-        0x10 => AluOp::Sub,
-        0x20 => AluOp::Mul,
-        0x30 => AluOp::Div,
-        0x40 => AluOp::Or,
-        0x50 => AluOp::And,
-        0x60 => AluOp::Lsh,
-        0x70 => AluOp::Rsh,
-        0x90 => AluOp::Mod,
-        0xa0 => AluOp::Xor,
-        0xb0 => AluOp::Mov,
-        0xc0 => AluOp::Arsh,
-        _ => return Err(Reason::Opcode),
+            END => swap(slot, bits, dst),
+            _ => Err(Reason::Opcode),
+        };
     };
     let offset = slot.0.offset();
     if offset == 0 {
@@ -259,37 +247,28 @@ const fn swap(slot: Slot, bits: Bits, dst: Reg) -> Result<Op, Reason> {
 
 const fn jump(slot: Slot, bits: Bits) -> Result<Op, Reason> {
     let opcode = slot.0.opcode();
-    let condition = match (opcode & 0xf0, bits) {
-        (JA, _) => return jump_always(slot, bits),
-        (CALL, Bits::B64) => return call(slot),
+    if let Some(condition) = CONDITION_BY_CODE[opcode as usize >> 4] {
+        let (dst, src) = (ok!(slot.dst()), ok!(slot.source()));
+        return Ok(Op::JumpIf { bits, condition, dst, src, offset: slot.0.offset() });
+    }
+    match (opcode & 0xf0, bits) {
+        (JA, _) => jump_always(slot, bits),
+        (CALL, Bits::B64) => call(slot),
         (EXIT, Bits::B64) if opcode & SOURCE_REG == 0 => {
             ok!(slot.no_dst());
             ok!(slot.no_src());
             ok!(slot.no_offset());
             ok!(slot.no_imm());
-            return Ok(Op::Exit);
+            Ok(Op::Exit)
         }
         (JCOND, Bits::B64) if opcode & SOURCE_REG == 0 => {
             ok!(slot.no_dst());
             ok!(slot.no_src());
             ok!(slot.no_imm());
-            return Ok(Op::MayJump { offset: slot.0.offset() });
+            Ok(Op::MayJump { offset: slot.0.offset() })
         }
-        (0x10, _) => Condition::Eq,
-        (0x20, _) => Condition::Gt,
-        (0x30, _) => Condition::Ge,
-        (0x40, _) => Condition::Set,
-        (0x50, _) => Condition::Ne,
-        (0x60, _) => Condition::SignedGt,
-        (0x70, _) => Condition::SignedGe,
-        (0xa0, _) => Condition::Lt,
-        (0xb0, _) => Condition::Le,
-        (0xc0, _) => Condition::SignedLt,
-        (0xd0, _) => Condition::SignedLe,
-        _ => return Err(Reason::Opcode),
-    };
-    let (dst, src) = (ok!(slot.dst()), ok!(slot.source()));
-    Ok(Op::JumpIf { bits, condition, dst, src, offset: slot.0.offset() })
+        _ => Err(Reason::Opcode),
+    }
 }
 
 const fn jump_always(slot: Slot, bits: Bits) -> Result<Op, Reason> {
@@ -416,18 +395,10 @@ const fn store(slot: Slot) -> Result<Op, Reason> {
         Size::Double => AtomicSize::Double,
         _ => return Err(Reason::Atomic(imm)),
     };
-    let op = match imm {
-        0x00 => AtomicOp::Add,
-        0x40 => AtomicOp::Or,
-        0x50 => AtomicOp::And,
-        0xa0 => AtomicOp::Xor,
-        0x01 => AtomicOp::FetchAdd,
-        0x41 => AtomicOp::FetchOr,
-        0x51 => AtomicOp::FetchAnd,
-        0xa1 => AtomicOp::FetchXor,
-        0xe1 => AtomicOp::Exchange,
-        0xf1 => AtomicOp::CompareExchange,
-        other => return Err(Reason::Atomic(other)),
-    };
-    Ok(Op::Atomic { size, op, base: dst, offset, src })
+    if let Some(index) = atomic_index(imm)
+        && let Some(op) = ATOMIC_BY_INDEX[index]
+    {
+        return Ok(Op::Atomic { size, op, base: dst, offset, src });
+    }
+    Err(Reason::Atomic(imm))
 }

@@ -241,6 +241,43 @@ pub enum Op {
     Exit,
 }
 
+/// An operation: a variant of [`Op`] and, of those that share it, which one. Operands and widths are not part of it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[allow(missing_docs)]
+pub(crate) enum Operation {
+    Alu(AluOp),
+    AluSigned(SignedOp),
+    Neg,
+    MoveSigned,
+    AddrSpaceCast,
+    Swap(Swap),
+    Load,
+    LoadSigned,
+    Store,
+    StoreImm,
+    Atomic(AtomicOp),
+    LoadAcquire,
+    StoreRelease,
+    /// At a constant offset, or at that of a register.
+    LoadPacket {
+        indexed: bool,
+    },
+    LoadImm64(Pseudo),
+    Jump,
+    JumpLong,
+    MayJump,
+    JumpRegister,
+    JumpIf(Condition),
+    CallHelper,
+    CallLocal,
+    /// In the kernel itself or in a module.
+    CallKfunc {
+        module: bool,
+    },
+    CallRegister,
+    Exit,
+}
+
 /// The slots of one instruction: one, or two for `lddw`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub struct Encoded {
@@ -379,6 +416,38 @@ impl Op {
             Op::Exit => Insn::from_fields(class::JMP | EXIT, 0, 0, 0, 0),
         };
         Encoded { slots: [slot, slot], wide: false }
+    }
+
+    /// The operation without widths and operands: the row of the instruction table that it belongs to.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    pub(super) const fn operation(self) -> Operation {
+        match self {
+            Op::Alu { op, .. } => Operation::Alu(op),
+            Op::AluSigned { op, .. } => Operation::AluSigned(op),
+            Op::Neg { .. } => Operation::Neg,
+            Op::MoveSigned { .. } => Operation::MoveSigned,
+            Op::AddrSpaceCast { .. } => Operation::AddrSpaceCast,
+            Op::Swap { swap, .. } => Operation::Swap(swap),
+            Op::Load { .. } => Operation::Load,
+            Op::LoadSigned { .. } => Operation::LoadSigned,
+            Op::Store { .. } => Operation::Store,
+            Op::StoreImm { .. } => Operation::StoreImm,
+            Op::Atomic { op, .. } => Operation::Atomic(op),
+            Op::LoadAcquire { .. } => Operation::LoadAcquire,
+            Op::StoreRelease { .. } => Operation::StoreRelease,
+            Op::LoadPacket { index, .. } => Operation::LoadPacket { indexed: index.is_some() },
+            Op::LoadImm64 { kind, .. } => Operation::LoadImm64(kind),
+            Op::Jump { .. } => Operation::Jump,
+            Op::JumpLong { .. } => Operation::JumpLong,
+            Op::MayJump { .. } => Operation::MayJump,
+            Op::JumpRegister { .. } => Operation::JumpRegister,
+            Op::JumpIf { condition, .. } => Operation::JumpIf(condition),
+            Op::CallHelper { .. } => Operation::CallHelper,
+            Op::CallLocal { .. } => Operation::CallLocal,
+            Op::CallKfunc { fd_index, .. } => Operation::CallKfunc { module: fd_index != 0 },
+            Op::CallRegister { .. } => Operation::CallRegister,
+            Op::Exit => Operation::Exit,
+        }
     }
 
     /// `lddw` of a number.

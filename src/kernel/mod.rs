@@ -9,6 +9,7 @@ pub(crate) mod functions;
 pub(crate) mod perf_names;
 pub(crate) mod registers;
 pub mod symbols;
+pub(crate) mod trace_instance;
 pub mod tracefs;
 
 use std::fs::File;

@@ -1,18 +1,24 @@
 //! The tracing file system: where it is, and what it says of tracepoints.
 //!
-//! Nothing is mounted here. The usual place, `/sys/kernel/tracing` (Linux 4.1), is used without looking;
-//! only if what is wanted is not there does `/proc/self/mounts` say where else it could be.
+//! The usual place, `/sys/kernel/tracing` (Linux 4.1), is used without looking; only if what is wanted is not there does
+//! `/proc/self/mounts` say where else it could be. Where it is not mounted at all, this process gets a mount of its own that has
+//! no place in any folder (`fsmount(2)`, Linux 5.2): nothing changes for anybody else.
 
 use crate::error::{Error, Result};
 use crate::kernel::read_value;
 use crate::permission::{self, Need};
+use crate::syscall;
 use crate::uapi::Errno;
+use crate::util::glob::Glob;
 use crate::util::nearest::{Nearest, OFFERED};
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::PoisonError;
 
 /// Where tracefs usually is.
 const USUAL: &str = "/sys/kernel/tracing";
@@ -20,10 +26,11 @@ const USUAL: &str = "/sys/kernel/tracing";
 /// Where it is inside debugfs, the only place before Linux 4.1. Looking there has the kernel mount it.
 const IN_DEBUGFS: &str = "tracing";
 
-/// Where tracefs is. `what` says what for, should it be nowhere: `reading trace_pipe`.
+/// Returns the folder that tracefs is mounted on; where it is not, that of a mount which this process alone has. `what` says
+/// what for, should there be none: `reading trace_pipe`.
 ///
 /// # Errors
-/// [`Error::NoTracefs`] if it is not mounted.
+/// [`Error::NoTracefs`] if it is not mounted and this process may not mount it, or the kernel is older than 5.2.
 pub fn root(what: &'static str) -> Result<PathBuf> {
     // `EACCES` means that something is there, and what is wrong will be said of the file that matters.
     match fs::symlink_metadata(Path::new(USUAL).join("events")) {
@@ -69,6 +76,30 @@ pub fn tracepoints(category: &str) -> Result<Vec<String>> {
 /// [`Error::NoTracefs`] if tracefs is not mounted, [`Error::File`] if this process may not read it.
 pub fn categories() -> Result<Vec<String>> {
     folders(&root(TRACEPOINTS)?.join("events"))
+}
+
+/// The tracepoints whose category and name match patterns.
+///
+/// # Errors
+/// [`Error::NotFound`] if there is none; else as [`categories`].
+pub(crate) fn matching(category: &str, name: &str) -> Result<Vec<(String, String)>> {
+    let (wanted, names) = (Glob::new(category), Glob::new(name));
+    let mut found = Vec::new();
+    for category in categories()? {
+        if wanted.matches(&category) {
+            let all = tracepoints(&category)?.into_iter();
+            found.extend(all.filter(|n| names.matches(n)).map(|name| (category.clone(), name)));
+        }
+    }
+    if found.is_empty() {
+        return Err(Error::NotFound {
+            what: "tracepoint that matches",
+            name: format!("{category}/{name}"),
+            nearest: Vec::new(),
+            note: None,
+        });
+    }
+    Ok(found)
 }
 
 /// What [`root`] is wanted for here.
@@ -175,15 +206,30 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(Errno::of(error), Errno(libc::ENOENT | libc::ENOTDIR))
 }
 
-/// Where tracefs is, by the list of mounts.
+/// Where tracefs is, by the list of mounts, or else a mount of our own.
 fn elsewhere(what: &'static str) -> Result<PathBuf> {
     let path = Path::new("/proc/self/mounts");
     let mounts = fs::read(path).map_err(|source| permission::file("read", path, source))?;
     let in_debugfs = |debugfs: &Path| debugfs.join(IN_DEBUGFS).join("events").exists();
-    mounted(&mounts, in_debugfs).ok_or_else(|| Error::NoTracefs {
+    if let Some(place) = mounted(&mounts, in_debugfs) {
+        return Ok(place);
+    }
+    detached().map_err(|_| Error::NoTracefs {
         what,
         why: permission::explain(Errno(libc::EPERM), Need::Mount),
     })
+}
+
+/// The root of a mount that has no place, by its descriptor. There is one a process, kept until it ends: what is opened in it
+/// stays open, but paths that were given out lead through it.
+fn detached() -> std::result::Result<PathBuf, Errno> {
+    static MOUNT: Mutex<Option<OwnedFd>> = Mutex::new(None);
+    let mut mount = MOUNT.lock().unwrap_or_else(PoisonError::into_inner);
+    let root = match &*mount {
+        Some(root) => root.as_raw_fd(),
+        None => mount.insert(syscall::mount_detached(c"tracefs")?).as_raw_fd(),
+    };
+    Ok(PathBuf::from(format!("/proc/self/fd/{root}")))
 }
 
 /// Picks tracefs from the text of `/proc/self/mounts` (`fstab(5)`): at the usual place if it is there, or

@@ -4,6 +4,7 @@ use super::Places;
 use crate::btf::{Btf, BtfError, KernelTypes, Kind};
 use crate::error::{Error, Result};
 use crate::kernel::format;
+use crate::spec::attach_point::Arguments as Meaning;
 use std::collections::HashMap;
 
 /// One thing that a program gets.
@@ -22,12 +23,25 @@ pub struct Argument {
 
 type Arguments = Result<Option<Vec<Argument>>>;
 
-pub(super) fn none(_: &Places, _: &str) -> Arguments {
-    Ok(None)
+/// What a program gets at the place of that name, by the meaning of its arguments.
+pub(super) fn of(places: &Places, arguments: Meaning, name: &str) -> Arguments {
+    match arguments {
+        Meaning::TracepointRecord => of_tracepoint(name),
+        #[cfg(feature = "elf")]
+        Meaning::UsdtOperands => super::files::arguments(name),
+        // Of a function that has returned nothing else is left.
+        Meaning::ReturnRegister => declared(places, name, usize::MAX, true),
+        meaning => match meaning.function() {
+            Some((prefix, skipped)) => {
+                declared(places, &format!("{prefix}{name}"), skipped, meaning.has_result())
+            }
+            None => Ok(None),
+        },
+    }
 }
 
 /// The fields that programs can read, without those that all tracepoints have.
-pub(super) fn of_tracepoint(_: &Places, name: &str) -> Arguments {
+fn of_tracepoint(name: &str) -> Arguments {
     let Some((category, name)) = name.split_once('/') else { return Ok(None) };
     let fields = format::fields(category, name)?.into_iter();
     let fields = fields.filter(|field| !field.name.starts_with("common_"));
@@ -48,32 +62,6 @@ pub(super) fn of_tracepoint(_: &Places, name: &str) -> Arguments {
         }
     });
     Ok(Some(declared.collect()))
-}
-
-pub(super) fn of_function(places: &Places, name: &str) -> Arguments {
-    declared(places, name, 0, false)
-}
-
-pub(super) fn of_function_and_result(places: &Places, name: &str) -> Arguments {
-    declared(places, name, 0, true)
-}
-
-pub(super) fn result_of_function(places: &Places, name: &str) -> Arguments {
-    declared(places, name, usize::MAX, true)
-}
-
-/// The compiler leaves out the names in `btf_trace_NAME`; the function that calls the programs has them, behind the data of
-/// whoever listens.
-pub(super) fn of_raw_tracepoint(places: &Places, name: &str) -> Arguments {
-    declared(places, &format!("__traceiter_{name}"), 1, false)
-}
-
-pub(super) fn of_hook(places: &Places, name: &str) -> Arguments {
-    declared(places, &format!("bpf_lsm_{name}"), 0, false)
-}
-
-pub(super) fn of_iterator(places: &Places, name: &str) -> Arguments {
-    declared(places, &format!("bpf_iter_{name}"), 0, false)
 }
 
 fn declared(places: &Places, function: &str, skipped: usize, result: bool) -> Arguments {

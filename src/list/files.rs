@@ -30,7 +30,7 @@ pub(super) fn probes(_: &Places, pattern: &str) -> Result<Names> {
 }
 
 /// The arguments of a USDT probe, with what they are in: in each of its places, if it differs.
-pub(super) fn arguments(_: &Places, name: &str) -> Result<Option<Vec<Argument>>> {
+pub(super) fn arguments(name: &str) -> Result<Option<Vec<Argument>>> {
     let (file, provider, name) = apart(name);
     let probes = user::find_usdt(&user::find_file(file, None)?, provider, name)?;
     let places = || probes.iter().flat_map(|probe| &probe.places);

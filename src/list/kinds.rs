@@ -1,12 +1,12 @@
 //! The kinds of places, and how those of each kind are found.
 
 use super::Places;
-use super::arguments::{self, Argument};
 use crate::btf::{Body, Kind as TypeKind};
 use crate::error::{Error, Result};
 use crate::kernel::{functions, perf_names, tracefs};
 use crate::list::raw_tracepoints;
 use crate::permission;
+use crate::spec::attach_point::{ATTACH_POINTS, AttachPoint, List};
 use crate::syscall::{self, PerfEvent};
 use crate::uapi::Errno;
 use crate::util::glob::Glob;
@@ -20,58 +20,42 @@ use std::path::Path;
 /// Names, each with its module.
 pub(super) type Names = Vec<(String, Option<String>)>;
 
-/// A kind.
-pub(super) struct Kind {
-    pub name: &'static str,
-    /// Another word for it.
-    pub also: Option<&'static str>,
-    /// Whether it is looked into if no kind is named.
-    pub main: bool,
-    /// What becomes of the pattern that a person wrote.
-    pub pattern: fn(&str) -> String,
-    /// Finds what matches. In any order, and something may come twice.
-    pub find: fn(&Places, &str) -> Result<Names>,
-    /// What a program gets there.
-    pub arguments: fn(&Places, &str) -> Result<Option<Vec<Argument>>>,
+/// The kinds that can be listed, in the order of the attach-point table. Those of files (`uprobe:FILE:NAME`) are looked into
+/// only if they are named, since the file has to be.
+pub(super) fn kinds() -> impl Iterator<Item = &'static AttachPoint> + Clone {
+    ATTACH_POINTS.iter().filter(|row| finder(row.list).is_some())
 }
 
-const fn kind(
-    name: &'static str,
-    find: fn(&Places, &str) -> Result<Names>,
-    arguments: fn(&Places, &str) -> Result<Option<Vec<Argument>>>,
-) -> Kind {
-    Kind { name, also: None, main: true, pattern: str::to_owned, find, arguments }
+type Finder = fn(&Places, &str) -> Result<Names>;
+
+/// What finds the names that match, in any order, and some perhaps twice; `None` where none can be listed.
+pub(super) fn finder(list: List) -> Option<Finder> {
+    Some(match list {
+        List::KernelFunctions => kprobes,
+        List::Tracepoints => tracepoints,
+        List::RawTracepoints => raw_tracepoint_names,
+        List::TypedTracepoints => typed_tracepoints,
+        List::TypedFunctions => typed_functions,
+        List::ModifiableFunctions => changeable_functions,
+        List::Hooks => hooks,
+        List::Iterators => iterators,
+        #[cfg(feature = "elf")]
+        List::FileFunctions => super::files::functions,
+        #[cfg(feature = "elf")]
+        List::UsdtProbes => super::files::probes,
+        List::SoftwareEvents => software,
+        List::HardwareEvents => hardware,
+        _ => return None,
+    })
 }
 
-/// All of them. Those of files (`uprobe:FILE:NAME`) are looked into only if they are named, since the file has to be.
-pub(super) static KINDS: &[Kind] = &[
-    kind("kprobe", kprobes, arguments::of_function),
-    Kind { main: false, ..kind("kretprobe", kprobes, arguments::result_of_function) },
-    Kind { main: false, ..kind("ksession", kprobes, arguments::of_function) },
-    Kind {
-        also: Some("tp"),
-        pattern: tracepoint_pattern,
-        ..kind("tracepoint", tracepoints, arguments::of_tracepoint)
-    },
-    Kind {
-        also: Some("raw_tp"),
-        ..kind("raw_tracepoint", raw_tracepoint_names, arguments::of_raw_tracepoint)
-    },
-    kind("tp_btf", typed_tracepoints, arguments::of_raw_tracepoint),
-    kind("fentry", typed_functions, arguments::of_function),
-    Kind { main: false, ..kind("fexit", typed_functions, arguments::of_function_and_result) },
-    Kind { main: false, ..kind("fmod_ret", changeable_functions, arguments::of_function) },
-    kind("lsm", hooks, arguments::of_hook),
-    kind("iter", iterators, arguments::of_iterator),
-    #[cfg(feature = "elf")]
-    Kind { main: false, ..kind("uprobe", super::files::functions, arguments::none) },
-    #[cfg(feature = "elf")]
-    Kind { main: false, ..kind("uretprobe", super::files::functions, arguments::none) },
-    #[cfg(feature = "elf")]
-    Kind { main: false, ..kind("usdt", super::files::probes, super::files::arguments) },
-    kind("software", software, arguments::none),
-    kind("hardware", hardware, arguments::none),
-];
+/// What becomes of the pattern that a person wrote.
+pub(super) fn pattern(list: List, pattern: &str) -> String {
+    match list {
+        List::Tracepoints => tracepoint_pattern(pattern),
+        _ => pattern.to_owned(),
+    }
+}
 
 fn kprobes(_: &Places, pattern: &str) -> Result<Names> {
     functions::need_kprobes()?;

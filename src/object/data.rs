@@ -2,7 +2,7 @@
 
 use super::format::{File, Symbol};
 use super::plan::{Plan, To};
-use crate::asm::{Module, Section};
+use crate::asm::{Collection, Section};
 use object::elf;
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashSet};
@@ -28,7 +28,7 @@ struct Place<'m> {
 
 impl<'m> Places<'m> {
     /// Variables, and what instructions name besides.
-    pub fn new(module: &'m Module<'_>, plan: &Plan<'_>) -> Places<'m> {
+    pub fn new(module: &'m Collection<'_>, plan: &Plan<'_>) -> Places<'m> {
         let variables = module.variables().iter().map(|variable| Place {
             section: variable.section(),
             offset: variable.offset(),

@@ -17,6 +17,8 @@ pub(super) struct Declared {
     pub symbol: String,
     /// The directive, if there is one.
     pub directive: Option<String>,
+    /// What it is defined as, if it can be declared.
+    pub defined: Option<Defined>,
     /// What it does not say.
     pub remarks: Vec<String>,
 }
@@ -66,7 +68,8 @@ pub(super) fn declared(
         }
         let (symbol, offset) = (symbol.name.clone(), symbol.value);
         let name = directive.is_some().then_some(name);
-        maps.push(Declared { section, offset, name, symbol, directive, remarks });
+        let defined = map.filter(|_| directive.is_some()).cloned();
+        maps.push(Declared { section, offset, name, symbol, directive, defined, remarks });
     }
     maps.sort_by_key(|map| (map.section, map.offset));
     Ok(maps)

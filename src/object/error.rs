@@ -1,7 +1,6 @@
 //! What is wrong with an object.
 
 use crate::btf::BtfError;
-use crate::insn::DecodeError;
 
 /// Why an object cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,15 +20,14 @@ pub enum ObjectError {
         /// What is wrong.
         problem: &'static str,
     },
-    /// A section with code has a slot that is no instruction.
-    #[error("slot {slot} of section `{section}` is no instruction: {reason}", section = section.escape_debug(), reason = error.reason)]
-    Instruction {
-        /// The name of the section.
-        section: String,
-        /// The index of the slot.
-        slot: usize,
-        /// What is wrong with it.
-        error: DecodeError,
+    /// It is for machines of the other byte order.
+    #[error("it is for machines of the other byte order than this one")]
+    Order,
+    /// It asks for something that cannot be done here, so that what would be loaded is not what is meant.
+    #[error("it asks for what cannot be done here:\n  {}", what.join("\n  "))]
+    Unsaid {
+        /// All of that, each in a line.
+        what: Vec<String>,
     },
     /// Its types are damaged.
     #[error("its types (.BTF) cannot be read: {0}")]

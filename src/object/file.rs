@@ -1,18 +1,21 @@
 //! An object to a text.
 
+use super::ObjectError;
+use super::collection::LinkReloc;
 use super::declared::declared;
 use super::functions::{Code, Named};
 use super::link::Linker;
+use super::listing::Listing;
+use super::maps::Defined;
 use super::names::{Names, quoted, shown};
 use super::raw::{Kind, Raw};
 use super::relocated::relocations;
-use super::variables::Variables;
-use super::{ObjectError, target};
-use crate::asm::{Instructions, Labels, Style, Target, place, print};
+use super::variables::{NamedPlace, Variables};
 use crate::btf::{Btf, swapped};
-use crate::insn::{ByteOrder, Insn, Op};
+use crate::insn::{ByteOrder, Insn};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
+use std::sync::OnceLock;
 
 /// An object for BPF, read: what clang or [`write`](super::write()) made.
 ///
@@ -31,12 +34,19 @@ use std::fmt::Write;
 /// ```
 #[derive(Debug, Clone)]
 pub struct Object {
-    order: ByteOrder,
-    /// What stands before the programs.
-    head: String,
+    pub(super) order: ByteOrder,
+    pub(super) license: String,
+    /// Their names, and what they are.
+    pub(super) maps: Vec<(String, Defined)>,
+    pub(super) data: [Vec<u8>; 3],
+    pub(super) variables: Vec<NamedPlace>,
+    /// What stands before the programs in a listing.
+    pub(super) head: String,
     /// Of that, what it cannot say.
     unsaid: Vec<String>,
-    programs: Vec<ObjectProgram>,
+    pub(super) programs: Vec<ObjectProgram>,
+    /// What the statements of a collection are, once one was asked for.
+    pub(super) listing: OnceLock<Listing>,
 }
 
 /// A program of an [`Object`], with the functions that it calls behind it.
@@ -51,6 +61,8 @@ pub struct ObjectProgram {
     pub(super) operands: HashMap<usize, String>,
     /// Instructions with a name of the kernel's in place of a number.
     pub(super) adjusted: HashMap<usize, Adjusted>,
+    /// What is filled in at load, in the order of the slots.
+    pub(super) relocations: Vec<LinkReloc>,
     /// What the language does not say.
     pub(super) remarks: HashMap<usize, Vec<String>>,
     /// Jumps out of a function, and calls of what is not here.
@@ -111,11 +123,12 @@ impl Object {
         }
         let relocations = relocations.unwrap_or_else(|| {
             let remark = "left out: what is adjusted to the kernel (CO-RE), which is damaged";
-            remarked(&mut head, remark);
             unsaid.push(remark.into());
             HashMap::new()
         });
-        license(&mut head, &raw, &mut unsaid);
+        let license = license(&raw, &mut unsaid);
+        unsaid.iter().for_each(|remark| remarked(&mut head, remark));
+        let _ = writeln!(head, ".license {}", quoted(&license));
         for map in &maps {
             map.remarks.iter().for_each(|remark| remarked(&mut head, remark));
             unsaid.extend_from_slice(&map.remarks);
@@ -123,13 +136,29 @@ impl Object {
                 let _ = writeln!(head, "{directive}");
             }
         }
-        head.push_str(&variables.text(&mut names));
+        let (text, places) = variables.text(&mut names);
+        head.push_str(&text);
+        let data = variables.bytes_of_sections().unwrap_or_else(|| {
+            unsaid.push("a section of data has more than 512 MiB".into());
+            Default::default()
+        });
         strays(&mut head, &raw, &mut unsaid);
 
         let linker =
             Linker { raw: &raw, code: &code, maps: &maps, variables: &variables, relocations };
         let programs = linker.programs(&mut names)?;
-        Ok(Object { order: raw.order, head, unsaid, programs })
+        let maps = maps.into_iter().filter_map(|map| Some((map.name?, map.defined?))).collect();
+        Ok(Object {
+            order: raw.order,
+            license,
+            maps,
+            data,
+            variables: places,
+            head,
+            unsaid,
+            programs,
+            listing: OnceLock::new(),
+        })
     }
 
     /// What the [`text`](Object::text) only remarks upon: part of what the object asks for that the assembly language does not say.
@@ -156,19 +185,6 @@ impl Object {
     pub fn programs(&self) -> &[ObjectProgram] {
         &self.programs
     }
-
-    /// All of it as a text that can be assembled: the license, the maps, the data and the programs. What cannot be said in the
-    /// language stands there as a comment. `bytes`: whether each instruction is followed by its slot and its bytes.
-    pub fn text(&self, bytes: bool) -> String {
-        let mut out = self.head.clone();
-        for program in &self.programs {
-            if !out.is_empty() {
-                out.push('\n');
-            }
-            out.push_str(&program.text(bytes.then_some(self.order)));
-        }
-        out
-    }
 }
 
 impl ObjectProgram {
@@ -194,98 +210,21 @@ impl ObjectProgram {
         let adjusted = || Some(self.adjusted.get(&slot)?.name.as_str());
         self.operands.get(&slot).map(String::as_str).or_else(adjusted)
     }
-
-    /// The program in the assembly language, from `.program` on, perhaps with the bytes of each instruction in an order.
-    pub fn text(&self, bytes: Option<ByteOrder>) -> String {
-        let mut out = format!(".program {}", self.name);
-        match &self.target {
-            Some(target) if target::can_be_said(target) => {
-                let _ = write!(out, ", {target}");
-            }
-            Some(target) => {
-                let _ = write!(out, " # {}", shown(target));
-            }
-            None => {}
-        }
-        out.push('\n');
-        // No labels for what leads nowhere.
-        let mut led = self.slots.clone();
-        for slot in &self.astray {
-            let Some(insn) = led.get_mut(*slot) else { continue };
-            let wide = Insn::from_fields(insn.opcode(), insn.dst(), 0, 0, 0);
-            *insn = if insn.is_wide() { wide } else { Op::Exit.encode().first() };
-        }
-        // Whatever is here has been decoded before.
-        let Ok(labels) = Labels::new(&led) else { return out };
-        for (slot, op) in Instructions::from(&self.slots, 0).filter_map(Result::ok) {
-            self.statement(&mut out, slot, op, &labels);
-            if let Some(order) = bytes {
-                let encoded = op.encode();
-                let bytes = encoded.as_slice().iter().flat_map(|slot| slot.to_bytes(order));
-                let hex: Vec<_> = bytes.map(|byte| format!("{byte:02x}")).collect();
-                let line = out.rfind('\n').map_or(0, |end| end + 1);
-                let width = 44_usize.saturating_sub(out.len() - line);
-                let _ = write!(out, "{:width$} // {slot}: {}", "", hex.join(" "));
-            }
-            out.push('\n');
-        }
-        out
-    }
-
-    /// The lines of one instruction, without the end of the last.
-    fn statement(&self, out: &mut String, slot: usize, op: Op, labels: &Labels) {
-        match (self.functions.get(&slot), labels.at(slot)) {
-            (Some(name), _) => {
-                let _ = writeln!(out, "{}{name}:", if slot > 0 { "\n" } else { "" });
-            }
-            (None, Some((prefix, number))) => {
-                let _ = writeln!(out, "{prefix}{number}:");
-            }
-            (None, None) => {}
-        }
-        for remark in self.remarks.get(&slot).into_iter().flatten() {
-            let _ = writeln!(out, "    # {remark}");
-        }
-        out.push_str("    ");
-        if let Some(adjusted) = self.adjusted.get(&slot) {
-            out.push_str(&adjusted.statement);
-            return;
-        }
-        let operand = self.operands.get(&slot);
-        if let (Op::CallLocal { .. }, Some(name)) = (op, operand) {
-            let _ = write!(out, "call kfunc {name}");
-            return;
-        }
-        let target = match (operand, place(op, slot)) {
-            (Some(name), _) => Target::Name(name),
-            (None, Some(place)) if !self.astray.contains(&slot) => {
-                match self.functions.get(&place.slot()) {
-                    Some(name) => Target::Name(name),
-                    None => labels.of(place.slot()),
-                }
-            }
-            _ => Target::None,
-        };
-        // A `String` takes all that is written.
-        let _ = print(out, op, Style::Llvm, target);
-    }
 }
 
 fn remarked(out: &mut String, remark: &str) {
     let _ = writeln!(out, "# {remark}");
 }
 
-fn license(out: &mut String, raw: &Raw<'_>, unsaid: &mut Vec<String>) {
-    let Some(bytes) = raw.bytes(Kind::License) else { return };
+/// The license; none where the object declares none.
+fn license(raw: &Raw<'_>, unsaid: &mut Vec<String>) -> String {
+    let bytes = raw.bytes(Kind::License).unwrap_or_default();
     let bytes = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
     match std::str::from_utf8(bytes) {
-        Ok(license) => {
-            let _ = writeln!(out, ".license {}", quoted(license));
-        }
+        Ok(license) => license.into(),
         Err(_) => {
-            let remark = format!("license: {}", shown(&String::from_utf8_lossy(bytes)));
-            remarked(out, &remark);
-            unsaid.push(remark);
+            unsaid.push(format!("license: {}", shown(&String::from_utf8_lossy(bytes))));
+            String::new()
         }
     }
 }
@@ -343,10 +282,11 @@ mod tests {
         let bytes = file.to_bytes(ByteOrder::Little).unwrap();
         let text = Object::read(&bytes).unwrap().text(false);
         // On machines of the other byte order it begins with a word on that.
-        match text.strip_prefix("# for machines of the other byte order: --endian little\n") {
-            Some(rest) => rest.trim_start_matches('\n').to_owned(),
-            None => text,
-        }
+        let other = "# for machines of the other byte order: --endian little\n";
+        let text = text.strip_prefix(other).unwrap_or(&text);
+        // None of these objects has a license, and so none is listed.
+        let rest = text.strip_prefix(".license \"\"\n").unwrap();
+        rest.trim_start_matches('\n').to_owned()
     }
 
     #[test]

@@ -62,11 +62,11 @@ impl Code {
                 chunks.iter().map(|bytes| Insn::from_bytes(*bytes, raw.order)).collect();
             let mut relocations = found.relocations.iter().peekable();
             for instruction in Instructions::from(&slots, 0) {
-                let (slot, op) = instruction.map_err(|error| ObjectError::Instruction {
-                    section: found.name.clone(),
-                    slot: error.slot,
-                    error: error.error,
-                })?;
+                let (slot, op) = match instruction {
+                    Ok((slot, op)) => (slot, Some(op)),
+                    // What its relocation is for is not known either.
+                    Err(unknown) => (unknown.slot, None),
+                };
                 boundaries.insert((section, slot), ());
                 let at = slot as u64 * SLOT;
                 let mut relocation = None;
@@ -76,7 +76,8 @@ impl Code {
                     }
                     relocation = Some(next);
                 }
-                if let Some(named) = named(raw, section, slot, op, relocation) {
+                let named = op.and_then(|op| named(raw, section, slot, op, relocation));
+                if let Some(named) = named {
                     code.named.insert((section, slot), named);
                 }
             }

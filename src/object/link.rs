@@ -1,5 +1,6 @@
 //! Programs of an object, each with the functions that it calls behind it.
 
+use super::collection::LinkTarget;
 use super::declared::Declared;
 use super::file::{Adjusted, ObjectProgram};
 use super::functions::{Code, Function, Named, led};
@@ -9,6 +10,7 @@ use super::relocated::{Relocated, Relocations};
 use super::variables::Variables;
 use super::{ObjectError, target};
 use crate::asm::{Instructions, Place, place};
+use crate::spec::{RelocField, RelocKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// The most slots of all programs of an object together, each with the functions that it calls.
@@ -148,6 +150,7 @@ impl Linker<'_> {
             functions: BTreeMap::new(),
             operands: HashMap::new(),
             adjusted: HashMap::new(),
+            relocations: Vec::new(),
             remarks: HashMap::new(),
             astray: HashSet::new(),
         };
@@ -172,8 +175,16 @@ impl Linker<'_> {
         let (section, first) = function.at;
         let relocations = self.relocations.get(self.section_name(section));
         let length = function.end - first;
-        let instructions: Vec<_> =
-            Instructions::from(self.code.of(function), 0).filter_map(Result::ok).collect();
+        let mut instructions = Vec::new();
+        for instruction in Instructions::from(self.code.of(function), 0) {
+            match instruction {
+                Ok(instruction) => instructions.push(instruction),
+                Err(unknown) => {
+                    let remark = format!("this is no instruction: {}", unknown.error.reason);
+                    program.remarks.entry(start + unknown.slot).or_default().push(remark);
+                }
+            }
+        }
         // Of what is no instruction, nothing can be adjusted.
         let starts_here: HashSet<usize> =
             instructions.iter().map(|(slot, _)| first + slot).collect();
@@ -187,6 +198,10 @@ impl Linker<'_> {
                 None => {}
                 Some([one]) if let Some(statement) = one.statement(op) => {
                     let name = one.name().unwrap_or_default().to_owned();
+                    if let Some((field, kind, name)) = one.reloc(op) {
+                        let target = LinkTarget::Name(name.to_owned());
+                        program.relocate(start + slot, field, kind, target);
+                    }
                     program.adjusted.insert(start + slot, Adjusted { name, statement });
                     // What stands there is of the compiler's kernel.
                     if let Some(insn) = program.slots.get_mut(start + slot) {
@@ -226,11 +241,14 @@ impl Linker<'_> {
                     continue;
                 }
                 Named::Map(section, offset) => {
-                    let at = |map: &Declared| (map.section, map.offset);
-                    let before = self.maps.partition_point(|map| at(map) < (*section, *offset));
-                    let map = self.maps.get(before).filter(|map| at(map) == (*section, *offset));
+                    let place = |map: &Declared| (map.section, map.offset);
+                    let before = self.maps.partition_point(|map| place(map) < (*section, *offset));
+                    let map = self.maps.get(before).filter(|map| place(map) == (*section, *offset));
                     match map {
-                        Some(Declared { name: Some(name), .. }) => Ok(name.clone()),
+                        Some(Declared { name: Some(name), .. }) => {
+                            program.relocate_address(at, LinkTarget::Map(name.clone()));
+                            Ok(name.clone())
+                        }
                         Some(map) => Err(format!("the address of map `{}`", map.symbol)),
                         None => Err("the address of a map without a name".into()),
                     }
@@ -238,6 +256,11 @@ impl Linker<'_> {
                 Named::Data(section, place) => self
                     .variables
                     .address(*section, *place)
+                    .map(|(name, section, offset)| {
+                        // Sections have less than 512 MiB.
+                        program.relocate_address(at, LinkTarget::Data(section, offset as i32));
+                        name
+                    })
                     .ok_or_else(|| "the address of data without a name".into()),
                 Named::Elsewhere(name) => {
                     let word = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
@@ -245,6 +268,9 @@ impl Linker<'_> {
                     if name.is_empty() || digit || !name.chars().all(word) {
                         Err(format!("a call of `{name}`"))
                     } else {
+                        let target = LinkTarget::Name(name.clone());
+                        let field = RelocField::Immediate;
+                        program.relocate(at, field, RelocKind::Kfunc, target);
                         Ok(name.clone())
                     }
                 }

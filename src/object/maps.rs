@@ -180,6 +180,14 @@ pub(super) fn read_old(symbol: &str, bytes: &[u8], order: ByteOrder) -> Option<D
 }
 
 impl Defined {
+    /// The map under a name; `None` if it is of a type that is not known here.
+    pub fn spec<'a>(&self, name: &'a str) -> Option<MapSpec<'a>> {
+        let kind = MapType::ALL.iter().copied().find(|kind| *kind as u32 == self.kind)?;
+        let Defined { key_size, value_size, max_entries, flags, extra, .. } = *self;
+        let spec = MapSpec::new(name, kind, key_size, value_size, max_entries);
+        Some(spec.with_flags(flags).with_map_extra(extra))
+    }
+
     /// The directive that declares it under a name; `None` if it is of a type that is not known here.
     pub fn directive(&self, name: &str) -> Option<String> {
         let kind = MapType::ALL.iter().copied().find(|kind| *kind as u32 == self.kind)?;

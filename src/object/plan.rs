@@ -2,11 +2,11 @@
 
 use super::{maps, target};
 use crate::asm::{
-    Ask, Code, Instructions, Mistake, Module, Place, Reference, Referent, Section, TextProgram,
-    place,
+    Code, Collection, CollectionProgram, Instructions, Mistake, Place, RelocKind, RelocTarget,
+    Section, place,
 };
 use crate::insn::{Insn, Op, Pseudo};
-use crate::program::{TextSpec, functions};
+use crate::program::functions;
 use object::elf::{self, RelocationType};
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
@@ -16,7 +16,7 @@ const TEXT: &str = ".text";
 
 /// The functions of all programs, sorted into sections, and what is wrong with them.
 pub(super) struct Plan<'m> {
-    module: &'m Module<'m>,
+    module: &'m Collection<'m>,
     text: &'m str,
     pub mistakes: Vec<Mistake>,
     /// The sections with instructions, [`TEXT`] first.
@@ -25,6 +25,8 @@ pub(super) struct Plan<'m> {
     sections: HashMap<String, usize>,
     /// In the order of the programs, and of their slots.
     pub functions: Vec<Function>,
+    /// The indices of the maps by their names.
+    maps: HashMap<&'m str, usize>,
 }
 
 /// A section with instructions.
@@ -63,13 +65,14 @@ impl Function {
 
 impl<'m> Plan<'m> {
     /// What an object of this text is to hold.
-    pub fn new(module: &'m Module<'m>, specs: &[TextSpec<'_>], codes: &[Code<'_>]) -> Plan<'m> {
+    pub fn new(module: &'m Collection<'m>, codes: &[Code<'_>]) -> Plan<'m> {
         let text = module.programs().first().map_or("", |program| program.code().text);
         let text_section =
             CodeSection { name: TEXT.into(), slots: Vec::new(), relocations: Vec::new() };
         let (mistakes, functions, sections) = (Vec::new(), Vec::new(), HashMap::new());
+        let maps = module.maps().iter().enumerate().map(|(index, map)| (map.name, index)).collect();
         let mut plan =
-            Plan { module, text, mistakes, codes: vec![text_section], sections, functions };
+            Plan { module, text, mistakes, codes: vec![text_section], sections, functions, maps };
         if module.programs().is_empty() {
             plan.mistake("the text holds no program".into(), 0..0);
         }
@@ -80,8 +83,8 @@ impl<'m> Plan<'m> {
                 plan.mistake(message, plan.span(map.name));
             }
         }
-        for ((program, spec), code) in module.programs().iter().zip(specs).zip(codes) {
-            plan.program(program, spec, code);
+        for (program, code) in module.programs().iter().zip(codes) {
+            plan.program(program, code);
         }
         plan
     }
@@ -125,16 +128,18 @@ impl<'m> Plan<'m> {
     }
 
     /// Puts the functions of a program into their sections.
-    fn program(&mut self, program: &TextProgram<'_>, spec: &TextSpec<'_>, code: &Code<'_>) {
+    fn program(&mut self, program: &CollectionProgram<'_>, code: &Code<'_>) {
         let first = self.functions.len();
-        for name in code.names.iter().filter(|name| !matches!(name.ask, Ask::Data(_))) {
-            let message = format!(
-                "what `{}` is, only the kernel knows that loads the program: an object cannot hold it",
-                code.name(name)
-            );
-            self.mistake(message, name.start as usize..name.end as usize);
+        for reloc in code.relocations {
+            if let (true, RelocTarget::Name(name)) = (reloc.kind != RelocKind::Map, reloc.target) {
+                let message = format!(
+                    "what `{}` is, only the kernel knows that loads the program: an object cannot hold it",
+                    reloc.name()
+                );
+                self.mistake(message, self.span(name));
+            }
         }
-        let section = match target::section(spec, program.target()) {
+        let section = match target::section(program.target()) {
             Ok(section) => section,
             Err(why) => {
                 let name = program.name();
@@ -158,21 +163,15 @@ impl<'m> Plan<'m> {
             let offset = place.slots.len() as u32;
             let slots = code.slots.get(*start as usize..end as usize);
             place.slots.extend(slots.unwrap_or_default());
-            // A label can be a number, which no function is called by.
-            let name = match &**name {
-                name if name.starts_with(|first: char| first.is_ascii_digit()) => {
-                    format!("{}_{start}", program.name())
-                }
-                name => name.to_owned(),
-            };
+            let name = name.clone().into_owned();
             self.functions.push(Function { name, slots: *start..end, section, offset });
         }
         self.instructions(program, code, first);
     }
 
     /// Looks at the instructions of a program, whose functions begin with this one: what they name becomes a relocation.
-    fn instructions(&mut self, program: &TextProgram<'_>, code: &Code<'_>, first: usize) {
-        let references = references(program, code);
+    fn instructions(&mut self, program: &CollectionProgram<'_>, code: &Code<'_>, first: usize) {
+        let references = references(&self.maps, program, code);
         let mut inside = first;
         let mut boundaries = HashSet::new();
         let mut found = Vec::new();
@@ -256,16 +255,22 @@ impl<'m> Plan<'m> {
 }
 
 /// The maps and the data that instructions name, by their slots.
-fn references(program: &TextProgram<'_>, code: &Code<'_>) -> HashMap<u32, To> {
-    let of = |reference: &Reference| {
-        let to = match reference.to {
-            Referent::Map(index) => To::Map(index),
-            Referent::Data(section) => {
-                let second = code.slots.get(reference.slot as usize + 1);
+fn references(
+    maps: &HashMap<&str, usize>,
+    program: &CollectionProgram<'_>,
+    code: &Code<'_>,
+) -> HashMap<u32, To> {
+    let relocations = program.relocations().iter().filter(|reloc| reloc.kind == RelocKind::Map);
+    let referred = relocations.filter_map(|reloc| {
+        let to = match reloc.target {
+            RelocTarget::Name(name) => To::Map(*maps.get(name)?),
+            RelocTarget::Section(section) => {
+                let second = code.slots.get(reloc.slot as usize + 1);
                 To::Data(section, second.map_or(0, |second| second.imm() as u32))
             }
+            RelocTarget::Map(_) => return None,
         };
-        (reference.slot, to)
-    };
-    program.references().iter().map(of).collect()
+        Some((reloc.slot, to))
+    });
+    referred.collect()
 }

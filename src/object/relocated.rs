@@ -4,6 +4,7 @@
 use super::names::shown;
 use crate::btf::{Body, Btf, Kind, Type};
 use crate::insn::{ByteOrder, Insn, Op, Pseudo, Source};
+use crate::spec::{RelocField, RelocKind};
 use std::collections::{BTreeMap, HashMap};
 
 /// What is adjusted (`enum bpf_core_relo_kind` of `include/uapi/linux/bpf.h`), and how the language names it.
@@ -52,6 +53,8 @@ const PART: usize = 24;
 pub(super) struct Relocated {
     /// The name that stands for the same, if there is one.
     name: Option<String>,
+    /// What is filled in at load, and of what, if there is such a name.
+    reloc: Option<(RelocKind, String)>,
     /// Whether that is an offset, which can stand in an address.
     offset: bool,
     /// What to say in its place.
@@ -75,6 +78,16 @@ impl Relocated {
     /// The name, if there is one.
     pub(super) fn name(&self) -> Option<&str> {
         self.name.as_deref()
+    }
+
+    /// What is filled in at load in place of the number of an instruction.
+    pub(super) fn reloc(&self, op: Op) -> Option<(RelocField, RelocKind, &str)> {
+        let (kind, name) = self.reloc.as_ref()?;
+        let field = match op {
+            Op::Alu { .. } | Op::LoadImm64 { .. } => RelocField::Immediate,
+            _ => RelocField::Offset,
+        };
+        Some((field, *kind, name))
     }
 
     /// What to say if there is no such instruction.
@@ -124,18 +137,22 @@ struct Namer<'b> {
 }
 
 impl Namer<'_> {
-    fn name(&mut self, id: u32, access: &str, named: As) -> Option<String> {
+    fn name(&mut self, id: u32, access: &str, named: As) -> Option<(RelocKind, String)> {
         let btf = self.btf;
         let said = |what: &str, name: String| match what {
-            "" => name,
-            what => format!("{what}({name})"),
+            "sizeof" => (RelocKind::Size, name),
+            "exists" => (RelocKind::Exists, name),
+            _ => (RelocKind::of_path(name.as_bytes()), name),
         };
         let indices = access.split(':').take(STEPS + 1).map(|index| index.parse::<u32>().ok());
         let indices = indices.collect::<Option<Vec<u32>>>().filter(|all| all.len() <= STEPS)?;
         let parts = indices.iter().map(|index| u64::from(*index) + 1).sum();
         self.left = self.left.checked_sub(parts)?;
         match named {
-            As::Offset => self.path(id, &indices).filter(|path| path.contains('.')),
+            As::Offset => {
+                let path = self.path(id, &indices).filter(|path| path.contains('.'))?;
+                Some(said("", path))
+            }
             As::Field(what) => Some(said(what, self.path(id, &indices)?)),
             As::Type(what) => Some(said(what, head(btf.get(id).ok()?)?)),
             As::Enumerator(what) => {
@@ -247,10 +264,15 @@ fn read(
                 KINDS.get(kind as usize).copied().unwrap_or(("something", As::Nothing));
             let of = btf.declaration(id, "").unwrap_or_else(|_| format!("type {id}"));
             let access = btf.string(access, id).unwrap_or_default();
-            let name = namer.name(id, access, named);
+            let reloc = namer.name(id, access, named);
+            let name = reloc.as_ref().map(|(kind, name)| match kind {
+                RelocKind::Size => format!("sizeof({name})"),
+                RelocKind::Exists => format!("exists({name})"),
+                _ => name.clone(),
+            });
             let remark = format!("CO-RE: {kind}, {} {}", shown(&of), shown(access));
             let offset_of = matches!(named, As::Offset);
-            keep(section, offset, Relocated { name, offset: offset_of, remark });
+            keep(section, offset, Relocated { name, reloc, offset: offset_of, remark });
         }
         part = part.get(8 + records.len()..)?;
     }
@@ -371,6 +393,7 @@ mod tests {
     fn a_name_takes_the_place_of_the_number() {
         let named = |name: &str, offset| Relocated {
             name: Some(name.into()),
+            reloc: None,
             offset,
             remark: String::new(),
         };

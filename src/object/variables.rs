@@ -8,6 +8,9 @@ use crate::insn::ByteOrder;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 
+/// The most bytes of a section: the verifier takes no higher offset into a value (`BPF_MAX_VAR_OFF`).
+const MOST: usize = 1 << 29;
+
 /// The data of an object. The sections of one kind, `.rodata` and `.rodata.str1.1`, become one.
 pub(super) struct Variables<'d> {
     pieces: Vec<Piece<'d>>,
@@ -28,6 +31,16 @@ struct Piece<'d> {
     bytes: &'d [u8],
     size: u64,
     labels: BTreeMap<u64, Vec<Label>>,
+}
+
+/// What has a name in a section.
+#[derive(Debug, Clone)]
+pub(super) struct NamedPlace {
+    pub name: String,
+    pub section: Section,
+    pub offset: u32,
+    pub size: u32,
+    pub width: u32,
 }
 
 struct Label {
@@ -121,15 +134,30 @@ impl<'d> Variables<'d> {
         Some((&label.name, rest))
     }
 
-    /// The address of a byte, as instructions name it; `None` if there is none.
-    pub fn address(&self, section: usize, place: u64) -> Option<String> {
+    /// The address of a byte, as instructions name it, and where in which section it is; `None` if there is none.
+    pub fn address(&self, section: usize, place: u64) -> Option<(String, Section, u64)> {
         let (name, rest) = self.covering(section, place)?;
-        Some(if rest == 0 { name.into() } else { format!("{name} + {rest}") })
+        let name = if rest == 0 { name.into() } else { format!("{name} + {rest}") };
+        let piece = self.pieces.get(*self.indices.get(&section)?)?;
+        Some((name, piece.of, piece.base + place))
     }
 
-    /// The directives.
-    pub fn text(&self, names: &mut Names) -> String {
-        let mut out = String::new();
+    /// The bytes of each section; `None` if there are more than a value can have.
+    pub fn bytes_of_sections(&self) -> Option<[Vec<u8>; 3]> {
+        let mut sections = [const { Vec::new() }; 3];
+        for piece in &self.pieces {
+            let bytes: &mut Vec<u8> = sections.get_mut(piece.of as usize)?;
+            let end = piece.base.checked_add(piece.size).filter(|end| *end <= MOST as u64)?;
+            bytes.resize(piece.base as usize, 0);
+            bytes.extend_from_slice(piece.bytes);
+            bytes.resize(end as usize, 0);
+        }
+        Some(sections)
+    }
+
+    /// The directives, and what has a name.
+    pub fn text(&self, names: &mut Names) -> (String, Vec<NamedPlace>) {
+        let (mut out, mut found) = (String::new(), Vec::new());
         let mut last = None;
         for piece in &self.pieces {
             if last != Some(piece.of) {
@@ -138,15 +166,26 @@ impl<'d> Variables<'d> {
                 let _ = writeln!(out, "    .align {}", piece.align);
             }
             last = Some(piece.of);
-            self.piece(&mut out, piece, names);
+            self.piece(&mut out, &mut found, piece, names);
         }
         if last.is_some() {
             out.push_str(".text\n");
         }
-        out
+        (out, found)
     }
 
-    fn piece(&self, out: &mut String, piece: &Piece<'_>, names: &mut Names) {
+    fn piece(
+        &self,
+        out: &mut String,
+        found: &mut Vec<NamedPlace>,
+        piece: &Piece<'_>,
+        names: &mut Names,
+    ) {
+        let mut place = |name: &str, from: u64, to: u64, width: u32| {
+            // Sections have less than 512 MiB.
+            let (offset, size) = ((piece.base + from) as u32, (to - from) as u32);
+            found.push(NamedPlace { name: name.into(), section: piece.of, offset, size, width });
+        };
         let starts: BTreeSet<u64> = piece.labels.keys().copied().chain([0]).collect();
         let ends = starts.iter().skip(1).copied().chain([piece.size]);
         for (start, end) in starts.iter().copied().zip(ends) {
@@ -157,7 +196,8 @@ impl<'d> Variables<'d> {
             let declared = labels.iter().map(|label| label.size).max().filter(|size| *size > 0);
             let filled = declared.map_or(end, |size| end.min(start + size));
             let width = labels.iter().find_map(|label| self.widths.get(&label.symbol).copied());
-            self.bytes(out, piece, start, filled, width);
+            let width = self.bytes(out, piece, start, filled, width);
+            labels.iter().for_each(|label| place(&label.name, start, filled, width));
             if filled == end {
                 continue;
             }
@@ -171,24 +211,33 @@ impl<'d> Variables<'d> {
                 }
                 None => {
                     let of = piece.of.name().trim_start_matches('.');
-                    let _ = writeln!(out, "{}:", names.give(&format!("{of}_{from}")));
-                    self.bytes(out, piece, filled, end, None);
+                    let name = names.give(&format!("{of}_{from}"));
+                    let _ = writeln!(out, "{name}:");
+                    let width = self.bytes(out, piece, filled, end, None);
+                    place(&name, filled, end, width);
                 }
             }
         }
     }
 
-    /// Bytes, as numbers of a width, text (0), or what they look like.
-    fn bytes(&self, out: &mut String, piece: &Piece<'_>, from: u64, to: u64, width: Option<u32>) {
+    /// Bytes, as numbers of a width, text (0), or what they look like: the width that they got.
+    fn bytes(
+        &self,
+        out: &mut String,
+        piece: &Piece<'_>,
+        from: u64,
+        to: u64,
+        width: Option<u32>,
+    ) -> u32 {
         let (bytes, length) = (piece.slice(from, to), to - from);
         if length == 0 {
-            return;
+            return 0;
         }
         let zeros = bytes.iter().all(|byte| *byte == 0);
         // Whatever its name, a section can be one of zeros.
         if bytes.is_empty() || zeros && length > 64 {
             let _ = writeln!(out, "    .zero {length}");
-            return;
+            return if matches!(length, 1 | 2 | 4 | 8) { length as u32 } else { 0 };
         }
         let text = match width {
             None | Some(0) => string(bytes),
@@ -196,7 +245,7 @@ impl<'d> Variables<'d> {
         };
         if let Some(text) = text {
             let _ = writeln!(out, "    .asciz {}", quoted(text));
-            return;
+            return 0;
         }
         let width = match (width, bytes.len()) {
             (Some(width @ (1 | 2 | 4 | 8)), length) if length.is_multiple_of(width as usize) => {
@@ -217,6 +266,7 @@ impl<'d> Variables<'d> {
                 line.chunks(width).map(|bytes| written(number(bytes, self.order))).collect();
             let _ = writeln!(out, "    {directive} {}", numbers.join(", "));
         }
+        width as u32
     }
 }
 

@@ -5,7 +5,7 @@ use super::format::{File, Relocation, Section as ElfSection, Symbol};
 use super::maps;
 use super::plan::{Plan, To};
 use super::types::{Collected, Types};
-use crate::asm::{Code, Diagnostics, Module, Section};
+use crate::asm::{Code, Collection, Diagnostics, Section};
 use crate::btf::{About, BtfError, Entry};
 use crate::insn::ByteOrder;
 use crate::program::{TextSpec, context, describe_in};
@@ -34,13 +34,17 @@ const SLOT: u64 = 8;
 /// All that an object cannot hold, at its place in the text: numbers that only the kernel knows which loads a program
 /// (`task_struct.tgid`, kernel functions by name), jumps from one function into another, addresses in the value of a map that is no
 /// section of data, maps of maps, names that stand for several things.
-pub fn write(module: &Module<'_>, file: &str, order: ByteOrder) -> Result<Vec<u8>, Diagnostics> {
+pub fn write(
+    module: &Collection<'_>,
+    file: &str,
+    order: ByteOrder,
+) -> Result<Vec<u8>, Diagnostics> {
     let programs = module.programs().iter();
     // None of them belongs to another text.
     let specs: Vec<_> =
         programs.filter_map(|program| TextSpec::new(module, program, file).ok()).collect();
     let codes: Vec<_> = specs.iter().map(TextSpec::code).collect();
-    let mut plan = Plan::new(module, &specs, &codes);
+    let mut plan = Plan::new(module, &codes);
     if plan.mistakes.is_empty() {
         let types = types(module, &plan, &specs, &codes, order);
         let types = types.map_err(|error| format!("its types cannot be in an object: {error}"));
@@ -55,7 +59,7 @@ pub fn write(module: &Module<'_>, file: &str, order: ByteOrder) -> Result<Vec<u8
 
 /// The file.
 fn object(
-    module: &Module<'_>,
+    module: &Collection<'_>,
     plan: &Plan<'_>,
     types: Types,
     order: ByteOrder,
@@ -171,7 +175,7 @@ fn object(
 
 /// What is said of maps, data, functions and lines.
 fn types(
-    module: &Module<'_>,
+    module: &Collection<'_>,
     plan: &Plan<'_>,
     specs: &[TextSpec<'_>],
     codes: &[Code<'_>],

@@ -281,7 +281,7 @@ exit
 ";
         let mut module = parse(text, "x.s", &ParseOptions::new()).unwrap();
         let load = |module: &_| {
-            let module: &crate::asm::Module<'_> = module;
+            let module: &crate::asm::Collection<'_> = module;
             let specs: Vec<_> = module
                 .programs()
                 .iter()

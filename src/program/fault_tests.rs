@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::io::PipeReader;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, RawFd};
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -240,6 +241,7 @@ fn by_kernel_with(
         move |call| Some(asked.borrow_mut().answer(call)),
         || {
             let types = KernelTypes::in_folder(types.0.path());
+            let types = OnceLock::from(Box::new(types) as Box<dyn super::Types>);
             let mut loader = Loader { types, ..Loader::new() };
             action(&mut loader)
         },

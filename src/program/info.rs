@@ -262,7 +262,7 @@ pub(super) fn opened(which: impl fmt::Display, fd: OwnedFd) -> Result<Program> {
     check(fd.as_fd()).map_err(invalid)?;
     let info = info(fd.as_fd()).map_err(|errno| refused(ASK, &which, errno, None))?;
     let kind = info.kind().ok_or_else(|| invalid("its type is not one that is known"))?;
-    Ok(Program { name: info.name, kind, attach_type: None, fd })
+    Ok(Program { name: info.name, kind, attach_type: None, arguments: None, fd })
 }
 
 /// The programs that are in the kernel now, in the order of their numbers. `bpf(2)`, `BPF_PROG_GET_NEXT_ID`; Linux

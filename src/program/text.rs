@@ -1,10 +1,11 @@
 //! Programs of a text, as the loader takes them.
 
 use super::resolvable;
-use crate::asm::{Ask, Code, Data, MapReference, Module, Name, Part, Referent, TextProgram};
+use crate::asm::{Code, Collection, CollectionProgram};
 use crate::error::{Error, Result};
 use crate::spec::ProgramSpec;
-use crate::uapi::{AttachType, ProgramType, flags};
+use crate::spec::attach_point::Named;
+use crate::uapi::ProgramType;
 
 /// A program of a [text](crate::asm::parse()), ready to be lent to a [`Loader`](crate::Loader) as a [`ProgramSpec`].
 ///
@@ -26,117 +27,43 @@ use crate::uapi::{AttachType, ProgramType, flags};
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub struct TextSpec<'m> {
-    program: &'m TextProgram<'m>,
-    license: &'m str,
-    maps: Vec<MapReference<'m>>,
-    names: Vec<Name>,
-    data: Data<'m>,
+    program: &'m CollectionProgram<'m>,
+    collection: &'m Collection<'m>,
     file: &'m str,
 }
-
-/// First words of a target that are not names of program types, as libbpf has them; and the way of attaching that must
-/// be said at load.
-const TARGETS: &[(&str, ProgramType, Option<AttachType>)] = &[
-    ("kretprobe", ProgramType::Kprobe, None),
-    ("ksyscall", ProgramType::Kprobe, None),
-    ("kretsyscall", ProgramType::Kprobe, None),
-    ("uprobe", ProgramType::Kprobe, None),
-    ("uretprobe", ProgramType::Kprobe, None),
-    ("usdt", ProgramType::Kprobe, None),
-    ("tp", ProgramType::Tracepoint, None),
-    ("raw_tp", ProgramType::RawTracepoint, None),
-    ("tp_btf", ProgramType::Tracing, Some(AttachType::TraceRawTp)),
-    ("fentry", ProgramType::Tracing, Some(AttachType::TraceFentry)),
-    ("fexit", ProgramType::Tracing, Some(AttachType::TraceFexit)),
-    ("fmod_ret", ProgramType::Tracing, Some(AttachType::ModifyReturn)),
-    ("iter", ProgramType::Tracing, Some(AttachType::TraceIter)),
-    ("lsm", ProgramType::Lsm, Some(AttachType::LsmMac)),
-    ("socket", ProgramType::SocketFilter, None),
-    ("tc", ProgramType::SchedCls, None),
-    ("classifier", ProgramType::SchedCls, None),
-    ("action", ProgramType::SchedAct, None),
-    ("sk_lookup", ProgramType::SkLookup, Some(AttachType::SkLookup)),
-];
-
-/// What a target says.
-struct Aimed<'m> {
-    kind: ProgramType,
-    attach_type: Option<AttachType>,
-    flags: u32,
-    /// What remains of it.
-    rest: &'m str,
-}
-
-/// What the first word of a target can end with, and the flag that this is.
-const SUFFIXES: [(&str, u32); 2] =
-    [(".s", flags::BPF_F_SLEEPABLE), (".frags", flags::BPF_F_XDP_HAS_FRAGS)];
-
-/// Types of programs whose target is a name in the kernel; that of the others can be a way of attaching.
-const NAMED: [ProgramType; 7] = [
-    ProgramType::Kprobe,
-    ProgramType::Tracepoint,
-    ProgramType::RawTracepoint,
-    ProgramType::RawTracepointWritable,
-    ProgramType::Tracing,
-    ProgramType::Lsm,
-    ProgramType::StructOps,
-];
 
 impl<'m> TextSpec<'m> {
     /// The program, with the license of its text (`GPL` where the text declares none, as
     /// [`ProgramSpec::new`] has it) and references to its maps. `file` is what messages call the text.
     ///
     /// # Errors
-    /// [`Error::Spec`] if the program is not one of the module's.
+    /// [`Error::Spec`] if the program is not one of the collection's.
     pub fn new(
-        module: &'m Module<'m>,
-        program: &'m TextProgram<'m>,
+        collection: &'m Collection<'m>,
+        program: &'m CollectionProgram<'m>,
         file: &'m str,
     ) -> Result<TextSpec<'m>> {
-        let code = program.unresolved();
-        let (mut maps, mut names) = (Vec::new(), code.names.to_vec());
-        for reference in program.references() {
-            let slot = reference.slot;
-            match reference.to {
-                Referent::Map(index) => match module.maps().get(index) {
-                    Some(map) => maps.push(MapReference { slot, map }),
-                    None => {
-                        let problem = "it belongs to another text";
-                        let name = program.name().into();
-                        return Err(Error::Spec { what: "program", name, problem });
-                    }
-                },
-                Referent::Data(section) => {
-                    let (part, ask) = (Part::Immediate, Ask::Data(section));
-                    names.push(Name { slot, part, ask, start: 0, end: 0 });
-                }
-            }
+        if !collection.programs().as_ptr_range().contains(&std::ptr::from_ref(program)) {
+            let problem = "it belongs to another text or object";
+            return Err(Error::Spec { what: "program", name: program.name().into(), problem });
         }
-        let license = module.license().unwrap_or("GPL");
-        Ok(TextSpec { program, license, maps, names, data: module.data(), file })
+        Ok(TextSpec { program, collection, file })
     }
 
     /// The type that the program's target names: `kprobe` in `.program look, kprobe/sys_clone`. `None` where there is
     /// no target, or one of a type that is not known here.
     pub fn kind(&self) -> Option<ProgramType> {
-        self.target().map(|aimed| aimed.kind)
+        Some(self.attach_point().ok()??.program_type)
     }
 
-    fn target(&self) -> Option<Aimed<'m>> {
-        let target = self.program.target()?;
-        let (word, rest) = target.split_once(['/', ':']).unwrap_or((target, ""));
-        let suffix =
-            SUFFIXES.iter().find_map(|(suffix, flag)| Some((word.strip_suffix(suffix)?, *flag)));
-        let (word, flags) = suffix.unwrap_or((word, 0));
-        let (kind, attach_type) = match TARGETS.iter().find(|(other, ..)| *other == word) {
-            Some((_, kind, attach_type)) => (*kind, *attach_type),
-            None => (ProgramType::from_name(word)?, None),
-        };
-        let named = if NAMED.contains(&kind) { None } else { AttachType::from_name(rest) };
-        let rest = if named.is_some() { "" } else { rest };
-        Some(Aimed { kind, attach_type: named.or(attach_type), flags, rest })
+    /// Returns what the program's target says; `None` if it has none.
+    ///
+    /// # Errors
+    /// [`Error::AttachPoint`] with the nearest names if that is not known.
+    pub fn attach_point(&self) -> Result<Option<Named<'m>>> {
+        Ok(self.program.target().map(Named::read).transpose()?)
     }
 
     /// Its name.
@@ -145,23 +72,22 @@ impl<'m> TextSpec<'m> {
     }
 
     /// The code, with the places of its statements.
-    pub fn code(&self) -> Code<'_> {
-        resolvable(Code {
-            maps: &self.maps,
-            names: &self.names,
-            data: self.data,
-            file: self.file,
-            ..self.program.unresolved()
-        })
+    pub fn code(&self) -> Code<'m> {
+        let Collection { maps, .. } = self.collection;
+        let (data, file) = (self.collection.data(), self.file);
+        resolvable(Code { maps, data, file, ..self.program.unresolved() })
     }
 
     /// The spec, as a program of that type. What the text says besides the type is left out if it is about another.
-    pub fn program(&self, kind: ProgramType) -> ProgramSpec<'_> {
-        let mut spec = ProgramSpec::new(self.name(), kind, self.code()).with_license(self.license);
-        if let Some(aimed) = self.target().filter(|aimed| aimed.kind == kind) {
-            spec.attach_type = aimed.attach_type;
-            spec.flags |= aimed.flags;
-            spec.target = (!aimed.rest.is_empty()).then_some(aimed.rest);
+    pub fn program(&self, kind: ProgramType) -> ProgramSpec<'m> {
+        let license = self.collection.license().unwrap_or("GPL");
+        let mut spec = ProgramSpec::new(self.name(), kind, self.code()).with_license(license);
+        if let Ok(Some(named)) = self.attach_point()
+            && named.program_type == kind
+        {
+            spec.attach_type = named.attach_type;
+            spec.flags |= named.flags();
+            spec.target = (!named.rest.is_empty()).then_some(named.rest);
         }
         spec
     }
@@ -170,7 +96,8 @@ impl<'m> TextSpec<'m> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::asm::{ParseOptions, Section, parse};
+    use crate::asm::{ParseOptions, RelocKind, RelocTarget, Section, parse};
+    use crate::uapi::{AttachType, flags};
 
     const TEXT: &str = "\
 .license \"MIT\" ; .map m, hash, key=4, value=8, max=2
@@ -195,8 +122,13 @@ exit
         assert_eq!(a.kind(), Some(ProgramType::Kprobe));
         let kprobe = a.program(ProgramType::Kprobe);
         assert_eq!((kprobe.name, kprobe.license, kprobe.target), ("a", "MIT", Some("x")));
-        assert_eq!((kprobe.code.file, kprobe.code.line, kprobe.code.maps.len()), ("x.s", 3, 1));
-        assert_eq!((kprobe.code.maps[0].slot, kprobe.code.maps[0].map.name), (0, "m"));
+        assert_eq!(
+            (kprobe.code.file, kprobe.code.line, kprobe.code.relocations.len()),
+            ("x.s", 3, 1)
+        );
+        let reloc = kprobe.code.relocations[0];
+        assert_eq!((reloc.slot, reloc.target), (0, RelocTarget::Name("m")));
+        assert_eq!(kprobe.code.maps.first().map(|map| map.name), Some("m"));
         assert_eq!(kprobe.code.statement(2).as_deref(), Some("exit"));
         assert_eq!(a.program(ProgramType::Xdp).target, None);
 
@@ -217,7 +149,7 @@ exit
             ("fentry.s/x", ProgramType::Tracing, Some(TraceFentry), sleeps, Some("x")),
             ("uprobe.s/x", ProgramType::Kprobe, None, sleeps, Some("x")),
             ("syscall", ProgramType::Syscall, None, sleeps, None),
-            ("xdp.frags/eth0", ProgramType::Xdp, None, frags, Some("eth0")),
+            ("xdp.frags/eth0", ProgramType::Xdp, Some(Xdp), frags, Some("eth0")),
             ("xdp/xdp_devmap", ProgramType::Xdp, Some(XdpDevMap), 0, None),
             (
                 "cgroup_sock_addr/cgroup_inet4_bind",
@@ -252,8 +184,9 @@ exit
             let code = spec.code();
             assert_eq!(code.data.rodata, b"x\0y\0");
             assert!(std::ptr::eq(code.data.rodata, module.data().rodata));
-            let ask = Ask::Data(Section::Rodata);
-            assert!(matches!(code.names, [name] if name.slot == 0 && name.ask == ask));
+            let rodata = RelocTarget::Section(Section::Rodata);
+            let [reloc] = code.relocations else { panic!("{code:?}") };
+            assert_eq!((reloc.slot, reloc.kind, reloc.target), (0, RelocKind::Map, rodata));
             assert_eq!(code.slots[1].imm(), place);
         }
     }

@@ -16,17 +16,14 @@ impl<'a> Loader<'a> {
     /// Those of [`load`](Loader::load).
     pub fn load_with_log(&mut self, spec: &ProgramSpec<'a>) -> Result<(Program, String)> {
         let level = self.log_level;
-        let (fd, log) = self.prepared(spec, None, |load| {
+        let ((fd, log), arguments) = self.prepared(spec, None, |load| {
             let fd = match memlock::with_memlock(|| patiently(load)) {
                 Ok(fd) => fd,
                 Err(errno) => explain(spec, load, errno, level.max(1))?,
             };
             Ok((fd, log_of(load, level | LOG_STATS)))
         })?;
-        Ok((
-            Program { name: spec.name.into(), kind: spec.kind, attach_type: spec.attach_type, fd },
-            log,
-        ))
+        Ok((Program::of(spec, fd, arguments), log))
     }
 }
 

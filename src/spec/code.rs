@@ -1,20 +1,22 @@
 //! Assembled code, and what is filled into it when it is loaded.
 
-use super::{Data, Hook, MapSpec, Section};
+use super::{Data, Hook, MapSpec, Reloc};
 use crate::insn::Insn;
 use crate::util::lines::line_breaks;
 
-/// Assembled code: slots, the maps they name, and the source they come from.
+/// Assembled code: slots, what is filled into them at load, and the source they come from.
 ///
 /// [`bpf!`](crate::bpf) makes it at compile time, so that all of it is read-only data of the program.
 #[derive(Debug, Clone, Copy)]
 pub struct Code<'a> {
-    /// The program as the kernel takes it, but for the maps.
+    /// The program as the kernel takes it, but for the relocations.
     pub slots: &'a [Insn],
-    /// The `lddw` instructions that are to hold the address of a map.
-    pub maps: &'a [MapReference<'a>],
-    /// The numbers that are to come from the kernel that loads the program.
-    pub names: &'a [Name],
+    /// What is filled in at load, in the order of the slots.
+    pub relocations: &'a [Reloc<'a>],
+    /// The labels.
+    pub labels: CodeLabels<'a>,
+    /// The maps that relocations name.
+    pub maps: &'a [MapSpec<'a>],
     /// The data whose addresses are loaded: strings, and the variables of a text.
     pub data: Data<'a>,
     /// Where each statement's slots begin, in order.
@@ -27,58 +29,42 @@ pub struct Code<'a> {
     pub line: u32,
     /// Whether the text has the line breaks of the file. That of `bpf!` has not.
     pub breaks: bool,
-    /// The loader's resolver of the maps and names; `None` if there are none.
+    /// The loader's resolver of the relocations; `None` if there are none.
     #[doc(hidden)]
     pub resolver: Option<Hook>,
 }
 
-/// The first slot of an `lddw` that is to hold a map's address.
+/// The labels of code that have names.
 #[derive(Debug, Clone, Copy)]
-pub struct MapReference<'a> {
-    /// The index of the slot.
-    pub slot: u32,
-    /// The map.
-    pub map: &'a MapSpec<'a>,
+pub struct CodeLabels<'a> {
+    /// A text in which the names stand.
+    pub text: &'a str,
+    /// The labels, in the order of their slots.
+    pub places: &'a [LabelPlace],
 }
 
-/// A number in an instruction that is filled in when the program is loaded, because only then it is known.
+/// A label of code: its place, and where its name stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Name {
-    /// The index of the instruction's first slot.
+pub struct LabelPlace {
+    /// The index of the slot before which it stands.
     pub slot: u32,
-    /// Which number of the instruction.
-    pub part: Part,
-    /// What the number says.
-    pub ask: Ask,
-    /// Where the name starts in the text of the [`Code`], bytes.
+    /// Where the name starts in the text of the [`CodeLabels`], bytes.
     pub start: u32,
     /// Where it ends.
     pub end: u32,
 }
 
-/// A number in an instruction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Part {
-    /// The 16-bit offset of a load or store.
-    Offset = 0,
-    /// The immediate: 32 bits, in `lddw` 64.
-    Immediate = 1,
-}
+impl<'a> CodeLabels<'a> {
+    /// None.
+    pub const NONE: CodeLabels<'static> = CodeLabels { text: "", places: &[] };
 
-/// What a number is to say about something that has a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Ask {
-    /// The offset of a field, bytes, or the value of an enumerator: `task_struct.tgid`, `pid_type.PIDTYPE_TGID`.
-    Value,
-    /// The size, bytes, of a type or a field: `sizeof(task_struct)`.
-    Size,
-    /// 1 if there is such a type or field in this kernel, else 0: `exists(task_struct.cpu)`.
-    Exists,
-    /// The BTF id of a kernel function that is called: `call kfunc bpf_task_acquire`.
-    Function,
-    /// Nothing of the kernel: the address of a byte in that section of the code's [data](Code::data), at the offset that
-    /// the instruction holds.
-    Data(Section),
+    /// The slot and the name of each.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &'a str)> + use<'a> {
+        let CodeLabels { text, places } = *self;
+        places.iter().filter_map(move |place| {
+            Some((place.slot, text.get(place.start as usize..place.end as usize)?))
+        })
+    }
 }
 
 /// Which piece of the source a slot comes from.
@@ -97,8 +83,9 @@ impl<'a> Code<'a> {
     pub const fn from_slots(slots: &'a [Insn], file: &'a str) -> Code<'a> {
         Code {
             slots,
+            relocations: &[],
+            labels: CodeLabels::NONE,
             maps: &[],
-            names: &[],
             data: Data::NONE,
             lines: &[],
             text: "",
@@ -107,12 +94,6 @@ impl<'a> Code<'a> {
             breaks: false,
             resolver: None,
         }
-    }
-
-    /// The name of something whose number is filled in at load, without white space between its parts.
-    pub fn name(&self, name: &Name) -> String {
-        let text = self.text.get(name.start as usize..name.end as usize).unwrap_or_default();
-        compact(text)
     }
 
     /// The statement that the slot comes from, on one line; `None` past the end.
@@ -148,27 +129,11 @@ impl<'a> Code<'a> {
         }
     }
 
-    /// The label that stands right before the slot's statement: the name of a function that begins there.
+    /// The label that stands right before the slot: the name of a function that begins there.
     pub fn label(&self, slot: usize) -> Option<&'a str> {
-        let line = self.line_of(slot).filter(|line| line.slot as usize == slot)?;
-        let before = self.text.get(..line.start as usize)?.trim_end().strip_suffix(':')?.trim_end();
-        let start = before.rfind(|c: char| !(c == '_' || c.is_ascii_alphanumeric()));
-        let name = before.get(start.map_or(0, |start| start + 1)..)?;
-        (!name.is_empty()).then_some(name)
+        let places = self.labels.places;
+        let after = places.partition_point(|label| label.slot as usize <= slot);
+        let label = places.get(after.checked_sub(1)?).filter(|at| at.slot as usize == slot)?;
+        self.labels.text.get(label.start as usize..label.end as usize)
     }
-}
-
-/// A path without the white space that may stand around its punctuation; between two words one space stays.
-fn compact(text: &str) -> String {
-    let mut path = String::with_capacity(text.len());
-    for word in text.split_whitespace() {
-        let joins = |byte: Option<&u8>| {
-            byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte == b'_')
-        };
-        if joins(path.as_bytes().last()) && joins(word.as_bytes().first()) {
-            path.push(' ');
-        }
-        path.push_str(word);
-    }
-    path
 }

@@ -43,8 +43,8 @@ fn what_does_not_fit_is_refused() {
     // A program of another type.
     let kprobe = Loader::new().load(&PERF_OUTPUT.with_kind(ProgramType::Kprobe)).unwrap();
     let error = attach::attach(&kprobe, &target).unwrap_err();
-    assert!(matches!(error, Error::Attach { errno: Errno(libc::EINVAL), .. }), "{error:?}");
-    assert!(error.to_string().contains("program's type does not fit"), "{error}");
+    assert!(matches!(error, Error::Place { .. }), "{error:?}");
+    assert!(error.to_string().contains("type is kprobe, expected tracepoint"), "{error}");
 
     for (target, nearest) in [
         (Target::tracepoint("syscalls", "sys_enter_getpgi"), "syscalls/sys_enter_getpgid"),

@@ -186,5 +186,5 @@ fn what_a_program_was_loaded_for_is_where_it_goes() {
     let program = Loader::new().load(&COUNT.with_kind(ProgramType::RawTracepoint)).unwrap();
     let target: Target = "fentry:vfs_read".parse().unwrap();
     let error = rawbpf::attach::attach(&program, &target).unwrap_err();
-    assert!(error.to_string().contains("loaded for something else"), "{error}");
+    assert!(error.to_string().contains("type is raw_tracepoint, expected tracing"), "{error}");
 }

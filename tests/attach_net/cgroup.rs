@@ -235,11 +235,16 @@ fn what_does_not_fit_is_refused() {
         // Of another type, and for another way of attaching.
         let kprobe = Loader::new().load(&KPROBE).unwrap();
         let error = cgroup::attach(&kprobe, &above.target(egress), method).unwrap_err();
-        assert!(error.to_string().contains("program's type does not fit"), "{error}");
+        assert!(error.to_string().contains("type is kprobe, expected cgroup_skb"), "{error}");
         let bind = Watch::new(&above.target(AttachType::CgroupInet4Bind).spec(&COUNT_ALL));
         let connect = above.target(AttachType::CgroupInet4Connect);
         let error = cgroup::attach(&bind.program, &connect, method).unwrap_err();
-        assert!(error.to_string().contains("loaded for another"), "{error}");
+        assert!(
+            error
+                .to_string()
+                .contains("attach type is cgroup_inet4_bind, expected cgroup_inet4_connect"),
+            "{error}"
+        );
     }
     // No group at all, one that is misspelled, and a folder that is none.
     let parent = below.0.parent().unwrap();

@@ -67,6 +67,9 @@ fn what_does_not_fit_is_refused() {
         let error = attach("netns:/no/such/file:flow_dissector").unwrap_err();
         assert!(matches!(error, Error::File { .. }), "{error:?}");
         let error = attach("netns::sk_lookup").unwrap_err();
-        assert!(error.to_string().contains("program's type does not fit"), "{error}");
+        assert!(
+            error.to_string().contains("type is flow_dissector, expected sk_lookup"),
+            "{error}"
+        );
     });
 }

@@ -355,7 +355,7 @@ fn what_does_not_fit_is_refused() {
             }
             let target = target(Direction::Egress, method);
             let error = attach::attach(&kprobe, &target).unwrap_err();
-            assert!(error.to_string().contains("program's type does not fit"), "{error}");
+            assert!(error.to_string().contains("type is kprobe, expected sched_cls"), "{error}");
             assert_eq!(raw::qdiscs(LO), [""; 0]);
         }
         let watch = Watch::new(&COUNT_TC);

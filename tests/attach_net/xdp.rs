@@ -231,7 +231,7 @@ fn what_does_not_fit_is_refused() {
         for method in METHODS {
             let target = "xdp:lo".parse().unwrap();
             let error = xdp::attach(&kprobe, &target, method).unwrap_err();
-            assert!(error.to_string().contains("program's type does not fit"), "{error}");
+            assert!(error.to_string().contains("type is kprobe, expected xdp"), "{error}");
             assert_eq!(error.kind(), ErrorKind::Failed);
         }
         let target = "tc:lo/ingress".parse().unwrap();

@@ -2,8 +2,8 @@
 
 use proptest::prelude::*;
 use rawbpf::codegen::{
-    AtomicBinary, Binary, CodegenError, Compiled, Function, FunctionId, Isa, Object, Operand,
-    Options, Unit, Var,
+    AtomicBinary, Binary, CodegenError, Compiled, Function, FunctionId, Object, Operand, Options,
+    Unit, Var,
 };
 use rawbpf::insn::{AtomicSize, Bits, Condition, Size, Swap, SwapBits};
 use rawbpf::{MapSpec, ProgramSpec, ProgramType};
@@ -252,10 +252,10 @@ fn plain(fetch: bool) -> BoxedStrategy<Step> {
         1 => (any::<bool>(), atomic.clone(), any::<u8>(), any::<u16>(), source()).prop_map(
             |(word, op, object, at, src)| Step::Atomic { word, op, object, at, src }
         ),
-        1 => (place.clone(), atomic, source()).prop_map(|((word, dst, object, at), op, src)| {
+        1 => (place, atomic, source()).prop_map(|((word, dst, object, at), op, src)| {
             Step::Fetch { word, op, dst, object, at, src }
         }),
-        1 => (place.clone(), source()).prop_map(|((word, dst, object, at), src)| {
+        1 => (place, source()).prop_map(|((word, dst, object, at), src)| {
             Step::Exchange { word, dst, object, at, src }
         }),
         1 => (place, source(), source()).prop_map(|((word, dst, object, at), expected, new)| {
@@ -353,20 +353,8 @@ pub fn binary(bits: Bits, op: Binary, a: u64, b: u64) -> u64 {
         Binary::Add => a.wrapping_add(b),
         Binary::Sub => a.wrapping_sub(b),
         Binary::Mul => a.wrapping_mul(b),
-        Binary::Div => {
-            if b == 0 {
-                0
-            } else {
-                a / b
-            }
-        }
-        Binary::Mod => {
-            if b == 0 {
-                a
-            } else {
-                a % b
-            }
-        }
+        Binary::Div => a.checked_div(b).unwrap_or(0),
+        Binary::Mod => a.checked_rem(b).unwrap_or(a),
         Binary::SignedDiv => {
             if sb == 0 {
                 0
@@ -577,7 +565,7 @@ impl Program {
         &self,
         cells: &'a MapSpec<'a>,
         scratch: &'a MapSpec<'a>,
-        isa: Isa,
+        options: &Options,
     ) -> Result<Compiled<'a>, CodegenError> {
         let mut unit = Unit::new();
         let mixer = unit.add(mixer());
@@ -621,7 +609,7 @@ impl Program {
         let high = f.binary(Binary::Rsh, hash, 32);
         let result = f.xor(hash, high);
         f.ret(result);
-        unit.compile(f, &Options::new().isa(isa))
+        unit.compile(f, options)
     }
 }
 

@@ -1,17 +1,29 @@
 //! Bytes as an object for BPF: everything that is read of it, for fuzzing.
 
-use rawbpf::asm::{ParseOptions, parse};
-use rawbpf::insn::Op;
-use rawbpf::object::Object;
+use rawbpf::asm::{Collection, ParseOptions, parse};
+use rawbpf::insn::{ByteOrder, Op};
+use rawbpf::object::{Object, ObjectError};
 
-/// Reads an object. What is made of it can be assembled, to the same instructions but for what addresses and calls name.
+/// Reads an object. What is made of it can be assembled, to the same instructions but for what addresses and calls name; and
+/// what is loaded of it is the same, whether it goes through the text or not.
 pub fn read_all(bytes: &[u8]) {
     let Ok(object) = Object::read(bytes) else { return };
+    let unsaid = object.unsaid();
     for bytes in [false, true] {
         let text = object.text(bytes);
         let options = ParseOptions::new().order(object.order());
-        let module = parse(&text, "object.s", &options)
-            .unwrap_or_else(|mistakes| panic!("{mistakes}\n{text}"));
+        let module = match parse(&text, "object.s", &options) {
+            Ok(module) => module,
+            Err(mistakes) => {
+                // Only what has slots that are no instructions cannot be assembled, and it is not loaded.
+                let mistakes = mistakes.to_string();
+                let shown = mistakes.contains("error: `unknown` is not an instruction");
+                let said = unsaid.iter().any(|what| what.contains("this is no instruction"));
+                assert!(shown && said, "{mistakes}\n{text}");
+                assert!(object.collection("object.o").is_err());
+                continue;
+            }
+        };
         assert_eq!(module.programs().len(), object.programs().len(), "{text}");
         for (ours, theirs) in module.programs().iter().zip(object.programs()) {
             assert_eq!(ours.name(), theirs.name());
@@ -26,6 +38,40 @@ pub fn read_all(bytes: &[u8]) {
                 }
                 at += op.slots();
             }
+        }
+        match object.collection("object.o") {
+            Ok(collection) => {
+                assert!(unsaid.is_empty() && object.order() == ByteOrder::NATIVE, "{unsaid:?}");
+                same(&collection, &module, &text);
+            }
+            Err(ObjectError::Order) => assert_ne!(object.order(), ByteOrder::NATIVE),
+            Err(error) => assert_eq!(error, ObjectError::Unsaid { what: unsaid.clone() }),
+        }
+    }
+}
+
+/// Holds an object and its text to be the same.
+fn same(object: &Collection<'_>, text: &Collection<'_>, listing: &str) {
+    assert_eq!(object.license(), text.license(), "{listing}");
+    assert_eq!(object.maps(), text.maps(), "{listing}");
+    assert_eq!(object.variables(), text.variables(), "{listing}");
+    let (data, expected) = (object.data(), text.data());
+    assert_eq!(data.rodata, expected.rodata, "{listing}");
+    assert_eq!(data.data, expected.data, "{listing}");
+    assert_eq!(data.bss, expected.bss, "{listing}");
+    for (ours, theirs) in object.programs().iter().zip(text.programs()) {
+        assert_eq!((ours.name(), ours.target()), (theirs.name(), theirs.target()), "{listing}");
+        assert_eq!(ours.slots(), theirs.slots(), "{listing}");
+        let relocations = |collection: &Collection<'_>, index: usize| -> Vec<_> {
+            let relocations = collection.programs()[index].relocations().iter();
+            relocations.map(|one| (one.slot, one.field, one.kind, one.name())).collect()
+        };
+        let index = object.programs().iter().position(|one| std::ptr::eq(one, ours)).unwrap();
+        assert_eq!(relocations(object, index), relocations(text, index), "{listing}");
+        // A text has labels for jumps besides.
+        let (code, listed) = (ours.code(), theirs.code());
+        for (slot, name) in code.labels.iter() {
+            assert!(listed.labels.iter().any(|label| label == (slot, name)), "{name}\n{listing}");
         }
     }
 }

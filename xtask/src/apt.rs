@@ -21,6 +21,8 @@ pub struct Archive {
     arch: &'static str,
     /// Whether what the machine has installed counts when dependencies are resolved.
     beside_machine: bool,
+    /// `deb`, or `deb-src` of an archive of sources.
+    kind: &'static str,
     /// What apt had to say when the mirrors were asked.
     complaints: String,
 }
@@ -55,7 +57,7 @@ impl Archive {
     /// Of the suites that the machine itself uses; its installed packages count as present.
     pub fn of_machine(mirrors: &Mirrors) -> Result<Archive> {
         let dir = paths::cache()?.join("apt").join("machine");
-        Archive::open(dir, mirrors, "amd64", &mirrors.own, true)
+        Archive::open(dir, mirrors, "deb", "amd64", &mirrors.own, true)
     }
 
     /// Of other suites, for packages of `arch`.
@@ -68,18 +70,25 @@ impl Archive {
         let dir = paths::cache()?.join("apt").join(format!("{name}-{arch}"));
         let suites: Vec<_> =
             suites.iter().map(|(security, suite)| (*security, suite.to_string())).collect();
-        Archive::open(dir, mirrors, arch, &suites, false)
+        Archive::open(dir, mirrors, "deb", arch, &suites, false)
+    }
+
+    /// Of the sources of a suite.
+    pub fn of_sources(mirrors: &Mirrors, suite: &str) -> Result<Archive> {
+        let dir = paths::cache()?.join("apt").join(format!("{suite}-source"));
+        Archive::open(dir, mirrors, "deb-src", "amd64", &[(false, suite.into())], false)
     }
 
     fn open(
         dir: PathBuf,
         mirrors: &Mirrors,
+        kind: &'static str,
         arch: &'static str,
         suites: &[(bool, String)],
         beside_machine: bool,
     ) -> Result<Archive> {
         let arch = if beside_machine { "" } else { arch };
-        let mut archive = Archive { dir, arch, beside_machine, complaints: String::new() };
+        let mut archive = Archive { dir, arch, beside_machine, kind, complaints: String::new() };
         archive.lay_out()?;
         // Once a run is enough: several kernels come from the same suites. (Who opens an archive holds `paths::lock`,
         // so no two threads find that it has to be done.)
@@ -155,7 +164,8 @@ impl Archive {
             options.extend(keyring.map(|path| format!("signed-by={path}")));
             options.extend((!self.arch.is_empty()).then(|| format!("arch={}", self.arch)));
             options.extend(unchecked.contains(suite).then(|| "trusted=yes".to_string()));
-            list += &format!("deb [{}] {uri} {suite} main\n", options.join(" ")).replace("[] ", "");
+            let line = format!("{} [{}] {uri} {suite} main\n", self.kind, options.join(" "));
+            list += &line.replace("[] ", "");
         }
         fs::write(self.dir.join("etc/sources.list"), list)?;
         let mut output = String::new();
@@ -223,6 +233,18 @@ impl Archive {
             debs.extend(found);
         }
         Ok(debs)
+    }
+
+    /// Fetches the files of a source package into `folder`; apt checks their sums.
+    pub fn download_source(&self, name: &str, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder)?;
+        let mut command = self.apt("apt-get");
+        command.args(["source", "--download-only", name]).current_dir(folder);
+        let (good, output) = run(&mut command)?;
+        if !good {
+            bail!("cannot download the source of Debian's package {name}:\n{}", tail(&output));
+        }
+        Ok(())
     }
 
     /// Fetches these and what they need that the machine lacks.

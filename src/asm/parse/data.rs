@@ -1,20 +1,20 @@
 //! Data in a text, and the addresses of it.
 
-use super::{Parser, Referent, Unbound, is_number};
-use crate::asm::Section;
+use super::{Parser, Unbound, is_number};
 use crate::asm::data::MOST;
 use crate::asm::directive::Directive;
 use crate::asm::statement::{Literal, Problem, Span, What, addressable};
+use crate::asm::{RelocField, RelocKind, RelocTarget, Section};
 use crate::insn::{ByteOrder, Op, Pseudo};
 
-impl Parser<'_, '_> {
+impl<'t> Parser<'t, '_> {
     /// A directive that makes bytes of the section.
     pub(super) fn data(&mut self, directive: Directive) -> Result<(), What> {
         let Some(section) = self.section else {
             return Err(What::Not("allowed here: data stands after .rodata, .data or .bss"));
         };
         let order = self.order();
-        let data = &mut self.module.data;
+        let data = &mut self.data;
         match directive {
             Directive::Data { .. } if section == Section::Bss => {
                 return Err(What::Not("allowed here: .bss has labels, .zero and .align"));
@@ -45,10 +45,10 @@ impl Parser<'_, '_> {
         if self.data_labels.contains_key(name) {
             return Err(Problem { span, what: What::SecondLabel });
         }
-        if self.maps.contains_key(name) {
+        if self.map_names.contains_key(name) {
             return Err(Problem { span, what: What::SecondName });
         }
-        let offset = self.module.data.label(section, name);
+        let offset = self.data.label(section, name);
         self.data_labels.insert(name, (section, offset));
         Ok(())
     }
@@ -59,24 +59,24 @@ impl Parser<'_, '_> {
         let name = self.slice(span);
         let Op::LoadImm64 { dst, kind, high, .. } = op else { return Ok(()) };
         let value = kind == Pseudo::MapValue;
-        let (kind, high, referent) = match (self.maps.get(name), self.data_labels.get(name)) {
+        let (kind, high, target) = match (self.map_names.get(name), self.data_labels.get(name)) {
             (Some(index), _) => {
                 let (kind, high) = match (value, offset) {
                     (true, _) => (kind, high),
                     (false, 0) => (Pseudo::MapFd, 0),
                     (false, offset) => (Pseudo::MapValue, offset),
                 };
-                if let (Pseudo::MapValue, Some(map)) = (kind, self.module.maps.get(*index)) {
+                if let (Pseudo::MapValue, Some(map)) = (kind, self.collection.maps.get(*index)) {
                     addressable(map, high).map_err(|what| Problem { span, what })?;
                 }
-                (kind, high, Referent::Map(*index))
+                (kind, high, RelocTarget::Name(name))
             }
             (None, Some(_)) if value => {
                 let what = What::Not("a map: the address of a variable is `name ll`");
                 return Err(Problem { span, what });
             }
             (None, Some((section, place))) => {
-                let length = self.module.data.len(*section) as i64;
+                let length = self.data.len(*section) as i64;
                 let (place, value) = (i64::from(*place), i128::from(offset));
                 let high = place + i64::from(offset);
                 if place == length {
@@ -87,7 +87,7 @@ impl Parser<'_, '_> {
                     let (field, low, high) = ("the offset", -place, length - place - 1);
                     return Err(Problem { span, what: What::Range { field, value, low, high } });
                 }
-                (Pseudo::MapValue, high as i32, Referent::Data(*section))
+                (Pseudo::MapValue, high as i32, RelocTarget::Section(*section))
             }
             (None, None) => {
                 // A function, then: or a mistake, which shows when the label does not.
@@ -100,9 +100,7 @@ impl Parser<'_, '_> {
                 return Ok(());
             }
         };
-        self.draft.builder.push(Op::LoadImm64 { dst, kind, low: 0, high });
-        let line = self.draft.builder.lines() - 1;
-        self.draft.names.push((line, referent));
+        self.load(Op::LoadImm64 { dst, kind, low: 0, high }, target);
         Ok(())
     }
 
@@ -111,16 +109,21 @@ impl Parser<'_, '_> {
         let Op::LoadImm64 { dst, kind, low, .. } = op else { return };
         let mut bytes = Literal::open(self.text.as_bytes(), span.start);
         let bytes = std::iter::from_fn(|| bytes.as_mut()?.next().ok()?);
-        let high = self.module.data.text(bytes) as i32;
-        self.draft.builder.push(Op::LoadImm64 { dst, kind, low, high });
-        let line = self.draft.builder.lines() - 1;
-        self.draft.names.push((line, Referent::Data(Section::Rodata)));
+        let high = self.data.text(bytes) as i32;
+        let target = RelocTarget::Section(Section::Rodata);
+        self.load(Op::LoadImm64 { dst, kind, low, high }, target);
+    }
+
+    /// An address of a map or of data.
+    fn load(&mut self, op: Op, target: RelocTarget<'t>) {
+        let builder = &mut self.draft.builder;
+        builder.relocate(RelocField::Immediate, RelocKind::Map, target).push(op);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use crate::asm::{Module, ParseOptions, Reference, Referent, Section, parse};
+    use crate::asm::{Collection, ParseOptions, RelocTarget, Section, parse};
     use crate::error::Error;
     use crate::insn::ByteOrder;
 
@@ -153,7 +156,7 @@ last:   .half 1
         exit
 ";
 
-    fn module<'t>(text: &'t str, order: ByteOrder) -> Module<'t> {
+    fn module<'t>(text: &'t str, order: ByteOrder) -> Collection<'t> {
         parse(text, "data.s", &ParseOptions::new().order(order)).unwrap_or_else(|e| panic!("{e}"))
     }
 
@@ -193,19 +196,20 @@ last:   .half 1
         let module = module(TEXT, ByteOrder::Little);
         let program = &module.programs()[0];
         let to = [
-            (Referent::Data(Section::Rodata), 0),
-            (Referent::Data(Section::Rodata), 4),
-            (Referent::Data(Section::Rodata), 11),
-            (Referent::Data(Section::Data), 0),
-            (Referent::Data(Section::Data), 13),
-            (Referent::Data(Section::Bss), 23),
-            (Referent::Map(0), 0),
-            (Referent::Map(0), 15),
-            (Referent::Map(0), 8),
+            (RelocTarget::Section(Section::Rodata), 0),
+            (RelocTarget::Section(Section::Rodata), 4),
+            (RelocTarget::Section(Section::Rodata), 11),
+            (RelocTarget::Section(Section::Data), 0),
+            (RelocTarget::Section(Section::Data), 13),
+            (RelocTarget::Section(Section::Bss), 23),
+            (RelocTarget::Name("pair"), 0),
+            (RelocTarget::Name("pair"), 15),
+            (RelocTarget::Name("pair"), 8),
         ];
-        let references: Vec<_> =
-            (0..).zip(to).map(|(i, (to, _))| Reference { slot: 2 * i, to }).collect();
-        assert_eq!(program.references(), references);
+        let expected: Vec<_> = (0..).zip(to).map(|(i, (to, _))| (2 * i, to)).collect();
+        let found: Vec<_> =
+            program.relocations().iter().map(|reloc| (reloc.slot, reloc.target)).collect();
+        assert_eq!(found, expected);
         for (slots, (_, offset)) in program.slots().chunks(2).zip(to) {
             // BPF_PSEUDO_MAP_VALUE of include/uapi/linux/bpf.h: descriptor first, offset second.
             assert_eq!((slots[0].src(), slots[0].imm(), slots[1].imm()), (2, 0, offset));

@@ -177,10 +177,10 @@ fn marks(ops: &[Option<Op>], count: usize) -> Vec<usize> {
 }
 
 /// Checks finished code against the program it was made of.
-fn check(program: &Program, slots: &[Insn], maps: &[crate::asm::MapReference<'_>]) {
+fn check(program: &Program, slots: &[Insn], relocations: &[crate::asm::Reloc<'_>]) {
     let ops = &decoded(slots)[..];
     let marks = marks(ops, program.items.len() + 1);
-    let mut map_slots = maps.iter().map(|map| map.slot as usize);
+    let mut map_slots = relocations.iter().map(|reloc| reloc.slot as usize);
     for (number, item) in program.items.iter().enumerate() {
         let after = marks[number] + 1;
         let go = |r1, r2, enough| Machine { ops, r1, r2, enough }.mark_from(after);
@@ -295,7 +295,7 @@ proptest! {
         for far in [Far::Long, Far::Chain] {
             let assembly = builder.finish_within(&options(far), short(reach)).unwrap();
             let code = assembly.code();
-            check(&program, code.slots, code.maps);
+            check(&program, code.slots, code.relocations);
             let jumps = code.slots.iter().filter_map(|slot| Op::decode(&[*slot]).ok());
             for jump in jumps.filter(|op| !matches!(op, Op::JumpLong { .. } | Op::CallLocal { .. })) {
                 let distance = number(jump).unwrap_or_default();
@@ -328,7 +328,7 @@ proptest! {
             if let Ok(assembly) = builder.finish_within(&options(far), short(reach))
                 && more.iter().all(|(.., may)| *may)
             {
-                check(&program, assembly.code().slots, assembly.code().maps);
+                check(&program, assembly.code().slots, assembly.code().relocations);
             }
         }
     }
@@ -344,7 +344,7 @@ fn wide(first: impl Fn(usize) -> Item, last: impl Fn(usize) -> Item) -> Program 
 
 fn finished(program: &Program, far: Far) -> Assembly<'static> {
     let assembly = program.builder().finish(&options(far)).unwrap();
-    check(program, assembly.code().slots, assembly.code().maps);
+    check(program, assembly.code().slots, assembly.code().relocations);
     assembly
 }
 
@@ -527,7 +527,7 @@ fn too_many_slots() {
     let errors = builder.finish_within(&BuildOptions::new(), limits).unwrap_err();
     assert_eq!(errors.to_string(), "the code has 12 slots, more than 32 bits can say");
     let assembly = builder.finish(&BuildOptions::new()).unwrap();
-    let slots: Vec<_> = assembly.code().maps.iter().map(|map| map.slot).collect();
+    let slots: Vec<_> = assembly.code().relocations.iter().map(|reloc| reloc.slot).collect();
     assert_eq!(slots, [0, 2, 4, 6, 8, 10]);
     assert_eq!((assembly.code().slots[0].src(), assembly.code().slots[1].imm()), (2, -1));
 }

@@ -1,6 +1,7 @@
 //! The reading position: white space, punctuation and words.
 
 use super::{Failed, Parsed, Problem, Span, Symbol, Value, What};
+use crate::insn::table::{Operation, Operators};
 
 /// Which bytes names and numbers are made of. Looked up, because every byte of a text is asked about.
 const WORD: [bool; 256] = {
@@ -255,6 +256,23 @@ impl<'a> Cursor<'a> {
         wanted: &'static str,
     ) -> Parsed<()> {
         if self.take(token) { Ok(()) } else { self.expected(wanted) }
+    }
+
+    /// Passes the operator that stands here, if it is one of these.
+    #[inline]
+    pub(super) const fn operator<const N: usize>(
+        &mut self,
+        operators: &Operators<N>,
+        signed: bool,
+    ) -> Option<Operation> {
+        let four = match self.text.split_at_checked(self.at) {
+            Some((_, [a, b, c, d, ..])) => [*a, *b, *c, *d],
+            _ => [self.peek(), self.byte(1), self.byte(2), self.byte(3)],
+        };
+        let Some(operator) = operators.find(four, signed) else { return None };
+        self.at += operator.length;
+        self.skip();
+        Some(operator.operation)
     }
 
     /// Passes this word if it stands here.

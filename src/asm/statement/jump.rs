@@ -3,6 +3,7 @@
 use super::cursor::is_word;
 use super::{Cursor, Dialect, Parsed, Span, Statement, What, ok, one, same, sub, to};
 use crate::asm::helpers::{HELPERS, helper_number};
+use crate::insn::table::{COMPARISON_OPERATORS, Operation};
 use crate::insn::{Condition, Op};
 
 /// Where a jump goes.
@@ -80,26 +81,11 @@ impl<'a> Cursor<'a> {
 
     pub(super) const fn condition(&mut self) -> Parsed<Condition> {
         let signed = self.take_word("s");
-        let (condition, length) = match (signed, self.peek(), self.byte(1)) {
-            (false, b'=', b'=') => (Condition::Eq, 2),
-            (false, b'!', b'=') => (Condition::Ne, 2),
-            (false, b'>', b'=') => (Condition::Ge, 2),
-            (false, b'<', b'=') => (Condition::Le, 2),
-            (false, b'>', _) => (Condition::Gt, 1),
-            (false, b'<', _) => (Condition::Lt, 1),
-            (false, b'&', _) => (Condition::Set, 1),
-            (true, b'>', b'=') => (Condition::SignedGe, 2),
-            (true, b'<', b'=') => (Condition::SignedLe, 2),
-            (true, b'>', _) => (Condition::SignedGt, 1),
-            (true, b'<', _) => (Condition::SignedLt, 1),
-            (true, _, _) => return self.expected("s>, s>=, s< or s<="),
-            (false, _, _) => {
-                return self.expected("a comparison: ==, !=, >, >=, <, <=, &, s>, s>=, s<, s<=");
-            }
-        };
-        self.at += length;
-        self.skip();
-        Ok(condition)
+        match self.operator(&COMPARISON_OPERATORS, signed) {
+            Some(Operation::JumpIf(condition)) => Ok(condition),
+            _ if signed => self.expected("s>, s>=, s< or s<="),
+            _ => self.expected("a comparison: ==, !=, >, >=, <, <=, &, s>, s>=, s<, s<="),
+        }
     }
 
     /// `call trace_printk`, `call 6`, `call function`, `call pc+3`, `call kfunc 123`; in what the kernel writes

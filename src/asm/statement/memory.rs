@@ -3,8 +3,9 @@
 use super::literal::ESCAPE;
 use super::number::Operand;
 use super::{Cursor, Literal, Parsed, Span, Statement, What, ok, one, sub};
-use crate::asm::Part;
+use crate::insn::table::{LOCKED_OPERATORS, Operation};
 use crate::insn::{AtomicOp, AtomicSize, Bits, Op, Pseudo, Reg, Size};
+use crate::spec::RelocField;
 
 /// `(r1 + 8)`.
 #[derive(Clone, Copy)]
@@ -74,7 +75,7 @@ impl<'a> Cursor<'a> {
         if self.peek() == b'+' {
             self.at += 1;
             self.skip();
-            if let Some(span) = ok!(self.symbol(Part::Offset)) {
+            if let Some(span) = ok!(self.symbol(RelocField::Offset)) {
                 return Ok(Address { base, offset: 0, width: None, span });
             }
             self.at = start;
@@ -200,7 +201,7 @@ impl<'a> Cursor<'a> {
 
     /// The string of a store.
     pub(super) const fn store_text(&mut self, address: Address) -> Parsed<Statement<'a>> {
-        if self.symbols[Part::Offset as usize].is_some() {
+        if self.symbols[RelocField::Offset as usize].is_some() {
             // It is as many stores as the offset's alignment needs, which has to be known.
             return self.problem(address.span, What::Not("an offset where a string can be stored"));
         }
@@ -226,15 +227,7 @@ impl<'a> Cursor<'a> {
         let address = ok!(self.parenthesized_address());
         ok!(self.whole_field(address, atomic_bytes(size)));
         let Address { base, offset, .. } = address;
-        let op = if self.take("+=") {
-            AtomicOp::Add
-        } else if self.take("&=") {
-            AtomicOp::And
-        } else if self.take("|=") {
-            AtomicOp::Or
-        } else if self.take("^=") {
-            AtomicOp::Xor
-        } else {
+        let Some(Operation::Atomic(op)) = self.operator(&LOCKED_OPERATORS, false) else {
             return self.expected("`+=`, `&=`, `|=` or `^=`");
         };
         // LLVM writes the 32-bit form with w registers and, for `+=`, older tools with r registers.
@@ -243,20 +236,6 @@ impl<'a> Cursor<'a> {
             _ => ok!(self.register_as(bits)),
         };
         Ok(one(Op::Atomic { size, op, base, offset, src: src.reg }))
-    }
-
-    /// `store_release((u32 *)(r1 + 8), w2)`.
-    pub(super) const fn store_release(&mut self) -> Parsed<Statement<'a>> {
-        ok!(self.need("(", "`(`"));
-        ok!(self.need("(", "`(`"));
-        let size = ok!(self.unsigned_access()).size;
-        let address = ok!(self.parenthesized_address());
-        ok!(self.whole_field(address, size.bytes()));
-        let Address { base, offset, .. } = address;
-        ok!(self.need(",", "`,`"));
-        let src = ok!(self.register_as(size_bits(size)));
-        ok!(self.need(")", "`)`"));
-        Ok(one(Op::StoreRelease { size, base, offset, src: src.reg }))
     }
 
     /// `ld_pseudo r1, 1, 42`: `lddw` with the source field said outright; a fourth operand is the second slot's

@@ -4,9 +4,9 @@ use super::cursor::is_word;
 use super::field::Field;
 use super::literal::{ESCAPE, unescape};
 use super::{Cursor, Parsed, Span, Value, What, ok, sub};
-use crate::asm::Part;
 use crate::asm::helpers::compare;
 use crate::insn::{Bits, Reg, Source};
+use crate::spec::RelocField;
 
 const REGISTERS: &str = "a register: r0 to r10 (64 bits), w0 to w10 (32 bits)";
 /// A register as it is written: `r1` or `w1`.
@@ -410,7 +410,7 @@ impl<'a> Cursor<'a> {
         {
             return Ok(Operand::Register(register));
         }
-        if let Some(span) = ok!(self.symbol(Part::Immediate)) {
+        if let Some(span) = ok!(self.symbol(RelocField::Immediate)) {
             return Ok(Operand::Number(0, span));
         }
         if self.peek() == b'_' || self.peek().is_ascii_alphabetic() {

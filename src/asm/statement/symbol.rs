@@ -2,31 +2,33 @@
 //! `sizeof(task_struct)`, `exists(task_struct.cpu)`, `args.filename`. Their values come when the program is loaded.
 
 use super::{Cursor, Parsed, Span, What, ok, same, sub};
-use crate::asm::{Ask, Part};
+use crate::spec::{RelocField, RelocKind};
 
 /// A name that stands in place of a number.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::asm) struct Symbol {
-    pub ask: Ask,
+    pub kind: RelocKind,
     /// The name itself: of `sizeof(name)` what is in parentheses.
     pub span: Span,
 }
 
 impl<'a> Cursor<'a> {
-    /// Reads the name that stands here, if one does, and keeps it for that part of the instruction. Whatever else
+    /// Reads the name that stands here, if one does, and keeps it for that number of the instruction. Whatever else
     /// stands here is left alone: one word by itself is no such name.
-    pub(super) const fn symbol(&mut self, part: Part) -> Parsed<Option<Span>> {
+    pub(super) const fn symbol(&mut self, field: RelocField) -> Parsed<Option<Span>> {
         let start = self.at;
         if self.is_listing() || !(self.peek() == b'_' || self.peek().is_ascii_alphabetic()) {
             return Ok(None);
         }
         let word = ok!(self.word("a name"));
         let symbol = match (self.peek(), sub(self.text, word.start, word.end)) {
-            (b'(', b"sizeof") => ok!(self.asked(Ask::Size)),
-            (b'(', b"exists") => ok!(self.asked(Ask::Exists)),
+            (b'(', b"sizeof") => ok!(self.enclosed(RelocKind::Size)),
+            (b'(', b"exists") => ok!(self.enclosed(RelocKind::Exists)),
             (b'.', _) => {
                 self.at = start;
-                Symbol { ask: Ask::Value, span: ok!(self.path(false)) }
+                let span = ok!(self.path(false));
+                let kind = RelocKind::of_path(sub(self.text, span.start, span.end));
+                Symbol { kind, span }
             }
             _ => {
                 self.at = start;
@@ -34,34 +36,36 @@ impl<'a> Cursor<'a> {
             }
         };
         let end = self.trimmed();
-        self.symbols[part as usize] = Some(symbol);
+        self.symbols[field as usize] = Some(symbol);
         Ok(Some(Span { start, end }))
     }
 
     /// `(task_struct.tgid)`, after `sizeof` or `exists`.
-    const fn asked(&mut self, ask: Ask) -> Parsed<Symbol> {
+    const fn enclosed(&mut self, kind: RelocKind) -> Parsed<Symbol> {
         ok!(self.need("(", "`(`"));
         let span = ok!(self.path(true));
         ok!(self.need(")", "`)`"));
-        Ok(Symbol { ask, span })
+        Ok(Symbol { kind, span })
     }
 
     /// `task_struct.se.vruntime`, `task_struct.comm[3]`; in parentheses also `unsigned int`.
     const fn path(&mut self, enclosed: bool) -> Parsed<Span> {
-        let start = ok!(self.word("the name of a type of the kernel")).start;
+        let Span { start, mut end } = ok!(self.word("the name of a type of the kernel"));
         loop {
             if self.take(".") {
-                ok!(self.word("the name of a field"));
+                end = ok!(self.word("the name of a field")).end;
             } else if self.take("[") {
                 let (value, span) = ok!(self.number("an index"));
                 if value < 0 || value > u32::MAX as i128 {
                     return self.problem(span, What::Not("an index of an array"));
                 }
+                // A comment may follow, which is no part of the name.
+                end = self.at + 1;
                 ok!(self.need("]", "`]`"));
             } else if enclosed && (self.peek() == b'_' || self.peek().is_ascii_alphabetic()) {
-                ok!(self.word("a name"));
+                end = ok!(self.word("a name")).end;
             } else {
-                return Ok(Span { start, end: self.trimmed() });
+                return Ok(Span { start, end });
             }
         }
     }
@@ -73,7 +77,8 @@ impl<'a> Cursor<'a> {
         }
         let constant = match self.word_alone("a name") {
             Ok(span) if self.constant(span).is_none() => {
-                self.symbols[Part::Immediate as usize] = Some(Symbol { ask: Ask::Function, span });
+                self.symbols[RelocField::Immediate as usize] =
+                    Some(Symbol { kind: RelocKind::Kfunc, span });
                 self.skip();
                 return true;
             }

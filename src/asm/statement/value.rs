@@ -3,12 +3,15 @@
 use super::memory::{Access, Address, atomic_bytes, size_bits};
 use super::number::Register;
 use super::{Cursor, Dialect, Parsed, Span, Statement, Target, Value, What, ok, one, same, sub};
-use crate::asm::Part;
+use crate::insn::table::{
+    ASSIGNMENT_OPERATORS, FETCHING_NAMES, Operation, Operator, Shape, shaped,
+};
 use crate::insn::{
-    AluOp, AtomicOp, AtomicSize, Bits, Op, PacketSize, Pseudo, Reg, SignBits, SignExtend, SignedOp,
-    Size, Source, Swap, SwapBits,
+    AluOp, AtomicOp, AtomicSize, Bits, Op, PacketSize, Pseudo, Reg, SignBits, SignExtend, Size,
+    Source, Swap, SwapBits,
 };
 use crate::spec::MapSpec;
+use crate::spec::RelocField;
 use crate::uapi::MapType;
 
 const ADDRESS: &str =
@@ -19,41 +22,22 @@ const MAP_ID: &str =
 impl<'a> Cursor<'a> {
     pub(super) const fn assign(&mut self, dst: Register) -> Parsed<Statement<'a>> {
         let Register { reg, bits, .. } = dst;
-        if self.peek() == b's' && self.take_word("s") {
-            if self.take(">>=") {
-                let src = ok!(self.source(bits));
-                return Ok(one(Op::Alu { bits, op: AluOp::Arsh, dst: reg, src }));
-            }
-            let op = if self.take("/=") {
-                SignedOp::Div
-            } else if self.take("%=") {
-                SignedOp::Mod
-            } else {
-                return self.expected("`s>>=`, `s/=` or `s%=`");
-            };
-            return Ok(one(Op::AluSigned { bits, op, dst: reg, src: ok!(self.source(bits)) }));
-        }
-        if self.peek() == b'=' && self.byte(1) != b'=' {
+        let signed = self.peek() == b's' && self.take_word("s");
+        if !signed && self.peek() == b'=' && self.byte(1) != b'=' {
             self.at += 1;
             self.skip();
             return self.value_for(dst);
         }
-        let (op, length) = match (self.peek(), self.byte(1), self.byte(2)) {
-            (b'+', b'=', _) => (AluOp::Add, 2),
-            (b'-', b'=', _) => (AluOp::Sub, 2),
-            (b'*', b'=', _) => (AluOp::Mul, 2),
-            (b'/', b'=', _) => (AluOp::Div, 2),
-            (b'|', b'=', _) => (AluOp::Or, 2),
-            (b'&', b'=', _) => (AluOp::And, 2),
-            (b'<', b'<', b'=') => (AluOp::Lsh, 3),
-            (b'>', b'>', b'=') => (AluOp::Rsh, 3),
-            (b'%', b'=', _) => (AluOp::Mod, 2),
-            (b'^', b'=', _) => (AluOp::Xor, 2),
-            _ => return self.expected("`=`, `+=` or another assignment"),
-        };
-        self.at += length;
-        self.skip();
-        Ok(one(Op::Alu { bits, op, dst: reg, src: ok!(self.source(bits)) }))
+        match self.operator(&ASSIGNMENT_OPERATORS, signed) {
+            Some(Operation::Alu(op)) => {
+                Ok(one(Op::Alu { bits, op, dst: reg, src: ok!(self.source(bits)) }))
+            }
+            Some(Operation::AluSigned(op)) => {
+                Ok(one(Op::AluSigned { bits, op, dst: reg, src: ok!(self.source(bits)) }))
+            }
+            _ if signed => self.expected("`s>>=`, `s/=` or `s%=`"),
+            _ => self.expected("`=`, `+=` or another assignment"),
+        }
     }
 
     /// The right side of `r1 = …`.
@@ -265,7 +249,7 @@ impl<'a> Cursor<'a> {
         }
         if self.peek() == b'.' || self.asks(span) {
             self.at = start;
-            if let Some(span) = ok!(self.symbol(Part::Immediate)) {
+            if let Some(span) = ok!(self.symbol(RelocField::Immediate)) {
                 return self.number_for(dst, 0, span);
             }
         }
@@ -425,15 +409,7 @@ impl<'a> Cursor<'a> {
     pub(super) const fn function(&mut self, dst: Register, span: Span) -> Parsed<Statement<'a>> {
         let name = sub(self.text, span.start, span.end);
         ok!(self.need("(", "`(`"));
-        let fetch = match name {
-            b"atomic_fetch_add" | b"atomic64_fetch_add" => Some(AtomicOp::FetchAdd),
-            b"atomic_fetch_or" | b"atomic64_fetch_or" => Some(AtomicOp::FetchOr),
-            b"atomic_fetch_and" | b"atomic64_fetch_and" => Some(AtomicOp::FetchAnd),
-            b"atomic_fetch_xor" | b"atomic64_fetch_xor" => Some(AtomicOp::FetchXor),
-            b"atomic_xchg" | b"atomic64_xchg" => Some(AtomicOp::Exchange),
-            b"atomic_cmpxchg" | b"atomic64_cmpxchg" => Some(AtomicOp::CompareExchange),
-            _ => None,
-        };
+        let fetch = atomic_named(name);
         let statement = if let Some(op) = fetch {
             ok!(self.need("(", "`(`"));
             let (size, bits) = ok!(self.atomic_access());
@@ -460,14 +436,18 @@ impl<'a> Cursor<'a> {
             let Address { base, offset, .. } = address;
             ok!(self.need(",", "`,`"));
             ok!(self.compare_exchange(dst, size, bits, base, offset))
-        } else if same(name, b"load_acquire") {
+        } else if let Some(shaped) = shaped(name)
+            && matches!(shaped.shape, Shape::Load)
+        {
             ok!(self.need("(", "`(`"));
             let size = ok!(self.unsigned_access()).size;
             let address = ok!(self.parenthesized_address());
             ok!(self.whole_field(address, size.bytes()));
-            let Address { base, offset, .. } = address;
             ok!(self.width_of(dst, size_bits(size)));
-            one(Op::LoadAcquire { size, dst: dst.reg, base, offset })
+            match shaped.with(size, dst.reg.number(), address.base.number(), address.offset) {
+                Some(op) => one(op),
+                None => return self.problem(span, What::Not("an operation of that size")),
+            }
         } else if same(name, b"addr_space_cast") {
             ok!(self.width_of(dst, Bits::B64));
             let src = ok!(self.register64());
@@ -568,6 +548,34 @@ pub(in crate::asm) const fn addressable(map: &MapSpec<'_>, offset: i32) -> Resul
 
 const fn word_or_double(word: bool) -> (AtomicSize, Bits) {
     if word { (AtomicSize::Word, Bits::B32) } else { (AtomicSize::Double, Bits::B64) }
+}
+
+/// The atomic operation of that name, as the assembly language or the kernel's log has it.
+const fn atomic_named(name: &[u8]) -> Option<AtomicOp> {
+    let name = match name {
+        [b'a', b't', b'o', b'm', b'i', b'c', b'_', rest @ ..]
+        | [b'a', b't', b'o', b'm', b'i', b'c', b'6', b'4', b'_', rest @ ..] => rest,
+        _ => return None,
+    };
+    if same(name, b"xchg") {
+        return Some(AtomicOp::Exchange);
+    }
+    if same(name, b"cmpxchg") {
+        return Some(AtomicOp::CompareExchange);
+    }
+    let [b'f', b'e', b't', b'c', b'h', b'_', end @ ..] = name else { return None };
+    let four = match *end {
+        [a, b] => [a, b, 0, 0],
+        [a, b, c] => [a, b, c, 0],
+        [a, b, c, d] => [a, b, c, d],
+        _ => return None,
+    };
+    match FETCHING_NAMES.find(four, false) {
+        Some(&Operator { operation: Operation::Atomic(op), length, .. }) if length == end.len() => {
+            Some(op)
+        }
+        _ => None,
+    }
 }
 
 const fn swap_named(name: &[u8]) -> Option<(Swap, SwapBits)> {

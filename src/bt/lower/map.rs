@@ -356,7 +356,7 @@ impl<'p> Lower<'_, 'p, '_> {
         let (yes, after) = (self.f.block(), self.f.block());
         self.f.branch(condition, value, 0, yes, after);
         self.f.switch_to(yes);
-        let one = self.f.or(zero, 1);
+        let one = self.f.add(zero, 1);
         self.f.assign(result, one);
         self.f.switch_to(after);
         result.into()

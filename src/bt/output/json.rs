@@ -30,7 +30,7 @@ pub(super) fn push_number(out: &mut Vec<u8>, number: Number) {
 pub(super) fn push_value(out: &mut Vec<u8>, value: &Value) {
     match value {
         Value::Bool(value) => out.extend_from_slice(if *value { b"true" } else { b"false" }),
-        Value::String(bytes) => push_json(out, bytes),
+        Value::String(bytes) | Value::Timestamp(bytes) => push_json(out, bytes),
         Value::Buffer(bytes) => push_list(out, b"[", bytes, b",", b"]", |out, byte| {
             push_signed(out, i64::from(byte.cast_signed()));
         }),

@@ -29,23 +29,23 @@ mod hist;
 mod json;
 mod map;
 pub mod printf;
+mod problem;
 #[cfg(test)]
 mod tests;
 mod text;
 mod time;
-mod warning;
 
 pub use escape::ControlCharacters;
 pub use map::Map;
+pub use problem::{Place, Problem, Severity};
 pub use time::WallTime;
-pub use warning::{Place, Problem, Severity};
 
 use crate::bt::value::Value;
 use escape::{push_json, push_text};
 use printf::{Arg, Format};
+use problem::Problems;
 use std::io::{self, Write};
 use text::Style;
-use warning::Problems;
 
 /// A format of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -238,8 +238,8 @@ impl Output {
     pub fn problem(&mut self, place: &Place<'_>, problem: &Problem<'_>) {
         if self.problems.is_new(place, problem) {
             match self.options.format {
-                OutputFormat::Text => warning::push_text(&mut self.messages, place, problem),
-                OutputFormat::Json => warning::push_json(&mut self.out, place, problem),
+                OutputFormat::Text => problem::push_text(&mut self.messages, place, problem),
+                OutputFormat::Json => problem::push_json(&mut self.out, place, problem),
             }
         }
     }
@@ -299,9 +299,9 @@ impl Output {
         self.scratch.clear();
         format.write(&mut self.scratch, controls, args);
         if text {
-            warning::push_message(&mut self.messages, place, severity, &self.scratch);
+            problem::push_message(&mut self.messages, place, severity, &self.scratch);
         } else {
-            warning::push_json_message(&mut self.out, place, severity, &self.scratch);
+            problem::push_json_message(&mut self.out, place, severity, &self.scratch);
         }
     }
 

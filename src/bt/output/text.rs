@@ -62,7 +62,7 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: &Value, style: Style) {
             out.extend_from_slice(b"0x");
             out.extend_from_slice(Digits::hex(*address, false).as_bytes());
         }
-        Value::String(bytes) => style.push_string(out, bytes),
+        Value::String(bytes) | Value::Timestamp(bytes) => style.push_string(out, bytes),
         Value::Buffer(bytes) => push_buffer(out, bytes),
         Value::Tuple(values) => push_list(out, b"(", values, style.comma(), b")", style),
         Value::Array(values) => push_list(out, b"[", values, b",", b"]", style),
@@ -84,7 +84,6 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: &Value, style: Style) {
         Value::Mac([a, b, c, d, e, f]) => {
             _ = write!(out, "{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}:{f:02X}");
         }
-        Value::Timestamp(text) => style.push_string(out, text.as_bytes()),
         Value::Hist(hist) => push_hist(out, hist, 1),
         Value::Lhist(lhist) => push_lhist(out, lhist),
     }

@@ -1,0 +1,140 @@
+//! An object as a collection, ready to be loaded.
+
+use super::file::{Object, ObjectProgram};
+use super::listing::Listing;
+use super::variables::NamedPlace;
+use super::{ObjectError, target};
+use crate::insn::{ByteOrder, Insn, Pseudo};
+use crate::spec::{
+    Assembly, Collection, CollectionData, CollectionProgram, Line, NamedLabels, Reloc, RelocField,
+    RelocKind, RelocTarget, Section, Variable,
+};
+use crate::util::lines::line_breaks;
+use std::collections::BTreeSet;
+
+/// A number of an instruction that is filled in at load.
+#[derive(Debug, Clone)]
+pub(super) struct LinkReloc {
+    slot: usize,
+    field: RelocField,
+    kind: RelocKind,
+    target: LinkTarget,
+}
+
+/// What it is filled in of.
+#[derive(Debug, Clone)]
+pub(super) enum LinkTarget {
+    /// The name of a map.
+    Map(String),
+    /// A byte in a section of data.
+    Data(Section, i32),
+    /// Something of the kernel's.
+    Name(String),
+}
+
+impl Object {
+    /// What the object holds, ready to be loaded on this machine. `file` is what messages call it; the statements that they
+    /// show are those of its [`text`](Object::text).
+    ///
+    /// A program is loaded as the object means it, or not at all: whatever of it cannot be done here is an error. An object
+    /// that declares no license is under none.
+    ///
+    /// # Errors
+    /// [`ObjectError::Order`] if it is for other machines, [`ObjectError::Unsaid`] with all that cannot be done.
+    pub fn collection<'o>(&'o self, file: &'o str) -> Result<Collection<'o>, ObjectError> {
+        if self.order != ByteOrder::NATIVE {
+            return Err(ObjectError::Order);
+        }
+        let unsaid = self.unsaid();
+        if !unsaid.is_empty() {
+            return Err(ObjectError::Unsaid { what: unsaid });
+        }
+        let Listing { text, lines } = self.listing.get_or_init(|| self.listed(false));
+        let maps = self.maps.iter().filter_map(|(name, map)| map.spec(name)).collect();
+        let variables = self.variables.iter().map(|place| {
+            let NamedPlace { section, offset, size, width, .. } = *place;
+            Variable { name: &place.name, section, offset, size, width }
+        });
+        let data = CollectionData { sections: self.data.clone(), variables: variables.collect() };
+        let (mut line, mut counted) = (1_u32, 0);
+        let mut programs = Vec::with_capacity(self.programs.len());
+        for (program, lines) in self.programs.iter().zip(lines) {
+            let first = lines.first().map_or(0, |line| line.start as usize);
+            line += line_breaks(text.as_bytes().get(counted..first).unwrap_or_default());
+            counted = counted.max(first);
+            let assembly = program.assembly(lines.clone()).with_source_at(text, file, line);
+            let target = program.target().filter(|target| target::can_be_said(target));
+            programs.push(CollectionProgram { name: &program.name, target, assembly });
+        }
+        let externs: BTreeSet<&str> = self
+            .programs
+            .iter()
+            .flat_map(|program| &program.relocations)
+            .filter_map(|reloc| match (reloc.kind, &reloc.target) {
+                (RelocKind::Kfunc, LinkTarget::Name(name)) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
+        Ok(Collection {
+            file: file.into(),
+            license: Some(self.license.as_str().into()),
+            maps,
+            data,
+            programs,
+            externs: externs.into_iter().map(Into::into).collect(),
+        })
+    }
+}
+
+impl ObjectProgram {
+    /// Has a number of an instruction filled in at load.
+    pub(super) fn relocate(
+        &mut self,
+        slot: usize,
+        field: RelocField,
+        kind: RelocKind,
+        target: LinkTarget,
+    ) {
+        self.relocations.push(LinkReloc { slot, field, kind, target });
+    }
+
+    /// The same for the address of a map or of data.
+    pub(super) fn relocate_address(&mut self, slot: usize, target: LinkTarget) {
+        self.relocate(slot, RelocField::Immediate, RelocKind::Map, target);
+    }
+
+    /// Its code, with the statements of a text that it comes from.
+    fn assembly(&self, lines: Vec<Line>) -> Assembly<'_> {
+        /// `BPF_PSEUDO_KFUNC_CALL`.
+        const KFUNC: u8 = 2;
+        let mut slots = self.slots.clone();
+        let mut relocations = Vec::with_capacity(self.relocations.len());
+        for reloc in &self.relocations {
+            let (source, second, target) = match &reloc.target {
+                LinkTarget::Map(name) => (Some(Pseudo::MapFd as u8), 0, RelocTarget::Name(name)),
+                LinkTarget::Data(section, offset) => {
+                    (Some(Pseudo::MapValue as u8), *offset, RelocTarget::Section(*section))
+                }
+                LinkTarget::Name(name) => {
+                    let kfunc = (reloc.kind == RelocKind::Kfunc).then_some(KFUNC);
+                    (kfunc, 0, RelocTarget::Name(name))
+                }
+            };
+            if let (Some(source), Some(insn)) = (source, slots.get_mut(reloc.slot)) {
+                *insn = Insn::from_fields(insn.opcode(), insn.dst(), source, 0, 0);
+                let wide = insn.is_wide();
+                if let Some(insn) = slots.get_mut(reloc.slot + 1).filter(|_| wide) {
+                    *insn = insn.with_imm(second);
+                }
+            }
+            // Programs have fewer slots than 2^22.
+            let (slot, field, kind) = (reloc.slot as u32, reloc.field, reloc.kind);
+            relocations.push(Reloc { slot, field, kind, target });
+        }
+        let mut labels = NamedLabels::default();
+        for (slot, name) in &self.functions {
+            labels.push(name, *slot as u32);
+        }
+        Assembly::new(slots, relocations, labels, lines)
+    }
+}

@@ -1,0 +1,411 @@
+//! Relocations, resolved: what the instructions of a program leave open is filled in here and nowhere else.
+//!
+//! Code carries its resolver as a hook, if it has relocations, which a `const` knows: so a program that names no map, and
+//! nothing of the kernel, has the making of maps and the reading of BTF nowhere in it.
+
+mod arguments;
+mod kernel;
+mod problem;
+
+pub(super) use arguments::Arguments;
+pub use problem::NameProblem;
+
+use self::arguments::Places;
+use self::kernel::{Context, Number};
+use self::problem::is_missing;
+use super::Loader;
+use crate::asm::{Assembly, CollectionProgram};
+use crate::btf::{Btf, Kind, module_btf};
+use crate::codegen::Compiled;
+use crate::error::{Error, Result};
+use crate::insn::{Insn, Op, class, mode};
+use crate::spec::{Code, Hook, ProgramSpec, Reloc, RelocField, RelocKind, RelocTarget};
+use crate::uapi::Errno;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+/// What comes of relocations besides the instructions.
+#[derive(Default)]
+pub(super) struct Relocated {
+    /// The array of descriptors that some instructions have their index in.
+    pub modules: Vec<OwnedFd>,
+    /// The arguments that instructions read, of the place that they were resolved for.
+    pub arguments: Option<Box<dyn Arguments>>,
+}
+
+/// Fills relocations in. The types are those of the program that this one is for a function of, if it is.
+type Resolve =
+    for<'a> fn(&mut Loader<'a>, &ProgramSpec<'a>, Option<&Btf>, &mut [Insn]) -> Result<Relocated>;
+
+/// The resolver that code carries.
+struct Resolver(Resolve);
+
+/// The code with the resolver that it needs: none if everything is in it.
+#[doc(hidden)]
+pub const fn resolvable(mut code: Code<'_>) -> Code<'_> {
+    let mut index = 0;
+    while index < code.relocations.len() {
+        // Maps and data take no look at the kernel's types.
+        if !matches!(code.relocations[index].kind, RelocKind::Map) {
+            code.resolver = Some(Hook::new(&Resolver(resolve)));
+            return code;
+        }
+        code.resolver = Some(Hook::new(&Resolver(resolve_maps)));
+        index += 1;
+    }
+    code
+}
+
+impl Assembly<'_> {
+    /// The code, for a [`ProgramSpec`].
+    pub fn code(&self) -> Code<'_> {
+        resolvable(self.unresolved())
+    }
+}
+
+impl Compiled<'_> {
+    /// Returns the code, for a [`ProgramSpec`].
+    pub fn code(&self) -> Code<'_> {
+        resolvable(self.unresolved())
+    }
+}
+
+impl CollectionProgram<'_> {
+    /// Its code, with zeros where addresses and numbers of the kernel's are to be filled in, without the maps and the data:
+    /// [`TextSpec`](super::TextSpec) has them.
+    pub fn code(&self) -> Code<'_> {
+        resolvable(self.unresolved())
+    }
+}
+
+/// Fills in what the instructions of a program leave open.
+pub(super) fn relocate<'a>(
+    loader: &mut Loader<'a>,
+    spec: &ProgramSpec<'a>,
+    theirs: Option<&Btf>,
+    insns: &mut [Insn],
+) -> Result<Relocated> {
+    match spec.code.resolver.and_then(Hook::get) {
+        Some(Resolver(resolve)) => resolve(loader, spec, theirs, insns),
+        None if spec.code.relocations.is_empty() => Ok(Relocated::default()),
+        None => Err(by_hand(spec)),
+    }
+}
+
+fn by_hand(spec: &ProgramSpec<'_>) -> Error {
+    let problem = "its code was given relocations by hand: make it anew";
+    Error::Spec { what: "program", name: spec.name.into(), problem }
+}
+
+/// Puts the descriptor of a map in its place.
+fn put_map<'a>(
+    loader: &mut Loader<'a>,
+    spec: &ProgramSpec<'a>,
+    reloc: &Reloc<'a>,
+    insns: &mut [Insn],
+) -> Result<()> {
+    let map = match reloc.target {
+        RelocTarget::Map(map) => loader.map(map)?,
+        RelocTarget::Section(section) => loader.section(&spec.code, section)?,
+        RelocTarget::Name(name) => match spec.code.maps.iter().find(|map| map.name == name) {
+            Some(map) => loader.map(map)?,
+            None => {
+                let problem =
+                    "it names a map that is not with its code: make the spec with TextSpec";
+                return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
+            }
+        },
+    };
+    let fd = map.as_fd().as_raw_fd();
+    if let Some(insn) = insns.get_mut(reloc.slot as usize) {
+        *insn = insn.with_imm(fd);
+    }
+    Ok(())
+}
+
+/// The resolver of code that names maps and data alone.
+fn resolve_maps<'a>(
+    loader: &mut Loader<'a>,
+    spec: &ProgramSpec<'a>,
+    _: Option<&Btf>,
+    insns: &mut [Insn],
+) -> Result<Relocated> {
+    for reloc in spec.code.relocations {
+        if reloc.kind != RelocKind::Map {
+            return Err(by_hand(spec));
+        }
+        put_map(loader, spec, reloc, insns)?;
+    }
+    Ok(Relocated::default())
+}
+
+/// The resolver of everything.
+fn resolve<'a>(
+    loader: &mut Loader<'a>,
+    spec: &ProgramSpec<'a>,
+    theirs: Option<&Btf>,
+    insns: &mut [Insn],
+) -> Result<Relocated> {
+    let maps = spec.code.relocations.iter().filter(|reloc| reloc.kind == RelocKind::Map);
+    for reloc in maps {
+        put_map(loader, spec, reloc, insns)?;
+    }
+    let types = loader.types();
+    let context = Context { kind: spec.kind, attach_type: spec.attach_type, types, theirs };
+    let mut resolution =
+        Resolution { spec, context, places: Places::of(spec), insns, modules: Vec::new() };
+    for reloc in spec.code.relocations {
+        resolution.fill(reloc)?;
+    }
+    let modules = resolution.modules()?;
+    Ok(Relocated { modules, arguments: resolution.places.into_arguments(spec) })
+}
+
+/// How a missing name in a statement that cannot be reached goes into the instruction: as a call of a helper that there
+/// never was. The verifier takes out what `exists` has made unreachable, and refuses the rest.
+const POISON: i32 = 0x0bad_1dea;
+
+/// The relocations of one program, while they are resolved.
+struct Resolution<'l, 'a> {
+    spec: &'l ProgramSpec<'a>,
+    context: Context<'l>,
+    places: Places,
+    insns: &'l mut [Insn],
+    /// Modules of whose BTF the kernel wants descriptors.
+    modules: Vec<(&'l str, OwnedFd)>,
+}
+
+impl Resolution<'_, '_> {
+    fn fill(&mut self, reloc: &Reloc<'_>) -> Result<()> {
+        let slot = reloc.slot as usize;
+        let Some(insn) = self.insns.get(slot).copied() else { return Ok(()) };
+        let name = reloc.name();
+        let found = match reloc.kind {
+            RelocKind::Map => return Ok(()),
+            RelocKind::Kfunc => return self.put_kfunc(reloc, &name),
+            RelocKind::Argument => self.places.argument(&self.context, &name),
+            RelocKind::Value | RelocKind::Enumerator | RelocKind::Register => {
+                self.context.value(&name)
+            }
+            RelocKind::Size => {
+                self.context.types.size_of(&name).map(Number::of).map_err(Into::into)
+            }
+            RelocKind::Exists => self.exists(&name),
+        };
+        let done = found
+            .and_then(|found| found.checked(reloc.field, access(insn)))
+            .and_then(|value| put(self.insns, slot, reloc.field, value));
+        match done {
+            Ok(()) => Ok(()),
+            Err(problem) if is_missing(&problem) && self.is_asked_for(&name) => {
+                poison(self.insns, slot);
+                Ok(())
+            }
+            Err(problem) => Err(refused(self.spec, reloc, problem)),
+        }
+    }
+
+    fn exists(&mut self, name: &str) -> Answer<Number> {
+        if !name.contains('.') {
+            return Ok(Number::of(u8::from(self.context.types.exists(name)?)));
+        }
+        let found = match RelocKind::of_path(name.as_bytes()) {
+            RelocKind::Argument => self.places.argument(&self.context, name),
+            _ => self.context.value(name),
+        };
+        match found {
+            Ok(_) => Ok(Number::of(1)),
+            Err(problem) if is_missing(&problem) => Ok(Number::of(0)),
+            Err(problem) => Err(problem),
+        }
+    }
+
+    /// Whether the program asks if there is this, or what it is a part of: then it can do without.
+    fn is_asked_for(&self, name: &str) -> bool {
+        let relocations = self.spec.code.relocations.iter();
+        relocations.filter(|reloc| reloc.kind == RelocKind::Exists).any(|reloc| {
+            let asked = reloc.name();
+            name.strip_prefix(asked.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        })
+    }
+
+    /// Puts the number of a kernel function into the call of it. Of a function in a module the kernel wants the module's
+    /// BTF as well: its place in the array of descriptors, where the first is not used.
+    fn put_kfunc(&mut self, reloc: &Reloc<'_>, name: &str) -> Result<()> {
+        let refused = |error| refused(self.spec, reloc, error);
+        let (id, place) = self.context.types.type_id(name, Kind::Function).map_err(refused)?;
+        let index = match place.module {
+            None => 0,
+            Some(module) => match self.modules.iter().position(|(known, _)| *known == module) {
+                Some(index) => index + 1,
+                None => {
+                    self.modules.push((module, module_btf(module).map_err(refused)?));
+                    self.modules.len()
+                }
+            },
+        };
+        if let Some(insn) = self.insns.get_mut(reloc.slot as usize) {
+            *insn = insn.with_imm(id as i32).with_offset(index as i16);
+        }
+        Ok(())
+    }
+
+    /// The array of descriptors.
+    fn modules(&mut self) -> Result<Vec<OwnedFd>> {
+        let Some((_, first)) = self.modules.first() else { return Ok(Vec::new()) };
+        // What is at index 0 is not looked at.
+        let first = first.try_clone().map_err(|source| Error::LoadProgram {
+            program: self.spec.name.into(),
+            kind: self.spec.kind,
+            errno: Errno::of(&source),
+            why: None,
+        })?;
+        let modules = std::mem::take(&mut self.modules);
+        Ok(std::iter::once(first).chain(modules.into_iter().map(|(_, btf)| btf)).collect())
+    }
+}
+
+type Answer<T> = std::result::Result<T, NameProblem>;
+
+/// The error of a relocation that cannot be resolved.
+fn refused(spec: &ProgramSpec<'_>, reloc: &Reloc<'_>, problem: impl Into<NameProblem>) -> Error {
+    let (code, slot) = (&spec.code, reloc.slot as usize);
+    Error::Name {
+        program: spec.name.into(),
+        kind: spec.kind,
+        place: format!("{}:{}", code.file, code.line_number(slot)),
+        statement: code.statement(slot).unwrap_or_default(),
+        name: reloc.name(),
+        problem: Box::<NameProblem>::new(problem.into()),
+    }
+}
+
+/// How many bytes an access of memory moves.
+fn access(insn: Insn) -> Option<u32> {
+    let memory = matches!(insn.opcode() & 7, class::LDX | class::ST | class::STX);
+    let plain = matches!(insn.opcode() & 0xe0, mode::MEM | mode::MEMSX | mode::ATOMIC);
+    let bytes = match insn.opcode() & 0x18 {
+        0x00 => 4,
+        0x08 => 2,
+        0x10 => 1,
+        _ => 8,
+    };
+    (memory && plain).then_some(bytes)
+}
+
+/// Puts a number into an instruction.
+fn put(insns: &mut [Insn], slot: usize, field: RelocField, value: i128) -> Answer<()> {
+    let wide = insns.get(slot).is_some_and(|insn| insn.opcode() == 0x18);
+    let Some(insn) = insns.get(slot).copied() else { return Ok(()) };
+    // 32-bit arithmetic and stores of up to 32 bits read the same bits either way.
+    let narrow = match insn.opcode() & 7 {
+        class::ALU | class::JMP32 => true,
+        class::ST => access(insn) != Some(8),
+        _ => false,
+    };
+    let (low, high) = match field {
+        RelocField::Offset => (i16::MIN.into(), i16::MAX.into()),
+        RelocField::Immediate if wide => (i64::MIN, i64::MAX),
+        RelocField::Immediate if narrow => (i32::MIN.into(), u32::MAX.into()),
+        RelocField::Immediate => (i32::MIN.into(), i32::MAX.into()),
+    };
+    let fits = i128::from(low) <= value && value <= i128::from(high);
+    if !(fits || wide && u64::try_from(value).is_ok()) {
+        return Err(NameProblem::Range { value, low, high });
+    }
+    if wide {
+        let second = insns.get(slot + 1).map(|insn| insn.with_imm((value >> 32) as i32));
+        if let (Some(to), Some(second)) = (insns.get_mut(slot + 1), second) {
+            *to = second;
+        }
+    }
+    let filled = match field {
+        RelocField::Offset => insn.with_offset(value as i16),
+        RelocField::Immediate => insn.with_imm(value as i32),
+    };
+    if let Some(to) = insns.get_mut(slot) {
+        *to = filled;
+    }
+    Ok(())
+}
+
+/// Makes an instruction one that the verifier refuses if it gets there.
+fn poison(insns: &mut [Insn], slot: usize) {
+    let wide = insns.get(slot).is_some_and(|insn| insn.opcode() == 0x18);
+    if let Some(insn) = insns.get_mut(slot) {
+        *insn = Op::CallHelper { number: POISON }.encode().first();
+    }
+    if let Some(insn) = insns.get_mut(slot + 1).filter(|_| wide) {
+        *insn = Op::Jump { offset: 0 }.encode().first();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::Error;
+    use crate::spec::{MapSpec, ProgramSpec};
+    use crate::syscall::{Call, fake};
+    use crate::uapi::{Errno, MapType, ProgramType};
+    use crate::{Loader, Map, bpf};
+
+    static COUNTS: MapSpec = MapSpec::array("counts", 8, 1);
+    const PLAIN: ProgramSpec<'_> =
+        ProgramSpec::new("plain", ProgramType::Kprobe, bpf! { r0 = 0; exit; });
+    const USING: ProgramSpec<'_> =
+        ProgramSpec::new("using", ProgramType::Kprobe, bpf! { r1 = COUNTS ll; r0 = 0; exit; });
+    const NAMING: ProgramSpec<'_> =
+        ProgramSpec::new("naming", ProgramType::Kprobe, bpf! { r0 = sizeof(task_struct); exit; });
+
+    #[test]
+    fn a_spec_holds_only_what_it_needs() {
+        assert!(PLAIN.code.resolver.is_none() && PLAIN.find_target.is_none());
+        assert!(USING.code.resolver.is_some() && NAMING.code.resolver.is_some());
+        assert!(PLAIN.with_kind(ProgramType::Tracing).find_target.is_some());
+        assert!(
+            PLAIN.with_kind(ProgramType::Lsm).with_kind(ProgramType::Xdp).find_target.is_none()
+        );
+        assert!(COUNTS.find_table.is_none());
+        assert!(MapSpec::struct_ops("ops", "tcp_congestion_ops").find_table.is_some());
+    }
+
+    /// What is put into a spec past its functions is not passed over in silence.
+    #[test]
+    fn what_was_set_by_hand_is_refused() {
+        let none = |_: &mut Call<'_, '_>| -> Option<Result<i64, Errno>> { panic!("asked") };
+        let mut code = PLAIN.code;
+        (code.slots, code.relocations) = (NAMING.code.slots, NAMING.code.relocations);
+        let named = ProgramSpec { code, ..PLAIN };
+        let mut used = PLAIN;
+        used.code.relocations = USING.code.relocations;
+        let mut mixed = USING;
+        mixed.code.relocations = NAMING.code.relocations;
+        let aimed = ProgramSpec { kind: ProgramType::Lsm, target: Some("file_open"), ..PLAIN };
+        fake::with(none, || {
+            for (spec, word) in [
+                (named, "relocations"),
+                (used, "relocations"),
+                (mixed, "relocations"),
+                (aimed, "with_kind"),
+            ] {
+                let Err(Error::Spec { problem, .. }) = Loader::new().load(&spec) else {
+                    panic!("{word}");
+                };
+                assert!(problem.contains(word), "{problem}");
+            }
+            let table = MapSpec {
+                kind: MapType::StructOps,
+                table: Some("tcp_congestion_ops"),
+                value_size: 0,
+                ..MapSpec::array("ops", 4, 1)
+            };
+            let error = Map::create(&table).unwrap_err();
+            assert!(matches!(error, Error::MapField { field: "kind", .. }), "{error}");
+        });
+        // Code in the place of other code is as good as that was.
+        let ok = |call: &mut Call<'_, '_>| match call {
+            Call::MapCreate(_) | Call::ProgLoad(_) | Call::BtfLoad(_) => Some(fake::descriptor()),
+            _ => None,
+        };
+        fake::with(ok, || Loader::new().load(&ProgramSpec { code: USING.code, ..PLAIN })).unwrap();
+    }
+}

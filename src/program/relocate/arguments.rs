@@ -1,0 +1,385 @@
+//! Arguments of what a program is attached to: `args.NAME`.
+//!
+//! Where an argument is depends on the place. A program can be for several, which a pattern names or to which it is attached
+//! one after the other, if they all pass what it reads in the same way.
+
+use super::kernel::{Context, Number};
+use super::problem::{ArgumentAt, is_missing};
+use super::{Answer, NameProblem};
+use crate::btf::{Function, KernelTypes, Kind};
+use crate::error::{Error, Result};
+use crate::kernel::{format, functions, registers, symbols, tracefs};
+use crate::program::btf_target::attach_point;
+use crate::spec::{AttachTo, ProgramSpec, RETURN, Reloc, RelocKind};
+use crate::uapi::{AttachType, ProgramType};
+use crate::util::glob::{Glob, is_pattern};
+use std::fmt;
+use std::ops::ControlFlow;
+
+/// What would say which arguments there are.
+const fn needs(kind: ProgramType) -> &'static str {
+    match kind {
+        ProgramType::Tracepoint => "`category/name` of a tracepoint",
+        _ => "the name of a function, a tracepoint or a hook",
+    }
+}
+
+/// The places that a program is for, and what was asked of them.
+pub(super) struct Places {
+    /// As the spec names it.
+    target: Option<String>,
+    /// Each of those that it stands for, once something was asked.
+    each: Option<Vec<String>>,
+    found: Vec<Found>,
+}
+
+/// An argument that was asked for, and where it is, if it is anywhere.
+#[derive(Debug)]
+struct Found {
+    name: String,
+    at: Option<ArgumentAt>,
+}
+
+impl Places {
+    pub fn of(spec: &ProgramSpec<'_>) -> Places {
+        let attach_to = spec.attach_to.map(|place| place.to_string());
+        let target = attach_to.or_else(|| spec.target.map(str::to_owned));
+        Places { target, each: None, found: Vec::new() }
+    }
+
+    /// Where an argument, `args.NAME`, is in all places.
+    pub fn argument(&mut self, context: &Context<'_>, name: &str) -> Answer<Number> {
+        let needs = needs(context.kind);
+        let Some(target) = &self.target else { return Err(NameProblem::NoTarget { needs }) };
+        let each = match &self.each {
+            Some(each) => each,
+            None => self.each.insert(expand(context.kind, target)?),
+        };
+        let argument = name.split_once('.').map_or("", |(_, argument)| argument);
+        let mut all = each.iter().map(|place| (place, located(context.argument(place, argument))));
+        let Some((first, answer)) = all.next() else {
+            return Err(NameProblem::NoTarget { needs });
+        };
+        let answer = answer?;
+        let at = answer.as_ref().ok().map(Number::place);
+        for (other, answer) in all {
+            let there = answer?.ok().as_ref().map(Number::place);
+            if there != at {
+                let (first, other) = (first.clone(), other.clone());
+                return Err(NameProblem::Layout { first, other, at: (at, there) });
+            }
+        }
+        if !self.found.iter().any(|found| found.name == name) {
+            self.found.push(Found { name: name.into(), at });
+        }
+        answer
+    }
+
+    /// What is to be kept of it for attachments.
+    pub fn into_arguments(self, spec: &ProgramSpec<'_>) -> Option<Box<dyn Arguments>> {
+        // Where the others are attached was said to the kernel when they were loaded.
+        let free = matches!(
+            spec.kind,
+            ProgramType::Tracepoint
+                | ProgramType::RawTracepoint
+                | ProgramType::RawTracepointWritable
+                | ProgramType::Kprobe
+        );
+        let target = self.target.filter(|_| free && !self.found.is_empty())?;
+        let code = &spec.code;
+        let places = self.found.into_iter().map(|found| {
+            let reads = |reloc: &&Reloc<'_>| {
+                matches!(reloc.kind, RelocKind::Argument | RelocKind::Exists)
+                    && reloc.name() == found.name
+            };
+            let slot = code.relocations.iter().find(reads).map_or(0, |reloc| reloc.slot as usize);
+            let place = format!("{}:{}", code.file, code.line_number(slot));
+            Read { found, place, statement: code.statement(slot).unwrap_or_default() }
+        });
+        let reads = places.collect();
+        let (program, kind, attach_type) = (spec.name.into(), spec.kind, spec.attach_type);
+        Some(Box::new(ReadArguments { program, kind, attach_type, target, reads }))
+    }
+}
+
+/// An answer, in which it is no failure that there is no such argument.
+fn located(answer: Answer<Number>) -> Answer<Answer<Number>> {
+    match answer {
+        Err(problem) if !is_missing(&problem) => Err(problem),
+        answer => Ok(answer),
+    }
+}
+
+impl Number {
+    fn place(&self) -> ArgumentAt {
+        ArgumentAt { offset: self.value as i64, size: self.width }
+    }
+}
+
+/// The places that a target stands for: those that match, if it is a pattern.
+fn expand(kind: ProgramType, target: &str) -> Answer<Vec<String>> {
+    let tracepoint = kind == ProgramType::Tracepoint;
+    let function = kind == ProgramType::Kprobe && !target.contains(':');
+    if !is_pattern(target) || !(tracepoint || function) {
+        return Ok(vec![target.into()]);
+    }
+    if let (true, Some((category, name))) = (tracepoint, target.split_once(['/', ':'])) {
+        let found = tracefs::matching(category, name)?.into_iter();
+        return Ok(found.map(|(category, name)| format!("{category}/{name}")).collect());
+    }
+    let (glob, mut names) = (Glob::new(target), Vec::new());
+    functions::each(|name, _| {
+        if glob.matches(name) {
+            names.push(name.to_owned());
+        }
+        ControlFlow::Continue(())
+    })?;
+    names.sort_unstable();
+    names.dedup();
+    Ok(names)
+}
+
+/// The arguments that a program reads: those of the place that it was loaded for. Behind a trait, so that the comparison is nowhere
+/// in a binary without such programs.
+pub(in crate::program) trait Arguments: fmt::Debug + Send + Sync {
+    /// Refuses a place that passes otherwise what the program reads.
+    fn check(&self, place: &AttachTo<'_>) -> Result<()>;
+}
+
+#[derive(Debug)]
+struct ReadArguments {
+    program: String,
+    kind: ProgramType,
+    attach_type: Option<AttachType>,
+    target: String,
+    reads: Vec<Read>,
+}
+
+/// The first statement of a program that reads an argument.
+#[derive(Debug)]
+struct Read {
+    found: Found,
+    /// File and line.
+    place: String,
+    statement: String,
+}
+
+impl Arguments for ReadArguments {
+    fn check(&self, place: &AttachTo<'_>) -> Result<()> {
+        let target = place.to_string();
+        if target == self.target {
+            return Ok(());
+        }
+        let (kind, attach_type, types) = (self.kind, self.attach_type, KernelTypes::new());
+        let context = Context { kind, attach_type, types: &types, theirs: None };
+        let mut places = Places { target: Some(target.clone()), each: None, found: Vec::new() };
+        for Read { found, place, statement } in &self.reads {
+            let there = located(places.argument(&context, &found.name));
+            let problem = match there.map(|there| there.ok().as_ref().map(Number::place)) {
+                Ok(there) if there == found.at => continue,
+                Ok(there) => NameProblem::Layout {
+                    first: self.target.clone(),
+                    other: target,
+                    at: (found.at, there),
+                },
+                Err(problem) => problem,
+            };
+            return Err(Error::Name {
+                program: self.program.clone(),
+                kind,
+                place: place.clone(),
+                statement: statement.clone(),
+                name: found.name.clone(),
+                problem: Box::new(problem),
+            });
+        }
+        Ok(())
+    }
+}
+
+impl Context<'_> {
+    /// Where an argument of a place is in the context of the program.
+    fn argument(&self, target: &str, argument: &str) -> Answer<Number> {
+        let tracepoint = self.kind == ProgramType::Tracepoint;
+        let needs = needs(self.kind);
+        let none = |known: Vec<String>| NameProblem::NoArgument {
+            of: target.into(),
+            argument: argument.into(),
+            known,
+        };
+        if tracepoint {
+            let Some((category, name)) = target.split_once(['/', ':']) else {
+                return Err(NameProblem::NoTarget { needs });
+            };
+            let fields = format::fields(category, name)?;
+            let Some(field) = fields.iter().find(|field| field.name == argument) else {
+                // The first ones are not for programs.
+                let own = fields.into_iter().filter(|field| !field.name.starts_with("common_"));
+                return Err(none(own.map(|field| field.name).collect()));
+            };
+            let width = field.is_scalar().then_some(field.size);
+            return Ok(Number { width, ..Number::of(field.offset) });
+        }
+        if self.kind == ProgramType::Kprobe && target.ends_with(RETURN) {
+            // The registers of the arguments hold others by then.
+            return match registers::offset(argument).filter(|_| argument == "ret") {
+                Some(offset) => Ok(Number { width: Some(8), ..Number::of(offset) }),
+                None => Err(none(vec!["ret".into()])),
+            };
+        }
+        if self.kind == ProgramType::Kprobe && target.contains(':') {
+            return user_argument(target, argument);
+        }
+        let Some(names) = self.parameters(target)? else {
+            return Err(NameProblem::NoTarget { needs });
+        };
+        let number = argument.strip_prefix("arg").and_then(|number| number.parse::<usize>().ok());
+        let numbered = number.and_then(|number| number.checked_sub(1));
+        let index = match names.iter().position(|name| name == argument) {
+            Some(index) => index,
+            // The result comes after the arguments.
+            None if argument == "ret" && self.kind == ProgramType::Tracing => names.len(),
+            None => match numbered.filter(|index| *index < names.len()) {
+                Some(index) => index,
+                None => return Err(none(names)),
+            },
+        };
+        let offset = if self.kind == ProgramType::Kprobe {
+            let register = registers::offset(&format!("parm{}", index + 1));
+            u64::from(register.ok_or(NameProblem::NoRegister)?)
+        } else {
+            8 * index as u64
+        };
+        // Each has eight bytes, however small it is.
+        Ok(Number { width: Some(8), ..Number::of(offset) })
+    }
+
+    /// The names of the parameters that are passed to the program; `None` if it is of a type that is passed none.
+    fn parameters(&self, target: &str) -> Answer<Option<Vec<String>>> {
+        if let (ProgramType::Tracing, Some(btf)) = (self.kind, self.theirs) {
+            let id = btf.type_id(target, Kind::Function).map_err(Error::from)?;
+            return Ok(Some(named(&btf.function(id).map_err(Error::from)?, 0)));
+        }
+        if self.kind == ProgramType::StructOps {
+            let (member, place) = self.types.find(|btf| btf.look_up_field(target))?;
+            let function = place.btf.function(member.type_id).map_err(Error::from)?;
+            return Ok(Some(named(&function, 0)));
+        }
+        let tracepoint = matches!(
+            (self.kind, self.attach_type),
+            (ProgramType::RawTracepoint | ProgramType::RawTracepointWritable, _)
+                | (ProgramType::Tracing, Some(AttachType::TraceRawTp))
+        );
+        let (name, skipped) = if tracepoint {
+            // It is called with the data of whoever listens, and then what the tracepoint passes. (The typedef
+            // `btf_trace_NAME` has the types as well, but the compiler leaves out the names there.)
+            (format!("__traceiter_{target}"), 1)
+        } else if self.kind == ProgramType::Kprobe {
+            (target.into(), 0)
+        } else {
+            match attach_point(self.kind, self.attach_type) {
+                Some((prefix, Kind::Function)) => (format!("{prefix}{target}"), 0),
+                _ => return Ok(None),
+            }
+        };
+        let found = match self.types.type_id(&name, Kind::Function) {
+            // The name of a system call means its function, whatever the kernel calls that.
+            Err(error) if self.kind == ProgramType::Kprobe && name.starts_with("sys_") => {
+                match symbols::resolve_syscall(&name)? {
+                    Some(function) => self.types.type_id(&function, Kind::Function),
+                    None => Err(error),
+                }
+            }
+            found => found,
+        };
+        let (id, place) = found?;
+        let function = place.btf.function(id).map_err(Error::from)?;
+        Ok(Some(named(&function, skipped)))
+    }
+}
+
+/// Where an argument is of a function in a program or library, `FILE:FUNCTION`, or of a USDT probe, `FILE:PROVIDER:NAME`.
+fn user_argument(target: &str, argument: &str) -> Answer<Number> {
+    let mut parts = target.rsplitn(3, ':');
+    if let (Some(name), Some(provider), Some(file)) = (parts.next(), parts.next(), parts.next()) {
+        return usdt_argument(target, file, provider, name, argument);
+    }
+    // Nothing says how many a function of C has: as many as there are registers for them.
+    let register = match argument.strip_prefix("arg") {
+        Some(number) => registers::offset(&format!("parm{number}")),
+        None if argument == "ret" => registers::offset(argument),
+        None => None,
+    };
+    match register {
+        Some(offset) => Ok(Number { width: Some(8), ..Number::of(offset) }),
+        None => Err(NameProblem::NoArgument {
+            of: target.into(),
+            argument: argument.into(),
+            known: vec!["arg1".into(), "arg2".into(), "… in registers".into(), "ret".into()],
+        }),
+    }
+}
+
+#[cfg(feature = "elf")]
+fn usdt_argument(
+    target: &str,
+    file: &str,
+    provider: &str,
+    name: &str,
+    argument: &str,
+) -> Answer<Number> {
+    use crate::user::{self, Operand};
+    let path = user::find_file(file, None)?;
+    let probes = user::find_usdt(&path, provider, name)?;
+    let places = || probes.iter().flat_map(|probe| &probe.places);
+    let fewest = places().map(|place| place.arguments.len()).min().unwrap_or_default();
+    let number = argument.strip_prefix("arg").and_then(|number| number.parse::<usize>().ok());
+    let index = number.and_then(|number| number.checked_sub(1)).filter(|index| *index < fewest);
+    let Some(index) = index else {
+        return Err(NameProblem::NoArgument {
+            of: target.into(),
+            argument: argument.into(),
+            known: (1..=fewest).map(|number| format!("arg{number}")).collect(),
+        });
+    };
+    let mut all: Vec<&user::Argument> = Vec::new();
+    for one in places().filter_map(|place| place.arguments.get(index)) {
+        if !all.iter().any(|other| other.operand == one.operand) {
+            all.push(one);
+        }
+    }
+    match all.as_slice() {
+        [one] if probes.iter().all(|probe| probe.is_native()) => match &one.operand {
+            Operand::Register(register) => {
+                Ok(Number { width: Some(register.size.into()), ..Number::of(register.offset) })
+            }
+            _ => Err(not_in_register(target, argument, &all)),
+        },
+        _ => Err(not_in_register(target, argument, &all)),
+    }
+}
+
+#[cfg(feature = "elf")]
+fn not_in_register(target: &str, argument: &str, all: &[&crate::user::Argument]) -> NameProblem {
+    let texts: Vec<_> = all.iter().map(|argument| format!("`{argument}`")).collect();
+    NameProblem::NotInRegister {
+        of: target.into(),
+        argument: argument.into(),
+        place: texts.join(" and "),
+    }
+}
+
+#[cfg(not(feature = "elf"))]
+fn usdt_argument(target: &str, _: &str, _: &str, _: &str, argument: &str) -> Answer<Number> {
+    Err(NameProblem::NotInRegister {
+        of: target.into(),
+        argument: argument.into(),
+        place: "the notes of the file, which are read with the feature `elf`".into(),
+    })
+}
+
+/// The names of a function's parameters; of one that has none, none can be asked for by name.
+fn named(function: &Function<'_>, skipped: usize) -> Vec<String> {
+    let names = function.parameters.iter().skip(skipped);
+    names.map(|parameter| parameter.name.to_owned()).collect()
+}

@@ -1,0 +1,90 @@
+//! Numbers that the running kernel has for names.
+
+use super::{Answer, NameProblem};
+use crate::btf::{Btf, BtfError, KernelTypes};
+use crate::kernel::registers;
+use crate::spec::RelocField;
+use crate::uapi::{AttachType, ProgramType};
+
+/// What names are looked up for and in.
+pub(super) struct Context<'l> {
+    pub kind: ProgramType,
+    pub attach_type: Option<AttachType>,
+    pub types: &'l KernelTypes,
+    /// The types of another program, if the program is for a function of that.
+    pub theirs: Option<&'l Btf>,
+}
+
+/// What a name stands for.
+pub(super) struct Number {
+    pub value: i128,
+    /// How many bytes there are, where it is the offset of a number.
+    pub width: Option<u32>,
+    /// How it can be had if no access fetches it.
+    pub bits: Option<NameProblem>,
+}
+
+impl Number {
+    pub fn of(value: impl Into<i128>) -> Number {
+        Number { value: value.into(), width: None, bits: None }
+    }
+
+    /// The number, if an access of so many bytes at it is one of the whole field.
+    pub fn checked(self, field: RelocField, access: Option<u32>) -> Answer<i128> {
+        if field == RelocField::Offset {
+            if let Some(problem) = self.bits {
+                return Err(problem);
+            }
+            if let (Some(size), Some(access)) = (self.width, access)
+                && size != access
+            {
+                return Err(NameProblem::Width { size, access });
+            }
+        }
+        Ok(self.value)
+    }
+}
+
+impl Context<'_> {
+    /// The offset of a field, or the value of an enumerator.
+    pub fn value(&self, path: &str) -> Answer<Number> {
+        let (head, rest) = path.split_once('.').unwrap_or((path, ""));
+        match head {
+            "enum" => return Ok(Number::of(self.types.any_enumerator(rest)?)),
+            "pt_regs" => {
+                if let Some(offset) = registers::offset(rest) {
+                    return Ok(Number { width: Some(8), ..Number::of(offset) });
+                }
+                if rest.starts_with("parm") || rest.starts_with("syscall") {
+                    return Err(NameProblem::NoRegister);
+                }
+            }
+            _ => {}
+        }
+        let missing = match self.types.field(path) {
+            Ok(field) => {
+                let bits = field.bits.map(|bits| NameProblem::BitField {
+                    size: field.size,
+                    offset: field.offset,
+                    shift: field.shift(),
+                    bits: bits.size,
+                });
+                let width = field.is_scalar().then_some(field.size);
+                return Ok(Number { value: field.offset.into(), width, bits });
+            }
+            Err(error) => error,
+        };
+        let no_struct =
+            matches!(missing.btf(), Some(BtfError::NoType { .. } | BtfError::NoParts { .. }));
+        if !no_struct {
+            return Err(missing.into());
+        }
+        match self.types.enumerator(head, rest) {
+            Ok(value) => Ok(Number::of(value)),
+            Err(error) if matches!(error.btf(), Some(BtfError::NoEnumerator { .. })) => {
+                Err(error.into())
+            }
+            Err(_) => Err(missing.into()),
+        }
+    }
+}
