@@ -426,6 +426,44 @@ fn user_functions_are_probed() {
 }
 
 #[test]
+fn patterns_stand_for_many_probes() {
+    needs!(Bpf, Tracepoint, Uprobe);
+    needs_tried!("bash", no_program("bash"));
+    let script = "tracepoint:syscalls:sys_enter_open* /pid == cpid/ { @[probe] = count(); }
+        rawtracepoint:sys_enter /pid == cpid/ { @raw = count(); }
+        uprobe:/bin/bash:read_b* { @f[func] = count(); }";
+    let output = bt(&["-q", "-e", script, "-c", "/bin/bash -c 'read x < /dev/null'"]);
+    let printed = text(&output.stdout);
+    // What bash calls for its builtin: itself, and once.
+    assert!(printed.contains("@f[read_builtin]: 1\n"), "{}", said(&output));
+    assert!(printed.contains("@[tracepoint:syscalls:sys_enter_openat]: "), "{printed}");
+    assert!(!printed.contains("@[tracepoint:syscalls:sys_enter_open]: "), "{printed}");
+    let raw = printed.lines().find_map(|line| line.strip_prefix("@raw: ")).unwrap();
+    assert!(raw.parse::<u64>().unwrap() > 10, "{printed}");
+}
+
+#[test]
+fn kernel_functions_are_probed() {
+    needs!(Bpf, Kprobe);
+    let script = "kprobe:vfs_read /pid == cpid/ { @[func, probe] = count(); @s[kstack(1)] = count(); @n = max(arg2); }
+        kretprobe:vfs_read /pid == cpid/ { @r = sum(retval); }
+        kprobe:vfs_rea* /pid == cpid/ { @w[func] = count(); }";
+    let folder = Folder::new();
+    let file = folder.path().join("file");
+    // A shell reads the file that it is given as a script: the words are no commands.
+    fs::write(&file, format!("# {}\n", "x".repeat(97))).unwrap();
+    let command = format!("/bin/sh {}", file.display());
+    let output = bt(&["-q", "-e", script, "-c", &command]);
+    assert!(output.status.success(), "{}", said(&output));
+    let printed = text(&output.stdout);
+    assert!(printed.contains("@[vfs_read, kprobe:vfs_read]: "), "{}", said(&output));
+    assert!(printed.contains("@w[vfs_read]: "), "{printed}");
+    assert!(printed.contains("@s[\n        vfs_read+"), "{printed}");
+    let read = printed.lines().find_map(|line| line.strip_prefix("@r: ")).unwrap();
+    assert!(read.parse::<u64>().unwrap() >= 100, "{printed}");
+}
+
+#[test]
 fn embedders_get_values() {
     needs!(Bpf);
     let script = Script::compile_with(

@@ -8,7 +8,8 @@
 //!    program of `hir`, in which nothing is left to be checked.
 //!
 //! `types` says how each type is laid out in keys, values and records. Names, help and types of builtins and
-//! functions are the tables of `builtins` and `functions`. [`value`] has the values that scripts compute and maps hold, and
+//! functions are the tables of `builtins` and `functions`. `lower` compiles the typed program for a `target`, by the
+//! `plan` of its maps, programs and records. [`value`] has the values that scripts compute and maps hold, and
 //! [`output`] prints them.
 
 // Not all of this has its caller yet: the stages that follow are being built.
@@ -35,6 +36,7 @@ pub(crate) mod plan;
 pub(crate) mod probe;
 mod run;
 pub(crate) mod source;
+pub(crate) mod target;
 pub(crate) mod token;
 pub(crate) mod types;
 pub mod value;

@@ -27,68 +27,15 @@
 use super::diagnostic::Diagnostic;
 use super::hir::{Async, ExprKind, Map, MapId, MapKind, Program, StatementKind};
 use super::hir::{Builtin, Call};
-use super::probe::AttachPoint;
+use super::probe::{AttachPoint, Kind};
 use super::source::Span;
+pub(crate) use super::target::{Feature, Target};
 use super::types::{Space, Type};
 use super::visit::{self, Node};
-use crate::codegen::{Compiled, Isa};
+use crate::codegen::Compiled;
 use crate::spec::MapSpec;
 use crate::uapi::{AttachType, MapType, ProgramType, flags};
-use std::collections::HashSet;
-
-/// Something that not all kernels have and that changes what code is made. Asked for, never inferred from the version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) enum Feature {
-    /// Atomic operations with results: `cmpxchg`, `xadd` that fetches. Linux 5.12
-    Atomics,
-    /// The helper `for_each_map_elem` (164), and callbacks at all. Linux 5.13, with a JIT
-    ForEachMapElem,
-    /// The helper `loop` (181). Linux 5.17, with a JIT
-    Loop,
-    /// The helper `get_attach_cookie` (174) in kprobes, uprobes, tracepoints and perf events. Linux 5.15
-    Cookie,
-    /// The same in `fentry` and `fexit`. Linux 5.19
-    TracingCookie,
-    /// The same in raw tracepoints, with BTF or without. Linux 6.12
-    RawTracepointCookie,
-    /// The helper `get_current_task_btf` (158). Linux 5.11
-    CurrentTaskBtf,
-    /// Keys of more than 512 bytes. Linux 5.11
-    LargeKeys,
-    /// Hash tables that allocate elements on demand are safe in programs that trace. Linux 6.1
-    AllocatingHash,
-    /// The helper `ktime_get_tai_ns` (208). Linux 6.1
-    TaiClock,
-    /// The helper `jiffies64` (118) in programs that trace. Linux 5.19
-    Jiffies,
-}
-
-/// What code is made for.
-#[derive(Clone, Copy)]
-pub(crate) struct Target<'t> {
-    /// The instruction set. v3 is right on every kernel from 5.10 on.
-    pub isa: Isa,
-    /// The number of CPUs that there can be.
-    pub cpus: u32,
-    /// The size of a page.
-    pub page_size: u32,
-    /// Device and inode of the PID namespace that `pid` and `tid` are of; none if it is the initial one.
-    pub pid_namespace: Option<(u64, u64)>,
-    /// Whether memory is read directly through pointers whose types the verifier knows. If a kernel refuses such a program,
-    /// lower again without: all memory is read by helpers then.
-    pub direct_loads: bool,
-    /// Where the code before register allocation is written, program by program, if somebody wants to see it.
-    pub virtual_code: Option<&'t std::cell::RefCell<Vec<String>>>,
-    /// Whether the kernel has something. Asked only for what the program needs, maybe more than once.
-    pub has: &'t dyn Fn(Feature) -> bool,
-}
-
-impl Target<'_> {
-    /// Whether the kernel has something.
-    pub(crate) fn has(&self, feature: Feature) -> bool {
-        (self.has)(feature)
-    }
-}
+use std::collections::{HashMap, HashSet};
 
 /// The layout of the one value of the map of globals ([`MapPlan::globals`]). It begins as zeros; the run half
 /// writes the numbers up to [`Globals::LOST_RECORDS`] after the programs were loaded and before the first is attached.
@@ -156,6 +103,8 @@ pub(crate) struct UserMap<'p> {
     pub storage: Storage,
     /// Whether there is a value for each CPU, to be merged.
     pub per_cpu: bool,
+    /// Whether the programs that change it can interrupt each other on a CPU.
+    pub nested: bool,
     /// The map.
     pub spec: MapSpec<'p>,
 }
@@ -286,6 +235,8 @@ struct Uses {
     deleted: HashSet<MapId>,
     /// Maps that are iterated over in a probe.
     iterated: HashSet<MapId>,
+    /// Maps that are changed by programs which can interrupt each other.
+    nested: HashSet<MapId>,
     stacks: Vec<(Space, u32)>,
 }
 
@@ -317,7 +268,40 @@ impl Uses {
                 _ => {}
             },
         });
+        uses.find_nested(program);
         uses
+    }
+
+    /// Programs of uprobes are preempted by each other. Those of raw tracepoints and of `fentry` are interrupted by other
+    /// ones. All others do not run while another one does on their CPU: the kernel skips them.
+    fn find_nested(&mut self, program: &Program) {
+        let mut changed: HashMap<MapId, Vec<Kind>> = HashMap::new();
+        for probe in program.probes.iter().filter(|probe| probe.kind != Kind::Special) {
+            let mut here = HashSet::new();
+            visit::statements(&probe.body, &mut |node| {
+                let map = match node {
+                    Node::Statement(one) => match one.kind {
+                        StatementKind::Aggregate { map, .. }
+                        | StatementKind::UpdateMap { map, .. } => Some(map),
+                        _ => None,
+                    },
+                    Node::Expr(expr) => match expr.kind {
+                        ExprKind::StepMap { map, .. } => Some(map),
+                        _ => None,
+                    },
+                };
+                here.extend(map);
+            });
+            here.into_iter().for_each(|map| changed.entry(map).or_default().push(probe.kind));
+        }
+        let interrupted =
+            |kind: &Kind| matches!(kind, Kind::RawTracepoint | Kind::Fentry | Kind::Fexit);
+        for (map, kinds) in changed {
+            let several = kinds.len() > 1 && kinds.iter().any(interrupted);
+            if several || kinds.iter().any(|kind| kind.is_user()) {
+                self.nested.insert(map);
+            }
+        }
     }
 }
 
@@ -337,6 +321,7 @@ fn user_map<'p>(
     };
     let shared = uses.read.contains(&id) || uses.iterated.contains(&id);
     let per_cpu = (aggregate || asked) && !shared;
+    let nested = uses.nested.contains(&id);
     if per_cpu && size > MAX_PERCPU_VALUE - 8 {
         let problem = format!("{}: values of {size} bytes for each CPU", map.name);
         return Err(Diagnostic::unsupported(map.span, problem)
@@ -355,7 +340,7 @@ fn user_map<'p>(
             };
             (Storage::Single { present }, spec)
         };
-        return Ok(UserMap { map, storage, per_cpu, spec });
+        return Ok(UserMap { map, storage, per_cpu, nested, spec });
     };
     let key_size = key.size(&program.structs);
     if key_size > MAX_SMALL_KEY && !target.has(Feature::LargeKeys) {
@@ -377,7 +362,7 @@ fn user_map<'p>(
     if !lru && bytes > PREALLOCATED && target.has(Feature::AllocatingHash) {
         spec = spec.with_flags(flags::BPF_F_NO_PREALLOC);
     }
-    Ok(UserMap { map, storage: Storage::Hash, per_cpu, spec })
+    Ok(UserMap { map, storage: Storage::Hash, per_cpu, nested, spec })
 }
 
 /// The programs of a run.

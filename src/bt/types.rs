@@ -27,7 +27,7 @@
 //! | `Min`, `Max` | 16 | the value, then `u64` 1 if there is one |
 //! | `Avg`, `Stats` | 16 | `u64` count, then the total |
 //! | `Hist(bits)` | 8 × [`hist::buckets`] | `u64` per bucket |
-//! | `Lhist` | 8 × ([`Lhist::buckets`]) | `u64` per bucket, the first below `min`, the last from `max` on |
+//! | `Lhist` | 8 × ([`Lhist::buckets`]) | `u64` per bucket, the first below `min`, the last above the whole steps |
 //!
 //! A missing value reads as zeros.
 //!
@@ -181,10 +181,11 @@ pub(crate) struct Lhist {
 }
 
 impl Lhist {
-    /// Returns the number of buckets, with the one below and the one above.
+    /// Returns the number of buckets, with the one below and the one above, in which is also what lies above the whole
+    /// steps that fit below `max`.
     pub(crate) fn buckets(self) -> u32 {
         let width = i128::from(self.max) - i128::from(self.min);
-        let inner = (width + i128::from(self.step) - 1) / i128::from(self.step.max(1));
+        let inner = width / i128::from(self.step.max(1));
         u32::try_from(inner.max(0) + 2).unwrap_or(u32::MAX)
     }
 }
@@ -599,6 +600,6 @@ mod tests {
     #[test]
     fn lhist_has_a_bucket_below_and_one_above() {
         assert_eq!(Lhist { min: 0, max: 100, step: 10 }.buckets(), 12);
-        assert_eq!(Lhist { min: 0, max: 95, step: 10 }.buckets(), 12);
+        assert_eq!(Lhist { min: 0, max: 95, step: 10 }.buckets(), 11);
     }
 }

@@ -106,8 +106,7 @@ pub(crate) fn pidfd_open(pid: u32) -> Result<OwnedFd, Errno> {
     let pid = i32::try_from(pid).map_err(|_| Errno(libc::ESRCH))?;
     // SAFETY: takes integers.
     let answer = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    super::owned(match answer {
-        ..0 => Err(Errno::last()),
-        fd => Ok(fd.into()),
-    })
+    #[allow(clippy::useless_conversion)] // Not on every architecture.
+    let answer = i64::from(answer);
+    owned(if answer < 0 { Err(Errno::last()) } else { Ok(answer) })
 }

@@ -4,9 +4,13 @@ use super::map::Element;
 use super::memory::Place;
 use super::{Lower, Lowered};
 use crate::bt::hir::{Aggregation, Expr, ExprKind, MapId};
+use crate::bt::plan::Feature;
 use crate::bt::types::{Lhist, Type, hist};
 use crate::codegen::{Binary, Operand, Var};
-use crate::insn::{Bits, Condition, Size};
+use crate::insn::{AtomicSize, Bits, Condition, Size};
+
+/// How often a value that others change is tried to be exchanged.
+const MOST_TRIES: u32 = 16;
 
 impl<'p> Lower<'_, 'p, '_> {
     /// `@m[key] = count()` and the like.
@@ -55,6 +59,9 @@ impl<'p> Lower<'_, 'p, '_> {
             (false, false) => Condition::Gt,
         };
         let place = element.place;
+        if !element.own && self.shared.target.has(Feature::Atomics) {
+            return self.exchange_extreme(place, value, condition);
+        }
         let (store, test, after) = (self.f.block(), self.f.block(), self.f.block());
         let some = self.f.load(Size::Double, place.at(8).address);
         self.f.number(some);
@@ -66,6 +73,32 @@ impl<'p> Lower<'_, 'p, '_> {
         self.f.switch_to(store);
         self.f.store(Size::Double, place.address, value);
         self.f.store(Size::Double, place.at(8).address, 1);
+        self.f.switch_to(after);
+    }
+
+    /// The same of a value that others change too: it is stored only if it is still the one that was compared.
+    fn exchange_extreme(&mut self, place: Place, value: Operand, condition: Condition) {
+        let tries = self.f.var();
+        self.f.number(tries);
+        self.f.assign(tries, 0);
+        let (head, test, store) = (self.f.block(), self.f.block(), self.f.block());
+        let (again, after) = (self.f.block(), self.f.block());
+        self.f.switch_to(head);
+        let some = self.f.load(Size::Double, place.at(8).address);
+        let old = self.f.load(Size::Double, place.address);
+        self.f.number(some);
+        self.f.number(old);
+        self.f.branch(Condition::Eq, some, 0, store, test);
+        self.f.switch_to(test);
+        self.f.branch(condition, value, old, store, after);
+        self.f.switch_to(store);
+        let found = self.f.compare_exchange(AtomicSize::Double, place.address, old, value);
+        self.f.number(found);
+        self.f.store(Size::Double, place.at(8).address, 1);
+        self.f.branch(Condition::Eq, found, old, after, again);
+        self.f.switch_to(again);
+        self.f.binary_to(tries, Bits::B64, Binary::Add, tries, 1);
+        self.f.branch(Condition::Lt, tries, MOST_TRIES, head, after);
         self.f.switch_to(after);
     }
 

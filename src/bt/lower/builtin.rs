@@ -106,6 +106,8 @@ impl<'p> Lower<'_, 'p, '_> {
         };
         let size = stack.depth.saturating_mul(8).max(8);
         let room = self.room(size);
+        // Linux 5.10 wants memory that has been written to here, in raw tracepoints.
+        self.zero(room, size);
         let flags = if stack.space == Space::User { USER_STACK } else { 0 };
         let (context, to) = (self.context, self.pointer(room));
         let args = [context.into(), to, size.into(), flags.into()];

@@ -87,7 +87,7 @@ impl<'p> Lower<'_, 'p, '_> {
         self.f.assign(result, zero);
         self.f.jump(after);
         self.f.switch_to(different);
-        let one = self.f.or(zero, 1);
+        let one = self.f.add(zero, 1);
         self.f.assign(result, one);
         self.f.switch_to(after);
         Ok(result.into())
@@ -129,7 +129,7 @@ impl<'p> Lower<'_, 'p, '_> {
         }
         self.f.jump(after);
         self.f.switch_to(found);
-        let one = self.f.or(zero, 1);
+        let one = self.f.add(zero, 1);
         self.f.assign(result, one);
         self.f.switch_to(after);
         Ok(result.into())

@@ -89,7 +89,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 Ok(all.unwrap_or(0.into()))
             }
             _ => {
-                // What the verifier does not know it takes for one state on both paths.
+                // The sum of 1 and what the verifier does not know is the same to it as the latter: one state on both paths.
                 let result = self.f.var();
                 self.f.number(result);
                 let (yes, after) = (self.f.block(), self.f.block());
@@ -97,7 +97,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 self.f.assign(result, zero);
                 self.branch(of, yes, after)?;
                 self.f.switch_to(yes);
-                self.f.binary_to(result, Bits::B64, Binary::Or, zero, 1);
+                self.f.binary_to(result, Bits::B64, Binary::Add, zero, 1);
                 self.f.switch_to(after);
                 Ok(result.into())
             }

@@ -236,7 +236,7 @@ impl<'p> Lower<'_, 'p, '_> {
             Type::Array(of, length) => self.size(of).saturating_mul(*length),
             _ => whole - offset,
         };
-        Ok(self.indexed(rest, rest_size.min(whole - offset), index, *element).1)
+        Ok(self.indexed(rest, rest_size.min(whole - offset), index, *element))
     }
 
     fn scalar_part(&mut self, place: Place, bits: Option<Bits>, ty: &Type) -> Operand {
@@ -250,13 +250,7 @@ impl<'p> Lower<'_, 'p, '_> {
         let value = self.load_sized(place, int_size(size), ty);
         match bits {
             None => value.into(),
-            Some(bits) => {
-                let left = 64_u32.saturating_sub(bits.shift + bits.size);
-                let right = 64_u32.saturating_sub(bits.size);
-                let high = self.f.binary(Binary::Lsh, value, left);
-                let op = if ty.is_signed() { Binary::Arsh } else { Binary::Rsh };
-                self.f.binary(op, high, right).into()
-            }
+            Some(bits) => self.extract(value.into(), bits, ty),
         }
     }
 

@@ -16,8 +16,8 @@ pub(super) struct Element {
     pub place: Place,
     /// Where the word is that says that there is a value.
     pub present: Option<u32>,
-    /// Whether it is this CPU's own.
-    pub per_cpu: bool,
+    /// Whether nobody else changes it while the program runs: it is this CPU's, and no program interrupts another.
+    pub own: bool,
 }
 
 impl<'p> Lower<'_, 'p, '_> {
@@ -198,14 +198,14 @@ impl<'p> Lower<'_, 'p, '_> {
         then: impl FnOnce(&mut Self, Element) -> Lowered<()>,
     ) -> Lowered<()> {
         let map = self.user_map(id)?;
-        let per_cpu = map.per_cpu;
+        let own = map.per_cpu && !map.nested;
         let present = match map.storage {
             Storage::Single { present } => Some(present),
             Storage::SingleHash | Storage::Hash => None,
         };
         if let Some((address, present)) = self.shared_single(map) {
             let place = Place::aligned(address);
-            return then(self, Element { place, present: Some(present), per_cpu });
+            return then(self, Element { place, present: Some(present), own });
         }
         let key = self.key(map, key)?;
         let pointer = self.f.var();
@@ -235,7 +235,7 @@ impl<'p> Lower<'_, 'p, '_> {
         };
         self.f.branch(Condition::Ne, pointer, 0, some, missing);
         self.f.switch_to(some);
-        then(self, Element { place: Place::aligned(pointer), present, per_cpu })?;
+        then(self, Element { place: Place::aligned(pointer), present, own })?;
         self.f.switch_to(after);
         Ok(())
     }
@@ -250,7 +250,7 @@ impl<'p> Lower<'_, 'p, '_> {
     /// Adds to a number of an element.
     pub(super) fn add_to(&mut self, element: Element, offset: u32, value: Operand) {
         let place = element.place.at(offset).address;
-        if element.per_cpu {
+        if element.own {
             let old = self.f.load(Size::Double, place);
             self.f.number(old);
             let new = self.f.add(old, value);
@@ -317,7 +317,7 @@ impl<'p> Lower<'_, 'p, '_> {
         let atomics = self.shared.target.has(Feature::Atomics);
         self.with_element(map, key, |lower, element| {
             let place = element.place.address;
-            let old = match atomics && !element.per_cpu {
+            let old = match atomics && !element.own {
                 true => lower.f.atomic_fetch(AtomicSize::Double, AtomicBinary::Add, place, by),
                 false => {
                     let old = lower.f.load(Size::Double, place);
@@ -356,7 +356,7 @@ impl<'p> Lower<'_, 'p, '_> {
         let (yes, after) = (self.f.block(), self.f.block());
         self.f.branch(condition, value, 0, yes, after);
         self.f.switch_to(yes);
-        let one = self.f.or(zero, 1);
+        let one = self.f.add(zero, 1);
         self.f.assign(result, one);
         self.f.switch_to(after);
         result.into()

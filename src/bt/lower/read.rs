@@ -60,7 +60,7 @@ impl<'p> Lower<'_, 'p, '_> {
             }
         };
         Ok(match bits {
-            Some(bits) => self.extract(value.into(), bits, size, ty),
+            Some(bits) => self.extract(value.into(), bits, ty),
             None if extended => value.into(),
             None => self.extend(value.into(), ty),
         })
@@ -144,8 +144,7 @@ impl<'p> Lower<'_, 'p, '_> {
     }
 
     /// Takes the bits of a bit-field out of its storage unit.
-    fn extract(&mut self, value: Operand, bits: Bits, size: Size, ty: &Type) -> Operand {
-        let _ = size;
+    pub(super) fn extract(&mut self, value: Operand, bits: Bits, ty: &Type) -> Operand {
         let (left, right) =
             (64_u32.saturating_sub(bits.shift + bits.size), 64_u32.saturating_sub(bits.size));
         let high = self.f.binary(Binary::Lsh, value, left);
@@ -210,7 +209,7 @@ impl<'p> Lower<'_, 'p, '_> {
         size: u32,
         index: Operand,
         element: u32,
-    ) -> (Var, Place) {
+    ) -> Place {
         let count = size / element.max(1);
         let pointer = self.f.var();
         let (zeros, _) = self.zeros();
@@ -225,7 +224,7 @@ impl<'p> Lower<'_, 'p, '_> {
         self.f.assign(pointer, found);
         self.f.switch_to(after);
         let align = 1 << element.trailing_zeros().min(3);
-        (pointer, Place { address: pointer.at(0), align: value.align.min(align) })
+        Place { address: pointer.at(0), align: value.align.min(align) }
     }
 
     /// An operand in a variable.

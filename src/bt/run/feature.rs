@@ -1,12 +1,7 @@
 //! What this kernel has of what the compiler asks for.
 
-use crate::bpf;
 use crate::bt::plan::Feature;
-use crate::features::{self, Features};
-use crate::map::Map;
-use crate::program::Loader;
-use crate::spec::{MapSpec, ProgramSpec};
-use crate::uapi::{ProgramType, flags};
+use crate::features::Features;
 use std::cell::RefCell;
 use std::collections::HashMap;
 
@@ -23,49 +18,10 @@ impl Kernel {
         if let Some(known) = self.known.borrow().get(&feature) {
             return *known;
         }
-        let found = self.ask(feature);
+        let found = feature.is_in(&self.features);
         self.known.borrow_mut().insert(feature, found);
         found
     }
-
-    fn ask(&self, feature: Feature) -> bool {
-        let helper = |kind, name| self.features.has_helper(kind, name).unwrap_or_default();
-        match feature {
-            Feature::Atomics => self.features.has(features::Feature::Atomics).unwrap_or_default(),
-            Feature::ForEachMapElem => {
-                self.features.has(features::Feature::Callbacks).unwrap_or_default()
-                    && helper(ProgramType::Kprobe, "for_each_map_elem")
-            }
-            Feature::Loop => self.features.has(features::Feature::LoopHelper).unwrap_or_default(),
-            Feature::Cookie => helper(ProgramType::Kprobe, "get_attach_cookie"),
-            Feature::TracingCookie => helper(ProgramType::Tracing, "get_attach_cookie"),
-            Feature::RawTracepointCookie => helper(ProgramType::RawTracepoint, "get_attach_cookie"),
-            Feature::CurrentTaskBtf => helper(ProgramType::Kprobe, "get_current_task_btf"),
-            Feature::LargeKeys => Map::create(&MapSpec::hash("bt.probe", 513, 8, 1)).is_ok(),
-            Feature::AllocatingHash => allocating_hash(),
-            Feature::TaiClock => helper(ProgramType::Kprobe, "ktime_get_tai_ns"),
-            Feature::Jiffies => helper(ProgramType::Kprobe, "jiffies64"),
-        }
-    }
-}
-
-static ALLOCATING: MapSpec =
-    MapSpec::hash("bt.probe", 8, 8, 1).with_flags(flags::BPF_F_NO_PREALLOC);
-
-static SAMPLER: ProgramSpec = ProgramSpec::new(
-    "bt_probe",
-    ProgramType::PerfEvent,
-    bpf! {
-        r1 = ALLOCATING ll;
-        r0 = 0;
-        exit;
-    },
-);
-
-/// Returns whether hash tables that allocate their elements are for all programs. Kernels that cannot allocate everywhere
-/// refuse those with such a table that run in interrupts that cannot be masked.
-fn allocating_hash() -> bool {
-    Loader::new().load(&SAMPLER).is_ok()
 }
 
 /// The features and what they are called.

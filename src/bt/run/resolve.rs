@@ -124,7 +124,12 @@ impl Names {
     }
 
     /// Returns the text of a time by a clock.
-    pub(super) fn time(&mut self, nanoseconds: u64, clock: Option<Clock>, format: &[u8]) -> String {
+    pub(super) fn time(
+        &mut self,
+        nanoseconds: u64,
+        clock: Option<Clock>,
+        format: &[u8],
+    ) -> Vec<u8> {
         let clocks = self.clocks.get_or_insert_with(Clocks::now);
         let ahead = match clock {
             Some(Clock::Boot) | None => clocks.real,
@@ -132,7 +137,7 @@ impl Names {
             Some(Clock::Tai | Clock::SoftwareTai) => clocks.real - clocks.tai,
         };
         let time = WallTime::from_unix_nanoseconds(i128::from(nanoseconds) + ahead);
-        String::from_utf8_lossy(&time.strftime(format)).into_owned()
+        time.strftime(format)
     }
 }
 

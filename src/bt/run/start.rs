@@ -33,12 +33,12 @@ pub(super) fn start(script: &Script) -> Result<Run> {
     let has = |feature| kernel.has(feature);
     let mut target = target(&has)?;
     match start_for(script, &target) {
-        Err(Failed { error: Error::Script(_), refused: true }) => {
+        Err(Failed { refused: true, .. }) => {
             // Some verifiers do not know all types that others know.
             target.direct_loads = false;
-            start_for(script, &target).map_err(|failed| failed.error)
+            start_for(script, &target).map_err(|failed| *failed.error)
         }
-        answer => answer.map_err(|failed| failed.error),
+        answer => answer.map_err(|failed| *failed.error),
     }
 }
 
@@ -65,14 +65,14 @@ fn pid_namespace() -> Option<(u64, u64)> {
 
 /// Why a script does not run.
 struct Failed {
-    error: Error,
+    error: Box<Error>,
     /// Whether the verifier refused a program.
     refused: bool,
 }
 
 impl<E: Into<Error>> From<E> for Failed {
     fn from(error: E) -> Failed {
-        Failed { error: error.into(), refused: false }
+        Failed { error: Box::new(error.into()), refused: false }
     }
 }
 
@@ -287,7 +287,7 @@ fn load_one<'p>(
             diagnostic = diagnostic.hint(line);
         }
         let error = ScriptError::at(&diagnostic, &program.source, Some(error)).into();
-        Failed { error, refused: true }
+        Failed { error: Box::new(error), refused: true }
     })
 }
 

@@ -228,6 +228,9 @@ impl Out {
         let written = match nix::unistd::write(self.fd(), some) {
             Ok(written) => written,
             Err(nix::Error::EINTR | nix::Error::EAGAIN) => 0,
+            Err(errno) if self.file.is_some() => {
+                return Err(Failure::Other(format!("cannot write the output: {errno}")));
+            }
             Err(errno) => return Err(failed(errno.into())),
         };
         self.output.take_out(written);

@@ -10,6 +10,7 @@ use crate::bt::source::Source;
 use crate::bt::types::{Structs, Type, tuple_layout};
 use crate::bt::{check, parser};
 use crate::btf::KernelTypes;
+use crate::features::Features;
 use crate::kernel::format::{self, Field};
 use crate::program::{Loader, TestRunOptions};
 use crate::ringbuf::RingBufReader;
@@ -86,7 +87,7 @@ pub(super) fn checked(text: &str) -> Program {
     program
 }
 
-/// The features of the kernel that the tests run on, or of an older one.
+/// The kernel that the tests run on, with some of its features.
 pub(super) fn target(has: &dyn Fn(Feature) -> bool) -> Target<'_> {
     Target {
         isa: crate::codegen::Isa::V3,
@@ -123,6 +124,8 @@ pub(super) struct Script<'a> {
     pub times: usize,
     /// Features that are not to be used.
     pub without: HashSet<Feature>,
+    /// How many pieces of scratch memory of each size are held by others.
+    pub held: u32,
 }
 
 /// What a script left.
@@ -133,8 +136,6 @@ pub(super) struct Outcome {
     pub lost: Vec<u64>,
     /// The slots of each program.
     pub slots: Vec<usize>,
-    /// The bytes of each program as the kernel has rewritten it.
-    pub xlated: Vec<usize>,
 }
 
 impl Outcome {
@@ -155,46 +156,58 @@ pub(super) fn run(text: &str) -> Outcome {
 
 impl<'a> Script<'a> {
     pub(super) fn new(text: &'a str) -> Script<'a> {
-        Script { text, arguments: vec![0; 12], times: 1, without: HashSet::new() }
+        Script { text, arguments: vec![0; 12], times: 1, without: HashSet::new(), held: 0 }
     }
 
     #[track_caller]
     pub(super) fn run(&self) -> Outcome {
+        let kernel = Features::new();
+        self.with(&kernel, |program, maps, plan| self.load_and_run(program, maps, plan)).unwrap()
+    }
+
+    /// The attach points of each program, and whether they have cookies.
+    #[track_caller]
+    pub(super) fn programs(&self) -> Vec<(std::ops::Range<u32>, bool)> {
+        let kernel = Features::new();
+        self.with(&kernel, |_, _, plan| {
+            plan.programs.iter().map(|one| (one.points.clone(), one.cookies)).collect()
+        })
+        .unwrap()
+    }
+
+    /// Compiles, and does something with that; else the error.
+    fn with<T>(
+        &self,
+        kernel: &Features,
+        then: impl FnOnce(&Program, &MapPlan<'_>, &Plan<'_>) -> T,
+    ) -> Result<T, String> {
         let program = checked(self.text);
-        let has = |feature| !self.without.contains(&feature);
+        let has = |feature: Feature| !self.without.contains(&feature) && feature.is_in(kernel);
         let target = target(&has);
         let show = |error: crate::bt::diagnostic::Diagnostic| error.render(&program.source);
-        let maps = MapPlan::new(&program, &target).map_err(show).unwrap();
-        let plan = lower(&program, &maps, &target).map_err(show).unwrap();
-        self.load_and_run(&program, &maps, &plan)
+        let maps = MapPlan::new(&program, &target).map_err(show)?;
+        let plan = lower(&program, &maps, &target).map_err(show)?;
+        Ok(then(&program, &maps, &plan))
     }
 
     #[track_caller]
-    fn load_and_run<'p>(
-        &self,
-        program: &'p Program,
-        maps: &'p MapPlan<'p>,
-        plan: &'p Plan<'p>,
-    ) -> Outcome {
+    fn load_and_run(&self, program: &Program, maps: &MapPlan<'_>, plan: &Plan<'_>) -> Outcome {
         let mut loader = Loader::new();
+        if self.held > 0 {
+            hold(&mut loader, maps, self.held);
+        }
         let mut reader = RingBufReader::open(loader.map(&maps.ring).unwrap()).unwrap();
-        let (mut slots, mut xlated) = (Vec::new(), Vec::new());
+        let mut slots = Vec::new();
         let mut loaded = Vec::new();
         for one in &plan.programs {
             let code = one.code.code();
             slots.push(code.slots.len());
-            if std::env::var_os("BT_DUMP").is_some() {
-                println!("{}", code.disassemble(&crate::asm::PrintOptions::default()).unwrap());
-            }
             let mut spec = ProgramSpec::new(&one.name, one.kind, code);
             if let Some(attach_type) = one.attach_type {
                 spec = spec.with_attach_type(attach_type);
             }
             loaded.push(match loader.load(&spec) {
-                Ok(program) => {
-                    xlated.push(program.info().unwrap().xlated_len as usize);
-                    program
-                }
+                Ok(program) => program,
                 Err(error) => panic!("{}\n{error}", self.text),
             });
         }
@@ -247,8 +260,40 @@ impl<'a> Script<'a> {
             .chunks(8)
             .map(|word| u64::from_ne_bytes(word.try_into().unwrap()))
             .collect();
-        Outcome { maps: shown, records, lost, slots, xlated }
+        Outcome { maps: shown, records, lost, slots }
     }
+}
+
+/// Marks scratch memory as held.
+fn hold<'m>(loader: &mut Loader<'m>, maps: &'m MapPlan<'m>, held: u32) {
+    for spec in &maps.scratch {
+        let map = loader.map(spec).unwrap();
+        for index in 0..held {
+            let mut value = map.lookup(&index.to_ne_bytes()).unwrap().unwrap();
+            for one in value.chunks_mut(spec.value_size as usize) {
+                one[..8].copy_from_slice(&1_u64.to_ne_bytes());
+            }
+            map.update(&index.to_ne_bytes(), &value, crate::map::Update::Any).unwrap();
+        }
+    }
+}
+
+/// Whether this kernel has something.
+pub(super) fn has(feature: Feature) -> bool {
+    feature.is_in(&Features::new())
+}
+
+/// Compiles and loads a script whose probes cannot run here.
+#[track_caller]
+pub(super) fn load(text: &str) {
+    Script::new(text).run();
+}
+
+/// Why a script is not compiled.
+#[track_caller]
+pub(super) fn refused(text: &str) -> String {
+    let compiled = Script::new(text).with(&Features::new(), |_, _, _| ());
+    compiled.expect_err("it is compiled")
 }
 
 fn number(bytes: &[u8], signed: bool) -> i128 {

@@ -1,14 +1,164 @@
-//! Values: arithmetic, comparisons, strings, tuples.
+//! Values: arithmetic, comparisons, strings, tuples, elements of maps.
 
 use super::{maps, records};
 
 #[test]
-fn first() {
+fn integers_are_signed_where_their_types_are() {
     maps(&[
-        ("@ = 1", "@=1"),
-        ("@a = 1; @b[1] = 2", "@a=1 @b[1]=2"),
-        ("@ = count()", "@=1"),
-        ("@[\"x\"] = count()", "@[x]=1"),
+        ("$a = -5; $b = 2; @ = $a / $b", "@=-2"),
+        ("$a = -5; $b = 2; @ = $a % $b", "@=-1"),
+        ("$a = -5; @ = $a >> 1", "@=-3"),
+        ("$a = -5; @ = $a << 2", "@=-20"),
+        ("$a = -5; @ = ~$a", "@=4"),
+        ("$a = -5; @ = -$a", "@=5"),
+        ("$a = (uint64)18446744073709551615; @ = $a / (uint64)2", "@=9223372036854775807"),
+        (
+            "$a = -1; @a = $a < 1; $b = (uint64)18446744073709551615; @b = $b < (uint64)1",
+            "@a=true @b=false",
+        ),
     ]);
-    records(&[("printf(\"%d %s\\n\", 5, \"abc\")", "Printf(5,abc)")]);
+}
+
+#[test]
+fn casts_cut_and_extend() {
+    maps(&[
+        ("$x = 300; @ = (uint8)$x", "@=44"),
+        ("$x = 200; @ = (int8)$x", "@=-56"),
+        ("$x = (uint32)0xffffffff; @ = $x + 1", "@=4294967296"),
+        ("$x = (uint32)0xffffffff; @ = (int32)$x", "@=-1"),
+        ("$x = -1; @ = (uint16)$x", "@=65535"),
+        ("$x = 7; @ = (bool)$x", "@=true"),
+    ]);
+}
+
+#[test]
+fn division_by_zero_gives_one_and_says_where() {
+    let cases = [
+        ("$a = 7; $b = 0; @ = $a / $b", "@=1", "DivisionByZero:$a / $b()"),
+        ("$a = 7; $b = 0; @ = $a % $b", "@=1", "DivisionByZero:$a % $b()"),
+        ("$a = (uint64)7; $b = (uint64)0; @ = $a / $b", "@=1", "DivisionByZero:$a / $b()"),
+    ];
+    for (body, map, record) in cases {
+        maps(&[(body, map)]);
+        records(&[(body, record)]);
+    }
+    maps(&[("@x = 9; $b = 0; @x /= $b", "@x=1")]);
+}
+
+#[test]
+fn conditions() {
+    maps(&[
+        ("$a = 5; if ($a == 1) { @ = 1 } else if ($a == 5) { @ = 2 } else { @ = 3 }", "@=2"),
+        (
+            "$a = 5; @x = $a > 3 && $a < 5; @y = $a > 3 || $a < 5; @z = !($a > 3)",
+            "@x=false @y=true @z=false",
+        ),
+        ("$a = 5; if ($a > 3 && ($a == 4 || $a == 5)) { @ = 1 }", "@=1"),
+        ("$a = 5; @ = $a > 3 ? 10 : 20; @b = $a > 5 ? $a : -1", "@=10 @b=-1"),
+        ("$a = 5; @s = $a > 3 ? \"yes\" : \"nope\"", "@s=yes"),
+        // The right side is not evaluated once the result is known.
+        ("$a = 5; if ($a > 9 && @n++ >= 0) { @x = 1 } if ($a < 9 || @n++ >= 0) { @y = 1 }", "@y=1"),
+    ]);
+}
+
+#[test]
+fn steps_change_what_they_name() {
+    maps(&[
+        ("$i = 1; $j = $i++; $k = ++$i; @[$i, $j, $k] = 1", "@[(3,1,3)]=1"),
+        ("$i = 3; @ = ($i, $i++, $i, --$i)", "@=(3,3,4,3)"),
+        ("@x = 2; $a = @x++; $b = ++@x; @y = ($a, $b)", "@x=4 @y=(2,4)"),
+        ("@x[1]--; @x[1]--; $a = @x[2]--; @y = $a", "@x[1]=-2 @x[2]=-1 @y=0"),
+        (
+            "@x += 10; @x -= 3; @x *= 4; @x /= 2; @x %= 9; @x <<= 3; @x >>= 1; @x |= 3; @x &= 6; @x ^= 1",
+            "@x=7",
+        ),
+        ("@y[1] += 5; @y[1] *= -3", "@y[1]=-15"),
+    ]);
+}
+
+#[test]
+fn strings_are_compared_to_their_end() {
+    let long = "0123456789abcdef".repeat(6);
+    maps(&[
+        ("$s = \"hello\"; @a = $s == \"hello\"; @b = $s != \"hello\"", "@a=true @b=false"),
+        (
+            "$s = \"hello\"; @a = $s == \"hell\"; @b = $s == \"hello world, a long one\"",
+            "@a=false @b=false",
+        ),
+        (
+            "$s = \"hello\"; $t = \"hello\"; @x[1] = \"hello, long\"; @x[2] = $s; @a = @x[2] == $t; @b = @x[1] == $t",
+            "@x[1]=hello, long @x[2]=hello @a=true @b=false",
+        ),
+        (
+            &format!("$s = \"{long}\"; $t = \"{long}\"; @a = $s == $t; @b = $s == \"{long}x\""),
+            "@a=true @b=false",
+        ),
+        (
+            "@a = strncmp(\"hello\", \"help\", 3); @b = strncmp(\"hello\", \"help\", 4) != 0",
+            "@a=0 @b=true",
+        ),
+        (
+            "$s = \"hello\"; @a = strlen($s); @b = strcontains($s, \"ell\"); @c = strcontains($s, \"elo\")",
+            "@a=5 @b=true @c=false",
+        ),
+    ]);
+}
+
+#[test]
+fn tuples_hold_their_parts() {
+    maps(&[
+        (
+            "$t = (1, \"two\", (3, \"four\")); @t = $t; @u = $t.1; @v = $t.2.1; @w = $t.2.0",
+            "@t=(1,two,(3,four)) @u=two @v=four @w=3",
+        ),
+        (
+            "$a = (1, 2); $b = (1, 2); @x = $a == $b; $c = (\"a\", 1); @y = $c == (\"b\", 1)",
+            "@x=true @y=false",
+        ),
+        (
+            "@k[\"a\", 1] = 5; @k[\"bcd\", 2] = 6; @x = @k[\"a\", 1] + @k[\"bcd\", 2]",
+            "@k[(a,1)]=5 @k[(bcd,2)]=6 @x=11",
+        ),
+        ("$t = (1, \"a\"); $t = ($t.0 + 1, \"b\"); @ = $t", "@=(2,b)"),
+    ]);
+}
+
+#[test]
+fn elements_of_maps_come_and_go() {
+    maps(&[
+        ("@a = @none[5]; @none[1] = 2; @b = @none[7]; @c = @none[1]", "@a=0 @none[1]=2 @b=0 @c=2"),
+        ("@s[1] = \"x\"; @a = @s[2]; @b = @s[1]", "@s[1]=x @a= @b=x"),
+        (
+            "@a[1] = 1; @a[2] = 2; delete(@a[1]); @x = delete(@a, 5); @y = delete(@a, 2); @z = has_key(@a, 2)",
+            "@x=false @y=true @z=false",
+        ),
+        ("@s = 5; delete(@s); @t = 6; @u = @s", "@t=6 @u=0"),
+        ("@c = count(); @d = count(); delete(@c)", "@d=1"),
+        ("$x = (uint8)255; @ = $x; @s[$x] = (bool)1", "@=255 @s[255]=true"),
+    ]);
+}
+
+#[test]
+fn a_variable_of_an_inner_block_is_read_after_it() {
+    maps(&[
+        ("$a = 1; if ($a == 1) { $x = 5; $s = \"in\" } @x = $x; @s = $s", "@x=5 @s=in"),
+        ("$a = 1; if ($a == 2) { $x = 5; $s = \"in\" } @x = $x; @s = $s", "@x=0 @s="),
+    ]);
+}
+
+#[test]
+fn bytes_are_reordered() {
+    maps(&[(
+        "$a = (uint32)0x12345678; $b = (uint16)0x1234; $c = (uint64)1; @a = bswap($a); @b = bswap($b); @c = bswap($c)",
+        "@a=2018915346 @b=13330 @c=72057594037927936",
+    )]);
+    let address = if cfg!(target_endian = "little") { "0x0100007f" } else { "0x7f000001" };
+    maps(&[(
+        &format!("$a = (uint32){address}; @ = ntop($a)"),
+        if cfg!(target_endian = "little") {
+            "@=[02, 00, 00, 00, 7f, 00, 00, 01, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00]"
+        } else {
+            "@=[00, 00, 00, 02, 7f, 00, 00, 01, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00]"
+        },
+    )]);
 }

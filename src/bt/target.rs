@@ -1,0 +1,111 @@
+//! What code is made for: the parts of a kernel that decide what instructions are chosen.
+
+use crate::bpf;
+use crate::codegen::Isa;
+use crate::features::{self, Features};
+use crate::map::Map;
+use crate::program::Loader;
+use crate::spec::{MapSpec, ProgramSpec};
+use crate::uapi::{ProgramType, flags};
+
+/// Something that not all kernels have and that changes what code is made. Asked for, never inferred from the version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Feature {
+    /// Atomic operations with results: `cmpxchg`, `xadd` that fetches. Linux 5.12
+    Atomics,
+    /// The helper `for_each_map_elem` (164), and callbacks at all. Linux 5.13, with a JIT
+    ForEachMapElem,
+    /// The helper `loop` (181). Linux 5.17, with a JIT
+    Loop,
+    /// The helper `get_attach_cookie` (174) in kprobes, uprobes, tracepoints and perf events. Linux 5.15
+    Cookie,
+    /// The same in `fentry` and `fexit`. Linux 5.19
+    TracingCookie,
+    /// The same in raw tracepoints, with BTF or without. Linux 6.12
+    RawTracepointCookie,
+    /// The helper `get_current_task_btf` (158). Linux 5.11
+    CurrentTaskBtf,
+    /// Keys of more than 512 bytes. Linux 5.11
+    LargeKeys,
+    /// Hash tables that allocate elements on demand are safe in programs that trace. Linux 6.1
+    AllocatingHash,
+    /// The helper `ktime_get_tai_ns` (208). Linux 6.1
+    TaiClock,
+    /// The helper `jiffies64` (118) in programs that trace. Linux 5.19
+    Jiffies,
+}
+
+/// What code is made for.
+#[derive(Clone, Copy)]
+pub(crate) struct Target<'t> {
+    /// The instruction set. v3 is right on every kernel from 5.10 on.
+    pub isa: Isa,
+    /// The number of CPUs that there can be.
+    pub cpus: u32,
+    /// The size of a page.
+    pub page_size: u32,
+    /// Device and inode of the PID namespace that `pid` and `tid` are of; none if it is the initial one.
+    pub pid_namespace: Option<(u64, u64)>,
+    /// Whether memory is read directly through pointers whose types the verifier knows. If a kernel refuses such a program,
+    /// lower again without: all memory is read by helpers then.
+    pub direct_loads: bool,
+    /// Where the code before register allocation is written, program by program, if somebody wants to see it.
+    pub virtual_code: Option<&'t std::cell::RefCell<Vec<String>>>,
+    /// Whether the kernel has something. Asked only for what the program needs, maybe more than once.
+    pub has: &'t dyn Fn(Feature) -> bool,
+}
+
+impl Target<'_> {
+    /// Whether the kernel has something.
+    pub(crate) fn has(&self, feature: Feature) -> bool {
+        (self.has)(feature)
+    }
+}
+
+/// A key that kernels before 5.11 refuse (`MAX_BPF_STACK`).
+static LARGE_KEY: MapSpec = MapSpec::hash("large_key", 520, 8, 1);
+
+/// A hash table that allocates its elements on demand. Kernels before 6.1 refuse it in programs of perf events, which run in
+/// NMIs, where they cannot allocate.
+static ALLOCATING: MapSpec =
+    MapSpec::hash("allocating", 8, 8, 1).with_flags(flags::BPF_F_NO_PREALLOC);
+
+static ALLOCATES: ProgramSpec = ProgramSpec::new(
+    "allocates",
+    ProgramType::PerfEvent,
+    bpf! {
+        *(u64 *)(r10 - 8) = 0;
+        r1 = ALLOCATING ll;
+        r2 = r10;
+        r2 += -8;
+        call map_lookup_elem;
+        r0 = 0;
+        exit;
+    },
+);
+
+impl Feature {
+    /// Asks the running kernel. What cannot be told counts as missing: the code without it is right everywhere.
+    pub(crate) fn is_in(self, kernel: &Features) -> bool {
+        let has = |feature: features::Feature| kernel.has(feature).unwrap_or(false);
+        let helper = |kind, name| kernel.has_helper(kind, name).unwrap_or(false);
+        match self {
+            Feature::Atomics => has(features::Feature::Atomics),
+            Feature::ForEachMapElem => {
+                has(features::Feature::Callbacks)
+                    && helper(ProgramType::Kprobe, "for_each_map_elem")
+            }
+            Feature::Loop => {
+                has(features::Feature::Callbacks) && has(features::Feature::LoopHelper)
+            }
+            Feature::Cookie => has(features::Feature::Cookies),
+            Feature::TracingCookie => helper(ProgramType::Tracing, "get_attach_cookie"),
+            Feature::RawTracepointCookie => helper(ProgramType::RawTracepoint, "get_attach_cookie"),
+            Feature::CurrentTaskBtf => helper(ProgramType::Kprobe, "get_current_task_btf"),
+            Feature::LargeKeys => Map::create(&LARGE_KEY).is_ok(),
+            Feature::AllocatingHash => Loader::new().load(&ALLOCATES).is_ok(),
+            Feature::TaiClock => helper(ProgramType::Kprobe, "ktime_get_tai_ns"),
+            Feature::Jiffies => helper(ProgramType::Kprobe, "jiffies64"),
+        }
+    }
+}
