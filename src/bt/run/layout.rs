@@ -76,7 +76,7 @@ impl Reader {
                     [Clock::Boot, Clock::Monotonic, Clock::Tai, Clock::SoftwareTai];
                 let clock = CLOCKS.into_iter().find(|clock| *clock as u32 == half(bytes, 12));
                 let format = self.text(half(bytes, 8));
-                Value::Timestamp(self.names.time(word(bytes, 0), clock, &format).into_bytes())
+                Value::Timestamp(self.names.time(word(bytes, 0), clock, &format))
             }
             Type::CgroupPath => {
                 let pattern = self.text(half(bytes, 8));
