@@ -124,7 +124,12 @@ impl Names {
     }
 
     /// Returns the text of a time by a clock.
-    pub(super) fn time(&mut self, nanoseconds: u64, clock: Option<Clock>, format: &[u8]) -> Vec<u8> {
+    pub(super) fn time(
+        &mut self,
+        nanoseconds: u64,
+        clock: Option<Clock>,
+        format: &[u8],
+    ) -> Vec<u8> {
         let clocks = self.clocks.get_or_insert_with(Clocks::now);
         let ahead = match clock {
             Some(Clock::Boot) | None => clocks.real,
