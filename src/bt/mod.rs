@@ -6,11 +6,13 @@
 //! 2. `probe` reads attach points, `expand` finds what their wildcards match, through `environment`.
 //! 3. `check` resolves names, folds constants, infers types by a fix point over the program and gives the typed
 //!    program of `hir`, in which nothing is left to be checked.
+//! 4. `lower` makes code of it through [`codegen`](crate::codegen).
+//! 5. `run` loads and attaches the programs and does what their records say.
 //!
-//! `types` says how each type is laid out in keys, values and records. Names, help and types of builtins and
-//! functions are the tables of `builtins` and `functions`. `lower` compiles the typed program for a `target`, by the
-//! `plan` of its maps, programs and records. [`value`] has the values that scripts compute and maps hold, and
-//! [`output`] prints them.
+//! An embedder begins with [`Script`]. `types` says how each type is laid out in keys, values and records. Names, help and
+//! types of builtins and functions are the tables of `builtins` and `functions`. `lower` compiles the typed program for a
+//! `target`, by the `plan` of its maps, programs and records. [`value`] has the values that scripts compute and maps hold,
+//! and [`output`] prints them.
 
 // Not all of this has its caller yet: the stages that follow are being built.
 #![allow(dead_code)]

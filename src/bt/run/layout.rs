@@ -202,23 +202,11 @@ fn aggregate<'b>(ty: &Type, cpus: &mut dyn Iterator<Item = &'b [u8]>) -> Value {
         }
         Type::Lhist(of) => {
             let new = |buckets| Lhist::new(of.min, of.max, of.step, buckets);
-            let merged = Lhist::merge(cpus.filter_map(|bytes| new(folded(of, words(bytes)))));
+            let merged = Lhist::merge(cpus.filter_map(|bytes| new(words(bytes))));
             merged.or_else(|| new(Vec::new())).map_or(Value::Uint(0), Value::Lhist)
         }
         _ => Value::Uint(0),
     }
-}
-
-/// Adds the buckets of a part of a step, and what is above, to the last one that is printed.
-fn folded(of: &types::Lhist, mut buckets: Vec<u64>) -> Vec<u64> {
-    let len = Lhist::len(of.min, of.max, of.step).and_then(|len| usize::try_from(len).ok());
-    if let Some(len) = len.filter(|len| *len > 0 && *len < buckets.len()) {
-        let above: u64 = buckets.drain(len..).fold(0, u64::wrapping_add);
-        if let Some(last) = buckets.last_mut() {
-            *last = last.wrapping_add(above);
-        }
-    }
-    buckets
 }
 
 fn from(bytes: &[u8], offset: u32) -> &[u8] {

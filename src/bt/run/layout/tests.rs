@@ -128,12 +128,16 @@ fn values_of_cpus_are_merged() {
 }
 
 #[test]
-fn what_is_above_a_part_of_a_step_is_in_the_last_bucket() {
-    let lhist = types::Lhist { min: 0, max: 95, step: 10 };
-    let mut buckets = vec![0_u64; lhist.buckets() as usize];
-    // 92 and 95 are one bucket, as bpftrace has it.
-    (buckets[10], buckets[11]) = (1, 2);
-    let bytes: Vec<u8> = buckets.iter().flat_map(|count| count.to_ne_bytes()).collect();
-    let Value::Lhist(found) = reader().value(&Type::Lhist(lhist), &bytes) else { panic!() };
-    assert_eq!(found.buckets()[10..], [3]);
+fn programs_and_printing_count_the_same_buckets() {
+    for (min, max, step) in [(0, 100, 10), (0, 95, 10), (-5, 5, 3), (0, 1, 7), (-100, -10, 45)] {
+        let lhist = types::Lhist { min, max, step };
+        assert_eq!(Some(lhist.buckets().into()), Lhist::len(min, max, step), "{min} {max} {step}");
+    }
+    for bits in 0..=Hist::MAX_BITS {
+        assert_eq!(types::hist::buckets(bits) as usize, Hist::len(bits), "{bits}");
+        for value in [i64::MIN, -1, 0, 1, 2, 3, 1000, 1 << 40, i64::MAX] {
+            let (one, other) = (types::hist::bucket(bits, value), Hist::bucket(value, bits));
+            assert_eq!(one as usize, other, "{bits} {value}");
+        }
+    }
 }
