@@ -44,9 +44,11 @@ pub(crate) use object::{
     BtfLoad, InfoArray, Numbered, ObjInfo, TaskFdQuery, btf_load, enable_stats, fd_by_id, next_id,
     obj_get, obj_info, obj_pin, task_fd_query, token_create,
 };
+#[cfg(feature = "bt")]
+pub(crate) use perf::clock_ns;
 pub(crate) use perf::{
-    PerfEvent, UNLIMITED, clock_ns, grace_period, memlock, monotonic_ns, perf_event_open,
-    perf_event_pause, perf_event_read, perf_event_set_bpf, release, set_memlock,
+    PerfEvent, UNLIMITED, grace_period, memlock, monotonic_ns, perf_event_open, perf_event_pause,
+    perf_event_read, perf_event_set_bpf, release, set_memlock,
 };
 pub(crate) use poll::{
     epoll_add, epoll_add_for, epoll_create, epoll_remove, epoll_wait, eventfd, wait_readable,
