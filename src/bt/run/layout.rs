@@ -1,4 +1,4 @@
-//! From bytes to values: the layouts of [`types`](crate::bt::types) read back.
+//! From bytes to values: the layouts of `bt::types`, read back.
 
 use super::resolve::Names;
 use crate::bt::hir::Program;
