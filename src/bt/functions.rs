@@ -304,14 +304,14 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         Id::Path,
         (1, 2),
         "string path(struct path *path [, int size])",
-        "full path (fentry, fexit, iter)",
+        "full path (fentry, fexit, iter); refused so far",
     ),
     value(
         "percpu_kaddr",
         Id::PercpuKaddr,
         (1, 2),
         "uint64 *percpu_kaddr(string name [, int cpu])",
-        "address of a per-CPU variable of the kernel",
+        "address of a per-CPU variable of the kernel; refused so far",
     ),
     value(
         "pid",

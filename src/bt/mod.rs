@@ -23,6 +23,8 @@ pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod constants;
 pub(crate) mod diagnostic;
+#[cfg(test)]
+mod docs;
 pub(crate) mod dump;
 pub(crate) mod environment;
 pub(crate) mod expand;

@@ -323,7 +323,7 @@ fn user_map<'p>(
     let per_cpu = (aggregate || asked) && !shared;
     let nested = uses.nested.contains(&id);
     if per_cpu && size > MAX_PERCPU_VALUE - 8 {
-        let problem = format!("{}: values of {size} bytes for each CPU", map.name);
+        let problem = format!("large values for each CPU: {} has {size} bytes", map.name);
         return Err(Diagnostic::unsupported(map.span, problem)
             .hint(format!("at most {} bytes are possible", MAX_PERCPU_VALUE - 8)));
     }
@@ -344,7 +344,7 @@ fn user_map<'p>(
     };
     let key_size = key.size(&program.structs);
     if key_size > MAX_SMALL_KEY && !target.has(Feature::LargeKeys) {
-        let problem = format!("{}: keys of {key_size} bytes on this kernel", map.name);
+        let problem = format!("large keys on this kernel: {} has {key_size} bytes", map.name);
         return Err(Diagnostic::unsupported(map.span, problem)
             .hint("keys of more than 512 bytes need Linux 5.11; a smaller max_strlen makes strings shorter"));
     }

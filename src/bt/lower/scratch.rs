@@ -32,7 +32,8 @@ impl<'p> Lower<'_, 'p, '_> {
         let fits = |map: &&MapSpec<'_>| map.value_size >= bytes.saturating_add(OWNER);
         let Some(map) = maps.iter().find(fits) else {
             let most = maps.last().map_or(0, |map| map.value_size.saturating_sub(OWNER));
-            let feature = format!("{bytes} bytes of strings, keys and variables in a probe");
+            let feature =
+                format!("so much memory in a probe: {bytes} bytes of strings, keys and variables");
             return self.unsupported(self.span, feature).map_err(
                 |error: crate::bt::diagnostic::Diagnostic| {
                     error.hint(format!("at most {most} are possible; a smaller max_strlen helps"))

@@ -129,7 +129,7 @@ fn process(options: Options, pid: Option<u32>) -> Options {
 /// # Errors
 /// [`Error::Target`] if such points are not supported.
 pub(super) fn target(point: &AttachPoint, kind: ProgramType) -> Result<Target> {
-    let unsupported = |problem| Err(Error::Target { target: point.to_string(), problem });
+    let refuse = |problem| Err(Error::Target { target: point.to_string(), problem });
     let clock = || PerfEventKind::Software("cpu-clock".into());
     Ok(match point {
         AttachPoint::Interval(rate) | AttachPoint::Profile(rate) => {
@@ -153,7 +153,7 @@ pub(super) fn target(point: &AttachPoint, kind: ProgramType) -> Result<Target> {
         }
         AttachPoint::RawTracepoint { name, .. } => Target::RawTracepoint { name: name.clone() },
         AttachPoint::Kprobe { function, .. } if function.is_empty() => {
-            return unsupported("not supported: kprobes at addresses");
+            return refuse("not supported: kprobes at addresses");
         }
         AttachPoint::Kprobe { ret, module, function, offset } => {
             let module = module.as_deref().filter(|module| *module != "vmlinux");
@@ -178,12 +178,12 @@ pub(super) fn target(point: &AttachPoint, kind: ProgramType) -> Result<Target> {
             provider: provider.clone().unwrap_or_default(),
             name: name.clone(),
         },
-        AttachPoint::Iter { .. } => return unsupported("not supported: iter probes"),
-        AttachPoint::Watchpoint { .. } => return unsupported("not supported: watchpoint probes"),
+        AttachPoint::Iter { .. } => return refuse("not supported: iter probes"),
+        AttachPoint::Watchpoint { .. } => return refuse("not supported: watchpoint probes"),
         AttachPoint::Begin
         | AttachPoint::End
         | AttachPoint::Signal(_)
-        | AttachPoint::OnRequest { .. } => return unsupported("it is run and not attached"),
+        | AttachPoint::OnRequest { .. } => return refuse("it is run and not attached"),
     })
 }
 
