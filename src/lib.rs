@@ -36,7 +36,11 @@
 //! error and a [`ProgramSpec`] can sit in a `static`. A [`Loader`] makes it a [`Program`] of the running
 //! kernel, with a [`Map`] for every [`MapSpec`] that its instructions name. [`attach`](mod@attach) puts it in its place and
 //! gives a [`Link`](attach::Link); dropping that takes it away again. What programs report is read by
-//! [`perf::PerfReader`] and [`trace_pipe::TracePipe`]. [`progs`] holds programs that ship.
+//! [`perf::PerfReader`], [`ringbuf`] and [`trace_pipe::TracePipe`]. [`progs`] holds programs that ship.
+//!
+//! Programs that are made at run time need no registers chosen by hand: [`codegen`] compiles code over any number of variables
+//! to instructions, and [`asm::Builder`] takes those. Programs that need no Rust at all are scripts: `bt` compiles the bpftrace language, in-process, and a
+//! `bt::Script` is attached like any other program, with its events and maps as typed values.
 //!
 //! A *spec* is plain data and the same on every machine; an *object* is what a kernel made of it, owns its file
 //! descriptor, and undoes itself when it is dropped. Nothing is global.
@@ -46,9 +50,9 @@
 //!
 //! # Features
 //!
-//! `cli` (default): the command `rawbpf`. `bt` (part of `cli`): the bpftrace language. `elf` (default): functions of programs and libraries by name, and their USDT
+//! `cli` (default): the command `rawbpf`. `elf` (default): functions of programs and libraries by name, and their USDT
 //! probes, and object files; it needs `object`. `symbolize` (part of `cli`): the functions in which addresses of
-//! processes lie; it needs `blazesym`. `bt` (part of `cli`): the bpftrace language. Without them the library needs `libc`, `strsim` and `thiserror`.
+//! processes lie; it needs `blazesym`. `bt` (part of `cli`): the bpftrace language, the module `bt`; it needs `elf`. Without them the library needs `libc`, `strsim` and `thiserror`.
 
 pub mod asm;
 pub mod attach;

@@ -168,6 +168,20 @@ Each with its name.
     }
 
     #[test]
+    fn all_of_the_document_of_the_project_is_read() {
+        let path = crate::paths::workspace().join("docs/bt.md");
+        let document = std::fs::read_to_string(path).unwrap();
+        let rules = Rules::read(&document);
+        for feature in ["usdt probes", "args of uprobes (by debug information)", "debugf()"] {
+            assert!(rules.unsupported.iter().any(|known| known == feature), "{feature}");
+        }
+        // A row that cannot be read would excuse nothing and nobody would know.
+        let (_, table) = document.split_once("\n## Differences from bpftrace\n").unwrap();
+        let rows = table.lines().filter(|line| line.starts_with("| `")).count();
+        assert_eq!(rules.differences.len(), rows);
+    }
+
+    #[test]
     fn only_what_is_listed_is_no_fault() {
         let rules = Rules::read(DOCUMENT);
         let uses = Uses { stage: Stage::S1, needs: BTreeSet::new() };
