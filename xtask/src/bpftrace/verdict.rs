@@ -114,7 +114,12 @@ fn begins_with_word(text: &str, word: &str) -> bool {
 fn difference(line: &str) -> Option<(String, String)> {
     let line = line.trim().strip_prefix('|')?.replace(r"\|", "\0");
     let mut cells = line.split('|').map(|cell| {
-        let code = cell.trim().strip_prefix('`')?.strip_suffix('`')?;
+        let cell = cell.trim();
+        // Two on each side, if there is one inside.
+        let code = match cell.strip_prefix("`` ") {
+            Some(rest) => rest.strip_suffix(" ``")?,
+            None => cell.strip_prefix('`')?.strip_suffix('`')?,
+        };
         Some(code.replace('\0', "|").replace(r"\n", "\n"))
     });
     let test = cells.next()??;
@@ -144,6 +149,7 @@ Each with its name.
 |---|---|---|---|
 | `call.stats` | `count 2, average` | `{ .count = 2` | newer |
 | `call.or` | `x` | `a \\| b\\nc` | newer |
+| `call.tick` | `x` | `` a `b` `` | newer |
 | `call.empty` | `x` | `` | newer |
 | `call.short` | `x` | `y`
 
@@ -163,7 +169,11 @@ Each with its name.
         let pair = |test: &str, printed: &str| (test.to_string(), printed.to_string());
         assert_eq!(
             rules.differences,
-            [pair("call.stats", "{ .count = 2"), pair("call.or", "a | b\nc")]
+            [
+                pair("call.stats", "{ .count = 2"),
+                pair("call.or", "a | b\nc"),
+                pair("call.tick", "a `b`")
+            ]
         );
     }
 
