@@ -12,6 +12,8 @@ mod fake;
 mod ifunc;
 mod ld_cache;
 mod library;
+#[cfg(feature = "bt")]
+mod matching;
 #[cfg(feature = "elf")]
 mod places;
 #[cfg_attr(not(feature = "elf"), allow(dead_code, reason = "it is there to find functions"))]
@@ -38,10 +40,10 @@ pub use usdt::{Argument, ArgumentRegisters, Operand, Register, UsdtPlace, UsdtPr
 
 #[cfg(feature = "elf")]
 pub(crate) use elf::Elf;
-#[cfg(feature = "bt")]
-pub(crate) use symbols::symbol;
 #[cfg(feature = "elf")]
 pub(crate) use usdt::find_usdt;
+#[cfg(feature = "bt")]
+pub(crate) use {matching::find_files, places::file_offset, symbols::symbol};
 #[cfg(feature = "cli")]
 pub(crate) use {
     process::Process,

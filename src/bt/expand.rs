@@ -129,29 +129,7 @@ impl Machine {
             };
             return Ok(vec![PathBuf::from(format!("/proc/{pid}/exe"))]);
         }
-        if !is_pattern(path) {
-            return user::find_file(path, self.pid).map(|found| vec![found]).map_err(missing);
-        }
-        if !path.contains('/') {
-            let problem = "not supported: a pattern for the program without a folder".into();
-            return Err(Missing { problem, nearest: Vec::new() });
-        }
-        let mut found = vec![PathBuf::from(if path.starts_with('/') { "/" } else { "." })];
-        for part in path.split('/').filter(|part| !part.is_empty() && *part != ".") {
-            let glob = Glob::new(part);
-            let step = |folder: PathBuf| match is_pattern(part) {
-                false => vec![folder.join(part)],
-                true => {
-                    let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
-                    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-                    names.filter(|name| glob.matches(name)).map(|name| folder.join(name)).collect()
-                }
-            };
-            found = found.into_iter().flat_map(step).collect();
-        }
-        found.retain(|path| path.is_file());
-        found.sort();
-        Ok(found)
+        user::find_files(path, self.pid).map_err(missing)
     }
 
     fn uprobes(&self, point: &AttachPoint) -> Expanded {
@@ -398,17 +376,5 @@ mod tests {
             missing.nearest.iter().any(|name| name.contains("sched_process_fork")),
             "{missing:?}"
         );
-    }
-
-    #[test]
-    fn programs_are_found_by_their_names() {
-        let machine = Machine::default();
-        let folder = tempfile::tempdir().unwrap();
-        for name in ["a1", "a2", "b"] {
-            std::fs::write(folder.path().join(name), "").unwrap();
-        }
-        let found = machine.files(&format!("{}/a?", folder.path().display())).unwrap();
-        let names: Vec<_> = found.iter().filter_map(|path| path.file_name()).collect();
-        assert_eq!(names, ["a1", "a2"]);
     }
 }

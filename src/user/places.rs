@@ -5,6 +5,20 @@ use super::symbols::{Found, find};
 use super::{ifunc, symbols};
 use crate::error::{Error, Result};
 use crate::util::glob::Glob;
+#[cfg(feature = "bt")]
+use std::path::Path;
+
+/// Returns where in a program or library that lies which it maps to an address.
+///
+/// # Errors
+/// Those of [`Elf::open`]; [`Error::Place`] if it is no address of code.
+#[cfg(feature = "bt")]
+pub(crate) fn file_offset(path: &Path, address: u64) -> Result<u64> {
+    Elf::open(path)?.offset(address, true).ok_or_else(|| Error::Place {
+        target: format!("{}:{address:#x}", path.display()),
+        problem: "it is not the address of code in this file".into(),
+    })
+}
 
 impl Elf {
     /// The places of a function, or so many bytes into it: one, unless it is one that processes choose.

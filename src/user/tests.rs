@@ -91,6 +91,14 @@ fn a_name_is_what_callers_get() {
             assert_eq!(found.indirect, name == "length");
         }
         assert_eq!(elf.places("open", 15, None).unwrap(), [CODE_OFFSET + 0x1f]);
+        #[cfg(feature = "bt")]
+        {
+            let at = |address| crate::user::file_offset(file.path(), address);
+            assert_eq!(at(CODE + 0x15).unwrap(), CODE_OFFSET + 0x15);
+            for none in [CODE - 0x1000, DATA + 8] {
+                assert!(matches!(at(none), Err(Error::Place { .. })), "{none:#x}");
+            }
+        }
         for (name, problem) in [
             (
                 "helper",

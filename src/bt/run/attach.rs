@@ -6,6 +6,8 @@ use crate::bt::probe::{AttachPoint, Rate};
 use crate::error::{Error, Result};
 use crate::program::Program;
 use crate::uapi::{AttachType, Errno, ProgramType};
+use crate::user;
+use std::path::Path;
 
 /// A program that was loaded, and where it goes.
 #[derive(Debug)]
@@ -167,12 +169,15 @@ pub(super) fn target(point: &AttachPoint, kind: ProgramType) -> Result<Target> {
             let at = if *exit { TrampolineAt::Exit } else { TrampolineAt::Entry };
             Target::Trampoline { at, function: function.clone() }
         }
-        AttachPoint::Uprobe { ret, path, function, offset, .. } => Target::Uprobe {
-            file: path.clone(),
-            function: function.clone(),
-            offset: *offset,
-            returns: *ret,
-        },
+        AttachPoint::Uprobe { ret, path, function, offset, .. } => {
+            let offset = match function.as_str() {
+                // Scripts have addresses as the file's symbols have them.
+                "" => user::file_offset(Path::new(path), *offset)?,
+                _ => *offset,
+            };
+            let (file, function) = (path.clone(), function.clone());
+            Target::Uprobe { file, function, offset, returns: *ret }
+        }
         AttachPoint::Usdt { path, provider, name } => Target::Usdt {
             file: path.clone(),
             provider: provider.clone().unwrap_or_default(),

@@ -6,12 +6,14 @@ use crate::error::Error;
 use crate::kernel::format;
 use crate::list::{Place, Places};
 use crate::user;
-use crate::util::glob::Glob;
+use crate::util::glob::{Glob, is_pattern};
 
 /// The probes of this machine.
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
     places: Places,
+    /// The process of `-p`, whose files are those of patterns and are listed too.
+    pid: Option<u32>,
 }
 
 /// A kind of probes: its name in scripts, and how its places are listed.
@@ -61,9 +63,9 @@ fn in_module(place: Place) -> String {
 const TIMERS: [&str; 4] = ["hz", "ms", "s", "us"];
 
 impl Probes {
-    /// Returns the probes; nothing is read yet.
-    pub(crate) fn new() -> Probes {
-        Probes::default()
+    /// Returns the probes, those in the files of a process among them; nothing is read yet.
+    pub(crate) fn new(pid: Option<u32>) -> Probes {
+        Probes { pid, ..Probes::default() }
     }
 
     /// Returns those that a pattern matches: `KIND:NAME`, both with wildcards.
@@ -74,6 +76,10 @@ impl Probes {
         let (word, rest) = pattern.split_once(':').unwrap_or((pattern, "*"));
         let provider = PROVIDERS.iter().find(|provider| provider.names.contains(&word));
         let provider = provider.and_then(|provider| provider.names.first().copied());
+        if let Some(strange) = pattern.chars().find(|char| matches!(char, '\\' | '\'' | '"' | '`'))
+        {
+            return Err(format!("invalid character {strange} in the pattern: no probe has it"));
+        }
         let Some(name) = provider else { return Ok(self.anywhere(pattern)) };
         if let Some(kind) = KINDS.iter().find(|kind| kind.name == name) {
             return self.of_kind(kind, rest).map_err(|error| error.to_string());
@@ -95,6 +101,15 @@ impl Probes {
             found.extend(self.of_kind(kind, "*").unwrap_or_default());
         }
         found.retain(|name| glob.matches(name));
+        // Files are looked through if one is named, or a process.
+        let (kinds, rest) = pattern.split_once(':').unwrap_or((pattern, "*"));
+        let kinds = Glob::new(kinds);
+        if rest.contains('/') || self.pid.is_some() {
+            let in_files = |kind: &&Kind| matches!(kind.name, "uprobe" | "usdt");
+            for kind in KINDS.iter().filter(in_files).filter(|kind| kinds.matches(kind.name)) {
+                found.extend(self.of_kind(kind, rest).unwrap_or_default());
+            }
+        }
         found
     }
 
@@ -111,8 +126,19 @@ impl Probes {
             "uprobe" | "uretprobe" | "usdt" => {
                 // The file is shown by its path.
                 let (file, name) = rest.split_once(':').unwrap_or((&rest, "*"));
-                let path = user::find_file(file, None)?;
-                rest = format!("{}:{name}", path.display());
+                let files = user::find_files(file, self.pid)?;
+                let several = is_pattern(file);
+                let mut found = Vec::new();
+                for path in files {
+                    match self.places.find(&format!("{}:{}:{name}", kind.place, path.display())) {
+                        Ok(one) => found.extend(one.places),
+                        // Of several files some may be no programs.
+                        Err(_) if several => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                let names = found.into_iter();
+                return Ok(names.map(|place| format!("{}:{}", kind.name, place.name)).collect());
             }
             _ => {}
         }
@@ -175,7 +201,7 @@ mod tests {
     #[test]
     fn events_and_timers_are_listed_as_bpftrace_does() {
         // From bpftrace 0.27.1.
-        let probes = Probes::new();
+        let probes = Probes::new(None);
         let interval = probes.find("interval:*").unwrap();
         assert_eq!(interval, ["interval:hz:", "interval:ms:", "interval:s:", "interval:us:"]);
         let software = probes.find("software:c*").unwrap();
@@ -195,5 +221,31 @@ mod tests {
         assert_eq!(declaration("const char *", "filename"), "const char * filename");
         assert_eq!(declaration("char[16]", "comm"), "char comm[16]");
         assert_eq!(declaration("__data_loc char[]", "name"), "__data_loc char[] name");
+    }
+
+    #[test]
+    fn probes_of_programs_are_listed_by_file_and_by_process() {
+        let us = std::env::current_exe().unwrap();
+        let folder = us.parent().unwrap().display().to_string();
+        let name = us.file_name().unwrap().to_str().unwrap();
+        let path = us.display();
+        let function = "main";
+        let expected = format!("uprobe:{path}:{function}");
+        let (start, _) = name.split_at(name.len() - 1);
+        let all = Probes::new(None);
+        for pattern in [format!("uprobe:{folder}/{start}?:main"), format!("*:{path}:main")] {
+            assert!(all.find(&pattern).unwrap().contains(&expected), "{pattern}");
+        }
+        let mine = Probes::new(Some(std::process::id()));
+        for pattern in ["uprobe:*", "*", &format!("uprobe:{start}*:ma?n")] {
+            assert!(mine.find(pattern).unwrap().contains(&expected), "{pattern}");
+        }
+        assert!(all.find("uprobe:*").is_err());
+    }
+
+    #[test]
+    fn characters_that_no_probe_has_are_refused() {
+        let error = Probes::new(None).find("\\n").unwrap_err();
+        assert!(error.starts_with("invalid character"), "{error}");
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write;
 
 /// Prints the probes that match.
 pub(super) fn list(args: &Args) -> Result<u8, Failure> {
-    let probes = Probes::new();
+    let probes = Probes::new(args.pid);
     let pattern = args.pattern.as_deref().unwrap_or("*");
     let mut out = String::new();
     for probe in probes.find(pattern).map_err(Failure::Other)? {
