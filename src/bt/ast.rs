@@ -154,8 +154,8 @@ pub(crate) struct AttachPoint {
 pub(crate) struct Part {
     /// Its text, without quotes and with `$1` replaced.
     pub text: String,
-    /// Whether it was in quotes, so that it holds no wildcards.
-    pub quoted: bool,
+    /// The length of the text up to the last closing quote, if some was in quotes.
+    pub quoted: Option<usize>,
     /// Its place.
     pub span: Span,
 }

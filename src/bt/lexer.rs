@@ -474,7 +474,7 @@ impl Lexer {
     fn part(&mut self, path: bool, may_be_path: bool) -> Part {
         let start = self.at();
         let path = path || may_be_path && matches!(self.byte(0), Some(b'/' | b'.'));
-        let mut part = Part { text: String::new(), quoted: false, span: Span::default() };
+        let mut part = Part { text: String::new(), quoted: None, span: Span::default() };
         loop {
             let rest = self.rest();
             let Some(char) = rest.chars().next() else { break };
@@ -489,7 +489,7 @@ impl Lexer {
                     };
                     self.advance(text.len() + 2);
                     part.text.push_str(&text.replace("\\\"", "\""));
-                    part.quoted = true;
+                    part.quoted = Some(part.text.len());
                 }
                 '$' if rest.as_bytes().get(1).is_some_and(u8::is_ascii_digit) => {
                     let digits: String =

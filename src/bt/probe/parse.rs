@@ -164,7 +164,7 @@ pub(crate) fn parse(point: &ast::AttachPoint) -> Result<AttachPoint, Diagnostic>
         let problem = format!("{} parts after the type, expected {parts}", rest.len());
         return Err(provider.error(point.span, problem));
     }
-    let empty = rest.iter().find(|part| part.text.is_empty() && !part.quoted);
+    let empty = rest.iter().find(|part| part.text.is_empty() && part.quoted.is_none());
     // `usdt::provider:name` is one of the process of -p, `usdt:file::name` one of any provider.
     let may_be_empty = provider.is("usdt") && rest.last().is_some_and(|name| !name.text.is_empty());
     if let Some(empty) = empty.filter(|_| !may_be_empty) {
@@ -188,8 +188,7 @@ fn qualified(parts: &[Part]) -> (Option<String>, &Part) {
 }
 
 fn unreachable_part() -> (Option<String>, &'static Part) {
-    static NONE: Part =
-        Part { text: String::new(), quoted: false, span: Span { start: 0, end: 0 } };
+    static NONE: Part = Part { text: String::new(), quoted: None, span: Span { start: 0, end: 0 } };
     (None, &NONE)
 }
 
@@ -257,8 +256,13 @@ fn raw_tracepoint(_: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnosti
 
 /// A function with an offset, or an address.
 fn place(provider: &Provider, part: &Part) -> Result<(String, u64), Diagnostic> {
-    if part.quoted {
-        return Ok((text(part), 0));
+    if let Some(quoted) = part.quoted {
+        // An offset stands behind the quotes.
+        let (function, behind) = part.text.split_at_checked(quoted).unwrap_or((&part.text, ""));
+        let Some(offset) = behind.strip_prefix('+') else { return Ok((text(part), 0)) };
+        let offset =
+            literal::integer(offset).map_err(|problem| provider.error(part.span, problem))?;
+        return Ok((function.into(), offset));
     }
     if part.text.starts_with(|first: char| first.is_ascii_digit()) {
         return number(provider, part).map(|address| (String::new(), address));
@@ -396,6 +400,8 @@ mod tests {
             ("fr:nf_tables:nft_trans_alloc_gfp", "fexit:nf_tables:nft_trans_alloc_gfp"),
             ("uprobe:/bin/bash:readline", "uprobe:/bin/bash:readline"),
             ("uprobe:/bin/bash:0x1234", "uprobe:/bin/bash:0x1234"),
+            (r#"uprobe:/bin/bash:"a b"+16"#, "uprobe:/bin/bash:a b+16"),
+            (r#"uprobe:/bin/bash:"a+1""#, "uprobe:/bin/bash:a+1"),
             ("ur:libc:malloc", "uretprobe:libc:malloc"),
             ("usdt:./a:ns:probe", "usdt:./a:ns:probe"),
             ("w:0x10000000:8:wr", "watchpoint:0x10000000:8:rw"),
