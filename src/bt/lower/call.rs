@@ -74,9 +74,14 @@ impl<'p> Lower<'_, 'p, '_> {
             }
             Call::Buf { address, space, length } => {
                 let Type::Buffer(room) = of.ty else { return self.never() };
+                let most = match &address.ty {
+                    // One of ours, behind which something else may lie.
+                    Type::String(size) => (*size).min(room),
+                    _ => room,
+                };
                 let address = self.number(address)?;
                 let length = self.number(length)?;
-                Prepared::Buffer { address, space: *space, length, room }
+                Prepared::Buffer { address, space: *space, length, room, most }
             }
             Call::KernelSymbol(address) => {
                 let address = self.number(address)?;

@@ -41,8 +41,8 @@ pub(super) enum Prepared {
     Read { address: Operand, space: Space, size: u32 },
     /// A string read from elsewhere; at most `limit` bytes of it, the zero at the end among them.
     Str { address: Operand, space: Space, limit: Option<Operand>, size: u32 },
-    /// The result of `buf()`: `room` bytes at most.
-    Buffer { address: Operand, space: Space, length: Operand, room: u32 },
+    /// The result of `buf()`: `room` bytes at most, and zeros behind the `most` that can be read.
+    Buffer { address: Operand, space: Space, length: Operand, room: u32, most: u32 },
     /// The name of the thread.
     Comm,
     /// Numbers at their offsets, zeros between them.
@@ -121,11 +121,18 @@ impl<'p> Lower<'_, 'p, '_> {
                 }
                 self.put_str(*address, *space, *limit, *size, to);
             }
-            Prepared::Buffer { address, space, length, room } => {
-                if clear {
+            Prepared::Buffer { address, space, length, room, most } => {
+                if clear || most < room {
                     self.zero(to, buffer_size(*room));
                 }
-                self.put_buffer(*address, *space, *length, *room, to);
+                let length = self.clamped(*length, *room);
+                self.f.store(Size::Word, to.address, length);
+                let there = match most < room {
+                    true => self.clamped(length.into(), *most),
+                    false => length,
+                };
+                let dst = self.f.address(to.at(4).address);
+                self.call_number(helper::read(*space), &[dst.into(), there.into(), *address]);
             }
             Prepared::Comm => {
                 let dst = self.f.address(to.address);
@@ -248,20 +255,6 @@ impl<'p> Lower<'_, 'p, '_> {
         self.f.assign(clamped, most);
         self.f.switch_to(after);
         clamped
-    }
-
-    fn put_buffer(
-        &mut self,
-        address: Operand,
-        space: Space,
-        length: Operand,
-        room: u32,
-        to: Place,
-    ) {
-        let length = self.clamped(length, room);
-        self.f.store(Size::Word, to.address, length);
-        let dst = self.f.address(to.at(4).address);
-        self.call_number(helper::read(space), &[dst.into(), length.into(), address]);
     }
 
     /// A value in memory, with zeros where it has none.

@@ -13,6 +13,8 @@ fn arguments_lie_where_the_layout_says() {
             "PrintValue((1,x,3)) | PrintValue(5) | PrintValue(abc)",
         ),
         ("printf(\"%r\", buf(\"abcdef\", 4))", "Printf([61, 62, 63, 64])"),
+        ("printf(\"%r\", buf(\"abc\", 7))", "Printf([61, 62, 63, 00, 00, 00, 00])"),
+        ("$n = 6; printf(\"%r\", buf(\"abc\", $n))", "Printf([61, 62, 63, 00, 00, 00])"),
         ("$n = 3; printf(\"%r\", buf(\"abcdef\", $n))", "Printf([61, 62, 63])"),
     ]);
 }
