@@ -56,7 +56,11 @@ impl<'a> Checker<'a> {
             }
             Written::SizeofExpr(of) => {
                 let of = self.value(of)?;
-                self.size_of(&of.ty, span)
+                match (&of.ty, &of.kind) {
+                    // An enumerator by itself is a number of 64 bits, whatever its type has.
+                    (Type::Enum(..), ExprKind::Int(_)) => self.size_of(&Type::I64, span),
+                    (ty, _) => self.size_of(ty, span),
+                }
             }
             Written::OffsetofType(ty, path) => {
                 let ty = self.type_named(ty, Space::Kernel)?;

@@ -25,6 +25,8 @@ fn constants_are_folded_as_signed_numbers() {
         ("offsetof(struct task_struct, a)", "32: uint64"),
         ("AF_INET6", "10: int8"),
         ("GREEN", "5: enum color"),
+        // As bpftrace has it.
+        ("sizeof(GREEN)", "8: uint64"),
         ("$1", "42: int8"),
         ("$3", "-5: int8"),
         ("$9", "0: int8"),
