@@ -218,6 +218,22 @@ fn ctrl_c_is_exit() {
 }
 
 #[test]
+fn sigusr1_shows_the_maps_and_the_run_goes_on() {
+    needs!(Bpf);
+    let script = r#"BEGIN { printf("ready\n"); @a = 1; }"#;
+    let mut running = Running::start(&["-q", "-e", script]);
+    let mut rest = running.wait_for("ready");
+    running.signal(Signal::SIGUSR1);
+    let mut line = String::new();
+    rest.read_line(&mut line).unwrap();
+    assert_eq!(line, "@a: 1\n");
+    running.signal(Signal::SIGINT);
+    let mut printed = String::new();
+    rest.read_to_string(&mut printed).unwrap();
+    assert_eq!(printed, "\n\n@a: 1\n");
+}
+
+#[test]
 fn a_run_ends_also_when_nobody_reads() {
     needs!(Bpf);
     // More than a pipe holds, and nobody takes it.

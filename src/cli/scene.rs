@@ -132,6 +132,7 @@ fn show_until_the_end(
         while let Some(event) = signals.next() {
             match event {
                 SignalEvent::Stop => last = true,
+                SignalEvent::Show => {}
                 SignalEvent::Child => {
                     status = running.as_mut().and_then(Running::ended);
                     last |= status.is_some();

@@ -12,6 +12,8 @@ pub(super) enum Event {
     Stop,
     /// A child has ended.
     Child,
+    /// `SIGUSR1`: to show what has been gathered.
+    Show,
 }
 
 /// Those that are waited for.
@@ -23,10 +25,17 @@ fn signals() -> SigSet {
     set
 }
 
+/// Those, and `SIGUSR1`, which ends other runs than those of scripts.
+fn with_show() -> SigSet {
+    let mut set = signals();
+    set.add(Signal::SIGUSR1);
+    set
+}
+
 /// Undoes what [`Signals::block`] did in the process that this one comes from.
 pub(super) fn unblock() -> Result<(), Failure> {
     let failed = |errno: nix::Error| Failure::Other(format!("cannot unblock signals: {errno}"));
-    signals().thread_unblock().map_err(failed)
+    with_show().thread_unblock().map_err(failed)
 }
 
 /// The signals of this process, readable like a file.
@@ -35,7 +44,16 @@ pub(super) struct Signals(SignalFd);
 impl Signals {
     /// From now on the signals that end a run wait to be read.
     pub(super) fn block() -> Result<Signals, Failure> {
-        let set = signals();
+        Signals::of(signals())
+    }
+
+    /// The same, and `SIGUSR1` asks for what has been gathered.
+    #[cfg(feature = "bt")]
+    pub(super) fn block_with_show() -> Result<Signals, Failure> {
+        Signals::of(with_show())
+    }
+
+    fn of(set: SigSet) -> Result<Signals, Failure> {
         let failed =
             |errno: nix::Error| Failure::Other(format!("cannot wait for signals: {errno}"));
         set.thread_block().map_err(failed)?;
@@ -46,8 +64,11 @@ impl Signals {
     /// The next signal that has come, if any.
     pub(super) fn next(&self) -> Option<Event> {
         let signal = self.0.read_signal().ok().flatten()?;
-        let child = i32::try_from(signal.ssi_signo) == Ok(Signal::SIGCHLD as i32);
-        Some(if child { Event::Child } else { Event::Stop })
+        Some(match i32::try_from(signal.ssi_signo).map(Signal::try_from) {
+            Ok(Ok(Signal::SIGCHLD)) => Event::Child,
+            Ok(Ok(Signal::SIGUSR1)) => Event::Show,
+            _ => Event::Stop,
+        })
     }
 }
 

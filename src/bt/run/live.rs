@@ -209,9 +209,18 @@ impl Run {
         self.finish_into(output)?;
         output.end_of_events();
         if self.state.reader.program.config.print_maps_on_exit {
-            self.read_maps()?.iter().for_each(|map| output.map(map));
+            self.print_maps(output)?;
         }
         output.repeated_problems();
+        Ok(())
+    }
+
+    /// Writes the maps that are not empty, in the order of their names.
+    ///
+    /// # Errors
+    /// [`Error::System`](super::Error::System) if a map cannot be read.
+    pub fn print_maps(&mut self, output: &mut Output) -> Result<()> {
+        self.read_maps()?.iter().for_each(|map| output.map(map));
         Ok(())
     }
 

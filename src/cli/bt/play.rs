@@ -16,7 +16,7 @@ use std::time::Duration;
 
 /// Compiles a script, runs it and prints what it does; the exit status.
 pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, Failure> {
-    let signals = Signals::block()?;
+    let signals = Signals::block_with_show()?;
     let mut command = None;
     if let Some(line) = &args.command {
         let waiting = Command::new(args::command(line)?)?;
@@ -38,7 +38,8 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
         return Ok(0);
     }
     command.as_mut().map_or(Ok(()), Command::release)?;
-    let mut play = Play { run, out, signals, process, command, status: None, stopped: false };
+    let mut play =
+        Play { run, out, signals, process, command, status: None, stopped: false, show: false };
     let done = play.events().and_then(|()| play.end());
     if let Some(command) = &mut play.command {
         command.stop();
@@ -65,6 +66,8 @@ struct Play {
     status: Option<u8>,
     /// Whether somebody has asked for the end.
     stopped: bool,
+    /// Whether somebody has asked for the maps.
+    show: bool,
 }
 
 /// What a wait waits for besides signals.
@@ -84,6 +87,9 @@ impl Play {
     fn events(&mut self) -> Result<(), Failure> {
         loop {
             self.run.print(&mut self.out.output)?;
+            if std::mem::take(&mut self.show) {
+                self.run.print_maps(&mut self.out.output)?;
+            }
             self.write(false)?;
             if self.run.exit_status().is_some() || self.stopped || self.status.is_some() {
                 return Ok(());
@@ -149,6 +155,7 @@ impl Play {
             while let Some(event) = self.signals.next() {
                 match event {
                     Event::Stop => self.stopped = true,
+                    Event::Show => self.show = true,
                     Event::Child => {
                         let ended = self.command.as_mut().and_then(Command::ended);
                         self.status = self.status.or(ended);
