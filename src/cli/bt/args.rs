@@ -97,6 +97,9 @@ fn ignored(_: &mut Args, _: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// The most that `/proc/sys/kernel/pid_max` can be, `proc_sys_kernel(5)`.
+const MAX_PID: u32 = 1 << 22;
+
 fn mode(args: &mut Args, mode: Mode) -> Result<(), String> {
     args.mode = mode;
     Ok(())
@@ -134,8 +137,9 @@ const ROWS: &[Row] = &[
     }),
     flag(None, "usdt-file-activation", ignored),
     valued(Some('p'), "pid", |args, text| {
-        let pid = text.parse().ok().filter(|pid| *pid > 0 && *pid <= i32::MAX.cast_unsigned());
-        args.pid = Some(pid.ok_or_else(|| format!("-p: `{text}`, expected a process id"))?);
+        let pid = text.parse().ok().filter(|pid| (1..=MAX_PID).contains(pid));
+        let problem = || format!("-p: `{text}`, expected a process id, 1 to {MAX_PID}");
+        args.pid = Some(pid.ok_or_else(problem)?);
         Ok(())
     }),
     valued(Some('c'), "cmd", |args, text| {
@@ -353,6 +357,12 @@ mod tests {
         for words in [&["-x"][..], &["--nope"], &["-p", "x"], &["-p", "0"], &["-e"], &["-B", "x"]] {
             assert!(read(words.iter().map(OsString::from)).is_err(), "{words:?}");
         }
+    }
+
+    #[test]
+    fn process_ids_are_those_that_there_can_be() {
+        assert_eq!(args(&["-p", "4194304"]).pid, Some(4_194_304));
+        assert!(read(["-p", "4194305"].map(OsString::from)).is_err());
     }
 
     #[test]
