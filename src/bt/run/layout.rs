@@ -43,7 +43,7 @@ impl Reader {
                 Value::Enum(Enumerator { number, name: name.map(|(name, _)| name.clone()).next() })
             }
             Type::Pointer(_) => Value::Pointer(word(bytes, 0)),
-            Type::String(size) => match string(*size, bytes) {
+            Type::String(size) => match string(*size, bytes, self.program.config.max_strlen) {
                 (text, false) => Value::String(text.to_vec()),
                 (text, true) => Value::String(self.cut(text)),
             },
@@ -104,7 +104,7 @@ impl Reader {
                 Number::Unsigned(value) => Arg::Uint(value),
             },
             Type::Bool => Arg::Bool(bytes.first().is_some_and(|byte| *byte != 0)),
-            Type::String(size) => match string(*size, bytes) {
+            Type::String(size) => match string(*size, bytes, self.program.config.max_strlen) {
                 (text, false) => Arg::Str(text),
                 (text, true) => Value::String(self.cut(text)).into(),
             },
@@ -260,12 +260,13 @@ fn bit_field(ty: &Type, bits: Bits, bytes: &[u8]) -> Value {
     }
 }
 
-/// The text of a string, and whether it was cut.
-fn string(size: u32, bytes: &[u8]) -> (&[u8], bool) {
+/// The text of a string, and whether it was cut. One without an end is whole if it is shorter than strings can be: a full
+/// `char s[5]`, or as much as `str(p, 5)` asks for.
+fn string(size: u32, bytes: &[u8], longest: u32) -> (&[u8], bool) {
     let bytes = bytes.get(..size as usize).unwrap_or(bytes);
     match bytes.iter().position(|byte| *byte == 0) {
         Some(end) => (bytes.get(..end).unwrap_or_default(), false),
-        None => (bytes, !bytes.is_empty()),
+        None => (bytes, !bytes.is_empty() && size >= longest),
     }
 }
 

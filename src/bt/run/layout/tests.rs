@@ -57,11 +57,13 @@ fn integers_have_their_size_and_sign() {
 #[test]
 fn strings_end_at_their_zero_and_say_when_they_were_cut() {
     assert_eq!(shown(&Type::String(8), b"abc\0zzz\0"), "abc");
-    assert_eq!(shown(&Type::String(3), b"abc\0"), "abc..");
+    assert_eq!(shown(&Type::String(3), b"abc\0"), "abc");
+    assert_eq!(shown(&Type::String(1024), &[b'a'; 1024]), format!("{}..", "a".repeat(1024)));
     assert_eq!(shown(&Type::String(8), b""), "");
     let mut reader = reader();
     let argument = reader.argument(&Type::String(8), b"abc\0zzz\0");
     assert!(matches!(argument, Arg::Str(b"abc")));
+    assert!(matches!(reader.argument(&Type::String(3), b"abcd"), Arg::Str(b"abc")));
     let buffer = cat(&[&3_u32.to_ne_bytes(), b"a\0bxxxx\0"]);
     assert!(matches!(reader.argument(&Type::Buffer(8), &buffer), Arg::Buf(b"a\0b")));
     // A length that cannot be.
