@@ -1,7 +1,9 @@
 //! What `--help` and `--info` print.
 
 use crate::bt::capabilities;
+use crate::features::Features;
 use crate::syscall;
+use crate::uapi::MapType;
 use std::fmt::Write;
 
 /// The help.
@@ -48,6 +50,23 @@ EXAMPLES:
         where the kernel spends its time
 ";
 
+/// Returns the part of the help that says how it is called.
+pub(super) fn usage() -> &'static str {
+    let (_, usage) = HELP.split_once("\n\n").unwrap_or_default();
+    usage.split_once("\n\n").map_or(HELP, |(usage, _)| usage)
+}
+
+/// The map types that tracers use: scripts here all but `perf_event_array`, which bpftrace lists.
+const MAPS: [MapType; 7] = [
+    MapType::Hash,
+    MapType::PercpuHash,
+    MapType::Array,
+    MapType::PercpuArray,
+    MapType::StackTrace,
+    MapType::PerfEventArray,
+    MapType::RingBuf,
+];
+
 /// Returns what this kernel has.
 pub(super) fn info() -> String {
     let mut out = format!("rawbpf {}\n\nSystem\n", env!("CARGO_PKG_VERSION"));
@@ -57,5 +76,26 @@ pub(super) fn info() -> String {
     for (name, has) in capabilities() {
         let _ = writeln!(out, "  {name}: {}", if has { "yes" } else { "no" });
     }
+    let _ = writeln!(out, "\nMap types");
+    let features = Features::new();
+    for kind in MAPS {
+        let has = match features.has(kind) {
+            Ok(true) => "yes",
+            Ok(false) => "no",
+            Err(_) => "unknown",
+        };
+        let _ = writeln!(out, "  {}: {has}", kind.name());
+    }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usage_is_how_it_is_called() {
+        assert!(usage().starts_with("USAGE:\n    rawbpf bt [OPTIONS] FILE.bt"), "{}", usage());
+        assert!(!usage().contains("OPTIONS:"));
+    }
 }
