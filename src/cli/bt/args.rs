@@ -58,6 +58,8 @@ pub(super) struct Args {
     pub verbose: bool,
     pub quiet: bool,
     pub warnings: bool,
+    /// Whether failed reads and lookups are to be told, which they are not here.
+    pub failures: bool,
     pub json: bool,
     pub allow_unsafe: bool,
     pub dry_run: bool,
@@ -126,7 +128,10 @@ const ROWS: &[Row] = &[
         args.warnings = false;
         Ok(())
     }),
-    flag(Some('k'), "warnings", ignored),
+    flag(Some('k'), "warnings", |args, _| {
+        args.failures = true;
+        Ok(())
+    }),
     flag(None, "unsafe", |args, _| {
         args.allow_unsafe = true;
         Ok(())
@@ -288,7 +293,7 @@ fn text(word: &OsString) -> Result<String, Failure> {
 }
 
 fn unknown(option: &str) -> Failure {
-    Failure::Usage(format!("unknown option: {}; see --help", option.escape_debug()))
+    Failure::Usage(format!("unknown option: {}\n\n{}", option.escape_debug(), super::help::usage()))
 }
 
 /// Takes a command line apart at spaces, as a shell does with quotes and backslashes.
@@ -346,6 +351,7 @@ mod tests {
         assert_eq!((list.mode, list.verbose), (Mode::List, true));
         assert_eq!(list.pattern.as_deref(), Some("t:*"));
         assert_eq!(args(&["-fjson", "-p12"]).pid, Some(12));
+        assert!(args(&["-kk"]).failures && !args(&["-q"]).failures);
         assert_eq!(args(&["-d", "ast", "-e", "x"]).debug, [Stage::Types]);
         assert_eq!(args(&["-d", "-e", "x"]).debug, [Stage::All]);
         assert_eq!(args(&["-ddis", "-e", "x"]).debug, [Stage::Instructions]);

@@ -25,6 +25,9 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
     }
     let process = args.pid.map(process).transpose()?;
     let script = compile(text, &options, args)?;
+    if args.failures && args.warnings {
+        tell("WARNING: not supported: -k: what cannot be read is 0, and nothing tells\n");
+    }
     let mut out = Out::new(args)?;
     let run = script.attach()?;
     if args.warnings {
