@@ -24,7 +24,7 @@ pub(crate) fn find_files(name: &str, pid: Option<u32>) -> Result<Vec<PathBuf>> {
         Some(pid) => mapped(&Glob::new(name), Process(pid)),
         None => Err(Error::Target {
             target: name.into(),
-            problem: "a pattern without a folder is one for the files of a process, and none is given (-p)",
+            problem: "not supported: a pattern for the program without a folder, unless a process is given (-p)",
         }),
     }
 }
