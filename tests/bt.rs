@@ -194,6 +194,27 @@ fn the_status_of_the_command_is_ours() {
 }
 
 #[test]
+fn who_asks_is_told_that_all_is_attached() {
+    needs!(Bpf);
+    let word = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
+    let folder = Folder::new();
+    let file = folder.path().join("out");
+    let script = r#"BEGIN { printf("begin\n"); }"#;
+    for asks in [true, false] {
+        let mut command = Command::new(rawbpf());
+        command.args(["bt", "-q", "-e", script, "-c", "/bin/echo command", "-o"]).arg(&file);
+        if asks {
+            command.env(word, "1");
+        }
+        let output = command.output().unwrap();
+        // The command waits, too: what it does is counted.
+        let expected = if asks { format!("{word}\ncommand\n") } else { "command\n".to_owned() };
+        assert_eq!(text(&output.stdout), expected, "{}", said(&output));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "begin\n\n\n");
+    }
+}
+
+#[test]
 fn counts_of_a_command_are_exact() {
     needs!(Bpf, Tracepoint);
     let script = "tracepoint:syscalls:sys_enter_getsid /pid == cpid/ { @[comm] = count(); } \

@@ -38,6 +38,8 @@ OPTIONS:
 ENVIRONMENT:
     BPFTRACE_MAX_STRLEN, BPFTRACE_MAX_MAP_KEYS and so on: settings, as in a script's
     config = { max_strlen = 1024 }
+    __BPFTRACE_NOTIFY_PROBES_ATTACHED: if set, print its name as a line on standard output
+    when everything is attached
 
 EXAMPLES:
     rawbpf bt -e 'tracepoint:syscalls:sys_enter_openat { printf(\"%s %s\\n\", comm, str(args.filename)); }'
