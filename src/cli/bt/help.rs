@@ -12,7 +12,7 @@ USAGE:
     rawbpf bt [OPTIONS] FILE.bt [ARGUMENTS]
     rawbpf bt [OPTIONS] - [ARGUMENTS]           the script from standard input
     rawbpf bt [OPTIONS] -e 'SCRIPT' [ARGUMENTS]
-    Behind -- the script has options of its own: --name=value, read by getopt().
+    Behind -- all is the script's, options of its own among it: --name=value, read by getopt().
 
 OPTIONS:
     -e SCRIPT          run this script
