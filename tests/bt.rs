@@ -215,6 +215,26 @@ fn who_asks_is_told_that_all_is_attached() {
 }
 
 #[test]
+fn structs_of_the_script_are_read_from_a_process() {
+    needs!(Bpf, Uprobe);
+    let folder = Folder::new();
+    let script = folder.path().join("echo.sh");
+    fs::write(&script, "echo x\n").unwrap();
+    let program = "struct Bits { int a:4; int b:3; int c:25; int whole:32; }
+        struct Word { struct Bits *word; int flags; }
+        struct List { struct List *next; struct Word *word; }
+        uprobe:/bin/bash:echo_builtin {
+            $bits = ((struct List *)arg0)->word->word;
+            print(($bits->a, $bits->b, $bits->a < 0)); print(sizeof(*$bits)); $all = *$bits; print($all.a); @[$all.b] = 1;
+        }";
+    let command = format!("/bin/bash {}", script.display());
+    let output = bt(&["-q", "-e", program, "-c", &command]);
+    // The letter x is 0x78.
+    let printed = text(&output.stdout).replace("x\n", "");
+    assert_eq!(printed, "(8, 7, false)\n8\n8\n\n\n@[7]: 1\n", "{}", said(&output));
+}
+
+#[test]
 fn probes_at_one_place_run_in_the_order_of_the_script() {
     needs!(Bpf, Tracepoint, Uprobe);
     let folder = Folder::new();
