@@ -267,6 +267,28 @@ fn counts_of_a_command_are_exact() {
 }
 
 #[test]
+fn ctrl_c_ends_a_script_that_sends_more_commands_than_can_be_run() {
+    needs!(Bpf);
+    let script = r#"BEGIN { printf("ready\n"); }
+        interval:ms:5 { system("sleep 0.1"); }
+        END { system("echo last"); printf("end\n"); }"#;
+    let mut running = Running::start(&["-q", "--unsafe", "-e", script]);
+    let mut rest = running.wait_for("ready");
+    // So that commands have piled up.
+    std::thread::sleep(Duration::from_secs(1));
+    let start = Instant::now();
+    running.signal(Signal::SIGINT);
+    let mut printed = String::new();
+    rest.read_to_string(&mut printed).unwrap();
+    assert_eq!(printed, "last\nend\n\n\n");
+    let mut errors = String::new();
+    running.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(errors.contains("commands were not run, because the end was asked for"), "{errors}");
+    // Running them all would take 20 times as long as they have been sent.
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
+}
+
+#[test]
 fn ctrl_c_is_exit() {
     needs!(Bpf);
     for signal in [Signal::SIGINT, Signal::SIGTERM] {

@@ -156,7 +156,10 @@ impl Play {
             self.stopped |= ended;
             while let Some(event) = self.signals.next() {
                 match event {
-                    Event::Stop => self.stopped = true,
+                    Event::Stop => {
+                        self.stopped = true;
+                        self.run.end_is_near();
+                    }
                     Event::Child => {
                         let ended = self.command.as_mut().and_then(Command::ended);
                         self.status = self.status.or(ended);
