@@ -223,7 +223,7 @@ fn structs_of_the_script_are_read_from_a_process() {
     let program = "struct Bits { int a:4; int b:3; int c:25; int whole:32; }
         struct Word { struct Bits *word; int flags; }
         struct List { struct List *next; struct Word *word; }
-        uprobe:/bin/bash:echo_builtin {
+        uprobe:/bin/bash:echo_builtin /pid == cpid/ {
             $bits = ((struct List *)arg0)->word->word;
             print(($bits->a, $bits->b, $bits->a < 0)); print(sizeof(*$bits)); $all = *$bits; print($all.a); @[$all.b] = 1;
         }";
@@ -240,14 +240,14 @@ fn probes_at_one_place_run_in_the_order_of_the_script() {
     let folder = Folder::new();
     let script = folder.path().join("echo.sh");
     fs::write(&script, "echo x\n").unwrap();
-    let program = r#"uprobe:/bin/bash:echo_builtin { printf("u1 "); }
-        uretprobe:/bin/bash:echo_builtin { printf("r1 "); }
+    let program = r#"uprobe:/bin/bash:echo_builtin /pid == cpid/ { printf("u1 "); }
+        uretprobe:/bin/bash:echo_builtin /pid == cpid/ { printf("r1 "); }
         tracepoint:syscalls:sys_enter_execve /pid == cpid/ { printf("t1 "); }
         software:faults:1 /pid == cpid && !@s1/ { @s1 = 1; @order = 1; }
-        uprobe:/bin/bash:echo_builtin { printf("u2 "); }
-        uprobe:/bin/bash:echo_builti* { printf("u3 "); }
-        uretprobe:/bin/bash:echo_builtin { printf("r2 "); }
-        uretprobe:/bin/bash:echo_builti* { printf("r3 "); }
+        uprobe:/bin/bash:echo_builtin /pid == cpid/ { printf("u2 "); }
+        uprobe:/bin/bash:echo_builti* /pid == cpid/ { printf("u3 "); }
+        uretprobe:/bin/bash:echo_builtin /pid == cpid/ { printf("r2 "); }
+        uretprobe:/bin/bash:echo_builti* /pid == cpid/ { printf("r3 "); }
         software:faults:1 /pid == cpid && !@s2/ { @s2 = 1; @order = @order * 10 + 2; }
         tracepoint:syscalls:sys_enter_execve /pid == cpid/ { printf("t2 "); }
         END { printf("faults %d", @order); clear(@order); clear(@s1); clear(@s2); }"#;
