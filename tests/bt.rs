@@ -194,12 +194,98 @@ fn the_status_of_the_command_is_ours() {
 }
 
 #[test]
+fn who_asks_is_told_that_all_is_attached() {
+    needs!(Bpf);
+    let word = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
+    let folder = Folder::new();
+    let file = folder.path().join("out");
+    let script = r#"BEGIN { printf("begin\n"); }"#;
+    for asks in [true, false] {
+        let mut command = Command::new(rawbpf());
+        command.args(["bt", "-q", "-e", script, "-c", "/bin/echo command", "-o"]).arg(&file);
+        if asks {
+            command.env(word, "1");
+        }
+        let output = command.output().unwrap();
+        // The command waits, too: what it does is counted.
+        let expected = if asks { format!("{word}\ncommand\n") } else { "command\n".to_owned() };
+        assert_eq!(text(&output.stdout), expected, "{}", said(&output));
+        assert_eq!(fs::read_to_string(&file).unwrap(), "begin\n\n\n");
+    }
+}
+
+#[test]
+fn structs_of_the_script_are_read_from_a_process() {
+    needs!(Bpf, Uprobe);
+    let folder = Folder::new();
+    let script = folder.path().join("echo.sh");
+    fs::write(&script, "echo x\n").unwrap();
+    let program = "struct Bits { int a:4; int b:3; int c:25; int whole:32; }
+        struct Word { struct Bits *word; int flags; }
+        struct List { struct List *next; struct Word *word; }
+        uprobe:/bin/bash:echo_builtin /pid == cpid/ {
+            $bits = ((struct List *)arg0)->word->word;
+            print(($bits->a, $bits->b, $bits->a < 0)); print(sizeof(*$bits)); $all = *$bits; print($all.a); @[$all.b] = 1;
+        }";
+    let command = format!("/bin/bash {}", script.display());
+    let output = bt(&["-q", "-e", program, "-c", &command]);
+    // The letter x is 0x78.
+    let printed = text(&output.stdout).replace("x\n", "");
+    assert_eq!(printed, "(8, 7, false)\n8\n8\n\n\n@[7]: 1\n", "{}", said(&output));
+}
+
+#[test]
+fn probes_at_one_place_run_in_the_order_of_the_script() {
+    needs!(Bpf, Tracepoint, Uprobe);
+    let folder = Folder::new();
+    let script = folder.path().join("echo.sh");
+    fs::write(&script, "echo x\n").unwrap();
+    let program = r#"uprobe:/bin/bash:echo_builtin /pid == cpid/ { printf("u1 "); }
+        uretprobe:/bin/bash:echo_builtin /pid == cpid/ { printf("r1 "); }
+        tracepoint:syscalls:sys_enter_execve /pid == cpid/ { printf("t1 "); }
+        software:faults:1 /pid == cpid && !@s1/ { @s1 = 1; @order = 1; }
+        uprobe:/bin/bash:echo_builtin /pid == cpid/ { printf("u2 "); }
+        uprobe:/bin/bash:echo_builti* /pid == cpid/ { printf("u3 "); }
+        uretprobe:/bin/bash:echo_builtin /pid == cpid/ { printf("r2 "); }
+        uretprobe:/bin/bash:echo_builti* /pid == cpid/ { printf("r3 "); }
+        software:faults:1 /pid == cpid && !@s2/ { @s2 = 1; @order = @order * 10 + 2; }
+        tracepoint:syscalls:sys_enter_execve /pid == cpid/ { printf("t2 "); }
+        END { printf("faults %d", @order); clear(@order); clear(@s1); clear(@s2); }"#;
+    let command = format!("/bin/bash {}", script.display());
+    let output = bt(&["-q", "-e", program, "-c", &command]);
+    let printed = text(&output.stdout).replace("x\n", "");
+    assert_eq!(printed, "t1 t2 u1 u2 u3 r1 r2 r3 faults 12\n\n", "{}", said(&output));
+}
+
+#[test]
 fn counts_of_a_command_are_exact() {
     needs!(Bpf, Tracepoint);
     let script = "tracepoint:syscalls:sys_enter_getsid /pid == cpid/ { @[comm] = count(); } \
                   tracepoint:syscalls:sys_enter_write /pid == cpid/ { @w = sum(args.count); }";
     let output = bt(&["-q", "-e", script, "-c", "sh -c 'echo abcd; echo efg'"]);
     assert_eq!(text(&output.stdout), "abcd\nefg\n\n\n@w: 9\n", "{}", said(&output));
+}
+
+#[test]
+fn ctrl_c_ends_a_script_that_sends_more_commands_than_can_be_run() {
+    needs!(Bpf);
+    let script = r#"BEGIN { printf("ready\n"); }
+        interval:ms:5 { system("sleep 0.1"); }
+        END { system("echo last"); printf("end\n"); }"#;
+    let mut running = Running::start(&["-q", "--unsafe", "-e", script]);
+    let mut rest = running.wait_for("ready");
+    // So that commands have piled up.
+    std::thread::sleep(Duration::from_secs(1));
+    let start = Instant::now();
+    running.signal(Signal::SIGINT);
+    let mut printed = String::new();
+    rest.read_to_string(&mut printed).unwrap();
+    assert_eq!(printed, "last\nend\n\n\n");
+    let mut errors = String::new();
+    running.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(errors.contains("commands were not run, because the end was asked for"), "{errors}");
+    // Running them all would take 20 times as long as they have been sent.
+    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[test]

@@ -143,12 +143,14 @@ impl<'p> Lower<'_, 'p, '_> {
         })
     }
 
-    /// Takes the bits of a bit-field out of its storage unit.
+    /// Takes the bits of a bit-field out of its storage unit. As in bpftrace they are a number without a sign, unless
+    /// they are the whole unit: a flag of one bit is 1 even if C calls it `int`.
     pub(super) fn extract(&mut self, value: Operand, bits: Bits, ty: &Type) -> Operand {
         let (left, right) =
             (64_u32.saturating_sub(bits.shift + bits.size), 64_u32.saturating_sub(bits.size));
         let high = self.f.binary(Binary::Lsh, value, left);
-        let op = if ty.is_signed() { Binary::Arsh } else { Binary::Rsh };
+        let whole = bits.size == self.size(ty).saturating_mul(8);
+        let op = if whole && ty.is_signed() { Binary::Arsh } else { Binary::Rsh };
         self.f.binary(op, high, right).into()
     }
 

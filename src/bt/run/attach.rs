@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::program::Program;
 use crate::uapi::{AttachType, Errno, ProgramType};
 use crate::user;
+use std::cmp::Reverse;
 use std::path::Path;
 
 /// A program that was loaded, and where it goes.
@@ -27,6 +28,24 @@ pub(super) struct Attached {
     pub points: usize,
     /// Points at which it could not be attached.
     pub failed: Vec<(u32, Error)>,
+}
+
+/// Returns the key by which programs are sorted before they are attached, so that those at one place run in the order of
+/// the script. `index` is the program's number in it.
+pub(super) fn turn(placed: &Placed<'_>, index: usize) -> (Reverse<usize>, usize) {
+    let newest_first = placed.points.iter().any(|(point, _)| runs_newest_first(point));
+    if newest_first { (Reverse(index), 0) } else { (Reverse(usize::MAX), index) }
+}
+
+/// Whether the kernel runs that program first, of those at one place, that was attached last.
+fn runs_newest_first(point: &AttachPoint) -> bool {
+    match point {
+        // Consumers of a uprobe, and perf events of one kind, are put at the head of a list. A kprobe's are, too.
+        AttachPoint::Uprobe { .. } | AttachPoint::Usdt { .. } => true,
+        AttachPoint::Event { hardware, .. } => !hardware,
+        AttachPoint::Kprobe { ret, .. } => !ret,
+        _ => false,
+    }
 }
 
 /// Returns how a program is loaded that goes to these points: by one link to all of them, if the kernel has that.

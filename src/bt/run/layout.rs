@@ -248,13 +248,15 @@ fn number(int: Int, bytes: &[u8]) -> Number {
     }
 }
 
+/// Returns the bits as a script has them, without a sign unless they are the whole unit.
 fn bit_field(ty: &Type, bits: Bits, bytes: &[u8]) -> Value {
     let int = ty.int().unwrap_or(Int::U8);
     let all = number(Int { signed: false, ..int }, bytes).bits();
     let unused = 64 - bits.size.clamp(1, 64);
     let field = all >> bits.shift.min(63) << unused;
     match int.signed {
-        true => Value::Int(field.cast_signed() >> unused),
+        true if bits.size == u32::from(int.size) * 8 => Value::Int(field.cast_signed() >> unused),
+        true => Value::Int((field >> unused).cast_signed()),
         false if matches!(ty, Type::Bool) => Value::Bool(field != 0),
         false => Value::Uint(field >> unused),
     }

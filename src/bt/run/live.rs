@@ -67,6 +67,12 @@ struct State {
     error: Option<Error>,
     /// When losses were looked for.
     looked: Instant,
+    /// Until when commands of `system()` are run, if the end was asked for.
+    commands_until: Option<Instant>,
+    /// How many commands were not run.
+    not_run: u64,
+    /// Whether the last record was a command.
+    ran_command: bool,
 }
 
 /// How often losses are looked for while a script runs, and what processes map is noted.
@@ -79,8 +85,19 @@ impl Run {
     pub(super) fn new(parts: Parts) -> Run {
         let Parts { reader, records, maps, globals, shell, .. } = parts;
         let looked = Instant::now();
-        let state =
-            State { reader, records, maps, globals, shell, exit: None, error: None, looked };
+        let state = State {
+            reader,
+            records,
+            maps,
+            globals,
+            shell,
+            exit: None,
+            error: None,
+            looked,
+            commands_until: None,
+            not_run: 0,
+            ran_command: false,
+        };
         Run {
             ring: parts.ring,
             state,
@@ -162,26 +179,43 @@ impl Run {
     /// As [`Run::poll`].
     pub fn drain(&mut self) -> Result<Vec<Event>> {
         let mut queue = std::mem::replace(&mut self.queue, Queue::new());
-        let done = self.drain_into(&mut queue);
+        let done = self.drain_into(&mut queue, None);
         let events = std::mem::take(&mut queue.events).into();
         self.queue = queue;
         done.map(|()| events)
     }
 
-    /// Writes the events that are there now, as bpftrace prints them.
+    /// Writes the events that are there now, as bpftrace prints them. If handling them takes long, some may be left: a script
+    /// can send events faster than its commands run.
     ///
     /// # Errors
     /// As [`Run::poll`].
     pub fn print(&mut self, output: &mut Output) -> Result<()> {
-        self.drain_into(output)
+        self.drain_into(output, Some(Instant::now() + LOOK))
     }
 
-    fn drain_into(&mut self, sink: &mut dyn Sink) -> Result<()> {
+    /// From now on handles what was sent before the end was asked for; commands of `system()` for a while only.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    pub(crate) fn end_is_near(&mut self) {
+        self.state.commands_until.get_or_insert_with(|| Instant::now() + LOOK);
+    }
+
+    fn drain_into(&mut self, sink: &mut dyn Sink, until: Option<Instant>) -> Result<()> {
         let Run { ring, state, .. } = self;
         if let Some(ring) = ring
             && state.exit.is_none()
         {
-            ring.drain(|record| state.record(record.bytes, sink))?;
+            let mut left = BATCH;
+            ring.drain(|record| {
+                let flow = state.record(record.bytes, sink);
+                // The clock is not read for each record, but a command takes long.
+                left = if state.ran_command { 0 } else { left.checked_sub(1).unwrap_or(BATCH) };
+                state.ran_command = false;
+                if left == 0 && until.is_some_and(|until| Instant::now() >= until) {
+                    return ControlFlow::Break(());
+                }
+                flow
+            })?;
         }
         state.settle()?;
         state.look(sink)
@@ -241,6 +275,13 @@ impl Run {
                 ring.drain(|_| ControlFlow::Continue(()))?;
             }
         }
+        let not_run = std::mem::take(&mut state.not_run);
+        if not_run > 0 {
+            sink.warning(&format!(
+                "system: {not_run} commands were not run, because the end was asked for"
+            ));
+        }
+        state.commands_until = None;
         for (program, times) in ends {
             for _ in 0..*times {
                 run_once(program)?;
@@ -346,7 +387,11 @@ impl State {
                     });
                 });
             }
+            Action::System(_) if self.commands_until.is_some_and(|end| Instant::now() >= end) => {
+                self.not_run += 1;
+            }
             Action::System(text) => {
+                self.ran_command = true;
                 let command = record.text(text, reader, bytes);
                 match action::system(*shell, &command) {
                     Ok(output) => sink.system(output),

@@ -101,8 +101,11 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
             run_once(&placed.program)?;
         }
     }
-    let (mut links, mut programs, mut warnings) = (Vec::new(), Vec::new(), String::new());
-    for placed in placed {
+    let (mut links, mut programs) = (Vec::new(), Vec::new());
+    let mut warnings = Vec::new();
+    let mut placed: Vec<_> = placed.into_iter().enumerate().collect();
+    placed.sort_by_key(|(index, placed)| attach::turn(placed, *index));
+    for (index, placed) in placed {
         let point = |number: u32| plan.points.get(number as usize).map(ToString::to_string);
         let span = span_of(&plan, &placed);
         let (placed, attached) = attach_one(&mut loader, program, &plan, placed, script)?;
@@ -118,17 +121,27 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
                     return Err(ScriptError::at(&diagnostic, &program.source, Some(error)).into());
                 }
                 MissingProbes::Ignore => {}
-                _ => warnings += &Diagnostic::warning(span, message).render(&program.source),
+                _ => {
+                    let warning = Diagnostic::warning(span, message).render(&program.source);
+                    warnings.push((index, warning));
+                }
             }
         }
         probes += attached.points;
         links.extend(attached.links);
         let name = placed.points.first().map(|(point, _)| point.to_string());
-        programs.push((name.unwrap_or_default(), placed.program));
+        programs.push((index, (name.unwrap_or_default(), placed.program)));
     }
+    let (warnings, programs) = (in_order(warnings).concat(), in_order(programs));
     let special = special.into_iter().map(|placed| placed.program);
     let ends = special.zip(ends).filter(|(_, times)| *times > 0).collect();
     Ok(Run::new(Parts { links, programs, ends, probes, warnings, ..made }))
+}
+
+/// Puts values in the order of their numbers.
+fn in_order<T>(mut numbered: Vec<(usize, T)>) -> Vec<T> {
+    numbered.sort_by_key(|(number, _)| *number);
+    numbered.into_iter().map(|(_, value)| value).collect()
 }
 
 fn is_run(point: &AttachPoint) -> bool {

@@ -204,6 +204,9 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
         let text = text(&word)?;
         match (text.as_str(), text.strip_prefix("--"), text.strip_prefix('-')) {
             ("--", ..) => {
+                if args.program.is_none() && args.mode == Mode::Run {
+                    args.program = words.next().map(Program::File);
+                }
                 parameters(&mut args, words)?;
                 break;
             }
@@ -249,9 +252,6 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
             _ if args.mode == Mode::List && args.pattern.is_none() => args.pattern = Some(text),
             _ if args.program.is_none() && args.mode == Mode::Run => {
                 args.program = Some(Program::File(word));
-                // What follows is the script's.
-                parameters(&mut args, words)?;
-                break;
             }
             _ => args.parameters.push(text),
         }
@@ -267,12 +267,8 @@ fn value(option: &str, word: Option<OsString>) -> Result<String, Failure> {
     }
 }
 
-/// Reads what is the script's own: behind `--` also options.
+/// Reads what is the script's own, its parameters and options: all behind `--`.
 fn parameters(args: &mut Args, words: impl Iterator<Item = OsString>) -> Result<(), Failure> {
-    let mut words = words.peekable();
-    if words.peek().is_some_and(|word| word == "--") {
-        words.next();
-    }
     for word in words {
         let text = text(&word)?;
         match text.strip_prefix("--") {
@@ -339,9 +335,15 @@ mod tests {
         let options = [("name".into(), Some("x".into())), ("flag".into(), None)];
         assert_eq!(one.options, options);
 
-        let two = args(&["-v", "x.bt", "-q", "1"]);
+        // As with bpftrace 0.27.1: options of ours can follow the file.
+        let two = args(&["-v", "x.bt", "5", "-q", "-c", "ls", "6", "--", "--name=3", "-q"]);
         assert_eq!(two.program, Some(Program::File("x.bt".into())));
-        assert_eq!((two.parameters, two.quiet), (vec!["-q".into(), "1".into()], false));
+        assert_eq!(two.parameters, ["5", "6", "-q"]);
+        assert_eq!((two.quiet, two.command.as_deref()), (true, Some("ls")));
+        assert_eq!(two.options, [("name".into(), Some("3".into()))]);
+        let three = args(&["--", "-x.bt", "1"]);
+        assert_eq!(three.program, Some(Program::File("-x.bt".into())));
+        assert_eq!(three.parameters, ["1"]);
         assert_eq!(args(&["-"]).program, Some(Program::File("-".into())));
     }
 
@@ -360,7 +362,16 @@ mod tests {
 
     #[test]
     fn wrong_words_are_refused() {
-        for words in [&["-x"][..], &["--nope"], &["-p", "x"], &["-p", "0"], &["-e"], &["-B", "x"]] {
+        for words in [
+            &["-x"][..],
+            &["x.bt", "--name=3"],
+            &["x.bt", "-5"],
+            &["--nope"],
+            &["-p", "x"],
+            &["-p", "0"],
+            &["-e"],
+            &["-B", "x"],
+        ] {
             assert!(read(words.iter().map(OsString::from)).is_err(), "{words:?}");
         }
     }

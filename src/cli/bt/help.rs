@@ -14,7 +14,7 @@ USAGE:
     rawbpf bt [OPTIONS] FILE.bt [ARGUMENTS]
     rawbpf bt [OPTIONS] - [ARGUMENTS]           the script from standard input
     rawbpf bt [OPTIONS] -e 'SCRIPT' [ARGUMENTS]
-    Behind -- the script has options of its own: --name=value, read by getopt().
+    Behind -- all is the script's, options of its own among it: --name=value, read by getopt().
 
 OPTIONS:
     -e SCRIPT          run this script
@@ -40,6 +40,8 @@ OPTIONS:
 ENVIRONMENT:
     BPFTRACE_MAX_STRLEN, BPFTRACE_MAX_MAP_KEYS and so on: settings, as in a script's
     config = { max_strlen = 1024 }
+    __BPFTRACE_NOTIFY_PROBES_ATTACHED: if set, print its name as a line on standard output
+    when everything is attached
 
 EXAMPLES:
     rawbpf bt -e 'tracepoint:syscalls:sys_enter_openat { printf(\"%s %s\\n\", comm, str(args.filename)); }'

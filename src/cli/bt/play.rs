@@ -6,6 +6,7 @@ use super::{compile, tell};
 use crate::bt::output::{ControlCharacters, Options as OutputOptions, Output, OutputFormat};
 use crate::bt::{Options, Run};
 use crate::cli::Failure;
+use crate::cli::asm::print;
 use crate::cli::output::failed;
 use crate::cli::signals::{Event, Signals};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -13,6 +14,10 @@ use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
+
+/// A variable of the environment by which bpftrace is told to say on standard output that all is attached, with a line that
+/// is the variable's name: whoever causes the events that a script counts waits for it. It does not go to the file of `-o`.
+const NOTIFY_ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
 
 /// Compiles a script, runs it and prints what it does; the exit status.
 pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, Failure> {
@@ -39,6 +44,9 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
     }
     if args.dry_run {
         return Ok(0);
+    }
+    if std::env::var_os(NOTIFY_ATTACHED).is_some() {
+        print(format!("{NOTIFY_ATTACHED}\n").as_bytes())?;
     }
     command.as_mut().map_or(Ok(()), Command::release)?;
     let mut play =
@@ -157,7 +165,10 @@ impl Play {
             self.stopped |= ended;
             while let Some(event) = self.signals.next() {
                 match event {
-                    Event::Stop => self.stopped = true,
+                    Event::Stop => {
+                        self.stopped = true;
+                        self.run.end_is_near();
+                    }
                     Event::Show => self.show = true,
                     Event::Child => {
                         let ended = self.command.as_mut().and_then(Command::ended);

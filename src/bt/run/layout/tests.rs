@@ -55,6 +55,18 @@ fn integers_have_their_size_and_sign() {
 }
 
 #[test]
+fn bit_fields_are_without_a_sign_unless_they_are_a_whole_integer() {
+    let read = |signed, shift, size, byte: u8| {
+        let value = bit_field(&Type::Int(Int { size: 1, signed }), Bits { shift, size }, &[byte]);
+        value.to_string()
+    };
+    assert_eq!(read(true, 0, 4, 0x78), "8");
+    assert_eq!(read(true, 4, 3, 0x78), "7");
+    assert_eq!(read(false, 4, 3, 0x78), "7");
+    assert_eq!((read(true, 0, 8, 0xfe), read(false, 0, 8, 0xfe)), ("-2".into(), "254".into()));
+}
+
+#[test]
 fn strings_end_at_their_zero_and_say_when_they_were_cut() {
     assert_eq!(shown(&Type::String(8), b"abc\0zzz\0"), "abc");
     assert_eq!(shown(&Type::String(3), b"abc\0"), "abc");
