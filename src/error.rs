@@ -34,7 +34,7 @@ pub enum Error {
     },
 
     /// A value was to be given to a variable that a text does not have.
-    #[error("there is no variable `{name}`{}", nearest_names(.nearest))]
+    #[error("there is no variable `{name}`{}", NearestNames(.nearest))]
     NoVariable {
         /// The name.
         name: String,
@@ -56,7 +56,7 @@ pub enum Error {
     },
 
     /// `bpf(BPF_MAP_CREATE)` was refused.
-    #[error("cannot create map `{map}` ({kind}): {errno}{}", because(.why))]
+    #[error("cannot create map `{map}` ({kind}): {errno}{}", Because(.why))]
     CreateMap {
         /// The map's name.
         map: String,
@@ -103,7 +103,7 @@ pub enum Error {
     },
 
     /// A map could not be opened.
-    #[error("cannot open the map {which}: {errno}{}{}", because(.why), hint(.note))]
+    #[error("cannot open the map {which}: {errno}{}{}", Because(.why), Hint(.note))]
     OpenMap {
         /// `pinned at /sys/fs/bpf/counts`, `with the number 7`.
         which: String,
@@ -116,7 +116,7 @@ pub enum Error {
     },
 
     /// Something could not be done with a map or one of its elements.
-    #[error("cannot {action} map `{map}` ({kind}): {errno}{}{}", because(.why), hint(.note))]
+    #[error("cannot {action} map `{map}` ({kind}): {errno}{}{}", Because(.why), Hint(.note))]
     MapCall {
         /// What was being done, `delete an element of`.
         action: &'static str,
@@ -182,7 +182,7 @@ pub enum Error {
     },
 
     /// A BPF token could not be made.
-    #[error("cannot make a BPF token of {}: {errno}{}{}", .path.display(), because(.why), hint(.note))]
+    #[error("cannot make a BPF token of {}: {errno}{}{}", .path.display(), Because(.why), Hint(.note))]
     Token {
         /// Where the BPF file system was to be.
         path: PathBuf,
@@ -195,7 +195,7 @@ pub enum Error {
     },
 
     /// `bpf(BPF_PROG_LOAD)` was refused, and not by the verifier.
-    #[error("cannot load program `{program}` ({kind}): {errno}{}", because(.why))]
+    #[error("cannot load program `{program}` ({kind}): {errno}{}", Because(.why))]
     LoadProgram {
         /// The program's name.
         program: String,
@@ -256,7 +256,7 @@ pub enum Error {
     Verifier(Source),
 
     /// Something could not be done with a program that is in the kernel.
-    #[error("cannot {action} the program {which}: {errno}{}{}", because(.why), hint(.note))]
+    #[error("cannot {action} the program {which}: {errno}{}{}", Because(.why), Hint(.note))]
     ProgramCall {
         /// What was being done, `pin`.
         action: &'static str,
@@ -271,7 +271,7 @@ pub enum Error {
     },
 
     /// A loaded program could not be run by itself.
-    #[error("cannot run program `{program}` ({kind}): {errno}{}{}", because(.why), hint(.note))]
+    #[error("cannot run program `{program}` ({kind}): {errno}{}{}", Because(.why), Hint(.note))]
     TestRun {
         /// The program's name.
         program: String,
@@ -286,7 +286,7 @@ pub enum Error {
     },
 
     /// A loaded program could not be attached.
-    #[error("cannot attach program `{program}` to {target}: {step}: {errno}{}{}", because(.why), hint(.note))]
+    #[error("cannot attach program `{program}` to {target}: {step}: {errno}{}{}", Because(.why), Hint(.note))]
     Attach {
         /// The program's name.
         program: String,
@@ -305,8 +305,8 @@ pub enum Error {
     /// A loaded program could not be attached by netlink, and the kernel said why in its own words.
     #[error(
         "cannot attach program `{program}` to {target}: {step}: {errno}: {said}{}{}",
-        because(.why),
-        hint(.note)
+        Because(.why),
+        Hint(.note)
     )]
     AttachNetlink {
         /// The program's name.
@@ -326,7 +326,7 @@ pub enum Error {
     },
 
     /// Something could not be done with an attachment.
-    #[error("cannot {action} the link to {target}: {errno}{}{}", because(.why), hint(.note))]
+    #[error("cannot {action} the link to {target}: {errno}{}{}", Because(.why), Hint(.note))]
     LinkCall {
         /// What was being done, `pin`.
         action: &'static str,
@@ -354,7 +354,7 @@ pub enum Error {
     },
 
     /// What was named does not exist in this kernel.
-    #[error("{what} `{name}` does not exist on this kernel{}{}", nearest_names(.nearest), hint(.note))]
+    #[error("{what} `{name}` does not exist on this kernel{}{}", NearestNames(.nearest), Hint(.note))]
     NotFound {
         /// `kernel function`, `tracepoint`.
         what: &'static str,
@@ -367,7 +367,7 @@ pub enum Error {
     },
 
     /// What was named is not in the file in which it was to be.
-    #[error("{what} `{name}` is not in {}{}{}", .path.display(), nearest_names(.nearest), hint(.note))]
+    #[error("{what} `{name}` is not in {}{}{}", .path.display(), NearestNames(.nearest), Hint(.note))]
     NotInFile {
         /// `function`, `USDT probe`.
         what: &'static str,
@@ -431,7 +431,7 @@ pub enum Error {
     },
 
     /// This kernel was asked for a feature and did not get as far as to answer.
-    #[error("cannot tell whether this kernel has {what}: {errno}{}", because(.why))]
+    #[error("cannot tell whether this kernel has {what}: {errno}{}", Because(.why))]
     Undecided {
         /// The feature, ``map type `ringbuf` ``.
         what: String,
@@ -465,7 +465,7 @@ pub enum Error {
     },
 
     /// A file of the kernel's could not be read or written.
-    #[error("cannot {action} {}: {}{}", .path.display(), Errno::of(.source), because(.why))]
+    #[error("cannot {action} {}: {}{}", .path.display(), Errno::of(.source), Because(.why))]
     File {
         /// `read`, `open`, `write`.
         action: &'static str,
@@ -488,7 +488,7 @@ pub enum Error {
     },
 
     /// A reader could not be set up or waited for.
-    #[error("cannot {action}{}: {errno}{}", on_cpu(.cpu), because(.why))]
+    #[error("cannot {action}{}: {errno}{}", OnCpu(.cpu), Because(.why))]
     Reader {
         /// What was being done, `map a ring of 64 KiB`.
         action: &'static str,
@@ -617,8 +617,13 @@ impl Error {
     }
 }
 
-fn because(why: &Option<Denied>) -> String {
-    why.as_ref().map_or_else(String::new, |why| format!(": {why}"))
+/// The cause of a refusal at the end of a message, if it is known.
+struct Because<'a>(&'a Option<Denied>);
+
+impl fmt::Display for Because<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
 }
 
 fn brought(since: &Version, needs: &[&str]) -> String {
@@ -628,17 +633,34 @@ fn brought(since: &Version, needs: &[&str]) -> String {
     }
 }
 
-fn hint(note: &Option<&'static str>) -> String {
-    note.map_or_else(String::new, |note| format!(" ({note})"))
+/// Something more to know, in parentheses after a message.
+struct Hint<'a>(&'a Option<&'static str>);
+
+impl fmt::Display for Hint<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |note| write!(f, " ({note})"))
+    }
 }
 
-fn on_cpu(cpu: &Option<u32>) -> String {
-    cpu.map_or_else(String::new, |cpu| format!(" for CPU {cpu}"))
+/// The CPU that a message is about, if it is about one.
+struct OnCpu<'a>(&'a Option<u32>);
+
+impl fmt::Display for OnCpu<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |cpu| write!(f, " for CPU {cpu}"))
+    }
 }
 
-fn nearest_names(names: &[String]) -> impl fmt::Display {
-    match names {
-        [] => String::new(),
-        names => format!("; the nearest: {}", names.join(", ")),
+/// The names that come nearest to the one that was asked for, if there are any.
+pub(crate) struct NearestNames<'a>(pub(crate) &'a [String]);
+
+impl fmt::Display for NearestNames<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut before = "; the nearest: ";
+        for name in self.0 {
+            write!(f, "{before}{name}")?;
+            before = ", ";
+        }
+        Ok(())
     }
 }

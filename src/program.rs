@@ -236,11 +236,10 @@ impl<'a> Loader<'a> {
 
     fn load_of(&mut self, spec: &ProgramSpec<'a>, of: Option<&Other<'_>>) -> Result<Program> {
         let level = self.log_level.max(1);
-        let (fd, arguments) =
-            self.prepared(spec, of, |load| match memlock::with_memlock(|| patiently(load)) {
-                Ok(fd) => Ok(fd),
-                Err(errno) => explain(spec, load, errno, level),
-            })?;
+        let (fd, arguments) = self.prepared(spec, of, |load| match patiently(load) {
+            Ok(fd) => Ok(fd),
+            Err(errno) => explain(spec, load, errno, level),
+        })?;
         Ok(Program::of(spec, fd, arguments))
     }
 }
@@ -252,16 +251,18 @@ fn lending(spec: &ProgramSpec<'_>) -> String {
     format!("delegate_cmds=prog_load,delegate_progs={},delegate_attachs={attach_type}", spec.kind)
 }
 
-/// One load, again if a signal interrupted it.
+/// One load, again if a signal interrupted it, and with no limit on locked memory in the way.
 fn patiently(load: &mut ProgLoad<'_>) -> Result<OwnedFd, Errno> {
-    let mut answer = Err(Errno(libc::EAGAIN));
-    for _ in 0..ATTEMPTS {
-        answer = syscall::prog_load(load);
-        if !matches!(answer, Err(Errno(libc::EAGAIN))) {
-            break;
+    memlock::with_memlock(|| {
+        let mut answer = Err(Errno(libc::EAGAIN));
+        for _ in 0..ATTEMPTS {
+            answer = syscall::prog_load(load);
+            if !matches!(answer, Err(Errno(libc::EAGAIN))) {
+                break;
+            }
         }
-    }
-    answer
+        answer
+    })
 }
 
 /// Finds out why a load was refused: by the process's permissions, or by loading again with a log.
@@ -276,7 +277,7 @@ fn explain(
     // Before Linux 4.17 there are no attach types at load, and nothing depends on them.
     if errno == Errno(libc::E2BIG) && load.expected_attach_type != 0 {
         let mut without = ProgLoad { expected_attach_type: 0, log: None, ..*load };
-        if let Ok(fd) = memlock::with_memlock(|| patiently(&mut without)) {
+        if let Ok(fd) = patiently(&mut without) {
             return Ok(fd);
         }
     }
@@ -309,7 +310,7 @@ fn explain(
     loop {
         let log = Log { level: log_level, buffer: &mut buffer, true_size: 0 };
         let mut again = ProgLoad { log: Some(log), ..*load };
-        let answer = memlock::with_memlock(|| patiently(&mut again));
+        let answer = patiently(&mut again);
         let true_size = again.log.as_ref().map_or(0, |log| log.true_size as usize);
         let answer = match answer {
             // Whatever it was, it has passed.

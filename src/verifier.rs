@@ -33,7 +33,7 @@ use std::fmt;
 ///   Check the result for null first: `if r0 == 0 goto …`.
 ///   the whole log: RAWBPF_LOG=2, or VerifierError::log()
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct VerifierError {
     program: String,
     kind: ProgramType,
@@ -184,6 +184,13 @@ impl fmt::Display for VerifierError {
             writeln!(f, "  {line}")?;
         }
         write!(f, "  the whole log: RAWBPF_LOG=2, or VerifierError::log()")
+    }
+}
+
+/// The message as well, as of [`Error`]: not the log, which can be some MiB long.
+impl fmt::Debug for VerifierError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

@@ -22,18 +22,21 @@ pub fn attach(program: &Program, target: &Target, options: &Options) -> Result<L
     };
     target.check_type(program, const { facts("tracepoint").program_type })?;
     program.check_arguments(&AttachTo::Tracepoint { category, name })?;
+    // Not a clone of the target, which brings the code for those of all other kinds along.
+    let whole = Target::tracepoint(category.as_str(), name.as_str());
     if !is_pattern(category) && !is_pattern(name) {
         let part = one(program, target, category, name, options)?;
-        return Ok(Link::new(target.clone(), vec![part]));
+        return Ok(Link::new(whole, vec![part]));
     }
     let found = tracefs::matching(category, name)?;
-    many::check_count(target, found.len(), "take fewer")?;
-    let each = found.iter().map(|(category, name)| {
+    let places = found.len();
+    many::check_count(target, places, "take fewer")?;
+    let mut parts = Vec::with_capacity(places);
+    for (category, name) in &found {
         let real = Target::tracepoint(category.as_str(), name.as_str());
-        one(program, &real, category, name, options)
-    });
-    let parts: Vec<_> = each.collect::<Result<_>>()?;
-    Ok(Link::new(target.clone(), parts).of_many(found.len(), 0))
+        parts.push(one(program, &real, category, name, options)?);
+    }
+    Ok(Link::new(whole, parts).of_many(places, 0))
 }
 
 fn one(

@@ -1,7 +1,7 @@
 //! What can be wrong with BTF, and with what is asked of it.
 
 use super::Kind;
-use crate::error::Error;
+use crate::error::{Error, NearestNames};
 use std::path::PathBuf;
 
 /// Why types could not be read, or a name was not found in them.
@@ -43,7 +43,7 @@ pub enum BtfError {
     },
 
     /// There is no type of that name.
-    #[error("there is no {what} `{name}`{}", nearest_names(.nearest))]
+    #[error("there is no {what} `{name}`{}", NearestNames(.nearest))]
     NoType {
         /// `struct or union`, `func`.
         what: &'static str,
@@ -54,7 +54,7 @@ pub enum BtfError {
     },
 
     /// A struct or a union has no such field.
-    #[error("`{owner}` has no field `{field}`{}", nearest_names(.nearest))]
+    #[error("`{owner}` has no field `{field}`{}", NearestNames(.nearest))]
     NoField {
         /// The struct or union, or the path to it.
         owner: String,
@@ -65,7 +65,7 @@ pub enum BtfError {
     },
 
     /// An enumeration has no such value.
-    #[error("`{owner}` has no enumerator `{name}`{}", nearest_names(.nearest))]
+    #[error("`{owner}` has no enumerator `{name}`{}", NearestNames(.nearest))]
     NoEnumerator {
         /// The enumeration.
         owner: String,
@@ -142,13 +142,6 @@ impl BtfError {
             self,
             BtfError::NoType { .. } | BtfError::NoField { .. } | BtfError::NoEnumerator { .. }
         )
-    }
-}
-
-fn nearest_names(names: &[String]) -> String {
-    match names {
-        [] => String::new(),
-        names => format!("; the nearest: {}", names.join(", ")),
     }
 }
 

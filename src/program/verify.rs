@@ -3,7 +3,7 @@
 use super::{ENOSPC, LOG_MOST, LOG_START, LOG_STATS, Loader, Program, explain, patiently};
 use crate::error::Result;
 use crate::spec::ProgramSpec;
-use crate::syscall::{Log, ProgLoad, memlock};
+use crate::syscall::{Log, ProgLoad};
 
 impl<'a> Loader<'a> {
     /// Loads a program, and gives what the verifier wrote about it: the statistics
@@ -17,7 +17,7 @@ impl<'a> Loader<'a> {
     pub fn load_with_log(&mut self, spec: &ProgramSpec<'a>) -> Result<(Program, String)> {
         let level = self.log_level;
         let ((fd, log), arguments) = self.prepared(spec, None, |load| {
-            let fd = match memlock::with_memlock(|| patiently(load)) {
+            let fd = match patiently(load) {
                 Ok(fd) => fd,
                 Err(errno) => explain(spec, load, errno, level.max(1))?,
             };
@@ -33,7 +33,7 @@ fn log_of(load: &ProgLoad<'_>, level: u32) -> String {
     loop {
         let log = Log { level, buffer: &mut buffer, true_size: 0 };
         let mut again = ProgLoad { log: Some(log), ..*load };
-        let answer = memlock::with_memlock(|| patiently(&mut again));
+        let answer = patiently(&mut again);
         let too_long = matches!(answer, Err(ENOSPC));
         if !too_long || buffer.len() == LOG_MOST {
             let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());

@@ -36,28 +36,48 @@ pub(crate) fn create_map(map: &MapCreate<'_>) -> Result<OwnedFd, Errno> {
 }
 
 fn with_memlock_on<T>(
-    release: impl FnOnce() -> String,
+    release: fn() -> String,
     says: impl Fn(Errno) -> bool,
     mut f: impl FnMut() -> Result<T, Errno>,
 ) -> Result<T, Errno> {
-    let refused = match f() {
-        Err(errno) if says(errno) && counts_memlock(&release()) => Err(errno),
-        answer => return answer,
-    };
-    let Ok((soft, hard)) = syscall::memlock() else { return refused };
-    if soft == syscall::UNLIMITED {
-        return refused;
+    match f() {
+        Err(errno) if says(errno) => match Raised::if_counted(release) {
+            Some(_raised) => f(),
+            None => Err(errno),
+        },
+        answer => answer,
     }
-    // Above the hard limit takes CAP_SYS_RESOURCE; up to it nothing.
-    let raised = syscall::set_memlock(syscall::UNLIMITED, syscall::UNLIMITED).is_ok()
-        || soft < hard && syscall::set_memlock(hard, hard).is_ok();
-    if !raised {
-        return refused;
+}
+
+/// The limit, raised. Dropping this puts it back.
+struct Raised {
+    soft: u64,
+    hard: u64,
+}
+
+impl Raised {
+    /// Raises the limit, if a kernel of this release counts against it, there is one and this process may.
+    #[cold]
+    fn if_counted(release: fn() -> String) -> Option<Raised> {
+        if !counts_memlock(&release()) {
+            return None;
+        }
+        let (soft, hard) = syscall::memlock().ok()?;
+        if soft == syscall::UNLIMITED {
+            return None;
+        }
+        // Above the hard limit takes CAP_SYS_RESOURCE; up to it nothing.
+        let raised = syscall::set_memlock(syscall::UNLIMITED, syscall::UNLIMITED).is_ok()
+            || soft < hard && syscall::set_memlock(hard, hard).is_ok();
+        raised.then(|| Raised { soft, hard })
     }
-    let answer = f();
-    // Lowering is always allowed, and there is nobody to tell of what cannot fail.
-    let _ = syscall::set_memlock(soft, hard);
-    answer
+}
+
+impl Drop for Raised {
+    fn drop(&mut self) {
+        // Lowering is always allowed, and there is nobody to tell of what cannot fail.
+        let _ = syscall::set_memlock(self.soft, self.hard);
+    }
 }
 
 #[cfg(test)]
@@ -79,7 +99,7 @@ mod tests {
 
     /// What the fake kernel was asked, in order; `creates` answers each creation.
     fn asked(
-        release: &str,
+        release: fn() -> String,
         limits: (u64, u64),
         unlimited: bool,
         mut creates: Vec<Result<(), Errno>>,
@@ -106,7 +126,7 @@ mod tests {
         let creating = log.clone();
         let answer = fake::with(fake, || {
             with_memlock_on(
-                || release.into(),
+                release,
                 |errno| errno == Errno(libc::EPERM),
                 || {
                     creating.borrow_mut().push("create".into());
@@ -122,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_limit_is_raised_and_put_back() {
-        let (answer, log) = asked("5.10.0", (65536, 65536), true, vec![EPERM, Ok(())]);
+        let (answer, log) = asked(|| "5.10.0".into(), (65536, 65536), true, vec![EPERM, Ok(())]);
         assert_eq!(answer, Ok(()));
         assert_eq!(log, ["create", "get", "set unlimited", "create", "set 65536 65536"]);
     }
@@ -159,20 +179,45 @@ mod tests {
 
     #[test]
     fn the_limit_is_put_back_after_a_second_refusal() {
-        let (answer, log) = asked("4.19.0", (65536, 99999), true, vec![EPERM, EPERM]);
+        let (answer, log) = asked(|| "4.19.0".into(), (65536, 99999), true, vec![EPERM, EPERM]);
         assert_eq!(answer, EPERM);
         assert_eq!(log.last().unwrap(), "set 65536 99999");
     }
 
     #[test]
+    fn the_limit_is_put_back_after_a_panic() {
+        let sets = Rc::new(RefCell::new(Vec::new()));
+        let seen = Rc::clone(&sets);
+        let kernel = move |call: &mut Call<'_, '_>| match call {
+            Call::MemlockGet { soft, hard } => {
+                (**soft, **hard) = (65536, 99999);
+                Some(Ok(0))
+            }
+            Call::MemlockSet { soft, hard } => {
+                seen.borrow_mut().push((*soft, *hard));
+                Some(Ok(0))
+            }
+            _ => None,
+        };
+        let mut answers = [EPERM].into_iter();
+        let create = || answers.next().expect("it panics in the second call");
+        let panicked = fake::with(kernel, || {
+            let run = || with_memlock_on(|| "5.10.0".into(), |_| true, create);
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(run)).is_err()
+        });
+        assert!(panicked);
+        assert_eq!(*sets.borrow(), [(syscall::UNLIMITED, syscall::UNLIMITED), (65536, 99999)]);
+    }
+
+    #[test]
     fn without_the_capability_it_is_raised_to_the_hard_limit() {
-        let (answer, log) = asked("5.10.0", (65536, 99999), false, vec![EPERM, Ok(())]);
+        let (answer, log) = asked(|| "5.10.0".into(), (65536, 99999), false, vec![EPERM, Ok(())]);
         assert_eq!(answer, Ok(()));
         assert_eq!(
             log,
             ["create", "get", "set unlimited", "set 99999 99999", "create", "set 65536 99999"]
         );
-        let (answer, log) = asked("5.10.0", (65536, 65536), false, vec![EPERM]);
+        let (answer, log) = asked(|| "5.10.0".into(), (65536, 65536), false, vec![EPERM]);
         assert_eq!(answer, EPERM);
         assert_eq!(log, ["create", "get", "set unlimited"]);
     }
@@ -180,13 +225,13 @@ mod tests {
     #[test]
     fn the_limit_is_left_alone_where_it_is_not_the_cause() {
         // Newer kernels.
-        assert_eq!(asked("5.11.0", (65536, 65536), true, vec![EPERM]).1, ["create"]);
+        assert_eq!(asked(|| "5.11.0".into(), (65536, 65536), true, vec![EPERM]).1, ["create"]);
         // Other answers.
         let invalid = Err(Errno(libc::EINVAL));
-        assert_eq!(asked("5.10.0", (65536, 65536), true, vec![invalid]).1, ["create"]);
-        assert_eq!(asked("5.10.0", (65536, 65536), true, vec![Ok(())]).1, ["create"]);
+        assert_eq!(asked(|| "5.10.0".into(), (65536, 65536), true, vec![invalid]).1, ["create"]);
+        assert_eq!(asked(|| "5.10.0".into(), (65536, 65536), true, vec![Ok(())]).1, ["create"]);
         // No limit.
         let unlimited = (syscall::UNLIMITED, syscall::UNLIMITED);
-        assert_eq!(asked("5.10.0", unlimited, true, vec![EPERM]).1, ["create", "get"]);
+        assert_eq!(asked(|| "5.10.0".into(), unlimited, true, vec![EPERM]).1, ["create", "get"]);
     }
 }

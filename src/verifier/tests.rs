@@ -400,6 +400,8 @@ fn the_error_has_the_statement_the_cause_and_what_to_do() {
     assert!(reason.starts_with("  R3 has never been initialized on this path"), "{reason}");
     assert_eq!(suggestion, "  Initialize R3 on every path before this instruction.");
     assert!(log.contains("RAWBPF_LOG=2"), "{log}");
+    // `unwrap` prints the message, and not the log in quotes.
+    assert_eq!(format!("{error:?}"), message);
 }
 
 proptest! {
