@@ -1,10 +1,10 @@
 //! The system calls that are made, made visible: what the loader asks of the kernel, call by call, and what it is answered.
 //!
 //! ```no_run
-//! use rawbpf::{Loader, MapSpec, calls};
+//! use rawbpf::{Loader, MapSpec, syscall_trace};
 //!
 //! static COUNTS: MapSpec = MapSpec::hash("counts", 4, 8, 16);
-//! calls::observe(|call| eprintln!("{call}"), || Loader::new().map(&COUNTS).map(drop))?;
+//! syscall_trace::observe(|call| eprintln!("{call}"), || Loader::new().map(&COUNTS).map(drop))?;
 //! # Ok::<(), rawbpf::Error>(())
 //! ```
 //!

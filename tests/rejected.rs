@@ -21,7 +21,7 @@ fn ask(case: &Case, text: &str, level: u32) -> Option<Error> {
     let kind = ProgramType::from_name(case.kind).unwrap();
     let mut program = spec.program(kind).with_license(case.license).with_flags(case.flags);
     if kind == ProgramType::Tracing {
-        program = program.with_attach_type(AttachType::TraceFentry);
+        program = program.with_attach_type(AttachType::TraceRawTp);
     }
     Loader::new().log_level(level).load(&program).err()
 }

@@ -288,7 +288,7 @@ impl<'a> Builder<'a> {
     /// let mut builder = Builder::new();
     /// builder
     ///     .relocate(RelocField::Offset, RelocKind::Value, RelocTarget::Name("task_struct.tgid"))
-    ///     .push(Op::Load { size: Size::B4, dst: Reg::R1, base: Reg::R1, offset: 0 })
+    ///     .push(Op::Load { size: Size::Word, dst: Reg::R1, base: Reg::R1, offset: 0 })
     ///     .push(Op::Exit);
     /// let assembly = builder.finish(&BuildOptions::new())?;
     /// assert_eq!(assembly.code().relocations[0].name(), "task_struct.tgid");

@@ -26,7 +26,7 @@ use std::sync::OnceLock;
 ///
 /// let text = ".program one, kprobe/sys_clone\nr0 = 0\nexit\n";
 /// let module = parse(text, "one.s", &ParseOptions::new())?;
-/// let object = Object::read(&elf::write(&module, "one.s", ByteOrder::NATIVE)?)?;
+/// let object = Object::read(&object::write(&module, "one.s", ByteOrder::NATIVE)?)?;
 /// let [program] = object.programs() else { panic!() };
 /// assert_eq!((program.name(), program.target()), ("one", Some("kprobe/sys_clone")));
 /// assert_eq!(program.slots(), module.programs()[0].slots());

@@ -81,10 +81,10 @@ thread_local! {
 /// the observer itself makes are not shown.
 ///
 /// ```no_run
-/// use rawbpf::{Loader, ProgramSpec, ProgramType, bpf, calls};
+/// use rawbpf::{Loader, ProgramSpec, ProgramType, bpf, syscall_trace};
 ///
 /// static ONE: ProgramSpec = ProgramSpec::new("one", ProgramType::Kprobe, bpf! { r0 = 1; exit; });
-/// let program = calls::observe(|call| eprintln!("{call}"), || Loader::new().load(&ONE))?;
+/// let program = syscall_trace::observe(|call| eprintln!("{call}"), || Loader::new().load(&ONE))?;
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
 pub fn observe<T>(observer: impl FnMut(&SystemCall) + 'static, body: impl FnOnce() -> T) -> T {

@@ -40,7 +40,7 @@ OPTIONS:
 ENVIRONMENT:
     BPFTRACE_MAX_STRLEN, BPFTRACE_MAX_MAP_KEYS and so on: settings, as in a script's
     config = { max_strlen = 1024 }
-    __BPFTRACE_NOTIFY_PROBES_ATTACHED: if set, print its name as a line on standard output
+    __BPFTRACE_NOTIFY_PROBES_ATTACHED: if set, print its name as a line on standard error
     when everything is attached
 
 EXAMPLES:

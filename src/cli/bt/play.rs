@@ -6,7 +6,6 @@ use super::{compile, tell};
 use crate::bt::output::{ControlCharacters, Options as OutputOptions, Output, OutputFormat};
 use crate::bt::{Options, Run};
 use crate::cli::Failure;
-use crate::cli::asm::print;
 use crate::cli::output::failed;
 use crate::cli::signals::{Event, Signals};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -15,7 +14,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-/// A variable of the environment by which bpftrace is told to say on standard output that all is attached, with a line that
+/// A variable of the environment by which bpftrace is told to say on standard error that all is attached, with a line that
 /// is the variable's name: whoever causes the events that a script counts waits for it. It does not go to the file of `-o`.
 const NOTIFY_ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
 
@@ -46,7 +45,7 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
         return Ok(0);
     }
     if std::env::var_os(NOTIFY_ATTACHED).is_some() {
-        print(format!("{NOTIFY_ATTACHED}\n").as_bytes())?;
+        tell(&format!("{NOTIFY_ATTACHED}\n"));
     }
     command.as_mut().map_or(Ok(()), Command::release)?;
     let mut play =
