@@ -479,7 +479,8 @@ fn probes_are_listed_as_bpftrace_lists_them() {
     let output = bt(&["-lv", "tracepoint:syscalls:sys_enter_openat"]);
     let expected = "tracepoint:syscalls:sys_enter_openat\n    int __syscall_nr\n    int dfd\n    \
                     const char * filename\n    int flags\n    umode_t mode\n";
-    assert_eq!(text(&output.stdout), expected, "{}", said(&output));
+    // Linux 7.3 has another one behind them, with the text of the name.
+    assert!(text(&output.stdout).starts_with(expected), "{}", said(&output));
     let output = bt(&["-l", "t:sched:sched_switch"]);
     assert_eq!(text(&output.stdout), "tracepoint:sched:sched_switch\n", "{}", said(&output));
 }
