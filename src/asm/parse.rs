@@ -113,14 +113,14 @@ struct Parser<'t, 'o> {
     map_names: Names<'t, usize>,
     /// In the order of their names.
     constants: Vec<(&'t str, i128)>,
-    /// What looks like a register is one: no constant has such a name.
+    /// Whether every word that looks like a register is one: no constant has such a name.
     unmistakable: bool,
     /// Where in the data a name stands.
     data_labels: Names<'t, (Section, u32)>,
     /// The section that is being read, if it is not code.
     section: Option<Section>,
     draft: Draft<'t>,
-    /// How far the lines of the text have been counted, and the number of the line there.
+    /// The place up to which lines have been counted, and the number of the line there.
     counted: (usize, u32),
 }
 
