@@ -85,6 +85,8 @@ struct Play {
 enum For {
     /// Events, or the end of a process.
     Events,
+    /// The end of a process.
+    End,
     /// Room in the output.
     Room,
 }
@@ -104,8 +106,10 @@ impl Play {
             if self.run.exit_status().is_some() || self.stopped || self.status.is_some() {
                 return Ok(());
             }
-            let timeout = self.run.interval();
-            self.wait(For::Events, timeout)?;
+            match self.run.pace() {
+                Some(pace) => self.wait(For::End, Some(pace))?,
+                None => self.wait(For::Events, self.run.interval())?,
+            };
         }
     }
 
@@ -140,8 +144,8 @@ impl Play {
             let signals = self.signals.as_fd();
             let mut fds = vec![PollFd::new(signals, PollFlags::POLLIN)];
             match what {
-                For::Events => {
-                    let events = self.run.as_pollable().into_iter();
+                For::Events | For::End => {
+                    let events = self.run.as_pollable().filter(|_| what == For::Events).into_iter();
                     let ends = self.process.iter().map(AsFd::as_fd);
                     fds.extend(events.chain(ends).map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
                 }
@@ -159,7 +163,7 @@ impl Play {
             let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
             let (signaled, there) = (fds.first().is_some_and(ready), fds.iter().skip(1).any(ready));
             let ended =
-                what == For::Events && self.process.is_some() && fds.last().is_some_and(ready);
+                what != For::Room && self.process.is_some() && fds.last().is_some_and(ready);
             let was_stopped = self.stopped;
             self.stopped |= ended;
             while let Some(event) = self.signals.next() {
