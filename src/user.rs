@@ -5,6 +5,8 @@
 //! With the feature `symbolize` [`Symbols`] tells which function an address of a process lies in.
 
 #[cfg(feature = "elf")]
+mod debug_file;
+#[cfg(feature = "elf")]
 mod elf;
 #[cfg(all(test, feature = "elf"))]
 mod fake;

@@ -4,8 +4,12 @@
 #[path = "uprobe/command.rs"]
 mod command;
 mod common;
+#[path = "uprobe/compiled.rs"]
+mod compiled;
 #[path = "uprobe/damaged.rs"]
 mod damaged;
+#[path = "uprobe/debug_file.rs"]
+mod debug_file;
 #[path = "uprobe/functions.rs"]
 mod functions;
 // The notes are written in its assembly language.

@@ -22,7 +22,7 @@ pub struct Function {
 }
 
 /// The functions that the symbol tables of a file name, those of `.symtab` and of `.dynsym`, sorted by name. Of a file that
-/// was stripped there are those that it lends to others.
+/// was stripped there are those that it lends to others, and those of its separate debug file, if that is installed.
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read, [`Error::Format`] if it is no ELF file or is damaged.
@@ -109,6 +109,10 @@ pub(crate) fn symbol(path: &Path, name: &str) -> Result<Option<(u64, u64)>> {
     let elf = Elf::open(path)?;
     let mut found = None;
     for table in [Table::Dynamic, Table::Whole] {
+        // Debug files are not looked for if they are not needed.
+        if found.is_some() {
+            break;
+        }
         elf.symbols(table, &mut |symbol| {
             if found.is_none() && symbol.defined && symbol.name == name {
                 found = Some((symbol.address, symbol.size));
@@ -178,10 +182,10 @@ fn not_found(
     let note = match (only_used, dynamic, whole) {
         (true, ..) => Some("it calls one of this name, which is in a library"),
         (_, false, false) => Some(
-            "it was stripped of all its symbols: name a place by its offset in the file, 0x1234",
+            "it was stripped of all its symbols: install its debug symbols, or name a place by its offset in the file, 0x1234",
         ),
         (_, true, false) => Some(
-            "it was stripped of all symbols but those that others need: local functions have no name",
+            "it was stripped of all symbols but those that others need: install its debug symbols for local functions",
         ),
         _ => None,
     };
