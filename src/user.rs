@@ -6,6 +6,8 @@
 
 #[cfg(feature = "elf")]
 mod debug_file;
+#[cfg(feature = "symbolize")]
+mod demangle;
 #[cfg(feature = "elf")]
 mod elf;
 #[cfg(all(test, feature = "elf"))]
@@ -16,6 +18,7 @@ mod ld_cache;
 mod library;
 #[cfg(feature = "bt")]
 mod matching;
+mod name;
 #[cfg(feature = "elf")]
 mod places;
 #[cfg_attr(not(feature = "elf"), allow(dead_code, reason = "it is there to find functions"))]
@@ -42,6 +45,9 @@ pub use usdt::{Argument, ArgumentRegisters, Operand, Register, UsdtPlace, UsdtPr
 
 #[cfg(feature = "elf")]
 pub(crate) use elf::Elf;
+pub(crate) use name::{Places, file_and_function, file_and_probe};
+#[cfg(feature = "elf")]
+pub(crate) use places::functions_named;
 #[cfg(feature = "elf")]
 pub(crate) use usdt::find_usdt;
 #[cfg(feature = "bt")]

@@ -301,7 +301,13 @@ impl Context<'_> {
 /// Where an argument is of a function in a program or library, `FILE:FUNCTION`, or of a USDT probe, `FILE:PROVIDER:NAME`.
 fn user_argument(target: &str, argument: &str) -> Answer<Number> {
     let mut parts = target.rsplitn(3, ':');
-    if let (Some(name), Some(provider), Some(file)) = (parts.next(), parts.next(), parts.next()) {
+    // A function with colons in its name is in quotes, or has two of them behind the file.
+    let function = |file: &str, provider: &str| {
+        target.contains(":\"") || provider.is_empty() && file.contains(':')
+    };
+    if let (Some(name), Some(provider), Some(file)) = (parts.next(), parts.next(), parts.next())
+        && !function(file, provider)
+    {
         return usdt_argument(target, file, provider, name, argument);
     }
     // Nothing says how many a function of C has: as many as there are registers for them.
