@@ -12,6 +12,8 @@ mod damaged;
 mod debug_file;
 #[path = "uprobe/functions.rs"]
 mod functions;
+#[path = "uprobe/names.rs"]
+mod names;
 // The notes are written in its assembly language.
 #[cfg(target_arch = "x86_64")]
 #[path = "uprobe/probes.rs"]
