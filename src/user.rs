@@ -48,6 +48,8 @@ pub(crate) use elf::Elf;
 pub(crate) use name::{Places, file_and_function, file_and_probe};
 #[cfg(feature = "elf")]
 pub(crate) use places::functions_named;
+#[cfg(feature = "cli")]
+pub(crate) use places::is_of_go;
 #[cfg(feature = "elf")]
 pub(crate) use usdt::find_usdt;
 #[cfg(feature = "bt")]

@@ -196,6 +196,26 @@ impl Elf {
         self.debug.get_or_init(|| debug_file::find(self).map(Box::new)).as_deref()
     }
 
+    /// Whether the file was made by the compiler of Go.
+    #[cfg(feature = "cli")]
+    pub(super) fn is_of_go(&self) -> bool {
+        // `.gopclntab` has another name in position-independent programs, the others are of newer versions.
+        [".go.buildinfo", ".gopclntab", ".note.go.buildid"]
+            .iter()
+            .any(|name| self.has_section(name))
+    }
+
+    #[cfg(feature = "cli")]
+    fn has_section(&self, name: &str) -> bool {
+        let data = &ReadCache::new(&self.file);
+        let read = if self.is_64 {
+            has_section::<FileHeader64<Endianness>>(data, name.as_bytes())
+        } else {
+            has_section::<FileHeader32<Endianness>>(data, name.as_bytes())
+        };
+        read.unwrap_or_default()
+    }
+
     /// The bytes of a section, by its name, if the file has it and it is not larger than `most`.
     pub(super) fn section(&self, name: &str, most: u64) -> Option<Vec<u8>> {
         let data = &ReadCache::new(&self.file);
@@ -293,6 +313,13 @@ fn headers<H: FileHeader<Endian = Endianness>>(
         executable: segment.p_flags(endian).contains(PF_X),
     });
     Ok((endian, header.e_machine(endian).0, segments.collect()))
+}
+
+#[cfg(feature = "cli")]
+fn has_section<H: FileHeader<Endian = Endianness>>(data: Bytes<'_>, name: &[u8]) -> Read<bool> {
+    let header = H::parse(data)?;
+    let endian = header.endian()?;
+    Ok(header.sections(endian, data)?.section_by_name(endian, name).is_some())
 }
 
 fn section<'d, H: FileHeader<Endian = Endianness>>(

@@ -187,6 +187,12 @@ pub(crate) fn functions_named(path: &Path, name: &str) -> Result<Vec<Function>> 
     Ok(matching(functions, name, &Glob::new(name)))
 }
 
+/// Whether a file was made by the compiler of Go; `false` if it cannot be read.
+#[cfg(feature = "cli")]
+pub(crate) fn is_of_go(path: &Path) -> bool {
+    Elf::open(path).is_ok_and(|elf| elf.is_of_go())
+}
+
 /// The functions whose symbols match; or else, if the pattern is one of C++ or Rust, those whose names there match.
 fn matching(mut functions: Vec<Function>, pattern: &str, glob: &Glob) -> Vec<Function> {
     let by_symbol = functions.iter().any(|one| glob.matches(&one.name));
