@@ -28,9 +28,10 @@ pub use crate::spec::attach_point::{Direction, Suffix, TcMethod, TrampolineAt, X
 #[non_exhaustive]
 pub enum Target {
     /// A function of the kernel: `kprobe:NAME`, `kprobe:NAME+OFFSET`, `kretprobe:NAME`; with `*` or `?` in the name all
-    /// functions that match.
+    /// functions that match. Of several functions of one name `kprobe:MODULE:NAME` is that of a module, and `kprobe:_text+OFFSET` the one
+    /// at that place in the kernel.
     Kprobe {
-        /// The function. `sys_NAME` means the system call, whatever this kernel calls its function.
+        /// The function. `sys_NAME` means the system call, whatever this kernel calls its function. Of a module, `MODULE:NAME`.
         function: String,
         /// Bytes from the start of the function; always 0 for a return.
         offset: u64,
@@ -290,6 +291,11 @@ impl Target {
         }
     }
 
+    /// The word that it begins with.
+    pub(super) fn word(&self) -> &'static str {
+        self.facts().word
+    }
+
     /// The row of the attach-point table, as far as it is needed for attaching. Each is looked up by the compiler, so that no
     /// table is in a program that reads no names.
     fn facts(&self) -> Facts {
@@ -444,6 +450,7 @@ impl Target {
                 AttachTo::RawTracepoint { name }
             }
             Target::Kprobe { function: name, offset, returns } => {
+                let name = name.split_once(':').map_or(name.as_str(), |(_, name)| name);
                 function(None, name, *offset, *returns)
             }
             Target::KprobeMulti { pattern, returns } => function(None, pattern, 0, *returns),
@@ -649,10 +656,16 @@ fn with_offset(rest: &str) -> Result<(String, u64), &'static str> {
 pub(super) const NO_OFFSET: &str = "a function returns to one place: no offset";
 
 fn kprobe(rest: &str, returns: bool) -> Result<Target, &'static str> {
+    let (module, rest) = match rest.split_once(':') {
+        Some((module, rest)) => (Some(name(module)?), rest),
+        None => (None, rest),
+    };
     let (function, offset) = with_offset(rest)?;
-    if returns && offset > 0 {
+    // From the beginning of the kernel it is the place of a function.
+    if returns && offset > 0 && function != "_text" {
         return Err(NO_OFFSET);
     }
+    let function = module.map_or(function.clone(), |module| format!("{module}:{function}"));
     Ok(Target::Kprobe { function, offset, returns })
 }
 

@@ -185,7 +185,8 @@ impl Probes<'_> {
     }
 
     fn refused(&self, step: &'static str, errno: Errno) -> Error {
-        const NOTES: [(i32, &str); 6] = [
+        const NOTES: [(i32, &str); 7] = [
+            (libc::EACCES, "uprobe.multi, Linux 6.6, does without CAP_SYS_ADMIN"),
             (ENOTSUPP, "the instruction there is one that cannot be probed"),
             (libc::EINVAL, "the file is not a regular one, or the offset is beyond its end"),
             (libc::EIO, "the kernel cannot read the file page by page"),
@@ -199,7 +200,7 @@ impl Probes<'_> {
             target: self.target.to_string(),
             step,
             errno,
-            why: permission::explain(errno, Need::PerfEvent),
+            why: permission::explain(errno, Need::Uprobe),
             note,
         }
     }
@@ -232,11 +233,16 @@ impl Maker {
             (!missing).then_some(Maker::Tracefs(events))
         };
         let maker = match method {
-            Method::Pmu => pmu()?,
+            Method::Pmu => pmu::demand(pmu()?)?,
             Method::Tracefs => in_tracefs(tracefs::root("Method::Tracefs")?),
-            Method::Best => pmu()?.or_else(|| {
-                tracefs::root("a uprobe without the uprobe PMU").ok().and_then(in_tracefs)
-            }),
+            Method::Best => match pmu()? {
+                None => match tracefs::root("a uprobe without the uprobe PMU") {
+                    Ok(root) => in_tracefs(root),
+                    Err(error) if !pmu::is_visible() => return Err(error),
+                    Err(_) => None,
+                },
+                maker => maker,
+            },
         };
         maker.ok_or(Error::Unsupported {
             what: "uprobes",

@@ -6,6 +6,11 @@ fn targets_print_as_they_are_written() {
         "kprobe:sys_clone",
         "kprobe:icmp_rcv+0x10",
         "kprobe:vfs_*",
+        "kprobe:nf_tables:nf_hook",
+        "kretprobe:nf_tables:nf_hook",
+        "kprobe:nf_tables:nf_hook+0x4",
+        "kprobe:_text+0x1000",
+        "kretprobe:_text+0x1000",
         "kretprobe:vfs_read",
         "kprobe.multi:vfs_*",
         "kretprobe.multi:vfs_read",
@@ -120,6 +125,9 @@ fn what_is_no_target_says_why() {
         ("tracing/x", "a type of programs"),
         ("kprobe.s:x", "unknown attach point"),
         ("kprobe:a b", "space"),
+        ("kprobe:a:b:c", "colon"),
+        ("kprobe:a:", "missing"),
+        ("kprobe::a", "missing"),
     ] {
         let message = text.parse::<Target>().map_or_else(|e| e.to_string(), |t| t.to_string());
         assert!(message.contains(problem) && message.contains(text), "{message}");

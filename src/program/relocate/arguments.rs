@@ -213,6 +213,17 @@ impl Context<'_> {
             };
             let fields = format::fields(category, name)?;
             let Some(field) = fields.iter().find(|field| field.name == argument) else {
+                if let Some((name, index)) = argument.split_once('[')
+                    && let Some(field) = fields.iter().find(|field| field.name == name)
+                    && let Some((count, size)) = field.elements()
+                {
+                    let index = index.strip_suffix(']').and_then(|index| index.parse::<u32>().ok());
+                    let Some(index) = index.filter(|index| *index < count) else {
+                        return Err(none((0..count).map(|i| format!("{name}[{i}]")).collect()));
+                    };
+                    let width = matches!(size, 1 | 2 | 4 | 8).then_some(size);
+                    return Ok(Number { width, ..Number::of(field.offset + index * size) });
+                }
                 // The first ones are not for programs.
                 let own = fields.into_iter().filter(|field| !field.name.starts_with("common_"));
                 return Err(none(own.map(|field| field.name).collect()));
