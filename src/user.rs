@@ -1,7 +1,8 @@
 //! What user space is: programs and libraries, where they are, their functions, and the probes that they hold.
 //!
 //! Everything is looked up when it is asked for, and nothing is kept. [`find_file`] finds a program or library as the
-//! dynamic linker does. With the feature `elf` (default) [`functions`] lists what uprobes can be put on.
+//! dynamic linker does. With the feature `elf` (default) [`functions`] lists what uprobes can be put on, also of stripped files whose
+//! debug symbols are installed.
 //! With the feature `symbolize` [`Symbols`] tells which function an address of a process lies in.
 
 #[cfg(feature = "elf")]

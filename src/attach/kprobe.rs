@@ -68,7 +68,6 @@ pub(super) fn attach_with(
 
     let Some(call) = function.strip_prefix("sys_") else {
         let place = place(function.clone());
-        check_inside(target, &place)?;
         let made = maker.make(program, target, &place);
         let Some(probe) = made.map_err(|error| ambiguous(target, function, error))? else {
             return Err(not_found(function)?);
@@ -236,6 +235,7 @@ impl Maker {
 
     /// Makes a probe; `None` if the kernel has no such function.
     fn make(&self, program: &Program, target: &Target, place: &Place) -> Result<Option<Probe>> {
+        check_inside(target, place)?;
         let real = Target::Kprobe {
             function: place.function.clone(),
             offset: place.offset,
