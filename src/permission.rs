@@ -24,6 +24,8 @@ pub(crate) enum Need {
     Tracing,
     /// `perf_event_open(2)`.
     PerfEvent,
+    /// The same of the uprobe PMU, for which maintained kernels want more since July 2025 (`perf: Fix uprobes`).
+    Uprobe,
     /// `mmap(2)` of a perf ring.
     Ring,
     /// A file of tracefs.
@@ -173,9 +175,10 @@ fn cause(facts: &Facts, need: Need) -> Option<Denied> {
     let wanted: &[Capability] = match need {
         Need::Bpf if old => &[Capability::SysAdmin],
         Need::Bpf => &[Capability::Bpf],
-        Need::Tracing | Need::PerfEvent if old => &[Capability::SysAdmin],
+        Need::Tracing | Need::PerfEvent | Need::Uprobe if old => &[Capability::SysAdmin],
         Need::Tracing => &[Capability::Bpf, Capability::Perfmon],
         Need::PerfEvent => &[Capability::Perfmon],
+        Need::Uprobe => &[Capability::Perfmon, Capability::SysAdmin],
         Need::Ring => &[Capability::IpcLock],
         Need::Tracefs => &[Capability::DacOverride],
         Need::Mount | Need::Numbers => &[Capability::SysAdmin],
@@ -199,7 +202,7 @@ fn cause(facts: &Facts, need: Need) -> Option<Denied> {
             Need::Bpf => number(&facts.unprivileged_bpf)
                 .filter(|value| *value != 0)
                 .map(Setting::UnprivilegedBpfDisabled),
-            Need::PerfEvent => {
+            Need::PerfEvent | Need::Uprobe if missing.contains(&Capability::Perfmon) => {
                 number(&facts.paranoid).filter(|value| *value > -1).map(Setting::PerfEventParanoid)
             }
             _ => None,
@@ -291,6 +294,7 @@ mod tests {
         assert_eq!(missing(&user(), Need::Bpf), [Bpf]);
         assert_eq!(missing(&user(), Need::Tracing), [Bpf, Perfmon]);
         assert_eq!(missing(&user(), Need::PerfEvent), [Perfmon]);
+        assert_eq!(missing(&user(), Need::Uprobe), [Perfmon, SysAdmin]);
         assert_eq!(missing(&user(), Need::Tracefs), [DacOverride]);
         assert_eq!(missing(&user(), Need::Mount), [SysAdmin]);
         assert_eq!(missing(&user(), Need::Network), [NetAdmin]);
@@ -302,6 +306,9 @@ mod tests {
         let facts = capabilities(root(), bit(Capability::Bpf));
         assert_eq!(missing(&facts, Need::Tracing), [Capability::Perfmon]);
         assert_eq!(cause(&facts, Need::Bpf), None);
+        let both = capabilities(root(), bit(Capability::Bpf) | bit(Capability::Perfmon));
+        assert_eq!(missing(&both, Need::Uprobe), [Capability::SysAdmin]);
+        assert_eq!(cause(&both, Need::PerfEvent), None);
         // CAP_SYS_ADMIN includes CAP_BPF and CAP_PERFMON, and not the others.
         let facts = capabilities(root(), bit(Capability::SysAdmin));
         assert_eq!(cause(&facts, Need::Tracing), None);

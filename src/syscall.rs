@@ -15,6 +15,8 @@ pub(crate) mod fake;
 mod fields;
 mod link;
 mod map;
+#[cfg(feature = "symbolize")]
+mod memfd;
 pub(crate) mod memlock;
 mod mmap;
 mod mount;
@@ -38,6 +40,8 @@ pub(crate) use map::{
     MapBtf, MapCreate, MapReadBatch, MapWriteBatch, map_create, map_delete, map_freeze, map_lookup,
     map_lookup_and_delete, map_next_key, map_read_batch, map_update, map_write_batch,
 };
+#[cfg(feature = "symbolize")]
+pub(crate) use memfd::memfd_create;
 pub(crate) use mmap::SharedWords;
 pub(crate) use mount::{lock, mount_detached};
 pub(crate) use object::{

@@ -1,9 +1,14 @@
 //! What user space is: programs and libraries, where they are, their functions, and the probes that they hold.
 //!
 //! Everything is looked up when it is asked for, and nothing is kept. [`find_file`] finds a program or library as the
-//! dynamic linker does. With the feature `elf` (default) [`functions`] lists what uprobes can be put on.
+//! dynamic linker does. With the feature `elf` (default) [`functions`] lists what uprobes can be put on, also of stripped files whose
+//! debug symbols are installed.
 //! With the feature `symbolize` [`Symbols`] tells which function an address of a process lies in.
 
+#[cfg(feature = "elf")]
+mod debug_file;
+#[cfg(feature = "symbolize")]
+mod demangle;
 #[cfg(feature = "elf")]
 mod elf;
 #[cfg(all(test, feature = "elf"))]
@@ -14,6 +19,7 @@ mod ld_cache;
 mod library;
 #[cfg(feature = "bt")]
 mod matching;
+mod name;
 #[cfg(feature = "elf")]
 mod places;
 #[cfg_attr(not(feature = "elf"), allow(dead_code, reason = "it is there to find functions"))]
@@ -40,6 +46,11 @@ pub use usdt::{Argument, ArgumentRegisters, Operand, Register, UsdtPlace, UsdtPr
 
 #[cfg(feature = "elf")]
 pub(crate) use elf::Elf;
+pub(crate) use name::{Places, file_and_function, file_and_probe};
+#[cfg(feature = "elf")]
+pub(crate) use places::functions_named;
+#[cfg(feature = "cli")]
+pub(crate) use places::is_of_go;
 #[cfg(feature = "elf")]
 pub(crate) use usdt::find_usdt;
 #[cfg(feature = "bt")]

@@ -271,3 +271,61 @@ fn receive(socket: BorrowedFd<'_>) -> Option<(String, Option<OwnedFd>)> {
     let text = std::str::from_utf8(&bytes[..len]).unwrap().strip_suffix('\n')?.to_owned();
     Some((text, fd.map(raw::received)))
 }
+
+/// Maintained kernels want CAP_SYS_ADMIN for the uprobe PMU since July 2025; those before do with CAP_PERFMON.
+#[test]
+fn a_uprobe_that_wants_more_says_what() {
+    needs!(Root, Bpf, Uprobe);
+    let target = Target::uprobe("/proc/self/exe", "main");
+    let attached = as_nobody(&[BPF, PERFMON], || {
+        let program = Loader::new().load(&KPROBE).unwrap_or_else(|error| panic!("{error}"));
+        attach::attach(&program, &target).map(drop)
+    });
+    if let Err(error) = attached {
+        assert_eq!(error.kind(), ErrorKind::NotPermitted, "{error}");
+        let words = error.to_string();
+        assert!(
+            words.contains("lacks CAP_SYS_ADMIN;") && words.contains("uprobe.multi"),
+            "{words}"
+        );
+    }
+}
+
+const KPROBE: ProgramSpec<'_> =
+    ProgramSpec::new("nothing", ProgramType::Kprobe, bpf! { r0 = 0; exit; });
+
+/// Without sysfs nobody knows whether the kernel has uprobes: that is said, and not that it was built without.
+#[test]
+fn without_sysfs_no_kernel_is_blamed() {
+    needs!(Root, Bpf, Uprobe);
+    let (file, function) = ("/proc/self/exe", "main");
+    for (target, config) in [
+        (Target::uprobe(file, function), "CONFIG_UPROBE_EVENTS"),
+        (Target::kprobe("vfs_read"), "CONFIG_KPROBE_EVENTS"),
+    ] {
+        let (best, pmu) = std::thread::scope(|threads| {
+            let without = || {
+                unshare(CloneFlags::CLONE_FS | CloneFlags::CLONE_NEWNS).unwrap();
+                let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+                mount(None::<&str>, "/", None::<&str>, private, None::<&str>).unwrap();
+                mount(Some("none"), "/sys", Some("tmpfs"), MsFlags::empty(), None::<&str>).unwrap();
+                let program = Loader::new().load(&KPROBE).unwrap_or_else(|error| panic!("{error}"));
+                // So that it cannot mount what it misses.
+                raw::keep(&[BPF, PERFMON]).unwrap();
+                let best = attach::attach(&program, &target).map(drop);
+                let pmu = match &target {
+                    Target::Kprobe { .. } => {
+                        attach::kprobe::attach(&program, &target, attach::kprobe::Method::Pmu)
+                    }
+                    _ => attach::uprobe::attach(&program, &target, attach::uprobe::Method::Pmu),
+                };
+                (best, pmu.map(drop))
+            };
+            threads.spawn(without).join().unwrap()
+        });
+        let best = best.unwrap_err().to_string();
+        assert!(!best.contains(config) && best.contains("tracefs"), "{best}");
+        let pmu = pmu.unwrap_err().to_string();
+        assert!(!pmu.contains(config) && pmu.contains("/sys/bus/event_source/devices"), "{pmu}");
+    }
+}

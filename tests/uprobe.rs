@@ -4,10 +4,16 @@
 #[path = "uprobe/command.rs"]
 mod command;
 mod common;
+#[path = "uprobe/compiled.rs"]
+mod compiled;
 #[path = "uprobe/damaged.rs"]
 mod damaged;
+#[path = "uprobe/debug_file.rs"]
+mod debug_file;
 #[path = "uprobe/functions.rs"]
 mod functions;
+#[path = "uprobe/names.rs"]
+mod names;
 // The notes are written in its assembly language.
 #[cfg(target_arch = "x86_64")]
 #[path = "uprobe/probes.rs"]

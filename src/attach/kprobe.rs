@@ -10,7 +10,7 @@ use super::legacy::LegacyProbe;
 use super::link::{Link, Part};
 use super::{Options, Target, many, perf_event, pmu};
 use crate::error::{Error, Result};
-use crate::kernel::{functions, symbols, tracefs};
+use crate::kernel::{extent, functions, symbols, tracefs};
 use crate::permission;
 use crate::program::Program;
 use crate::syscall::PerfEvent;
@@ -67,7 +67,9 @@ pub(super) fn attach_with(
     }
 
     let Some(call) = function.strip_prefix("sys_") else {
-        let Some(probe) = maker.make(program, target, &place(function.clone()))? else {
+        let place = place(function.clone());
+        let made = maker.make(program, target, &place);
+        let Some(probe) = made.map_err(|error| ambiguous(target, function, error))? else {
             return Err(not_found(function)?);
         };
         return probe.tie(program, cookie);
@@ -89,12 +91,42 @@ pub(super) fn attach_with(
 
 /// The error for a function that is not there, or the one that came up in looking for its neighbours.
 fn not_found(function: &str) -> Result<Error> {
-    Ok(Error::NotFound {
-        what: "kernel function",
-        name: function.into(),
-        nearest: symbols::nearest(function)?,
-        note: None,
-    })
+    let nearest = symbols::nearest(function)?;
+    let note = symbols::changed_by_compiler(function, &nearest);
+    Ok(Error::NotFound { what: "kernel function", name: function.into(), nearest, note })
+}
+
+/// Refuses a place behind the end of a function. The kernel would take it for one in the function that comes next.
+fn check_inside(target: &Target, place: &Place) -> Result<()> {
+    if place.offset == 0 || extent::ANCHORS.contains(&place.function.as_str()) {
+        return Ok(());
+    }
+    match extent::size(&place.function) {
+        Ok(Some(size)) if place.offset >= size => Err(Error::Place {
+            target: target.to_string(),
+            problem: format!("it is outside the function, which has {size} bytes"),
+        }),
+        // Without the table of symbols the kernel decides alone.
+        _ => Ok(()),
+    }
+}
+
+/// The error of a name that several functions have, with targets that mean one each; any other error as it is.
+fn ambiguous(target: &Target, function: &str, error: Error) -> Error {
+    match &error {
+        Error::Attach { errno: Errno(libc::EADDRNOTAVAIL), .. } => {}
+        _ => return error,
+    }
+    let word = target.word();
+    let each = extent::namesakes(function).unwrap_or_default();
+    let each: Vec<_> = each.iter().map(|one| format!("{word}:{one}")).collect();
+    match each.as_slice() {
+        [] => error,
+        each => Error::Place {
+            target: target.to_string(),
+            problem: format!("several functions have this name: choose one, {}", each.join(" or ")),
+        },
+    }
 }
 
 /// Where exactly a probe goes.
@@ -187,17 +219,23 @@ impl Maker {
             (!missing).then_some(Maker::Tracefs(root))
         };
         let maker = match method {
-            Method::Pmu => pmu()?,
+            Method::Pmu => pmu::demand(pmu()?)?,
             Method::Tracefs => in_tracefs(tracefs::root("Method::Tracefs")?),
-            Method::Best => pmu()?.or_else(|| {
-                tracefs::root("a kprobe without the kprobe PMU").ok().and_then(in_tracefs)
-            }),
+            Method::Best => match pmu()? {
+                None => match tracefs::root("a kprobe without the kprobe PMU") {
+                    Ok(root) => in_tracefs(root),
+                    Err(error) if !pmu::is_visible() => return Err(error),
+                    Err(_) => None,
+                },
+                maker => maker,
+            },
         };
         maker.ok_or_else(functions::no_kprobes)
     }
 
     /// Makes a probe; `None` if the kernel has no such function.
     fn make(&self, program: &Program, target: &Target, place: &Place) -> Result<Option<Probe>> {
+        check_inside(target, place)?;
         let real = Target::Kprobe {
             function: place.function.clone(),
             offset: place.offset,
@@ -237,6 +275,11 @@ impl Maker {
     }
 }
 
+/// The name in `MODULE:NAME`.
+fn without_module(function: &str) -> &str {
+    function.split_once(':').map_or(function, |(_, name)| name)
+}
+
 /// Writes a probe into tracefs and gives the number of the tracepoint that it makes; `None` if the kernel has no such
 /// function. `refused` makes the error if it will not have a probe there.
 fn write(
@@ -250,7 +293,9 @@ fn write(
         Ok(made) => Ok(Some(made)),
         Err(Errno(libc::ENOENT)) => Ok(None),
         // Newer kernels (6.12 does, 6.1 does not) say this of a name that they do not know, too.
-        Err(Errno(libc::EINVAL)) if !symbols::function_exists(function)? => Ok(None),
+        Err(Errno(libc::EINVAL)) if !symbols::function_exists(without_module(function))? => {
+            Ok(None)
+        }
         Err(errno @ Errno(libc::EINVAL | libc::EILSEQ | libc::EADDRNOTAVAIL)) => {
             Err(refused(errno))
         }

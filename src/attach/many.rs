@@ -28,12 +28,9 @@ pub(super) fn functions(pattern: &str) -> Result<(Vec<String>, Source)> {
     if is_pattern(pattern) {
         return Err(none("kernel function that matches", pattern));
     }
-    Err(Error::NotFound {
-        what: "kernel function",
-        name: pattern.into(),
-        nearest: symbols::nearest(pattern)?,
-        note: None,
-    })
+    let nearest = symbols::nearest(pattern)?;
+    let note = symbols::changed_by_compiler(pattern, &nearest);
+    Err(Error::NotFound { what: "kernel function", name: pattern.into(), nearest, note })
 }
 
 fn matching(pattern: &str) -> Result<(Vec<String>, Source)> {

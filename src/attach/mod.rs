@@ -96,6 +96,7 @@ impl Options {
     fn check(&self, target: &Target) -> Result<()> {
         let (cookie, pid) = match target.plain() {
             Target::Uprobe { .. }
+            | Target::UprobeSymbol { .. }
             | Target::UprobeMulti { .. }
             | Target::UprobeSession { .. }
             | Target::Usdt { .. }
@@ -177,7 +178,10 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
         Target::Cgroup { .. } => cgroup::attach(program, target, cgroup::Method::Best),
         Target::Netns { .. } => netns::attach(program, target),
         Target::Socket { .. } => socket::attach_device(program, target),
-        Target::Uprobe { .. } | Target::UprobeMulti { .. } | Target::UprobeSession { .. } => {
+        Target::Uprobe { .. }
+        | Target::UprobeSymbol { .. }
+        | Target::UprobeMulti { .. }
+        | Target::UprobeSession { .. } => {
             uprobe::attach_with(program, target, uprobe::Method::Best, options)
         }
         Target::Suffixed { .. } => {
@@ -252,7 +256,7 @@ pub fn load_and_attach<'a>(
     let spec = target.spec(spec);
     let many = if kprobe_multi::is_better(target) {
         Some(AttachType::TraceKprobeMulti)
-    } else if uprobe_multi::is_better(target) && options.pid.is_none() {
+    } else if uprobe_multi::is_better(target) {
         Some(AttachType::TraceUprobeMulti)
     } else {
         None
@@ -261,6 +265,7 @@ pub fn load_and_attach<'a>(
         let program = loader.load(&spec.with_attach_type(many))?;
         match attach_with(&program, target, options) {
             Err(Error::NoFeature { .. }) => {}
+            Err(error) if options.pid.is_some() && uprobe_multi::is_for_all_alone(&error) => {}
             answer => return answer.map(|link| (program, link)),
         }
     }

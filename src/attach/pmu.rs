@@ -15,13 +15,30 @@ pub(super) fn find(name: &str, returns: bool) -> Result<Option<(u32, u64)>> {
     Ok(Some((kind, config)))
 }
 
+/// Where the PMUs are.
+const DEVICES: &str = "/sys/bus/event_source/devices";
+
+/// Whether the kernel's PMUs can be seen: where sysfs is not mounted there is no telling which there are.
+pub(super) fn is_visible() -> bool {
+    Path::new(DEVICES).is_dir()
+}
+
+/// Refuses to do without a PMU, if there is none because none can be seen.
+pub(super) fn demand<T>(found: Option<T>) -> Result<Option<T>> {
+    if found.is_none() && !is_visible() {
+        let source = io::Error::from_raw_os_error(libc::ENOENT);
+        return Err(permission::file("read", Path::new(DEVICES), source));
+    }
+    Ok(found)
+}
+
 /// Whether events of a PMU can be told something by this name.
 pub(super) fn has_format(name: &str, format: &str) -> bool {
     folder(name).join("format").join(format).exists()
 }
 
 fn folder(name: &str) -> std::path::PathBuf {
-    Path::new("/sys/bus/event_source/devices").join(name)
+    Path::new(DEVICES).join(name)
 }
 
 /// A number in a file of the PMU, behind a prefix; `None` if the file is not there.

@@ -5,6 +5,7 @@ use crate::program::Program;
 use crate::spec::attach_point::{Attach, Facts, Named, attach_type_facts, facts};
 use crate::spec::{AttachTo, ProgramSpec};
 use crate::uapi::{AttachType, ProgramType};
+use crate::user;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -27,9 +28,10 @@ pub use crate::spec::attach_point::{Direction, Suffix, TcMethod, TrampolineAt, X
 #[non_exhaustive]
 pub enum Target {
     /// A function of the kernel: `kprobe:NAME`, `kprobe:NAME+OFFSET`, `kretprobe:NAME`; with `*` or `?` in the name all
-    /// functions that match.
+    /// functions that match. Of several functions of one name `kprobe:MODULE:NAME` is that of a module, and `kprobe:_text+OFFSET` the one
+    /// at that place in the kernel.
     Kprobe {
-        /// The function. `sys_NAME` means the system call, whatever this kernel calls its function.
+        /// The function. `sys_NAME` means the system call, whatever this kernel calls its function. Of a module, `MODULE:NAME`.
         function: String,
         /// Bytes from the start of the function; always 0 for a return.
         offset: u64,
@@ -89,13 +91,32 @@ pub enum Target {
         name: String,
     },
     /// A function of programs and libraries: `uprobe:FILE:NAME`, `uprobe:FILE:NAME+OFFSET`, `uprobe:FILE:0xOFFSET`,
-    /// `uretprobe:FILE:NAME`; with `*` or `?` in the name all functions that match.
+    /// `uretprobe:FILE:NAME`; with `*`, `?` or `[` in the name all functions that match.
+    ///
+    /// A symbol that is called just so comes before all other readings: `main.(*Server).Handle` of Go is no pattern. Then
+    /// names of C++ and Rust are looked for, `ns::Type::function`, with parameters if several functions have the name
+    /// (feature `symbolize`). Of several local functions of one name `NAME@0xOFFSET` is the one at that place in the file.
+    ///
+    /// The return of a function of Go can end the process: the kernel changes the return address on the stack, which Go
+    /// moves when it has to grow, and looks through.
     Uprobe {
         /// A path, or a library's name as the linker knows it: `c`, `libc.so.6`; or a program's, found by `PATH`.
         file: String,
         /// The function in its symbol tables, or empty.
         function: String,
         /// Bytes from the start of the function, or of the file if there is none.
+        offset: u64,
+        /// Whether the program runs when the function returns.
+        returns: bool,
+    },
+    /// The function of programs and libraries that a symbol names, which is taken as it is: no pattern, no offset, no name of
+    /// C++. It is written as a [`Target::Uprobe`].
+    UprobeSymbol {
+        /// As for uprobes.
+        file: String,
+        /// The symbol.
+        symbol: String,
+        /// Bytes from the start of the function.
         offset: u64,
         /// Whether the program runs when the function returns.
         returns: bool,
@@ -118,7 +139,7 @@ pub enum Target {
         /// The functions.
         pattern: String,
     },
-    /// A static probe in a program or a library (USDT): `usdt:FILE:PROVIDER:NAME`.
+    /// A static probe in a program or a library (USDT): `usdt:FILE:PROVIDER:NAME`, or `usdt:FILE:NAME` of any provider.
     Usdt {
         /// As for uprobes.
         file: String,
@@ -229,6 +250,25 @@ impl Target {
         Target::Uprobe { file: file.into(), function: function.into(), offset: 0, returns: true }
     }
 
+    /// The entry of the function of a library or program that has exactly this symbol.
+    ///
+    /// ```
+    /// use rawbpf::attach::Target;
+    ///
+    /// let target = Target::uprobe_symbol("/usr/bin/server", "main.(*Server).Handle");
+    /// assert_eq!(target.to_string(), "uprobe:/usr/bin/server:main.(*Server).Handle");
+    /// ```
+    pub fn uprobe_symbol(file: impl Into<String>, symbol: impl Into<String>) -> Target {
+        let (file, symbol) = (file.into(), symbol.into());
+        Target::UprobeSymbol { file, symbol, offset: 0, returns: false }
+    }
+
+    /// The return of the function of a library or program that has exactly this symbol.
+    pub fn uretprobe_symbol(file: impl Into<String>, symbol: impl Into<String>) -> Target {
+        let (file, symbol) = (file.into(), symbol.into());
+        Target::UprobeSymbol { file, symbol, offset: 0, returns: true }
+    }
+
     /// A static probe of a library or program.
     pub fn usdt(
         file: impl Into<String>,
@@ -249,6 +289,11 @@ impl Target {
             Target::Suffixed { target, .. } => target.plain(),
             plain => plain,
         }
+    }
+
+    /// The word that it begins with.
+    pub(super) fn word(&self) -> &'static str {
+        self.facts().word
     }
 
     /// The row of the attach-point table, as far as it is needed for attaching. Each is looked up by the compiler, so that no
@@ -272,8 +317,12 @@ impl Target {
             },
             Target::Lsm { .. } => const { facts("lsm") },
             Target::Iter { .. } => const { facts("iter") },
-            Target::Uprobe { returns: false, .. } => const { facts("uprobe") },
-            Target::Uprobe { returns: true, .. } => const { facts("uretprobe") },
+            Target::Uprobe { returns: false, .. } | Target::UprobeSymbol { returns: false, .. } => {
+                const { facts("uprobe") }
+            }
+            Target::Uprobe { returns: true, .. } | Target::UprobeSymbol { returns: true, .. } => {
+                const { facts("uretprobe") }
+            }
             Target::UprobeMulti { returns: false, .. } => const { facts("uprobe.multi") },
             Target::UprobeMulti { returns: true, .. } => const { facts("uretprobe.multi") },
             Target::UprobeSession { .. } => const { facts("uprobe.session") },
@@ -368,7 +417,7 @@ impl Target {
             // Programs for many functions can be attached to one, and those for a link as a filter.
             (Target::Kprobe { .. }, many @ Some(AttachType::TraceKprobeMulti)) => many,
             (
-                Target::Uprobe { .. } | Target::Usdt { .. },
+                Target::Uprobe { .. } | Target::UprobeSymbol { .. } | Target::Usdt { .. },
                 many @ Some(AttachType::TraceUprobeMulti),
             ) => many,
             (Target::Tc { .. }, tcx @ Some(AttachType::TcxIngress | AttachType::TcxEgress)) => tcx,
@@ -401,11 +450,13 @@ impl Target {
                 AttachTo::RawTracepoint { name }
             }
             Target::Kprobe { function: name, offset, returns } => {
+                let name = name.split_once(':').map_or(name.as_str(), |(_, name)| name);
                 function(None, name, *offset, *returns)
             }
             Target::KprobeMulti { pattern, returns } => function(None, pattern, 0, *returns),
             Target::KprobeSession { pattern } => function(None, pattern, 0, false),
-            Target::Uprobe { file, function: name, offset, returns } => {
+            Target::Uprobe { file, function: name, offset, returns }
+            | Target::UprobeSymbol { file, symbol: name, offset, returns } => {
                 function(Some(file), name, *offset, *returns)
             }
             Target::UprobeMulti { file, pattern, returns } => {
@@ -457,7 +508,8 @@ impl fmt::Display for Target {
             | Target::Xdp { device: name, .. }
             | Target::Socket { device: name } => f.write_str(name),
             Target::Tracepoint { category, name } => write!(f, "{category}/{name}"),
-            Target::Uprobe { file, function, offset, .. } => {
+            Target::Uprobe { file, function, offset, .. }
+            | Target::UprobeSymbol { file, symbol: function, offset, .. } => {
                 write!(f, "{file}:{function}")?;
                 if function.is_empty() { write!(f, "{offset:#x}") } else { plus(f, *offset) }
             }
@@ -601,13 +653,19 @@ fn with_offset(rest: &str) -> Result<(String, u64), &'static str> {
     }
 }
 
-const NO_OFFSET: &str = "a function returns to one place: no offset";
+pub(super) const NO_OFFSET: &str = "a function returns to one place: no offset";
 
 fn kprobe(rest: &str, returns: bool) -> Result<Target, &'static str> {
+    let (module, rest) = match rest.split_once(':') {
+        Some((module, rest)) => (Some(name(module)?), rest),
+        None => (None, rest),
+    };
     let (function, offset) = with_offset(rest)?;
-    if returns && offset > 0 {
+    // From the beginning of the kernel it is the place of a function.
+    if returns && offset > 0 && function != "_text" {
         return Err(NO_OFFSET);
     }
+    let function = module.map_or(function.clone(), |module| format!("{module}:{function}"));
     Ok(Target::Kprobe { function, offset, returns })
 }
 
@@ -620,41 +678,34 @@ fn tracepoint(rest: &str) -> Result<Target, &'static str> {
     }
 }
 
-/// What stands before the last colon: a path can hold colons, a function's name of C cannot.
+/// What is behind the file can be the name of any symbol. Only at the end of it an offset is seen, if there is a number.
 fn uprobe(rest: &str, returns: bool) -> Result<Target, &'static str> {
-    let usage = "write uprobe:FILE:FUNCTION, with a path or a library's name for FILE";
-    let (file, place) = rest.rsplit_once(':').ok_or(usage)?;
-    if file.is_empty() || place.is_empty() {
-        return Err(usage);
-    }
-    let (function, offset) = match place.strip_prefix("0x") {
-        Some(_) => (String::new(), number(place).ok_or("the offset is not a number")?),
-        None => with_offset(place)?,
+    let (file, place) = file_and_function(rest)?;
+    let numbered = place.rsplit_once('+').and_then(|(name, offset)| Some((name, number(offset)?)));
+    let (function, offset) = match (place.strip_prefix("0x"), numbered) {
+        (Some(_), _) if number(place).is_some() => ("", number(place).unwrap_or_default()),
+        // A function returns to one place: whoever looks for it says so.
+        (_, Some((function, offset))) if !returns && !function.is_empty() => (function, offset),
+        _ => (place, 0),
     };
-    if returns && !function.is_empty() && offset > 0 {
-        return Err(NO_OFFSET);
-    }
-    Ok(Target::Uprobe { file: file.into(), function, offset, returns })
+    Ok(Target::Uprobe { file: file.into(), function: function.into(), offset, returns })
+}
+
+fn file_and_function(rest: &str) -> Result<(&str, &str), &'static str> {
+    let usage = "write uprobe:FILE:FUNCTION, with a path or a library's name for FILE";
+    user::file_and_function(rest).ok_or(usage)
 }
 
 /// Functions of a file, without an offset.
 fn file_and_pattern(rest: &str) -> Result<(String, String), &'static str> {
-    match uprobe(rest, true)? {
-        Target::Uprobe { file, function, offset: 0, .. } => Ok((file, function)),
-        _ => Err("one link is for functions, and not for offsets"),
-    }
+    let (file, pattern) = file_and_function(rest)?;
+    Ok((file.into(), pattern.into()))
 }
 
 fn usdt(rest: &str) -> Result<Target, &'static str> {
-    let usage = "write usdt:FILE:PROVIDER:NAME";
-    let mut parts = rest.rsplitn(3, ':');
-    let (name, provider, file) = (parts.next(), parts.next(), parts.next());
-    match (name, provider, file) {
-        (Some(name), Some(provider), Some(file)) if !name.is_empty() && !file.is_empty() => {
-            Ok(Target::Usdt { file: file.into(), provider: provider.into(), name: name.into() })
-        }
-        _ => Err(usage),
-    }
+    let usage = "write usdt:FILE:PROVIDER:NAME or usdt:FILE:NAME";
+    let (file, provider, name) = user::file_and_probe(rest).ok_or(usage)?;
+    Ok(Target::Usdt { file: file.into(), provider: provider.into(), name: name.into() })
 }
 
 fn perf_event(rest: &str, kind: fn(String) -> PerfEventKind) -> Result<Target, &'static str> {
@@ -689,7 +740,7 @@ fn tc(rest: &str, method: TcMethod) -> Result<Target, &'static str> {
     Ok(Target::Tc { device: name(device)?, direction, method })
 }
 
-fn number(text: &str) -> Option<u64> {
+pub(super) fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16).ok(),
         None => text.parse().ok(),

@@ -21,7 +21,6 @@ use crate::program::Program;
 use crate::syscall::{self, PerfEvent};
 use crate::uapi::{ENOTSUPP, Errno};
 use crate::user;
-use crate::util::glob::is_pattern;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -54,10 +53,15 @@ pub(super) fn attach_with(
     method: Method,
     options: &Options,
 ) -> Result<Link> {
-    let (file, function, offset, returns) = match target {
-        Target::Uprobe { file, function, offset, returns } => (file, function, *offset, *returns),
-        Target::UprobeMulti { file, pattern, returns } => (file, pattern, 0, *returns),
-        Target::UprobeSession { file, pattern } => (file, pattern, 0, false),
+    let (file, place, returns) = match target {
+        Target::Uprobe { file, function, offset, returns } => {
+            (file, Place::Text(function, *offset), *returns)
+        }
+        Target::UprobeSymbol { file, symbol, offset, returns } => {
+            (file, Place::Symbol(symbol, *offset), *returns)
+        }
+        Target::UprobeMulti { file, pattern, returns } => (file, Place::Text(pattern, 0), *returns),
+        Target::UprobeSession { file, pattern } => (file, Place::Text(pattern, 0), false),
         _ => {
             let problem = "not a function of a program or library";
             return Err(Error::Target { target: target.to_string(), problem });
@@ -65,18 +69,24 @@ pub(super) fn attach_with(
     };
     target.check_arguments(program)?;
     let path = user::find_file(file, options.pid)?;
-    let found = places(&path, function, offset, options.pid)?;
+    let found = places(&path, place, options.pid).map_err(|error| match (error, place) {
+        (Error::NotInFile { .. }, Place::Text(name, 0)) if returns && has_offset(name) => {
+            Error::Target { target: target.to_string(), problem: super::target::NO_OFFSET }
+        }
+        (error, _) => error,
+    })?;
     let spots: Vec<_> =
         found.offsets.iter().map(|offset| Spot::at(*offset, options.cookie)).collect();
     let mut real = target.clone();
     if let Target::Uprobe { file, .. }
+    | Target::UprobeSymbol { file, .. }
     | Target::UprobeMulti { file, .. }
     | Target::UprobeSession { file, .. } = &mut real
     {
         *file = path.to_string_lossy().into_owned();
     }
     let probes = Probes { program, target: real, path: &path, returns, pid: options.pid };
-    let link = probes.attach(spots, method, is_pattern(function))?;
+    let link = probes.attach(spots, method, found.by_pattern)?;
     let (places, skipped) = (link.places(), link.skipped() + found.skipped);
     Ok(link.of_many(places, skipped))
 }
@@ -175,7 +185,8 @@ impl Probes<'_> {
     }
 
     fn refused(&self, step: &'static str, errno: Errno) -> Error {
-        const NOTES: [(i32, &str); 6] = [
+        const NOTES: [(i32, &str); 7] = [
+            (libc::EACCES, "uprobe.multi, Linux 6.6, does without CAP_SYS_ADMIN"),
             (ENOTSUPP, "the instruction there is one that cannot be probed"),
             (libc::EINVAL, "the file is not a regular one, or the offset is beyond its end"),
             (libc::EIO, "the kernel cannot read the file page by page"),
@@ -189,7 +200,7 @@ impl Probes<'_> {
             target: self.target.to_string(),
             step,
             errno,
-            why: permission::explain(errno, Need::PerfEvent),
+            why: permission::explain(errno, Need::Uprobe),
             note,
         }
     }
@@ -222,11 +233,16 @@ impl Maker {
             (!missing).then_some(Maker::Tracefs(events))
         };
         let maker = match method {
-            Method::Pmu => pmu()?,
+            Method::Pmu => pmu::demand(pmu()?)?,
             Method::Tracefs => in_tracefs(tracefs::root("Method::Tracefs")?),
-            Method::Best => pmu()?.or_else(|| {
-                tracefs::root("a uprobe without the uprobe PMU").ok().and_then(in_tracefs)
-            }),
+            Method::Best => match pmu()? {
+                None => match tracefs::root("a uprobe without the uprobe PMU") {
+                    Ok(root) => in_tracefs(root),
+                    Err(error) if !pmu::is_visible() => return Err(error),
+                    Err(_) => None,
+                },
+                maker => maker,
+            },
         };
         maker.ok_or(Error::Unsupported {
             what: "uprobes",
@@ -315,50 +331,57 @@ fn write(probes: &Probes<'_>, events: &Path, spot: &Spot) -> Result<(LegacyProbe
     }
 }
 
+/// What a target says of the place in its file.
+#[derive(Debug, Clone, Copy)]
+enum Place<'t> {
+    /// A text, and the number behind it: to be read in the light of what is in the file.
+    Text(&'t str, u64),
+    /// A symbol as it is, and bytes behind it.
+    Symbol(&'t str, u64),
+}
+
+/// Whether a text ends as one with an offset does.
+fn has_offset(name: &str) -> bool {
+    name.rsplit_once('+').is_some_and(|(_, offset)| super::target::number(offset).is_some())
+}
+
 /// The places in a file that a target names.
-struct Places {
-    offsets: Vec<u64>,
-    /// How many functions matched whose place cannot be told.
-    skipped: usize,
-}
-
-fn places(path: &Path, function: &str, offset: u64, pid: Option<u32>) -> Result<Places> {
-    if function.is_empty() {
-        check_offset(path, offset)?;
-        return Ok(Places { offsets: vec![offset], skipped: 0 });
-    }
-    by_name(path, function, offset, pid)
-}
-
 #[cfg(feature = "elf")]
-fn by_name(path: &Path, function: &str, offset: u64, pid: Option<u32>) -> Result<Places> {
-    let elf = user::Elf::open(path)?;
-    if is_pattern(function) {
-        let (offsets, skipped) = elf.matching(function, offset, pid)?;
-        return Ok(Places { offsets, skipped });
+fn places(path: &Path, place: Place<'_>, pid: Option<u32>) -> Result<user::Places> {
+    let elf = match (user::Elf::open(path), place) {
+        // A file that is not ELF may be mapped as code, too.
+        (Err(Error::Format { .. }), Place::Text("", offset)) => {
+            return Ok(user::Places::at(offset));
+        }
+        (elf, _) => elf?,
+    };
+    match place {
+        Place::Text(text, offset) => elf.resolve(text, offset, pid),
+        Place::Symbol(symbol, offset) => Ok(user::Places {
+            offsets: elf.places(symbol, offset, pid)?,
+            skipped: 0,
+            by_pattern: false,
+        }),
     }
-    Ok(Places { offsets: elf.places(function, offset, pid)?, skipped: 0 })
 }
 
+/// The same without symbols.
 #[cfg(not(feature = "elf"))]
-fn by_name(path: &Path, function: &str, _offset: u64, _pid: Option<u32>) -> Result<Places> {
-    Err(Error::Place {
-        target: format!("{}:{function}", path.display()),
-        problem: "this was built without the feature `elf`: name it by its offset in the file"
-            .into(),
-    })
-}
-
-/// Refuses an offset at which there can be no code. (A file that is not ELF may be mapped as code, too.)
-#[cfg(feature = "elf")]
-fn check_offset(path: &Path, offset: u64) -> Result<()> {
-    match user::Elf::open(path) {
-        Ok(elf) => elf.check_code(offset),
-        Err(Error::Format { .. }) => Ok(()),
-        Err(error) => Err(error),
+fn places(path: &Path, place: Place<'_>, _: Option<u32>) -> Result<user::Places> {
+    match place {
+        Place::Text("", offset) => {
+            check_offset(path, offset)?;
+            Ok(user::Places::at(offset))
+        }
+        Place::Text(function, offset) | Place::Symbol(function, offset) => Err(Error::Place {
+            target: format!("{}:{function}+{offset:#x}", path.display()),
+            problem: "this was built without the feature `elf`: name it by its offset in the file"
+                .into(),
+        }),
     }
 }
 
+/// Refuses an offset behind the end of the file.
 #[cfg(not(feature = "elf"))]
 fn check_offset(path: &Path, offset: u64) -> Result<()> {
     let about = std::fs::metadata(path);

@@ -42,6 +42,13 @@ pub(super) fn is_better(target: &Target) -> bool {
     }
 }
 
+const ONE_PROCESS: &str = "uprobe.multi in one process";
+
+/// Whether an error says that the kernel has such links for all processes alone.
+pub(super) fn is_for_all_alone(error: &Error) -> bool {
+    matches!(error, Error::Unsupported { what, .. } if *what == ONE_PROCESS)
+}
+
 /// One link to all spots. If some cannot be probed, and it is said to go without, they are taken out.
 pub(super) fn link(
     probes: &Probes<'_>,
@@ -51,7 +58,7 @@ pub(super) fn link(
 ) -> Result<OwnedFd> {
     if probes.pid.is_some() && !knows_processes(probes) {
         return Err(Error::Unsupported {
-            what: "uprobe.multi in one process",
+            what: ONE_PROCESS,
             needs: "Linux 6.10 brought it (before, it would see only the first thread)",
         });
     }

@@ -154,6 +154,10 @@ impl Machine {
             }
             let glob = Glob::new(function);
             match user::functions(&file) {
+                // A name of Go looks like a pattern.
+                Ok(found) if found.iter().any(|one| one.name == *function) => {
+                    points.push(with(function.clone()));
+                }
                 Ok(found) => {
                     let mut names: Vec<_> = found
                         .into_iter()

@@ -23,6 +23,7 @@ mod stacks;
 mod text;
 mod trace;
 mod typed;
+mod uprobes;
 
 use crate::error::{Error, ErrorKind};
 use crate::insn::ByteOrder;

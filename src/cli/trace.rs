@@ -7,7 +7,7 @@ use super::run::row_of;
 use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage, report_lost};
 use super::stacks::{Owners, is_stacks};
 use super::text::Text;
-use super::{Failure, loader};
+use super::{Failure, loader, uprobes};
 use crate::asm::{Collection, CollectionProgram, Section, helper_number};
 use crate::attach::{self, Options, Target};
 use crate::error::Error;
@@ -44,6 +44,10 @@ pub(super) struct TraceArgs {
     #[arg(long, value_name = "N")]
     cookie: Option<u64>,
 
+    /// Probe all functions of a program or library in every process, if a TARGET says so
+    #[arg(long)]
+    yes: bool,
+
     #[command(flatten)]
     limits: Limits,
 }
@@ -67,6 +71,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     let module = text.parse()?;
     let specs = text.specs(&module)?;
     let places = places(&module, words)?;
+    places.iter().try_for_each(|(_, target)| uprobes::check(target, args.pid, args.yes))?;
 
     let scene = Scene::new(&args.limits)?;
     let mut pipe = if module.programs().iter().any(|program| prints(program.slots())) {

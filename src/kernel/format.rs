@@ -24,6 +24,13 @@ impl Field {
     pub fn is_scalar(&self) -> bool {
         !self.of.contains('[') && matches!(self.size, 1 | 2 | 4 | 8)
     }
+
+    /// How many elements it has, and of how many bytes each, if it is an array that is in the context itself.
+    pub fn elements(&self) -> Option<(u32, u32)> {
+        let (element, count) = self.of.strip_suffix(']')?.rsplit_once('[')?;
+        let count = count.parse().ok().filter(|count| *count > 0 && !element.contains('['))?;
+        (self.size % count == 0).then_some((count, self.size / count))
+    }
 }
 
 /// The fields of the tracepoint `events/CATEGORY/NAME`, in order; first those that all have (`common_type`, …), which a
@@ -113,6 +120,23 @@ mod tests {
                 ("name", "__data_loc char[]", 8, 4, false, false),
             ]
         );
+    }
+
+    #[test]
+    fn arrays_have_elements() {
+        let elements = |line: &str| field(line).unwrap().elements();
+        assert_eq!(elements("field:unsigned long args[6];offset:16;size:48;"), Some((6, 8)));
+        assert_eq!(elements("field:char comm[16];offset:8;size:16;"), Some((16, 1)));
+        for none in [
+            "field:long id;offset:8;size:8;",
+            "field:__data_loc char[] name;offset:8;size:4;",
+            "field:char comm[TASK_COMM_LEN];offset:8;size:16;",
+            "field:char x[0];offset:8;size:0;",
+            "field:u32 x[3];offset:8;size:16;",
+            "field:u32 x[2][2];offset:8;size:16;",
+        ] {
+            assert_eq!(elements(none), None, "{none}");
+        }
     }
 
     #[test]

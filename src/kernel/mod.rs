@@ -4,6 +4,7 @@
 //! keep nothing, and most of them are called only to explain why something else has failed.
 
 pub mod cpu;
+pub(crate) mod extent;
 pub mod format;
 pub(crate) mod functions;
 pub(crate) mod perf_names;

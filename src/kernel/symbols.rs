@@ -301,6 +301,7 @@ pub fn nearest(name: &str) -> Result<Vec<String>> {
 
 /// A search for the nearest functions.
 struct Search<'a> {
+    wanted: &'a str,
     found: Nearest<'a>,
     /// The same search by the name of a system call; keeps nothing itself.
     call: Nearest<'a>,
@@ -312,6 +313,7 @@ impl<'a> Search<'a> {
     fn new(name: &'a str) -> Self {
         let call = bare_call(name);
         Search {
+            wanted: name,
             found: Nearest::new(name, OFFERED),
             call: Nearest::new(call, OFFERED),
             is_call: call != name,
@@ -323,7 +325,14 @@ impl<'a> Search<'a> {
         // A dot marks what a compiler split off or specialised (`.cold`, `.isra.0`); the prefixes mark
         // padding, not code.
         let shadow = ["__pfx_", "__cfi_"].iter().any(|prefix| name.starts_with(prefix));
-        if !symbol.is_function() || shadow || name.contains('.') {
+        if !symbol.is_function() || shadow {
+            return;
+        }
+        if let Some((base, suffix)) = name.split_once('.') {
+            // What has become of the very function comes before all that is called otherwise.
+            if base == self.wanted {
+                self.found.keep(split_off(suffix), name);
+            }
             return;
         }
         if let Some(call) = prefixes().next().and_then(|prefix| name.strip_prefix(prefix)) {
@@ -336,6 +345,24 @@ impl<'a> Search<'a> {
         }
         self.found.offer(name);
     }
+}
+
+/// How far what a compiler has made of a function is from it: a whole one with other parameters (`.isra.0`, `.constprop.0`), a part that is
+/// called (`.part.0`), or what is seldom run (`.cold`).
+fn split_off(suffix: &str) -> usize {
+    match suffix {
+        _ if suffix.contains("cold") => 2,
+        _ if suffix.contains("part") => 1,
+        _ => 0,
+    }
+}
+
+/// What is to be known if the nearest name is one that a compiler has made of the function.
+pub(crate) fn changed_by_compiler(name: &str, nearest: &[String]) -> Option<&'static str> {
+    let first = nearest.first()?.strip_prefix(name)?;
+    first.starts_with('.').then_some(
+        "the compiler changed it: .isra and .constprop take other arguments, .part and .cold are parts of it",
+    )
 }
 
 #[cfg(test)]
@@ -358,6 +385,12 @@ ffffffff8204f5b0 T icmp_rcv
 ffffffff8204f5c0 t icmp_rcv.cold
 ffffffff8204f5d0 t igmp_rcv.isra.0
 ffffffff81a0bb50 W weak_function
+ffffffff81a0bb60 t finish_task_switch.isra.0
+ffffffff81a0bb70 t finish_task_switch.isra.0.cold
+ffffffff81a0bb80 t finish_task_switches
+ffffffff81a0bb90 t split.cold
+ffffffff81a0bba0 t split.part.0
+ffffffff81a0bbb0 t split.constprop.0
 ffffffff82a0bb50 D icmp_rcw
 0000000000000000 t ftrace_trampoline\t[__builtin__ftrace]
 ffffffffc0201000 t nf_hook\t[nf_tables]
@@ -441,7 +474,7 @@ ffffffffc0201000 t nf_hook\t[nf_tables]
             ControlFlow::Continue(())
         })
         .unwrap();
-        assert_eq!(functions, 15);
+        assert_eq!(functions, 21);
     }
 
     #[test]
@@ -466,6 +499,14 @@ ffffffffc0201000 t nf_hook\t[nf_tables]
         assert_eq!(names("icmp_rcvv"), ["icmp_rcv"]);
         assert_eq!(names("weak_funtcion"), ["weak_function"]);
         assert!(names("nothing_like_it_at_all").is_empty());
+        // What compilers make of functions, and never instead of others.
+        let made =
+            ["finish_task_switch.isra.0", "finish_task_switches", "finish_task_switch.isra.0.cold"];
+        assert_eq!(names("finish_task_switch"), made);
+        assert_eq!(names("split"), ["split.constprop.0", "split.part.0", "split.cold"]);
+        assert_eq!(names("finish_task_swich"), ["finish_task_switches"]);
+        let note = |name| changed_by_compiler(name, &names(name));
+        assert!(note("split").is_some() && note("icmp_rcvv").is_none());
     }
 
     #[cfg(target_arch = "x86_64")]

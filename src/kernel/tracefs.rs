@@ -211,7 +211,9 @@ fn elsewhere(what: &'static str) -> Result<PathBuf> {
     let path = Path::new("/proc/self/mounts");
     let mounts = fs::read(path).map_err(|source| permission::file("read", path, source))?;
     let in_debugfs = |debugfs: &Path| debugfs.join(IN_DEBUGFS).join("events").exists();
-    if let Some(place) = mounted(&mounts, in_debugfs) {
+    // Something else can be mounted over it.
+    let is_there = |place: &PathBuf| !matches!(place.join("events").try_exists(), Ok(false));
+    if let Some(place) = mounted(&mounts, in_debugfs).filter(is_there) {
         return Ok(place);
     }
     detached().map_err(|_| Error::NoTracefs {

@@ -7,16 +7,16 @@ use crate::error::{Error, Result};
 use crate::user::{self, Operand, UsdtProbe};
 use crate::util::glob::{Glob, is_pattern};
 
-/// The functions that match, by the names that one would write. A file alone is all of its functions.
+/// The function of this name, or else all that match, by the names that a target has for them. A file alone is all of its
+/// functions.
 pub(super) fn functions(_: &Places, pattern: &str) -> Result<Names> {
-    let (file, name) = match pattern.rsplit_once(':') {
-        Some((file, name)) if !name.contains('/') => (file, name),
-        _ => (pattern, "*"),
+    let alone = || std::path::Path::new(pattern).is_file();
+    let (file, name) = match user::file_and_function(pattern) {
+        Some(parts) if !pattern.contains('/') || !alone() => parts,
+        _ => (pattern.strip_suffix(':').unwrap_or(pattern), "*"),
     };
-    let glob = Glob::new(name);
-    let functions = user::functions(user::find_file(named(file, "uprobe")?, None)?)?;
-    let found = functions.into_iter().filter(|one| glob.matches(&one.name));
-    Ok(found.map(|one| (format!("{file}:{}", one.name), None)).collect())
+    let functions = user::functions_named(&user::find_file(named(file, "uprobe")?, None)?, name)?;
+    Ok(functions.iter().map(|one| (format!("{file}:{}", one.target_name()), None)).collect())
 }
 
 /// The USDT probes that match, `FILE:PROVIDER:NAME` or `FILE:NAME`. A file alone is all of its probes.

@@ -3,9 +3,10 @@
 use super::resolvable;
 use crate::asm::{Code, Collection, CollectionProgram};
 use crate::error::{Error, Result};
-use crate::spec::ProgramSpec;
-use crate::spec::attach_point::Named;
+use crate::spec::attach_point::{Attach, Named};
+use crate::spec::{AttachTo, ProgramSpec};
 use crate::uapi::ProgramType;
+use crate::user;
 
 /// A program of a [text](crate::asm::parse()), ready to be lent to a [`Loader`](crate::Loader) as a [`ProgramSpec`].
 ///
@@ -88,8 +89,26 @@ impl<'m> TextSpec<'m> {
             spec.attach_type = named.attach_type;
             spec.flags |= named.flags();
             spec.target = (!named.rest.is_empty()).then_some(named.rest);
+            spec.attach_to = named.point.and_then(|point| in_file(point.attach, named.rest));
         }
         spec
+    }
+}
+
+/// The place in a file, where its name does not tell by itself which kind it is of: `FILE:PROBE` without a provider, and functions with
+/// colons in their names.
+fn in_file(attach: Attach, rest: &str) -> Option<AttachTo<'_>> {
+    match attach {
+        Attach::Usdt => {
+            let (file, provider, name) = user::file_and_probe(rest)?;
+            Some(AttachTo::Usdt { file, provider, name })
+        }
+        Attach::Uprobe { returns } | Attach::UprobeMulti { returns } => {
+            let (file, function) = user::file_and_function(rest)?;
+            let function = function.contains(':').then_some(function)?;
+            Some(AttachTo::Function { file: Some(file), function, offset: 0, returns })
+        }
+        _ => None,
     }
 }
 

@@ -103,7 +103,7 @@ pub enum Rest {
     FileFunction,
     /// `FILE:FUNCTION`, or a pattern of functions.
     FilePattern,
-    /// `FILE:PROVIDER:NAME`
+    /// `FILE:PROVIDER:NAME`, `FILE:NAME`
     Usdt,
     /// A member of a table of kernel functions: `STRUCT.MEMBER`.
     Member,
@@ -128,7 +128,7 @@ impl Rest {
             Rest::Tracepoint => "CATEGORY/NAME",
             Rest::FileFunction => "FILE:FUNCTION[+OFFSET]",
             Rest::FilePattern => "FILE:FUNCTION",
-            Rest::Usdt => "FILE:PROVIDER:NAME",
+            Rest::Usdt => "FILE:[PROVIDER:]NAME",
             Rest::Member => "STRUCT.MEMBER",
             Rest::Event => "EVENT:PERIOD",
             Rest::Rate => "hz:RATE",

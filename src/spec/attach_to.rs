@@ -53,7 +53,11 @@ impl fmt::Display for AttachTo<'_> {
                 if let Some(file) = file {
                     write!(f, "{file}:")?;
                 }
-                f.write_str(function)?;
+                match (file.is_some() && function.contains(':'), function) {
+                    // Not to be taken for a USDT probe.
+                    (true, function) => write!(f, "\"{function}\"")?,
+                    (false, function) => f.write_str(function)?,
+                }
                 match (function.is_empty(), offset) {
                     (true, offset) => write!(f, "{offset:#x}")?,
                     (false, 0) => {}
@@ -87,6 +91,7 @@ mod tests {
             (function(None, "do_exit", 16, false), "do_exit+0x10"),
             (function(None, "vfs_read", 0, true), "vfs_read%return"),
             (function(Some("c"), "strlen", 0, false), "c:strlen"),
+            (function(Some("c"), "ns::f", 16, true), "c:\"ns::f\"+0x10%return"),
             (function(Some("/bin/x"), "", 0x1234, false), "/bin/x:0x1234"),
             (AttachTo::Usdt { file: "c", provider: "libc", name: "setjmp" }, "c:libc:setjmp"),
         ] {

@@ -3,12 +3,15 @@
 //! Only the tables that are asked for are read, so that it does not matter how much debug information a file has. Nothing
 //! of a file is believed before it is checked: it may be damaged, or made to do harm.
 
+use super::debug_file;
 use crate::error::{Error, Result};
-use object::elf::{FileHeader32, FileHeader64, PF_X, PT_LOAD, SHT_DYNSYM, SHT_SYMTAB, SectionType};
-use object::elf::{STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE, STT_OBJECT};
+use object::elf::SectionType;
+use object::elf::{ELF_NOTE_GNU, NT_GNU_BUILD_ID, SHT_NOTE, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE};
+use object::elf::{FileHeader32, FileHeader64, PF_X, PT_LOAD, SHT_DYNSYM, SHT_SYMTAB, STT_OBJECT};
 use object::endian::Endianness;
-use object::read::elf::{FileHeader, ProgramHeader, SectionHeader, Sym};
+use object::read::elf::{FileHeader, NoteIterator, ProgramHeader, SectionHeader, Sym};
 use object::read::{ReadCache, SymbolIndex};
+use std::cell::OnceCell;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
@@ -33,6 +36,8 @@ pub(crate) struct Elf {
     pub(super) endian: Endianness,
     pub(super) machine: u16,
     segments: Vec<Segment>,
+    /// Its separate debug file, once it was asked for.
+    debug: OnceCell<Option<Box<Elf>>>,
 }
 
 /// A part of the file that is mapped into memory (`PT_LOAD`).
@@ -49,7 +54,7 @@ struct Segment {
 pub(super) enum Table {
     /// Those by which the dynamic linker ties files together: `.dynsym`.
     Dynamic,
-    /// All, also the local ones, if nobody has stripped them off: `.symtab`.
+    /// All, also the local ones: `.symtab`. If it was stripped off, that of the separate debug file.
     Whole,
 }
 
@@ -96,7 +101,17 @@ impl Elf {
         if !about.is_file() {
             return Err(wrong("it is not a regular file"));
         }
-        let file = File::open(path).map_err(failed("open"))?;
+        Elf::of(path, File::open(path).map_err(failed("open"))?)
+    }
+
+    /// Reads the headers of a file that is open.
+    ///
+    /// # Errors
+    /// As [`Elf::open`].
+    pub(super) fn of(path: &Path, file: File) -> Result<Elf> {
+        let failed =
+            |action| move |source| Error::File { action, path: path.into(), source, why: None };
+        let wrong = |problem| Error::Format { path: path.into(), problem };
         let about = file.metadata().map_err(failed("open"))?;
         let mut start = [0; 5];
         match file.read_exact_at(&mut start, 0) {
@@ -121,6 +136,7 @@ impl Elf {
             endian,
             machine,
             segments,
+            debug: OnceCell::new(),
         })
     }
 
@@ -175,11 +191,69 @@ impl Elf {
         Some(start.wrapping_sub(address))
     }
 
-    /// Passes each symbol of a table to `f` that is or may be a function or a variable. `false` if the file has no such table.
+    /// The separate debug file of this one, if there is one. It is looked for once.
+    pub(super) fn debug_file(&self) -> Option<&Elf> {
+        self.debug.get_or_init(|| debug_file::find(self).map(Box::new)).as_deref()
+    }
+
+    /// Whether the file was made by the compiler of Go.
+    #[cfg(feature = "cli")]
+    pub(super) fn is_of_go(&self) -> bool {
+        // `.gopclntab` has another name in position-independent programs, the others are of newer versions.
+        [".go.buildinfo", ".gopclntab", ".note.go.buildid"]
+            .iter()
+            .any(|name| self.has_section(name))
+    }
+
+    #[cfg(feature = "cli")]
+    fn has_section(&self, name: &str) -> bool {
+        let data = &ReadCache::new(&self.file);
+        let read = if self.is_64 {
+            has_section::<FileHeader64<Endianness>>(data, name.as_bytes())
+        } else {
+            has_section::<FileHeader32<Endianness>>(data, name.as_bytes())
+        };
+        read.unwrap_or_default()
+    }
+
+    /// The bytes of a section, by its name, if the file has it and it is not larger than `most`.
+    pub(super) fn section(&self, name: &str, most: u64) -> Option<Vec<u8>> {
+        let data = &ReadCache::new(&self.file);
+        let read = if self.is_64 {
+            section::<FileHeader64<Endianness>>(data, name.as_bytes(), most)
+        } else {
+            section::<FileHeader32<Endianness>>(data, name.as_bytes(), most)
+        };
+        read.ok().flatten().map(<[u8]>::to_vec)
+    }
+
+    /// The build ID that the linker gave the file, if it did.
+    pub(super) fn build_id(&self) -> Option<Vec<u8>> {
+        let data = &ReadCache::new(&self.file);
+        let read = if self.is_64 {
+            build_id::<FileHeader64<Endianness>>(data)
+        } else {
+            build_id::<FileHeader32<Endianness>>(data)
+        };
+        read.ok().flatten().map(<[u8]>::to_vec)
+    }
+
+    /// Passes each symbol of a table to `f` that is or may be a function or a variable. `false` if the file has no such table,
+    /// and no debug file that has it.
     ///
     /// # Errors
     /// [`Error::Format`] if the table is damaged.
     pub(super) fn symbols(&self, table: Table, f: &mut dyn FnMut(&Symbol<'_>)) -> Result<bool> {
+        if self.own_symbols(table, f)? {
+            return Ok(true);
+        }
+        let debug = self.debug_file().filter(|_| table == Table::Whole);
+        // A damaged one is as good as none.
+        Ok(debug.is_some_and(|debug| debug.own_symbols(table, f).unwrap_or_default()))
+    }
+
+    /// The same of what is in the file itself.
+    fn own_symbols(&self, table: Table, f: &mut dyn FnMut(&Symbol<'_>)) -> Result<bool> {
         let (data, kind) = (&ReadCache::new(&self.file), table.section());
         let done = if self.is_64 {
             symbols::<FileHeader64<Endianness>>(data, kind, f)
@@ -239,6 +313,50 @@ fn headers<H: FileHeader<Endian = Endianness>>(
         executable: segment.p_flags(endian).contains(PF_X),
     });
     Ok((endian, header.e_machine(endian).0, segments.collect()))
+}
+
+#[cfg(feature = "cli")]
+fn has_section<H: FileHeader<Endian = Endianness>>(data: Bytes<'_>, name: &[u8]) -> Read<bool> {
+    let header = H::parse(data)?;
+    let endian = header.endian()?;
+    Ok(header.sections(endian, data)?.section_by_name(endian, name).is_some())
+}
+
+fn section<'d, H: FileHeader<Endian = Endianness>>(
+    data: Bytes<'d>,
+    name: &[u8],
+    most: u64,
+) -> Read<Option<&'d [u8]>> {
+    let header = H::parse(data)?;
+    let endian = header.endian()?;
+    match header.sections(endian, data)?.section_by_name(endian, name) {
+        Some((_, section)) if section.sh_size(endian).into() <= most => {
+            section.data(endian, data).map(Some)
+        }
+        _ => Ok(None),
+    }
+}
+
+/// No note of a build ID is larger.
+const LARGEST_NOTE: u64 = 64 << 10;
+
+fn build_id<'d, H: FileHeader<Endian = Endianness>>(data: Bytes<'d>) -> Read<Option<&'d [u8]>> {
+    let header = H::parse(data)?;
+    let endian = header.endian()?;
+    let sections = header.sections(endian, data)?;
+    let small = sections.iter().filter(|section| {
+        section.sh_type(endian) == SHT_NOTE && section.sh_size(endian).into() <= LARGEST_NOTE
+    });
+    for section in small {
+        let (align, bytes) = (section.sh_addralign(endian), section.data(endian, data)?);
+        let Ok(mut notes) = NoteIterator::<H>::new(endian, align, bytes) else { continue };
+        while let Ok(Some(note)) = notes.next() {
+            if note.name() == ELF_NOTE_GNU && note.n_type(endian) == NT_GNU_BUILD_ID {
+                return Ok(Some(note.desc()));
+            }
+        }
+    }
+    Ok(None)
 }
 
 fn symbols<H: FileHeader<Endian = Endianness>>(

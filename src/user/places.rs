@@ -1,11 +1,11 @@
 //! Where in a file uprobes go that are to be on a function.
 
+use super::Places;
 use super::elf::Elf;
-use super::symbols::{Found, find};
+use super::symbols::{Found, Function, find, search};
 use super::{ifunc, symbols};
 use crate::error::{Error, Result};
-use crate::util::glob::Glob;
-#[cfg(feature = "bt")]
+use crate::util::glob::{Glob, is_pattern};
 use std::path::Path;
 
 /// Returns where in a program or library that lies which it maps to an address.
@@ -21,12 +21,68 @@ pub(crate) fn file_offset(path: &Path, address: u64) -> Result<u64> {
 }
 
 impl Elf {
+    /// The places that a text names, `FUNCTION` or a pattern, with an offset perhaps, or an offset alone.
+    ///
+    /// A symbol that is called just so comes first, even if the text looks like something else: `main.(*T).f` of Go, `a+0x10`.
+    /// Then a function so many bytes behind which it is; a function of C++ or Rust of that name (feature `symbolize`); and at last all
+    /// functions that match.
+    ///
+    /// # Errors
+    /// Those of [`Elf::places`] and [`Elf::matching`]; [`Error::Place`] with the functions there are, if several have the name.
+    pub(crate) fn resolve(&self, text: &str, offset: u64, pid: Option<u32>) -> Result<Places> {
+        let mut symbols = vec![match (text, offset) {
+            ("", offset) => format!("{offset:#x}"),
+            (text, 0) => text.into(),
+            (text, offset) => format!("{text}+{offset:#x}"),
+        }];
+        if !text.is_empty() && offset > 0 {
+            symbols.push(format!("{text}+{offset}"));
+        }
+        for symbol in symbols {
+            if let Ok(found) = search(self, &symbol)? {
+                return self.of_found(&symbol, &found, 0, pid).map(Places::of);
+            }
+        }
+        if text.is_empty() {
+            self.check_code(offset)?;
+            return Ok(Places::of(vec![offset]));
+        }
+        if offset > 0
+            && let Ok(found) = search(self, text)?
+        {
+            return self.of_found(text, &found, offset, pid).map(Places::of);
+        }
+        // What has none of these is a pattern of symbols, and it takes long to look behind all of those.
+        let readable =
+            !is_pattern(text) || ["::", "(", "operator"].iter().any(|it| text.contains(it));
+        #[cfg(not(feature = "symbolize"))]
+        let _ = readable;
+        #[cfg(feature = "symbolize")]
+        if readable && let Some(found) = symbols::find_readable(self, text)? {
+            return self.of_found(text, &found, offset, pid).map(Places::of);
+        }
+        if is_pattern(text) {
+            let (offsets, skipped) = self.matching(text, offset, pid)?;
+            return Ok(Places { offsets, skipped, by_pattern: true });
+        }
+        self.places(text, offset, pid).map(Places::of)
+    }
+
     /// The places of a function, or so many bytes into it: one, unless it is one that processes choose.
     ///
     /// # Errors
     /// Those of [`find`]; [`Error::Place`] if the function is not that long, or nothing tells what is chosen.
     pub(crate) fn places(&self, function: &str, offset: u64, pid: Option<u32>) -> Result<Vec<u64>> {
-        let found = find(self, function)?;
+        self.of_found(function, &find(self, function)?, offset, pid)
+    }
+
+    fn of_found(
+        &self,
+        function: &str,
+        found: &Found,
+        offset: u64,
+        pid: Option<u32>,
+    ) -> Result<Vec<u64>> {
         let problem = |problem: &str| Error::Place {
             target: format!("{}:{function}+{offset:#x}", self.path().display()),
             problem: problem.into(),
@@ -37,7 +93,7 @@ impl Elf {
                     "it stands for one of several functions, chosen when a process starts (IFUNC)",
                 ));
             }
-            return ifunc::chosen(self, function, &found, pid);
+            return ifunc::chosen(self, function, found, pid);
         }
         if found.size > 0 && offset >= found.size {
             return Err(problem(&format!("the function has {} bytes", found.size)));
@@ -68,7 +124,7 @@ impl Elf {
         let glob = Glob::new(pattern);
         let (mut offsets, mut skipped, mut why) = (Vec::new(), 0, None);
         let mut before = Vec::new();
-        for function in symbols::all(self)?.into_iter().filter(|one| glob.matches(&one.name)) {
+        for function in matching(symbols::all(self)?, pattern, &glob) {
             let (offset, size) = (function.offset, function.size);
             match self.address(offset, true) {
                 Some(address) if function.indirect => {
@@ -116,4 +172,43 @@ impl Elf {
             problem: "it is in no part of the file that is code".into(),
         })
     }
+}
+
+/// The functions of a file that a name means: the one whose symbol it is, or else all that it matches as a pattern.
+///
+/// # Errors
+/// Those of [`functions`](super::functions).
+pub(crate) fn functions_named(path: &Path, name: &str) -> Result<Vec<Function>> {
+    let mut functions = symbols::functions(path)?;
+    if functions.iter().any(|one| one.name == name) {
+        functions.retain(|one| one.name == name);
+        return Ok(functions);
+    }
+    Ok(matching(functions, name, &Glob::new(name)))
+}
+
+/// Whether a file was made by the compiler of Go; `false` if it cannot be read.
+#[cfg(feature = "cli")]
+pub(crate) fn is_of_go(path: &Path) -> bool {
+    Elf::open(path).is_ok_and(|elf| elf.is_of_go())
+}
+
+/// The functions whose symbols match; or else, if the pattern is one of C++ or Rust, those whose names there match.
+fn matching(mut functions: Vec<Function>, pattern: &str, glob: &Glob) -> Vec<Function> {
+    let by_symbol = functions.iter().any(|one| glob.matches(&one.name));
+    functions.retain(|one| match by_symbol {
+        true => glob.matches(&one.name),
+        false => pattern.contains("::") && has_readable(&one.name, glob),
+    });
+    functions
+}
+
+#[cfg(feature = "symbolize")]
+fn has_readable(symbol: &str, glob: &Glob) -> bool {
+    super::demangle::forms(symbol).iter().any(|form| glob.matches(form))
+}
+
+#[cfg(not(feature = "symbolize"))]
+fn has_readable(_: &str, _: &Glob) -> bool {
+    false
 }

@@ -3,6 +3,7 @@
 use super::elf::{Elf, Kind, Symbol, Table, split_version};
 use crate::error::{Error, Result};
 use crate::util::nearest::{Nearest, OFFERED};
+use std::borrow::Cow;
 use std::path::Path;
 
 /// A function of a program or library.
@@ -19,10 +20,23 @@ pub struct Function {
     /// It is no function itself: it gives the address of the one that is best for this machine (`STT_GNU_IFUNC`), and is
     /// called once, when a process starts. `strlen` of glibc is one.
     pub indirect: bool,
+    /// The name alone means another function of the file, or one of several.
+    pub ambiguous: bool,
+}
+
+impl Function {
+    /// Returns the name by which a target means this function: with its place in the file where the name alone does not tell,
+    /// `helper@0x1139`.
+    pub fn target_name(&self) -> Cow<'_, str> {
+        match self.ambiguous {
+            true => format!("{}@{:#x}", self.name, self.offset).into(),
+            false => self.name.as_str().into(),
+        }
+    }
 }
 
 /// The functions that the symbol tables of a file name, those of `.symtab` and of `.dynsym`, sorted by name. Of a file that
-/// was stripped there are those that it lends to others.
+/// was stripped there are those that it lends to others, and those of its separate debug file, if that is installed.
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read, [`Error::Format`] if it is no ELF file or is damaged.
@@ -43,14 +57,23 @@ pub(crate) fn all(elf: &Elf) -> Result<Vec<Function>> {
                 _ => symbol.name.to_owned(),
             };
             let indirect = symbol.kind == Kind::Indirect;
-            functions.push(Function { name, offset, size: symbol.size, indirect });
+            // Until it is known what else there is: whether it is only for its own source file.
+            let ambiguous = !symbol.global;
+            functions.push(Function { name, offset, size: symbol.size, indirect, ambiguous });
         }
     };
     for table in [Table::Whole, Table::Dynamic] {
         elf.symbols(table, &mut keep)?;
     }
-    functions.sort_unstable_by(|a, b| (&a.name, a.offset).cmp(&(&b.name, b.offset)));
+    let order = |one: &Function| (one.offset, one.ambiguous);
+    functions.sort_unstable_by(|a, b| (&a.name, order(a)).cmp(&(&b.name, order(b))));
     functions.dedup_by(|a, b| a.name == b.name && a.offset == b.offset);
+    for same in functions.chunk_by_mut(|a, b| a.name == b.name) {
+        // A global one is meant before local ones, as `find` has it.
+        let local = same.iter().all(|one| one.ambiguous);
+        let several = same.iter().filter(|one| one.ambiguous == local).count() > 1;
+        same.iter_mut().for_each(|one| one.ambiguous = several || one.ambiguous != local);
+    }
     Ok(functions)
 }
 
@@ -67,38 +90,104 @@ pub(crate) struct Found {
 /// source file, is a version that only old programs ask for.
 type Rank = (bool, bool, bool);
 
-/// The function of a name, `strlen`, or of a name and a version, `memcpy@GLIBC_2.2.5`.
+/// The function of a name, `strlen`, of a name and a version, `memcpy@GLIBC_2.2.5`, or of a name and a place,
+/// `helper@0x1139`.
 ///
 /// # Errors
 /// [`Error::NotInFile`] with the nearest names if there is none, [`Error::Place`] if there are several or it is no code.
 pub(crate) fn find(elf: &Elf, wanted: &str) -> Result<Found> {
-    let mut search = Search { wanted, best: None, places: Vec::new(), only_used: false };
+    match search(elf, wanted)? {
+        Ok(found) => Ok(found),
+        Err(none) => Err(none.error(elf, wanted)?),
+    }
+}
+
+/// The same, or why there is no function of that name.
+///
+/// # Errors
+/// As [`find`], but for that.
+pub(super) fn search(elf: &Elf, wanted: &str) -> Result<Result<Found, NotFound>> {
+    let mut search = Search::new(elf, wanted, None);
     let dynamic = elf.symbols(Table::Dynamic, &mut |symbol| search.look_at(symbol))?;
     // Whatever else has this name, it is not what callers get.
     let settled = search.best == Some((false, false, false));
     let whole = settled || elf.symbols(Table::Whole, &mut |symbol| search.look_at(symbol))?;
+    let only_used = search.only_used;
+    if search.places.is_empty()
+        && let Some((name, place)) = wanted.rsplit_once("@0x")
+        && let Ok(place) = u64::from_str_radix(place, 16)
+    {
+        search = Search::new(elf, name, Some(place));
+        for table in [Table::Dynamic, Table::Whole] {
+            elf.symbols(table, &mut |symbol| search.look_at(symbol))?;
+        }
+    }
     let problem = |problem: String| Error::Place {
         target: format!("{}:{wanted}", elf.path().display()),
         problem,
     };
     match search.places.as_slice() {
-        [] => not_found(elf, wanted, search.only_used, dynamic, whole),
+        [] => Ok(Err(NotFound { only_used, dynamic, whole })),
         [Place { address, size, indirect }] => match elf.offset(*address, true) {
             Some(offset) => {
-                Ok(Found { address: *address, offset, size: *size, indirect: *indirect })
+                Ok(Ok(Found { address: *address, offset, size: *size, indirect: *indirect }))
             }
             None => Err(problem("it is in no part of the file that is code".into())),
         },
         several => {
             let offsets = several.iter().filter_map(|place| elf.offset(place.address, true));
-            let offsets: Vec<_> = offsets.map(|offset| format!("{offset:#x}")).collect();
+            let names: Vec<_> = offsets.map(|offset| format!("{wanted}@{offset:#x}")).collect();
             Err(problem(format!(
-                "several functions have this name: choose one by its place in the file, {}",
-                offsets.join(" or ")
+                "several functions have this name: choose one, {}",
+                names.join(" or ")
             )))
         }
     }
 }
+
+/// The function that has a name in C++ or Rust, `ns::Type::function`; `None` if there is none.
+///
+/// # Errors
+/// [`Error::Place`] with the functions there are, if there are several.
+#[cfg(feature = "symbolize")]
+pub(super) fn find_readable(elf: &Elf, name: &str) -> Result<Option<Found>> {
+    use super::demangle::{Readable, demangled};
+    let readable = Readable::new(name);
+    let mut found: Vec<Function> = Vec::new();
+    for one in all(elf)?.into_iter().filter(|one| readable.is(&one.name)) {
+        if !found.iter().any(|other| other.offset == one.offset) {
+            found.push(one);
+        }
+    }
+    match found.as_slice() {
+        [] => Ok(None),
+        [Function { offset, size, indirect, .. }] => {
+            let (offset, size, indirect) = (*offset, *size, *indirect);
+            let address = elf.address(offset, true).unwrap_or_default();
+            Ok(Some(Found { address, offset, size, indirect }))
+        }
+        several => {
+            let shown = several.iter().take(MOST_SHOWN).map(|one| {
+                let name = demangled(&one.name).unwrap_or_default();
+                format!("{} ({name})", one.target_name())
+            });
+            let mut shown = shown.collect::<Vec<_>>().join(" or ");
+            if let Some(more) = several.len().checked_sub(MOST_SHOWN).filter(|more| *more > 0) {
+                shown += &format!(" or one of {more} more");
+            }
+            Err(Error::Place {
+                target: format!("{}:{name}", elf.path().display()),
+                problem: format!(
+                    "several functions have this name: choose one by its symbol, {shown}"
+                ),
+            })
+        }
+    }
+}
+
+/// How many of several functions a message shows.
+#[cfg(feature = "symbolize")]
+const MOST_SHOWN: usize = 8;
 
 /// The address, as the file has it, and the size of a function or a variable; `None` if there is none of that name.
 ///
@@ -109,6 +198,10 @@ pub(crate) fn symbol(path: &Path, name: &str) -> Result<Option<(u64, u64)>> {
     let elf = Elf::open(path)?;
     let mut found = None;
     for table in [Table::Dynamic, Table::Whole] {
+        // Debug files are not looked for if they are not needed.
+        if found.is_some() {
+            break;
+        }
         elf.symbols(table, &mut |symbol| {
             if found.is_none() && symbol.defined && symbol.name == name {
                 found = Some((symbol.address, symbol.size));
@@ -119,7 +212,10 @@ pub(crate) fn symbol(path: &Path, name: &str) -> Result<Option<(u64, u64)>> {
 }
 
 struct Search<'w> {
+    elf: &'w Elf,
     wanted: &'w str,
+    /// Only the function at this offset in the file.
+    at: Option<u64>,
     best: Option<Rank>,
     /// The best there are.
     places: Vec<Place>,
@@ -133,7 +229,11 @@ struct Place {
     indirect: bool,
 }
 
-impl Search<'_> {
+impl<'w> Search<'w> {
+    fn new(elf: &'w Elf, wanted: &'w str, at: Option<u64>) -> Search<'w> {
+        Search { elf, wanted, at, best: None, places: Vec::new(), only_used: false }
+    }
+
     fn look_at(&mut self, symbol: &Symbol<'_>) {
         let (name, version, _) = match self.wanted == symbol.name {
             true => (self.wanted, None, false),
@@ -147,6 +247,9 @@ impl Search<'_> {
         }
         if !symbol.defined {
             self.only_used = true;
+            return;
+        }
+        if self.at.is_some() && self.at != self.elf.offset(symbol.address, true) {
             return;
         }
         let unknown = symbol.kind == Kind::Unknown;
@@ -164,32 +267,41 @@ impl Search<'_> {
     }
 }
 
-fn not_found(
-    elf: &Elf,
-    wanted: &str,
+/// What is known if there is no function of a name.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct NotFound {
     only_used: bool,
+    /// The tables that the file has.
     dynamic: bool,
     whole: bool,
-) -> Result<Found> {
-    let mut nearest = Nearest::new(wanted, OFFERED);
-    for function in all(elf)? {
-        nearest.offer(&function.name);
+}
+
+impl NotFound {
+    /// The error, with the nearest names.
+    ///
+    /// # Errors
+    /// As [`all`].
+    pub(super) fn error(self, elf: &Elf, wanted: &str) -> Result<Error> {
+        let mut nearest = Nearest::new(wanted, OFFERED);
+        for function in all(elf)? {
+            nearest.offer(&function.name);
+        }
+        let note = match (self.only_used, self.dynamic, self.whole) {
+            (true, ..) => Some("it calls one of this name, which is in a library"),
+            (_, false, false) => Some(
+                "it was stripped of all its symbols: install its debug symbols, or name a place by its offset in the file, 0x1234",
+            ),
+            (_, true, false) => Some(
+                "it was stripped of all symbols but those that others need: install its debug symbols for local functions",
+            ),
+            _ => None,
+        };
+        Ok(Error::NotInFile {
+            what: "function",
+            name: wanted.into(),
+            path: elf.path().into(),
+            nearest: nearest.into_names(),
+            note,
+        })
     }
-    let note = match (only_used, dynamic, whole) {
-        (true, ..) => Some("it calls one of this name, which is in a library"),
-        (_, false, false) => Some(
-            "it was stripped of all its symbols: name a place by its offset in the file, 0x1234",
-        ),
-        (_, true, false) => Some(
-            "it was stripped of all symbols but those that others need: local functions have no name",
-        ),
-        _ => None,
-    };
-    Err(Error::NotInFile {
-        what: "function",
-        name: wanted.into(),
-        path: elf.path().into(),
-        nearest: nearest.into_names(),
-        note,
-    })
 }

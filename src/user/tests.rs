@@ -65,6 +65,16 @@ fn functions_are_listed() {
         ];
         assert_eq!(names, expected, "{is_64} {big}");
         assert!(found.iter().all(|one| one.size == 16 && one.indirect == (one.name == "length")));
+        // Each by the name that means it alone: a local function of a name that a global one has is not meant by it.
+        let elf = Elf::open(file.path()).unwrap();
+        let names: Vec<_> = found.iter().map(|one| one.target_name()).collect();
+        assert_eq!(
+            names[3..],
+            ["helper@0x1080", "helper@0x1090", "length", "old@V1", "open", "open@0x1070", "weak"]
+        );
+        for one in &found {
+            assert_eq!(find(&elf, &one.target_name()).unwrap().offset, one.offset);
+        }
     }
 }
 
@@ -85,6 +95,11 @@ fn a_name_is_what_callers_get() {
             ("length", 0x60),
             ("alone", 0xa0),
             ("_start", 0),
+            ("helper@0x1080", 0x80),
+            ("helper@0x1090", 0x90),
+            ("open@0x1070", 0x70),
+            ("open@0x1010", 0x10),
+            ("copy@V1@0x1020", 0x20),
         ] {
             let found = find(&elf, name).unwrap_or_else(|error| panic!("{error}"));
             assert_eq!((found.address, found.offset), (CODE + at, CODE_OFFSET + at), "{name}");
@@ -102,7 +117,7 @@ fn a_name_is_what_callers_get() {
         for (name, problem) in [
             (
                 "helper",
-                "several functions have this name: choose one by its place in the file, 0x1080 or 0x1090",
+                "several functions have this name: choose one, helper@0x1080 or helper@0x1090",
             ),
             ("misplaced", "in no part of the file that is code"),
         ] {
@@ -113,6 +128,7 @@ fn a_name_is_what_callers_get() {
         for (name, nearest, note) in [
             ("opne", &["open"][..], ""),
             ("copy@V3", &["copy@V1"], ""),
+            ("helper@0x1081", &[], ""),
             ("table", &[], ""),
             ("$x", &[], ""),
             ("elsewhere", &[], "which is in a library"),
@@ -161,6 +177,66 @@ fn places_of_patterns_are_listed_once() {
     assert!(alone.contains("no process that is running"), "{alone}");
     assert!(matches!(elf.matching("x*", 0, None), Err(Error::NotInFile { .. })));
     assert!(matches!(elf.matching("o*", 4, None), Err(Error::Place { .. })));
+}
+
+/// Symbols that look like something else: those of Go and C++, a number, a sum.
+#[test]
+fn a_symbol_comes_before_other_readings() {
+    let names = [
+        "main.(*Server).Handle",
+        "main.(*WebServer).Handle",
+        "main.Map[go.shape.int_0,go.shape.string_1]",
+        "internal/poll.(*FD).Write",
+        "type:.eq.main.T",
+        "a",
+        "a+b",
+        "a+0x4",
+        "a+8",
+        "0x10",
+        "_ZN2ns3Foo3barEi",
+        "_ZN2ns3Foo3barEl",
+        "_ZN2ns3Foo5aloneEv",
+        "_ZN2ns3FooplEi",
+    ];
+    let place = |index: usize| 0x10 * index as u64;
+    let dynamic = names.iter().enumerate().map(|(i, name)| function(name, CODE + place(i)));
+    let fake = Fake { is_64: true, dynamic: dynamic.collect(), ..Fake::default() };
+    let file = Written::new(&fake.bytes());
+    let elf = Elf::open(file.path()).unwrap();
+    let resolve = |text: &str, offset| {
+        let found = elf.resolve(text, offset, None).unwrap_or_else(|error| panic!("{error}"));
+        found.offsets.iter().map(|offset| offset - CODE_OFFSET).collect::<Vec<_>>()
+    };
+    for (index, name) in names.iter().enumerate() {
+        assert_eq!(resolve(name, 0), [place(index)], "{name}");
+        // Inside of it, and not as if it were the end of its name.
+        assert_eq!(resolve(name, 2), [place(index) + 2], "{name}");
+        assert_eq!(elf.places(name, 0, None).unwrap(), [CODE_OFFSET + place(index)]);
+    }
+    // As a target has them that was read.
+    assert_eq!((resolve("a", 4), resolve("a", 8)), (vec![place(7)], vec![place(8)]));
+    assert_eq!((resolve("a", 5), resolve("", 0x10)), (vec![place(5) + 5], vec![place(9)]));
+    assert_eq!(resolve("", CODE_OFFSET + 0x11), [0x11]);
+    // Other texts are patterns.
+    assert_eq!(resolve("main.(*).Handle", 0), [place(0), place(1)]);
+    assert_eq!(resolve("a+?", 0), [place(6), place(8)]);
+    let exact = elf.places("main.(*).Handle", 0, None).unwrap_err();
+    assert!(matches!(exact, Error::NotInFile { what: "function", .. }), "{exact:?}");
+    #[cfg(feature = "symbolize")]
+    {
+        assert_eq!(resolve("ns::Foo::bar(int)", 0), [place(10)]);
+        assert_eq!(resolve("ns::Foo::bar(long)", 4), [place(11) + 4]);
+        assert_eq!(resolve("ns::Foo::alone", 0), [place(12)]);
+        assert_eq!(resolve("ns::Foo::operator+", 0), [place(13)]);
+        assert_eq!(resolve("ns::Foo::*a*", 0), [place(10), place(11), place(12), place(13)]);
+        let several = elf.resolve("ns::Foo::bar", 0, None).unwrap_err();
+        assert!(matches!(several, Error::Place { .. }), "{several:?}");
+        let words = several.to_string();
+        let both = "_ZN2ns3Foo3barEi (ns::Foo::bar(int)) or _ZN2ns3Foo3barEl (ns::Foo::bar(long))";
+        assert!(words.contains(both), "{words}");
+        let error = elf.resolve("ns::Foo::baz", 0, None).unwrap_err();
+        assert!(matches!(error, Error::NotInFile { .. }), "{error:?}");
+    }
 }
 
 #[test]

@@ -129,6 +129,87 @@ fn a_kprobe_can_be_inside_a_function() {
     }
 }
 
+/// The kernel would take it for a place in the function that comes next.
+#[test]
+fn a_place_behind_the_end_of_a_function_is_refused() {
+    needs!(Kprobe, Tracefs);
+    let watch = Watch::new(ProgramType::Kprobe);
+    for method in METHODS {
+        for function in ["vfs_read", "sys_getpgid"] {
+            let function = function.to_owned();
+            let target = Target::Kprobe { function, offset: 0x10000, returns: false };
+            let error = kprobe::attach(&watch.program, &target, method).unwrap_err();
+            assert!(matches!(error, Error::Place { .. }), "{error:?}");
+            assert!(error.to_string().contains("outside the function, which has"), "{error}");
+        }
+    }
+    assert_eq!(legacy_probes(), [""; 0]);
+}
+
+/// The functions of the kernel itself, with their addresses.
+fn kernel_functions() -> Vec<(String, u64)> {
+    let text = fs::read_to_string("/proc/kallsyms").unwrap();
+    let lines = text.lines().filter(|line| !line.contains('\t'));
+    let parts = lines.map(|line| line.split(' ').collect::<Vec<_>>());
+    let code = parts.filter(|parts| matches!(parts[1], "t" | "T" | "w" | "W"));
+    code.map(|parts| (parts[2].to_owned(), u64::from_str_radix(parts[0], 16).unwrap())).collect()
+}
+
+#[test]
+fn a_function_can_be_named_by_its_place_in_the_kernel() {
+    needs!(Kprobe, Tracefs);
+    let mut watch = Watch::new(ProgramType::Kprobe);
+    let real = watch.fires_while_attached(|program| {
+        kprobe::attach(program, &Target::kprobe("sys_getpgid"), Method::Best)
+    });
+    let Target::Kprobe { function: name, .. } = real else { panic!("{real}") };
+    let functions = kernel_functions();
+    let at = |name: &str| functions.iter().find(|(other, _)| other == name).unwrap().1;
+    let offset = at(&name) - at("_text");
+    for method in METHODS {
+        for word in ["kprobe", "kretprobe"] {
+            let target: Target = format!("{word}:_text+{offset:#x}").parse().unwrap();
+            watch.fires_while_attached(|program| kprobe::attach(program, &target, method));
+        }
+    }
+}
+
+/// Since Linux 6.7 the kernel refuses a name that several functions have.
+#[test]
+fn functions_of_one_name_are_told_apart() {
+    needs!(Kprobe, Tracefs);
+    let mut functions = kernel_functions();
+    functions.retain(|(name, _)| !name.contains('.') && !name.starts_with("__"));
+    functions.sort();
+    functions.dedup();
+    let several = functions.chunk_by(|a, b| a.0 == b.0).filter(|same| same.len() > 1);
+    let watch = Watch::new(ProgramType::Kprobe);
+    let mut attached = 0;
+    for same in several.take(10) {
+        let name = same[0].0.as_str();
+        let words = match attach::attach(&watch.program, &Target::kprobe(name)) {
+            Ok(_) => continue,
+            Err(Error::Place { problem, .. }) => problem,
+            // One that takes no probes.
+            Err(error) => {
+                assert!(!error.to_string().contains("several functions"), "{error}");
+                continue;
+            }
+        };
+        let text = functions.iter().find(|(name, _)| name == "_text").unwrap().1;
+        for (_, address) in same {
+            let target = format!("kprobe:_text+{:#x}", address - text);
+            assert!(words.contains(&target), "{target}: {words}");
+            let target: Target = target.parse().unwrap();
+            attached += usize::from(attach::attach(&watch.program, &target).is_ok());
+        }
+    }
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0));
+    let version: (u32, u32) = (numbers.next().unwrap(), numbers.next().unwrap());
+    assert!(version < (6, 7) || attached > 1, "{attached}");
+}
+
 #[test]
 fn one_program_can_be_on_several_functions() {
     needs!(Kprobe, Tracefs);

@@ -152,3 +152,55 @@ fn a_target_is_enough_to_know_the_arguments() {
     let error = load_for(&text, "kprobe:vfs_read").unwrap_err();
     assert!(error.to_string().contains("`vfs_read` passes no `code`"), "{error}");
 }
+
+/// What the second argument was of system calls that have a strange first one.
+static SECOND: MapSpec = MapSpec::hash("second", 8, 4, 64);
+static ARRAY: ProgramSpec = ProgramSpec::new(
+    "array",
+    ProgramType::Tracepoint,
+    bpf! {
+        r2 = *(u64 *)(r1 + args.args[0]);
+        if r2 != 0x5eed123 goto out;
+        r2 = *(u64 *)(r1 + args.args[1]);
+        *(u64 *)(r10 - 8) = r2;
+        *(u32 *)(r10 - 16) = 1;
+        r1 = SECOND ll;
+        r2 = r10;
+        r2 += -8;
+        r3 = r10;
+        r3 += -16;
+        r4 = 0;
+        call map_update_elem;
+    out:
+        r0 = 0;
+        exit;
+    },
+);
+
+#[test]
+fn elements_of_arrays_have_names() {
+    needs!(Bpf, Tracefs);
+    let target = Target::tracepoint("raw_syscalls", "sys_enter");
+    let mut loader = Loader::new();
+    let loaded = attach::load_and_attach(&mut loader, &ARRAY, &target, &Options::new());
+    let (_program, link) = loaded.unwrap_or_else(|error| panic!("{error}"));
+    // No process has so high a number (PID_MAX_LIMIT).
+    let none = nix::unistd::Pid::from_raw(0x5eed123);
+    let answer = nix::sys::signal::kill(none, nix::sys::signal::Signal::SIGURG);
+    assert_eq!(answer, Err(nix::errno::Errno::ESRCH));
+    drop(link);
+    let seen = loader.map(&SECOND).unwrap();
+    let signal = nix::sys::signal::Signal::SIGURG as u64;
+    assert!(seen.lookup(&signal.to_ne_bytes()).unwrap().is_some());
+    assert_eq!(seen.keys().count(), 1);
+    // A text has them, too, and there are six.
+    let read = |name: &str| format!("r2 = *(u64 *)(r1 + args.{name})\nr0 = 0\nexit\n");
+    let place = "tracepoint:raw_syscalls/sys_enter";
+    load_for(&read("args[5]"), place).unwrap_or_else(|error| panic!("{error}"));
+    for none in ["args[6]", "args[4294967295]", "id[0]", "arg[0]"] {
+        let error = load_for(&read(none), place).unwrap_err();
+        assert!(error.to_string().contains("passes no"), "{none}: {error}");
+    }
+    let error = load_for(&read("args[6]"), place).unwrap_err().to_string();
+    assert!(error.contains("args[0]") && error.contains("args[5]"), "{error}");
+}

@@ -213,6 +213,17 @@ impl Context<'_> {
             };
             let fields = format::fields(category, name)?;
             let Some(field) = fields.iter().find(|field| field.name == argument) else {
+                if let Some((name, index)) = argument.split_once('[')
+                    && let Some(field) = fields.iter().find(|field| field.name == name)
+                    && let Some((count, size)) = field.elements()
+                {
+                    let index = index.strip_suffix(']').and_then(|index| index.parse::<u32>().ok());
+                    let Some(index) = index.filter(|index| *index < count) else {
+                        return Err(none((0..count).map(|i| format!("{name}[{i}]")).collect()));
+                    };
+                    let width = matches!(size, 1 | 2 | 4 | 8).then_some(size);
+                    return Ok(Number { width, ..Number::of(field.offset + index * size) });
+                }
                 // The first ones are not for programs.
                 let own = fields.into_iter().filter(|field| !field.name.starts_with("common_"));
                 return Err(none(own.map(|field| field.name).collect()));
@@ -301,7 +312,13 @@ impl Context<'_> {
 /// Where an argument is of a function in a program or library, `FILE:FUNCTION`, or of a USDT probe, `FILE:PROVIDER:NAME`.
 fn user_argument(target: &str, argument: &str) -> Answer<Number> {
     let mut parts = target.rsplitn(3, ':');
-    if let (Some(name), Some(provider), Some(file)) = (parts.next(), parts.next(), parts.next()) {
+    // A function with colons in its name is in quotes, or has two of them behind the file.
+    let function = |file: &str, provider: &str| {
+        target.contains(":\"") || provider.is_empty() && file.contains(':')
+    };
+    if let (Some(name), Some(provider), Some(file)) = (parts.next(), parts.next(), parts.next())
+        && !function(file, provider)
+    {
         return usdt_argument(target, file, provider, name, argument);
     }
     // Nothing says how many a function of C has: as many as there are registers for them.

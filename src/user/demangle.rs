@@ -1,0 +1,107 @@
+//! Names of functions of C++ and Rust as people write them, and the symbols that stand for them.
+
+use cpp_demangle::{DemangleOptions, Symbol};
+
+/// A name as people write it, to be found among symbols: `ns::Type::function`, with its parameters or without them.
+pub(super) struct Readable<'w> {
+    /// Without its spaces.
+    text: String,
+    /// What the symbol holds as it is.
+    word: &'w str,
+}
+
+impl<'w> Readable<'w> {
+    pub(super) fn new(name: &'w str) -> Readable<'w> {
+        let path = name.split(['(', '<', '[']).next().unwrap_or_default();
+        let last = path.rsplit(|c: char| c != '_' && !c.is_alphanumeric()).next();
+        // Operators have other names in symbols, and types of the standard library have short ones.
+        let other = name.contains("operator") || name.contains("std::") || name.contains('{');
+        let word = last.filter(|_| !other).unwrap_or_default();
+        Readable { text: without_spaces(name), word }
+    }
+
+    /// Whether a symbol stands for the name.
+    pub(super) fn is(&self, symbol: &str) -> bool {
+        symbol.contains(self.word)
+            && forms(symbol).iter().any(|form| without_spaces(form) == self.text)
+    }
+}
+
+/// Returns the name behind a symbol, with its parameters; `None` if it is not of C++ or Rust.
+pub(super) fn demangled(symbol: &str) -> Option<String> {
+    forms(symbol).into_iter().next()
+}
+
+/// A name behind a symbol: whole, without the type of the result, and without parameters too.
+pub(super) fn forms(symbol: &str) -> Vec<String> {
+    // What compilers put behind it: of parts of functions that are no functions themselves there are no forms.
+    let (base, suffix) = symbol.split_once('.').unwrap_or((symbol, ""));
+    if suffix.starts_with("cold") || suffix.starts_with("part.") {
+        return Vec::new();
+    }
+    if let Ok(name) = rustc_demangle::try_demangle(symbol) {
+        return vec![format!("{name:#}")];
+    }
+    if !base.starts_with("_Z") {
+        return Vec::new();
+    }
+    let Ok(parsed) = Symbol::new(base) else { return Vec::new() };
+    let options = DemangleOptions::new();
+    let all = [options, options.no_return_type(), options.no_return_type().no_params()];
+    all.iter().filter_map(|options| parsed.demangle_with_options(options).ok()).collect()
+}
+
+fn without_spaces(name: &str) -> String {
+    name.chars().filter(|letter| !letter.is_whitespace()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Symbols of g++ and rustc, and what `c++filt -i` prints of them.
+    #[test]
+    fn symbols_are_found_by_names() {
+        for (symbol, names, others) in [
+            (
+                "_ZN2ns3Foo3barEi",
+                &["ns::Foo::bar", "ns::Foo::bar(int)", "ns::Foo::bar( int )"][..],
+                &["bar", "Foo::bar", "ns::Foo::bar(long)", "ns::Foo::ba"][..],
+            ),
+            ("_Z3addii", &["add", "add(int, int)", "add(int,int)"], &["add(int)", "ad"]),
+            (
+                "_ZN2ns5largeIiEET_S1_S1_",
+                &["ns::large<int>", "ns::large<int>(int, int)", "int ns::large<int>(int, int)"],
+                &["ns::large", "ns::large<long>"],
+            ),
+            ("_ZN2ns3FooC1Ev", &["ns::Foo::Foo", "ns::Foo::Foo()"], &["ns::Foo"]),
+            ("_ZN2ns3FooD2Ev", &["ns::Foo::~Foo"], &["ns::Foo::Foo"]),
+            ("_ZNK2ns3FooixEi", &["ns::Foo::operator[]"], &["ns::Foo::operator()"]),
+            ("_ZN3FooplERKS_", &["Foo::operator+", "Foo::operator+(Foo const&)"], &[]),
+            ("_Z1fi.isra.0", &["f", "f(int)"], &[]),
+            ("_Z1fi.cold", &[], &["f", "f(int)"]),
+            (
+                "_ZN4core3fmt9Formatter3pad17h0123456789abcdefE",
+                &["core::fmt::Formatter::pad"],
+                &["core::fmt::Formatter::pa"],
+            ),
+            ("add", &[], &["add"]),
+        ] {
+            for name in names {
+                assert!(Readable::new(name).is(symbol), "{symbol} {name}: {:?}", forms(symbol));
+            }
+            for other in others {
+                assert!(!Readable::new(other).is(symbol), "{symbol} {other}");
+            }
+        }
+        assert_eq!(demangled("_ZN2ns3Foo3barEi").as_deref(), Some("ns::Foo::bar(int)"));
+        assert_eq!(demangled("add"), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_symbol_has_names_or_none(symbol in "(_Z|_R)?[A-Z0-9a-z_.]{0,24}", name in "\\PC{0,12}") {
+            let _ = Readable::new(&name).is(&symbol);
+        }
+    }
+}
