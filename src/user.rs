@@ -6,6 +6,8 @@
 //! With the feature `symbolize` [`Symbols`] tells which function an address of a process lies in.
 
 #[cfg(feature = "elf")]
+mod bytes;
+#[cfg(feature = "elf")]
 mod debug_file;
 #[cfg(feature = "symbolize")]
 mod demangle;
