@@ -214,7 +214,7 @@ impl Elf {
 
     #[cfg(feature = "cli")]
     fn has_section(&self, name: &str) -> bool {
-        let data = &ReadCache::new(&self.file);
+        let data = &Pieces::new(&self.file);
         let read = if self.is_64 {
             has_section::<FileHeader64<Endianness>>(data, name.as_bytes())
         } else {
