@@ -56,7 +56,7 @@ impl Code {
     /// What a mapping shows.
     pub(super) fn new(process: Process, mapping: Mapping, keeper: &mut Keeper) -> Code {
         let source = keeper.source(process, &mapping);
-        let Mapping { start, end, offset, path, executable: _, backing: _ } = mapping;
+        let Mapping { start, end, offset, path, executable: _, inode: _, backing: _ } = mapping;
         Code { process, start, end, offset, path, source }
     }
 
@@ -128,9 +128,11 @@ impl Keeper {
         if let Some(held) = self.held.get(&key) {
             return Source::Held(Arc::clone(held));
         }
-        let found = match &path {
-            Some(path) => Held::open(path),
-            None => deleted(process, mapping),
+        let at_path = path.as_deref().and_then(Held::open);
+        // What has the path now can be another file than what was mapped.
+        let found = match at_path {
+            Some(held) if held.id.1 == mapping.inode => Some(held),
+            other => deleted(process, mapping).or(other),
         };
         match found.filter(|_| self.held.len() < MOST_HELD) {
             Some(held) => {

@@ -77,7 +77,7 @@ fn by_link(elf: &Elf, path: &Path, roots: &[PathBuf]) -> Option<Elf> {
         let debug = like(elf, &place).filter(|debug| debug.id() != elf.id())?;
         // The one takes no time, and the other is there in old files, too.
         let same_id = elf.build_id().is_some_and(|id| debug.build_id() == Some(id));
-        (same_id || crc32(debug.file()).is_ok_and(|found| found == checksum)).then_some(debug)
+        (same_id || debug.len() <= LONGEST && checksum_is(&debug, checksum)).then_some(debug)
     })
 }
 
@@ -93,6 +93,13 @@ fn link(section: &[u8], endian: Endianness) -> Option<(&OsStr, u32)> {
     let name = section.get(..end).filter(|name| !name.is_empty() && !name.contains(&b'/'))?;
     let checksum = section.get((end + 1).next_multiple_of(4)..)?.first_chunk()?;
     Some((OsStr::from_bytes(name), endian.read_u32(*checksum)))
+}
+
+/// The longest file that is read as a whole for its checksum. It is not in memory, but one can be made that has no end.
+const LONGEST: u64 = 2 << 30;
+
+fn checksum_is(elf: &Elf, checksum: u32) -> bool {
+    crc32(elf.file().take(LONGEST)).is_ok_and(|found| found == checksum)
 }
 
 /// The checksum of a whole file: that of zlib, gzip and Ethernet, bits from the lowest on.

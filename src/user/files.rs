@@ -63,15 +63,17 @@ impl Files {
         })
     }
 
-    /// Finds what a process says of its code, to be read when it has ended.
-    pub(crate) fn hold(&self, pid: u32) {
-        self.with_made(pid, PerfMap::hold);
+    /// Notes where a process says what its code is, to be read when it has ended; `parent` is one that is known to have started
+    /// it.
+    pub(crate) fn hold(&self, pid: u32, parent: Option<u32>) {
+        let parent = parent.and_then(|parent| self.with_made(parent, |map| map.place()));
+        self.with_made(pid, |map| map.hold(parent));
     }
 
     fn made(&self, code: &Code, address: u64) -> Option<Located> {
         self.with_made(code.process.0, |map| {
             let (name, offset, path) = map.at(address)?;
-            Some(Located { name: Some(name.into()), offset, path: path.into() })
+            Some(Located { name: Some(name.into()), offset, path })
         })
     }
 

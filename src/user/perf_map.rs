@@ -11,6 +11,7 @@ use std::io::{self, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// The most that is read of a file.
@@ -26,8 +27,9 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub(super) struct PerfMap {
     process: Process,
-    /// The file, kept so that it can be read when the process has ended, and its path as the process knows it.
-    found: Option<(File, PathBuf)>,
+    place: Option<Place>,
+    /// The file, kept so that it can be read when nothing leads to it any more.
+    found: Option<File>,
     names: Names,
     /// Size and time of the last change when it was read.
     version: Option<(u64, i64, i64)>,
@@ -35,26 +37,52 @@ pub(super) struct PerfMap {
     again: Option<Instant>,
 }
 
+/// Where the file of a process is, and whose it has to be; kept from when the process lived.
+#[derive(Debug, Clone)]
+pub(super) struct Place {
+    folder: Arc<File>,
+    /// The process in its own PID namespace.
+    number: u32,
+    user: u32,
+}
+
 impl PerfMap {
     pub(super) fn new(process: Process) -> PerfMap {
-        PerfMap { process, found: None, names: Names::default(), version: None, again: None }
-    }
-
-    /// Finds the file, so that it can be read when the process has ended.
-    pub(super) fn hold(&mut self) {
-        if self.found.is_none() {
-            self.found = find(self.process);
+        PerfMap {
+            process,
+            place: None,
+            found: None,
+            names: Names::default(),
+            version: None,
+            again: None,
         }
     }
 
-    /// The name of the code at an address, how far into it that is, and the file.
-    pub(super) fn at(&mut self, address: u64) -> Option<(&str, u64, &Path)> {
+    /// Notes where the file is, so that it can be read when the process has ended. Of one that has ended already, `parent`
+    /// may tell: where that of the process is that started it.
+    pub(super) fn hold(&mut self, parent: Option<Place>) {
+        if self.found.is_some() {
+            return;
+        }
+        // The process may have become another user's since then.
+        let now = Place::of(self.process);
+        let inherited = || parent.map(|parent| Place { number: self.process.0, ..parent });
+        self.place = now.or_else(|| self.place.take()).or_else(inherited);
+        self.found = self.place.as_ref().and_then(Place::find);
+    }
+
+    /// Where the file is.
+    pub(super) fn place(&self) -> Option<Place> {
+        self.place.clone()
+    }
+
+    /// The name of the code at an address, how far into it that is, and the file by the path that the process has for it.
+    pub(super) fn at(&mut self, address: u64) -> Option<(&str, u64, PathBuf)> {
         if self.names.at(address).is_none() {
             self.look();
         }
         let (name, offset) = self.names.at(address)?;
-        let (_, path) = self.found.as_ref()?;
-        Some((name, offset, path))
+        Some((name, offset, Path::new("/tmp").join(self.place.as_ref()?.name())))
     }
 
     /// Forgets the names; they are read again when one is needed.
@@ -73,8 +101,8 @@ impl PerfMap {
         if self.again.is_some_and(|again| start < again) {
             return;
         }
-        self.hold();
-        if let Some((file, _)) = &self.found
+        self.hold(None);
+        if let Some(file) = &self.found
             && let Ok(about) = file.metadata()
         {
             let version = (about.size(), about.mtime(), about.mtime_nsec());
@@ -89,22 +117,31 @@ impl PerfMap {
     }
 }
 
-/// The file of a process, without any access to it, and its path.
-fn find(process: Process) -> Option<(File, PathBuf)> {
-    let status = fs::read(format!("/proc/{}/status", process.0)).ok()?;
-    let (number, user) = number_and_user(&String::from_utf8_lossy(&status))?;
-    let folder = Path::new("/proc").join(process.0.to_string()).join("root/tmp");
-    let name = format!("perf-{number}.map");
-    let file = find_in(&folder, &name, user)?;
-    Some((file, Path::new("/tmp").join(name)))
-}
+impl Place {
+    /// That of a process that lives.
+    fn of(process: Process) -> Option<Place> {
+        let status = fs::read(format!("/proc/{}/status", process.0)).ok()?;
+        let (number, user) = number_and_user(&String::from_utf8_lossy(&status))?;
+        let folder = Path::new("/proc").join(process.0.to_string()).join("root/tmp");
+        Place::within(&folder, number, user)
+    }
 
-fn find_in(folder: &Path, name: &str, user: u32) -> Option<File> {
-    // Each part by itself: a link of the process would be followed to where it leads from here.
-    let folder = handle(folder, libc::O_DIRECTORY).ok()?;
-    let file = handle(&by_descriptor(&folder).join(name), 0).ok()?;
-    let about = file.metadata().ok()?;
-    (about.is_file() && [0, user].contains(&about.uid())).then_some(file)
+    fn within(folder: &Path, number: u32, user: u32) -> Option<Place> {
+        // Each part by itself: a link of the process would be followed to where it leads from here.
+        let folder = Arc::new(handle(folder, libc::O_DIRECTORY).ok()?);
+        Some(Place { folder, number, user })
+    }
+
+    fn name(&self) -> String {
+        format!("perf-{}.map", self.number)
+    }
+
+    /// The file, without any access to it.
+    fn find(&self) -> Option<File> {
+        let file = handle(&by_descriptor(&self.folder).join(self.name()), 0).ok()?;
+        let about = file.metadata().ok()?;
+        (about.is_file() && [0, self.user].contains(&about.uid())).then_some(file)
+    }
 }
 
 /// Opens what is there without touching it: no device, no pipe notices.
@@ -208,28 +245,42 @@ mod tests {
     #[test]
     fn only_a_file_of_the_user_is_read() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("a.map");
-        fs::write(&path, "1000 10 a\n").unwrap();
-        let us = fs::metadata(&path).unwrap().uid();
-        let find = |name: &str, user| find_in(folder.path(), name, user);
-        assert_eq!(read(&find("a.map", us).unwrap()).unwrap(), b"1000 10 a\n");
+        let path = |number: u32| folder.path().join(format!("perf-{number}.map"));
+        fs::write(path(1), "1000 10 a\n").unwrap();
+        let us = fs::metadata(path(1)).unwrap().uid();
+        let find = |number, user| Place::within(folder.path(), number, user).unwrap().find();
+        assert_eq!(read(&find(1, us).unwrap()).unwrap(), b"1000 10 a\n");
         if us == 0 {
-            std::os::unix::fs::chown(&path, Some(1234), None).unwrap();
-            assert!(find("a.map", 1234).is_some());
-            assert!(find("a.map", 0).is_none() && find("a.map", 1000).is_none());
-            std::os::unix::fs::chown(&path, Some(0), None).unwrap();
-            assert!(find("a.map", 1000).is_some(), "root's is good for all");
+            std::os::unix::fs::chown(path(1), Some(1234), None).unwrap();
+            assert!(find(1, 1234).is_some());
+            assert!(find(1, 0).is_none() && find(1, 1000).is_none());
+            std::os::unix::fs::chown(path(1), Some(0), None).unwrap();
+            assert!(find(1, 1000).is_some(), "root's is good for all");
         }
         // Links, pipes and folders.
-        symlink(&path, folder.path().join("link.map")).unwrap();
-        nix::unistd::mkfifo(&folder.path().join("pipe.map"), nix::sys::stat::Mode::S_IRUSR)
-            .unwrap();
-        fs::create_dir(folder.path().join("folder.map")).unwrap();
-        symlink(folder.path(), folder.path().join("tmp")).unwrap();
-        for none in ["link.map", "pipe.map", "folder.map", "none.map"] {
+        symlink(path(1), path(2)).unwrap();
+        nix::unistd::mkfifo(&path(3), nix::sys::stat::Mode::S_IRUSR).unwrap();
+        fs::create_dir(path(4)).unwrap();
+        for none in [2, 3, 4, 5] {
             assert!(find(none, us).is_none(), "{none}");
         }
-        assert!(find_in(&folder.path().join("tmp"), "a.map", us).is_none(), "through a link");
+        let link = folder.path().join("link");
+        symlink(folder.path(), &link).unwrap();
+        assert!(Place::within(&link, 1, us).is_none());
+    }
+
+    #[test]
+    fn that_of_a_process_that_has_ended_is_where_that_of_its_parent_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("perf-4294967295.map");
+        fs::write(&path, "1000 10 a\n").unwrap();
+        let us = fs::metadata(&path).unwrap().uid();
+        let mut map = PerfMap::new(Process(u32::MAX));
+        map.hold(None);
+        assert_eq!(map.at(0x1000), None);
+        map.again = None;
+        map.hold(Place::within(folder.path(), 7, us));
+        assert_eq!(map.at(0x1000), Some(("a", 0, "/tmp/perf-4294967295.map".into())));
     }
 
     /// What a file becomes while it is in use: more, another, less, nothing.
@@ -240,14 +291,14 @@ mod tests {
         assert_eq!(map.at(0x1000), None);
         map.again = None;
         fs::write(&path, "1000 10 one\n").unwrap();
-        assert_eq!(map.at(0x1004), Some(("one", 4, path.as_path())));
+        assert_eq!(map.at(0x1004), Some(("one", 4, path.clone())));
         fs::write(&path, "1000 10 one\n2000 10 two\n").unwrap();
         assert_eq!(map.at(0x2000), None, "not at once");
         map.again = None;
-        assert_eq!(map.at(0x2000), Some(("two", 0, path.as_path())));
+        assert_eq!(map.at(0x2000), Some(("two", 0, path.clone())));
         fs::remove_file(&path).unwrap();
         map.forget();
-        assert_eq!(map.at(0x2001), Some(("two", 1, path.as_path())), "it is held");
+        assert_eq!(map.at(0x2001), Some(("two", 1, path.clone())), "it is held");
     }
 
     proptest! {

@@ -21,6 +21,8 @@ pub(super) struct Mapping {
     pub offset: u64,
     /// The file, as the process sees it; of a deleted one, by the path that it had.
     pub path: PathBuf,
+    /// Its inode, by which the file is not known if it is on `overlayfs`.
+    pub inode: u64,
     pub backing: Backing,
 }
 
@@ -118,13 +120,13 @@ fn mapping(line: &[u8]) -> Option<Mapping> {
     let (start, end) = (hex(start)?, hex(end)?);
     let executable = word()?.get(2..3)? == "x";
     let offset = hex(word()?)?;
-    let (_device, _inode) = (word()?, word()?);
+    let (_device, inode) = (word()?, word()?.parse().ok()?);
     let path = words.next()?.trim_ascii_start();
     if end < start {
         return None;
     }
     let (backing, path) = backing(path)?;
-    Some(Mapping { start, end, executable, offset, path: unescaped(path), backing })
+    Some(Mapping { start, end, executable, offset, path: unescaped(path), inode, backing })
 }
 
 /// What the name of a mapping stands for, and the path of the file; `None` if it is the kernel's. (`show_map_vma`,
@@ -173,6 +175,7 @@ mod tests {
                 executable: true,
                 offset: 0x26000,
                 path: "/usr/lib/a b/libc.so.6".into(),
+                inode: 1311,
                 backing: Backing::File,
             })
         );

@@ -42,6 +42,7 @@ impl Processes {
     /// Those of [`Watch::new`]: it has names as long as it lives.
     pub(crate) fn watch(&mut self, pid: u32) -> Result<()> {
         self.watched.push(Watch::new(pid)?);
+        self.files.hold(pid, None);
         Ok(())
     }
 
@@ -49,7 +50,7 @@ impl Processes {
     pub(crate) fn look(&mut self) {
         self.watched.iter_mut().for_each(Watch::look);
         for watch in &self.watched {
-            watch.makers().for_each(|pid| self.files.hold(pid));
+            watch.makers().for_each(|pid| self.files.hold(pid, Some(watch.pid())));
         }
     }
 

@@ -73,7 +73,7 @@ impl Symbols {
     /// [`Error::File`](crate::Error::File): there is no such process, or it belongs to somebody else.
     pub fn of(pid: u32) -> Result<Symbols> {
         let files = Files::default();
-        files.hold(pid);
+        files.hold(pid, None);
         Ok(Symbols { code: code_of(Process(pid))?, files })
     }
 
