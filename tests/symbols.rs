@@ -9,13 +9,16 @@ mod common;
 mod compiled;
 
 use common::needs::{Thing, needs, needs_tried};
-use common::{alone, no_program, rawbpf, said, wait_until};
+use common::{Folder, alone, no_program, rawbpf, said, wait_until};
 use compiled::Compiled;
-use rawbpf::user::Symbols;
+use rawbpf::user::{self, Symbols};
+use std::fs::File;
 use std::io::Write;
-use std::os::unix::fs::symlink;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{FileExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Keeps the stacks of the calls of `getsid` that have a number of their own.
 const STACKS: &str = "\
@@ -220,6 +223,17 @@ struct Page(*mut libc::c_void);
 impl Page {
     const SIZE: usize = 1 << 16;
 
+    /// What is in a file from an offset on.
+    fn of(file: &File, offset: u64) -> Page {
+        let (protection, flags) = (libc::PROT_READ | libc::PROT_EXEC, libc::MAP_PRIVATE);
+        let (fd, offset) = (file.as_raw_fd(), offset as libc::off_t);
+        // SAFETY: it is new memory, which nobody reads or runs.
+        let page =
+            unsafe { libc::mmap(std::ptr::null_mut(), Page::SIZE, protection, flags, fd, offset) };
+        assert_ne!(page, libc::MAP_FAILED);
+        Page(page)
+    }
+
     fn new() -> Page {
         let protection = libc::PROT_READ | libc::PROT_EXEC;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
@@ -252,6 +266,52 @@ fn code_that_was_made_has_the_names_of_its_map() {
     assert_eq!((found.name, found.offset, &found.path), (name, 4, &path));
     assert_eq!(symbols.at(start + 0x10), None);
     std::fs::remove_file(&path).unwrap();
+}
+
+/// Whoever owns a file that a process has mapped can truncate it whenever he likes.
+#[test]
+fn a_file_that_is_truncated_ends_nobody() {
+    let folder = Folder::new();
+    let path = folder.path().join("library.so");
+    std::fs::copy(std::env::current_exe().unwrap(), &path).unwrap();
+    let functions = user::functions(&path).unwrap();
+    let function = functions.iter().find(|one| one.name.contains("truncated_ends")).unwrap();
+    let file = File::options().write(true).read(true).open(&path).unwrap();
+    let length = file.metadata().unwrap().len();
+    let begin = function.offset / 4096 * 4096;
+    let page = Page::of(&file, begin);
+    let address = page.0 as u64 + (function.offset - begin);
+
+    let us = std::process::id();
+    let symbols = Symbols::of(us).unwrap();
+    let named = symbols.at(address).unwrap();
+    assert!(named.name.unwrap().contains("truncated_ends") && named.path == path);
+    file.set_len(0).unwrap();
+    let others = (0..Page::SIZE as u64).step_by(64).map(|at| page.0 as u64 + at);
+    // It is there, whatever it is called.
+    assert!(others.into_iter().all(|address| symbols.at(address).is_some()));
+    assert_eq!(Symbols::of(us).unwrap().at(address).unwrap().name, None);
+
+    // While it is read, from whole to empty and back.
+    let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for cut in (0..).map(|round| length / 64 * (round % 64)) {
+                file.write_all_at(&whole, 0).unwrap();
+                file.set_len(cut).unwrap();
+                file.set_len(length).unwrap();
+                if done.load(Ordering::Relaxed) {
+                    break;
+                }
+            }
+        });
+        for _ in 0..100 {
+            assert!(Symbols::of(us).unwrap().at(address).is_some());
+            let _ = (user::functions(&path), user::usdt_probes(&path));
+        }
+        done.store(true, Ordering::Relaxed);
+    });
 }
 
 /// Node.js writes the map, and its stacks are those of the functions of the script.

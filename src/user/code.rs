@@ -103,7 +103,8 @@ const MOST_HELD: usize = 256;
 pub(super) struct Keeper {
     /// Whether all are, since they may be deleted before they are read.
     all: bool,
-    held: HashMap<(Backing, PathBuf), Arc<Held>>,
+    /// By inode, and path from here or, if they are deleted, from there.
+    held: HashMap<(u64, PathBuf), Arc<Held>>,
 }
 
 impl Keeper {
@@ -124,7 +125,7 @@ impl Keeper {
         {
             return Source::Path(path.clone());
         }
-        let key = (mapping.backing, path.clone().unwrap_or_else(|| mapping.path.clone()));
+        let key = (mapping.inode, path.clone().unwrap_or_else(|| mapping.path.clone()));
         if let Some(held) = self.held.get(&key) {
             return Source::Held(Arc::clone(held));
         }
@@ -170,4 +171,84 @@ fn deleted(process: Process, mapping: &Mapping) -> Option<Held> {
         (OsStr::from_bytes(was) == mapping.path).then_some(program)
     };
     Held::open(&own.join("map_files").join(name)).or_else(|| Held::open(&program()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::user::fake::Written;
+    use std::io::Read;
+    use std::process::{Command, Stdio};
+
+    /// A process whose program is gone by the time when it is asked.
+    #[test]
+    fn the_file_of_a_deleted_program_is_found() {
+        const ROLE: &str = "RAWBPF_TEST_WAITS";
+        if std::env::var_os(ROLE).is_some() {
+            let _ = std::io::stdin().read(&mut [0]);
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("gone");
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let id = fs::metadata(&program).unwrap();
+        let id = (id.dev(), id.ino());
+        let mut command = Command::new(&program);
+        command.args(["--exact", "user::code::tests::the_file_of_a_deleted_program_is_found"]);
+        let mut child = command.env(ROLE, "").stdin(Stdio::piped()).spawn().unwrap();
+        fs::remove_file(&program).unwrap();
+
+        let process = Process(child.id());
+        // It has begun to be the program, and is being mapped.
+        let mapping = loop {
+            let mappings = process.executable_mappings().unwrap();
+            if let Some(mapping) = mappings.into_iter().find(|mapping| mapping.path == program) {
+                break mapping;
+            }
+        };
+        assert_eq!(mapping.backing, Backing::Deleted);
+        let held = |mapping: &Mapping| deleted(process, mapping).map(|held| held.id);
+        assert_eq!(held(&mapping), Some(id));
+        // As the program, if it may not be found by the mapping; but only if it is the program.
+        let no_mapping = Mapping { end: mapping.end + 1, ..mapping.clone() };
+        assert_eq!(held(&no_mapping), Some(id));
+        assert_eq!(held(&Mapping { path: "/another".into(), ..no_mapping }), None);
+
+        // As long as it is kept, it is there.
+        let code = code_of(process).unwrap();
+        drop(child.stdin.take());
+        assert!(child.wait().unwrap().success());
+        let code = code.iter().find(|code| code.path == program).unwrap();
+        let Source::Held(held) = &code.source else { panic!("{code:?}") };
+        let own = fs::read(std::env::current_exe().unwrap()).unwrap();
+        assert!(fs::read(held.path()).unwrap() == own);
+    }
+
+    #[test]
+    fn files_are_kept_as_they_were_mapped() {
+        let (first, second) = (Written::new(b"first"), Written::new(b"second"));
+        let inode = |written: &Written| fs::metadata(written.path()).unwrap().ino();
+        let mapping = |inode| Mapping {
+            start: 0x1000,
+            end: 0x2000,
+            executable: true,
+            offset: 0,
+            path: first.path().into(),
+            inode,
+            backing: Backing::File,
+        };
+        let (first_inode, second_inode) = (inode(&first), inode(&second));
+        let source = |keeper: &mut Keeper, inode| keeper.source(Process(u32::MAX), &mapping(inode));
+        let mut all = Keeper::of_all();
+        let Source::Held(held) = source(&mut all, first_inode) else { panic!() };
+        fs::rename(second.path(), first.path()).unwrap();
+        assert_eq!(fs::read(held.path()).unwrap(), b"first");
+        let Source::Held(again) = source(&mut all, second_inode) else { panic!() };
+        assert_eq!(fs::read(again.path()).unwrap(), b"second");
+        // One that has its path is not kept, unless all are.
+        assert!(matches!(source(&mut Keeper::default(), first_inode), Source::Path(_)));
+        // Nor is what is no file.
+        let folder = Mapping { path: "/".into(), ..mapping(1) };
+        assert!(matches!(Keeper::of_all().source(Process(u32::MAX), &folder), Source::Path(_)));
+    }
 }
