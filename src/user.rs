@@ -33,6 +33,7 @@ mod places;
 #[cfg_attr(not(feature = "elf"), allow(dead_code, reason = "it is there to find functions"))]
 mod process;
 #[cfg(feature = "symbolize")]
+#[cfg_attr(not(feature = "bt"), allow(dead_code, reason = "it is for tracers"))]
 mod processes;
 #[cfg(feature = "symbolize")]
 mod ranges;
