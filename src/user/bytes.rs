@@ -12,9 +12,8 @@ use std::ops::Range;
 /// The bytes of a file, read when they are asked for.
 pub(super) type Bytes<'a> = &'a Pieces<'a>;
 
-/// The most that is read of a file in large pieces. The symbols of the largest programs there are, browsers with all of
-/// their local symbols, take a third of it.
-const MOST: u64 = 512 << 20;
+/// The most that is read of a file in large pieces. A million symbols, with names of 100 bytes, take half of it.
+const MOST: u64 = 256 << 20;
 
 /// The size from which a piece counts. Smaller ones are headers, as many as the code asks for and not the file.
 const LARGE: u64 = 64 << 10;
