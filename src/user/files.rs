@@ -40,8 +40,7 @@ enum Key {
 }
 
 impl Files {
-    /// What an address in a piece of code stands for. `None` if it is in no program or library, and the process has not given
-    /// it a name.
+    /// What an address in a piece of code stands for. `None` if it is in no file, and the process has not given it a name.
     pub(crate) fn locate(&self, code: &Code, address: u64) -> Option<Located> {
         let offset = code.offset_of(address);
         let names = match &code.source {
@@ -52,8 +51,9 @@ impl Files {
         let path = code.path.clone();
         let Some(names) = names else {
             let made = self.made(code, address);
+            let in_file = !path.as_os_str().is_empty();
             let nameless = Located { name: None, offset, path };
-            return made.or_else(|| matches!(code.source, Source::Path(_)).then_some(nameless));
+            return made.or_else(|| in_file.then_some(nameless));
         };
         Some(match names.at(offset) {
             Some((name, offset)) => {

@@ -77,8 +77,7 @@ impl Symbols {
         Ok(Symbols { code: code_of(Process(pid))?, files })
     }
 
-    /// Where an address of the process lies. `None` if no file is mapped there as code, or none that can be read: the heap,
-    /// the vDSO. Code that was made at run time has the name that the process gives it in `/tmp/perf-PID.map`, as JIT
+    /// Where an address of the process lies. `None` if no file is mapped there as code: the heap, the vDSO. Code that was made at run time has the name that the process gives it in `/tmp/perf-PID.map`, as JIT
     /// compilers do for perf (Node.js with `--perf-basic-prof`, Java with `-XX:+DumpPerfMapAtExit`, .NET with
     /// `DOTNET_PerfMapEnabled=1`); the file has to belong to the process's user or to root.
     pub fn at(&self, address: u64) -> Option<Located> {
