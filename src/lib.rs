@@ -53,7 +53,7 @@
 //! `cli` (default): the command `rawbpf`. `elf` (default): functions of programs and libraries by name, and their USDT
 //! probes, and object files; it needs `object`. `symbolize` (part of `cli`): the functions in which addresses of
 //! processes lie, names of C++ and Rust as people write them, and symbols that are compressed in stripped files; it needs
-//! `blazesym`, `cpp_demangle`, `rustc-demangle` and `xz4rust`. `bt` (part of `cli`): the bpftrace language, the module `bt`; it needs `elf`. Without them the library needs `libc`, `strsim` and `thiserror`.
+//! `cpp_demangle`, `rustc-demangle` and `xz4rust`. `bt` (part of `cli`): the bpftrace language, the module `bt`; it needs `elf`. Without them the library needs `libc`, `strsim` and `thiserror`.
 
 pub mod asm;
 pub mod attach;

@@ -6,6 +6,10 @@
 //! With the feature `symbolize` [`Symbols`] tells which function an address of a process lies in.
 
 #[cfg(feature = "elf")]
+mod bytes;
+#[cfg(feature = "symbolize")]
+mod code;
+#[cfg(feature = "elf")]
 mod debug_file;
 #[cfg(feature = "symbolize")]
 mod demangle;
@@ -13,6 +17,8 @@ mod demangle;
 mod elf;
 #[cfg(all(test, feature = "elf"))]
 mod fake;
+#[cfg(feature = "symbolize")]
+mod files;
 #[cfg(feature = "elf")]
 mod ifunc;
 mod ld_cache;
@@ -20,10 +26,17 @@ mod library;
 #[cfg(feature = "bt")]
 mod matching;
 mod name;
+#[cfg(feature = "symbolize")]
+mod perf_map;
 #[cfg(feature = "elf")]
 mod places;
 #[cfg_attr(not(feature = "elf"), allow(dead_code, reason = "it is there to find functions"))]
 mod process;
+#[cfg(feature = "symbolize")]
+#[cfg_attr(not(feature = "bt"), allow(dead_code, reason = "it is for tracers"))]
+mod processes;
+#[cfg(feature = "symbolize")]
+mod ranges;
 #[cfg(feature = "symbolize")]
 mod stack;
 #[cfg(feature = "elf")]
@@ -51,14 +64,9 @@ pub(crate) use name::{Places, file_and_function, file_and_probe};
 pub(crate) use places::functions_named;
 #[cfg(feature = "cli")]
 pub(crate) use places::is_of_go;
+#[cfg(all(feature = "symbolize", feature = "bt"))]
+pub(crate) use processes::Processes;
 #[cfg(feature = "elf")]
 pub(crate) use usdt::find_usdt;
 #[cfg(feature = "bt")]
 pub(crate) use {matching::find_files, places::file_offset, symbols::symbol};
-#[cfg(feature = "cli")]
-pub(crate) use {
-    process::Process,
-    stack::{Code, code_of},
-};
-#[cfg(all(feature = "symbolize", feature = "bt"))]
-pub(crate) use {stack::Files, watch::Watch};

@@ -9,9 +9,8 @@ use crate::kernel::symbols::{self, Symbols};
 use crate::map::Map;
 use crate::uapi::flags::BPF_F_STACK_BUILD_ID;
 use crate::uapi::{Errno, MapType};
-use crate::user::{Code, Files, Located, Process, Watch, code_of};
+use crate::user::{Located, Processes};
 use serde_json::{Value, json};
-use std::cell::OnceCell;
 use std::fmt::Write as _;
 use std::os::fd::BorrowedFd;
 
@@ -23,60 +22,15 @@ pub(super) fn is_stacks(map: &Map) -> bool {
 /// The processes whose stacks there can be in maps: those that are known to be traced, even if they have ended when the
 /// stacks are shown; and all others that live then.
 #[derive(Debug, Default)]
-pub(super) struct Owners {
-    watched: Vec<Watch>,
-    living: OnceCell<Vec<Vec<Code>>>,
-    files: Files,
-}
+pub(super) struct Owners(Processes);
 
 impl Owners {
     /// Notes from now on what a process maps, and those that it starts.
     pub(super) fn watch(&mut self, pid: u32) {
-        match Watch::new(pid) {
-            Ok(watch) => self.watched.push(watch),
-            Err(error) => {
-                eprintln!("rawbpf: {error}; when it has ended its stacks will have no names");
-            }
+        if let Err(error) = self.0.watch(pid) {
+            eprintln!("rawbpf: {error}; when it has ended its stacks will have no names");
         }
     }
-
-    /// Where the frames of a stack lie that is the stack of a process. An address gets a name only if it can have no
-    /// other one.
-    fn locate(&self, frames: &[u64]) -> Vec<Option<Located>> {
-        // The innermost frame is the program's own place and not found by walking.
-        let innermost = frames.iter().copied().find(|frame| !is_kernel(*frame)).unwrap_or(0);
-        let ran = |code: &[Code]| code.iter().any(|code| code.holds(innermost));
-        let mut owners: Vec<&[Code]> = self.watched.iter().map(Watch::code).collect();
-        owners.retain(|code| ran(code));
-        let tells = |code: &[Code]| frames.iter().any(|frame| tells(code, *frame));
-        if !owners.iter().any(|code| tells(code)) {
-            let living = self.living.get_or_init(|| {
-                Process::all().into_iter().filter_map(|process| code_of(process).ok()).collect()
-            });
-            // Programs run beside COMMAND, too. What may be its own gets a name if nobody who lives contradicts.
-            let watched = !owners.is_empty();
-            let living = living.iter().map(Vec::as_slice);
-            owners.extend(living.filter(|code| ran(code) && (watched || tells(code))));
-        }
-        let locate = |frame: &u64| {
-            let mut holding = owners.iter().copied().flatten().filter(|code| code.holds(*frame));
-            let code = holding.next()?;
-            let same = holding.all(|other| other.place(*frame) == code.place(*frame));
-            same.then(|| self.files.locate(code, *frame))
-        };
-        frames.iter().map(locate).collect()
-    }
-}
-
-/// Whether it says something of a process that it has code there. Above 4 GiB places are random; below there are programs
-/// that can only be where they are, as many others are.
-fn tells(code: &[Code], frame: u64) -> bool {
-    frame >= 1 << 32 && code.iter().any(|code| code.holds(frame))
-}
-
-/// Whether an address is in the upper half, which is the kernel's. On s390x both have all addresses.
-fn is_kernel(address: u64) -> bool {
-    address >> 63 != 0
 }
 
 impl Source for Owners {
@@ -86,12 +40,12 @@ impl Source for Owners {
     }
 
     fn read(&mut self, _: &mut Stage) -> Result<(), Error> {
-        self.watched.iter_mut().for_each(Watch::look);
+        self.0.look();
         Ok(())
     }
 
     fn interval(&self) -> Option<std::time::Duration> {
-        (!self.watched.is_empty()).then_some(super::trace::INTERVAL)
+        self.0.watches().then_some(super::trace::INTERVAL)
     }
 }
 
@@ -131,7 +85,7 @@ pub(super) fn stacks(
             Format::Json => String::new(),
         });
     }
-    let places: Vec<_> = stacks.iter().map(|stack| owners.locate(&stack.frames)).collect();
+    let places: Vec<_> = stacks.iter().map(|stack| owners.0.locate(&stack.frames)).collect();
     let kernel = match places.iter().flatten().any(Option::is_none) {
         true => Some(Symbols::read()?),
         false => None,
@@ -249,53 +203,5 @@ mod tests {
         for id in [0, 17, i32::MAX.cast_unsigned(), (-4096i32).cast_unsigned()] {
             assert_eq!(error(id), None, "{id}");
         }
-    }
-
-    #[test]
-    fn frames_of_a_living_process_are_located() {
-        let owners = Owners::default();
-        let here = frames_of_a_living_process_are_located as fn() as usize as u64;
-        let on_the_stack = 0;
-        let not_code = &raw const on_the_stack as usize as u64;
-        let places = owners.locate(&[here, not_code, u64::MAX - 7]);
-        if here < 1 << 32 {
-            // A program that is always there, as static ones are on some machines, tells nothing of its process.
-            return assert_eq!(places, [None, None, None]);
-        }
-        let name = places[0].as_ref().and_then(|place| place.name.as_deref()).unwrap();
-        assert!(name.contains("frames_of_a_living_process_are_located"), "{name}");
-        assert_eq!(places[1..], [None, None]);
-        // Of nobody: what is behind it may be another's.
-        assert_eq!(owners.locate(&[not_code, here]), [None, None]);
-    }
-
-    fn paths(owners: &Owners, frames: &[u64]) -> Vec<Option<String>> {
-        let places = owners.locate(frames).into_iter();
-        places.map(|place| place.map(|place| place.path.display().to_string())).collect()
-    }
-
-    #[test]
-    fn code_that_can_be_anothers_has_no_name() {
-        let owner = |start: u64, path: &str| Code::of(start, start + 0x1000, 0, path.as_ref());
-        let high = 1 << 40;
-        let living = vec![
-            vec![owner(0x400000, "/a"), owner(high, "/c")],
-            vec![owner(0x400000, "/b"), owner(high, "/c")],
-            vec![owner(0x500000, "/d")],
-        ];
-        let owners = Owners { living: living.into(), ..Owners::default() };
-        let paths = |frames: &[u64]| self::paths(&owners, frames);
-        // Both have it, and the same there; each has its own there.
-        assert_eq!(paths(&[high + 5, 0x400010]), [Some("/c".into()), None]);
-        // Only one has it, but nothing says that it is the one.
-        assert_eq!(paths(&[0x500010]), [None]);
-
-        let watched = vec![Watch::of(vec![owner(0x400000, "/e"), owner(0x600000, "/e")])];
-        let owners = Owners { watched, ..owners };
-        let paths = |frames: &[u64]| self::paths(&owners, frames);
-        // The command's, unless somebody else has something there; and somebody else's.
-        assert_eq!(paths(&[0x600010]), [Some("/e".into())]);
-        assert_eq!(paths(&[0x400010]), [None]);
-        assert_eq!(paths(&[high + 5]), [Some("/c".into())]);
     }
 }

@@ -1,6 +1,11 @@
 //! Names of functions of C++ and Rust as people write them, and the symbols that stand for them.
 
 use cpp_demangle::{DemangleOptions, Symbol};
+use std::fmt::{self, Write};
+
+/// The most that a name becomes. A short one can stand for one that fills the memory: it may say the same part of itself again
+/// and again.
+const LONGEST: usize = 64 << 10;
 
 /// A name as people write it, to be found among symbols: `ns::Type::function`, with its parameters or without them.
 pub(super) struct Readable<'w> {
@@ -40,7 +45,7 @@ pub(super) fn forms(symbol: &str) -> Vec<String> {
         return Vec::new();
     }
     if let Ok(name) = rustc_demangle::try_demangle(symbol) {
-        return vec![format!("{name:#}")];
+        return Limited::of(|out| write!(out, "{name:#}")).into_iter().collect();
     }
     if !base.starts_with("_Z") {
         return Vec::new();
@@ -48,7 +53,40 @@ pub(super) fn forms(symbol: &str) -> Vec<String> {
     let Ok(parsed) = Symbol::new(base) else { return Vec::new() };
     let options = DemangleOptions::new();
     let all = [options, options.no_return_type(), options.no_return_type().no_params()];
-    all.iter().filter_map(|options| parsed.demangle_with_options(options).ok()).collect()
+    all.iter()
+        .filter_map(|options| Limited::of(|out| parsed.structured_demangle(out, options)))
+        .collect()
+}
+
+/// Returns the name behind a symbol for people to read, with what compilers say of parts of functions; `None` if it is not of
+/// C++ or Rust.
+pub(super) fn readable(symbol: &str) -> Option<String> {
+    if let Ok(rust) = rustc_demangle::try_demangle(symbol) {
+        return Limited::of(|out| write!(out, "{rust:#}"));
+    }
+    let cpp = Symbol::new(symbol).ok().filter(|_| symbol.starts_with('_'))?;
+    Limited::of(|out| cpp.structured_demangle(out, &DemangleOptions::new()))
+}
+
+/// A text that has an end.
+struct Limited(String);
+
+impl Limited {
+    /// What is written to it, if it is all that was to be written.
+    fn of(write: impl FnOnce(&mut Limited) -> fmt::Result) -> Option<String> {
+        let mut out = Limited(String::new());
+        write(&mut out).is_ok().then_some(out.0)
+    }
+}
+
+impl Write for Limited {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if self.0.len() + text.len() > LONGEST {
+            return Err(fmt::Error);
+        }
+        self.0.push_str(text);
+        Ok(())
+    }
 }
 
 fn without_spaces(name: &str) -> String {
@@ -98,10 +136,45 @@ mod tests {
         assert_eq!(demangled("add"), None);
     }
 
+    #[test]
+    fn symbols_are_readable() {
+        for (name, demangled) in [
+            // c++filt of binutils 2.40.
+            ("_ZN2ns3Foo3barEi", Some("ns::Foo::bar(int)")),
+            ("_Z1fv", Some("f()")),
+            ("_RNvC6_123foo3bar", Some("123foo::bar")),
+            (
+                "_ZN4core3fmt5Write9write_fmt17h0123456789abcdefE",
+                Some("core::fmt::Write::write_fmt"),
+            ),
+            ("_Z1fi.cold", Some("f(int) [clone .cold]")),
+            ("main", None),
+            ("_start", None),
+            ("", None),
+        ] {
+            assert_eq!(readable(name).as_deref(), demangled, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_grows_without_end_is_none() {
+        // `A<int, int>`, then A of two of those, and so on: c++filt of 3 is `f(A<int, int>, A<A<int, int>, A<int, int> >, …`.
+        let doubled = |times: u32| {
+            let mut name = "_Z1f1AIiiE".to_owned();
+            for index in 0..times {
+                let digit = char::from_digit(index, 36).unwrap().to_ascii_uppercase();
+                name += &format!("S_IS{digit}_S{digit}_E");
+            }
+            readable(&name)
+        };
+        assert_eq!(doubled(1).as_deref(), Some("f(A<int, int>, A<A<int, int>, A<int, int> >)"));
+        assert_eq!(doubled(30), None);
+    }
+
     proptest::proptest! {
         #[test]
         fn any_symbol_has_names_or_none(symbol in "(_Z|_R)?[A-Z0-9a-z_.]{0,24}", name in "\\PC{0,12}") {
-            let _ = Readable::new(&name).is(&symbol);
+            let _ = (readable(&symbol), Readable::new(&name).is(&symbol));
         }
     }
 }

@@ -3,23 +3,21 @@
 //! Only the tables that are asked for are read, so that it does not matter how much debug information a file has. Nothing
 //! of a file is believed before it is checked: it may be damaged, or made to do harm.
 
+use super::bytes::{Bytes, Pieces};
 use super::debug_file;
 use crate::error::{Error, Result};
 use object::elf::SectionType;
 use object::elf::{ELF_NOTE_GNU, NT_GNU_BUILD_ID, SHT_NOTE, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE};
 use object::elf::{FileHeader32, FileHeader64, PF_X, PT_LOAD, SHT_DYNSYM, SHT_SYMTAB, STT_OBJECT};
 use object::endian::Endianness;
+use object::read::SymbolIndex;
 use object::read::elf::{FileHeader, NoteIterator, ProgramHeader, SectionHeader, Sym};
-use object::read::{ReadCache, SymbolIndex};
 use std::cell::OnceCell;
 use std::ffi::CStr;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-
-/// The bytes of a file, read when they are asked for.
-pub(super) type Bytes<'a> = &'a ReadCache<&'a File>;
 
 /// What object's reader says of a file that is not as it should be.
 pub(super) type Read<T> = object::read::Result<T>;
@@ -39,6 +37,10 @@ pub(crate) struct Elf {
     /// Its separate debug file, once it was asked for.
     debug: OnceCell<Option<Box<Elf>>>,
 }
+
+/// The size of the longest name of a symbol, with the byte behind it; a longer one is none. The end of a name is looked for
+/// as often as there are symbols.
+const LONGEST_NAME: usize = 32 << 10;
 
 /// A part of the file that is mapped into memory (`PT_LOAD`).
 #[derive(Debug, Clone, Copy)]
@@ -101,7 +103,9 @@ impl Elf {
         if !about.is_file() {
             return Err(wrong("it is not a regular file"));
         }
-        Elf::of(path, File::open(path).map_err(failed("open"))?)
+        // It can have become one since.
+        let file = File::options().read(true).custom_flags(libc::O_NONBLOCK).open(path);
+        Elf::of(path, file.map_err(failed("open"))?)
     }
 
     /// Reads the headers of a file that is open.
@@ -113,6 +117,9 @@ impl Elf {
             |action| move |source| Error::File { action, path: path.into(), source, why: None };
         let wrong = |problem| Error::Format { path: path.into(), problem };
         let about = file.metadata().map_err(failed("open"))?;
+        if !about.is_file() {
+            return Err(wrong("it is not a regular file"));
+        }
         let mut start = [0; 5];
         match file.read_exact_at(&mut start, 0) {
             Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {}
@@ -123,7 +130,7 @@ impl Elf {
             [0x7f, b'E', b'L', b'F', 1] => Some(headers::<FileHeader32<Endianness>>(data)),
             _ => None,
         };
-        let read = headers(&ReadCache::new(&file));
+        let read = headers(&Pieces::new(&file));
         let (endian, machine, segments) = read
             .ok_or_else(|| wrong("it is no ELF file"))?
             .map_err(|_| wrong("its ELF header or the table of its segments is damaged"))?;
@@ -207,7 +214,7 @@ impl Elf {
 
     #[cfg(feature = "cli")]
     fn has_section(&self, name: &str) -> bool {
-        let data = &ReadCache::new(&self.file);
+        let data = &Pieces::new(&self.file);
         let read = if self.is_64 {
             has_section::<FileHeader64<Endianness>>(data, name.as_bytes())
         } else {
@@ -218,7 +225,7 @@ impl Elf {
 
     /// The bytes of a section, by its name, if the file has it and it is not larger than `most`.
     pub(super) fn section(&self, name: &str, most: u64) -> Option<Vec<u8>> {
-        let data = &ReadCache::new(&self.file);
+        let data = &Pieces::new(&self.file);
         let read = if self.is_64 {
             section::<FileHeader64<Endianness>>(data, name.as_bytes(), most)
         } else {
@@ -229,7 +236,7 @@ impl Elf {
 
     /// The build ID that the linker gave the file, if it did.
     pub(super) fn build_id(&self) -> Option<Vec<u8>> {
-        let data = &ReadCache::new(&self.file);
+        let data = &Pieces::new(&self.file);
         let read = if self.is_64 {
             build_id::<FileHeader64<Endianness>>(data)
         } else {
@@ -254,7 +261,7 @@ impl Elf {
 
     /// The same of what is in the file itself.
     fn own_symbols(&self, table: Table, f: &mut dyn FnMut(&Symbol<'_>)) -> Result<bool> {
-        let (data, kind) = (&ReadCache::new(&self.file), table.section());
+        let (data, kind) = (&Pieces::new(&self.file), table.section());
         let done = if self.is_64 {
             symbols::<FileHeader64<Endianness>>(data, kind, f)
         } else {
@@ -387,6 +394,7 @@ fn symbols<H: FileHeader<Endian = Endianness>>(
             _ => continue,
         };
         let name = strings.get(symbol.st_name(endian) as usize..).unwrap_or_default();
+        let name = name.get(..LONGEST_NAME).unwrap_or(name);
         let Ok(name) = CStr::from_bytes_until_nul(name).unwrap_or_default().to_str() else {
             continue;
         };

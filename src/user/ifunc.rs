@@ -5,13 +5,13 @@
 //! the chooser tells what it chooses, and that is nothing to do with a file that somebody named. But every process that
 //! uses the library has the answer in its memory, at places that the file's relocations tell.
 
-use super::elf::{Bytes, Elf, Read};
+use super::bytes::{Bytes, Pieces};
+use super::elf::{Elf, Read};
 use super::process::{Mapping, Memory, Process, identity};
 use super::symbols::Found;
 use crate::error::{Error, Result};
 use object::elf::{self, FileHeader32, FileHeader64};
 use object::endian::Endianness;
-use object::read::ReadCache;
 use object::read::elf::{FileHeader, Rel, Rela, SectionHeader, Sym};
 use std::collections::HashMap;
 use std::ffi::CStr;
@@ -167,7 +167,7 @@ pub(super) fn slots(elf: &Elf, wanted: Wanted<'_>) -> Result<Vec<u64>> {
     let Some(kinds) = RELOCATIONS.iter().find(|known| known.machine == elf.machine) else {
         return Ok(Vec::new());
     };
-    let data = &ReadCache::new(elf.file());
+    let data = &Pieces::new(elf.file());
     let read = if elf.is_64 {
         slots_of::<FileHeader64<Endianness>>(data, elf, kinds, wanted)
     } else {

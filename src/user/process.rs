@@ -19,8 +19,22 @@ pub(super) struct Mapping {
     pub executable: bool,
     /// What it begins with, bytes from the beginning of the file.
     pub offset: u64,
-    /// The file, as the process sees it.
+    /// The file, as the process sees it; of a deleted one, by the path that it had.
     pub path: PathBuf,
+    /// Its inode, by which the file is not known if it is on `overlayfs`.
+    pub inode: u64,
+    pub backing: Backing,
+}
+
+/// What a part of the memory shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Backing {
+    /// A file that has a path.
+    File,
+    /// A file that no path leads to any more, or never did, such as that of `memfd_create(2)`.
+    Deleted,
+    /// None: memory of the process alone.
+    Anonymous,
 }
 
 impl Process {
@@ -32,8 +46,22 @@ impl Process {
             .collect()
     }
 
-    /// The files that it has mapped, in the order of their addresses.
+    /// The files that it has mapped, in the order of their addresses; without those that are deleted.
     pub(super) fn mappings(self) -> io::Result<Vec<Mapping>> {
+        let mut all = self.all_mappings()?;
+        all.retain(|mapping| mapping.backing == Backing::File);
+        Ok(all)
+    }
+
+    /// All that is executable of its memory, in the order of addresses, but for what the kernel brings along.
+    #[cfg(feature = "symbolize")]
+    pub(super) fn executable_mappings(self) -> io::Result<Vec<Mapping>> {
+        let mut all = self.all_mappings()?;
+        all.retain(|mapping| mapping.executable);
+        Ok(all)
+    }
+
+    fn all_mappings(self) -> io::Result<Vec<Mapping>> {
         let text = fs::read(format!("/proc/{}/maps", self.0))?;
         Ok(text.split(|byte| *byte == b'\n').filter_map(mapping).collect())
     }
@@ -83,7 +111,7 @@ impl Memory {
     }
 }
 
-/// A line, `7f0c1000-7f0c2000 r-xp 00026000 08:01 1234   /lib/libc.so.6`; `None` if it shows no file, or one that is gone.
+/// A line, `7f0c1000-7f0c2000 r-xp 00026000 08:01 1234   /lib/libc.so.6`; `None` if it is the kernel's: `[vdso]` and the like.
 fn mapping(line: &[u8]) -> Option<Mapping> {
     let mut words = line.splitn(6, |byte| *byte == b' ');
     let mut word = || std::str::from_utf8(words.next()?).ok();
@@ -92,12 +120,28 @@ fn mapping(line: &[u8]) -> Option<Mapping> {
     let (start, end) = (hex(start)?, hex(end)?);
     let executable = word()?.get(2..3)? == "x";
     let offset = hex(word()?)?;
-    let (_device, _inode) = (word()?, word()?);
+    let (_device, inode) = (word()?, word()?.parse().ok()?);
     let path = words.next()?.trim_ascii_start();
-    if !path.starts_with(b"/") || path.ends_with(b" (deleted)") || end < start {
+    if end < start {
         return None;
     }
-    Some(Mapping { start, end, executable, offset, path: unescaped(path) })
+    let (backing, path) = backing(path)?;
+    Some(Mapping { start, end, executable, offset, path: unescaped(path), inode, backing })
+}
+
+/// What the name of a mapping stands for, and the path of the file; `None` if it is the kernel's. (`show_map_vma`,
+/// `fs/proc/task_mmu.c`)
+pub(super) fn backing(name: &[u8]) -> Option<(Backing, &[u8])> {
+    if name.starts_with(b"/") && !name.starts_with(b"//") {
+        return Some(match name.strip_suffix(b" (deleted)") {
+            Some(path) => (Backing::Deleted, path),
+            None => (Backing::File, name),
+        });
+    }
+    // `[heap]`, `[stack]`, `[anon:NAME]` belong to the process; perf calls the rest of its own `//anon`.
+    let own =
+        [&b""[..], b"//anon", b"[heap]", b"[stack]"].contains(&name) || name.starts_with(b"[anon");
+    own.then_some((Backing::Anonymous, b""))
 }
 
 /// A line break in a path is written `\012`, and nothing else is changed (`seq_path`, `fs/seq_file.c`).
@@ -131,14 +175,29 @@ mod tests {
                 executable: true,
                 offset: 0x26000,
                 path: "/usr/lib/a b/libc.so.6".into(),
+                inode: 1311,
+                backing: Backing::File,
             })
         );
         let with_break = mapping(b"1000-2000 rw-p 00000000 00:01 7 /tmp/a\\012b").unwrap();
         assert_eq!((with_break.executable, with_break.path), (false, PathBuf::from("/tmp/a\nb")));
-        for none in [
+        let what = |line: &[u8]| mapping(line).map(|mapping| (mapping.backing, mapping.path));
+        let deleted = |path: &str| Some((Backing::Deleted, PathBuf::from(path)));
+        assert_eq!(what(b"1000-2000 r-xp 00000000 00:01 7 /tmp/a (deleted)"), deleted("/tmp/a"));
+        assert_eq!(
+            what(b"1000-2000 r-xp 00000000 00:01 7 /memfd:x (deleted)"),
+            deleted("/memfd:x")
+        );
+        for anonymous in [
             &b"7ffd0000-7ffd1000 rw-p 00000000 00:00 0                          [stack]"[..],
-            b"1000-2000 rw-p 00000000 00:00 0 ",
-            b"1000-2000 rw-p 00000000 00:01 7 /tmp/a (deleted)",
+            b"1000-2000 rwxp 00000000 00:00 0 ",
+            b"1000-2000 rwxp 00000000 00:00 0                          [anon:v8]",
+        ] {
+            assert_eq!(what(anonymous), Some((Backing::Anonymous, PathBuf::new())));
+        }
+        for none in [
+            &b"7ffd0000-7ffd1000 r-xp 00000000 00:00 0                          [vdso]"[..],
+            b"ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0            [vsyscall]",
             b"1000 rw-p 0 0 0 /a",
             b"",
         ] {

@@ -1,15 +1,11 @@
 //! Frames of the stacks of processes: which function of which file an address lies in.
-//!
-//! Where a file lies in memory is read here; the functions of a file are found by `blazesym`, which keeps the files that it
-//! has read, and writes the names of C++ and Rust as people write them.
 
-use super::process::{Mapping, Process};
+use super::code::{Code, code_of};
+use super::files::Files;
+use super::process::Process;
 use crate::error::Result;
-use crate::permission;
-use blazesym::symbolize::source::{Elf, Source};
-use blazesym::symbolize::{Input, Symbolized, Symbolizer};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What addresses in the code of a process stand for: the frames of its stacks, as `get_stackid` and `get_stack` give
 /// them with the flag `BPF_F_USER_STACK` (256).
@@ -47,7 +43,8 @@ pub struct Located {
     pub name: Option<String>,
     /// How many bytes behind the start of the function it is; without a function, of the file.
     pub offset: u64,
-    /// The program or library, by the path that the process knows it by.
+    /// The program or library, by the path that the process knows it by, or knew it by if it is deleted. Of code that the
+    /// process made, the file in which it gave it the name: `/tmp/perf-PID.map`.
     pub path: PathBuf,
 }
 
@@ -66,98 +63,26 @@ impl Symbols {
     /// Reads what a process has mapped: `/proc/PID/maps`,
     /// [proc_pid_maps(5)](https://man7.org/linux/man-pages/man5/proc_pid_maps.5.html).
     ///
-    /// That has to be done while it lives; its files are read when addresses are looked up, which can be later.
+    /// That has to be done while it lives; its files are read when addresses are looked up, which can be later. A file that
+    /// was deleted, such as a program that was replaced while it runs, is read through `/proc/PID/map_files` or
+    /// `/proc/PID/exe`. Symbols that were stripped off are those of the separate debug file, if there is one.
+    ///
+    /// Nothing of a file is believed, and none is mapped into memory: whoever owns it may truncate it while it is read.
     ///
     /// # Errors
     /// [`Error::File`](crate::Error::File): there is no such process, or it belongs to somebody else.
     pub fn of(pid: u32) -> Result<Symbols> {
-        Ok(Symbols { code: code_of(Process(pid))?, files: Files::default() })
+        let files = Files::default();
+        files.hold(pid, None);
+        Ok(Symbols { code: code_of(Process(pid))?, files })
     }
 
-    /// Where an address of the process lies. `None` if no file is mapped there as code, or one that is no longer there:
-    /// the heap, code that was made at run time, the vDSO.
+    /// Where an address of the process lies. `None` if no file is mapped there as code: the heap, the vDSO. Code that was made at run time has the name that the process gives it in `/tmp/perf-PID.map`, as JIT
+    /// compilers do for perf (Node.js with `--perf-basic-prof`, Java with `-XX:+DumpPerfMapAtExit`, .NET with
+    /// `DOTNET_PerfMapEnabled=1`); the file has to belong to the process's user or to root.
     pub fn at(&self, address: u64) -> Option<Located> {
         let code = self.code.iter().find(|code| code.holds(address))?;
-        Some(self.files.locate(code, address))
-    }
-}
-
-/// A part of a file that is mapped as code.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Code {
-    pub(super) start: u64,
-    pub(super) end: u64,
-    /// What it begins with, bytes from the beginning of the file.
-    pub(super) offset: u64,
-    /// The file, as the process sees it,
-    pub(super) path: PathBuf,
-    /// and as this process does.
-    pub(super) here: PathBuf,
-}
-
-impl Code {
-    pub(super) fn new(process: Process, mapping: Mapping) -> Code {
-        let Mapping { start, end, offset, path, executable: _ } = mapping;
-        let here = process.path_here(&path);
-        Code { start, end, offset, path, here }
-    }
-
-    #[cfg(all(test, feature = "cli"))]
-    pub(crate) fn of(start: u64, end: u64, offset: u64, path: &Path) -> Code {
-        Code { start, end, offset, path: path.into(), here: path.into() }
-    }
-
-    /// Whether it is what a mapping says.
-    pub(super) fn is_of(&self, mapping: &Mapping) -> bool {
-        let Mapping { start, end, offset, path, executable: _ } = mapping;
-        (self.start, self.end, self.offset, &self.path) == (*start, *end, *offset, path)
-    }
-
-    pub(crate) fn holds(&self, address: u64) -> bool {
-        (self.start..self.end).contains(&address)
-    }
-
-    /// The file and the place in it: two processes that agree in this have the same there.
-    pub(crate) fn place(&self, address: u64) -> (&Path, u64) {
-        (&self.here, address.wrapping_sub(self.start).wrapping_add(self.offset))
-    }
-}
-
-/// The code that a process has mapped.
-pub(crate) fn code_of(process: Process) -> Result<Vec<Code>> {
-    let mappings = process.mappings();
-    let path = PathBuf::from(format!("/proc/{}/maps", process.0));
-    let mappings = mappings.map_err(|source| permission::file("read", &path, source))?;
-    let code = mappings.into_iter().filter(|mapping| mapping.executable);
-    Ok(code.map(|mapping| Code::new(process, mapping)).collect())
-}
-
-/// The files that were looked into.
-#[derive(Debug)]
-pub(crate) struct Files(Symbolizer);
-
-impl Default for Files {
-    fn default() -> Files {
-        // A file that has changed is no longer the one that was mapped.
-        Files(Symbolizer::builder().enable_auto_reload(false).enable_code_info(false).build())
-    }
-}
-
-impl Files {
-    /// What an address in a piece of code stands for.
-    pub(crate) fn locate(&self, code: &Code, address: u64) -> Located {
-        let (here, offset) = code.place(address);
-        let mut file = Elf::new(here);
-        file.debug_syms = false;
-        // What cannot be read has no names.
-        let found = self.0.symbolize_single(&Source::Elf(file), Input::FileOffset(offset));
-        let path = code.path.clone();
-        match found {
-            Ok(Symbolized::Sym(symbol)) => {
-                Located { name: Some(symbol.name.into()), offset: symbol.offset as u64, path }
-            }
-            _ => Located { name: None, offset, path },
-        }
+        self.files.locate(code, address)
     }
 }
 
@@ -199,15 +124,9 @@ mod tests {
 
     #[test]
     fn a_file_that_is_gone_or_no_elf_has_no_names() {
-        let code = |path: &str| Code {
-            start: 0x1000,
-            end: 0x2000,
-            offset: 0x500,
-            path: path.into(),
-            here: path.into(),
-        };
         for path in ["/nowhere/at/all", "/proc/self/maps", "/etc/passwd"] {
-            let place = Files::default().locate(&code(path), 0x1010);
+            let code = Code::of(0x1000, 0x2000, 0x500, path.as_ref());
+            let place = Files::default().locate(&code, 0x1010).unwrap();
             assert_eq!((place.name, place.offset), (None, 0x510), "{path}");
         }
     }

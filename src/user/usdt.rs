@@ -14,14 +14,14 @@ pub use argument::{Argument, Operand};
 pub use load::ArgumentRegisters;
 pub use registers::Register;
 
-use super::elf::{Bytes, Elf, Read};
+use super::bytes::{Bytes, Pieces};
+use super::elf::{Elf, Read};
 use crate::error::{Error, Result};
 use crate::util::glob::{Glob, is_pattern};
 use crate::util::nearest::{Nearest, OFFERED};
 use argument::Machine;
 use object::elf::{self, FileHeader32, FileHeader64, SHT_NOTE};
 use object::endian::{Endian, Endianness};
-use object::read::ReadCache;
 use object::read::elf::{FileHeader, NoteIterator, SectionHeader};
 use std::path::Path;
 
@@ -124,7 +124,7 @@ pub(crate) fn find_usdt(path: &Path, provider: &str, name: &str) -> Result<Vec<U
 
 /// Those of an open file.
 fn probes(elf: &Elf) -> Result<Vec<UsdtProbe>> {
-    let data = &ReadCache::new(elf.file());
+    let data = &Pieces::new(elf.file());
     let read = if elf.is_64 {
         notes::<FileHeader64<Endianness>>(data, elf)
     } else {

@@ -5,14 +5,16 @@
 //! open on the process, which is also how `perf record` knows. A child begins with the memory of its parent, so that what is
 //! told of any of them is good for all.
 
-use super::process::{Mapping, Process};
-use super::stack::Code;
+use super::code::{Code, Keeper};
+use super::process::{self, Backing, Mapping, Process};
 use crate::error::{Error, Result};
 use crate::kernel::cpu;
 use crate::ring::{OpenError, Ring, page_size};
 use crate::syscall::PerfEvent;
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// `PERF_TYPE_SOFTWARE` and `PERF_COUNT_SW_DUMMY`: an event that counts nothing.
@@ -33,8 +35,22 @@ pub(crate) struct Watch {
     asked: Instant,
     /// One for each CPU: events that are inherited share no ring.
     rings: Vec<Ring>,
-    code: Vec<Code>,
+    noted: Noted,
 }
+
+/// What was noted.
+#[derive(Debug)]
+struct Noted {
+    code: Vec<Code>,
+    known: HashSet<(u32, u64, u64, u64, Backing, PathBuf)>,
+    /// Keeps all files: programs may be deleted as soon as they have ended.
+    keeper: Keeper,
+    /// The processes with code that is in no file.
+    makers: HashSet<u32>,
+}
+
+/// The most mappings that are noted. A process can map something at another address again and again.
+const MOST: usize = 1 << 16;
 
 /// How often the process itself is asked. The events are those of its first thread, and of what that one starts; threads that
 /// were there before have none.
@@ -47,8 +63,8 @@ impl Watch {
     /// [`Error::Reader`] if the kernel allows no event on the process.
     pub(crate) fn new(pid: u32) -> Result<Watch> {
         let process = Process(pid);
-        let (rings, code) = (Vec::new(), Vec::new());
-        let mut watch = Watch { process, asked: Instant::now(), rings, code };
+        let (rings, noted) = (Vec::new(), Noted::new(Vec::new()));
+        let mut watch = Watch { process, asked: Instant::now(), rings, noted };
         let (kind, config) = NOTHING;
         for cpu in cpu::online()? {
             let event = PerfEvent {
@@ -75,10 +91,10 @@ impl Watch {
         Ok(watch)
     }
 
-    #[cfg(all(test, feature = "cli"))]
-    pub(crate) fn of(code: Vec<Code>) -> Watch {
+    #[cfg(test)]
+    pub(super) fn of(code: Vec<Code>) -> Watch {
         let process = Process(u32::MAX);
-        Watch { process, asked: Instant::now(), rings: Vec::new(), code }
+        Watch { process, asked: Instant::now(), rings: Vec::new(), noted: Noted::new(code) }
     }
 
     /// Notes what was mapped since the last time.
@@ -92,7 +108,7 @@ impl Watch {
             records.extend_from_slice(then);
             ring.skip();
             for (pid, mapping) in mappings(&records) {
-                note(&mut self.code, Process(pid), mapping);
+                self.noted.add(Process(pid), mapping);
             }
             records.clear();
         }
@@ -104,22 +120,50 @@ impl Watch {
     fn ask(&mut self) {
         self.asked = Instant::now();
         // When it has ended, nothing new is mapped.
-        for mapping in self.process.mappings().unwrap_or_default() {
-            if mapping.executable {
-                note(&mut self.code, self.process, mapping);
-            }
+        for mapping in self.process.executable_mappings().unwrap_or_default() {
+            self.noted.add(self.process, mapping);
         }
     }
 
     /// All that was noted.
     pub(crate) fn code(&self) -> &[Code] {
-        &self.code
+        &self.noted.code
+    }
+
+    /// The number of the process, without those that it starts.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.0
+    }
+
+    /// The processes that have made code themselves.
+    pub(crate) fn makers(&self) -> impl Iterator<Item = u32> {
+        self.noted.makers.iter().copied()
+    }
+
+    /// What a process had last at an address, if it is one of those that are watched.
+    pub(crate) fn code_at(&self, pid: u32, address: u64) -> Option<&Code> {
+        let holding = || self.noted.code.iter().rev().filter(|code| code.holds(address));
+        let own = holding().find(|code| code.process == Process(pid));
+        // What the first one has it may have from before anybody watched.
+        own.or_else(|| holding().next().filter(|_| self.process == Process(pid)))
     }
 }
 
-fn note(all: &mut Vec<Code>, process: Process, mapping: Mapping) {
-    if !all.iter().any(|code| code.is_of(&mapping)) {
-        all.push(Code::new(process, mapping));
+impl Noted {
+    fn new(code: Vec<Code>) -> Noted {
+        let keeper = Keeper::of_all();
+        Noted { code, known: HashSet::new(), keeper, makers: HashSet::new() }
+    }
+
+    fn add(&mut self, process: Process, mapping: Mapping) {
+        let Mapping { start, end, executable: _, offset, path, inode: _, backing } = &mapping;
+        let key = (process.0, *start, *end, *offset, *backing, path.clone());
+        if self.code.len() < MOST && self.known.insert(key) {
+            if *backing != Backing::File {
+                self.makers.insert(process.0);
+            }
+            self.code.push(Code::new(process, mapping, &mut self.keeper));
+        }
     }
 }
 
@@ -142,20 +186,18 @@ fn mappings(mut records: &[u8]) -> impl Iterator<Item = (u32, Mapping)> {
     })
 }
 
-/// `PERF_RECORD_MMAP2`: header, `u32 pid, tid`, `u64 addr, len, pgoff`, 24 bytes that identify the file, `u32 prot, flags`,
-/// the path.
+/// `PERF_RECORD_MMAP2`: header, `u32 pid, tid`, `u64 addr, len, pgoff`, `u32` for the device, twice, `u64` inode and
+/// its generation, `u32 prot, flags`, the path.
 fn mapping(record: &[u8]) -> Option<(u32, Mapping)> {
     let long = |at: usize| Some(u64::from_ne_bytes(*record.get(at..)?.first_chunk()?));
     let pid = u32::from_ne_bytes(*record.get(HEADER..)?.first_chunk()?);
     let (start, length, offset) = (long(16)?, long(24)?, long(32)?);
-    let path = record.get(72..)?;
+    let (inode, path) = (long(48)?, record.get(72..)?);
     let path = path.get(..path.iter().position(|byte| *byte == 0)?)?;
     // Memory without a file is `//anon`, what the kernel brings along `[vdso]`.
-    if !path.starts_with(b"/") || path.starts_with(b"//") || path.ends_with(b" (deleted)") {
-        return None;
-    }
-    let path = OsStr::from_bytes(path).into();
-    Some((pid, Mapping { start, end: start.checked_add(length)?, executable: true, offset, path }))
+    let (backing, path) = process::backing(path)?;
+    let (path, end) = (OsStr::from_bytes(path).into(), start.checked_add(length)?);
+    Some((pid, Mapping { start, end, executable: true, offset, path, inode, backing }))
 }
 
 #[cfg(test)]
@@ -168,7 +210,9 @@ mod tests {
         let mut body = Vec::new();
         body.extend([7u32, 8].iter().flat_map(|word| word.to_ne_bytes()));
         body.extend([0x1000u64, 0x500, 0x200].iter().flat_map(|word| word.to_ne_bytes()));
-        body.extend([0; 32]);
+        body.extend([0; 8]);
+        body.extend(77u64.to_ne_bytes());
+        body.extend([0; 16]);
         body.extend_from_slice(path);
         body.resize((body.len() + 1).next_multiple_of(8), 0);
         crate::ring::fake::record(kind, &body)
@@ -183,12 +227,19 @@ mod tests {
             executable: true,
             offset: 0x200,
             path: "/lib/libc.so.6".into(),
+            inode: 77,
+            backing: Backing::File,
         };
         let other = record(3, b"/lib/other");
         let mine = record(RECORD_MMAP2, b"/lib/libc.so.6");
         assert_eq!(found(&[other.clone(), mine.clone(), other]), [(7, libc.clone())]);
-        for none in [&b"//anon"[..], b"[vdso]", b"/tmp/a (deleted)", b""] {
-            assert_eq!(found(&[record(RECORD_MMAP2, none), mine.clone()]), [(7, libc.clone())]);
+        assert_eq!(found(&[record(RECORD_MMAP2, b"[vdso]"), mine.clone()]), [(7, libc.clone())]);
+        for (name, path, backing) in [
+            (&b"//anon"[..], "", Backing::Anonymous),
+            (b"/tmp/a (deleted)", "/tmp/a", Backing::Deleted),
+        ] {
+            let mapping = Mapping { path: path.into(), backing, ..libc.clone() };
+            assert_eq!(found(&[record(RECORD_MMAP2, name)]), [(7, mapping)]);
         }
         // The end of one that is cut off is not there.
         assert_eq!(found(&[mine[..mine.len() - 8].to_vec()]), []);

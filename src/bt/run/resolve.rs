@@ -43,7 +43,8 @@ impl Names {
 
     /// Notes from now on what a process has mapped, so that its addresses have names also when it has ended.
     pub(super) fn watch(&mut self, pid: u32) {
-        self.processes.watch(pid);
+        // Without it names are found as long as the process lives.
+        let _ = self.processes.watch(pid);
     }
 
     /// Notes what the watched processes have mapped since the last time.
@@ -73,12 +74,21 @@ impl Names {
             // Frames but the innermost are the addresses behind calls, which can be the first of the next function.
             match (raw, user) {
                 (true, _) => unknown,
-                (_, true) => self.processes.frame(pid, address, index > 0).unwrap_or(unknown),
+                (_, true) => self.user_frame(pid, address, index > 0).unwrap_or(unknown),
                 (_, false) => self.kernel_frame(address).unwrap_or(unknown),
             }
         });
         let frames = frames.collect();
         Stack { user, mode, frames }
+    }
+
+    /// Where an address of a process lies; that of a caller is behind its call.
+    fn user_frame(&mut self, pid: u32, address: u64, caller: bool) -> Option<Frame> {
+        let inside = if caller { address.saturating_sub(1) } else { address };
+        let located = self.processes.frame(pid, inside)?;
+        let offset = located.offset + (address - inside);
+        let module = Some(located.path.to_string_lossy().into());
+        Some(Frame { address, symbol: located.name.map(Into::into), offset, module })
     }
 
     fn addresses(&self, space: Space, depth: u32, id: i64) -> Vec<u64> {
@@ -108,7 +118,7 @@ impl Names {
 
     /// Returns the symbol at an address of a process.
     pub(super) fn user_symbol(&mut self, address: u64, pid: u32) -> Symbol {
-        let found = self.processes.frame(pid, address, false);
+        let found = self.user_frame(pid, address, false);
         Symbol { address, name: found.and_then(|found| found.symbol) }
     }
 
@@ -256,65 +266,7 @@ fn folder(root: &Path, id: u64) -> Option<PathBuf> {
 }
 
 #[cfg(feature = "symbolize")]
-use processes::Processes;
-
-#[cfg(feature = "symbolize")]
-mod processes {
-    //! Addresses of processes, by their files.
-
-    use crate::bt::value::Frame;
-    use crate::user::{Files, Symbols, Watch};
-    use std::collections::HashMap;
-    use std::fmt;
-
-    /// The processes that there are values of.
-    #[derive(Default)]
-    pub(in super::super) struct Processes {
-        known: HashMap<u32, Option<Symbols>>,
-        watched: Vec<(u32, Watch)>,
-        files: Files,
-    }
-
-    impl fmt::Debug for Processes {
-        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.debug_struct("Processes").finish_non_exhaustive()
-        }
-    }
-
-    impl Processes {
-        pub(super) fn watch(&mut self, pid: u32) {
-            // Without it names are found as long as the process lives.
-            self.watched.extend(Watch::new(pid).ok().map(|watch| (pid, watch)));
-        }
-
-        pub(super) fn look(&mut self) {
-            self.watched.iter_mut().for_each(|(_, watch)| watch.look());
-        }
-
-        pub(super) fn watches(&self) -> bool {
-            !self.watched.is_empty()
-        }
-
-        pub(super) fn frame(&mut self, pid: u32, address: u64, caller: bool) -> Option<Frame> {
-            let inside = if caller { address.saturating_sub(1) } else { address };
-            let watched = self.watched.iter().find(|(known, _)| *known == pid);
-            let of_watched = watched.and_then(|(_, watch)| {
-                let code = watch.code().iter().find(|code| code.holds(inside))?;
-                Some(self.files.locate(code, inside))
-            });
-            let located = match of_watched {
-                Some(located) => located,
-                None => {
-                    let known = self.known.entry(pid);
-                    known.or_insert_with(|| Symbols::of(pid).ok()).as_ref()?.at(inside)?
-                }
-            };
-            let offset = located.offset + (address - inside);
-            let module = Some(located.path.to_string_lossy().into());
-            Some(Frame { address, symbol: located.name.map(Into::into), offset, module })
-        }
-    }
-}
+use crate::user::Processes;
 
 #[cfg(not(feature = "symbolize"))]
 use without::Processes;
@@ -323,13 +275,23 @@ use without::Processes;
 mod without {
     //! Without `symbolize`, addresses of processes have no names.
 
-    use crate::bt::value::Frame;
+    use crate::error::Result;
+    use std::path::PathBuf;
 
     #[derive(Debug, Default)]
-    pub(in super::super) struct Processes;
+    pub(super) struct Processes;
+
+    /// Where an address lies.
+    pub(super) struct Located {
+        pub(super) name: Option<String>,
+        pub(super) offset: u64,
+        pub(super) path: PathBuf,
+    }
 
     impl Processes {
-        pub(super) fn watch(&mut self, _pid: u32) {}
+        pub(super) fn watch(&mut self, _pid: u32) -> Result<()> {
+            Ok(())
+        }
 
         pub(super) fn look(&mut self) {}
 
@@ -337,7 +299,7 @@ mod without {
             false
         }
 
-        pub(super) fn frame(&mut self, _pid: u32, _address: u64, _caller: bool) -> Option<Frame> {
+        pub(super) fn frame(&mut self, _pid: u32, _address: u64) -> Option<Located> {
             None
         }
     }

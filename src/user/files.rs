@@ -1,0 +1,166 @@
+//! The functions of files by their places in them.
+//!
+//! Symbols are read with [`Elf`], which reads pieces into memory, and not by a crate that maps files: whoever owns a file may
+//! truncate it, and the kernel answers an access beyond the new end of a mapping with SIGBUS. So nobody can end the
+//! tracer by truncating the program that is traced, and no handler of a signal is needed, which a library must not install.
+
+use super::code::{Code, Source};
+use super::demangle::readable;
+use super::elf::{Elf, Kind, Symbol, Table};
+use super::perf_map::PerfMap;
+use super::ranges::{Named, Names, Span, append};
+use super::stack::Located;
+use crate::error::Result;
+use std::cell::RefCell;
+use std::cmp::Reverse;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The most memory for the names of all files, bytes, and for those of all processes. When there are more, all are
+/// forgotten, and read again when they are needed.
+const MOST: usize = 512 << 20;
+
+/// The most bytes of names of one file.
+const MOST_TEXT: usize = 256 << 20;
+
+/// The files that were looked into, and what processes say of code that is in no file.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// `None` if it is no ELF file, or cannot be read.
+    known: RefCell<HashMap<Key, Option<Arc<Names>>>>,
+    made: RefCell<HashMap<u32, PerfMap>>,
+}
+
+/// What a file is known by.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+enum Key {
+    Path(PathBuf),
+    Id((u64, u64)),
+}
+
+impl Files {
+    /// What an address in a piece of code stands for. `None` if it is in no file, and the process has not given it a name.
+    pub(crate) fn locate(&self, code: &Code, address: u64) -> Option<Located> {
+        let offset = code.offset_of(address);
+        let names = match &code.source {
+            Source::Path(path) => self.names(Key::Path(path.clone()), path),
+            Source::Held(held) => self.names(Key::Id(held.id), &held.path()),
+            Source::Unknown => None,
+        };
+        let path = code.path.clone();
+        let Some(names) = names else {
+            let made = self.made(code, address);
+            let in_file = !path.as_os_str().is_empty();
+            let nameless = Located { name: None, offset, path };
+            return made.or_else(|| in_file.then_some(nameless));
+        };
+        Some(match names.at(offset) {
+            Some((name, offset)) => {
+                Located { name: Some(readable(name).unwrap_or_else(|| name.into())), offset, path }
+            }
+            None => Located { name: None, offset, path },
+        })
+    }
+
+    /// Notes where a process says what its code is, to be read when it has ended; `parent` is one that is known to have started
+    /// it.
+    pub(crate) fn hold(&self, pid: u32, parent: Option<u32>) {
+        let parent = parent.and_then(|parent| self.with_made(parent, |map| map.place()));
+        self.with_made(pid, |map| map.hold(parent));
+    }
+
+    fn made(&self, code: &Code, address: u64) -> Option<Located> {
+        self.with_made(code.process.0, |map| {
+            let (name, offset, path) = map.at(address)?;
+            Some(Located { name: Some(name.into()), offset, path })
+        })
+    }
+
+    fn with_made<T>(&self, pid: u32, f: impl FnOnce(&mut PerfMap) -> T) -> T {
+        let mut made = self.made.borrow_mut();
+        let total: usize = made.values().map(PerfMap::size).sum();
+        if total > MOST {
+            made.values_mut().for_each(PerfMap::forget);
+        }
+        f(made.entry(pid).or_insert_with(|| PerfMap::new(super::process::Process(pid))))
+    }
+
+    fn names(&self, key: Key, path: &Path) -> Option<Arc<Names>> {
+        let mut known = self.known.borrow_mut();
+        if let Some(names) = known.get(&key) {
+            return names.clone();
+        }
+        let names = Elf::open(path).ok().map(|elf| Arc::new(functions_by_place(&elf)));
+        let size = |names: &Option<Arc<Names>>| names.as_ref().map_or(0, |names| names.size());
+        if known.values().map(size).sum::<usize>() + size(&names) > MOST {
+            known.clear();
+        }
+        known.insert(key, names.clone());
+        names
+    }
+}
+
+/// Which of several symbols an address belongs to: one whose size is known, the innermost, one that says that it is a
+/// function, is not only for its own source file, and has the plainest name (`read`, and not `__GI___read`).
+type Rank = (bool, u64, Reverse<u64>, bool, bool, Reverse<usize>, Reverse<u32>);
+
+/// The functions of a file by their places in it. What is damaged has no names.
+fn functions_by_place(elf: &Elf) -> Names {
+    let mut kept = Kept { elf, text: String::new(), ranges: Vec::new() };
+    // The second has only what the first has, if there is a first.
+    let read =
+        |table, kept: &mut Kept<'_>| elf.symbols(table, &mut |symbol| kept.look_at(table, symbol));
+    let _: [Result<bool>; 2] = [Table::Whole, Table::Dynamic].map(|table| read(table, &mut kept));
+    let Kept { text, mut ranges, .. } = kept;
+    ranges.sort_unstable_by_key(|range| range.start);
+    // Without a size it is as long as there is nothing else.
+    let mut next = u64::MAX;
+    let mut begins = next;
+    for range in ranges.iter_mut().rev() {
+        if range.start != begins {
+            (next, begins) = (begins, range.start);
+        }
+        if range.end == range.start {
+            range.end = next;
+        }
+    }
+    Names::new(text, ranges)
+}
+
+struct Kept<'e> {
+    elf: &'e Elf,
+    text: String,
+    ranges: Vec<Named<Rank>>,
+}
+
+impl Kept<'_> {
+    fn look_at(&mut self, table: Table, symbol: &Symbol<'_>) {
+        if !symbol.defined || symbol.kind == Kind::Variable {
+            return;
+        }
+        let Some(start) = self.elf.offset(symbol.address, true) else { return };
+        // Of those that are for others there are few: what follows one without a size is another function.
+        let size = match (symbol.size, table) {
+            (0, Table::Dynamic) => 1,
+            (size, _) => size,
+        };
+        let Some(name) = self.append(symbol.name) else { return };
+        let function = symbol.kind != Kind::Unknown;
+        let underscores = symbol.name.bytes().take_while(|byte| *byte == b'_').count();
+        let rank = (
+            symbol.size > 0,
+            start,
+            Reverse(size),
+            function,
+            symbol.global,
+            Reverse(underscores),
+            Reverse(name.len),
+        );
+        self.ranges.push(Named { start, end: start.saturating_add(size), rank, name });
+    }
+
+    fn append(&mut self, name: &str) -> Option<Span> {
+        append(&mut self.text, name, MOST_TEXT)
+    }
+}

@@ -1,0 +1,193 @@
+//! Frames of the stacks of any processes, those that live and those that were watched while they did.
+
+use super::code::{Code, code_of};
+use super::files::Files;
+use super::process::Process;
+use super::stack::Located;
+use super::watch::Watch;
+use crate::error::Result;
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// The processes whose addresses may be looked up.
+#[derive(Debug, Default)]
+pub(crate) struct Processes {
+    watched: Vec<Watch>,
+    /// Those that were asked, by their numbers.
+    known: HashMap<u32, Known>,
+    /// All that lived when the first stack was of nobody who is watched.
+    living: OnceCell<Vec<Vec<Code>>>,
+    files: Files,
+}
+
+/// What a process had mapped when it was asked last.
+#[derive(Debug)]
+struct Known {
+    code: Vec<Code>,
+    asked: Instant,
+}
+
+/// How long a process is not asked again, if it had nothing at an address.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The most processes whose mappings are kept.
+const MOST: usize = 1 << 10;
+
+impl Processes {
+    /// Notes from now on what a process maps, and those that it starts, so that their addresses have names also when they have
+    /// ended.
+    ///
+    /// # Errors
+    /// Those of [`Watch::new`]: it has names as long as it lives.
+    pub(crate) fn watch(&mut self, pid: u32) -> Result<()> {
+        self.watched.push(Watch::new(pid)?);
+        self.files.hold(pid, None);
+        Ok(())
+    }
+
+    /// Notes what the watched processes have mapped since the last time.
+    pub(crate) fn look(&mut self) {
+        self.watched.iter_mut().for_each(Watch::look);
+        for watch in &self.watched {
+            watch.makers().for_each(|pid| self.files.hold(pid, Some(watch.pid())));
+        }
+    }
+
+    /// Whether a process is watched.
+    pub(crate) fn watches(&self) -> bool {
+        !self.watched.is_empty()
+    }
+
+    /// Where an address of a process lies.
+    pub(crate) fn frame(&mut self, pid: u32, address: u64) -> Option<Located> {
+        let noted = self.watched.iter().find_map(|watch| watch.code_at(pid, address));
+        if let Some(found) = noted.and_then(|code| self.files.locate(code, address)) {
+            return Some(found);
+        }
+        if self.known.len() >= MOST && !self.known.contains_key(&pid) {
+            self.known.clear();
+        }
+        let ask = || code_of(Process(pid)).unwrap_or_default();
+        let known = self.known.entry(pid);
+        let known = known.or_insert_with(|| Known { code: ask(), asked: Instant::now() });
+        // What it has mapped since then; and its number can have become another one's.
+        if !known.code.iter().any(|code| code.holds(address)) && known.asked.elapsed() >= PAUSE {
+            known.asked = Instant::now();
+            if let Ok(code) = code_of(Process(pid)) {
+                known.code = code;
+            }
+        }
+        let code = known.code.iter().find(|code| code.holds(address))?;
+        self.files.locate(code, address)
+    }
+
+    /// Where the frames of a stack lie, the innermost first, that is the stack of a process which nobody knows. An address
+    /// gets a name only if it can have no other one. If a process that is watched has code where the stack begins, it is
+    /// that one's, or of one of those that it starts.
+    pub(crate) fn locate(&self, frames: &[u64]) -> Vec<Option<Located>> {
+        // The innermost frame is the program's own place and not found by walking.
+        let innermost = frames.iter().copied().find(|frame| !is_kernel(*frame)).unwrap_or(0);
+        let ran = |code: &[Code]| code.iter().any(|code| code.holds(innermost));
+        let mut owners: Vec<&[Code]> = self.watched.iter().map(Watch::code).collect();
+        owners.retain(|code| ran(code));
+        if owners.is_empty() {
+            let living = self.living.get_or_init(|| {
+                Process::all().into_iter().filter_map(|process| code_of(process).ok()).collect()
+            });
+            let tells = |code: &[Code]| frames.iter().any(|frame| tells(code, *frame));
+            let living = living.iter().map(Vec::as_slice);
+            owners.extend(living.filter(|code| ran(code) && tells(code)));
+        }
+        let locate = |frame: &u64| {
+            let mut holding = owners.iter().copied().flatten().filter(|code| code.holds(*frame));
+            let code = holding.next()?;
+            let same = holding.all(|other| other.place(*frame) == code.place(*frame));
+            if same { self.files.locate(code, *frame) } else { None }
+        };
+        frames.iter().map(locate).collect()
+    }
+}
+
+/// Whether it says something of a process that it has code there. Above 4 GiB places are random; below there are programs
+/// that can only be where they are, as many others are.
+fn tells(code: &[Code], frame: u64) -> bool {
+    frame >= 1 << 32 && code.iter().any(|code| code.holds(frame))
+}
+
+/// Whether an address is in the upper half, which is the kernel's. On s390x both have all addresses.
+fn is_kernel(address: u64) -> bool {
+    address >> 63 != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_of_a_living_process_are_located() {
+        let processes = Processes::default();
+        let here = frames_of_a_living_process_are_located as fn() as usize as u64;
+        let on_the_stack = 0;
+        let not_code = &raw const on_the_stack as usize as u64;
+        let places = processes.locate(&[here, not_code, u64::MAX - 7]);
+        if here < 1 << 32 {
+            // A program that is always there, as static ones are on some machines, tells nothing of its process.
+            return assert_eq!(places, [None, None, None]);
+        }
+        let name = places[0].as_ref().and_then(|place| place.name.as_deref()).unwrap();
+        assert!(name.contains("frames_of_a_living_process_are_located"), "{name}");
+        assert_eq!(places[1..], [None, None]);
+        // Of nobody: what is behind it may be another's.
+        assert_eq!(processes.locate(&[not_code, here]), [None, None]);
+    }
+
+    fn paths(processes: &Processes, frames: &[u64]) -> Vec<Option<String>> {
+        let places = processes.locate(frames).into_iter();
+        places.map(|place| place.map(|place| place.path.display().to_string())).collect()
+    }
+
+    #[test]
+    fn code_that_can_be_anothers_has_no_name() {
+        let code = |start: u64, path: &str| Code::of(start, start + 0x1000, 0, path.as_ref());
+        let high = 1 << 40;
+        let living = vec![
+            vec![code(0x400000, "/a"), code(high, "/c")],
+            vec![code(0x400000, "/b"), code(high, "/c")],
+            vec![code(0x500000, "/d")],
+        ];
+        let processes = Processes { living: living.into(), ..Processes::default() };
+        let paths = |frames: &[u64]| self::paths(&processes, frames);
+        // Both have it, and the same there; each has its own there.
+        assert_eq!(paths(&[high + 5, 0x400010]), [Some("/c".into()), None]);
+        // Only one has it, but nothing says that it is the one.
+        assert_eq!(paths(&[0x500010]), [None]);
+
+        let watched = vec![Watch::of(vec![code(0x400000, "/e"), code(0x600000, "/e")])];
+        let processes = Processes { watched, ..processes };
+        let paths = |frames: &[u64]| self::paths(&processes, frames);
+        // Those of the command, although others have something there; and those of somebody else.
+        assert_eq!(paths(&[0x600010]), [Some("/e".into())]);
+        assert_eq!(paths(&[0x400010]), [Some("/e".into())]);
+        assert_eq!(paths(&[high + 5]), [Some("/c".into())]);
+
+        // Two programs that the command starts, one after the other, in the same place.
+        let watched = vec![Watch::of(vec![code(0x400000, "/e"), code(0x400000, "/f")])];
+        let processes = Processes { watched, ..processes };
+        assert_eq!(self::paths(&processes, &[0x400010]), [None]);
+    }
+
+    #[test]
+    fn a_process_that_is_known_is_asked_again() {
+        let mut processes = Processes::default();
+        let us = std::process::id();
+        let here = a_process_that_is_known_is_asked_again as fn() as usize as u64;
+        processes.known.insert(us, Known { code: Vec::new(), asked: Instant::now() });
+        assert_eq!(processes.frame(us, here), None, "not at once");
+        let before = Instant::now().checked_sub(PAUSE).unwrap();
+        processes.known.insert(us, Known { code: Vec::new(), asked: before });
+        let name = processes.frame(us, here).unwrap().name.unwrap();
+        assert!(name.contains("a_process_that_is_known_is_asked_again"), "{name}");
+        assert_eq!(processes.frame(u32::MAX, here), None);
+    }
+}
