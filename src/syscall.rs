@@ -22,7 +22,7 @@ pub(crate) mod netlink;
 mod object;
 mod perf;
 mod poll;
-#[cfg(all(feature = "bt", feature = "cli"))]
+#[cfg(feature = "cli")]
 mod process;
 mod prog;
 mod socket;
@@ -54,9 +54,10 @@ pub(crate) use poll::{
     epoll_add, epoll_add_for, epoll_create, epoll_remove, epoll_wait, eventfd, wait_readable,
 };
 #[cfg(feature = "cli")]
-pub(crate) use poll::{pidfd_open, set_close_on_exec};
-#[cfg(all(feature = "bt", feature = "cli"))]
-pub(crate) use process::fork_waiting;
+pub(crate) use process::{
+    Executable, Hold, Inherited, Report, Resume, Waited, block_signals, fork_held, has_attribute,
+    has_sys_ptrace, pidfd_open, pidfd_signal, resume_child, wait_for_child,
+};
 pub(crate) use prog::{
     Log, ProgAttach, ProgBtf, ProgLoad, ProgTestRun, RawTracepoint, prog_attach, prog_bind_map,
     prog_detach, prog_load, prog_test_run, raw_tracepoint_open,

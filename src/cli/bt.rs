@@ -1,7 +1,6 @@
 //! `rawbpf bt`: scripts of bpftrace's language, with bpftrace's command line.
 
 mod args;
-mod command;
 mod help;
 mod list;
 mod play;
@@ -40,7 +39,10 @@ pub(super) fn main(words: &[OsString]) -> ExitCode {
         Failure::Shown(text) => writeln!(errors, "{text}"),
         failure => writeln!(errors, "ERROR: {failure}"),
     };
-    ExitCode::FAILURE
+    match failure {
+        Failure::NotRun { status, .. } => ExitCode::from(status),
+        _ => ExitCode::FAILURE,
+    }
 }
 
 fn run(words: &[OsString]) -> Result<u8, Failure> {

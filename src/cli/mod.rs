@@ -127,6 +127,13 @@ enum Failure {
     Shown(String),
     /// The command line asks for something that there is not.
     Usage(String),
+    /// The command of a run cannot be executed.
+    NotRun {
+        /// Why.
+        words: String,
+        /// The exit status.
+        status: u8,
+    },
     /// The reader of our output went away, which is its right.
     OutputClosed,
 }
@@ -141,9 +148,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Library(error) => error.fmt(f),
-            Failure::Other(words) | Failure::Shown(words) | Failure::Usage(words) => {
-                f.write_str(words)
-            }
+            Failure::Other(words)
+            | Failure::Shown(words)
+            | Failure::Usage(words)
+            | Failure::NotRun { words, .. } => f.write_str(words),
             Failure::OutputClosed => Ok(()),
         }
     }
@@ -161,6 +169,7 @@ impl Failure {
             },
             Failure::Other(_) | Failure::Shown(_) => 1,
             Failure::Usage(_) => 2,
+            Failure::NotRun { status, .. } => *status,
             Failure::OutputClosed => 0,
         }
     }
@@ -178,9 +187,6 @@ fn loader<'a>() -> Loader<'a> {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    if let Some(status) = child::exec_if_told() {
-        return status;
-    }
     // Before all else, since scripts are to start fast.
     let words: Vec<_> = std::env::args_os().collect();
     if let Some(words) = bt::words(&words) {

@@ -1,7 +1,7 @@
 //! What surrounds a run of programs that are attached: signals, a command to trace, when it is to end, and where
 //! events are shown.
 
-use super::child::{Running, Waiting};
+use super::child::Child;
 use super::output::{self, Output, Row, Sample};
 use super::signals::{Event as SignalEvent, Signals};
 use super::{Failure, Format};
@@ -72,22 +72,25 @@ impl<R: AsFd, F: FnMut(&mut R, &mut Stage) -> Result<usize, Error>> Source for R
 pub(super) struct Scene<'a> {
     limits: &'a Limits,
     signals: Signals,
-    waiting: Option<Waiting>,
+    command: Option<Child>,
 }
 
 impl<'a> Scene<'a> {
     pub(super) fn new(limits: &'a Limits) -> Result<Self, Failure> {
         let signals = Signals::block()?;
-        let waiting = match limits.command.as_slice() {
+        let command = match limits.command.as_slice() {
             [] => None,
-            command => Some(Waiting::new(command)?),
+            words => Some(Child::new(words)?),
         };
-        Ok(Scene { limits, signals, waiting })
+        if let Some(note) = command.as_ref().and_then(Child::note) {
+            eprintln!("rawbpf: {note}");
+        }
+        Ok(Scene { limits, signals, command })
     }
 
-    /// The process that is to become the command.
+    /// The process of the command, which has yet to begin.
     pub(super) fn pid(&self) -> Option<u32> {
-        self.waiting.as_ref().map(Waiting::pid)
+        self.command.as_ref().map(Child::pid)
     }
 
     /// Lets the command begin and prints what there is in the sources, under these headings, until the command has
@@ -98,15 +101,20 @@ impl<'a> Scene<'a> {
         headings: &[&str],
         sources: &mut [&mut dyn Source],
     ) -> Result<u8, Failure> {
-        let Scene { limits, signals, waiting } = self;
+        let Scene { limits, signals, mut command } = self;
         let mut stage = Stage::new(limits, headings)?;
-        let mut running = waiting.map(Waiting::release).transpose()?;
-        let ended = show_until_the_end(limits, &signals, &mut running, &mut stage, links, sources);
+        command.as_mut().map_or(Ok(()), Child::release)?;
+        let ended = show_until_the_end(limits, &signals, &mut command, &mut stage, links, sources);
         match ended {
             Ok(Some(status)) => Ok(status),
             ended => {
-                if let Some(running) = running {
-                    running.stop();
+                if let Some(command) = &mut command
+                    && !command.stop()
+                {
+                    let pid = command.pid();
+                    eprintln!(
+                        "rawbpf: the command (process {pid}) does not end at SIGTERM; it goes on"
+                    );
                 }
                 ended.map(|_| 0)
             }
@@ -118,7 +126,7 @@ impl<'a> Scene<'a> {
 fn show_until_the_end(
     limits: &Limits,
     signals: &Signals,
-    running: &mut Option<Running>,
+    command: &mut Option<Child>,
     stage: &mut Stage,
     links: Vec<Link>,
     sources: &mut [&mut dyn Source],
@@ -127,18 +135,17 @@ fn show_until_the_end(
     let mut links = Some(links);
     let mut status = None;
     loop {
-        wait(sources, signals.as_fd(), deadline)?;
+        let ends = command.iter().map(AsFd::as_fd).chain([signals.as_fd()]);
+        wait(sources, ends, deadline)?;
         let mut last = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         while let Some(event) = signals.next() {
             match event {
                 SignalEvent::Stop => last = true,
                 SignalEvent::Show => {}
-                SignalEvent::Child => {
-                    status = running.as_mut().and_then(Running::ended);
-                    last |= status.is_some();
-                }
             }
         }
+        status = status.or_else(|| command.as_mut().and_then(Child::ended));
+        last |= status.is_some();
         if last {
             // Nothing comes after this, so that what is there can be read to its end.
             links = None;
@@ -155,9 +162,9 @@ fn show_until_the_end(
 }
 
 /// Waits until there is something to read, or a signal, or the deadline has come.
-fn wait(
-    sources: &[&mut dyn Source],
-    signals: BorrowedFd<'_>,
+fn wait<'f>(
+    sources: &'f [&mut dyn Source],
+    ends: impl Iterator<Item = BorrowedFd<'f>>,
     deadline: Option<Instant>,
 ) -> Result<(), Failure> {
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -170,7 +177,7 @@ fn wait(
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         }
     };
-    let fds = sources.iter().filter_map(|source| source.fd()).chain([signals]);
+    let fds = sources.iter().filter_map(|source| source.fd()).chain(ends);
     let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     match poll(&mut fds, timeout) {
         Ok(_) | Err(nix::Error::EINTR) => Ok(()),

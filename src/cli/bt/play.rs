@@ -1,11 +1,11 @@
 //! A run: attached, its events printed, until it ends.
 
 use super::args::{self, Args, Buffering};
-use super::command::Command;
 use super::{compile, tell};
 use crate::bt::output::{ControlCharacters, Options as OutputOptions, Output, OutputFormat};
 use crate::bt::{Options, Run};
 use crate::cli::Failure;
+use crate::cli::child::Child;
 use crate::cli::output::failed;
 use crate::cli::signals::{Event, Signals};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -23,9 +23,12 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
     let signals = Signals::block_with_show()?;
     let mut command = None;
     if let Some(line) = &args.command {
-        let waiting = Command::new(args::command(line)?)?;
-        options = options.command(waiting.pid());
-        command = Some(waiting);
+        let child = Child::new(&args::command(line)?)?;
+        options = options.command(child.pid());
+        if let Some(note) = child.note().filter(|_| args.warnings) {
+            tell(&format!("WARNING: {note}\n"));
+        }
+        command = Some(child);
     }
     let process = args.pid.map(process).transpose()?;
     let script = compile(text, &options, args)?;
@@ -47,7 +50,7 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
     if std::env::var_os(NOTIFY_ATTACHED).is_some() {
         tell(&format!("{NOTIFY_ATTACHED}\n"));
     }
-    command.as_mut().map_or(Ok(()), Command::release)?;
+    command.as_mut().map_or(Ok(()), Child::release)?;
     let mut play =
         Play { run, out, signals, process, command, status: None, stopped: false, show: false };
     let done = play.events().and_then(|()| play.end());
@@ -71,7 +74,7 @@ struct Play {
     signals: Signals,
     /// The process of `-p`.
     process: Option<OwnedFd>,
-    command: Option<Command>,
+    command: Option<Child>,
     /// The status of the command, when it has ended.
     status: Option<u8>,
     /// Whether somebody has asked for the end.
@@ -143,6 +146,7 @@ impl Play {
                 For::Events => {
                     let events = self.run.as_pollable().into_iter();
                     let ends = self.process.iter().map(AsFd::as_fd);
+                    let ends = self.command.iter().map(AsFd::as_fd).chain(ends);
                     fds.extend(events.chain(ends).map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
                 }
                 For::Room => fds.push(PollFd::new(self.out.fd(), PollFlags::POLLOUT)),
@@ -169,12 +173,9 @@ impl Play {
                         self.run.end_is_near();
                     }
                     Event::Show => self.show = true,
-                    Event::Child => {
-                        let ended = self.command.as_mut().and_then(Command::ended);
-                        self.status = self.status.or(ended);
-                    }
                 }
             }
+            self.status = self.status.or_else(|| self.command.as_mut().and_then(Child::ended));
             // A command that ends while the output is full leaves something to be written.
             let again = what == For::Room && signaled && !there && was_stopped == self.stopped;
             if !again {
