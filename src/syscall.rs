@@ -10,6 +10,7 @@
 
 mod attr;
 mod contents;
+mod cpu;
 #[cfg(test)]
 pub(crate) mod fake;
 mod fields;
@@ -32,7 +33,8 @@ mod tests;
 mod time;
 mod trace;
 
-pub(crate) use contents::{BTF_FOLDER, Contents};
+pub(crate) use contents::{BTF_FOLDER, Contents, is_in_sysfs};
+pub(crate) use cpu::cpu_set_bits;
 pub(crate) use link::{LinkCreate, LinkExtra, iter_create, link_create, link_detach, link_update};
 pub(crate) use map::{
     MapBtf, MapCreate, MapReadBatch, MapWriteBatch, map_create, map_delete, map_freeze, map_lookup,

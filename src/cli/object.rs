@@ -1,6 +1,7 @@
 //! Programs and maps in the kernel, as the command line names them, and what `/proc` knows of them.
 
 use super::Failure;
+use crate::util::file;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -61,7 +62,7 @@ pub(super) fn is_named(kept: &str, name: &str) -> bool {
 /// A number that `/proc/self/fdinfo` tells of an object: `memlock`, `frozen`.
 pub(super) fn fdinfo(object: BorrowedFd<'_>, key: &str) -> Option<u64> {
     let path = format!("/proc/self/fdinfo/{}", object.as_raw_fd());
-    field(&fs::read_to_string(path).ok()?, key)
+    field(&file::read_to_string(path).ok()?, key)
 }
 
 fn field(text: &str, key: &str) -> Option<u64> {
@@ -87,7 +88,7 @@ impl Holders {
                 continue;
             }
             let files = fs::read_dir(process.path().join("fdinfo")).into_iter().flatten().flatten();
-            let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
+            let texts = files.filter_map(|file| file::read_to_string(file.path()).ok());
             let ids = texts.filter_map(|text| u32::try_from(field(&text, key)?).ok());
             let mut ids: Vec<u32> = ids.collect();
             ids.sort_unstable();
@@ -95,7 +96,7 @@ impl Holders {
             if ids.is_empty() {
                 continue;
             }
-            let comm = fs::read(process.path().join("comm")).unwrap_or_default();
+            let comm = file::read(process.path().join("comm")).unwrap_or_default();
             let comm = super::output::readable(comm.trim_ascii_end()).into_owned();
             for id in ids {
                 found.0.entry(id).or_default().push((pid, comm.clone()));
@@ -124,7 +125,7 @@ impl Holders {
 
 /// Seconds since 1970 of a time that is counted from the start of the machine.
 pub(super) fn wall_clock(since_boot: Duration) -> Option<u64> {
-    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let uptime = file::read_to_string("/proc/uptime").ok()?;
     let uptime: f64 = uptime.split_whitespace().next()?.parse().ok()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     let booted = now.checked_sub(Duration::try_from_secs_f64(uptime).ok()?)?;

@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::error::Error;
 use crate::syscall::obj_pin;
+use crate::util::file;
 use std::ffi::CString;
 use std::fs;
 use std::io;
@@ -77,7 +78,7 @@ impl Drop for Pins {
 
 /// The type of the file system that a folder is in (`proc_pid_mountinfo(5)`); `None` if it cannot be told.
 fn file_system(dir: &Path) -> Option<String> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mounts = file::read_to_string("/proc/self/mountinfo").ok()?;
     let mounted = mounts.lines().filter_map(|line| {
         let (head, tail) = line.split_once(" - ")?;
         let place = head.split(' ').nth(4)?;

@@ -97,7 +97,7 @@ fn name_of<'a>(fields: &TraceFields<'a>) -> Cow<'a, [u8]> {
     if fields.task != b"<...>" {
         return fields.task.into();
     }
-    match std::fs::read(format!("/proc/{}/comm", fields.pid)) {
+    match crate::util::file::read(format!("/proc/{}/comm", fields.pid)) {
         Ok(mut name) => {
             name.pop_if(|byte| *byte == b'\n');
             name.into()

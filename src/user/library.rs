@@ -3,6 +3,7 @@
 use super::ld_cache;
 use super::process::Process;
 use crate::error::{Error, Result};
+use crate::util::file;
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -90,7 +91,7 @@ impl View {
         let value = match self.process {
             None => env::var_os(variable).map(|value| value.as_bytes().to_vec()),
             Some(process) => {
-                let all = fs::read(format!("/proc/{}/environ", process.0)).unwrap_or_default();
+                let all = file::read(format!("/proc/{}/environ", process.0)).unwrap_or_default();
                 let mut lines = all.split(|byte| *byte == 0);
                 lines.find_map(|line| {
                     let value = line.strip_prefix(variable.as_bytes())?.strip_prefix(b"=")?;
@@ -231,7 +232,7 @@ impl Library<'_> {
     }
 
     fn in_cache(&self, view: &View) -> Option<PathBuf> {
-        let bytes = fs::read(view.path(Path::new(LD_CACHE))).ok()?;
+        let bytes = file::read(view.path(Path::new(LD_CACHE))).ok()?;
         self.best(ld_cache::entries(&bytes).into_iter().filter_map(|entry| {
             let rank = self.fits(std::str::from_utf8(entry.name).ok()?)?;
             Some((rank, view.path(entry.path)))

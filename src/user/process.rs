@@ -1,5 +1,6 @@
 //! What a process has mapped: `/proc/PID/maps`, `proc_pid_maps(5)`.
 
+use crate::util::file;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -34,7 +35,7 @@ impl Process {
 
     /// The files that it has mapped, in the order of their addresses.
     pub(super) fn mappings(self) -> io::Result<Vec<Mapping>> {
-        let text = fs::read(format!("/proc/{}/maps", self.0))?;
+        let text = file::read(format!("/proc/{}/maps", self.0))?;
         Ok(text.split(|byte| *byte == b'\n').filter_map(mapping).collect())
     }
 
