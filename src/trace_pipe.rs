@@ -17,6 +17,7 @@ use crate::kernel::tracefs;
 use crate::permission;
 use crate::syscall;
 use crate::uapi::Errno;
+use crate::util::file;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::ops::{ControlFlow, Range};
@@ -172,6 +173,13 @@ impl TracePipe {
     /// [drained](TracePipe::drain_stale): at least so many, where it did not know.
     pub fn lost(&self) -> u64 {
         self.lines.lost
+    }
+
+    /// Returns the file by which tracing into this buffer is switched off (`tracing_on`), if it is.
+    pub fn switched_off(&self) -> Option<PathBuf> {
+        let switch = self.path.with_file_name("tracing_on");
+        let state = file::read(&switch).ok()?;
+        (state.trim_ascii() == b"0").then_some(switch)
     }
 
     /// Reads what is there; whether there was something.

@@ -243,6 +243,20 @@ impl Target {
         self.loaded().program_type
     }
 
+    /// The file that it is in, if a process does not map that: a probe for that process alone runs no program.
+    #[cfg(feature = "cli")]
+    pub(crate) fn unmapped_file(&self, pid: u32) -> Option<std::path::PathBuf> {
+        let (Target::Uprobe { file, .. }
+        | Target::UprobeMulti { file, .. }
+        | Target::UprobeSession { file, .. }
+        | Target::Usdt { file, .. }) = self.plain()
+        else {
+            return None;
+        };
+        let path = crate::user::find_file(file, Some(pid)).ok()?;
+        (crate::user::Process(pid).maps(&path) == Some(false)).then_some(path)
+    }
+
     /// The target without a suffix.
     pub fn plain(&self) -> &Target {
         match self {

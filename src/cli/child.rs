@@ -362,6 +362,23 @@ fn is_of_tracing(errno: Errno, files: &[CString]) -> bool {
     matches!(errno.0, libc::EPERM | libc::EACCES) && files.iter().any(executable)
 }
 
+/// Returns a descriptor of a process that is named by an option; it is readable when the process has ended.
+pub(super) fn process(option: &str, pid: u32) -> Result<OwnedFd, Failure> {
+    syscall::pidfd_open(pid).map_err(|errno| {
+        let problem = match errno.0 {
+            libc::ESRCH => "no such process".to_owned(),
+            libc::EINVAL | libc::ENOENT if pid > 0 => "a thread, expected a process".to_owned(),
+            _ => errno.to_string(),
+        };
+        Failure::Other(format!("{option} {pid}: {problem}"))
+    })
+}
+
+/// Whether the process of a descriptor has ended.
+pub(super) fn has_ended(process: BorrowedFd<'_>) -> bool {
+    syscall::wait_readable(process, Some(Duration::ZERO)) == Ok(true)
+}
+
 /// Returns the command that runs a line of the shell, up to the line.
 #[cfg(feature = "bt")]
 pub(super) fn shell() -> Command {

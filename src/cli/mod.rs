@@ -11,6 +11,7 @@ mod explain;
 mod features;
 mod list;
 mod load;
+mod losses;
 mod map;
 mod object;
 mod output;

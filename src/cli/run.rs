@@ -1,7 +1,8 @@
 //! `rawbpf run`: a program that ships, attached, its reports printed until something ends it.
 
+use super::losses::{self, SilentCpus, report_lost, report_lost_samples, report_switched_off};
 use super::output::{self, Row};
-use super::scene::{ROWS, Reading, Scene, Stage, report_lost};
+use super::scene::{ROWS, Reading, Scene, Stage};
 use super::{Failure, Format, RunArgs, loader};
 use crate::attach::{self, Link, Options};
 use crate::perf::{PerfOptions, PerfReader, Record, Wakeup};
@@ -63,7 +64,7 @@ fn list() -> Result<u8, Failure> {
 }
 
 fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
-    let scene = Scene::new(&args.limits)?;
+    let scene = Scene::new(&args.limits, None)?;
     // Opened before anything is attached, and emptied: if it is the buffer of the whole system, it holds what others left
     // there.
     let mut pipe = TracePipe::open()?;
@@ -80,7 +81,9 @@ fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
                 _ => ControlFlow::Continue(()),
             })
         },
+        every: None,
     };
+    report_switched_off(&pipe.reader);
     let status = scene.play(links, &[ROWS], &mut [&mut pipe])?;
     report_lost(pipe.reader.lost(), "lines of the trace buffer");
     Ok(status)
@@ -108,7 +111,7 @@ fn name_of<'a>(fields: &TraceFields<'a>) -> Cow<'a, [u8]> {
 
 fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
     const MESSAGE: &[u8] = b"Hello, perf_output!";
-    let scene = Scene::new(&args.limits)?;
+    let scene = Scene::new(&args.limits, None)?;
     let mut loader = loader();
     // Before the program runs: what it sends to a CPU without a reader is gone.
     let events = loader.map(&perf_output::EVENTS)?;
@@ -116,11 +119,11 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
     let options = PerfOptions::new().sample_size(Event::SIZE as u32).wakeup(Wakeup::Events(1));
     let reader = PerfReader::open(events, &options)?;
     let links = attach_as_told(&mut loader, &perf_output::PERF_OUTPUT, args)?;
-    let mut first = None;
+    let (mut first, mut silent) = (None, SilentCpus::default());
     let mut reading = Reading {
         reader,
         read: |reader: &mut PerfReader, stage: &mut Stage| {
-            reader.drain(|record| match record {
+            silent.read(reader, "samples", |record| match record {
                 Record::Sample { bytes, .. } => match Event::from_bytes(bytes) {
                     Some(event) => {
                         // As the tutorial has it, people read times since the first event.
@@ -140,9 +143,10 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
                 Record::Lost { cpu, count, .. } => stage.lost(count, cpu),
             })
         },
+        every: Some(losses::CPUS),
     };
     let status = scene.play(links, &[ROWS], &mut [&mut reading])?;
-    report_lost(reading.reader.count_lost(), "samples");
+    report_lost_samples(&mut reading.reader, "samples");
     Ok(status)
 }
 

@@ -1,7 +1,7 @@
 //! What surrounds a run of programs that are attached: signals, a command to trace, when it is to end, and where
 //! events are shown.
 
-use super::child::Child;
+use super::child::{self, Child};
 use super::output::{self, Output, Row, Sample};
 use super::signals::{Event as SignalEvent, Signals};
 use super::{Failure, Format};
@@ -10,7 +10,7 @@ use crate::error::Error;
 use clap::Args;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long a run is, and how it is shown.
@@ -56,6 +56,8 @@ pub(super) trait Source {
 pub(super) struct Reading<R, F> {
     pub(super) reader: R,
     pub(super) read: F,
+    /// How often to read all the same.
+    pub(super) every: Option<Duration>,
 }
 
 impl<R: AsFd, F: FnMut(&mut R, &mut Stage) -> Result<usize, Error>> Source for Reading<R, F> {
@@ -66,17 +68,25 @@ impl<R: AsFd, F: FnMut(&mut R, &mut Stage) -> Result<usize, Error>> Source for R
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
         (self.read)(&mut self.reader, stage).map(|_| ())
     }
+
+    fn interval(&self) -> Option<Duration> {
+        self.every
+    }
 }
 
 /// What surrounds a run: signals, the command, and when it is to end.
 pub(super) struct Scene<'a> {
     limits: &'a Limits,
     signals: Signals,
+    /// The process that is traced, if it is one alone.
+    process: Option<OwnedFd>,
     command: Option<Child>,
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(limits: &'a Limits) -> Result<Self, Failure> {
+    /// Begins a run. With a process it ends when that has ended.
+    pub(super) fn new(limits: &'a Limits, pid: Option<u32>) -> Result<Self, Failure> {
+        let process = pid.map(|pid| child::process("--pid", pid)).transpose()?;
         let signals = Signals::block()?;
         let command = match limits.command.as_slice() {
             [] => None,
@@ -85,7 +95,7 @@ impl<'a> Scene<'a> {
         if let Some(note) = command.as_ref().and_then(Child::note) {
             eprintln!("rawbpf: {note}");
         }
-        Ok(Scene { limits, signals, command })
+        Ok(Scene { limits, signals, process, command })
     }
 
     /// The process of the command, which has yet to begin.
@@ -101,10 +111,11 @@ impl<'a> Scene<'a> {
         headings: &[&str],
         sources: &mut [&mut dyn Source],
     ) -> Result<u8, Failure> {
-        let Scene { limits, signals, mut command } = self;
+        let Scene { limits, signals, process, mut command } = self;
         let mut stage = Stage::new(limits, headings)?;
         command.as_mut().map_or(Ok(()), Child::release)?;
-        let ended = show_until_the_end(limits, &signals, &mut command, &mut stage, links, sources);
+        let ends = Ends { signals: &signals, process: process.as_ref() };
+        let ended = show_until_the_end(limits, &ends, &mut command, &mut stage, links, sources);
         match ended {
             Ok(Some(status)) => Ok(status),
             ended => {
@@ -122,10 +133,16 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// What ends a run besides its command and the time.
+struct Ends<'e> {
+    signals: &'e Signals,
+    process: Option<&'e OwnedFd>,
+}
+
 /// The loop of a run. The exit status of the command, if that is what ended it.
 fn show_until_the_end(
     limits: &Limits,
-    signals: &Signals,
+    ends: &Ends<'_>,
     command: &mut Option<Child>,
     stage: &mut Stage,
     links: Vec<Link>,
@@ -135,10 +152,11 @@ fn show_until_the_end(
     let mut links = Some(links);
     let mut status = None;
     loop {
-        let ends = command.iter().map(AsFd::as_fd).chain([signals.as_fd()]);
-        wait(sources, ends, deadline)?;
+        let fds = command.iter().map(AsFd::as_fd).chain(ends.process.map(AsFd::as_fd));
+        wait(sources, fds.chain([ends.signals.as_fd()]), deadline)?;
         let mut last = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        while let Some(event) = signals.next() {
+        last |= ends.process.is_some_and(|process| child::has_ended(process.as_fd()));
+        while let Some(event) = ends.signals.next() {
             match event {
                 SignalEvent::Stop => last = true,
                 SignalEvent::Show => {}
@@ -252,13 +270,6 @@ impl Stage {
             Some(problem) => Err(problem),
             None => self.output.flush(),
         }
-    }
-}
-
-/// At the end: how much there was no room for.
-pub(super) fn report_lost(count: u64, what: &str) {
-    if count > 0 {
-        eprintln!("rawbpf: {count} {what} were lost: the kernel had no room for them");
     }
 }
 

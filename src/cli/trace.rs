@@ -2,9 +2,10 @@
 
 use super::asm::{print, read_bytes};
 use super::contents::{RULES, contents};
+use super::losses::{SilentCpus, report_lost, report_lost_samples, report_switched_off};
 use super::output::Sample;
 use super::run::row_of;
-use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage, report_lost};
+use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage};
 use super::stacks::{Owners, is_stacks};
 use super::text::Text;
 use super::{Failure, loader};
@@ -68,7 +69,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     let specs = text.specs(&module)?;
     let places = places(&module, words)?;
 
-    let scene = Scene::new(&args.limits)?;
+    let scene = Scene::new(&args.limits, args.pid)?;
     let mut pipe = if module.programs().iter().any(|program| prints(program.slots())) {
         Some(lines()?)
     } else {
@@ -96,6 +97,9 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
         scene.pid().into_iter().chain(args.pid).for_each(|pid| owners.watch(pid));
     }
     let links = attach_all(&mut loader, &specs, &places, args)?;
+    if let Some(pid) = args.pid {
+        warn_of_unmapped(places.iter().map(|(_, target)| target), pid);
+    }
     let mut headings = Vec::new();
     let mut sources: Vec<&mut dyn Source> = Vec::new();
     if let Some(pipe) = &mut pipe {
@@ -114,7 +118,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
         report_lost(pipe.reader.lost(), "lines of the trace buffer");
     }
     for perf in &mut perf {
-        report_lost(perf.reader.count_lost(), &format!("samples of {}", perf.name));
+        report_lost_samples(&mut perf.reader, &format!("samples of {}", perf.name));
     }
     let mut out = String::new();
     for map in &maps {
@@ -219,6 +223,21 @@ fn attach_all<'a>(
     Ok(links)
 }
 
+/// Warns of files that are probed in a process which does not map them.
+fn warn_of_unmapped<'t>(targets: impl Iterator<Item = &'t Target>, pid: u32) {
+    let mut warned = Vec::new();
+    for target in targets {
+        let Some(file) = target.unmapped_file(pid) else { continue };
+        if !warned.contains(&file) {
+            eprintln!(
+                "rawbpf: process {pid} does not map {}: no event of {target} comes until it does",
+                file.display()
+            );
+            warned.push(file);
+        }
+    }
+}
+
 /// Whether one of the instructions calls a helper that prints to the trace buffer.
 fn prints(slots: &[Insn]) -> bool {
     /// `BPF_JMP | BPF_CALL`, with 0 for the source register: a helper by its number (RFC 9669, 4.3).
@@ -247,7 +266,8 @@ fn lines() -> Result<Reading<TracePipe, ReadLines>, Failure> {
             None => stage.more(line),
         })
     };
-    Ok(Reading { reader: pipe, read })
+    report_switched_off(&pipe);
+    Ok(Reading { reader: pipe, read, every: None })
 }
 
 /// How long a sample may wait that nobody was woken for.
@@ -257,6 +277,7 @@ pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 struct Perf {
     name: String,
     reader: PerfReader,
+    silent: SilentCpus,
 }
 
 impl Source for Perf {
@@ -266,7 +287,8 @@ impl Source for Perf {
 
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
         let map = &self.name;
-        let read = self.reader.drain(|record| match record {
+        let what = format!("samples of {map}");
+        let read = self.silent.read(&mut self.reader, &what, |record| match record {
             Record::Sample { cpu, time_ns: time, bytes } => {
                 stage.sample(&Sample { time, map, cpu: Some(cpu), bytes })
             }
@@ -313,7 +335,7 @@ fn readers(maps: &[Map]) -> Result<(Vec<Perf>, Vec<Ring>), Failure> {
                 // The loop waits for the descriptor alone, and people want to see each sample at once.
                 let options = PerfOptions::new().wakeup(Wakeup::Events(1)).time();
                 let reader = PerfReader::open(map, &options)?;
-                perf.push(Perf { name, reader });
+                perf.push(Perf { name, reader, silent: SilentCpus::default() });
             }
             MapType::RingBuf => rings.push(Ring { name, reader: RingBufReader::open(map)? }),
             _ => {}

@@ -39,6 +39,16 @@ impl Process {
         Ok(text.split(|byte| *byte == b'\n').filter_map(mapping).collect())
     }
 
+    /// Whether it has a file mapped; `None` if that cannot be known.
+    #[cfg(feature = "cli")]
+    pub(crate) fn maps(self, path: &Path) -> Option<bool> {
+        let wanted = identity(path)?;
+        let mut paths: Vec<_> =
+            self.mappings().ok()?.into_iter().map(|mapping| mapping.path).collect();
+        paths.dedup();
+        Some(paths.iter().any(|path| identity(&self.path(path)) == Some(wanted)))
+    }
+
     /// A path of it as a path for this process.
     pub(super) fn path(self, path: &Path) -> PathBuf {
         let root = PathBuf::from(format!("/proc/{}/root", self.0));

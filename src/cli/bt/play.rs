@@ -5,7 +5,7 @@ use super::{compile, tell};
 use crate::bt::output::{ControlCharacters, Options as OutputOptions, Output, OutputFormat};
 use crate::bt::{Options, Run};
 use crate::cli::Failure;
-use crate::cli::child::Child;
+use crate::cli::child::{self, Child};
 use crate::cli::output::failed;
 use crate::cli::signals::{Event, Signals};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -30,7 +30,7 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
         }
         command = Some(child);
     }
-    let process = args.pid.map(process).transpose()?;
+    let process = args.pid.map(|pid| child::process("-p", pid)).transpose()?;
     let script = compile(text, &options, args)?;
     if args.failures && args.warnings {
         tell("WARNING: not supported: -k: what cannot be read is 0, and nothing tells\n");
@@ -60,12 +60,6 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
     done?;
     let status = play.run.exit_status().filter(|status| *status != 0);
     Ok(status.or(play.status).unwrap_or(0))
-}
-
-/// A descriptor that is readable when the process has ended.
-fn process(pid: u32) -> Result<OwnedFd, Failure> {
-    crate::syscall::pidfd_open(pid)
-        .map_err(|errno| Failure::Other(format!("-p: process {pid}: {errno}")))
 }
 
 struct Play {

@@ -1,0 +1,80 @@
+//! What a run has lost, or is going to lose, told on standard error.
+
+use crate::error::Error;
+use crate::perf::{PerfReader, Record};
+use crate::trace_pipe::TracePipe;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+/// How often to look for CPUs that come and go.
+pub(super) const CPUS: Duration = Duration::from_secs(1);
+
+fn tell(words: &str) {
+    // If standard error takes nothing, there is nobody to tell.
+    let _ = writeln!(std::io::stderr(), "rawbpf: {words}");
+}
+
+/// Tells, at the end, how much there was no room for.
+pub(super) fn report_lost(count: u64, what: &str) {
+    if count > 0 {
+        tell(&format!("{count} {what} were lost: the kernel had no room for them"));
+    }
+}
+
+/// The same for a perf event array, with how much it was on each CPU.
+pub(super) fn report_lost_samples(reader: &mut PerfReader, what: &str) {
+    let count = reader.count_lost();
+    let mut words = format!("{count} {what} were lost (");
+    let lost = reader.lost_per_cpu().filter(|(_, lost)| *lost > 0);
+    for (index, (cpu, lost)) in lost.enumerate() {
+        let comma = if index > 0 { ", " } else { "" };
+        let _ = write!(words, "{comma}CPU {cpu}: {lost}");
+    }
+    if count > 0 {
+        tell(&format!("{words}): the kernel had no room for them"));
+    }
+}
+
+/// Which CPUs it has been told of that nothing arrives from them.
+#[derive(Debug, Default)]
+pub(super) struct SilentCpus(Vec<u32>);
+
+impl SilentCpus {
+    /// Reads what has arrived, sees which CPUs have come, and tells what may be lost of theirs.
+    pub(super) fn read(
+        &mut self,
+        reader: &mut PerfReader,
+        what: &str,
+        each: impl FnMut(Record<'_>) -> ControlFlow<()>,
+    ) -> Result<usize, Error> {
+        let read = reader.drain(each)?;
+        reader.look_for_cpus();
+        for cpu in reader.late_cpus() {
+            tell(&format!(
+                "CPU {cpu} came online: {what} sent there before its perf event was opened are lost, and not counted"
+            ));
+        }
+        for cpu in reader.missing_cpus() {
+            if !self.0.contains(cpu) {
+                tell(&format!(
+                    "no perf event can be opened on CPU {cpu} (ENODEV): {what} sent there are lost, and not counted"
+                ));
+                self.0.push(*cpu);
+            }
+        }
+        self.0.retain(|cpu| reader.missing_cpus().contains(cpu));
+        Ok(read)
+    }
+}
+
+/// Tells if nothing arrives in a trace buffer, because tracing is switched off there.
+pub(super) fn report_switched_off(pipe: &TracePipe) {
+    if let Some(switch) = pipe.switched_off() {
+        tell(&format!(
+            "tracing is off: {} is 0, so that nothing is printed: write 1 to it",
+            switch.display()
+        ));
+    }
+}
