@@ -40,14 +40,13 @@ pub use usdt::{Argument, ArgumentRegisters, Operand, Register, UsdtPlace, UsdtPr
 
 #[cfg(feature = "elf")]
 pub(crate) use elf::Elf;
+#[cfg(feature = "bt")]
+pub(crate) use process::Process;
+#[cfg(feature = "cli")]
+pub(crate) use stack::{Code, code_of};
 #[cfg(feature = "elf")]
 pub(crate) use usdt::find_usdt;
 #[cfg(feature = "bt")]
 pub(crate) use {matching::find_files, places::file_offset, symbols::symbol};
-#[cfg(feature = "cli")]
-pub(crate) use {
-    process::Process,
-    stack::{Code, code_of},
-};
 #[cfg(all(feature = "symbolize", feature = "bt"))]
 pub(crate) use {stack::Files, watch::Watch};

@@ -244,7 +244,7 @@ impl Target {
     }
 
     /// The file that it is in, if a process does not map that: a probe for that process alone runs no program.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "bt")]
     pub(crate) fn unmapped_file(&self, pid: u32) -> Option<std::path::PathBuf> {
         let (Target::Uprobe { file, .. }
         | Target::UprobeMulti { file, .. }

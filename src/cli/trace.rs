@@ -218,6 +218,12 @@ fn attach_all<'a>(
         }
         let spec: ProgramSpec<'a> = spec.program(expected);
         let (_, link) = attach::load_and_attach(loader, &spec, target, &options)?;
+        if matches!(target.plain(), Target::PerfEvent { .. }) && link.skipped() > 0 {
+            let cpus = link.skipped();
+            eprintln!(
+                "rawbpf: {target}: {cpus} CPUs have no such event (ENODEV): what happens there is not seen"
+            );
+        }
         links.push(link);
     }
     Ok(links)

@@ -52,8 +52,19 @@ fn one_by_one(reader: &mut RingBufReader) -> Result<Vec<Kept>> {
     Ok(kept)
 }
 
+/// The same by copies.
+fn copied(reader: &mut RingBufReader) -> Result<Vec<Kept>> {
+    let mut kept = Vec::new();
+    let count = reader.drain_copied(|record| {
+        kept.push((record.ring, record.bytes.to_vec()));
+        Continue(())
+    })?;
+    assert_eq!(count, kept.len());
+    Ok(kept)
+}
+
 type Way = fn(&mut RingBufReader) -> Result<Vec<Kept>>;
-const WAYS: [Way; 2] = [drain, one_by_one];
+const WAYS: [Way; 3] = [drain, one_by_one, copied];
 
 #[test]
 fn records_come_as_they_were_sent_wherever_the_ring_ends() {

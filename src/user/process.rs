@@ -40,7 +40,7 @@ impl Process {
     }
 
     /// Whether it has a file mapped; `None` if that cannot be known.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "bt")]
     pub(crate) fn maps(self, path: &Path) -> Option<bool> {
         let wanted = identity(path)?;
         let mut paths: Vec<_> =
