@@ -54,6 +54,9 @@
 //! probes, and object files; it needs `object`. `symbolize` (part of `cli`): the functions in which addresses of
 //! processes lie; it needs `blazesym`. `bt` (part of `cli`): the bpftrace language, the module `bt`; it needs `elf`. Without them the library needs `libc`, `strsim` and `thiserror`.
 
+// They panic when the stream is full or closed; what tests print is for the one who runs them.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod asm;
 pub mod attach;
 #[cfg(feature = "bt")]

@@ -5,6 +5,7 @@ use crate::program::Program;
 use crate::spec::attach_point::{Attach, Facts, Named, attach_type_facts, facts};
 use crate::spec::{AttachTo, ProgramSpec};
 use crate::uapi::{AttachType, ProgramType};
+use crate::util::escape;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,6 +13,8 @@ use std::str::FromStr;
 pub use crate::spec::attach_point::{Direction, Suffix, TcMethod, TrampolineAt, XdpMode};
 
 /// A place to attach to.
+///
+/// In the name of a file, a byte that is not UTF-8 is written as the private code point U+EF00 plus the byte, here and by [`Display`](fmt::Display).
 ///
 /// ```
 /// use rawbpf::attach::Target;
@@ -495,7 +498,7 @@ impl fmt::Display for Target {
                 write!(f, "{device}/{direction}")
             }
             Target::Cgroup { path, attach_type } | Target::Netns { path, attach_type } => {
-                write!(f, "{}:{attach_type}", path.display())
+                write!(f, "{}:{attach_type}", escape::path_text(path))
             }
             Target::Suffixed { .. } => Ok(()),
         }
@@ -576,11 +579,11 @@ fn read(named: &Named<'_>) -> Result<Target, &'static str> {
                     "write cgroup:PATH:ATTACH_TYPE, as in cgroup:/sys/fs/cgroup:inet_ingress",
                 );
             }
-            (path, Some(attach_type)) => Target::Cgroup { path: path.into(), attach_type },
+            (path, Some(attach_type)) => Target::Cgroup { path: escape::path(path), attach_type },
         },
         Attach::Netns => match point.attach_type {
             None => return Err("write netns:PATH:sk_lookup or netns:PATH:flow_dissector"),
-            Some(attach_type) => Target::Netns { path: place.into(), attach_type },
+            Some(attach_type) => Target::Netns { path: escape::path(place), attach_type },
         },
         Attach::Socket => Target::Socket { device: rest.into() },
     })

@@ -161,8 +161,8 @@ impl Child {
             let _ = wait_for_child(pid, true);
             refused(errno)
         })?;
-        let name = words.first().map_or("".into(), |word| word.to_string_lossy());
-        let name = name.escape_debug().to_string();
+        let name = words.first().map_or(&b""[..], |word| word.to_bytes());
+        let name = crate::util::escape::shown_bytes(name).to_string();
         Ok(Child {
             pid,
             process,

@@ -1,25 +1,20 @@
 //! What a run has lost, or is going to lose, told on standard error.
 
+use super::stdio::warn;
 use crate::error::Error;
 use crate::perf::{PerfReader, Record};
 use crate::trace_pipe::TracePipe;
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// How often to look for CPUs that come and go.
 pub(super) const CPUS: Duration = Duration::from_secs(1);
 
-fn tell(words: &str) {
-    // If standard error takes nothing, there is nobody to tell.
-    let _ = writeln!(std::io::stderr(), "rawbpf: {words}");
-}
-
 /// Tells, at the end, how much there was no room for.
 pub(super) fn report_lost(count: u64, what: &str) {
     if count > 0 {
-        tell(&format!("{count} {what} were lost: the kernel had no room for them"));
+        warn(&format!("{count} {what} were lost: the kernel had no room for them"));
     }
 }
 
@@ -33,7 +28,7 @@ pub(super) fn report_lost_samples(reader: &mut PerfReader, what: &str) {
         let _ = write!(words, "{comma}CPU {cpu}: {lost}");
     }
     if count > 0 {
-        tell(&format!("{words}): the kernel had no room for them"));
+        warn(&format!("{words}): the kernel had no room for them"));
     }
 }
 
@@ -52,13 +47,13 @@ impl SilentCpus {
         let read = reader.drain(each)?;
         reader.look_for_cpus();
         for cpu in reader.late_cpus() {
-            tell(&format!(
+            warn(&format!(
                 "CPU {cpu} came online: {what} sent there before its perf event was opened are lost, and not counted"
             ));
         }
         for cpu in reader.missing_cpus() {
             if !self.0.contains(cpu) {
-                tell(&format!(
+                warn(&format!(
                     "no perf event can be opened on CPU {cpu} (ENODEV): {what} sent there are lost, and not counted"
                 ));
                 self.0.push(*cpu);
@@ -72,7 +67,7 @@ impl SilentCpus {
 /// Tells if nothing arrives in a trace buffer, because tracing is switched off there.
 pub(super) fn report_switched_off(pipe: &TracePipe) {
     if let Some(switch) = pipe.switched_off() {
-        tell(&format!(
+        warn(&format!(
             "tracing is off: {} is 0, so that nothing is printed: write 1 to it",
             switch.display()
         ));

@@ -21,15 +21,18 @@ mod run;
 mod scene;
 mod signals;
 mod stacks;
+mod stdio;
 mod text;
 mod trace;
 mod typed;
+mod words;
 
 use crate::error::{Error, ErrorKind};
 use crate::insn::ByteOrder;
 use crate::program::Loader;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 /// Write, load and attach BPF programs without a compiler.
@@ -78,7 +81,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct RunArgs {
     /// The program: see --list
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present = "list", value_parser = words::any())]
     name: Option<String>,
 
     /// List the programs that can be run
@@ -87,7 +90,7 @@ struct RunArgs {
 
     /// Attach to TARGET and to nothing else: kprobe:NAME, tracepoint:CATEGORY/NAME, …, as `rawbpf list` names them
     /// (repeatable)
-    #[arg(long, value_name = "TARGET")]
+    #[arg(long, value_name = "TARGET", value_parser = words::parsed::<crate::attach::Target>())]
     attach: Vec<crate::attach::Target>,
 
     #[command(flatten)]
@@ -193,7 +196,10 @@ pub fn main() -> ExitCode {
     if let Some(words) = bt::words(&words) {
         return bt::main(words);
     }
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return say(&error),
+    };
     let result = match cli.command {
         Command::Bt { words } => return bt::main(&words),
         Command::Run(args) => run::run(&args),
@@ -210,18 +216,37 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::trace(&args),
     };
     match result {
-        Ok(status) => ExitCode::from(status),
+        Ok(status) => ExitCode::from(stdio::finish(status)),
         Err(failure) => {
-            match failure {
+            match &failure {
                 Failure::OutputClosed => {}
-                Failure::Shown(_) => eprintln!("{failure}"),
-                _ => eprintln!("rawbpf: {failure}"),
+                Failure::Shown(text) => stdio::tell(&format!("{text}\n")),
+                failure => stdio::warn(failure),
             }
             if let Failure::Library(error) = &failure
                 && let (Some(error), Some(_)) = (error.verifier(), log_level())
             {
-                eprintln!("{}", error.log().trim_end());
+                stdio::tell(&format!("{}\n", error.log().trim_end()));
             }
+            ExitCode::from(stdio::finish(failure.status()))
+        }
+    }
+}
+
+/// Prints what clap has to say instead of running a command, help or a mistake; the exit status. It would print the words of
+/// the command line as they are.
+fn say(error: &clap::Error) -> ExitCode {
+    let text = error.render();
+    if error.use_stderr() {
+        stdio::tell(&text.to_string());
+        return ExitCode::from(error.exit_code().try_into().unwrap_or(2));
+    }
+    let colors = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let text = if colors { text.ansi().to_string() } else { text.to_string() };
+    match stdio::print_bytes(text.as_bytes()) {
+        Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(failure) => {
+            stdio::warn(&failure);
             ExitCode::from(failure.status())
         }
     }

@@ -1,7 +1,7 @@
 //! Programs and maps in the kernel, as the command line names them, and what `/proc` knows of them.
 
 use super::Failure;
-use crate::util::file;
+use crate::util::{escape, file};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -29,8 +29,8 @@ impl FromStr for Which {
         match text.split_once(':') {
             Some(("id", id)) => Which::from_str(id),
             Some(("name", name)) => Ok(Which::Name(name.into())),
-            Some(("pinned", path)) => Ok(Which::Pinned(path.into())),
-            _ if text.contains('/') => Ok(Which::Pinned(text.into())),
+            Some(("pinned", path)) => Ok(Which::Pinned(escape::path(path))),
+            _ if text.contains('/') => Ok(Which::Pinned(escape::path(text))),
             _ => text
                 .parse()
                 .map(Which::Id)
@@ -43,11 +43,15 @@ impl FromStr for Which {
 pub(super) fn only(what: &str, name: &str, ids: &[u32]) -> Result<u32, Failure> {
     match ids {
         [id] => Ok(*id),
-        [] => Err(Failure::Other(format!("there is no {what} with the name `{name}`"))),
+        [] => Err(Failure::Other(format!(
+            "there is no {what} with the name `{}`",
+            escape::shown(name)
+        ))),
         several => {
             let ids: Vec<_> = several.iter().map(u32::to_string).collect();
             Err(Failure::Usage(format!(
-                "there are several of the name `{name}`: say which {what}, {}",
+                "there are several of the name `{}`: say which {what}, {}",
+                escape::shown(name),
                 ids.join(", ")
             )))
         }
@@ -97,7 +101,7 @@ impl Holders {
                 continue;
             }
             let comm = file::read(process.path().join("comm")).unwrap_or_default();
-            let comm = super::output::readable(comm.trim_ascii_end()).into_owned();
+            let comm = escape::text(comm.trim_ascii_end()).into_owned();
             for id in ids {
                 found.0.entry(id).or_default().push((pid, comm.clone()));
             }
@@ -111,7 +115,7 @@ impl Holders {
         Some(
             holders
                 .iter()
-                .map(|(pid, comm)| format!("{comm}({pid})"))
+                .map(|(pid, comm)| format!("{}({pid})", escape::shown(comm)))
                 .collect::<Vec<_>>()
                 .join(", "),
         )

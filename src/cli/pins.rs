@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::error::Error;
 use crate::syscall::obj_pin;
-use crate::util::file;
+use crate::util::{escape, file};
 use std::ffi::CString;
 use std::fs;
 use std::io;
@@ -34,7 +34,7 @@ impl Pins {
             Some(kind) if kind != "bpf" => Err(Failure::Other(format!(
                 "cannot pin in {}: it is in a file system of type {kind}, not in a BPF file system (bpf), which is \
                  usually /sys/fs/bpf: mount -t bpf bpf /sys/fs/bpf",
-                dir.display()
+                escape::shown_path(dir)
             ))),
             _ => Ok(pins),
         }

@@ -1,8 +1,9 @@
 //! `rawbpf run`: a program that ships, attached, its reports printed until something ends it.
 
 use super::losses::{self, SilentCpus, report_lost, report_lost_samples, report_switched_off};
-use super::output::{self, Row};
+use super::output::Row;
 use super::scene::{ROWS, Reading, Scene, Stage};
+use super::stdio::{print, warn};
 use super::{Failure, Format, RunArgs, loader};
 use crate::attach::{self, Link, Options};
 use crate::perf::{PerfOptions, PerfReader, Record, Wakeup};
@@ -11,8 +12,8 @@ use crate::progs::perf_output::Event;
 use crate::progs::{forks, hello, perf_output};
 use crate::spec::ProgramSpec;
 use crate::trace_pipe::{TraceFields, TracePipe};
+use crate::util::escape;
 use std::borrow::Cow;
-use std::io::Write;
 use std::ops::ControlFlow;
 
 /// A program that can be run by name.
@@ -49,17 +50,16 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
             let names: Vec<_> = SHIPPED.iter().map(|shipped| shipped.name).collect();
             let names = names.join(", ");
             Err(Failure::Usage(format!(
-                "no program `{name}` ships with rawbpf; there are: {names}"
+                "no program `{}` ships with rawbpf; there are: {names}",
+                escape::shown(name)
             )))
         }
     }
 }
 
 fn list() -> Result<u8, Failure> {
-    let mut out = std::io::stdout().lock();
-    for Shipped { name, about, .. } in SHIPPED {
-        writeln!(out, "{name:<16} {about}").map_err(output::failed)?;
-    }
+    let line = |Shipped { name, about, .. }| format!("{name:<16} {about}\n");
+    print(&SHIPPED.map(line).concat())?;
     Ok(0)
 }
 
@@ -159,7 +159,7 @@ fn attach_as_told<'a>(
     if args.attach.is_empty() {
         let attached = forks::attach(loader, spec)?;
         if let Some(why) = attached.instead_of_kprobes {
-            eprintln!("rawbpf: {why}; using the tracepoints of the system calls");
+            warn(format_args!("{why}; using the tracepoints of the system calls"));
         }
         return Ok(attached.links);
     }

@@ -4,6 +4,7 @@
 use super::child::{self, Child};
 use super::output::{self, Output, Row, Sample};
 use super::signals::{Event as SignalEvent, Signals};
+use super::stdio::warn;
 use super::{Failure, Format};
 use crate::attach::Link;
 use crate::error::Error;
@@ -77,7 +78,7 @@ impl<R: AsFd, F: FnMut(&mut R, &mut Stage) -> Result<usize, Error>> Source for R
 /// What surrounds a run: signals, the command, and when it is to end.
 pub(super) struct Scene<'a> {
     limits: &'a Limits,
-    signals: Signals,
+    signals: &'static Signals,
     /// The process that is traced, if it is one alone.
     process: Option<OwnedFd>,
     command: Option<Child>,
@@ -93,7 +94,7 @@ impl<'a> Scene<'a> {
             words => Some(Child::new(words)?),
         };
         if let Some(note) = command.as_ref().and_then(Child::note) {
-            eprintln!("rawbpf: {note}");
+            warn(note);
         }
         Ok(Scene { limits, signals, process, command })
     }
@@ -112,10 +113,13 @@ impl<'a> Scene<'a> {
         sources: &mut [&mut dyn Source],
     ) -> Result<u8, Failure> {
         let Scene { limits, signals, process, mut command } = self;
+        // From here on, since the headings may already find nobody who reads them.
+        let deadline = limits.duration.and_then(|duration| Instant::now().checked_add(duration));
+        deadline.into_iter().for_each(|deadline| signals.end_at(deadline));
         let mut stage = Stage::new(limits, headings)?;
         command.as_mut().map_or(Ok(()), Child::release)?;
-        let ends = Ends { signals: &signals, process: process.as_ref() };
-        let ended = show_until_the_end(limits, &ends, &mut command, &mut stage, links, sources);
+        let ends = Ends { signals, process: process.as_ref() };
+        let ended = show_until_the_end(&ends, &mut command, &mut stage, links, sources);
         match ended {
             Ok(Some(status)) => Ok(status),
             ended => {
@@ -123,9 +127,9 @@ impl<'a> Scene<'a> {
                     && !command.stop()
                 {
                     let pid = command.pid();
-                    eprintln!(
-                        "rawbpf: the command (process {pid}) does not end at SIGTERM; it goes on"
-                    );
+                    warn(format_args!(
+                        "the command (process {pid}) does not end at SIGTERM; it goes on"
+                    ));
                 }
                 ended.map(|_| 0)
             }
@@ -141,19 +145,17 @@ struct Ends<'e> {
 
 /// The loop of a run. The exit status of the command, if that is what ended it.
 fn show_until_the_end(
-    limits: &Limits,
     ends: &Ends<'_>,
     command: &mut Option<Child>,
     stage: &mut Stage,
     links: Vec<Link>,
     sources: &mut [&mut dyn Source],
 ) -> Result<Option<u8>, Failure> {
-    let deadline = limits.duration.and_then(|duration| Instant::now().checked_add(duration));
+    let deadline = ends.signals.deadline();
     let mut links = Some(links);
     let mut status = None;
     loop {
-        let fds = command.iter().map(AsFd::as_fd).chain(ends.process.map(AsFd::as_fd));
-        wait(sources, fds.chain([ends.signals.as_fd()]), deadline)?;
+        wait(sources, command.iter().map(AsFd::as_fd), ends, deadline)?;
         let mut last = deadline.is_some_and(|deadline| Instant::now() >= deadline);
         last |= ends.process.is_some_and(|process| child::has_ended(process.as_fd()));
         while let Some(event) = ends.signals.next() {
@@ -182,12 +184,14 @@ fn show_until_the_end(
 /// Waits until there is something to read, or a signal, or the deadline has come.
 fn wait<'f>(
     sources: &'f [&mut dyn Source],
-    ends: impl Iterator<Item = BorrowedFd<'f>>,
+    command: impl Iterator<Item = BorrowedFd<'f>>,
+    ends: &'f Ends<'_>,
     deadline: Option<Instant>,
 ) -> Result<(), Failure> {
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let interval = sources.iter().filter_map(|source| source.interval()).min();
     let timeout = match left.into_iter().chain(interval).min() {
+        _ if ends.signals.has_next() => PollTimeout::ZERO,
         None => PollTimeout::NONE,
         Some(left) => {
             // Up to the next whole millisecond, and a long time in several parts.
@@ -195,7 +199,8 @@ fn wait<'f>(
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         }
     };
-    let fds = sources.iter().filter_map(|source| source.fd()).chain(ends);
+    let ends = ends.process.iter().map(AsFd::as_fd).chain([ends.signals.as_fd()]);
+    let fds = sources.iter().filter_map(|source| source.fd()).chain(command).chain(ends);
     let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     match poll(&mut fds, timeout) {
         Ok(_) | Err(nix::Error::EINTR) => Ok(()),

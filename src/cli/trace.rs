@@ -1,14 +1,15 @@
 //! `rawbpf trace`: the programs of a text, attached; what they report, and what is in their maps at the end.
 
-use super::asm::{print, read_bytes};
+use super::asm::read_bytes;
 use super::contents::{RULES, contents};
 use super::losses::{SilentCpus, report_lost, report_lost_samples, report_switched_off};
 use super::output::Sample;
 use super::run::row_of;
 use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage};
 use super::stacks::{Owners, is_stacks};
+use super::stdio::{print, warn};
 use super::text::Text;
-use super::{Failure, loader};
+use super::{Failure, loader, words};
 use crate::asm::{Collection, CollectionProgram, Section, helper_number};
 use crate::attach::{self, Options, Target};
 use crate::error::Error;
@@ -20,10 +21,10 @@ use crate::ringbuf::RingBufReader;
 use crate::spec::ProgramSpec;
 use crate::trace_pipe::{TraceFields, TracePipe};
 use crate::uapi::MapType;
+use crate::util::escape;
 use clap::Args;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -34,7 +35,7 @@ use std::time::Duration;
 pub(super) struct TraceArgs {
     /// Where to attach, and the text or object last, - for standard input. Programs that no TARGET is for go where the text says, as
     /// in `.program look, kprobe/sys_clone`. In a text of several programs write PROGRAM=TARGET
-    #[arg(required = true, value_name = "TARGET|FILE")]
+    #[arg(required = true, value_name = "TARGET|FILE", value_parser = words::any())]
     words: Vec<String>,
 
     /// Only in this process: uprobes, USDT probes, perf events
@@ -63,7 +64,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     let Some((file, words)) = args.words.split_last() else {
         return Err(Failure::Usage("the text is missing".into()));
     };
-    let (file, bytes) = read_bytes(&Path::new(file).to_owned())?;
+    let (file, bytes) = read_bytes(&escape::path(file))?;
     let text = Text::new(file, bytes)?;
     let module = text.parse()?;
     let specs = text.specs(&module)?;
@@ -124,11 +125,11 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     for map in &maps {
         out += &contents(map, &maps, &owners, args.limits.format)?;
     }
-    print(out.as_bytes())?;
+    print(&out)?;
     if maps.iter().any(|map| is_stacks(map) && map.keys().next().is_none()) {
         let of_one_call = |(_, target): &Placed| matches!(target, Target::Tracepoint { category, .. } if category == "syscalls");
         if places.iter().any(of_one_call) {
-            eprintln!("rawbpf: {NO_STACK}");
+            warn(NO_STACK);
         }
     }
     Ok(status)
@@ -150,13 +151,14 @@ fn places(module: &Collection<'_>, words: &[String]) -> Result<Vec<Placed>, Fail
             let index = programs.iter().position(|program| program.name() == name)?;
             Some((index, target))
         });
+        let shown = escape::shown(word);
         let (index, target) = match (named, programs) {
             (Some(named), _) => named,
             (None, [_]) => (0, word.as_str()),
             (None, _) => {
                 let names: Vec<_> = programs.iter().map(CollectionProgram::name).collect();
                 return Err(Failure::Usage(format!(
-                    "which program is for `{word}`? Write PROGRAM={word}; the programs are {}",
+                    "which program is for `{shown}`? Write PROGRAM={shown}; the programs are {}",
                     names.join(", ")
                 )));
             }
@@ -176,7 +178,8 @@ fn target_of(text: &str) -> Result<Target, Failure> {
     // It runs when somebody reads it, and not when something happens.
     if matches!(target.plain(), Target::Iter { .. }) {
         return Err(Failure::Usage(format!(
-            "`{text}` is an iterator: nothing happens there that could be traced"
+            "`{}` is an iterator: nothing happens there that could be traced",
+            escape::shown(text)
         )));
     }
     Ok(target)
@@ -220,9 +223,10 @@ fn attach_all<'a>(
         let (_, link) = attach::load_and_attach(loader, &spec, target, &options)?;
         if matches!(target.plain(), Target::PerfEvent { .. }) && link.skipped() > 0 {
             let cpus = link.skipped();
-            eprintln!(
-                "rawbpf: {target}: {cpus} CPUs have no such event (ENODEV): what happens there is not seen"
-            );
+            warn(format_args!(
+                "{}: {cpus} CPUs have no such event (ENODEV): what happens there is not seen",
+                escape::shown(&target.to_string())
+            ));
         }
         links.push(link);
     }
@@ -235,10 +239,11 @@ fn warn_of_unmapped<'t>(targets: impl Iterator<Item = &'t Target>, pid: u32) {
     for target in targets {
         let Some(file) = target.unmapped_file(pid) else { continue };
         if !warned.contains(&file) {
-            eprintln!(
-                "rawbpf: process {pid} does not map {}: no event of {target} comes until it does",
-                file.display()
-            );
+            warn(format_args!(
+                "process {pid} does not map {}: no event of {} comes until it does",
+                escape::shown_path(&file),
+                escape::shown(&target.to_string())
+            ));
             warned.push(file);
         }
     }

@@ -6,6 +6,7 @@
 use super::process::{Mapping, Process};
 use crate::error::Result;
 use crate::permission;
+use crate::util::escape::{shown, shown_path};
 use blazesym::symbolize::source::{Elf, Source};
 use blazesym::symbolize::{Input, Symbolized, Symbolizer};
 use std::fmt;
@@ -53,10 +54,11 @@ pub struct Located {
 
 impl fmt::Display for Located {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.path.file_name().unwrap_or(self.path.as_os_str()).display();
+        let file = self.path.file_name().unwrap_or(self.path.as_os_str());
+        let file = shown_path(Path::new(file));
         let offset = self.offset;
         match &self.name {
-            Some(name) => write!(f, "{name}+{offset:#x} ({file})"),
+            Some(name) => write!(f, "{}+{offset:#x} ({file})", shown(name)),
             None => write!(f, "({file}+{offset:#x})"),
         }
     }

@@ -8,6 +8,7 @@ use crate::bt::hir::{Call, Expr, ExprKind};
 use crate::bt::probe::Kind;
 use crate::bt::source::Span;
 use crate::bt::types::{Int, Space, Type};
+use crate::util::escape;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ impl<'a> Checker<'a> {
     pub(super) fn literal(&mut self, of: &'a ast::Expr, what: &str) -> Checked<Arc<[u8]>> {
         match &of.kind {
             Written::Str(text) => Ok(Arc::clone(text)),
-            Written::Positional(index) => Ok(self.positional_text(*index).as_bytes().into()),
+            Written::Positional(index) => Ok(escape::bytes(self.positional_text(*index)).into()),
             Written::Call { name, arguments } if &*name.node == "str" => match arguments.as_slice()
             {
                 [only] => self.literal(only, what),
