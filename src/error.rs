@@ -467,7 +467,7 @@ pub enum Error {
     },
 
     /// A file of the kernel's could not be read or written.
-    #[error("cannot {action} {}: {}{}", shown_path(.path), Errno::of(.source), Because(.why))]
+    #[error("cannot {action} {}: {}{}", shown_path(.path), Answer(.source), Because(.why))]
     File {
         /// `read`, `open`, `write`.
         action: &'static str,
@@ -620,6 +620,18 @@ impl Error {
 }
 
 /// The cause of a refusal at the end of a message, if it is known.
+/// The answer of the operating system, or what a file of its was found not to be.
+struct Answer<'e>(&'e io::Error);
+
+impl fmt::Display for Answer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.raw_os_error() {
+            Some(errno) => Errno(errno).fmt(f),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
 struct Because<'a>(&'a Option<Denied>);
 
 impl fmt::Display for Because<'_> {
