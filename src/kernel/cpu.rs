@@ -149,6 +149,16 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_not_the_kernels_is_refused() {
+        for other in ["/proc/sys/kernel/pid_max", "/etc/passwd"] {
+            let error = read(other).unwrap_err().to_string();
+            assert!(error.contains("not sysfs"), "{error}");
+        }
+        let error = read("/dev/null").unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+    }
+
+    #[test]
     fn this_machine_has_cpus() {
         let (online, possible) = (online().unwrap(), possible().unwrap());
         assert!(!online.is_empty());
