@@ -314,6 +314,19 @@ mod tests {
     }
 
     #[test]
+    fn a_buffer_says_if_it_is_switched_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, switch) = (folder.path().join("trace_pipe"), folder.path().join("tracing_on"));
+        fs::write(&path, "").unwrap();
+        let lines = Lines::new(File::open(&path).unwrap());
+        let pipe = TracePipe { lines, path, _instance: None };
+        for (state, off) in [("1\n", None), ("0\n", Some(switch.clone())), ("", None)] {
+            fs::write(&switch, state).unwrap();
+            assert_eq!(pipe.switched_off(), off);
+        }
+    }
+
+    #[test]
     fn lines_are_kept_until_they_are_complete() {
         let parts =
             ["on", "e\ntw", "", "o\n\n\nthree", "\nfour"].map(|part| part.as_bytes().to_vec());

@@ -4,12 +4,13 @@
 mod common;
 
 use common::needs::{Thing, needs, needs_tried};
-use common::{Folder, rawbpf, said};
+use common::{Folder, rawbpf, said, wait_until};
 use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
+use nix::unistd::{Pid, mkfifo};
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -364,6 +365,25 @@ fn a_run_of_one_process_ends_with_it() {
     let output = run(&["trace", "--pid", "99999999", &probe, program]);
     assert_eq!(output.status.code(), Some(1), "{}", said(&output));
     assert_eq!(text(&output.stderr), "rawbpf: --pid 99999999: no such process\n");
+}
+
+#[test]
+fn a_trace_buffer_that_is_switched_off_is_told() {
+    needs!(Tracepoint);
+    let words = ["run", "hello", "--attach", "tracepoint:syscalls/sys_enter_getppid"];
+    let mut run = command(&words);
+    let run = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Its own: nobody else is disturbed.
+    let instances = ["/sys/kernel/tracing", "/sys/kernel/debug/tracing"];
+    let switches = instances
+        .map(|place| PathBuf::from(format!("{place}/instances/rawbpf-{}-0/tracing_on", run.id())));
+    wait_until("it has a trace buffer", || switches.iter().any(|switch| switch.exists()));
+    for switch in switches.iter().filter(|switch| switch.exists()) {
+        fs::write(switch, "0").unwrap();
+    }
+    kill(Pid::from_raw(run.id().cast_signed()), Signal::SIGINT).unwrap();
+    let output = run.wait_with_output().unwrap();
+    assert!(text(&output.stderr).contains("tracing_on is 0"), "{}", said(&output));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use std::time::Duration;
 pub(super) const CPUS: Duration = Duration::from_secs(1);
 
 /// Tells, at the end, how much there was no room for.
-pub(super) fn report_lost(count: u64, what: &str) {
+fn report_lost(count: u64, what: &str) {
     if count > 0 {
         warn(&format!("{count} {what} were lost: the kernel had no room for them"));
     }
@@ -64,12 +64,22 @@ impl SilentCpus {
     }
 }
 
-/// Tells if nothing arrives in a trace buffer, because tracing is switched off there.
-pub(super) fn report_switched_off(pipe: &TracePipe) {
-    if let Some(switch) = pipe.switched_off() {
+/// Tells, at the end, how many lines of a trace buffer were lost, and if it has been switched off since it `was_off` or not.
+pub(super) fn report_lost_lines(pipe: &TracePipe, was_off: bool) {
+    report_lost(pipe.lost(), "lines of the trace buffer");
+    if !was_off {
+        report_switched_off(pipe);
+    }
+}
+
+/// Tells if nothing arrives in a trace buffer, because tracing is switched off there. Returns whether it is.
+pub(super) fn report_switched_off(pipe: &TracePipe) -> bool {
+    let off = pipe.switched_off();
+    if let Some(switch) = &off {
         warn(&format!(
             "tracing is off: {} is 0, so that nothing is printed: write 1 to it",
             switch.display()
         ));
     }
+    off.is_some()
 }

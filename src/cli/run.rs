@@ -1,6 +1,8 @@
 //! `rawbpf run`: a program that ships, attached, its reports printed until something ends it.
 
-use super::losses::{self, SilentCpus, report_lost, report_lost_samples, report_switched_off};
+use super::losses::{
+    self, SilentCpus, report_lost_lines, report_lost_samples, report_switched_off,
+};
 use super::output::Row;
 use super::scene::{ROWS, Reading, Scene, Stage};
 use super::stdio::{print, warn};
@@ -83,9 +85,9 @@ fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
         },
         every: None,
     };
-    report_switched_off(&pipe.reader);
+    let off = report_switched_off(&pipe.reader);
     let status = scene.play(links, &[ROWS], &mut [&mut pipe])?;
-    report_lost(pipe.reader.lost(), "lines of the trace buffer");
+    report_lost_lines(&pipe.reader, off);
     Ok(status)
 }
 

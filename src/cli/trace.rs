@@ -2,7 +2,7 @@
 
 use super::asm::read_bytes;
 use super::contents::{RULES, contents};
-use super::losses::{SilentCpus, report_lost, report_lost_samples, report_switched_off};
+use super::losses::{SilentCpus, report_lost_lines, report_lost_samples, report_switched_off};
 use super::output::Sample;
 use super::run::row_of;
 use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage};
@@ -101,6 +101,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     if let Some(pid) = args.pid {
         warn_of_unmapped(places.iter().map(|(_, target)| target), pid);
     }
+    let off = pipe.as_ref().is_some_and(|pipe| report_switched_off(&pipe.reader));
     let mut headings = Vec::new();
     let mut sources: Vec<&mut dyn Source> = Vec::new();
     if let Some(pipe) = &mut pipe {
@@ -116,7 +117,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     let status = scene.play(links, &headings, &mut sources)?;
 
     if let Some(pipe) = &pipe {
-        report_lost(pipe.reader.lost(), "lines of the trace buffer");
+        report_lost_lines(&pipe.reader, off);
     }
     for perf in &mut perf {
         report_lost_samples(&mut perf.reader, &format!("samples of {}", perf.name));
@@ -277,7 +278,6 @@ fn lines() -> Result<Reading<TracePipe, ReadLines>, Failure> {
             None => stage.more(line),
         })
     };
-    report_switched_off(&pipe);
     Ok(Reading { reader: pipe, read, every: None })
 }
 

@@ -13,6 +13,9 @@ pub(super) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 /// How many bytes of keys and values one call moves, about.
 const CHUNK: usize = 64 << 10;
 
+/// How many elements one call moves at least that have a value for each CPU: most of the room for those stays empty.
+const FEW: usize = 16;
+
 /// The kernel has no batches (`EINVAL` before Linux 5.6), or not for this map. An `EINVAL` for another reason comes
 /// again from the single operations, which then say so.
 fn no_batch(errno: Errno) -> bool {
@@ -189,7 +192,8 @@ impl Map {
     ) -> Result<Option<Pairs>> {
         let entries = self.max_entries().max(1) as usize;
         let value_room = self.value_room()?;
-        let mut room = chunk(key_size + value_room).min(entries);
+        let least = if value_room == value_len { 1 } else { FEW };
+        let mut room = chunk(key_size + value_room).max(least).min(entries);
         let buffers = |room| (vec![0; room * key_size], vec![UNWRITTEN; room * value_room]);
         let (mut keys, mut values) = buffers(room);
         // The most that one call has written.
