@@ -210,8 +210,8 @@ pub enum Error {
 
     /// What an instruction names has no number in this kernel.
     #[error(
-        "cannot load program `{program}` ({kind}): what it says of `{name}` cannot be filled in\n  {place}: \
-         {statement}\n  {problem}"
+        "cannot load program `{program}` ({kind}): what it says of `{}` cannot be filled in\n  {}: {}\n  {problem}",
+        shown(.name), shown(.place), shown(.statement)
     )]
     Name {
         /// The program's name.

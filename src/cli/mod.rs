@@ -30,6 +30,8 @@ mod words;
 use crate::error::{Error, ErrorKind};
 use crate::insn::ByteOrder;
 use crate::program::Loader;
+use crate::util::escape;
+use clap::error::ContextValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt;
 use std::io::IsTerminal;
@@ -198,7 +200,7 @@ pub fn main() -> ExitCode {
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => return say(&error),
+        Err(error) => return say(error),
     };
     let result = match cli.command {
         Command::Bt { words } => return bt::main(&words),
@@ -235,12 +237,25 @@ pub fn main() -> ExitCode {
 
 /// Prints what clap has to say instead of running a command, help or a mistake; the exit status. It would print the words of
 /// the command line as they are.
-fn say(error: &clap::Error) -> ExitCode {
-    let text = error.render();
+fn say(mut error: clap::Error) -> ExitCode {
     if error.use_stderr() {
+        let words: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+        for (kind, value) in words {
+            let shown = |text: String| escape::shown(&text).to_string();
+            let value = match value {
+                ContextValue::String(word) => ContextValue::String(shown(word)),
+                ContextValue::Strings(words) => {
+                    ContextValue::Strings(words.into_iter().map(shown).collect())
+                }
+                _ => continue,
+            };
+            error.insert(kind, value);
+        }
+        let text = error.render();
         stdio::tell(&text.to_string());
         return ExitCode::from(error.exit_code().try_into().unwrap_or(2));
     }
+    let text = error.render();
     let colors = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     let text = if colors { text.ansi().to_string() } else { text.to_string() };
     match stdio::print_bytes(text.as_bytes()) {

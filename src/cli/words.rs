@@ -24,7 +24,10 @@ where
 pub(super) fn by<T: Clone + Send + Sync + 'static>(
     read: fn(&str) -> Result<T, String>,
 ) -> impl TypedValueParser<Value = T> {
-    OsStringValueParser::new().try_map(move |word: OsString| read(&text(&word)))
+    // Clap takes escape sequences out of what it prints, and whatever is between them.
+    let read =
+        move |word: OsString| read(&text(&word)).map_err(|why| escape::lines(&why).into_owned());
+    OsStringValueParser::new().try_map(read)
 }
 
 /// Returns a word as text from which its bytes can be recovered.

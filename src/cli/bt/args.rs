@@ -224,7 +224,7 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
                     (true, None) => self::value(&text, words.next())?,
                     (_, given) => given.unwrap_or_default(),
                 };
-                (row.set)(&mut args, &value).map_err(Failure::Usage)?;
+                (row.set)(&mut args, &value).map_err(wrong)?;
             }
             (_, None, Some(letters)) if !letters.is_empty() => {
                 for (at, letter) in letters.char_indices() {
@@ -236,11 +236,11 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
                             "" => self::value(&text, words.next())?,
                             rest => rest.to_owned(),
                         };
-                        (row.set)(&mut args, &value).map_err(Failure::Usage)?;
+                        (row.set)(&mut args, &value).map_err(wrong)?;
                         break;
                     }
                     if letter == 'd' && !rest.is_empty() && stage(rest).is_some() {
-                        (row.set)(&mut args, rest).map_err(Failure::Usage)?;
+                        (row.set)(&mut args, rest).map_err(wrong)?;
                         break;
                     }
                     let named = words.peek().and_then(|word| word.to_str());
@@ -249,7 +249,7 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
                     if !stage.is_empty() {
                         words.next();
                     }
-                    (row.set)(&mut args, &stage).map_err(Failure::Usage)?;
+                    (row.set)(&mut args, &stage).map_err(wrong)?;
                 }
             }
             _ if args.mode == Mode::List && args.pattern.is_none() => args.pattern = Some(text),
@@ -282,6 +282,11 @@ fn parameters(args: &mut Args, words: impl Iterator<Item = OsString>) {
             _ => args.parameters.push(text),
         }
     }
+}
+
+/// A value that an option does not take, in words of one line.
+fn wrong(why: String) -> Failure {
+    Failure::Usage(escape::shown(&why).to_string())
 }
 
 fn unknown(option: &str) -> Failure {
