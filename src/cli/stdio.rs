@@ -210,7 +210,7 @@ pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
 
 /// Writes text to standard error, made safe for a terminal. If that takes nothing, there is nobody to tell.
 pub(super) fn tell(text: &str) {
-    tell_bytes(escape::lines(text).as_bytes());
+    tell_bytes(escape::messages(text).as_bytes());
 }
 
 /// Writes bytes that are safe to standard error.

@@ -176,6 +176,8 @@ mod tests {
         };
         assert_eq!(place(Some("read")).to_string(), "read+0x12 (libc.so.6)");
         assert_eq!(place(None).to_string(), "(libc.so.6+0x12)");
+        let evil = place(Some("m\x1b[31m\nX")).to_string();
+        assert_eq!(evil, "m\\u001b[31m\\u000aX+0x12 (libc.so.6)");
     }
 
     #[test]

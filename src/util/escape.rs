@@ -122,8 +122,16 @@ impl fmt::Display for Shown<'_> {
 /// Returns whole lines of output, made safe for a terminal: what is left in them after names were [`shown`], whoever wrote it.
 /// Line feeds and tabs stay. Applied to JSON it yields JSON: what it writes is an escape in the strings that it can be in.
 pub(crate) fn lines(text: &str) -> Cow<'_, str> {
-    let bad = |c: char| is_unsafe(c) && !matches!(c, '\n' | '\t');
-    if !text.contains(bad) {
+    escaped(text, |c| is_unsafe(c) && !matches!(c, '\n' | '\t'))
+}
+
+/// Returns lines as [`lines`] does, with bytes that are not UTF-8 shown as such: for text, which is not JSON.
+pub(crate) fn messages(text: &str) -> Cow<'_, str> {
+    escaped(text, |c| is_unsafe(c) && !matches!(c, '\n' | '\t') || is_private(c))
+}
+
+fn escaped(text: &str, bad: impl Fn(char) -> bool) -> Cow<'_, str> {
+    if !text.chars().any(&bad) {
         return text.into();
     }
     let mut out = String::with_capacity(text.len() + 16);
@@ -136,6 +144,25 @@ pub(crate) fn lines(text: &str) -> Cow<'_, str> {
         }
     }
     out.into()
+}
+
+/// Returns bytes as a string of JSON, with its quotes.
+pub(crate) fn quoted(bytes: &[u8]) -> String {
+    let mut out = String::from("\"");
+    for c in text(bytes).chars() {
+        if matches!(c, '"' | '\\') {
+            out.push('\\');
+        }
+        match c {
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if is_private(c) => out.push(c),
+            // Writing to a string does not fail.
+            c => drop(write_char(c, &mut out)),
+        }
+    }
+    out.push('"');
+    out
 }
 
 #[cfg(test)]
@@ -161,6 +188,7 @@ mod tests {
     fn lines_keep_their_ends() {
         assert_eq!(lines("a\tb\n\x1b]0;x\x07\r\n"), "a\tb\n\\u001b]0;x\\u0007\\u000d\n");
         assert!(matches!(lines("plain é\n"), Cow::Borrowed(_)));
+        assert_eq!((&*lines("\u{efff}\n"), &*messages("\u{efff}\n")), ("\u{efff}\n", "\\xff\n"));
     }
 
     fn any_bytes() -> impl Strategy<Value = Vec<u8>> {
@@ -187,6 +215,14 @@ mod tests {
             prop_assert!(!escaped.chars().any(|c| is_unsafe(c) && c != '\n'));
             let back: serde_json::Value = serde_json::from_str(&escaped).unwrap();
             prop_assert_eq!(back, object);
+        }
+
+        #[test]
+        fn what_is_quoted_is_json(given in any_bytes()) {
+            let quoted = quoted(&given);
+            prop_assert!(!quoted.contains(is_unsafe));
+            let back: String = serde_json::from_str(&quoted).unwrap();
+            prop_assert_eq!(&*bytes(&back), &given[..]);
         }
 
         #[test]
