@@ -98,7 +98,7 @@ struct Ring {
     /// For messages.
     name: String,
     /// It has to stay open to wake. `None` only in tests.
-    _map: Option<Map>,
+    map: Option<Map>,
 }
 
 impl RingBufReader {
@@ -147,7 +147,7 @@ impl RingBufReader {
                 why: None,
             })?;
         }
-        self.rings.push(Ring { ring, name: name.to_owned(), _map: map.cloned() });
+        self.rings.push(Ring { ring, name: name.to_owned(), map: map.cloned() });
         Ok(index)
     }
 
@@ -193,6 +193,12 @@ impl RingBufReader {
                 interrupted = self.waits.wait(left, |_, _| {})?;
             }
         }
+    }
+
+    /// Returns how many bytes the ring buffers hold together.
+    #[cfg(feature = "bt")]
+    pub(crate) fn size(&self) -> usize {
+        self.rings.iter().flat_map(|ring| &ring.map).map(|map| map.max_entries() as usize).sum()
     }
 
     /// Hands out record after record of what is there now, for a loop of one's own. See [`Records`].

@@ -78,6 +78,37 @@ fn begin_runs_and_exit_ends() {
     assert_eq!(output.status.code(), Some(0));
 }
 
+/// 30 probes, 64 live variables in one block, keys of more than 1,000 bytes.
+#[test]
+fn a_long_script_runs() {
+    needs!(Bpf);
+    let large = rawbpf::MapSpec::hash("large", 1008, 8, 1);
+    let refused = rawbpf::Map::create(&large).err().map(|error| error.to_string());
+    needs_tried!("large keys", refused);
+    let long = "k".repeat(1000);
+    let mut script = String::from("BEGIN {\n");
+    for number in 0..64 {
+        script += &format!("  $v{number} = (int64)(nsecs & 0) + {};\n", number * number);
+    }
+    let sum: Vec<_> = (0..64).map(|number| format!("$v{number}")).collect();
+    script += &format!("  @sum = {};\n", sum.join(" + "));
+    script += &format!("  @key[\"{long}\", (uint64)7] = 1;\n}}\n");
+    for number in 0..28 {
+        let body = ["@n[NUMBER] = 1;", "if (@n[NUMBER] == 0) {", "  @n[NUMBER] = 2;", "}"];
+        let body = body.join("\n  ").replace("NUMBER", &number.to_string());
+        script += &format!("interval:ms:{} {{\n  {body}\n}}\n", 1 + number % 3);
+    }
+    script += "interval:ms:2 {\n  if (len(@n) == 28) {\n    exit();\n  }\n}\n";
+    assert!(script.lines().count() > 200 && script.matches("\ninterval").count() == 29, "{script}");
+    let printed = out(&script);
+    let sum: u64 = (0..64).map(|number| number * number).sum();
+    assert!(printed.contains(&format!("@sum: {sum}\n")), "{printed}");
+    assert!(printed.contains(&format!("@key[{long}, 7]: 1\n")), "{printed}");
+    for number in 0..28 {
+        assert!(printed.contains(&format!("@n[{number}]: 1\n")), "{number}\n{printed}");
+    }
+}
+
 #[test]
 fn the_status_of_exit_is_ours_and_end_runs_after() {
     needs!(Bpf);

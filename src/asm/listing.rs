@@ -149,11 +149,21 @@ fn statement(
         }
     }
     let start = out.len();
-    let target = match place(op, slot) {
-        Some(place) => labels.of(place.slot()),
-        None => notes.map(op, slot),
+    let (target, unwritable) = match place(op, slot) {
+        Some(place) => (labels.of(place.slot()), None),
+        None => notes.map(op, slot).map_or_else(
+            || (Target::None, None),
+            |name| match is_name(name) {
+                true => (Target::Map(name), None),
+                false => (Target::None, Some(name)),
+            },
+        ),
     };
     print(out, op, options.style, target)?;
+    if let Some(name) = unwritable {
+        let mark = if options.style == Style::Llvm { "//" } else { ";" };
+        write!(out, " {mark} {}", name.escape_debug())?;
+    }
     if let Some(order) = options.bytes {
         let blanks = "                                        ";
         out.write_str(blanks.get(out.len() - start..).unwrap_or_default())?;
@@ -195,14 +205,14 @@ impl<'a> Notes<'a> {
         Ok(())
     }
 
-    /// The map whose address, or that of whose value, this instruction loads, if that has a name that can be written.
-    fn map(&mut self, op: Op, slot: usize) -> Target<'a> {
+    /// The name of the map whose address, or that of whose value, this instruction loads.
+    fn map(&mut self, op: Op, slot: usize) -> Option<&'a str> {
         let (Some(code), Op::LoadImm64 { kind, low: 0, high, .. }) = (self.options.code, op) else {
-            return Target::None;
+            return None;
         };
-        // An offset that no value has cannot be written either.
+        // An offset that no value has cannot be written.
         if !matches!((kind, high), (Pseudo::MapFd, 0) | (Pseudo::MapValue, 0..)) {
-            return Target::None;
+            return None;
         }
         while let Some(reloc) = code.relocations.get(self.reloc) {
             if reloc.slot as usize > slot {
@@ -214,11 +224,11 @@ impl<'a> Notes<'a> {
                 (RelocKind::Map, RelocTarget::Name(name)) => name,
                 _ => continue,
             };
-            if reloc.slot as usize == slot && is_name(name) {
-                return Target::Map(name);
+            if reloc.slot as usize == slot {
+                return Some(name);
             }
         }
-        Target::None
+        None
     }
 }
 
@@ -417,6 +427,14 @@ mod tests {
         let text = format!(".map pair, array, value=16, max=1\n{named}");
         let module = crate::asm::parse(&text, "again.s", &Default::default()).unwrap();
         assert_eq!(module.programs()[0].slots(), code.slots);
+    }
+
+    #[test]
+    fn a_map_whose_name_cannot_be_written() {
+        static COUNTS: MapSpec = MapSpec::hash("@counts", 8, 8, 1);
+        let code = bpf! { r1 = COUNTS ll; exit; };
+        let shown = code.disassemble(&PrintOptions::default()).unwrap();
+        assert!(shown.contains("    ld_pseudo r1, 1, 0 // @counts\n"), "{shown}");
     }
 
     #[test]

@@ -146,12 +146,16 @@ impl<'a> IntoIterator for &'a ResolveErrors {
 }
 
 impl fmt::Display for ResolveErrors {
-    /// One a line.
+    /// One a line, of many the first ten: code that is too large has thousands of jumps that do not reach.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (i, error) in self.0.iter().enumerate() {
+        const SHOWN: usize = 10;
+        for (i, error) in self.0.iter().take(SHOWN).enumerate() {
             write!(f, "{}{error}", if i == 0 { "" } else { "\n" })?;
         }
-        Ok(())
+        match self.0.len().saturating_sub(SHOWN) {
+            0 => Ok(()),
+            more => write!(f, "\nand {more} more"),
+        }
     }
 }
 

@@ -3,9 +3,22 @@
 use super::{Lower, Lowered};
 use crate::bt::hir::{Statement, StatementKind};
 
+/// So many pieces of cold code are put off before they are emitted in between.
+const COLD: usize = 200;
+
 impl<'p> Lower<'_, 'p, '_> {
     pub(super) fn statements(&mut self, all: &'p [Statement]) -> Lowered<()> {
-        all.iter().try_for_each(|one| self.statement(one))
+        all.iter().try_for_each(|one| {
+            self.statement(one)?;
+            if self.cold.len() >= COLD {
+                // A jump of 16 bits must reach it, and chains of jumps reach some thousand places.
+                let next = self.f.block();
+                self.f.jump(next);
+                self.emit_cold();
+                self.f.switch_to(next);
+            }
+            Ok(())
+        })
     }
 
     fn statement(&mut self, one: &'p Statement) -> Lowered<()> {

@@ -355,12 +355,16 @@ fn what_cannot_be_written_is_kept() {
 fn names_of_symbols_are_safe_wherever_they_go() {
     let name = "m\u{1b}[31m\nX";
     let symbol = Value::Symbol(Symbol { address: 1, name: Some(name.into()) });
-    let frame = Frame { address: 1, symbol: Some(name.into()), offset: 2, module: Some(name.into()) };
+    let frame =
+        Frame { address: 1, symbol: Some(name.into()), offset: 2, module: Some(name.into()) };
     let stack = |mode| Value::Stack(Stack { user: true, mode, frames: vec![frame.clone()] });
     let shown = r"m\u001b[31m\u000aX";
     assert_eq!(text(|o| o.value(&symbol)), format!("{shown}\n"));
     assert_eq!(text(|o| o.value(&stack(StackMode::Bpftrace))), format!("\n        {shown}+2\n\n"));
-    assert_eq!(text(|o| o.value(&stack(StackMode::Perf))), format!("\n\t1 {shown}+2 ({shown})\n\n"));
+    assert_eq!(
+        text(|o| o.value(&stack(StackMode::Perf))),
+        format!("\n\t1 {shown}+2 ({shown})\n\n")
+    );
     let json: serde_json::Value = serde_json::from_str(&json(|o| o.value(&symbol))).unwrap();
     assert_eq!(json["data"], name);
 }

@@ -36,6 +36,8 @@ pub struct Run {
     warnings: String,
     queue: Queue,
     finished: bool,
+    /// How many bytes of records were taken from the ring when it was last drained.
+    drained: usize,
 }
 
 /// What a run is made of.
@@ -80,6 +82,14 @@ struct State {
 /// How often losses are looked for while a script runs, and what processes map is noted.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// How long the ring is left alone while records keep coming. A record that finds everything before it read makes the kernel
+/// wake the reader, from an interrupt within the probe (`bpf_ringbuf_commit`): on a virtual machine that costs the probed
+/// program more than the probe itself.
+const PACE: Duration = Duration::from_millis(2);
+
+/// The part of the ring that may fill within [`PACE`].
+const PACED_PART: usize = 16;
+
 /// How many events are taken from the ring at once to be iterated over.
 const BATCH: usize = 64;
 
@@ -111,6 +121,7 @@ impl Run {
             warnings: parts.warnings,
             queue: Queue::new(),
             finished: false,
+            drained: 0,
         }
     }
 
@@ -204,12 +215,14 @@ impl Run {
     }
 
     fn drain_into(&mut self, sink: &mut dyn Sink, until: Option<Instant>) -> Result<()> {
-        let Run { ring, state, .. } = self;
+        let Run { ring, state, drained, .. } = self;
+        *drained = 0;
         if let Some(ring) = ring
             && state.exit.is_none()
         {
             let mut left = BATCH;
             ring.drain(|record| {
+                *drained += record.bytes.len();
                 let flow = state.record(record.bytes, sink);
                 // The clock is not read for each record, but a command takes long.
                 left = if state.ran_command { 0 } else { left.checked_sub(1).unwrap_or(BATCH) };
@@ -347,6 +360,14 @@ impl Run {
     #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub(crate) fn interval(&self) -> Option<Duration> {
         (self.ring.is_some() || self.state.reader.names.watches()).then_some(LOOK)
+    }
+
+    /// Returns how long to leave the ring alone, after records were taken from it, so that the probes need not wake anybody
+    /// for each of those that follow.
+    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    pub(crate) fn pace(&self) -> Option<Duration> {
+        let size = self.ring.as_ref().map_or(0, RingBufReader::size);
+        (self.drained > 0 && self.drained < size / PACED_PART).then_some(PACE)
     }
 
     /// Returns the descriptor that is readable when there are events; none if the script sends none.

@@ -91,8 +91,11 @@ impl Play {
             if self.run.exit_status().is_some() || self.stopped || self.status.is_some() {
                 return Ok(());
             }
-            let timeout = self.run.interval();
-            self.wait(timeout)?;
+            // Records that keep coming are left alone for a while.
+            match self.run.pace() {
+                Some(pace) => self.wait(false, Some(pace))?,
+                None => self.wait(true, self.run.interval())?,
+            }
         }
     }
 
@@ -112,11 +115,11 @@ impl Play {
         Ok(())
     }
 
-    /// Waits for events, a signal, or the end of the process of `-p` or of the command.
-    fn wait(&mut self, timeout: Option<Duration>) -> Result<(), Failure> {
+    /// Waits for events if asked to, for a signal, and for the end of the process of `-p` or of the command.
+    fn wait(&mut self, events: bool, timeout: Option<Duration>) -> Result<(), Failure> {
         let ends = self.command.iter().map(AsFd::as_fd);
         let ends = ends.chain([self.signals.as_fd()]).chain(self.process.iter().map(AsFd::as_fd));
-        let fds = self.run.as_pollable().into_iter().chain(ends);
+        let fds = self.run.as_pollable().filter(|_| events).into_iter().chain(ends);
         let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
         let timeout = match timeout {
             _ if self.signals.has_next() => PollTimeout::ZERO,

@@ -109,3 +109,13 @@ fn without_features_the_results_are_the_same() {
     assert_eq!(old.run().maps(), run(text).maps());
     assert!(old.run().maps().starts_with("@x=2 @y[k]=2 @z=(1,2) @s= @c["));
 }
+
+/// Code behind all other code would be out of reach of its jumps, of which chains of jumps hold some thousand.
+#[test]
+fn thousands_of_updates_have_their_ways_out_within_reach() {
+    let mut text = String::from("BEGIN { ");
+    for number in 0..5000 {
+        write!(text, "@m[{number}] = {number}; ").unwrap();
+    }
+    assert_eq!(Script::new(&format!("{text} }}")).programs().len(), 1);
+}
