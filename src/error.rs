@@ -2,6 +2,7 @@
 
 use crate::uapi::{ENOTSUPP, Errno, MapType, ProgramType};
 use crate::util::Version;
+use crate::util::escape::{shown, shown_path};
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
@@ -23,7 +24,7 @@ pub type Source = Box<dyn StdError + Send + Sync>;
 #[non_exhaustive]
 pub enum Error {
     /// A spec that no kernel would take; the kernel was not asked.
-    #[error("{what} `{name}`: {problem}")]
+    #[error("{what} `{}`: {problem}", shown(.name))]
     Spec {
         /// `map`, `program`.
         what: &'static str,
@@ -34,7 +35,7 @@ pub enum Error {
     },
 
     /// A value was to be given to a variable that a text does not have.
-    #[error("there is no variable `{name}`{}", NearestNames(.nearest))]
+    #[error("there is no variable `{}`{}", shown(.name), NearestNames(.nearest))]
     NoVariable {
         /// The name.
         name: String,
@@ -87,7 +88,7 @@ pub enum Error {
     #[error(
         "cannot use what is pinned at {} as map `{map}`: its {field} is {pinned}, and not {wanted}: \
          unpin it (rm), or pin this one elsewhere",
-        .path.display()
+        shown_path(.path)
     )]
     PinnedMap {
         /// The map's name.
@@ -182,7 +183,7 @@ pub enum Error {
     },
 
     /// A BPF token could not be made.
-    #[error("cannot make a BPF token of {}: {errno}{}{}", .path.display(), Because(.why), Hint(.note))]
+    #[error("cannot make a BPF token of {}: {errno}{}{}", shown_path(.path), Because(.why), Hint(.note))]
     Token {
         /// Where the BPF file system was to be.
         path: PathBuf,
@@ -209,8 +210,8 @@ pub enum Error {
 
     /// What an instruction names has no number in this kernel.
     #[error(
-        "cannot load program `{program}` ({kind}): what it says of `{name}` cannot be filled in\n  {place}: \
-         {statement}\n  {problem}"
+        "cannot load program `{program}` ({kind}): what it says of `{}` cannot be filled in\n  {}: {}\n  {problem}",
+        shown(.name), shown(.place), shown(.statement)
     )]
     Name {
         /// The program's name.
@@ -229,7 +230,7 @@ pub enum Error {
     },
 
     /// What a program is to be attached to is not known to this kernel.
-    #[error("cannot load program `{program}` ({kind}) for `{target}`: {problem}")]
+    #[error("cannot load program `{program}` ({kind}) for `{}`: {problem}", shown(.target))]
     LoadTarget {
         /// The program's name.
         program: String,
@@ -286,7 +287,7 @@ pub enum Error {
     },
 
     /// A loaded program could not be attached.
-    #[error("cannot attach program `{program}` to {target}: {step}: {errno}{}{}", Because(.why), Hint(.note))]
+    #[error("cannot attach program `{program}` to {}: {step}: {errno}{}{}", shown(.target), Because(.why), Hint(.note))]
     Attach {
         /// The program's name.
         program: String,
@@ -304,7 +305,8 @@ pub enum Error {
 
     /// A loaded program could not be attached by netlink, and the kernel said why in its own words.
     #[error(
-        "cannot attach program `{program}` to {target}: {step}: {errno}: {said}{}{}",
+        "cannot attach program `{program}` to {}: {step}: {errno}: {said}{}{}",
+        shown(.target),
         Because(.why),
         Hint(.note)
     )]
@@ -326,7 +328,7 @@ pub enum Error {
     },
 
     /// Something could not be done with an attachment.
-    #[error("cannot {action} the link to {target}: {errno}{}{}", Because(.why), Hint(.note))]
+    #[error("cannot {action} the link to {}: {errno}{}{}", shown(.target), Because(.why), Hint(.note))]
     LinkCall {
         /// What was being done, `pin`.
         action: &'static str,
@@ -341,7 +343,7 @@ pub enum Error {
     },
 
     /// A pattern matches more places than a program can be put in one by one.
-    #[error("{target} matches {places} places, and at most {most} are taken one by one: {instead}")]
+    #[error("{} matches {places} places, and at most {most} are taken one by one: {instead}", shown(.target))]
     TooManyPlaces {
         /// The pattern, `kprobe:*`.
         target: String,
@@ -354,7 +356,7 @@ pub enum Error {
     },
 
     /// What was named does not exist in this kernel.
-    #[error("{what} `{name}` does not exist on this kernel{}{}", NearestNames(.nearest), Hint(.note))]
+    #[error("{what} `{}` does not exist on this kernel{}{}", shown(.name), NearestNames(.nearest), Hint(.note))]
     NotFound {
         /// `kernel function`, `tracepoint`.
         what: &'static str,
@@ -367,7 +369,7 @@ pub enum Error {
     },
 
     /// What was named is not in the file in which it was to be.
-    #[error("{what} `{name}` is not in {}{}{}", .path.display(), NearestNames(.nearest), Hint(.note))]
+    #[error("{what} `{}` is not in {}{}{}", shown(.name), shown_path(.path), NearestNames(.nearest), Hint(.note))]
     NotInFile {
         /// `function`, `USDT probe`.
         what: &'static str,
@@ -382,7 +384,7 @@ pub enum Error {
     },
 
     /// There is no program or library of that name.
-    #[error("there is no program or library `{file}`: looked for {names} in {}", .places.join(", "))]
+    #[error("there is no program or library `{}`: looked for {} in {}", shown(.file), shown(.names), .places.join(", "))]
     NoFile {
         /// The name that was asked for.
         file: String,
@@ -393,7 +395,7 @@ pub enum Error {
     },
 
     /// A place in a file at which no program can be.
-    #[error("cannot attach to {target}: {problem}")]
+    #[error("cannot attach to {}: {problem}", shown(.target))]
     Place {
         /// The place, `/bin/bash:main`.
         target: String,
@@ -402,7 +404,7 @@ pub enum Error {
     },
 
     /// The text of a target, `kprobe:NAME`, is not one.
-    #[error("`{target}` is not a target: {problem}")]
+    #[error("`{}` is not a target: {problem}", shown(.target))]
     Target {
         /// The text.
         target: String,
@@ -457,7 +459,7 @@ pub enum Error {
     #[error(
         "cannot open {}: another process is reading it, and it has one reader at a time (since Linux \
          6.6): end that one first",
-        .path.display()
+        shown_path(.path)
     )]
     TracePipeBusy {
         /// The file.
@@ -465,7 +467,7 @@ pub enum Error {
     },
 
     /// A file of the kernel's could not be read or written.
-    #[error("cannot {action} {}: {}{}", .path.display(), Errno::of(.source), Because(.why))]
+    #[error("cannot {action} {}: {}{}", shown_path(.path), Answer(.source), Because(.why))]
     File {
         /// `read`, `open`, `write`.
         action: &'static str,
@@ -479,7 +481,7 @@ pub enum Error {
     },
 
     /// A file of the kernel's held something other than what this reads.
-    #[error("cannot understand {}: {problem}", .path.display())]
+    #[error("cannot understand {}: {problem}", shown_path(.path))]
     Format {
         /// The file.
         path: PathBuf,
@@ -618,6 +620,18 @@ impl Error {
 }
 
 /// The cause of a refusal at the end of a message, if it is known.
+/// The answer of the operating system, or what a file of its was found not to be.
+struct Answer<'e>(&'e io::Error);
+
+impl fmt::Display for Answer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.raw_os_error() {
+            Some(errno) => Errno(errno).fmt(f),
+            None => self.0.fmt(f),
+        }
+    }
+}
+
 struct Because<'a>(&'a Option<Denied>);
 
 impl fmt::Display for Because<'_> {
@@ -658,7 +672,7 @@ impl fmt::Display for NearestNames<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut before = "; the nearest: ";
         for name in self.0 {
-            write!(f, "{before}{name}")?;
+            write!(f, "{before}{}", shown(name))?;
             before = ", ";
         }
         Ok(())

@@ -55,6 +55,9 @@
 //! processes lie, names of C++ and Rust as people write them, and symbols that are compressed in stripped files; it needs
 //! `cpp_demangle`, `rustc-demangle` and `xz4rust`. `bt` (part of `cli`): the bpftrace language, the module `bt`; it needs `elf`. Without them the library needs `libc`, `strsim` and `thiserror`.
 
+// They panic when the stream is full or closed; what tests print is for the one who runs them.
+#![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
+
 pub mod asm;
 pub mod attach;
 #[cfg(feature = "bt")]

@@ -134,12 +134,28 @@ impl Map {
         })
     }
 
+    /// Bytes of a buffer for a value that is handed to the kernel: as many as it can write or read, though it be wrong how many
+    /// CPUs there are. At least [`value_len`](Map::value_len).
+    fn value_room(&self) -> Result<usize> {
+        let length = self.value_len()?;
+        let stride = (self.0.value_size as usize).next_multiple_of(8);
+        Ok(if rules::is_percpu(self.0.kind) {
+            length.max(stride.saturating_mul(cpu::most()))
+        } else {
+            length
+        })
+    }
+
     /// How many CPUs there can be.
     fn cpus(&self) -> Result<usize> {
         match self.0.cpus.get() {
             Some(cpus) => Ok(*cpus),
             None => {
                 let cpus = cpu::possible()?.len();
+                if cpus > cpu::most() {
+                    let problem = "it lists more CPUs than this kernel can have";
+                    return Err(Error::Format { path: cpu::POSSIBLE.into(), problem });
+                }
                 Ok(*self.0.cpus.get_or_init(|| cpus))
             }
         }

@@ -173,6 +173,7 @@ impl PerfReader {
         let mut reader = PerfReader::empty(options)?;
         reader.elements = Some(elements);
         reader.open_missing()?;
+        reader.late_cpus();
         if reader.rings.is_empty() {
             return Err(failed("find a CPU that runs", None, Errno(libc::ENODEV), None));
         }

@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::syscall;
 use crate::syscall::memlock::counts_memlock;
 use crate::uapi::Errno;
+use crate::util::file;
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -105,7 +106,7 @@ struct Facts {
 impl Facts {
     fn read(memlock: u64) -> Facts {
         let text = |path: &str| {
-            let bytes = fs::read(path).unwrap_or_default();
+            let bytes = file::read(path).unwrap_or_default();
             String::from_utf8_lossy(&bytes).into_owned()
         };
         let link = fs::read_link("/proc/thread-self/ns/user").unwrap_or_default();

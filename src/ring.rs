@@ -38,7 +38,7 @@ mod model;
 mod user;
 
 pub(crate) use backward::Backward;
-pub(crate) use bpf::{BpfRing, Found, Like};
+pub(crate) use bpf::{BpfRing, Copied, Found, Like};
 pub(crate) use claim::{Claim, Claimed};
 pub(crate) use user::UserRing;
 

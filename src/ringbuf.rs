@@ -37,6 +37,7 @@
 //! [bpf-helpers(7)]: https://man7.org/linux/man-pages/man7/bpf-helpers.7.html
 //! [ringbuf]: https://docs.kernel.org/bpf/ringbuf.html
 
+mod copied;
 mod records;
 #[cfg(test)]
 mod tests;
@@ -63,7 +64,11 @@ use std::time::Instant;
 pub struct Record<'a> {
     /// Which ring buffer of the reader, in the order in which they were added, from 0 on.
     pub ring: usize,
-    /// What the program sent, where it lies in the ring.
+    /// What the program sent: where it lies in the ring, unless it was [copied](RingBufReader::drain_copied).
+    ///
+    /// The kernel leaves it alone until it is handed back, and so does this process. Another process that has the map (it is
+    /// pinned, or it was opened by its number) and consumes from it gives the memory back to programs, and then the
+    /// bytes change while they are lent. If that can happen, read copies.
     pub bytes: &'a [u8],
 }
 
@@ -71,7 +76,8 @@ pub struct Record<'a> {
 ///
 /// A ring buffer has one reader. A second one in this process is refused ([`Error::Spec`]), since the memory that the
 /// first has lent out would be overwritten; what another process reads is missed here, and told
-/// ([`Error::CorruptRingBuffer`]).
+/// ([`Error::CorruptRingBuffer`]). While it reads, what is lent here can be overwritten ([`Record::bytes`]);
+/// [`RingBufReader::drain_copied`] is for rings that others may read.
 ///
 /// # Damaged rings
 /// Nothing in a ring is believed before it is checked. A header that cannot be is an [`Error::CorruptRingBuffer`]. What

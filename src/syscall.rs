@@ -10,6 +10,7 @@
 
 mod attr;
 mod contents;
+mod cpu;
 #[cfg(test)]
 pub(crate) mod fake;
 mod fields;
@@ -24,7 +25,7 @@ pub(crate) mod netlink;
 mod object;
 mod perf;
 mod poll;
-#[cfg(all(feature = "bt", feature = "cli"))]
+#[cfg(feature = "cli")]
 mod process;
 mod prog;
 mod socket;
@@ -34,7 +35,8 @@ mod tests;
 mod time;
 mod trace;
 
-pub(crate) use contents::{BTF_FOLDER, Contents};
+pub(crate) use contents::{BTF_FOLDER, Contents, is_in_sysfs};
+pub(crate) use cpu::cpu_set_bits;
 pub(crate) use link::{LinkCreate, LinkExtra, iter_create, link_create, link_detach, link_update};
 pub(crate) use map::{
     MapBtf, MapCreate, MapReadBatch, MapWriteBatch, map_create, map_delete, map_freeze, map_lookup,
@@ -58,9 +60,10 @@ pub(crate) use poll::{
     epoll_add, epoll_add_for, epoll_create, epoll_remove, epoll_wait, eventfd, wait_readable,
 };
 #[cfg(feature = "cli")]
-pub(crate) use poll::{pidfd_open, set_close_on_exec};
-#[cfg(all(feature = "bt", feature = "cli"))]
-pub(crate) use process::fork_waiting;
+pub(crate) use process::{
+    Executable, Hold, Inherited, Report, Resume, Waited, block_signals, fork_held, has_attribute,
+    has_sys_ptrace, pidfd_open, pidfd_signal, resume_child, wait_for_child,
+};
 pub(crate) use prog::{
     Log, ProgAttach, ProgBtf, ProgLoad, ProgTestRun, RawTracepoint, prog_attach, prog_bind_map,
     prog_detach, prog_load, prog_test_run, raw_tracepoint_open,

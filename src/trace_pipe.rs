@@ -17,6 +17,7 @@ use crate::kernel::tracefs;
 use crate::permission;
 use crate::syscall;
 use crate::uapi::Errno;
+use crate::util::file;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::ops::{ControlFlow, Range};
@@ -174,6 +175,13 @@ impl TracePipe {
         self.lines.lost
     }
 
+    /// Returns the file by which tracing into this buffer is switched off (`tracing_on`), if it is.
+    pub fn switched_off(&self) -> Option<PathBuf> {
+        let switch = self.path.with_file_name("tracing_on");
+        let state = file::read(&switch).ok()?;
+        (state.trim_ascii() == b"0").then_some(switch)
+    }
+
     /// Reads what is there; whether there was something.
     fn fill(&mut self) -> Result<bool> {
         self.lines.fill().map_err(|source| permission::file("read", &self.path, source))
@@ -302,6 +310,19 @@ mod tests {
             if !lines.fill().unwrap() && lines.source.0.is_empty() {
                 return (found, lines.lost);
             }
+        }
+    }
+
+    #[test]
+    fn a_buffer_says_if_it_is_switched_off() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, switch) = (folder.path().join("trace_pipe"), folder.path().join("tracing_on"));
+        fs::write(&path, "").unwrap();
+        let lines = Lines::new(File::open(&path).unwrap());
+        let pipe = TracePipe { lines, path, _instance: None };
+        for (state, off) in [("1\n", None), ("0\n", Some(switch.clone())), ("", None)] {
+            fs::write(&switch, state).unwrap();
+            assert_eq!(pipe.switched_off(), off);
         }
     }
 

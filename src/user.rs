@@ -66,6 +66,8 @@ pub(crate) use places::functions_named;
 pub(crate) use places::is_of_go;
 #[cfg(all(feature = "symbolize", feature = "bt"))]
 pub(crate) use processes::Processes;
+#[cfg(feature = "bt")]
+pub(crate) use process::Process;
 #[cfg(feature = "elf")]
 pub(crate) use usdt::find_usdt;
 #[cfg(feature = "bt")]

@@ -1,5 +1,9 @@
-//! Small tools without a layer of their own: glob patterns, nearest names, versions, plain data and its description.
+//! Small tools without a layer of their own: text made safe, excerpts of source, glob patterns, nearest names, versions, plain
+//! data and its description.
 
+pub(crate) mod escape;
+pub(crate) mod excerpt;
+pub(crate) mod file;
 pub(crate) mod glob;
 pub(crate) mod lines;
 pub(crate) mod nearest;

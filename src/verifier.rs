@@ -175,6 +175,7 @@ impl Error {
 impl fmt::Display for VerifierError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let VerifierError { program, kind, file, line, .. } = self;
+        let file = crate::util::escape::shown(file);
         writeln!(f, "cannot load program `{program}` ({kind}): the verifier rejected it")?;
         match &self.statement {
             Some(statement) => writeln!(f, "  {file}:{line}: {statement}")?,

@@ -276,19 +276,19 @@ fn probes_at_one_place_run_in_the_order_of_the_script() {
     fs::write(&script, "echo x\n").unwrap();
     let program = r#"uprobe:/bin/bash:echo_builtin /pid == cpid/ { printf("u1 "); }
         uretprobe:/bin/bash:echo_builtin /pid == cpid/ { printf("r1 "); }
-        tracepoint:syscalls:sys_enter_execve /pid == cpid/ { printf("t1 "); }
+        tracepoint:syscalls:sys_enter_exit_group /pid == cpid/ { printf("t1 "); }
         software:faults:1 /pid == cpid && !@s1/ { @s1 = 1; @order = 1; }
         uprobe:/bin/bash:echo_builtin /pid == cpid/ { printf("u2 "); }
         uprobe:/bin/bash:echo_builti* /pid == cpid/ { printf("u3 "); }
         uretprobe:/bin/bash:echo_builtin /pid == cpid/ { printf("r2 "); }
         uretprobe:/bin/bash:echo_builti* /pid == cpid/ { printf("r3 "); }
         software:faults:1 /pid == cpid && !@s2/ { @s2 = 1; @order = @order * 10 + 2; }
-        tracepoint:syscalls:sys_enter_execve /pid == cpid/ { printf("t2 "); }
+        tracepoint:syscalls:sys_enter_exit_group /pid == cpid/ { printf("t2 "); }
         END { printf("faults %d", @order); clear(@order); clear(@s1); clear(@s2); }"#;
     let command = format!("/bin/bash {}", script.display());
     let output = bt(&["-q", "-e", program, "-c", &command]);
     let printed = text(&output.stdout).replace("x\n", "");
-    assert_eq!(printed, "t1 t2 u1 u2 u3 r1 r2 r3 faults 12\n\n", "{}", said(&output));
+    assert_eq!(printed, "u1 u2 u3 r1 r2 r3 t1 t2 faults 12\n\n", "{}", said(&output));
 }
 
 #[test]

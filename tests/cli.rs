@@ -740,9 +740,6 @@ fn kill_leaves_nothing_behind() {
         };
         !bpf_ids::programs().iter().any(ours)
     });
-    wait_until("no process waits to become a command", || {
-        processes_with(&["__wait-then-exec", &mark]).is_empty()
-    });
     wait_until("the commands have ended", || processes_with(&[&mark]).is_empty());
     for place in ["/sys/kernel/tracing/kprobe_events", "/sys/kernel/debug/tracing/kprobe_events"] {
         let probes = fs::read_to_string(place).unwrap_or_default();

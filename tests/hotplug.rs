@@ -10,7 +10,10 @@ use nix::unistd::Pid;
 use rawbpf::perf::{PerfOptions, PerfReader, Record};
 use rawbpf::{Loader, MapSpec, Program, ProgramSpec, ProgramType, bpf};
 use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow::Continue;
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 static EVENTS: MapSpec = MapSpec::perf_event_array("events");
@@ -30,6 +33,9 @@ static SEND: ProgramSpec = ProgramSpec::new(
         exit;
     },
 );
+
+/// There is one CPU 1.
+static HOTPLUG: Mutex<()> = Mutex::new(());
 
 /// CPU 1, taken offline and brought back.
 struct Cpu1;
@@ -83,6 +89,7 @@ fn drain(reader: &mut PerfReader) -> BTreeMap<u32, usize> {
 #[test]
 fn a_cpu_may_go_and_come_back_while_it_is_read() {
     needs!(Bpf, OfflineCpu);
+    let _held = HOTPLUG.lock().unwrap_or_else(PoisonError::into_inner);
     let _back = Cpu1;
     let mut loader = Loader::new();
     let program = loader.load(&SEND).unwrap();
@@ -146,4 +153,32 @@ fn a_cpu_may_go_and_come_back_while_it_is_read() {
     assert_eq!(reader.refresh().unwrap(), 1);
     assert_eq!(run_on(1, &program, 4), all(4));
     assert_eq!(drain(&mut reader), BTreeMap::from([(1, 4)]));
+}
+
+/// The command line tells what it cannot have seen.
+#[test]
+fn run_tells_of_a_cpu_that_comes() {
+    needs!(Tracepoint, OfflineCpu);
+    let _held = HOTPLUG.lock().unwrap_or_else(PoisonError::into_inner);
+    let _back = Cpu1;
+    Cpu1::set(false);
+    let mut command = Command::new(common::rawbpf());
+    let command = command.args(["run", "perf-output", "--", "sh", "-c", "echo begun; read line"]);
+    let command = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut run = command.spawn().unwrap();
+    let mut line = String::new();
+    let mut output = BufReader::new(run.stdout.take().unwrap());
+    while line != "begun\n" {
+        line.clear();
+        assert_ne!(output.read_line(&mut line).unwrap(), 0, "it does not begin");
+    }
+    Cpu1::set(true);
+    let mut errors = BufReader::new(run.stderr.take().unwrap());
+    while !line.contains("CPU 1 came online: samples sent there before") {
+        line.clear();
+        assert_ne!(errors.read_line(&mut line).unwrap(), 0, "it does not tell");
+    }
+    // The command reads the end of its input, and fails.
+    drop(run.stdin.take());
+    assert_eq!(run.wait().unwrap().code(), Some(1));
 }

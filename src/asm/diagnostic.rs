@@ -2,11 +2,12 @@
 
 use super::message::Message;
 use super::statement::{Problem, Span};
+use crate::util::{escape, excerpt};
 use std::fmt;
 
 /// One mistake in a text.
 ///
-/// Displays as a compiler would:
+/// Displays as a compiler would, of a long line what is around the place, and nothing that could drive a terminal:
 ///
 /// ```text
 /// error: `r12` is not a register: r0 to r10 (64 bits), w0 to w10 (32 bits)
@@ -21,8 +22,8 @@ pub struct Diagnostic {
     file: String,
     line: usize,
     column: usize,
-    width: usize,
-    text: String,
+    /// What is shown of the line, and the marks below it.
+    excerpt: (String, String),
 }
 
 impl Diagnostic {
@@ -30,16 +31,12 @@ impl Diagnostic {
     fn new(mistake: Mistake, file: &str, text: &str, line: usize, line_start: usize) -> Diagnostic {
         let Mistake { message, start, end } = mistake;
         let shown = text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
-        let place = text.get(line_start..start).unwrap_or_default();
+        let before = text.get(line_start..start).unwrap_or_default().chars().count();
         let marked = text.get(start..end).unwrap_or_default().lines().next().unwrap_or_default();
-        Diagnostic {
-            message,
-            file: file.into(),
-            line,
-            column: place.chars().count() + 1,
-            width: marked.chars().count().max(1),
-            text: shown.into(),
-        }
+        // A tab is as wide as the terminal likes: as one space each, the marks stand right.
+        let place = before..before + marked.chars().count();
+        let excerpt = excerpt::excerpt(shown, place, '^', 1);
+        Diagnostic { message, file: file.into(), line, column: before + 1, excerpt }
     }
 
     /// What is wrong, one line.
@@ -60,14 +57,13 @@ impl Diagnostic {
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Diagnostic { message, file, line, column, width, text } = self;
+        let Diagnostic { message, file, line, column, excerpt: (text, marks) } = self;
         let margin = line.to_string().len();
-        writeln!(f, "error: {message}")?;
-        writeln!(f, "{:margin$}--> {file}:{line}:{column}", "")?;
+        writeln!(f, "error: {}", excerpt::message(message))?;
+        writeln!(f, "{:margin$}--> {}:{line}:{column}", "", escape::shown(file))?;
         writeln!(f, "{:margin$} |", "")?;
-        // A tab is as wide as the terminal likes: as one space each, the caret stands right.
-        writeln!(f, "{line} | {}", text.replace('\t', " "))?;
-        write!(f, "{:margin$} | {:indent$}{:^<width$}", "", "", "^", indent = column - 1)
+        writeln!(f, "{line} | {text}")?;
+        write!(f, "{:margin$} | {marks}", "")
     }
 }
 
@@ -168,6 +164,31 @@ mod tests {
         let text = "r0 = 1\n\tr12 = 3\nexit\n";
         let shown = show(text, 8, 11);
         assert_eq!(shown, "error: no\n --> x.s:2:2\n  |\n2 |  r12 = 3\n  |  ^^^");
+    }
+
+    #[test]
+    fn of_a_long_line_the_neighbourhood_is_shown() {
+        // A width of formatting has 16 bits.
+        let text = format!("{}r12 = 3; {}", "r0 = 1; ".repeat(10_000), "r0 = 1; ".repeat(10_000));
+        let shown = show(&text, 80_000, 80_003);
+        let lines: Vec<_> = shown.lines().collect();
+        assert_eq!(lines[1], " --> x.s:1:80001");
+        assert!(lines[3].len() < 200 && lines[3].contains("r12 = 3; "), "{}", lines[3]);
+        assert_eq!(lines[3].find("r12"), lines[4].find("^^^"), "{shown}");
+        let token = show(&"x".repeat(200_000), 0, 200_000);
+        assert!(token.len() < 1000, "{token}");
+    }
+
+    #[test]
+    fn nothing_of_the_text_drives_the_terminal() {
+        let text = "r0 = 1 \x1b[31m\u{202e}; r12 = 3\n";
+        let mistake = Mistake { message: "`\x1b[2J`".into(), start: 17, end: 20 };
+        let shown = Diagnostics::new(vec![mistake], "x\x1b\n.s", text).to_string();
+        assert!(
+            !shown.contains(|c: char| c != '\n' && crate::util::escape::is_unsafe(c)),
+            "{shown}"
+        );
+        assert!(shown.contains("x\\u001b\\u000a.s:1:"), "{shown}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::program::Program;
 use crate::syscall::netlink::Refusal;
 use crate::syscall::{self, LinkCreate, LinkExtra, ProgAttach, Relative};
 use crate::uapi::{AttachType, Errno};
+use crate::util::file;
 use crate::util::nearest::{Nearest, OFFERED};
 use std::fs::{self, File, OpenOptions};
 use std::io;
@@ -119,7 +120,7 @@ fn open(path: &Path) -> Result<File> {
 fn none(path: &Path, note: &'static str) -> Error {
     let wanted = path.display().to_string();
     let mut nearest = Nearest::new(&wanted, OFFERED);
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
+    let mounts = file::read_to_string("/proc/self/mounts").unwrap_or_default();
     let roots: Vec<_> = mounts
         .lines()
         .filter_map(|line| {

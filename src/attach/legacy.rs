@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::kernel::tracefs;
 use crate::permission;
 use crate::uapi::Errno;
+use crate::util::file;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -62,7 +63,7 @@ fn append(events: &Path, command: &str) -> io::Result<()> {
 /// Takes out the probes whose process is gone. The kernel keeps any that is in use after all (EBUSY), for
 /// instance by a process that another PID namespace hides from us.
 fn remove_left_behind(events: &Path) -> Result<()> {
-    let text = fs::read(events).map_err(|source| permission::file("read", events, source))?;
+    let text = file::read(events).map_err(|source| permission::file("read", events, source))?;
     for line in String::from_utf8_lossy(&text).lines() {
         let Some(name) = our_probe(line) else { continue };
         if Owner::of(name).is_some_and(|owner| !owner.is_alive()) {
@@ -95,7 +96,7 @@ impl Owner {
     fn current() -> Result<Owner> {
         let pid = std::process::id();
         let path = PathBuf::from(format!("/proc/{pid}/stat"));
-        let text = fs::read(&path).map_err(|source| permission::file("read", &path, source))?;
+        let text = file::read(&path).map_err(|source| permission::file("read", &path, source))?;
         let problem = "it has no start time";
         let started = started(&text).ok_or(Error::Format { path, problem })?;
         Ok(Owner { pid, started })
@@ -110,7 +111,7 @@ impl Owner {
     }
 
     fn is_alive(&self) -> bool {
-        let stat = fs::read(format!("/proc/{}/stat", self.pid));
+        let stat = file::read(format!("/proc/{}/stat", self.pid));
         stat.ok().and_then(|text| started(&text)) == Some(self.started)
     }
 }

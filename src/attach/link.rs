@@ -72,7 +72,8 @@ impl Link {
     }
 
     /// How many places the pattern of the target matched that cannot be probed, and were passed over: functions that the
-    /// kernel keeps from kprobes, and names that several functions have.
+    /// kernel keeps from kprobes, and names that several functions have; of an event of the perf subsystem, CPUs that were said to
+    /// run and have no such event (`ENODEV`).
     pub fn skipped(&self) -> usize {
         self.skipped
     }

@@ -34,15 +34,15 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
     };
     let event = PerfEvent { kind, config, sample_period, freq, ..PerfEvent::default() };
     let refused = |errno| refused(program, target, errno);
-    let events = match options.pid {
+    let (events, skipped) = match options.pid {
         None => on_each_cpu(&event, options.one_cpu, refused)?,
-        Some(pid) => in_each_thread(&event, pid, refused)?,
+        Some(pid) => (in_each_thread(&event, pid, refused)?, 0),
     };
     let places = events.len();
     let tied =
         events.into_iter().map(|event| perf_event::tie(program, target, event, options.cookie));
     let parts: Vec<Part> = tied.collect::<Result<_>>()?;
-    Ok(Link::new(target.clone(), parts).of_many(places, 0))
+    Ok(Link::new(target.clone(), parts).of_many(places, skipped))
 }
 
 /// The type and the number of an event.
@@ -65,8 +65,8 @@ fn on_each_cpu(
     event: &PerfEvent<'_>,
     one: bool,
     refused: impl Fn(Errno) -> Error,
-) -> Result<Vec<OwnedFd>> {
-    let mut events = Vec::new();
+) -> Result<(Vec<OwnedFd>, usize)> {
+    let (mut events, mut skipped) = (Vec::new(), 0);
     for cpu in cpu::online()? {
         let cpu = i32::try_from(cpu).unwrap_or(i32::MAX);
         match syscall::perf_event_open(&PerfEvent { pid: -1, cpu, ..event.clone() }) {
@@ -77,11 +77,12 @@ fn on_each_cpu(
                 }
             }
             // It has been switched off since.
+            Err(Errno(libc::ENODEV)) if !one => skipped += 1,
             Err(Errno(libc::ENODEV)) => {}
             Err(errno) => return Err(refused(errno)),
         }
     }
-    if events.is_empty() { Err(refused(Errno(libc::ENODEV))) } else { Ok(events) }
+    if events.is_empty() { Err(refused(Errno(libc::ENODEV))) } else { Ok((events, skipped)) }
 }
 
 fn in_each_thread(

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::permission;
-use std::fs;
+use crate::util::file;
 use std::io;
 use std::path::Path;
 
@@ -44,7 +44,7 @@ fn folder(name: &str) -> std::path::PathBuf {
 /// A number in a file of the PMU, behind a prefix; `None` if the file is not there.
 fn read_number(name: &str, file: &str, prefix: &str) -> Result<Option<u32>> {
     let path = folder(name).join(file);
-    let text = match fs::read_to_string(&path) {
+    let text = match file::read_to_string(&path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(permission::file("read", &path, source)),

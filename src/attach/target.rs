@@ -6,6 +6,7 @@ use crate::spec::attach_point::{Attach, Facts, Named, attach_type_facts, facts};
 use crate::spec::{AttachTo, ProgramSpec};
 use crate::uapi::{AttachType, ProgramType};
 use crate::user;
+use crate::util::escape;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -13,6 +14,8 @@ use std::str::FromStr;
 pub use crate::spec::attach_point::{Direction, Suffix, TcMethod, TrampolineAt, XdpMode};
 
 /// A place to attach to.
+///
+/// In the name of a file, a byte that is not UTF-8 is written as the private code point U+EF00 plus the byte, here and by [`Display`](fmt::Display).
 ///
 /// ```
 /// use rawbpf::attach::Target;
@@ -283,6 +286,20 @@ impl Target {
         self.loaded().program_type
     }
 
+    /// The file that it is in, if a process does not map that: a probe for that process alone runs no program.
+    #[cfg(feature = "bt")]
+    pub(crate) fn unmapped_file(&self, pid: u32) -> Option<std::path::PathBuf> {
+        let (Target::Uprobe { file, .. }
+        | Target::UprobeMulti { file, .. }
+        | Target::UprobeSession { file, .. }
+        | Target::Usdt { file, .. }) = self.plain()
+        else {
+            return None;
+        };
+        let path = crate::user::find_file(file, Some(pid)).ok()?;
+        (crate::user::Process(pid).maps(&path) == Some(false)).then_some(path)
+    }
+
     /// The target without a suffix.
     pub fn plain(&self) -> &Target {
         match self {
@@ -533,7 +550,7 @@ impl fmt::Display for Target {
                 write!(f, "{device}/{direction}")
             }
             Target::Cgroup { path, attach_type } | Target::Netns { path, attach_type } => {
-                write!(f, "{}:{attach_type}", path.display())
+                write!(f, "{}:{attach_type}", escape::path_text(path))
             }
             Target::Suffixed { .. } => Ok(()),
         }
@@ -614,11 +631,11 @@ fn read(named: &Named<'_>) -> Result<Target, &'static str> {
                     "write cgroup:PATH:ATTACH_TYPE, as in cgroup:/sys/fs/cgroup:inet_ingress",
                 );
             }
-            (path, Some(attach_type)) => Target::Cgroup { path: path.into(), attach_type },
+            (path, Some(attach_type)) => Target::Cgroup { path: escape::path(path), attach_type },
         },
         Attach::Netns => match point.attach_type {
             None => return Err("write netns:PATH:sk_lookup or netns:PATH:flow_dissector"),
-            Some(attach_type) => Target::Netns { path: place.into(), attach_type },
+            Some(attach_type) => Target::Netns { path: escape::path(place), attach_type },
         },
         Attach::Socket => Target::Socket { device: rest.into() },
     })

@@ -8,7 +8,7 @@ use crate::permission::{self, Need};
 use crate::program::Program;
 use crate::syscall::{self, LinkCreate, LinkExtra, RawTracepoint};
 use crate::uapi::{AttachType, ENOTSUPP, Errno};
-use std::fs;
+use crate::util::file;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// The security modules that are active.
@@ -63,7 +63,7 @@ fn create(program: &Program, target: &Target, cookie: u64) -> Result<OwnedFd, Er
 
 /// Whether hooks lead to programs. Where the list of modules cannot be read that is not known, and nothing is said.
 fn lsm_is_active() -> Result<()> {
-    match fs::read_to_string(LSM) {
+    match file::read_to_string(LSM) {
         Ok(list) if !list.split(',').any(|one| one.trim() == "bpf") => Err(Error::Unsupported {
             what: "active security module `bpf`, and would not call the program",
             needs: "it is built with CONFIG_BPF_LSM and starts with `bpf` in CONFIG_LSM or in lsm=…,bpf on its command line",

@@ -21,6 +21,7 @@ use crate::program::Program;
 use crate::syscall::{self, PerfEvent};
 use crate::uapi::{ENOTSUPP, Errno};
 use crate::user;
+use crate::util::escape::path_text;
 use std::ffi::CString;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -83,7 +84,7 @@ pub(super) fn attach_with(
     | Target::UprobeMulti { file, .. }
     | Target::UprobeSession { file, .. } = &mut real
     {
-        *file = path.to_string_lossy().into_owned();
+        *file = path_text(&path).into_owned();
     }
     let probes = Probes { program, target: real, path: &path, returns, pid: options.pid };
     let link = probes.attach(spots, method, found.by_pattern)?;
@@ -119,7 +120,7 @@ pub(super) fn attach_to(
         }
     }
     let target = Target::Uprobe {
-        file: path.to_string_lossy().into_owned(),
+        file: path_text(&path).into_owned(),
         function: functions.first().map_or("", |first| first.0).to_owned(),
         offset: 0,
         returns,

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::features::{Feature, Features};
 use crate::program::Program;
 use crate::user;
+use crate::util::escape::path_text;
 
 pub use super::uprobe::Method;
 
@@ -61,11 +62,8 @@ pub(super) fn attach_with(
         [one] => one.provider.clone(),
         _ => provider.clone(),
     };
-    let real = Target::Usdt {
-        file: path.to_string_lossy().into_owned(),
-        provider: found,
-        name: name.clone(),
-    };
+    let real =
+        Target::Usdt { file: path_text(&path).into_owned(), provider: found, name: name.clone() };
     let at = Probes { program, target: real, path: &path, returns: false, pid: options.pid };
     at.attach(spots.collect(), method, false)
 }

@@ -1,6 +1,7 @@
 //! Errors and warnings about a script, shown at their place.
 
 use super::source::{Source, Span};
+use crate::util::{escape, excerpt};
 use std::fmt::{self, Write};
 
 /// How serious something is.
@@ -75,81 +76,21 @@ impl Diagnostic {
             Severity::Warning => "WARNING",
         };
         let mut out = String::new();
-        escape(&source.name, &mut out);
+        let _ = write!(out, "{}", escape::shown(&source.name));
         let place = match end.line == start.line {
             true => format!(":{}:{}-{}", start.line, start.column, end.column),
             false => format!(":{}-{}", start.line, end.line),
         };
-        let _ = write!(out, "{place}: {word}: ");
-        escape(&self.message, &mut out);
-        out.push('\n');
+        let _ = writeln!(out, "{place}: {word}: {}", excerpt::message(&self.message));
         let line = source.line(start.line);
         let length = line.chars().count();
         let last = if end.line == start.line { end.column - 1 } else { length };
-        underline(line, start.column - 1, last, &mut out);
+        let (shown, marks) = excerpt::excerpt(line, start.column - 1..last, '~', TAB);
+        let _ = writeln!(out, "{shown}\n{marks}");
         for hint in &self.hints {
-            out.push_str("HINT: ");
-            escape(hint, &mut out);
-            out.push('\n');
+            let _ = writeln!(out, "HINT: {}", excerpt::message(hint));
         }
         out
-    }
-}
-
-/// The most characters of a line that are shown.
-const SHOWN: usize = 160;
-
-/// How many of them come before the place, if the line is longer.
-const BEFORE: usize = 60;
-
-/// Writes a line and marks the characters from `start` to `end`.
-fn underline(line: &str, start: usize, end: usize, out: &mut String) {
-    let length = line.chars().count();
-    let first = if length <= SHOWN { 0 } else { start.saturating_sub(BEFORE) };
-    let (mut shown, mut marks) = (String::new(), String::new());
-    if first > 0 {
-        shown.push_str("...");
-        marks.push_str("   ");
-    }
-    for (index, char) in line.chars().enumerate().skip(first).take(SHOWN) {
-        let before = shown.chars().count();
-        escape_char(char, &mut shown);
-        let width = shown.chars().count() - before;
-        let mark = if (start..end).contains(&index) { '~' } else { ' ' };
-        marks.extend(std::iter::repeat_n(mark, width));
-    }
-    if first + SHOWN < length {
-        shown.push_str("...");
-    }
-    if end <= start || start >= length {
-        // Nothing to mark, as at the end of the script: what is missing would stand here.
-        let at = marks.trim_end().len();
-        marks.truncate(at);
-        let column =
-            shown.chars().count().min(start.saturating_sub(first) + if first > 0 { 3 } else { 0 });
-        marks.extend(std::iter::repeat_n(' ', column.saturating_sub(at)));
-        marks.push('~');
-    }
-    out.push_str(&shown);
-    out.push('\n');
-    out.push_str(marks.trim_end());
-    out.push('\n');
-}
-
-/// Writes text such that it cannot drive a terminal.
-pub(crate) fn escape(text: &str, out: &mut String) {
-    text.chars().for_each(|char| escape_char(char, out));
-}
-
-fn escape_char(char: char, out: &mut String) {
-    match char {
-        '\t' => out.push_str("    "),
-        // Marks that turn the direction of text could show a line other than it is.
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-            out.extend(char.escape_unicode());
-        }
-        char if char.is_control() => out.extend(char.escape_default()),
-        char => out.push(char),
     }
 }
 
@@ -178,6 +119,9 @@ impl Diagnostics {
         sorted.iter().map(|one| one.render(source)).collect()
     }
 }
+
+/// The width of a tab, as bpftrace has it.
+const TAB: usize = 4;
 
 /// The most that is said about one script.
 const MAX: usize = 50;
@@ -226,7 +170,7 @@ mod tests {
     #[test]
     fn nothing_of_the_script_drives_the_terminal() {
         let shown = show("a \x1b[31m \u{202e}x", 2, 3);
-        assert!(shown.contains("a \\u{1b}[31m \\u{202e}x\n  ~~~~~~\n"), "{shown}");
+        assert!(shown.contains("a \\u001b[31m \\u202ex\n  ~~~~~~\n"), "{shown}");
     }
 
     #[test]

@@ -140,7 +140,7 @@ impl Machine {
         let files = self.files(path)?;
         let several = files.len() > 1 || is_pattern(path);
         for file in files {
-            let path = file.display().to_string();
+            let path = crate::util::escape::path_text(&file).into_owned();
             let with = |function: String| AttachPoint::Uprobe {
                 ret: *ret,
                 path: path.clone(),
@@ -192,7 +192,7 @@ impl Machine {
                 let provided = providers.as_ref().is_none_or(|glob| glob.matches(&probe.provider));
                 if provided && names.matches(&probe.name) {
                     points.push(AttachPoint::Usdt {
-                        path: file.display().to_string(),
+                        path: crate::util::escape::path_text(&file).into_owned(),
                         provider: Some(probe.provider),
                         name: probe.name,
                     });

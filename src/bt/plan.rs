@@ -60,8 +60,11 @@ impl Globals {
     pub(crate) const LOST_RECORDS: u32 = 32;
     /// `u64`: how many runs of programs ended early because no scratch memory was free.
     pub(crate) const LOST_RUNS: u32 = 40;
+    /// `u32`: the status of an `exit()` whose record found the ring buffer full; and behind it a `u32` that is 1 if there was
+    /// one.
+    pub(crate) const LOST_EXIT: u32 = 48;
     /// Where the counters of [`Globals::lost_elements`] begin.
-    const LOST_ELEMENTS: u32 = 48;
+    const LOST_ELEMENTS: u32 = 56;
 
     /// Returns where the `u64` is that counts the updates of a map that were lost because it was full.
     pub(crate) fn lost_elements(self, map: MapId) -> u32 {

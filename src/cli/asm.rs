@@ -1,15 +1,17 @@
 //! `rawbpf asm`: a text to bytes.
 
+use super::stdio::{print, print_bytes};
 use super::{Failure, Order};
 use crate::asm::{
     BuildOptions, Collection, CollectionProgram, Diagnostics, Far, ParseOptions, parse,
 };
 use crate::insn::{ByteOrder, Insn};
 use crate::object;
+use crate::util::escape;
 use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -70,7 +72,10 @@ pub(super) fn asm(args: &AsmArgs) -> Result<u8, Failure> {
     let mistaken = |mistakes: Diagnostics| {
         let count = mistakes.iter().count();
         let mistake = if count == 1 { "mistake" } else { "mistakes" };
-        Failure::Shown(format!("{mistakes}\n\nrawbpf: {count} {mistake} in {name}"))
+        Failure::Shown(format!(
+            "{mistakes}\n\nrawbpf: {count} {mistake} in {}",
+            escape::shown(&name)
+        ))
     };
     let module = parse(&text, &name, &options).map_err(mistaken)?;
     let bytes = match format {
@@ -78,9 +83,14 @@ pub(super) fn asm(args: &AsmArgs) -> Result<u8, Failure> {
         _ => render(&module, format, order),
     };
     match &args.output {
-        Some(path) => write_file(path, &bytes)
-            .map_err(|error| Failure::Other(format!("cannot write {}: {error}", path.display()))),
-        None => print(&bytes),
+        Some(path) => write_file(path, &bytes).map_err(|error| {
+            Failure::Other(format!("cannot write {}: {error}", escape::shown_path(path)))
+        }),
+        // Of the others the bytes are the matter; these hold statements of the text.
+        None => match (format, str::from_utf8(&bytes)) {
+            (Format::Hex | Format::C | Format::Rust, Ok(text)) => print(text),
+            _ => print_bytes(&bytes),
+        },
     }?;
     Ok(0)
 }
@@ -110,23 +120,21 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// Writes everything to standard output.
-pub(super) fn print(bytes: &[u8]) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
-    out.write_all(bytes).and_then(|()| out.flush()).map_err(super::output::failed)
-}
-
 /// A text and what to call it.
 pub(super) fn read_text(path: &PathBuf) -> Result<(String, String), Failure> {
     let (name, bytes) = read_bytes(path)?;
-    String::from_utf8(bytes)
-        .map(|text| (name.clone(), text))
-        .map_err(|_| Failure::Other(format!("{name} is not text: it is not UTF-8")))
+    String::from_utf8(bytes).map(|text| (name.clone(), text)).map_err(|_| {
+        Failure::Other(format!("{} is not text: it is not UTF-8", escape::shown(&name)))
+    })
 }
 
 /// The bytes of a file or of standard input, and what to call them.
 pub(super) fn read_bytes(path: &PathBuf) -> Result<(String, Vec<u8>), Failure> {
-    let name = if path.as_os_str() == "-" { "<stdin>".into() } else { path.display().to_string() };
+    let name = if path.as_os_str() == "-" {
+        "<stdin>".into()
+    } else {
+        escape::path_text(path).into_owned()
+    };
     let bytes = if path.as_os_str() == "-" {
         let mut bytes = Vec::new();
         io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
@@ -135,7 +143,7 @@ pub(super) fn read_bytes(path: &PathBuf) -> Result<(String, Vec<u8>), Failure> {
     };
     match bytes {
         Ok(bytes) => Ok((name, bytes)),
-        Err(error) => Err(Failure::Other(format!("cannot read {name}: {error}"))),
+        Err(error) => Err(Failure::Other(format!("cannot read {}: {error}", escape::shown(&name)))),
     }
 }
 

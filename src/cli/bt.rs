@@ -1,7 +1,6 @@
 //! `rawbpf bt`: scripts of bpftrace's language, with bpftrace's command line.
 
 mod args;
-mod command;
 mod help;
 mod list;
 mod play;
@@ -9,10 +8,12 @@ mod show;
 
 use self::args::{Args, Mode, Program};
 use super::Failure;
+use super::stdio::{finish, print, tell};
 use crate::bt::{self, Options, Script};
+use crate::util::escape;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::process::ExitCode;
 
 /// Whether these are the words of a command line for scripts: the program is called `bpftrace`, or the first word is
@@ -29,28 +30,30 @@ pub(super) fn words(all: &[OsString]) -> Option<&[OsString]> {
 
 /// Runs the command line.
 pub(super) fn main(words: &[OsString]) -> ExitCode {
-    let mut errors = io::stderr();
     let failure = match run(words) {
-        Ok(status) => return ExitCode::from(status),
+        Ok(status) => return ExitCode::from(finish(status)),
         Err(failure) => failure,
     };
-    // If standard error takes nothing, there is nobody to tell.
-    let _ = match &failure {
+    match failure {
         Failure::OutputClosed => return ExitCode::SUCCESS,
-        Failure::Shown(text) => writeln!(errors, "{text}"),
-        failure => writeln!(errors, "ERROR: {failure}"),
-    };
+        Failure::Shown(text) => tell(&format!("{text}\n")),
+        Failure::NotRun { status, .. } => {
+            tell(&format!("ERROR: {failure}\n"));
+            return ExitCode::from(status);
+        }
+        failure => tell(&format!("ERROR: {failure}\n")),
+    }
     ExitCode::FAILURE
 }
 
 fn run(words: &[OsString]) -> Result<u8, Failure> {
     let args = args::read(words.iter().cloned())?;
     match args.mode {
-        Mode::Help => super::asm::print(help::HELP.as_bytes())?,
+        Mode::Help => print(help::HELP)?,
         Mode::Version => {
-            super::asm::print(concat!("rawbpf ", env!("CARGO_PKG_VERSION"), "\n").as_bytes())?;
+            print(concat!("rawbpf ", env!("CARGO_PKG_VERSION"), "\n"))?;
         }
-        Mode::Info => super::asm::print(help::info().as_bytes())?,
+        Mode::Info => print(&help::info())?,
         Mode::List => return list::list(&args),
         Mode::Run => return script(&args),
     }
@@ -65,9 +68,9 @@ fn script(args: &Args) -> Result<u8, Failure> {
             ("stdin".to_owned(), text(io::stdin(), "standard input")?)
         }
         Some(Program::File(path)) => {
-            let name = path.to_string_lossy().into_owned();
+            let name = escape::path_text(std::path::Path::new(path)).into_owned();
             let file = fs::File::open(path).map_err(|error| {
-                Failure::Other(format!("cannot open {}: {error}", name.escape_debug()))
+                Failure::Other(format!("cannot open {}: {error}", escape::shown(&name)))
             })?;
             let text = text(file, &name)?;
             (name, text)
@@ -100,9 +103,9 @@ fn script(args: &Args) -> Result<u8, Failure> {
 fn text(mut from: impl Read, name: &str) -> Result<String, Failure> {
     let mut bytes = Vec::new();
     from.read_to_end(&mut bytes)
-        .map_err(|error| Failure::Other(format!("cannot read {}: {error}", name.escape_debug())))?;
+        .map_err(|error| Failure::Other(format!("cannot read {}: {error}", escape::shown(name))))?;
     String::from_utf8(bytes)
-        .map_err(|_| Failure::Other(format!("{} is not UTF-8", name.escape_debug())))
+        .map_err(|_| Failure::Other(format!("{} is not UTF-8", escape::shown(name))))
 }
 
 /// Compiles a script; its warnings go to standard error.
@@ -112,11 +115,6 @@ fn compile(text: &str, options: &Options, args: &Args) -> Result<Script, Failure
         tell(script.warnings());
     }
     Ok(script)
-}
-
-/// Writes to standard error.
-fn tell(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
 }
 
 impl From<bt::Error> for Failure {

@@ -1,10 +1,11 @@
 //! `rawbpf check`: asks the kernel's verifier about the programs of a text.
 
-use super::asm::print;
+use super::stdio::print;
 use super::text::TextArgs;
 use super::{Failure, Format, log_level};
 use crate::error::{Error, ErrorKind};
 use crate::program::{Loader, TextSpec};
+use crate::util::{escape, excerpt};
 use crate::verifier::{Statistics, VerifierError, VerifierLog};
 use clap::Args;
 use serde_json::{Value, json};
@@ -50,7 +51,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
             Format::Text => in_words(spec, &verdict, show_log),
             Format::Json => in_json(spec, &verdict, show_log).to_string() + "\n",
         };
-        print(line.as_bytes())?;
+        print(&line)?;
         // The first trouble tells the exit status.
         let one = match &verdict {
             Verdict::Accepted { .. } => 0,
@@ -128,22 +129,23 @@ fn diagnosis(spec: &TextSpec<'_>, error: &VerifierError) -> String {
             let before = code.text.get(..start).unwrap_or_default();
             let line_start = before.rfind('\n').map_or(0, |at| at + 1);
             let rest = code.text.get(line_start..).unwrap_or_default();
-            let shown = rest.lines().next().unwrap_or_default().replace('\t', " ");
             let column = before.get(line_start..).unwrap_or_default().chars().count();
             let marked = code.text.get(start..end).unwrap_or_default();
-            let width = marked.lines().next().unwrap_or_default().chars().count().max(1);
+            let width = marked.lines().next().unwrap_or_default().chars().count();
+            let line = rest.lines().next().unwrap_or_default();
+            let (shown, marks) = excerpt::excerpt(line, column..column + width, '^', 1);
             let line = error.line();
             let margin = line.to_string().len();
-            let place = format!("{}:{line}:{}", error.file(), column + 1);
+            let place = format!("{}:{line}:{}", escape::shown(error.file()), column + 1);
             let instruction = error.instruction().unwrap_or_default();
             let _ = writeln!(text, "{:margin$}--> {place} (instruction {instruction})", "");
             let _ = writeln!(text, "{:margin$} |", "");
             let _ = writeln!(text, "{line} | {shown}");
-            let _ = writeln!(text, "{:margin$} | {:column$}{:^<width$}", "", "", "^");
+            let _ = writeln!(text, "{:margin$} | {marks}", "");
             margin
         }
         None => {
-            let _ = writeln!(text, " --> {}", error.file());
+            let _ = writeln!(text, " --> {}", escape::shown(error.file()));
             1
         }
     };

@@ -1,11 +1,13 @@
 //! `rawbpf disasm`: bytes to text.
 
-use super::asm::{print, read_bytes};
+use super::asm::read_bytes;
+use super::stdio::print;
 use super::text::ELF;
-use super::{Failure, Order};
+use super::{Failure, Order, words};
 use crate::asm::{ControlFlow, PrintOptions, Style, Undecodable, disassemble_lossy};
 use crate::insn::{ByteOrder, DecodeError, Insn, Op};
 use crate::object::{Object, ObjectProgram};
+use crate::util::escape;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -16,7 +18,7 @@ pub(super) struct DisasmArgs {
     file: PathBuf,
 
     /// Only this program of the object
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = words::any())]
     program: Option<String>,
 
     /// The bytes are written in hexadecimal, with anything between them; # and // begin a comment
@@ -64,11 +66,14 @@ pub(super) fn disasm(args: &DisasmArgs) -> Result<u8, Failure> {
         Spelling::Kernel => Style::Kernel,
     };
     if bytes.starts_with(ELF) && !args.hex {
-        print(object(args, &name, &bytes, style)?.as_bytes())?;
+        print(&object(args, &name, &bytes, style)?)?;
         return Ok(0);
     }
     if args.program.is_some() {
-        return Err(Failure::Usage(format!("{name} is no ELF object: --program is for those")));
+        return Err(Failure::Usage(format!(
+            "{} is no ELF object: --program is for those",
+            escape::shown(&name),
+        )));
     }
     let slots = slots(&name, &bytes, args.hex, order)?;
     let text = match args.format {
@@ -81,25 +86,38 @@ pub(super) fn disasm(args: &DisasmArgs) -> Result<u8, Failure> {
     };
     let text =
         text.map_err(|error| undecodable(&name, error, order, !args.hex && is_hex(&bytes)))?;
-    print(text.as_bytes())?;
+    print(&text)?;
     Ok(0)
 }
 
 /// What is printed of an object.
 fn object(args: &DisasmArgs, name: &str, bytes: &[u8], style: Style) -> Result<String, Failure> {
-    let object = Object::read(bytes).map_err(|error| Failure::Other(format!("{name}: {error}")))?;
+    let object = Object::read(bytes)
+        .map_err(|error| Failure::Other(format!("{}: {error}", escape::shown(name),)))?;
     let order = object.order();
     if args.endian.is_some_and(|said| ByteOrder::from(said) != order) {
-        let message = format!("{name} is for machines of the other byte order than --endian says");
+        let message = format!(
+            "{} is for machines of the other byte order than --endian says",
+            escape::shown(name),
+        );
         return Err(Failure::Usage(message));
     }
     let programs: Vec<&ObjectProgram> = match &args.program {
         None => object.programs().iter().collect(),
         Some(wanted) => object.programs().iter().filter(|one| one.name() == wanted).collect(),
     };
-    let names = object.programs().iter().map(ObjectProgram::name).collect::<Vec<_>>().join(", ");
+    let names = object
+        .programs()
+        .iter()
+        .map(|one| escape::shown(one.name()).to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
     if let (Some(wanted), true) = (&args.program, programs.is_empty()) {
-        let message = format!("{name} holds no program `{wanted}`: those in it are {names}");
+        let message = format!(
+            "{} holds no program `{}`: those in it are {names}",
+            escape::shown(name),
+            escape::shown(wanted)
+        );
         return Err(Failure::Other(message));
     }
     let many = programs.len() > 1;
@@ -117,7 +135,7 @@ fn object(args: &DisasmArgs, name: &str, bytes: &[u8], style: Style) -> Result<S
                 let text = match (args.format, style) {
                     (Format::Text, Style::Llvm) => Ok(program.text(bytes)),
                     (Format::Text, Style::Kernel) => {
-                        out.push_str(&format!("; {}\n", program.name()));
+                        out.push_str(&format!("; {}\n", escape::shown(program.name())));
                         Ok(disassemble_lossy(slots, &PrintOptions { style, bytes, code: None }))
                     }
                     (Format::Json, _) => Ok(json_lines(slots, style, order, Some(program))),
@@ -140,25 +158,31 @@ pub(super) fn slots(
     let parsed;
     let bytes = if hex {
         let text = String::from_utf8_lossy(bytes);
-        parsed = parse_hex(&text)
-            .map_err(|(line, what)| Failure::Other(format!("{name}:{line}: {what}")))?;
+        parsed = parse_hex(&text).map_err(|(line, what)| {
+            Failure::Other(format!("{}:{line}: {what}", escape::shown(name),))
+        })?;
         &parsed
     } else {
         bytes
     };
     if bytes.starts_with(ELF) {
         return Err(Failure::Other(format!(
-            "{name} is an ELF object, which is not taken here: `rawbpf disasm` makes a text of it"
+            "{} is an ELF object, which is not taken here: `rawbpf disasm` makes a text of it",
+            escape::shown(name)
         )));
     }
     if bytes.is_empty() {
-        return Err(Failure::Other(format!("{name} holds no instruction: it is empty")));
+        return Err(Failure::Other(format!(
+            "{} holds no instruction: it is empty",
+            escape::shown(name),
+        )));
     }
     let (chunks, rest) = bytes.as_chunks::<8>();
     if !rest.is_empty() {
         let hint = if !hex && is_hex(bytes) { HEX_HINT } else { "" };
         return Err(Failure::Other(format!(
-            "{name} holds {} bytes, and a slot has 8: {} are left over{hint}",
+            "{} holds {} bytes, and a slot has 8: {} are left over{hint}",
+            escape::shown(name),
             bytes.len(),
             rest.len()
         )));
@@ -227,7 +251,10 @@ fn undecodable(name: &str, error: Undecodable, order: ByteOrder, is_hex: bool) -
     let hint = if is_hex { HEX_HINT } else { "" };
     let (slot, reason) = (error.slot, error.error.reason);
     let bytes = hex(&error.error.slot, order);
-    Failure::Other(format!("{name}: slot {slot}, {bytes}, is no instruction: {reason}{hint}"))
+    Failure::Other(format!(
+        "{}: slot {slot}, {bytes}, is no instruction: {reason}{hint}",
+        escape::shown(name),
+    ))
 }
 
 /// An object for each instruction, a line each.

@@ -1,14 +1,16 @@
 //! `rawbpf exec`: runs a program once in the kernel, without attaching it.
 
-use super::asm::{print, read_bytes};
+use super::asm::read_bytes;
 use super::disasm::{is_hex, parse_hex, slots};
+use super::stdio::print;
 use super::text::{ELF, Text, TextArgs};
-use super::{Failure, Format, loader};
+use super::{Failure, Format, loader, words};
 use crate::asm::Code;
 use crate::insn::ByteOrder;
 use crate::program::{Loader, TestRunOptions, TestRunOutput, takes_packet};
 use crate::spec::ProgramSpec;
 use crate::uapi::ProgramType;
+use crate::util::escape;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write as _;
@@ -24,15 +26,15 @@ pub(super) struct ExecArgs {
     text: TextArgs,
 
     /// Which program of the text, if there are several
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = words::any())]
     program: Option<String>,
 
     /// The packet, in hexadecimal or from a file; 14 bytes of Ethernet header come first [default: 64 zeros]
-    #[arg(long, value_name = "HEX|@FILE", value_parser = bytes)]
+    #[arg(long, value_name = "HEX|@FILE", value_parser = words::by(bytes))]
     data: Option<Bytes>,
 
     /// The context, in hexadecimal or from a file: the struct that the type of program has
-    #[arg(long, value_name = "HEX|@FILE", value_parser = bytes)]
+    #[arg(long, value_name = "HEX|@FILE", value_parser = words::by(bytes))]
     ctx: Option<Bytes>,
 
     /// Run it N times, and tell the mean time; the last run is the one whose results are printed
@@ -56,7 +58,8 @@ struct Bytes(Vec<u8>);
 fn bytes(text: &str) -> Result<Bytes, String> {
     match text.strip_prefix('@') {
         Some(path) => {
-            fs::read(path).map(Bytes).map_err(|error| format!("cannot read {path}: {error}"))
+            let failed = |error| format!("cannot read {}: {error}", escape::shown(path));
+            fs::read(escape::path(path)).map(Bytes).map_err(failed)
         }
         None => parse_hex(text).map(Bytes).map_err(|(_, what)| what),
     }
@@ -81,11 +84,20 @@ pub(super) fn exec(args: &ExecArgs) -> Result<u8, Failure> {
     let spec = match (&args.program, &specs[..]) {
         (None, [only]) => only,
         (None, _) => {
-            let what = format!("{file} holds several programs: say --program, one of {}", names());
+            let what = format!(
+                "{} holds several programs: say --program, one of {}",
+                escape::shown(&file),
+                names()
+            );
             return Err(Failure::Usage(what));
         }
         (Some(name), specs) => specs.iter().find(|spec| spec.name() == name).ok_or_else(|| {
-            Failure::Usage(format!("{file} holds no program `{name}`, but {}", names()))
+            Failure::Usage(format!(
+                "{} holds no program `{}`, but {}",
+                escape::shown(&file),
+                escape::shown(name),
+                names()
+            ))
         })?,
     };
     let kind = args.text.kind.or_else(|| spec.kind()).unwrap_or(ProgramType::SocketFilter);
@@ -113,7 +125,7 @@ fn run<'a>(
         Format::Text => in_words(args, &done, data, context),
         Format::Json => in_json(args, &done, spec) + "\n",
     };
-    print(report.as_bytes())?;
+    print(&report)?;
     Ok(0)
 }
 

@@ -4,8 +4,8 @@
 mod docs;
 mod meaning;
 
-use super::asm::print;
 use super::disasm::{hex, parse_hex};
+use super::stdio::print;
 use super::{Failure, Format, Order};
 use crate::asm::{ParseOptions, helper_since, parse};
 use crate::insn::table::{Fields, Form, Group, UNUSED};
@@ -19,7 +19,7 @@ use std::fmt::{self, Write};
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
     /// An instruction, such as 'r0 += 5', or the bytes of one in hexadecimal
-    #[arg(required = true, allow_negative_numbers = true)]
+    #[arg(required = true, allow_negative_numbers = true, value_parser = super::words::any())]
     instruction: Vec<String>,
 
     /// How to print it
@@ -57,7 +57,7 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
         }
         at += op.slots();
     }
-    print(out.as_bytes())?;
+    print(&out)?;
     Ok(0)
 }
 
@@ -81,7 +81,10 @@ fn slots(text: &str, order: ByteOrder) -> Result<Vec<Insn>, Failure> {
     let slots: Vec<Insn> =
         module.programs().iter().flat_map(|program| program.slots()).copied().collect();
     if slots.is_empty() {
-        return Err(Failure::Other(format!("`{text}` holds no instruction")));
+        return Err(Failure::Other(format!(
+            "`{}` holds no instruction",
+            crate::util::escape::shown(text)
+        )));
     }
     Ok(slots)
 }

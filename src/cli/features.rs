@@ -1,10 +1,11 @@
 //! `rawbpf features`: what this kernel can do, each row found by asking it.
 
-use super::asm::print;
-use super::{Failure, Format};
+use super::stdio::print;
+use super::{Failure, Format, words};
 use crate::error::Error;
 use crate::features::{Features, Finding, Group, Probe};
 use crate::uapi::ProgramType;
+use crate::util::escape;
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write;
@@ -16,6 +17,7 @@ use std::fmt::Write;
 )]
 pub(super) struct FeaturesArgs {
     /// Only what has this in its name or group
+    #[arg(value_parser = words::any())]
     pattern: Option<String>,
 
     /// How to print it
@@ -53,10 +55,11 @@ pub(super) fn features(args: &FeaturesArgs) -> Result<u8, Failure> {
     }
     if out.is_empty() {
         return Err(Failure::Usage(format!(
-            "nothing that is known here has `{pattern}` in its name"
+            "nothing that is known here has `{}` in its name",
+            escape::shown(pattern)
         )));
     }
-    print(out.as_bytes())?;
+    print(&out)?;
     match tally.refused {
         Some(error) if !tally.told => Err(error.into()),
         _ => Ok(0),

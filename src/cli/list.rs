@@ -1,9 +1,10 @@
 //! `rawbpf list`: what there is to attach programs to.
 
-use super::asm::print;
-use super::{Failure, Format};
+use super::stdio::{print, warn};
+use super::{Failure, Format, words};
 use crate::error::Error;
 use crate::list::{Argument, KIND, Place, Places};
+use crate::util::escape;
 use clap::Args;
 use serde_json::{Map, Value, json};
 use std::fmt::Write;
@@ -13,6 +14,7 @@ use std::sync::LazyLock;
 #[command(after_help = AFTER_HELP.as_str())]
 pub(super) struct ListArgs {
     /// Only what matches; everything without it
+    #[arg(value_parser = words::any())]
     pattern: Option<String>,
 
     /// Also print what a program gets there: the fields of a tracepoint, the arguments of a function
@@ -42,10 +44,10 @@ pub(super) fn list(args: &ListArgs) -> Result<u8, Failure> {
         error => error.into(),
     })?;
     for (kind, why) in &found.left_out {
-        eprintln!("rawbpf: {kind}: {why}");
+        warn(format_args!("{kind}: {why}"));
     }
     if found.places.is_empty() {
-        return Err(Failure::Other(format!("nothing here matches `{pattern}`")));
+        return Err(Failure::Other(format!("nothing here matches `{}`", escape::shown(pattern))));
     }
     let mut out = String::new();
     for place in &found.places {
@@ -58,22 +60,22 @@ pub(super) fn list(args: &ListArgs) -> Result<u8, Failure> {
             Format::Json => object(&mut out, place, arguments.as_deref()),
         }
     }
-    print(out.as_bytes())?;
+    print(&out)?;
     Ok(0)
 }
 
 fn text(out: &mut String, verbose: bool, place: &Place, arguments: Option<&[Argument]>) {
-    let _ = write!(out, "{place}");
+    let _ = write!(out, "{}:{}", place.kind, escape::shown(&place.name));
     if let (true, Some(module)) = (verbose, &place.module) {
-        let _ = write!(out, " [{module}]");
+        let _ = write!(out, " [{}]", escape::shown(module));
     }
     out.push('\n');
     for Argument { declaration, offset, size, .. } in arguments.unwrap_or_default() {
         let _ = match (offset, size) {
             (Some(offset), Some(size)) => {
-                writeln!(out, "    {declaration:<40} offset {offset}, size {size}")
+                writeln!(out, "    {:<40} offset {offset}, size {size}", escape::shown(declaration))
             }
-            _ => writeln!(out, "    {declaration}"),
+            _ => writeln!(out, "    {}", escape::shown(declaration)),
         };
     }
 }

@@ -1,7 +1,7 @@
 //! `rawbpf load`: loads the programs of a text, and shows how that is done.
 
-use super::asm::print;
 use super::pins::Pins;
+use super::stdio::{print, warn};
 use super::text::TextArgs;
 use super::{Failure, Format, loader};
 use crate::asm::Collection;
@@ -10,6 +10,7 @@ use crate::program::{Loader, Program};
 use crate::spec::ProgramSpec;
 use crate::syscall::{ObjInfo, obj_info};
 use crate::syscall_trace::{self, SystemCall};
+use crate::util::escape;
 use clap::Args;
 use serde_json::{Value, json};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -58,12 +59,10 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Failure> {
     for (program, spec) in programs.iter().zip(&specs) {
         lines += &program_line(program, spec, place(spec.name).as_deref(), format);
     }
-    print(lines.as_bytes())?;
+    print(&lines)?;
     match pins {
         Some(pins) => pins.keep(),
-        None => eprintln!(
-            "rawbpf: nothing was pinned: all of it goes as this command ends (--pin keeps it)"
-        ),
+        None => warn("nothing was pinned: all of it goes as this command ends (--pin keeps it)"),
     }
     Ok(0)
 }
@@ -96,7 +95,7 @@ fn show(call: &SystemCall, format: Format) {
         Format::Text => format!("{call}\n"),
         Format::Json => format!("{}\n", call_object(call)),
     };
-    let _ = print(line.as_bytes());
+    let _ = print(&line);
 }
 
 fn call_object(call: &SystemCall) -> Value {
@@ -131,7 +130,7 @@ fn map_line(map: &Map, pinned: Option<&Path>, format: Format) -> String {
         ),
         Format::Json => {
             let object = json!({
-                "map": name, "type": kind.name(), "id": id, "max_entries": max, "pinned": pinned.map(Path::to_string_lossy),
+                "map": name, "type": kind.name(), "id": id, "max_entries": max, "pinned": pinned.map(escape::path_text),
             });
             format!("{object}\n")
         }
@@ -161,7 +160,7 @@ fn program_line(
             let object = json!({
                 "program": name, "type": kind.name(),
                 "attach_type": spec.attach_type.map(|one| one.name()),
-                "id": id, "slots": slots, "jited_bytes": jited, "pinned": pinned.map(Path::to_string_lossy),
+                "id": id, "slots": slots, "jited_bytes": jited, "pinned": pinned.map(escape::path_text),
             });
             format!("{object}\n")
         }
@@ -173,7 +172,7 @@ fn with_id(id: Option<u32>) -> String {
 }
 
 fn at(pinned: Option<&Path>) -> String {
-    pinned.map_or_else(String::new, |path| format!(", pinned at {}", path.display()))
+    pinned.map_or_else(String::new, |path| format!(", pinned at {}", escape::shown_path(path)))
 }
 
 /// `id` in `struct bpf_map_info`, in words of four bytes.

@@ -1,11 +1,11 @@
 //! `rawbpf map`: the maps that are in the kernel, and what is in them.
 
-use super::asm::print;
 use super::disasm::parse_hex;
 use super::exec::hex;
 use super::object::{Holders, WHICH, Which, fdinfo, is_named, only};
+use super::stdio::{print, warn};
 use super::typed::Types;
-use super::{Failure, Format};
+use super::{Failure, Format, words};
 use crate::error::Error;
 use crate::kernel::cpu;
 use crate::map::{Map, MapInfo, Update};
@@ -13,6 +13,7 @@ use crate::permission::{Need, explain};
 use crate::program::ids;
 use crate::syscall::Numbered;
 use crate::uapi::Errno;
+use crate::util::escape;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -36,7 +37,7 @@ enum Command {
     /// Show one of them
     #[command(after_help = WHICH)]
     Show {
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = words::parsed::<Which>())]
         which: Which,
         #[command(flatten)]
         how: ListArgs,
@@ -44,7 +45,7 @@ enum Command {
     /// Print all elements of one
     #[command(after_help = WHICH)]
     Dump {
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = words::parsed::<Which>())]
         which: Which,
         /// How to print it
         #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -53,9 +54,9 @@ enum Command {
     /// Print one element
     #[command(after_help = BYTES)]
     Lookup {
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = words::parsed::<Which>())]
         which: Which,
-        #[arg(allow_hyphen_values = true)]
+        #[arg(allow_hyphen_values = true, value_parser = words::any())]
         key: String,
         /// How to print it
         #[arg(long, value_enum, default_value_t = Format::Text)]
@@ -64,11 +65,11 @@ enum Command {
     /// Set one element
     #[command(after_help = BYTES)]
     Update {
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = words::parsed::<Which>())]
         which: Which,
-        #[arg(allow_hyphen_values = true)]
+        #[arg(allow_hyphen_values = true, value_parser = words::any())]
         key: String,
-        #[arg(allow_hyphen_values = true)]
+        #[arg(allow_hyphen_values = true, value_parser = words::any())]
         value: String,
         /// any: in either case; noexist: only if there is none; exist: only if there is one
         #[arg(long, value_enum, default_value_t = If::Any)]
@@ -77,9 +78,9 @@ enum Command {
     /// Delete one element
     #[command(after_help = BYTES)]
     Delete {
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = words::parsed::<Which>())]
         which: Which,
-        #[arg(allow_hyphen_values = true)]
+        #[arg(allow_hyphen_values = true, value_parser = words::any())]
         key: String,
     },
 }
@@ -107,7 +108,7 @@ pub(super) fn map(args: &MapArgs) -> Result<u8, Failure> {
     match &args.command {
         Command::List(how) => list(how)?,
         Command::Show { which, how } => {
-            print(row(&open(which)?, holders(how).as_ref(), how.format)?.as_bytes())?;
+            print(&row(&open(which)?, holders(how).as_ref(), how.format)?)?;
         }
         Command::Dump { which, format } => dump(&open(which)?, *format)?,
         Command::Lookup { which, key, format } => {
@@ -116,7 +117,7 @@ pub(super) fn map(args: &MapArgs) -> Result<u8, Failure> {
             let Some(value) = map.lookup(&key)? else { return Err(no_such(&map, &key)) };
             let types = Types::of(&map.info()?);
             let line = element(&map, types.as_ref(), &key, &value, *format)?;
-            print(line.as_bytes())?;
+            print(&line)?;
         }
         Command::Update { which, key, value, when } => {
             let map = open(which)?;
@@ -139,7 +140,11 @@ pub(super) fn map(args: &MapArgs) -> Result<u8, Failure> {
 }
 
 fn no_such(map: &Map, key: &[u8]) -> Failure {
-    Failure::Other(format!("map `{}` has no element with the key {}", map.name(), hex(key, " ")))
+    Failure::Other(format!(
+        "map `{}` has no element with the key {}",
+        escape::shown(map.name()),
+        hex(key, " ")
+    ))
 }
 
 /// The maps that there are, one after the other; those that go away meanwhile are left out.
@@ -184,12 +189,12 @@ fn list(how: &ListArgs) -> Result<(), Failure> {
             Ok(map) => out += &row(&map, holders.as_ref(), how.format)?,
             // Of a type that is newer than this: the others are shown all the same.
             Err(error @ Error::OpenMap { errno: Errno(libc::EINVAL), .. }) => {
-                eprintln!("rawbpf: {error}");
+                warn(error);
             }
             Err(error) => return Err(error.into()),
         }
     }
-    print(out.as_bytes())
+    print(&out)
 }
 
 /// One map: lines as bpftool has them, or an object with its names.
@@ -212,7 +217,7 @@ fn row(map: &Map, holders: Option<&Holders>, format: Format) -> Result<String, F
     }
     let mut text = format!("{id}: {kind}");
     if !info.name.is_empty() {
-        let _ = write!(text, "  name {}", info.name);
+        let _ = write!(text, "  name {}", escape::shown(&info.name));
     }
     let _ = writeln!(text, "  flags {flags:#x}");
     let _ = write!(text, "\tkey {key_size}B  value {value_size}B  max_entries {max_entries}");
@@ -241,14 +246,14 @@ fn dump(map: &Map, format: Format) -> Result<(), Failure> {
         out += &element(map, types.as_ref(), &key, &value, format)?;
         count += 1;
         if out.len() > 1 << 16 {
-            print(out.as_bytes())?;
+            print(&out)?;
             out.clear();
         }
     }
     if format == Format::Text {
         let _ = writeln!(out, "Found {count} element{}", if count == 1 { "" } else { "s" });
     }
-    print(out.as_bytes())
+    print(&out)
 }
 
 /// The values of a map that has one for each CPU, each with its CPU; else none.
@@ -338,7 +343,8 @@ fn value_of(map: &Map, text: &str) -> Result<Vec<u8>, Failure> {
 
 /// The bytes that a key or a value is, of this length.
 fn bytes(what: &str, text: &str, size: usize) -> Result<Vec<u8>, Failure> {
-    let wrong = |why: String| Err(Failure::Usage(format!("{what} `{text}`: {why}")));
+    let wrong =
+        |why: String| Err(Failure::Usage(format!("{what} `{}`: {why}", escape::shown(text))));
     if let Some(digits) = text.strip_prefix("hex") {
         return match parse_hex(digits) {
             Ok(bytes) if bytes.len() == size => Ok(bytes),

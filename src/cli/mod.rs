@@ -11,6 +11,7 @@ mod explain;
 mod features;
 mod list;
 mod load;
+mod losses;
 mod map;
 mod object;
 mod output;
@@ -20,16 +21,21 @@ mod run;
 mod scene;
 mod signals;
 mod stacks;
+mod stdio;
 mod text;
 mod trace;
 mod typed;
 mod uprobes;
+mod words;
 
 use crate::error::{Error, ErrorKind};
 use crate::insn::ByteOrder;
 use crate::program::Loader;
+use crate::util::escape;
+use clap::error::ContextValue;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::fmt;
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 /// Write, load and attach BPF programs without a compiler.
@@ -78,7 +84,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct RunArgs {
     /// The program: see --list
-    #[arg(required_unless_present = "list")]
+    #[arg(required_unless_present = "list", value_parser = words::any())]
     name: Option<String>,
 
     /// List the programs that can be run
@@ -87,7 +93,7 @@ struct RunArgs {
 
     /// Attach to TARGET and to nothing else: kprobe:NAME, tracepoint:CATEGORY/NAME, …, as `rawbpf list` names them
     /// (repeatable)
-    #[arg(long, value_name = "TARGET")]
+    #[arg(long, value_name = "TARGET", value_parser = words::parsed::<crate::attach::Target>())]
     attach: Vec<crate::attach::Target>,
 
     #[command(flatten)]
@@ -128,6 +134,13 @@ enum Failure {
     Shown(String),
     /// The command line asks for something that there is not.
     Usage(String),
+    /// The command of a run cannot be executed.
+    NotRun {
+        /// Why.
+        words: String,
+        /// The exit status.
+        status: u8,
+    },
     /// The reader of our output went away, which is its right.
     OutputClosed,
 }
@@ -142,9 +155,10 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Failure::Library(error) => error.fmt(f),
-            Failure::Other(words) | Failure::Shown(words) | Failure::Usage(words) => {
-                f.write_str(words)
-            }
+            Failure::Other(words)
+            | Failure::Shown(words)
+            | Failure::Usage(words)
+            | Failure::NotRun { words, .. } => f.write_str(words),
             Failure::OutputClosed => Ok(()),
         }
     }
@@ -162,6 +176,7 @@ impl Failure {
             },
             Failure::Other(_) | Failure::Shown(_) => 1,
             Failure::Usage(_) => 2,
+            Failure::NotRun { status, .. } => *status,
             Failure::OutputClosed => 0,
         }
     }
@@ -179,15 +194,15 @@ fn loader<'a>() -> Loader<'a> {
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    if let Some(status) = child::exec_if_told() {
-        return status;
-    }
     // Before all else, since scripts are to start fast.
     let words: Vec<_> = std::env::args_os().collect();
     if let Some(words) = bt::words(&words) {
         return bt::main(words);
     }
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return say(error),
+    };
     let result = match cli.command {
         Command::Bt { words } => return bt::main(&words),
         Command::Run(args) => run::run(&args),
@@ -204,18 +219,50 @@ pub fn main() -> ExitCode {
         Command::Trace(args) => trace::trace(&args),
     };
     match result {
-        Ok(status) => ExitCode::from(status),
+        Ok(status) => ExitCode::from(stdio::finish(status)),
         Err(failure) => {
-            match failure {
+            match &failure {
                 Failure::OutputClosed => {}
-                Failure::Shown(_) => eprintln!("{failure}"),
-                _ => eprintln!("rawbpf: {failure}"),
+                Failure::Shown(text) => stdio::tell(&format!("{text}\n")),
+                failure => stdio::warn(failure),
             }
             if let Failure::Library(error) = &failure
                 && let (Some(error), Some(_)) = (error.verifier(), log_level())
             {
-                eprintln!("{}", error.log().trim_end());
+                stdio::tell(&format!("{}\n", error.log().trim_end()));
             }
+            ExitCode::from(stdio::finish(failure.status()))
+        }
+    }
+}
+
+/// Prints what clap has to say instead of running a command, help or a mistake; the exit status. It would print the words of
+/// the command line as they are.
+fn say(mut error: clap::Error) -> ExitCode {
+    if error.use_stderr() {
+        let words: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
+        for (kind, value) in words {
+            let shown = |text: String| escape::shown(&text).to_string();
+            let value = match value {
+                ContextValue::String(word) => ContextValue::String(shown(word)),
+                ContextValue::Strings(words) => {
+                    ContextValue::Strings(words.into_iter().map(shown).collect())
+                }
+                _ => continue,
+            };
+            error.insert(kind, value);
+        }
+        let text = error.render();
+        stdio::tell(&text.to_string());
+        return ExitCode::from(error.exit_code().try_into().unwrap_or(2));
+    }
+    let text = error.render();
+    let colors = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let text = if colors { text.ansi().to_string() } else { text.to_string() };
+    match stdio::print_bytes(text.as_bytes()) {
+        Ok(()) | Err(Failure::OutputClosed) => ExitCode::SUCCESS,
+        Err(failure) => {
+            stdio::warn(&failure);
             ExitCode::from(failure.status())
         }
     }

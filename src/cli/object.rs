@@ -1,6 +1,7 @@
 //! Programs and maps in the kernel, as the command line names them, and what `/proc` knows of them.
 
 use super::Failure;
+use crate::util::{escape, file};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -28,8 +29,8 @@ impl FromStr for Which {
         match text.split_once(':') {
             Some(("id", id)) => Which::from_str(id),
             Some(("name", name)) => Ok(Which::Name(name.into())),
-            Some(("pinned", path)) => Ok(Which::Pinned(path.into())),
-            _ if text.contains('/') => Ok(Which::Pinned(text.into())),
+            Some(("pinned", path)) => Ok(Which::Pinned(escape::path(path))),
+            _ if text.contains('/') => Ok(Which::Pinned(escape::path(text))),
             _ => text
                 .parse()
                 .map(Which::Id)
@@ -42,11 +43,15 @@ impl FromStr for Which {
 pub(super) fn only(what: &str, name: &str, ids: &[u32]) -> Result<u32, Failure> {
     match ids {
         [id] => Ok(*id),
-        [] => Err(Failure::Other(format!("there is no {what} with the name `{name}`"))),
+        [] => Err(Failure::Other(format!(
+            "there is no {what} with the name `{}`",
+            escape::shown(name)
+        ))),
         several => {
             let ids: Vec<_> = several.iter().map(u32::to_string).collect();
             Err(Failure::Usage(format!(
-                "there are several of the name `{name}`: say which {what}, {}",
+                "there are several of the name `{}`: say which {what}, {}",
+                escape::shown(name),
                 ids.join(", ")
             )))
         }
@@ -61,7 +66,7 @@ pub(super) fn is_named(kept: &str, name: &str) -> bool {
 /// A number that `/proc/self/fdinfo` tells of an object: `memlock`, `frozen`.
 pub(super) fn fdinfo(object: BorrowedFd<'_>, key: &str) -> Option<u64> {
     let path = format!("/proc/self/fdinfo/{}", object.as_raw_fd());
-    field(&fs::read_to_string(path).ok()?, key)
+    field(&file::read_to_string(path).ok()?, key)
 }
 
 fn field(text: &str, key: &str) -> Option<u64> {
@@ -87,7 +92,7 @@ impl Holders {
                 continue;
             }
             let files = fs::read_dir(process.path().join("fdinfo")).into_iter().flatten().flatten();
-            let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
+            let texts = files.filter_map(|file| file::read_to_string(file.path()).ok());
             let ids = texts.filter_map(|text| u32::try_from(field(&text, key)?).ok());
             let mut ids: Vec<u32> = ids.collect();
             ids.sort_unstable();
@@ -95,8 +100,8 @@ impl Holders {
             if ids.is_empty() {
                 continue;
             }
-            let comm = fs::read(process.path().join("comm")).unwrap_or_default();
-            let comm = super::output::readable(comm.trim_ascii_end()).into_owned();
+            let comm = file::read(process.path().join("comm")).unwrap_or_default();
+            let comm = escape::text(comm.trim_ascii_end()).into_owned();
             for id in ids {
                 found.0.entry(id).or_default().push((pid, comm.clone()));
             }
@@ -110,7 +115,7 @@ impl Holders {
         Some(
             holders
                 .iter()
-                .map(|(pid, comm)| format!("{comm}({pid})"))
+                .map(|(pid, comm)| format!("{}({pid})", escape::shown(comm)))
                 .collect::<Vec<_>>()
                 .join(", "),
         )
@@ -124,7 +129,7 @@ impl Holders {
 
 /// Seconds since 1970 of a time that is counted from the start of the machine.
 pub(super) fn wall_clock(since_boot: Duration) -> Option<u64> {
-    let uptime = fs::read_to_string("/proc/uptime").ok()?;
+    let uptime = file::read_to_string("/proc/uptime").ok()?;
     let uptime: f64 = uptime.split_whitespace().next()?.parse().ok()?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
     let booted = now.checked_sub(Duration::try_from_secs_f64(uptime).ok()?)?;

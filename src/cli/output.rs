@@ -1,9 +1,10 @@
 //! Printing of events: columns as bcc's tools have them, or a JSON object a line.
 
-use super::{Failure, Format};
+use super::{Failure, Format, stdio};
+use crate::util::escape;
 use serde_json::json;
 use std::borrow::Cow;
-use std::io::{self, BufWriter, StdoutLock, Write};
+use std::fmt::Write as _;
 
 /// One event, as the tutorial's programs report it.
 pub(super) struct Row<'a> {
@@ -37,17 +38,18 @@ const DATA: usize = 44;
 /// Standard output, in one of the formats.
 pub(super) struct Output {
     format: Format,
-    out: BufWriter<StdoutLock<'static>>,
+    out: String,
 }
+
+/// From how much on it is written although nobody asked.
+const LONG: usize = 8 << 10;
 
 impl Output {
     /// Starts the output, with headings if people are to read it.
     pub(super) fn new(format: Format, headings: &[&str]) -> Result<Output, Failure> {
-        let mut output = Output { format, out: BufWriter::new(io::stdout().lock()) };
+        let mut output = Output { format, out: String::new() };
         if format == Format::Text {
-            for headings in headings {
-                output.done(|out| writeln!(out, "{headings}"))?;
-            }
+            headings.iter().for_each(|headings| output.out += &format!("{headings}\n"));
             output.flush()?;
         }
         Ok(output)
@@ -55,13 +57,14 @@ impl Output {
 
     pub(super) fn row(&mut self, row: &Row<'_>) -> Result<(), Failure> {
         let Row { time, pid, .. } = *row;
-        let (comm, message) = (readable(&row.comm), readable(row.message));
         match self.format {
             Format::Text => {
+                let (comm, message) = (readable(&row.comm), readable(row.message));
                 let time = format!("{}.{:09}", time / 1_000_000_000, time % 1_000_000_000);
                 self.done(|out| writeln!(out, "{time:<18} {comm:<16} {pid:<6} {message}"))
             }
             Format::Json => {
+                let (comm, message) = (escape::text(&row.comm), escape::text(row.message));
                 let event =
                     json!({ "time_ns": time, "comm": comm, "pid": pid, "message": message });
                 self.done(|out| writeln!(out, "{event}"))
@@ -103,11 +106,10 @@ impl Output {
 
     /// A line that goes on with the message of the row before it.
     pub(super) fn more(&mut self, line: &[u8]) -> Result<(), Failure> {
-        let line = readable(line);
         match self.format {
-            Format::Text => self.done(|out| writeln!(out, "{:42} {line}", "")),
+            Format::Text => self.done(|out| writeln!(out, "{:42} {}", "", readable(line))),
             Format::Json => {
-                let more = json!({ "more": line });
+                let more = json!({ "more": escape::text(line) });
                 self.done(|out| writeln!(out, "{more}"))
             }
         }
@@ -126,41 +128,21 @@ impl Output {
 
     /// Makes what was printed visible.
     pub(super) fn flush(&mut self) -> Result<(), Failure> {
-        self.done(Write::flush)
+        let done = stdio::print(&self.out);
+        self.out.clear();
+        done
     }
 
-    fn done(
-        &mut self,
-        write: impl FnOnce(&mut BufWriter<StdoutLock<'static>>) -> io::Result<()>,
-    ) -> Result<(), Failure> {
-        write(&mut self.out).map_err(failed)
+    fn done(&mut self, write: impl FnOnce(&mut String) -> std::fmt::Result) -> Result<(), Failure> {
+        // Writing to a string does not fail.
+        let _ = write(&mut self.out);
+        if self.out.len() < LONG { Ok(()) } else { self.flush() }
     }
 }
 
-/// Why standard output took no more.
-pub(super) fn failed(error: io::Error) -> Failure {
-    match error.kind() {
-        io::ErrorKind::BrokenPipe => Failure::OutputClosed,
-        _ => Failure::Other(format!("cannot write to standard output: {error}")),
-    }
-}
-
-/// Text that came from the kernel, fit for a terminal: what is not UTF-8 is marked, and control characters
-/// (a process can call itself anything) are shown escaped.
-pub(super) fn readable(bytes: &[u8]) -> Cow<'_, str> {
-    let text = String::from_utf8_lossy(bytes);
-    if text.chars().any(char::is_control) {
-        text.chars()
-            .flat_map(|c| {
-                let escaped = c.is_control().then(|| c.escape_default());
-                let plain = (!c.is_control()).then_some(c);
-                escaped.into_iter().flatten().chain(plain)
-            })
-            .collect::<String>()
-            .into()
-    } else {
-        text
-    }
+/// Text that came from the kernel, fit for a line: a process can call itself anything.
+pub(super) fn readable(bytes: &[u8]) -> String {
+    escape::shown_bytes(bytes).to_string()
 }
 
 /// A byte as people write it down who look for text: a dot for what is none.
@@ -174,8 +156,8 @@ mod tests {
 
     #[test]
     fn control_characters_cannot_reach_a_terminal() {
-        assert_eq!(readable(b"a\x1b[2Jb\n"), "a\\u{1b}[2Jb\\n");
+        assert_eq!(readable(b"a\x1b[2Jb\n"), "a\\u001b[2Jb\\u000a");
         assert_eq!(readable(b"tmux: server"), "tmux: server");
-        assert_eq!(readable(b"\xff!"), "\u{fffd}!");
+        assert_eq!(readable(b"\xff!"), "\\xff!");
     }
 }

@@ -3,6 +3,7 @@
 use super::Failure;
 use crate::error::Error;
 use crate::syscall::obj_pin;
+use crate::util::{escape, file};
 use std::ffi::CString;
 use std::fs;
 use std::io;
@@ -33,7 +34,7 @@ impl Pins {
             Some(kind) if kind != "bpf" => Err(Failure::Other(format!(
                 "cannot pin in {}: it is in a file system of type {kind}, not in a BPF file system (bpf), which is \
                  usually /sys/fs/bpf: mount -t bpf bpf /sys/fs/bpf",
-                dir.display()
+                escape::shown_path(dir)
             ))),
             _ => Ok(pins),
         }
@@ -77,7 +78,7 @@ impl Drop for Pins {
 
 /// The type of the file system that a folder is in (`proc_pid_mountinfo(5)`); `None` if it cannot be told.
 fn file_system(dir: &Path) -> Option<String> {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mounts = file::read_to_string("/proc/self/mountinfo").ok()?;
     let mounted = mounts.lines().filter_map(|line| {
         let (head, tail) = line.split_once(" - ")?;
         let place = head.split(' ').nth(4)?;

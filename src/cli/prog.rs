@@ -1,15 +1,16 @@
 //! `rawbpf prog`: the programs that are in the kernel.
 
-use super::asm::print;
 use super::exec::hex;
 use super::object::{Holders, WHICH, Which, date, fdinfo, is_named, only, wall_clock};
-use super::{Failure, Format};
+use super::stdio::print;
+use super::{Failure, Format, words};
 use crate::asm::Style;
 use crate::error::Error;
 use crate::insn::ByteOrder;
 use crate::program::{Program, ProgramDump, ProgramInfo, programs};
 use crate::syscall::{Numbered, fd_by_id};
 use crate::uapi::Errno;
+use crate::util::escape;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -30,7 +31,7 @@ enum Command {
     /// Show one of them
     #[command(after_help = WHICH)]
     Show {
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = words::parsed::<Which>())]
         which: Which,
         #[command(flatten)]
         how: ListArgs,
@@ -41,7 +42,7 @@ enum Command {
     /// Give one a name in the BPF file system, which keeps it in the kernel
     #[command(after_help = WHICH)]
     Pin {
-        #[arg(value_name = "ID")]
+        #[arg(value_name = "ID", value_parser = words::parsed::<Which>())]
         which: Which,
         path: PathBuf,
     },
@@ -62,7 +63,7 @@ struct ListArgs {
 
 #[derive(Debug, Args)]
 struct DumpArgs {
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", value_parser = words::parsed::<Which>())]
     which: Which,
 
     /// xlated: the instructions as the verifier left them; jited: the machine code
@@ -104,7 +105,7 @@ pub(super) fn prog(args: &ProgArgs) -> Result<u8, Failure> {
             let program = open(which)?;
             let holders = holders(how);
             let line = row(&program.info()?, program.as_fd(), holders.as_ref(), how.format);
-            print(line.as_bytes())?;
+            print(&line)?;
         }
         Command::Dump(how) => dump(how)?,
         Command::Pin { which, path } => open(which)?.pin(path)?,
@@ -146,7 +147,7 @@ fn list(how: &ListArgs) -> Result<(), Failure> {
             Err(_) => drop(Program::open_id(info.id)?),
         }
     }
-    print(out.as_bytes())
+    print(&out)
 }
 
 /// One program: lines as bpftool has them, or an object with its names.
@@ -176,7 +177,7 @@ fn text(
 ) -> String {
     let mut text = format!("{}: {}", info.id, kind(info));
     if !info.name.is_empty() {
-        let _ = write!(text, "  name {}", info.name);
+        let _ = write!(text, "  name {}", escape::shown(&info.name));
     }
     let _ = write!(text, "  tag {}", hex(&info.tag, ""));
     text += if info.gpl_compatible { "  gpl" } else { "" };
@@ -269,7 +270,7 @@ fn dump(how: &DumpArgs) -> Result<(), Failure> {
         (What::Jited, Format::Text) => jited_text(&dump),
         (What::Jited, Format::Json) => jited_objects(&dump),
     };
-    print(text.as_bytes())
+    print(&text)
 }
 
 /// An object an instruction.

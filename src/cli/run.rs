@@ -1,7 +1,11 @@
 //! `rawbpf run`: a program that ships, attached, its reports printed until something ends it.
 
-use super::output::{self, Row};
-use super::scene::{ROWS, Reading, Scene, Stage, report_lost};
+use super::losses::{
+    self, SilentCpus, report_lost_lines, report_lost_samples, report_switched_off,
+};
+use super::output::Row;
+use super::scene::{ROWS, Reading, Scene, Stage};
+use super::stdio::{print, warn};
 use super::{Failure, Format, RunArgs, loader};
 use crate::attach::{self, Link, Options};
 use crate::perf::{PerfOptions, PerfReader, Record, Wakeup};
@@ -10,8 +14,8 @@ use crate::progs::perf_output::Event;
 use crate::progs::{forks, hello, perf_output};
 use crate::spec::ProgramSpec;
 use crate::trace_pipe::{TraceFields, TracePipe};
+use crate::util::escape;
 use std::borrow::Cow;
-use std::io::Write;
 use std::ops::ControlFlow;
 
 /// A program that can be run by name.
@@ -48,22 +52,21 @@ pub(super) fn run(args: &RunArgs) -> Result<u8, Failure> {
             let names: Vec<_> = SHIPPED.iter().map(|shipped| shipped.name).collect();
             let names = names.join(", ");
             Err(Failure::Usage(format!(
-                "no program `{name}` ships with rawbpf; there are: {names}"
+                "no program `{}` ships with rawbpf; there are: {names}",
+                escape::shown(name)
             )))
         }
     }
 }
 
 fn list() -> Result<u8, Failure> {
-    let mut out = std::io::stdout().lock();
-    for Shipped { name, about, .. } in SHIPPED {
-        writeln!(out, "{name:<16} {about}").map_err(output::failed)?;
-    }
+    let line = |Shipped { name, about, .. }| format!("{name:<16} {about}\n");
+    print(&SHIPPED.map(line).concat())?;
     Ok(0)
 }
 
 fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
-    let scene = Scene::new(&args.limits)?;
+    let scene = Scene::new(&args.limits, None)?;
     // Opened before anything is attached, and emptied: if it is the buffer of the whole system, it holds what others left
     // there.
     let mut pipe = TracePipe::open()?;
@@ -80,9 +83,11 @@ fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
                 _ => ControlFlow::Continue(()),
             })
         },
+        every: None,
     };
+    let off = report_switched_off(&pipe.reader);
     let status = scene.play(links, &[ROWS], &mut [&mut pipe])?;
-    report_lost(pipe.reader.lost(), "lines of the trace buffer");
+    report_lost_lines(&pipe.reader, off);
     Ok(status)
 }
 
@@ -97,7 +102,7 @@ fn name_of<'a>(fields: &TraceFields<'a>) -> Cow<'a, [u8]> {
     if fields.task != b"<...>" {
         return fields.task.into();
     }
-    match std::fs::read(format!("/proc/{}/comm", fields.pid)) {
+    match crate::util::file::read(format!("/proc/{}/comm", fields.pid)) {
         Ok(mut name) => {
             name.pop_if(|byte| *byte == b'\n');
             name.into()
@@ -108,7 +113,7 @@ fn name_of<'a>(fields: &TraceFields<'a>) -> Cow<'a, [u8]> {
 
 fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
     const MESSAGE: &[u8] = b"Hello, perf_output!";
-    let scene = Scene::new(&args.limits)?;
+    let scene = Scene::new(&args.limits, None)?;
     let mut loader = loader();
     // Before the program runs: what it sends to a CPU without a reader is gone.
     let events = loader.map(&perf_output::EVENTS)?;
@@ -116,11 +121,11 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
     let options = PerfOptions::new().sample_size(Event::SIZE as u32).wakeup(Wakeup::Events(1));
     let reader = PerfReader::open(events, &options)?;
     let links = attach_as_told(&mut loader, &perf_output::PERF_OUTPUT, args)?;
-    let mut first = None;
+    let (mut first, mut silent) = (None, SilentCpus::default());
     let mut reading = Reading {
         reader,
         read: |reader: &mut PerfReader, stage: &mut Stage| {
-            reader.drain(|record| match record {
+            silent.read(reader, "samples", |record| match record {
                 Record::Sample { bytes, .. } => match Event::from_bytes(bytes) {
                     Some(event) => {
                         // As the tutorial has it, people read times since the first event.
@@ -140,9 +145,10 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
                 Record::Lost { cpu, count, .. } => stage.lost(count, cpu),
             })
         },
+        every: Some(losses::CPUS),
     };
     let status = scene.play(links, &[ROWS], &mut [&mut reading])?;
-    report_lost(reading.reader.count_lost(), "samples");
+    report_lost_samples(&mut reading.reader, "samples");
     Ok(status)
 }
 
@@ -155,7 +161,7 @@ fn attach_as_told<'a>(
     if args.attach.is_empty() {
         let attached = forks::attach(loader, spec)?;
         if let Some(why) = attached.instead_of_kprobes {
-            eprintln!("rawbpf: {why}; using the tracepoints of the system calls");
+            warn(format_args!("{why}; using the tracepoints of the system calls"));
         }
         return Ok(attached.links);
     }

@@ -1,16 +1,17 @@
 //! What surrounds a run of programs that are attached: signals, a command to trace, when it is to end, and where
 //! events are shown.
 
-use super::child::{Running, Waiting};
+use super::child::{self, Child};
 use super::output::{self, Output, Row, Sample};
 use super::signals::{Event as SignalEvent, Signals};
+use super::stdio::warn;
 use super::{Failure, Format};
 use crate::attach::Link;
 use crate::error::Error;
 use clap::Args;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 /// How long a run is, and how it is shown.
@@ -56,6 +57,8 @@ pub(super) trait Source {
 pub(super) struct Reading<R, F> {
     pub(super) reader: R,
     pub(super) read: F,
+    /// How often to read all the same.
+    pub(super) every: Option<Duration>,
 }
 
 impl<R: AsFd, F: FnMut(&mut R, &mut Stage) -> Result<usize, Error>> Source for Reading<R, F> {
@@ -66,28 +69,39 @@ impl<R: AsFd, F: FnMut(&mut R, &mut Stage) -> Result<usize, Error>> Source for R
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
         (self.read)(&mut self.reader, stage).map(|_| ())
     }
+
+    fn interval(&self) -> Option<Duration> {
+        self.every
+    }
 }
 
 /// What surrounds a run: signals, the command, and when it is to end.
 pub(super) struct Scene<'a> {
     limits: &'a Limits,
-    signals: Signals,
-    waiting: Option<Waiting>,
+    signals: &'static Signals,
+    /// The process that is traced, if it is one alone.
+    process: Option<OwnedFd>,
+    command: Option<Child>,
 }
 
 impl<'a> Scene<'a> {
-    pub(super) fn new(limits: &'a Limits) -> Result<Self, Failure> {
+    /// Begins a run. With a process it ends when that has ended.
+    pub(super) fn new(limits: &'a Limits, pid: Option<u32>) -> Result<Self, Failure> {
+        let process = pid.map(|pid| child::process("--pid", pid)).transpose()?;
         let signals = Signals::block()?;
-        let waiting = match limits.command.as_slice() {
+        let command = match limits.command.as_slice() {
             [] => None,
-            command => Some(Waiting::new(command)?),
+            words => Some(Child::new(words)?),
         };
-        Ok(Scene { limits, signals, waiting })
+        if let Some(note) = command.as_ref().and_then(Child::note) {
+            warn(note);
+        }
+        Ok(Scene { limits, signals, process, command })
     }
 
-    /// The process that is to become the command.
+    /// The process of the command, which has yet to begin.
     pub(super) fn pid(&self) -> Option<u32> {
-        self.waiting.as_ref().map(Waiting::pid)
+        self.command.as_ref().map(Child::pid)
     }
 
     /// Lets the command begin and prints what there is in the sources, under these headings, until the command has
@@ -98,15 +112,24 @@ impl<'a> Scene<'a> {
         headings: &[&str],
         sources: &mut [&mut dyn Source],
     ) -> Result<u8, Failure> {
-        let Scene { limits, signals, waiting } = self;
+        let Scene { limits, signals, process, mut command } = self;
+        // From here on, since the headings may already find nobody who reads them.
+        let deadline = limits.duration.and_then(|duration| Instant::now().checked_add(duration));
+        deadline.into_iter().for_each(|deadline| signals.end_at(deadline));
         let mut stage = Stage::new(limits, headings)?;
-        let mut running = waiting.map(Waiting::release).transpose()?;
-        let ended = show_until_the_end(limits, &signals, &mut running, &mut stage, links, sources);
+        command.as_mut().map_or(Ok(()), Child::release)?;
+        let ends = Ends { signals, process: process.as_ref() };
+        let ended = show_until_the_end(&ends, &mut command, &mut stage, links, sources);
         match ended {
             Ok(Some(status)) => Ok(status),
             ended => {
-                if let Some(running) = running {
-                    running.stop();
+                if let Some(command) = &mut command
+                    && !command.stop()
+                {
+                    let pid = command.pid();
+                    warn(format_args!(
+                        "the command (process {pid}) does not end at SIGTERM; it goes on"
+                    ));
                 }
                 ended.map(|_| 0)
             }
@@ -114,31 +137,35 @@ impl<'a> Scene<'a> {
     }
 }
 
+/// What ends a run besides its command and the time.
+struct Ends<'e> {
+    signals: &'e Signals,
+    process: Option<&'e OwnedFd>,
+}
+
 /// The loop of a run. The exit status of the command, if that is what ended it.
 fn show_until_the_end(
-    limits: &Limits,
-    signals: &Signals,
-    running: &mut Option<Running>,
+    ends: &Ends<'_>,
+    command: &mut Option<Child>,
     stage: &mut Stage,
     links: Vec<Link>,
     sources: &mut [&mut dyn Source],
 ) -> Result<Option<u8>, Failure> {
-    let deadline = limits.duration.and_then(|duration| Instant::now().checked_add(duration));
+    let deadline = ends.signals.deadline();
     let mut links = Some(links);
     let mut status = None;
     loop {
-        wait(sources, signals.as_fd(), deadline)?;
+        wait(sources, command.iter().map(AsFd::as_fd), ends, deadline)?;
         let mut last = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        while let Some(event) = signals.next() {
+        last |= ends.process.is_some_and(|process| child::has_ended(process.as_fd()));
+        while let Some(event) = ends.signals.next() {
             match event {
                 SignalEvent::Stop => last = true,
                 SignalEvent::Show => {}
-                SignalEvent::Child => {
-                    status = running.as_mut().and_then(Running::ended);
-                    last |= status.is_some();
-                }
             }
         }
+        status = status.or_else(|| command.as_mut().and_then(Child::ended));
+        last |= status.is_some();
         if last {
             // Nothing comes after this, so that what is there can be read to its end.
             links = None;
@@ -155,14 +182,16 @@ fn show_until_the_end(
 }
 
 /// Waits until there is something to read, or a signal, or the deadline has come.
-fn wait(
-    sources: &[&mut dyn Source],
-    signals: BorrowedFd<'_>,
+fn wait<'f>(
+    sources: &'f [&mut dyn Source],
+    command: impl Iterator<Item = BorrowedFd<'f>>,
+    ends: &'f Ends<'_>,
     deadline: Option<Instant>,
 ) -> Result<(), Failure> {
     let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let interval = sources.iter().filter_map(|source| source.interval()).min();
     let timeout = match left.into_iter().chain(interval).min() {
+        _ if ends.signals.has_next() => PollTimeout::ZERO,
         None => PollTimeout::NONE,
         Some(left) => {
             // Up to the next whole millisecond, and a long time in several parts.
@@ -170,7 +199,8 @@ fn wait(
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         }
     };
-    let fds = sources.iter().filter_map(|source| source.fd()).chain([signals]);
+    let ends = ends.process.iter().map(AsFd::as_fd).chain([ends.signals.as_fd()]);
+    let fds = sources.iter().filter_map(|source| source.fd()).chain(command).chain(ends);
     let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
     match poll(&mut fds, timeout) {
         Ok(_) | Err(nix::Error::EINTR) => Ok(()),
@@ -245,13 +275,6 @@ impl Stage {
             Some(problem) => Err(problem),
             None => self.output.flush(),
         }
-    }
-}
-
-/// At the end: how much there was no room for.
-pub(super) fn report_lost(count: u64, what: &str) {
-    if count > 0 {
-        eprintln!("rawbpf: {count} {what} were lost: the kernel had no room for them");
     }
 }
 

@@ -1,17 +1,20 @@
-//! Signals as something to wait for, instead of something that interrupts.
+//! Signals as something to wait for, instead of something that interrupts; and whether the end of the run was asked for.
 
 use super::Failure;
+use crate::syscall::{self, Inherited};
+use crate::uapi::Errno;
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Instant;
 
 /// What a signal asks of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     /// Ctrl-C, or a polite request to end.
     Stop,
-    /// A child has ended.
-    Child,
     /// `SIGUSR1`: to show what has been gathered.
     Show,
 }
@@ -19,7 +22,7 @@ pub(super) enum Event {
 /// Those that are waited for.
 fn signals() -> SigSet {
     let mut set = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGCHLD] {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         set.add(signal);
     }
     set
@@ -32,48 +35,106 @@ fn with_show() -> SigSet {
     set
 }
 
-/// Undoes what [`Signals::block`] did in the process that this one comes from.
-pub(super) fn unblock() -> Result<(), Failure> {
-    let failed = |errno: nix::Error| Failure::Other(format!("cannot unblock signals: {errno}"));
-    with_show().thread_unblock().map_err(failed)
+/// What was so before [`Signals::block`].
+static INHERITED: OnceLock<Inherited> = OnceLock::new();
+
+/// Returns what this process has inherited, which is what a command begins with; once signals are blocked.
+pub(super) fn inherited() -> Result<Inherited, Failure> {
+    let none = || Failure::Other("cannot start a command: signals are not blocked yet".into());
+    INHERITED.get().copied().ok_or_else(none)
 }
 
-/// The signals of this process, readable like a file.
-pub(super) struct Signals(SignalFd);
+/// The signals of this process, readable like a file. There is one, as there is one standard output, whose writer waits for
+/// signals too: what it reads is kept for the loop of the run.
+pub(super) struct Signals {
+    fd: SignalFd,
+    /// By [`Event`], what was read and not yet given out.
+    pending: [(Event, AtomicBool); 2],
+    /// Whether [`Event::Stop`] ever came.
+    stopped: AtomicBool,
+    /// When the run ends by itself.
+    deadline: OnceLock<Instant>,
+}
+
+static SIGNALS: OnceLock<Signals> = OnceLock::new();
 
 impl Signals {
     /// From now on the signals that end a run wait to be read.
-    pub(super) fn block() -> Result<Signals, Failure> {
+    pub(super) fn block() -> Result<&'static Signals, Failure> {
         Signals::of(signals())
     }
 
     /// The same, and `SIGUSR1` asks for what has been gathered.
     #[cfg(feature = "bt")]
-    pub(super) fn block_with_show() -> Result<Signals, Failure> {
+    pub(super) fn block_with_show() -> Result<&'static Signals, Failure> {
         Signals::of(with_show())
     }
 
-    fn of(set: SigSet) -> Result<Signals, Failure> {
-        let failed =
-            |errno: nix::Error| Failure::Other(format!("cannot wait for signals: {errno}"));
-        set.thread_block().map_err(failed)?;
+    fn of(set: SigSet) -> Result<&'static Signals, Failure> {
+        let failed = |errno: Errno| Failure::Other(format!("cannot wait for signals: {errno}"));
+        let before = syscall::block_signals(set.as_ref()).map_err(failed)?;
+        let _ = INHERITED.set(before);
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        SignalFd::with_flags(&set, flags).map(Signals).map_err(failed)
+        let fd = SignalFd::with_flags(&set, flags).map_err(|errno| failed(Errno(errno as i32)))?;
+        let pending = [Event::Stop, Event::Show].map(|event| (event, AtomicBool::new(false)));
+        let new = || Signals { fd, pending, stopped: false.into(), deadline: OnceLock::new() };
+        Ok(SIGNALS.get_or_init(new))
+    }
+
+    /// Those that this process waits for, if it does.
+    pub(super) fn waited_for() -> Option<&'static Signals> {
+        SIGNALS.get()
+    }
+
+    /// Sets when the run ends by itself, for those who wait for something else meanwhile.
+    pub(super) fn end_at(&self, deadline: Instant) {
+        // A process has one run.
+        let _ = self.deadline.set(deadline);
+    }
+
+    /// The time when the run ends by itself.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.deadline.get().copied()
+    }
+
+    /// Whether the end of the run was asked for, or its time is over. What has come stays there for [`Signals::next`].
+    pub(super) fn is_ending(&self) -> bool {
+        self.read();
+        self.stopped.load(Relaxed)
+            || self.deadline().is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
+    /// Whether a signal has come that [`Signals::next`] has not given out: a reason not to wait, for the descriptor may have
+    /// been read by another.
+    pub(super) fn has_next(&self) -> bool {
+        self.read();
+        self.pending.iter().any(|(_, pending)| pending.load(Relaxed))
     }
 
     /// The next signal that has come, if any.
     pub(super) fn next(&self) -> Option<Event> {
-        let signal = self.0.read_signal().ok().flatten()?;
-        Some(match i32::try_from(signal.ssi_signo).map(Signal::try_from) {
-            Ok(Ok(Signal::SIGCHLD)) => Event::Child,
-            Ok(Ok(Signal::SIGUSR1)) => Event::Show,
-            _ => Event::Stop,
-        })
+        self.read();
+        let mut events = self.pending.iter();
+        events.find(|(_, pending)| pending.swap(false, Relaxed)).map(|(event, _)| *event)
+    }
+
+    /// Notes the signals that have come. Of one kind several are as one, as for the kernel.
+    fn read(&self) {
+        while let Ok(Some(signal)) = self.fd.read_signal() {
+            let event = match i32::try_from(signal.ssi_signo).map(Signal::try_from) {
+                Ok(Ok(Signal::SIGUSR1)) => Event::Show,
+                _ => Event::Stop,
+            };
+            self.stopped.fetch_or(event == Event::Stop, Relaxed);
+            for (_, pending) in self.pending.iter().filter(|(of, _)| *of == event) {
+                pending.store(true, Relaxed);
+            }
+        }
     }
 }
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }

@@ -3,6 +3,7 @@
 use super::contents::number;
 use super::map::per_cpu;
 use super::scene::{Source, Stage};
+use super::stdio::warn;
 use super::{Failure, Format};
 use crate::error::Error;
 use crate::kernel::symbols::{self, Symbols};
@@ -10,6 +11,7 @@ use crate::map::Map;
 use crate::uapi::flags::BPF_F_STACK_BUILD_ID;
 use crate::uapi::{Errno, MapType};
 use crate::user::{Located, Processes};
+use crate::util::escape;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::os::fd::BorrowedFd;
@@ -28,7 +30,7 @@ impl Owners {
     /// Notes from now on what a process maps, and those that it starts.
     pub(super) fn watch(&mut self, pid: u32) {
         if let Err(error) = self.0.watch(pid) {
-            eprintln!("rawbpf: {error}; when it has ended its stacks will have no names");
+            warn(format_args!("{error}; when it has ended its stacks will have no names"));
         }
     }
 }
@@ -132,7 +134,7 @@ fn text<'k>(stack: &Stack, frames: impl Iterator<Item = Frame<'k>>, out: &mut St
 fn json<'k>(map: &str, stack: &Stack, frames: impl Iterator<Item = Frame<'k>>, out: &mut String) {
     let frame = |Frame { address, place, in_kernel }| match (place, in_kernel) {
         (Some(Located { name, offset, path, .. }), _) => {
-            let file = path.to_string_lossy();
+            let file = escape::path_text(&path);
             json!({ "address": address, "name": name, "offset": offset, "file": file })
         }
         (None, Some(symbols::Located { name, offset, module })) => {

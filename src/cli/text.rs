@@ -7,6 +7,7 @@ use crate::object::Object;
 use crate::program::TextSpec;
 use crate::spec::ProgramSpec;
 use crate::uapi::{AttachType, ProgramType};
+use crate::util::escape;
 use clap::Args;
 use std::path::PathBuf;
 
@@ -88,12 +89,16 @@ impl Text {
     pub(super) fn new(file: String, bytes: Vec<u8>) -> Result<Text, Failure> {
         if bytes.starts_with(ELF) {
             let object = Object::read(&bytes);
-            let object = object.map_err(|error| Failure::Other(format!("{file}: {error}")))?;
+            let object = object
+                .map_err(|error| Failure::Other(format!("{}: {error}", escape::shown(&file))))?;
             return Ok(Text { file, contents: Contents::Object(Box::new(object)) });
         }
         match String::from_utf8(bytes) {
             Ok(text) => Ok(Text { file, contents: Contents::Text(text) }),
-            Err(_) => Err(Failure::Other(format!("{file} is not text: it is not UTF-8"))),
+            Err(_) => Err(Failure::Other(format!(
+                "{} is not text: it is not UTF-8",
+                escape::shown(&file)
+            ))),
         }
     }
 
@@ -105,15 +110,18 @@ impl Text {
                 parse(text, file, &ParseOptions::new()).map_err(|mistakes| {
                     let count = mistakes.iter().count();
                     let mistake = if count == 1 { "mistake" } else { "mistakes" };
-                    Failure::Shown(format!("{mistakes}\n\nrawbpf: {count} {mistake} in {file}"))
+                    Failure::Shown(format!(
+                        "{mistakes}\n\nrawbpf: {count} {mistake} in {}",
+                        escape::shown(file)
+                    ))
                 })?
             }
             Contents::Object(object) => object
                 .collection(file)
-                .map_err(|error| Failure::Other(format!("{file}: {error}")))?,
+                .map_err(|error| Failure::Other(format!("{}: {error}", escape::shown(&file))))?,
         };
         if collection.programs().is_empty() {
-            return Err(Failure::Other(format!("{file} holds no program")));
+            return Err(Failure::Other(format!("{} holds no program", escape::shown(file))));
         }
         Ok(collection)
     }

@@ -1,13 +1,15 @@
 //! `rawbpf trace`: the programs of a text, attached; what they report, and what is in their maps at the end.
 
-use super::asm::{print, read_bytes};
+use super::asm::read_bytes;
 use super::contents::{RULES, contents};
+use super::losses::{SilentCpus, report_lost_lines, report_lost_samples, report_switched_off};
 use super::output::Sample;
 use super::run::row_of;
-use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage, report_lost};
+use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage};
 use super::stacks::{Owners, is_stacks};
+use super::stdio::{print, warn};
 use super::text::Text;
-use super::{Failure, loader, uprobes};
+use super::{Failure, loader, uprobes, words};
 use crate::asm::{Collection, CollectionProgram, Section, helper_number};
 use crate::attach::{self, Options, Target};
 use crate::error::Error;
@@ -19,10 +21,10 @@ use crate::ringbuf::RingBufReader;
 use crate::spec::ProgramSpec;
 use crate::trace_pipe::{TraceFields, TracePipe};
 use crate::uapi::MapType;
+use crate::util::escape;
 use clap::Args;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::path::Path;
 use std::time::Duration;
 
 #[derive(Debug, Args)]
@@ -33,7 +35,7 @@ use std::time::Duration;
 pub(super) struct TraceArgs {
     /// Where to attach, and the text or object last, - for standard input. Programs that no TARGET is for go where the text says, as
     /// in `.program look, kprobe/sys_clone`. In a text of several programs write PROGRAM=TARGET
-    #[arg(required = true, value_name = "TARGET|FILE")]
+    #[arg(required = true, value_name = "TARGET|FILE", value_parser = words::any())]
     words: Vec<String>,
 
     /// Only in this process: uprobes, USDT probes, perf events
@@ -66,14 +68,14 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     let Some((file, words)) = args.words.split_last() else {
         return Err(Failure::Usage("the text is missing".into()));
     };
-    let (file, bytes) = read_bytes(&Path::new(file).to_owned())?;
+    let (file, bytes) = read_bytes(&escape::path(file))?;
     let text = Text::new(file, bytes)?;
     let module = text.parse()?;
     let specs = text.specs(&module)?;
     let places = places(&module, words)?;
     places.iter().try_for_each(|(_, target)| uprobes::check(target, args.pid, args.yes))?;
 
-    let scene = Scene::new(&args.limits)?;
+    let scene = Scene::new(&args.limits, args.pid)?;
     let mut pipe = if module.programs().iter().any(|program| prints(program.slots())) {
         Some(lines()?)
     } else {
@@ -101,6 +103,10 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
         scene.pid().into_iter().chain(args.pid).for_each(|pid| owners.watch(pid));
     }
     let links = attach_all(&mut loader, &specs, &places, args)?;
+    if let Some(pid) = args.pid {
+        warn_of_unmapped(places.iter().map(|(_, target)| target), pid);
+    }
+    let off = pipe.as_ref().is_some_and(|pipe| report_switched_off(&pipe.reader));
     let mut headings = Vec::new();
     let mut sources: Vec<&mut dyn Source> = Vec::new();
     if let Some(pipe) = &mut pipe {
@@ -116,20 +122,20 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     let status = scene.play(links, &headings, &mut sources)?;
 
     if let Some(pipe) = &pipe {
-        report_lost(pipe.reader.lost(), "lines of the trace buffer");
+        report_lost_lines(&pipe.reader, off);
     }
     for perf in &mut perf {
-        report_lost(perf.reader.count_lost(), &format!("samples of {}", perf.name));
+        report_lost_samples(&mut perf.reader, &format!("samples of {}", perf.name));
     }
     let mut out = String::new();
     for map in &maps {
         out += &contents(map, &maps, &owners, args.limits.format)?;
     }
-    print(out.as_bytes())?;
+    print(&out)?;
     if maps.iter().any(|map| is_stacks(map) && map.keys().next().is_none()) {
         let of_one_call = |(_, target): &Placed| matches!(target, Target::Tracepoint { category, .. } if category == "syscalls");
         if places.iter().any(of_one_call) {
-            eprintln!("rawbpf: {NO_STACK}");
+            warn(NO_STACK);
         }
     }
     Ok(status)
@@ -151,13 +157,14 @@ fn places(module: &Collection<'_>, words: &[String]) -> Result<Vec<Placed>, Fail
             let index = programs.iter().position(|program| program.name() == name)?;
             Some((index, target))
         });
+        let shown = escape::shown(word);
         let (index, target) = match (named, programs) {
             (Some(named), _) => named,
             (None, [_]) => (0, word.as_str()),
             (None, _) => {
                 let names: Vec<_> = programs.iter().map(CollectionProgram::name).collect();
                 return Err(Failure::Usage(format!(
-                    "which program is for `{word}`? Write PROGRAM={word}; the programs are {}",
+                    "which program is for `{shown}`? Write PROGRAM={shown}; the programs are {}",
                     names.join(", ")
                 )));
             }
@@ -177,7 +184,8 @@ fn target_of(text: &str) -> Result<Target, Failure> {
     // It runs when somebody reads it, and not when something happens.
     if matches!(target.plain(), Target::Iter { .. }) {
         return Err(Failure::Usage(format!(
-            "`{text}` is an iterator: nothing happens there that could be traced"
+            "`{}` is an iterator: nothing happens there that could be traced",
+            escape::shown(text)
         )));
     }
     Ok(target)
@@ -219,9 +227,32 @@ fn attach_all<'a>(
         }
         let spec: ProgramSpec<'a> = spec.program(expected);
         let (_, link) = attach::load_and_attach(loader, &spec, target, &options)?;
+        if matches!(target.plain(), Target::PerfEvent { .. }) && link.skipped() > 0 {
+            let cpus = link.skipped();
+            warn(format_args!(
+                "{}: {cpus} CPUs have no such event (ENODEV): what happens there is not seen",
+                escape::shown(&target.to_string())
+            ));
+        }
         links.push(link);
     }
     Ok(links)
+}
+
+/// Warns of files that are probed in a process which does not map them.
+fn warn_of_unmapped<'t>(targets: impl Iterator<Item = &'t Target>, pid: u32) {
+    let mut warned = Vec::new();
+    for target in targets {
+        let Some(file) = target.unmapped_file(pid) else { continue };
+        if !warned.contains(&file) {
+            warn(format_args!(
+                "process {pid} does not map {}: no event of {} comes until it does",
+                escape::shown_path(&file),
+                escape::shown(&target.to_string())
+            ));
+            warned.push(file);
+        }
+    }
 }
 
 /// Whether one of the instructions calls a helper that prints to the trace buffer.
@@ -252,7 +283,7 @@ fn lines() -> Result<Reading<TracePipe, ReadLines>, Failure> {
             None => stage.more(line),
         })
     };
-    Ok(Reading { reader: pipe, read })
+    Ok(Reading { reader: pipe, read, every: None })
 }
 
 /// How long a sample may wait that nobody was woken for.
@@ -262,6 +293,7 @@ pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 struct Perf {
     name: String,
     reader: PerfReader,
+    silent: SilentCpus,
 }
 
 impl Source for Perf {
@@ -271,7 +303,8 @@ impl Source for Perf {
 
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error> {
         let map = &self.name;
-        let read = self.reader.drain(|record| match record {
+        let what = format!("samples of {map}");
+        let read = self.silent.read(&mut self.reader, &what, |record| match record {
             Record::Sample { cpu, time_ns: time, bytes } => {
                 stage.sample(&Sample { time, map, cpu: Some(cpu), bytes })
             }
@@ -318,7 +351,7 @@ fn readers(maps: &[Map]) -> Result<(Vec<Perf>, Vec<Ring>), Failure> {
                 // The loop waits for the descriptor alone, and people want to see each sample at once.
                 let options = PerfOptions::new().wakeup(Wakeup::Events(1)).time();
                 let reader = PerfReader::open(map, &options)?;
-                perf.push(Perf { name, reader });
+                perf.push(Perf { name, reader, silent: SilentCpus::default() });
             }
             MapType::RingBuf => rings.push(Ring { name, reader: RingBufReader::open(map)? }),
             _ => {}

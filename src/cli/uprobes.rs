@@ -1,8 +1,10 @@
 //! Uprobes that can do harm to the processes that they are in, which is said before they are there.
 
 use super::Failure;
+use super::stdio::warn;
 use crate::attach::Target;
 use crate::user;
+use crate::util::escape::shown_path;
 use crate::util::glob::is_pattern;
 
 /// Refuses to probe all functions of a file in every process, unless that is said; warns of returns of functions of Go.
@@ -37,7 +39,7 @@ pub(super) fn check(target: &Target, pid: Option<u32>, yes: bool) -> Result<(), 
             "{target}: these are all {} functions of {}, in every process: kernels that emulate one of its instructions \
              wrongly crash what they probe; choose one process with --pid, or fewer functions, or say --yes",
             named.len(),
-            path.display()
+            shown_path(&path)
         )));
     }
     let of_go = match pattern {
@@ -45,10 +47,10 @@ pub(super) fn check(target: &Target, pid: Option<u32>, yes: bool) -> Result<(), 
         false => function.is_empty() || function.contains('.'),
     };
     if returns && of_go && user::is_of_go(&path) {
-        eprintln!(
-            "rawbpf: warning: {target}: the probe of a return can crash a program of Go: the kernel changes the return \
+        warn(format_args!(
+            "warning: {target}: the probe of a return can crash a program of Go: the kernel changes the return \
              address on the stack, which Go reads when it moves the stack; probe the entry, or return instructions by their offsets"
-        );
+        ));
     }
     Ok(())
 }

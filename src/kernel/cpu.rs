@@ -8,11 +8,14 @@
 use crate::error::{Error, Result};
 use crate::kernel::read_value;
 use crate::permission;
-use std::fs::File;
+use crate::syscall;
+use crate::util::file;
 use std::path::Path;
+use std::sync::OnceLock;
 
 const ONLINE: &str = "/sys/devices/system/cpu/online";
-const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
+/// The list of the CPUs that there can be.
+pub(crate) const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
 
 /// A number that no CPU has. `CONFIG_NR_CPUS` ends at 8192 on x86-64; a larger number in a list is
 /// damage, and believing it would cost memory.
@@ -51,12 +54,23 @@ pub fn nr_cpu_ids() -> Result<u32> {
     Ok(possible()?.last().map_or(1, |highest| highest + 1))
 }
 
+/// Returns a number of CPUs that the kernel cannot have more of than, whatever files say: for as many bits it has room in a
+/// set of CPUs. `sched_getaffinity(2)`.
+pub(crate) fn most() -> usize {
+    static MOST: OnceLock<usize> = OnceLock::new();
+    *MOST.get_or_init(|| syscall::cpu_set_bits().unwrap_or(LIMIT as usize))
+}
+
 fn read(path: &'static str) -> Result<Vec<u32>> {
     let path = Path::new(path);
-    let text = File::open(path)
-        .and_then(read_value)
-        .map_err(|source| permission::file("read", path, source))?;
-    parse(&text).map_err(|problem| Error::Format { path: path.into(), problem })
+    let failed = |source| permission::file("read", path, source);
+    let wrong = |problem| Error::Format { path: path.into(), problem };
+    let file = file::open(path).map_err(failed)?;
+    // How much the kernel writes into buffers follows from the number of CPUs, so not just anybody may say it.
+    if !syscall::is_in_sysfs(&file) {
+        return Err(wrong("it is not the kernel's: something else is mounted there, not sysfs"));
+    }
+    parse(&read_value(file).map_err(failed)?).map_err(wrong)
 }
 
 /// Parses a list as the kernel prints it (`%*pbl`, `lib/vsprintf.c`): numbers and ranges of them,
@@ -135,12 +149,23 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_not_the_kernels_is_refused() {
+        for other in ["/proc/sys/kernel/pid_max", "/etc/passwd"] {
+            let error = read(other).unwrap_err().to_string();
+            assert!(error.contains("not sysfs"), "{error}");
+        }
+        let error = read("/dev/null").unwrap_err().to_string();
+        assert!(error.contains("not a regular file"), "{error}");
+    }
+
+    #[test]
     fn this_machine_has_cpus() {
         let (online, possible) = (online().unwrap(), possible().unwrap());
         assert!(!online.is_empty());
         assert!(online.iter().all(|cpu| possible.contains(cpu)));
         assert!(possible.iter().all(|cpu| *cpu < nr_cpu_ids().unwrap()));
         assert!(possible.len() <= nr_cpu_ids().unwrap() as usize);
+        assert!(nr_cpu_ids().unwrap() as usize <= most() && most() <= LIMIT as usize);
     }
 
     /// As `bitmap_list_string` in `lib/vsprintf.c` prints a set.

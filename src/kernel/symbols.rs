@@ -7,9 +7,9 @@
 
 use crate::error::Result;
 use crate::permission;
+use crate::util::file;
 use crate::util::nearest::{Nearest, OFFERED};
 use std::fmt;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -62,7 +62,7 @@ impl<'a> Symbol<'a> {
 /// `CONFIG_KALLSYMS`.
 pub fn each(f: impl FnMut(&Symbol<'_>) -> ControlFlow<()>) -> Result<()> {
     let path = Path::new(KALLSYMS);
-    let file = File::open(path).map_err(|source| permission::file("open", path, source))?;
+    let file = file::open(path).map_err(|source| permission::file("open", path, source))?;
     // The kernel fills at most a page at each read.
     scan(BufReader::with_capacity(4096, file), f)
         .map_err(|source| permission::file("read", path, source))

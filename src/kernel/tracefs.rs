@@ -9,6 +9,7 @@ use crate::kernel::read_value;
 use crate::permission::{self, Need};
 use crate::syscall;
 use crate::uapi::Errno;
+use crate::util::file;
 use crate::util::glob::Glob;
 use crate::util::nearest::{Nearest, OFFERED};
 use std::ffi::OsString;
@@ -209,7 +210,7 @@ fn is_missing(error: &io::Error) -> bool {
 /// Where tracefs is, by the list of mounts, or else a mount of our own.
 fn elsewhere(what: &'static str) -> Result<PathBuf> {
     let path = Path::new("/proc/self/mounts");
-    let mounts = fs::read(path).map_err(|source| permission::file("read", path, source))?;
+    let mounts = file::read(path).map_err(|source| permission::file("read", path, source))?;
     let in_debugfs = |debugfs: &Path| debugfs.join(IN_DEBUGFS).join("events").exists();
     // Something else can be mounted over it.
     let is_there = |place: &PathBuf| !matches!(place.join("events").try_exists(), Ok(false));

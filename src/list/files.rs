@@ -5,6 +5,7 @@ use super::arguments::Argument;
 use super::kinds::Names;
 use crate::error::{Error, Result};
 use crate::user::{self, Operand, UsdtProbe};
+use crate::util::escape;
 use crate::util::glob::{Glob, is_pattern};
 
 /// The function of this name, or else all that match, by the names that a target has for them. A file alone is all of its
@@ -89,9 +90,9 @@ fn apart(text: &str) -> (&str, &str, &str) {
     }
 }
 
-/// The file, which is one and no pattern.
+/// The file, which is one and no pattern, though its name may hold what patterns are made of.
 fn named<'f>(file: &'f str, kind: &str) -> Result<&'f str> {
-    if file.is_empty() || is_pattern(file) {
+    if file.is_empty() || is_pattern(file) && !escape::path(file).is_file() {
         let target = format!("{kind}:{file}");
         let problem = "name the file: uprobe:FILE:PATTERN, usdt:FILE:PATTERN";
         return Err(Error::Target { target, problem });

@@ -9,9 +9,9 @@ use crate::permission;
 use crate::spec::attach_point::{ATTACH_POINTS, AttachPoint, List};
 use crate::syscall::{self, PerfEvent};
 use crate::uapi::Errno;
+use crate::util::file;
 use crate::util::glob::Glob;
 use std::collections::HashSet;
-use std::fs;
 use std::fs::OpenOptions;
 use std::io::{BufRead, BufReader};
 use std::ops::ControlFlow;
@@ -155,7 +155,7 @@ fn typed_functions(places: &Places, pattern: &str) -> Result<Names> {
 /// Those whose result a program can decide (check_attach_modify_return(), `kernel/bpf/verifier.c`): the hooks of security
 /// modules, and the functions in which errors may be injected.
 fn changeable_functions(places: &Places, pattern: &str) -> Result<Names> {
-    let list = fs::read_to_string("/sys/kernel/debug/error_injection/list").unwrap_or_default();
+    let list = file::read_to_string("/sys/kernel/debug/error_injection/list").unwrap_or_default();
     // `__x64_sys_open [module]\tERRNO`
     let injectable: HashSet<_> =
         list.lines().filter_map(|line| line.split([' ', '\t']).next()).collect();

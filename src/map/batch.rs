@@ -1,5 +1,6 @@
 //! Many elements by one system call.
 
+use super::element::{UNWRITTEN, is_unwritten};
 use super::{Map, Update};
 use crate::error::Result;
 use crate::syscall::{self, MapReadBatch, MapWriteBatch};
@@ -11,6 +12,9 @@ pub(super) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// How many bytes of keys and values one call moves, about.
 const CHUNK: usize = 64 << 10;
+
+/// How many elements one call moves at least that have a value for each CPU: most of the room for those stays empty.
+const FEW: usize = 16;
 
 /// The kernel has no batches (`EINVAL` before Linux 5.6), or not for this map. An `EINVAL` for another reason comes
 /// again from the single operations, which then say so.
@@ -51,14 +55,16 @@ impl Map {
             self.fits("a key", key.as_ref().len(), key_size)?;
             self.fits("a value", value.as_ref().len(), value_len)?;
         }
-        let chunk = chunk(key_size + value_len);
+        let value_room = self.value_room()?;
+        let chunk = chunk(key_size + value_room);
         for some in elements.chunks(chunk) {
             let mut done = 0;
             if self.has_batch() {
                 let keys: Vec<u8> =
                     some.iter().flat_map(|(key, _)| key.as_ref()).copied().collect();
-                let values: Vec<u8> =
+                let mut values: Vec<u8> =
                     some.iter().flat_map(|(_, value)| value.as_ref()).copied().collect();
+                values.resize(some.len() * value_room, 0);
                 match self.write_batch(&keys, Some(&values), some.len()) {
                     (Ok(()), _) => continue,
                     // The one after those that were done is told again by itself, and says why.
@@ -185,8 +191,13 @@ impl Map {
         found: &mut Pairs,
     ) -> Result<Option<Pairs>> {
         let entries = self.max_entries().max(1) as usize;
-        let mut room = chunk(key_size + value_len).min(entries);
-        let (mut keys, mut values) = (vec![0; room * key_size], vec![0; room * value_len]);
+        let value_room = self.value_room()?;
+        let least = if value_room == value_len { 1 } else { FEW };
+        let mut room = chunk(key_size + value_room).max(least).min(entries);
+        let buffers = |room| (vec![0; room * key_size], vec![UNWRITTEN; room * value_room]);
+        let (mut keys, mut values) = buffers(room);
+        // The most that one call has written.
+        let mut most = 0;
         // At least 4 bytes: hash tables put the number of a bucket there.
         let mut next = vec![0; key_size.max(4)];
         let mut from: Option<Vec<u8>> = None;
@@ -207,7 +218,7 @@ impl Map {
                 // A bucket holds more than there is room for: none of it was given.
                 Err(Errno(libc::ENOSPC)) if room < entries => {
                     room = room.saturating_mul(2).min(entries);
-                    (keys, values) = (vec![0; room * key_size], vec![0; room * value_len]);
+                    (keys, values) = buffers(room);
                     continue;
                 }
                 Err(errno) if no_batch(errno) && from.is_none() => return Ok(None),
@@ -215,6 +226,10 @@ impl Map {
                 Ok(()) | Err(Errno(libc::ENOENT)) => {}
                 Err(Errno(libc::EINTR)) => continue,
                 Err(errno) => return Err(self.refused("read the elements of", errno, None)),
+            }
+            most = most.max(count);
+            if value_room != value_len {
+                is_unwritten(values.get(most * value_len..).unwrap_or_default())?;
             }
             let pairs = keys.chunks_exact(key_size).zip(values.chunks_exact(value_len.max(1)));
             found.extend(pairs.take(count).map(|(key, value)| (key.to_vec(), value.to_vec())));

@@ -274,7 +274,8 @@ fn types(
 
 /// A map that is pinned already, if it is one like the spec.
 fn reused(spec: &MapSpec<'_>, path: &Path, fd: OwnedFd) -> Result<Map> {
-    let pinned = info::opened(format_args!("pinned at {}", path.display()), fd)?;
+    let pinned =
+        info::opened(format_args!("pinned at {}", crate::util::escape::shown_path(path)), fd)?;
     let wanted_entries = entries(spec)?;
     let extra = pinned.info()?.map_extra;
     let differs = |field, pinned: &dyn std::fmt::Display, wanted: &dyn std::fmt::Display| {

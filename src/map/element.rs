@@ -2,6 +2,7 @@
 
 use super::{Map, rules};
 use crate::error::{Error, Result};
+use crate::kernel::cpu;
 use crate::syscall;
 use crate::uapi::{ENOTSUPP, Errno, MapType};
 use std::os::fd::AsFd;
@@ -121,12 +122,23 @@ impl Map {
     /// Reads into a buffer, which has to be [`value_len`](Map::value_len) long.
     pub(super) fn read(&self, key: &[u8], value: &mut [u8], flags: u64) -> Result<bool> {
         self.both_fit(key, value.len())?;
-        found(syscall::map_lookup(self.as_fd(), key, value, flags))
-            .map_err(|errno| self.refused(READ, errno, None))
+        let fd = self.as_fd();
+        let found =
+            found(self.with_room(value, |value| syscall::map_lookup(fd, key, value, flags))?);
+        found.map_err(|errno| self.refused(READ, errno, None))
     }
 
     pub(super) fn write(&self, key: &[u8], value: &[u8], flags: u64) -> Result<()> {
         self.both_fit(key, value.len())?;
+        let mut roomy = Vec::new();
+        let room = self.value_room()?;
+        let value = if room == value.len() {
+            value
+        } else {
+            roomy.extend_from_slice(value);
+            roomy.resize(room, 0);
+            &roomy
+        };
         syscall::map_update(self.as_fd(), key, value, flags).map_err(|errno| {
             let note = match errno {
                 Errno(libc::E2BIG) => Some("it is full"),
@@ -140,7 +152,10 @@ impl Map {
 
     pub(super) fn take(&self, key: &[u8], value: &mut [u8]) -> Result<bool> {
         self.both_fit(key, value.len())?;
-        found(syscall::map_lookup_and_delete(self.as_fd(), key, value, 0)).map_err(|errno| {
+        let fd = self.as_fd();
+        let taken =
+            self.with_room(value, |value| syscall::map_lookup_and_delete(fd, key, value, 0))?;
+        found(taken).map_err(|errno| {
             let hash = !matches!(self.kind(), MapType::Queue | MapType::Stack);
             match errno {
                 // 4.20 has the command, for the two alone.
@@ -151,6 +166,29 @@ impl Map {
                 _ => self.refused(TAKE, errno, None),
             }
         })
+    }
+
+    /// Has the kernel write a value: where there is one for each CPU into a buffer that is large enough for any number of them,
+    /// since the number is from a file.
+    ///
+    /// An error if the kernel has written another number of values.
+    fn with_room(
+        &self,
+        value: &mut [u8],
+        write: impl FnOnce(&mut [u8]) -> Result<(), Errno>,
+    ) -> Result<Result<(), Errno>> {
+        let room = self.value_room()?;
+        if room == value.len() {
+            return Ok(write(value));
+        }
+        let mut roomy = vec![UNWRITTEN; room];
+        let answer = write(&mut roomy);
+        let (values, rest) = roomy.split_at(value.len());
+        if answer.is_ok() {
+            is_unwritten(rest)?;
+            value.copy_from_slice(values);
+        }
+        Ok(answer)
     }
 
     /// The kernel takes lengths on trust: it reads and writes as many bytes as the map has.
@@ -167,6 +205,18 @@ impl Map {
         debug_assert!(!rules::is_percpu(self.kind()) || value.is_multiple_of(8));
         Ok(())
     }
+}
+
+/// What room has in it that the kernel has not written.
+pub(super) const UNWRITTEN: u8 = 0xa5;
+
+/// Checks that the kernel has written nothing into the room behind the values of the CPUs that are known.
+pub(super) fn is_unwritten(rest: &[u8]) -> Result<()> {
+    if rest.iter().all(|byte| *byte == UNWRITTEN) {
+        return Ok(());
+    }
+    let problem = "the kernel has values for more CPUs than it lists";
+    Err(Error::Format { path: cpu::POSSIBLE.into(), problem })
 }
 
 /// That there is none is an answer.

@@ -98,7 +98,7 @@ impl Map {
     /// [`Error::OpenMap`]; `EINVAL` if a program or a link is pinned there.
     pub fn open_pinned(path: impl AsRef<Path>) -> Result<Map> {
         let path = path.as_ref();
-        let which = format_args!("pinned at {}", path.display());
+        let which = format_args!("pinned at {}", crate::util::escape::shown_path(path));
         let fd = c_path(path)
             .and_then(|path| syscall::obj_get(&path, 0, None))
             .map_err(|errno| unopened(which, errno, None))?;

@@ -239,6 +239,60 @@ fn a_batch_that_is_refused_is_an_error() {
     assert_eq!(asked, ["read batch", "read batch"]);
 }
 
+/// The list of CPUs may say that there are fewer than there are: the kernel does not know what it says.
+#[test]
+fn there_is_room_for_the_values_of_all_cpus_whatever_the_list_says() {
+    const CPUS: usize = 3;
+    let kernel = |call: &mut Call<'_, '_>| match call {
+        Call::MapCreate(_) => Some(fake::descriptor()),
+        Call::MapLookup { value, .. } | Call::MapLookupAndDelete { value, .. } => {
+            assert!(value.len() >= cpu::most() * 8);
+            value[..CPUS * 8].fill(1);
+            Some(Ok(0))
+        }
+        Call::MapUpdate { value, .. } => {
+            assert!(value.len() >= cpu::most() * 8);
+            Some(Ok(0))
+        }
+        Call::MapReadBatch(batch) => {
+            assert!(batch.values.len() >= batch.count as usize * cpu::most() * 8);
+            batch.values[..2 * CPUS * 8].fill(1);
+            batch.count = 2;
+            Some(Err(Errno(libc::ENOENT)))
+        }
+        Call::MapWriteBatch(batch) => {
+            let values = batch.values.unwrap().len();
+            assert!(values >= batch.count as usize * cpu::most() * 8);
+            Some(Ok(0))
+        }
+        _ => None,
+    };
+    assert!(cpu::most() > CPUS);
+    fake::with(kernel, || {
+        for listed in [1, CPUS] {
+            let map = Map::create(&MapSpec::percpu_hash("counts", 4, 8, 10)).unwrap();
+            map.0.cpus.set(listed).unwrap();
+            let value = vec![7; listed * 8];
+            map.update(&[0; 4], &value, Update::Any).unwrap();
+            map.update_batch(&[([0; 4], &value), ([1; 4], &value)]).unwrap();
+            let read = map.lookup(&[0; 4]);
+            let taken = map.lookup_and_delete(&[0; 4]);
+            let batch = map.lookup_batch();
+            if listed == CPUS {
+                assert_eq!(read.unwrap().unwrap(), [1; CPUS * 8]);
+                assert_eq!(taken.unwrap().unwrap(), [1; CPUS * 8]);
+                let values: Vec<_> = batch.unwrap().into_iter().map(|(_, value)| value).collect();
+                assert_eq!(values, [[1; CPUS * 8], [1; CPUS * 8]]);
+            } else {
+                for error in [read.unwrap_err(), taken.unwrap_err(), batch.unwrap_err()] {
+                    let words = "the kernel has values for more CPUs than it lists";
+                    assert!(error.to_string().contains(words), "{error}");
+                }
+            }
+        }
+    });
+}
+
 #[test]
 fn a_bucket_that_does_not_fit_gets_more_room() {
     let sizes = Rc::new(RefCell::new(Vec::new()));

@@ -28,11 +28,16 @@ pub(super) struct Cpus {
     pub paused: bool,
     /// When they were looked for.
     looked: Instant,
+    /// Those on which events were opened after the others.
+    late: Vec<u32>,
+    /// Those that run and have no event.
+    missing: Vec<u32>,
 }
 
 impl Cpus {
     pub(super) fn new() -> Cpus {
-        Cpus { says_lost: true, paused: false, looked: Instant::now() }
+        let (late, missing) = (Vec::new(), Vec::new());
+        Cpus { says_lost: true, paused: false, looked: Instant::now(), late, missing }
     }
 }
 
@@ -57,8 +62,20 @@ impl PerfReader {
         self.open_missing()
     }
 
-    /// The same, at most once a second.
-    pub(super) fn look_for_cpus(&mut self) {
+    /// Takes the numbers of the CPUs on which events were opened later than on the others, since this was called last: those
+    /// that came, or went and came back. What programs sent there before was refused, and nobody has counted it.
+    pub fn late_cpus(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.cpus.late)
+    }
+
+    /// Returns the numbers of the CPUs that were said to run, and on which the kernel opened no event (`ENODEV`), when they were
+    /// looked at last. What programs send there is refused, and nobody counts it.
+    pub fn missing_cpus(&self) -> &[u32] {
+        &self.cpus.missing
+    }
+
+    /// Does the same as [`PerfReader::refresh`], at most once a second.
+    pub(crate) fn look_for_cpus(&mut self) {
         if self.cpus.looked.elapsed() >= EVERY {
             // Reading goes on without what could not be had.
             let _ = self.open_missing();
@@ -71,6 +88,7 @@ impl PerfReader {
             return Ok(0);
         }
         self.cpus.looked = Instant::now();
+        self.cpus.missing.clear();
         let mut opened = 0;
         for cpu in cpu::online()? {
             let index = self.rings.iter().position(|ring| ring.cpu == cpu);
@@ -80,7 +98,12 @@ impl PerfReader {
                     continue;
                 }
             }
-            opened += usize::from(self.open_on(cpu, index)?);
+            if self.open_on(cpu, index)? {
+                self.cpus.late.push(cpu);
+                opened += 1;
+            } else {
+                self.cpus.missing.push(cpu);
+            }
         }
         Ok(opened)
     }

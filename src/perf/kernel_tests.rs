@@ -97,9 +97,14 @@ fn a_cpu_that_goes_offline_before_it_is_opened_is_passed_over() {
         Call::PerfEventOpen(event) if event.cpu == first as i32 => Some(Err(Errno(libc::ENODEV))),
         _ => None,
     };
-    let reader = fake::with(offline, || PerfReader::open(&map, &PerfOptions::new())).unwrap();
+    let mut reader = fake::with(offline, || PerfReader::open(&map, &PerfOptions::new())).unwrap();
     let cpus: Vec<u32> = reader.lost_per_cpu().map(|(cpu, _)| cpu).collect();
     assert_eq!(cpus, cpu::online().unwrap()[1..]);
+    // Whoever reads can tell that nothing comes from there, and since when something does.
+    assert_eq!((reader.late_cpus(), reader.missing_cpus()), (vec![], &[first][..]));
+    assert_eq!(reader.refresh().unwrap(), 1);
+    assert_eq!((reader.late_cpus(), reader.missing_cpus()), (vec![first], &[][..]));
+    assert_eq!((reader.refresh().unwrap(), reader.late_cpus()), (0, vec![]));
 }
 
 /// A perf event array that is none, for what needs no kernel.

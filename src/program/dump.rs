@@ -10,6 +10,7 @@ use crate::insn::{ByteOrder, Insn, Op, Pseudo};
 use crate::kernel::symbols;
 use crate::syscall::{self, InfoArray, Numbered, ObjInfo};
 use crate::uapi::Errno;
+use crate::util::escape::shown;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
@@ -311,13 +312,14 @@ impl ProgramDump {
         for (slot, text) in self.instructions(style) {
             let function = u32::try_from(slot).ok().and_then(|slot| self.functions.get(&slot));
             if let Some(name) = function {
-                let _ = writeln!(out, "{name}:");
+                let _ = writeln!(out, "{}:", shown(name));
             }
             if let Some(line) = self.line_at(slot) {
-                let _ = write!(out, "; {}", line.text);
+                let _ = write!(out, "; {}", shown(&line.text));
                 if places {
                     let SourceLine { file, line, column, .. } = line;
-                    let _ = write!(out, " [file:{file} line_num:{line} line_col:{column}]");
+                    let _ =
+                        write!(out, " [file:{} line_num:{line} line_col:{column}]", shown(file));
                 }
                 out.push('\n');
             }

@@ -20,7 +20,7 @@ impl Program {
     /// path is of another file system.
     pub fn open_pinned(path: impl AsRef<Path>) -> Result<Program> {
         let path = path.as_ref();
-        let which = format_args!("pinned at {}", path.display());
+        let which = format_args!("pinned at {}", crate::util::escape::shown_path(path));
         let fd =
             c_path(path).and_then(|path| syscall::obj_get(&path, 0, None)).map_err(|errno| {
                 match errno {

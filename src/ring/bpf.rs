@@ -27,7 +27,7 @@ use std::marker::PhantomData;
 use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::slice;
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 
 /// `BPF_RINGBUF_BUSY_BIT`.
 pub(super) const BUSY: u32 = 1 << 31;
@@ -96,6 +96,26 @@ pub(crate) enum Found<'r> {
     Discarded,
     /// A header that cannot be.
     Corrupt(&'static str),
+}
+
+/// What is next in a ring, by its place.
+enum Step {
+    Nothing,
+    /// Where its header begins, and how many bytes follow.
+    Record {
+        start: usize,
+        length: usize,
+    },
+    Discarded,
+    Corrupt(&'static str),
+}
+
+/// What [`BpfRing::copy_next`] came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Copied {
+    Nothing,
+    Record,
+    Discarded,
 }
 
 /// A ring buffer's memory, and where this side is in it.
@@ -220,6 +240,31 @@ impl BpfRing {
         }
     }
 
+    /// Copies what comes next and hands it back to the kernel. An error if it cannot be, or if it may have been overwritten,
+    /// since somebody else has moved the consumer's position.
+    pub(crate) fn copy_next(&mut self, copy: &mut Vec<u8>) -> Result<Copied, &'static str> {
+        let mut unread = self.unread(self.tail);
+        let copied = match unread.step() {
+            Step::Nothing => return Ok(Copied::Nothing),
+            Step::Corrupt(problem) => return Err(problem),
+            Step::Discarded => Copied::Discarded,
+            Step::Record { start, length } => {
+                copy.clear();
+                copy.extend(unread.words(start, length).flat_map(u64::to_ne_bytes));
+                copy.truncate(length);
+                Copied::Record
+            }
+        };
+        let at = unread.position();
+        // No word is read after this.
+        fence(Ordering::Acquire);
+        if self.consumer.word(0).load(Ordering::Relaxed) != self.tail {
+            return self.look().map(|()| Copied::Nothing);
+        }
+        self.release(at);
+        Ok(copied)
+    }
+
     /// Whether there is a record now that can be read. If not, the kernel wakes when there is.
     ///
     /// To be asked after everything that could be read has been released.
@@ -281,11 +326,33 @@ impl<'r> Unread<'r> {
     /// What comes next.
     #[inline]
     pub(crate) fn next(&mut self) -> Found<'r> {
+        let (start, length) = match self.step() {
+            Step::Record { start, length } => (start, length),
+            Step::Nothing => return Found::Nothing,
+            Step::Discarded => return Found::Discarded,
+            Step::Corrupt(problem) => return Found::Corrupt(problem),
+        };
+        // SAFETY: the data is mapped twice in a row, twice the ring's size from `data` on, initialised (the kernel hands
+        // out zeroed pages), for as long as the ring is borrowed. `start` is less than the size and
+        // `HEADER + length <= whole <= left <= size`, so the slice ends within it. The record is finished (its header
+        // has neither bit, and was read before this), so the program that made it can no longer write it; the kernel gives
+        // the space to another one only when the consumer's position is moved, for which `release` and `look` need the
+        // `&mut BpfRing` that the borrow excludes. Nobody else in this process has it mapped: there is a claim. Another
+        // process that moves the position breaks this, which documents say where records are lent.
+        let bytes =
+            unsafe { slice::from_raw_parts(self.data.as_ptr().add(start + HEADER), length) };
+        prefetch(bytes, AHEAD);
+        Found::Record(bytes)
+    }
+
+    /// Goes on behind what comes next.
+    #[inline]
+    fn step(&mut self) -> Step {
         let left = self.head.wrapping_sub(self.at);
         if left < HEADER {
             return match left {
-                0 => Found::Nothing,
-                _ => Found::Corrupt("less than a header is left"),
+                0 => Step::Nothing,
+                _ => Step::Corrupt("less than a header is left"),
             };
         }
         let start = self.at & self.mask;
@@ -294,31 +361,33 @@ impl<'r> Unread<'r> {
         // for its being as foreseen.
         if header != self.like.header || self.like.whole > left {
             if header & BUSY != 0 {
-                return Found::Nothing;
+                return Step::Nothing;
             }
             // At most 2^30 + 16: no overflow.
             let whole = (HEADER + (header & !DISCARD) as usize).next_multiple_of(8);
             if whole > left {
-                return Found::Corrupt("a record reaches beyond what was written");
+                return Step::Corrupt("a record reaches beyond what was written");
             }
             if header & DISCARD != 0 {
                 self.at = self.at.wrapping_add(whole);
-                return Found::Discarded;
+                return Step::Discarded;
             }
             self.like = Like { header, whole };
         }
         self.at = self.at.wrapping_add(self.like.whole);
-        // SAFETY: the data is mapped twice in a row, twice the ring's size from `data` on, initialised (the kernel hands
-        // out zeroed pages), for as long as the ring is borrowed. `start` is less than the size and
-        // `HEADER + header <= whole <= left <= size`, so the slice ends within it. The record is finished (its header
-        // has neither bit, and was read before this), so the program that made it can no longer write it; the kernel gives
-        // the space to another one only when the consumer's position is moved, for which `release` and `look` need the
-        // `&mut BpfRing` that the borrow excludes. Nobody else in this process has it mapped: there is a claim.
-        let bytes = unsafe {
-            slice::from_raw_parts(self.data.as_ptr().add(start + HEADER), header as usize)
-        };
-        prefetch(bytes, AHEAD);
-        Found::Record(bytes)
+        Step::Record { start, length: header as usize }
+    }
+
+    /// The words of a record of `length` bytes behind the header at `start`, as [`Step::Record`] has it: filled up to 8.
+    fn words(&self, start: usize, length: usize) -> impl Iterator<Item = u64> + '_ {
+        (0..length.div_ceil(8)).map(move |word| {
+            // SAFETY: within the record, as in `next`, and aligned: records begin at multiples of 8. The word is read as one,
+            // whoever writes it meanwhile.
+            unsafe {
+                let word = self.data.as_ptr().add(start + HEADER + word * 8);
+                AtomicU64::from_ptr(word.cast()).load(Ordering::Relaxed)
+            }
+        })
     }
 
     /// The first word of the header at `start`, a multiple of 8 below the ring's size.

@@ -21,6 +21,9 @@ use std::marker::PhantomData;
 /// # }
 /// ```
 ///
+/// Another process that consumes from the ring can change what is lent ([`Record::bytes`]); then use
+/// [`RingBufReader::drain_copied`].
+///
 /// A record is lent until the next one is asked for, so this cannot be an [`Iterator`]; [`Records::typed`] is. It is
 /// handed back to the kernel with others, at the latest when this is dropped; a leaked one hands nothing
 /// back, and the records come again.

@@ -52,8 +52,19 @@ fn one_by_one(reader: &mut RingBufReader) -> Result<Vec<Kept>> {
     Ok(kept)
 }
 
+/// The same by copies.
+fn copied(reader: &mut RingBufReader) -> Result<Vec<Kept>> {
+    let mut kept = Vec::new();
+    let count = reader.drain_copied(|record| {
+        kept.push((record.ring, record.bytes.to_vec()));
+        Continue(())
+    })?;
+    assert_eq!(count, kept.len());
+    Ok(kept)
+}
+
 type Way = fn(&mut RingBufReader) -> Result<Vec<Kept>>;
-const WAYS: [Way; 2] = [drain, one_by_one];
+const WAYS: [Way; 3] = [drain, one_by_one, copied];
 
 #[test]
 fn records_come_as_they_were_sent_wherever_the_ring_ends() {
@@ -170,6 +181,29 @@ fn positions_that_cannot_be_are_not_followed() {
             assert!(matches!(corrupt, Claimed::Corrupt(_)), "{corrupt:?}");
         }
     }
+}
+
+/// What another reader takes while copies are handed out may have been overwritten since.
+#[test]
+fn what_another_reader_takes_meanwhile_is_not_taken_for_a_copy() {
+    let (mut reader, mut kernel) = one();
+    for n in 0..4 {
+        kernel.send(&[n; 20]);
+    }
+    let mut kept = Vec::new();
+    let read = reader.drain_copied(|record| {
+        kept.push(record.bytes.to_vec());
+        if kept.len() == 2 {
+            kernel.set_consumer(3 * 32);
+        }
+        Continue(())
+    });
+    let error = read.unwrap_err().to_string();
+    assert!(error.contains("has another reader"), "{error}");
+    assert_eq!(kept, [vec![0; 20], vec![1; 20]]);
+    assert_eq!(copied(&mut reader).unwrap(), [(0, vec![3; 20])]);
+    // Each is handed back before the next one is copied.
+    assert_eq!(kernel.consumer(), 4 * 32);
 }
 
 #[test]

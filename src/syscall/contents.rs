@@ -1,5 +1,6 @@
 //! The contents of a file as memory: the file itself where the kernel lends it, else a copy.
 
+use crate::util::file;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::Deref;
@@ -38,7 +39,7 @@ impl Contents {
     /// The contents of a file. Only one in [`BTF_FOLDER`] is mapped; of others anybody could change the bytes, or cut
     /// them off. A file that is longer than it says is cut off there.
     pub(crate) fn of(path: &Path) -> io::Result<Contents> {
-        let file = File::open(path)?;
+        let file = file::open(path)?;
         // No slice is longer than `isize` can say.
         let too_long = |_| io::ErrorKind::FileTooLarge;
         let len = isize::try_from(file.metadata()?.len()).map_err(too_long)?.unsigned_abs();
@@ -108,7 +109,7 @@ impl Drop for Contents {
 }
 
 /// Whether it is a file of the kernel's, whatever was mounted where it ought to be.
-fn is_in_sysfs(file: &File) -> bool {
+pub(crate) fn is_in_sysfs(file: &File) -> bool {
     // SAFETY: plain integers, for which zero is a value.
     let mut system: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: `system` is live, and the descriptor open as long as `file`.

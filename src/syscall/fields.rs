@@ -154,7 +154,7 @@ impl Fields {
 
     fn text(&mut self, name: &'static str, text: &[u8]) {
         if !text.is_empty() {
-            self.push(name, format!("{:?}", String::from_utf8_lossy(text)));
+            self.push(name, crate::util::escape::quoted(text));
         }
     }
 

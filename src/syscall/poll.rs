@@ -1,8 +1,6 @@
-//! Waiting: `epoll(7)`, `poll(2)`, `eventfd(2)`, and the flag that a descriptor is closed on `execve(2)`.
+//! Waiting: `epoll(7)`, `poll(2)`, `eventfd(2)`.
 
 use super::{Errno, owned};
-#[cfg(feature = "cli")]
-use std::os::fd::RawFd;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -88,25 +86,4 @@ pub(crate) fn eventfd() -> Result<OwnedFd, Errno> {
     // SAFETY: takes integers, returns a descriptor.
     let fd = unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) };
     owned(if fd < 0 { Err(Errno::last()) } else { Ok(i64::from(fd)) })
-}
-
-/// Says whether a descriptor is closed when this process becomes another program. `fcntl(2)`, `F_SETFD`.
-#[cfg(feature = "cli")]
-pub(crate) fn set_close_on_exec(fd: RawFd, close: bool) -> Result<(), Errno> {
-    let flags = if close { libc::FD_CLOEXEC } else { 0 };
-    // SAFETY: takes integers. A number that is no descriptor is refused, and the flag of one that is
-    // someone else's decides nothing about this process's memory.
-    let answer = unsafe { libc::fcntl(fd, libc::F_SETFD, flags) };
-    if answer < 0 { Err(Errno::last()) } else { Ok(()) }
-}
-
-/// A descriptor of a process that is readable when it has ended. `pidfd_open(2)`; Linux 5.3.
-#[cfg(feature = "cli")]
-pub(crate) fn pidfd_open(pid: u32) -> Result<OwnedFd, Errno> {
-    let pid = i32::try_from(pid).map_err(|_| Errno(libc::ESRCH))?;
-    // SAFETY: takes integers.
-    let answer = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
-    #[allow(clippy::useless_conversion)] // Not on every architecture.
-    let answer = i64::from(answer);
-    owned(if answer < 0 { Err(Errno::last()) } else { Ok(answer) })
 }

@@ -3,6 +3,7 @@
 use super::ld_cache;
 use super::process::Process;
 use crate::error::{Error, Result};
+use crate::util::{escape, file};
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -25,6 +26,8 @@ const FOLDERS: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
 /// With a process it is what that process sees: first among the files that it has mapped, and then as above, but in its root
 /// and with its environment.
 ///
+/// A byte of the name that is not UTF-8 is written as the private code point U+EF00 plus the byte.
+///
 /// # Errors
 /// [`Error::NoFile`] if there is nothing of that name, with where it was looked for.
 pub fn find_file(name: &str, pid: Option<u32>) -> Result<PathBuf> {
@@ -32,8 +35,8 @@ pub fn find_file(name: &str, pid: Option<u32>) -> Result<PathBuf> {
     if name.contains('/') {
         // From where this process is, if it does not begin with a slash.
         return Ok(match view.process {
-            Some(process) if name.starts_with('/') => process.short_path(Path::new(name)),
-            _ => name.into(),
+            Some(process) if name.starts_with('/') => process.short_path(&escape::path(name)),
+            _ => escape::path(name),
         });
     }
     let mut places = Vec::new();
@@ -43,7 +46,7 @@ pub fn find_file(name: &str, pid: Option<u32>) -> Result<PathBuf> {
     }
     let in_folders = |folders: Vec<PathBuf>, places: &mut Vec<String>| {
         folders.into_iter().find_map(|folder| {
-            places.push(folder.display().to_string());
+            places.push(escape::shown_path(&folder).to_string());
             library.in_folder(&view, &folder)
         })
     };
@@ -55,7 +58,7 @@ pub fn find_file(name: &str, pid: Option<u32>) -> Result<PathBuf> {
         .or_else(|| in_folders(view.usual_folders(), &mut places))
         .or_else(|| {
             let folders = view.folders("PATH");
-            places.extend(folders.iter().map(|folder| folder.display().to_string()));
+            places.extend(folders.iter().map(|folder| escape::shown_path(folder).to_string()));
             folders
                 .into_iter()
                 .map(|folder| view.path(&folder.join(name)))
@@ -90,7 +93,7 @@ impl View {
         let value = match self.process {
             None => env::var_os(variable).map(|value| value.as_bytes().to_vec()),
             Some(process) => {
-                let all = fs::read(format!("/proc/{}/environ", process.0)).unwrap_or_default();
+                let all = file::read(format!("/proc/{}/environ", process.0)).unwrap_or_default();
                 let mut lines = all.split(|byte| *byte == 0);
                 lines.find_map(|line| {
                     let value = line.strip_prefix(variable.as_bytes())?.strip_prefix(b"=")?;
@@ -231,7 +234,7 @@ impl Library<'_> {
     }
 
     fn in_cache(&self, view: &View) -> Option<PathBuf> {
-        let bytes = fs::read(view.path(Path::new(LD_CACHE))).ok()?;
+        let bytes = file::read(view.path(Path::new(LD_CACHE))).ok()?;
         self.best(ld_cache::entries(&bytes).into_iter().filter_map(|entry| {
             let rank = self.fits(std::str::from_utf8(entry.name).ok()?)?;
             Some((rank, view.path(entry.path)))

@@ -3,6 +3,7 @@
 use super::find_file;
 use super::process::Process;
 use crate::error::{Error, Result};
+use crate::util::escape;
 use crate::util::glob::{Glob, is_pattern};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +15,7 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// As [`find_file`]; [`Error::Target`] for a pattern that needs a process.
 pub(crate) fn find_files(name: &str, pid: Option<u32>) -> Result<Vec<PathBuf>> {
-    if !is_pattern(name) {
+    if !is_pattern(name) || name.contains('/') && escape::path(name).is_file() {
         return find_file(name, pid).map(|found| vec![found]);
     }
     if name.contains('/') {

@@ -1,5 +1,6 @@
 //! What a process has mapped: `/proc/PID/maps`, `proc_pid_maps(5)`.
 
+use crate::util::file;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io;
@@ -62,8 +63,18 @@ impl Process {
     }
 
     fn all_mappings(self) -> io::Result<Vec<Mapping>> {
-        let text = fs::read(format!("/proc/{}/maps", self.0))?;
+        let text = file::read(format!("/proc/{}/maps", self.0))?;
         Ok(text.split(|byte| *byte == b'\n').filter_map(mapping).collect())
+    }
+
+    /// Whether it has a file mapped; `None` if that cannot be known.
+    #[cfg(feature = "bt")]
+    pub(crate) fn maps(self, path: &Path) -> Option<bool> {
+        let wanted = identity(path)?;
+        let mut paths: Vec<_> =
+            self.mappings().ok()?.into_iter().map(|mapping| mapping.path).collect();
+        paths.dedup();
+        Some(paths.iter().any(|path| identity(&self.path(path)) == Some(wanted)))
     }
 
     /// A path of it as a path for this process.

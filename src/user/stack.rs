@@ -4,8 +4,9 @@ use super::code::{Code, code_of};
 use super::files::Files;
 use super::process::Process;
 use crate::error::Result;
+use crate::util::escape::{shown, shown_path};
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What addresses in the code of a process stand for: the frames of its stacks, as `get_stackid` and `get_stack` give
 /// them with the flag `BPF_F_USER_STACK` (256).
@@ -50,10 +51,11 @@ pub struct Located {
 
 impl fmt::Display for Located {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.path.file_name().unwrap_or(self.path.as_os_str()).display();
+        let file = self.path.file_name().unwrap_or(self.path.as_os_str());
+        let file = shown_path(Path::new(file));
         let offset = self.offset;
         match &self.name {
-            Some(name) => write!(f, "{name}+{offset:#x} ({file})"),
+            Some(name) => write!(f, "{}+{offset:#x} ({file})", shown(name)),
             None => write!(f, "({file}+{offset:#x})"),
         }
     }
@@ -99,6 +101,8 @@ mod tests {
         };
         assert_eq!(place(Some("read")).to_string(), "read+0x12 (libc.so.6)");
         assert_eq!(place(None).to_string(), "(libc.so.6+0x12)");
+        let evil = place(Some("m\x1b[31m\nX")).to_string();
+        assert_eq!(evil, "m\\u001b[31m\\u000aX+0x12 (libc.so.6)");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::bt::probe::{AttachPoint, Kind};
 use crate::bt::source::Span;
 use crate::bt::types::{Int, Space, Stack, Type};
 use crate::btf::Kind as BtfKind;
+use crate::util::escape;
 use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
 
@@ -210,7 +211,7 @@ impl<'a> Checker<'a> {
                 let value = i128::from(value);
                 literal(if negative { -value } else { value }, span)
             }
-            Err(_) => string(text.as_bytes(), span),
+            Err(_) => string(&escape::bytes(text), span),
         }
     }
 

@@ -23,7 +23,18 @@ impl<'p> Lower<'_, 'p, '_> {
         for argument in visit::arguments(action) {
             values.push((self.prepare(argument)?, argument.ty.clone()));
         }
-        self.send(RecordKind::Async(action), &values);
+        let status = match (action, values.first()) {
+            (Async::Exit(_), Some((Prepared::Scalar(status, _), _))) => Some(*status),
+            _ => None,
+        };
+        self.send_or(RecordKind::Async(action), &values, move |lower| {
+            let Some(status) = status else { return };
+            // The run is to end all the same.
+            let place = lower.global(Globals::LOST_EXIT);
+            lower.f.store(Size::Word, place, status);
+            let place = lower.global(Globals::LOST_EXIT + 4);
+            lower.f.store(Size::Word, place, 1);
+        });
         if let Async::Exit(_) = action {
             self.f.jump(self.exit);
         }
@@ -32,13 +43,24 @@ impl<'p> Lower<'_, 'p, '_> {
 
     /// Sends a record with these fields.
     pub(super) fn send(&mut self, kind: RecordKind<'p>, values: &[(Prepared, Type)]) {
+        self.send_or(kind, values, |_| {});
+    }
+
+    /// The same; what is done besides if there is no room for it.
+    fn send_or(
+        &mut self,
+        kind: RecordKind<'p>,
+        values: &[(Prepared, Type)],
+        lost: impl FnOnce(&mut Self) + 'p,
+    ) {
         let types: Vec<_> = values.iter().map(|(_, ty)| ty.clone()).collect();
         let (index, offsets, size) = self.record(kind, types);
-        self.reserve(index, size, |lower, record| {
+        let fill = |lower: &mut Self, record: Place| {
             for ((value, _), offset) in values.iter().zip(offsets) {
                 lower.put(value, record.at(offset), false);
             }
-        });
+        };
+        self.reserve(index, size, fill, lost);
     }
 
     /// A layout in the table: its index, where its fields are, and its size.
@@ -66,12 +88,19 @@ impl<'p> Lower<'_, 'p, '_> {
 
     /// Reserves a record, has it filled in and sends it; without room it is counted. Until it is sent, nothing may end the
     /// program: the verifier does not allow that.
-    fn reserve(&mut self, index: u32, size: u32, fill: impl FnOnce(&mut Self, Place)) {
+    fn reserve(
+        &mut self,
+        index: u32,
+        size: u32,
+        fill: impl FnOnce(&mut Self, Place),
+        without: impl FnOnce(&mut Self) + 'p,
+    ) {
         let ring = self.f.map(&self.shared.maps.ring);
         let record = self.call(helper::RING_RESERVE, &[ring.into(), size.into(), 0.into()]);
         let (some, after) = (self.f.block(), self.f.block());
         let lost = self.cold(move |lower| {
             lower.count_loss(Globals::LOST_RECORDS);
+            without(lower);
             lower.f.jump(after);
         });
         self.f.branch(Condition::Ne, record, 0, some, lost);
@@ -96,7 +125,7 @@ impl<'p> Lower<'_, 'p, '_> {
         types.extend(std::iter::repeat_n(string, JOINED as usize));
         let (index, offsets, size) = self.record(RecordKind::Async(action), types);
         let pointer = self.room(8);
-        self.reserve(index, size, |lower, record| {
+        let fill = |lower: &mut Self, record: Place| {
             let count = lower.f.var();
             lower.f.number(count);
             lower.f.assign(count, 0);
@@ -116,7 +145,8 @@ impl<'p> Lower<'_, 'p, '_> {
             }
             lower.f.switch_to(end);
             lower.f.store(Size::Double, record.at(8).address, count);
-        });
+        };
+        self.reserve(index, size, fill, |_| {});
         Ok(())
     }
 }

@@ -1,6 +1,7 @@
 //! Bytes that came from outside: control characters for terminals, and what is not UTF-8 in JSON.
 
 use super::digits::push_hex_byte;
+use crate::util::escape::{PRIVATE, is_private, is_unsafe};
 
 /// Treatment of control characters in strings that do not come from the script.
 ///
@@ -11,8 +12,8 @@ pub enum ControlCharacters {
     /// Writes all bytes as they are. For files and pipes.
     #[default]
     Keep,
-    /// Writes control characters other than the line feed and the tab, and bytes that are not UTF-8, as `\x1b`. For
-    /// terminals.
+    /// Writes control characters other than the line feed and the tab, marks of the direction of text, and bytes that are not UTF-8,
+    /// as `\x1b`. For terminals.
     Escape,
 }
 
@@ -27,7 +28,7 @@ pub(super) fn push_text(out: &mut Vec<u8>, bytes: &[u8], controls: ControlCharac
         for c in chunk.valid().chars() {
             let mut buffer = [0; 4];
             let encoded = c.encode_utf8(&mut buffer).as_bytes();
-            if c.is_control() && !matches!(c, '\n' | '\t') {
+            if is_unsafe(c) && !matches!(c, '\n' | '\t') {
                 encoded.iter().for_each(|byte| push_escaped(out, *byte));
             } else {
                 out.extend_from_slice(encoded);
@@ -42,9 +43,6 @@ pub(super) fn push_escaped(out: &mut Vec<u8>, byte: u8) {
     out.extend_from_slice(b"\\x");
     push_hex_byte(out, byte);
 }
-
-/// The first of the 256 private code points that stand for bytes which are not UTF-8. Only those from 128 on are used.
-const PRIVATE: u32 = 0xef00;
 
 /// Appends bytes as a string of JSON, with its quotes.
 ///
@@ -64,11 +62,12 @@ fn push_json_text(out: &mut Vec<u8>, text: &str) {
     let bytes = text.as_bytes();
     let mut done = 0;
     for (place, c) in text.char_indices() {
-        if matches!(c, ' ' | '!' | '#'..='[' | ']'..='~' | '\u{a0}'..='\u{d7ff}' | '\u{f000}'..) {
+        if matches!(c, ' ' | '!' | '#'..='[' | ']'..='~' | '\u{a0}'..='\u{5ff}' | '\u{2070}'..='\u{d7ff}' | '\u{f000}'..)
+        {
             continue;
         }
-        let private = ('\u{ef80}'..='\u{efff}').contains(&c);
-        if !(private || matches!(c, '"' | '\\') || c.is_control()) {
+        let private = is_private(c);
+        if !(private || matches!(c, '"' | '\\') || is_unsafe(c)) {
             continue;
         }
         out.extend_from_slice(bytes.get(done..place).unwrap_or_default());
@@ -168,7 +167,7 @@ mod tests {
         #[test]
         fn what_goes_to_terminals_is_utf8_without_control_characters(bytes in strings()) {
             let text = String::from_utf8(text(&bytes, ControlCharacters::Escape)).unwrap();
-            prop_assert!(!text.chars().any(|c| c.is_control() && c != '\n' && c != '\t'));
+            prop_assert!(!text.chars().any(|c| is_unsafe(c) && c != '\n' && c != '\t'));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Values and maps as JSON.
 
 use super::digits::{push_signed, push_unsigned};
-use super::escape::{ControlCharacters, push_json};
+use super::escape::push_json;
 use super::hist::shown;
 use super::map::Map;
 use super::text::{Style, push_key, push_value as push_text_value};
@@ -51,7 +51,7 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: &Value) {
             Some(number) => push_number(out, number),
             None => {
                 let mut text = Vec::new();
-                push_text_value(&mut text, value, Style::text(ControlCharacters::Keep));
+                push_text_value(&mut text, value, Style::json());
                 push_json(out, &text);
             }
         },

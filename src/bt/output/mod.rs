@@ -20,7 +20,10 @@
 //! - Numbers are in ascending order also where they are negative or above the greatest signed number.
 //! - What a command run by `system()` writes is passed on as it is, without a line feed after it, as in 0.17.
 //! - JSON is always valid: UTF-8 is kept, and bytes that are not UTF-8 become private code points, U+EF00 plus the byte.
-//! - Control characters in strings from outside are escaped if the output is a terminal ([`ControlCharacters`]).
+//! - Control characters in strings from outside are escaped if the output is a terminal ([`ControlCharacters`]). Elsewhere the bytes of
+//!   strings are those that bpftrace writes, since scripts and what reads them depend on them.
+//! - Names of symbols and of their files are escaped whatever the output is, `\\u001b`: nothing depends on their bytes, and whoever
+//!   makes an executable can name them.
 //! - A warning of the same kind at the same place is written once, and counted at the end.
 
 mod digits;

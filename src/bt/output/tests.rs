@@ -4,7 +4,9 @@ mod hist;
 mod values;
 
 use super::*;
-use crate::bt::value::{Average, Enumerator, Hist, Lhist, Number, Value};
+use crate::bt::value::{
+    Average, Enumerator, Frame, Hist, Lhist, Number, Stack, StackMode, Symbol, Value,
+};
 
 /// The text of some output.
 fn text(write: impl FnOnce(&mut Output)) -> String {
@@ -346,4 +348,23 @@ fn what_cannot_be_written_is_kept() {
     output.drain(&mut out, &mut messages).unwrap();
     assert_eq!((&out[..], &messages[..]), (&b"lo\n"[..], &b"Attached 1 probe\n"[..]));
     assert_eq!((output.out(), output.messages()), (&b""[..], &b""[..]));
+}
+
+/// Whoever makes an executable names its symbols; nobody who reads the output of a script depends on their bytes.
+#[test]
+fn names_of_symbols_are_safe_wherever_they_go() {
+    let name = "m\u{1b}[31m\nX";
+    let symbol = Value::Symbol(Symbol { address: 1, name: Some(name.into()) });
+    let frame =
+        Frame { address: 1, symbol: Some(name.into()), offset: 2, module: Some(name.into()) };
+    let stack = |mode| Value::Stack(Stack { user: true, mode, frames: vec![frame.clone()] });
+    let shown = r"m\u001b[31m\u000aX";
+    assert_eq!(text(|o| o.value(&symbol)), format!("{shown}\n"));
+    assert_eq!(text(|o| o.value(&stack(StackMode::Bpftrace))), format!("\n        {shown}+2\n\n"));
+    assert_eq!(
+        text(|o| o.value(&stack(StackMode::Perf))),
+        format!("\n\t1 {shown}+2 ({shown})\n\n")
+    );
+    let json: serde_json::Value = serde_json::from_str(&json(|o| o.value(&symbol))).unwrap();
+    assert_eq!(json["data"], name);
 }

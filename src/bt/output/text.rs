@@ -5,6 +5,7 @@ use super::escape::{ControlCharacters, push_escaped, push_text};
 use super::hist::{push_hist, push_lhist};
 use super::map::Map;
 use crate::bt::value::{Average, Frame, Number, Stack, StackMode, Symbol, Value};
+use crate::util::escape::shown;
 use std::fmt;
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr};
@@ -13,18 +14,26 @@ use std::net::{IpAddr, Ipv6Addr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Style {
     controls: ControlCharacters,
+    /// Whether names of symbols and files are made safe whatever the output is: who writes an executable or the name of a file is not the one
+    /// who traces, and no script needs the bytes.
+    safe_names: bool,
     /// Without spaces after commas and before frames, as in the keys of JSON objects.
     compact: bool,
 }
 
 impl Style {
     pub(super) const fn text(controls: ControlCharacters) -> Style {
-        Style { controls, compact: false }
+        Style { controls, safe_names: true, compact: false }
     }
 
-    /// The form of the keys of JSON objects; they are escaped as JSON, not as text.
+    /// The form of the strings of JSON, which are escaped as JSON, not as text.
+    pub(super) const fn json() -> Style {
+        Style { controls: ControlCharacters::Keep, safe_names: false, compact: false }
+    }
+
+    /// The form of the keys of JSON objects.
     pub(super) const fn json_key() -> Style {
-        Style { controls: ControlCharacters::Keep, compact: true }
+        Style { compact: true, ..Style::json() }
     }
 
     fn comma(self) -> &'static [u8] {
@@ -33,6 +42,14 @@ impl Style {
 
     fn push_string(self, out: &mut Vec<u8>, bytes: &[u8]) {
         push_text(out, bytes, self.controls);
+    }
+
+    fn push_name(self, out: &mut Vec<u8>, name: &str) {
+        match self.safe_names {
+            // Writing to a Vec does not fail.
+            true => _ = write!(out, "{}", shown(name)),
+            false => out.extend_from_slice(name.as_bytes()),
+        }
     }
 }
 
@@ -76,7 +93,7 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: &Value, style: Style) {
             out.extend_from_slice(if fields.is_empty() { b"{}" } else { b" }" });
         }
         Value::Stack(stack) => push_stack(out, stack, style),
-        Value::Symbol(Symbol { name: Some(name), .. }) => style.push_string(out, name.as_bytes()),
+        Value::Symbol(Symbol { name: Some(name), .. }) => style.push_name(out, name),
         Value::Symbol(Symbol { address, .. }) => push_address(out, *address),
         // Writing to a Vec does not fail.
         Value::Ip(IpAddr::V6(address)) => push_ipv6(out, *address),
@@ -168,7 +185,7 @@ fn push_stack(out: &mut Vec<u8>, stack: &Stack, style: Style) {
                 match &frame.module {
                     Some(module) => {
                         out.extend_from_slice(b" (");
-                        style.push_string(out, module.as_bytes());
+                        style.push_name(out, module);
                         out.push(b')');
                     }
                     None if stack.user => out.extend_from_slice(b" ([unknown])"),
@@ -187,7 +204,7 @@ fn push_stack(out: &mut Vec<u8>, stack: &Stack, style: Style) {
 fn push_place(out: &mut Vec<u8>, frame: &Frame, style: Style) {
     match &frame.symbol {
         Some(symbol) => {
-            style.push_string(out, symbol.as_bytes());
+            style.push_name(out, symbol);
             out.push(b'+');
             push_unsigned(out, frame.offset);
         }

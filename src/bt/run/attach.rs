@@ -26,6 +26,8 @@ pub(super) struct Attached {
     pub links: Vec<Link>,
     /// At how many points it is.
     pub points: usize,
+    /// On how many CPUs that run there is no event for it.
+    pub cpus_without: usize,
     /// Points at which it could not be attached.
     pub failed: Vec<(u32, Error)>,
 }
@@ -91,6 +93,9 @@ pub(super) fn attach(placed: &Placed<'_>, pid: Option<u32>) -> Result<Attached> 
         match one(placed, point, *number, pid) {
             Ok(link) => {
                 attached.points += 1;
+                if matches!(link.target(), Target::PerfEvent { .. }) {
+                    attached.cpus_without += link.skipped();
+                }
                 attached.links.push(link);
             }
             Err(error) => attached.failed.push((*number, error)),
@@ -121,7 +126,7 @@ fn attach_to_all(placed: &Placed<'_>, pid: Option<u32>) -> Result<Attached> {
             attach::attach_to_file(&placed.program, file, &places, returns, &options)?
         }
     };
-    Ok(Attached { links: vec![link], points: placed.points.len(), failed: Vec::new() })
+    Ok(Attached { links: vec![link], points: placed.points.len(), ..Attached::default() })
 }
 
 fn one(placed: &Placed<'_>, point: &AttachPoint, number: u32, pid: Option<u32>) -> Result<Link> {
@@ -215,6 +220,20 @@ fn sampling(rate: Rate) -> Sampling {
     match rate {
         Rate::Hertz(rate) => Sampling::Frequency(rate),
         Rate::Period { .. } => Sampling::Period(rate.nanoseconds()),
+    }
+}
+
+/// Returns the file of a point for one process, if that does not map it.
+pub(super) fn unmapped_file(
+    point: &AttachPoint,
+    kind: ProgramType,
+    pid: u32,
+) -> Option<std::path::PathBuf> {
+    match point {
+        AttachPoint::Uprobe { .. } | AttachPoint::Usdt { .. } => {
+            target(point, kind).ok()?.unmapped_file(pid)
+        }
+        _ => None,
     }
 }
 

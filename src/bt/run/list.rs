@@ -130,7 +130,11 @@ impl Probes {
                 let several = is_pattern(file);
                 let mut found = Vec::new();
                 for path in files {
-                    match self.places.find(&format!("{}:{}:{name}", kind.place, path.display())) {
+                    match self.places.find(&format!(
+                        "{}:{}:{name}",
+                        kind.place,
+                        crate::util::escape::path_text(&path)
+                    )) {
                         Ok(one) => found.extend(one.places),
                         // Of several files some may be no programs.
                         Err(_) if several => {}

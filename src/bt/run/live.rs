@@ -65,6 +65,8 @@ struct State {
     shell: fn() -> Command,
     /// The status of `exit()`.
     exit: Option<u8>,
+    /// Whether the record of that `exit()` found no room, so that what is in the ring came before it.
+    exit_was_lost: bool,
     /// An error that a map had.
     error: Option<Error>,
     /// When losses were looked for.
@@ -102,6 +104,7 @@ impl Run {
             globals,
             shell,
             exit: None,
+            exit_was_lost: false,
             error: None,
             looked,
             commands_until: None,
@@ -281,8 +284,8 @@ impl Run {
         if let Some(ring) = ring {
             match state.exit {
                 // What came after exit() has not happened.
-                Some(_) => ring.drain(|_| ControlFlow::Continue(()))?,
-                None => ring.drain(|record| state.record(record.bytes, sink))?,
+                Some(_) if !state.exit_was_lost => ring.drain(|_| ControlFlow::Continue(()))?,
+                _ => ring.drain(|record| state.record(record.bytes, sink))?,
             };
             if state.exit.is_some() {
                 ring.drain(|_| ControlFlow::Continue(()))?;
@@ -477,6 +480,9 @@ impl State {
     fn losses(&mut self, sink: &mut dyn Sink) -> Result<()> {
         let losses = self.globals.losses(self.maps.len())?;
         sink.lost(losses.records);
+        if self.exit.is_none() && losses.exit.is_some() {
+            (self.exit, self.exit_was_lost) = (losses.exit, true);
+        }
         if losses.runs > 0 {
             sink.warning(&format!(
                 "{} runs of probes were lost: too many of them interrupted each other",
@@ -507,6 +513,8 @@ struct Losses {
     records: u64,
     runs: u64,
     elements: Vec<u64>,
+    /// The status of an `exit()` that was lost.
+    exit: Option<u8>,
 }
 
 impl Globals {
@@ -523,13 +531,20 @@ impl Globals {
         };
         let elements =
             (0..maps).map(|map| number(self.layout.lost_elements(MapId(map as u32)))).collect();
+        let exit = number(plan::Globals::LOST_EXIT).to_ne_bytes();
+        let [status, there] = [0, 4].map(|at| {
+            let word = exit.get(at..at + 4).and_then(|word| word.try_into().ok());
+            word.map_or(0, u32::from_ne_bytes)
+        });
         let now = Losses {
+            exit: (there != 0).then_some(status as u8),
             records: number(plan::Globals::LOST_RECORDS),
             runs: number(plan::Globals::LOST_RUNS),
             elements,
         };
         let before = |index: usize| self.known.elements.get(index).copied().unwrap_or_default();
         let since = Losses {
+            exit: now.exit,
             records: now.records.wrapping_sub(self.known.records),
             runs: now.runs.wrapping_sub(self.known.runs),
             elements: now

@@ -7,6 +7,7 @@ use crate::bt::value::{Frame, Stack, StackMode, Symbol};
 use crate::kernel::symbols;
 use crate::map::Map;
 use crate::syscall;
+use crate::util::file;
 use crate::util::glob::Glob;
 use std::collections::HashMap;
 use std::fs;
@@ -165,7 +166,7 @@ impl Clocks {
 
 /// The users of `/etc/passwd`: `name:password:id:…`
 fn users() -> HashMap<u32, Arc<str>> {
-    let text = fs::read("/etc/passwd").unwrap_or_default();
+    let text = file::read("/etc/passwd").unwrap_or_default();
     users_of(&String::from_utf8_lossy(&text))
 }
 
@@ -194,7 +195,7 @@ struct Hierarchy {
 fn cgroup_paths(id: u64, pattern: &[u8]) -> String {
     let pattern = String::from_utf8_lossy(pattern);
     let glob = Glob::new(if pattern.is_empty() { "*" } else { &pattern });
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = file::read_to_string("/proc/self/mountinfo").unwrap_or_default();
     let mut paths = Vec::new();
     for Hierarchy { name, path: root } in hierarchies(&mounts) {
         let Some(found) = folder(&root, id) else { continue };

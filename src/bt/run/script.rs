@@ -110,7 +110,8 @@ impl Options {
         self
     }
 
-    /// Sets the positional parameters, `$1` and so on.
+    /// Sets the positional parameters, `$1` and so on. A byte that is not UTF-8 is written as the private code point U+EF00 plus the
+    /// byte.
     #[must_use]
     pub fn parameters<P: Into<String>>(mut self, all: impl IntoIterator<Item = P>) -> Options {
         self.parameters = all.into_iter().map(Into::into).collect();

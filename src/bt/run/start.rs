@@ -103,6 +103,7 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
     }
     let (mut links, mut programs) = (Vec::new(), Vec::new());
     let mut warnings = Vec::new();
+    let mut unmapped = Vec::new();
     let mut placed: Vec<_> = placed.into_iter().enumerate().collect();
     placed.sort_by_key(|(index, placed)| attach::turn(placed, *index));
     for (index, placed) in placed {
@@ -126,6 +127,29 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
                     warnings.push((index, warning));
                 }
             }
+        }
+        for (point, _) in &placed.points {
+            let Some(pid) = script.options.pid else { break };
+            let Some(file) = attach::unmapped_file(point, placed.program.kind(), pid) else {
+                continue;
+            };
+            if !unmapped.contains(&file) {
+                let message = format!(
+                    "process {pid} does not map {}: the probe runs when it does",
+                    file.to_string_lossy().escape_debug()
+                );
+                let warning = Diagnostic::warning(span, message).render(&program.source);
+                warnings.push((index, warning));
+                unmapped.push(file);
+            }
+        }
+        if attached.cpus_without > 0 {
+            let message = format!(
+                "{} CPUs have no such event (ENODEV): what happens there is not seen",
+                attached.cpus_without
+            );
+            let warning = Diagnostic::warning(span, message).render(&program.source);
+            warnings.push((index, warning));
         }
         probes += attached.points;
         links.extend(attached.links);

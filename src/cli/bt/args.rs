@@ -1,6 +1,8 @@
 //! The command line of bpftrace.
 
 use crate::cli::Failure;
+use crate::cli::words::text;
+use crate::util::escape;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
@@ -109,7 +111,8 @@ fn mode(args: &mut Args, mode: Mode) -> Result<(), String> {
 
 const ROWS: &[Row] = &[
     valued(Some('e'), "execute", |args, text| {
-        args.program = Some(Program::Text(text.into()));
+        let script = String::from_utf8(escape::bytes(text).into());
+        args.program = Some(Program::Text(script.map_err(|_| "-e: the script is not UTF-8")?));
         Ok(())
     }),
     flag(Some('l'), "list", |args, _| mode(args, Mode::List)),
@@ -152,7 +155,7 @@ const ROWS: &[Row] = &[
         Ok(())
     }),
     valued(Some('o'), "output", |args, text| {
-        args.output = Some(text.into());
+        args.output = Some(escape::path(text).into());
         Ok(())
     }),
     valued(Some('f'), "format", |args, text| {
@@ -201,13 +204,13 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
     let mut args = Args { warnings: true, ..Args::default() };
     let mut words = words.into_iter().peekable();
     while let Some(word) = words.next() {
-        let text = text(&word)?;
+        let text = text(&word);
         match (text.as_str(), text.strip_prefix("--"), text.strip_prefix('-')) {
             ("--", ..) => {
                 if args.program.is_none() && args.mode == Mode::Run {
                     args.program = words.next().map(Program::File);
                 }
-                parameters(&mut args, words)?;
+                parameters(&mut args, words);
                 break;
             }
             (_, Some(long), _) => {
@@ -221,7 +224,7 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
                     (true, None) => self::value(&text, words.next())?,
                     (_, given) => given.unwrap_or_default(),
                 };
-                (row.set)(&mut args, &value).map_err(Failure::Usage)?;
+                (row.set)(&mut args, &value).map_err(wrong)?;
             }
             (_, None, Some(letters)) if !letters.is_empty() => {
                 for (at, letter) in letters.char_indices() {
@@ -233,11 +236,11 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
                             "" => self::value(&text, words.next())?,
                             rest => rest.to_owned(),
                         };
-                        (row.set)(&mut args, &value).map_err(Failure::Usage)?;
+                        (row.set)(&mut args, &value).map_err(wrong)?;
                         break;
                     }
                     if letter == 'd' && !rest.is_empty() && stage(rest).is_some() {
-                        (row.set)(&mut args, rest).map_err(Failure::Usage)?;
+                        (row.set)(&mut args, rest).map_err(wrong)?;
                         break;
                     }
                     let named = words.peek().and_then(|word| word.to_str());
@@ -246,7 +249,7 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
                     if !stage.is_empty() {
                         words.next();
                     }
-                    (row.set)(&mut args, &stage).map_err(Failure::Usage)?;
+                    (row.set)(&mut args, &stage).map_err(wrong)?;
                 }
             }
             _ if args.mode == Mode::List && args.pattern.is_none() => args.pattern = Some(text),
@@ -262,15 +265,15 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
 /// The value of an option.
 fn value(option: &str, word: Option<OsString>) -> Result<String, Failure> {
     match word {
-        Some(word) => text(&word),
+        Some(word) => Ok(text(&word)),
         None => Err(Failure::Usage(format!("{option}: its value is missing"))),
     }
 }
 
 /// Reads what is the script's own, its parameters and options: all behind `--`.
-fn parameters(args: &mut Args, words: impl Iterator<Item = OsString>) -> Result<(), Failure> {
+fn parameters(args: &mut Args, words: impl Iterator<Item = OsString>) {
     for word in words {
-        let text = text(&word)?;
+        let text = text(&word);
         match text.strip_prefix("--") {
             Some(option) if !option.is_empty() => args.options.push(match option.split_once('=') {
                 Some((name, value)) => (name.into(), Some(value.into())),
@@ -279,22 +282,21 @@ fn parameters(args: &mut Args, words: impl Iterator<Item = OsString>) -> Result<
             _ => args.parameters.push(text),
         }
     }
-    Ok(())
 }
 
-fn text(word: &OsString) -> Result<String, Failure> {
-    String::from_utf8(word.clone().into_vec()).map_err(|_| {
-        Failure::Usage(format!("`{}` is not UTF-8", word.to_string_lossy().escape_debug()))
-    })
+/// A value that an option does not take, in words of one line.
+fn wrong(why: String) -> Failure {
+    Failure::Usage(escape::shown(&why).to_string())
 }
 
 fn unknown(option: &str) -> Failure {
-    Failure::Usage(format!("unknown option: {}\n\n{}", option.escape_debug(), super::help::usage()))
+    Failure::Usage(format!("unknown option: {}\n\n{}", escape::shown(option), super::help::usage()))
 }
 
 /// Takes a command line apart at spaces, as a shell does with quotes and backslashes.
 pub(super) fn command(line: &str) -> Result<Vec<OsString>, Failure> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
+    let os = |word: String| OsString::from_vec(escape::bytes(&word).into());
     let mut chars = line.chars();
     while let Some(char) = chars.next() {
         match (quote, char) {
@@ -304,11 +306,11 @@ pub(super) fn command(line: &str) -> Result<Vec<OsString>, Failure> {
                 word.get_or_insert_default();
             }
             (None | Some('"'), '\\') => word.get_or_insert_default().extend(chars.next()),
-            (None, char) if char.is_whitespace() => words.extend(word.take().map(OsString::from)),
+            (None, char) if char.is_whitespace() => words.extend(word.take().map(os)),
             (_, char) => word.get_or_insert_default().push(char),
         }
     }
-    words.extend(word.map(OsString::from));
+    words.extend(word.map(os));
     match (words.is_empty(), quote) {
         (false, None) => Ok(words),
         (true, _) => Err(Failure::Usage("-c: the command is empty".into())),

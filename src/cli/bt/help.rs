@@ -22,7 +22,7 @@ OPTIONS:
                        list probes: 'tracepoint:syscalls:*open*', 'uprobe:/bin/bash:*'
     -v, --verbose      with -l, list also what a probe has as args
     -p, --pid PID      uprobes and USDT probes in this process only; end when it ends
-    -c, --cmd COMMAND  run COMMAND, from before its first instruction, and end when it ends
+    -c, --cmd COMMAND  run COMMAND, seen from its first instruction on, and end when it ends
     -o, --output FILE  write the output to FILE
     -f FORMAT          text or json
     -B MODE            write the output after each batch of events (line, the default), when

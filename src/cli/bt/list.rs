@@ -3,7 +3,8 @@
 use super::args::Args;
 use crate::bt::Probes;
 use crate::cli::Failure;
-use crate::cli::asm::print;
+use crate::cli::stdio::print;
+use crate::util::escape;
 use std::fmt::Write;
 
 /// Prints the probes that match.
@@ -12,13 +13,13 @@ pub(super) fn list(args: &Args) -> Result<u8, Failure> {
     let pattern = args.pattern.as_deref().unwrap_or("*");
     let mut out = String::new();
     for probe in probes.find(pattern).map_err(Failure::Other)? {
-        let _ = writeln!(out, "{}", probe.escape_debug());
+        let _ = writeln!(out, "{}", escape::shown(&probe));
         if args.verbose {
             for argument in probes.arguments(&probe) {
-                let _ = writeln!(out, "    {}", argument.escape_debug());
+                let _ = writeln!(out, "    {}", escape::shown(&argument));
             }
         }
     }
-    print(out.as_bytes())?;
+    print(&out)?;
     Ok(0)
 }

@@ -1,17 +1,19 @@
 //! A run: attached, its events printed, until it ends.
 
 use super::args::{self, Args, Buffering};
-use super::command::Command;
-use super::{compile, tell};
+use super::compile;
 use crate::bt::output::{ControlCharacters, Options as OutputOptions, Output, OutputFormat};
 use crate::bt::{Options, Run};
 use crate::cli::Failure;
-use crate::cli::output::failed;
+use crate::cli::child::{self, Child};
 use crate::cli::signals::{Event, Signals};
+use crate::cli::stdio::{Stream, print_bytes, report_dropped, tell, tell_bytes};
+use crate::util::escape::shown_path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::io::{self, IsTerminal};
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::time::Duration;
 
 /// A variable of the environment by which bpftrace is told to say on standard error that all is attached, with a line that
@@ -23,11 +25,14 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
     let signals = Signals::block_with_show()?;
     let mut command = None;
     if let Some(line) = &args.command {
-        let waiting = Command::new(args::command(line)?)?;
-        options = options.command(waiting.pid());
-        command = Some(waiting);
+        let child = Child::new(&args::command(line)?)?;
+        options = options.command(child.pid());
+        if let Some(note) = child.note().filter(|_| args.warnings) {
+            tell(&format!("WARNING: {note}\n"));
+        }
+        command = Some(child);
     }
-    let process = args.pid.map(process).transpose()?;
+    let process = args.pid.map(|pid| child::process("-p", pid)).transpose()?;
     let script = compile(text, &options, args)?;
     if args.failures && args.warnings {
         tell("WARNING: not supported: -k: what cannot be read is 0, and nothing tells\n");
@@ -47,7 +52,7 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
     if std::env::var_os(NOTIFY_ATTACHED).is_some() {
         tell(&format!("{NOTIFY_ATTACHED}\n"));
     }
-    command.as_mut().map_or(Ok(()), Command::release)?;
+    command.as_mut().map_or(Ok(()), Child::release)?;
     let mut play =
         Play { run, out, signals, process, command, status: None, stopped: false, show: false };
     let done = play.events().and_then(|()| play.end());
@@ -56,22 +61,16 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
     }
     done?;
     let status = play.run.exit_status().filter(|status| *status != 0);
-    Ok(status.or(play.status).unwrap_or(0))
-}
-
-/// A descriptor that is readable when the process has ended.
-fn process(pid: u32) -> Result<OwnedFd, Failure> {
-    crate::syscall::pidfd_open(pid)
-        .map_err(|errno| Failure::Other(format!("-p: process {pid}: {errno}")))
+    Ok(report_dropped(play.out.dropped(), status.or(play.status).unwrap_or(0)))
 }
 
 struct Play {
     run: Run,
     out: Out,
-    signals: Signals,
+    signals: &'static Signals,
     /// The process of `-p`.
     process: Option<OwnedFd>,
-    command: Option<Command>,
+    command: Option<Child>,
     /// The status of the command, when it has ended.
     status: Option<u8>,
     /// Whether somebody has asked for the end.
@@ -79,20 +78,6 @@ struct Play {
     /// Whether somebody has asked for the maps.
     show: bool,
 }
-
-/// What a wait waits for besides signals.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum For {
-    /// Events, or the end of a process.
-    Events,
-    /// The end of a process.
-    End,
-    /// Room in the output.
-    Room,
-}
-
-/// How long the output may take nothing, after somebody has asked for the end.
-const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Play {
     /// Prints events until something ends the run.
@@ -106,10 +91,11 @@ impl Play {
             if self.run.exit_status().is_some() || self.stopped || self.status.is_some() {
                 return Ok(());
             }
+            // Records that keep coming are left alone for a while.
             match self.run.pace() {
-                Some(pace) => self.wait(For::End, Some(pace))?,
-                None => self.wait(For::Events, self.run.interval())?,
-            };
+                Some(pace) => self.wait(false, Some(pace))?,
+                None => self.wait(true, self.run.interval())?,
+            }
         }
     }
 
@@ -124,82 +110,49 @@ impl Play {
         if self.out.buffering == Buffering::Full && !last && !self.out.is_long() {
             return Ok(());
         }
-        while !self.out.output.out().is_empty() {
-            if self.out.may_block {
-                let timeout = self.stopped.then_some(PATIENCE);
-                if !self.wait(For::Room, timeout)? && self.stopped {
-                    // Whoever should read it does not, and the end was asked for.
-                    return Ok(());
-                }
-            }
-            self.out.write()?;
-        }
+        self.out.write()?;
         self.out.tell();
         Ok(())
     }
 
-    /// Waits; whether what was waited for is there.
-    fn wait(&mut self, what: For, timeout: Option<Duration>) -> Result<bool, Failure> {
-        loop {
-            let signals = self.signals.as_fd();
-            let mut fds = vec![PollFd::new(signals, PollFlags::POLLIN)];
-            match what {
-                For::Events | For::End => {
-                    let events = self.run.as_pollable().filter(|_| what == For::Events).into_iter();
-                    let ends = self.process.iter().map(AsFd::as_fd);
-                    fds.extend(events.chain(ends).map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+    /// Waits for events if asked to, for a signal, and for the end of the process of `-p` or of the command.
+    fn wait(&mut self, events: bool, timeout: Option<Duration>) -> Result<(), Failure> {
+        let ends = self.command.iter().map(AsFd::as_fd);
+        let ends = ends.chain([self.signals.as_fd()]).chain(self.process.iter().map(AsFd::as_fd));
+        let fds = self.run.as_pollable().filter(|_| events).into_iter().chain(ends);
+        let mut fds: Vec<_> = fds.map(|fd| PollFd::new(fd, PollFlags::POLLIN)).collect();
+        let timeout = match timeout {
+            _ if self.signals.has_next() => PollTimeout::ZERO,
+            None => PollTimeout::NONE,
+            Some(timeout) => PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX),
+        };
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(nix::Error::EINTR) => {}
+            Err(errno) => return Err(Failure::Other(format!("cannot wait for events: {errno}"))),
+        }
+        let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
+        self.stopped |= self.process.is_some() && fds.last().is_some_and(ready);
+        while let Some(event) = self.signals.next() {
+            match event {
+                Event::Stop => {
+                    self.stopped = true;
+                    self.run.end_is_near();
                 }
-                For::Room => fds.push(PollFd::new(self.out.fd(), PollFlags::POLLOUT)),
-            }
-            let timeout = timeout.map_or(PollTimeout::NONE, |timeout| {
-                PollTimeout::try_from(timeout).unwrap_or(PollTimeout::MAX)
-            });
-            match poll(&mut fds, timeout) {
-                Ok(_) | Err(nix::Error::EINTR) => {}
-                Err(errno) => {
-                    return Err(Failure::Other(format!("cannot wait for events: {errno}")));
-                }
-            }
-            let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
-            let (signaled, there) = (fds.first().is_some_and(ready), fds.iter().skip(1).any(ready));
-            let ended =
-                what != For::Room && self.process.is_some() && fds.last().is_some_and(ready);
-            let was_stopped = self.stopped;
-            self.stopped |= ended;
-            while let Some(event) = self.signals.next() {
-                match event {
-                    Event::Stop => {
-                        self.stopped = true;
-                        self.run.end_is_near();
-                    }
-                    Event::Show => self.show = true,
-                    Event::Child => {
-                        let ended = self.command.as_mut().and_then(Command::ended);
-                        self.status = self.status.or(ended);
-                    }
-                }
-            }
-            // A command that ends while the output is full leaves something to be written.
-            let again = what == For::Room && signaled && !there && was_stopped == self.stopped;
-            if !again {
-                return Ok(there);
+                Event::Show => self.show = true,
             }
         }
+        self.status = self.status.or_else(|| self.command.as_mut().and_then(Child::ended));
+        Ok(())
     }
 }
 
 /// Where the output goes.
 struct Out {
     output: Output,
-    file: Option<File>,
-    stdout: io::Stdout,
+    /// The file of `-o`.
+    file: Option<Stream>,
     buffering: Buffering,
-    /// Whether a write can wait for a reader.
-    may_block: bool,
 }
-
-/// As much as a pipe that is writable takes at once (`PIPE_BUF`).
-const PIPE: usize = 4096;
 
 /// From how much on output is written that may be kept.
 const LONG: usize = 64 << 10;
@@ -207,65 +160,45 @@ const LONG: usize = 64 << 10;
 impl Out {
     fn new(args: &Args) -> Result<Out, Failure> {
         let file = args.output.as_ref().map(|path| {
-            File::create(path).map_err(|error| {
-                let path = path.to_string_lossy().escape_debug().to_string();
-                Failure::Other(format!("cannot open {path}: {error}"))
-            })
+            let file = File::create(path).map_err(|error| {
+                Failure::Other(format!("cannot open {}: {error}", shown_path(Path::new(path))))
+            });
+            file.map(Stream::file)
         });
         let file = file.transpose()?;
-        let stdout = io::stdout();
-        let about = nix::sys::stat::fstat(match &file {
-            Some(file) => file.as_fd(),
-            None => stdout.as_fd(),
-        });
-        let kind = about.map_or(0, |about| about.st_mode) & libc::S_IFMT;
-        let terminal = file.is_none() && stdout.is_terminal();
+        let terminal = file.is_none() && io::stdout().is_terminal();
         let controls = if terminal { ControlCharacters::Escape } else { ControlCharacters::Keep };
         let format = if args.json { OutputFormat::Json } else { OutputFormat::Text };
         let options = OutputOptions::default().format(format).controls(controls);
-        Ok(Out {
-            output: Output::new(options),
-            file,
-            stdout,
-            buffering: args.buffering,
-            may_block: kind != libc::S_IFREG,
-        })
-    }
-
-    fn fd(&self) -> BorrowedFd<'_> {
-        match &self.file {
-            Some(file) => file.as_fd(),
-            None => self.stdout.as_fd(),
-        }
+        Ok(Out { output: Output::new(options), file, buffering: args.buffering })
     }
 
     fn is_long(&self) -> bool {
         self.output.out().len() >= LONG
     }
 
-    /// Writes as much as can be written without waiting.
+    /// Writes the output: the bytes that the script prints, as they are, except on a terminal (see [`ControlCharacters`]).
     fn write(&mut self) -> Result<(), Failure> {
         let bytes = self.output.out();
-        let most = if self.may_block { PIPE } else { bytes.len() };
-        let some = bytes.get(..most).unwrap_or(bytes);
-        // Beside the buffer of `Stdout`, which holds back what has no line feed.
-        let written = match nix::unistd::write(self.fd(), some) {
-            Ok(written) => written,
-            Err(nix::Error::EINTR | nix::Error::EAGAIN) => 0,
-            Err(errno) if self.file.is_some() => {
-                return Err(Failure::Other(format!("cannot write the output: {errno}")));
-            }
-            Err(errno) => return Err(failed(errno.into())),
-        };
+        match &mut self.file {
+            Some(file) => file
+                .write(bytes)
+                .map_err(|error| Failure::Other(format!("cannot write the output: {error}")))?,
+            None => print_bytes(bytes)?,
+        }
+        let written = bytes.len();
         self.output.take_out(written);
         Ok(())
     }
 
     /// Writes the messages.
     fn tell(&mut self) {
-        let mut errors = io::stderr();
-        // If standard error takes nothing, there is nobody to tell.
-        let _ = errors.write_all(self.output.messages());
+        tell_bytes(self.output.messages());
         self.output.take_messages();
+    }
+
+    /// The number of bytes of the file of `-o` that were dropped.
+    fn dropped(&self) -> u64 {
+        self.file.as_ref().map_or(0, Stream::dropped)
     }
 }

@@ -4,7 +4,7 @@ use super::args::{Args, Stage};
 use super::compile;
 use crate::bt::Options;
 use crate::cli::Failure;
-use crate::cli::asm::print;
+use crate::cli::stdio::print;
 
 /// Prints the stages that were asked for.
 pub(super) fn show(text: &str, options: &Options, args: &Args) -> Result<u8, Failure> {
@@ -23,6 +23,6 @@ pub(super) fn show(text: &str, options: &Options, args: &Args) -> Result<u8, Fai
     if wanted(Stage::Instructions) {
         out += &script.instructions()?;
     }
-    print(out.as_bytes())?;
+    print(&out)?;
     Ok(0)
 }

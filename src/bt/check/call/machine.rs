@@ -179,7 +179,7 @@ impl<'a> Checker<'a> {
                     Err(_) => self.error(span, wrong("a number", &text)),
                 }
             }
-            (Type::String(_), Some(text)) => Ok(string(text.as_bytes(), span)),
+            (Type::String(_), Some(text)) => Ok(string(&crate::util::escape::bytes(&text), span)),
             _ => self.error(span, "getopt: the default must be a number, a string, true or false"),
         }
     }

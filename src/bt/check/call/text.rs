@@ -8,6 +8,8 @@ use crate::bt::hir::{Call, Expr, ExprKind};
 use crate::bt::probe::Kind;
 use crate::bt::source::Span;
 use crate::bt::types::{Int, Space, Type};
+use crate::util::escape;
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -16,7 +18,7 @@ impl<'a> Checker<'a> {
     pub(super) fn literal(&mut self, of: &'a ast::Expr, what: &str) -> Checked<Arc<[u8]>> {
         match &of.kind {
             Written::Str(text) => Ok(Arc::clone(text)),
-            Written::Positional(index) => Ok(self.positional_text(*index).as_bytes().into()),
+            Written::Positional(index) => Ok(escape::bytes(self.positional_text(*index)).into()),
             Written::Call { name, arguments } if &*name.node == "str" => match arguments.as_slice()
             {
                 [only] => self.literal(only, what),
@@ -86,8 +88,7 @@ impl<'a> Checker<'a> {
         if let Some(text) = self.parameter_text(first)? {
             let most =
                 length.as_ref().and_then(constant).and_then(|length| usize::try_from(length).ok());
-            let text = text.as_bytes();
-            return Ok(string(text.get(..most.unwrap_or(text.len())).unwrap_or(text), span));
+            return Ok(string(text.get(..most.unwrap_or(text.len())).unwrap_or(&text), span));
         }
         let value = self.value(first)?;
         let space = self.default_space(&value);
@@ -131,18 +132,15 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The text of `$1`, or of `$1 + n`: from its n-th byte on.
-    pub(super) fn parameter_text(&mut self, of: &'a ast::Expr) -> Checked<Option<&'a str>> {
+    /// The bytes of `$1`, or of `$1 + n`: from its n-th byte on.
+    pub(super) fn parameter_text(&mut self, of: &'a ast::Expr) -> Checked<Option<Cow<'a, [u8]>>> {
         match &of.kind {
-            Written::Positional(index) => Ok(Some(self.positional_text(*index))),
+            Written::Positional(index) => Ok(Some(escape::bytes(self.positional_text(*index)))),
             Written::Binary { op, left, right } if op.node == ast::BinaryOp::Add => {
                 let Written::Positional(index) = &left.kind else { return Ok(None) };
-                let text = self.positional_text(*index);
+                let text = escape::bytes(self.positional_text(*index));
                 let skip = self.constant(right, "str: offset", 0, text.len() as i128)? as usize;
-                match text.get(skip..) {
-                    Some(rest) => Ok(Some(rest)),
-                    None => self.error(right.span, "str: offset within a character"),
-                }
+                Ok(Some(text.get(skip..).unwrap_or_default().to_vec().into()))
             }
             _ => Ok(None),
         }

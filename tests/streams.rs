@@ -1,0 +1,542 @@
+//! Every command with streams that take nothing and signals that come at the wrong time: a table of commands, one of conditions, and for
+//! each pair the status that README promises. None may panic, hang, or leave anything attached.
+//!
+//! How long a thing may take is not measured: what hangs does not end within half a minute, also where two CPUs are shared.
+
+mod common;
+
+use common::needs::{Thing, needs};
+use common::{Folder, bpf_ids, rawbpf, wait_until};
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rawbpf::{Loader, Map, MapSpec, Program, ProgramSpec, ProgramType, bpf};
+use std::ffi::OsString;
+use std::fs::{self, File, OpenOptions};
+use std::io::{PipeReader, PipeWriter, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// There is one trace buffer.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Programs of these names are loaded by the commands below.
+const PROGRAMS: [&str; 4] = ["streams_count", "streams_ring", "hello", "perf_output"];
+
+/// Something that happens all the time.
+const COUNT: &str = "\
+.license \"GPL\"
+.map streams, array, key=4, value=4, max=2
+.program streams_count, tracepoint/sched/sched_switch
+\t*(u32 *)(r10 - 4) = 0
+\tr1 = streams ll
+\tr2 = r10
+\tr2 += -4
+\tcall map_lookup_elem
+\tif r0 == 0 goto out
+\tr1 = 1
+\tlock *(u32 *)(r0 + 0) += r1
+out:
+\tr0 = 0
+\texit
+";
+
+const RING: &str = "\
+.license \"GPL\"
+.map streams, perf_event_array, key=4, value=4
+.program streams_ring, tracepoint/syscalls/sys_enter_getsid
+\tr0 = 0
+\texit
+";
+
+/// A command that prints and ends.
+struct Plain {
+    words: &'static [&'static str],
+    /// Its status if nothing is the matter.
+    status: i32,
+    /// Whether it prints to standard output.
+    prints: bool,
+    /// Whether it prints the same each time.
+    same: bool,
+}
+
+const fn same(words: &'static [&'static str]) -> Plain {
+    Plain { words, status: 0, prints: true, same: true }
+}
+
+const fn prints(words: &'static [&'static str]) -> Plain {
+    Plain { words, status: 0, prints: true, same: false }
+}
+
+const fn fails(words: &'static [&'static str], status: i32) -> Plain {
+    Plain { words, status, prints: false, same: true }
+}
+
+/// `COUNT`, `RING`, `EXEC` and `OBJECT` stand for files.
+const PLAIN: &[Plain] = &[
+    same(&["--help"]),
+    same(&["--version"]),
+    same(&["trace", "--help"]),
+    same(&["asm", "COUNT"]),
+    same(&["asm", "--format", "raw", "COUNT"]),
+    same(&["asm", "--format", "c", "COUNT"]),
+    same(&["disasm", "OBJECT"]),
+    same(&["disasm", "--format", "json", "OBJECT"]),
+    same(&["explain", "r0 = 1"]),
+    same(&["explain", "--format", "json", "r0 = 1"]),
+    prints(&["check", "COUNT"]),
+    prints(&["check", "--format", "json", "COUNT"]),
+    prints(&["exec", "EXEC"]),
+    prints(&["load", "COUNT"]),
+    prints(&["load", "--trace", "COUNT"]),
+    same(&["list", "software"]),
+    same(&["list", "--format", "json", "software"]),
+    prints(&["features", "ringbuf"]),
+    prints(&["prog", "list"]),
+    prints(&["map", "list"]),
+    same(&["run", "--list"]),
+    same(&["bt", "--help"]),
+    same(&["bt", "--version"]),
+    prints(&["bt", "--info"]),
+    same(&["bt", "-l", "software:*"]),
+    prints(&["bt", "-d", "-e", "BEGIN { exit() }"]),
+    same(&["bt", "-e", "BEGIN { printf(\"once\\n\"); exit() }"]),
+    prints(&["bt", "-f", "json", "-q", "-e", "BEGIN { @ = 1; exit() }"]),
+    fails(&["no-such-command"], 2),
+    fails(&["asm", "/no/such/file"], 1),
+    fails(&["explain", "r0 ="], 1),
+    fails(&["list", "software:no-such-event"], 1),
+    fails(&["map", "show", "name:no_such_map"], 1),
+    fails(&["prog", "show", "name:no_such_prog"], 1),
+    fails(&["trace", "no-such-target", "COUNT"], 2),
+    fails(&["bt", "-e", "BEGIN { nothing }"], 1),
+    fails(&["bt", "--no-such-option"], 1),
+];
+
+/// A command that attaches something and goes on until it is told to end.
+struct Endless {
+    words: &'static [&'static str],
+    /// Whether it prints before it is told to end.
+    prints: bool,
+}
+
+const ENDLESS: &[Endless] = &[
+    Endless { words: &["run", "hello"], prints: true },
+    Endless { words: &["run", "perf-output"], prints: true },
+    Endless { words: &["trace", "RING"], prints: true },
+    Endless { words: &["trace", "COUNT"], prints: false },
+    Endless { words: &["trace", "--format", "json", "COUNT"], prints: false },
+    Endless { words: &["bt", "-e", LONG_OUTPUT], prints: true },
+    Endless { words: &["bt", "-f", "json", "-e", LONG_OUTPUT], prints: true },
+    Endless { words: &["bt", "-e", LATE_OUTPUT], prints: false },
+];
+
+const LONG_OUTPUT: &str =
+    "BEGIN { printf(\"begin\\n\") } interval:ms:20 { printf(\"%d\\n\", nsecs) }";
+const LATE_OUTPUT: &str = "interval:ms:20 { @[nsecs % 100] = count() } END { printf(\"end\\n\") }";
+
+/// Commands that run one that exits with 7, which is then their status.
+const WITH_COMMAND: &[&[&str]] = &[
+    &["run", "perf-output", "--", "sh", "-c", "exit 7"],
+    &["trace", "COUNT", "--", "sh", "-c", "exit 7"],
+    &["bt", "-e", LATE_OUTPUT, "-c", "sh -c 'exit 7'"],
+];
+
+/// The files that commands are about.
+struct Files {
+    folder: Folder,
+    /// So that there are some to be listed.
+    _kept: (Program, Map),
+}
+
+impl Files {
+    fn new() -> Files {
+        let map = MapSpec::array("streams_kept", 4, 4);
+        let code = bpf! { r0 = 0; exit; };
+        let program = ProgramSpec::new("streams_kept", ProgramType::SocketFilter, code);
+        let kept = (Loader::new().load(&program).unwrap(), Map::create(&map).unwrap());
+        let files = Files { folder: Folder::new(), _kept: kept };
+        fs::write(files.path("COUNT"), COUNT).unwrap();
+        fs::write(files.path("RING"), RING).unwrap();
+        fs::write(files.path("EXEC"), "r0 = 7\nexit\n").unwrap();
+        let object = files.path("OBJECT").with_extension("o");
+        let done = Command::new(rawbpf())
+            .arg("asm")
+            .arg(files.path("COUNT"))
+            .arg("-o")
+            .arg(&object)
+            .status();
+        assert!(done.unwrap().success());
+        fs::rename(object, files.path("OBJECT")).unwrap();
+        files
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// The command of these words, which has nothing to read, and what it says in files.
+    fn command(&self, words: &[&str]) -> Command {
+        let word = |word: &&str| match *word {
+            file @ ("COUNT" | "RING" | "EXEC" | "OBJECT") => self.path(file).into_os_string(),
+            word => OsString::from(word),
+        };
+        let mut command = Command::new(rawbpf());
+        command.args(words.iter().map(word)).stdin(Stdio::null());
+        command.stdout(self.create("out")).stderr(self.create("err"));
+        command
+    }
+
+    fn create(&self, name: &str) -> File {
+        File::create(self.path(name)).unwrap()
+    }
+
+    fn text(&self, name: &str) -> String {
+        String::from_utf8_lossy(&fs::read(self.path(name)).unwrap()).into_owned()
+    }
+}
+
+/// A run of one command, ended when dropped.
+struct Run<'f> {
+    child: Child,
+    files: &'f Files,
+    what: String,
+}
+
+impl<'f> Run<'f> {
+    fn start(files: &'f Files, what: &str, command: &mut Command) -> Run<'f> {
+        let child = command.spawn().unwrap();
+        Run { child, files, what: format!("{what}: {command:?}") }
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().cast_signed())
+    }
+
+    fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// Waits until it sleeps and goes on sleeping: it waits for something.
+    fn waits(&mut self) {
+        let start = Instant::now();
+        let mut asleep = 0;
+        while asleep < 6 {
+            assert!(start.elapsed() < Duration::from_secs(30), "{}: it is always busy", self.what);
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{}: {ended:?}\n{}", self.what, self.files.text("err"));
+            asleep = if sleeps(self.pid()) { asleep + 1 } else { 0 };
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Waits for its end, looks that it has not panicked and leaves nothing; its status.
+    fn ends(mut self) -> (ExitStatus, String) {
+        let start = Instant::now();
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(start.elapsed() < Duration::from_secs(30), "{}: it hangs", self.what);
+            std::thread::sleep(Duration::from_millis(2));
+        };
+        let said = self.files.text("err");
+        assert!(!said.contains("panicked"), "{}: {said}", self.what);
+        assert_ne!(status.code(), Some(101), "{}", self.what);
+        assert!(!status.core_dumped(), "{}: {status}", self.what);
+        wait_until(&format!("{}: nothing is left", self.what), || leftovers().is_empty());
+        (status, said)
+    }
+
+    #[track_caller]
+    fn ends_with(self, expected: i32) -> String {
+        let what = self.what.clone();
+        let (status, said) = self.ends();
+        assert_eq!(status.code(), Some(expected), "{what}\n{status}\n{said}");
+        said
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn sleeps(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+}
+
+/// The programs of the commands that are in the kernel though no process has them.
+fn leftovers() -> Vec<bpf_ids::Info> {
+    let mut found = bpf_ids::programs();
+    found.retain(|program| PROGRAMS.contains(&program.name.as_str()));
+    if found.is_empty() {
+        return found;
+    }
+    let held = held_programs();
+    found.retain(|program| !held.contains(&program.id));
+    found
+}
+
+/// The programs that some process has a descriptor of.
+fn held_programs() -> Vec<u32> {
+    let mut held = Vec::new();
+    for process in fs::read_dir("/proc").unwrap().flatten() {
+        let infos = fs::read_dir(process.path().join("fdinfo")).into_iter().flatten().flatten();
+        for text in infos.filter_map(|info| fs::read_to_string(info.path()).ok()) {
+            let ids = text.lines().filter_map(|line| line.strip_prefix("prog_id:"));
+            held.extend(ids.filter_map(|id| id.trim().parse::<u32>().ok()));
+        }
+    }
+    held
+}
+
+/// A pipe that takes nothing more.
+fn full_pipe() -> (PipeReader, PipeWriter) {
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    set_nonblocking(&writer, true);
+    for size in [65536, 1] {
+        while writer.write(&vec![b'x'; size]).is_ok() {}
+    }
+    set_nonblocking(&writer, false);
+    (reader, writer)
+}
+
+fn set_nonblocking(fd: impl AsFd, yes: bool) {
+    let flags = if yes { OFlag::O_NONBLOCK } else { OFlag::empty() };
+    fcntl(fd, FcntlArg::F_SETFL(flags)).unwrap();
+}
+
+fn full_device() -> File {
+    OpenOptions::new().write(true).open("/dev/full").unwrap()
+}
+
+/// What standard output says that takes no byte more.
+const FULL: &str = "cannot write to standard output: No space left on device";
+
+#[test]
+fn output_that_is_full_is_a_failure() {
+    needs!(Root, Bpf, Tracepoint);
+    let _alone = alone();
+    let files = Files::new();
+    for row in PLAIN {
+        let run = Run::start(&files, "full", files.command(row.words).stdout(full_device()));
+        let said = run.ends_with(if row.prints { 1 } else { row.status });
+        assert_eq!(said.contains(FULL), row.prints, "{:?}: {said}", row.words);
+    }
+    for row in ENDLESS {
+        let mut run = Run::start(&files, "full", files.command(row.words).stdout(full_device()));
+        if !row.prints {
+            run.waits();
+            run.signal(Signal::SIGINT);
+        }
+        let said = run.ends_with(1);
+        assert!(said.contains(FULL), "{:?}: {said}", row.words);
+    }
+}
+
+#[test]
+fn output_that_nobody_reads_is_dropped_when_the_end_is_asked_for() {
+    needs!(Root, Bpf, Tracepoint);
+    let _alone = alone();
+    let files = Files::new();
+    for row in ENDLESS {
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            let (_reader, writer) = full_pipe();
+            let mut run = Run::start(&files, "blocked", files.command(row.words).stdout(writer));
+            run.waits();
+            run.signal(signal);
+            let said = run.ends_with(1);
+            assert!(
+                said.contains("rawbpf: standard output is blocked: "),
+                "{:?}: {said}",
+                row.words
+            );
+        }
+        if row.words[0] != "bt" {
+            let (_reader, writer) = full_pipe();
+            let mut command = files.command(&[row.words[0], "--duration", "0.5"]);
+            command.args(files.command(&row.words[1..]).get_args());
+            let run = Run::start(&files, "blocked", command.stdout(writer));
+            let said = run.ends_with(1);
+            assert!(
+                said.contains("rawbpf: standard output is blocked: "),
+                "{:?}: {said}",
+                row.words
+            );
+        }
+        // Nobody is told then.
+        let (_reader, writer) = full_pipe();
+        let both = writer.try_clone().unwrap();
+        let mut command = files.command(row.words);
+        let mut run = Run::start(&files, "both blocked", command.stdout(writer).stderr(both));
+        run.waits();
+        run.signal(Signal::SIGTERM);
+        // Before it has come to the signals it may be stuck with what it says first.
+        let (status, _) = run.ends();
+        let killed = status.signal() == Some(Signal::SIGTERM as i32);
+        assert!(killed || status.code() == Some(1), "{:?}: {status}", row.words);
+    }
+    // What attaches nothing ends by the signal itself, as other programs.
+    for row in PLAIN.iter().filter(|row| row.prints) {
+        let (_reader, writer) = full_pipe();
+        let mut run = Run::start(&files, "blocked", files.command(row.words).stdout(writer));
+        run.waits();
+        run.signal(Signal::SIGTERM);
+        let (status, said) = run.ends();
+        let by_itself = status.signal() == Some(Signal::SIGTERM as i32);
+        let script = row.words[0] == "bt" && status.code() == Some(1);
+        assert!(by_itself || script, "{:?}: {status} {said}", row.words);
+    }
+}
+
+#[test]
+fn output_that_does_not_block_is_waited_for() {
+    needs!(Root, Bpf, Tracepoint);
+    let _alone = alone();
+    let files = Files::new();
+    for row in PLAIN.iter().filter(|row| row.prints) {
+        let run = Run::start(&files, "to a file", &mut files.command(row.words));
+        run.ends_with(row.status);
+        let expected = fs::read(files.path("out")).unwrap();
+        assert!(!expected.is_empty(), "{:?}", row.words);
+
+        let (mut reader, writer) = full_pipe();
+        set_nonblocking(&writer, true);
+        let mut run = Run::start(&files, "not blocking", files.command(row.words).stdout(writer));
+        run.waits();
+        let reads = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).map(|_| all)
+        });
+        run.ends_with(row.status);
+        let all = reads.join().unwrap().unwrap();
+        let start = all.iter().position(|byte| *byte != b'x').unwrap_or(all.len());
+        let got = &all[start..];
+        assert!(!got.is_empty(), "{:?}", row.words);
+        if row.same {
+            assert_eq!(String::from_utf8_lossy(got), String::from_utf8_lossy(&expected));
+        }
+    }
+    for row in ENDLESS {
+        let (mut reader, writer) = full_pipe();
+        set_nonblocking(&writer, true);
+        let mut run = Run::start(&files, "not blocking", files.command(row.words).stdout(writer));
+        run.waits();
+        let reads = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            reader.read_to_end(&mut all).map(|_| all)
+        });
+        run.waits();
+        run.signal(Signal::SIGINT);
+        run.ends_with(0);
+        let all = reads.join().unwrap().unwrap();
+        assert!(all.iter().any(|byte| *byte != b'x'), "{:?}", row.words);
+    }
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_failure() {
+    needs!(Root, Bpf, Tracepoint);
+    let _alone = alone();
+    let files = Files::new();
+    let gone = || std::io::pipe().unwrap().1;
+    for row in PLAIN {
+        let run = Run::start(&files, "closed", files.command(row.words).stdout(gone()));
+        run.ends_with(row.status);
+        // Without any standard output, as `>&-` has it.
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "exec \"$0\" \"$@\" >&-"]).arg(rawbpf());
+        shell.args(files.command(row.words).get_args()).stdin(Stdio::null());
+        let run = Run::start(&files, "none", shell.stderr(files.create("err")));
+        run.ends_with(row.status);
+    }
+    for row in ENDLESS {
+        let mut run = Run::start(&files, "closed", files.command(row.words).stdout(gone()));
+        if !row.prints {
+            run.waits();
+            run.signal(Signal::SIGINT);
+        }
+        run.ends_with(0);
+    }
+}
+
+#[test]
+fn errors_that_cannot_be_told_change_nothing() {
+    needs!(Root, Bpf, Tracepoint);
+    let _alone = alone();
+    let files = Files::new();
+    let gone = || Stdio::from(std::io::pipe().unwrap().1);
+    for stderr in [|| Stdio::from(full_device()), gone] {
+        for row in PLAIN {
+            let run = Run::start(&files, "untold", files.command(row.words).stderr(stderr()));
+            run.ends_with(row.status);
+        }
+        for row in ENDLESS {
+            let mut run = Run::start(&files, "untold", files.command(row.words).stderr(stderr()));
+            run.waits();
+            run.signal(Signal::SIGINT);
+            run.ends_with(0);
+        }
+    }
+}
+
+#[test]
+fn children_that_leave_no_status_are_waited_for() {
+    needs!(Root, Bpf, Tracepoint);
+    let _alone = alone();
+    let files = Files::new();
+    // As what Python and Perl may start: SIGCHLD is ignored, and children leave nothing when they end.
+    let ignoring = |words: &[&str]| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "trap '' CHLD; exec \"$0\" \"$@\""]).arg(rawbpf());
+        shell.args(files.command(words).get_args()).stdin(Stdio::null());
+        shell.stdout(files.create("out")).stderr(files.create("err"));
+        shell
+    };
+    for row in PLAIN {
+        Run::start(&files, "SIGCHLD ignored", &mut ignoring(row.words)).ends_with(row.status);
+    }
+    for row in ENDLESS {
+        let mut run = Run::start(&files, "SIGCHLD ignored", &mut ignoring(row.words));
+        run.waits();
+        run.signal(Signal::SIGTERM);
+        run.ends_with(0);
+    }
+    for words in WITH_COMMAND {
+        Run::start(&files, "SIGCHLD ignored", &mut ignoring(words)).ends_with(7);
+    }
+}
+
+#[test]
+fn signals_are_heeded_at_any_moment() {
+    needs!(Root, Bpf, Tracepoint);
+    let _alone = alone();
+    let files = Files::new();
+    let endless = ENDLESS.iter().map(|row| (row.words, 0));
+    let all = PLAIN.iter().map(|row| (row.words, row.status)).chain(endless);
+    for (words, expected) in all {
+        for signal in [Signal::SIGINT, Signal::SIGTERM] {
+            for delay in [0, 1, 4, 16, 64] {
+                let run = Run::start(&files, "a signal at once", &mut files.command(words));
+                std::thread::sleep(Duration::from_millis(delay));
+                run.signal(signal);
+                let what = run.what.clone();
+                let (status, said) = run.ends();
+                // Before it has begun to wait for signals it ends by them.
+                let killed = status.signal() == Some(signal as i32);
+                assert!(killed || status.code() == Some(expected), "{what} {status}\n{said}");
+            }
+        }
+    }
+}
