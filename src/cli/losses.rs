@@ -14,7 +14,7 @@ pub(super) const CPUS: Duration = Duration::from_secs(1);
 /// Tells, at the end, how much there was no room for.
 fn report_lost(count: u64, what: &str) {
     if count > 0 {
-        warn(&format!("{count} {what} were lost: the kernel had no room for them"));
+        warn(format!("{count} {what} were lost: the kernel had no room for them"));
     }
 }
 
@@ -28,7 +28,7 @@ pub(super) fn report_lost_samples(reader: &mut PerfReader, what: &str) {
         let _ = write!(words, "{comma}CPU {cpu}: {lost}");
     }
     if count > 0 {
-        warn(&format!("{words}): the kernel had no room for them"));
+        warn(format!("{words}): the kernel had no room for them"));
     }
 }
 
@@ -47,13 +47,13 @@ impl SilentCpus {
         let read = reader.drain(each)?;
         reader.look_for_cpus();
         for cpu in reader.late_cpus() {
-            warn(&format!(
+            warn(format!(
                 "CPU {cpu} came online: {what} sent there before its perf event was opened are lost, and not counted"
             ));
         }
         for cpu in reader.missing_cpus() {
             if !self.0.contains(cpu) {
-                warn(&format!(
+                warn(format!(
                     "no perf event can be opened on CPU {cpu} (ENODEV): {what} sent there are lost, and not counted"
                 ));
                 self.0.push(*cpu);
@@ -76,7 +76,7 @@ pub(super) fn report_lost_lines(pipe: &TracePipe, was_off: bool) {
 pub(super) fn report_switched_off(pipe: &TracePipe) -> bool {
     let off = pipe.switched_off();
     if let Some(switch) = &off {
-        warn(&format!(
+        warn(format!(
             "tracing is off: {} is 0, so that nothing is printed: write 1 to it",
             switch.display()
         ));
