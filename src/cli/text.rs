@@ -118,7 +118,7 @@ impl Text {
             }
             Contents::Object(object) => object
                 .collection(file)
-                .map_err(|error| Failure::Other(format!("{}: {error}", escape::shown(&file))))?,
+                .map_err(|error| Failure::Other(format!("{}: {error}", escape::shown(file))))?,
         };
         if collection.programs().is_empty() {
             return Err(Failure::Other(format!("{} holds no program", escape::shown(file))));
