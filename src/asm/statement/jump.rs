@@ -13,6 +13,8 @@ pub(super) enum Destination {
     Label(Span),
 }
 
+const DISTANCE: &str = "a label, nor a distance from the next instruction, which has a sign: `+3` or `-3`";
+
 impl<'a> Cursor<'a> {
     /// `+3`, `-3`, `pc+3`, a label, or in a text `1f` and `1b`. A bare number is none of these: LLVM reads it as an
     /// absolute address.
@@ -36,6 +38,10 @@ impl<'a> Cursor<'a> {
                 return Ok(Destination::Label(label));
             }
             self.at = start;
+        }
+        if self.peek().is_ascii_digit() {
+            let (_, span) = ok!(self.number("a distance"));
+            return self.problem(span, What::Not(DISTANCE));
         }
         Ok(Destination::Label(ok!(self.word("a label, or a distance such as +3"))))
     }
