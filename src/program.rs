@@ -39,11 +39,14 @@ use self::relocate::Arguments;
 use crate::asm::Section;
 use crate::btf::KernelTypes;
 use crate::error::{Error, Result};
+use crate::kernel::version;
 use crate::map::Map;
 use crate::permission::{self, Denied, Need};
+use crate::spec::attach_point::{find, first_version};
 use crate::spec::{AttachTo, MapSpec, ProgramSpec};
 use crate::syscall::{self, Log, ProgLoad, memlock};
 use crate::token::Token;
+use crate::uapi::flags::OF_PROGRAMS;
 use crate::uapi::{AttachType, Errno, ProgramType};
 use crate::verifier::VerifierError;
 use std::fmt;
@@ -251,6 +254,22 @@ fn lending(spec: &ProgramSpec<'_>) -> String {
     format!("delegate_cmds=prog_load,delegate_progs={},delegate_attachs={attach_type}", spec.kind)
 }
 
+/// What of a program a kernel that refuses it, before its verifier sees it, most likely does not have.
+fn lacks(spec: &ProgramSpec<'_>, errno: Errno) -> Option<String> {
+    if !matches!(errno.0, libc::EINVAL | libc::E2BIG) {
+        return None;
+    }
+    let of_type = || version::too_old(&format!("the type {}", spec.kind), first_version(spec.kind));
+    let of_attach_type = || {
+        let attach_type = spec.attach_type?;
+        let since = find(spec.kind, Some(attach_type))?.since;
+        version::too_old(&format!("the attach type {attach_type}"), since)
+    };
+    let known = OF_PROGRAMS.iter().fold(0, |all, (flag, ..)| all | flag);
+    let of_flags = || version::lacking_flags(spec.flags, &OF_PROGRAMS, known);
+    of_type().or_else(of_attach_type).or_else(of_flags)
+}
+
 /// One load, again if a signal interrupted it, and with no limit on locked memory in the way.
 fn patiently(load: &mut ProgLoad<'_>) -> Result<OwnedFd, Errno> {
     memlock::with_memlock(|| {
@@ -272,8 +291,13 @@ fn explain(
     errno: Errno,
     level: u32,
 ) -> Result<OwnedFd> {
-    let refused =
-        |errno, why| Error::LoadProgram { program: spec.name.into(), kind: spec.kind, errno, why };
+    let refused = |errno, why| Error::LoadProgram {
+        program: spec.name.into(),
+        kind: spec.kind,
+        errno,
+        why,
+        lacks: lacks(spec, errno),
+    };
     // Before Linux 4.17 there are no attach types at load, and nothing depends on them.
     if errno == Errno(libc::E2BIG) && load.expected_attach_type != 0 {
         let mut without = ProgLoad { expected_attach_type: 0, log: None, ..*load };
@@ -342,8 +366,9 @@ fn explain(
         let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
         let log = buffer.get(..end).unwrap_or_default();
         // Without memory or a descriptor the log, should there be one, is not about a fault of the program: it gets
-        // its descriptor after it was accepted.
-        if log.is_empty() || matches!(answer, Errno(libc::ENOMEM | libc::EMFILE | libc::ENFILE)) {
+        // its descriptor after it was accepted. A verifier that looked at nothing and only counts that has nothing to say.
+        let silent = log.is_empty() || log.starts_with(b"processed 0 insns ");
+        if silent || matches!(answer, Errno(libc::ENOMEM | libc::EMFILE | libc::ENFILE)) {
             return Err(refused(errno, why));
         }
         return Err(Box::new(VerifierError::new(spec, errno, log)).into());

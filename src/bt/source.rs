@@ -1,5 +1,6 @@
 //! The text of a script and places in it.
 
+use crate::util::lines::without_mark;
 use std::sync::Arc;
 
 /// A range of bytes of a script.
@@ -52,6 +53,7 @@ pub(crate) struct Position {
 impl Source {
     /// Takes a script.
     pub(crate) fn new(name: &str, text: &str) -> Source {
+        let text = without_mark(text);
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(ends.map(|(at, _)| clamp(at + 1))).collect();
         Source { name: name.into(), text: text.into(), lines }

@@ -85,9 +85,8 @@ fn named(
     pattern: &str,
     find: &mut dyn FnMut(Probe, Option<&'static str>) -> Found,
 ) {
-    let matching = |kind| {
-        Probe::all_helpers(kind).filter(|(probe, _)| probe.name().contains(pattern))
-    };
+    let matching =
+        |kind| Probe::all_helpers(kind).filter(|(probe, _)| probe.name().contains(pattern));
     if format == Format::Json {
         for (probe, trace) in ProgramType::ALL.iter().flat_map(|kind| matching(*kind)) {
             row(out, format, probe, find(probe, trace));

@@ -1,11 +1,8 @@
 //! Helpers: which of them are not asked for without need.
 
 /// The helpers that leave traces when they are asked for, and which.
-const LOUD: [(u32, &str); 3] = [
-    (6, PRINTS),
-    (36, "asking makes the kernel write a warning into its log"),
-    (177, PRINTS),
-];
+const LOUD: [(u32, &str); 3] =
+    [(6, PRINTS), (36, "asking makes the kernel write a warning into its log"), (177, PRINTS)];
 
 const PRINTS: &str = "asking turns on the kernel's tracepoint of its output";
 

@@ -259,6 +259,7 @@ impl Resolution<'_, '_> {
             kind: self.spec.kind,
             errno: Errno::of(&source),
             why: None,
+            lacks: None,
         })?;
         let modules = std::mem::take(&mut self.modules);
         Ok(std::iter::once(first).chain(modules.into_iter().map(|(_, btf)| btf)).collect())

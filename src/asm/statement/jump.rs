@@ -13,7 +13,8 @@ pub(super) enum Destination {
     Label(Span),
 }
 
-const DISTANCE: &str = "a label, nor a distance from the next instruction, which has a sign: `+3` or `-3`";
+const DISTANCE: &str =
+    "a label, nor a distance from the next instruction, which has a sign: `+3` or `-3`";
 
 impl<'a> Cursor<'a> {
     /// `+3`, `-3`, `pc+3`, a label, or in a text `1f` and `1b`. A bare number is none of these: LLVM reads it as an

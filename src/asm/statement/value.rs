@@ -198,8 +198,7 @@ impl<'a> Cursor<'a> {
             (Size::Half, false) => PacketSize::Half,
             (Size::Word, false) => PacketSize::Word,
             _ => {
-                return self
-                    .problem(access.span, What::Not(PACKET_TYPES));
+                return self.problem(access.span, What::Not(PACKET_TYPES));
             }
         };
         ok!(self.need("[", "`[`"));
