@@ -95,7 +95,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// `call trace_printk`, `call 6`, `call function`, `call pc+3`, `call kfunc 123`; in what the kernel writes
+    /// `call trace_printk`, `call 6`, `call function`, `call pc+3`, `call kfunc 123`, `call args.arg3`; in what the kernel writes
     /// `call bpf_trace_printk#6`, `call pc+3#bpf_prog_5e59ebbeafcc272a_F`.
     pub(super) const fn call(&mut self) -> Parsed<Statement<'a>> {
         if self.peek() == b'p' && self.byte(1) == b'c' && matches!(self.byte(2), b'+' | b'-') {
@@ -113,6 +113,10 @@ impl<'a> Cursor<'a> {
             let number =
                 ok!(self.fit("the helper's number", value, span, i32::MIN as i64, i32::MAX as i64));
             return Ok(one(Op::CallHelper { number: number as i32 }));
+        }
+        if ok!(self.names_an_argument()) {
+            // No helper: the call is put here when the program is loaded.
+            return Ok(one(Op::CallHelper { number: 0 }));
         }
         let name = ok!(self.word_alone("a helper"));
         if self.peek() == b'#' && matches!(self.byte(1), b'-' | b'0'..=b'9') {
