@@ -25,6 +25,8 @@ pub(crate) use info::ids;
 pub use info::{ProgramInfo, Programs, RunStatistics, programs};
 pub(crate) use pin::pin_object;
 pub use relocate::NameProblem;
+#[cfg(feature = "cli")]
+pub(crate) use relocate::kernel_number;
 #[doc(hidden)]
 pub use relocate::resolvable;
 #[cfg(feature = "elf")]

@@ -8,6 +8,8 @@ mod kernel;
 mod problem;
 
 pub(super) use arguments::Arguments;
+#[cfg(feature = "cli")]
+pub(crate) use kernel::kernel_number;
 pub use problem::NameProblem;
 
 use self::arguments::Places;

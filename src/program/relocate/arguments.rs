@@ -417,16 +417,19 @@ fn usdt_value(
     use crate::user::{self, ArgumentRegisters};
     let path = user::find_file(file, None)?;
     let number = argument.strip_prefix("arg").and_then(|number| number.parse::<usize>().ok());
-    let Some(number) = number.filter(|number| *number > 0) else {
+    let probes = user::find_usdt(&path, provider, name)?;
+    let places = probes.iter().flat_map(|probe| &probe.places);
+    let fewest = places.map(|place| place.arguments.len()).min().unwrap_or_default();
+    let Some(number) = number.filter(|number| (1..=fewest).contains(number)) else {
         return Err(NameProblem::NoArgument {
             of: target.into(),
             argument: argument.into(),
-            known: vec!["arg1".into(), "arg2".into(), "…".into()],
+            known: (1..=fewest).map(|number| format!("arg{number}")).collect(),
         });
     };
     let mut found: Option<Vec<Insn>> = None;
     // Several, if the provider or the name is a pattern.
-    for probe in user::find_usdt(&path, provider, name)? {
+    for probe in &probes {
         let mut builder = Builder::new();
         let (bits, op) = (Bits::B64, AluOp::Mov);
         builder.push(Op::Alu { bits, op, dst: Reg::R6, src: Source::Reg(Reg::R1) });
