@@ -16,6 +16,8 @@ mod jump;
 mod literal;
 mod memory;
 mod number;
+#[cfg(test)]
+mod spellings;
 mod symbol;
 mod value;
 
