@@ -383,6 +383,7 @@ mod tests {
     use crate::bpf;
     use crate::error::ErrorKind;
     use crate::syscall::{Call, fake};
+    use crate::uapi::flags;
     use std::cell::RefCell;
     use std::rc::Rc;
 
@@ -545,6 +546,55 @@ mod tests {
         // With a log, EFAULT is the verifier that found a bug of its own.
         let (_, result) = load_with(vec![(libc::EFAULT, b"", 0), (libc::EFAULT, b"bug\n\0", 0)]);
         assert!(matches!(result, Err(Error::Verifier(_))));
+    }
+
+    /// What is younger than the kernel is told with the version that brought it, also by a verifier that only counts.
+    #[test]
+    fn what_a_kernel_lacks_is_told_with_its_version() {
+        let here = version::running().unwrap();
+        const COUNTED: &[u8] =
+            b"processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0\n\0";
+        for log in [&b""[..], COUNTED] {
+            for row in crate::spec::attach_point::ATTACH_POINTS {
+                // Those that are for something in the kernel's BTF are looked up there first.
+                let looks = matches!(
+                    row.program_type,
+                    ProgramType::Tracing
+                        | ProgramType::Lsm
+                        | ProgramType::Ext
+                        | ProgramType::StructOps
+                );
+                let Some(attach_type) = row.attach_type.filter(|_| !looks) else { continue };
+                let kernel = move |call: &mut Call<'_, '_>| match call {
+                    Call::ProgLoad(load) => {
+                        if let Some(asked) = &mut load.log {
+                            for (to, from) in asked.buffer.iter_mut().zip(log) {
+                                *to = *from;
+                            }
+                        }
+                        Some(Err(Errno(libc::EINVAL)))
+                    }
+                    Call::BtfLoad(_) => Some(fake::descriptor()),
+                    _ => None,
+                };
+                let spec = ProgramSpec {
+                    attach_type: Some(attach_type),
+                    ..ProgramSpec::new("p", ProgramType::Xdp, bpf! { r0 = 0; exit; })
+                };
+                let spec = ProgramSpec { kind: row.program_type, ..spec };
+                let error = fake::with(kernel, || Loader::new().load(&spec)).unwrap_err();
+                let since = find(spec.kind, spec.attach_type).unwrap().since;
+                let lacks = matches!(&error, Error::LoadProgram { lacks: Some(lacks), .. }
+                    if lacks.starts_with(&format!("Linux {since} brought the ")));
+                assert_eq!(lacks, here < since, "{attach_type}: {error}");
+            }
+        }
+        // Flags that are not known here are the kernel's to judge.
+        let spec = SPEC.with_flags(1 << 29 | flags::BPF_F_SLEEPABLE);
+        let (_, kernel) = kernel(vec![(libc::EINVAL, b"", 0); 2]);
+        let error = fake::with(kernel, || Loader::new().load(&spec)).unwrap_err();
+        assert!(error.to_string().ends_with("unsupported flags 0x20000000"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 
     #[test]

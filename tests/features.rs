@@ -263,6 +263,45 @@ fn the_command_prints_rows_and_finds_them() {
     assert_eq!(done.status.code(), Some(2), "{}", said(&done));
 }
 
+/// What this kernel lacks is told with the version that brought it, by the load itself.
+#[test]
+fn what_is_younger_than_the_kernel_is_told_with_its_version() {
+    needs!(Root, Bpf, Btf);
+    let here = running();
+    let load = |text: &str| {
+        let folder = Folder::new();
+        let file = folder.path().join("text.s");
+        std::fs::write(&file, text).unwrap();
+        let done = Command::new(rawbpf()).arg("check").arg(&file).output().unwrap();
+        (done.status.code(), said(&done))
+    };
+    for (text, since, what) in [
+        (
+            ".map m, insn_array, max=4\n.program p, socket_filter\nr1 = m ll\nr0 = 0\nexit\n",
+            (6, 19),
+            "insn_array",
+        ),
+        (
+            ".map m, rhash, key=4, value=8, max=4\n.program p, socket_filter\nr1 = m ll\nr0 = 0\nexit\n",
+            (7, 2),
+            "rhash",
+        ),
+        (
+            ".map m, ringbuf, max=65536, flags=0x80000\n.program p, socket_filter\nr1 = m ll\nr0 = 0\nexit\n",
+            (6, 19),
+            "BPF_F_RB_OVERWRITE",
+        ),
+        (".program p, fsession/do_unlinkat\nr0 = 0\nexit\n", (7, 0), "trace_fsession"),
+        (".program p, fentry.multi/do_unlinkat\nr0 = 0\nexit\n", (7, 2), "trace_fentry_multi"),
+    ] {
+        let since = Version::new(since.0, since.1);
+        let (status, said) = load(text);
+        let told = said.contains(&format!("Linux {since} brought ")) && said.contains(what);
+        assert_eq!(told, here < since, "{said}");
+        assert!(!told || status == Some(3), "{status:?}: {said}");
+    }
+}
+
 #[test]
 fn without_rights_nothing_can_be_told() {
     needs!(Root, Bpf);

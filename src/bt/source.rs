@@ -96,6 +96,9 @@ mod tests {
             [(1, 1), (1, 3), (2, 1), (2, 2), (3, 1), (4, 1), (4, 1)]
         );
         assert_eq!(source.line(2), "é = 1");
+        // A byte order mark is no part of the script.
+        let marked = Source::new("stdin", "\u{feff}ab");
+        assert_eq!((&*marked.text, marked.position(1).column), ("ab", 2));
         assert_eq!(
             (source.line(0), source.line(3), source.line(4), source.line(5)),
             ("", "", "x", "")

@@ -81,6 +81,9 @@ pub(super) fn update(kind: MapType, errno: Errno) -> Option<&'static str> {
             "no network device here has that number, or the program is not for device maps"
         }
         (libc::EINVAL, LpmTrie) => "the prefix of the key is longer than the key",
+        (libc::EINVAL, SockMap | SockHash) => {
+            "the value is no descriptor of a socket of a kind that it takes"
+        }
         (libc::EINVAL, StackTrace) => "only programs put stacks into it",
         (libc::EINVAL, BloomFilter) => "a value can only be added, whatever there is",
         (libc::EOVERFLOW, CpuMap) => "the queue of a CPU has 16384 packets at most",

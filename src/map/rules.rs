@@ -262,7 +262,8 @@ fn check_flags(spec: &MapSpec<'_>, rule: &Rule) -> Result<(), String> {
             return Err("a list for each CPU and a NUMA node exclude each other".into());
         }
     }
-    if spec.flags & BPF_F_STACK_BUILD_ID != 0 && !spec.value_size.is_multiple_of(32) {
+    let build_ids = spec.kind == MapType::StackTrace && spec.flags & BPF_F_STACK_BUILD_ID != 0;
+    if build_ids && !spec.value_size.is_multiple_of(32) {
         return Err(
             "value_size has to be a multiple of 32, the size of a build id and its offset".into()
         );
