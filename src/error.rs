@@ -57,7 +57,7 @@ pub enum Error {
     },
 
     /// `bpf(BPF_MAP_CREATE)` was refused.
-    #[error("cannot create map `{map}` ({kind}): {errno}{}", Because(.why))]
+    #[error("cannot create map `{map}` ({kind}): {errno}{}{}", Because(.why), Lacks(.lacks))]
     CreateMap {
         /// The map's name.
         map: String,
@@ -67,6 +67,8 @@ pub enum Error {
         errno: Errno,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
+        /// What this kernel lacks, if that is known: the type or a flag, and the version that brought it.
+        lacks: Option<String>,
     },
 
     /// A map that no kernel would make; the kernel was not asked.
@@ -196,7 +198,7 @@ pub enum Error {
     },
 
     /// `bpf(BPF_PROG_LOAD)` was refused, and not by the verifier.
-    #[error("cannot load program `{program}` ({kind}): {errno}{}", Because(.why))]
+    #[error("cannot load program `{program}` ({kind}): {errno}{}{}", Because(.why), Lacks(.lacks))]
     LoadProgram {
         /// The program's name.
         program: String,
@@ -206,6 +208,8 @@ pub enum Error {
         errno: Errno,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
+        /// What this kernel lacks, if that is known: the type, the attach type or a flag, and the version that brought it.
+        lacks: Option<String>,
     },
 
     /// What an instruction names has no number in this kernel.
@@ -587,7 +591,10 @@ impl Error {
     /// Which kind of trouble this is.
     pub fn kind(&self) -> ErrorKind {
         let errno = match self {
-            Error::Unsupported { .. } | Error::NoFeature { .. } => return ErrorKind::Unsupported,
+            Error::Unsupported { .. }
+            | Error::NoFeature { .. }
+            | Error::CreateMap { lacks: Some(_), .. }
+            | Error::LoadProgram { lacks: Some(_), .. } => return ErrorKind::Unsupported,
             Error::NoTracefs { why: Some(_), .. } => return ErrorKind::NotPermitted,
             Error::LoadTarget { problem, .. } => return problem.kind(),
             Error::Name { problem, .. } => {
@@ -637,6 +644,15 @@ struct Because<'a>(&'a Option<Denied>);
 impl fmt::Display for Because<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.as_ref().map_or(Ok(()), |why| write!(f, ": {why}"))
+    }
+}
+
+/// What a kernel lacks, at the end of a message.
+struct Lacks<'a>(&'a Option<String>);
+
+impl fmt::Display for Lacks<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |lacks| write!(f, ": {lacks}"))
     }
 }
 

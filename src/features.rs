@@ -104,6 +104,16 @@ impl Probe {
         quiet.map(move |(number, _)| Probe::Helper(of, number))
     }
 
+    /// Returns all helpers of a type, and which trace asking for them leaves, if it leaves one.
+    #[cfg(feature = "cli")]
+    pub(crate) fn all_helpers(
+        of: ProgramType,
+    ) -> impl Iterator<Item = (Probe, Option<&'static str>)> {
+        let some = !program_types::bases(of).is_empty();
+        let all = (0..).zip(HELPERS).skip(1).filter(move |_| some);
+        all.map(move |(number, _)| (Probe::Helper(of, number), helpers::trace_left(number)))
+    }
+
     /// What it belongs to.
     pub fn group(self) -> Group {
         match self {

@@ -46,6 +46,7 @@ mod batch;
 mod create;
 mod element;
 mod info;
+mod refusals;
 mod rules;
 #[cfg(test)]
 mod tests;
@@ -54,6 +55,8 @@ mod walk;
 
 pub use element::Update;
 pub use info::MapInfo;
+#[cfg(feature = "cli")]
+pub(crate) use refusals::is_by_index;
 pub use view::*;
 pub use walk::{Entries, Keys};
 

@@ -25,6 +25,8 @@ pub(crate) use info::ids;
 pub use info::{ProgramInfo, Programs, RunStatistics, programs};
 pub(crate) use pin::pin_object;
 pub use relocate::NameProblem;
+#[cfg(feature = "cli")]
+pub(crate) use relocate::kernel_number;
 #[doc(hidden)]
 pub use relocate::resolvable;
 #[cfg(feature = "elf")]
@@ -39,11 +41,14 @@ use self::relocate::Arguments;
 use crate::asm::Section;
 use crate::btf::KernelTypes;
 use crate::error::{Error, Result};
+use crate::kernel::version;
 use crate::map::Map;
 use crate::permission::{self, Denied, Need};
+use crate::spec::attach_point::{find, first_version};
 use crate::spec::{AttachTo, MapSpec, ProgramSpec};
 use crate::syscall::{self, Log, ProgLoad, memlock};
 use crate::token::Token;
+use crate::uapi::flags::OF_PROGRAMS;
 use crate::uapi::{AttachType, Errno, ProgramType};
 use crate::verifier::VerifierError;
 use std::fmt;
@@ -251,6 +256,22 @@ fn lending(spec: &ProgramSpec<'_>) -> String {
     format!("delegate_cmds=prog_load,delegate_progs={},delegate_attachs={attach_type}", spec.kind)
 }
 
+/// What of a program a kernel that refuses it, before its verifier sees it, most likely does not have.
+fn lacks(spec: &ProgramSpec<'_>, errno: Errno) -> Option<String> {
+    if !matches!(errno.0, libc::EINVAL | libc::E2BIG) {
+        return None;
+    }
+    let of_type = || version::too_old(&format!("the type {}", spec.kind), first_version(spec.kind));
+    let of_attach_type = || {
+        let attach_type = spec.attach_type?;
+        let since = find(spec.kind, Some(attach_type))?.since;
+        version::too_old(&format!("the attach type {attach_type}"), since)
+    };
+    let known = OF_PROGRAMS.iter().fold(0, |all, (flag, ..)| all | flag);
+    let of_flags = || version::lacking_flags(spec.flags, &OF_PROGRAMS, known);
+    of_type().or_else(of_attach_type).or_else(of_flags)
+}
+
 /// One load, again if a signal interrupted it, and with no limit on locked memory in the way.
 fn patiently(load: &mut ProgLoad<'_>) -> Result<OwnedFd, Errno> {
     memlock::with_memlock(|| {
@@ -272,8 +293,13 @@ fn explain(
     errno: Errno,
     level: u32,
 ) -> Result<OwnedFd> {
-    let refused =
-        |errno, why| Error::LoadProgram { program: spec.name.into(), kind: spec.kind, errno, why };
+    let refused = |errno, why| Error::LoadProgram {
+        program: spec.name.into(),
+        kind: spec.kind,
+        errno,
+        why,
+        lacks: lacks(spec, errno),
+    };
     // Before Linux 4.17 there are no attach types at load, and nothing depends on them.
     if errno == Errno(libc::E2BIG) && load.expected_attach_type != 0 {
         let mut without = ProgLoad { expected_attach_type: 0, log: None, ..*load };
@@ -342,8 +368,9 @@ fn explain(
         let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
         let log = buffer.get(..end).unwrap_or_default();
         // Without memory or a descriptor the log, should there be one, is not about a fault of the program: it gets
-        // its descriptor after it was accepted.
-        if log.is_empty() || matches!(answer, Errno(libc::ENOMEM | libc::EMFILE | libc::ENFILE)) {
+        // its descriptor after it was accepted. A verifier that looked at nothing and only counts that has nothing to say.
+        let silent = log.is_empty() || log.starts_with(b"processed 0 insns ");
+        if silent || matches!(answer, Errno(libc::ENOMEM | libc::EMFILE | libc::ENFILE)) {
             return Err(refused(errno, why));
         }
         return Err(Box::new(VerifierError::new(spec, errno, log)).into());
@@ -356,6 +383,7 @@ mod tests {
     use crate::bpf;
     use crate::error::ErrorKind;
     use crate::syscall::{Call, fake};
+    use crate::uapi::flags;
     use std::cell::RefCell;
     use std::rc::Rc;
 
@@ -518,6 +546,55 @@ mod tests {
         // With a log, EFAULT is the verifier that found a bug of its own.
         let (_, result) = load_with(vec![(libc::EFAULT, b"", 0), (libc::EFAULT, b"bug\n\0", 0)]);
         assert!(matches!(result, Err(Error::Verifier(_))));
+    }
+
+    /// What is younger than the kernel is told with the version that brought it, also by a verifier that only counts.
+    #[test]
+    fn what_a_kernel_lacks_is_told_with_its_version() {
+        let here = version::running().unwrap();
+        const COUNTED: &[u8] =
+            b"processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0\n\0";
+        for log in [&b""[..], COUNTED] {
+            for row in crate::spec::attach_point::ATTACH_POINTS {
+                // Those that are for something in the kernel's BTF are looked up there first.
+                let looks = matches!(
+                    row.program_type,
+                    ProgramType::Tracing
+                        | ProgramType::Lsm
+                        | ProgramType::Ext
+                        | ProgramType::StructOps
+                );
+                let Some(attach_type) = row.attach_type.filter(|_| !looks) else { continue };
+                let kernel = move |call: &mut Call<'_, '_>| match call {
+                    Call::ProgLoad(load) => {
+                        if let Some(asked) = &mut load.log {
+                            for (to, from) in asked.buffer.iter_mut().zip(log) {
+                                *to = *from;
+                            }
+                        }
+                        Some(Err(Errno(libc::EINVAL)))
+                    }
+                    Call::BtfLoad(_) => Some(fake::descriptor()),
+                    _ => None,
+                };
+                let spec = ProgramSpec {
+                    attach_type: Some(attach_type),
+                    ..ProgramSpec::new("p", ProgramType::Xdp, bpf! { r0 = 0; exit; })
+                };
+                let spec = ProgramSpec { kind: row.program_type, ..spec };
+                let error = fake::with(kernel, || Loader::new().load(&spec)).unwrap_err();
+                let since = find(spec.kind, spec.attach_type).unwrap().since;
+                let lacks = matches!(&error, Error::LoadProgram { lacks: Some(lacks), .. }
+                    if lacks.starts_with(&format!("Linux {since} brought the ")));
+                assert_eq!(lacks, here < since, "{attach_type}: {error}");
+            }
+        }
+        // Flags that are not known here are the kernel's to judge.
+        let spec = SPEC.with_flags(1 << 29 | flags::BPF_F_SLEEPABLE);
+        let (_, kernel) = kernel(vec![(libc::EINVAL, b"", 0); 2]);
+        let error = fake::with(kernel, || Loader::new().load(&spec)).unwrap_err();
+        assert!(error.to_string().ends_with("unsupported flags 0x20000000"), "{error}");
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 
     #[test]

@@ -20,6 +20,7 @@ pub(crate) use collection::{CollectionData, NamedLabels};
 pub use data::{Data, Section, Variable};
 pub(crate) use hook::Hook;
 pub use map::MapSpec;
+pub(crate) use map::{first_map_version, implied_flags, implied_sizes};
 pub use reloc::{Reloc, RelocField, RelocKind, RelocTarget};
 
 use crate::uapi::{AttachType, ProgramType};

@@ -64,10 +64,10 @@ pub(crate) use name::{Places, file_and_function, file_and_probe};
 pub(crate) use places::functions_named;
 #[cfg(feature = "cli")]
 pub(crate) use places::is_of_go;
-#[cfg(all(feature = "symbolize", feature = "bt"))]
-pub(crate) use processes::Processes;
 #[cfg(feature = "bt")]
 pub(crate) use process::Process;
+#[cfg(all(feature = "symbolize", feature = "bt"))]
+pub(crate) use processes::Processes;
 #[cfg(feature = "elf")]
 pub(crate) use usdt::find_usdt;
 #[cfg(feature = "bt")]

@@ -50,7 +50,22 @@ const CASES: &[(&str, &str)] = &[
     ("*(u8 *)(r10 - 8) = \"\\u{e9}\"; exit;", "is not an escape"),
     ("*(u8 *)(r10 + 32766) = \"text\"; exit;", "the offset 32770 does not fit"),
     ("r1 = -r2; exit;", "`r2` is not the register on the left"),
-    ("r1 = be24 r1; exit;", "nor a map"),
+    ("r1 = be24 r1; exit;", "`be24` is not a width of `be`: be16, be32, be64"),
+    ("r1 = le8 r1; exit;", "`le8` is not a width of `le`: le16, le32, le64"),
+    ("r1 = bswap r1; exit;", "`bswap` is not a width of `bswap`: bswap16, bswap32, bswap64"),
+    (
+        "r1 == r2; exit;",
+        "`==` is not an assignment, `=` or `+=` and the like: a comparison stands behind `if`",
+    ),
+    ("r1 >= 2; exit;", "`>=` is not an assignment"),
+    ("r1 = 0x1ffffffff; exit;", "write `ll` behind it, which moves 64 bits: `0x1ffffffff ll`"),
+    ("r1 &= 0x1ffffffff; exit;", "move it to a register first: `rN = 8589934591 ll`"),
+    ("r1 = 010; exit;", "`010` begins with a zero, which makes it octal (8) in LLVM and C"),
+    (
+        "goto 3; exit;",
+        "`3` is not a label, nor a distance from the next instruction, which has a sign",
+    ),
+    ("r0 = *(u64 *)skb[2]; exit;", "`u64` is not a type of packet loads: u8, u16, u32"),
     (
         "r1 = events; exit;",
         "`events` is not a register (r0 to r10, w0 to w10), nor a map: `name ll` names a map",
@@ -69,7 +84,7 @@ const CASES: &[(&str, &str)] = &[
     ("r0 = ; exit;", "expected a register, a number"),
     ("if r0 = 1 goto +1; exit;", "expected a comparison"),
     ("if r0 s== 1 goto +1; exit;", "expected s>, s>=, s< or s<="),
-    ("return; exit;", "`return` is not an instruction"),
+    ("return; exit;", "`return` is not an instruction, which begins with a register"),
     ("r1 = 5u32; exit;", "`5u32` is not a number"),
     (
         "r0 = *(u32 *)(r1 + {field!(Header, length)}); exit;",

@@ -233,8 +233,73 @@ fn the_command_prints_rows_and_finds_them() {
     let helpers = rows.iter().find(|row| row["group"] == "helpers" && row["program_type"] == "xdp");
     assert!(helpers.unwrap()["here"].as_u64().unwrap() > 20);
 
+    // A helper by its name, with the types of programs that may call it; one that is not asked for says why.
+    let out = |arguments: &[&str]| {
+        let done = Command::new(rawbpf()).arg("features").args(arguments).output().unwrap();
+        assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    };
+    let text = out(&["l4_csum_replace"]);
+    let row: Vec<_> = text.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(row[..3], ["l4_csum_replace", "yes", "4.1"]);
+    assert!(text.contains("sched_cls"), "{text}");
+    for (name, note) in [("trace_printk", "tracepoint"), ("probe_write_user", "warning")] {
+        let text = out(&[name]);
+        let row = text.lines().find(|line| line.starts_with(name)).unwrap();
+        assert_eq!(row.split_whitespace().nth(1), Some("?"), "{row}");
+        assert!(row.contains("not asked") && row.contains(note), "{row}");
+        let rows = out(&[name, "--format", "json"]);
+        assert!(rows.lines().count() > 20 && rows.contains("\"here\":null"), "{rows}");
+    }
+    assert!(out(&["override_return"]).contains("override_return "));
+    // The helpers of one type, though others have its name in theirs.
+    let text = out(&["helpers:tracepoint"]);
+    assert!(text.lines().all(|line| line.starts_with("tracepoint:")), "{text}");
+    assert!(text.lines().any(|line| line.starts_with("tracepoint:trace_printk ")), "{text}");
+    let text = out(&["helpers:raw_trace"]);
+    assert!(text.contains("raw_tracepoint:") && text.contains("raw_tracepoint_writable:"));
+
     let done = Command::new(rawbpf()).args(["features", "no_such_thing"]).output().unwrap();
     assert_eq!(done.status.code(), Some(2), "{}", said(&done));
+}
+
+/// What this kernel lacks is told with the version that brought it, by the load itself.
+#[test]
+fn what_is_younger_than_the_kernel_is_told_with_its_version() {
+    needs!(Root, Bpf, Btf);
+    let here = running();
+    let load = |text: &str| {
+        let folder = Folder::new();
+        let file = folder.path().join("text.s");
+        std::fs::write(&file, text).unwrap();
+        let done = Command::new(rawbpf()).arg("check").arg(&file).output().unwrap();
+        (done.status.code(), said(&done))
+    };
+    for (text, since, what) in [
+        (
+            ".map m, insn_array, max=4\n.program p, socket_filter\nr1 = m ll\nr0 = 0\nexit\n",
+            (6, 19),
+            "insn_array",
+        ),
+        (
+            ".map m, rhash, key=4, value=8, max=4\n.program p, socket_filter\nr1 = m ll\nr0 = 0\nexit\n",
+            (7, 2),
+            "rhash",
+        ),
+        (
+            ".map m, ringbuf, max=65536, flags=0x80000\n.program p, socket_filter\nr1 = m ll\nr0 = 0\nexit\n",
+            (6, 19),
+            "BPF_F_RB_OVERWRITE",
+        ),
+        (".program p, fsession/do_unlinkat\nr0 = 0\nexit\n", (7, 0), "trace_fsession"),
+        (".program p, fentry.multi/do_unlinkat\nr0 = 0\nexit\n", (7, 2), "trace_fentry_multi"),
+    ] {
+        let since = Version::new(since.0, since.1);
+        let (status, said) = load(text);
+        let told = said.contains(&format!("Linux {since} brought ")) && said.contains(what);
+        assert_eq!(told, here < since, "{said}");
+        assert!(!told || status == Some(3), "{status:?}: {said}");
+    }
 }
 
 #[test]

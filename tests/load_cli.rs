@@ -279,6 +279,22 @@ fn what_is_pinned_stays_and_all_of_it_or_nothing() {
     assert!(said(&done).contains("mine/counts"), "{}", said(&done));
     assert_eq!(names(&dir), ["counts", "look_twice", "pass"]);
 
+    // Data are maps, too.
+    let data = mounted.path().join("data");
+    let text = ".bss\nn: .zero 8\n.rodata\nlimit: .quad 5\n.data\nseen: .quad 7\n.program x, socket_filter\n\
+                r1 = n ll\nr1 = limit ll\nr1 = seen ll\nr0 = 0\nexit\n";
+    let done = load(text, &["--pin", data.to_str().unwrap(), "--format", "json"]);
+    assert_eq!(done.status.code(), Some(0), "{}", said(&done));
+    assert_eq!(names(&data), ["_bss", "_data", "_rodata", "x"]);
+    let shown: Vec<_> = lines(&done);
+    for name in ["_bss", "_data", "_rodata"] {
+        let path = data.join(name);
+        let path = path.to_str().unwrap();
+        assert!(shown.iter().any(|line| line.contains(path)), "{name}: {shown:?}");
+    }
+    let seen = Map::open_pinned(data.join("_data")).unwrap();
+    assert_eq!(seen.lookup(&0u32.to_ne_bytes()).unwrap(), Some(7u64.to_ne_bytes().to_vec()));
+
     // A folder that was made for it goes with it.
     let other = mounted.path().join("other");
     let text = ".map x, array, key=4, value=4, max=1\n.program x, xdp\nr0 = 2\nexit\n";

@@ -7,6 +7,8 @@ mod network;
 mod objects;
 #[path = "maps/raw.rs"]
 mod raw;
+#[path = "maps/refusals.rs"]
+mod refusals;
 #[path = "maps/struct_ops.rs"]
 mod struct_ops;
 #[path = "maps/system.rs"]

@@ -3,6 +3,7 @@
 use super::Section;
 use super::data::MOST;
 use super::statement::{Cursor, Literal, Parsed, Span, What, same, sub};
+use crate::spec::{implied_flags, implied_sizes};
 use crate::uapi::MapType;
 
 /// A directive, read.
@@ -196,11 +197,10 @@ fn map(cursor: &mut Cursor<'_>) -> Parsed<Directive> {
         return cursor.problem(word, what);
     };
     // Key, value, most, flags, extra.
-    let mut numbers: [i64; 5] = match kind {
-        MapType::PerfEventArray => [4, 4, 0, 0, 0],
-        MapType::Array => [4, 0, 0, 0, 0],
-        _ => [0; 5],
-    };
+    // What the type implies need not be said.
+    let (key, value) = implied_sizes(kind);
+    let implied = [key.unwrap_or(0), value.unwrap_or(0), 0, implied_flags(kind), 0];
+    let mut numbers: [i64; 5] = implied.map(i64::from);
     while cursor.take(",") {
         let attribute = cursor.word("key=, value=, max=, flags= or extra=")?;
         let [key, size, most, flags, extra] = &mut numbers;

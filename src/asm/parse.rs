@@ -19,6 +19,7 @@ use super::{Collection, CollectionProgram, RelocField, RelocTarget, Section};
 use crate::insn::{ByteOrder, Op};
 use crate::spec::MapSpec;
 use crate::util::lines::line_breaks;
+use crate::util::lines::without_mark;
 use std::borrow::Cow;
 
 mod data;
@@ -74,6 +75,7 @@ pub fn parse<'t>(
     file: &str,
     options: &ParseOptions,
 ) -> Result<Collection<'t>, Diagnostics> {
+    let text = without_mark(text);
     let mut parser = Parser::new(text, file, options);
     if u32::try_from(text.len()).is_err() {
         let message = "the text is longer than 4 GiB".into();

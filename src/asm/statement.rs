@@ -16,6 +16,8 @@ mod jump;
 mod literal;
 mod memory;
 mod number;
+#[cfg(test)]
+mod spellings;
 mod symbol;
 mod value;
 
@@ -92,6 +94,10 @@ pub(super) enum What {
     Not(&'static str),
     /// The number here does not fit its field.
     Range { field: &'static str, value: i128, low: i64, high: i64 },
+    /// The number of 64 bits here does not fit the 32 of an immediate, of a move or of another instruction.
+    Wide { value: i128, moved: bool },
+    /// The number here begins with a zero.
+    Octal,
     /// The number here is beyond 128 bits.
     Huge,
     /// Arithmetic without a result: a division by zero, or one beyond 128 bits.
@@ -167,6 +173,36 @@ impl Problem {
                 message.text(" to ");
                 message.int(high as i128);
             }
+            What::Wide { value, moved } => {
+                message.text("the immediate ");
+                message.int(value);
+                message.text(" does not fit: -2147483648 to 2147483647; ");
+                message.text(if moved {
+                    "write `ll` behind it, which moves 64 bits: `"
+                } else {
+                    "move it to a register first: `rN = "
+                });
+                if moved {
+                    message.source(found);
+                } else {
+                    message.int(value);
+                }
+                message.text(" ll`");
+            }
+            What::Octal => {
+                message.text("`");
+                message.source(found);
+                message.text("` begins with a zero, which makes it ");
+                match octal(found) {
+                    Some(value) => {
+                        message.text("octal (");
+                        message.int(value);
+                        message.text(") in LLVM and C");
+                    }
+                    None => message.text("a wrong octal number in LLVM and C"),
+                }
+                message.text(": leave out the zero, or write the number in hexadecimal");
+            }
             What::Huge => {
                 message.text("`");
                 message.source(found);
@@ -233,6 +269,25 @@ impl Problem {
             }
         }
     }
+}
+
+const INSTRUCTION: &str = "an instruction, which begins with a register, `*(type *)`, `if`, `goto`, `gotol`, `may_goto`, `call`, \
+                           `exit`, `lock`, `store_release` or `callx`";
+
+/// The value of a number as octal digits; `None` if it has others, or is beyond 126 bits.
+const fn octal(digits: &[u8]) -> Option<i128> {
+    let (mut i, mut value) = (0, 0);
+    while i < digits.len() {
+        match digits[i] {
+            digit @ b'0'..=b'7' if value <= i128::MAX >> 4 => {
+                value = value * 8 + (digit - b'0') as i128;
+            }
+            b'_' => {}
+            _ => return None,
+        }
+        i += 1;
+    }
+    Some(value)
 }
 
 /// A piece of a slice; `&text[start..end]`, which `const fn` does not have.
@@ -325,7 +380,7 @@ impl<'a> Cursor<'a> {
                 let dst = ok!(self.register_of(word));
                 ok!(self.assign(dst))
             } else {
-                return self.problem(Span { start, end: word.end }, What::Not("an instruction"));
+                return self.problem(Span { start, end: word.end }, What::Not(INSTRUCTION));
             }
         };
         self.skip();

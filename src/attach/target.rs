@@ -7,6 +7,7 @@ use crate::spec::{AttachTo, ProgramSpec};
 use crate::uapi::{AttachType, ProgramType};
 use crate::user;
 use crate::util::escape;
+use crate::util::lines::is_octal;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -760,7 +761,8 @@ fn tc(rest: &str, method: TcMethod) -> Result<Target, &'static str> {
 pub(super) fn number(text: &str) -> Option<u64> {
     match text.strip_prefix("0x") {
         Some(hex) => u64::from_str_radix(hex, 16).ok(),
-        None => text.parse().ok(),
+        // Octal elsewhere.
+        None => text.parse().ok().filter(|_| !is_octal(text)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The text of a script and places in it.
 
+use crate::util::lines::without_mark;
 use std::sync::Arc;
 
 /// A range of bytes of a script.
@@ -52,6 +53,7 @@ pub(crate) struct Position {
 impl Source {
     /// Takes a script.
     pub(crate) fn new(name: &str, text: &str) -> Source {
+        let text = without_mark(text);
         let ends = text.bytes().enumerate().filter(|(_, byte)| *byte == b'\n');
         let lines = std::iter::once(0).chain(ends.map(|(at, _)| clamp(at + 1))).collect();
         Source { name: name.into(), text: text.into(), lines }
@@ -94,6 +96,9 @@ mod tests {
             [(1, 1), (1, 3), (2, 1), (2, 2), (3, 1), (4, 1), (4, 1)]
         );
         assert_eq!(source.line(2), "é = 1");
+        // A byte order mark is no part of the script.
+        let marked = Source::new("stdin", "\u{feff}ab");
+        assert_eq!((&*marked.text, marked.position(1).column), ("ab", 2));
         assert_eq!(
             (source.line(0), source.line(3), source.line(4), source.line(5)),
             ("", "", "x", "")

@@ -8,6 +8,7 @@ use crate::asm::{ControlFlow, PrintOptions, Style, Undecodable, disassemble_loss
 use crate::insn::{ByteOrder, DecodeError, Insn, Op};
 use crate::object::{Object, ObjectProgram};
 use crate::util::escape;
+use crate::util::lines::without_mark;
 use clap::{Args, ValueEnum};
 use serde_json::{Value, json};
 use std::path::PathBuf;
@@ -204,7 +205,7 @@ pub(super) fn is_hex(bytes: &[u8]) -> bool {
 /// After `0x` one byte is taken and no more: in what order several are meant could only be guessed.
 pub(super) fn parse_hex(text: &str) -> Result<Vec<u8>, (usize, String)> {
     let mut bytes = Vec::with_capacity(text.len() / 2);
-    for (index, line) in text.lines().enumerate() {
+    for (index, line) in without_mark(text).lines().enumerate() {
         let end = line.find('#').unwrap_or(line.len()).min(line.find("//").unwrap_or(line.len()));
         let line = line.get(..end).unwrap_or_default();
         let between = |c: char| c.is_whitespace() || ",;:-_|()[]{}<>\"'\\".contains(c);

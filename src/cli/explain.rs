@@ -3,6 +3,7 @@
 #[cfg(test)]
 mod docs;
 mod meaning;
+mod names;
 
 use super::disasm::{hex, parse_hex};
 use super::stdio::print;
@@ -12,7 +13,8 @@ use crate::insn::table::{Fields, Form, Group, UNUSED};
 use crate::insn::{ByteOrder, Insn, Op, class};
 use crate::util::Version;
 use clap::Args;
-use meaning::{Meaning, meaning};
+use meaning::{Meaning, meaning_of};
+use names::Names;
 use serde_json::{Value, json};
 use std::fmt::{self, Write};
 
@@ -35,7 +37,7 @@ pub(super) struct ExplainArgs {
 pub(super) fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
     let text = args.instruction.join(" ");
     let order = args.endian.map_or(ByteOrder::NATIVE, ByteOrder::from);
-    let slots = slots(&text, order)?;
+    let (slots, names) = read(&text, order)?;
     let mut out = String::new();
     let mut at = 0;
     while let Some(rest) = slots.get(at..).filter(|rest| !rest.is_empty()) {
@@ -43,16 +45,18 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
             let bytes = hex(&error.slot, order);
             Failure::Other(format!("{bytes} is no instruction: {}", error.reason))
         })?;
+        let none = Names::default();
+        let named = names.get(at).unwrap_or(&none);
         match args.format {
             Format::Json => {
-                let _ = writeln!(out, "{}", in_json(op));
+                let _ = writeln!(out, "{}", in_json(op, named));
             }
             Format::Text => {
                 if at > 0 {
                     out.push('\n');
                 }
                 // A `String` takes all that is written.
-                let _ = in_words(&mut out, op);
+                let _ = in_words(&mut out, op, named);
             }
         }
         at += op.slots();
@@ -61,9 +65,9 @@ pub(super) fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// The slots of an instruction that is written as bytes or as text. What is one is never the other: no instruction
-/// is made of hexadecimal digits alone.
-fn slots(text: &str, order: ByteOrder) -> Result<Vec<Insn>, Failure> {
+/// The slots of an instruction that is written as bytes or as text, and the names in each. What is one is never the other: no
+/// instruction is made of hexadecimal digits alone.
+fn read(text: &str, order: ByteOrder) -> Result<(Vec<Insn>, Vec<Names>), Failure> {
     if let Ok(bytes) = parse_hex(text)
         && !bytes.is_empty()
     {
@@ -74,19 +78,32 @@ fn slots(text: &str, order: ByteOrder) -> Result<Vec<Insn>, Failure> {
                 bytes.len()
             )));
         }
-        return Ok(chunks.iter().map(|bytes| Insn::from_bytes(*bytes, order)).collect());
+        let slots = chunks.iter().map(|bytes| Insn::from_bytes(*bytes, order)).collect();
+        return Ok((slots, Vec::new()));
     }
     let module = parse(text, "<argument>", &ParseOptions::new())
         .map_err(|mistakes| Failure::Shown(mistakes.to_string()))?;
-    let slots: Vec<Insn> =
-        module.programs().iter().flat_map(|program| program.slots()).copied().collect();
+    let (mut slots, mut names) = (Vec::new(), Vec::new());
+    for program in module.programs() {
+        for (slot, insn) in program.slots().iter().enumerate() {
+            let named = Names::of(program, slot);
+            slots.push(named.becomes().unwrap_or(*insn));
+            names.push(named);
+        }
+    }
     if slots.is_empty() {
         return Err(Failure::Other(format!(
             "`{}` holds no instruction",
             crate::util::escape::shown(text)
         )));
     }
-    Ok(slots)
+    Ok((slots, names))
+}
+
+/// The slots alone.
+#[cfg(test)]
+fn slots(text: &str, order: ByteOrder) -> Result<Vec<Insn>, Failure> {
+    read(text, order).map(|(slots, _)| slots)
 }
 
 // ---- the parts of an opcode ---------------------------------------------------------------------------
@@ -170,8 +187,11 @@ fn fields(op: Op) -> Fields {
 
 // ---- printing -----------------------------------------------------------------------------------------
 
-fn in_words(out: &mut String, op: Op) -> fmt::Result {
-    writeln!(out, "{op}\n")?;
+fn in_words(out: &mut String, op: Op, names: &Names) -> fmt::Result {
+    match names.is_empty() {
+        true => writeln!(out, "{op}\n")?,
+        false => writeln!(out, "{}\n", names.statement)?,
+    }
     let encoded = op.encode();
     writeln!(out, "                 opcode  regs  offset  imm")?;
     for (order, name) in [(ByteOrder::Little, "little-endian"), (ByteOrder::Big, "big-endian")] {
@@ -203,7 +223,7 @@ fn in_words(out: &mut String, op: Op) -> fmt::Result {
     if let Some(second) = encoded.second() {
         field("next imm", second.imm().into(), 32, fields.next_imm)?;
     }
-    let Meaning { says, notes } = meaning(op);
+    let Meaning { says, notes } = meaning_of(op, names);
     writeln!(out, "\n  {says}")?;
     for note in notes {
         writeln!(out, "  {note}")?;
@@ -265,17 +285,18 @@ fn opcode(out: &mut String, op: Op) -> fmt::Result {
     Ok(())
 }
 
-fn in_json(op: Op) -> Value {
+fn in_json(op: Op, names: &Names) -> Value {
     let encoded = op.encode();
     let slot = encoded.first();
     let bytes = |order| {
         let slots: Vec<_> = encoded.as_slice().iter().map(|slot| hex(slot, order)).collect();
         slots.join(" ")
     };
-    let Meaning { says, notes } = meaning(op);
+    let Meaning { says, notes } = meaning_of(op, names);
     let Origin { isa, linux, rfc, group } = origin(op);
     let mut object = json!({
-        "text": op.to_string(),
+        "text": if names.is_empty() { op.to_string() } else { names.statement.clone() },
+        "names": names.json(),
         "little": bytes(ByteOrder::Little),
         "big": bytes(ByteOrder::Big),
         "opcode": slot.opcode(),
@@ -303,6 +324,7 @@ fn in_json(op: Op) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use super::meaning::meaning;
     use super::*;
 
     const ISA: &str = include_str!("../../tests/vectors/isa.tsv");
@@ -326,6 +348,41 @@ mod tests {
                 }
                 _ => assert_eq!(isa(op), oldest, "{asm}"),
             }
+        }
+    }
+
+    /// A name is explained, not the zero that stands in its place.
+    #[test]
+    fn names_are_explained() {
+        for (text, says, note) in [
+            (
+                "r3 += task_struct.real_parent",
+                "r3 = r3 + task_struct.real_parent",
+                "`real_parent` in `task_struct`",
+            ),
+            (
+                "r1 = *(u32 *)(r2 + task_struct.tgid)",
+                "at address r2 + task_struct.tgid",
+                "`tgid` in `task_struct`",
+            ),
+            ("*(u8 *)(r10 + a.b) = 1", "at address r10 + a.b, on the stack", "offset"),
+            ("r1 = sizeof(task_struct)", "r1 = sizeof(task_struct)", "the size"),
+            ("if r1 == exists(a) goto +1", "if r1 == exists(a)", "1 if the kernel has"),
+            ("r1 = enum.BPF_F_CURRENT_CPU ll", "r1 = enum.BPF_F_CURRENT_CPU", "enumerator"),
+            ("call kfunc bpf_task_acquire", "bpf_task_acquire", "BTF id"),
+            ("r1 = *(u64 *)(r1 + args.arg1)", "address r1 + args.arg1", "attached to"),
+            ("call args.arg3", "returns the value of args.arg3", "USDT probe"),
+            ("r1 = *(u64 *)(r1 + pt_regs.parm1)", "address r1 + pt_regs.parm1", "role"),
+        ] {
+            let (slots, names) = read(text, ByteOrder::NATIVE).ok().unwrap();
+            let op = Op::decode(&slots).unwrap();
+            let mut out = String::new();
+            in_words(&mut out, op, &names[0]).unwrap();
+            assert!(out.starts_with(&format!("{text}\n")), "{out}");
+            let Meaning { says: said, notes } = meaning_of(op, &names[0]);
+            assert!(said.contains(says), "{text}: {said}");
+            assert!(notes.iter().any(|line| line.contains(note)), "{text}: {notes:?}");
+            assert_eq!(in_json(op, &names[0])["text"], text);
         }
     }
 
@@ -372,7 +429,7 @@ mod tests {
             let hex = rest.split('\t').next().unwrap();
             let op = Op::decode(&slots(hex, ByteOrder::Little).ok().unwrap()).unwrap();
             let mut out = String::new();
-            in_words(&mut out, op).unwrap();
+            in_words(&mut out, op, &Names::default()).unwrap();
             assert!(out.starts_with(&format!("{op}\n")), "{out}");
             for part in parts(op) {
                 assert_ne!(part.value.0, "", "{asm}: {}", part.name);
@@ -387,7 +444,7 @@ mod tests {
             ] {
                 assert!(role != UNUSED || value == 0, "{asm}");
             }
-            assert!(in_json(op).is_object());
+            assert!(in_json(op, &Names::default()).is_object());
             let Meaning { says, notes } = meaning(op);
             for text in notes.iter().chain([&says]) {
                 assert!(!text.contains(['{', '}']), "{asm}: {text}");

@@ -31,12 +31,11 @@ pub(super) fn features(args: &FeaturesArgs) -> Result<u8, Failure> {
     let pattern = args.pattern.as_deref().unwrap_or_default();
     let mut out = String::new();
     let mut tally = Tally::default();
-    let helpers = pattern.strip_prefix("helpers");
-    if let Some(of) = helpers {
-        let of = of.strip_prefix(':').unwrap_or(of);
-        let types = ProgramType::ALL.iter().filter(|kind| kind.name().contains(of));
-        for probe in types.flat_map(|kind| Probe::helpers(*kind)) {
-            row(&mut out, args.format, probe, tally.count(features.find(probe)));
+    if let Some(of) = pattern.strip_prefix("helpers") {
+        for kind in types(of.strip_prefix(':').unwrap_or(of)) {
+            for (probe, trace) in Probe::all_helpers(kind) {
+                row(&mut out, args.format, probe, tally.find(&features, probe, trace));
+            }
         }
     } else {
         let mut group = None;
@@ -47,10 +46,14 @@ pub(super) fn features(args: &FeaturesArgs) -> Result<u8, Failure> {
             if args.format == Format::Text && group.replace(probe.group()) != Some(probe.group()) {
                 heading(&mut out, probe.group());
             }
-            row(&mut out, args.format, probe, tally.count(features.find(probe)));
+            row(&mut out, args.format, probe, tally.find(&features, probe, None));
         }
         if pattern.is_empty() {
             counts(&mut out, args.format, &features);
+        } else {
+            named(&mut out, args.format, pattern, &mut |probe, trace| {
+                tally.find(&features, probe, trace)
+            });
         }
     }
     if out.is_empty() {
@@ -65,6 +68,68 @@ pub(super) fn features(args: &FeaturesArgs) -> Result<u8, Failure> {
         _ => Ok(0),
     }
 }
+
+/// The types of programs of a name, or else those with this in their name.
+fn types(name: &str) -> Vec<ProgramType> {
+    let all = ProgramType::ALL.iter().copied();
+    match all.clone().find(|kind| kind.name() == name) {
+        Some(kind) => vec![kind],
+        None => all.filter(|kind| kind.name().contains(name)).collect(),
+    }
+}
+
+/// What was found out: whether it is there, if that can be told, and how.
+type Found = (Option<bool>, String);
+
+/// The helpers that have this in their name: a row for each, as text, or one for each type of program.
+fn named(
+    out: &mut String,
+    format: Format,
+    pattern: &str,
+    find: &mut dyn FnMut(Probe, Option<&'static str>) -> Found,
+) {
+    let matching =
+        |kind| Probe::all_helpers(kind).filter(|(probe, _)| probe.name().contains(pattern));
+    if format == Format::Json {
+        for (probe, trace) in ProgramType::ALL.iter().flat_map(|kind| matching(*kind)) {
+            row(out, format, probe, find(probe, trace));
+        }
+        return;
+    }
+    let mut begun = false;
+    for (first, _) in matching(ProgramType::Kprobe) {
+        if !std::mem::replace(&mut begun, true) {
+            heading(out, Group::Helpers);
+        }
+        let mut found: Vec<(ProgramType, Found)> = Vec::new();
+        for kind in ProgramType::ALL {
+            let probe = matching(*kind).find(|(probe, _)| probe.name() == first.name());
+            found.extend(probe.map(|(probe, trace)| (*kind, find(probe, trace))));
+        }
+        let having = |answer| {
+            let has = found.iter().filter(move |(_, (here, _))| *here == answer);
+            has.map(|(kind, _)| kind.name()).collect::<Vec<_>>()
+        };
+        let (yes, unknown) = (having(Some(true)), having(None));
+        let here = if yes.is_empty() && !unknown.is_empty() {
+            "?"
+        } else if yes.is_empty() {
+            "no"
+        } else {
+            "yes"
+        };
+        let refused = found.iter().find(|(_, (here, _))| here.is_none());
+        let how = match (here, refused) {
+            ("?", Some((_, (_, how)))) => how.clone(),
+            ("yes", _) if yes.len() <= MOST => yes.join(", "),
+            _ => format!("{} of {} types of programs", yes.len(), found.len()),
+        };
+        let _ = writeln!(out, "{:<28} {here:<4} {:<6} {how}", first.name(), first.since());
+    }
+}
+
+/// So many types of programs are listed behind a helper.
+const MOST: usize = 6;
 
 fn heading(out: &mut String, group: Group) {
     if !out.is_empty() {
@@ -82,9 +147,13 @@ struct Tally {
 }
 
 impl Tally {
-    /// Notes whether it was found out, and gives back what is to be printed.
-    fn count(&mut self, finding: Finding) -> (Option<bool>, String) {
-        let Finding { has, found, .. } = finding;
+    /// Asks, unless that leaves a trace, notes whether it was found out, and gives what is to be printed.
+    fn find(&mut self, features: &Features, probe: Probe, trace: Option<&str>) -> Found {
+        if let Some(trace) = trace {
+            self.told = true;
+            return (None, format!("not asked: {trace}"));
+        }
+        let Finding { has, found, .. } = features.find(probe);
         match has {
             Ok(here) => {
                 self.told = true;
@@ -98,7 +167,7 @@ impl Tally {
     }
 }
 
-fn row(out: &mut String, format: Format, probe: Probe, (here, found): (Option<bool>, String)) {
+fn row(out: &mut String, format: Format, probe: Probe, (here, found): Found) {
     let kind = match probe {
         Probe::Helper(kind, _) => Some(kind.name()),
         _ => None,

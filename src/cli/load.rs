@@ -4,7 +4,7 @@ use super::pins::Pins;
 use super::stdio::{print, warn};
 use super::text::TextArgs;
 use super::{Failure, Format, loader};
-use crate::asm::Collection;
+use crate::asm::{Code, Collection, Section};
 use crate::map::Map;
 use crate::program::{Loader, Program};
 use crate::spec::ProgramSpec;
@@ -25,8 +25,8 @@ pub(super) struct LoadArgs {
     #[arg(long)]
     trace: bool,
 
-    /// Pin maps and programs as DIR/NAME in the BPF file system, where they stay; else they are gone when the command
-    /// ends
+    /// Pin maps and programs as DIR/NAME in the BPF file system, where they stay, and data as DIR/_bss, _data and _rodata; else
+    /// they are gone when the command ends
     #[arg(long, value_name = "DIR")]
     pin: Option<PathBuf>,
 
@@ -56,6 +56,10 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Failure> {
     for spec in module.maps() {
         lines += &map_line(loader.map(spec)?, place(spec.name).as_deref(), format);
     }
+    for (code, section) in sections(&module, &specs) {
+        let map = loader.section(code, section)?;
+        lines += &map_line(map, place(section.name()).as_deref(), format);
+    }
     for (program, spec) in programs.iter().zip(&specs) {
         lines += &program_line(program, spec, place(spec.name).as_deref(), format);
     }
@@ -65,6 +69,17 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Failure> {
         None => warn("nothing was pinned: all of it goes as this command ends (--pin keeps it)"),
     }
     Ok(0)
+}
+
+/// The sections of data that there are, with code that has them: all programs of a text have the same.
+fn sections<'s, 'a>(
+    module: &'s Collection<'a>,
+    specs: &'s [ProgramSpec<'a>],
+) -> impl Iterator<Item = (&'s Code<'a>, Section)> {
+    let code = specs.first().map(|spec| &spec.code);
+    let there = |section: &Section| !module.data().section(*section).is_empty();
+    let all = [Section::Rodata, Section::Data, Section::Bss].into_iter().filter(there);
+    all.filter_map(move |section| Some((code?, section)))
 }
 
 /// What `--trace` shows: maps, then programs, then pins.
@@ -81,6 +96,9 @@ fn make<'a>(
     if let Some(pins) = pins {
         for map in module.maps() {
             pins.pin(map.name, loader.map(map)?.as_fd())?;
+        }
+        for (code, section) in sections(module, specs) {
+            pins.pin(section.name(), loader.section(code, section)?.as_fd())?;
         }
         for program in &programs {
             pins.pin(program.name(), program.as_fd())?;

@@ -1,5 +1,6 @@
 //! `rawbpf map`: the maps that are in the kernel, and what is in them.
 
+use super::contents::number;
 use super::disasm::parse_hex;
 use super::exec::hex;
 use super::object::{Holders, WHICH, Which, fdinfo, is_named, only};
@@ -8,12 +9,13 @@ use super::typed::Types;
 use super::{Failure, Format, words};
 use crate::error::Error;
 use crate::kernel::cpu;
-use crate::map::{Map, MapInfo, Update};
+use crate::map::{Map, MapInfo, Update, is_by_index};
 use crate::permission::{Need, explain};
 use crate::program::ids;
 use crate::syscall::Numbered;
 use crate::uapi::Errno;
 use crate::util::escape;
+use crate::util::lines::is_octal;
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -140,11 +142,15 @@ pub(super) fn map(args: &MapArgs) -> Result<u8, Failure> {
 }
 
 fn no_such(map: &Map, key: &[u8]) -> Failure {
-    Failure::Other(format!(
-        "map `{}` has no element with the key {}",
-        escape::shown(map.name()),
-        hex(key, " ")
-    ))
+    let (name, most) = (escape::shown(map.name()), map.max_entries());
+    let index = number(key).filter(|index| is_by_index(map.kind()) && *index >= u64::from(most));
+    Failure::Other(match index {
+        Some(index) => format!(
+            "map `{name}`: index {index} is beyond the end, expected 0 to {}",
+            most.saturating_sub(1)
+        ),
+        None => format!("map `{name}` has no element with the key {}", hex(key, " ")),
+    })
 }
 
 /// The maps that there are, one after the other; those that go away meanwhile are left out.
@@ -355,6 +361,11 @@ fn bytes(what: &str, text: &str, size: usize) -> Result<Vec<u8>, Failure> {
     if !matches!(size, 1 | 2 | 4 | 8) {
         return wrong(format!("it has {size} bytes, which no number has: write 'hex 01 02 …'"));
     }
+    if is_octal(text) {
+        return wrong(
+            "it begins with a zero, which makes it octal in C and bpftool: leave that out".into(),
+        );
+    }
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
     let number = match digits.strip_prefix("0x") {
         Some(digits) => i128::from_str_radix(digits, 16),
@@ -387,10 +398,21 @@ mod tests {
         assert_eq!(good("-1", 8), Ok(vec![255; 8]));
         assert_eq!(good("18446744073709551615", 8), Ok(vec![255; 8]));
         assert_eq!(good("-128", 1), Ok(vec![128]));
+        assert_eq!((good("0", 1), good("-0", 1)), (Ok(vec![0]), Ok(vec![0])));
         for (text, size, why) in [
             ("256", 1, "KEY `256`: it does not fit into 1 bytes"),
             ("-129", 1, "KEY `-129`: it does not fit into 1 bytes"),
             ("1", 3, "KEY `1`: it has 3 bytes, which no number has: write 'hex 01 02 …'"),
+            (
+                "010",
+                4,
+                "KEY `010`: it begins with a zero, which makes it octal in C and bpftool: leave that out",
+            ),
+            (
+                "-08",
+                4,
+                "KEY `-08`: it begins with a zero, which makes it octal in C and bpftool: leave that out",
+            ),
             ("0x", 4, "KEY `0x`: it is neither a number nor 'hex' and bytes"),
             ("--1", 4, "KEY `--1`: it is neither a number nor 'hex' and bytes"),
             ("hex 01", 4, "KEY `hex 01`: these are 1 bytes, and it has 4"),

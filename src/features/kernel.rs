@@ -380,5 +380,5 @@ fn words(refusal: &Refusal) -> String {
 /// All helpers that can be asked for without a trace, by number and name.
 pub(super) fn quiet_helpers() -> impl Iterator<Item = (u32, &'static str)> {
     let all = (0..).zip(crate::asm::HELPERS).skip(1);
-    all.filter(|(number, _)| !helpers::leaves_traces(*number))
+    all.filter(|(number, _)| helpers::trace_left(*number).is_none())
 }

@@ -12,6 +12,7 @@ pub(crate) mod registers;
 pub mod symbols;
 pub(crate) mod trace_instance;
 pub mod tracefs;
+pub(crate) mod version;
 
 use std::fs::File;
 use std::io::{self, Read};

@@ -64,6 +64,9 @@ pub(super) fn arguments(name: &str) -> Result<Option<Vec<Argument>>> {
 }
 
 fn kind(argument: &user::Argument) -> &'static str {
+    if argument.float {
+        return if argument.size == 4 { "float" } else { "double" };
+    }
     match (argument.signed, argument.size) {
         (false, 1) => "u8",
         (false, 2) => "u16",

@@ -8,13 +8,13 @@ use crate::bpf;
 use crate::btf::{self, KernelTypes, Kind, TypeDesc, module_btf};
 use crate::error::{Error, Result};
 use crate::insn::Insn;
-use crate::kernel::cpu;
+use crate::kernel::{cpu, version};
 use crate::permission::{self, Need};
-use crate::spec::{Hook, MapSpec};
+use crate::spec::{Hook, MapSpec, first_map_version};
 use crate::syscall::{self, BtfLoad, MapBtf, MapCreate, ProgLoad, memlock};
 use crate::token::Token;
 use crate::uapi::flags::{
-    BPF_F_NO_COMMON_LRU, BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_WRONLY,
+    BPF_F_NO_COMMON_LRU, BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_WRONLY, OF_MAPS,
 };
 use crate::uapi::{ENOTSUPP, Errno, MapType, ProgramType};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -88,7 +88,25 @@ fn refused(spec: &MapSpec<'_>, errno: Errno, token: Option<&Token>) -> Error {
             permission::explain_lent(errno, Need::Bpf, options)
         }
     };
-    Error::CreateMap { map: spec.name.into(), kind: spec.kind, errno, why }
+    Error::CreateMap {
+        map: spec.name.into(),
+        kind: spec.kind,
+        errno,
+        why,
+        lacks: lacks(spec, errno),
+    }
+}
+
+/// What of a map a kernel that refuses it most likely does not have.
+fn lacks(spec: &MapSpec<'_>, errno: Errno) -> Option<String> {
+    if !matches!(errno.0, libc::EINVAL | libc::E2BIG) {
+        return None;
+    }
+    let of_type =
+        || version::too_old(&format!("the type {}", spec.kind), first_map_version(spec.kind));
+    let flags = spec.flags | numa(spec);
+    let of_flags = || version::lacking_flags(flags, &OF_MAPS, rules::usual_flags(spec.kind));
+    of_type().or_else(of_flags)
 }
 
 fn object(spec: &MapSpec<'_>, max_entries: u32, flags: u32, fd: OwnedFd) -> Map {

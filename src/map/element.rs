@@ -1,6 +1,6 @@
 //! One element of a map, as bytes.
 
-use super::{Map, rules};
+use super::{Map, refusals, rules};
 use crate::error::{Error, Result};
 use crate::kernel::cpu;
 use crate::syscall;
@@ -67,7 +67,7 @@ impl Map {
     /// Sets one element. `bpf(2)`, `BPF_MAP_UPDATE_ELEM`; Linux 3.19.
     ///
     /// # Errors
-    /// [`Error::MapLength`], [`Error::MapCall`]; `E2BIG` if a hash table is full.
+    /// [`Error::MapLength`], [`Error::MapCall`]; `E2BIG` if a hash table is full, or an index beyond the end of an array.
     pub fn update(&self, key: &[u8], value: &[u8], update: Update) -> Result<()> {
         self.write(key, value, update.flags())
     }
@@ -88,7 +88,7 @@ impl Map {
     pub fn delete(&self, key: &[u8]) -> Result<bool> {
         self.fits("a key", key.len(), self.key_size() as usize)?;
         found(syscall::map_delete(self.as_fd(), key))
-            .map_err(|errno| self.refused(DELETE, errno, None))
+            .map_err(|errno| self.refused(DELETE, errno, refusals::delete(self.kind(), errno)))
     }
 
     /// Reads one element and deletes it, so that no other value can come between; what a queue or stack has
@@ -139,15 +139,8 @@ impl Map {
             roomy.resize(room, 0);
             &roomy
         };
-        syscall::map_update(self.as_fd(), key, value, flags).map_err(|errno| {
-            let note = match errno {
-                Errno(libc::E2BIG) => Some("it is full"),
-                Errno(libc::EEXIST) => Some("there is one"),
-                Errno(libc::ENOENT) => Some("there is none"),
-                _ => None,
-            };
-            self.refused(SET, errno, note)
-        })
+        syscall::map_update(self.as_fd(), key, value, flags)
+            .map_err(|errno| self.refused(SET, errno, refusals::update(self.kind(), errno)))
     }
 
     pub(super) fn take(&self, key: &[u8], value: &mut [u8]) -> Result<bool> {

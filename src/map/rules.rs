@@ -49,7 +49,7 @@ struct Rule {
     key: Size,
     value: Size,
     entries: Entries,
-    /// The flags it may have.
+    /// The flags that Linux 7.3 takes. A newer one may take others.
     allowed: u32,
     /// The flags it must have.
     demanded: u32,
@@ -142,7 +142,12 @@ pub(super) const fn is_storage(kind: MapType) -> bool {
     )
 }
 
-/// Refuses what every kernel would.
+/// Returns the flags that a type of map can have as far as is known here: whether others are unsupported, the kernel says.
+pub(super) fn usual_flags(kind: MapType) -> u32 {
+    RULES.iter().find(|rule| rule.kind == kind).map_or(0, |rule| rule.allowed)
+}
+
+/// Refuses what every kernel would, those to come included: flags that are not known here are theirs to judge.
 pub(super) fn check(spec: &MapSpec<'_>) -> Result<()> {
     let wrong = |field, value: String, rule: String| Error::MapField {
         map: spec.name.into(),
@@ -175,9 +180,6 @@ pub(super) fn check(spec: &MapSpec<'_>) -> Result<()> {
     check_flags(spec, rule).map_err(|rule| wrong("flags", format!("{:#x}", spec.flags), rule))?;
     if let Some(rule) = broken_extra(spec) {
         return Err(wrong("map_extra", format!("{:#x}", spec.map_extra), rule.into()));
-    }
-    if let Some(node) = spec.numa_node.filter(|_| rule.allowed & NUMA == 0) {
-        return Err(wrong("numa_node", node.to_string(), "this type has no NUMA node".into()));
     }
     if let Some((value, rule)) = broken_inner(spec) {
         return Err(wrong("inner", value, rule.into()));
@@ -249,10 +251,6 @@ fn check_flags(spec: &MapSpec<'_>, rule: &Rule) -> Result<(), String> {
     if missing != 0 {
         return Err(format!("this type has to have {missing:#x}"));
     }
-    let unknown = spec.flags & !rule.allowed;
-    if unknown != 0 {
-        return Err(format!("this type cannot have {unknown:#x}"));
-    }
     for both in [BPF_F_RDONLY | BPF_F_WRONLY, BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG] {
         if spec.flags & both == both {
             return Err(format!("read-only and write-only ({both:#x}) exclude each other"));
@@ -264,7 +262,8 @@ fn check_flags(spec: &MapSpec<'_>, rule: &Rule) -> Result<(), String> {
             return Err("a list for each CPU and a NUMA node exclude each other".into());
         }
     }
-    if spec.flags & BPF_F_STACK_BUILD_ID != 0 && !spec.value_size.is_multiple_of(32) {
+    let build_ids = spec.kind == MapType::StackTrace && spec.flags & BPF_F_STACK_BUILD_ID != 0;
+    if build_ids && !spec.value_size.is_multiple_of(32) {
         return Err(
             "value_size has to be a multiple of 32, the size of a build id and its offset".into()
         );
@@ -281,7 +280,8 @@ fn broken_extra(spec: &MapSpec<'_>) -> Option<&'static str> {
         }
         MapType::Arena => (!spec.map_extra.is_multiple_of(page_size() as u64))
             .then_some("it is the address of the arena, the start of a page"),
-        _ => (spec.map_extra != 0).then_some("this type has none"),
+        // A newer kernel may know what it is of other types.
+        _ => None,
     }
 }
 
@@ -331,6 +331,7 @@ fn check_types(spec: &MapSpec<'_>) -> Result<(), (String, String)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::{implied_flags, implied_sizes};
 
     #[test]
     fn every_type_has_one_rule() {
@@ -358,7 +359,6 @@ mod tests {
         (MapSpec::new("m", MapType::Queue, 4, 8, 1), "key_size", "4", "has to be 0"),
         (MapSpec::new("m", MapType::BloomFilter, 4, 8, 1), "key_size", "4", "has to be 0"),
         (MapSpec::bloom_filter("m", 4, 8).with_map_extra(16), "map_extra", "0x10", "15 at most"),
-        (MapSpec::hash("m", 4, 4, 8).with_map_extra(1), "map_extra", "0x1", "has none"),
         (MapSpec::ring_buffer("m", 5000), "max_entries", "5000", "power of two"),
         (MapSpec::ring_buffer("m", 2048), "max_entries", "2048", "whole pages"),
         (MapSpec::user_ring_buffer("m", 0), "max_entries", "0", "whole pages"),
@@ -374,10 +374,7 @@ mod tests {
         (MapSpec::arena("m", 1).with_flags(0), "flags", "0x0", "has to have 0x400"),
         (MapSpec::arena("m", 1).with_map_extra(1), "map_extra", "0x1", "start of a page"),
         (MapSpec::array("m", 4, 1).with_flags(0x180), "flags", "0x180", "exclude each other"),
-        (MapSpec::hash("m", 4, 4, 1).with_flags(1 << 10), "flags", "0x400", "cannot have 0x400"),
-        (MapSpec::lru_hash("m", 4, 4, 1).with_flags(1), "flags", "0x1", "cannot have 0x1"),
         (MapSpec::lru_hash("m", 4, 4, 1).with_flags(2).with_numa_node(0), "flags", "0x2", "exclude"),
-        (MapSpec::percpu_hash("m", 4, 4, 1).with_numa_node(0), "numa_node", "0", "no NUMA node"),
         (MapSpec::new("m", MapType::HashOfMaps, 4, 4, 1), "inner", "none", "needs one"),
         (MapSpec::hash("m", 4, 4, 1).with_inner(&INNER), "inner", "`inner`", "only a map of maps"),
         (MapSpec::array_of_maps("m", 1, &NESTED), "inner", "array_of_maps", "cannot be in a map"),
@@ -408,6 +405,40 @@ mod tests {
             ),
             "{text}"
         );
+    }
+
+    /// What a text may leave out is what no kernel takes otherwise: the table of rules, read the other way.
+    #[test]
+    fn what_a_type_implies_is_its_rule() {
+        let only = |size| match size {
+            Size::None => Some(0),
+            Size::Of(sizes) => sizes.first().copied(),
+            Size::Some | Size::Within(..) | Size::Times(_) => None,
+        };
+        for rule in RULES {
+            let storage = matches!(rule.key, Size::Of(&[8, 16]));
+            let expected = (only(rule.key).filter(|_| !storage), only(rule.value));
+            assert_eq!(implied_sizes(rule.kind), expected, "{}", rule.kind);
+            assert_eq!(implied_flags(rule.kind), rule.demanded, "{}", rule.kind);
+        }
+    }
+
+    /// Flags of the next kernel, and those of today's for other types, are the kernel's to judge.
+    #[test]
+    fn flags_that_are_not_known_are_for_the_kernel() {
+        for rule in RULES {
+            for flag in (20..32).map(|bit| 1 << bit) {
+                let spec = MapSpec { flags: rule.demanded | flag, ..MapSpec::hash("m", 4, 4, 1) };
+                assert_eq!(check_flags(&spec, rule), Ok(()), "{}: {flag:#x}", rule.kind);
+            }
+        }
+        for spec in [
+            MapSpec::hash("m", 4, 4, 1).with_flags(BPF_F_MMAPABLE),
+            MapSpec::hash("m", 4, 4, 1).with_map_extra(1),
+            MapSpec::percpu_hash("m", 4, 4, 1).with_numa_node(0),
+        ] {
+            check(&spec).unwrap();
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::*;
 use crate::spec::MapSpec;
 use crate::syscall::{Call, fake};
 use crate::uapi::{MapType, flags};
+use crate::util::TypeDesc;
 use crate::util::pod::Plain;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -81,6 +82,49 @@ fn a_refusal_that_has_nothing_to_do_with_them_is_told() {
     let storage = MapSpec::storage::<u64>("storage", MapType::TaskStorage);
     fake::with(kernel, || Map::create(&storage)).unwrap_err();
     assert_eq!(asked.borrow()[..], [(true, true)]);
+}
+
+/// What is younger than the kernel is told with the version that brought it.
+#[test]
+fn a_type_that_a_kernel_lacks_is_told_with_its_version() {
+    let here = crate::kernel::version::running().unwrap();
+    let mut younger = 0;
+    for kind in MapType::ALL.iter().copied().filter(|kind| *kind != MapType::StructOps) {
+        let kernel = |call: &mut Call<'_, '_>| match call {
+            Call::MapCreate(_) => Some(Err(Errno(libc::EINVAL))),
+            Call::BtfLoad(_) => Some(fake::descriptor()),
+            _ => None,
+        };
+        let (key, value) = crate::spec::implied_sizes(kind);
+        let of_size = |size: Option<u32>| size.unwrap_or(16);
+        let storage = rules::is_storage(kind);
+        let entries = match kind {
+            _ if storage => 0,
+            MapType::CgroupStorage | MapType::PercpuCgroupStorage => 0,
+            _ => 1 << 16,
+        };
+        let inner = rules::is_of_maps(kind).then_some(&COUNTS);
+        let spec = MapSpec {
+            flags: crate::spec::implied_flags(kind),
+            inner,
+            types: storage.then_some((u32::TYPE, u128_as_bytes())),
+            ..MapSpec::new("m", kind, of_size(key), of_size(value), entries)
+        };
+        let error = fake::with(kernel, || Map::create(&spec)).unwrap_err();
+        // The map in a map is refused by this kernel, too.
+        let since =
+            crate::spec::first_map_version(if inner.is_some() { MapType::Hash } else { kind });
+        let told = error.to_string().contains(&format!("Linux {since} brought the type {kind}"));
+        assert_eq!(told, here < since, "{error}");
+        assert_eq!(error.kind() == crate::ErrorKind::Unsupported, here < since, "{error}");
+        younger += u32::from(told);
+    }
+    assert!(younger > 0 || here >= crate::spec::first_map_version(MapType::Rhash));
+}
+
+/// Sixteen bytes.
+fn u128_as_bytes() -> TypeDesc<'static> {
+    <[u64; 2]>::TYPE
 }
 
 /// A hash table with keys of 4 bytes and values of 8, in the kernel's place; what it was asked, by name.

@@ -35,7 +35,7 @@ impl<'a> Loader<'a> {
         }
         let theirs = other.map(|other| &other.types);
         let mut insns = spec.code.slots.to_vec();
-        let Relocated { modules, arguments } = relocate(self, spec, theirs, &mut insns)?;
+        let Relocated { modules, arguments, added } = relocate(self, spec, theirs, &mut insns)?;
         let fd_array: Vec<_> = modules.iter().map(|module| module.as_fd()).collect();
         let target = self.btf_target(spec, other)?;
         let token = self.token.map(AsFd::as_fd);
@@ -45,11 +45,11 @@ impl<'a> Loader<'a> {
             }
             _ => source::context(spec.kind),
         };
-        let mut types = source::describe(spec.name, entry, &spec.code);
+        let mut types = source::describe(spec.name, entry, &spec.code, &added);
         let mut loaded = types.as_ref().map(|types| load_types(types, token));
         if let (Some(Err(Errno(libc::EINVAL))), Entry::Context(_)) = (&loaded, entry) {
             // A kernel before 5.6 does not take global functions.
-            types = source::describe(spec.name, Entry::Unsaid, &spec.code);
+            types = source::describe(spec.name, Entry::Unsaid, &spec.code, &added);
             loaded = types.as_ref().map(|types| load_types(types, token));
         }
         // They are for people who look at the program: a kernel that does not want them gets it without.

@@ -8,12 +8,15 @@ mod kernel;
 mod problem;
 
 pub(super) use arguments::Arguments;
+#[cfg(feature = "cli")]
+pub(crate) use kernel::kernel_number;
 pub use problem::NameProblem;
 
 use self::arguments::Places;
 use self::kernel::{Context, Number};
 use self::problem::is_missing;
 use super::Loader;
+use super::source::Added;
 use crate::asm::{Assembly, CollectionProgram};
 use crate::btf::{Btf, Kind, module_btf};
 use crate::codegen::Compiled;
@@ -30,11 +33,17 @@ pub(super) struct Relocated {
     pub modules: Vec<OwnedFd>,
     /// The arguments that instructions read, of the place that they were resolved for.
     pub arguments: Option<Box<dyn Arguments>>,
+    /// The functions that stand behind the code.
+    pub added: Vec<Added>,
 }
 
 /// Fills relocations in. The types are those of the program that this one is for a function of, if it is.
-type Resolve =
-    for<'a> fn(&mut Loader<'a>, &ProgramSpec<'a>, Option<&Btf>, &mut [Insn]) -> Result<Relocated>;
+type Resolve = for<'a> fn(
+    &mut Loader<'a>,
+    &ProgramSpec<'a>,
+    Option<&Btf>,
+    &mut Vec<Insn>,
+) -> Result<Relocated>;
 
 /// The resolver that code carries.
 struct Resolver(Resolve);
@@ -82,7 +91,7 @@ pub(super) fn relocate<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
     theirs: Option<&Btf>,
-    insns: &mut [Insn],
+    insns: &mut Vec<Insn>,
 ) -> Result<Relocated> {
     match spec.code.resolver.and_then(Hook::get) {
         Some(Resolver(resolve)) => resolve(loader, spec, theirs, insns),
@@ -127,7 +136,7 @@ fn resolve_maps<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
     _: Option<&Btf>,
-    insns: &mut [Insn],
+    insns: &mut Vec<Insn>,
 ) -> Result<Relocated> {
     for reloc in spec.code.relocations {
         if reloc.kind != RelocKind::Map {
@@ -143,7 +152,7 @@ fn resolve<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
     theirs: Option<&Btf>,
-    insns: &mut [Insn],
+    insns: &mut Vec<Insn>,
 ) -> Result<Relocated> {
     let maps = spec.code.relocations.iter().filter(|reloc| reloc.kind == RelocKind::Map);
     for reloc in maps {
@@ -151,13 +160,20 @@ fn resolve<'a>(
     }
     let types = loader.types();
     let context = Context { kind: spec.kind, attach_type: spec.attach_type, types, theirs };
-    let mut resolution =
-        Resolution { spec, context, places: Places::of(spec), insns, modules: Vec::new() };
+    let mut resolution = Resolution {
+        spec,
+        context,
+        places: Places::of(spec),
+        insns,
+        added: Vec::new(),
+        modules: Vec::new(),
+    };
     for reloc in spec.code.relocations {
         resolution.fill(reloc)?;
     }
     let modules = resolution.modules()?;
-    Ok(Relocated { modules, arguments: resolution.places.into_arguments(spec) })
+    let Resolution { added, places, .. } = resolution;
+    Ok(Relocated { modules, added, arguments: places.into_arguments(spec) })
 }
 
 /// How a missing name in a statement that cannot be reached goes into the instruction: as a call of a helper that there
@@ -169,7 +185,8 @@ struct Resolution<'l, 'a> {
     spec: &'l ProgramSpec<'a>,
     context: Context<'l>,
     places: Places,
-    insns: &'l mut [Insn],
+    insns: &'l mut Vec<Insn>,
+    added: Vec<Added>,
     /// Modules of whose BTF the kernel wants descriptors.
     modules: Vec<(&'l str, OwnedFd)>,
 }
@@ -182,6 +199,16 @@ impl Resolution<'_, '_> {
         let found = match reloc.kind {
             RelocKind::Map => return Ok(()),
             RelocKind::Kfunc => return self.put_kfunc(reloc, &name),
+            RelocKind::ArgumentValue => {
+                return match self.put_value(slot, &name) {
+                    Ok(()) => Ok(()),
+                    Err(problem) if is_missing(&problem) && self.is_asked_for(&name) => {
+                        poison(self.insns, slot);
+                        Ok(())
+                    }
+                    Err(problem) => Err(refused(self.spec, reloc, problem)),
+                };
+            }
             RelocKind::Argument => self.places.argument(&self.context, &name),
             RelocKind::Value | RelocKind::Enumerator | RelocKind::Register => {
                 self.context.value(&name)
@@ -213,7 +240,7 @@ impl Resolution<'_, '_> {
             _ => self.context.value(name),
         };
         match found {
-            Ok(_) => Ok(Number::of(1)),
+            Ok(_) | Err(NameProblem::NotInRegister { .. }) => Ok(Number::of(1)),
             Err(problem) if is_missing(&problem) => Ok(Number::of(0)),
             Err(problem) => Err(problem),
         }
@@ -227,6 +254,26 @@ impl Resolution<'_, '_> {
             name.strip_prefix(asked.as_str())
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
         })
+    }
+
+    /// Puts the call of the function that returns an argument in its place; the first one for an argument adds the function.
+    fn put_value(&mut self, slot: usize, name: &str) -> Answer<()> {
+        let start = match self.added.iter().find(|one| one.name == symbol(name)) {
+            Some(one) => one.slot,
+            None => {
+                let code = self.places.value(&self.context, name)?;
+                let start = self.insns.len() as u32;
+                self.insns.extend(code);
+                self.added.push(Added { slot: start, name: symbol(name), caller: slot as u32 });
+                start
+            }
+        };
+        // A program has fewer than 2^31 slots.
+        let offset = start as i32 - slot as i32 - 1;
+        if let Some(insn) = self.insns.get_mut(slot) {
+            *insn = Op::CallLocal { offset }.encode().first();
+        }
+        Ok(())
     }
 
     /// Puts the number of a kernel function into the call of it. Of a function in a module the kernel wants the module's
@@ -259,10 +306,16 @@ impl Resolution<'_, '_> {
             kind: self.spec.kind,
             errno: Errno::of(&source),
             why: None,
+            lacks: None,
         })?;
         let modules = std::mem::take(&mut self.modules);
         Ok(std::iter::once(first).chain(modules.into_iter().map(|(_, btf)| btf)).collect())
     }
+}
+
+/// The name of the function that returns an argument: `args_arg3` of `args.arg3`.
+fn symbol(name: &str) -> String {
+    name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_")
 }
 
 type Answer<T> = std::result::Result<T, NameProblem>;

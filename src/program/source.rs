@@ -33,27 +33,59 @@ pub(crate) fn context(kind: ProgramType) -> Entry<'static> {
 }
 
 /// Functions and lines of a program; nothing if they cannot be described, which no program needs.
-pub(super) fn describe(name: &str, entry: Entry<'_>, code: &Code<'_>) -> Option<ProgramTypes> {
+pub(super) fn describe(
+    name: &str,
+    entry: Entry<'_>,
+    code: &Code<'_>,
+    added: &[Added],
+) -> Option<ProgramTypes> {
     let mut builder = Builder::new();
-    let About { functions, lines } = describe_in(&mut builder, name, entry, code).ok()?;
+    let About { functions, lines } = describe_with(&mut builder, name, entry, code, added).ok()?;
     Some(ProgramTypes { blob: builder.finish().ok()?, functions, lines })
 }
 
+/// A function that was added behind the code when it was loaded.
+#[derive(Debug)]
+pub(super) struct Added {
+    /// The slot at which it begins.
+    pub slot: u32,
+    pub name: String,
+    /// The slot of the statement that it was made for, and has its source line of.
+    pub caller: u32,
+}
+
 /// The same among other types.
+#[cfg(feature = "elf")]
 pub(crate) fn describe_in(
     builder: &mut Builder,
     name: &str,
     entry: Entry<'_>,
     code: &Code<'_>,
 ) -> Result<About, BtfError> {
-    let functions: Vec<(u32, Cow<'_, str>)> = functions(name, code);
+    describe_with(builder, name, entry, code, &[])
+}
+
+fn describe_with(
+    builder: &mut Builder,
+    name: &str,
+    entry: Entry<'_>,
+    code: &Code<'_>,
+    added: &[Added],
+) -> Result<About, BtfError> {
+    let mut functions: Vec<(u32, Cow<'_, str>)> = functions(name, code);
+    functions.extend(added.iter().map(|one| (one.slot, Cow::Borrowed(one.name.as_str()))));
     let functions: Vec<_> =
         functions.iter().map(|(slot, name)| FunctionAt { slot: *slot, name }).collect();
     let start = code.lines.iter().map(|line| line.start).min().unwrap_or(0);
     let end = code.lines.iter().map(|line| line.end).max().unwrap_or(0);
     let text = code.text.get(start as usize..end as usize).unwrap_or_default();
     let within = |line: LineAt| LineAt { start: line.start - start, end: line.end - start, ..line };
-    let source = Source { file: code.file, text, lines: lines(code).map(within) };
+    let line_of = |one: &Added| {
+        let line = lines(code).take_while(|line| line.slot <= one.caller).last()?;
+        Some(LineAt { slot: one.slot, ..line })
+    };
+    let all = lines(code).chain(added.iter().filter_map(line_of));
+    let source = Source { file: code.file, text, lines: all.map(within) };
     describe_program(builder, &functions, entry, source)
 }
 
@@ -174,7 +206,7 @@ mod tests {
                 let mut places = Vec::new();
                 for program in module.programs() {
                     let code = program.code();
-                    assert!(describe(program.name(), Entry::Unsaid, &code).is_some());
+                    assert!(describe(program.name(), Entry::Unsaid, &code, &[]).is_some());
                     places.push((lines(&code).next().unwrap().line, code.line_number(1)));
                 }
                 places

@@ -2,8 +2,8 @@
 
 use super::Hook;
 use crate::uapi::{MapType, flags};
-use crate::util::TypeDesc;
 use crate::util::pod::Plain;
+use crate::util::{TypeDesc, Version};
 
 /// A map to be. Naming its `static` in an instruction of `bpf!` is all it takes to have it created at
 /// load. Two programs that name the same `static` share one map.
@@ -281,5 +281,90 @@ impl<'a> MapSpec<'a> {
         MapSpec::new(name, kind, 4, V::SIZE as u32, 0)
             .with_flags(flags::BPF_F_NO_PREALLOC)
             .with_types::<i32, V>()
+    }
+}
+
+/// Returns the version that brought a type of map.
+pub(crate) const fn first_map_version(of: MapType) -> Version {
+    let (major, minor) = match of {
+        MapType::Hash | MapType::Array => (3, 19),
+        MapType::ProgArray => (4, 2),
+        MapType::PerfEventArray => (4, 3),
+        MapType::PercpuHash | MapType::PercpuArray | MapType::StackTrace => (4, 6),
+        MapType::CgroupArray => (4, 8),
+        MapType::LruHash | MapType::LruPercpuHash => (4, 10),
+        MapType::LpmTrie => (4, 11),
+        MapType::ArrayOfMaps | MapType::HashOfMaps => (4, 12),
+        MapType::DevMap | MapType::SockMap => (4, 14),
+        MapType::CpuMap => (4, 15),
+        MapType::XskMap | MapType::SockHash => (4, 18),
+        MapType::CgroupStorage | MapType::ReuseportSockArray => (4, 19),
+        MapType::PercpuCgroupStorage | MapType::Queue | MapType::Stack => (4, 20),
+        MapType::SkStorage => (5, 2),
+        MapType::DevMapHash => (5, 4),
+        MapType::StructOps => (5, 6),
+        MapType::RingBuf => (5, 8),
+        MapType::InodeStorage => (5, 10),
+        MapType::TaskStorage => (5, 11),
+        MapType::BloomFilter => (5, 16),
+        MapType::UserRingBuf => (6, 1),
+        MapType::CgrpStorage => (6, 2),
+        MapType::Arena => (6, 9),
+        MapType::InsnArray => (6, 19),
+        MapType::Rhash => (7, 2),
+    };
+    Version::new(major, minor)
+}
+
+/// Returns the key and the value size that maps of a type have, if no other is possible.
+pub(crate) const fn implied_sizes(of: MapType) -> (Option<u32>, Option<u32>) {
+    match of {
+        // By index, and what the values are is a descriptor or a number.
+        MapType::ProgArray
+        | MapType::PerfEventArray
+        | MapType::CgroupArray
+        | MapType::ArrayOfMaps
+        | MapType::XskMap
+        // Sockets, devices and CPUs: 8 bytes give cookies or programs as well.
+        | MapType::DevMap
+        | MapType::DevMapHash
+        | MapType::SockMap
+        | MapType::CpuMap
+        | MapType::ReuseportSockArray => (Some(4), Some(4)),
+        MapType::HashOfMaps | MapType::SockHash => (None, Some(4)),
+        MapType::Array
+        | MapType::PercpuArray
+        | MapType::StackTrace
+        | MapType::SkStorage
+        | MapType::InodeStorage
+        | MapType::TaskStorage
+        | MapType::CgrpStorage => (Some(4), None),
+        MapType::InsnArray => (Some(4), Some(16)),
+        // No key, or neither key nor value.
+        MapType::Queue | MapType::Stack | MapType::BloomFilter => (Some(0), None),
+        MapType::RingBuf | MapType::UserRingBuf | MapType::Arena => (Some(0), Some(0)),
+        MapType::StructOps => (Some(4), Some(0)),
+        MapType::Hash
+        | MapType::PercpuHash
+        | MapType::LruHash
+        | MapType::LruPercpuHash
+        | MapType::LpmTrie
+        | MapType::CgroupStorage
+        | MapType::PercpuCgroupStorage
+        | MapType::Rhash => (None, None),
+    }
+}
+
+/// Returns the flags without which no kernel makes a map of a type.
+pub(crate) const fn implied_flags(of: MapType) -> u32 {
+    match of {
+        MapType::LpmTrie
+        | MapType::SkStorage
+        | MapType::InodeStorage
+        | MapType::TaskStorage
+        | MapType::CgrpStorage
+        | MapType::Rhash => flags::BPF_F_NO_PREALLOC,
+        MapType::Arena => flags::BPF_F_MMAPABLE,
+        _ => 0,
     }
 }

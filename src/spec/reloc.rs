@@ -41,6 +41,9 @@ pub enum RelocKind {
     Enumerator,
     /// The offset of an argument in the context, which depends on what the program is attached to: `args.filename`.
     Argument,
+    /// The function that returns the value of an argument of a USDT probe, wherever that is: `call args.arg3`. It is made at load,
+    /// and the whole instruction becomes the call of it.
+    ArgumentValue,
     /// The offset of a register in the context of a kprobe, by its role: `pt_regs.parm1`.
     Register,
     /// The size of a type or field in bytes: `sizeof(task_struct)`.

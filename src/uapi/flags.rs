@@ -1,7 +1,9 @@
 //! Flags: what `bpf(2)` takes as bits, by the names of `include/uapi/linux/bpf.h`.
 //!
 //! Those of a map go into [`MapSpec::flags`](crate::MapSpec::flags), those of a program into
-//! [`ProgramSpec::flags`](crate::ProgramSpec::flags).
+//! [`ProgramSpec::flags`](crate::ProgramSpec::flags). One that is not here is the kernel's to judge.
+
+use crate::util::Version;
 
 /// Map: a hash table takes memory as elements come. An LPM trie, storage and a hash that grows demand it.
 /// Linux 4.6.
@@ -70,3 +72,63 @@ pub const BPF_F_TEST_RUN_ON_CPU: u32 = 1 << 0;
 pub const BPF_F_TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
 /// Test run: the packet has a checksum that the program is to keep right; the kernel compares. Linux 6.11.
 pub const BPF_F_TEST_SKB_CHECKSUM_COMPLETE: u32 = 1 << 2;
+
+/// The name of a flag, and the version that brought it.
+pub(crate) type Known = (u32, &'static str, Version);
+
+const fn known(flag: u32, name: &'static str, major: u16, minor: u16) -> Known {
+    (flag, name, Version::new(major, minor))
+}
+
+/// The flags of maps.
+pub(crate) const OF_MAPS: [Known; 19] = [
+    known(BPF_F_NO_PREALLOC, "BPF_F_NO_PREALLOC", 4, 6),
+    known(BPF_F_NO_COMMON_LRU, "BPF_F_NO_COMMON_LRU", 4, 10),
+    known(BPF_F_NUMA_NODE, "BPF_F_NUMA_NODE", 4, 14),
+    known(BPF_F_RDONLY, "BPF_F_RDONLY", 4, 15),
+    known(BPF_F_WRONLY, "BPF_F_WRONLY", 4, 15),
+    known(BPF_F_STACK_BUILD_ID, "BPF_F_STACK_BUILD_ID", 4, 17),
+    known(BPF_F_ZERO_SEED, "BPF_F_ZERO_SEED", 5, 0),
+    known(BPF_F_RDONLY_PROG, "BPF_F_RDONLY_PROG", 5, 2),
+    known(BPF_F_WRONLY_PROG, "BPF_F_WRONLY_PROG", 5, 2),
+    known(BPF_F_CLONE, "BPF_F_CLONE", 5, 4),
+    known(BPF_F_MMAPABLE, "BPF_F_MMAPABLE", 5, 5),
+    known(BPF_F_PRESERVE_ELEMS, "BPF_F_PRESERVE_ELEMS", 5, 10),
+    known(BPF_F_INNER_MAP, "BPF_F_INNER_MAP", 5, 10),
+    known(BPF_F_LINK, "BPF_F_LINK", 6, 4),
+    known(BPF_F_VTYPE_BTF_OBJ_FD, "BPF_F_VTYPE_BTF_OBJ_FD", 6, 9),
+    known(BPF_F_TOKEN_FD, "BPF_F_TOKEN_FD", 6, 9),
+    known(BPF_F_SEGV_ON_FAULT, "BPF_F_SEGV_ON_FAULT", 6, 9),
+    known(BPF_F_NO_USER_CONV, "BPF_F_NO_USER_CONV", 6, 9),
+    known(BPF_F_RB_OVERWRITE, "BPF_F_RB_OVERWRITE", 6, 19),
+];
+
+/// The flags of programs.
+pub(crate) const OF_PROGRAMS: [Known; 9] = [
+    known(BPF_F_STRICT_ALIGNMENT, "BPF_F_STRICT_ALIGNMENT", 4, 12),
+    known(BPF_F_ANY_ALIGNMENT, "BPF_F_ANY_ALIGNMENT", 5, 0),
+    known(BPF_F_TEST_RND_HI32, "BPF_F_TEST_RND_HI32", 5, 3),
+    known(BPF_F_TEST_STATE_FREQ, "BPF_F_TEST_STATE_FREQ", 5, 4),
+    known(BPF_F_SLEEPABLE, "BPF_F_SLEEPABLE", 5, 10),
+    known(BPF_F_XDP_HAS_FRAGS, "BPF_F_XDP_HAS_FRAGS", 5, 18),
+    known(BPF_F_XDP_DEV_BOUND_ONLY, "BPF_F_XDP_DEV_BOUND_ONLY", 6, 3),
+    known(BPF_F_TEST_REG_INVARIANTS, "BPF_F_TEST_REG_INVARIANTS", 6, 8),
+    known(BPF_F_TOKEN_FD, "BPF_F_TOKEN_FD", 6, 9),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each flag in the table is one bit, and its version is that of its documentation.
+    #[test]
+    fn the_tables_are_those_of_the_documentation() {
+        let source = include_str!("flags.rs");
+        for (flag, name, since) in OF_MAPS.iter().chain(&OF_PROGRAMS) {
+            assert!(flag.is_power_of_two(), "{name}");
+            let declared = source.find(&format!("pub const {name}: u32")).unwrap();
+            let before = source[..declared].trim_end();
+            assert!(before.ends_with(&format!("Linux {since}.")), "{name}");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Lines of a text, found without looking at more of it than needed.
+//! Lines of a text, found without looking at more of it than needed, and what else texts may begin with.
 
 /// Returns the number of line breaks in a piece of a text. What finds lines does it with this, so that a test can count how
 /// much of a text is looked at.
@@ -19,6 +19,17 @@ pub(crate) fn line_start(text: &[u8], place: usize, most: usize) -> usize {
     #[cfg(test)]
     looked_at::add(before.len());
     before.iter().rposition(|byte| *byte == b'\n').map_or(least, |last| least + last + 1)
+}
+
+/// Returns a text without the byte order mark that editors of some systems put in front of it.
+pub(crate) fn without_mark(text: &str) -> &str {
+    text.strip_prefix('\u{feff}').unwrap_or(text)
+}
+
+/// Returns whether a decimal number begins with a zero, as octal ones do in C: then it is not plain which of them is meant.
+pub(crate) fn is_octal(text: &str) -> bool {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    digits.strip_prefix('0').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }
 
 /// Counts the bytes that [`line_breaks`] and [`line_start`] look at, for tests.

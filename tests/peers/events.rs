@@ -5,7 +5,7 @@ use crate::common::Folder;
 use std::ffi::CStr;
 use std::fs::{File, OpenOptions};
 use std::hint::black_box;
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
@@ -53,11 +53,7 @@ pub(crate) const SECTOR: usize = 512;
 impl OnDisk {
     /// Why there is no disk of such sectors to read from, if there is none.
     pub(crate) fn new() -> Result<OnDisk, String> {
-        let folder = Folder::new();
-        // Files of no disk are on a device with the major number 0.
-        if (folder.path().metadata().unwrap().dev() >> 8) & 0xfff == 0 {
-            return Err("the folder of temporary files is on no disk".to_owned());
-        }
+        let folder = Folder::on_disk()?;
         let path = folder.path().join("file");
         std::fs::write(&path, [b'x'; 16 * 4096]).unwrap();
         File::open(&path).unwrap().sync_all().unwrap();

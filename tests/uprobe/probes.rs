@@ -72,6 +72,32 @@ pub(crate) fn many(a: i32, numbers: &[i64; 4], index: usize, small: i8) {
     }
 }
 
+/// The operands of `rawbpf_test:sizes`, in order: constants, a register and its parts, memory, a variable; each with the sizes
+/// 1, 2, 4, 8 and -1, -2, -4, -8.
+#[inline(never)]
+pub(crate) fn sizes(value: u64, memory: &u64) {
+    black_box(&RAWBPF_TEST_NUMBER);
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            probe!(
+                "sizes",
+                "0",
+                "1@$-56 2@$-1 4@$-1 8@$-1 -1@$200 -2@$65535 -4@$4294967295 -8@$-1 \
+                 1@%sil 2@%si 4@%esi 8@%rsi -1@%sil -2@%si -4@%esi -8@%rsi \
+                 1@%rsi 2@%rsi 4@%rsi -1@%rsi -2@%rsi -4@%rsi \
+                 1@({m}) 2@({m}) 4@({m}) 8@({m}) -1@({m}) -2@({m}) -4@({m}) -8@({m}) \
+                 1@RAWBPF_TEST_NUMBER(%rip) 2@RAWBPF_TEST_NUMBER(%rip) 4@RAWBPF_TEST_NUMBER(%rip) \
+                 8@RAWBPF_TEST_NUMBER(%rip) -1@RAWBPF_TEST_NUMBER(%rip) -2@RAWBPF_TEST_NUMBER(%rip) \
+                 -4@RAWBPF_TEST_NUMBER(%rip) -8@RAWBPF_TEST_NUMBER(%rip) 4f@({m}) 8f@({m})"
+            ),
+            in("rsi") value,
+            m = in(reg) memory,
+            options(att_syntax, nostack, preserves_flags, readonly),
+        );
+    }
+}
+
 /// `rawbpf_test:twice`, one of its places.
 #[inline(never)]
 pub(crate) fn first(value: u64) {

@@ -2,7 +2,7 @@
 
 use crate::common;
 use crate::common::needs::{Thing, needs, needs_tried};
-use crate::probes::{RAWBPF_TEST_NUMBER, first, guarded, many, second, semaphore};
+use crate::probes::{RAWBPF_TEST_NUMBER, first, guarded, many, second, semaphore, sizes};
 use crate::watch::{COOKIE, Caller, ENTRY, METHODS, Watch, this_file};
 use rawbpf::asm::{BuildOptions, Builder};
 use rawbpf::attach::{self, Link, Options, Target, usdt};
@@ -28,22 +28,28 @@ fn the_probes_of_a_file_are_found() {
     let probes = user::usdt_probes(this_file()).unwrap();
     let ours: Vec<_> = probes.iter().filter(|probe| probe.provider == "rawbpf_test").collect();
     let names: Vec<_> = ours.iter().map(|probe| probe.name.as_str()).collect();
-    assert_eq!(names, ["guarded", "many", "twice"]);
-    let [guarded, many, twice] = ours[..] else { panic!("{ours:?}") };
+    assert_eq!(names, ["guarded", "many", "sizes", "twice"]);
+    let [guarded, many, _, twice] = ours[..] else { panic!("{ours:?}") };
     assert_eq!([&guarded, &many, &twice].map(|probe| probe.places.len()), [1, 1, 2]);
     assert!(guarded.places[0].semaphore.is_some() && many.places[0].semaphore.is_none());
     assert_eq!(many.places[0].arguments.len(), 10);
     assert_eq!(many.argument(2).unwrap().operand, Operand::Constant(5));
-    assert_eq!(many.argument(10).unwrap().operand, Operand::Unknown);
+    let float = many.argument(10).unwrap();
+    assert!(
+        float.float && matches!(&float.operand, Operand::FloatRegister(name) if name == "xmm0")
+    );
     assert_eq!((many.argument(0), many.argument(11)), (None, None));
     // The first is in another register in each place.
     assert_eq!((twice.argument(1), twice.argument(2).unwrap().text.as_str()), (None, "8@$1"));
 }
 
-static ARGUMENTS: MapSpec = MapSpec::array("arguments", 8 * 16, 1);
+/// Arguments are numbered from 1 on, and the element 0 counts.
+const MOST: usize = 48;
+
+static ARGUMENTS: MapSpec = MapSpec::array("arguments", 8 * MOST as u32, 1);
 
 /// A program that notes how often it ran, and the arguments.
-fn program(probe: &UsdtProbe, numbers: &[usize]) -> Result<(Program, Array<[i64; 16]>), Error> {
+fn program(probe: &UsdtProbe, numbers: &[usize]) -> Result<(Program, Array<[i64; MOST]>), Error> {
     let set = |dst, src| Op::Alu { bits: Bits::B64, op: AluOp::Mov, dst, src };
     let mut builder = Builder::new();
     let out = builder.label();
@@ -98,6 +104,162 @@ fn arguments_are_read_from_wherever_they_are() {
     assert_eq!(seen.lookup(0).unwrap(), values);
 }
 
+/// The value of every operand at every size, as C converts a value to the type of that size: an unsigned type is filled up with
+/// zeros, a signed one with its sign.
+#[test]
+fn every_operand_has_the_size_and_the_sign_that_the_note_says() {
+    needs!(Uprobe);
+    let _alone = common::alone();
+    let probe = probe("sizes");
+    let count = probe.places[0].arguments.len();
+    assert_eq!(count, 40);
+    let numbers: Vec<_> = (1..=count).collect();
+    let (program, seen) = program(&probe, &numbers).unwrap();
+    let number = RAWBPF_TEST_NUMBER.load(Ordering::Relaxed);
+    for (value, memory) in [
+        (0xffff_ffff_ffff_ff80, 0x8000_0000_8000_8081),
+        (0x1234_5678_9abc_def0, u64::MAX),
+        (0x7f, 0x7fff_ffff_7fff_7f7f),
+        (0, 0x80),
+    ] {
+        let link = attach_here(&program, &this("sizes"));
+        sizes(black_box(value), black_box(&memory));
+        drop(link);
+        let unsigned = |v: u64| [i64::from(v as u8), i64::from(v as u16), i64::from(v as u32)];
+        let signed = |v: u64| [i64::from(v as i8), i64::from(v as i16), i64::from(v as i32)];
+        let all = |v: u64| {
+            let whole = [v as i64];
+            [&unsigned(v)[..], &whole, &signed(v), &whole].concat()
+        };
+        let mut expected = vec![200, 65535, 4294967295, -1, -56, -1, -1, -1];
+        expected.extend(all(value));
+        expected.extend(unsigned(value));
+        expected.extend(signed(value));
+        expected.extend(all(memory));
+        expected.extend(all(number));
+        expected.extend([i64::from(memory as u32), memory as i64]);
+        assert_eq!(seen.lookup(0).unwrap()[1..=count], expected[..], "{value:#x}, {memory:#x}");
+    }
+}
+
+/// Notes arguments that are in memory and constants, by calls of their names.
+static CALLING: ProgramSpec = ProgramSpec::new(
+    "calling",
+    ProgramType::Kprobe,
+    bpf! {
+        r6 = r1;
+        *(u32 *)(r10 - 4) = 0;
+        r1 = ARGUMENTS ll;
+        r2 = r10;
+        r2 += -4;
+        call map_lookup_elem;
+        if r0 == 0 goto out;
+        r7 = r0;
+        r1 = r6;
+        call args.arg1;
+        *(u64 *)(r7 + 8) = r0;
+        r1 = r6;
+        call args.arg3;
+        *(u64 *)(r7 + 24) = r0;
+        r1 = r6;
+        call args.arg4;
+        *(u64 *)(r7 + 32) = r0;
+        r1 = r6;
+        call add_to_sixth;
+        *(u64 *)(r7 + 48) = r0;
+        r1 = r6;
+        call args.arg3;
+        *(u64 *)(r7 + 40) = r0;
+    out:
+        r0 = 0;
+        exit;
+    add_to_sixth:
+        call args.arg6;
+        r0 += 1;
+        exit;
+    },
+);
+
+#[test]
+fn arguments_anywhere_are_called_by_name() {
+    needs!(Uprobe);
+    let _alone = common::alone();
+    let target = format!("{}:rawbpf_test:many", this_file());
+    let mut loader = Loader::new();
+    let program = loader.load(&CALLING.with_target(&target)).unwrap();
+    let seen = Array::<[i64; MOST]>::of(loader.map(&ARGUMENTS).unwrap()).unwrap();
+    let number = RAWBPF_TEST_NUMBER.load(Ordering::Relaxed) as i64;
+    for method in METHODS {
+        let link = usdt::attach(&program, &this("many"), method).unwrap();
+        let (value, index) = (black_box(method as i32 - 1000), black_box(2));
+        many(value, &black_box([-3, 70, 5, 0x1_0000_0000_8000]), index, black_box(9));
+        drop(link);
+        let values = seen.lookup(0).unwrap();
+        let expected = [i64::from(value), 0, -3, 0x1_0000_0000_8000, -3, number + 1];
+        assert_eq!([1, 2, 3, 4, 5, 6].map(|at| values[at]), expected, "{method:?}");
+    }
+    // Nor is it attached where the argument is found in another way, or is none.
+    let error = usdt::attach(&program, &this("sizes"), METHODS[0]).unwrap_err().to_string();
+    assert!(error.contains("load the program once for each"), "{error}");
+}
+
+/// Its first argument is in another register in each place.
+static EACH: ProgramSpec = ProgramSpec::new(
+    "each",
+    ProgramType::Kprobe,
+    bpf! {
+        call args.arg1;
+        r6 = r0;
+        *(u32 *)(r10 - 4) = 0;
+        r1 = ARGUMENTS ll;
+        r2 = r10;
+        r2 += -4;
+        call map_lookup_elem;
+        if r0 == 0 goto out;
+        *(u64 *)(r0 + 8) = r6;
+    out:
+        r0 = 0;
+        exit;
+    },
+);
+
+#[test]
+fn an_argument_in_another_register_in_each_place_is_called_by_name() {
+    needs!(Uprobe);
+    needs_tried!("attach_cookie", no_cookies());
+    let _alone = common::alone();
+    let target = format!("{}:rawbpf_test:twice", this_file());
+    let mut loader = Loader::new();
+    let program = loader.load(&EACH.with_target(&target)).unwrap();
+    let seen = Array::<[i64; MOST]>::of(loader.map(&ARGUMENTS).unwrap()).unwrap();
+    let link = attach_here(&program, &this("twice"));
+    for (value, fire) in [(71, first as fn(u64)), (72, second), (73, first)] {
+        fire(black_box(value));
+        assert_eq!(seen.lookup(0).unwrap()[1], value as i64);
+    }
+    drop(link);
+}
+
+static FLOAT: ProgramSpec =
+    ProgramSpec::new("float", ProgramType::Kprobe, bpf! { call args.arg10; r0 = 0; exit; });
+static ELEVENTH: ProgramSpec =
+    ProgramSpec::new("eleventh", ProgramType::Kprobe, bpf! { call args.arg11; r0 = 0; exit; });
+
+#[test]
+fn a_call_of_what_is_no_argument_says_so() {
+    needs!(Bpf);
+    let many = format!("{}:rawbpf_test:many", this_file());
+    for (spec, target, expected) in [
+        (&FLOAT, &*many, "a floating-point number in the register xmm0"),
+        (&ELEVENTH, &many, "passes no `arg11`, but arg1, arg2"),
+        (&FLOAT, "sys_clone", "it is no USDT probe"),
+        (&FLOAT, "c:strlen", "it is no USDT probe"),
+    ] {
+        let error = Loader::new().load(&spec.with_target(target)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
+
 /// Notes its first argument and the fifth, by their names.
 static NAMED: ProgramSpec = ProgramSpec::new(
     "named",
@@ -126,7 +288,7 @@ fn arguments_in_registers_have_names() {
     let target = format!("{}:rawbpf_test:many", this_file());
     let mut loader = Loader::new();
     let program = loader.load(&NAMED.with_target(&target)).unwrap();
-    let seen = Array::<[i64; 16]>::of(loader.map(&ARGUMENTS).unwrap()).unwrap();
+    let seen = Array::<[i64; MOST]>::of(loader.map(&ARGUMENTS).unwrap()).unwrap();
     for method in METHODS {
         let link = usdt::attach(&program, &this("many"), method).unwrap();
         let value = black_box(method as i32 + 1000);
@@ -170,7 +332,11 @@ fn arguments_elsewhere_have_none() {
     needs!(Bpf);
     for (spec, name, expected) in [
         (&MEMORY, "rawbpf_test:many", "`args.arg3`"),
-        (&MEMORY, "rawbpf_test:many", "only what is in one register has a name"),
+        (
+            &MEMORY,
+            "rawbpf_test:many",
+            "only what is in one register has an offset; `call args.arg3`",
+        ),
         (&WIDE, "rawbpf_test:many", "the field has 4 bytes, and the access 8"),
         (&BEYOND, "rawbpf_test:many", "passes no `arg11`, but arg1, arg2"),
         (&WIDE, "rawbpf_test:twice", "`8@%rdi` and `8@%rsi`"),
@@ -190,7 +356,8 @@ fn an_argument_that_cannot_be_had_says_why() {
         error.unwrap_err().to_string()
     };
     let registers = ArgumentRegisters { context: Reg::R6, to: Reg::R7, stack: -16 };
-    assert!(words(10, registers).contains("`8@%xmm0`"), "{}", words(10, registers));
+    let float = words(10, registers);
+    assert!(float.contains("floating-point") && float.contains("`8@%xmm0`"), "{float}");
     for number in [0, 11, usize::MAX] {
         assert!(words(number, registers).contains("10 arguments"), "{}", words(number, registers));
     }
@@ -353,7 +520,7 @@ fn probes_and_functions_of_a_file_are_listed() {
     let ours = format!("usdt:{file}:rawbpf_test");
     assert_eq!(
         names(&format!("{ours}:*e*")),
-        [format!("{ours}:guarded"), format!("{ours}:twice")][..]
+        [format!("{ours}:guarded"), format!("{ours}:sizes"), format!("{ours}:twice")][..]
     );
     assert_eq!(names(&format!("usdt:{file}:twice")), [format!("{ours}:twice")]);
     let add = format!("uprobe:{file}:rawbpf_test_add");

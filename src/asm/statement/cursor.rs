@@ -1,6 +1,6 @@
 //! The reading position: white space, punctuation and words.
 
-use super::{Failed, Parsed, Problem, Span, Symbol, Value, What};
+use super::{Failed, Parsed, Problem, Span, Symbol, Value, What, is_operator};
 use crate::insn::table::{Operation, Operators};
 
 /// Which bytes names and numbers are made of. Looked up, because every byte of a text is asked about.
@@ -221,6 +221,13 @@ impl<'a> Cursor<'a> {
         let start = self.at;
         let mut end = start;
         while end < self.text.len() && is_word(self.text[end]) {
+            end += 1;
+        }
+        // An operator whole.
+        while end == start || (end < self.text.len() && is_operator(self.text[end - 1])) {
+            if end >= self.text.len() || !is_operator(self.text[end]) {
+                break;
+            }
             end += 1;
         }
         if end == start && start < self.text.len() {

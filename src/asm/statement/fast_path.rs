@@ -178,7 +178,9 @@ impl Scan<'_> {
             value = value * 10 + i32::from(digit);
             self.at += 1;
         }
-        (self.at > first).then_some(if negative { -value } else { value })
+        // What begins with a zero is refused.
+        let octal = self.window.get(first) == Some(&b'0') && self.at - first > 1;
+        (self.at > first && !octal).then_some(if negative { -value } else { value })
     }
 
     /// A register of that width, or a number.

@@ -13,6 +13,9 @@ pub(super) enum Destination {
     Label(Span),
 }
 
+const DISTANCE: &str =
+    "a label, nor a distance from the next instruction, which has a sign: `+3` or `-3`";
+
 impl<'a> Cursor<'a> {
     /// `+3`, `-3`, `pc+3`, a label, or in a text `1f` and `1b`. A bare number is none of these: LLVM reads it as an
     /// absolute address.
@@ -36,6 +39,10 @@ impl<'a> Cursor<'a> {
                 return Ok(Destination::Label(label));
             }
             self.at = start;
+        }
+        if self.peek().is_ascii_digit() {
+            let (_, span) = ok!(self.number("a distance"));
+            return self.problem(span, What::Not(DISTANCE));
         }
         Ok(Destination::Label(ok!(self.word("a label, or a distance such as +3"))))
     }
@@ -88,7 +95,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// `call trace_printk`, `call 6`, `call function`, `call pc+3`, `call kfunc 123`; in what the kernel writes
+    /// `call trace_printk`, `call 6`, `call function`, `call pc+3`, `call kfunc 123`, `call args.arg3`; in what the kernel writes
     /// `call bpf_trace_printk#6`, `call pc+3#bpf_prog_5e59ebbeafcc272a_F`.
     pub(super) const fn call(&mut self) -> Parsed<Statement<'a>> {
         if self.peek() == b'p' && self.byte(1) == b'c' && matches!(self.byte(2), b'+' | b'-') {
@@ -106,6 +113,10 @@ impl<'a> Cursor<'a> {
             let number =
                 ok!(self.fit("the helper's number", value, span, i32::MIN as i64, i32::MAX as i64));
             return Ok(one(Op::CallHelper { number: number as i32 }));
+        }
+        if ok!(self.names_an_argument()) {
+            // No helper: the call is put here when the program is loaded.
+            return Ok(one(Op::CallHelper { number: 0 }));
         }
         let name = ok!(self.word_alone("a helper"));
         if self.peek() == b'#' && matches!(self.byte(1), b'-' | b'0'..=b'9') {

@@ -75,7 +75,10 @@ impl<'a> Cursor<'a> {
             (digit @ b'0'..=b'9', _) => (digit - b'0', 2),
             _ => return None,
         };
-        if is_word(self.byte(length)) {
+        // `r3s>5` is `r3 s> 5`.
+        let signed =
+            self.byte(length) == b's' && matches!(self.byte(length + 1), b'<' | b'>' | b'/' | b'%');
+        if is_word(self.byte(length)) && !signed {
             return None;
         }
         let Some(reg) = Reg::new(number) else { return None };
@@ -118,26 +121,6 @@ impl<'a> Cursor<'a> {
         Ok((value, Span { start, end }))
     }
 
-    /// A number in these bounds.
-    #[inline]
-    pub(super) const fn number_within(
-        &mut self,
-        wanted: &'static str,
-        field: &'static str,
-        low: i64,
-        high: i64,
-    ) -> Parsed<i64> {
-        let start = self.at;
-        if let Some(value) = self.plain_number() {
-            if low <= value && value <= high {
-                return Ok(value);
-            }
-            self.at = start;
-        }
-        let (value, span) = ok!(self.number(wanted));
-        self.fit(field, value, span, low, high)
-    }
-
     /// The number that stands here, if it is decimal, not very long and alone, as nearly all are. `None`, and nothing is
     /// read, if it is more than that, or wrong: then [`arithmetic`](Self::arithmetic) reads it, in 128 bits.
     #[inline]
@@ -159,7 +142,11 @@ impl<'a> Cursor<'a> {
                 return None;
             }
         }
-        if at == first || (at < text.len() && is_word(text[at])) {
+        // What begins with a zero is another number elsewhere.
+        if at == first
+            || (at < text.len() && is_word(text[at]))
+            || (text[first] == b'0' && at - first > 1)
+        {
             return None;
         }
         self.at = at;
@@ -313,6 +300,7 @@ impl<'a> Cursor<'a> {
         let (mut small, mut value): (u64, i128) = (0, 0);
         let mut long = false;
         let mut any = false;
+        let octal = radix == 10 && self.peek() == b'0' && self.byte(1).is_ascii_digit();
         while self.at < self.text.len() && is_word(self.text[self.at]) {
             let byte = self.text[self.at];
             self.at += 1;
@@ -321,6 +309,11 @@ impl<'a> Cursor<'a> {
                 b'a'..=b'f' => byte - b'a' + 10,
                 b'A'..=b'F' => byte - b'A' + 10,
                 b'_' if self.at > first + 1 => continue,
+                // `5ll` is `5 ll`.
+                b'l' if any && self.peek() == b'l' && !is_word(self.byte(1)) => {
+                    self.at -= 1;
+                    break;
+                }
                 _ => 255,
             };
             if digit as u64 >= radix {
@@ -342,6 +335,9 @@ impl<'a> Cursor<'a> {
         }
         if !any {
             return self.not_a_number(start);
+        }
+        if octal {
+            return self.problem(Span { start, end: self.at }, What::Octal);
         }
         Ok(if long { value } else { small as i128 })
     }
@@ -427,11 +423,17 @@ impl<'a> Cursor<'a> {
     /// The second operand of an instruction of that width. 64-bit instructions extend the sign of their
     /// 32 bits, so `0xffffffff` is not one of theirs; 32-bit ones read the same bits either way.
     pub(super) const fn source(&mut self, bits: Bits) -> Parsed<Source> {
+        let start = self.at;
         if !(self.peek() == b'_' || self.peek().is_ascii_alphabetic()) {
-            let (low, high) = self.immediates(bits);
-            let value =
-                ok!(self.number_within("a register or a number", "the immediate", low, high));
-            return Ok(Source::Imm(value as i32));
+            if let Some(value) = self.plain_number() {
+                let (low, high) = self.immediates(bits);
+                if low <= value && value <= high {
+                    return Ok(Source::Imm(value as i32));
+                }
+                self.at = start;
+            }
+            let (value, span) = ok!(self.number("a register or a number"));
+            return Ok(Source::Imm(ok!(self.immediate(bits, value, span))));
         }
         match ok!(self.operand()) {
             Operand::Register(register) => match (bits, register.bits) {
@@ -447,7 +449,19 @@ impl<'a> Cursor<'a> {
 
     pub(super) const fn immediate(&mut self, bits: Bits, value: i128, span: Span) -> Parsed<i32> {
         let (low, high) = self.immediates(bits);
+        if matches!(bits, Bits::B64) && is_wide(value, low, high) {
+            return self.problem(span, What::Wide { value, moved: false });
+        }
         Ok(ok!(self.fit("the immediate", value, span, low, high)) as i32)
+    }
+
+    /// The immediate of a move, in whose place another instruction moves one of 64 bits.
+    pub(super) const fn moved(&mut self, bits: Bits, value: i128, span: Span) -> Parsed<i32> {
+        let (low, high) = self.immediates(bits);
+        if matches!(bits, Bits::B64) && is_wide(value, low, high) {
+            return self.problem(span, What::Wide { value, moved: true });
+        }
+        self.immediate(bits, value, span)
     }
 
     /// The least and the greatest immediate of instructions of that width.
@@ -477,6 +491,12 @@ impl<'a> Cursor<'a> {
     pub(super) const fn offset16(&mut self, value: i128, span: Span) -> Parsed<i16> {
         Ok(ok!(self.fit("the offset", value, span, i16::MIN as i64, i16::MAX as i64)) as i16)
     }
+}
+
+/// Whether a number of 64 bits is beyond these bounds.
+const fn is_wide(value: i128, low: i64, high: i64) -> bool {
+    let fits = low as i128 <= value && value <= high as i128;
+    !fits && i64::MIN as i128 <= value && value <= u64::MAX as i128
 }
 
 /// Just past the brace that closes the one at `at`, or `None`. Braces inside strings and characters of

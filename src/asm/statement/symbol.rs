@@ -70,6 +70,22 @@ impl<'a> Cursor<'a> {
         }
     }
 
+    /// Reads the name of an argument whose value is called for, `args.arg3`, if one stands here.
+    pub(super) const fn names_an_argument(&mut self) -> Parsed<bool> {
+        let start = self.at;
+        if self.is_listing() || !self.take_word("args") {
+            return Ok(false);
+        }
+        let path = self.peek() == b'.';
+        self.at = start;
+        if path {
+            let span = ok!(self.path(false));
+            let symbol = Symbol { kind: RelocKind::ArgumentValue, span };
+            self.symbols[RelocField::Immediate as usize] = Some(symbol);
+        }
+        Ok(path)
+    }
+
     /// Reads the name of a kernel function that is called, if one stands here.
     pub(super) const fn names_a_function(&mut self) -> bool {
         if !(self.peek() == b'_' || self.peek().is_ascii_alphabetic()) {

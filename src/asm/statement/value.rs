@@ -4,7 +4,7 @@ use super::memory::{Access, Address, atomic_bytes, size_bits};
 use super::number::Register;
 use super::{Cursor, Dialect, Parsed, Span, Statement, Target, Value, What, ok, one, same, sub};
 use crate::insn::table::{
-    ASSIGNMENT_OPERATORS, FETCHING_NAMES, Operation, Operator, Shape, shaped,
+    ASSIGNMENT_OPERATORS, COMPARISON_OPERATORS, FETCHING_NAMES, Operation, Operator, Shape, shaped,
 };
 use crate::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, Op, PacketSize, Pseudo, Reg, SignBits, SignExtend, Size,
@@ -19,9 +19,16 @@ const ADDRESS: &str =
 const MAP_ID: &str =
     "is a map of the kernel that wrote this, which only it knows: name the map, `name ll`";
 
+const ASSIGNMENT: &str = "an assignment, `=` or `+=` and the like: a comparison stands behind `if`, as in \
+                          `if r1 == r2 goto label`. A statement begins with a register and an assignment, `*(type *)`, `if`, `goto`, \
+                          `call`, `exit`, `lock` or a label";
+const PACKET_TYPES: &str =
+    "a type of packet loads: u8, u16, u32 (some assemblers have one of 64 bits, Linux has none)";
+
 impl<'a> Cursor<'a> {
     pub(super) const fn assign(&mut self, dst: Register) -> Parsed<Statement<'a>> {
         let Register { reg, bits, .. } = dst;
+        let operator = self.at;
         let signed = self.peek() == b's' && self.take_word("s");
         if !signed && self.peek() == b'=' && self.byte(1) != b'=' {
             self.at += 1;
@@ -35,8 +42,17 @@ impl<'a> Cursor<'a> {
             Some(Operation::AluSigned(op)) => {
                 Ok(one(Op::AluSigned { bits, op, dst: reg, src: ok!(self.source(bits)) }))
             }
-            _ if signed => self.expected("`s>>=`, `s/=` or `s%=`"),
-            _ => self.expected("`=`, `+=` or another assignment"),
+            _ => match self.operator(&COMPARISON_OPERATORS, signed) {
+                Some(Operation::JumpIf(_)) => {
+                    let mut end = self.at;
+                    while self.text[end - 1].is_ascii_whitespace() {
+                        end -= 1;
+                    }
+                    self.problem(Span { start: operator, end }, What::Not(ASSIGNMENT))
+                }
+                _ if signed => self.expected("`s>>=`, `s/=` or `s%=`"),
+                _ => self.expected("`=`, `+=` or another assignment"),
+            },
         }
     }
 
@@ -94,8 +110,7 @@ impl<'a> Cursor<'a> {
         let Register { reg, bits, .. } = dst;
         const LDDW: u8 = Op::load_imm64(Reg::R0, 0).encode().first().opcode();
         if let Dialect::Listing(LDDW) = self.dialect {
-            // x86-64, arm64 and s390x have their kernels up there; small negative numbers are above.
-            if value >= 0xffff_0000_0000_0000 && value < 0xffff_ffff_ffff_0000 {
+            if is_address(value) {
                 return self.problem(span, What::Foreign(ADDRESS));
             }
             return Ok(one(Op::load_imm64(reg, ok!(self.imm64(value, span)))));
@@ -104,7 +119,7 @@ impl<'a> Cursor<'a> {
             ok!(self.needs_64(dst));
             return Ok(one(Op::load_imm64(reg, ok!(self.imm64(value, span)))));
         }
-        let src = Source::Imm(ok!(self.immediate(bits, value, span)));
+        let src = Source::Imm(ok!(self.moved(bits, value, span)));
         Ok(one(Op::Alu { bits, op: AluOp::Mov, dst: reg, src }))
     }
 
@@ -183,8 +198,7 @@ impl<'a> Cursor<'a> {
             (Size::Half, false) => PacketSize::Half,
             (Size::Word, false) => PacketSize::Word,
             _ => {
-                return self
-                    .problem(access.span, What::Not("a type of packet loads: u8, u16, u32"));
+                return self.problem(access.span, What::Not(PACKET_TYPES));
             }
         };
         ok!(self.need("[", "`[`"));
@@ -299,6 +313,9 @@ impl<'a> Cursor<'a> {
         }
         if self.peek() == b'(' {
             return self.function(dst, span);
+        }
+        if let Some(widths) = swap_widths(name) {
+            return self.problem(span, What::Not(widths));
         }
         let Ok(src) = self.register_of(span) else {
             return self.problem(
@@ -576,6 +593,47 @@ const fn atomic_named(name: &[u8]) -> Option<AtomicOp> {
         }
         _ => None,
     }
+}
+
+/// Whether a number that a listing shows is that of an address of the kernel's, as those of maps, values and variables are, and
+/// not a constant that somebody wrote.
+///
+/// x86-64, arm64 and others have their data above 0xffff000000000000. There is none from 0xfffffffe00000000 on, but the kernel's
+/// own image from 0xffffffff80000000 on, where small negative numbers are as well. Nor is it likely at an address that is a mask, a
+/// mask of one bit, a multiple of 2^32, or the same 32 bits twice.
+const fn is_address(value: i128) -> bool {
+    if value < 0xffff_0000_0000_0000 || value >= 0xffff_ffff_ffff_0000 {
+        return false;
+    }
+    let value = value as u64;
+    let negated = value.wrapping_neg();
+    let image = value >= 0xffff_ffff_8000_0000;
+    let constant = (value >= 0xffff_fffe_0000_0000 && !image)
+        || negated.is_power_of_two()
+        || (!value).is_power_of_two()
+        || value.trailing_zeros() >= 32
+        || (value >> 32) as u32 == value as u32;
+    !constant
+}
+
+/// The widths that there are, for a byte swap that has another.
+const fn swap_widths(name: &[u8]) -> Option<&'static str> {
+    let (digits, widths) = match name {
+        [b'b', b'e', digits @ ..] => (digits, "a width of `be`: be16, be32, be64"),
+        [b'l', b'e', digits @ ..] => (digits, "a width of `le`: le16, le32, le64"),
+        [b'b', b's', b'w', b'a', b'p', digits @ ..] => {
+            (digits, "a width of `bswap`: bswap16, bswap32, bswap64")
+        }
+        _ => return None,
+    };
+    let mut i = 0;
+    while i < digits.len() {
+        if !digits[i].is_ascii_digit() {
+            return None;
+        }
+        i += 1;
+    }
+    Some(widths)
 }
 
 const fn swap_named(name: &[u8]) -> Option<(Swap, SwapBits)> {

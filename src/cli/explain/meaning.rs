@@ -1,6 +1,7 @@
 //! The meaning of an instruction, in words: the one line of its row in the instruction table with the operands put in, and
 //! what depends on them.
 
+use super::names::Names;
 use crate::asm::HELPERS;
 use crate::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, Insn, Op, Pseudo, Reg, SignedOp, Size, Source, SwapBits,
@@ -15,16 +16,23 @@ pub(super) struct Meaning {
 }
 
 /// Returns the effect of an instruction.
+#[cfg(test)]
 pub(super) fn meaning(op: Op) -> Meaning {
+    meaning_of(op, &Names::default())
+}
+
+/// Returns the effect of an instruction that has names in the place of numbers.
+pub(super) fn meaning_of(op: Op, names: &Names) -> Meaning {
     let row = op.row();
-    let says = filled_in(row.meaning, op);
-    let mut notes: Vec<String> = row.notes.iter().map(|note| filled_in(note, op)).collect();
+    let says = filled_in(row.meaning, op, names);
+    let mut notes: Vec<String> = row.notes.iter().map(|note| filled_in(note, op, names)).collect();
+    notes.extend(names.notes());
     notes_on_operands(op, &mut notes);
     Meaning { says, notes }
 }
 
 /// Puts the operands in the place of their names in braces.
-fn filled_in(template: &str, op: Op) -> String {
+fn filled_in(template: &str, op: Op, names: &Names) -> String {
     let mut out = String::new();
     let mut rest = template;
     while let Some((before, name, after)) = rest.split_once('{').and_then(|(before, rest)| {
@@ -32,7 +40,8 @@ fn filled_in(template: &str, op: Op) -> String {
         Some((before, name, after))
     }) {
         out += before;
-        out += &operand(name, op);
+        let named = names.operand(name, op.encode().first());
+        out += &named.unwrap_or_else(|| operand(name, op));
         rest = after;
     }
     out + rest

@@ -8,6 +8,7 @@ use super::problem::{ArgumentAt, is_missing};
 use super::{Answer, NameProblem};
 use crate::btf::{Function, KernelTypes, Kind};
 use crate::error::{Error, Result};
+use crate::insn::Insn;
 use crate::kernel::{format, functions, registers, symbols, tracefs};
 use crate::program::btf_target::attach_point;
 use crate::spec::{AttachTo, ProgramSpec, RETURN, Reloc, RelocKind};
@@ -37,7 +38,15 @@ pub(super) struct Places {
 #[derive(Debug)]
 struct Found {
     name: String,
-    at: Option<ArgumentAt>,
+    at: At,
+}
+
+#[derive(Debug)]
+enum At {
+    /// In the context.
+    Context(Option<ArgumentAt>),
+    /// What these instructions return.
+    Value(Vec<Insn>),
 }
 
 impl Places {
@@ -69,10 +78,36 @@ impl Places {
                 return Err(NameProblem::Layout { first, other, at: (at, there) });
             }
         }
-        if !self.found.iter().any(|found| found.name == name) {
-            self.found.push(Found { name: name.into(), at });
+        if !self.found.iter().any(|found| found.name == name && matches!(found.at, At::Context(_)))
+        {
+            self.found.push(Found { name: name.into(), at: At::Context(at) });
         }
         answer
+    }
+
+    /// The function that returns the value of an argument, `args.NAME`, of a USDT probe.
+    pub fn value(&mut self, context: &Context<'_>, name: &str) -> Answer<Vec<Insn>> {
+        let needs = "FILE:PROVIDER:NAME of a USDT probe";
+        let target = self.target.as_deref().ok_or(NameProblem::NoTarget { needs })?;
+        let argument = name.split_once('.').map_or("", |(_, argument)| argument);
+        let mut parts = target.rsplitn(3, ':');
+        let (ProgramType::Kprobe, Some(probe), Some(provider), Some(file)) =
+            (context.kind, parts.next(), parts.next(), parts.next())
+        else {
+            return Err(NameProblem::NoValue {
+                of: target.into(),
+                argument: argument.into(),
+                problem: format!(
+                    "it is no USDT probe, FILE:PROVIDER:NAME, whose arguments alone are returned by a call: use the offset \
+                     {name} in a load"
+                ),
+            });
+        };
+        let code = usdt_value(target, (file, provider, probe), argument)?;
+        if !self.found.iter().any(|found| found.name == name && matches!(found.at, At::Value(_))) {
+            self.found.push(Found { name: name.into(), at: At::Value(code.clone()) });
+        }
+        Ok(code)
     }
 
     /// What is to be kept of it for attachments.
@@ -89,8 +124,13 @@ impl Places {
         let code = &spec.code;
         let places = self.found.into_iter().map(|found| {
             let reads = |reloc: &&Reloc<'_>| {
-                matches!(reloc.kind, RelocKind::Argument | RelocKind::Exists)
-                    && reloc.name() == found.name
+                let kind = match found.at {
+                    At::Context(_) => {
+                        matches!(reloc.kind, RelocKind::Argument | RelocKind::Exists)
+                    }
+                    At::Value(_) => reloc.kind == RelocKind::ArgumentValue,
+                };
+                kind && reloc.name() == found.name
             };
             let slot = code.relocations.iter().find(reads).map_or(0, |reloc| reloc.slot as usize);
             let place = format!("{}:{}", code.file, code.line_number(slot));
@@ -174,15 +214,21 @@ impl Arguments for ReadArguments {
         let context = Context { kind, attach_type, types: &types, theirs: None };
         let mut places = Places { target: Some(target.clone()), each: None, found: Vec::new() };
         for Read { found, place, statement } in &self.reads {
-            let there = located(places.argument(&context, &found.name));
-            let problem = match there.map(|there| there.ok().as_ref().map(Number::place)) {
-                Ok(there) if there == found.at => continue,
-                Ok(there) => NameProblem::Layout {
-                    first: self.target.clone(),
-                    other: target,
-                    at: (found.at, there),
+            let (first, other) = (self.target.clone(), target.clone());
+            let problem = match &found.at {
+                At::Context(at) => {
+                    let there = located(places.argument(&context, &found.name));
+                    match there.map(|there| there.ok().as_ref().map(Number::place)) {
+                        Ok(there) if there == *at => continue,
+                        Ok(there) => NameProblem::Layout { first, other, at: (*at, there) },
+                        Err(problem) => problem,
+                    }
+                }
+                At::Value(code) => match places.value(&context, &found.name) {
+                    Ok(there) if there == *code => continue,
+                    Ok(_) => NameProblem::OtherValue { first, other },
+                    Err(problem) => problem,
                 },
-                Err(problem) => problem,
             };
             return Err(Error::Name {
                 program: self.program.clone(),
@@ -374,6 +420,68 @@ fn usdt_argument(
         },
         _ => Err(not_in_register(target, argument, &all)),
     }
+}
+
+/// The function that returns an argument of a USDT probe, by the notes of the file.
+#[cfg(feature = "elf")]
+fn usdt_value(
+    target: &str,
+    (file, provider, name): (&str, &str, &str),
+    argument: &str,
+) -> Answer<Vec<Insn>> {
+    use crate::asm::{BuildOptions, Builder};
+    use crate::insn::{AluOp, Bits, Op, Reg, Source};
+    use crate::user::{self, ArgumentRegisters};
+    let path = user::find_file(file, None)?;
+    let number = argument.strip_prefix("arg").and_then(|number| number.parse::<usize>().ok());
+    let probes = user::find_usdt(&path, provider, name)?;
+    let places = probes.iter().flat_map(|probe| &probe.places);
+    let fewest = places.map(|place| place.arguments.len()).min().unwrap_or_default();
+    let Some(number) = number.filter(|number| (1..=fewest).contains(number)) else {
+        return Err(NameProblem::NoArgument {
+            of: target.into(),
+            argument: argument.into(),
+            known: (1..=fewest).map(|number| format!("arg{number}")).collect(),
+        });
+    };
+    let mut found: Option<Vec<Insn>> = None;
+    // Several, if the provider or the name is a pattern.
+    for probe in &probes {
+        let mut builder = Builder::new();
+        let (bits, op) = (Bits::B64, AluOp::Mov);
+        builder.push(Op::Alu { bits, op, dst: Reg::R6, src: Source::Reg(Reg::R1) });
+        let registers = ArgumentRegisters { context: Reg::R6, to: Reg::R0, stack: -8 };
+        probe.load_argument(&mut builder, number, registers)?;
+        builder.push(Op::Exit);
+        let built = builder.finish(&BuildOptions::new());
+        let built = built.map_err(|error| NameProblem::NoValue {
+            of: target.into(),
+            argument: argument.into(),
+            problem: error.to_string(),
+        })?;
+        let code = built.code().slots.to_vec();
+        match &found {
+            Some(first) if *first != code => {
+                let other = format!("{}:{}", probe.provider, probe.name);
+                return Err(NameProblem::OtherValue { first: target.into(), other });
+            }
+            _ => found = Some(code),
+        }
+    }
+    found.ok_or_else(|| NameProblem::NoValue {
+        of: target.into(),
+        argument: argument.into(),
+        problem: "there is no such probe".into(),
+    })
+}
+
+#[cfg(not(feature = "elf"))]
+fn usdt_value(target: &str, _: (&str, &str, &str), argument: &str) -> Answer<Vec<Insn>> {
+    Err(NameProblem::NoValue {
+        of: target.into(),
+        argument: argument.into(),
+        problem: "the notes of the file are read with the feature `elf`".into(),
+    })
 }
 
 #[cfg(feature = "elf")]

@@ -1,9 +1,13 @@
 //! Numbers that the running kernel has for names.
 
 use super::{Answer, NameProblem};
+#[cfg(feature = "cli")]
+use crate::btf::Kind;
 use crate::btf::{Btf, BtfError, KernelTypes};
 use crate::kernel::registers;
 use crate::spec::RelocField;
+#[cfg(feature = "cli")]
+use crate::spec::RelocKind;
 use crate::uapi::{AttachType, ProgramType};
 
 /// What names are looked up for and in.
@@ -42,6 +46,24 @@ impl Number {
             }
         }
         Ok(self.value)
+    }
+}
+
+/// Returns the number that the running kernel has for a name, if it has one and that depends on nothing else.
+#[cfg(feature = "cli")]
+pub(crate) fn kernel_number(kind: RelocKind, name: &str) -> Option<i128> {
+    let types = KernelTypes::new();
+    let context =
+        Context { kind: ProgramType::Kprobe, attach_type: None, types: &types, theirs: None };
+    match kind {
+        RelocKind::Value | RelocKind::Enumerator | RelocKind::Register => {
+            context.value(name).ok().map(|number| number.value)
+        }
+        RelocKind::Size => types.size_of(name).ok().map(i128::from),
+        RelocKind::Exists if name.contains('.') => Some(context.value(name).is_ok().into()),
+        RelocKind::Exists => types.exists(name).ok().map(i128::from),
+        RelocKind::Kfunc => types.type_id(name, Kind::Function).ok().map(|(id, _)| id.into()),
+        RelocKind::Map | RelocKind::Argument | RelocKind::ArgumentValue => None,
     }
 }
 

@@ -74,7 +74,8 @@ pub enum NameProblem {
     },
     /// The argument of a USDT probe is not in one register.
     #[error(
-        "`{argument}` of `{of}` is in {place}: only what is in one register has a name (see UsdtProbe::load_argument)"
+        "`{argument}` of `{of}` is in {place}: only what is in one register has an offset; `call args.{argument}` with the context in \
+         r1 returns it in r0"
     )]
     NotInRegister {
         /// The probe.
@@ -83,6 +84,26 @@ pub enum NameProblem {
         argument: String,
         /// Where it is, as the notes of the file say it: `8@-16(%rbp)`.
         place: String,
+    },
+    /// The value of an argument cannot be had.
+    #[error("`{argument}` of `{of}`: {problem}")]
+    NoValue {
+        /// The place.
+        of: String,
+        /// The name that was asked for.
+        argument: String,
+        /// Why not.
+        problem: String,
+    },
+    /// The program is for several places, and they need different instructions for the value of the argument.
+    #[error(
+        "its value is found in different ways at {first} and at {other}; load the program once for each"
+    )]
+    OtherValue {
+        /// A place.
+        first: String,
+        /// Another.
+        other: String,
     },
     /// On this architecture that argument is not in a register, or the architecture is not known here.
     #[error("this architecture keeps it in no register that is known here")]

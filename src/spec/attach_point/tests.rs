@@ -301,7 +301,7 @@ fn meaning(arguments: Arguments) -> &'static str {
         Arguments::SessionRegisters => "parameters, in registers of the entry",
         Arguments::SyscallRegisters => "parameters of the system call",
         Arguments::UserEntryRegisters => "`arg1`, …, in registers",
-        Arguments::UsdtOperands => "`arg1`, …, if in registers",
+        Arguments::UsdtOperands => "`arg1`, …, if in registers; `call args.arg1` returns any",
         Arguments::TracepointParameters => "parameters of the tracepoint",
         Arguments::FunctionParameters => "parameters",
         Arguments::FunctionParametersAndResult => "parameters, `ret`",

@@ -1,6 +1,6 @@
 //! What a USDT probe says of its arguments: `-4@%edi`, `8@-16(%rbp)`, `4@$5`, on AArch64 `-8@[sp, 16]`.
 //!
-//! A size in bytes, negative if the number has a sign, and behind the `@` an operand as the machine's assembler writes it
+//! A size in bytes, negative if the number has a sign, with an `f` behind it if it is a floating-point number, and behind the `@` an operand as the machine's assembler writes it
 //! (<https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation>). Compilers put there whatever the argument happens
 //! to be in.
 
@@ -17,6 +17,8 @@ pub struct Argument {
     pub size: u8,
     /// Whether it is a number with a sign.
     pub signed: bool,
+    /// Whether it is a floating-point number: programs get its bits.
+    pub float: bool,
     /// Where it is.
     pub operand: Operand,
 }
@@ -25,7 +27,7 @@ pub struct Argument {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operand {
-    /// It is always this.
+    /// It is always this, with as many bits and the sign that the size of the argument says.
     Constant(i64),
     /// In a register, or in a part of one.
     Register(Register),
@@ -46,7 +48,9 @@ pub enum Operand {
         /// How many bytes behind it.
         displacement: i64,
     },
-    /// Where no program can read it, as a number with a point is; or written in a way that is not known here.
+    /// In a register of this name for floating-point numbers and vectors, which no program can read.
+    FloatRegister(String),
+    /// Written in a way that is not known here.
     Unknown,
 }
 
@@ -93,21 +97,60 @@ fn split(text: &str) -> Vec<&str> {
 
 fn argument(text: &str, machine: Machine) -> Argument {
     let (size, place) = match text.split_once('@') {
-        Some((size, place)) => (number(size), place),
+        Some((size, place)) => (size, place.trim()),
         // Old ones do not say it.
-        None => (Some(8), text),
+        None => ("8", text),
     };
+    let (size, said) = match size.strip_suffix('f') {
+        Some(size) => (number(size), true),
+        None => (number(size), false),
+    };
+    let floating = float_register(place, machine);
     let known = size.filter(|size| matches!(size.unsigned_abs(), 1 | 2 | 4 | 8));
     let signed = known.is_some_and(|size| size < 0);
     let size = known.map_or(8, |size| size.unsigned_abs() as u8);
-    let operand =
-        known.and_then(|_| operand(place.trim(), machine)).and_then(|operand| match operand {
+    let operand = match (floating, known) {
+        (Some(name), _) => Some(Operand::FloatRegister(name.into())),
+        (None, None) => None,
+        (None, Some(_)) => operand(place, machine).and_then(|operand| match operand {
             Operand::Register(register) => {
                 register.sized(size, machine.big_endian()).map(Operand::Register)
             }
+            Operand::Constant(value) => Some(Operand::Constant(sized(value, size, signed))),
             other => Some(other),
-        });
-    Argument { text: text.into(), size, signed, operand: operand.unwrap_or(Operand::Unknown) }
+        }),
+    };
+    let float = said || floating.is_some();
+    let operand = operand.unwrap_or(Operand::Unknown);
+    Argument { text: text.into(), size, signed, float, operand }
+}
+
+/// The lower bytes of a constant, with the sign that they have if they have one.
+fn sized(value: i64, size: u8, signed: bool) -> i64 {
+    let unused = 64 - 8 * u32::from(size);
+    match signed {
+        true => value << unused >> unused,
+        false => ((value as u64) << unused >> unused) as i64,
+    }
+}
+
+/// The name of the register for floating-point numbers and vectors that this is, if it is one.
+fn float_register(text: &str, machine: Machine) -> Option<&str> {
+    let (mark, names): (_, &[&str]) = match machine {
+        Machine::X86 => ("%", &["xmm", "ymm", "zmm", "st"]),
+        Machine::Aarch64 { .. } => ("", &["b", "h", "s", "d", "q", "v"]),
+        Machine::S390x => ("%", &["f", "v"]),
+        Machine::Riscv64 => ("", &["f", "fa", "fs", "ft"]),
+        Machine::Other => return None,
+    };
+    let name = text.strip_prefix(mark)?;
+    let numbered = |rest: &str| {
+        let digits = rest.strip_prefix('(').and_then(|rest| rest.strip_suffix(')'));
+        let digits = digits.unwrap_or(rest);
+        !digits.is_empty() && digits.len() < 3 && digits.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let is_one = |begin: &str| name.strip_prefix(begin).is_some_and(numbered);
+    (names.iter().any(|begin| is_one(begin)) || name == "st").then_some(name)
 }
 
 fn operand(text: &str, machine: Machine) -> Option<Operand> {
@@ -317,8 +360,13 @@ mod tests {
             ("4@counter", 4, variable("counter", 0)),
             ("%eax", 8, Unknown),
             ("%rax", 8, Operand::Register(reg(80, 8))),
-            ("8@%xmm0", 8, Unknown),
-            ("8f@%xmm0", 8, Unknown),
+            ("8@%xmm0", 8, Operand::FloatRegister("xmm0".into())),
+            ("8f@%xmm0", 8, Operand::FloatRegister("xmm0".into())),
+            ("16f@%st(1)", 8, Operand::FloatRegister("st(1)".into())),
+            ("-4f@-16(%rbp)", -4, memory(Some(32), None, -16)),
+            ("8f@$4607182418800017408", 8, Constant(4607182418800017408)),
+            ("ff@%rax", 8, Unknown),
+            ("f@%rax", 8, Unknown),
             ("3@%rax", 8, Unknown),
             ("8@%al", 8, Unknown),
             ("8@%fs:16", 8, Unknown),
@@ -342,14 +390,16 @@ mod tests {
             (arm, "8@sp", 8, Operand::Register(reg(248, 8))),
             (arm, "8@xzr", 8, Operand::Constant(0)),
             (arm, "-8@5", -8, Operand::Constant(5)),
-            (arm, "4@#-7", 4, Operand::Constant(-7)),
+            (arm, "-4@#-7", -4, Operand::Constant(-7)),
+            (arm, "4@#-7", 4, Operand::Constant(0xffff_fff9)),
             (arm, "8@[x2]", 8, memory(Some(16), None, 0)),
             (arm, "-4@[sp, 96]", -4, memory(Some(248), None, 96)),
             (arm, "8@[sp,#-16]", 8, memory(Some(248), None, -16)),
             (arm, "8@[x0, x1]", 8, memory(Some(0), Some((8, 0)), 0)),
             (arm, "8@[x0, x1, lsl #3]", 8, memory(Some(0), Some((8, 3)), 0)),
             (arm, "8@[x0, w1, sxtw 3]", 8, Operand::Unknown),
-            (arm, "8@d0", 8, Operand::Unknown),
+            (arm, "8@d0", 8, Operand::FloatRegister("d0".into())),
+            (arm, "4f@s31", 4, Operand::FloatRegister("s31".into())),
             (Machine::Aarch64 { big_endian: true }, "-4@w1", -4, Operand::Register(reg(12, 4))),
             (Machine::Aarch64 { big_endian: true }, "2@x1", 2, Operand::Register(reg(14, 2))),
             (Machine::S390x, "-4@%r2", -4, Operand::Register(reg(44, 4))),
@@ -357,12 +407,82 @@ mod tests {
             (Machine::S390x, "8@160(%r15)", 8, memory(Some(144), None, 160)),
             (Machine::S390x, "8@8(%r1,%r2)", 8, memory(Some(32), Some((40, 0)), 8)),
             (Machine::S390x, "-4@-1", -4, Operand::Constant(-1)),
-            (Machine::S390x, "8@%f0", 8, Operand::Unknown),
+            (Machine::S390x, "2@-1", 2, Operand::Constant(0xffff)),
+            (Machine::S390x, "8@%f0", 8, Operand::FloatRegister("f0".into())),
+            (Machine::Riscv64, "8@fa0", 8, Operand::FloatRegister("fa0".into())),
+            (Machine::Riscv64, "8@fp", 8, Operand::Register(reg(64, 8))),
             (Machine::Riscv64, "8@a0", 8, Operand::Register(reg(80, 8))),
             (Machine::Riscv64, "8@-24(s0)", 8, memory(Some(64), None, -24)),
             (Machine::Other, "8@r3", 8, Operand::Unknown),
         ] {
             check(machine, text, size, operand);
+        }
+    }
+
+    /// A constant has the bits of its size, and a sign if the size has one: what C makes of the number at such a type.
+    #[test]
+    fn constants_are_of_the_type_that_the_size_says() {
+        let numbers = [
+            0,
+            1,
+            -1,
+            5,
+            -56,
+            127,
+            128,
+            200,
+            255,
+            256,
+            -128,
+            -129,
+            32767,
+            32768,
+            65535,
+            i64::from(i32::MAX),
+            1 << 31,
+            0xffff_ffff,
+            1 << 32,
+            i64::MAX,
+            i64::MIN,
+        ];
+        for value in numbers {
+            let types = [
+                ("1", i64::from(value as u8)),
+                ("-1", i64::from(value as i8)),
+                ("2", i64::from(value as u16)),
+                ("-2", i64::from(value as i16)),
+                ("4", i64::from(value as u32)),
+                ("-4", i64::from(value as i32)),
+                ("8", value),
+                ("-8", value),
+            ];
+            for (size, expected) in types {
+                for (machine, mark) in [
+                    (Machine::X86, "$"),
+                    (Machine::Aarch64 { big_endian: false }, "#"),
+                    (Machine::Aarch64 { big_endian: true }, ""),
+                    (Machine::S390x, ""),
+                    (Machine::Riscv64, ""),
+                ] {
+                    let text = format!("{size}@{mark}{value}");
+                    let parsed = parse(&text, machine);
+                    assert_eq!(parsed[0].operand, Operand::Constant(expected), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_float_is_called_so() {
+        for (text, float) in [
+            ("8f@%xmm0", true),
+            ("8@%xmm0", true),
+            ("-4f@8(%rsp)", true),
+            ("8@%rax", false),
+            ("8@$0xf", false),
+            ("4@f(%rip)", false),
+        ] {
+            assert_eq!(parse(text, Machine::X86)[0].float, float, "{text}");
         }
     }
 

@@ -58,7 +58,8 @@ impl UsdtProbe {
             // Of a variable the distance matters, which is another one from each place.
             let same = |(other, known): &(&UsdtPlace, &Argument)| {
                 known.operand == argument.operand
-                    && (known.size, known.signed) == (argument.size, argument.signed)
+                    && (known.size, known.signed, known.float)
+                        == (argument.size, argument.signed, argument.float)
                     && (!matches!(argument.operand, Operand::Variable { .. })
                         || std::ptr::eq(*other, place))
             };
@@ -165,15 +166,24 @@ impl UsdtProbe {
                 add(builder, distance.wrapping_add(*displacement));
                 self.read(builder, registers, size)?;
             }
+            Operand::FloatRegister(name) => {
+                let text = &argument.text;
+                let problem = format!(
+                    "it is a floating-point number in the register {name} (`{text}`), which no program can read"
+                );
+                return Err(self.problem(number, problem));
+            }
             Operand::Unknown => {
-                let problem = format!("it is `{}`, which no program can read", argument.text);
+                let text = &argument.text;
+                let problem = format!("it is `{text}`, written in a way that is not known here");
                 return Err(self.problem(number, problem));
             }
         }
         if matches!(argument.operand, Operand::Memory { .. } | Operand::Variable { .. }) {
             builder.push(Op::Load { size: access(size), dst: to, base: Reg::R10, offset: stack });
         }
-        if signed && size < 8 {
+        let constant = matches!(argument.operand, Operand::Constant(_));
+        if signed && !argument.float && !constant && size < 8 {
             let shift = Source::Imm(64 - 8 * i32::from(size));
             builder.push(alu(AluOp::Lsh, to, shift)).push(alu(AluOp::Arsh, to, shift));
         }
