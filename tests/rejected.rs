@@ -47,11 +47,13 @@ fn wrong(case: &Case, error: &VerifierError) -> Option<String> {
     // Somebody says what to do: the kernel or the table.
     let advised = match (error.suggestion(), error.advice()) {
         (Some(suggestion), _) => message.contains(suggestion),
-        (None, Some(advice)) => message.contains(advice.text),
+        (None, Some(advice)) => message.contains(advice.text.as_ref()),
         (None, None) => false,
     };
+    let text = error.advice().map_or("", |advice| advice.text.as_ref());
     let right = case.has_cause(error.cause())
-        && case.advice.contains(&key)
+        && case.is_told(key, text, error.notes())
+        && error.notes().iter().all(|note| message.contains(note))
         && at_line
         && message.contains(&first)
         && advised

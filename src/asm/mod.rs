@@ -18,6 +18,7 @@ mod message;
 mod names;
 mod parse;
 mod print;
+mod prototypes;
 mod resolve;
 mod statement;
 
@@ -33,6 +34,7 @@ pub(crate) use listing::{Instructions, Labels, Place, place, unknown};
 pub use listing::{PrintOptions, Undecodable, disassemble, disassemble_lossy};
 pub use parse::{ParseOptions, parse};
 pub use print::Style;
+pub use prototypes::{HelperPrototype, helper_prototype};
 #[cfg(feature = "elf")]
 pub(crate) use print::{Target, print};
 pub use resolve::{BuildOptions, Far, ResolveError, ResolveErrors};
