@@ -45,7 +45,7 @@ use crate::spec::{AttachTo, MapSpec, ProgramSpec};
 use crate::syscall::{self, Log, ProgLoad, memlock};
 use crate::token::Token;
 use crate::uapi::{AttachType, Errno, ProgramType};
-use crate::verifier::VerifierError;
+use crate::verifier::{VerifierError, VerifierLog};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
@@ -343,7 +343,8 @@ fn explain(
         let log = buffer.get(..end).unwrap_or_default();
         // Without memory or a descriptor the log, should there be one, is not about a fault of the program: it gets
         // its descriptor after it was accepted.
-        if log.is_empty() || matches!(answer, Errno(libc::ENOMEM | libc::EMFILE | libc::ENFILE)) {
+        let silent = VerifierLog::new(&String::from_utf8_lossy(log)).is_silent();
+        if silent || matches!(answer, Errno(libc::ENOMEM | libc::EMFILE | libc::ENFILE)) {
             return Err(refused(errno, why));
         }
         return Err(Box::new(VerifierError::new(spec, errno, log)).into());

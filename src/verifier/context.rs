@@ -94,7 +94,7 @@ static STRUCTS: &[Struct] = &[
     Struct {
         name: "bpf_sk_lookup",
         size: 72,
-        fields: "cookie 0 8, sk 0 8, family 8 4, protocol 12 4, remote_ip4 16 4, remote_ip6 20 16, \
+        fields: "sk 0 8, cookie 0 8, family 8 4, protocol 12 4, remote_ip4 16 4, remote_ip6 20 16, \
                  remote_port 36 2, local_ip4 40 4, local_ip6 44 16, local_port 60 4, ingress_ifindex 64 4",
     },
     Struct {
@@ -133,8 +133,8 @@ enum Context {
     Struct(&'static str),
     /// Registers.
     Registers,
-    /// 64-bit arguments.
-    Arguments,
+    /// 64-bit arguments, which some types load whole only.
+    Arguments { whole: bool },
     /// A record of a tracepoint.
     Record,
     Unknown,
@@ -164,9 +164,8 @@ fn context(kind: ProgramType) -> Context {
         P::CgroupDevice => Context::Struct("bpf_cgroup_dev_ctx"),
         P::SkLookup => Context::Struct("bpf_sk_lookup"),
         P::Kprobe | P::PerfEvent => Context::Registers,
-        P::RawTracepoint | P::RawTracepointWritable | P::Tracing | P::Lsm | P::StructOps => {
-            Context::Arguments
-        }
+        P::RawTracepoint | P::RawTracepointWritable => Context::Arguments { whole: false },
+        P::Tracing | P::Lsm | P::StructOps => Context::Arguments { whole: true },
         P::Tracepoint => Context::Record,
         _ => Context::Unknown,
     }
@@ -195,12 +194,12 @@ pub(super) fn explain(kind: ProgramType, access: Access) -> Option<(&'static str
              one)."
                 .into()
         }
-        Context::Arguments if size != 8 => {
+        Context::Arguments { whole: true } if size != 8 => {
             "The context is an array of 64-bit arguments: load each whole, with `u64` at a multiple of 8 (`args.NAME` names one)."
                 .into()
         }
-        Context::Arguments if writes => "The arguments can only be read.".into(),
-        Context::Arguments => format!(
+        Context::Arguments { .. } if writes => "The arguments can only be read.".into(),
+        Context::Arguments { .. } => format!(
             "The context is an array of 64-bit arguments, and this function or tracepoint has no argument {} to read.",
             offset / 8
         ),
@@ -323,7 +322,7 @@ mod tests {
         let about = |kind, access| explain(kind, access).unwrap().1;
         assert!(about(ProgramType::Kprobe, load(400, 8)).contains("pt_regs.parm1"));
         assert!(about(ProgramType::Tracepoint, load(0, 8)).contains("args.NAME"));
-        assert!(about(ProgramType::RawTracepoint, load(0, 4)).contains("`u64`"));
+        assert!(about(ProgramType::Lsm, load(0, 4)).contains("`u64`"));
         assert!(about(ProgramType::Tracing, load(64, 8)).contains("no argument 8"));
         assert_eq!(explain(ProgramType::Syscall, load(0, 8)), None);
     }

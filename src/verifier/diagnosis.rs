@@ -44,7 +44,7 @@ impl Diagnosis {
         let (said, cause) = log.verdict();
         let code = &spec.code;
         let whole = log.path();
-        let (slot, steps) = place(code, &whole, said, &cause);
+        let (slot, steps) = place(code, log, &whole, said, &cause);
         let path = whole.get(..steps).unwrap_or_default();
         let path = if path.last().map(|last| last.index) == slot { path } else { &[] };
         let op = slot
@@ -63,13 +63,14 @@ impl Diagnosis {
 /// The slot that is to be pointed at, and how many steps of the path lead to it.
 fn place(
     code: &Code<'_>,
+    log: &VerifierLog<'_>,
     path: &[Step<'_>],
     said: Option<usize>,
     cause: &str,
 ) -> (Option<usize>, usize) {
     if let Some(again) = number_after(cause, "infinite loop detected at insn") {
         // The last instruction that was traced is only the one before that which was met again.
-        return match loops::closing_jump(path, code.slots, again) {
+        return match loops::closing_jump(path, code.slots, again, log.last_state()) {
             Some(step) => (path.get(step).map(|step| step.index), step + 1),
             None => (Some(again), 0),
         };

@@ -163,6 +163,18 @@ impl<'a> VerifierLog<'a> {
         self.verdict().0
     }
 
+    /// Whether it has nothing about the program, at most statistics: then it was not the verifier that said no.
+    pub(crate) fn is_silent(&self) -> bool {
+        let tells = |entry| !matches!(entry, Entry::Bookkeeping(_));
+        self.report().is_none() && !self.entries().any(tells)
+    }
+
+    /// What was known where a loop was found that does not end, `cur state: R0=0`.
+    pub(super) fn last_state(&self) -> Option<State<'a>> {
+        let line = self.text.lines().rev().find_map(|line| line.strip_prefix("cur state:"))?;
+        State::read(line)
+    }
+
     /// The slot, and the cause.
     pub(super) fn verdict(&self) -> (Option<usize>, String) {
         let mut instruction = None;

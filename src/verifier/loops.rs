@@ -6,9 +6,14 @@ use crate::insn::{Insn, Op, Pseudo};
 use std::collections::BTreeMap;
 
 /// Returns the step of the path, by its index there, whose jump closes the loop that the verifier found without an end when it
-/// came to `slot` again.
-pub(super) fn closing_jump(path: &[Step<'_>], slots: &[Insn], slot: usize) -> Option<usize> {
-    let cycle = cycle(path, slot)?;
+/// came to `slot` again, in this state (Linux 6.3 tells it).
+pub(super) fn closing_jump(
+    path: &[Step<'_>],
+    slots: &[Insn],
+    slot: usize,
+    state: Option<State<'_>>,
+) -> Option<usize> {
+    let cycle = cycle(path, slot, state)?;
     let steps = path.get(cycle..)?;
     let targets = steps.iter().skip(1).map(|step| step.index).chain([slot]);
     let back = steps.iter().zip(targets).enumerate().filter(|(_, (step, target))| {
@@ -24,10 +29,14 @@ fn jumps(slots: &[Insn], slot: usize) -> bool {
     op.is_some_and(|op| matches!(op, Op::Jump { .. } | Op::JumpLong { .. } | Op::JumpIf { .. }))
 }
 
-/// Returns the index in the path of the last visit to the slot in the same state as at the end of the path.
-fn cycle(path: &[Step<'_>], slot: usize) -> Option<usize> {
-    // What was known when the slot was reached each time; a log that tells nothing has all of them the same.
-    let mut known = BTreeMap::new();
+/// Returns the index in the path of the last visit to the slot in this state. Where the state is not told, it is the first visit:
+/// then loops within loops are thought to end.
+fn cycle(path: &[Step<'_>], slot: usize, state: Option<State<'_>>) -> Option<usize> {
+    let Some(state) = state else {
+        return path.iter().position(|step| step.index == slot);
+    };
+    // What was known when the slot was reached each time.
+    let mut known: Known = BTreeMap::new();
     let mut visits = Vec::new();
     for (at, step) in path.iter().enumerate() {
         learn(&mut known, step.before);
@@ -40,13 +49,22 @@ fn cycle(path: &[Step<'_>], slot: usize) -> Option<usize> {
         }
         learn(&mut known, step.after);
     }
-    visits.into_iter().rev().find(|(_, before)| *before == known).map(|(at, _)| at)
+    let same = |before: &Known| {
+        state.values().all(|(name, value)| {
+            let known = before.get(&(state.frame(), name.to_owned()));
+            known.is_none_or(|known| *known == without_numbers(value))
+        })
+    };
+    visits.into_iter().rev().find(|(_, before)| same(before)).map(|(at, _)| at)
 }
+
+/// Values by frame and name.
+type Known = BTreeMap<(u32, String), String>;
 
 /// How many visits to a slot are looked at.
 const VISITS: usize = 64;
 
-fn learn(known: &mut BTreeMap<(u32, String), String>, state: Option<State<'_>>) {
+fn learn(known: &mut Known, state: Option<State<'_>>) {
     let Some(state) = state else { return };
     for (name, value) in state.values() {
         known.insert((state.frame(), name.to_owned()), without_numbers(value));
@@ -145,10 +163,16 @@ mod tests {
             3: (07) r7 += 1 ; R7=2\n4: (a5) if r7 < 0x3 goto pc-2 ; R7=2\n\
             infinite loop detected at insn 3\n";
         let path = VerifierLog::new(log).path();
-        let step = closing_jump(&path, code.slots, 3).unwrap();
-        assert_eq!(path[step].index, 5);
-        assert_eq!(closing_jump(&path, code.slots, 6), None);
-        assert_eq!(closing_jump(&[], code.slots, 0), None);
+        let jump = |slot, state: Option<&'static str>| {
+            let state = state.and_then(State::read);
+            closing_jump(&path, code.slots, slot, state).map(|step| path[step].index)
+        };
+        assert_eq!(jump(3, Some("R6=0 R7=2 R10=fp0")), Some(5));
+        // The same, had the verifier come there from the inner loop in the same state.
+        assert_eq!(jump(3, Some("R6=0 R7=1 R10=fp0")), Some(4));
+        assert_eq!(jump(3, None), Some(5));
+        assert_eq!((jump(6, None), jump(6, Some("R6=0"))), (None, None));
+        assert_eq!(closing_jump(&[], code.slots, 0, None), None);
     }
 
     #[test]

@@ -17,6 +17,8 @@ pub(crate) struct Case {
     pub causes: &'static [&'static str],
     /// The kind of advice, by its key: one of these.
     pub advice: &'static [&'static str],
+    /// The tracepoint or iterator that it is for.
+    pub target: Option<&'static str>,
     /// What the advice says, in words of its own; empty if it is that of the kind. (Of the first kind: other kernels may say
     /// something else.)
     pub advises: &'static str,
@@ -46,6 +48,7 @@ pub(crate) const fn of_type(
         license: "GPL",
         causes: &[],
         advice,
+        target: None,
         advises: "",
         notes: "",
         right: None,
@@ -67,6 +70,11 @@ impl Case {
 
     pub(crate) const fn accepted_somewhere(mut self) -> Case {
         self.accepted_somewhere = true;
+        self
+    }
+
+    pub(crate) const fn target(mut self, target: &'static str) -> Case {
+        self.target = Some(target);
         self
     }
 

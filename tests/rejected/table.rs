@@ -343,7 +343,7 @@ pub(crate) const CASES: &[Case] = &[
              R2 min value is outside of the allowed memory range",
         ],
     ),
-    of_type("xdp", "behind_the_packet", &["pointer-arithmetic"]).is(
+    of_type("xdp", "behind_the_packet", &["packet-end"]).is(
         "r3 = *(u32 *)(r1 + 4)
         r3 += 1 # wrong
         r0 = 2
@@ -685,11 +685,13 @@ pub(crate) const CASES: &[Case] = &[
             &["R0 pointer arithmetic on sock prohibited"],
         ),
     of_type("flow_dissector", "flow_keys_plus", &["fixed-pointer"]).is(
-        "r2 = *(u64 *)(r1 + 144)
-        r2 += 4 # wrong
+        "r6 = *(u64 *)(r1 + 144)
+        call get_prandom_u32
+        r0 &= 7
+        r6 += r0 # wrong
         r0 = 0
         exit",
-        &["R2 pointer arithmetic on flow_keys prohibited"],
+        &["R6 pointer arithmetic on flow_keys prohibited"],
     ),
     of_type("flow_dissector", "beyond_flow_keys", &["flow-keys"]).is(
         "r2 = *(u64 *)(r1 + 144)
@@ -715,9 +717,9 @@ pub(crate) const CASES: &[Case] = &[
     of_type("xdp", "beyond_the_context", &["context"])
         .is("r0 = *(u32 *)(r1 + 64) # wrong\nexit", &["invalid bpf_context access off=64 size=4"])
         .advises("`struct xdp_md` has 24 bytes"),
-    of_type("raw_tracepoint", "half_an_argument", &["context"])
-        .is("r0 = *(u32 *)(r1 + 0) # wrong\nexit", &["invalid bpf_context access off=0 size=4"])
-        .advises("array of 64-bit arguments"),
+    of_type("raw_tracepoint", "argument_of_no_tracepoint", &["context"])
+        .is("r0 = *(u64 *)(r1 + 200) # wrong\nexit", &["invalid bpf_context access off=200 size=8"])
+        .advises("no argument 25"),
     kprobe("null_check_of_another_register", &["null-check"])
         .is(
             ".map m, hash, key=4, value=8, max=1
@@ -872,7 +874,7 @@ pub(crate) const CASES: &[Case] = &[
         &["helper access to the packet is not allowed", "R2 type=pkt expected=*"],
     ).accepted_somewhere(),
     kprobe("call_into_nothing", &["call-target"])
-        .is("call +100 # wrong\nexit", &["call to invalid destination", "*jump out of range*"]),
+        .is("call pc+100 # wrong\nexit", &["call to invalid destination", "*jump out of range*"]),
     of_type("raw_tracepoint_writable", "buffer_before_its_beginning", &["buffer"])
         .is(
             "r2 = *(u64 *)(r1 + 0)
@@ -882,13 +884,12 @@ pub(crate) const CASES: &[Case] = &[
             &["R2 invalid tracepoint buffer access: off=-8, size=8", "R2 invalid negative tracepoint buffer offset: *"],
         ),
     kprobe("pointer_on_the_callers_stack", &["caller-stack"]).is(
-        "r2 = r1
-        r1 = r10
+        "r1 = r10
         r1 += -8
         call f
         r0 = 0
         exit
-        f: *(u64 *)(r1 + 0) = r2 # wrong
+        f: *(u64 *)(r1 + 0) = r10 # wrong
         r0 = 0
         exit",
         &["cannot spill pointers to stack into stack frame of the caller"],
@@ -927,6 +928,108 @@ pub(crate) const CASES: &[Case] = &[
             &["tail_call abusing map_ptr"],
         )
         .accepted_somewhere(),
+    of_type("tracing", "writes_into_an_object", &["read-only-object"])
+        .is(
+            "r2 = *(u64 *)(r1 + 8)
+            r3 = 0
+            *(u32 *)(r2 + 0) = r3 # wrong
+            r0 = 0
+            exit",
+            &["only read is supported"],
+        )
+        .target("sched_switch"),
+    of_type("tracing", "beyond_an_object", &["kernel-object"])
+        .is(
+            "r2 = *(u64 *)(r1 + 8)
+            r0 = *(u64 *)(r2 - 8) # wrong
+            r0 = 0
+            exit",
+            &["R2 is ptr_task_struct invalid negative access: off=-8"],
+        )
+        .target("sched_switch"),
+    of_type("tracing", "half_an_argument", &["context"])
+        .is("r0 = *(u32 *)(r1 + 8) # wrong\nr0 = 0\nexit", &["*invalid bpf_context access off=8 size=4"])
+        .target("sched_switch")
+        .advises("array of 64-bit arguments"),
+    of_type("tracing", "value_before_its_beginning", &["buffer"])
+        .is(
+            "r2 = *(u64 *)(r1 + 24)
+            if r2 == 0 goto out
+            r0 = *(u64 *)(r2 - 8) # wrong
+            out: r0 = 0
+            exit",
+            &["R2 invalid rdwr buffer access: off=-8, size=8", "R2 invalid negative rdwr buffer offset: *"],
+        )
+        .target("bpf_map_elem")
+        .right("r0 = 0\nexit"),
+    kprobe("format_that_may_change", &["constant-text"])
+        .is(
+            ".map m, array, value=8, max=1
+            r1 = r10
+            r1 += -8
+            r2 = 8
+            r3 = m[0] ll
+            r4 = 0
+            r5 = 0
+            call snprintf # wrong
+            r0 = 0
+            exit",
+            &["R3 does not point to a readonly map'"],
+        )
+        .right("r1 = r10\nr1 += -8\nr2 = 8\nr3 = \"x\" ll\nr4 = 0\nr5 = 0\ncall snprintf\nr0 = 0\nexit"),
+    kprobe("size_of_nothing", &["zero-size", "stack-bounds"])
+        .is(
+            "r1 = r10
+            r1 += -8
+            r2 = 0
+            call get_current_comm # wrong
+            r0 = 0
+            exit",
+            &["*invalid zero-sized read*", "invalid stack type R1 off=-8 access_size=0"],
+        )
+        .notes("get_current_comm(r1: void *buf, r2: u32 size_of_buf)"),
+    kprobe("callback_returns_two", &["callback"])
+        .is(
+            "r1 = 1
+            r2 = f ll
+            r3 = 0
+            r4 = 0
+            call loop
+            r0 = 0
+            exit
+            f: r0 = 2
+            exit # wrong",
+            &["At callback return the register R0 has *"],
+        )
+        .right("r1 = 1\nr2 = f ll\nr3 = 0\nr4 = 0\ncall loop\nr0 = 0\nexit\nf: r0 = 0\nexit"),
+    kprobe("writes_a_key", &["map-key-write"])
+        .is(
+            ".map m, hash, key=4, value=8, max=1
+            r1 = m ll
+            r2 = f ll
+            r3 = 0
+            r4 = 0
+            call for_each_map_elem
+            r0 = 0
+            exit
+            f:
+            r0 = 0
+            *(u32 *)(r2 + 0) = r0 # wrong
+            exit",
+            &["write to change key R2 not allowed"],
+        )
+        .right(
+            ".map m, hash, key=4, value=8, max=1
+            r1 = m ll
+            r2 = f ll
+            r3 = 0
+            r4 = 0
+            call for_each_map_elem
+            r0 = 0
+            exit
+            f: r0 = 0
+            exit",
+        ),
     kprobe("update_without_a_value", &["uninitialised"])
         .is(
             ".map m, hash, key=4, value=8, max=1

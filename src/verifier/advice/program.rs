@@ -301,7 +301,7 @@ pub(super) static TABLE: &[Row] = &[
          expected to be non-NULL\n\
          null-check it first\n\
          pointer arithmetic on *_or_null",
-        "Check the pointer for null first: `if {register} == 0 goto …`.",
+        "Check the result for null first: `if {register} == 0 goto …`.",
     ),
     (
         "dynptr",
@@ -473,8 +473,8 @@ pub(super) static TABLE: &[Row] = &[
     (
         "caller-stack",
         "into stack frame of the caller",
-        "A function can write numbers to its caller's stack, but no pointers: return the pointer in r0, or save it on the \
-         function's own stack.",
+        "A function's stack is gone when it returns, so no address in it can be left on its caller's stack: let the caller make \
+         the room, or save the address on the function's own stack.",
     ),
     (
         "function-argument",
