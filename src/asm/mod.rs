@@ -34,9 +34,9 @@ pub(crate) use listing::{Instructions, Labels, Place, place, unknown};
 pub use listing::{PrintOptions, Undecodable, disassemble, disassemble_lossy};
 pub use parse::{ParseOptions, parse};
 pub use print::Style;
-pub use prototypes::{HelperPrototype, helper_prototype};
 #[cfg(feature = "elf")]
 pub(crate) use print::{Target, print};
+pub use prototypes::{HelperPrototype, helper_prototype};
 pub use resolve::{BuildOptions, Far, ResolveError, ResolveErrors};
 
 pub use crate::spec::{

@@ -307,7 +307,10 @@ mod tests {
         for (number, text) in [
             (1, "void *bpf_map_lookup_elem(struct bpf_map *map, const void *key)"),
             (5, "u64 bpf_ktime_get_ns(void)"),
-            (10, "long bpf_l3_csum_replace(struct sk_buff *skb, u32 offset, u64 from, u64 to, u64 size)"),
+            (
+                10,
+                "long bpf_l3_csum_replace(struct sk_buff *skb, u32 offset, u64 from, u64 to, u64 size)",
+            ),
         ] {
             assert_eq!(helper_prototype(number).unwrap().to_string(), text);
         }

@@ -134,7 +134,9 @@ enum Context {
     /// Registers.
     Registers,
     /// 64-bit arguments, which some types load whole only.
-    Arguments { whole: bool },
+    Arguments {
+        whole: bool,
+    },
     /// A record of a tracepoint.
     Record,
     Unknown,
@@ -220,7 +222,9 @@ pub(super) fn explain_socket(kind: &str, access: Access) -> Option<(&'static str
 }
 
 fn not_aligned(offset: i64, size: i64) -> String {
-    format!("The context is accessed at multiples of the access's size: {offset} is none of {size}.")
+    format!(
+        "The context is accessed at multiples of the access's size: {offset} is none of {size}."
+    )
 }
 
 /// What is wrong with an access to a structure of the table.
@@ -241,7 +245,10 @@ fn field(key: &'static str, name: &str, access: Access) -> Option<(&'static str,
     let exact = touched.iter().find(|(_, at, bytes)| (*at, *bytes) == (offset, size));
     let Some((first, at, bytes)) = exact.or(touched.first()) else {
         let text = match offset < 0 || end > *whole {
-            true => format!("`struct {name}` has {whole} bytes, and bytes {offset} to {} are not in it.", end - 1),
+            true => format!(
+                "`struct {name}` has {whole} bytes, and bytes {offset} to {} are not in it.",
+                end - 1
+            ),
             false => format!("No field of `struct {name}` is at bytes {offset} to {}.", end - 1),
         };
         return Some((key, text));
@@ -265,7 +272,9 @@ fn field(key: &'static str, name: &str, access: Access) -> Option<(&'static str,
     } else if writes {
         format!("{lies}, and programs of this type cannot write it, or only as a whole.")
     } else if exact.is_none() && *bytes <= 8 {
-        format!("{lies}: load it whole, or another field. Programs of this type may not be allowed to read it at all.")
+        format!(
+            "{lies}: load it whole, or another field. Programs of this type may not be allowed to read it at all."
+        )
     } else {
         format!("{lies}, and programs of this type cannot read it.")
     };

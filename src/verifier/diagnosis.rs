@@ -47,9 +47,8 @@ impl Diagnosis {
         let (slot, steps) = place(code, log, &whole, said, &cause);
         let path = whole.get(..steps).unwrap_or_default();
         let path = if path.last().map(|last| last.index) == slot { path } else { &[] };
-        let op = slot
-            .and_then(|slot| code.slots.get(slot..))
-            .and_then(|rest| Op::decode(rest).ok());
+        let op =
+            slot.and_then(|slot| code.slots.get(slot..)).and_then(|rest| Op::decode(rest).ok());
         let scene = Scene { code, kind: spec.kind, cause: &cause, slot, op, path, lockdown };
         let row = advice::row(&cause);
         let key = row.map_or("", |(key, _)| key);
@@ -197,9 +196,11 @@ impl<'a> Scene<'a> {
                 None => size == Some(bytes as usize),
             })
         };
-        let about = is(key, map.key_size)
-            .map(|argument| (argument, "key", map.key_size))
-            .or(is(value, map.value_size).map(|argument| (argument, "value", map.value_size)));
+        let about = is(key, map.key_size).map(|argument| (argument, "key", map.key_size)).or(is(
+            value,
+            map.value_size,
+        )
+        .map(|argument| (argument, "value", map.value_size)));
         let about = about.filter(|_| self.cause.contains("size") || self.cause.contains("stack"));
         Some(Element { map, about: about? })
     }
@@ -280,7 +281,12 @@ impl<'a> Scene<'a> {
         let (offset, size) = context::refused(self.cause)?;
         let writes = matches!(
             self.op,
-            Some(Op::Store { .. } | Op::StoreImm { .. } | Op::StoreRelease { .. } | Op::Atomic { .. })
+            Some(
+                Op::Store { .. }
+                    | Op::StoreImm { .. }
+                    | Op::StoreRelease { .. }
+                    | Op::Atomic { .. }
+            )
         );
         let signed = matches!(self.op, Some(Op::LoadSigned { .. }));
         Some(Access { offset, size, writes, signed })
@@ -349,7 +355,9 @@ impl<'a> Scene<'a> {
         };
         let mode = (self.lockdown)().filter(|mode| modes.contains(&mode.as_str()))?;
         let denied = Denied::Lockdown { mode };
-        let text = format!("bpf_{name}: {denied}. It forbids programs {forbids}; other helpers and arguments still work.");
+        let text = format!(
+            "bpf_{name}: {denied}. It forbids programs {forbids}; other helpers and arguments still work."
+        );
         Some(("lockdown", text))
     }
 }

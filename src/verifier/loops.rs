@@ -16,11 +16,14 @@ pub(super) fn closing_jump(
     let cycle = cycle(path, slot, state)?;
     let steps = path.get(cycle..)?;
     let targets = steps.iter().skip(1).map(|step| step.index).chain([slot]);
-    let back = steps.iter().zip(targets).enumerate().filter(|(_, (step, target))| {
-        *target <= step.index && jumps(slots, step.index)
-    });
+    let back = steps
+        .iter()
+        .zip(targets)
+        .enumerate()
+        .filter(|(_, (step, target))| *target <= step.index && jumps(slots, step.index));
     // Loops within it ended: the one that goes back farthest did not.
-    let (at, _) = back.min_by_key(|(_, (step, target))| (*target, std::cmp::Reverse(step.index)))?;
+    let (at, _) =
+        back.min_by_key(|(_, (step, target))| (*target, std::cmp::Reverse(step.index)))?;
     Some(cycle + at)
 }
 
@@ -185,7 +188,8 @@ mod tests {
     fn what_keeps_a_slot_from_being_reached() {
         let endless = bpf! { r0 = 0; l: goto l; exit; };
         assert_eq!(endless_jump_before(endless.slots, 2), Some(1));
-        let branched = bpf! { r0 = 0; if r1 == 0 goto x; a: r2 = 1; goto a; x: exit; r3 = 4; exit; };
+        let branched =
+            bpf! { r0 = 0; if r1 == 0 goto x; a: r2 = 1; goto a; x: exit; r3 = 4; exit; };
         assert_eq!(endless_jump_before(branched.slots, 5), None);
         let called = bpf! { call f; exit; f: r0 = 0; l: goto l; r0 = 1; exit; };
         assert_eq!(endless_jump_before(called.slots, 4), Some(3));

@@ -94,8 +94,12 @@ impl<'a> Cursor<'a> {
         let Register { reg, bits, .. } = dst;
         const LDDW: u8 = Op::load_imm64(Reg::R0, 0).encode().first().opcode();
         if let Dialect::Listing(LDDW) = self.dialect {
-            // x86-64, arm64 and s390x have their kernels up there; small negative numbers are above.
-            if value >= 0xffff_0000_0000_0000 && value < 0xffff_ffff_ffff_0000 {
+            // x86-64, arm64 and riscv64 have their maps up there; negative numbers of 33 bits are above, and what has an empty
+            // lower half is a mask.
+            if value >= 0xffff_0000_0000_0000
+                && value < 0xffff_ffff_0000_0000
+                && value & 0xffff_ffff != 0
+            {
                 return self.problem(span, What::Foreign(ADDRESS));
             }
             return Ok(one(Op::load_imm64(reg, ok!(self.imm64(value, span)))));
@@ -303,7 +307,9 @@ impl<'a> Cursor<'a> {
         let Ok(src) = self.register_of(span) else {
             return self.problem(
                 span,
-                What::Not("a register (r0 to r10, w0 to w10), nor a map: `name ll` names a map"),
+                What::NoRegister(
+                    "a register (r0 to r10, w0 to w10), nor a map: `name ll` names a map",
+                ),
             );
         };
         match (bits, src.bits) {
