@@ -32,6 +32,10 @@ const KINDS: &[&str] = &[
     "syscall",
 ];
 
+/// Helpers of which the verifier takes a call with fewer arguments than are documented: the one for tracing programs asks about the
+/// current process, and the other's flags, which must be 0, are not declared to the verifier.
+const TAKEN_WITH_FEWER: &[&str] = &["get_cgroup_classid", "get_branch_snapshot"];
+
 /// What the verifier says to a call with the first `given` arguments in their registers and nothing in the others; `None` if it
 /// has nothing to say.
 fn ask(kind: &str, number: usize, prototype: &HelperPrototype, given: usize) -> Option<String> {
@@ -117,6 +121,7 @@ fn the_verifier_reads_what_the_prototypes_say() {
                 match unreadable(&cause) {
                     Some(register) if register == arguments => counted += 1,
                     Some(_) => _ = writeln!(wrong, "{kind}: {prototype} less one: {cause}"),
+                    None if cause.is_empty() && TAKEN_WITH_FEWER.contains(&prototype.name()) => {}
                     None if cause.is_empty() => {
                         _ = writeln!(wrong, "{kind}: {prototype} takes fewer");
                     }

@@ -1,5 +1,6 @@
 //! What to do about the common causes: a table, and what the program at hand adds to it.
 
+mod calls;
 mod program;
 mod values;
 
@@ -23,9 +24,13 @@ type Row = (&'static str, &'static str, &'static str);
 
 /// The row for a cause in the verifier's words, if it is one of the common ones: the kind, and what to do.
 pub(super) fn row(cause: &str) -> Option<(&'static str, &'static str)> {
-    let mut rows = program::TABLE.iter().chain(values::TABLE);
-    let row = rows.find(|(_, patterns, _)| patterns.lines().any(|p| matches(p, cause)));
+    let row = all().find(|(_, patterns, _)| patterns.lines().any(|p| matches(p, cause)));
     row.map(|&(key, _, text)| (key, text))
+}
+
+/// The rows of all tables, in their order.
+fn all() -> impl Iterator<Item = &'static Row> {
+    program::TABLE.iter().chain(calls::TABLE).chain(values::TABLE)
 }
 
 /// Whether the pieces between the stars of a pattern stand in a text, one after the other.
@@ -49,7 +54,7 @@ mod tests {
 
     #[test]
     fn every_kind_is_named_once_and_its_advice_is_a_sentence() {
-        let all: Vec<Row> = program::TABLE.iter().chain(values::TABLE).copied().collect();
+        let all: Vec<Row> = super::all().copied().collect();
         for (index, (key, patterns, text)) in all.iter().enumerate() {
             assert!(!all.iter().take(index).any(|(other, ..)| other == key), "{key}");
             assert!(

@@ -692,7 +692,7 @@ pub(crate) const CASES: &[Case] = &[
         r0 = 0
         exit",
         &["R6 pointer arithmetic on flow_keys prohibited"],
-    ),
+    ).accepted_somewhere(),
     of_type("flow_dissector", "beyond_flow_keys", &["flow-keys"]).is(
         "r2 = *(u64 *)(r1 + 144)
         r3 = 0
@@ -950,7 +950,8 @@ pub(crate) const CASES: &[Case] = &[
     of_type("tracing", "half_an_argument", &["context"])
         .is("r0 = *(u32 *)(r1 + 8) # wrong\nr0 = 0\nexit", &["*invalid bpf_context access off=8 size=4"])
         .target("sched_switch")
-        .advises("array of 64-bit arguments"),
+        .advises("array of 64-bit arguments")
+        .accepted_somewhere(),
     of_type("tracing", "value_before_its_beginning", &["buffer"])
         .is(
             "r2 = *(u64 *)(r1 + 24)
