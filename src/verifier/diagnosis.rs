@@ -242,7 +242,7 @@ impl<'a> Scene<'a> {
         let special = match key {
             "context" => self.context_access(),
             "socket-field" => self.socket_access(),
-            "helper-type" => self.locked_down(),
+            "helper-type" => self.locked_down(text),
             "packet" => self.packet().map(|text| (key, text)),
             "unreachable" if self.slot != number_after(self.cause, "unreachable insn") => {
                 let text = "The loop has no way out, so nothing behind it is ever reached: leave it by a condition.";
@@ -342,7 +342,7 @@ impl<'a> Scene<'a> {
     }
 
     /// A kernel that is locked down hides the helpers that read its memory, or write that of processes.
-    fn locked_down(&self) -> Option<(&'static str, String)> {
+    fn locked_down(&self, otherwise: &str) -> Option<(&'static str, String)> {
         let name = *HELPERS.get(self.helper()? as usize)?;
         let (modes, forbids): (&[&str], _) = match name {
             "probe_read" | "probe_read_str" | "probe_read_kernel" | "probe_read_kernel_str" => {
@@ -353,7 +353,11 @@ impl<'a> Scene<'a> {
             }
             _ => return None,
         };
-        let mode = (self.lockdown)().filter(|mode| modes.contains(&mode.as_str()))?;
+        let Some(mode) = (self.lockdown)().filter(|mode| modes.contains(&mode.as_str())) else {
+            // The file that says so may not be there, as in a container.
+            let text = format!("{otherwise} A kernel that is locked down does not have it either.");
+            return Some(("helper-type", text));
+        };
         let denied = Denied::Lockdown { mode };
         let text = format!(
             "bpf_{name}: {denied}. It forbids programs {forbids}; other helpers and arguments still work."

@@ -41,14 +41,15 @@ fn cycle(path: &[Step<'_>], slot: usize, state: Option<State<'_>>) -> Option<usi
     // What was known when the slot was reached each time.
     let mut known: Known = BTreeMap::new();
     let mut visits = Vec::new();
+    let mut left = path.iter().filter(|step| step.index == slot).count();
     for (at, step) in path.iter().enumerate() {
         learn(&mut known, step.before);
         if step.index == slot {
-            visits.push((at, known.clone()));
             // Of a loop that takes long only the last rounds matter.
-            if visits.len() > VISITS {
-                visits.remove(0);
+            if left <= VISITS {
+                visits.push((at, known.clone()));
             }
+            left -= 1;
         }
         learn(&mut known, step.after);
     }

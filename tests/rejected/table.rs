@@ -860,19 +860,26 @@ pub(crate) const CASES: &[Case] = &[
         exit",
         &["math between fp pointer and 2147483647 is not allowed"],
     ),
-    of_type("cgroup_skb", "helper_on_a_packet", &["packet-helper", "argument"]).is(
-        ".map m, hash, key=4, value=8, max=1
-        r2 = *(u32 *)(r1 + 76)
-        r3 = *(u32 *)(r1 + 80)
-        r4 = r2
-        r4 += 8
-        if r4 > r3 goto out
-        r1 = m ll
-        call map_lookup_elem # wrong
-        out: r0 = 0
-        exit",
-        &["helper access to the packet is not allowed", "R2 type=pkt expected=*"],
-    ).accepted_somewhere(),
+    of_type("xdp", "helper_on_a_packet", &["packet-helper"])
+        .is(
+            ".map m, perf_event_array
+            r2 = *(u32 *)(r1 + 0)
+            r3 = *(u32 *)(r1 + 4)
+            r4 = r2
+            r5 = r2
+            r5 += 8
+            if r5 > r3 goto out
+            r2 = m ll
+            r3 = 0
+            r5 = 8
+            call perf_event_output # wrong
+            out: r0 = 2
+            exit",
+            &["helper access to the packet is not allowed"],
+        )
+        .notes(
+            "perf_event_output(r1: void *ctx, r2: struct bpf_map *map, r3: u64 flags, r4: void *data, r5: u64 size)",
+        ),
     kprobe("call_into_nothing", &["call-target"])
         .is("call pc+100 # wrong\nexit", &["call to invalid destination", "*jump out of range*"]),
     of_type("raw_tracepoint_writable", "buffer_before_its_beginning", &["buffer"])

@@ -50,8 +50,8 @@ pub(super) static TABLE: &[Row] = &[
     (
         "packet-helper",
         "helper access to the packet is not allowed",
-        "Helpers of this program type cannot work on packet memory: copy the bytes to the stack first \
-         (`skb_load_bytes`, or loads after a comparison with data_end), and pass that.",
+        "This helper does not work on packet memory: copy the bytes to the stack first (`skb_load_bytes`, `xdp_load_bytes`, or loads \
+         after a comparison with data_end), and pass that.",
     ),
     (
         "gpl",
