@@ -65,6 +65,21 @@ pub(crate) fn explain_lent(errno: Errno, need: Need, options: String) -> Option<
     }
 }
 
+/// Returns the mode in which the kernel is locked down, `integrity` or `confidentiality`; `None` if it is not.
+pub(crate) fn lockdown() -> Option<String> {
+    let bytes = fs::read(LOCKDOWN).unwrap_or_default();
+    locked_down(&String::from_utf8_lossy(&bytes)).map(str::to_owned)
+}
+
+const LOCKDOWN: &str = "/sys/kernel/security/lockdown";
+
+/// The word in brackets, if it is a mode of lockdown: `none [integrity] confidentiality`.
+fn locked_down(modes: &str) -> Option<&str> {
+    let (_, after) = modes.split_once('[')?;
+    let (mode, _) = after.split_once(']')?;
+    Some(mode).filter(|mode| *mode != "none")
+}
+
 /// The error for a file of tracefs or of sysfs that could not be used.
 pub(crate) fn file(action: &'static str, path: &Path, source: io::Error) -> Error {
     let why = explain(Errno::of(&source), Need::Tracefs);
@@ -118,7 +133,7 @@ impl Facts {
             unprivileged_bpf: text("/proc/sys/kernel/unprivileged_bpf_disabled"),
             paranoid: text("/proc/sys/kernel/perf_event_paranoid"),
             mlock_kb: text("/proc/sys/kernel/perf_event_mlock_kb"),
-            lockdown: text("/sys/kernel/security/lockdown"),
+            lockdown: text(LOCKDOWN),
             lsm: text("/sys/kernel/security/lsm"),
             selinux: text("/sys/fs/selinux/enforce"),
             profile: text("/proc/thread-self/attr/current"),
@@ -160,11 +175,9 @@ impl Facts {
         self.lsm.trim().split(',').filter(could).map(String::from).collect()
     }
 
-    /// The mode of lockdown, if there is one: the word in brackets.
+    /// The mode of lockdown, if there is one.
     fn lockdown(&self) -> Option<&str> {
-        let (_, after) = self.lockdown.split_once('[')?;
-        let (mode, _) = after.split_once(']')?;
-        Some(mode).filter(|mode| *mode != "none")
+        locked_down(&self.lockdown)
     }
 }
 

@@ -50,7 +50,7 @@ use crate::syscall::{self, Log, ProgLoad, memlock};
 use crate::token::Token;
 use crate::uapi::flags::OF_PROGRAMS;
 use crate::uapi::{AttachType, Errno, ProgramType};
-use crate::verifier::VerifierError;
+use crate::verifier::{VerifierError, VerifierLog};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::OnceLock;
@@ -368,8 +368,8 @@ fn explain(
         let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
         let log = buffer.get(..end).unwrap_or_default();
         // Without memory or a descriptor the log, should there be one, is not about a fault of the program: it gets
-        // its descriptor after it was accepted. A verifier that looked at nothing and only counts that has nothing to say.
-        let silent = log.is_empty() || log.starts_with(b"processed 0 insns ");
+        // its descriptor after it was accepted.
+        let silent = VerifierLog::new(&String::from_utf8_lossy(log)).is_silent();
         if silent || matches!(answer, Errno(libc::ENOMEM | libc::EMFILE | libc::ENFILE)) {
             return Err(refused(errno, why));
         }

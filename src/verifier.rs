@@ -1,7 +1,10 @@
 //! The verifier's verdict: its log as a structure, why it rejected a program, and what to do about it.
 
 mod advice;
+mod context;
+mod diagnosis;
 mod log;
+mod loops;
 mod path;
 mod report;
 mod state;
@@ -14,12 +17,11 @@ pub use path::Step;
 pub use report::{Event, Report};
 pub use state::State;
 
-use crate::asm::Code;
 use crate::error::Error;
-use crate::insn::{Op, Reg};
+use crate::permission;
 use crate::spec::ProgramSpec;
 use crate::uapi::{Errno, ProgramType};
-use path::Origin;
+use diagnosis::Diagnosis;
 use std::fmt;
 
 /// Why the verifier rejected a program: the statement it points at, the cause in one line, what it knew there, what
@@ -44,6 +46,8 @@ pub struct VerifierError {
     statement: Option<String>,
     cause: String,
     known: Vec<String>,
+    notes: Vec<String>,
+    advice: Option<Advice>,
     reason: Option<String>,
     suggestion: Option<String>,
     log: String,
@@ -52,9 +56,20 @@ pub struct VerifierError {
 impl VerifierError {
     /// Reads a log. Its bytes need not be UTF-8: comments in it are whatever the program's BTF said.
     pub(crate) fn new(spec: &ProgramSpec<'_>, errno: Errno, log: &[u8]) -> VerifierError {
+        VerifierError::on_kernel(spec, errno, log, &permission::lockdown)
+    }
+
+    /// The same of a kernel that is locked down as this function says, which is called if it matters.
+    fn on_kernel(
+        spec: &ProgramSpec<'_>,
+        errno: Errno,
+        log: &[u8],
+        lockdown: &dyn Fn() -> Option<String>,
+    ) -> VerifierError {
         let text = String::from_utf8_lossy(log).into_owned();
         let log = VerifierLog::new(&text);
-        let (instruction, cause) = log.verdict();
+        let Diagnosis { instruction, cause, known, notes, advice } =
+            Diagnosis::of(spec, &log, lockdown);
         let report = log.report().unwrap_or_default();
         VerifierError {
             program: spec.name.into(),
@@ -64,7 +79,9 @@ impl VerifierError {
             line: instruction.map_or(spec.code.line, |slot| spec.code.line_number(slot)),
             instruction,
             statement: instruction.and_then(|slot| spec.code.statement(slot)),
-            known: instruction.map_or_else(Vec::new, |slot| known(&spec.code, &log, slot, &cause)),
+            known,
+            notes,
+            advice,
             cause,
             reason: report.reason,
             suggestion: report.suggestion,
@@ -89,8 +106,8 @@ impl VerifierError {
     }
 
     /// What to do, for the common causes. The message holds it where the kernel suggests nothing itself.
-    pub fn advice(&self) -> Option<Advice> {
-        advice::advice(&self.cause)
+    pub fn advice(&self) -> Option<&Advice> {
+        self.advice.as_ref()
     }
 
     /// What was known of the registers that matter, a line each: `r3: never given a value on this path`.
@@ -98,7 +115,13 @@ impl VerifierError {
         &self.known
     }
 
-    /// The index of the slot at which it gave up, if the log says.
+    /// Returns facts about the program that the cause does not tell, a line each: what the helper takes that is called, the sizes
+    /// of the map, the statement that acquired what is not released.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The index of the slot at which it gave up, if the log says; of a loop without an end that of the jump that closes it.
     pub fn instruction(&self) -> Option<usize> {
         self.instruction
     }
@@ -139,9 +162,14 @@ impl VerifierError {
         // The kernel knows the case better than the table does.
         let suggestion = match (&self.suggestion, self.advice()) {
             (Some(suggestion), _) => Some(suggestion.clone()),
-            (None, advice) => advice.map(|advice| advice.text.to_owned()),
+            (None, advice) => advice.map(|advice| advice.text.clone().into_owned()),
         };
-        std::iter::once(cause).chain(known).chain(self.reason.clone()).chain(suggestion)
+        let notes = self.notes.iter().map(|line| format!("  {line}"));
+        std::iter::once(cause)
+            .chain(known)
+            .chain(notes)
+            .chain(self.reason.clone())
+            .chain(suggestion)
     }
 }
 
@@ -196,56 +224,3 @@ impl fmt::Debug for VerifierError {
 }
 
 impl std::error::Error for VerifierError {}
-
-/// How many registers are worth telling of.
-const KNOWN: usize = 3;
-
-/// What is known of the registers that a rejection is about, a line each: those that the cause names, then those that
-/// the instruction reads.
-fn known(code: &Code<'_>, log: &VerifierLog<'_>, slot: usize, cause: &str) -> Vec<String> {
-    let path = log.path();
-    if path.last().is_none_or(|last| last.index != slot) {
-        return Vec::new();
-    }
-    let mut registers = named(cause);
-    if let Some(op) = code.slots.get(slot..).and_then(|rest| Op::decode(rest).ok()) {
-        registers.extend(path::read_by(op));
-    }
-    let mut told: Vec<Reg> = Vec::new();
-    let mut lines = Vec::new();
-    for register in registers {
-        // The frame pointer is what it is.
-        if register == Reg::R10 || told.contains(&register) {
-            continue;
-        }
-        told.push(register);
-        lines.extend(tell(code, &path, register));
-    }
-    lines.truncate(KNOWN);
-    lines
-}
-
-/// The registers that a text names, as `R3`.
-fn named(cause: &str) -> Vec<Reg> {
-    let words = cause.split(|c: char| !c.is_ascii_alphanumeric());
-    let number = |word: &str| word.strip_prefix('R').and_then(|number| number.parse().ok());
-    words.filter_map(number).filter_map(Reg::new).collect()
-}
-
-/// What is known of a register at the end of a path, if anything.
-fn tell(code: &Code<'_>, path: &[Step<'_>], register: Reg) -> Option<String> {
-    let found = path::provenance(path, code.slots, register);
-    let name = format!("r{}", register.number());
-    let value = found.value.map(|value| format!(" {value},")).unwrap_or_default();
-    let at = |index: usize| match code.statement(index) {
-        Some(statement) => format!("instruction {index}: {statement}"),
-        None => format!("instruction {index}"),
-    };
-    match found.origin {
-        Origin::Written(index) => Some(format!("{name}:{value} from {}", at(index))),
-        Origin::Lost(index) => Some(format!("{name}: lost at {}", at(index))),
-        Origin::Never => Some(format!("{name}: never given a value on this path")),
-        Origin::Start => Some(format!("{name}:{value} as at the start")),
-        Origin::Unknown => found.value.map(|value| format!("{name}: {value}")),
-    }
-}

@@ -33,11 +33,19 @@ fn what_only_its_kernel_knows_is_refused() {
         ("0: (18) r1 = map[id:5]", "`map[id:5]` is a map of the kernel that wrote this"),
         ("0: (18) r1 = map[id:5][0]+16", "is a map of the kernel that wrote this"),
         ("0: (18) r1 = 0xffff888103400000", "is an address in the kernel that wrote this"),
+        (
+            "0: (18) r1 = 0xffff888103400000       ; R1_w=map_ptr(map=m,ks=4,vs=8)",
+            "is an address in the kernel that wrote this",
+        ),
+        (
+            "0: (18) r1 = 0xffff0000ffff0000      ; R2=5",
+            "is an address in the kernel that wrote this",
+        ),
         ("1: (95) exit", "instruction 0 is missing"),
         ("0: (b7) r0 = r1", "is not what the opcode before it says"),
         ("0: (b7) r0 = 0\n0: (b7) r0 = 1", "is not what this listing said before"),
         ("0: (85) call bpf_trace_printk#7", "`7` is not the number of the helper of that name"),
-        ("0: (79) r0 = *(u64 *)(r11 +0)", "`r11` is not a register"),
+        ("0: (79) r0 = *(u64 *)(r11 +0)", "`r11` is not supported: by r11 a sixth argument"),
     ];
     for (listing, why) in refused {
         let mistakes = parse(listing, "listing", &ParseOptions::new()).unwrap_err();
@@ -55,6 +63,24 @@ fn the_opcode_says_what_the_text_does_not() {
             "w3 = atomic_fetch_xor((u32 *)(r10 - 16), w3)",
         ),
         ("0: (18) r0 = 0x5", "r0 = 5 ll"),
+        // Numbers that are high, and no addresses: the masks of a half, of a quarter, and those beyond all maps.
+        ("0: (18) r1 = 0xffffffff00000000", "r1 = 0xffffffff00000000 ll"),
+        ("0: (18) r1 = 0xffff000000000000", "r1 = 0xffff000000000000 ll"),
+        ("0: (18) r1 = 0xffffffff80000001", "r1 = -2147483647 ll"),
+        ("0: (18) r1 = 0xfffffffffffffff0", "r1 = -16 ll"),
+        // What the log says of the register tells a number from an address: 6.18's words, and 5.10's.
+        (
+            "0: (18) r1 = 0xffff0000ffff0000      ; R1_w=0xffff0000ffff0000",
+            "r1 = 0xffff0000ffff0000 ll",
+        ),
+        (
+            "0: (18) r1 = 0xffff0000ffff0001      ; R1=-281470681808895",
+            "r1 = 0xffff0000ffff0001 ll",
+        ),
+        (
+            "0: (18) r1 = 0xffff0000ffff0001      ; R1_w=inv-281470681808895",
+            "r1 = 0xffff0000ffff0001 ll",
+        ),
         ("0: (18) r2 = subprog[+3]", "ld_pseudo r2, 4, 3"),
         ("0: (85) call bpf_ktime_get_ns#5", "call ktime_get_ns"),
         ("0: (85) call bpf_ktime_get_ns#269520", "call 5"),

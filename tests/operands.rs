@@ -6,7 +6,7 @@
 //! one that does not exist; each number in a word (`u32`, `be16`, `cmpxchg32_32`) by others. What fits is
 //! said here by the RFC's fields, not asked of the code.
 
-use rawbpf::asm::{ParseOptions, parse};
+use rawbpf::asm::{ParseOptions, PrintOptions, disassemble, parse};
 use rawbpf::insn::Insn;
 
 fn lines() -> impl Iterator<Item = &'static str> {
@@ -319,4 +319,65 @@ fn deep_nesting_and_empty_programs_are_mistakes() {
             .to_string()
             .contains("`two` is not a program: it has no instructions")
     );
+}
+
+/// A misspelled name gets the nearest ones of what could stand there, and the kernel's constants their spelling.
+#[test]
+fn names_that_are_not_known_get_the_nearest() {
+    let text = "\
+.equ LIMIT, 5
+.map counts, hash, key=4, value=8, max=1
+r1 = cunts ll
+r2 = LIMT
+r3 = BPF_NOEXIST
+r4 = BPF_NOEXIST ll
+if r1 == BPF_ANY goto out
+out:
+goto outt
+call bpf_map_lookup_elm
+call ktime_get_n
+call helpr
+helper:
+r5 = r11
+*(u64 *)(r11 - 8) = r1
+r5 = r12
+r5 = elsewhere
+exit
+";
+    let mistakes = parse(text, "names.s", &ParseOptions::new()).unwrap_err();
+    let said: Vec<_> = mistakes.iter().map(|mistake| mistake.message().to_owned()).collect();
+    let expected = [
+        "`cunts` is neither a map nor data that is declared above, nor a label of this program; the nearest: counts",
+        "`LIMT` is not a register (r0 to r10, w0 to w10), nor a map: `name ll` names a map; a constant of the kernel's is written \
+         `enum.LIMT`; the nearest: LIMIT",
+        "a constant of the kernel's is written `enum.BPF_NOEXIST`",
+        "a constant of the kernel's is written `enum.BPF_NOEXIST`",
+        "a constant of the kernel's is written `enum.BPF_ANY`",
+        "label `outt` is not defined; the nearest: out",
+        "is not a helper function of the kernel, nor a label of this program; the nearest: map_lookup_elem",
+        "; the nearest: ktime_get_ns",
+        "; the nearest: helper",
+        "`r11` is not supported: by r11 a sixth argument",
+        "`r11` is not supported: by r11 a sixth argument",
+        "`r12` is not a register (r0 to r10, w0 to w10), nor a map: `name ll` names a map",
+        "`elsewhere` is not a register (r0 to r10, w0 to w10), nor a map: `name ll` names a map",
+    ];
+    assert_eq!(said.len(), expected.len(), "{said:#?}");
+    for (said, expected) in said.iter().zip(expected) {
+        assert!(said.contains(expected), "{said}\n{expected}");
+    }
+    assert!(said[11].ends_with("names a map"), "{}", said[11]);
+    assert!(said[12].ends_with("names a map"), "{}", said[12]);
+}
+
+/// Code that clang 23 made with arguments on the stack is refused by that reason.
+#[test]
+fn arguments_on_the_stack_are_refused_by_name() {
+    // *(u64 *)(r11 - 8) = r1
+    let slot = Insn::from_fields(0x7b, 11, 1, -8, 0);
+    let reason = disassemble(&[slot], &PrintOptions::default()).unwrap_err().to_string();
+    assert!(reason.contains("r11, by which a sixth argument"), "{reason}");
+    let other = Insn::from_fields(0x7b, 12, 1, -8, 0);
+    let reason = disassemble(&[other], &PrintOptions::default()).unwrap_err().to_string();
+    assert!(reason.contains("there is no register r12"), "{reason}");
 }

@@ -9,7 +9,7 @@ mod table;
 use case::Case;
 use common::needs::{Thing, needs};
 use rawbpf::asm::{ParseOptions, parse};
-use rawbpf::{AttachType, Error, Loader, ProgramType, TextSpec, VerifierError};
+use rawbpf::{AttachType, Error, Loader, ProgramSpec, ProgramType, TextSpec, VerifierError};
 use table::CASES;
 
 /// What the kernel says to a text: `None` if it takes it.
@@ -21,7 +21,9 @@ fn ask(case: &Case, text: &str, level: u32) -> Option<Error> {
     let kind = ProgramType::from_name(case.kind).unwrap();
     let mut program = spec.program(kind).with_license(case.license).with_flags(case.flags);
     if kind == ProgramType::Tracing {
-        program = program.with_attach_type(AttachType::TraceRawTp);
+        let iterator = case.target.is_some_and(|target| target.starts_with("bpf_"));
+        let attach_type = if iterator { AttachType::TraceIter } else { AttachType::TraceRawTp };
+        program = ProgramSpec { target: case.target, ..program.with_attach_type(attach_type) };
     }
     Loader::new().log_level(level).load(&program).err()
 }
@@ -47,11 +49,13 @@ fn wrong(case: &Case, error: &VerifierError) -> Option<String> {
     // Somebody says what to do: the kernel or the table.
     let advised = match (error.suggestion(), error.advice()) {
         (Some(suggestion), _) => message.contains(suggestion),
-        (None, Some(advice)) => message.contains(advice.text),
+        (None, Some(advice)) => message.contains(advice.text.as_ref()),
         (None, None) => false,
     };
+    let text = error.advice().map_or("", |advice| advice.text.as_ref());
     let right = case.has_cause(error.cause())
-        && case.advice.contains(&key)
+        && case.is_told(key, text, error.notes())
+        && error.notes().iter().all(|note| message.contains(note))
         && at_line
         && message.contains(&first)
         && advised

@@ -7,100 +7,307 @@ use crate::util::Version;
 
 /// The helpers in the order of their numbers from 1 on, with the version of Linux that brought each: they were only ever added
 /// at the end, a few with each version (`include/uapi/linux/bpf.h` of that version). 3.19 was the first whose programs could
-/// be attached to anything.
+/// be attached to anything. Behind each name is what it returns and takes, which `tests/prototypes.rs` holds against the running
+/// kernel's verifier.
 #[rustfmt::skip]
-const TABLE: &[(u16, u16, &[&str])] = &[
-    (3, 19, &["map_lookup_elem", "map_update_elem", "map_delete_elem"]),
+const TABLE: &[(u16, u16, &[(&str, &str)])] = &[
+    (3, 19, &[
+        ("map_lookup_elem", "void * (struct bpf_map *map, const void *key)"),
+        ("map_update_elem", "long (struct bpf_map *map, const void *key, const void *value, u64 flags)"),
+        ("map_delete_elem", "long (struct bpf_map *map, const void *key)"),
+    ]),
     (4, 1, &[
-        "probe_read", "ktime_get_ns", "trace_printk", "get_prandom_u32", "get_smp_processor_id", "skb_store_bytes",
-        "l3_csum_replace", "l4_csum_replace",
+        ("probe_read", "long (void *dst, u32 size, const void *unsafe_ptr)"),
+        ("ktime_get_ns", "u64 ()"),
+        ("trace_printk", "long (const char *fmt, u32 fmt_size, ...)"),
+        ("get_prandom_u32", "u32 ()"),
+        ("get_smp_processor_id", "u32 ()"),
+        ("skb_store_bytes", "long (struct sk_buff *skb, u32 offset, const void *from, u32 len, u64 flags)"),
+        ("l3_csum_replace", "long (struct sk_buff *skb, u32 offset, u64 from, u64 to, u64 size)"),
+        ("l4_csum_replace", "long (struct sk_buff *skb, u32 offset, u64 from, u64 to, u64 flags)"),
     ]),
-    (4, 2, &["tail_call", "clone_redirect", "get_current_pid_tgid", "get_current_uid_gid", "get_current_comm"]),
+    (4, 2, &[
+        ("tail_call", "long (void *ctx, struct bpf_map *prog_array_map, u32 index)"),
+        ("clone_redirect", "long (struct sk_buff *skb, u32 ifindex, u64 flags)"),
+        ("get_current_pid_tgid", "u64 ()"),
+        ("get_current_uid_gid", "u64 ()"),
+        ("get_current_comm", "long (void *buf, u32 size_of_buf)"),
+    ]),
     (4, 3, &[
-        "get_cgroup_classid", "skb_vlan_push", "skb_vlan_pop", "skb_get_tunnel_key", "skb_set_tunnel_key",
-        "perf_event_read",
+        ("get_cgroup_classid", "u32 (struct sk_buff *skb)"),
+        ("skb_vlan_push", "long (struct sk_buff *skb, __be16 vlan_proto, u16 vlan_tci)"),
+        ("skb_vlan_pop", "long (struct sk_buff *skb)"),
+        ("skb_get_tunnel_key", "long (struct sk_buff *skb, struct bpf_tunnel_key *key, u32 size, u64 flags)"),
+        ("skb_set_tunnel_key", "long (struct sk_buff *skb, struct bpf_tunnel_key *key, u32 size, u64 flags)"),
+        ("perf_event_read", "u64 (struct bpf_map *map, u64 flags)"),
     ]),
-    (4, 4, &["redirect", "get_route_realm", "perf_event_output"]),
-    (4, 5, &["skb_load_bytes"]),
-    (4, 6, &["get_stackid", "csum_diff", "skb_get_tunnel_opt", "skb_set_tunnel_opt"]),
+    (4, 4, &[
+        ("redirect", "long (u32 ifindex, u64 flags)"),
+        ("get_route_realm", "u32 (struct sk_buff *skb)"),
+        ("perf_event_output", "long (void *ctx, struct bpf_map *map, u64 flags, void *data, u64 size)"),
+    ]),
+    (4, 5, &[
+        ("skb_load_bytes", "long (const void *skb, u32 offset, void *to, u32 len)"),
+    ]),
+    (4, 6, &[
+        ("get_stackid", "long (void *ctx, struct bpf_map *map, u64 flags)"),
+        ("csum_diff", "s64 (__be32 *from, u32 from_size, __be32 *to, u32 to_size, __wsum seed)"),
+        ("skb_get_tunnel_opt", "long (struct sk_buff *skb, void *opt, u32 size)"),
+        ("skb_set_tunnel_opt", "long (struct sk_buff *skb, void *opt, u32 size)"),
+    ]),
     (4, 8, &[
-        "skb_change_proto", "skb_change_type", "skb_under_cgroup", "get_hash_recalc", "get_current_task",
-        "probe_write_user",
+        ("skb_change_proto", "long (struct sk_buff *skb, __be16 proto, u64 flags)"),
+        ("skb_change_type", "long (struct sk_buff *skb, u32 type)"),
+        ("skb_under_cgroup", "long (struct sk_buff *skb, struct bpf_map *map, u32 index)"),
+        ("get_hash_recalc", "u32 (struct sk_buff *skb)"),
+        ("get_current_task", "u64 ()"),
+        ("probe_write_user", "long (void *dst, const void *src, u32 len)"),
     ]),
-    (4, 9, &["current_task_under_cgroup", "skb_change_tail", "skb_pull_data", "csum_update", "set_hash_invalid"]),
-    (4, 10, &["get_numa_node_id", "skb_change_head", "xdp_adjust_head"]),
-    (4, 11, &["probe_read_str"]),
-    (4, 12, &["get_socket_cookie", "get_socket_uid"]),
-    (4, 13, &["set_hash", "setsockopt", "skb_adjust_room"]),
-    (4, 14, &["redirect_map", "sk_redirect_map", "sock_map_update"]),
-    (4, 15, &["xdp_adjust_meta", "perf_event_read_value", "perf_prog_read_value", "getsockopt"]),
-    (4, 16, &["override_return", "sock_ops_cb_flags_set"]),
-    (4, 17, &["msg_redirect_map", "msg_apply_bytes", "msg_cork_bytes", "msg_pull_data", "bind"]),
+    (4, 9, &[
+        ("current_task_under_cgroup", "long (struct bpf_map *map, u32 index)"),
+        ("skb_change_tail", "long (struct sk_buff *skb, u32 len, u64 flags)"),
+        ("skb_pull_data", "long (struct sk_buff *skb, u32 len)"),
+        ("csum_update", "s64 (struct sk_buff *skb, __wsum csum)"),
+        ("set_hash_invalid", "void (struct sk_buff *skb)"),
+    ]),
+    (4, 10, &[
+        ("get_numa_node_id", "long ()"),
+        ("skb_change_head", "long (struct sk_buff *skb, u32 len, u64 flags)"),
+        ("xdp_adjust_head", "long (struct xdp_buff *xdp_md, int delta)"),
+    ]),
+    (4, 11, &[
+        ("probe_read_str", "long (void *dst, u32 size, const void *unsafe_ptr)"),
+    ]),
+    (4, 12, &[
+        ("get_socket_cookie", "u64 (struct sock *sk)"),
+        ("get_socket_uid", "u32 (struct sk_buff *skb)"),
+    ]),
+    (4, 13, &[
+        ("set_hash", "long (struct sk_buff *skb, u32 hash)"),
+        ("setsockopt", "long (void *bpf_socket, int level, int optname, void *optval, int optlen)"),
+        ("skb_adjust_room", "long (struct sk_buff *skb, s32 len_diff, u32 mode, u64 flags)"),
+    ]),
+    (4, 14, &[
+        ("redirect_map", "long (struct bpf_map *map, u64 key, u64 flags)"),
+        ("sk_redirect_map", "long (struct sk_buff *skb, struct bpf_map *map, u32 key, u64 flags)"),
+        ("sock_map_update", "long (struct bpf_sock_ops *skops, struct bpf_map *map, void *key, u64 flags)"),
+    ]),
+    (4, 15, &[
+        ("xdp_adjust_meta", "long (struct xdp_buff *xdp_md, int delta)"),
+        ("perf_event_read_value", "long (struct bpf_map *map, u64 flags, struct bpf_perf_event_value *buf, u32 buf_size)"),
+        ("perf_prog_read_value", "long (struct bpf_perf_event_data *ctx, struct bpf_perf_event_value *buf, u32 buf_size)"),
+        ("getsockopt", "long (void *bpf_socket, int level, int optname, void *optval, int optlen)"),
+    ]),
+    (4, 16, &[
+        ("override_return", "long (struct pt_regs *regs, u64 rc)"),
+        ("sock_ops_cb_flags_set", "long (struct bpf_sock_ops *bpf_sock, int argval)"),
+    ]),
+    (4, 17, &[
+        ("msg_redirect_map", "long (struct sk_msg_buff *msg, struct bpf_map *map, u32 key, u64 flags)"),
+        ("msg_apply_bytes", "long (struct sk_msg_buff *msg, u32 bytes)"),
+        ("msg_cork_bytes", "long (struct sk_msg_buff *msg, u32 bytes)"),
+        ("msg_pull_data", "long (struct sk_msg_buff *msg, u32 start, u32 end, u64 flags)"),
+        ("bind", "long (struct bpf_sock_addr *ctx, struct sockaddr *addr, int addr_len)"),
+    ]),
     (4, 18, &[
-        "xdp_adjust_tail", "skb_get_xfrm_state", "get_stack", "skb_load_bytes_relative", "fib_lookup",
-        "sock_hash_update", "msg_redirect_hash", "sk_redirect_hash", "lwt_push_encap", "lwt_seg6_store_bytes",
-        "lwt_seg6_adjust_srh", "lwt_seg6_action", "rc_repeat", "rc_keydown", "skb_cgroup_id",
-        "get_current_cgroup_id",
+        ("xdp_adjust_tail", "long (struct xdp_buff *xdp_md, int delta)"),
+        ("skb_get_xfrm_state", "long (struct sk_buff *skb, u32 index, struct bpf_xfrm_state *xfrm_state, u32 size, u64 flags)"),
+        ("get_stack", "long (void *ctx, void *buf, u32 size, u64 flags)"),
+        ("skb_load_bytes_relative", "long (const void *skb, u32 offset, void *to, u32 len, u32 start_header)"),
+        ("fib_lookup", "long (void *ctx, struct bpf_fib_lookup *params, int plen, u32 flags)"),
+        ("sock_hash_update", "long (struct bpf_sock_ops *skops, struct bpf_map *map, void *key, u64 flags)"),
+        ("msg_redirect_hash", "long (struct sk_msg_buff *msg, struct bpf_map *map, void *key, u64 flags)"),
+        ("sk_redirect_hash", "long (struct sk_buff *skb, struct bpf_map *map, void *key, u64 flags)"),
+        ("lwt_push_encap", "long (struct sk_buff *skb, u32 type, void *hdr, u32 len)"),
+        ("lwt_seg6_store_bytes", "long (struct sk_buff *skb, u32 offset, const void *from, u32 len)"),
+        ("lwt_seg6_adjust_srh", "long (struct sk_buff *skb, u32 offset, s32 delta)"),
+        ("lwt_seg6_action", "long (struct sk_buff *skb, u32 action, void *param, u32 param_len)"),
+        ("rc_repeat", "long (void *ctx)"),
+        ("rc_keydown", "long (void *ctx, u32 protocol, u64 scancode, u32 toggle)"),
+        ("skb_cgroup_id", "u64 (struct sk_buff *skb)"),
+        ("get_current_cgroup_id", "u64 ()"),
     ]),
-    (4, 19, &["get_local_storage", "sk_select_reuseport", "skb_ancestor_cgroup_id"]),
+    (4, 19, &[
+        ("get_local_storage", "void * (void *map, u64 flags)"),
+        ("sk_select_reuseport", "long (struct sk_reuseport_md *reuse, struct bpf_map *map, void *key, u64 flags)"),
+        ("skb_ancestor_cgroup_id", "u64 (struct sk_buff *skb, int ancestor_level)"),
+    ]),
     (4, 20, &[
-        "sk_lookup_tcp", "sk_lookup_udp", "sk_release", "map_push_elem", "map_pop_elem", "map_peek_elem",
-        "msg_push_data",
+        ("sk_lookup_tcp", "struct bpf_sock * (void *ctx, struct bpf_sock_tuple *tuple, u32 tuple_size, u64 netns, u64 flags)"),
+        ("sk_lookup_udp", "struct bpf_sock * (void *ctx, struct bpf_sock_tuple *tuple, u32 tuple_size, u64 netns, u64 flags)"),
+        ("sk_release", "long (void *sock)"),
+        ("map_push_elem", "long (struct bpf_map *map, const void *value, u64 flags)"),
+        ("map_pop_elem", "long (struct bpf_map *map, void *value)"),
+        ("map_peek_elem", "long (struct bpf_map *map, void *value)"),
+        ("msg_push_data", "long (struct sk_msg_buff *msg, u32 start, u32 len, u64 flags)"),
     ]),
-    (5, 0, &["msg_pop_data", "rc_pointer_rel"]),
-    (5, 1, &["spin_lock", "spin_unlock", "sk_fullsock", "tcp_sock", "skb_ecn_set_ce", "get_listener_sock"]),
+    (5, 0, &[
+        ("msg_pop_data", "long (struct sk_msg_buff *msg, u32 start, u32 len, u64 flags)"),
+        ("rc_pointer_rel", "long (void *ctx, s32 rel_x, s32 rel_y)"),
+    ]),
+    (5, 1, &[
+        ("spin_lock", "long (struct bpf_spin_lock *lock)"),
+        ("spin_unlock", "long (struct bpf_spin_lock *lock)"),
+        ("sk_fullsock", "struct bpf_sock * (struct bpf_sock *sk)"),
+        ("tcp_sock", "struct bpf_tcp_sock * (struct bpf_sock *sk)"),
+        ("skb_ecn_set_ce", "long (struct sk_buff *skb)"),
+        ("get_listener_sock", "struct bpf_sock * (struct bpf_sock *sk)"),
+    ]),
     (5, 2, &[
-        "skc_lookup_tcp", "tcp_check_syncookie", "sysctl_get_name", "sysctl_get_current_value",
-        "sysctl_get_new_value", "sysctl_set_new_value", "strtol", "strtoul", "sk_storage_get", "sk_storage_delete",
+        ("skc_lookup_tcp", "struct bpf_sock * (void *ctx, struct bpf_sock_tuple *tuple, u32 tuple_size, u64 netns, u64 flags)"),
+        ("tcp_check_syncookie", "long (void *sk, void *iph, u32 iph_len, struct tcphdr *th, u32 th_len)"),
+        ("sysctl_get_name", "long (struct bpf_sysctl *ctx, char *buf, size_t buf_len, u64 flags)"),
+        ("sysctl_get_current_value", "long (struct bpf_sysctl *ctx, char *buf, size_t buf_len)"),
+        ("sysctl_get_new_value", "long (struct bpf_sysctl *ctx, char *buf, size_t buf_len)"),
+        ("sysctl_set_new_value", "long (struct bpf_sysctl *ctx, const char *buf, size_t buf_len)"),
+        ("strtol", "long (const char *buf, size_t buf_len, u64 flags, long *res)"),
+        ("strtoul", "long (const char *buf, size_t buf_len, u64 flags, unsigned long *res)"),
+        ("sk_storage_get", "void * (struct bpf_map *map, void *sk, void *value, u64 flags)"),
+        ("sk_storage_delete", "long (struct bpf_map *map, void *sk)"),
     ]),
-    (5, 3, &["send_signal"]),
-    (5, 4, &["tcp_gen_syncookie"]),
-    (5, 5, &["skb_output", "probe_read_user", "probe_read_kernel", "probe_read_user_str", "probe_read_kernel_str"]),
-    (5, 6, &["tcp_send_ack", "send_signal_thread", "jiffies64"]),
+    (5, 3, &[
+        ("send_signal", "long (u32 sig)"),
+    ]),
+    (5, 4, &[
+        ("tcp_gen_syncookie", "s64 (void *sk, void *iph, u32 iph_len, struct tcphdr *th, u32 th_len)"),
+    ]),
+    (5, 5, &[
+        ("skb_output", "long (void *ctx, struct bpf_map *map, u64 flags, void *data, u64 size)"),
+        ("probe_read_user", "long (void *dst, u32 size, const void *unsafe_ptr)"),
+        ("probe_read_kernel", "long (void *dst, u32 size, const void *unsafe_ptr)"),
+        ("probe_read_user_str", "long (void *dst, u32 size, const void *unsafe_ptr)"),
+        ("probe_read_kernel_str", "long (void *dst, u32 size, const void *unsafe_ptr)"),
+    ]),
+    (5, 6, &[
+        ("tcp_send_ack", "long (void *tp, u32 rcv_nxt)"),
+        ("send_signal_thread", "long (u32 sig)"),
+        ("jiffies64", "u64 ()"),
+    ]),
     (5, 7, &[
-        "read_branch_records", "get_ns_current_pid_tgid", "xdp_output", "get_netns_cookie",
-        "get_current_ancestor_cgroup_id", "sk_assign",
+        ("read_branch_records", "long (struct bpf_perf_event_data *ctx, void *buf, u32 size, u64 flags)"),
+        ("get_ns_current_pid_tgid", "long (u64 dev, u64 ino, struct bpf_pidns_info *nsdata, u32 size)"),
+        ("xdp_output", "long (void *ctx, struct bpf_map *map, u64 flags, void *data, u64 size)"),
+        ("get_netns_cookie", "u64 (void *ctx)"),
+        ("get_current_ancestor_cgroup_id", "u64 (int ancestor_level)"),
+        ("sk_assign", "long (struct bpf_sk_lookup *ctx, struct bpf_sock *sk, u64 flags)"),
     ]),
     (5, 8, &[
-        "ktime_get_boot_ns", "seq_printf", "seq_write", "sk_cgroup_id", "sk_ancestor_cgroup_id", "ringbuf_output",
-        "ringbuf_reserve", "ringbuf_submit", "ringbuf_discard", "ringbuf_query", "csum_level",
+        ("ktime_get_boot_ns", "u64 ()"),
+        ("seq_printf", "long (struct seq_file *m, const char *fmt, u32 fmt_size, const void *data, u32 data_len)"),
+        ("seq_write", "long (struct seq_file *m, const void *data, u32 len)"),
+        ("sk_cgroup_id", "u64 (void *sk)"),
+        ("sk_ancestor_cgroup_id", "u64 (void *sk, int ancestor_level)"),
+        ("ringbuf_output", "long (void *ringbuf, void *data, u64 size, u64 flags)"),
+        ("ringbuf_reserve", "void * (void *ringbuf, u64 size, u64 flags)"),
+        ("ringbuf_submit", "void (void *data, u64 flags)"),
+        ("ringbuf_discard", "void (void *data, u64 flags)"),
+        ("ringbuf_query", "u64 (void *ringbuf, u64 flags)"),
+        ("csum_level", "long (struct sk_buff *skb, u64 level)"),
     ]),
     (5, 9, &[
-        "skc_to_tcp6_sock", "skc_to_tcp_sock", "skc_to_tcp_timewait_sock", "skc_to_tcp_request_sock",
-        "skc_to_udp6_sock", "get_task_stack",
+        ("skc_to_tcp6_sock", "struct tcp6_sock * (void *sk)"),
+        ("skc_to_tcp_sock", "struct tcp_sock * (void *sk)"),
+        ("skc_to_tcp_timewait_sock", "struct tcp_timewait_sock * (void *sk)"),
+        ("skc_to_tcp_request_sock", "struct tcp_request_sock * (void *sk)"),
+        ("skc_to_udp6_sock", "struct udp6_sock * (void *sk)"),
+        ("get_task_stack", "long (struct task_struct *task, void *buf, u32 size, u64 flags)"),
     ]),
     (5, 10, &[
-        "load_hdr_opt", "store_hdr_opt", "reserve_hdr_opt", "inode_storage_get", "inode_storage_delete", "d_path",
-        "copy_from_user", "snprintf_btf", "seq_printf_btf", "skb_cgroup_classid", "redirect_neigh", "per_cpu_ptr",
-        "this_cpu_ptr", "redirect_peer",
+        ("load_hdr_opt", "long (struct bpf_sock_ops *skops, void *searchby_res, u32 len, u64 flags)"),
+        ("store_hdr_opt", "long (struct bpf_sock_ops *skops, const void *from, u32 len, u64 flags)"),
+        ("reserve_hdr_opt", "long (struct bpf_sock_ops *skops, u32 len, u64 flags)"),
+        ("inode_storage_get", "void * (struct bpf_map *map, void *inode, void *value, u64 flags)"),
+        ("inode_storage_delete", "int (struct bpf_map *map, void *inode)"),
+        ("d_path", "long (const struct path *path, char *buf, u32 sz)"),
+        ("copy_from_user", "long (void *dst, u32 size, const void *user_ptr)"),
+        ("snprintf_btf", "long (char *str, u32 str_size, struct btf_ptr *ptr, u32 btf_ptr_size, u64 flags)"),
+        ("seq_printf_btf", "long (struct seq_file *m, struct btf_ptr *ptr, u32 ptr_size, u64 flags)"),
+        ("skb_cgroup_classid", "u64 (struct sk_buff *skb)"),
+        ("redirect_neigh", "long (u32 ifindex, struct bpf_redir_neigh *params, int plen, u64 flags)"),
+        ("per_cpu_ptr", "void * (const void *percpu_ptr, u32 cpu)"),
+        ("this_cpu_ptr", "void * (const void *percpu_ptr)"),
+        ("redirect_peer", "long (u32 ifindex, u64 flags)"),
     ]),
     (5, 11, &[
-        "task_storage_get", "task_storage_delete", "get_current_task_btf", "bprm_opts_set", "ktime_get_coarse_ns",
-        "ima_inode_hash", "sock_from_file",
+        ("task_storage_get", "void * (struct bpf_map *map, struct task_struct *task, void *value, u64 flags)"),
+        ("task_storage_delete", "long (struct bpf_map *map, struct task_struct *task)"),
+        ("get_current_task_btf", "struct task_struct * ()"),
+        ("bprm_opts_set", "long (struct linux_binprm *bprm, u64 flags)"),
+        ("ktime_get_coarse_ns", "u64 ()"),
+        ("ima_inode_hash", "long (struct inode *inode, void *dst, u32 size)"),
+        ("sock_from_file", "struct socket * (struct file *file)"),
     ]),
-    (5, 12, &["check_mtu"]),
-    (5, 13, &["for_each_map_elem", "snprintf"]),
-    (5, 14, &["sys_bpf", "btf_find_by_name_kind", "sys_close"]),
+    (5, 12, &[
+        ("check_mtu", "long (void *ctx, u32 ifindex, u32 *mtu_len, s32 len_diff, u64 flags)"),
+    ]),
+    (5, 13, &[
+        ("for_each_map_elem", "long (struct bpf_map *map, void *callback_fn, void *callback_ctx, u64 flags)"),
+        ("snprintf", "long (char *str, u32 str_size, const char *fmt, u64 *data, u32 data_len)"),
+    ]),
+    (5, 14, &[
+        ("sys_bpf", "long (u32 cmd, void *attr, u32 attr_size)"),
+        ("btf_find_by_name_kind", "long (char *name, int name_sz, u32 kind, int flags)"),
+        ("sys_close", "long (u32 fd)"),
+    ]),
     (5, 15, &[
-        "timer_init", "timer_set_callback", "timer_start", "timer_cancel", "get_func_ip", "get_attach_cookie",
-        "task_pt_regs",
+        ("timer_init", "long (struct bpf_timer *timer, struct bpf_map *map, u64 flags)"),
+        ("timer_set_callback", "long (struct bpf_timer *timer, void *callback_fn)"),
+        ("timer_start", "long (struct bpf_timer *timer, u64 nsecs, u64 flags)"),
+        ("timer_cancel", "long (struct bpf_timer *timer)"),
+        ("get_func_ip", "u64 (void *ctx)"),
+        ("get_attach_cookie", "u64 (void *ctx)"),
+        ("task_pt_regs", "long (struct task_struct *task)"),
     ]),
-    (5, 16, &["get_branch_snapshot", "trace_vprintk", "skc_to_unix_sock", "kallsyms_lookup_name"]),
-    (5, 17, &["find_vma", "loop", "strncmp", "get_func_arg", "get_func_ret", "get_func_arg_cnt"]),
+    (5, 16, &[
+        ("get_branch_snapshot", "long (void *entries, u32 size, u64 flags)"),
+        ("trace_vprintk", "long (const char *fmt, u32 fmt_size, const void *data, u32 data_len)"),
+        ("skc_to_unix_sock", "struct unix_sock * (void *sk)"),
+        ("kallsyms_lookup_name", "long (const char *name, int name_sz, int flags, u64 *res)"),
+    ]),
+    (5, 17, &[
+        ("find_vma", "long (struct task_struct *task, u64 addr, void *callback_fn, void *callback_ctx, u64 flags)"),
+        ("loop", "long (u32 nr_loops, void *callback_fn, void *callback_ctx, u64 flags)"),
+        ("strncmp", "long (const char *s1, u32 s1_sz, const char *s2)"),
+        ("get_func_arg", "long (void *ctx, u32 n, u64 *value)"),
+        ("get_func_ret", "long (void *ctx, u64 *value)"),
+        ("get_func_arg_cnt", "long (void *ctx)"),
+    ]),
     (5, 18, &[
-        "get_retval", "set_retval", "xdp_get_buff_len", "xdp_load_bytes", "xdp_store_bytes", "copy_from_user_task",
-        "skb_set_tstamp", "ima_file_hash",
+        ("get_retval", "int ()"),
+        ("set_retval", "int (int retval)"),
+        ("xdp_get_buff_len", "u64 (struct xdp_buff *xdp_md)"),
+        ("xdp_load_bytes", "long (struct xdp_buff *xdp_md, u32 offset, void *buf, u32 len)"),
+        ("xdp_store_bytes", "long (struct xdp_buff *xdp_md, u32 offset, void *buf, u32 len)"),
+        ("copy_from_user_task", "long (void *dst, u32 size, const void *user_ptr, struct task_struct *tsk, u64 flags)"),
+        ("skb_set_tstamp", "long (struct sk_buff *skb, u64 tstamp, u32 tstamp_type)"),
+        ("ima_file_hash", "long (struct file *file, void *dst, u32 size)"),
     ]),
     (5, 19, &[
-        "kptr_xchg", "map_lookup_percpu_elem", "skc_to_mptcp_sock", "dynptr_from_mem", "ringbuf_reserve_dynptr",
-        "ringbuf_submit_dynptr", "ringbuf_discard_dynptr", "dynptr_read", "dynptr_write", "dynptr_data",
+        ("kptr_xchg", "void * (void *dst, void *ptr)"),
+        ("map_lookup_percpu_elem", "void * (struct bpf_map *map, const void *key, u32 cpu)"),
+        ("skc_to_mptcp_sock", "struct mptcp_sock * (void *sk)"),
+        ("dynptr_from_mem", "long (void *data, u64 size, u64 flags, struct bpf_dynptr *ptr)"),
+        ("ringbuf_reserve_dynptr", "long (void *ringbuf, u32 size, u64 flags, struct bpf_dynptr *ptr)"),
+        ("ringbuf_submit_dynptr", "void (struct bpf_dynptr *ptr, u64 flags)"),
+        ("ringbuf_discard_dynptr", "void (struct bpf_dynptr *ptr, u64 flags)"),
+        ("dynptr_read", "long (void *dst, u64 len, const struct bpf_dynptr *src, u64 offset, u64 flags)"),
+        ("dynptr_write", "long (const struct bpf_dynptr *dst, u64 offset, void *src, u64 len, u64 flags)"),
+        ("dynptr_data", "void * (const struct bpf_dynptr *ptr, u64 offset, u64 len)"),
     ]),
     (6, 0, &[
-        "tcp_raw_gen_syncookie_ipv4", "tcp_raw_gen_syncookie_ipv6", "tcp_raw_check_syncookie_ipv4",
-        "tcp_raw_check_syncookie_ipv6",
+        ("tcp_raw_gen_syncookie_ipv4", "s64 (struct iphdr *iph, struct tcphdr *th, u32 th_len)"),
+        ("tcp_raw_gen_syncookie_ipv6", "s64 (struct ipv6hdr *iph, struct tcphdr *th, u32 th_len)"),
+        ("tcp_raw_check_syncookie_ipv4", "long (struct iphdr *iph, struct tcphdr *th)"),
+        ("tcp_raw_check_syncookie_ipv6", "long (struct ipv6hdr *iph, struct tcphdr *th)"),
     ]),
-    (6, 1, &["ktime_get_tai_ns", "user_ringbuf_drain"]),
-    (6, 2, &["cgrp_storage_get", "cgrp_storage_delete"]),
+    (6, 1, &[
+        ("ktime_get_tai_ns", "u64 ()"),
+        ("user_ringbuf_drain", "long (struct bpf_map *map, void *callback_fn, void *ctx, u64 flags)"),
+    ]),
+    (6, 2, &[
+        ("cgrp_storage_get", "void * (struct bpf_map *map, struct cgroup *cgroup, void *value, u64 flags)"),
+        ("cgrp_storage_delete", "long (struct bpf_map *map, struct cgroup *cgroup)"),
+    ]),
 ];
 
 const COUNT: usize = {
@@ -119,13 +326,29 @@ pub const HELPERS: [&str; COUNT] = {
     while at < TABLE.len() {
         let mut index = 0;
         while index < TABLE[at].2.len() {
-            names[number] = TABLE[at].2[index];
+            names[number] = TABLE[at].2[index].0;
             number += 1;
             index += 1;
         }
         at += 1;
     }
     names
+};
+
+/// The prototype of each helper, at the index that is its number: what it returns, and in parentheses what it takes.
+pub(super) static PROTOTYPES: [&str; COUNT] = {
+    let mut prototypes = [""; COUNT];
+    let (mut number, mut at) = (1, 0);
+    while at < TABLE.len() {
+        let mut index = 0;
+        while index < TABLE[at].2.len() {
+            prototypes[number] = TABLE[at].2[index].1;
+            number += 1;
+            index += 1;
+        }
+        at += 1;
+    }
+    prototypes
 };
 
 /// Returns the version of Linux that brought the helper of this number; `None` if it is not known here. Some program types

@@ -30,6 +30,8 @@ struct Line<'t> {
     /// The instruction's text, and where it begins in the line.
     text: &'t str,
     start: usize,
+    /// What is remarked on it, what the registers hold then.
+    remark: &'t str,
 }
 
 impl<'t> Line<'t> {
@@ -56,9 +58,25 @@ impl<'t> Line<'t> {
         let start = line_length - rest.len();
         // What the verifier remarks stands behind one of these, none of which is part of an instruction.
         let end = [";", "//", "\t"].iter().filter_map(|mark| rest.find(mark)).min();
-        let text = rest.get(..end.unwrap_or(rest.len()))?.trim_end();
-        Some(Line { index, opcode, text, start })
+        let (text, remark) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
+        Some(Line { index, opcode, text: text.trim_end(), start, remark })
     }
+}
+
+/// The opcode of `lddw`.
+const LDDW: u8 = 0x18;
+
+/// Whether the remark on `r1 = 0x…` says that it loads a number: `; R1_w=0xffff0000ffff0000`, and not `map_ptr(…)`.
+fn loads_a_number(line: &Line<'_>) -> bool {
+    let Some((register, _)) = line.text.split_once(" = ") else { return false };
+    let mut words = line.remark.trim_start_matches(';').split_whitespace();
+    words.any(|word| {
+        let Some((name, value)) = word.split_once('=') else { return false };
+        let name = name.split_once('_').map_or(name, |(name, _)| name);
+        let same = name.strip_prefix('R') == register.strip_prefix('r');
+        let value = value.strip_prefix("inv").unwrap_or(value).trim_start_matches(['P', '-']);
+        same && value.starts_with(|c: char| c.is_ascii_digit())
+    })
 }
 
 /// The instructions of a listing in order, each with the place of its text.
@@ -106,7 +124,13 @@ pub(super) fn read(text: &str) -> Result<Vec<(Op, Span)>, Vec<Problem>> {
 }
 
 fn instruction(line: &Line<'_>) -> Result<Op, Problem> {
-    let mut cursor = Cursor::at(line.text, 0, Dialect::Listing(line.opcode), &[]);
+    // What looks like an address is none if the log says that the register holds a number then.
+    let constant = line.opcode == LDDW && loads_a_number(line);
+    let wide = constant.then(|| format!("{} ll", line.text));
+    let mut cursor = match &wide {
+        Some(text) => Cursor::at(text, 0, Dialect::Text, &[]),
+        None => Cursor::at(line.text, 0, Dialect::Listing(line.opcode), &[]),
+    };
     match cursor.statement().map_err(|_| cursor.failure())? {
         Statement::Op { op, target: Target::None } => Ok(op),
         // A name that nothing here explains: `call bpf_prog_12ab34cd`.

@@ -18,6 +18,7 @@ mod message;
 mod names;
 mod parse;
 mod print;
+mod prototypes;
 mod resolve;
 mod statement;
 
@@ -35,6 +36,7 @@ pub use parse::{ParseOptions, parse};
 pub use print::Style;
 #[cfg(feature = "elf")]
 pub(crate) use print::{Target, print};
+pub use prototypes::{HelperPrototype, helper_prototype};
 pub use resolve::{BuildOptions, Far, ResolveError, ResolveErrors};
 
 pub use crate::spec::{

@@ -8,6 +8,7 @@ use super::build::{Builder, Label};
 use super::data::Sections;
 use super::diagnostic::{Diagnostics, Mistake};
 use super::directive::{self, Directive};
+use super::helpers::HELPERS;
 use super::listing_text;
 use super::names::{Names, names};
 use super::resolve::{BuildOptions, ResolveError};
@@ -20,6 +21,7 @@ use crate::insn::{ByteOrder, Op};
 use crate::spec::MapSpec;
 use crate::util::lines::line_breaks;
 use crate::util::lines::without_mark;
+use crate::util::nearest::{Nearest, OFFERED};
 use std::borrow::Cow;
 
 mod data;
@@ -92,6 +94,16 @@ pub fn parse<'t>(
     module
 }
 
+/// For how many of a text's mistakes nearest names are looked for.
+const HINTED: usize = 100;
+
+/// Adds the nearest names to a mistake.
+fn offer(mistake: &mut Mistake, names: &[String]) {
+    if !names.is_empty() {
+        mistake.message += &format!("; the nearest: {}", names.join(", "));
+    }
+}
+
 /// Whether the name of a label is a number.
 fn is_number(name: &str) -> bool {
     name.as_bytes().first().is_some_and(u8::is_ascii_digit)
@@ -108,6 +120,8 @@ struct Parser<'t, 'o> {
     file: &'o str,
     options: &'o ParseOptions,
     mistakes: Vec<Mistake>,
+    /// Those of the mistakes that are names which are not known.
+    unknown: Vec<(usize, Span)>,
     collection: Collection<'t>,
     /// The data of the collection.
     data: Sections<'t>,
@@ -225,6 +239,7 @@ impl<'t, 'o> Parser<'t, 'o> {
             file,
             options,
             mistakes: Vec::new(),
+            unknown: Vec::new(),
             collection: Collection { file: Cow::Owned(file.into()), ..Collection::default() },
             data: Sections::default(),
             map_names: names(0),
@@ -238,6 +253,9 @@ impl<'t, 'o> Parser<'t, 'o> {
     }
 
     fn mistake(&mut self, problem: Problem) {
+        if matches!(problem.what, What::NoRegister(_) | What::NoAddress) {
+            self.unknown.push((self.mistakes.len(), problem.span));
+        }
         self.mistakes.push(Mistake::of(&problem, self.text));
     }
 
@@ -528,7 +546,12 @@ impl<'t, 'o> Parser<'t, 'o> {
             .collect();
         problems.sort_by_key(|problem| problem.span.start);
         if !problems.is_empty() {
-            problems.into_iter().for_each(|problem| self.mistake(problem));
+            for (count, problem) in problems.into_iter().enumerate() {
+                self.mistake(problem);
+                if count < HINTED {
+                    self.nearest_label(&draft, &problem);
+                }
+            }
             return;
         }
         match draft.builder.into_assembly(&self.options.build) {
@@ -564,8 +587,43 @@ impl<'t, 'o> Parser<'t, 'o> {
         self.mistakes.push(Mistake { message: error.to_string(), start, end });
     }
 
+    /// Adds the nearest labels to the last mistake, a label that stands nowhere, and of a call the nearest helpers.
+    fn nearest_label(&mut self, draft: &Draft<'_>, problem: &Problem) {
+        let wanted = self.slice(problem.span);
+        let plain = wanted.strip_prefix("bpf_").unwrap_or(wanted);
+        let mut helpers = Nearest::new(plain, OFFERED);
+        let mut labels = Nearest::new(wanted, OFFERED);
+        if matches!(problem.what, What::NoHelper) {
+            HELPERS.iter().skip(1).for_each(|name| helpers.offer(name));
+        }
+        let bound = |index: &u32| draft.named.get(*index as usize).is_some_and(|named| named.bound);
+        for (name, _) in draft.labels.iter().filter(|(_, index)| bound(index)) {
+            labels.offer(name);
+        }
+        let names: Vec<_> = helpers.into_names().into_iter().chain(labels.into_names()).collect();
+        if let Some(mistake) = self.mistakes.last_mut() {
+            offer(mistake, &names);
+        }
+    }
+
+    /// Adds the nearest constants, maps and variables to the mistakes that are names which are not known.
+    fn nearest_names(&mut self) {
+        for (index, span) in std::mem::take(&mut self.unknown).into_iter().take(HINTED) {
+            let mut nearest = Nearest::new(self.slice(span), OFFERED);
+            let constants = self.constants.iter().map(|(name, _)| *name);
+            let maps = self.map_names.keys().copied();
+            for name in constants.chain(maps).chain(self.data_labels.keys().copied()) {
+                nearest.offer(name);
+            }
+            if let Some(mistake) = self.mistakes.get_mut(index) {
+                offer(mistake, &nearest.into_names());
+            }
+        }
+    }
+
     fn finish(mut self) -> Result<Collection<'t>, Diagnostics> {
         self.end_of_program();
+        self.nearest_names();
         self.collection.data = self.data.finish();
         if self.mistakes.is_empty() {
             Ok(self.collection)

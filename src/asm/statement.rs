@@ -92,6 +92,8 @@ pub(super) enum What {
     Expected(&'static str),
     /// The name here is not one of these.
     Not(&'static str),
+    /// The name here is no register, nor what else could stand here, which this says.
+    NoRegister(&'static str),
     /// The number here does not fit its field.
     Range { field: &'static str, value: i128, low: i64, high: i64 },
     /// The number of 64 bits here does not fit the 32 of an immediate, of a move or of another instruction.
@@ -142,6 +144,22 @@ macro_rules! ok {
 
 use ok;
 
+/// Says how the kernel's constants are written, where a name looks like one of them.
+const fn enumerator(name: &[u8], message: &mut Message) {
+    let mut i = 0;
+    while i < name.len() {
+        if !(name[i].is_ascii_uppercase() || name[i].is_ascii_digit() || name[i] == b'_') {
+            return;
+        }
+        i += 1;
+    }
+    if name.len() > 1 && name[0].is_ascii_uppercase() {
+        message.text("; a constant of the kernel's is written `enum.");
+        message.source(name);
+        message.text("`");
+    }
+}
+
 impl Problem {
     /// Says it in one sentence, with the culprit by name.
     pub(super) const fn write(&self, text: &[u8], message: &mut Message) {
@@ -163,6 +181,21 @@ impl Problem {
                 message.source(found);
                 message.text("` is not ");
                 message.text(what);
+            }
+            What::NoRegister(_) if same(found, b"r11") || same(found, b"w11") => {
+                message.text("`");
+                message.source(found);
+                message.text(
+                    "` is not supported: by r11 a sixth argument and those after it are passed on the stack (Linux 7.x, clang 23); \
+                     pass at most five, or a pointer to what does not fit",
+                );
+            }
+            What::NoRegister(what) => {
+                message.text("`");
+                message.source(found);
+                message.text("` is not ");
+                message.text(what);
+                enumerator(found, message);
             }
             What::Range { field, value, low, high } => {
                 message.text(field);
@@ -242,6 +275,7 @@ impl Problem {
                 message.text("`");
                 message.source(found);
                 message.text("` is neither a map nor data that is declared above, nor a label of this program");
+                enumerator(found, message);
             }
             What::SecondName => {
                 message.text("`");

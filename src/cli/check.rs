@@ -176,9 +176,9 @@ fn in_json(spec: &TextSpec<'_>, verdict: &Verdict, show_log: bool) -> Value {
                 "program": spec.name(), "verdict": "rejected", "cause": error.cause(),
                 "file": error.file(), "line": error.instruction().map(|_| error.line()),
                 "instruction": error.instruction(), "statement": error.statement(),
-                "known": error.known(), "reason": error.reason(),
+                "known": error.known(), "notes": error.notes(), "reason": error.reason(),
                 "suggestion": error.suggestion(),
-                "advice": error.advice().map(|advice| advice.text),
+                "advice": error.advice().map(|advice| advice.text.as_ref()),
                 "advice_key": error.advice().map(|advice| advice.key),
                 "errno": error.errno().name(),
             });

@@ -8,7 +8,7 @@ mod names;
 use super::disasm::{hex, parse_hex};
 use super::stdio::print;
 use super::{Failure, Format, Order};
-use crate::asm::{ParseOptions, helper_since, parse};
+use crate::asm::{ParseOptions, helper_prototype, helper_since, parse};
 use crate::insn::table::{Fields, Form, Group, UNUSED};
 use crate::insn::{ByteOrder, Insn, Op, class};
 use crate::util::Version;
@@ -285,6 +285,12 @@ fn opcode(out: &mut String, op: Op) -> fmt::Result {
     Ok(())
 }
 
+/// The prototype of the helper that is called.
+fn prototype(op: Op) -> Option<String> {
+    let Op::CallHelper { number } = op else { return None };
+    u32::try_from(number).ok().and_then(helper_prototype).map(|prototype| prototype.to_string())
+}
+
 fn in_json(op: Op, names: &Names) -> Value {
     let encoded = op.encode();
     let slot = encoded.first();
@@ -306,6 +312,7 @@ fn in_json(op: Op, names: &Names) -> Value {
         "imm": slot.imm(),
         "meaning": says,
         "notes": notes,
+        "prototype": prototype(op),
         "isa": isa.map(|isa| format!("v{isa}")),
         "linux": linux.map(|linux| linux.to_string()),
         "rfc9669": rfc,
@@ -406,6 +413,30 @@ mod tests {
             assert_eq!(since.as_deref(), Some(linux), "{text}");
         }
         assert_eq!(origin(explained("callx r1")).linux, None);
+    }
+
+    /// bpf-helpers(7).
+    #[test]
+    fn a_call_of_a_helper_shows_its_prototype() {
+        let shown = |text| {
+            let mut out = String::new();
+            in_words(&mut out, explained(text)).unwrap();
+            out
+        };
+        let update = shown("call map_update_elem");
+        for text in [
+            "long bpf_map_update_elem(struct bpf_map *map, const void *key, const void *value, u64 flags)",
+            "r1: struct bpf_map *map, r2: const void *key, r3: const void *value, r4: u64 flags; r0: long",
+        ] {
+            assert!(update.contains(text), "{update}");
+        }
+        let replace = shown("call l3_csum_replace");
+        let prototype =
+            "long bpf_l3_csum_replace(struct sk_buff *skb, u32 offset, u64 from, u64 to, u64 size)";
+        assert!(replace.contains(prototype) && replace.contains("Linux 4.1"), "{replace}");
+        assert!(shown("call ktime_get_ns").contains("It takes no arguments; r0: u64."));
+        assert_eq!(in_json(explained("call l3_csum_replace"))["prototype"], prototype);
+        assert!(in_json(explained("exit"))["prototype"].is_null());
     }
 
     #[test]

@@ -56,6 +56,9 @@ impl fmt::Display for Reason {
         match self {
             Reason::Opcode => f.write_str("there is no such opcode"),
             Reason::Reserved(field) => write!(f, "{field} has to be zero"),
+            Reason::Register(11) => f.write_str(
+                "r11, by which a sixth argument and those after it are passed on the stack (Linux 7.x, clang 23), is not supported",
+            ),
             Reason::Register(number) => write!(f, "there is no register r{number}"),
             Reason::AluOffset(offset) => write!(f, "the offset {offset} means nothing here"),
             Reason::SwapBits(bits) => {

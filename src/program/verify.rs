@@ -75,6 +75,24 @@ mod tests {
         assert_eq!(asked.borrow()[..], [None, Some((5, LOG_START)), Some((5, LOG_MOST))]);
     }
 
+    /// A security module says no after the verifier has written its statistics.
+    #[test]
+    fn a_refusal_without_a_word_of_the_verifier_is_no_rejection() {
+        let load = |text: &'static [u8]| {
+            let kernel = move |call: &mut Call<'_, '_>| {
+                let Call::ProgLoad(load) = call else { return None };
+                if let Some(log) = &mut load.log {
+                    log.buffer[..text.len()].copy_from_slice(text);
+                }
+                Some(Err(Errno(libc::EACCES)))
+            };
+            fake::with(kernel, || Loader::new().load(&SPEC)).unwrap_err()
+        };
+        let error = load(b"processed 0 insns (limit 1000000)\n");
+        assert!(error.verifier().is_none() && error.to_string().contains("EACCES"), "{error}");
+        assert!(load(b"R3 !read_ok\nprocessed 0 insns (limit 1000000)\n").verifier().is_some());
+    }
+
     #[test]
     fn a_kernel_that_writes_none_has_loaded_it_all_the_same() {
         let kernel = |call: &mut Call<'_, '_>| match call {

@@ -163,6 +163,18 @@ impl<'a> VerifierLog<'a> {
         self.verdict().0
     }
 
+    /// Whether it has nothing about the program, at most statistics: then it was not the verifier that said no.
+    pub(crate) fn is_silent(&self) -> bool {
+        let tells = |entry| !matches!(entry, Entry::Bookkeeping(_));
+        self.report().is_none() && !self.entries().any(tells)
+    }
+
+    /// What was known where a loop was found that does not end, `cur state: R0=0`.
+    pub(super) fn last_state(&self) -> Option<State<'a>> {
+        let line = self.text.lines().rev().find_map(|line| line.strip_prefix("cur state:"))?;
+        State::read(line)
+    }
+
     /// The slot, and the cause.
     pub(super) fn verdict(&self) -> (Option<usize>, String) {
         let mut instruction = None;
@@ -282,14 +294,28 @@ fn traced(line: &str) -> Option<(Traced<'_>, Option<Entry<'_>>)> {
     let (index, rest) = line.split_once(": (")?;
     let index = index.parse().ok()?;
     let (opcode, rest) = opcode(rest)?;
-    // No instruction's text holds a semicolon.
-    let (text, after) = rest.split_once(';').unwrap_or((rest, ""));
+    let (text, after) = comment(rest).unwrap_or((rest, ""));
     let (text, next) = match next_state(text) {
         Some((text, next)) => (text, Some(next)),
         None => (text, None),
     };
     let after = State::read(after).unwrap_or_default();
     Some((Traced { index, opcode, text: text.trim(), after }, next))
+}
+
+/// What stands before and behind the semicolon that ends an instruction. No instruction's text holds one; a state that stands
+/// on the same line has some in parentheses, `5: R0=scalar(var_off=(0x0; 0x7))`.
+fn comment(text: &str) -> Option<(&str, &str)> {
+    let mut depth = 0u32;
+    let at = text.bytes().position(|byte| {
+        match byte {
+            b'(' => depth += 1,
+            b')' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        byte == b';' && depth == 0
+    })?;
+    Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
 /// What the kernel cannot print as an instruction, `3: BUG_ld_00`: the second slot of `lddw` by itself.

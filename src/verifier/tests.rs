@@ -138,7 +138,12 @@ fn every_row_of_the_table_has_its_diagnosis_on_every_kernel() {
             let error = diagnosis(case, log);
             assert!(case.has_cause(error.cause()), "{kernel} {}: {error}", case.name);
             let key = error.advice().map_or("none", |advice| advice.key);
-            assert!(case.advice.contains(&key), "{kernel} {}: {key}", case.name);
+            let text = error.advice().map_or("", |advice| advice.text.as_ref());
+            assert!(
+                case.is_told(key, text, error.notes()),
+                "{kernel} {}: {key}: {error}",
+                case.name
+            );
             if let (Some(_), Some(line)) = (error.instruction(), case.wrong_line()) {
                 assert_eq!(error.line() as usize, line, "{kernel} {}", case.name);
             }
@@ -245,6 +250,50 @@ fn states_are_read_in_both_forms() {
     assert_eq!(state.frame(), 1);
     let values: Vec<_> = state.values().collect();
     assert_eq!(values, [("R0", "scalar(var_off=(0x0; 0x7))"), ("R6", "P5"), ("fp-16", "mmmmmmmm")]);
+}
+
+/// Level 1 of Linux 5.17 and later: the state after a jump stands on the jump's line, and its values hold semicolons.
+#[test]
+fn a_state_behind_a_branch_is_read_whole() {
+    let line =
+        "2: (25) if r0 > 0x7 goto pc+2 5: R0=scalar(umin=8,var_off=(0x0; 0xff)) R6=5 R10=fp0\n";
+    let entries: Vec<_> = VerifierLog::new(line).entries().collect();
+    let [Entry::Instruction(jump), Entry::State { index: Some(5), state }] = entries[..] else {
+        panic!("{entries:?}")
+    };
+    assert_eq!(jump.text, "if r0 > 0x7 goto pc+2");
+    assert_eq!(state.register(0), Some("scalar(umin=8,var_off=(0x0; 0xff))"));
+    assert_eq!(state.register(6), Some("5"));
+    // Behind the semicolon that ends an instruction, with others within.
+    let line = "2: (bf) r6 = r0    ; R0=scalar(id=1,var_off=(0x0; 0xff)) R6=scalar(id=1,var_off=(0x0; 0xff))\n";
+    let Some(Entry::Instruction(copy)) = VerifierLog::new(line).entries().next() else { panic!() };
+    assert_eq!(copy.text, "r6 = r0");
+    assert_eq!(copy.after.register(6), Some("scalar(id=1,var_off=(0x0; 0xff))"));
+}
+
+/// What a kernel under `lockdown=confidentiality` says: the helper is not there.
+#[test]
+fn a_kernel_that_is_locked_down_is_told_from_a_wrong_type() {
+    let read = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call probe_read_kernel; exit; });
+    let write = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call probe_write_user; exit; });
+    let other = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call skb_load_bytes; exit; });
+    let told = |spec: &ProgramSpec<'_>, name: &str, mode: Option<&str>| {
+        let log = format!("0: (85) call {name}\nprogram of this type cannot use helper {name}\n");
+        let lockdown = || mode.map(str::to_owned);
+        let errno = Errno(libc::EINVAL);
+        let error = VerifierError::on_kernel(spec, errno, log.as_bytes(), &lockdown);
+        let advice = error.advice().unwrap();
+        (advice.key, advice.text.to_string())
+    };
+    let helper = "bpf_probe_read_kernel#113";
+    let (key, text) = told(&read, helper, Some("confidentiality"));
+    assert_eq!(key, "lockdown");
+    assert!(text.contains("the kernel is locked down (confidentiality)"), "{text}");
+    assert_eq!(told(&read, helper, Some("integrity")).0, "helper-type");
+    assert_eq!(told(&read, helper, None).0, "helper-type");
+    assert_eq!(told(&write, "bpf_probe_write_user#36", Some("integrity")).0, "lockdown");
+    let skb = "bpf_skb_load_bytes#26";
+    assert_eq!(told(&other, skb, Some("confidentiality")).0, "helper-type");
 }
 
 /// Programs with BTF have the lines of their source in the log, whatever these hold.

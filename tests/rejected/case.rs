@@ -17,6 +17,13 @@ pub(crate) struct Case {
     pub causes: &'static [&'static str],
     /// The kind of advice, by its key: one of these.
     pub advice: &'static [&'static str],
+    /// The tracepoint or iterator that it is for.
+    pub target: Option<&'static str>,
+    /// What the advice says, in words of its own; empty if it is that of the kind. (Of the first kind: other kernels may say
+    /// something else.)
+    pub advises: &'static str,
+    /// A note that is among those of the message; empty if that does not matter.
+    pub notes: &'static str,
     /// The same done right. A kernel that takes neither is too old to know what this is about.
     pub right: Option<&'static str>,
     /// Whether there are kernels that see nothing wrong in it.
@@ -41,6 +48,9 @@ pub(crate) const fn of_type(
         license: "GPL",
         causes: &[],
         advice,
+        target: None,
+        advises: "",
+        notes: "",
         right: None,
         accepted_somewhere: false,
     }
@@ -61,6 +71,29 @@ impl Case {
     pub(crate) const fn accepted_somewhere(mut self) -> Case {
         self.accepted_somewhere = true;
         self
+    }
+
+    pub(crate) const fn target(mut self, target: &'static str) -> Case {
+        self.target = Some(target);
+        self
+    }
+
+    pub(crate) const fn advises(mut self, words: &'static str) -> Case {
+        self.advises = words;
+        self
+    }
+
+    pub(crate) const fn notes(mut self, note: &'static str) -> Case {
+        self.notes = note;
+        self
+    }
+
+    /// Whether what is said about it is what is to be: the key of the advice, its text, and the notes.
+    pub(crate) fn is_told(&self, key: &str, advice: &str, notes: &[String]) -> bool {
+        let first = self.advice.first() == Some(&key);
+        self.advice.contains(&key)
+            && (!first || advice.contains(self.advises))
+            && (self.notes.is_empty() || notes.iter().any(|note| note == self.notes))
     }
 
     pub(crate) const fn repeat(mut self, times: usize) -> Case {

@@ -343,7 +343,7 @@ pub(crate) const CASES: &[Case] = &[
              R2 min value is outside of the allowed memory range",
         ],
     ),
-    of_type("xdp", "behind_the_packet", &["pointer-arithmetic"]).is(
+    of_type("xdp", "behind_the_packet", &["packet-end"]).is(
         "r3 = *(u32 *)(r1 + 4)
         r3 += 1 # wrong
         r0 = 2
@@ -587,6 +587,483 @@ pub(crate) const CASES: &[Case] = &[
     ),
     of_type("tracing", "for_no_function", &["attach"])
         .is("r0 = 0\nexit", &["Tracing programs must provide btf_id"]),
+    // ---- what the verifier also says ----
+    of_type("xdp", "metadata_without_a_check", &["packet"])
+        .is(
+            "r2 = *(u32 *)(r1 + 8)
+            r3 = *(u32 *)(r1 + 4)
+            r4 = r2
+            r4 += 4
+            if r4 > r3 goto out
+            r0 = *(u32 *)(r2 + 0) # wrong
+            out: r0 = 2
+            exit",
+            &["invalid access to packet, off=0 size=4, R2(id=0,off=0,r=0); R2 *"],
+        )
+        .advises("with `data` first"),
+    of_type("xdp", "packet_checked_with_too_little", &["packet"])
+        .is(
+            "r2 = *(u32 *)(r1 + 0)
+            r3 = *(u32 *)(r1 + 4)
+            r4 = r2
+            r4 += 4
+            if r4 > r3 goto out
+            r0 = *(u64 *)(r2 + 0) # wrong
+            out: r0 = 2
+            exit",
+            &["invalid access to packet, off=0 size=8, R2(id=0,off=0,r=4); R2 *"],
+        )
+        .advises("with data_end first"),
+    of_type("socket_filter", "no_packet_to_write", &["context"])
+        .is("r2 = *(u32 *)(r1 + 76) # wrong\nr0 = 0\nexit", &["invalid bpf_context access off=76 size=4"])
+        .advises("`__sk_buff.data` lies there, 4 bytes at offset 76, and programs of this type cannot read it"),
+    of_type("sk_reuseport", "writes_into_the_packet", &["packet-write"])
+        .is(
+            "r2 = *(u64 *)(r1 + 0)
+            r3 = *(u64 *)(r1 + 8)
+            r4 = r2
+            r4 += 1
+            if r4 > r3 goto out
+            *(u8 *)(r2 + 0) = 1 # wrong
+            out: r0 = 1
+            exit",
+            &["cannot write into packet"],
+        ),
+    of_type("sched_cls", "writes_into_a_socket", &["socket-write"])
+        .is(
+            "r2 = *(u64 *)(r1 + 168)
+            if r2 == 0 goto out
+            r3 = 0
+            *(u32 *)(r2 + 4) = r3 # wrong
+            out: r0 = 0
+            exit",
+            &["R2 cannot write into sock_common"],
+        ),
+    of_type("sched_cls", "field_of_no_common_socket", &["socket-field"])
+        .is(
+            "r2 = *(u64 *)(r1 + 168)
+            if r2 == 0 goto out
+            r0 = *(u32 *)(r2 + 16) # wrong
+            out: r0 = 0
+            exit",
+            &["R2 invalid sock_common access off=16 size=4"],
+        )
+        .advises("bpf_sk_fullsock"),
+    of_type("sched_cls", "beyond_a_socket", &["socket-field"])
+        .is(
+            "r1 = *(u64 *)(r1 + 168)
+            if r1 == 0 goto out
+            call sk_fullsock
+            if r0 == 0 goto out
+            r0 = *(u32 *)(r0 + 400) # wrong
+            out: r0 = 0
+            exit",
+            &["R0 invalid sock access off=400 size=4"],
+        )
+        .advises("`struct bpf_sock` has 80 bytes"),
+    of_type("sched_cls", "beyond_a_tcp_socket", &["socket-field"])
+        .is(
+            "r1 = *(u64 *)(r1 + 168)
+            if r1 == 0 goto out
+            call tcp_sock
+            if r0 == 0 goto out
+            r0 = *(u32 *)(r0 + 2) # wrong
+            out: r0 = 0
+            exit",
+            &["R0 invalid tcp_sock access off=2 size=4"],
+        )
+        .advises("`bpf_tcp_sock.snd_cwnd` lies there"),
+    of_type("sched_cls", "a_socket_plus", &["fixed-pointer"])
+        .is(
+            "r1 = *(u64 *)(r1 + 168)
+            if r1 == 0 goto out
+            call sk_fullsock
+            if r0 == 0 goto out
+            r0 += 4 # wrong
+            out: r0 = 0
+            exit",
+            &["R0 pointer arithmetic on sock prohibited"],
+        ),
+    of_type("flow_dissector", "flow_keys_plus", &["fixed-pointer"]).is(
+        "r6 = *(u64 *)(r1 + 144)
+        call get_prandom_u32
+        r0 &= 7
+        r6 += r0 # wrong
+        r0 = 0
+        exit",
+        &["R6 pointer arithmetic on flow_keys prohibited"],
+    ).accepted_somewhere(),
+    of_type("flow_dissector", "beyond_flow_keys", &["flow-keys"]).is(
+        "r2 = *(u64 *)(r1 + 144)
+        r3 = 0
+        *(u32 *)(r2 + 56) = r3 # wrong
+        r0 = 0
+        exit",
+        &["invalid access to flow keys off=56 size=4"],
+    ),
+    of_type("sched_cls", "context_misaligned", &["context-misaligned"])
+        .is("r0 = *(u32 *)(r1 + 6) # wrong\nexit", &["invalid bpf_context access off=6 size=4"])
+        .advises("6 is none of 4. `__sk_buff.pkt_type` lies there, 4 bytes at offset 4"),
+    of_type("sched_cls", "context_pointer_signed", &["context-sign", "reserved"])
+        .is(
+            "r0 = *(s32 *)(r1 + 76) # wrong\nr0 = 0\nexit",
+            &["invalid bpf_context access off=76 size=4", "BPF_LDX uses reserved fields", "unknown opcode 81"],
+        )
+        .advises("`__sk_buff.data` lies there, 4 bytes at offset 76, and is loaded without a sign")
+        .accepted_somewhere(),
+    of_type("sched_cls", "context_written", &["context"])
+        .is("r2 = 0\n*(u32 *)(r1 + 0) = r2 # wrong\nr0 = 0\nexit", &["invalid bpf_context access off=0 size=4"])
+        .advises("`__sk_buff.len` lies there, 4 bytes at offset 0, and programs of this type cannot write it"),
+    of_type("xdp", "beyond_the_context", &["context"])
+        .is("r0 = *(u32 *)(r1 + 64) # wrong\nexit", &["invalid bpf_context access off=64 size=4"])
+        .advises("`struct xdp_md` has 24 bytes"),
+    of_type("raw_tracepoint", "argument_of_no_tracepoint", &["context"])
+        .is("r0 = *(u64 *)(r1 + 200) # wrong\nexit", &["invalid bpf_context access off=200 size=8"])
+        .advises("no argument 25"),
+    kprobe("null_check_of_another_register", &["null-check"])
+        .is(
+            ".map m, hash, key=4, value=8, max=1
+            *(u32 *)(r10 - 4) = 0
+            r1 = m ll
+            r2 = r10
+            r2 += -4
+            call map_lookup_elem
+            r7 = r0
+            r0 = *(u64 *)(r7 + 0) # wrong
+            exit",
+            &["R7 invalid mem access 'map_value_or_null'"],
+        )
+        .advises("`if r7 == 0 goto …`"),
+    kprobe("key_larger_than_what_is_there", &["stack-bounds", "stack-uninitialised"])
+        .is(
+            ".map wide, hash, key=16, value=8, max=1
+            *(u64 *)(r10 - 8) = 0
+            r1 = wide ll
+            r2 = r10
+            r2 += -8
+            call map_lookup_elem # wrong
+            r0 = 0
+            exit",
+            &["invalid * stack R2 off=-8 *size=16"],
+        )
+        .advises("A key of map `wide` has 16 bytes: r2"),
+    kprobe("value_larger_than_what_is_there", &["stack-bounds", "stack-uninitialised"])
+        .is(
+            ".map wide, hash, key=4, value=24, max=1
+            *(u64 *)(r10 - 8) = 0
+            r6 = wide ll
+            r1 = r6
+            r2 = r10
+            r2 += -4
+            r3 = r10
+            r3 += -8
+            r4 = 0
+            call map_update_elem # wrong
+            r0 = 0
+            exit",
+            &["invalid * stack R3 off=-8 *size=24"],
+        )
+        .advises("A value of map `wide` has 24 bytes: r3"),
+    kprobe("value_smaller_than_a_key", &["bounds"])
+        .is(
+            ".map small, hash, key=4, value=8, max=1
+            .map wide, hash, key=16, value=8, max=1
+            *(u32 *)(r10 - 4) = 0
+            r1 = small ll
+            r2 = r10
+            r2 += -4
+            call map_lookup_elem
+            if r0 == 0 goto out
+            r1 = wide ll
+            r2 = r0
+            call map_delete_elem # wrong
+            out: r0 = 0
+            exit",
+            &["invalid access to map value, value_size=8 off=0 size=16; R2 *"],
+        )
+        .advises("A key of map `wide` has 16 bytes: r2"),
+    kprobe("loop_of_two", &["loop"]).is(
+        "r6 = 5
+        l: r0 = 1
+        if r0 == 0 goto out
+        goto l # wrong
+        out: exit",
+        &["infinite loop detected at insn *"],
+    ),
+    kprobe("loop_by_a_condition", &["loop"]).is(
+        "r0 = 0
+        r6 = 5
+        l: r6 += 0
+        if r6 != 0 goto l # wrong
+        exit",
+        &["infinite loop detected at insn *"],
+    ),
+    kprobe("loop_around_a_call", &["loop"])
+        .is(
+            "call get_prandom_u32
+            r6 = r0
+            l: call ktime_get_ns
+            if r0 > r6 goto l # wrong
+            r0 = 0
+            exit",
+            &["infinite loop detected at insn *"],
+        ),
+    kprobe("loop_in_a_function", &["loop"]).is(
+        "call f
+        r0 = 0
+        exit
+        f: r0 = 0
+        again: if r0 > 3 goto done
+        r1 = 7
+        goto again # wrong
+        done: exit",
+        &["infinite loop detected at insn *"],
+    ),
+    kprobe("outer_loop", &["loop"])
+        .is(
+            "r6 = 0
+            outer: r7 = 0
+            inner: r7 += 1
+            if r7 < 3 goto inner
+            if r6 == 0 goto outer # wrong
+            r0 = 0
+            exit",
+            &["infinite loop detected at insn *"],
+        ),
+    kprobe("loop_before_the_exit", &["loop"])
+        .is("r0 = 0\nl: goto l # wrong\nexit", &["unreachable insn 2"])
+        .advises("no way out"),
+    kprobe("different_pointers", &["one-kind-of-pointer"]).is(
+        "r6 = r1
+        call get_prandom_u32
+        *(u64 *)(r10 - 8) = 0
+        r2 = r10
+        r2 += -8
+        if r0 > 7 goto same
+        r2 = r6
+        same: r0 = *(u64 *)(r2 + 0) # wrong
+        exit",
+        &["same insn cannot be used with different pointers"],
+    ),
+    kprobe("stack_pointer_out_of_reach", &["offset-limit"]).is(
+        "r2 = r10
+        r2 += 0x1fffffff
+        r2 += 0x1fffffff # wrong
+        r0 = 0
+        exit",
+        &["fp pointer offset 1073741822 is not allowed"],
+    ).accepted_somewhere(),
+    kprobe("constant_out_of_reach", &["offset-limit"]).is(
+        "r2 = r10
+        r2 += 0x7fffffff # wrong
+        r0 = 0
+        exit",
+        &["math between fp pointer and 2147483647 is not allowed"],
+    ),
+    of_type("xdp", "helper_on_a_packet", &["packet-helper"])
+        .is(
+            ".map m, perf_event_array
+            r2 = *(u32 *)(r1 + 0)
+            r3 = *(u32 *)(r1 + 4)
+            r4 = r2
+            r5 = r2
+            r5 += 8
+            if r5 > r3 goto out
+            r2 = m ll
+            r3 = 0
+            r5 = 8
+            call perf_event_output # wrong
+            out: r0 = 2
+            exit",
+            &["helper access to the packet is not allowed"],
+        )
+        .notes(
+            "perf_event_output(r1: void *ctx, r2: struct bpf_map *map, r3: u64 flags, r4: void *data, r5: u64 size)",
+        ),
+    kprobe("call_into_nothing", &["call-target"])
+        .is("call pc+100 # wrong\nexit", &["call to invalid destination", "*jump out of range*"]),
+    of_type("raw_tracepoint_writable", "buffer_before_its_beginning", &["buffer"])
+        .is(
+            "r2 = *(u64 *)(r1 + 0)
+            r0 = *(u64 *)(r2 - 8) # wrong
+            r0 = 0
+            exit",
+            &["R2 invalid tracepoint buffer access: off=-8, size=8", "R2 invalid negative tracepoint buffer offset: *"],
+        ),
+    kprobe("pointer_on_the_callers_stack", &["caller-stack"]).is(
+        "r1 = r10
+        r1 += -8
+        call f
+        r0 = 0
+        exit
+        f: *(u64 *)(r1 + 0) = r10 # wrong
+        r0 = 0
+        exit",
+        &["cannot spill pointers to stack into stack frame of the caller"],
+    ),
+    kprobe("returns_its_stack", &["return-stack"]).is(
+        "call f
+        r0 = 0
+        exit
+        f: r0 = r10
+        exit # wrong",
+        &["cannot return stack pointer to the caller"],
+    ),
+    kprobe("kernel_function_of_no_id", &["kfunc-missing", "kfunc", "jit", "kernel-types", "reserved"]).is(
+        "call kfunc 0 # wrong\nr0 = 0\nexit",
+        &[
+            "invalid kernel function call not eliminated in verifier pass",
+            "JIT is required for calling kernel function",
+            "BPF_CALL uses reserved fields",
+        ],
+    ),
+    kprobe("tail_call_by_two_tables", &["tail-call"])
+        .is(
+            ".map a, prog_array, key=4, value=4, max=1
+            .map b, prog_array, key=4, value=4, max=1
+            r6 = r1
+            call get_prandom_u32
+            r2 = a ll
+            if r0 > 7 goto call
+            r2 = b ll
+            call:
+            r1 = r6
+            r3 = 0
+            call tail_call # wrong
+            r0 = 0
+            exit",
+            &["tail_call abusing map_ptr"],
+        )
+        .accepted_somewhere(),
+    of_type("tracing", "writes_into_an_object", &["read-only-object"])
+        .is(
+            "r2 = *(u64 *)(r1 + 8)
+            r3 = 0
+            *(u32 *)(r2 + 0) = r3 # wrong
+            r0 = 0
+            exit",
+            &["only read is supported"],
+        )
+        .target("sched_switch"),
+    of_type("tracing", "beyond_an_object", &["kernel-object"])
+        .is(
+            "r2 = *(u64 *)(r1 + 8)
+            r0 = *(u64 *)(r2 - 8) # wrong
+            r0 = 0
+            exit",
+            &["R2 is ptr_task_struct invalid negative access: off=-8"],
+        )
+        .target("sched_switch"),
+    of_type("tracing", "half_an_argument", &["context"])
+        .is("r0 = *(u32 *)(r1 + 8) # wrong\nr0 = 0\nexit", &["*invalid bpf_context access off=8 size=4"])
+        .target("sched_switch")
+        .advises("array of 64-bit arguments")
+        .accepted_somewhere(),
+    of_type("tracing", "value_before_its_beginning", &["buffer"])
+        .is(
+            "r2 = *(u64 *)(r1 + 24)
+            if r2 == 0 goto out
+            r0 = *(u64 *)(r2 - 8) # wrong
+            out: r0 = 0
+            exit",
+            &["R2 invalid rdwr buffer access: off=-8, size=8", "R2 invalid negative rdwr buffer offset: *"],
+        )
+        .target("bpf_map_elem")
+        .right("r0 = 0\nexit"),
+    kprobe("format_that_may_change", &["constant-text"])
+        .is(
+            ".map m, array, value=8, max=1
+            r1 = r10
+            r1 += -8
+            r2 = 8
+            r3 = m[0] ll
+            r4 = 0
+            r5 = 0
+            call snprintf # wrong
+            r0 = 0
+            exit",
+            &["R3 does not point to a readonly map'"],
+        )
+        .right("r1 = r10\nr1 += -8\nr2 = 8\nr3 = \"x\" ll\nr4 = 0\nr5 = 0\ncall snprintf\nr0 = 0\nexit"),
+    kprobe("size_of_nothing", &["zero-size", "stack-bounds"])
+        .is(
+            "r1 = r10
+            r1 += -8
+            r2 = 0
+            call get_current_comm # wrong
+            r0 = 0
+            exit",
+            &["*invalid zero-sized read*", "invalid stack type R1 off=-8 access_size=0"],
+        )
+        .notes("get_current_comm(r1: void *buf, r2: u32 size_of_buf)"),
+    kprobe("callback_returns_two", &["callback"])
+        .is(
+            "r1 = 1
+            r2 = f ll
+            r3 = 0
+            r4 = 0
+            call loop
+            r0 = 0
+            exit
+            f: r0 = 2
+            exit # wrong",
+            &["At callback return the register R0 has *"],
+        )
+        .right("r1 = 1\nr2 = f ll\nr3 = 0\nr4 = 0\ncall loop\nr0 = 0\nexit\nf: r0 = 0\nexit"),
+    kprobe("writes_a_key", &["map-key-write"])
+        .is(
+            ".map m, hash, key=4, value=8, max=1
+            r1 = m ll
+            r2 = f ll
+            r3 = 0
+            r4 = 0
+            call for_each_map_elem
+            r0 = 0
+            exit
+            f:
+            r0 = 0
+            *(u32 *)(r2 + 0) = r0 # wrong
+            exit",
+            &["write to change key R2 not allowed"],
+        )
+        .right(
+            ".map m, hash, key=4, value=8, max=1
+            r1 = m ll
+            r2 = f ll
+            r3 = 0
+            r4 = 0
+            call for_each_map_elem
+            r0 = 0
+            exit
+            f: r0 = 0
+            exit",
+        ),
+    kprobe("update_without_a_value", &["uninitialised"])
+        .is(
+            ".map m, hash, key=4, value=8, max=1
+            *(u32 *)(r10 - 4) = 0
+            r1 = m ll
+            r2 = r10
+            r2 += -4
+            call map_update_elem # wrong
+            r0 = 0
+            exit",
+            &["R3 !read_ok"],
+        )
+        .notes("map_update_elem(r1: struct bpf_map *map, r2: const void *key, r3: const void *value, r4: u64 flags)"),
+    kprobe("two_records", &["reference"])
+        .is(
+            ".map r, ringbuf, max=4096
+            r1 = r ll
+            r2 = 8
+            r3 = 0
+            call ringbuf_reserve
+            if r0 == 0 goto out
+            r0 = 0
+            out: exit # wrong",
+            &["Unreleased reference id=* alloc_insn=4*"],
+        )
+        .notes("acquired at instruction 4: call ringbuf_reserve"),
     // ---- encodings ----
     kprobe("call_of_a_register", &["reserved"])
         .is("r2 = 1\ncallx r2 # wrong\nr0 = 0\nexit", &["BPF_CALL uses reserved fields", "unknown opcode 8d"]),

@@ -93,16 +93,16 @@ impl<'a> Cursor<'a> {
         let bits = match name {
             [b'r', ..] => Bits::B64,
             [b'w', ..] => Bits::B32,
-            _ => return self.problem(span, What::Not(REGISTERS)),
+            _ => return self.problem(span, What::NoRegister(REGISTERS)),
         };
         let number = match name {
             [_, digit @ b'0'..=b'9'] => *digit - b'0',
             [_, b'1', b'0'] => 10,
-            _ => return self.problem(span, What::Not(REGISTERS)),
+            _ => return self.problem(span, What::NoRegister(REGISTERS)),
         };
         match Reg::new(number) {
             Some(reg) => Ok(Register { reg, bits, span }),
-            None => self.problem(span, What::Not(REGISTERS)),
+            None => self.problem(span, What::NoRegister(REGISTERS)),
         }
     }
 

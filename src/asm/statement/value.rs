@@ -320,7 +320,9 @@ impl<'a> Cursor<'a> {
         let Ok(src) = self.register_of(span) else {
             return self.problem(
                 span,
-                What::Not("a register (r0 to r10, w0 to w10), nor a map: `name ll` names a map"),
+                What::NoRegister(
+                    "a register (r0 to r10, w0 to w10), nor a map: `name ll` names a map",
+                ),
             );
         };
         match (bits, src.bits) {

@@ -2,7 +2,7 @@
 //! what depends on them.
 
 use super::names::Names;
-use crate::asm::HELPERS;
+use crate::asm::{HELPERS, helper_prototype};
 use crate::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, Insn, Op, Pseudo, Reg, SignedOp, Size, Source, SwapBits,
 };
@@ -123,6 +123,20 @@ fn notes_on_operands(op: Op, notes: &mut Vec<String>) {
         }
         Op::Load { .. } | Op::LoadAcquire { .. } if !slot.is_64() => {
             note(format!("The other bits of r{} become zero.", slot.dst()));
+        }
+        Op::CallHelper { number } => {
+            if let Some(prototype) = u32::try_from(number).ok().and_then(helper_prototype) {
+                note(format!("{prototype}"));
+                let arguments = prototype.in_registers();
+                let result = match prototype.returns() {
+                    "void" => "nothing is returned".to_owned(),
+                    returns => format!("r0: {returns}"),
+                };
+                note(match arguments.is_empty() {
+                    true => format!("It takes no arguments; {result}."),
+                    false => format!("It takes {arguments}; {result}."),
+                });
+            }
         }
         Op::StoreImm { size, .. } => match size {
             Size::Double => note(EXTENDED.into()),
