@@ -345,8 +345,10 @@ for (let i = 0; i < 3000; i++) sum += rawbpfOuter();
 ";
     std::fs::write(&script, text).unwrap();
     let program = "tracepoint:syscalls:sys_enter_statx /str(args.filename) == \"/rawbpf/nowhere\"/ { @[ustack] = count(); }";
-    let command =
-        format!("node --perf-basic-prof --interpreted-frames-native-stack {}", script.display());
+    let command = format!(
+        "node --no-logfile-per-isolate --logfile=/dev/null --perf-basic-prof --interpreted-frames-native-stack {}",
+        script.display()
+    );
     let done = Command::new(rawbpf()).args(["bt", "-e", program, "-c", &command]).output().unwrap();
     let printed = String::from_utf8_lossy(&done.stdout);
     remove_maps_of("rawbpfOuter");
