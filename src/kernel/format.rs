@@ -29,7 +29,7 @@ impl Field {
     pub fn elements(&self) -> Option<(u32, u32)> {
         let (element, count) = self.of.strip_suffix(']')?.rsplit_once('[')?;
         let count = count.parse().ok().filter(|count| *count > 0 && !element.contains('['))?;
-        (self.size % count == 0).then_some((count, self.size / count))
+        self.size.is_multiple_of(count).then_some((count, self.size / count))
     }
 }
 

@@ -212,11 +212,11 @@ mod tests {
     #[test]
     fn a_file_of_another_process_has_two_roots() {
         let of = |path: &str| roots(Path::new(path));
-        let root = PathBuf::from("/");
-        assert_eq!(of("/usr/bin/a"), [root.clone()]);
-        assert_eq!(of("/proc/1/root"), [root.clone(), PathBuf::from("/proc/1/root")]);
-        assert_eq!(of("/proc/1/root/usr/bin/a"), [root.clone(), PathBuf::from("/proc/1/root")]);
-        assert_eq!(of("/proc/1/exe"), [root.clone()]);
+        let (root, its) = (Path::new("/"), Path::new("/proc/1/root"));
+        assert_eq!(of("/usr/bin/a"), [root]);
+        assert_eq!(of("/proc/1/root"), [root, its]);
+        assert_eq!(of("/proc/1/root/usr/bin/a"), [root, its]);
+        assert_eq!(of("/proc/1/exe"), [root]);
         assert_eq!(of("proc/1/root/a"), [root]);
     }
 
