@@ -35,7 +35,9 @@ impl<'a> Loader<'a> {
         }
         let theirs = other.map(|other| &other.types);
         let mut insns = spec.code.slots.to_vec();
-        let Relocated { modules, arguments, added } = relocate(self, spec, theirs, &mut insns)?;
+        let Relocated { modules, arguments, added, behind } =
+            relocate(self, spec, theirs, &mut insns)?;
+        insns.extend(behind);
         let fd_array: Vec<_> = modules.iter().map(|module| module.as_fd()).collect();
         let target = self.btf_target(spec, other)?;
         let token = self.token.map(AsFd::as_fd);

@@ -35,15 +35,13 @@ pub(super) struct Relocated {
     pub arguments: Option<Box<dyn Arguments>>,
     /// The functions that stand behind the code.
     pub added: Vec<Added>,
+    /// Their instructions.
+    pub behind: Vec<Insn>,
 }
 
 /// Fills relocations in. The types are those of the program that this one is for a function of, if it is.
-type Resolve = for<'a> fn(
-    &mut Loader<'a>,
-    &ProgramSpec<'a>,
-    Option<&Btf>,
-    &mut Vec<Insn>,
-) -> Result<Relocated>;
+type Resolve =
+    for<'a> fn(&mut Loader<'a>, &ProgramSpec<'a>, Option<&Btf>, &mut [Insn]) -> Result<Relocated>;
 
 /// The resolver that code carries.
 struct Resolver(Resolve);
@@ -91,7 +89,7 @@ pub(super) fn relocate<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
     theirs: Option<&Btf>,
-    insns: &mut Vec<Insn>,
+    insns: &mut [Insn],
 ) -> Result<Relocated> {
     match spec.code.resolver.and_then(Hook::get) {
         Some(Resolver(resolve)) => resolve(loader, spec, theirs, insns),
@@ -136,7 +134,7 @@ fn resolve_maps<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
     _: Option<&Btf>,
-    insns: &mut Vec<Insn>,
+    insns: &mut [Insn],
 ) -> Result<Relocated> {
     for reloc in spec.code.relocations {
         if reloc.kind != RelocKind::Map {
@@ -152,7 +150,7 @@ fn resolve<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
     theirs: Option<&Btf>,
-    insns: &mut Vec<Insn>,
+    insns: &mut [Insn],
 ) -> Result<Relocated> {
     let maps = spec.code.relocations.iter().filter(|reloc| reloc.kind == RelocKind::Map);
     for reloc in maps {
@@ -166,14 +164,15 @@ fn resolve<'a>(
         places: Places::of(spec),
         insns,
         added: Vec::new(),
+        behind: Vec::new(),
         modules: Vec::new(),
     };
     for reloc in spec.code.relocations {
         resolution.fill(reloc)?;
     }
     let modules = resolution.modules()?;
-    let Resolution { added, places, .. } = resolution;
-    Ok(Relocated { modules, added, arguments: places.into_arguments(spec) })
+    let Resolution { added, behind, places, .. } = resolution;
+    Ok(Relocated { modules, added, behind, arguments: places.into_arguments(spec) })
 }
 
 /// How a missing name in a statement that cannot be reached goes into the instruction: as a call of a helper that there
@@ -185,8 +184,9 @@ struct Resolution<'l, 'a> {
     spec: &'l ProgramSpec<'a>,
     context: Context<'l>,
     places: Places,
-    insns: &'l mut Vec<Insn>,
+    insns: &'l mut [Insn],
     added: Vec<Added>,
+    behind: Vec<Insn>,
     /// Modules of whose BTF the kernel wants descriptors.
     modules: Vec<(&'l str, OwnedFd)>,
 }
@@ -262,8 +262,8 @@ impl Resolution<'_, '_> {
             Some(one) => one.slot,
             None => {
                 let code = self.places.value(&self.context, name)?;
-                let start = self.insns.len() as u32;
-                self.insns.extend(code);
+                let start = (self.insns.len() + self.behind.len()) as u32;
+                self.behind.extend(code);
                 self.added.push(Added { slot: start, name: symbol(name), caller: slot as u32 });
                 start
             }
