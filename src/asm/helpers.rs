@@ -5,12 +5,15 @@
 
 use crate::util::Version;
 
+/// The helpers that a version of Linux brought, major and minor: the name of each, and its prototype.
+type Added = (u16, u16, &'static [(&'static str, &'static str)]);
+
 /// The helpers in the order of their numbers from 1 on, with the version of Linux that brought each: they were only ever added
 /// at the end, a few with each version (`include/uapi/linux/bpf.h` of that version). 3.19 was the first whose programs could
 /// be attached to anything. Behind each name is what it returns and takes, which `tests/prototypes.rs` holds against the running
 /// kernel's verifier.
 #[rustfmt::skip]
-const TABLE: &[(u16, u16, &[(&str, &str)])] = &[
+const TABLE: &[Added] = &[
     (3, 19, &[
         ("map_lookup_elem", "void * (struct bpf_map *map, const void *key)"),
         ("map_update_elem", "long (struct bpf_map *map, const void *key, const void *value, u64 flags)"),

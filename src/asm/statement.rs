@@ -182,7 +182,7 @@ impl Problem {
                 message.text("` is not ");
                 message.text(what);
             }
-            What::NoRegister(_) if same(found, b"r11") || same(found, b"w11") => {
+            What::NoRegister(_) if same(found, b"r11") => {
                 message.text("`");
                 message.source(found);
                 message.text(

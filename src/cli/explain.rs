@@ -420,7 +420,7 @@ mod tests {
     fn a_call_of_a_helper_shows_its_prototype() {
         let shown = |text| {
             let mut out = String::new();
-            in_words(&mut out, explained(text)).unwrap();
+            in_words(&mut out, explained(text), &Names::default()).unwrap();
             out
         };
         let update = shown("call map_update_elem");
@@ -435,8 +435,9 @@ mod tests {
             "long bpf_l3_csum_replace(struct sk_buff *skb, u32 offset, u64 from, u64 to, u64 size)";
         assert!(replace.contains(prototype) && replace.contains("Linux 4.1"), "{replace}");
         assert!(shown("call ktime_get_ns").contains("It takes no arguments; r0: u64."));
-        assert_eq!(in_json(explained("call l3_csum_replace"))["prototype"], prototype);
-        assert!(in_json(explained("exit"))["prototype"].is_null());
+        let json = |text| in_json(explained(text), &Names::default());
+        assert_eq!(json("call l3_csum_replace")["prototype"], prototype);
+        assert!(json("exit")["prototype"].is_null());
     }
 
     #[test]

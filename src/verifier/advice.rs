@@ -90,6 +90,7 @@ mod tests {
             ),
             ("bpf_rcu_read_unlock is missing", "rcu"),
             ("tail_call cannot be used inside bpf_rcu_read_lock-ed region", "tail-call"),
+            ("tail_call abusing map_ptr", "tail-call"),
             ("BPF_LD_[ABS|IND] cannot be used inside bpf_preempt_disable-ed region", "preempt"),
             ("1 bpf_preempt_enable is missing", "preempt"),
             ("expected an initialized irq flag as arg #1", "irq-flag"),

@@ -917,24 +917,6 @@ pub(crate) const CASES: &[Case] = &[
             "BPF_CALL uses reserved fields",
         ],
     ),
-    kprobe("tail_call_by_two_tables", &["tail-call"])
-        .is(
-            ".map a, prog_array, key=4, value=4, max=1
-            .map b, prog_array, key=4, value=4, max=1
-            r6 = r1
-            call get_prandom_u32
-            r2 = a ll
-            if r0 > 7 goto call
-            r2 = b ll
-            call:
-            r1 = r6
-            r3 = 0
-            call tail_call # wrong
-            r0 = 0
-            exit",
-            &["tail_call abusing map_ptr"],
-        )
-        .accepted_somewhere(),
     of_type("tracing", "writes_into_an_object", &["read-only-object"])
         .is(
             "r2 = *(u64 *)(r1 + 8)
