@@ -5,6 +5,8 @@
 //! debug symbols are installed.
 //! With the feature `symbolize` [`Symbols`] tells which function an address of a process lies in.
 
+#[cfg(feature = "bt")]
+pub(crate) mod dwarf;
 #[cfg(feature = "elf")]
 mod bytes;
 #[cfg(feature = "symbolize")]
