@@ -2,6 +2,8 @@
 //! comment says so. Some scripts run beside the bpftrace that is installed.
 
 mod common;
+#[path = "bt/debug_info.rs"]
+mod debug_info;
 
 use common::needs::{Thing, needs, needs_tried};
 use common::{Folder, no_program, rawbpf, said, wait_until};

@@ -100,7 +100,7 @@ pub(crate) const BUILTINS: &[Row] = &[
     row("kstack", Id::Kstack, "kstack", "kernel stack"),
     row("ustack", Id::Ustack, "ustack", "user stack"),
     Row {
-        kinds: Some(&[Tracepoint, RawTracepoint, Fentry, Fexit]),
+        kinds: Some(&[Tracepoint, RawTracepoint, Fentry, Fexit, Uprobe]),
         ..row("args", Id::Args, "struct", "arguments of the probe by name, args.NAME")
     },
     row("ctx", Id::Ctx, "struct *", "context of the program; of iter, what is iterated over"),

@@ -23,6 +23,7 @@ use std::sync::Arc;
 mod aggregate;
 mod call;
 mod context;
+mod debug_type;
 mod expression;
 mod join;
 mod kernel_type;

@@ -3,6 +3,7 @@
 use super::probe::AttachPoint;
 use crate::btf::KernelTypes;
 use crate::kernel::format::Field;
+use crate::user::dwarf::Opened;
 
 /// Answers questions about the machine and the command line.
 pub(crate) trait Environment {
@@ -21,6 +22,9 @@ pub(crate) trait Environment {
 
     /// Returns the address and the size of a symbol in a program or library, as its file has them.
     fn user_symbol(&self, path: &str, symbol: &str) -> Option<(u64, u64)>;
+
+    /// Returns the debug information of a program or library.
+    fn debug_info(&self, path: &str) -> Opened;
 
     /// Returns the id of the cgroup that is mounted at a path.
     fn cgroup_id(&self, path: &str) -> Result<u64, String>;

@@ -9,6 +9,7 @@ use crate::kernel::format::{self, Field};
 use crate::kernel::{functions, perf_names, registers, symbols};
 use crate::list::Places;
 use crate::user;
+use crate::user::dwarf::{DebugFiles, Opened};
 use crate::util::glob::{Glob, is_pattern};
 use crate::util::nearest::{Nearest, OFFERED};
 use std::ops::ControlFlow;
@@ -22,6 +23,8 @@ pub(crate) struct Machine {
     pub types: KernelTypes,
     /// What can be attached to.
     pub places: Places,
+    /// The programs and libraries whose debug information is needed.
+    pub debug_files: DebugFiles,
     /// The positional parameters.
     pub parameters: Vec<String>,
     /// The options of the script, with their values.
@@ -301,6 +304,10 @@ impl Environment for Machine {
 
     fn user_symbol(&self, path: &str, symbol: &str) -> Option<(u64, u64)> {
         user::symbol(Path::new(path), symbol).ok().flatten()
+    }
+
+    fn debug_info(&self, path: &str) -> Opened {
+        self.debug_files.open(Path::new(path))
     }
 
     fn cgroup_id(&self, path: &str) -> Result<u64, String> {

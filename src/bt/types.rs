@@ -248,8 +248,28 @@ pub(crate) struct Struct {
     pub fields: Vec<Field>,
     /// Whether `fields` has been filled in.
     pub complete: bool,
-    /// The definition in the kernel's BTF, if it is from there.
-    pub btf: Option<BtfId>,
+    /// Where its definition is.
+    pub definition: Definition,
+}
+
+/// Where a struct or union is defined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Definition {
+    /// In the script.
+    Script,
+    /// In the kernel's BTF.
+    Btf(BtfId),
+    /// In the debug information of a program or library.
+    Debug(DebugId),
+}
+
+/// A type in the debug information of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct DebugId {
+    /// The number of the file, in the order in which the script needed them.
+    pub file: u32,
+    /// The type's place.
+    pub id: crate::user::dwarf::TypeId,
 }
 
 /// A type in the kernel's BTF.

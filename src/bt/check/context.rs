@@ -1,9 +1,10 @@
 //! The arguments of a probe: where they lie in the context of its program, and of which types they are.
 
+use super::join::convert;
 use super::kernel_type::blob;
 use super::type_name::integer;
 use super::{Checked, Checker};
-use crate::bt::hir::{Access, Expr, ExprKind};
+use crate::bt::hir::{Access, Builtin, Expr, ExprKind};
 use crate::bt::probe::AttachPoint;
 use crate::bt::source::Span;
 use crate::bt::types::{Int, Space, Type};
@@ -37,6 +38,12 @@ pub(super) enum Place {
         /// Whether it counts from its own end.
         relative: bool,
     },
+    /// It is `argN`.
+    Register(u32),
+    /// It is `sargN`.
+    Stack(u32),
+    /// Arguments of this kind are not supported.
+    Unsupported(&'static str),
 }
 
 /// The name of the result of a function among its arguments.
@@ -90,6 +97,15 @@ impl Checker<'_> {
                     arguments.push(Argument { name: RETVAL.into(), ty: result, place });
                 }
                 Ok(arguments)
+            }
+            AttachPoint::Uprobe { ret: false, path, function, offset, .. } => {
+                if function.is_empty() || *offset > 0 {
+                    let message = format!(
+                        "{point}: args are known where a function begins: name it, without an offset"
+                    );
+                    return self.error(span, message);
+                }
+                self.program_parameters(point, path, function, span)
             }
             _ => Ok(Vec::new()),
         }
@@ -202,7 +218,20 @@ impl Checker<'_> {
     pub(super) fn read_argument(&self, argument: &Argument, span: Span) -> Expr {
         let context =
             Expr { kind: ExprKind::Context, ty: Type::pointer(Type::Void, Space::Kernel), span };
+        let register = |builtin| {
+            let whole = Expr { kind: ExprKind::Builtin(builtin), ty: Type::U64, span };
+            // The bits above those of its type can be anything.
+            let whole = match argument.ty {
+                Type::Bool => convert(whole, &Type::Int(Int::U8)),
+                _ => whole,
+            };
+            Expr { span, ..convert(whole, &argument.ty) }
+        };
         let kind = match argument.place {
+            Place::Register(number) => return register(Builtin::Arg(number)),
+            Place::Stack(number) => return register(Builtin::StackArg(number)),
+            // Nobody asks for one that was refused.
+            Place::Unsupported(_) => ExprKind::Int(0),
             Place::Data { offset, relative } => ExprKind::DataLocation { offset, relative },
             Place::Offset(offset) => ExprKind::Load {
                 address: Box::new(context),

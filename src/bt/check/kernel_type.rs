@@ -1,10 +1,12 @@
 //! Types of the kernel, by BTF.
 
+use super::debug_type::DebugTypes;
 use super::{Checked, Checker};
 use crate::bt::diagnostic::Diagnostic;
 use crate::bt::source::Span;
 use crate::bt::types::{
-    Bits, BtfId, Enum, EnumId, Enums, Field, Int, Space, Struct, StructId, Structs, Type,
+    Bits, BtfId, Definition, Enum, EnumId, Enums, Field, Int, Space, Struct, StructId, Structs,
+    Type,
 };
 use crate::btf::{Body, Btf, BtfError, KernelTypes, Kind};
 use crate::util::nearest::{Nearest, OFFERED};
@@ -12,7 +14,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 /// How deep pointers, arrays and anonymous structs are followed.
-const DEPTH: usize = 24;
+pub(super) const DEPTH: usize = 24;
+
+/// The most members that a value has that is printed, those of structs in it among them.
+const MOST_MEMBERS: usize = 1 << 16;
 
 /// The types that are known so far.
 #[derive(Debug, Default)]
@@ -29,6 +34,8 @@ pub(super) struct Table {
     pub script_enums: HashMap<Arc<str>, (EnumId, Int)>,
     /// Enumerators of the script, and those of BTF that were asked for.
     pub enumerators: HashMap<Arc<str>, Option<(i128, EnumId, Int)>>,
+    /// Types of debug information.
+    pub debug: DebugTypes,
 }
 
 impl Table {
@@ -92,9 +99,15 @@ impl Table {
         if let Some(id) = self.by_btf.get(&key) {
             return *id;
         }
-        let btf = Some(key.clone());
-        let new =
-            Struct { name: name.into(), union, size, fields: Vec::new(), complete: false, btf };
+        let definition = Definition::Btf(key.clone());
+        let new = Struct {
+            name: name.into(),
+            union,
+            size,
+            fields: Vec::new(),
+            complete: false,
+            definition,
+        };
         let id = self.structs.add(new);
         self.by_btf.insert(key, id);
         id
@@ -227,10 +240,15 @@ impl<'a> Checker<'a> {
 
     /// Reads the fields of a struct if that has not been done.
     pub(super) fn complete(&mut self, id: StructId, span: Span) -> Checked<()> {
-        let Some(Struct { complete: false, btf: Some(key), name, union, .. }) =
+        let Some(Struct { complete: false, definition, name, union, .. }) =
             self.types.structs.get(id).cloned()
         else {
             return Ok(());
+        };
+        let key = match definition {
+            Definition::Script => return Ok(()),
+            Definition::Debug(key) => return self.complete_debug(id, key, &name, union, span),
+            Definition::Btf(key) => key,
         };
         let types = self.kernel_types(span, "struct")?;
         let mut key = key;
@@ -274,20 +292,43 @@ impl<'a> Checker<'a> {
     }
 
     /// Reads the fields of a struct and of all that lie in it, so that a value of it can be printed.
-    pub(super) fn complete_all(&mut self, ty: &Type, span: Span, depth: usize) -> Checked<()> {
+    pub(super) fn complete_all(&mut self, ty: &Type, span: Span) -> Checked<()> {
+        let mut left = MOST_MEMBERS;
+        self.complete_within(ty, span, 0, &mut left)
+    }
+
+    fn complete_within(
+        &mut self,
+        ty: &Type,
+        span: Span,
+        depth: usize,
+        left: &mut usize,
+    ) -> Checked<()> {
         match ty {
-            Type::Struct(id) if depth < DEPTH => {
-                self.complete(*id, span)?;
-                let fields = self.types.structs.get(*id).map(|found| found.fields.clone());
-                for field in fields.unwrap_or_default() {
-                    self.complete_all(&field.ty, span, depth + 1)?;
+            Type::Struct(id) => {
+                // The types of a damaged file can contain themselves, and then there is no end to what is printed.
+                let fields = match depth < DEPTH {
+                    true => {
+                        self.complete(*id, span)?;
+                        self.types.structs.get(*id).map(|found| found.fields.clone())
+                    }
+                    false => None,
+                };
+                let fields = fields.filter(|fields| fields.len() <= *left);
+                let Some(fields) = fields else {
+                    let name = self.type_text(ty);
+                    return self.error(span, format!("{name} has too many members to print it"));
+                };
+                *left -= fields.len();
+                for field in fields {
+                    self.complete_within(&field.ty, span, depth + 1, left)?;
                 }
                 Ok(())
             }
-            Type::Array(of, _) => self.complete_all(&of.clone(), span, depth + 1),
+            Type::Array(of, _) => self.complete_within(&of.clone(), span, depth + 1, left),
             Type::Tuple(elements) => {
                 for element in Arc::clone(elements).iter() {
-                    self.complete_all(element, span, depth + 1)?;
+                    self.complete_within(element, span, depth + 1, left)?;
                 }
                 Ok(())
             }

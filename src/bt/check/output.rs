@@ -105,7 +105,7 @@ impl<'a> Checker<'a> {
                 .error(value.span, format!("{name}: {letter} expects {expected}, found {given}"));
         }
         let (ty, span) = (ty.clone(), value.span);
-        self.complete_all(&ty, span, 0)?;
+        self.complete_all(&ty, span)?;
         Ok(value)
     }
 
@@ -149,7 +149,7 @@ impl<'a> Checker<'a> {
         self.no_more(rest)?;
         let value = self.value(first)?;
         let ty = value.ty.clone();
-        self.complete_all(&ty, span, 0)?;
+        self.complete_all(&ty, span)?;
         Ok(StatementKind::Async(Async::PrintValue(value)))
     }
 
@@ -167,7 +167,7 @@ impl<'a> Checker<'a> {
     pub(super) fn complete_map(&mut self, map: crate::bt::hir::MapId, span: Span) -> Checked<()> {
         let state = self.map(map).clone();
         for ty in [state.key.ty, state.value.ty].into_iter().flatten() {
-            self.complete_all(&ty, span, 0)?;
+            self.complete_all(&ty, span)?;
         }
         Ok(())
     }

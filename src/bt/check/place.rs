@@ -1,5 +1,6 @@
 //! Parts of values: fields, elements, what a pointer points to.
 
+use super::context::Place;
 use super::join::{constant, expr};
 use super::{Checked, Checker};
 use crate::bt::ast::{self, BinaryOp};
@@ -52,9 +53,12 @@ impl<'a> Checker<'a> {
 
     /// `args.name`
     fn argument(&mut self, name: &'a ast::Name, args: Span, span: Span) -> Checked<Expr> {
-        let kinds = [Kind::Tracepoint, Kind::RawTracepoint, Kind::Fentry, Kind::Fexit];
-        if matches!(self.kind(), Kind::Uprobe | Kind::Uretprobe) {
-            return self.unsupported(args, "args of uprobes (by debug information)");
+        let kinds =
+            [Kind::Tracepoint, Kind::RawTracepoint, Kind::Fentry, Kind::Fexit, Kind::Uprobe];
+        if self.kind() == Kind::Uretprobe {
+            let message = "`args` is not available in uretprobe probes: when a function returns, the registers that held its arguments hold something else";
+            let hint = "keep what is needed in a map by a uprobe: @x[tid] = args.NAME";
+            return self.tell(Diagnostic::error(args, message).hint(hint));
         }
         if !kinds.contains(&self.kind())
             && let Some((row, _)) = crate::bt::builtins::find("args")
@@ -63,6 +67,9 @@ impl<'a> Checker<'a> {
         }
         let found = self.instance().arguments.iter().find(|one| *one.name == *name.node).cloned();
         if let Some(argument) = found {
+            if let Place::Unsupported(what) = argument.place {
+                return self.unsupported(name.span, what);
+            }
             let ty = argument.ty.clone();
             if let Type::Struct(id) = ty {
                 self.complete(id, span)?;

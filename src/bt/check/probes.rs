@@ -1,8 +1,11 @@
 //! Which programs a block becomes.
 
 use super::context::{Arguments, RETVAL};
+use super::type_name::integer;
 use super::{Checked, Checker, Instance};
-use crate::bt::ast::{self, Block, Expr, ExprKind, Iterable, Statement, StatementKind};
+use crate::bt::ast::{
+    self, Block, Expr, ExprKind, Iterable, Statement, StatementKind, TypeName, TypeNameKind,
+};
 use crate::bt::config::MissingProbes;
 use crate::bt::diagnostic::Diagnostic;
 use crate::bt::environment::Missing;
@@ -29,6 +32,8 @@ struct Uses<'a> {
     result: bool,
     /// `uaddr()`, which depends on the program.
     program: bool,
+    /// Types that the script does not define, which depend on the program, too.
+    types: bool,
     /// `probe` or `func` where their text must be known.
     names: bool,
     /// Macros that were looked into.
@@ -136,7 +141,7 @@ impl<'a> Checker<'a> {
         let mut arguments = Arguments::new();
         let typed = matches!(
             point.kind(),
-            Kind::Tracepoint | Kind::RawTracepoint | Kind::Fentry | Kind::Fexit
+            Kind::Tracepoint | Kind::RawTracepoint | Kind::Fentry | Kind::Fexit | Kind::Uprobe
         );
         let result = uses.result && point.kind() == Kind::Fexit;
         if typed && (uses.all || !uses.fields.is_empty()) || result {
@@ -152,7 +157,7 @@ impl<'a> Checker<'a> {
             | AttachPoint::End
             | AttachPoint::Usdt { .. }
             | AttachPoint::Iter { .. } => Some(point.to_string()),
-            AttachPoint::Uprobe { path, .. } if uses.program => Some(path.clone()),
+            AttachPoint::Uprobe { path, .. } if uses.program || uses.types => Some(path.clone()),
             _ if uses.names => Some(point.to_string()),
             _ => None,
         };
@@ -199,7 +204,11 @@ impl<'a> Checker<'a> {
                 self.uses_of(target, uses);
                 self.uses_of(value, uses);
             }
-            StatementKind::Let { value, .. } | StatementKind::Return(value) => {
+            StatementKind::Let { ty, value, .. } => {
+                uses.types |= ty.as_ref().is_some_and(|ty| self.is_of_a_program(ty));
+                value.iter().for_each(|value| self.uses_of(value, uses));
+            }
+            StatementKind::Return(value) => {
                 value.iter().for_each(|value| self.uses_of(value, uses));
             }
             StatementKind::If { arms, otherwise } => {
@@ -251,8 +260,14 @@ impl<'a> Checker<'a> {
             }
             ExprKind::Unary(_, value)
             | ExprKind::SizeofExpr(value)
-            | ExprKind::OffsetofExpr(value, _)
-            | ExprKind::Cast { value, .. } => self.uses_of(value, uses),
+            | ExprKind::OffsetofExpr(value, _) => self.uses_of(value, uses),
+            ExprKind::Cast { ty, value } => {
+                uses.types |= self.is_of_a_program(ty);
+                self.uses_of(value, uses);
+            }
+            ExprKind::SizeofType(ty) | ExprKind::OffsetofType(ty, _) => {
+                uses.types |= self.is_of_a_program(ty);
+            }
             ExprKind::Step { target: base, .. }
             | ExprKind::Field { base, .. }
             | ExprKind::Element { base, .. } => self.uses_of(base, uses),
@@ -280,9 +295,25 @@ impl<'a> Checker<'a> {
             | ExprKind::Positional(_)
             | ExprKind::PositionalCount
             | ExprKind::Variable(_)
-            | ExprKind::SizeofType(_)
-            | ExprKind::OffsetofType(..)
             | ExprKind::Unsupported(_) => {}
+        }
+    }
+
+    /// Whether a type can be one of the program that is probed.
+    fn is_of_a_program(&self, name: &TypeName) -> bool {
+        match &name.kind {
+            TypeNameKind::Named(word) => {
+                integer(word).is_none()
+                    && !self.types.script.contains_key(word)
+                    && !self.types.typedefs.contains_key(word)
+            }
+            TypeNameKind::Struct(word) | TypeNameKind::Union(word) => {
+                !self.types.script.contains_key(word)
+            }
+            TypeNameKind::Enum(word) => !self.types.script_enums.contains_key(word),
+            TypeNameKind::Inline(_) => true,
+            TypeNameKind::Pointer(of) | TypeNameKind::Array(of, _) => self.is_of_a_program(of),
+            TypeNameKind::Tuple(elements) => elements.iter().any(|of| self.is_of_a_program(of)),
         }
     }
 

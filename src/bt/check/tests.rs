@@ -5,6 +5,7 @@ use crate::bt::environment::Missing;
 use crate::bt::parser::{Given, parse};
 use crate::btf::{Builder, Enumerator, KernelTypes, Member, Parameter};
 use crate::kernel::format::Field;
+use crate::user::dwarf::Opened;
 use proptest::prelude::*;
 
 mod mistakes;
@@ -170,6 +171,10 @@ impl Environment for Fake {
 
     fn user_symbol(&self, path: &str, symbol: &str) -> Option<(u64, u64)> {
         (path == "/bin/x" && symbol == "counter").then_some((0x4010, 4))
+    }
+
+    fn debug_info(&self, _: &str) -> Opened {
+        Opened::new(Ok(None))
     }
 
     fn cgroup_id(&self, path: &str) -> Result<u64, String> {

@@ -1,5 +1,6 @@
 //! Types as scripts write them, and those that they define.
 
+use super::debug_type::Named;
 use super::join::constant;
 use super::kernel_type::storage;
 use super::{Checked, Checker, Stop};
@@ -8,7 +9,7 @@ use crate::bt::ast::{
 };
 use crate::bt::diagnostic::Diagnostic;
 use crate::bt::source::Span;
-use crate::bt::types::{Enum, Field, Int, Space, Struct, StructId, Type};
+use crate::bt::types::{Definition, Enum, Field, Int, Space, Struct, StructId, Type};
 use crate::btf::{BtfError, Kind};
 use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
@@ -108,6 +109,9 @@ impl<'a> Checker<'a> {
                 if let Some((id, int)) = self.types.script_enums.get(word) {
                     return Ok(Type::Enum(*id, *int));
                 }
+                if let Some(ty) = self.named_debug_type(word, Named::Enum) {
+                    return Ok(ty);
+                }
                 match self.named_kernel_type(word, &[Kind::Enum, Kind::Enum64]) {
                     Some(ty) => Ok(ty),
                     None => self.error(name.span, format!("unknown enum: `{word}`")),
@@ -120,7 +124,8 @@ impl<'a> Checker<'a> {
                     TypeNameKind::Struct(word) | TypeNameKind::Union(word)
                         if self.last
                             && self.environment.types().is_err()
-                            && !self.types.script.contains_key(word) =>
+                            && !self.types.script.contains_key(word)
+                            && self.named_debug_type(word, Named::of(&to.kind)).is_none() =>
                     {
                         let _: Checked<()> = self.unknown_struct(word, to.span);
                         return Err(Stop);
@@ -178,6 +183,9 @@ impl<'a> Checker<'a> {
         if let Some((id, int)) = self.types.script_enums.get(word) {
             return Ok(Type::Enum(*id, *int));
         }
+        if let Some(ty) = self.named_debug_type(word, Named::Word) {
+            return Ok(ty);
+        }
         let kinds = [Kind::Typedef, Kind::Struct, Kind::Union, Kind::Enum, Kind::Enum64];
         if let Some(ty) = self.named_kernel_type(word, &kinds) {
             return Ok(ty);
@@ -193,7 +201,13 @@ impl<'a> Checker<'a> {
         if let Some(id) = self.types.script.get(word) {
             return Ok(Type::Struct(*id));
         }
-        let kind = if union { Kind::Union } else { Kind::Struct };
+        let (kind, named) = match union {
+            true => (Kind::Union, Named::Union),
+            false => (Kind::Struct, Named::Struct),
+        };
+        if let Some(ty) = self.named_debug_type(word, named) {
+            return Ok(ty);
+        }
         if let Some(ty) = self.named_kernel_type(word, &[kind]) {
             return Ok(ty);
         }
@@ -202,13 +216,21 @@ impl<'a> Checker<'a> {
 
     fn unknown_struct<T>(&mut self, word: &str, span: Span) -> Checked<T> {
         let mut diagnostic = Diagnostic::error(span, format!("unknown struct or union: `{word}`"));
+        if let Some(hint) = self.debug_problem() {
+            diagnostic = diagnostic.hint(hint);
+        }
         match self.environment.types() {
             Err(problem) => {
                 diagnostic =
                     diagnostic.hint(format!("the kernel's types cannot be read: {problem}"))
             }
             Ok(types) if self.last => {
-                if let Err(error) = types.type_id(word, Kind::Struct)
+                let mut nearest = Nearest::new(word, OFFERED);
+                self.offer_structs(&mut nearest);
+                let nearest = nearest.into_names();
+                if !nearest.is_empty() {
+                    diagnostic = diagnostic.nearest(&nearest);
+                } else if let Err(error) = types.type_id(word, Kind::Struct)
                     && let Some(BtfError::NoType { nearest, .. }) = error.btf()
                 {
                     diagnostic = diagnostic.nearest(nearest);
@@ -232,7 +254,7 @@ impl<'a> Checker<'a> {
                     size: 0,
                     fields: Vec::new(),
                     complete: true,
-                    btf: None,
+                    definition: Definition::Script,
                 };
                 if self.types.script.contains_key(&name.node) {
                     let _: Checked<()> =
@@ -294,7 +316,9 @@ impl<'a> Checker<'a> {
         let size = u32::try_from(size).unwrap_or(u32::MAX);
         let name = definition.name.as_ref().map_or("".into(), |name| Arc::clone(&name.node));
         let known = self.types.script.get(&name).copied().filter(|_| !name.is_empty());
-        let new = Struct { name, union: definition.union, size, fields, complete: true, btf: None };
+        let union = definition.union;
+        let definition = Definition::Script;
+        let new = Struct { name, union, size, fields, complete: true, definition };
         match known
             .and_then(|id| self.types.structs.0.get_mut(id.0 as usize).map(|place| (id, place)))
         {

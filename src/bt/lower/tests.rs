@@ -4,6 +4,7 @@
 //! buckets of [`value`](crate::bt::value).
 
 mod aggregates;
+mod debug_info;
 mod hazards;
 mod kernel;
 mod loops;

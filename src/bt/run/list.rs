@@ -6,12 +6,15 @@ use crate::error::Error;
 use crate::kernel::format;
 use crate::list::{Place, Places};
 use crate::user;
+use crate::user::dwarf::DebugFiles;
 use crate::util::glob::{Glob, is_pattern};
+use std::path::Path;
 
 /// The probes of this machine.
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
     places: Places,
+    debug_files: DebugFiles,
     /// The process of `-p`, whose files are those of patterns and are listed too.
     pid: Option<u32>,
 }
@@ -167,8 +170,19 @@ impl Probes {
             }
             (Some("rawtracepoint"), Some(name), None) => self.declared("raw_tracepoint", name),
             (Some(kind @ ("fentry" | "fexit")), Some(_), Some(name)) => self.declared(kind, name),
+            (Some("uprobe"), Some(path), Some(function)) => {
+                self.parameters(path, function).unwrap_or_default()
+            }
             _ => Vec::new(),
         }
+    }
+
+    /// The parameters of a function of a program or library; none if its debug information does not tell.
+    fn parameters(&self, path: &str, function: &str) -> Option<Vec<String>> {
+        let opened = self.debug_files.open(Path::new(path));
+        let Ok(Some(info)) = &*opened else { return None };
+        let parameters = info.parameters(function).ok()??;
+        parameters.iter().map(|parameter| info.declaration(parameter).ok()).collect()
     }
 
     fn declared(&self, kind: &str, name: &str) -> Vec<String> {

@@ -15,6 +15,7 @@ use crate::kernel::format::{self, Field};
 use crate::program::{Loader, TestRunOptions};
 use crate::ringbuf::RingBufReader;
 use crate::spec::ProgramSpec;
+use crate::user::dwarf::Opened;
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::ops::ControlFlow;
@@ -45,6 +46,10 @@ impl Environment for Here {
 
     fn user_symbol(&self, _: &str, _: &str) -> Option<(u64, u64)> {
         None
+    }
+
+    fn debug_info(&self, _: &str) -> Opened {
+        Opened::new(Ok(None))
     }
 
     fn cgroup_id(&self, _: &str) -> Result<u64, String> {

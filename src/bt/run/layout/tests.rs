@@ -1,7 +1,7 @@
 use super::*;
 use crate::bt::config::Config;
 use crate::bt::source::Source;
-use crate::bt::types::{Enum, Enums, Field, Struct, Structs};
+use crate::bt::types::{Definition, Enum, Enums, Field, Struct, Structs};
 
 fn reader() -> Reader {
     let field = |name: &str, ty, offset, bits| Field { name: name.into(), ty, offset, bits };
@@ -11,8 +11,8 @@ fn reader() -> Reader {
         field("s", Type::String(4), 8, None),
     ];
     let mut structs = Structs::default();
-    let (name, btf) = ("s".into(), None);
-    structs.add(Struct { name, union: false, size: 12, fields, complete: true, btf });
+    let (name, definition) = ("s".into(), Definition::Script);
+    structs.add(Struct { name, union: false, size: 12, fields, complete: true, definition });
     let mut enums = Enums::default();
     enums.add(Enum { name: "e".into(), values: vec![("ONE".into(), 1), ("MINUS".into(), -1)] });
     let program = Program {
