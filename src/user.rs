@@ -5,8 +5,6 @@
 //! debug symbols are installed.
 //! With the feature `symbolize` [`Symbols`] tells which function an address of a process lies in.
 
-#[cfg(feature = "bt")]
-pub(crate) mod dwarf;
 #[cfg(feature = "elf")]
 mod bytes;
 #[cfg(feature = "symbolize")]
@@ -15,6 +13,8 @@ mod code;
 mod debug_file;
 #[cfg(feature = "symbolize")]
 mod demangle;
+#[cfg(feature = "bt")]
+pub(crate) mod dwarf;
 #[cfg(feature = "elf")]
 mod elf;
 #[cfg(all(test, feature = "elf"))]

@@ -135,7 +135,12 @@ impl DebugInfo {
     /// [`DwarfError`]
     pub(crate) fn open(path: &Path) -> Result<Option<DebugInfo>> {
         let elf = Elf::open(path).map_err(DwarfError::File)?;
-        let Some(sections) = section::read(&elf)? else { return Ok(None) };
+        // What was stripped off may be in a file of its own, with the same addresses.
+        let sections = match section::read(&elf)? {
+            None => elf.debug_file().map(section::read).transpose()?.flatten(),
+            found => found,
+        };
+        let Some(sections) = sections else { return Ok(None) };
         let endian = match elf.endian {
             object::Endianness::Little => RunTimeEndian::Little,
             object::Endianness::Big => RunTimeEndian::Big,

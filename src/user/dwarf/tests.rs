@@ -356,6 +356,28 @@ fn files_without_debug_information_have_none() {
     assert!(matches!(DebugInfo::open(&path), Err(DwarfError::File(_))));
 }
 
+#[test]
+fn debug_information_can_be_in_a_file_of_its_own() {
+    needs_compiler!("gcc");
+    needs_compiler!("objcopy");
+    let compiled = Compiled::new();
+    let path = compiled.build("types.c", SOURCE, WAYS[0]);
+    let objcopy = |args: &[&str]| {
+        let output =
+            Command::new("objcopy").args(args).current_dir(compiled.folder.path()).output();
+        let output = output.unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    objcopy(&["--only-keep-debug", "--compress-debug-sections=zlib", "program", "apart.debug"]);
+    objcopy(&["--strip-all", "program"]);
+    assert!(DebugInfo::open(&path).unwrap().is_none());
+    objcopy(&["--add-gnu-debuglink=apart.debug", "program"]);
+    let info = open(&path);
+    let parameters = info.parameters("hidden").unwrap().unwrap();
+    assert_eq!(parameters[0].name, "n");
+    assert!(info.struct_named("outer").unwrap().is_some());
+}
+
 /// Asks for whatever there is.
 fn everything(info: &DebugInfo) {
     fn follow(info: &DebugInfo, id: Option<TypeId>, depth: usize) {
