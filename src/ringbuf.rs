@@ -98,6 +98,7 @@ struct Ring {
     /// For messages.
     name: String,
     /// It has to stay open to wake. `None` only in tests.
+    #[cfg_attr(not(feature = "bt"), allow(dead_code, reason = "it only has to stay open"))]
     map: Option<Map>,
 }
 
