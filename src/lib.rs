@@ -63,7 +63,7 @@ pub mod attach;
 #[cfg(feature = "bt")]
 pub mod bt;
 pub mod btf;
-#[cfg(feature = "cli")]
+#[cfg(feature = "bt-cli")]
 #[doc(hidden)]
 pub mod cli;
 pub mod codegen;
