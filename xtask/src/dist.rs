@@ -26,6 +26,9 @@ pub struct Options {
     /// For which machines (repeatable)
     #[arg(long, value_enum, value_name = "ARCH", default_values = ["x86_64", "aarch64"])]
     arch: Vec<Arch>,
+    /// Build this binary only
+    #[arg(long, value_name = "NAME", value_parser = VARIANTS.each_ref().map(|variant| variant.name))]
+    only: Option<String>,
     /// Build a second time, in another folder, and fail unless the result is the same
     #[arg(long)]
     check: bool,
@@ -47,11 +50,13 @@ const VARIANTS: [Variant; 2] = [
 
 /// Flags of the compiler for everything that goes into a binary, beside the paths to be renamed. Paths do not belong here: cargo makes
 /// the names of symbols from them, and their order depends on that.
-const RUSTFLAGS: [&str; 7] = [
+const RUSTFLAGS: [&str; 8] = [
     "-Ctarget-feature=+crt-static",
     // Addresses that are known need no relocations at start: 0.2 MiB and 40 page faults less.
     "-Crelocation-model=static",
     "-Cforce-unwind-tables=no",
+    // Repeated sequences of instructions become functions, as is usual for arm64: 3 % less, and no slower to start.
+    "-Cllvm-args=-enable-machine-outliner=always",
     // The toolchain's own linker serves every machine, and needs no C compiler.
     "-Clinker-flavor=ld.lld",
     "-Clink-self-contained=yes",
@@ -68,9 +73,12 @@ pub fn run(options: &Options) -> Result<u8> {
     };
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     let here = Place { sources: paths::workspace().into(), work: paths::target()?.join("vm/dist") };
+    let wanted =
+        |variant: &&Variant| options.only.as_deref().is_none_or(|only| only == variant.name);
+    let variants: Vec<_> = VARIANTS.iter().filter(wanted).collect();
     let mut names = Vec::new();
     for &arch in &options.arch {
-        for (name, bytes) in here.build(arch)? {
+        for (name, bytes) in here.build(arch, &variants)? {
             paths::write_whole(&out.join(&name), &bytes)?;
             executable(&out.join(&name))?;
             eprintln!("xtask: {name}: {} bytes", bytes.len());
@@ -85,7 +93,7 @@ pub fn run(options: &Options) -> Result<u8> {
         };
         copy_sources(&there.sources)?;
         for &arch in &options.arch {
-            for (name, bytes) in there.build(arch)? {
+            for (name, bytes) in there.build(arch, &variants)? {
                 if fs::read(out.join(&name))? != bytes {
                     let kept = out.join(format!("{name}.other"));
                     fs::write(&kept, bytes)?;
@@ -134,8 +142,8 @@ struct Place {
 }
 
 impl Place {
-    /// Builds every variant for a machine: the names and contents of the files.
-    fn build(&self, arch: Arch) -> Result<Vec<(String, Vec<u8>)>> {
+    /// Builds variants for a machine: the names and contents of the files.
+    fn build(&self, arch: Arch, variants: &[&Variant]) -> Result<Vec<(String, Vec<u8>)>> {
         let toolchain = musl::Toolchain::prepare(arch, &self.work)?;
         let target = self.work.join("build");
         succeed(self.cargo("fetch").args(["--locked", "--target", &toolchain.target]))?;
@@ -145,7 +153,7 @@ impl Place {
             flags.push(format!("--remap-path-prefix={}={to}", text(from)?));
         }
         let mut made = Vec::new();
-        for variant in &VARIANTS {
+        for variant in variants {
             let mut command = self.cargo("build");
             command
                 .args(["--locked", "--package", "rawbpf", "--bin", "rawbpf", "--profile", "size"])
@@ -156,10 +164,14 @@ impl Place {
                 .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
             toolchain.set_up(&mut command);
             succeed(&mut command)?;
-            let bytes = fs::read(target.join(&toolchain.target).join("size/rawbpf"))?;
+            let built = target.join(&toolchain.target).join("size/rawbpf");
+            let bytes = fs::read(&built)?;
             let name = file_name(variant, &version()?, arch);
             let private = renamed.iter().map(|(from, _)| from.as_path());
             leaks::check(&name, &bytes, private)?;
+            if arch.is_host() {
+                starts(&built)?;
+            }
             made.push((name, bytes));
         }
         Ok(made)
@@ -199,6 +211,21 @@ fn succeed(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
+/// Fails unless the program says its version.
+fn starts(program: &Path) -> Result<()> {
+    let said = Command::new(program).args(["bt", "--version"]).output();
+    let said = said.with_context(|| format!("cannot run {}", program.display()))?;
+    let expected = format!("rawbpf {}\n", version()?);
+    if said.stdout != expected.as_bytes() {
+        bail!(
+            "{}: {}, expected {expected:?}",
+            program.display(),
+            String::from_utf8_lossy(&said.stdout).escape_debug()
+        );
+    }
+    Ok(())
+}
+
 /// Returns the version of the crate.
 fn version() -> Result<String> {
     let manifest = fs::read_to_string(paths::workspace().join("Cargo.toml"))?;
@@ -207,7 +234,7 @@ fn version() -> Result<String> {
     Ok(version.context("Cargo.toml names no version")?.to_owned())
 }
 
-/// The name of a binary as it is handed out.
+/// Returns the name of a binary as it is handed out.
 fn file_name(variant: &Variant, version: &str, arch: Arch) -> String {
     format!("{}-{version}-{}-linux", variant.name, arch.name())
 }
@@ -220,4 +247,48 @@ fn cargo_home() -> Result<PathBuf> {
 
 fn text(path: &Path) -> Result<&str> {
     path.to_str().with_context(|| format!("{} is not UTF-8", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn machines_are_chosen() {
+        let read = |words: &[&str]| Line::parse_from([&["dist"], words].concat()).options;
+        let usual = read(&[]);
+        assert_eq!(usual.arch, [Arch::X86_64, Arch::Aarch64]);
+        assert!(!usual.check && usual.out.is_none() && usual.only.is_none());
+        let one = read(&["--arch", "arm64", "--check", "--out", "/x"]);
+        assert_eq!(one.arch, [Arch::Aarch64]);
+        assert!(one.check && one.out.as_deref() == Some(Path::new("/x")));
+        assert_eq!(read(&["--only", "rawbpf-bt"]).only.as_deref(), Some("rawbpf-bt"));
+        assert!(Line::try_parse_from(["dist", "--arch", "riscv64"]).is_err());
+        assert!(Line::try_parse_from(["dist", "--only", "bpftrace"]).is_err());
+    }
+
+    #[test]
+    fn names_have_version_and_machine() {
+        let names = VARIANTS.each_ref().map(|variant| file_name(variant, "1.2.3", Arch::Aarch64));
+        assert_eq!(names, ["rawbpf-1.2.3-aarch64-linux", "rawbpf-bt-1.2.3-aarch64-linux"]);
+        let version = version().unwrap();
+        assert_eq!(version.split('.').filter(|part| part.parse::<u32>().is_ok()).count(), 3);
+    }
+
+    /// The features are spelled in two places.
+    #[test]
+    fn the_features_are_the_crates() {
+        let manifest = fs::read_to_string(paths::workspace().join("Cargo.toml")).unwrap();
+        for variant in &VARIANTS {
+            let line = format!("\n{} = [", variant.features);
+            assert!(manifest.contains(&line), "{}", variant.features);
+        }
+    }
 }
