@@ -72,6 +72,7 @@ pub fn run(options: &Options) -> Result<u8> {
         None => paths::target()?.join("dist"),
     };
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    sums::remove(&out)?;
     let here = Place { sources: paths::workspace().into(), work: paths::target()?.join("vm/dist") };
     let wanted =
         |variant: &&Variant| options.only.as_deref().is_none_or(|only| only == variant.name);

@@ -7,6 +7,14 @@ use std::process::Command;
 /// The file's name.
 const NAME: &str = "SHA256SUMS";
 
+/// Removes the sums of an earlier build, which are those of other files.
+pub fn remove(folder: &Path) -> Result<()> {
+    match std::fs::remove_file(folder.join(NAME)) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
 /// Writes the sums of files in a folder beside them.
 pub fn write(folder: &Path, names: &[String]) -> Result<()> {
     let mut names = names.to_vec();
@@ -35,5 +43,8 @@ mod tests {
             ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  b\n";
         assert_eq!(text, expected);
         assert!(write(folder.path(), &["c".into()]).is_err());
+        remove(folder.path()).unwrap();
+        remove(folder.path()).unwrap();
+        assert!(!folder.path().join(NAME).exists());
     }
 }
