@@ -73,7 +73,7 @@ pub fn run(options: &Options) -> Result<u8> {
     };
     fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
     sums::remove(&out)?;
-    let here = Place { sources: paths::workspace().into(), work: paths::target()?.join("vm/dist") };
+    let here = Place::new(paths::workspace());
     let wanted =
         |variant: &&Variant| options.only.as_deref().is_none_or(|only| only == variant.name);
     let variants: Vec<_> = VARIANTS.iter().filter(wanted).collect();
@@ -88,10 +88,7 @@ pub fn run(options: &Options) -> Result<u8> {
     }
     if options.check {
         let scratch = paths::Scratch::new()?;
-        let there = Place {
-            sources: scratch.path().join("the same sources elsewhere"),
-            work: scratch.path().join("work"),
-        };
+        let there = Place::new(&scratch.path().join("the same sources elsewhere"));
         copy_sources(&there.sources)?;
         for &arch in &options.arch {
             for (name, bytes) in there.build(arch, &variants)? {
@@ -143,6 +140,12 @@ struct Place {
 }
 
 impl Place {
+    /// Wherever else `target` is: cargo tells the standard library's packages apart by their path, which is one within the workspace only
+    /// if they lie below it. Other names of symbols would be the result, in another order.
+    fn new(sources: &Path) -> Place {
+        Place { sources: sources.into(), work: sources.join("target/vm/dist") }
+    }
+
     /// Builds variants for a machine: the names and contents of the files.
     fn build(&self, arch: Arch, variants: &[&Variant]) -> Result<Vec<(String, Vec<u8>)>> {
         let toolchain = musl::Toolchain::prepare(arch, &self.work)?;
