@@ -50,7 +50,7 @@
 //!
 //! # Features
 //!
-//! `cli` (default): the command `rawbpf`. `elf` (default): functions of programs and libraries by name, and their USDT
+//! `cli` (default): the command `rawbpf`. `bt-cli` (part of `cli`): the command with `rawbpf bt` alone. `elf` (default): functions of programs and libraries by name, and their USDT
 //! probes, and object files; it needs `object`. `symbolize` (part of `cli`): the functions in which addresses of
 //! processes lie, names of C++ and Rust as people write them, and symbols that are compressed in stripped files; it needs
 //! `cpp_demangle`, `rustc-demangle` and `xz4rust`. `bt` (part of `cli`): the bpftrace language, the module `bt`; it needs `elf`. Without them the library needs `libc`, `strsim` and `thiserror`.
@@ -63,7 +63,7 @@ pub mod attach;
 #[cfg(feature = "bt")]
 pub mod bt;
 pub mod btf;
-#[cfg(feature = "cli")]
+#[cfg(feature = "bt-cli")]
 #[doc(hidden)]
 pub mod cli;
 pub mod codegen;

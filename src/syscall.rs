@@ -25,7 +25,7 @@ pub(crate) mod netlink;
 mod object;
 mod perf;
 mod poll;
-#[cfg(feature = "cli")]
+#[cfg(feature = "bt-cli")]
 mod process;
 mod prog;
 mod socket;
@@ -59,7 +59,7 @@ pub(crate) use perf::{
 pub(crate) use poll::{
     epoll_add, epoll_add_for, epoll_create, epoll_remove, epoll_wait, eventfd, wait_readable,
 };
-#[cfg(feature = "cli")]
+#[cfg(feature = "bt-cli")]
 pub(crate) use process::{
     Executable, Hold, Inherited, Report, Resume, Waited, block_signals, fork_held, has_attribute,
     has_sys_ptrace, pidfd_open, pidfd_signal, resume_child, wait_for_child,

@@ -35,7 +35,7 @@ mod places;
 #[cfg_attr(not(feature = "elf"), allow(dead_code, reason = "it is there to find functions"))]
 mod process;
 #[cfg(feature = "symbolize")]
-#[cfg_attr(not(feature = "bt"), allow(dead_code, reason = "it is for tracers"))]
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "it is for tracers"))]
 mod processes;
 #[cfg(feature = "symbolize")]
 mod ranges;
@@ -48,7 +48,7 @@ mod tests;
 #[cfg(feature = "elf")]
 mod usdt;
 #[cfg(feature = "symbolize")]
-#[cfg_attr(not(feature = "bt"), allow(dead_code, reason = "it is for tracers"))]
+#[cfg_attr(not(feature = "cli"), allow(dead_code, reason = "it is for tracers"))]
 mod watch;
 
 pub use library::find_file;

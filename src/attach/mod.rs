@@ -151,9 +151,32 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
 /// Those of [`attach`]; [`Error::Unsupported`] too if this kind of place does not have an
 /// option.
 pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Result<Link> {
+    let plain = target.plain();
+    let attach: fn(&Program, &Target) -> Result<Link> = match plain {
+        Target::Xdp { .. } => |program, target| xdp::attach(program, target, xdp::Method::Best),
+        Target::Tc { .. } => |program, target| tc::attach(program, target, tc::Position::Last),
+        Target::Cgroup { .. } => {
+            |program, target| cgroup::attach(program, target, cgroup::Method::Best)
+        }
+        Target::Netns { .. } => netns::attach,
+        Target::Socket { .. } => socket::attach_device,
+        _ => return attach_traced(program, target, options),
+    };
+    options.check(target)?;
+    plain.check(program)?;
+    attach(program, plain)
+}
+
+/// Attaches a program to what a target names, unless that is a place of the network or a cgroup: a program that only traces has
+/// nothing of those in it.
+///
+/// # Errors
+/// Those of [`attach_with`]; [`Error::Target`] for such a place.
+pub(crate) fn attach_traced(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     options.check(target)?;
     let target = target.plain();
     target.check(program)?;
+    let wrong = |problem| Err(Error::Target { target: target.to_string(), problem });
     match target {
         Target::Kprobe { .. } if kprobe_multi::is_for(program) => {
             kprobe_multi::attach(program, target, options)
@@ -173,28 +196,24 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
         }
         Target::Iter { .. } => iter::attach(program, target, options),
         Target::PerfEvent { .. } => perf_counter::attach(program, target, options),
-        Target::Xdp { .. } => xdp::attach(program, target, xdp::Method::Best),
-        Target::Tc { .. } => tc::attach(program, target, tc::Position::Last),
-        Target::Cgroup { .. } => cgroup::attach(program, target, cgroup::Method::Best),
-        Target::Netns { .. } => netns::attach(program, target),
-        Target::Socket { .. } => socket::attach_device(program, target),
+        Target::Xdp { .. }
+        | Target::Tc { .. }
+        | Target::Cgroup { .. }
+        | Target::Netns { .. }
+        | Target::Socket { .. } => wrong("nothing is traced there"),
         Target::Uprobe { .. }
         | Target::UprobeSymbol { .. }
         | Target::UprobeMulti { .. }
         | Target::UprobeSession { .. } => {
             uprobe::attach_with(program, target, uprobe::Method::Best, options)
         }
-        Target::Suffixed { .. } => {
-            let problem = "it has more than one suffix";
-            Err(Error::Target { target: target.to_string(), problem })
-        }
+        Target::Suffixed { .. } => wrong("it has more than one suffix"),
         #[cfg(feature = "elf")]
         Target::Usdt { .. } => usdt::attach_with(program, target, usdt::Method::Best, options),
         #[cfg(not(feature = "elf"))]
-        Target::Usdt { .. } => Err(Error::Target {
-            target: target.to_string(),
-            problem: "this was built without the feature `elf`, which reads the notes of USDT probes",
-        }),
+        Target::Usdt { .. } => {
+            wrong("this was built without the feature `elf`, which reads the notes of USDT probes")
+        }
     }
 }
 

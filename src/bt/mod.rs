@@ -47,5 +47,5 @@ pub mod value;
 pub(crate) mod visit;
 
 pub use run::{Error, Event, Options, Result, Run, Script, ScriptError};
-#[cfg(feature = "cli")]
+#[cfg(feature = "bt-cli")]
 pub(crate) use run::{Probes, capabilities};

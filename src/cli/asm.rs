@@ -183,7 +183,12 @@ fn render(module: &Collection<'_>, format: Format, order: ByteOrder) -> Vec<u8> 
 fn hex(slot: &Insn, order: ByteOrder, before: &str, between: &str) -> String {
     let mut text = String::new();
     for (index, byte) in slot.to_bytes(order).iter().enumerate() {
-        let _ = write!(text, "{}{before}{byte:02x}", if index == 0 { "" } else { between });
+        text.push_str(if index == 0 { "" } else { between });
+        text.push_str(before);
+        // Without the machinery of formats: it is called for each byte of a text.
+        text.extend(
+            [byte >> 4, byte & 15].map(|digit| char::from(b"0123456789abcdef"[usize::from(digit)])),
+        );
     }
     text
 }

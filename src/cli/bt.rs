@@ -28,6 +28,22 @@ pub(super) fn words(all: &[OsString]) -> Option<&[OsString]> {
     }
 }
 
+/// Runs the command line of a program that has no other commands, and was not called as [`words`] wants it.
+#[cfg(not(feature = "cli"))]
+pub(super) fn main_alone(all: &[OsString]) -> ExitCode {
+    let first = all.get(1).map(|word| word.to_string_lossy());
+    if let Some("-h" | "--help" | "-V" | "--version") = first.as_deref() {
+        return main(all.get(1..).unwrap_or_default());
+    }
+    let problem = match first {
+        Some(first) => format!("unknown command: {}, expected bt", escape::shown(&first)),
+        None => "no command, expected bt".into(),
+    };
+    let cause = "this program was built without the other commands (feature `cli`)";
+    tell(&format!("rawbpf: {problem}; {cause}\n\n{}\n", help::usage()));
+    ExitCode::from(2)
+}
+
 /// Runs the command line.
 pub(super) fn main(words: &[OsString]) -> ExitCode {
     let failure = match run(words) {

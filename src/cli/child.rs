@@ -380,7 +380,6 @@ pub(super) fn has_ended(process: BorrowedFd<'_>) -> bool {
 }
 
 /// Returns the command that runs a line of the shell, up to the line.
-#[cfg(feature = "bt")]
 pub(super) fn shell() -> Command {
     let mut command = Command::new("/bin/sh");
     command.arg("-c");

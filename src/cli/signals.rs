@@ -65,7 +65,6 @@ impl Signals {
     }
 
     /// The same, and `SIGUSR1` asks for what has been gathered.
-    #[cfg(feature = "bt")]
     pub(super) fn block_with_show() -> Result<&'static Signals, Failure> {
         Signals::of(with_show())
     }

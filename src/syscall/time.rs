@@ -11,7 +11,8 @@ const LONGEST: usize = 1 << 20;
 pub(crate) fn local_time(format: &CStr, seconds: i64) -> Option<Vec<u8>> {
     // The text begins with this, so that no text is empty: strftime returns 0 if there is no room.
     let format = [b".", format.to_bytes_with_nul()].concat();
-    let seconds = libc::time_t::try_from(seconds).ok()?;
+    #[allow(clippy::useless_conversion)] // Not on every architecture.
+    let seconds = seconds.try_into().ok()?;
     // SAFETY: All zeros is a valid `tm`; its pointer is null.
     let mut time: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: Both point to what the function wants, and it keeps neither.

@@ -25,6 +25,8 @@ pub struct Archive {
     kind: &'static str,
     /// What apt had to say when the mirrors were asked.
     complaints: String,
+    /// Whether the signatures of all suites could be checked.
+    checked: bool,
 }
 
 /// One version of one package on offer.
@@ -88,16 +90,20 @@ impl Archive {
         beside_machine: bool,
     ) -> Result<Archive> {
         let arch = if beside_machine { "" } else { arch };
-        let mut archive = Archive { dir, arch, beside_machine, kind, complaints: String::new() };
+        let mut archive =
+            Archive { dir, arch, beside_machine, kind, complaints: String::new(), checked: true };
         archive.lay_out()?;
         // Once a run is enough: several kernels come from the same suites. (Who opens an archive holds `paths::lock`,
         // so no two threads find that it has to be done.)
-        static UPDATED: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+        static UPDATED: Mutex<Vec<(PathBuf, bool)>> = Mutex::new(Vec::new());
         let updated = || UPDATED.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = updated().contains(&archive.dir);
-        if !known {
+        let known =
+            updated().iter().find(|(dir, _)| *dir == archive.dir).map(|(_, checked)| *checked);
+        if let Some(checked) = known {
+            archive.checked = checked;
+        } else {
             archive.complaints = complaints(&archive.update(mirrors, suites)?);
-            updated().push(archive.dir.clone());
+            updated().push((archive.dir.clone(), archive.checked));
         }
         Ok(archive)
     }
@@ -114,7 +120,7 @@ impl Archive {
 
     /// Asks the mirrors what there is. Suites that do not answer are left out; whether that matters shows when
     /// something is looked for.
-    fn update(&self, mirrors: &Mirrors, suites: &[(bool, String)]) -> Result<String> {
+    fn update(&mut self, mirrors: &Mirrors, suites: &[(bool, String)]) -> Result<String> {
         let mut keyring = mirrors.keyring.clone();
         let mut output = self.update_with(mirrors, suites, keyring.as_deref(), &[])?;
         if unsigned(&output).is_empty() {
@@ -142,6 +148,7 @@ impl Archive {
                 unknown.join(", ")
             );
             output = self.update_with(mirrors, suites, keyring.as_deref(), &unknown)?;
+            self.checked = false;
         }
         Ok(output)
     }
@@ -200,6 +207,11 @@ impl Archive {
     /// What went wrong when the mirrors were asked, in apt's words; empty when nothing did.
     pub fn complaints(&self) -> &str {
         &self.complaints
+    }
+
+    /// Whether the signatures of all suites could be checked: what is not only for guests has to come from such.
+    pub fn is_checked(&self) -> bool {
+        self.checked
     }
 
     /// Everything on offer whose name `wanted` accepts.

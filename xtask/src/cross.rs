@@ -25,6 +25,9 @@ const SUITES: [(bool, &str); 6] = [
     (false, "trixie"),
 ];
 
+/// A file beside sources that came from a suite whose signature could not be checked: good for guests, and for nothing else.
+const UNCHECKED: &str = "unchecked";
+
 /// Sets cargo up for it.
 pub fn prepare(arch: Arch, command: &mut Command) -> Result<()> {
     let target = arch.target().replace('-', "_").to_uppercase();
@@ -35,20 +38,23 @@ pub fn prepare(arch: Arch, command: &mut Command) -> Result<()> {
     if compiler.sysroot.join("lib/rustlib").join(arch.target()).join("lib").exists() {
         return Ok(());
     }
-    command.env("RUSTC", with_sources(&compiler)?).env("RUSTC_BOOTSTRAP", "1");
+    let farm = paths::target()?.join("vm").join(format!("rust-{}", compiler.release));
+    command.env("RUSTC", with_sources(&compiler, &farm)?).env("RUSTC_BOOTSTRAP", "1");
     command.arg("-Zbuild-std=std,panic_abort");
     Ok(())
 }
 
 /// The compiler in use.
-struct Compiler {
+pub struct Compiler {
     program: PathBuf,
-    release: String,
-    sysroot: PathBuf,
+    pub release: String,
+    /// The commit that it was built from.
+    pub commit: String,
+    pub sysroot: PathBuf,
 }
 
 impl Compiler {
-    fn ask() -> Result<Compiler> {
+    pub fn ask() -> Result<Compiler> {
         let rustc = std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
         let output = |args: &[&str]| -> Result<String> {
             let out = Command::new(&rustc)
@@ -59,35 +65,43 @@ impl Compiler {
             Ok(String::from_utf8_lossy(&out.stdout).into_owned())
         };
         let about = output(&["-vV"])?;
-        let release = about
-            .lines()
-            .find_map(|line| line.strip_prefix("release: "))
-            .context("rustc tells no version")?;
+        let field = |name| about.lines().find_map(|line| line.strip_prefix(name));
+        let release = field("release: ").context("rustc tells no version")?;
+        let commit = field("commit-hash: ").unwrap_or(release);
         let sysroot = PathBuf::from(output(&["--print", "sysroot"])?.trim());
         // `rustc` itself may be rustup's, which would choose anew.
         let program = sysroot.join("bin/rustc");
-        Ok(Compiler { program, release: release.into(), sysroot })
+        Ok(Compiler { program, release: release.into(), commit: commit.into(), sysroot })
     }
 }
 
-/// A program that is this compiler with the sources of its standard library beside it.
-fn with_sources(compiler: &Compiler) -> Result<PathBuf> {
+/// The sources of a compiler's standard library.
+pub fn sources(compiler: &Compiler) -> Result<PathBuf> {
     let release = &compiler.release;
-    let home = paths::cache()?.join("rust").join(release);
-    let library = home.join("library");
+    let library = paths::cache()?.join("rust").join(release).join("library");
     if !library.exists() {
         let _lock = paths::lock()?;
         if !library.exists() {
             fetch_sources(release, &library)?;
         }
     }
-    let farm = paths::target()?.join("vm").join(format!("rust-{release}"));
+    Ok(library)
+}
+
+/// Returns whether sources came with a signature that was checked.
+pub fn is_checked(library: &Path) -> bool {
+    !library.with_file_name(UNCHECKED).exists()
+}
+
+/// A program that is this compiler with the sources of its standard library beside it, in the folder `farm`.
+pub fn with_sources(compiler: &Compiler, farm: &Path) -> Result<PathBuf> {
+    let library = sources(compiler)?;
     let wrapper = farm.join("rustc");
     let made_of = format!("{}\n{}\n", compiler.sysroot.display(), library.display());
     let stamp = farm.join("made-of");
     let _lock = paths::lock()?;
     if fs::read_to_string(&stamp).ok().as_deref() != Some(&made_of) {
-        let _ = fs::remove_dir_all(&farm);
+        let _ = fs::remove_dir_all(farm);
         let rustlib = farm.join("lib/rustlib");
         fs::create_dir_all(rustlib.join("src/rust"))?;
         link_all(&compiler.sysroot.join("lib"), &farm.join("lib"))?;
@@ -95,7 +109,7 @@ fn with_sources(compiler: &Compiler) -> Result<PathBuf> {
         symlink(&library, rustlib.join("src/rust/library"))?;
         script(
             &wrapper,
-            &format!("exec {} --sysroot {} \"$@\"", quoted(&compiler.program), quoted(&farm)),
+            &format!("exec {} --sysroot {} \"$@\"", quoted(&compiler.program), quoted(farm)),
         )?;
         fs::write(stamp, made_of)?;
     }
@@ -143,6 +157,9 @@ fn fetch_sources(release: &str, library: &Path) -> Result<()> {
         bail!(
             "rust-src {version} holds no sources of the standard library, or they cannot be copied"
         );
+    }
+    if !archive.is_checked() {
+        fs::write(library.with_file_name(UNCHECKED), "")?;
     }
     Ok(fs::rename(part, library)?)
 }

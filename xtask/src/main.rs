@@ -6,6 +6,7 @@ mod bpftrace;
 mod build;
 mod cpio;
 mod cross;
+mod dist;
 mod guest_tests;
 mod image;
 mod initramfs;
@@ -49,6 +50,11 @@ enum Chore {
     Test(test::Options),
     /// Check that no module imports from a layer above its own
     Layers,
+    /// Build static binaries for x86-64 and arm64, and their checksums
+    ///
+    /// For each machine there are two: the whole command line, and `rawbpf bt` alone. What is needed beside the toolchain, musl and the
+    /// sources of the standard library, is downloaded from this machine's Debian mirror the first time.
+    Dist(dist::Options),
     /// Run the tests of Debian's bpftrace 0.17 with `rawbpf bt`
     ///
     /// They are downloaded the first time. A table tells by stage and file how many pass, are refused or different as
@@ -69,6 +75,7 @@ fn main() -> ExitCode {
         Chore::Vm(options) => vm::run(&options),
         Chore::Test(options) => test::run(&options),
         Chore::Layers => layers::run(),
+        Chore::Dist(options) => dist::run(&options),
         Chore::BpftraceTests(options) => bpftrace::run(&options),
         Chore::BpftraceGuest(options) => bpftrace::run_in_guest(&options),
     };

@@ -16,7 +16,7 @@ use std::sync::Arc;
 pub(super) type Arguments = Vec<Argument>;
 
 /// An argument.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) struct Argument {
     /// Its name; that of the result is [`RETVAL`].
     pub name: Arc<str>,
@@ -27,7 +27,7 @@ pub(super) struct Argument {
 }
 
 /// How an argument is found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     /// It lies in the context.
     Offset(u32),

@@ -161,7 +161,7 @@ impl<'a> Checker<'a> {
             _ if uses.names => Some(point.to_string()),
             _ => None,
         };
-        let group = Group { kind: point.kind(), alone, arguments: format!("{arguments:?}") };
+        let group = Group { kind: point.kind(), alone, arguments: arguments.clone() };
         if let Some(instance) = groups.get(&group).and_then(|index| self.instances.get_mut(*index))
         {
             if !instance.attach_points.contains(&point) || matches!(point.kind(), Kind::Special) {
@@ -337,5 +337,5 @@ fn is_name(of: &Expr) -> bool {
 struct Group {
     kind: Kind,
     alone: Option<String>,
-    arguments: String,
+    arguments: Arguments,
 }

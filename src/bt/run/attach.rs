@@ -140,7 +140,7 @@ fn one(placed: &Placed<'_>, point: &AttachPoint, number: u32, pid: Option<u32>) 
         AttachPoint::Uprobe { .. } | AttachPoint::Usdt { .. } => options = process(options, pid),
         _ => {}
     }
-    attach::attach_with(&placed.program, &target, &options)
+    attach::attach_traced(&placed.program, &target, &options)
 }
 
 fn process(options: Options, pid: Option<u32>) -> Options {

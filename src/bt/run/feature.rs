@@ -25,7 +25,7 @@ impl Kernel {
 }
 
 /// The features and what they are called.
-#[cfg(feature = "cli")]
+#[cfg(feature = "bt-cli")]
 const NAMES: [(Feature, &str); 11] = [
     (Feature::Atomics, "atomic operations with results"),
     (Feature::ForEachMapElem, "loops over maps (for_each_map_elem)"),
@@ -41,7 +41,7 @@ const NAMES: [(Feature, &str); 11] = [
 ];
 
 /// Returns what this kernel has of what the compiler can use.
-#[cfg(feature = "cli")]
+#[cfg(feature = "bt-cli")]
 pub(crate) fn capabilities() -> Vec<(&'static str, bool)> {
     let kernel = Kernel::default();
     NAMES.iter().map(|(feature, name)| (*name, kernel.has(*feature))).collect()

@@ -209,7 +209,7 @@ impl Run {
     }
 
     /// From now on handles what was sent before the end was asked for; commands of `system()` for a while only.
-    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    #[cfg_attr(not(feature = "bt-cli"), allow(dead_code))]
     pub(crate) fn end_is_near(&mut self) {
         self.state.commands_until.get_or_insert_with(|| Instant::now() + LOOK);
     }
@@ -357,14 +357,14 @@ impl Run {
     }
 
     /// Returns how often to look for events even if nobody wakes, if that is needed.
-    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    #[cfg_attr(not(feature = "bt-cli"), allow(dead_code))]
     pub(crate) fn interval(&self) -> Option<Duration> {
         (self.ring.is_some() || self.state.reader.names.watches()).then_some(LOOK)
     }
 
     /// Returns how long to leave the ring alone, after records were taken from it, so that the probes need not wake anybody
     /// for each of those that follow.
-    #[cfg_attr(not(feature = "cli"), allow(dead_code))]
+    #[cfg_attr(not(feature = "bt-cli"), allow(dead_code))]
     pub(crate) fn pace(&self) -> Option<Duration> {
         let size = self.ring.as_ref().map_or(0, RingBufReader::size);
         (self.drained > 0 && self.drained < size / PACED_PART).then_some(PACE)

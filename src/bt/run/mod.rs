@@ -11,15 +11,15 @@ mod list;
 mod live;
 mod resolve;
 mod script;
-#[cfg(feature = "cli")]
+#[cfg(feature = "bt-cli")]
 mod show;
 mod sink;
 mod start;
 
 pub use event::Event;
-#[cfg(feature = "cli")]
+#[cfg(feature = "bt-cli")]
 pub(crate) use feature::capabilities;
-#[cfg(feature = "cli")]
+#[cfg(feature = "bt-cli")]
 pub(crate) use list::Probes;
 pub use live::Run;
 pub use script::{Error, Options, Result, Script, ScriptError};

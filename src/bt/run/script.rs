@@ -155,7 +155,7 @@ impl Options {
     }
 
     /// Sets what `system()` runs commands by.
-    #[cfg(feature = "cli")]
+    #[cfg(feature = "bt-cli")]
     pub(crate) fn shell(mut self, shell: fn() -> Command) -> Options {
         self.shell = shell;
         self

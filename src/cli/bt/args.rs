@@ -1,7 +1,6 @@
 //! The command line of bpftrace.
 
 use crate::cli::Failure;
-use crate::cli::words::text;
 use crate::util::escape;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
@@ -204,7 +203,7 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
     let mut args = Args { warnings: true, ..Args::default() };
     let mut words = words.into_iter().peekable();
     while let Some(word) = words.next() {
-        let text = text(&word);
+        let text = escape::path_text(word.as_ref()).into_owned();
         match (text.as_str(), text.strip_prefix("--"), text.strip_prefix('-')) {
             ("--", ..) => {
                 if args.program.is_none() && args.mode == Mode::Run {
@@ -265,7 +264,7 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
 /// The value of an option.
 fn value(option: &str, word: Option<OsString>) -> Result<String, Failure> {
     match word {
-        Some(word) => Ok(text(&word)),
+        Some(word) => Ok(escape::path_text(word.as_ref()).into_owned()),
         None => Err(Failure::Usage(format!("{option}: its value is missing"))),
     }
 }
@@ -273,7 +272,7 @@ fn value(option: &str, word: Option<OsString>) -> Result<String, Failure> {
 /// Reads what is the script's own, its parameters and options: all behind `--`.
 fn parameters(args: &mut Args, words: impl Iterator<Item = OsString>) {
     for word in words {
-        let text = text(&word);
+        let text = escape::path_text(word.as_ref()).into_owned();
         match text.strip_prefix("--") {
             Some(option) if !option.is_empty() => args.options.push(match option.split_once('=') {
                 Some((name, value)) => (name.into(), Some(value.into())),
