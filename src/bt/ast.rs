@@ -3,7 +3,7 @@
 use super::source::Span;
 use std::sync::Arc;
 
-/// How deep expressions, statements and types may be nested, all together.
+/// The maximum nesting depth of expressions, statements and types, counted together.
 pub(crate) const MAX_DEPTH: usize = 200;
 
 /// A name or a number or the like, and its place.
@@ -29,7 +29,7 @@ pub(crate) struct Script {
     pub maps: Vec<MapDeclaration>,
     /// `macro name(…) { … }`.
     pub macros: Vec<Macro>,
-    /// What is parsed and refused later, by name: `import`, `fn`.
+    /// Constructs that are parsed and rejected later, by name: `import`, `fn`.
     pub unsupported: Vec<Spanned<&'static str>>,
     /// The probes.
     pub probes: Vec<Probe>,
@@ -210,7 +210,7 @@ pub(crate) enum StatementKind {
     If {
         /// The conditions and what is done.
         arms: Vec<(Expr, Block)>,
-        /// What is done if none of them holds.
+        /// The `else` block, run if no condition holds.
         otherwise: Option<Block>,
     },
     /// `while (condition) { … }`
@@ -224,14 +224,14 @@ pub(crate) enum StatementKind {
     For {
         /// The variable with its `$`.
         variable: Name,
-        /// What it goes through.
+        /// The map or range that is iterated over.
         iterable: Iterable,
         /// The body.
         body: Block,
     },
     /// `unroll(n) { … }`
     Unroll {
-        /// How often.
+        /// The number of repetitions.
         count: Expr,
         /// The body.
         body: Block,
@@ -246,7 +246,7 @@ pub(crate) enum StatementKind {
     Block(Block),
 }
 
-/// What a `for` loop goes through.
+/// The map or range that a `for` loop iterates over.
 #[derive(Debug, Clone)]
 pub(crate) enum Iterable {
     /// The elements of a map.
@@ -324,7 +324,7 @@ pub(crate) enum ExprKind {
     },
     /// `++x`, `x--`
     Step {
-        /// What is changed.
+        /// The operand: a variable or a map element.
         target: Box<Expr>,
         /// Whether it is `++`.
         increment: bool,

@@ -1,9 +1,9 @@
 //! From the syntax tree to the typed program: names, types, constants.
 //!
-//! Types of maps and variables are found by a fix point over the whole program: all probes are gone through, each
-//! assignment widens the type of what is assigned to, until nothing changes. Only then, in one last pass, errors are told
-//! and the typed program is built, with a conversion wherever a value has another type than its place. Each pass does
-//! the same; [`Checker::last`] is the difference.
+//! Types of maps and variables are found by a fixed point over the whole program: each pass visits all probes, and each
+//! assignment widens the type of its target, until nothing changes. Only the last pass reports errors and builds the
+//! typed program, with a conversion wherever the type of a value differs from that of its place. All passes run the
+//! same code; [`Checker::last`] is the difference.
 
 use super::ast::{self, Script};
 use super::config::{Config, Problem};
@@ -40,14 +40,14 @@ mod variable;
 #[cfg(test)]
 mod tests;
 
-/// That there is no result: an error has been told, or a type is not known yet.
+/// The absence of a result: an error has been reported, or a type is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stop;
 
 type Checked<T> = Result<T, Stop>;
 
-/// How often the program is gone through at most before types must be known. Each pass widens something, and a type can
-/// be widened a few times only.
+/// The maximum number of inference passes before all types must be known. Each pass widens at least one type, and a
+/// type can be widened a few times only.
 const MAX_PASSES: usize = 64;
 
 /// By how much the checker may count deeper than the parser.
@@ -89,7 +89,7 @@ struct MapState {
     keyed: Option<(bool, Span)>,
     asynchronous: bool,
     declared: Option<(MapKind, u32)>,
-    /// Whether something that would tell its type is wrong.
+    /// Whether an expression that would determine its type is wrong.
     failed: bool,
     span: Span,
 }
@@ -125,7 +125,7 @@ struct Frame<'a> {
     scopes: Vec<HashMap<Arc<str>, VarId>>,
     /// Variables of inner blocks that have ended.
     ended: HashMap<Arc<str>, VarId>,
-    /// What the parameters of the macro stand for.
+    /// The arguments bound to the parameters of the macro.
     expressions: HashMap<&'a str, &'a ast::Expr>,
     /// The maps that parameters stand for.
     maps: HashMap<&'a str, Arc<str>>,
@@ -141,7 +141,7 @@ struct Checker<'a> {
     environment: &'a dyn Environment,
     config: Config,
     diagnostics: Diagnostics,
-    /// Whether this is the last pass, which tells errors and whose result counts.
+    /// Whether this is the last pass, which reports errors and whose result counts.
     last: bool,
     /// Whether a type became another one in this pass.
     changed: bool,
@@ -155,16 +155,16 @@ struct Checker<'a> {
     current: usize,
     /// Stands for an instance while definitions are gone through.
     preamble: Instance,
-    /// How deep expressions and blocks are nested.
+    /// The current nesting depth of expressions and blocks.
     depth: usize,
-    /// Whether it has been told that they are nested too deeply.
+    /// Whether the error about nesting too deeply has been reported.
     too_deep: bool,
     frames: Vec<Frame<'a>>,
-    /// How many loops are around.
+    /// The number of enclosing loops.
     loops: usize,
     formats: Vec<Format>,
     strings: Vec<Arc<[u8]>>,
-    /// Variables that have been told to be undefined, by the block.
+    /// Variables that have been reported as undefined, by the block.
     undefined: HashSet<(usize, Arc<str>)>,
 }
 

@@ -16,13 +16,13 @@ pub(crate) struct Config {
     pub max_programs: u32,
     /// The most bytes that `cat()` prints.
     pub max_cat_bytes: u64,
-    /// How stacks are printed.
+    /// The format in which stacks are printed.
     pub stack_mode: StackMode,
-    /// What is added to strings that were cut.
+    /// The suffix that is appended to truncated strings.
     pub str_trunc_trailer: String,
     /// The pages of the ring buffer; chosen by the number of CPUs if 0.
     pub ring_pages: u32,
-    /// What happens if a probe does not exist.
+    /// The reaction to a probe that does not exist.
     pub missing_probes: MissingProbes,
     /// Whether maps are printed at the end.
     pub print_maps_on_exit: bool,
@@ -34,7 +34,7 @@ pub(crate) struct Config {
     pub license: String,
 }
 
-/// What happens if a probe does not exist or cannot be attached.
+/// The reaction to a probe that does not exist or cannot be attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MissingProbes {
     /// The run fails.
@@ -65,7 +65,7 @@ impl Default for Config {
     }
 }
 
-/// The value of a setting as somebody wrote it.
+/// The value of a setting as it is written in the script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Value<'a>(pub &'a str);
 

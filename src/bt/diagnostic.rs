@@ -4,7 +4,7 @@ use super::source::{Source, Span};
 use crate::util::{escape, excerpt};
 use std::fmt::{self, Write};
 
-/// How serious something is.
+/// The severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Severity {
     /// The script is not run.
@@ -16,13 +16,13 @@ pub(crate) enum Severity {
 /// Something to say about a place in a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Diagnostic {
-    /// How serious it is.
+    /// The severity.
     pub severity: Severity,
     /// The place.
     pub span: Span,
     /// The problem, one line.
     pub message: String,
-    /// What to do, a line each.
+    /// Suggested fixes, one line each.
     pub hints: Vec<String>,
 }
 

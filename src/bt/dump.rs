@@ -39,7 +39,7 @@ impl<'a> Dump<'a> {
     fn variable(&self, id: VarId) -> String {
         let variables = self.probe.map_or(&[][..], |probe| &probe.variables);
         let name = variables.get(id.0 as usize).map_or("$?", |variable| &variable.name);
-        // Several of one name are told apart by their numbers.
+        // Those of the same name are distinguished by their numbers.
         let several = variables.iter().filter(|other| &*other.name == name).count() > 1;
         if several { format!("{name}#{}", id.0) } else { name.to_owned() }
     }

@@ -1,4 +1,4 @@
-//! What the compiler asks the machine: behind a trait, so that tests can answer.
+//! Queries of the compiler about the machine, behind a trait so that tests can supply the answers.
 
 use super::probe::AttachPoint;
 use crate::btf::KernelTypes;
@@ -37,7 +37,7 @@ pub(crate) trait Environment {
     /// Returns the positional parameters.
     fn parameters(&self) -> &[String];
 
-    /// Whether functions that can harm are allowed.
+    /// Whether functions that need `--unsafe` are allowed.
     fn allows_unsafe(&self) -> bool;
 
     /// Whether there is a command of `-c`.

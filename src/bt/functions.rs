@@ -5,23 +5,23 @@
 pub(crate) struct Row {
     /// Its name.
     pub name: &'static str,
-    /// What it is.
+    /// Its identity to the checker.
     pub id: Id,
-    /// How it is called, with types.
+    /// Its signature, with types.
     pub signature: &'static str,
     /// The least and the most number of arguments.
     pub arguments: (usize, usize),
     /// The least kernel, if it is newer than 5.10.
     pub since: Option<&'static str>,
-    /// Whether it can harm, so that `--unsafe` is needed.
+    /// Whether it can affect other processes, so that `--unsafe` is needed.
     pub unsafe_mode: bool,
-    /// How it may be used.
+    /// The positions in which it may be used.
     pub usage: Usage,
     /// One line of help.
     pub help: &'static str,
 }
 
-/// How a function may be used.
+/// The positions in which a function may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Usage {
     /// Only as a statement.

@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 mod directive;
 
-/// How deep macros may use each other.
+/// The maximum nesting depth of macro expansions.
 const MAX_FRAMES: usize = 64;
 
-/// How many macros are replaced before it is taken for a mistake.
+/// The maximum number of macro expansions; more are reported as an error.
 const MAX_EXPANSIONS: usize = 200_000;
 
 /// Text to read words from.
@@ -73,7 +73,7 @@ pub(super) struct Lexer {
     expansions: usize,
     /// Whether it reads the expression of an `#if`.
     directive: bool,
-    /// What was wrong.
+    /// The errors and warnings so far.
     pub diagnostics: Diagnostics,
 }
 

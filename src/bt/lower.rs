@@ -4,7 +4,7 @@
 //! first [prepared](memory::Prepared), which evaluates everything that it depends on, and then put into its
 //! place, which may be a record of the ring buffer, a key or a variable.
 //!
-//! What hardly ever happens (no room in a map or in the ring buffer, a division by 0) is emitted behind all other code
+//! Cold paths (no room in a map or in the ring buffer, a division by 0) are emitted behind all other code
 //! ([`Lower::cold`]).
 
 mod aggregate;
@@ -159,14 +159,14 @@ fn program_type(probe: &Probe, target: &Target<'_>) -> (ProgramType, Option<Atta
     }
 }
 
-/// How a program knows which attach point it runs at.
+/// The source of the index of the attach point that a program runs at.
 #[derive(Debug, Clone, Copy)]
 enum Point {
     Known(u32),
     Cookie,
 }
 
-/// What all probes share.
+/// State that all probes share.
 struct Shared<'p, 't> {
     program: &'p Program,
     maps: &'p MapPlan<'p>,
@@ -229,7 +229,7 @@ struct Lower<'l, 'p, 't> {
     cold: Vec<(Block, Span, Cold<'l, 'p, 't>)>,
     /// The place of what is being lowered.
     span: Span,
-    /// What loop bodies that are functions of their own share with the main function.
+    /// The stack frame that loop bodies compiled to functions of their own share with the main function.
     frame: Option<callback::Frame>,
     /// The number of such functions so far.
     callbacks: u32,

@@ -1,4 +1,4 @@
-//! What code is made for: the parts of a kernel that decide what instructions are chosen.
+//! The target of code generation: the properties of a kernel that decide which instructions are chosen.
 
 use crate::bpf;
 use crate::codegen::Isa;
@@ -35,7 +35,7 @@ pub(crate) enum Feature {
     Jiffies,
 }
 
-/// What code is made for.
+/// The target of code generation.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'t> {
     /// The instruction set. v3 is right on every kernel from 5.10 on.
@@ -49,7 +49,7 @@ pub(crate) struct Target<'t> {
     /// Whether memory is read directly through pointers whose types the verifier knows. If a kernel refuses such a program,
     /// lower again without: all memory is read by helpers then.
     pub direct_loads: bool,
-    /// Where the code before register allocation is written, program by program, if somebody wants to see it.
+    /// Receives the code before register allocation, program by program, if it is to be shown.
     pub virtual_code: Option<&'t std::cell::RefCell<Vec<String>>>,
     /// Whether the kernel has something. Asked only for what the program needs, maybe more than once.
     pub has: &'t dyn Fn(Feature) -> bool,
@@ -85,7 +85,8 @@ static ALLOCATES: ProgramSpec = ProgramSpec::new(
 );
 
 impl Feature {
-    /// Asks the running kernel. What cannot be told counts as missing: the code without it is right everywhere.
+    /// Detects the features of the running kernel. A feature that cannot be determined counts as missing: the code
+    /// without it is right everywhere.
     pub(crate) fn is_in(self, kernel: &Features) -> bool {
         let has = |feature: features::Feature| kernel.has(feature).unwrap_or(false);
         let helper = |kind, name| kernel.has_helper(kind, name).unwrap_or(false);

@@ -25,7 +25,7 @@ pub(crate) enum Token {
     PositionalCount,
     /// An operator or a bracket.
     Punct(&'static str),
-    /// Something that is none of these, of which an error tells already.
+    /// An invalid token, for which an error has been reported.
     Invalid,
 }
 
@@ -39,7 +39,7 @@ pub(crate) const PUNCTUATION: [&str; 43] = [
     "?", "=", "+", "-", "*", "/", "%", "&", "|", "^", "<",
 ];
 
-/// Those that did not fit there: no other begins with them.
+/// The remaining operators, each of one character; no other operator begins with one of them after those above.
 pub(crate) const SINGLE: [&str; 4] = [">", "!", "~", "."];
 
 /// As messages name it.

@@ -136,15 +136,15 @@ pub(crate) enum Space {
 /// A stack type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Stack {
-    /// Whose.
+    /// The address space: kernel or user.
     pub space: Space,
-    /// How it is printed.
+    /// The format in which it is printed.
     pub mode: StackMode,
     /// The most frames that are taken.
     pub depth: u32,
 }
 
-/// How a stack is printed.
+/// The format in which a stack is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum StackMode {
     /// `symbol+offset`.
@@ -172,9 +172,9 @@ pub(crate) enum Clock {
 /// The buckets of `lhist()`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Lhist {
-    /// Where the first bucket begins.
+    /// The start of the first bucket.
     pub min: i64,
-    /// Where the last one ends.
+    /// The end of the last bucket.
     pub max: i64,
     /// The width of each; more than 0.
     pub step: i64,
@@ -243,7 +243,7 @@ pub(crate) struct Struct {
     pub union: bool,
     /// Its size in bytes.
     pub size: u32,
-    /// Its fields in order, those of anonymous structs among them; empty until somebody asked for one
+    /// Its fields in order, those of anonymous structs among them; empty until they are first requested
     /// ([`Struct::complete`]).
     pub fields: Vec<Field>,
     /// Whether `fields` has been filled in.
@@ -268,7 +268,7 @@ pub(crate) struct Field {
     pub name: Arc<str>,
     /// Its type.
     pub ty: Type,
-    /// Where it begins, in bytes; of a bit-field: where the integer begins in which it lies.
+    /// Its offset, in bytes; for a bit-field, the offset of the integer that contains it.
     pub offset: u32,
     /// Which bits of that integer it is, if it is a bit-field.
     pub bits: Option<Bits>,
@@ -277,9 +277,9 @@ pub(crate) struct Field {
 /// The place of a bit-field in its storage unit, an integer of the size of the field's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Bits {
-    /// By how many bits the loaded integer is to be shifted right.
+    /// The number of bits by which the loaded integer is to be shifted right.
     pub shift: u32,
-    /// How many bits it has.
+    /// The number of bits.
     pub size: u32,
 }
 
@@ -407,7 +407,7 @@ impl Type {
             Type::Buffer(_) | Type::Inet | Type::User => 4,
             Type::Tuple(elements) => tuple_layout(elements, structs).align,
             Type::Array(of, _) => of.align(structs),
-            // The definition does not tell; as if it had a member as large as its size allows.
+            // The definition does not say; assume a member as large as its size allows.
             Type::Struct(_) => 1 << self.size(structs).trailing_zeros().min(3),
             _ => 8,
         }
@@ -524,7 +524,7 @@ impl fmt::Display for Type {
 /// The layout of a tuple.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TupleLayout {
-    /// Where each element begins.
+    /// The offset of each element.
     pub offsets: Vec<u32>,
     /// The size with padding.
     pub size: u32,

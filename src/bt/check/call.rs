@@ -16,7 +16,7 @@ use crate::bt::types::{Clock, Int, Pointer, Space, Type};
 use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
 
-/// How `time()` prints if it is not told.
+/// The default format of `time()`.
 const TIME: &[u8] = b"%H:%M:%S\n";
 
 impl<'a> Checker<'a> {

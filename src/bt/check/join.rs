@@ -103,7 +103,7 @@ pub(super) fn join(first: &Type, second: &Type) -> Option<Type> {
     })
 }
 
-/// What is known of the type of a place: a variable, the keys or the values of a map.
+/// The inferred type of a place (a variable, the keys or the values of a map), so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     /// The type so far.
@@ -205,7 +205,7 @@ impl Checker<'_> {
         true
     }
 
-    /// Makes a value one of the type of its place, or tells why not.
+    /// Converts a value to the type of its place, or reports the reason why it cannot.
     pub(super) fn fit(&mut self, value: Expr, to: &Type, what: &str) -> Checked<Expr> {
         if converts(&value.ty, to) {
             return Ok(convert(value, to));

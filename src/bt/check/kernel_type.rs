@@ -11,7 +11,7 @@ use crate::util::nearest::{Nearest, OFFERED};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// How deep pointers, arrays and anonymous structs are followed.
+/// The maximum depth to which pointers, arrays and anonymous structs are followed.
 const DEPTH: usize = 24;
 
 /// The types that are known so far.

@@ -8,11 +8,11 @@ use crate::bt::source::Span;
 use crate::bt::types::Type;
 use std::collections::HashSet;
 
-/// How deep macros may use each other.
+/// The maximum nesting depth of macro uses.
 const DEPTH: usize = 16;
 
 impl<'a> Checker<'a> {
-    /// Checks what can be told of macros before they are used.
+    /// Checks the definitions of macros, as far as possible before they are used.
     pub(super) fn check_macros(&mut self) {
         let mut names = HashSet::new();
         for one in &self.script.macros {
@@ -96,7 +96,7 @@ impl<'a> Checker<'a> {
         result
     }
 
-    /// What a name stands for that is a parameter of the macro, gone through where the macro is used.
+    /// Checks the argument bound to the macro parameter `name`, in the scope in which the macro is used.
     pub(super) fn parameter(&mut self, name: &str) -> Option<Checked<Expr>> {
         let argument = *self.frames.last()?.expressions.get(name)?;
         let frame = self.frames.pop()?;

@@ -11,7 +11,7 @@ use crate::bt::types::{Int, Type};
 use crate::util::nearest::{Nearest, OFFERED};
 
 impl<'a> Checker<'a> {
-    /// What an element of a map is as a value.
+    /// Returns the type of a map element when it is read as a value.
     pub(super) fn element_type(&self, value: &Type) -> Type {
         match value {
             Type::Count => Type::U64,
@@ -57,7 +57,7 @@ impl<'a> Checker<'a> {
         }
         let nearest = nearest.into_names();
         if self.last {
-            // The first use tells.
+            // Reported at the first use only.
             self.map(id).failed = true;
         }
         let message = format!("undefined map: {}: nothing is ever assigned to it", state.name);

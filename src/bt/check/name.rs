@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub(super) const STACK_DEPTH: u32 = 127;
 
 impl<'a> Checker<'a> {
-    /// What a name stands for.
+    /// Resolves a name to the expression it stands for.
     pub(super) fn named(&mut self, name: &Arc<str>, span: Span) -> Checked<Expr> {
         if let Some(value) = self.parameter(name) {
             return value;

@@ -150,7 +150,8 @@ impl<'a> Checker<'a> {
             BinaryOp::Shl | BinaryOp::Shr => left.ty.is_signed(),
             _ => is_signed(&left) || is_signed(&right) || both_signed(&left, &right),
         };
-        // What is divided, or shifted right, tells whether that is signed; a difference of unsigned ones is a number as any.
+        // The left operand decides whether a division or a right shift is signed; a difference of unsigned numbers is a
+        // number as any.
         let operation = match op {
             BinaryOp::Sub => is_signed(&left) || is_signed(&right),
             _ => signed,
@@ -345,7 +346,7 @@ fn is_signed(of: &Expr) -> bool {
     of.ty.is_signed() && constant(of).is_none_or(|value| value < 0)
 }
 
-/// Whether both are of signed types; one of them is a constant then, or [`is_signed`] would have told.
+/// Whether both are of signed types; one of them is a constant then, or [`is_signed`] would have returned true.
 fn both_signed(left: &Expr, right: &Expr) -> bool {
     left.ty.is_signed() && right.ty.is_signed()
 }

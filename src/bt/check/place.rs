@@ -355,7 +355,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// How to read what the verifier cannot follow.
+/// Returns the access for memory whose pointer the verifier does not track.
 fn untyped(access: Access) -> Access {
     match access {
         Access::Btf => Access::Kernel,

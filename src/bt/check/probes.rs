@@ -18,7 +18,7 @@ const BANNED: [&str; 4] = [
     "queued_spin_lock_slowpath",
 ];
 
-/// What a block uses of its probes.
+/// The properties of its probes that a block uses.
 #[derive(Debug, Default)]
 struct Uses<'a> {
     /// Fields of `args`.
@@ -301,7 +301,7 @@ fn is_name(of: &Expr) -> bool {
     matches!(&of.kind, ExprKind::Ident(name) if matches!(&**name, "probe" | "func"))
 }
 
-/// What attach points that share a program have in common.
+/// The properties that attach points sharing a program have in common.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Group {
     kind: Kind,

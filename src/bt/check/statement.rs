@@ -7,7 +7,7 @@ use crate::bt::hir::{self, Expr, Statement, StatementKind};
 use crate::bt::source::Span;
 use crate::bt::types::Type;
 
-/// How often `unroll` may repeat.
+/// The maximum count of `unroll`.
 const MAX_UNROLL: i128 = 1000;
 
 impl<'a> Checker<'a> {
@@ -228,7 +228,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// What a call is that only acts.
+    /// Returns a void expression for a call that is a statement.
     pub(super) fn acts(&mut self, kind: StatementKind, span: Span) -> Expr {
         let kind = hir::ExprKind::Block(vec![statement(kind, span)], Box::new(nothing(span)));
         Expr { kind, ty: Type::Void, span }

@@ -88,7 +88,7 @@ pub(super) fn integer(name: &str) -> Option<Int> {
     Some(Int { size: *size, signed })
 }
 
-/// Where the next field of a struct begins, in bits.
+/// The layout of a struct so far: the offset of the next field, in bits.
 struct Layout {
     at: u64,
     align: u32,

@@ -9,7 +9,7 @@ use crate::bt::types::{Lhist, Type, hist};
 use crate::codegen::{Binary, Operand, Var};
 use crate::insn::{AtomicSize, Bits, Condition, Size};
 
-/// How often a value that others change is tried to be exchanged.
+/// The maximum number of compare-and-exchange attempts on a value that other CPUs change.
 const MOST_TRIES: u32 = 16;
 
 impl<'p> Lower<'_, 'p, '_> {

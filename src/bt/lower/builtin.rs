@@ -89,7 +89,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 if stack.space == Space::Kernel {
                     return Ok(Prepared::Words { words, size: 8 });
                 }
-                // Addresses of a process mean something only together with the process, as its files tell.
+                // User addresses are meaningful only together with the process, whose mappings resolve them.
                 let process = self.global_process()?;
                 words.push((8, Size::Word, process));
                 words.push((12, Size::Word, 0.into()));

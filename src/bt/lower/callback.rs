@@ -21,23 +21,23 @@ use std::collections::HashMap;
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
     base: Address,
-    /// Where the first value of each range is.
+    /// The offset of the first value of each range.
     starts: HashMap<*const Statement, u32>,
 }
 
-/// Where the context is in the frame.
+/// The offset of the context in the frame.
 const CONTEXT: u32 = 0;
-/// Where the address of the scratch memory is.
+/// The offset of the address of the scratch memory.
 const SCRATCH: u32 = 8;
-/// Where it says that the run has ended.
+/// The offset of the flag that the run has ended.
 const ENDED: u32 = 16;
-/// Where variables begin.
+/// The offset of the first variable.
 const VARIABLES: u32 = 24;
 
 /// The most rounds of the helper `loop` (`BPF_MAX_LOOPS`).
 const MOST_ROUNDS: u32 = 8 << 20;
 
-/// What is in the frame.
+/// The contents of the frame.
 struct Plan {
     starts: Vec<*const Statement>,
     captured: Vec<VarId>,

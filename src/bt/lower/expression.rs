@@ -55,7 +55,7 @@ impl<'p> Lower<'_, 'p, '_> {
             }
             ExprKind::Binary { op, signed, left, right } => {
                 let mut left_value = self.number(left)?;
-                // To a pointer to the context the verifier lets nobody add what it knows no bounds of.
+                // The verifier rejects adding an unbounded scalar to a pointer to the context.
                 if is_context(left)
                     && !matches!(right.kind, ExprKind::Int(_))
                     && let Operand::Var(pointer) = left_value

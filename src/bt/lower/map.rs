@@ -14,9 +14,9 @@ use crate::insn::{AtomicSize, Condition, Size};
 pub(super) struct Element {
     /// The address of its value.
     pub place: Place,
-    /// Where the word is that says that there is a value.
+    /// The offset of the word that says that there is a value.
     pub present: Option<u32>,
-    /// Whether nobody else changes it while the program runs: it is this CPU's, and no program interrupts another.
+    /// Whether nothing else changes it while the program runs: it is this CPU's, and no program interrupts another.
     pub own: bool,
 }
 

@@ -19,7 +19,7 @@ pub(super) fn is_from_context(address: &Expr) -> bool {
     }
 }
 
-/// How a scalar is read: its address and offset, and which bits of it are meant.
+/// The operands of a scalar read: address and offset, and the bits of it that are meant.
 struct Scalar<'e> {
     address: &'e Expr,
     offset: i64,

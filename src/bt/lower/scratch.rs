@@ -100,7 +100,7 @@ impl<'p> Lower<'_, 'p, '_> {
     }
 }
 
-/// How much scratch memory each function of a program needs, by its name.
+/// The amount of scratch memory that each function of a program needs, by its name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sizes(Vec<(String, u32)>);
 
@@ -125,7 +125,7 @@ impl Sizes {
         self.0.iter().fold(0, |all, (_, bytes)| all.saturating_add(*bytes))
     }
 
-    /// Where the part of a function begins, and its size.
+    /// Returns the offset and the size of the part of a function.
     fn part(&self, function: &str) -> (u32, u32) {
         let mut start = 0_u32;
         for (name, bytes) in &self.0 {

@@ -130,7 +130,7 @@ impl Output {
     /// Writes to standard output and standard error what gathered for them. What could not be written is kept.
     ///
     /// # Errors
-    /// Those of the writers.
+    /// The errors of the writers.
     pub fn drain(&mut self, mut out: impl Write, mut messages: impl Write) -> io::Result<()> {
         drain(&mut self.out, &mut out)?;
         drain(&mut self.messages, &mut messages)
@@ -224,7 +224,7 @@ impl Output {
         };
     }
 
-    /// Writes how many events were lost since it was last told. Nothing if none were.
+    /// Writes the number of events lost since the last report; nothing if none were.
     pub fn lost_events(&mut self, events: u64) {
         let plural = if events == 1 { "" } else { "s" };
         match self.options.format {

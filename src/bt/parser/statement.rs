@@ -23,7 +23,7 @@ const ASSIGNMENTS: [(&str, Option<BinaryOp>); 11] = [
     (">>=", Some(BinaryOp::Shr)),
 ];
 
-/// What a statement without `;` was.
+/// The result of parsing a statement that may lack its `;`.
 enum Parse {
     Done(Statement),
     /// An expression without semicolon at the end of a block.

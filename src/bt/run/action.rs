@@ -1,4 +1,4 @@
-//! What is done for a record.
+//! The actions that records ask for.
 
 use super::layout::Reader;
 use super::sink::Sink;
@@ -23,7 +23,7 @@ pub(super) struct Record {
     pub span: Span,
 }
 
-/// What is done.
+/// The action that a record asks for.
 #[derive(Debug)]
 pub(super) enum Action {
     Printf(Text),

@@ -20,13 +20,13 @@ pub(super) struct Placed<'p> {
     pub cookies: bool,
 }
 
-/// What came of attaching a program.
+/// The result of attaching a program.
 #[derive(Debug, Default)]
 pub(super) struct Attached {
     pub links: Vec<Link>,
-    /// At how many points it is.
+    /// The number of points at which it is attached.
     pub points: usize,
-    /// On how many CPUs that run there is no event for it.
+    /// The number of online CPUs that have no event for it.
     pub cpus_without: usize,
     /// Points at which it could not be attached.
     pub failed: Vec<(u32, Error)>,
@@ -76,7 +76,7 @@ pub(super) fn multi(points: &[&AttachPoint]) -> Option<AttachType> {
     }
 }
 
-/// Attaches a program at all its points. What is not there is told; the program is everywhere else.
+/// Attaches a program at all its points. Points that do not exist are reported; the program is attached at the others.
 ///
 /// # Errors
 /// [`Error::NoFeature`] if it was loaded for a way that the kernel lacks.

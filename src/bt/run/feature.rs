@@ -1,4 +1,4 @@
-//! What this kernel has of what the compiler asks for.
+//! Detection of the kernel features that the compiler asks for.
 
 use crate::bt::plan::Feature;
 use crate::features::Features;

@@ -14,7 +14,7 @@ use crate::bt::value::{
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-/// What values are read by, besides their types.
+/// The context needed to decode values, besides their types.
 #[derive(Debug)]
 pub(super) struct Reader {
     /// The program, with its structs, enumerations and strings.

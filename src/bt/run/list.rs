@@ -1,4 +1,4 @@
-//! What probes there are, by the names that scripts give them.
+//! Lists the available probes, by the names that scripts give them.
 
 use super::events::EVENTS;
 use crate::bt::probe::PROVIDERS;
@@ -91,7 +91,7 @@ impl Probes {
         Ok(without_places().filter(fits).collect())
     }
 
-    /// Those of all kinds. A kind that cannot be listed here has none.
+    /// Returns the probes of all kinds. A kind that cannot be listed here has none.
     fn anywhere(&self, pattern: &str) -> Vec<String> {
         let glob = Glob::new(pattern);
         let mut found: Vec<_> = without_places()

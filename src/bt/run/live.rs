@@ -30,17 +30,17 @@ pub struct Run {
     state: State,
     links: Vec<Link>,
     programs: Vec<(String, Program)>,
-    /// What runs at the end, and how often.
+    /// The programs that run at the end, with the number of runs of each.
     ends: Vec<(Program, usize)>,
     probes: usize,
     warnings: String,
     queue: Queue,
     finished: bool,
-    /// How many bytes of records were taken from the ring when it was last drained.
+    /// The number of bytes of records that the last drain took from the ring.
     drained: usize,
 }
 
-/// What a run is made of.
+/// The parts that a run is built from.
 pub(super) struct Parts {
     pub reader: Reader,
     pub records: Vec<Record>,
@@ -55,7 +55,7 @@ pub(super) struct Parts {
     pub warnings: String,
 }
 
-/// What records are done with.
+/// The state needed to process records.
 #[derive(Debug)]
 struct State {
     reader: Reader,
@@ -71,26 +71,26 @@ struct State {
     error: Option<Error>,
     /// When losses were looked for.
     looked: Instant,
-    /// Until when commands of `system()` are run, if the end was asked for.
+    /// The deadline for running commands of `system()`, if the end was asked for.
     commands_until: Option<Instant>,
-    /// How many commands were not run.
+    /// The number of commands that were not run.
     not_run: u64,
     /// Whether the last record was a command.
     ran_command: bool,
 }
 
-/// How often losses are looked for while a script runs, and what processes map is noted.
+/// The interval at which lost events are checked for, and mappings of processes are recorded, while a script runs.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How long the ring is left alone while records keep coming. A record that finds everything before it read makes the kernel
-/// wake the reader, from an interrupt within the probe (`bpf_ringbuf_commit`): on a virtual machine that costs the probed
-/// program more than the probe itself.
+/// The time for which the ring is not drained while records keep coming. A record that is committed when everything
+/// before it has been read makes the kernel wake the reader, from an interrupt within the probe (`bpf_ringbuf_commit`):
+/// on a virtual machine that costs the probed program more than the probe itself.
 const PACE: Duration = Duration::from_millis(2);
 
 /// The part of the ring that may fill within [`PACE`].
 const PACED_PART: usize = 16;
 
-/// How many events are taken from the ring at once to be iterated over.
+/// The number of events that are taken from the ring at once to be iterated over.
 const BATCH: usize = 64;
 
 impl Run {
@@ -356,14 +356,14 @@ impl Run {
         Ok(all)
     }
 
-    /// Returns how often to look for events even if nobody wakes, if that is needed.
+    /// Returns the interval at which to poll for events without a wakeup, if that is needed.
     #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub(crate) fn interval(&self) -> Option<Duration> {
         (self.ring.is_some() || self.state.reader.names.watches()).then_some(LOOK)
     }
 
-    /// Returns how long to leave the ring alone, after records were taken from it, so that the probes need not wake anybody
-    /// for each of those that follow.
+    /// Returns the time to wait before draining the ring again, after records were taken from it, so that the records
+    /// that follow need no wakeup each.
     #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub(crate) fn pace(&self) -> Option<Duration> {
         let size = self.ring.as_ref().map_or(0, RingBufReader::size);

@@ -83,7 +83,7 @@ impl Names {
         Stack { user, mode, frames }
     }
 
-    /// Where an address of a process lies; that of a caller is behind its call.
+    /// Resolves a user address of a process; the return address of a caller lies behind its call.
     fn user_frame(&mut self, pid: u32, address: u64, caller: bool) -> Option<Frame> {
         let inside = if caller { address.saturating_sub(1) } else { address };
         let located = self.processes.frame(pid, inside)?;
@@ -241,7 +241,7 @@ fn hierarchies(mounts: &str) -> Vec<Hierarchy> {
     all
 }
 
-/// How deep cgroups can be, so that a loop of mounts has an end.
+/// The maximum depth of cgroups, so that a loop of mounts ends.
 const DEEPEST: usize = 64;
 
 /// The folder of that number, below and with the root.
@@ -282,7 +282,7 @@ mod without {
     #[derive(Debug, Default)]
     pub(super) struct Processes;
 
-    /// Where an address lies.
+    /// A resolved address.
     pub(super) struct Located {
         pub(super) name: Option<String>,
         pub(super) offset: u64,

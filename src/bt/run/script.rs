@@ -62,7 +62,7 @@ pub enum Error {
 /// The result of compiling or running a script.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// How a script is compiled and run.
+/// Options to compile and run a script.
 ///
 /// ```
 /// use rawbpf::bt::Options;
@@ -133,7 +133,7 @@ impl Options {
         self
     }
 
-    /// Allows functions that can harm: `system()`, `signal()`, `override()`.
+    /// Allows the unsafe functions: `system()`, `signal()`, `override()`.
     #[must_use]
     pub fn allow_unsafe(mut self, allow: bool) -> Options {
         self.allow_unsafe = allow;

@@ -242,7 +242,7 @@ fn uses_user_symbols(program: &hir::Program) -> bool {
     found
 }
 
-/// Writes what programs are told by the map of globals.
+/// Writes the map of globals that programs read.
 fn fill(map: &Map, layout: plan::Globals, command: Option<u32>) -> Result<()> {
     let mut bytes = vec![0; layout.size() as usize];
     let mut put = |offset: u32, number: u64| {

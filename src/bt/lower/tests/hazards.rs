@@ -1,4 +1,4 @@
-//! What looks right and is wrong, or refused, on some kernels.
+//! Tests of code that looks right and is wrong, or rejected, on some kernels.
 
 use super::run::{Script, has, run};
 use crate::bt::plan::Feature;

@@ -120,15 +120,15 @@ pub(super) struct Script<'a> {
     pub text: &'a str,
     /// The arguments of its raw tracepoints.
     pub arguments: Vec<u64>,
-    /// How often each probe runs.
+    /// The number of times each probe runs.
     pub times: usize,
     /// Features that are not to be used.
     pub without: HashSet<Feature>,
-    /// How many pieces of scratch memory of each size are held by others.
+    /// The number of pieces of scratch memory of each size that are held by others.
     pub held: u32,
 }
 
-/// What a script left.
+/// The results of a script: its maps, its records, and the loss counters.
 pub(super) struct Outcome {
     maps: Vec<String>,
     records: Vec<String>,

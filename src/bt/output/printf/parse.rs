@@ -92,7 +92,7 @@ impl Format {
     }
 }
 
-/// What follows a percent sign.
+/// A specification: the part of a format that a percent sign begins.
 enum Specification {
     Percent,
     Conversion(Conversion),
