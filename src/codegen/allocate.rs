@@ -8,7 +8,7 @@ use super::mir::{Mir, MirEnd};
 use crate::insn::{Bits, Reg};
 use std::collections::BTreeMap;
 
-/// How far a variable has been taken apart because there was no register for all of it.
+/// The degree to which a variable's live range has been split because there was no register for all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
     /// Not at all.
@@ -19,7 +19,7 @@ pub(super) enum Class {
     Moment,
 }
 
-/// Where each variable is, or which of them have to be taken apart.
+/// The register of each variable, or the variables that have to be spilled.
 pub(super) enum Outcome {
     Registers(Vec<Option<Reg>>),
     Spill { vars: Vec<bool>, ranges: Ranges, flow: Flow },
@@ -66,7 +66,7 @@ fn loses_registers(inst: &Inst<'_>) -> bool {
     matches!(inst, Inst::Call { .. } | Inst::CompareExchange { .. })
 }
 
-/// What instructions want of certain registers.
+/// The register constraints of instructions.
 #[derive(Default)]
 struct Fixed {
     /// Positions at which r0 to r5 are lost.
@@ -191,7 +191,7 @@ impl Hints {
     }
 }
 
-/// How much is lost if each variable has no register: its uses, those in loops counting more.
+/// Returns the cost of spilling each variable: its uses, those in loops counting more.
 fn costs(mir: &Mir<'_>) -> Vec<u64> {
     let depths = loop_depths(mir);
     let mut costs = vec![0u64; mir.vars as usize];
@@ -309,7 +309,7 @@ struct Scan<'m> {
     /// By leader.
     weights: Vec<u64>,
     registers: Vec<Option<Reg>>,
-    /// What each register holds: the start of a segment, its end, and the leader.
+    /// The segments that each register holds: by the start of a segment, its end and the leader.
     held: [BTreeMap<u32, (u32, u32)>; REGISTERS],
 }
 

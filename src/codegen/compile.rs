@@ -23,7 +23,7 @@ pub(super) fn compile<'a>(
     rodata: Vec<u8>,
     options: &Options,
 ) -> Result<Compiled<'a>, CodegenError> {
-    // The main function is the last: nobody calls it.
+    // The main function is the last: it is never called.
     let mut functions = functions;
     functions.push(main);
     let used = used_functions(&functions);
@@ -152,7 +152,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Where in scratch memory the moved objects are, behind the moved variables.
+    /// Returns the offsets in scratch memory of the moved objects, behind the moved variables.
     fn scratch_places(&self) -> Result<Vec<Option<u32>>, Failure> {
         let mut places = vec![None; self.moved.len()];
         let far = self.far.len() as u32 * GRANULE;

@@ -349,7 +349,7 @@ fn in_order(mut moves: Vec<(Reg, Reg)>) -> Vec<(Reg, Reg)> {
         match free {
             Some(free) => ordered.push(moves.swap_remove(free)),
             None => {
-                // All that is left are circles, so that r0 is read by nobody any more.
+                // Only cycles are left, so that r0 is not read any more.
                 ordered.push((Reg::R0, first));
                 for (_, from) in moves.iter_mut().filter(|(_, from)| *from == first) {
                     *from = Reg::R0;
@@ -365,7 +365,7 @@ mod tests {
     use super::in_order;
     use crate::insn::Reg::{self, *};
 
-    /// What registers hold after the moves, if each held its own number before.
+    /// Returns the contents of the registers after the moves, if each held its own number before.
     fn after(moves: &[(Reg, Reg)]) -> [u8; 11] {
         let mut held = std::array::from_fn(|number| number as u8);
         for (to, from) in in_order(moves.to_vec()) {

@@ -1,4 +1,5 @@
-//! What takes several instructions: comparisons that give 0 or 1, and signed division where the instruction set has none.
+//! Operations that expand to several instructions: comparisons that give 0 or 1, and signed division where the
+//! instruction set has none.
 
 use super::constants::{self, mirrored};
 use super::ir::{Inst, Src, Var};

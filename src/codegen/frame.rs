@@ -56,7 +56,7 @@ impl Memory {
 const NO_OBJECT: u32 = u32::MAX;
 const SEVERAL: u32 = u32::MAX - 1;
 
-/// What points into objects.
+/// The pointers into objects.
 struct Pointers {
     /// By variable, then by slot.
     holds: Vec<u32>,

@@ -15,7 +15,8 @@ use std::ops::Range;
 /// Statements go into the current block, at first the entry. Nothing here fails: mistakes, such as a variable of another
 /// function, are reported by [`Unit::compile`](super::Unit::compile), the first of them.
 ///
-/// What is appended after the end of a block, before [`switch_to`](Function::switch_to), can never run and is dropped.
+/// Instructions appended after the end of a block, before [`switch_to`](Function::switch_to), can never run and are
+/// dropped.
 #[derive(Debug, Clone)]
 pub struct Function<'a> {
     pub(super) name: String,

@@ -382,7 +382,7 @@ pub(super) enum Stmt<'a> {
     Call { target: Target<'a>, args: [Operand; 5], count: u8, dst: Var },
 }
 
-/// How a block ends, as it is written.
+/// The terminator of a block, as it is written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum End {
     Jump(Block),

@@ -16,7 +16,7 @@ use crate::insn::{AluOp, AtomicOp, Bits, ByteOrder, Condition, SignExtend, Size,
 /// A mistake and its place.
 pub(super) type Failure = (CodegenProblem, Span);
 
-/// What an operand is known to be.
+/// The value of an operand, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Val<'a> {
     Var(Var),
@@ -234,7 +234,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// What the operand is.
+    /// Returns the known value of the operand.
     pub(super) fn value(&self, operand: Operand) -> Val<'a> {
         match operand {
             Operand::Imm(value) => Val::Imm(value as u64),

@@ -44,12 +44,12 @@
 //! # Ok::<(), rawbpf::codegen::CodegenError>(())
 //! ```
 //!
-//! # What the verifier is told
+//! # Facts kept for the verifier
 //!
-//! The verifier knows things of registers: that a pointer is not null, that a number is below 64. Code that is compiled keeps
-//! this knowledge: a variable that was compared is used in the register in which it was compared, or was stored
-//! to the stack after the comparison. Values of 0 and 1 ([`Function::compare`]) are computed without branches, because the verifier
-//! would follow each of them on its own.
+//! The verifier tracks facts about registers: that a pointer is not null, that a number is below 64. Compiled code
+//! preserves them: a variable that was compared is used in the register in which it was compared, or was stored to the
+//! stack after the comparison. Values of 0 and 1 ([`Function::compare`]) are computed without branches, because the
+//! verifier would follow each of them on its own.
 //!
 //! # Memory
 //!

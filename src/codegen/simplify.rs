@@ -1,10 +1,10 @@
-//! Takes out what is not needed: blocks that nobody reaches, jumps to jumps, copies, results that nobody uses.
+//! Simplification: removes unreachable blocks, jumps to jumps, copies, and unused results.
 
 use super::ir::{Inst, Src, Var};
 use super::mir::{Mir, MirEnd, is_commutative};
 use crate::insn::Bits;
 
-/// `kept` is used, even if nobody reads it yet.
+/// `kept` counts as used, even if it is not read yet.
 pub(super) fn simplify(mir: &mut Mir<'_>, kept: Option<Var>) {
     skip_empty(mir);
     prune(mir);
@@ -165,7 +165,7 @@ fn may_write(inst: &Inst<'_>, dst: Var) -> bool {
     }
 }
 
-/// How often each variable is read.
+/// Returns the number of reads of each variable.
 fn uses(mir: &Mir<'_>) -> Vec<u32> {
     let mut uses = vec![0u32; mir.vars as usize];
     let mut count = |var: Var| {
@@ -182,7 +182,7 @@ fn uses(mir: &Mir<'_>) -> Vec<u32> {
     uses
 }
 
-/// Takes out instructions whose only effect is a result that nobody reads.
+/// Removes instructions whose only effect is an unused result.
 pub(super) fn drop_unused(mir: &mut Mir<'_>, kept: Option<Var>) {
     let mut uses = uses(mir);
     if let Some(count) = kept.and_then(|var| uses.get_mut(var.0 as usize)) {

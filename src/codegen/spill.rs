@@ -7,7 +7,7 @@ use super::liveness::{Flow, Ranges, STEP};
 use super::mir::{Mir, MirBlock, MirEnd};
 use crate::insn::{Bits, Condition};
 
-/// Where the value of a variable is that has no register.
+/// The location of the value of a variable that has no register.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Home<'a> {
     Slot(u32),
@@ -17,7 +17,7 @@ pub(super) enum Home<'a> {
     Scratch(Var, i32),
 }
 
-/// What is known of the variables besides their ranges.
+/// The state of the variables besides their live ranges.
 #[derive(Debug, Clone)]
 pub(super) struct State<'a> {
     pub classes: Vec<Class>,

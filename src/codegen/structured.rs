@@ -44,7 +44,8 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// Runs `body` with 0, 1, …, `count` - 1, but no more than `most` times, which the verifier wants to be told. Linux 5.3
+    /// Runs `body` with 0, 1, …, `count` - 1, but no more than `most` times, the bound that the verifier requires.
+    /// Linux 5.3
     ///
     /// Within `body`, a jump to the block that it gets leaves the loop.
     pub fn repeat(

@@ -213,7 +213,7 @@ fn objects_whose_address_is_stored_stay() {
         f.zero(other, 16, 8);
     }
     f.ret(0);
-    // The two last lie where the pointer was, which nobody looks at any more, but not where the object is.
+    // The last two lie where the pointer was, which is dead by then, but not where the object is.
     assert_eq!(compile(f).frames()[0].1, 16 + 16);
 }
 

@@ -28,7 +28,7 @@ impl fmt::Display for Isa {
     }
 }
 
-/// How a [`Unit`] is compiled.
+/// Options to compile a [`Unit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     pub(super) isa: Isa,
@@ -83,8 +83,8 @@ impl<'a> Unit<'a> {
         Unit::default()
     }
 
-    /// Adds a function that others call ([`Function::call`]) or hand to a helper ([`Function::function_address`]). Those
-    /// that nobody refers to are left out.
+    /// Adds a function that others call ([`Function::call`]) or hand to a helper ([`Function::function_address`]).
+    /// Functions without references are left out.
     ///
     /// Functions are added before those that call them, so that none calls itself, which no kernel takes.
     pub fn add(&mut self, function: Function<'a>) -> FunctionId {
