@@ -1,4 +1,4 @@
-//! The bytes of a file that belongs to somebody else.
+//! The bytes of a file that another user may own.
 //!
 //! Such a file is never mapped: its owner may truncate it at any time, and whoever then touches the mapping is sent SIGBUS.
 //! It is read piece by piece into memory, and no more of it than a limit: a file of a few blocks can say that it has

@@ -18,14 +18,14 @@ pub(crate) struct Code {
     pub(super) process: Process,
     pub(super) start: u64,
     pub(super) end: u64,
-    /// What it begins with, bytes from the beginning of the file.
+    /// The file offset of the mapping, in bytes.
     pub(super) offset: u64,
     /// The file, as the process sees it; empty if there is none.
     pub(super) path: PathBuf,
     pub(super) source: Source,
 }
 
-/// Where code comes from.
+/// The source of code.
 #[derive(Debug, Clone)]
 pub(super) enum Source {
     /// A file, by a path that leads to it from here.
@@ -44,7 +44,7 @@ pub(super) struct Held {
     pub(super) id: (u64, u64),
 }
 
-/// What tells one piece of code from another.
+/// The identity of a piece of code.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Place<'c> {
     Path(&'c Path, u64),
@@ -53,7 +53,7 @@ pub(crate) enum Place<'c> {
 }
 
 impl Code {
-    /// What a mapping shows.
+    /// Returns the code of a mapping.
     pub(super) fn new(process: Process, mapping: Mapping, keeper: &mut Keeper) -> Code {
         let source = keeper.source(process, &mapping);
         let Mapping { start, end, offset, path, executable: _, inode: _, backing: _ } = mapping;

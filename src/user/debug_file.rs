@@ -134,7 +134,7 @@ fn crc32(mut file: impl Read) -> io::Result<u32> {
     }
 }
 
-/// What is in the section `.gnu_debugdata`.
+/// Returns the file in the section `.gnu_debugdata`.
 #[cfg(feature = "symbolize")]
 fn embedded(elf: &Elf) -> Option<Elf> {
     use std::io::Write;
@@ -162,7 +162,7 @@ const LARGEST: u64 = 256 << 20;
 #[cfg(feature = "symbolize")]
 const LARGEST_DICTIONARY: usize = 64 << 20;
 
-/// What was compressed by xz; `None` if it is damaged, or is made to fill the memory.
+/// Decompresses xz data; `None` if it is damaged, or crafted to fill the memory.
 #[cfg(feature = "symbolize")]
 fn unpacked(packed: Vec<u8>) -> Option<Vec<u8>> {
     use std::num::NonZeroUsize;

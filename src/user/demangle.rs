@@ -11,7 +11,7 @@ const LONGEST: usize = 64 << 10;
 pub(super) struct Readable<'w> {
     /// Without its spaces.
     text: String,
-    /// What the symbol holds as it is.
+    /// The raw text that the symbol contains.
     word: &'w str,
 }
 
@@ -72,7 +72,7 @@ pub(super) fn readable(symbol: &str) -> Option<String> {
 struct Limited(String);
 
 impl Limited {
-    /// What is written to it, if it is all that was to be written.
+    /// Returns the text written by `write`, if it fits the limit.
     fn of(write: impl FnOnce(&mut Limited) -> fmt::Result) -> Option<String> {
         let mut out = Limited(String::new());
         write(&mut out).is_ok().then_some(out.0)

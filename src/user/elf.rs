@@ -1,7 +1,7 @@
-//! What is read of an ELF file: where its segments lie, the symbols of its functions, sections.
+//! ELF files: their segments, the symbols of their functions, sections.
 //!
-//! Only the tables that are asked for are read, so that it does not matter how much debug information a file has. Nothing
-//! of a file is believed before it is checked: it may be damaged, or made to do harm.
+//! Only the tables that are needed are read, so that it does not matter how much debug information a file has. Files
+//! are treated as untrusted: everything is checked before use, as a file may be damaged or malicious.
 
 use super::bytes::{Bytes, Pieces};
 use super::debug_file;
@@ -19,7 +19,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// What object's reader says of a file that is not as it should be.
+/// The result of reading with the crate `object`, whose errors describe malformed files.
 pub(super) type Read<T> = object::read::Result<T>;
 
 /// An open file that begins as ELF files do.
@@ -54,9 +54,9 @@ struct Segment {
 /// Which symbols.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Table {
-    /// Those by which the dynamic linker ties files together: `.dynsym`.
+    /// The symbols for dynamic linking: `.dynsym`.
     Dynamic,
-    /// All, also the local ones: `.symtab`. If it was stripped off, that of the separate debug file.
+    /// All symbols, also the local ones: `.symtab`. If it was stripped off, that of the separate debug file.
     Whole,
 }
 
@@ -76,7 +76,7 @@ pub(super) struct Symbol<'a> {
     pub defined: bool,
 }
 
-/// What a symbol says that it is.
+/// The kind of a symbol, from its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// A function.
@@ -168,7 +168,7 @@ impl Elf {
         Error::Format { path: self.path.clone(), problem }
     }
 
-    /// Where in the file that lies which is mapped to an address. `executable`: only if it is code there.
+    /// Returns the file offset that is mapped to an address. `executable`: only if it is code there.
     pub(super) fn offset(&self, address: u64, executable: bool) -> Option<u64> {
         self.segments.iter().filter(|segment| segment.executable || !executable).find_map(|s| {
             let within = address.checked_sub(s.address).filter(|within| *within < s.size)?;
@@ -184,8 +184,8 @@ impl Elf {
         })
     }
 
-    /// How far from its addresses in the file something lies in memory, if the mapping at `start` shows the file from
-    /// `offset` on. Mappings begin with a page, and segments anywhere within it.
+    /// Returns the load bias, the distance of addresses in memory from those in the file, if the mapping at `start`
+    /// shows the file from `offset` on. Mappings begin with a page, and segments anywhere within it.
     pub(super) fn bias(&self, start: u64, offset: u64) -> Option<u64> {
         const LARGEST_PAGE: u64 = 1 << 16;
         let of = |s: &&Segment| {

@@ -32,7 +32,7 @@ pub(crate) struct Files {
     made: RefCell<HashMap<u32, PerfMap>>,
 }
 
-/// What a file is known by.
+/// The identity of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Path(PathBuf),
@@ -40,7 +40,7 @@ enum Key {
 }
 
 impl Files {
-    /// What an address in a piece of code stands for. `None` if it is in no file, and the process has not given it a name.
+    /// Resolves an address in a piece of code. `None` if it is in no file, and the process has not given it a name.
     pub(crate) fn locate(&self, code: &Code, address: u64) -> Option<Located> {
         let offset = code.offset_of(address);
         let names = match &code.source {

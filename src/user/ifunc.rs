@@ -1,9 +1,9 @@
-//! Functions that are chosen when a process starts (`STT_GNU_IFUNC`): which one it is.
+//! Indirect functions (`STT_GNU_IFUNC`), which are chosen when a process starts: finds the chosen one.
 //!
-//! What a symbol such as `strlen` of glibc names is not the function but one that chooses it: the dynamic linker calls that
-//! once, and puts its answer where callers find it. A probe on the symbol would count the starts of processes. Only running
-//! the chooser tells what it chooses, and that is nothing to do with a file that somebody named. But every process that
-//! uses the library has the answer in its memory, at places that the file's relocations tell.
+//! A symbol such as `strlen` of glibc does not name the function but its resolver: the dynamic linker calls that once,
+//! and stores the result where callers find it. A probe on the symbol would count the starts of processes. Only running
+//! the resolver shows what it chooses, and code of a file from the command line must not be run for that. But every
+//! process that uses the library has the result in its memory, at places that the file's relocations give.
 
 use super::bytes::{Bytes, Pieces};
 use super::elf::{Elf, Read};
@@ -35,11 +35,11 @@ const RELOCATIONS: &[Relocations] = &[
     Relocations { machine: elf::EM_PPC64.0, chosen: 248, symbols: [20, 21, 38] },
 ];
 
-/// Where in the file the functions begin that processes use for `name`: those that are running now, or the one that is
-/// asked for. Nearly always it is one; with other settings (`GLIBC_TUNABLES`) a process may use another.
+/// Returns the file offsets of the functions that processes use for `name`: all processes that are running, or the
+/// given one. Nearly always it is one; with other settings (`GLIBC_TUNABLES`) a process may use another.
 ///
 /// # Errors
-/// [`Error::Place`] if no process tells.
+/// [`Error::Place`] if the result is not found in any process.
 pub(super) fn chosen(elf: &Elf, name: &str, found: &Found, pid: Option<u32>) -> Result<Vec<u64>> {
     let mut search =
         Search { elf, name, resolver: found.offset, offsets: Vec::new(), users: 0, unread: 0 };
@@ -83,7 +83,7 @@ type Others = HashMap<(u64, u64), Option<(Elf, Vec<u64>)>>;
 struct Search<'e> {
     elf: &'e Elf,
     name: &'e str,
-    /// Where the chooser is, which is not what is looked for.
+    /// The address of the resolver, which is not what is looked for.
     resolver: u64,
     offsets: Vec<u64>,
     /// Processes that have the file mapped, and those of them whose memory cannot be read.
@@ -153,10 +153,10 @@ fn word(elf: &Elf, memory: &Memory, at: u64) -> Option<u64> {
     }
 }
 
-/// What a slot is to hold.
+/// The expected contents of a slot.
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'w> {
-    /// What the chooser at this address has answered.
+    /// The function chosen by the resolver at this address.
     Chosen(u64),
     /// The address of a symbol.
     Symbol(&'w str),

@@ -9,7 +9,7 @@ use std::path::Path;
 
 const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 
-/// How the older format begins.
+/// The magic of the older format.
 const OLD_MAGIC: &[u8] = b"ld.so-1.7.0";
 
 /// Bytes before the first entry, and of each of them.
@@ -19,7 +19,7 @@ const ENTRY: usize = 24;
 /// A library that the cache knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry<'a> {
-    /// What programs ask for: `libc.so.6`.
+    /// The name that programs ask for: `libc.so.6`.
     pub name: &'a [u8],
     pub path: &'a Path,
 }

@@ -1,4 +1,4 @@
-//! Where programs and libraries are: as the dynamic linker looks for libraries (`ld.so(8)`), and a shell for programs.
+//! Search for libraries, as the dynamic linker does it (`ld.so(8)`), and for programs, as a shell does.
 
 use super::ld_cache;
 use super::process::Process;
@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Folders in which the linker looks without being told; those of one architecture, `/lib/x86_64-linux-gnu`, are below.
+/// The default directories of the linker; those of one architecture, `/lib/x86_64-linux-gnu`, are below.
 const FOLDERS: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
 
 /// Finds a program or a library.
@@ -69,7 +69,7 @@ pub fn find_file(name: &str, pid: Option<u32>) -> Result<PathBuf> {
 
 const LD_CACHE: &str = "/etc/ld.so.cache";
 
-/// Whose files.
+/// The view of the file system: that of a process, or our own.
 struct View {
     process: Option<Process>,
 }
@@ -166,11 +166,11 @@ struct Library<'n> {
     native: Option<Machine>,
 }
 
-/// How well a file's name fits: the very name, the name without a version, the highest version.
+/// The rank of a file name, the greatest is best: whether it is the very name, whether it has no version, its version.
 type Rank = (bool, bool, Vec<u64>);
 
 impl Library<'_> {
-    /// What a file with it may be called, for messages.
+    /// Returns the possible names of its file, for messages.
     fn names(&self) -> String {
         match self.name {
             name if name.contains(".so") => format!("{name}, {name}.*"),

@@ -7,7 +7,7 @@ use std::path::Path;
 pub(crate) struct Places {
     /// Bytes from the beginning of the file.
     pub offsets: Vec<u64>,
-    /// How many functions matched whose place cannot be told.
+    /// The number of matching functions whose place is unknown.
     pub skipped: usize,
     /// The functions were found by a pattern.
     pub by_pattern: bool,

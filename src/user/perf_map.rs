@@ -20,7 +20,8 @@ const MOST: u64 = 128 << 20;
 /// The most names that are taken from one.
 const MOST_NAMES: usize = 2 << 20;
 
-/// How long the file is not read again, if nothing has a name yet; it is also ten times as long as it took to read it.
+/// The minimum time between reads of the file, if nothing has a name yet; it is also ten times as long as it took to
+/// read it.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The names that a process gives its own code.
@@ -37,7 +38,7 @@ pub(super) struct PerfMap {
     again: Option<Instant>,
 }
 
-/// Where the file of a process is, and whose it has to be; kept from when the process lived.
+/// The location and the expected owner of the file of a process; kept from when the process was running.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     folder: Arc<File>,
@@ -71,7 +72,7 @@ impl PerfMap {
         self.found = self.place.as_ref().and_then(Place::find);
     }
 
-    /// Where the file is.
+    /// Returns the location of the file.
     pub(super) fn place(&self) -> Option<Place> {
         self.place.clone()
     }
@@ -90,7 +91,7 @@ impl PerfMap {
         (self.names, self.version, self.again) = (Names::default(), None, None);
     }
 
-    /// How much memory the names take, bytes.
+    /// Returns the memory that the names take, in bytes.
     pub(super) fn size(&self) -> usize {
         self.names.size()
     }
@@ -283,7 +284,7 @@ mod tests {
         assert_eq!(map.at(0x1000), Some(("a", 0, "/tmp/perf-4294967295.map".into())));
     }
 
-    /// What a file becomes while it is in use: more, another, less, nothing.
+    /// Changes of a file that is in use: it grows, is replaced, shrinks, is emptied.
     #[test]
     fn what_is_written_later_is_read_later() {
         let path = PathBuf::from(format!("/tmp/perf-{}.map", std::process::id()));

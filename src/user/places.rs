@@ -1,4 +1,4 @@
-//! Where in a file uprobes go that are to be on a function.
+//! The places of uprobes on functions, as file offsets.
 
 use super::Places;
 use super::elf::Elf;
@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::util::glob::{Glob, is_pattern};
 use std::path::Path;
 
-/// Returns where in a program or library that lies which it maps to an address.
+/// Returns the file offset of an address of a program or library.
 ///
 /// # Errors
-/// Those of [`Elf::open`]; [`Error::Place`] if it is no address of code.
+/// The errors of [`Elf::open`]; [`Error::Place`] if it is not an address of code.
 #[cfg(feature = "bt")]
 pub(crate) fn file_offset(path: &Path, address: u64) -> Result<u64> {
     Elf::open(path)?.offset(address, true).ok_or_else(|| Error::Place {
@@ -28,7 +28,8 @@ impl Elf {
     /// functions that match.
     ///
     /// # Errors
-    /// Those of [`Elf::places`] and [`Elf::matching`]; [`Error::Place`] with the functions there are, if several have the name.
+    /// The errors of [`Elf::places`] and [`Elf::matching`]; [`Error::Place`] with the functions there are, if several
+    /// have the name.
     pub(crate) fn resolve(&self, text: &str, offset: u64, pid: Option<u32>) -> Result<Places> {
         let mut symbols = vec![match (text, offset) {
             ("", offset) => format!("{offset:#x}"),
@@ -71,7 +72,8 @@ impl Elf {
     /// The places of a function, or so many bytes into it: one, unless it is one that processes choose.
     ///
     /// # Errors
-    /// Those of [`find`]; [`Error::Place`] if the function is not that long, or nothing tells what is chosen.
+    /// The errors of [`find`]; [`Error::Place`] if the function is not that long, or the choice of an indirect function
+    /// is unknown.
     pub(crate) fn places(&self, function: &str, offset: u64, pid: Option<u32>) -> Result<Vec<u64>> {
         self.of_found(function, &find(self, function)?, offset, pid)
     }
@@ -177,7 +179,7 @@ impl Elf {
 /// The functions of a file that a name means: the one whose symbol it is, or else all that it matches as a pattern.
 ///
 /// # Errors
-/// Those of [`functions`](super::functions).
+/// The errors of [`functions`](super::functions).
 pub(crate) fn functions_named(path: &Path, name: &str) -> Result<Vec<Function>> {
     let mut functions = symbols::functions(path)?;
     if functions.iter().any(|one| one.name == name) {

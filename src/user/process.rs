@@ -1,4 +1,4 @@
-//! What a process has mapped: `/proc/PID/maps`, `proc_pid_maps(5)`.
+//! The memory mappings of a process: `/proc/PID/maps`, `proc_pid_maps(5)`.
 
 use crate::util::file;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ pub(super) struct Mapping {
     pub start: u64,
     pub end: u64,
     pub executable: bool,
-    /// What it begins with, bytes from the beginning of the file.
+    /// The file offset of the mapping, in bytes.
     pub offset: u64,
     /// The file, as the process sees it; of a deleted one, by the path that it had.
     pub path: PathBuf,
@@ -27,7 +27,7 @@ pub(super) struct Mapping {
     pub backing: Backing,
 }
 
-/// What a part of the memory shows.
+/// The backing of a memory mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Backing {
     /// A file that has a path.
@@ -140,8 +140,8 @@ fn mapping(line: &[u8]) -> Option<Mapping> {
     Some(Mapping { start, end, executable, offset, path: unescaped(path), inode, backing })
 }
 
-/// What the name of a mapping stands for, and the path of the file; `None` if it is the kernel's. (`show_map_vma`,
-/// `fs/proc/task_mmu.c`)
+/// Returns the backing that the name of a mapping stands for, and the path of the file; `None` if the mapping is the
+/// kernel's. (`show_map_vma`, `fs/proc/task_mmu.c`)
 pub(super) fn backing(name: &[u8]) -> Option<(Backing, &[u8])> {
     if name.starts_with(b"/") && !name.starts_with(b"//") {
         return Some(match name.strip_suffix(b" (deleted)") {

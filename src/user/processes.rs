@@ -14,21 +14,21 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub(crate) struct Processes {
     watched: Vec<Watch>,
-    /// Those that were asked, by their numbers.
+    /// Processes whose mappings were read, by their PIDs.
     known: HashMap<u32, Known>,
-    /// All that lived when the first stack was of nobody who is watched.
+    /// All processes that were running at the first stack of a process that is not watched.
     living: OnceCell<Vec<Vec<Code>>>,
     files: Files,
 }
 
-/// What a process had mapped when it was asked last.
+/// The mappings of a process when they were last read.
 #[derive(Debug)]
 struct Known {
     code: Vec<Code>,
     asked: Instant,
 }
 
-/// How long a process is not asked again, if it had nothing at an address.
+/// The time for which the mappings of a process are not read again, if it had nothing at an address.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The most processes whose mappings are kept.
@@ -39,7 +39,7 @@ impl Processes {
     /// ended.
     ///
     /// # Errors
-    /// Those of [`Watch::new`]: it has names as long as it lives.
+    /// The errors of [`Watch::new`]: the process has names only while it runs then.
     pub(crate) fn watch(&mut self, pid: u32) -> Result<()> {
         self.watched.push(Watch::new(pid)?);
         self.files.hold(pid, None);
@@ -59,7 +59,7 @@ impl Processes {
         !self.watched.is_empty()
     }
 
-    /// Where an address of a process lies.
+    /// Resolves an address of a process.
     pub(crate) fn frame(&mut self, pid: u32, address: u64) -> Option<Located> {
         let noted = self.watched.iter().find_map(|watch| watch.code_at(pid, address));
         if let Some(found) = noted.and_then(|code| self.files.locate(code, address)) {
@@ -82,9 +82,9 @@ impl Processes {
         self.files.locate(code, address)
     }
 
-    /// Where the frames of a stack lie, the innermost first, that is the stack of a process which nobody knows. An address
-    /// gets a name only if it can have no other one. If a process that is watched has code where the stack begins, it is
-    /// that one's, or of one of those that it starts.
+    /// Resolves the frames of the stack of an unknown process, the innermost first. An address gets a name only if it
+    /// can have no other one. If a watched process has code where the stack begins, the stack belongs to that process,
+    /// or to one of those that it starts.
     pub(crate) fn locate(&self, frames: &[u64]) -> Vec<Option<Located>> {
         // The innermost frame is the program's own place and not found by walking.
         let innermost = frames.iter().copied().find(|frame| !is_kernel(*frame)).unwrap_or(0);

@@ -7,7 +7,7 @@ use std::collections::BinaryHeap;
 pub(super) struct Named<R> {
     pub start: u64,
     pub end: u64,
-    /// Where ranges overlap, the highest is meant.
+    /// The precedence: where ranges overlap, the highest wins.
     pub rank: R,
     /// Of the name, in all the names.
     pub name: Span,
@@ -34,7 +34,7 @@ pub(super) struct Names {
 struct Piece {
     start: u64,
     end: u64,
-    /// Where the range begins that it is a part of.
+    /// The start of the range that it is a part of.
     of: u64,
     name: Span,
 }
@@ -45,7 +45,7 @@ impl Names {
         ranges.retain(|range| range.start < range.end);
         ranges.sort_unstable_by_key(|range| range.start);
         let mut pieces: Vec<Piece> = Vec::with_capacity(ranges.len());
-        // Those that have begun, by rank; the index tells ranges of one rank apart.
+        // The ranges that have begun, by rank; the index distinguishes ranges of one rank.
         let mut open: BinaryHeap<(R, usize)> = BinaryHeap::new();
         let (mut at, mut next) = (0, 0);
         loop {
@@ -83,7 +83,7 @@ impl Names {
         Some((name, address - piece.of))
     }
 
-    /// How much memory it takes, bytes.
+    /// Returns the size in memory, in bytes.
     pub(super) fn size(&self) -> usize {
         self.text.len() + self.pieces.len() * size_of::<Piece>()
     }

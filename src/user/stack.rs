@@ -8,8 +8,8 @@ use crate::util::escape::{shown, shown_path};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What addresses in the code of a process stand for: the frames of its stacks, as `get_stackid` and `get_stack` give
-/// them with the flag `BPF_F_USER_STACK` (256).
+/// Symbolizer for the code addresses of a process: the frames of its stacks, as `get_stackid` and `get_stack` give them
+/// with the flag `BPF_F_USER_STACK` (256).
 ///
 /// The kernel finds frames by the chain of frame pointers. Of code that was compiled without them, as most libraries
 /// are, it sees the innermost frame and may go astray behind it. (`perf_callchain_user`, `arch/x86/events/core.c`; on s390x
@@ -42,7 +42,8 @@ pub struct Symbols {
 pub struct Located {
     /// The function, if the symbol tables of the file name one; names of C++ and Rust are demangled.
     pub name: Option<String>,
-    /// How many bytes behind the start of the function it is; without a function, of the file.
+    /// The offset of the address from the start of the function, in bytes; without a function, from the start of the
+    /// file.
     pub offset: u64,
     /// The program or library, by the path that the process knows it by, or knew it by if it is deleted. Of code that the
     /// process made, the file in which it gave it the name: `/tmp/perf-PID.map`.
@@ -79,9 +80,10 @@ impl Symbols {
         Ok(Symbols { code: code_of(Process(pid))?, files })
     }
 
-    /// Where an address of the process lies. `None` if no file is mapped there as code: the heap, the vDSO. Code that was made at run time has the name that the process gives it in `/tmp/perf-PID.map`, as JIT
-    /// compilers do for perf (Node.js with `--perf-basic-prof`, Java with `-XX:+DumpPerfMapAtExit`, .NET with
-    /// `DOTNET_PerfMapEnabled=1`); the file has to belong to the process's user or to root.
+    /// Resolves an address of the process. `None` if no file is mapped there as code: the heap, the vDSO. Code that was
+    /// made at run time has the name that the process gives it in `/tmp/perf-PID.map`, as JIT compilers do for perf
+    /// (Node.js with `--perf-basic-prof`, Java with `-XX:+DumpPerfMapAtExit`, .NET with `DOTNET_PerfMapEnabled=1`); the
+    /// file has to belong to the process's user or to root.
     pub fn at(&self, address: u64) -> Option<Located> {
         let code = self.code.iter().find(|code| code.holds(address))?;
         self.files.locate(code, address)

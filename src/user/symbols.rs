@@ -13,9 +13,9 @@ pub struct Function {
     /// Its name, as the linker knows it: of C++ and Rust mangled. Behind an `@` the version, if it is one that only old
     /// programs ask for.
     pub name: String,
-    /// Where it begins, bytes from the beginning of the file.
+    /// Its file offset, in bytes.
     pub offset: u64,
-    /// How long it is, bytes; 0 if nothing is known.
+    /// Its size, in bytes; 0 if it is unknown.
     pub size: u64,
     /// It is no function itself: it gives the address of the one that is best for this machine (`STT_GNU_IFUNC`), and is
     /// called once, when a process starts. `strlen` of glibc is one.
@@ -86,8 +86,8 @@ pub(crate) struct Found {
     pub indirect: bool,
 }
 
-/// How badly a symbol that has the name fits: whether it does not even say that it is a function, is only for its own
-/// source file, is a version that only old programs ask for.
+/// The rank of a symbol among those of one name, the least is best: whether its type is not that of a function, whether
+/// it is local to its source file, whether its version is one that only old programs ask for.
 type Rank = (bool, bool, bool);
 
 /// The function of a name, `strlen`, of a name and a version, `memcpy@GLIBC_2.2.5`, or of a name and a place,
@@ -185,7 +185,7 @@ pub(super) fn find_readable(elf: &Elf, name: &str) -> Result<Option<Found>> {
     }
 }
 
-/// How many of several functions a message shows.
+/// The maximum number of functions that a message lists.
 #[cfg(feature = "symbolize")]
 const MOST_SHOWN: usize = 8;
 
@@ -267,7 +267,7 @@ impl<'w> Search<'w> {
     }
 }
 
-/// What is known if there is no function of a name.
+/// The reasons why no function of a name was found.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NotFound {
     only_used: bool,

@@ -29,12 +29,12 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsdtProbe {
-    /// Who provides it: usually the name of the program or library.
+    /// The provider: usually the name of the program or library.
     pub provider: String,
     /// Its name.
     pub name: String,
-    /// Where it is, in the order of the file. A program that is attached knows in which it runs: `get_attach_cookie` gives
-    /// the index (Linux 5.15).
+    /// Its places, in the order of the file. An attached program finds out at which of them it runs:
+    /// `get_attach_cookie` gives the index (Linux 5.15).
     pub places: Vec<UsdtPlace>,
     native: bool,
 }
@@ -43,9 +43,9 @@ pub struct UsdtProbe {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsdtPlace {
-    /// Where it is, bytes from the beginning of the file.
+    /// Its file offset, in bytes.
     pub offset: u64,
-    /// Where its semaphore is, bytes from the beginning of the file, if it has one.
+    /// The file offset of its semaphore, in bytes, if it has one.
     pub semaphore: Option<u64>,
     /// Its arguments.
     pub arguments: Vec<Argument>,
@@ -122,7 +122,7 @@ pub(crate) fn find_usdt(path: &Path, provider: &str, name: &str) -> Result<Vec<U
     })
 }
 
-/// Those of an open file.
+/// The probes of an open file.
 fn probes(elf: &Elf) -> Result<Vec<UsdtProbe>> {
     let data = &Pieces::new(elf.file());
     let read = if elf.is_64 {
@@ -271,7 +271,7 @@ fn notes<H: FileHeader<Endian = Endianness>>(data: Bytes<'_>, elf: &Elf) -> Read
     Ok(placed.collect())
 }
 
-/// What a note describes, and where it says that the base was: three addresses, and three texts.
+/// Parses the description of a note, three addresses and three strings; returns it with the recorded base address.
 fn note_of(mut bytes: &[u8], elf: &Elf) -> Option<(Note, u64)> {
     let mut address = || {
         if elf.is_64 {

@@ -1,9 +1,9 @@
 //! The code that a process and those that it starts map while they live.
 //!
-//! What a process has mapped can be read as long as it lives, `/proc/PID/maps`; its stacks are often looked at when it
-//! has ended. The kernel tells of each file that is mapped as code (`PERF_RECORD_MMAP2`, Linux 3.16) whoever has an event
-//! open on the process, which is also how `perf record` knows. A child begins with the memory of its parent, so that what is
-//! told of any of them is good for all.
+//! The mappings of a process can be read from `/proc/PID/maps` only while it runs; its stacks are often resolved after
+//! it has ended. For each file that is mapped as code the kernel writes a `PERF_RECORD_MMAP2` (Linux 3.16) to the
+//! events that are open on the process, which `perf record` relies on, too. A child begins with the memory of its
+//! parent, so that a record for one of them holds for all.
 
 use super::code::{Code, Keeper};
 use super::process::{self, Backing, Mapping, Process};
@@ -38,7 +38,7 @@ pub(crate) struct Watch {
     noted: Noted,
 }
 
-/// What was noted.
+/// The recorded mappings.
 #[derive(Debug)]
 struct Noted {
     code: Vec<Code>,
@@ -52,8 +52,8 @@ struct Noted {
 /// The most mappings that are noted. A process can map something at another address again and again.
 const MOST: usize = 1 << 16;
 
-/// How often the process itself is asked. The events are those of its first thread, and of what that one starts; threads that
-/// were there before have none.
+/// The interval at which the mappings of the process itself are read. The events are those of its first thread and of
+/// the threads and processes that this one starts; other threads that existed before have none.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 impl Watch {
@@ -140,11 +140,11 @@ impl Watch {
         self.noted.makers.iter().copied()
     }
 
-    /// What a process had last at an address, if it is one of those that are watched.
+    /// Returns the last code that a process had at an address, if it is one of those that are watched.
     pub(crate) fn code_at(&self, pid: u32, address: u64) -> Option<&Code> {
         let holding = || self.noted.code.iter().rev().filter(|code| code.holds(address));
         let own = holding().find(|code| code.process == Process(pid));
-        // What the first one has it may have from before anybody watched.
+        // Code of the first process may be inherited from before watching began.
         own.or_else(|| holding().next().filter(|_| self.process == Process(pid)))
     }
 }

@@ -1,8 +1,9 @@
-//! What a USDT probe says of its arguments: `-4@%edi`, `8@-16(%rbp)`, `4@$5`, on AArch64 `-8@[sp, 16]`.
+//! Parser of the argument descriptions of USDT probes: `-4@%edi`, `8@-16(%rbp)`, `4@$5`, on AArch64 `-8@[sp, 16]`.
 //!
-//! A size in bytes, negative if the number has a sign, with an `f` behind it if it is a floating-point number, and behind the `@` an operand as the machine's assembler writes it
-//! (<https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation>). Compilers put there whatever the argument happens
-//! to be in.
+//! A description is a size in bytes, negative if the number has a sign, with an `f` behind it if it is a floating-point
+//! number, and behind the `@` an operand in the syntax of the machine's assembler
+//! (<https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation>). Compilers write whatever location the
+//! argument happens to be in.
 
 use super::registers::{self, Register};
 use std::fmt;
@@ -13,21 +14,21 @@ use std::fmt;
 pub struct Argument {
     /// As the file has it.
     pub text: String,
-    /// How many bytes it has: 1, 2, 4 or 8.
+    /// Its size in bytes: 1, 2, 4 or 8.
     pub size: u8,
     /// Whether it is a number with a sign.
     pub signed: bool,
     /// Whether it is a floating-point number: programs get its bits.
     pub float: bool,
-    /// Where it is.
+    /// Its location.
     pub operand: Operand,
 }
 
-/// Where an argument is.
+/// The location of an argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operand {
-    /// It is always this, with as many bits and the sign that the size of the argument says.
+    /// A constant, with as many bits and the sign that the size of the argument says.
     Constant(i64),
     /// In a register, or in a part of one.
     Register(Register),
@@ -45,7 +46,7 @@ pub enum Operand {
     Variable {
         /// Its symbol.
         name: String,
-        /// How many bytes behind it.
+        /// The number of bytes behind it.
         displacement: i64,
     },
     /// In a register of this name for floating-point numbers and vectors, which no program can read.
@@ -60,7 +61,7 @@ impl fmt::Display for Argument {
     }
 }
 
-/// Whose assembler wrote it.
+/// The machine whose assembler wrote the operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Machine {
     X86,
@@ -81,7 +82,7 @@ pub(super) fn parse(text: &str, machine: Machine) -> Vec<Argument> {
     split(text).into_iter().map(|text| argument(text, machine)).collect()
 }
 
-/// What stands between spaces that are not in brackets.
+/// Splits at spaces that are not in brackets.
 fn split(text: &str) -> Vec<&str> {
     let mut depth = 0u32;
     let spaces = |letter: char| {
