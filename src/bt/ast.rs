@@ -342,7 +342,7 @@ pub(crate) enum ExprKind {
     Element {
         /// The tuple.
         base: Box<Expr>,
-        /// Which one.
+        /// The index of the element.
         index: Spanned<u32>,
     },
     /// `x[i]` of what is not a map.
@@ -371,7 +371,7 @@ pub(crate) enum ExprKind {
     Tuple(Vec<Expr>),
     /// `{ …; x }`
     Block(Box<Block>),
-    /// Something that the parser knows and nothing after it: refused by this name.
+    /// A construct that is parsed and then rejected, by this name.
     Unsupported(&'static str),
 }
 

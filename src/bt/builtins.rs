@@ -1,4 +1,4 @@
-//! The names that the language has for what the kernel knows: a table for the checker, for errors and for the documentation.
+//! The table of builtins: for the checker, for error messages and for the documentation.
 
 use super::hir::Builtin;
 use super::probe::Kind;
@@ -50,7 +50,7 @@ pub(crate) enum Id {
     Curtask,
     /// `has_cpid`
     HasCpid,
-    /// Something that is refused by its name.
+    /// A builtin that is parsed and rejected by its name.
     Unsupported,
 }
 

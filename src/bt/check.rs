@@ -1,4 +1,4 @@
-//! From the syntax tree to the typed program: names, types, constants.
+//! Semantic analysis: from the syntax tree to the typed program (names, types, constants).
 //!
 //! Types of maps and variables are found by a fixed point over the whole program: each pass visits all probes, and each
 //! assignment widens the type of its target, until nothing changes. Only the last pass reports errors and builds the
@@ -50,7 +50,7 @@ type Checked<T> = Result<T, Stop>;
 /// type can be widened a few times only.
 const MAX_PASSES: usize = 64;
 
-/// By how much the checker may count deeper than the parser.
+/// The additional nesting depth that the checker allows over the parser's limit.
 const SLACK: usize = 20;
 
 /// Checks a script. There is a program if there is no error among the diagnostics.
@@ -108,14 +108,14 @@ struct VariableState {
 /// A program that a block becomes: for attach points that can share it.
 #[derive(Debug, Clone)]
 struct Instance {
-    /// Which block of the script.
+    /// The index of the block in the script.
     block: usize,
     kind: Kind,
     attach_points: Vec<AttachPoint>,
     /// The arguments by name, as far as the block uses them.
     arguments: context::Arguments,
     variables: Vec<VariableState>,
-    /// Variables by what declares them: the place of the declaration, in which use of a macro.
+    /// Variables by their declarations: the place of the declaration, and the use of a macro that contains it.
     declared: HashMap<(u64, u32, Arc<str>), VarId>,
 }
 
@@ -151,9 +151,9 @@ struct Checker<'a> {
     maps: Vec<MapState>,
     map_ids: HashMap<Arc<str>, MapId>,
     instances: Vec<Instance>,
-    /// The instance that is being gone through.
+    /// The index of the current instance.
     current: usize,
-    /// Stands for an instance while definitions are gone through.
+    /// The instance that is current while definitions are checked.
     preamble: Instance,
     /// The current nesting depth of expressions and blocks.
     depth: usize,
@@ -207,7 +207,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Tells an error, in the last pass.
+    /// Reports an error, in the last pass.
     fn error<T>(&mut self, span: Span, message: impl Into<String>) -> Checked<T> {
         self.tell(Diagnostic::error(span, message))
     }

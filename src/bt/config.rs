@@ -41,7 +41,7 @@ pub(crate) enum MissingProbes {
     Error,
     /// A warning.
     Warn,
-    /// Nothing.
+    /// No message.
     Ignore,
 }
 
@@ -247,10 +247,10 @@ pub(crate) fn stack_mode(name: &str) -> Option<StackMode> {
     }
 }
 
-/// Why a setting cannot be set.
+/// The reason why a setting cannot be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// There is none of that name; the nearest ones.
+    /// No setting has that name; the nearest names.
     Unknown(Vec<String>),
     /// The value is wrong.
     Value(String),
@@ -276,8 +276,8 @@ impl Config {
         (setting.set)(self, Value(negated)).map_err(Problem::Value)
     }
 
-    /// Sets what variables of the environment ask for, and returns those that are wrong, with what is wrong. Variables that
-    /// are no settings are left alone.
+    /// Sets the settings in the environment, and returns the invalid ones with their problems. Variables that are not
+    /// settings are ignored.
     pub(crate) fn set_from<'a>(
         &mut self,
         environment: impl Iterator<Item = (&'a str, &'a str)>,

@@ -9,11 +9,11 @@ use std::fmt::{self, Write};
 pub(crate) enum Severity {
     /// The script is not run.
     Error,
-    /// It is.
+    /// The script is run.
     Warning,
 }
 
-/// Something to say about a place in a script.
+/// An error or a warning at a place in a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Diagnostic {
     /// The severity.
@@ -94,7 +94,7 @@ impl Diagnostic {
     }
 }
 
-/// All that there is to say about a script, in the order of its text.
+/// All diagnostics of a script, in the order of its text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Diagnostics(pub Vec<Diagnostic>);
 

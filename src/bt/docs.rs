@@ -37,10 +37,10 @@ const REFUSED: [&str; 7] =
 const LEAST: [(&str, &str); 2] =
     [("fentry", "5.10; arm64 6.0, s390x 6.3"), ("fexit", "5.10; arm64 6.0, s390x 6.3")];
 
-/// The least kernel of what says nothing.
+/// The minimum kernel of everything else.
 const LEAST_OF_ALL: &str = "5.10";
 
-/// Text as it stands in a cell.
+/// Escapes text for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('*', "\\*").replace('<', "\\<")
 }

@@ -44,10 +44,10 @@ pub(crate) trait Environment {
     fn has_command(&self) -> bool;
 }
 
-/// That there is no such attach point.
+/// The error that an attach point does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Missing {
-    /// Why, if it is not just that there is none of that name.
+    /// The cause, if it is not just an unknown name.
     pub problem: String,
     /// Names that come near.
     pub nearest: Vec<String>,

@@ -15,7 +15,7 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The running machine. What has to be read is read when it is asked for.
+/// The running machine. Data about it is read lazily.
 #[derive(Debug, Default)]
 pub(crate) struct Machine {
     /// The kernel's types.
@@ -305,7 +305,7 @@ impl Environment for Machine {
     }
 
     fn cgroup_id(&self, path: &str) -> Result<u64, String> {
-        // The number of the folder's inode is the cgroup's.
+        // The inode number of the directory is the cgroup id.
         std::fs::metadata(path).map(|found| found.ino()).map_err(|error| format!("{path}: {error}"))
     }
 

@@ -13,7 +13,7 @@ pub(crate) struct Row {
     pub arguments: (usize, usize),
     /// The least kernel, if it is newer than 5.10.
     pub since: Option<&'static str>,
-    /// Whether it can affect other processes, so that `--unsafe` is needed.
+    /// Whether it is an unsafe function, which needs `--unsafe`.
     pub unsafe_mode: bool,
     /// The positions in which it may be used.
     pub usage: Usage,
@@ -28,7 +28,7 @@ pub(crate) enum Usage {
     Statement,
     /// As a value.
     Value,
-    /// Only as what is assigned to a map.
+    /// Only as the value assigned to a map.
     MapValue,
 }
 
@@ -100,7 +100,7 @@ pub(crate) enum Id {
     Usym,
     Warnf,
     Zero,
-    /// One that the language has and this compiler has not.
+    /// A function of the language that this compiler does not support.
     Unsupported,
 }
 

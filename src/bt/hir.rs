@@ -135,7 +135,7 @@ pub(crate) struct Statement {
 /// The kinds of statements.
 #[derive(Debug, Clone)]
 pub(crate) enum StatementKind {
-    /// Evaluates an expression for what it does.
+    /// Evaluates an expression for its side effects.
     Expr(Expr),
     /// Gives a variable its first value, all zeros. A variable in a loop gets it in each round.
     Declare(VarId),
@@ -222,7 +222,7 @@ pub(crate) enum StatementKind {
     Continue,
     /// `return`: the end of this run of the probe.
     Return(Option<Expr>),
-    /// Something that user space does when it gets there, in order with all others.
+    /// An action of user space, in order with all others.
     Async(Async),
 }
 
@@ -338,18 +338,18 @@ pub(crate) enum ExprKind {
     Load {
         /// The address: a pointer or an integer.
         address: Box<Expr>,
-        /// Added to the address.
+        /// The offset that is added to the address.
         offset: i64,
         /// The kind of memory access.
         access: Access,
-        /// Which bits of it are meant.
+        /// The bit-field to extract, if it is one.
         bits: Option<Bits>,
     },
     /// The address of an object in memory, a pointer: an array in a struct, a string in the context.
     Address {
         /// The address that the offset is added to.
         address: Box<Expr>,
-        /// Added to the address.
+        /// The offset that is added to the address.
         offset: i64,
     },
     /// The address of what a `__data_loc` field of a tracepoint stands for: that of the context plus the lower 16 bits of
@@ -369,7 +369,7 @@ pub(crate) enum ExprKind {
         offset: u32,
         /// An index that is only known at run time, and the size of an element. An index that is too large gives zeros.
         index: Option<(Box<Expr>, u32)>,
-        /// Which bits of it are meant.
+        /// The bit-field to extract, if it is one.
         bits: Option<Bits>,
     },
     /// A tuple.
@@ -531,7 +531,7 @@ pub(crate) enum Builtin {
         /// Bytes from the beginning of `struct pt_regs`.
         offset: u16,
     },
-    /// The stack of the kernel or of the process; the type says how much.
+    /// The stack of the kernel or of the process; the type gives the depth.
     Stack,
     /// The name of the probe (type `Probe`) or of the function (type `Function`).
     Name,

@@ -1,4 +1,4 @@
-//! From text to words, with the preprocessor's lines and the replacement of macros.
+//! Lexer: from text to tokens, with preprocessor directives and macro expansion.
 //!
 //! `#include` is accepted and has no effect: the kernel's types come from its BTF. Macros of `#define` are replaced as C
 //! does, with and without parameters, `#if` and its kin choose lines. Attach points have words of their own and are

@@ -1,4 +1,4 @@
-//! From the typed program to BPF programs, through [`codegen`](crate::codegen).
+//! Lowering: from the typed program to BPF programs, through [`codegen`](crate::codegen).
 //!
 //! Scalars are variables of the code generator. Everything else is an object in memory; an expression of such a type is
 //! first [prepared](memory::Prepared), which evaluates everything that it depends on, and then put into its
@@ -179,7 +179,7 @@ impl<'p> Shared<'p, '_> {
     fn compile(&mut self, probe: &'p Probe, point: Point, name: &str) -> Lowered<Compiled<'p>> {
         let records = self.records.len();
         let mut bytes = scratch::Sizes::default();
-        // In each round more is asked for; the maps of scratch memory end that.
+        // Each round requests more scratch memory; the size of its maps bounds the rounds.
         loop {
             self.records.truncate(records);
             let lower = Lower::new(self, probe, point, name, bytes.clone())?;
@@ -207,7 +207,7 @@ fn scratch_needed(error: &CodegenError) -> Option<u32> {
     }
 }
 
-/// Something that is emitted behind the other code.
+/// A piece of cold code, emitted behind the other code.
 type Cold<'l, 'p, 't> = Box<dyn FnOnce(&mut Lower<'l, 'p, 't>) + 'p>;
 
 /// The lowering of one probe.
@@ -229,7 +229,7 @@ struct Lower<'l, 'p, 't> {
     cold: Vec<(Block, Span, Cold<'l, 'p, 't>)>,
     /// The place of what is being lowered.
     span: Span,
-    /// The stack frame that loop bodies compiled to functions of their own share with the main function.
+    /// The frame that loop bodies compiled to functions of their own share with the main function.
     frame: Option<callback::Frame>,
     /// The number of such functions so far.
     callbacks: u32,
@@ -314,13 +314,13 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
         }
     }
 
-    /// Says which place of the script the next instructions come from.
+    /// Sets the place in the script of the next instructions.
     fn at(&mut self, span: Span) {
         self.span = span;
         self.f.at(span.start..span.end);
     }
 
-    /// Has something emitted behind the other code, in a block that is returned.
+    /// Defers code to behind the other code; returns its block.
     fn cold(&mut self, emit: impl FnOnce(&mut Lower<'l, 'p, 't>) + 'p) -> Block {
         let block = self.f.block();
         self.cold.push((block, self.span, Box::new(emit)));

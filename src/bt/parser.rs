@@ -151,7 +151,7 @@ impl Parser {
         }
     }
 
-    /// Tells that something else was expected here.
+    /// Reports a syntax error: another token was expected here.
     fn expected<T>(&mut self, what: &str) -> Parsed<T> {
         let message = format!("syntax error: expected {what}, found {}", self.token);
         self.fail(self.span, message)

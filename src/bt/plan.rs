@@ -276,8 +276,9 @@ impl Uses {
         uses
     }
 
-    /// Programs of uprobes are preempted by each other. Those of raw tracepoints and of `fentry` are interrupted by other
-    /// ones. All others do not run while another one does on their CPU: the kernel skips them.
+    /// Finds maps that are changed by programs that interrupt each other. Programs of uprobes are preempted by each
+    /// other. Those of raw tracepoints and of `fentry` are interrupted by other ones. All others do not run while
+    /// another one does on their CPU: the kernel skips them.
     fn find_nested(&mut self, program: &Program) {
         let mut changed: HashMap<MapId, Vec<Kind>> = HashMap::new();
         for probe in program.probes.iter().filter(|probe| probe.kind != Kind::Special) {

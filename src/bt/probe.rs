@@ -26,7 +26,7 @@ pub(crate) enum AttachPoint {
         hardware: bool,
         /// Its name as written, `cpu` or `cpu-clock`.
         event: String,
-        /// Every how many of them; the event's default if not given.
+        /// The sample period in events; the event's default if not given.
         count: Option<u64>,
     },
     /// `tracepoint:category:name`
@@ -115,9 +115,9 @@ pub(crate) enum AttachPoint {
 /// The rate of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Rate {
-    /// So many times a second.
+    /// The frequency, in hertz.
     Hertz(u64),
-    /// Every so many units of so many nanoseconds: `s:1` is 1 of 1,000,000,000.
+    /// The period as a number of units, each in nanoseconds: `s:1` is 1 of 1,000,000,000.
     Period {
         /// The number of units.
         count: u64,

@@ -8,7 +8,7 @@ use crate::program::Loader;
 use crate::spec::{MapSpec, ProgramSpec};
 use crate::uapi::{ProgramType, flags};
 
-/// Something that not all kernels have and that changes what code is made. Asked for, never inferred from the version.
+/// A kernel feature that decides which code is generated. Probed, never inferred from the version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Feature {
     /// Atomic operations with results: `cmpxchg`, `xadd` that fetches. Linux 5.12
@@ -27,11 +27,11 @@ pub(crate) enum Feature {
     CurrentTaskBtf,
     /// Keys of more than 512 bytes. Linux 5.11
     LargeKeys,
-    /// Hash tables that allocate elements on demand are safe in programs that trace. Linux 6.1
+    /// Hash tables that allocate elements on demand are safe in tracing programs. Linux 6.1
     AllocatingHash,
     /// The helper `ktime_get_tai_ns` (208). Linux 6.1
     TaiClock,
-    /// The helper `jiffies64` (118) in programs that trace. Linux 5.19
+    /// The helper `jiffies64` (118) in tracing programs. Linux 5.19
     Jiffies,
 }
 
@@ -44,10 +44,10 @@ pub(crate) struct Target<'t> {
     pub cpus: u32,
     /// The size of a page.
     pub page_size: u32,
-    /// Device and inode of the PID namespace that `pid` and `tid` are of; none if it is the initial one.
+    /// Device and inode of the PID namespace of `pid` and `tid`; none if it is the initial one.
     pub pid_namespace: Option<(u64, u64)>,
-    /// Whether memory is read directly through pointers whose types the verifier knows. If a kernel refuses such a program,
-    /// lower again without: all memory is read by helpers then.
+    /// Whether memory is read directly through pointers whose types the verifier tracks. If a kernel rejects such a
+    /// program, lower again without: all memory is read by helpers then.
     pub direct_loads: bool,
     /// Receives the code before register allocation, program by program, if it is to be shown.
     pub virtual_code: Option<&'t std::cell::RefCell<Vec<String>>>,

@@ -39,10 +39,10 @@ pub(crate) const PUNCTUATION: [&str; 43] = [
     "?", "=", "+", "-", "*", "/", "%", "&", "|", "^", "<",
 ];
 
-/// The remaining operators, each of one character; no other operator begins with one of them after those above.
+/// Operators of one character that are matched after [`PUNCTUATION`].
 pub(crate) const SINGLE: [&str; 4] = [">", "!", "~", "."];
 
-/// As messages name it.
+/// Writes the token as error messages show it.
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

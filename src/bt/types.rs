@@ -39,7 +39,7 @@ use std::sync::Arc;
 /// The type of a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Type {
-    /// Nothing: the result of a function that only acts.
+    /// No value: the result of a function that is only called for its effect.
     Void,
     /// `true` or `false`, one byte.
     Bool,
@@ -124,7 +124,7 @@ pub(crate) struct Pointer {
     pub space: Space,
 }
 
-/// An address space, which says by which helper memory is read.
+/// An address space, which decides the helper by which memory is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Space {
     /// The kernel's (`bpf_probe_read_kernel`).
@@ -192,7 +192,7 @@ impl Lhist {
 
 /// The buckets of `hist()`.
 pub(crate) mod hist {
-    /// The most bits that a script may ask for.
+    /// The maximum number of bits that a script can request.
     pub(crate) const MAX_BITS: u32 = 5;
 
     /// Returns the number of buckets for 2^`bits` buckets per power of two: one for negative values, one for each
@@ -270,7 +270,7 @@ pub(crate) struct Field {
     pub ty: Type,
     /// Its offset, in bytes; for a bit-field, the offset of the integer that contains it.
     pub offset: u32,
-    /// Which bits of that integer it is, if it is a bit-field.
+    /// The bits of that integer, if it is a bit-field.
     pub bits: Option<Bits>,
 }
 

@@ -1,8 +1,8 @@
-//! Walks over the typed program.
+//! Visitors of the typed program.
 
 use super::hir::{Aggregation, Async, Call, Expr, ExprKind, Program, Statement, StatementKind};
 
-/// Something in a typed program.
+/// A node of a typed program.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Node<'p> {
     /// A statement.

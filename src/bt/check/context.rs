@@ -135,7 +135,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A field of a tracepoint by what its `format` file says.
+    /// Returns the argument for a field of a tracepoint, from its description in the `format` file.
     fn tracepoint_field(&mut self, field: &format::Field, space: Space) -> Argument {
         let name: Arc<str> = field.name.as_str().into();
         let declared = field.of.replace("const ", "").replace("volatile ", "");

@@ -1,4 +1,4 @@
-//! Operators, literals and casts.
+//! Checks operators, literals and casts.
 
 use super::join::{Given, boolean, constant, convert, expr, integer, join, literal, string};
 use super::{Checked, Checker};

@@ -11,7 +11,7 @@ pub(super) fn expr(kind: ExprKind, ty: Type, span: Span) -> Expr {
     Expr { kind, ty, span }
 }
 
-/// Nothing, as the value of what only acts.
+/// Returns the void expression: the value of statements.
 pub(super) fn nothing(span: Span) -> Expr {
     expr(ExprKind::Tuple(Vec::new()), Type::Void, span)
 }
@@ -180,7 +180,7 @@ pub(super) fn convert(from: Expr, to: &Type) -> Expr {
 }
 
 impl Checker<'_> {
-    /// Widens the type of a place for a value; whether there is one that holds both.
+    /// Widens the type of a place for a value; returns whether there is one that holds both.
     pub(super) fn widen(&mut self, place: &mut Known, value: Given<'_>) -> bool {
         let Some(known) = &place.ty else {
             *place = Known { ty: Some(value.ty.clone()), literal: value.literal };

@@ -1,4 +1,4 @@
-//! Macros of the language: bodies that are gone through anew at each use, with variables of their own.
+//! Macros of the language: their bodies are checked anew at each use, with variables of their own.
 
 use super::join::nothing;
 use super::{Checked, Checker, Frame};
@@ -28,7 +28,7 @@ impl<'a> Checker<'a> {
         self.script.macros.iter().find(|one| &*one.name.node == name)
     }
 
-    /// Uses a macro.
+    /// Expands a use of a macro.
     pub(super) fn use_macro(
         &mut self,
         used: &'a ast::Macro,

@@ -45,7 +45,7 @@ impl<'a> Checker<'a> {
         self.error(span, format!("{name} is used {is} in line {line}, and {here} here"))
     }
 
-    /// Tells that nothing gives a map a type.
+    /// Reports a map whose type cannot be inferred.
     pub(super) fn unknown_map<T>(&mut self, id: MapId, span: Span) -> Checked<T> {
         let state = self.map(id).clone();
         if state.failed || self.incomplete {
@@ -84,7 +84,7 @@ impl<'a> Checker<'a> {
         self.fit_key(id, checked)
     }
 
-    /// Widens the type of a map's keys for a key and makes it one of that type.
+    /// Widens the type of a map's keys for a key and converts the key to it.
     pub(super) fn fit_key(&mut self, id: MapId, key: Expr) -> Checked<Expr> {
         let span = key.span;
         if key.ty == Type::Void {

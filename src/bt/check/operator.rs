@@ -1,4 +1,4 @@
-//! Operators.
+//! Checks operators.
 
 use super::join::{
     boolean, constant, constant_text, convert, expr, integer, join, literal, string,
@@ -167,7 +167,7 @@ impl<'a> Checker<'a> {
         Ok(expr(kind, ty, span))
     }
 
-    /// That a constant divisor is not 0, and a constant shift not too wide.
+    /// Checks that a constant divisor is not 0, and a constant shift not too wide.
     pub(super) fn check_divisor(&mut self, op: BinaryOp, right: &Expr) -> Checked<()> {
         match (op, constant(right)) {
             (BinaryOp::Div | BinaryOp::Mod, Some(0)) => self.error(right.span, "division by 0"),

@@ -1,4 +1,4 @@
-//! Parts of values: fields, elements, what a pointer points to.
+//! Checks accesses to parts of values: fields, elements, dereferences.
 
 use super::join::{constant, expr};
 use super::{Checked, Checker};
@@ -129,7 +129,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Whether the verifier knows what a pointer points to.
+    /// Whether the verifier tracks the type that a pointer points to.
     fn trusted(&self, pointer: &Expr) -> bool {
         let typed =
             matches!(self.kind(), Kind::RawTracepoint | Kind::Fentry | Kind::Fexit | Kind::Iter);

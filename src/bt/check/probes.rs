@@ -1,4 +1,4 @@
-//! Which programs a block becomes.
+//! Groups the attach points of a block into programs.
 
 use super::context::{Arguments, RETVAL};
 use super::{Checked, Checker, Instance};
@@ -31,7 +31,7 @@ struct Uses<'a> {
     program: bool,
     /// `probe` or `func` where their text must be known.
     names: bool,
-    /// Macros that were looked into.
+    /// Macros that were visited.
     macros: HashSet<&'a str>,
 }
 

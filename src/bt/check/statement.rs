@@ -1,4 +1,4 @@
-//! Statements, variables and assignments.
+//! Checks statements, variables and assignments.
 
 use super::join::{Given, constant, convert, join, nothing};
 use super::{Checked, Checker, Stop, statement};
@@ -11,7 +11,7 @@ use crate::bt::types::Type;
 const MAX_UNROLL: i128 = 1000;
 
 impl<'a> Checker<'a> {
-    /// Goes through a block with a scope of its own. All statements are gone through even if one fails.
+    /// Checks a block with a scope of its own. All statements are checked even if one fails.
     pub(super) fn block(&mut self, block: &'a ast::Block) -> Checked<Vec<Statement>> {
         self.nested(block.span, |checker| checker.statements(block))
     }

@@ -77,7 +77,7 @@ const INTEGERS: [(&str, u8); 60] = [
     ("sector_t", 8),
 ];
 
-/// Unsigned ones whose name does not say so.
+/// Unsigned types whose name does not begin with `u` or `__u`.
 const UNSIGNED: [&str; 8] =
     ["__be16", "__be32", "__be64", "__le16", "__le32", "__le64", "size_t", "sector_t"];
 

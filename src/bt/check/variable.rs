@@ -1,4 +1,4 @@
-//! Variables: scopes, and assignments.
+//! Checks variables: scopes, and assignments.
 
 use super::join::{Given, Known, constant, converts, join};
 use super::{Checked, Checker, Stop, VariableState, statement};
@@ -95,7 +95,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Widens the type of a variable; whether there is one that holds the value too.
+    /// Widens the type of a variable; returns whether there is one that holds the value too.
     pub(super) fn widen_variable(&mut self, id: VarId, value: Given<'_>) -> bool {
         let state = self.state(id).clone();
         if state.fixed {

@@ -102,7 +102,7 @@ impl Lexer {
         }
     }
 
-    /// Says which `#if`s have no end.
+    /// Reports the `#if`s without `#endif`.
     pub(super) fn close_conditions(&mut self) {
         for condition in std::mem::take(&mut self.conditions) {
             let (start, end) = (condition.place.start as usize, condition.place.end as usize);

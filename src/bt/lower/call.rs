@@ -172,7 +172,7 @@ impl<'p> Lower<'_, 'p, '_> {
         Ok(Prepared::Parts { parts, size: 20 })
     }
 
-    /// `strlen()`: by the helper that reads strings, which says how long they are.
+    /// Lowers `strlen()`: by the helper that reads strings, which returns their length.
     fn string_length(&mut self, of: &'p Expr) -> Lowered<Operand> {
         let size = self.size(&of.ty);
         let place = self.object(of)?;

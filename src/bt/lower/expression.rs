@@ -286,7 +286,7 @@ impl<'p> Lower<'_, 'p, '_> {
         self.f.binary(plain, left, right).into()
     }
 
-    /// A division or remainder. By 0 it is 1, and a record says so.
+    /// Lowers a division or remainder. With divisor 0 the result is 1, and a record reports it.
     fn divide(&mut self, op: Binary, signed: bool, left: Operand, right: Operand) -> Operand {
         let op = match (op, signed) {
             (Binary::Div, true) => Binary::SignedDiv,

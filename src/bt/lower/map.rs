@@ -347,7 +347,8 @@ impl<'p> Lower<'_, 'p, '_> {
         Ok(self.whether(Condition::Ne, found))
     }
 
-    /// 1 if a pointer or a result compares to 0 like that, else 0, by a branch: the verifier compares pointers only so.
+    /// Returns 1 if a pointer or a result compares to 0 like that, else 0, by a branch: the verifier compares pointers
+    /// only so.
     fn whether(&mut self, condition: Condition, value: Var) -> Operand {
         let zero = self.load_global(crate::bt::plan::Globals::OPAQUE_ZERO);
         let result = self.f.var();

@@ -99,7 +99,7 @@ pub(super) fn pieces(bytes: u32, align: u32) -> impl Iterator<Item = (u32, Size)
 }
 
 impl<'p> Lower<'_, 'p, '_> {
-    /// New memory, aligned to 8.
+    /// Allocates an object, aligned to 8.
     pub(super) fn room(&mut self, size: u32) -> Place {
         Place::aligned(self.f.object(size.max(1).next_multiple_of(8), 8))
     }
@@ -204,7 +204,7 @@ impl<'p> Lower<'_, 'p, '_> {
         self.zero_between(to, stored, size);
     }
 
-    /// Copies memory of ours.
+    /// Copies memory of the program.
     pub(super) fn copy(&mut self, from: Place, to: Place, size: u32) {
         let align = from.align.min(to.align);
         if size.div_ceil(align.max(1)) <= MAX_WORDS {

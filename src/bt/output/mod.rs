@@ -22,8 +22,8 @@
 //! - JSON is always valid: UTF-8 is kept, and bytes that are not UTF-8 become private code points, U+EF00 plus the byte.
 //! - Control characters in strings from outside are escaped if the output is a terminal ([`ControlCharacters`]). Elsewhere the bytes of
 //!   strings are those that bpftrace writes, since scripts and what reads them depend on them.
-//! - Names of symbols and of their files are escaped whatever the output is, `\\u001b`: nothing depends on their bytes, and whoever
-//!   makes an executable can name them.
+//! - Names of symbols and of their files are always escaped, `\\u001b`: scripts do not depend on their bytes, and the
+//!   author of an executable chooses them.
 //! - A warning of the same kind at the same place is written once, and counted at the end.
 
 mod digits;

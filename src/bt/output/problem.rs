@@ -133,7 +133,7 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// Counts a problem. Whether it is the first of its kind.
+    /// Counts a problem; returns whether it is the first of its kind.
     pub(super) fn is_new(&mut self, place: &Place<'_>, problem: &Problem<'_>) -> bool {
         match self.known.iter_mut().find(|(known, _)| known.is(place, problem)) {
             Some((_, repeated)) => {

@@ -266,7 +266,7 @@ impl Parser {
         }
     }
 
-    /// Parses `(*name)(…)`, which is a pointer to we do not say what.
+    /// Parses `(*name)(…)`, a pointer to a function of unspecified type.
     fn function_pointer(&mut self) -> Parsed<FieldDefinition> {
         let start = self.span;
         self.expect("(")?;

@@ -1,4 +1,4 @@
-//! From the parts of an attach point to what they mean.
+//! Parser of attach points, from their parts.
 
 use super::{AttachPoint, Rate, Watched};
 use crate::bt::ast::{self, Part};

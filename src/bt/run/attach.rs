@@ -1,4 +1,4 @@
-//! From attach points to links.
+//! Attaches programs to attach points.
 
 use super::events;
 use crate::attach::{self, Link, Options, PerfEventKind, Sampling, Target, TrampolineAt};
@@ -237,7 +237,7 @@ pub(super) fn unmapped_file(
     }
 }
 
-/// Returns what a program of the type `tracing` is for, which it says when it is loaded.
+/// Returns the attach target of a program of the type `tracing`, which is given when it is loaded.
 pub(super) fn traced(point: &AttachPoint) -> Option<&str> {
     match point {
         AttachPoint::RawTracepoint { name, .. } => Some(name),
@@ -246,7 +246,7 @@ pub(super) fn traced(point: &AttachPoint) -> Option<&str> {
     }
 }
 
-/// Returns whether an error says that just this place takes no probe, as some that a pattern matches do not.
+/// Returns whether an error means that just this place cannot be probed, as some that a pattern matches cannot.
 pub(super) fn is_passed_over(error: &Error) -> bool {
     match error {
         Error::NotFound { .. } | Error::NotInFile { .. } | Error::Place { .. } => true,

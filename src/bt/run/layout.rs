@@ -1,4 +1,4 @@
-//! From bytes to values: the layouts of `bt::types`, read back.
+//! Decodes values from bytes, by the layouts of `bt::types`.
 
 use super::resolve::Names;
 use crate::bt::hir::Program;
@@ -135,7 +135,7 @@ impl Reader {
         self.program.strings.get(number as usize).cloned().unwrap_or_default()
     }
 
-    /// A string that was cut, and what says so.
+    /// Returns a truncated string with the trailer that marks it.
     fn cut(&self, text: &[u8]) -> Vec<u8> {
         [text, self.program.config.str_trunc_trailer.as_bytes()].concat()
     }
@@ -166,7 +166,7 @@ impl Reader {
     }
 }
 
-/// Merges the values that aggregations have on CPUs.
+/// Merges the per-CPU values of an aggregation.
 fn aggregate<'b>(ty: &Type, cpus: &mut dyn Iterator<Item = &'b [u8]>) -> Value {
     let signed = |sign: Sign, bits: u64| match sign {
         Sign::Signed => Number::Signed(bits.cast_signed()),

@@ -69,7 +69,7 @@ struct State {
     exit_was_lost: bool,
     /// An error that a map had.
     error: Option<Error>,
-    /// When losses were looked for.
+    /// The time of the last check for losses.
     looked: Instant,
     /// The deadline for running commands of `system()`, if the end was asked for.
     commands_until: Option<Instant>,
@@ -160,7 +160,7 @@ impl Run {
         }
     }
 
-    /// Waits for records and puts their events into the queue. Whether the deadline has come.
+    /// Waits for records and puts their events into the queue. Returns whether the deadline has passed.
     fn wait(&mut self, deadline: Option<Instant>) -> Result<bool> {
         let Run { ring, state, queue, .. } = self;
         let Some(ring) = ring else {
@@ -208,7 +208,8 @@ impl Run {
         self.drain_into(output, Some(Instant::now() + LOOK))
     }
 
-    /// From now on handles what was sent before the end was asked for; commands of `system()` for a while only.
+    /// Prepares for the end of the run: records that were sent before are still handled, commands of `system()` only until
+    /// a deadline.
     #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub(crate) fn end_is_near(&mut self) {
         self.state.commands_until.get_or_insert_with(|| Instant::now() + LOOK);
@@ -385,7 +386,7 @@ impl Iterator for Run {
 }
 
 impl State {
-    /// Does what a record asks for. Breaks off behind `exit()`.
+    /// Carries out the action that a record asks for. Stops after `exit()`.
     fn record(&mut self, bytes: &[u8], sink: &mut dyn Sink) -> ControlFlow<()> {
         let State { reader, records, maps, shell, .. } = self;
         let index = bytes.get(..8).and_then(|index| index.try_into().ok()).map(u64::from_ne_bytes);
@@ -466,7 +467,7 @@ impl State {
         self.error.take().map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Notes, now and then, what processes map and what was lost.
+    /// Records, at intervals, mappings of processes and lost events.
     fn look(&mut self, sink: &mut dyn Sink) -> Result<()> {
         if self.looked.elapsed() < LOOK {
             return Ok(());

@@ -12,7 +12,7 @@ use std::fmt;
 use std::process::Command;
 use std::sync::Arc;
 
-/// A mistake in a script, or something that it asks for and that this machine does not have, with the place in the script.
+/// An error in a script, or a feature that it needs and this machine does not have, with the place in the script.
 ///
 /// It is shown as bpftrace shows it, with the line and an underline; control characters in it are escaped.
 #[derive(Debug)]
@@ -51,10 +51,10 @@ impl std::error::Error for ScriptError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It is about the script.
+    /// An error in the script.
     #[error(transparent)]
     Script(#[from] ScriptError),
-    /// It is about the machine.
+    /// An error of the machine.
     #[error(transparent)]
     System(#[from] crate::error::Error),
 }

@@ -1,4 +1,4 @@
-//! From a compiled script to one that runs: its maps, its programs, `BEGIN`, and the links.
+//! Starts a compiled script: its maps, its programs, `BEGIN`, and the links.
 
 use super::action::Record;
 use super::attach::{self, Placed};
@@ -63,7 +63,7 @@ fn pid_namespace() -> Option<(u64, u64)> {
     (about.ino() != FIRST_NAMESPACE).then(|| (about.dev(), about.ino()))
 }
 
-/// Why a script does not run.
+/// The reason why a script does not run.
 struct Failed {
     error: Box<Error>,
     /// Whether the verifier refused a program.

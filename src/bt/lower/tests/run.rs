@@ -289,7 +289,7 @@ pub(super) fn load(text: &str) {
     Script::new(text).run();
 }
 
-/// Why a script is not compiled.
+/// Returns the errors of a script that does not compile.
 #[track_caller]
 pub(super) fn refused(text: &str) -> String {
     let compiled = Script::new(text).with(&Features::new(), |_, _, _| ());
