@@ -1,4 +1,4 @@
-//! Registers for variables: a linear scan over live ranges with gaps.
+//! Register allocation: a linear scan over live ranges with gaps.
 
 use super::ir::{Arg, Inst, Src, Var};
 use super::liveness::{
@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// The degree to which a variable's live range has been split because there was no register for all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
-    /// Not at all.
+    /// The whole variable.
     Whole,
     /// A piece of one, between two calls of a block.
     Piece,
@@ -69,11 +69,11 @@ fn loses_registers(inst: &Inst<'_>) -> bool {
 /// The register constraints of instructions.
 #[derive(Default)]
 struct Fixed {
-    /// Positions at which r0 to r5 are lost.
+    /// Positions at which r0 to r5 are clobbered.
     calls: Vec<u32>,
-    /// Positions at which r0 is lost.
+    /// Positions at which r0 is clobbered.
     exchanges: Vec<u32>,
-    /// Up to where parameters are in their registers, by register.
+    /// The end of the parameters' time in their registers, by register.
     parameters: [u32; REGISTERS],
 }
 
@@ -211,7 +211,8 @@ fn costs(mir: &Mir<'_>) -> Vec<u64> {
     costs
 }
 
-/// In how many loops each block is, as far as the layout shows them: a jump back is a loop over what is in between.
+/// Returns the loop depth of each block, as far as the layout shows it: a jump back is a loop over the blocks in
+/// between.
 fn loop_depths(mir: &Mir<'_>) -> Vec<u32> {
     let mut changes = vec![0i64; mir.blocks.len() + 1];
     for (block, from) in mir.blocks.iter().zip(0u32..) {
@@ -241,7 +242,7 @@ struct Groups {
     segments: BTreeMap<u32, Vec<Segment>>,
 }
 
-/// Variables of more segments are not joined: that would take long, and mean little.
+/// The maximum number of segments of variables to coalesce: more take long, for little gain.
 const MOST_SEGMENTS: usize = 64;
 
 impl Groups {
@@ -306,7 +307,7 @@ struct Scan<'m> {
     hints: Hints,
     groups: Groups,
     ranges: &'m Ranges,
-    /// By leader.
+    /// Spill weights, by leader.
     weights: Vec<u64>,
     registers: Vec<Option<Reg>>,
     /// The segments that each register holds: by the start of a segment, its end and the leader.

@@ -1,4 +1,4 @@
-//! From functions to instructions.
+//! The compiler: from functions to instructions.
 
 use super::allocate::{Class, Outcome, allocate, drop_replaced, flow};
 use super::emit::{Placed, emit};
@@ -88,23 +88,23 @@ fn refers_to(inst: &Inst<'_>, mut f: impl FnMut(FunctionId)) {
     }
 }
 
-/// One function on its way through the compiler.
+/// The state of one function in the compiler.
 struct Body<'a> {
-    /// As it was lowered.
+    /// The code as it was lowered.
     lowered: Mir<'a>,
     scratch: Option<Scratch>,
     in_memory: bool,
     /// The objects that are to lie in scratch memory, and the variables.
     moved: Vec<bool>,
     far: Vec<Var>,
-    /// With registers.
+    /// The code with registers.
     mir: Mir<'a>,
     registers: Vec<Option<Reg>>,
     frame: Frame,
 }
 
-/// In each round of the register allocation something is taken apart that was not before; two or three will do for nearly
-/// all code. After so many everything is, and then there are always enough registers.
+/// The maximum number of rounds of register allocation. Each splits live ranges that were not split before; two or
+/// three suffice for nearly all code. After this many everything is split, and then there are always enough registers.
 const MOST_ROUNDS: usize = 12;
 
 impl<'a> Body<'a> {
@@ -232,7 +232,7 @@ impl<'a> Body<'a> {
         Err((CodegenProblem::NoRegisters, None))
     }
 
-    /// Chooses what else is to go to scratch memory. Returns whether there was anything.
+    /// Chooses more variables and objects to move to scratch memory. Returns whether there were any.
     fn move_more(&mut self, function: &Function<'a>, limit: u32) -> bool {
         let flow = flow(&self.mir);
         let (objects, vars) =

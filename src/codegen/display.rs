@@ -1,4 +1,4 @@
-//! Virtual code as text, for people who want to see what a compiler wrote.
+//! Displays virtual code as text, to inspect the code that a compiler generates.
 
 use super::function::Function;
 use super::ir::{

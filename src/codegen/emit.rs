@@ -1,4 +1,4 @@
-//! From instructions over variables to those of BPF.
+//! Emission: from instructions over variables to those of BPF.
 
 use super::constants::negated;
 use super::frame::Frame;
@@ -111,7 +111,7 @@ impl<'a> Emit<'_, '_, 'a> {
         self.builder.push(Op::Alu { bits, op, dst, src });
     }
 
-    /// The next instruction has a number that the kernel is asked for.
+    /// Adds a relocation by name to the next instruction.
     fn name(&mut self, field: RelocField, kind: RelocKind, name: &'a str) {
         self.builder.relocate(field, kind, RelocTarget::Name(name));
     }

@@ -1,4 +1,4 @@
-//! Code that is invalid by its types.
+//! Errors in virtual code.
 
 use std::ops::Range;
 

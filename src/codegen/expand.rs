@@ -10,7 +10,7 @@ const B64: Bits = Bits::B64;
 
 /// The order of two numbers, as a question whether one is less.
 enum Less<'a> {
-    /// The answer is known.
+    /// The result is known.
     Always(bool),
     /// `a < b`, or its opposite.
     Than { a: Val<'a>, b: Val<'a>, opposite: bool },
@@ -192,7 +192,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// The same by a constant other than 0.
+    /// Emits the same by a constant other than 0.
     pub(super) fn divide_by(&mut self, bits: Bits, modulo: bool, dst: Var, a: Var, b: u64) {
         let (negative, absolute) = match bits {
             Bits::B64 => ((b as i64) < 0, (b as i64).unsigned_abs()),

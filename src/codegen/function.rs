@@ -104,16 +104,16 @@ impl<'a> Function<'a> {
     /// so are numbers that fit neither into registers nor on the stack.
     ///
     /// The memory need not be zeroed. It must be the function's own while it runs: programs interrupt each other
-    /// on a CPU. Without it, a frame that is too large is the error
-    /// [`ScratchNeeded`](CodegenProblem::ScratchNeeded), which says the size to give; giving more makes no difference. Write
-    /// the function again with that much. (Once more if the new code needs more.)
+    /// on a CPU. Without it, a frame that is too large is the error [`ScratchNeeded`](CodegenProblem::ScratchNeeded)
+    /// with the size to give; giving more makes no difference. Write the function again with that much. (Once more if
+    /// the new code needs more.)
     pub fn scratch(&mut self, base: Var, size: u32) {
         let (objects, vars) = (self.objects.len() as u32, self.vars);
         self.scratch = Some(Scratch { base, size, objects, vars });
     }
 
-    /// Says that the variable never holds a pointer, so that it may be moved to scratch memory. Results of calls and of loads
-    /// of eight bytes, and what is computed from them by addition, are otherwise taken for pointers.
+    /// Declares that the variable never holds a pointer, so that it may be moved to scratch memory. Results of calls
+    /// and of loads of eight bytes, and values computed from them by addition, are otherwise taken for pointers.
     pub fn number(&mut self, var: Var) {
         self.numbers.push(var);
     }

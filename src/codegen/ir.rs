@@ -153,7 +153,7 @@ pub enum AtomicBinary {
     Xor,
 }
 
-/// A number that the kernel which loads the program is asked for, by a name.
+/// A number that is resolved by name against the kernel that loads the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KernelValue {
     /// The offset of a field, bytes, or the value of an enumerator: `task_struct.tgid`, `pid_type.PIDTYPE_TGID`,
@@ -172,7 +172,7 @@ pub(super) enum Base {
     Object(Object),
 }
 
-/// A constant that only the loader or the layout knows.
+/// A constant that is resolved by the loader or the layout.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Symbol<'a> {
     Map(&'a MapSpec<'a>),
@@ -227,7 +227,7 @@ impl<'a> Args<'a> {
     }
 }
 
-/// Something that is called.
+/// The target of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target<'a> {
     Helper(i32),

@@ -1,5 +1,5 @@
-//! From statements to instructions over variables: constants are put where they are used, and what the instruction set
-//! lacks is done by what it has.
+//! Lowering: from statements to instructions over variables. Constants are propagated to their uses, and operations
+//! that the instruction set lacks are replaced by those that it has.
 
 use super::constants::{self, mirrored};
 use super::error::CodegenProblem;
@@ -39,7 +39,7 @@ struct Compared {
 /// A variable of the function as it was written.
 #[derive(Debug, Clone, Copy)]
 struct Facts<'a> {
-    /// It is assigned at one place, which every use has passed: it is as good as its value.
+    /// Whether it is assigned at one place, which dominates every use, so that it can be replaced by its value.
     single: bool,
     /// Its value, if it is single and that is something better than the variable.
     value: Option<Val<'a>>,

@@ -1,5 +1,5 @@
-//! Code over any number of variables, compiled to instructions: registers, stack and calling convention are found by the
-//! compiler.
+//! Code over any number of variables, compiled to instructions: the compiler allocates registers and stack, and follows
+//! the calling convention.
 //!
 //! A [`Function`] is written statement by statement, over variables of 64 bits ([`Var`]), objects in memory ([`Object`])
 //! and blocks ([`Block`]). A [`Unit`] is a main function with the functions that it calls or hands to helpers;

@@ -11,9 +11,9 @@ use crate::insn::{Bits, Condition};
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Home<'a> {
     Slot(u32),
-    /// It is made again by this instruction.
+    /// It is rematerialized by this instruction.
     Again(Inst<'a>),
-    /// At an offset from where the scratch variable points to.
+    /// It is in memory, at an offset from the scratch variable.
     Scratch(Var, i32),
 }
 
@@ -162,7 +162,7 @@ fn on_edges<'a>(mir: &mut Mir<'a>, stores: Vec<EdgeStore<'a>>) {
 struct Rewrite<'s, 'a> {
     /// The piece that holds each variable, if the first number is that of the epoch.
     pieces: Vec<(u32, Var)>,
-    /// Pieces end where the epoch does: at calls and at the end of a block.
+    /// The current epoch. Pieces end where it does: at calls and at the end of a block.
     epoch: u32,
     out: Vec<(Inst<'a>, Span)>,
     span: Span,
@@ -280,8 +280,8 @@ impl<'a> Rewrite<'_, 'a> {
         MirBlock { insts: std::mem::take(&mut self.out), end: (end, span) }
     }
 
-    /// Stores variables that were compared once more behind the comparison: then the verifier knows of the value in memory what
-    /// it has learned of that in the register.
+    /// Stores variables that were compared again behind the comparison: then the verifier has the same bounds for the
+    /// value in memory as for that in the register.
     fn bounds(
         &mut self,
         end: &mut MirEnd<'a>,

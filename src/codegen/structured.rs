@@ -1,4 +1,4 @@
-//! Branches and loops whose blocks make themselves.
+//! Structured control flow: branches and loops that create their own blocks.
 
 use super::function::Function;
 use super::ir::{Binary, Block, Operand, Var};
@@ -66,7 +66,7 @@ impl<'a> Function<'a> {
         match clamp {
             Some(count) => self.branch(Condition::Ge, index, count, after, within),
             None => {
-                // Both tests are of the index itself, so that the verifier knows it to be bounded.
+                // Both tests are of the index itself, so that the verifier tracks its bound.
                 let test = self.block();
                 self.branch(Condition::Ge, index, most, after, test);
                 self.switch_to(test);

@@ -1,4 +1,4 @@
-//! Code that is compiled, without a kernel: what it looks like, and what is refused.
+//! Tests of compilation, without a kernel: the code that results, and the code that is rejected.
 
 use super::*;
 use crate::asm::{PrintOptions, disassemble};
@@ -61,7 +61,7 @@ fn a_comparison_becomes_part_of_its_branch() {
     f.ret(1);
     f.switch_to(other);
     f.ret(2);
-    // Whichever way round it is, there is one comparison and no number that says what came of it.
+    // In either order there is one comparison, and its result is not computed as a number.
     assert_code(
         f,
         &["r = *(u32 *)(r + 4)", "if r >= 10 goto L1", "r = 1", "exit", "r = 2", "exit"],

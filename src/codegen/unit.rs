@@ -1,4 +1,4 @@
-//! Functions that belong together, and what they are compiled to.
+//! Compilation units: functions that belong together, and the compiled result.
 
 use super::error::CodegenError;
 use super::function::Function;
