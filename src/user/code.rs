@@ -32,7 +32,7 @@ pub(super) enum Source {
     Path(PathBuf),
     /// A file that is kept open, since no path may lead to it when it is read.
     Held(Arc<Held>),
-    /// No file, or one that nothing leads to: the process made it.
+    /// No file, or one without any path: code that the process generated.
     Unknown,
 }
 
@@ -103,7 +103,7 @@ const MOST_HELD: usize = 256;
 pub(super) struct Keeper {
     /// Whether all are, since they may be deleted before they are read.
     all: bool,
-    /// By inode, and path from here or, if they are deleted, from there.
+    /// Files by inode, and by path from here or, if they are deleted, from there.
     held: HashMap<(u64, PathBuf), Arc<Held>>,
 }
 
@@ -159,8 +159,8 @@ impl Held {
     }
 }
 
-/// The file of a mapping that no path leads to: by the mapping itself, for which the kernel wants `CAP_SYS_ADMIN` or
-/// `CAP_CHECKPOINT_RESTORE` (`proc_map_files_get_link`); or as the program that the process runs.
+/// Opens the file of a mapping that no path leads to: by the mapping itself, for which the kernel requires
+/// `CAP_SYS_ADMIN` or `CAP_CHECKPOINT_RESTORE` (`proc_map_files_get_link`); or as the program that the process runs.
 fn deleted(process: Process, mapping: &Mapping) -> Option<Held> {
     let own = Path::new("/proc").join(process.0.to_string());
     let name = format!("{:x}-{:x}", mapping.start, mapping.end);
@@ -180,7 +180,7 @@ mod tests {
     use std::io::Read;
     use std::process::{Command, Stdio};
 
-    /// A process whose program is gone by the time when it is asked.
+    /// A process whose program has been deleted before it is looked up.
     #[test]
     fn the_file_of_a_deleted_program_is_found() {
         const ROLE: &str = "RAWBPF_TEST_WAITS";

@@ -17,7 +17,7 @@ use std::io::{self, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-/// The folder in which distributions put them.
+/// The directory in which distributions install them.
 const FOLDER: &str = "usr/lib/debug";
 
 /// The largest section `.gnu_debuglink`: a file name and a checksum.
@@ -30,8 +30,8 @@ pub(super) fn find(elf: &Elf) -> Option<Elf> {
     by_build_id(elf, &roots).or_else(|| by_link(elf, &path, &roots)).or_else(|| embedded(elf))
 }
 
-/// The folders that are the root for a file: that of this process, and that of the process through which the file was found
-/// (`/proc/PID/root/…`).
+/// Returns the root directories for a file: that of this process, and that of the process through which the file was
+/// found (`/proc/PID/root/…`).
 fn roots(path: &Path) -> Vec<PathBuf> {
     let mut roots = vec![PathBuf::from("/")];
     let parts: Vec<_> = path.components().take(4).collect();
@@ -158,7 +158,7 @@ const LARGEST_PACKED: u64 = 64 << 20;
 #[cfg(feature = "symbolize")]
 const LARGEST: u64 = 256 << 20;
 
-/// The largest dictionary: that of `xz -9`. A file can ask for 3 GiB.
+/// The largest dictionary: that of `xz -9`. A file can request 3 GiB.
 #[cfg(feature = "symbolize")]
 const LARGEST_DICTIONARY: usize = 64 << 20;
 
@@ -196,7 +196,7 @@ mod tests {
         assert_eq!(link(b"abc\0\x01\x02\x03\x04", big), Some((name, 0x0102_0304)));
         let padded = link(b"abcd\0\0\0\0\x01\0\0\0", little);
         assert_eq!(padded, Some((OsStr::new("abcd"), 1)));
-        // A name leads to no other folder.
+        // A name cannot lead to another directory.
         for none in [
             &b""[..],
             b"abc",

@@ -3,13 +3,13 @@
 use cpp_demangle::{DemangleOptions, Symbol};
 use std::fmt::{self, Write};
 
-/// The most that a name becomes. A short one can stand for one that fills the memory: it may say the same part of itself again
-/// and again.
+/// The maximum length of a demangled name. A short symbol can stand for a name that fills the memory: it may refer to
+/// the same part of itself again and again.
 const LONGEST: usize = 64 << 10;
 
 /// A name as people write it, to be found among symbols: `ns::Type::function`, with its parameters or without them.
 pub(super) struct Readable<'w> {
-    /// Without its spaces.
+    /// The name without its spaces.
     text: String,
     /// The raw text that the symbol contains.
     word: &'w str,
@@ -58,8 +58,8 @@ pub(super) fn forms(symbol: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns the name behind a symbol for people to read, with what compilers say of parts of functions; `None` if it is not of
-/// C++ or Rust.
+/// Returns the demangled name of a symbol, with the compilers' notes on parts of functions; `None` if it is not a
+/// symbol of C++ or Rust.
 pub(super) fn readable(symbol: &str) -> Option<String> {
     if let Ok(rust) = rustc_demangle::try_demangle(symbol) {
         return Limited::of(|out| write!(out, "{rust:#}"));

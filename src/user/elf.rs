@@ -28,13 +28,13 @@ pub(crate) struct Elf {
     path: PathBuf,
     file: File,
     length: u64,
-    /// Device and inode: what a file is known by, however it is called.
+    /// Device and inode: the identity of the file, independent of its path.
     id: (u64, u64),
     pub(super) is_64: bool,
     pub(super) endian: Endianness,
     pub(super) machine: u16,
     segments: Vec<Segment>,
-    /// Its separate debug file, once it was asked for.
+    /// Its separate debug file, once it was looked up.
     debug: OnceCell<Option<Box<Elf>>>,
 }
 
@@ -51,7 +51,7 @@ struct Segment {
     executable: bool,
 }
 
-/// Which symbols.
+/// The symbol tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Table {
     /// The symbols for dynamic linking: `.dynsym`.
@@ -65,14 +65,14 @@ pub(super) enum Table {
 pub(super) struct Symbol<'a> {
     pub name: &'a str,
     pub version: Option<&'a str>,
-    /// There is another one of this name, with another version, that callers get who do not ask for this one.
+    /// Whether it is a non-default version: references without a version bind to another symbol of this name.
     pub hidden: bool,
     pub address: u64,
     pub size: u64,
     pub kind: Kind,
-    /// Not only for its own source file.
+    /// Whether it is visible outside its source file.
     pub global: bool,
-    /// It is in this file, and not only used by it.
+    /// Whether it is defined in this file, and not only referenced.
     pub defined: bool,
 }
 
@@ -81,9 +81,9 @@ pub(super) struct Symbol<'a> {
 pub(super) enum Kind {
     /// A function.
     Function,
-    /// One that gives the function to use, for just this machine (`STT_GNU_IFUNC`).
+    /// An indirect function, which returns the function to use on this machine (`STT_GNU_IFUNC`).
     Indirect,
-    /// It does not say: functions that were written in assembly language.
+    /// No type: functions that were written in assembly language.
     Unknown,
     /// A variable.
     Variable,
@@ -176,7 +176,7 @@ impl Elf {
         })
     }
 
-    /// To which address that is mapped which lies there in the file. `executable` as above.
+    /// Returns the address to which that file offset is mapped. `executable` as above.
     pub(super) fn address(&self, offset: u64, executable: bool) -> Option<u64> {
         self.segments.iter().filter(|segment| segment.executable || !executable).find_map(|s| {
             let within = offset.checked_sub(s.offset).filter(|within| *within < s.size)?;
@@ -245,8 +245,8 @@ impl Elf {
         read.ok().flatten().map(<[u8]>::to_vec)
     }
 
-    /// Passes each symbol of a table to `f` that is or may be a function or a variable. `false` if the file has no such table,
-    /// and no debug file that has it.
+    /// Passes each symbol of a table that is or may be a function or a variable to `f`. `false` if the file has no such
+    /// table, and no debug file that has it.
     ///
     /// # Errors
     /// [`Error::Format`] if the table is damaged.
@@ -259,7 +259,7 @@ impl Elf {
         Ok(debug.is_some_and(|debug| debug.own_symbols(table, f).unwrap_or_default()))
     }
 
-    /// The same of what is in the file itself.
+    /// Passes the symbols in the file itself, as [`Elf::symbols`].
     fn own_symbols(&self, table: Table, f: &mut dyn FnMut(&Symbol<'_>)) -> Result<bool> {
         let (data, kind) = (&Pieces::new(&self.file), table.section());
         let done = if self.is_64 {
@@ -344,7 +344,7 @@ fn section<'d, H: FileHeader<Endian = Endianness>>(
     }
 }
 
-/// No note of a build ID is larger.
+/// The maximum size of the note of a build ID.
 const LARGEST_NOTE: u64 = 64 << 10;
 
 fn build_id<'d, H: FileHeader<Endian = Endianness>>(data: Bytes<'d>) -> Read<Option<&'d [u8]>> {

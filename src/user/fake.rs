@@ -35,7 +35,7 @@ pub(super) struct FakeSymbol {
     /// Type and binding: `STT_FUNC` is 2, `STB_GLOBAL` 1 << 4.
     pub info: u8,
     pub defined: bool,
-    /// Of the table of versions: 1 none, 2 `V1`, 3 `V2`; with 0x8000 it is hidden.
+    /// The index into the table of versions: 1 none, 2 `V1`, 3 `V2`; with 0x8000 it is hidden.
     pub version: u16,
 }
 

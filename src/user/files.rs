@@ -1,8 +1,8 @@
-//! The functions of files by their places in them.
+//! Symbol tables of files, by file offset.
 //!
-//! Symbols are read with [`Elf`], which reads pieces into memory, and not by a crate that maps files: whoever owns a file may
-//! truncate it, and the kernel answers an access beyond the new end of a mapping with SIGBUS. So nobody can end the
-//! tracer by truncating the program that is traced, and no handler of a signal is needed, which a library must not install.
+//! Symbols are read with [`Elf`], which reads pieces into memory, and not by a crate that maps files: the owner of a
+//! file may truncate it, and an access beyond the new end of a mapping raises SIGBUS. So the tracer cannot be killed by
+//! truncating the traced program, and no signal handler is needed, which a library must not install.
 
 use super::code::{Code, Source};
 use super::demangle::readable;
@@ -24,7 +24,7 @@ const MOST: usize = 512 << 20;
 /// The most bytes of names of one file.
 const MOST_TEXT: usize = 256 << 20;
 
-/// The files that were looked into, and what processes say of code that is in no file.
+/// The symbol tables that were read, and the perf maps of processes for code that is in no file.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
     /// `None` if it is no ELF file, or cannot be read.
@@ -63,8 +63,8 @@ impl Files {
         })
     }
 
-    /// Notes where a process says what its code is, to be read when it has ended; `parent` is one that is known to have started
-    /// it.
+    /// Records the location of a process's perf map, to be read when it has ended; `parent` is the process that started
+    /// it, if known.
     pub(crate) fn hold(&self, pid: u32, parent: Option<u32>) {
         let parent = parent.and_then(|parent| self.with_made(parent, |map| map.place()));
         self.with_made(pid, |map| map.hold(parent));
@@ -101,8 +101,8 @@ impl Files {
     }
 }
 
-/// Which of several symbols an address belongs to: one whose size is known, the innermost, one that says that it is a
-/// function, is not only for its own source file, and has the plainest name (`read`, and not `__GI___read`).
+/// The rank of symbols that contain an address: best is one whose size is known, the innermost, one with the type of a
+/// function, one that is not local to its source file, and one with the plainest name (`read`, and not `__GI___read`).
 type Rank = (bool, u64, Reverse<u64>, bool, bool, Reverse<usize>, Reverse<u32>);
 
 /// The functions of a file by their places in it. What is damaged has no names.

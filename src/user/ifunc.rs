@@ -17,14 +17,15 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::path::Path;
 
-/// Relocations of one machine: to what a chooser answers, and the two to the address of a symbol.
+/// Relocation types of one machine: that of the result of a resolver, and those of the address of a symbol.
 struct Relocations {
     machine: u16,
     chosen: u32,
     symbols: [u32; 3],
 }
 
-/// From the ABIs of the machines. (RISC-V has no `GLOB_DAT`, but the address of a symbol: 2 with 64 bits.)
+/// Relocation types from the ABIs of the machines. (RISC-V has no `GLOB_DAT`, but the address of a symbol: 2 with 64
+/// bits.)
 const RELOCATIONS: &[Relocations] = &[
     Relocations { machine: elf::EM_X86_64.0, chosen: 37, symbols: [6, 7, 1] },
     Relocations { machine: elf::EM_386.0, chosen: 42, symbols: [6, 7, 1] },
@@ -176,7 +177,7 @@ pub(super) fn slots(elf: &Elf, wanted: Wanted<'_>) -> Result<Vec<u64>> {
     read.map_err(|_| elf.damaged("its relocations are damaged"))
 }
 
-/// One relocation.
+/// A relocation.
 struct Entry {
     at: u64,
     kind: u32,

@@ -17,14 +17,14 @@ const FOLDERS: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
 /// Finds a program or a library.
 ///
 /// * A name with a slash is a path.
-/// * Else it is a library, `c`, `libc` or `libc.so.6`: looked for in the folders of `LD_LIBRARY_PATH`, in
-///   `/etc/ld.so.cache`, and in `/lib`, `/usr/lib` and the like, with `-linux-gnu` folders in them. Without a version it is
-///   `libNAME.so` if that is a library, or else that of the highest version. It is one for the same kind of machine as this
-///   program. (Libraries for particular CPUs, in `glibc-hwcaps`, have to be given by their paths.)
-/// * Else it is a program, looked for in the folders of `PATH`.
+/// * Else it is a library, `c`, `libc` or `libc.so.6`: looked for in the directories of `LD_LIBRARY_PATH`, in
+///   `/etc/ld.so.cache`, and in `/lib`, `/usr/lib` and the like, with `-linux-gnu` directories in them. Without a version
+///   it is `libNAME.so` if that is a library, or else that of the highest version. It is one for the same kind of machine
+///   as this program. (Libraries for particular CPUs, in `glibc-hwcaps`, have to be given by their paths.)
+/// * Else it is a program, looked for in the directories of `PATH`.
 ///
-/// With a process it is what that process sees: first among the files that it has mapped, and then as above, but in its root
-/// and with its environment.
+/// With a process it is the file that this process sees: looked for first among the files that it has mapped, and then
+/// as above, but in its root and with its environment.
 ///
 /// A byte of the name that is not UTF-8 is written as the private code point U+EF00 plus the byte.
 ///
@@ -88,7 +88,7 @@ impl View {
         machine(Path::new(&format!("/proc/{pid}/exe")))
     }
 
-    /// A variable that lists folders.
+    /// Returns the directories in an environment variable.
     fn folders(&self, variable: &str) -> Vec<PathBuf> {
         let value = match self.process {
             None => env::var_os(variable).map(|value| value.as_bytes().to_vec()),
@@ -107,7 +107,7 @@ impl View {
         if value.is_empty() {
             return Vec::new();
         }
-        // Nothing between two colons is the current folder, which of another process is not this one's.
+        // An empty name between two colons is the current directory, which differs between this process and another.
         let names = value.split(separator).map(|name| if name.is_empty() { b"." } else { name });
         let folders = names.map(|name| PathBuf::from(OsStr::from_bytes(name)));
         folders.filter(|folder| self.process.is_none() || folder.is_absolute()).collect()
@@ -141,7 +141,7 @@ impl View {
     }
 }
 
-/// Class, byte order, machine: what a file and a process must have in common.
+/// Class, byte order and machine, which a file and a process must have in common.
 type Machine = ([u8; 2], [u8; 2]);
 
 fn machine(path: &Path) -> Option<Machine> {
@@ -184,7 +184,7 @@ impl Library<'_> {
     /// Whether a file's name is one for it, and how good.
     fn fits(&self, file: &str) -> Option<Rank> {
         if file == self.name {
-            // A program's, unless it says that it is a library.
+            // The name of a program, unless it contains `.so`.
             return file.contains(".so").then(|| (true, true, Vec::new()));
         }
         let with = |stem: &str| {

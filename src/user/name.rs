@@ -1,11 +1,11 @@
-//! Functions of files as people write them: `FILE:FUNCTION`.
+//! Parser of probe targets: `FILE:FUNCTION`.
 
 use std::path::Path;
 
 /// The places that a target names in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Places {
-    /// Bytes from the beginning of the file.
+    /// The file offsets, in bytes.
     pub offsets: Vec<u64>,
     /// The number of matching functions whose place is unknown.
     pub skipped: usize,
@@ -35,7 +35,7 @@ pub(crate) fn file_and_function(text: &str) -> Option<(&str, &str)> {
         let places = || text.match_indices(':').map(|(at, _)| at).rev();
         let exists = |at: &usize| {
             let file = text.get(..*at).filter(|file| file.contains('/'));
-            // A pipe is a file, too, and no folder is one.
+            // A pipe is accepted as a file, too; a directory is not.
             file.is_some_and(|file| Path::new(file).metadata().is_ok_and(|about| !about.is_dir()))
         };
         let byte = |at: usize| text.as_bytes().get(at);

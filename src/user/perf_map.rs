@@ -34,7 +34,7 @@ pub(super) struct PerfMap {
     names: Names,
     /// Size and time of the last change when it was read.
     version: Option<(u64, i64, i64)>,
-    /// Before then it is not looked at again.
+    /// The time of the next read.
     again: Option<Instant>,
 }
 
@@ -59,8 +59,8 @@ impl PerfMap {
         }
     }
 
-    /// Notes where the file is, so that it can be read when the process has ended. Of one that has ended already, `parent`
-    /// may tell: where that of the process is that started it.
+    /// Records the location of the file, so that it can be read when the process has ended. For a process that has
+    /// ended already, it is derived from that of `parent`, the process that started it.
     pub(super) fn hold(&mut self, parent: Option<Place>) {
         if self.found.is_some() {
             return;
@@ -86,7 +86,7 @@ impl PerfMap {
         Some((name, offset, Path::new("/tmp").join(self.place.as_ref()?.name())))
     }
 
-    /// Forgets the names; they are read again when one is needed.
+    /// Drops the names; they are read again when one is needed.
     pub(super) fn forget(&mut self) {
         (self.names, self.version, self.again) = (Names::default(), None, None);
     }
@@ -119,7 +119,7 @@ impl PerfMap {
 }
 
 impl Place {
-    /// That of a process that lives.
+    /// Returns the location for a running process.
     fn of(process: Process) -> Option<Place> {
         let status = fs::read(format!("/proc/{}/status", process.0)).ok()?;
         let (number, user) = number_and_user(&String::from_utf8_lossy(&status))?;
@@ -258,7 +258,7 @@ mod tests {
             std::os::unix::fs::chown(path(1), Some(0), None).unwrap();
             assert!(find(1, 1000).is_some(), "root's is good for all");
         }
-        // Links, pipes and folders.
+        // Links, pipes and directories.
         symlink(path(1), path(2)).unwrap();
         nix::unistd::mkfifo(&path(3), nix::sys::stat::Mode::S_IRUSR).unwrap();
         fs::create_dir(path(4)).unwrap();

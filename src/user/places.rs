@@ -106,8 +106,8 @@ impl Elf {
         Ok(vec![place])
     }
 
-    /// The places of all functions that match a pattern, each once, and how many of those that are chosen by processes were
-    /// left out because nothing tells what is chosen.
+    /// Returns the places of all functions that match a pattern, each once, and the number of indirect functions that
+    /// were left out because the choice is unknown.
     ///
     /// # Errors
     /// [`Error::NotInFile`] if there is none, [`Error::Place`] if there is an offset.
@@ -161,7 +161,7 @@ impl Elf {
         Ok((offsets, skipped))
     }
 
-    /// Refuses an offset that is in no code.
+    /// Rejects an offset that is not in code.
     ///
     /// # Errors
     /// [`Error::Place`].

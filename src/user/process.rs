@@ -54,7 +54,7 @@ impl Process {
         Ok(all)
     }
 
-    /// All that is executable of its memory, in the order of addresses, but for what the kernel brings along.
+    /// Returns the executable mappings, in the order of addresses, without those of the kernel, such as the vDSO.
     #[cfg(feature = "symbolize")]
     pub(super) fn executable_mappings(self) -> io::Result<Vec<Mapping>> {
         let mut all = self.all_mappings()?;
@@ -83,14 +83,15 @@ impl Process {
         root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// The same, by the name that it has here too, if that is the same file.
+    /// Returns the same path, or `path` itself if that is the same file here.
     pub(super) fn short_path(self, path: &Path) -> PathBuf {
         let long = self.path(path);
         let same = identity(path).is_some_and(|id| Some(id) == identity(&long));
         if same { path.into() } else { long }
     }
 
-    /// The same for a process that may have ended: by its own name, unless the process is known to mean another file by it.
+    /// Returns the same path for a process that may have ended: `path` itself, unless it is known to be another file in
+    /// the process's root.
     #[cfg(feature = "symbolize")]
     pub(super) fn path_here(self, path: &Path) -> PathBuf {
         let long = self.path(path);

@@ -1,4 +1,4 @@
-//! Frames of the stacks of any processes, those that live and those that were watched while they did.
+//! Resolution of stack frames for any process that is running, or that was watched while it ran.
 
 use super::code::{Code, code_of};
 use super::files::Files;
@@ -35,8 +35,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MOST: usize = 1 << 10;
 
 impl Processes {
-    /// Notes from now on what a process maps, and those that it starts, so that their addresses have names also when they have
-    /// ended.
+    /// Records from now on the mappings of a process, and of those that it starts, so that their addresses have names
+    /// also when they have ended.
     ///
     /// # Errors
     /// The errors of [`Watch::new`]: the process has names only while it runs then.
@@ -46,7 +46,7 @@ impl Processes {
         Ok(())
     }
 
-    /// Notes what the watched processes have mapped since the last time.
+    /// Records the new mappings of the watched processes.
     pub(crate) fn look(&mut self) {
         self.watched.iter_mut().for_each(Watch::look);
         for watch in &self.watched {
@@ -109,8 +109,8 @@ impl Processes {
     }
 }
 
-/// Whether it says something of a process that it has code there. Above 4 GiB places are random; below there are programs
-/// that can only be where they are, as many others are.
+/// Whether code at this address identifies a process. Above 4 GiB addresses are random; below there are programs with
+/// fixed addresses, which many others have, too.
 fn tells(code: &[Code], frame: u64) -> bool {
     frame >= 1 << 32 && code.iter().any(|code| code.holds(frame))
 }
@@ -132,13 +132,13 @@ mod tests {
         let not_code = &raw const on_the_stack as usize as u64;
         let places = processes.locate(&[here, not_code, u64::MAX - 7]);
         if here < 1 << 32 {
-            // A program that is always there, as static ones are on some machines, tells nothing of its process.
+            // A program at a fixed address, as static ones are on some machines, does not identify its process.
             return assert_eq!(places, [None, None, None]);
         }
         let name = places[0].as_ref().and_then(|place| place.name.as_deref()).unwrap();
         assert!(name.contains("frames_of_a_living_process_are_located"), "{name}");
         assert_eq!(places[1..], [None, None]);
-        // Of nobody: what is behind it may be another's.
+        // An unidentified process: the other frames may be those of any.
         assert_eq!(processes.locate(&[not_code, here]), [None, None]);
     }
 
@@ -160,13 +160,13 @@ mod tests {
         let paths = |frames: &[u64]| self::paths(&processes, frames);
         // Both have it, and the same there; each has its own there.
         assert_eq!(paths(&[high + 5, 0x400010]), [Some("/c".into()), None]);
-        // Only one has it, but nothing says that it is the one.
+        // Only one has it, but that does not prove that it is the one.
         assert_eq!(paths(&[0x500010]), [None]);
 
         let watched = vec![Watch::of(vec![code(0x400000, "/e"), code(0x600000, "/e")])];
         let processes = Processes { watched, ..processes };
         let paths = |frames: &[u64]| self::paths(&processes, frames);
-        // Those of the command, although others have something there; and those of somebody else.
+        // The frames of the command, although other processes have code there; and frames of other processes.
         assert_eq!(paths(&[0x600010]), [Some("/e".into())]);
         assert_eq!(paths(&[0x400010]), [Some("/e".into())]);
         assert_eq!(paths(&[high + 5]), [Some("/c".into())]);

@@ -1,4 +1,4 @@
-//! Names of addresses: which of many ranges, that may lie in one another, an address belongs to.
+//! Names of addresses: the range that contains an address, among many that may be nested.
 
 use std::collections::BinaryHeap;
 
@@ -9,7 +9,7 @@ pub(super) struct Named<R> {
     pub end: u64,
     /// The precedence: where ranges overlap, the highest wins.
     pub rank: R,
-    /// Of the name, in all the names.
+    /// The position of the name in the text of all names.
     pub name: Span,
 }
 

@@ -1,4 +1,4 @@
-//! Frames of the stacks of processes: which function of which file an address lies in.
+//! Symbols of stack frames: the function and the file of an address of a process.
 
 use super::code::{Code, code_of};
 use super::files::Files;
@@ -45,8 +45,8 @@ pub struct Located {
     /// The offset of the address from the start of the function, in bytes; without a function, from the start of the
     /// file.
     pub offset: u64,
-    /// The program or library, by the path that the process knows it by, or knew it by if it is deleted. Of code that the
-    /// process made, the file in which it gave it the name: `/tmp/perf-PID.map`.
+    /// The program or library, by its path in the process, or by its last path if it is deleted. For code that the
+    /// process generated, the file with its names: `/tmp/perf-PID.map`.
     pub path: PathBuf,
 }
 
@@ -63,17 +63,17 @@ impl fmt::Display for Located {
 }
 
 impl Symbols {
-    /// Reads what a process has mapped: `/proc/PID/maps`,
+    /// Reads the mappings of a process: `/proc/PID/maps`,
     /// [proc_pid_maps(5)](https://man7.org/linux/man-pages/man5/proc_pid_maps.5.html).
     ///
-    /// That has to be done while it lives; its files are read when addresses are looked up, which can be later. A file that
-    /// was deleted, such as a program that was replaced while it runs, is read through `/proc/PID/map_files` or
+    /// That has to be done while it runs; its files are read when addresses are looked up, which can be later. A file
+    /// that was deleted, such as a program that was replaced while it runs, is read through `/proc/PID/map_files` or
     /// `/proc/PID/exe`. Symbols that were stripped off are those of the separate debug file, if there is one.
     ///
-    /// Nothing of a file is believed, and none is mapped into memory: whoever owns it may truncate it while it is read.
+    /// Files are treated as untrusted, and none is mapped into memory: the owner may truncate it while it is read.
     ///
     /// # Errors
-    /// [`Error::File`](crate::Error::File): there is no such process, or it belongs to somebody else.
+    /// [`Error::File`](crate::Error::File): there is no such process, or it belongs to another user.
     pub fn of(pid: u32) -> Result<Symbols> {
         let files = Files::default();
         files.hold(pid, None);

@@ -1,4 +1,4 @@
-//! Functions of programs and libraries, by their names.
+//! Functions of programs and libraries, by name.
 
 use super::elf::{Elf, Kind, Symbol, Table, split_version};
 use crate::error::{Error, Result};
@@ -10,22 +10,22 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Function {
-    /// Its name, as the linker knows it: of C++ and Rust mangled. Behind an `@` the version, if it is one that only old
-    /// programs ask for.
+    /// Its symbol name: of C++ and Rust mangled. Behind an `@` the version, if it is one that only old programs ask
+    /// for.
     pub name: String,
     /// Its file offset, in bytes.
     pub offset: u64,
     /// Its size, in bytes; 0 if it is unknown.
     pub size: u64,
-    /// It is no function itself: it gives the address of the one that is best for this machine (`STT_GNU_IFUNC`), and is
-    /// called once, when a process starts. `strlen` of glibc is one.
+    /// Whether it is an indirect function (`STT_GNU_IFUNC`): a resolver that returns the address of the best function
+    /// for this machine, called once, when a process starts. `strlen` of glibc is one.
     pub indirect: bool,
-    /// The name alone means another function of the file, or one of several.
+    /// Whether the name alone means another function of the file, or one of several.
     pub ambiguous: bool,
 }
 
 impl Function {
-    /// Returns the name by which a target means this function: with its place in the file where the name alone does not tell,
+    /// Returns the name for a probe target: with the place in the file where the name alone is ambiguous,
     /// `helper@0x1139`.
     pub fn target_name(&self) -> Cow<'_, str> {
         match self.ambiguous {
@@ -44,7 +44,7 @@ pub fn functions(path: impl AsRef<Path>) -> Result<Vec<Function>> {
     all(&Elf::open(path.as_ref())?)
 }
 
-/// The same of an open file.
+/// Returns the functions of an open file.
 pub(crate) fn all(elf: &Elf) -> Result<Vec<Function>> {
     let mut functions = Vec::new();
     let mut keep = |symbol: &Symbol<'_>| {
@@ -102,10 +102,10 @@ pub(crate) fn find(elf: &Elf, wanted: &str) -> Result<Found> {
     }
 }
 
-/// The same, or why there is no function of that name.
+/// Finds a function as [`find`], or returns the reasons why there is none of that name.
 ///
 /// # Errors
-/// As [`find`], but for that.
+/// The errors of [`find`], but for that one.
 pub(super) fn search(elf: &Elf, wanted: &str) -> Result<Result<Found, NotFound>> {
     let mut search = Search::new(elf, wanted, None);
     let dynamic = elf.symbols(Table::Dynamic, &mut |symbol| search.look_at(symbol))?;

@@ -335,7 +335,7 @@ fn usdt_probes_are_found() {
     assert_eq!(usdt_probes(file.path()).unwrap(), []);
 }
 
-/// Everything that is read of a file, whatever comes of it.
+/// Runs all readers on a file; the results do not matter.
 fn read_all(bytes: &[u8]) {
     let file = Written::new(bytes);
     let Ok(elf) = Elf::open(file.path()) else { return };

@@ -1,10 +1,10 @@
-//! Static probes in programs and libraries, USDT: what the section `.note.stapsdt` says of them.
+//! Static probes in programs and libraries (USDT), as described by the section `.note.stapsdt`.
 //!
-//! Whoever wrote the program has put them there (`sys/sdt.h` of SystemTap): an instruction that does nothing, and a note
-//! with a name, the place of the instruction and what the arguments are in. The compiler may make several copies of the code
-//! around it, and then the probe has several places, each with its own note. A probe can have a semaphore, a counter in the
-//! program's memory: only while that is not zero does the program go to the trouble of making the arguments. The kernel
-//! counts it up while a program is attached.
+//! The authors of a program place them (`sys/sdt.h` of SystemTap): a `nop` instruction, and a note with a name, the
+//! place of the instruction and the locations of the arguments. The compiler may make several copies of the code around
+//! it, and then the probe has several places, each with its own note. A probe can have a semaphore, a counter in the
+//! program's memory: only while that is not zero does the program compute the arguments. The kernel increments it while
+//! a program is attached.
 
 mod argument;
 mod load;
@@ -49,11 +49,11 @@ pub struct UsdtPlace {
     pub semaphore: Option<u64>,
     /// Its arguments.
     pub arguments: Vec<Argument>,
-    /// Its address as the file has it, from which the addresses of variables are reckoned.
+    /// Its address in the file, to which the addresses of variables are relative.
     address: u64,
     /// Addresses of variables that arguments are in.
     variables: Vec<(String, u64)>,
-    /// It has a semaphore that is not in the file: the kernel cannot count it up.
+    /// Whether its semaphore is not in the file, so that the kernel cannot increment it.
     pub(crate) unreachable: bool,
 }
 
@@ -192,7 +192,7 @@ fn is_native(elf: &Elf) -> bool {
     machine && elf.endian == order
 }
 
-/// The addresses of the variables that arguments are in, if the file says them.
+/// Returns the addresses of the variables that arguments are in, as far as the file has their symbols.
 fn variables(elf: &Elf, arguments: &[Argument]) -> Result<Vec<(String, u64)>> {
     let names: Vec<&str> = arguments
         .iter()
@@ -253,8 +253,8 @@ fn notes<H: FileHeader<Endian = Endianness>>(data: Bytes<'_>, elf: &Elf) -> Read
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    // What moved the code after the compiler had written the notes (prelink) has moved this section, too, and the notes
-    // say where it was.
+    // A tool that moved the code after the compiler had written the notes (prelink) has moved this section, too, and
+    // the notes record its original address.
     let base = sections.section_by_name(endian, b".stapsdt.base");
     let base = base.map(|(_, section)| section.sh_addr(endian).into());
     let moved = |address: u64, noted: u64| match base {

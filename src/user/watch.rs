@@ -1,4 +1,4 @@
-//! The code that a process and those that it starts map while they live.
+//! Watches a process and those that it starts, and records the code that they map while they run.
 //!
 //! The mappings of a process can be read from `/proc/PID/maps` only while it runs; its stacks are often resolved after
 //! it has ended. For each file that is mapped as code the kernel writes a `PERF_RECORD_MMAP2` (Linux 3.16) to the
@@ -27,13 +27,13 @@ const ROOM: usize = 64 << 10;
 const HEADER: usize = 8;
 const RECORD_MMAP2: u32 = 10;
 
-/// A process whose mappings are noted, and those that it starts.
+/// A watched process, with the mappings of it and of those that it starts.
 #[derive(Debug)]
 pub(crate) struct Watch {
     process: Process,
-    /// When it was asked last.
+    /// The time when its mappings were last read.
     asked: Instant,
-    /// One for each CPU: events that are inherited share no ring.
+    /// The ring buffers, one for each CPU: inherited events cannot share one.
     rings: Vec<Ring>,
     noted: Noted,
 }
@@ -49,7 +49,7 @@ struct Noted {
     makers: HashSet<u32>,
 }
 
-/// The most mappings that are noted. A process can map something at another address again and again.
+/// The maximum number of recorded mappings. A process can map something at another address again and again.
 const MOST: usize = 1 << 16;
 
 /// The interval at which the mappings of the process itself are read. The events are those of its first thread and of
@@ -57,10 +57,10 @@ const MOST: usize = 1 << 16;
 const INTERVAL: Duration = Duration::from_millis(100);
 
 impl Watch {
-    /// Of a process that is there; what it has mapped already is noted, too.
+    /// Watches a running process; its current mappings are recorded, too.
     ///
     /// # Errors
-    /// [`Error::Reader`] if the kernel allows no event on the process.
+    /// [`Error::Reader`] if the kernel does not permit an event on the process.
     pub(crate) fn new(pid: u32) -> Result<Watch> {
         let process = Process(pid);
         let (rings, noted) = (Vec::new(), Noted::new(Vec::new()));
@@ -97,7 +97,7 @@ impl Watch {
         Watch { process, asked: Instant::now(), rings: Vec::new(), noted: Noted::new(code) }
     }
 
-    /// Notes what was mapped since the last time.
+    /// Records the new mappings.
     pub(crate) fn look(&mut self) {
         let mut records = Vec::new();
         for ring in &mut self.rings {
@@ -125,7 +125,7 @@ impl Watch {
         }
     }
 
-    /// All that was noted.
+    /// Returns the recorded code.
     pub(crate) fn code(&self) -> &[Code] {
         &self.noted.code
     }
@@ -167,7 +167,7 @@ impl Noted {
     }
 }
 
-/// The files that records say were mapped as code, and by which process.
+/// Returns the files that `PERF_RECORD_MMAP2` records report as mapped, with the processes.
 fn mappings(mut records: &[u8]) -> impl Iterator<Item = (u32, Mapping)> {
     std::iter::from_fn(move || {
         while let Some(header) = records.first_chunk::<HEADER>() {

@@ -12,7 +12,7 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Argument {
-    /// As the file has it.
+    /// The description, as the file has it.
     pub text: String,
     /// Its size in bytes: 1, 2, 4 or 8.
     pub size: u8,
@@ -30,28 +30,27 @@ pub struct Argument {
 pub enum Operand {
     /// A constant, with as many bits and the sign that the size of the argument says.
     Constant(i64),
-    /// In a register, or in a part of one.
+    /// A register, or a part of one.
     Register(Register),
-    /// In the memory of the process: the sum of what is in the registers, the second of them shifted to the left, and a
-    /// number.
+    /// Memory of the process, at the sum of the registers, the second of them shifted to the left, and a displacement.
     Memory {
         /// The first register.
         base: Option<Register>,
-        /// The second, and by how many bits it is shifted.
+        /// The second register, and the number of bits by which it is shifted.
         index: Option<(Register, u8)>,
-        /// The number.
+        /// The displacement, in bytes.
         displacement: i64,
     },
-    /// In the memory of the process, so many bytes behind a variable of the program. Where that is, has to be looked up.
+    /// Memory of the process, at a displacement from a variable of the program, whose address has to be looked up.
     Variable {
         /// Its symbol.
         name: String,
         /// The number of bytes behind it.
         displacement: i64,
     },
-    /// In a register of this name for floating-point numbers and vectors, which no program can read.
+    /// A floating-point or vector register of this name, which programs cannot read.
     FloatRegister(String),
-    /// Written in a way that is not known here.
+    /// An operand with unknown syntax.
     Unknown,
 }
 
@@ -99,7 +98,7 @@ fn split(text: &str) -> Vec<&str> {
 fn argument(text: &str, machine: Machine) -> Argument {
     let (size, place) = match text.split_once('@') {
         Some((size, place)) => (size, place.trim()),
-        // Old ones do not say it.
+        // Old notes have no size.
         None => ("8", text),
     };
     let (size, said) = match size.strip_suffix('f') {

@@ -19,7 +19,7 @@ impl Register {
         Register { offset, size }
     }
 
-    /// The same register with as many bytes as are asked for, if it has them.
+    /// Returns the register with `size` bytes, if it has as many.
     pub(super) fn sized(self, size: u8, big_endian: bool) -> Option<Register> {
         if size > self.size {
             return None;
