@@ -208,7 +208,7 @@ pub(crate) enum StatementKind {
     },
     /// `if … else if … else …`
     If {
-        /// The conditions and what is done.
+        /// The conditions and their blocks.
         arms: Vec<(Expr, Block)>,
         /// The `else` block, run if no condition holds.
         otherwise: Option<Block>,
@@ -345,7 +345,7 @@ pub(crate) enum ExprKind {
         /// The index of the element.
         index: Spanned<u32>,
     },
-    /// `x[i]` of what is not a map.
+    /// `x[i]` of a value that is not a map.
     Index {
         /// The array, pointer or tuple.
         base: Box<Expr>,

@@ -63,7 +63,7 @@ pub(crate) fn check(
     let mut checker = Checker::new(source, script, config, environment);
     checker.definitions();
     checker.expand();
-    // Of what is assigned in probes that could not be found nothing is known.
+    // Maps assigned in probes that could not be found have unknown types.
     checker.incomplete = checker.diagnostics.has_errors();
     for _ in 0..MAX_PASSES {
         checker.changed = false;

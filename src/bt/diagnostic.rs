@@ -38,12 +38,12 @@ impl Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(span, message) }
     }
 
-    /// The refusal of something that the language has and this compiler has not.
+    /// Returns the error for a feature of the language that this compiler does not support.
     pub(crate) fn unsupported(span: Span, feature: impl fmt::Display) -> Diagnostic {
         Diagnostic::error(span, format!("not supported: {feature}"))
     }
 
-    /// Adds a line on what to do.
+    /// Adds a hint line.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Diagnostic {
         self.hints.push(hint.into());
         self

@@ -1,4 +1,4 @@
-//! The typed program as text, for `-d ast`: what the compiler has understood, with the type of everything.
+//! Prints the typed program, for `-d ast`, with the type of every expression.
 
 use super::hir::{
     Access, Aggregation, Async, Call, Expr, ExprKind, MapId, Probe, Program, Statement,

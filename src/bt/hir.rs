@@ -175,7 +175,7 @@ pub(crate) enum StatementKind {
     },
     /// `if`, with all its `else if`.
     If {
-        /// The conditions and what is done, in order.
+        /// The conditions and their bodies, in order.
         arms: Vec<(Expr, Vec<Statement>)>,
         /// The `else` block, run if no condition holds.
         otherwise: Vec<Statement>,

@@ -81,7 +81,7 @@ pub(crate) fn lower<'p>(
     Ok(Plan { programs, records: shared.records, points })
 }
 
-/// The feature by which programs of a kind know which of their attach points it is.
+/// The feature by which programs of a kind find out at which of their attach points they run.
 fn cookie_feature(kind: Kind) -> Feature {
     match kind {
         Kind::Fentry | Kind::Fexit => Feature::TracingCookie,
@@ -122,7 +122,7 @@ fn program_name(point: &AttachPoint) -> String {
     name.chars().map(|char| if valid(char) { char } else { '_' }).collect()
 }
 
-/// Whether the verifier is to know the types of the program's arguments.
+/// Whether the verifier must track the types of the program's arguments.
 fn is_typed(probe: &Probe, target: &Target<'_>) -> bool {
     match probe.kind {
         Kind::Fentry | Kind::Fexit | Kind::Iter => true,
@@ -218,7 +218,7 @@ struct Lower<'l, 'p, 't> {
     f: Function<'p>,
     context: Var,
     point: Point,
-    /// Whether pointers from the context have types that the verifier knows.
+    /// Whether pointers from the context have types that the verifier tracks.
     typed: bool,
     variables: variable::Variables,
     loops: Vec<control::Loop>,
@@ -227,7 +227,7 @@ struct Lower<'l, 'p, 't> {
     scratch: Option<scratch::Scratch>,
     sizes: scratch::Sizes,
     cold: Vec<(Block, Span, Cold<'l, 'p, 't>)>,
-    /// The place of what is being lowered.
+    /// The place of the construct that is being lowered.
     span: Span,
     /// The frame that loop bodies compiled to functions of their own share with the main function.
     frame: Option<callback::Frame>,
@@ -295,7 +295,7 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
         Ok(compiled.map(|compiled| compiled.with_source(&source.text, &source.name, 1)))
     }
 
-    /// Emits what was put off.
+    /// Emits the deferred code.
     fn emit_cold(&mut self) {
         while let Some((block, span, emit)) = self.cold.pop() {
             self.at(span);

@@ -50,11 +50,11 @@ pub(crate) struct Globals {
 impl Globals {
     /// `u64`: `CLOCK_BOOTTIME` when the run began, for `elapsed`, in nanoseconds.
     pub(crate) const START: u32 = 0;
-    /// `u64`: what is added to the boot clock to get TAI, for `nsecs(sw_tai)`.
+    /// `u64`: the offset of TAI from the boot clock, for `nsecs(sw_tai)`.
     pub(crate) const TAI_OFFSET: u32 = 8;
     /// `u64`: the process id of the command of `-c`, 0 if there is none.
     pub(crate) const COMMAND: u32 = 16;
-    /// `u64`: 0, which the verifier does not know.
+    /// `u64`: 0, a value that is unknown to the verifier.
     pub(crate) const OPAQUE_ZERO: u32 = 24;
     /// `u64`: how many records were lost because the ring buffer was full.
     pub(crate) const LOST_RECORDS: u32 = 32;

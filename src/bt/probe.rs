@@ -248,7 +248,7 @@ impl AttachPoint {
     }
 }
 
-/// The full name as bpftrace gives it: what the builtin `probe` prints.
+/// Writes the full name as bpftrace gives it: the value of the builtin `probe`.
 impl fmt::Display for AttachPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind().word();

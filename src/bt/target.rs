@@ -51,18 +51,18 @@ pub(crate) struct Target<'t> {
     pub direct_loads: bool,
     /// Receives the code before register allocation, program by program, if it is to be shown.
     pub virtual_code: Option<&'t std::cell::RefCell<Vec<String>>>,
-    /// Whether the kernel has something. Asked only for what the program needs, maybe more than once.
+    /// Whether the kernel has a feature. Queried only for features that the program needs, maybe more than once.
     pub has: &'t dyn Fn(Feature) -> bool,
 }
 
 impl Target<'_> {
-    /// Whether the kernel has something.
+    /// Whether the kernel has a feature.
     pub(crate) fn has(&self, feature: Feature) -> bool {
         (self.has)(feature)
     }
 }
 
-/// A key that kernels before 5.11 refuse (`MAX_BPF_STACK`).
+/// A key that kernels before 5.11 reject (`MAX_BPF_STACK`).
 static LARGE_KEY: MapSpec = MapSpec::hash("large_key", 520, 8, 1);
 
 /// A hash table that allocates its elements on demand. Kernels before 6.1 refuse it in programs of perf events, which run in

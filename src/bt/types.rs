@@ -118,7 +118,7 @@ pub(crate) struct Int {
 /// A pointer type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Pointer {
-    /// The type of what it points to; `Void` if that is not known.
+    /// The type of the pointee; `Void` if it is not known.
     pub to: Type,
     /// The address space.
     pub space: Space,

@@ -11,7 +11,7 @@ pub(crate) enum Node<'p> {
     Expr(&'p Expr),
 }
 
-/// Visits all statements and expressions of a program, each before what is in it.
+/// Visits all statements and expressions of a program, parents before children.
 pub(crate) fn program<'p>(program: &'p Program, f: &mut dyn FnMut(Node<'p>)) {
     for probe in &program.probes {
         probe.predicate.iter().for_each(|predicate| expression(predicate, f));
@@ -77,7 +77,7 @@ pub(crate) fn aggregated(function: &Aggregation) -> Option<&Expr> {
     }
 }
 
-/// Returns the expressions of what user space does.
+/// Returns the expressions of an action of user space.
 pub(crate) fn arguments(action: &Async) -> Vec<&Expr> {
     match action {
         Async::Printf(_, all)

@@ -129,7 +129,7 @@ impl<'a> Checker<'a> {
         Ok(Expr { kind: hir::ExprKind::Block(statements, Box::new(value)), ty, span })
     }
 
-    /// A value, or the expression for nothing of what only acts.
+    /// Returns a value, or the void expression for a function without a result.
     pub(super) fn value_or_nothing(&mut self, of: &'a ast::Expr) -> Checked<Expr> {
         let checked = self.expr(of)?;
         if checked.ty == Type::Void {

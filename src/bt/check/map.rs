@@ -184,7 +184,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// `@m += n` of a pointer, by the size of what it points to.
+    /// `@m += n` of a pointer, by the size of its pointee.
     pub(super) fn move_pointer(
         &mut self,
         map: MapId,

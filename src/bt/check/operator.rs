@@ -75,7 +75,7 @@ impl<'a> Checker<'a> {
             match self.condition(operand) {
                 Err(_) => failed = true,
                 Ok(operand) => match constant(&operand) {
-                    // It decides, and what comes after it is never evaluated.
+                    // This operand decides the result, and later ones are never evaluated.
                     Some(value) if (value != 0) != and => {
                         if kept.is_empty() {
                             return Ok(boolean(!and, span));
@@ -108,7 +108,7 @@ impl<'a> Checker<'a> {
         let (left, right) = (self.value(left), self.value(right));
         match (left, right) {
             (Ok(left), Ok(right)) => self.binary(op.node, left, right, span),
-            // Sums of what is not known yet are numbers.
+            // Sums of unknown types are numbers.
             _ if !self.last && !op.node.is_comparison() => {
                 Ok(expr(ExprKind::Int(1), Type::I64, span))
             }

@@ -250,7 +250,7 @@ impl<'a> Checker<'a> {
                     advance(address, scaled(index));
                     *access = untyped(*access);
                 }
-                // An element is read by itself even where the verifier knows the type of the first one.
+                // An element is read by itself even where the verifier tracks the type of the first one.
                 if known != 0 {
                     *access = untyped(*access);
                 }

@@ -29,7 +29,7 @@ impl<'a> Checker<'a> {
         if failed { Err(Stop) } else { Ok(statements) }
     }
 
-    /// Goes through a statement and adds what it becomes.
+    /// Checks a statement and appends the result.
     pub(super) fn statement(
         &mut self,
         one: &'a ast::Statement,

@@ -221,7 +221,7 @@ impl<'a> Checker<'a> {
 
     /// Defines the types of the script, in order.
     pub(super) fn define_types(&mut self) {
-        // Names first: definitions may point to what comes after them.
+        // Names first: definitions may refer to later ones.
         for definition in &self.script.types {
             if let TypeDefinition::Struct(StructDefinition { name: Some(name), union, .. }) =
                 definition

@@ -86,7 +86,7 @@ impl<'p> Lower<'_, 'p, '_> {
         done
     }
 
-    /// `for ($i : start..end)` of few rounds: the verifier follows each.
+    /// Lowers `for ($i : start..end)` with few iterations: the verifier simulates each.
     fn range_inline(
         &mut self,
         variable: VarId,

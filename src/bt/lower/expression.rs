@@ -91,7 +91,7 @@ impl<'p> Lower<'_, 'p, '_> {
         })
     }
 
-    /// Evaluates a number that is calculated with: no pointer that the verifier knows the type of.
+    /// Evaluates a number for arithmetic: never a pointer whose type the verifier tracks.
     pub(super) fn number(&mut self, of: &'p Expr) -> Lowered<Operand> {
         let value = self.scalar(of)?;
         match value {
@@ -111,7 +111,7 @@ impl<'p> Lower<'_, 'p, '_> {
         number.into()
     }
 
-    /// Evaluates an expression for what it does.
+    /// Evaluates an expression for its side effects.
     pub(super) fn effect(&mut self, of: &'p Expr) -> Lowered<()> {
         self.at(of.span);
         match &of.kind {
@@ -365,7 +365,7 @@ impl<'p> Lower<'_, 'p, '_> {
         })
     }
 
-    /// An array of the size of an integer, or what the first bytes of an object are, as an integer.
+    /// Returns an array of the size of an integer, or the first bytes of an object, as an integer.
     fn convert_object(&mut self, value: &'p Expr, to: &Type) -> Lowered<Operand> {
         let (have, want) = (self.size(&value.ty), self.size(to));
         let mut place = self.object(value)?;
@@ -449,7 +449,7 @@ fn is_context(of: &Expr) -> bool {
     }
 }
 
-/// Whether a value may be a pointer of which the verifier knows the type.
+/// Whether a value may be a pointer whose type the verifier tracks.
 fn is_typed(of: &Expr) -> bool {
     match &of.kind {
         ExprKind::Load { .. } => matches!(of.ty, Type::Pointer(_)),

@@ -69,7 +69,7 @@ impl<'p> Lower<'_, 'p, '_> {
         }
     }
 
-    /// Runs something with an element if there is one.
+    /// Emits code for an element if there is one.
     pub(super) fn if_element(
         &mut self,
         map: MapId,

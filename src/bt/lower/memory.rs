@@ -1,4 +1,4 @@
-//! Objects in memory: places, what is to be put into them, copies.
+//! Objects in memory: places, initialization, copies.
 
 use super::helper::{self, COMM};
 use super::{Lower, Lowered};
@@ -35,7 +35,7 @@ pub(super) enum Prepared {
     Scalar(Operand, Size),
     /// Constant bytes and zeros up to the size.
     Bytes(Arc<[u8]>, u32),
-    /// An object that lies in memory of ours.
+    /// An object that lies in memory of the program.
     Copy(Place, u32),
     /// Bytes read from elsewhere.
     Read { address: Operand, space: Space, size: u32 },
@@ -245,7 +245,7 @@ impl<'p> Lower<'_, 'p, '_> {
         self.f.switch_to(after);
     }
 
-    /// A number that is at most `most`, both taken as unsigned, as the verifier sees too.
+    /// Bounds a number by `most`, both as unsigned, so that the verifier tracks the bound.
     pub(super) fn clamped(&mut self, value: Operand, most: u32) -> crate::codegen::Var {
         let clamped = self.f.var();
         self.f.assign(clamped, value);

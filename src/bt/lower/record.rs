@@ -46,7 +46,7 @@ impl<'p> Lower<'_, 'p, '_> {
         self.send_or(kind, values, |_| {});
     }
 
-    /// The same; what is done besides if there is no room for it.
+    /// Sends a record as above; also emits the given code if there is no room for it.
     fn send_or(
         &mut self,
         kind: RecordKind<'p>,

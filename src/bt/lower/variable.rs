@@ -147,7 +147,7 @@ impl<'p> Lower<'_, 'p, '_> {
     ) -> Lowered<()> {
         let place = self.begun(id)?;
         if let Some(Home::Far(_)) = self.home(id) {
-            // The verifier is not to know constants in it: loop bodies change it.
+            // The verifier must not track constants in it: loop bodies change it.
             let from = self.in_memory(value);
             let (dst, src) = (self.pointer(place), self.pointer(from));
             let args = [dst, value.size().into(), src];

@@ -1,4 +1,4 @@
-//! Bytes that came from outside: control characters for terminals, and what is not UTF-8 in JSON.
+//! Escaping of untrusted bytes: control characters for terminals, and bytes that are not UTF-8 in JSON.
 
 use super::digits::push_hex_byte;
 use crate::util::escape::{PRIVATE, is_private, is_unsafe};

@@ -201,12 +201,12 @@ impl Output {
         self.scratch = text;
     }
 
-    /// Writes what `cat()` has read.
+    /// Writes the data that `cat()` has read.
     pub fn cat(&mut self, contents: &[u8]) {
         self.string("cat", contents);
     }
 
-    /// Writes what a command run by `system()` has written.
+    /// Writes the output of a command run by `system()`.
     pub fn system(&mut self, output: &[u8]) {
         self.string("syscall", output);
     }
@@ -247,7 +247,7 @@ impl Output {
         }
     }
 
-    /// Writes that something failed: `ERROR: failed to open file '/x' (…)`.
+    /// Writes a failure: `ERROR: failed to open file '/x' (…)`.
     pub fn failure(&mut self, text: &str) {
         self.notice("ERROR", "error", text);
     }

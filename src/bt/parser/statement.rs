@@ -51,7 +51,7 @@ impl Parser {
             }
             if self.token == Token::End {
                 if self.lexer.diagnostics.has_errors() || self.diagnostics.has_errors() {
-                    // Most likely what was wrong before has swallowed it.
+                    // Most likely the error before has swallowed it.
                     return Err(Failed);
                 }
                 let message = "syntax error: block without end, expected `}`";

@@ -10,7 +10,7 @@ use crate::user;
 use std::cmp::Reverse;
 use std::path::Path;
 
-/// A program that was loaded, and where it goes.
+/// A loaded program, and its attach points.
 #[derive(Debug)]
 pub(super) struct Placed<'p> {
     pub program: Program,

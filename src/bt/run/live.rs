@@ -324,7 +324,7 @@ impl Run {
         Ok(())
     }
 
-    /// Returns a map of the script by its name, `@` or `@name`, with what is in it now.
+    /// Returns a map of the script by its name, `@` or `@name`, with its current contents.
     ///
     /// # Errors
     /// [`Error::System`](super::Error::System) if there is no such map, or if it cannot be read.
@@ -342,7 +342,7 @@ impl Run {
         }
     }
 
-    /// Returns the maps of the script in the order of their names, with what is in them now.
+    /// Returns the maps of the script in the order of their names, with their current contents.
     ///
     /// # Errors
     /// As [`Run::read_map`].
@@ -477,7 +477,7 @@ impl State {
         self.losses(sink)
     }
 
-    /// Reports what was lost since the last time.
+    /// Reports new losses.
     fn losses(&mut self, sink: &mut dyn Sink) -> Result<()> {
         let losses = self.globals.losses(self.maps.len())?;
         sink.lost(losses.records);
@@ -501,7 +501,7 @@ impl State {
     }
 }
 
-/// The counters that programs keep of what was lost.
+/// The loss counters that programs keep.
 #[derive(Debug)]
 pub(super) struct Globals {
     map: Map,
@@ -523,7 +523,7 @@ impl Globals {
         Globals { map, layout, known: Losses::default() }
     }
 
-    /// Returns what was lost since the last call.
+    /// Returns the losses since the last call.
     fn losses(&mut self, maps: usize) -> crate::error::Result<Losses> {
         let bytes = self.map.lookup(&0_u32.to_ne_bytes())?.unwrap_or_default();
         let number = |offset: u32| {

@@ -154,7 +154,7 @@ impl Options {
         self
     }
 
-    /// Sets what `system()` runs commands by.
+    /// Sets the shell that `system()` runs commands with.
     #[cfg(feature = "cli")]
     pub(crate) fn shell(mut self, shell: fn() -> Command) -> Options {
         self.shell = shell;
@@ -210,7 +210,7 @@ impl Script {
     /// Compiles a script.
     ///
     /// # Errors
-    /// [`Error::Script`] with all mistakes that were found.
+    /// [`Error::Script`] with all errors that were found.
     pub fn compile(text: &str) -> Result<Script> {
         Script::compile_with(text, &Options::new())
     }

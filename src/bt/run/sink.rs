@@ -88,7 +88,7 @@ impl Sink for Output {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub events: VecDeque<Event>,
-    /// Writes messages, and knows which ones it has written.
+    /// Writes messages, and records which ones it has written.
     messages: Output,
 }
 

@@ -34,7 +34,7 @@ pub(super) fn start(script: &Script) -> Result<Run> {
     let mut target = target(&has)?;
     match start_for(script, &target) {
         Err(Failed { refused: true, .. }) => {
-            // Some verifiers do not know all types that others know.
+            // Some kernels' verifiers lack types that others have.
             target.direct_loads = false;
             start_for(script, &target).map_err(|failed| *failed.error)
         }
@@ -42,7 +42,7 @@ pub(super) fn start(script: &Script) -> Result<Run> {
     }
 }
 
-/// Returns what code is made for.
+/// Returns the target of code generation.
 pub(super) fn target<'t>(has: &'t dyn Fn(plan::Feature) -> bool) -> Result<Target<'t>> {
     Ok(Target {
         isa: Isa::V3,
@@ -66,7 +66,7 @@ fn pid_namespace() -> Option<(u64, u64)> {
 /// The reason why a script does not run.
 struct Failed {
     error: Box<Error>,
-    /// Whether the verifier refused a program.
+    /// Whether the verifier rejected a program.
     refused: bool,
 }
 

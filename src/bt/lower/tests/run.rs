@@ -1,4 +1,4 @@
-//! Compiling, loading and running a script, and showing what it left.
+//! Compiles, loads and runs a script, and shows its results.
 
 use crate::bt::config::Config;
 use crate::bt::environment::{Environment, Missing};
@@ -175,7 +175,7 @@ impl<'a> Script<'a> {
         .unwrap()
     }
 
-    /// Compiles, and does something with that; else the error.
+    /// Compiles a script and calls a function with the result; else returns the error.
     fn with<T>(
         &self,
         kernel: &Features,
@@ -278,7 +278,7 @@ fn hold<'m>(loader: &mut Loader<'m>, maps: &'m MapPlan<'m>, held: u32) {
     }
 }
 
-/// Whether this kernel has something.
+/// Whether this kernel has a feature.
 pub(super) fn has(feature: Feature) -> bool {
     feature.is_in(&Features::new())
 }
