@@ -44,7 +44,7 @@ pub(super) fn ranges(mir: &Mir<'_>, flow: &Flow) -> Ranges {
         for (inst, _) in &block.insts {
             let def = inst.def();
             inst.for_uses(|var, late| {
-                // What is read and written is not a gap, but for what a call loses.
+                // A range that is read and written is not a gap, but for the registers that a call clobbers.
                 let late = late || def == Some(var) && !loses_registers(inst);
                 let access = if late { Access::ReadLate } else { Access::Read };
                 mentions.push(Mention { item: var.0, at, access });
@@ -115,7 +115,7 @@ impl Fixed {
     }
 }
 
-/// Registers that variables would best be in, and variables whose registers they would best share.
+/// Register hints: preferred registers of variables, and variables that prefer to share one.
 struct Hints {
     registers: Vec<Option<Reg>>,
     friends: Vec<[u32; 2]>,
@@ -125,7 +125,7 @@ impl Hints {
     fn of(mir: &Mir<'_>) -> Hints {
         let count = mir.vars as usize;
         let mut hints = Hints { registers: vec![None; count], friends: vec![[NONE; 2]; count] };
-        // Backwards, so that what becomes an argument in several steps is computed in its place from the first.
+        // Backwards, so that an argument computed in several steps is computed in its register from the first.
         for block in mir.blocks.iter().rev() {
             match block.end.0 {
                 MirEnd::Return(Arg::Var(var)) => hints.want(var, Some(Reg::R0), true),
@@ -424,7 +424,7 @@ impl Scan<'_> {
         let (groups, ranges) = (&self.groups, self.ranges);
         let segments = groups.of_leader(var, ranges).to_vec();
         let weight = |var: u32| self.weights.get(var as usize).copied().unwrap_or(0);
-        // What has to give way is what costs least: seldom used, or alive for long.
+        // The cheapest is evicted: seldom used, or alive for long.
         let least = self
             .candidates(var, &segments)
             .into_iter()
@@ -504,7 +504,8 @@ impl Scan<'_> {
     }
 }
 
-/// Takes out instructions whose only effect is a result that is replaced before it is read. Returns whether there were any.
+/// Removes instructions whose only effect is a result that is overwritten before it is read. Returns whether there were
+/// any.
 pub(super) fn drop_replaced(mir: &mut Mir<'_>, kept: Option<Var>) -> bool {
     let flow = flow(mir);
     let ranges = ranges(mir, &flow);

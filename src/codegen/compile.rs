@@ -111,7 +111,7 @@ impl<'a> Body<'a> {
     fn new(mut lowered: Mir<'a>, scratch: Option<Scratch>, in_memory: bool) -> Body<'a> {
         let base = scratch.map(|scratch| scratch.base);
         simplify(&mut lowered, base);
-        // What only computed what was taken out goes next, as far as that is worth it.
+        // Instructions that only computed removed values go next, as far as that is worth it.
         for _ in 0..2 {
             if drop_replaced(&mut lowered, base) {
                 drop_unused(&mut lowered, base);
@@ -135,7 +135,7 @@ impl<'a> Body<'a> {
         self.frame.size.max(1).next_multiple_of(FRAME_UNIT)
     }
 
-    /// Gives registers, and moves to scratch memory what does not fit into a frame of that size.
+    /// Allocates registers, and moves to scratch memory what does not fit into a frame of that size.
     fn fit(&mut self, function: &Function<'a>, limit: u32) -> Result<(), Failure> {
         loop {
             let places = self.scratch_places()?;
@@ -410,7 +410,7 @@ fn fit_chains<'a>(
     }
 }
 
-/// The chain of calls whose frames are the largest together.
+/// The call chain with the largest total frame size.
 fn deepest(bodies: &[Option<Body<'_>>]) -> (u32, Vec<usize>) {
     // Functions come before those that call them.
     let mut deepest: Vec<(u32, Option<usize>)> = Vec::new();
@@ -455,7 +455,7 @@ fn finish<'a>(
     if let Some(main) = is_reached.last_mut() {
         *main = true;
     }
-    // What only code calls that can never run is not called.
+    // Calls from unreachable code do not count.
     for (index, body) in bodies.iter().enumerate().rev() {
         let Some(body) = body.as_ref().filter(|_| is_reached.get(index) == Some(&true)) else {
             continue;

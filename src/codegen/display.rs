@@ -183,7 +183,7 @@ impl Function<'_> {
                 write!(f, "{object}: {size} bytes")
             }
             Inst::Keep(object) => write!(f, "keep {object}"),
-            // Nothing else is written by the builder.
+            // The builder writes no other instructions.
             other => write!(f, "{other:?}"),
         }
     }

@@ -64,7 +64,7 @@ pub enum CodegenProblem {
         /// `at most 5`, or the number of parameters.
         expected: String,
     },
-    /// An object of no bytes, or aligned to something else than 1, 2, 4 or 8.
+    /// An object of no bytes, or with an alignment other than 1, 2, 4 or 8.
     #[error(
         "object of {size} bytes aligned to {align}: expected a size above 0, an alignment of 1, 2, 4 or 8"
     )]
@@ -107,7 +107,7 @@ pub enum CodegenProblem {
         "the stack is full: {bytes} bytes of values that may be pointers are alive at once, expected at most {limit}"
     )]
     TooManyPointers {
-        /// Bytes of the frame without what can lie in scratch memory.
+        /// Bytes of the frame without the variables and objects that can lie in scratch memory.
         bytes: u32,
         /// Bytes that there are.
         limit: u32,

@@ -228,7 +228,7 @@ impl<'a> Lower<'a> {
     }
 }
 
-/// The order of `a` and `b` as a question whether something is less.
+/// The order of `a` and `b`, as a less-than comparison.
 fn less<'a>(condition: Condition, a: Val<'a>, b: Val<'a>) -> Less<'a> {
     let signed = is_signed(condition);
     let (or_equal, greater) = match condition {

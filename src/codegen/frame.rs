@@ -27,7 +27,7 @@ impl Memory {
             .all(|(start, end)| held.range(..*end).next_back().is_none_or(|(_, to)| to <= start))
     }
 
-    /// Gives out so many bytes for these segments, if there is room below the limit. Returns the first byte.
+    /// Allocates that many bytes for these segments, if there is room below the limit. Returns the first byte.
     pub(super) fn place(&mut self, bytes: u32, segments: &[Segment], limit: u32) -> Option<u32> {
         let count = bytes.div_ceil(GRANULE) as usize;
         let most = (limit / GRANULE) as usize;
@@ -133,7 +133,7 @@ impl Pointers {
             | Inst::Fetch { src, .. }
             | Inst::CompareExchange { new: src, .. } => self.pin(self.held(*src)),
             Inst::Call { target, args, dst } if !matches!(target, Target::Helper(_)) => {
-                // What is called may return one pointer, or store it behind another.
+                // A called function may return one pointer, or store it behind another.
                 let mut objects: Vec<u32> = args
                     .as_slice()
                     .iter()

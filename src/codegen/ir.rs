@@ -334,7 +334,7 @@ pub(super) enum Inst<'a> {
         args: Args<'a>,
         dst: Option<Var>,
     },
-    /// The object begins here: what it held is of no interest.
+    /// The object's lifetime begins here: its previous contents are undefined.
     Start(Object),
     /// The object is of interest up to here.
     Keep(Object),
@@ -365,7 +365,7 @@ pub(super) enum Inst<'a> {
     },
 }
 
-/// A statement as it is written: an instruction, or something that becomes several.
+/// A statement as it is written: an instruction, or an operation that expands to several.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Stmt<'a> {
     Inst(Inst<'a>),

@@ -41,7 +41,7 @@ struct Compared {
 struct Facts<'a> {
     /// Whether it is assigned at one place, which dominates every use, so that it can be replaced by its value.
     single: bool,
-    /// Its value, if it is single and that is something better than the variable.
+    /// Its value, if it is single and the value is simpler than the variable.
     value: Option<Val<'a>>,
     /// Its sign bit is 0.
     small: bool,
@@ -115,7 +115,7 @@ pub(super) fn lower<'a>(function: &Function<'a>, isa: Isa) -> Result<Mir<'a>, Fa
     let mir = Mir { vars: function.vars, objects: function.objects.clone(), blocks: Vec::new() };
     let mut lower =
         Lower { isa, facts, mir, out: Vec::new(), span: None, block: 0, at: 0, failure: None };
-    // Parameters are read before anything else, and once, even if something jumps back to the entry.
+    // Parameters are read before anything else, and once, even if a jump leads back to the entry.
     for (var, index) in function.parameters.iter().zip(0..) {
         lower.push(Inst::Parameter { dst: *var, index });
     }
@@ -205,7 +205,7 @@ impl<'a> Lower<'a> {
         self.failure.get_or_insert((problem, span));
     }
 
-    /// Whether the instruction set has it; else that is the mistake.
+    /// Checks that the instruction set has it; otherwise reports the error.
     fn wants(&mut self, what: &'static str, needs: Isa) {
         let have = self.isa;
         if have < needs {
@@ -217,7 +217,7 @@ impl<'a> Lower<'a> {
         self.facts.get(var.0 as usize).copied().unwrap_or(UNKNOWN)
     }
 
-    /// Records what the statement at hand assigns to the variable.
+    /// Records the value that the current statement assigns to the variable.
     fn learn(&mut self, var: Var, learn: impl FnOnce(&mut Facts<'a>)) {
         if let Some(facts) = self.facts.get_mut(var.0 as usize).filter(|facts| facts.single) {
             learn(facts);
@@ -273,7 +273,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// A variable that holds what the operand is. A constant that the block has in a variable is taken from there.
+    /// Returns a variable that holds the operand. A constant that the block has in a variable is taken from there.
     fn operand_var(&mut self, operand: Operand) -> Var {
         let value = self.value(operand);
         let Operand::Var(of) = operand else { return self.in_var(value) };
@@ -663,7 +663,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// The comparison that the variable is the result of, if its operands are still what they were.
+    /// The comparison that the variable is the result of, if its operands are unchanged.
     fn fusible(&self, var: Var) -> Option<Compared> {
         let facts = self.fact(var);
         let compared = facts.compared?;

@@ -27,7 +27,7 @@ fn skip_empty(mir: &mut Mir<'_>) {
     }
     let find = |leads: &mut Vec<u32>, from: u32| {
         let at = |leads: &Vec<u32>, block: u32| leads.get(block as usize).copied().unwrap_or(block);
-        // Empty blocks in a circle lead nowhere else: any of them will do.
+        // Empty blocks in a cycle lead to no other block: any of them will do.
         let (mut to, mut steps) = (from, 0);
         while at(leads, to) != to && steps <= leads.len() {
             to = at(leads, to);
@@ -120,7 +120,7 @@ fn merge(mir: &mut Mir<'_>) {
     }
 }
 
-/// `t = …; x = t` becomes `x = …` where `t` is used for nothing else.
+/// `t = …; x = t` becomes `x = …` where `t` has no other use.
 fn forward_copies(mir: &mut Mir<'_>) {
     let uses = uses(mir);
     let mut defs = vec![0u32; mir.vars as usize];
@@ -188,7 +188,7 @@ pub(super) fn drop_unused(mir: &mut Mir<'_>, kept: Option<Var>) {
     if let Some(count) = kept.and_then(|var| uses.get_mut(var.0 as usize)) {
         *count += 1;
     }
-    // In a block what uses comes behind what is used; for the other cases it takes another round.
+    // Within a block uses come behind definitions; other cases take another round.
     loop {
         let mut dropped = false;
         for block in mir.blocks.iter_mut().rev() {

@@ -48,7 +48,7 @@ impl Options {
         Options { isa: Isa::V3, stack: 512, in_memory: false }
     }
 
-    /// Sets the version of the instruction set. What it lacks is done by other instructions where that is possible.
+    /// Sets the version of the instruction set. Operations that it lacks are replaced by others where that is possible.
     pub const fn isa(mut self, isa: Isa) -> Options {
         self.isa = isa;
         self
