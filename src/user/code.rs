@@ -130,7 +130,7 @@ impl Keeper {
             return Source::Held(Arc::clone(held));
         }
         let at_path = path.as_deref().and_then(Held::open);
-        // What has the path now can be another file than what was mapped.
+        // The path can now lead to another file than the one that was mapped.
         let found = match at_path {
             Some(held) if held.id.1 == mapping.inode => Some(held),
             other => deleted(process, mapping).or(other),
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(fs::read(again.path()).unwrap(), b"second");
         // One that has its path is not kept, unless all are.
         assert!(matches!(source(&mut Keeper::default(), first_inode), Source::Path(_)));
-        // Nor is what is no file.
+        // Nor is a path that does not lead to a regular file.
         let folder = Mapping { path: "/".into(), ..mapping(1) };
         assert!(matches!(Keeper::of_all().source(Process(u32::MAX), &folder), Source::Path(_)));
     }

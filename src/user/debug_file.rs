@@ -23,7 +23,8 @@ const FOLDER: &str = "usr/lib/debug";
 /// The largest section `.gnu_debuglink`: a file name and a checksum.
 const LONGEST_LINK: u64 = 8 << 10;
 
-/// Finds the debug file of a file. One that is in memory alone has a path below `/proc/self/fd`, which is good for as long as it is kept.
+/// Finds the debug file of a file. One that is in memory alone has a path below `/proc/self/fd`, which is valid for as
+/// long as it is kept.
 pub(super) fn find(elf: &Elf) -> Option<Elf> {
     let path = elf.path().canonicalize().unwrap_or_else(|_| elf.path().into());
     let roots = roots(elf.path());

@@ -1,4 +1,4 @@
-//! Names of functions of C++ and Rust as people write them, and the symbols that stand for them.
+//! Demangled names of functions of C++ and Rust, and the symbols that stand for them.
 
 use cpp_demangle::{DemangleOptions, Symbol};
 use std::fmt::{self, Write};
@@ -7,7 +7,8 @@ use std::fmt::{self, Write};
 /// the same part of itself again and again.
 const LONGEST: usize = 64 << 10;
 
-/// A name as people write it, to be found among symbols: `ns::Type::function`, with its parameters or without them.
+/// A demangled name as written in a target, to be found among symbols: `ns::Type::function`, with its parameters or
+/// without them.
 pub(super) struct Readable<'w> {
     /// The name without its spaces.
     text: String,
@@ -97,7 +98,7 @@ fn without_spaces(name: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Symbols of g++ and rustc, and what `c++filt -i` prints of them.
+    /// Symbols of g++ and rustc, with the output of `c++filt -i` for them.
     #[test]
     fn symbols_are_found_by_names() {
         for (symbol, names, others) in [

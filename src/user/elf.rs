@@ -93,7 +93,7 @@ impl Elf {
     /// Opens a file and reads its headers.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be opened, [`Error::Format`] if it is no ELF file.
+    /// [`Error::File`] if it cannot be opened, [`Error::Format`] if it is not an ELF file.
     pub(crate) fn open(path: &Path) -> Result<Elf> {
         let failed =
             |action| move |source| Error::File { action, path: path.into(), source, why: None };
@@ -255,7 +255,7 @@ impl Elf {
             return Ok(true);
         }
         let debug = self.debug_file().filter(|_| table == Table::Whole);
-        // A damaged one is as good as none.
+        // A damaged one is treated as missing.
         Ok(debug.is_some_and(|debug| debug.own_symbols(table, f).unwrap_or_default()))
     }
 

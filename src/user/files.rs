@@ -27,7 +27,7 @@ const MOST_TEXT: usize = 256 << 20;
 /// The symbol tables that were read, and the perf maps of processes for code that is in no file.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
-    /// `None` if it is no ELF file, or cannot be read.
+    /// `None` if it is not an ELF file, or cannot be read.
     known: RefCell<HashMap<Key, Option<Arc<Names>>>>,
     made: RefCell<HashMap<u32, PerfMap>>,
 }
@@ -105,7 +105,7 @@ impl Files {
 /// function, one that is not local to its source file, and one with the plainest name (`read`, and not `__GI___read`).
 type Rank = (bool, u64, Reverse<u64>, bool, bool, Reverse<usize>, Reverse<u32>);
 
-/// The functions of a file by their places in it. What is damaged has no names.
+/// Returns the functions of a file by file offset. Damaged symbols have no names.
 fn functions_by_place(elf: &Elf) -> Names {
     let mut kept = Kept { elf, text: String::new(), ranges: Vec::new() };
     // The second has only what the first has, if there is a first.
@@ -114,7 +114,7 @@ fn functions_by_place(elf: &Elf) -> Names {
     let _: [Result<bool>; 2] = [Table::Whole, Table::Dynamic].map(|table| read(table, &mut kept));
     let Kept { text, mut ranges, .. } = kept;
     ranges.sort_unstable_by_key(|range| range.start);
-    // Without a size it is as long as there is nothing else.
+    // Without a size it extends to the next symbol.
     let mut next = u64::MAX;
     let mut begins = next;
     for range in ranges.iter_mut().rev() {

@@ -45,7 +45,7 @@ pub(super) fn chosen(elf: &Elf, name: &str, found: &Found, pid: Option<u32>) -> 
     let mut search =
         Search { elf, name, resolver: found.offset, offsets: Vec::new(), users: 0, unread: 0 };
     let processes = pid.map_or_else(Process::all, |pid| vec![Process(pid)]);
-    // What the library uses itself is in one place of one file.
+    // Calls within the library use a slot in one place of one file.
     let own = slots(elf, Wanted::Chosen(found.address))?;
     let mut others = HashMap::new();
     for process in &processes {
@@ -163,7 +163,7 @@ pub(super) enum Wanted<'w> {
     Symbol(&'w str),
 }
 
-/// The addresses, as the file has them, at which processes have what is wanted.
+/// Returns the addresses, as the file has them, that processes have in the wanted slots.
 pub(super) fn slots(elf: &Elf, wanted: Wanted<'_>) -> Result<Vec<u64>> {
     let Some(kinds) = RELOCATIONS.iter().find(|known| known.machine == elf.machine) else {
         return Ok(Vec::new());
@@ -202,7 +202,7 @@ fn slots_of<H: FileHeader<Endian = Endianness>>(
     let mut slots = Vec::new();
     let mut read = 0u64;
     for section in sections.iter() {
-        // Those that processes are to have, and not what a linker is still to do.
+        // Relocations that have been applied in processes, not those that a linker has yet to process.
         let dynamic = section.sh_addr(endian).into() != 0;
         if !dynamic || !matches!(section.sh_type(endian), elf::SHT_RELA | elf::SHT_REL) {
             continue;

@@ -181,7 +181,7 @@ impl Library<'_> {
         }
     }
 
-    /// Whether a file's name is one for it, and how good.
+    /// Returns the rank of a file's name, if it is one for the library.
     fn fits(&self, file: &str) -> Option<Rank> {
         if file == self.name {
             // The name of a program, unless it contains `.so`.

@@ -19,7 +19,7 @@ impl Places {
         Places::of(vec![offset])
     }
 
-    /// The places of what one name means.
+    /// The places that one name means.
     pub(super) fn of(offsets: Vec<u64>) -> Places {
         Places { offsets, skipped: 0, by_pattern: false }
     }

@@ -96,7 +96,7 @@ impl PerfMap {
         self.names.size()
     }
 
-    /// Reads what was written since the last time.
+    /// Reads the lines added since the last read.
     fn look(&mut self) {
         let start = Instant::now();
         if self.again.is_some_and(|again| start < again) {
@@ -145,7 +145,7 @@ impl Place {
     }
 }
 
-/// Opens what is there without touching it: no device, no pipe notices.
+/// Opens a file without side effects on devices and pipes.
 fn handle(path: &Path, flags: i32) -> io::Result<File> {
     File::options().read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW | flags).open(path)
 }

@@ -69,7 +69,7 @@ impl Elf {
         self.places(text, offset, pid).map(Places::of)
     }
 
-    /// The places of a function, or so many bytes into it: one, unless it is one that processes choose.
+    /// Returns the places of an offset in a function: one, unless it is an indirect function.
     ///
     /// # Errors
     /// The errors of [`find`]; [`Error::Place`] if the function is not that long, or the choice of an indirect function
@@ -176,7 +176,8 @@ impl Elf {
     }
 }
 
-/// The functions of a file that a name means: the one whose symbol it is, or else all that it matches as a pattern.
+/// Returns the functions of a file that a name means: the one with that symbol, or else all that it matches as a
+/// pattern.
 ///
 /// # Errors
 /// The errors of [`functions`](super::functions).
@@ -195,7 +196,8 @@ pub(crate) fn is_of_go(path: &Path) -> bool {
     Elf::open(path).is_ok_and(|elf| elf.is_of_go())
 }
 
-/// The functions whose symbols match; or else, if the pattern is one of C++ or Rust, those whose names there match.
+/// Returns the functions whose symbols match; or else, if the pattern is one of C++ or Rust, those whose demangled
+/// names match.
 fn matching(mut functions: Vec<Function>, pattern: &str, glob: &Glob) -> Vec<Function> {
     let by_symbol = functions.iter().any(|one| glob.matches(&one.name));
     functions.retain(|one| match by_symbol {

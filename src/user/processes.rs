@@ -71,7 +71,7 @@ impl Processes {
         let ask = || code_of(Process(pid)).unwrap_or_default();
         let known = self.known.entry(pid);
         let known = known.or_insert_with(|| Known { code: ask(), asked: Instant::now() });
-        // What it has mapped since then; and its number can have become another one's.
+        // New mappings since then; or the PID was reused.
         if !known.code.iter().any(|code| code.holds(address)) && known.asked.elapsed() >= PAUSE {
             known.asked = Instant::now();
             if let Ok(code) = code_of(Process(pid)) {

@@ -39,7 +39,7 @@ impl Function {
 /// was stripped there are those that it lends to others, and those of its separate debug file, if that is installed.
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be read, [`Error::Format`] if it is no ELF file or is damaged.
+/// [`Error::File`] if it cannot be read, [`Error::Format`] if it is not an ELF file or is damaged.
 pub fn functions(path: impl AsRef<Path>) -> Result<Vec<Function>> {
     all(&Elf::open(path.as_ref())?)
 }
@@ -94,7 +94,8 @@ type Rank = (bool, bool, bool);
 /// `helper@0x1139`.
 ///
 /// # Errors
-/// [`Error::NotInFile`] with the nearest names if there is none, [`Error::Place`] if there are several or it is no code.
+/// [`Error::NotInFile`] with the nearest names if there is none, [`Error::Place`] if there are several or it is not
+/// code.
 pub(crate) fn find(elf: &Elf, wanted: &str) -> Result<Found> {
     match search(elf, wanted)? {
         Ok(found) => Ok(found),
@@ -109,7 +110,7 @@ pub(crate) fn find(elf: &Elf, wanted: &str) -> Result<Found> {
 pub(super) fn search(elf: &Elf, wanted: &str) -> Result<Result<Found, NotFound>> {
     let mut search = Search::new(elf, wanted, None);
     let dynamic = elf.symbols(Table::Dynamic, &mut |symbol| search.look_at(symbol))?;
-    // Whatever else has this name, it is not what callers get.
+    // Other symbols of this name are not what callers bind to.
     let settled = search.best == Some((false, false, false));
     let whole = settled || elf.symbols(Table::Whole, &mut |symbol| search.look_at(symbol))?;
     let only_used = search.only_used;
@@ -219,7 +220,7 @@ struct Search<'w> {
     best: Option<Rank>,
     /// The best there are.
     places: Vec<Place>,
-    /// The file has the name, but for something that it expects from another one.
+    /// Whether the file has the name, but only as an undefined symbol.
     only_used: bool,
 }
 

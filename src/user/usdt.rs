@@ -136,7 +136,7 @@ fn probes(elf: &Elf) -> Result<Vec<UsdtProbe>> {
     // Few have many places, and their notes are often side by side.
     let mut order = std::collections::BTreeMap::new();
     for note in notes {
-        // Linkers leave the notes of code that they leave out.
+        // Linkers keep the notes of code that they discard.
         let Some(offset) = elf.offset(note.location, true) else { continue };
         let semaphore = match note.semaphore {
             0 => None,
@@ -229,7 +229,7 @@ fn notes<H: FileHeader<Endian = Endianness>>(data: Bytes<'_>, elf: &Elf) -> Read
             break;
         }
         let bytes = section.data(endian, data)?;
-        // What other notes look like does not matter.
+        // The format of other notes does not matter.
         let Ok(mut notes) = NoteIterator::<H>::new(endian, section.sh_addralign(endian), bytes)
         else {
             continue;

@@ -101,7 +101,7 @@ impl Watch {
     pub(crate) fn look(&mut self) {
         let mut records = Vec::new();
         for ring in &mut self.rings {
-            // If its position cannot be, what it held is gone: those addresses get no names.
+            // If the position of the ring cannot be read, its records are lost: those addresses get no names.
             ring.look();
             let (bytes, then) = ring.filled();
             records.extend_from_slice(bytes);

@@ -419,7 +419,8 @@ mod tests {
         }
     }
 
-    /// A constant has the bits of its size, and a sign if the size has one: what C makes of the number at such a type.
+    /// A constant has the bits of its size, and a sign if the size has one: the result of C's conversion of the number
+    /// to such a type.
     #[test]
     fn constants_are_of_the_type_that_the_size_says() {
         let numbers = [
