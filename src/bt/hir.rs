@@ -100,7 +100,7 @@ pub(crate) struct Probe {
     pub kind: Kind,
     /// The attach points; at least one.
     pub attach_points: Vec<AttachPoint>,
-    /// Which block of the script it is, from 0.
+    /// The index of the block in the script.
     pub block: u32,
     /// Its variables, those of inner blocks among them. Each declaration is another one.
     pub variables: Vec<Variable>,

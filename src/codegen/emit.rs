@@ -339,8 +339,8 @@ impl<'a> Emit<'_, '_, 'a> {
     }
 }
 
-/// Moves that happen at once, in an order in which none overwrites what another still reads. A circle goes by r0, which no
-/// argument is moved to.
+/// Orders parallel moves so that none overwrites a register that another still reads. Cycles are broken with r0, which
+/// is never the destination of an argument.
 fn in_order(mut moves: Vec<(Reg, Reg)>) -> Vec<(Reg, Reg)> {
     let mut ordered = Vec::with_capacity(moves.len() + 1);
     moves.retain(|(to, from)| to != from);

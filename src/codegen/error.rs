@@ -101,8 +101,8 @@ pub enum CodegenProblem {
         /// Bytes of scratch memory that the function needs.
         bytes: u32,
     },
-    /// More pointers are alive at once than the stack has room for. (Numbers can lie in scratch memory; the verifier
-    /// takes pointers only back from the stack.)
+    /// More pointers are alive at once than fit on the stack. (Numbers can lie in scratch memory; the verifier tracks
+    /// spilled pointers only on the stack.)
     #[error(
         "the stack is full: {bytes} bytes of values that may be pointers are alive at once, expected at most {limit}"
     )]

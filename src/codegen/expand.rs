@@ -177,8 +177,8 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// Signed `a / b` or `a % b` by unsigned ones: of the absolute values, with the sign corrected. The sign is 0 or -1, so that
-    /// `(x ^ sign) - sign` is `x` or `-x`.
+    /// Emits signed `a / b` or `a % b` as an unsigned operation on the absolute values, with the sign corrected. The
+    /// sign is 0 or -1, so that `(x ^ sign) - sign` is `x` or `-x`.
     pub(super) fn divide(&mut self, bits: Bits, modulo: bool, dst: Var, a: Var, b: Var) {
         let (sign_a, absolute_a) = self.absolute(bits, a);
         let (sign_b, absolute_b) = self.absolute(bits, b);

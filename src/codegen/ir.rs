@@ -6,8 +6,8 @@ use crate::insn::{
 use crate::spec::MapSpec;
 use std::ops::Range;
 
-/// A variable of a [`Function`](super::Function): 64 bits, assigned as often as wanted. One that is read where nothing was
-/// assigned holds 0.
+/// A variable of a [`Function`](super::Function): 64 bits, assigned any number of times. One that is read before any
+/// assignment holds 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Var(pub(super) u32);
 

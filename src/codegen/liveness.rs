@@ -1,7 +1,7 @@
 //! The ranges of positions in which variables, objects and spill slots are alive.
 //!
-//! Each item is followed on its own, from its reads backwards to its writes, so that the work is as large as the result and not
-//! blocks times items.
+//! Each item is followed on its own, from its reads backwards to its writes, so that the work is proportional to the
+//! result and not to blocks times items.
 
 /// Positions: four for each instruction. It reads at the first, loses registers at the second, writes at the third.
 pub(super) const STEP: u32 = 4;

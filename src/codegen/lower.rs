@@ -141,8 +141,8 @@ pub(super) fn lower<'a>(function: &Function<'a>, isa: Isa) -> Result<Mir<'a>, Fa
     }
 }
 
-/// Finds out what is known of variables without looking at the order of things, and which are read where nothing was
-/// assigned.
+/// Collects facts about variables that do not depend on the order of statements, and the variables that are read before
+/// any assignment.
 fn facts<'a>(
     function: &Function<'a>,
     order: &[u32],

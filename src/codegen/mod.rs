@@ -1,9 +1,9 @@
 //! Code over any number of variables, compiled to instructions: the compiler allocates registers and stack, and follows
 //! the calling convention.
 //!
-//! A [`Function`] is written statement by statement, over variables of 64 bits ([`Var`]), objects in memory ([`Object`])
-//! and blocks ([`Block`]). A [`Unit`] is a main function with the functions that it calls or hands to helpers;
-//! [`Unit::compile`] makes instructions of it.
+//! A [`Function`] is written statement by statement, over variables of 64 bits ([`Var`]), objects in memory
+//! ([`Object`]) and blocks ([`Block`]). A [`Unit`] is a main function with the functions that it calls or hands to
+//! helpers; [`Unit::compile`] compiles it to instructions.
 //!
 //! ```
 //! use rawbpf::codegen::{Function, Options, Unit};
@@ -53,9 +53,9 @@
 //!
 //! # Memory
 //!
-//! All stack frames of a chain of calls together have 512 bytes. Variables that are not in registers and objects lie there,
-//! and share their memory with others that are not alive at the same time. What does not fit is moved to scratch memory, the largest
-//! objects first: see [`Function::scratch`].
+//! The stack frames of a call chain have 512 bytes together. Objects and variables without registers lie there, and
+//! share their memory with others that are not alive at the same time. The excess is moved to scratch memory, the
+//! largest objects first: see [`Function::scratch`].
 
 mod allocate;
 mod check;

@@ -1,5 +1,5 @@
-//! Takes variables apart that have no register: each becomes pieces, which are loaded where they are used and stored where they
-//! are assigned. A constant is made again instead.
+//! Spilling: splits variables that have no register into pieces, which are loaded where they are used and stored where
+//! they are assigned. Constants are rematerialized instead.
 
 use super::allocate::Class;
 use super::ir::{Arg, Args, Inst, Span, Var};
@@ -107,8 +107,8 @@ struct EdgeStore<'a> {
     store: (Inst<'a>, Span),
 }
 
-/// Puts stores on the edges between blocks: at the start of a block that is reached from nowhere else, or into a new block
-/// behind the first.
+/// Inserts stores on the edges between blocks: at the start of a block that has no other predecessor, or into a new
+/// block behind the first.
 fn on_edges<'a>(mir: &mut Mir<'a>, stores: Vec<EdgeStore<'a>>) {
     if stores.is_empty() {
         return;

@@ -38,8 +38,8 @@ pub(crate) struct Elf {
     debug: OnceCell<Option<Box<Elf>>>,
 }
 
-/// The size of the longest name of a symbol, with the byte behind it; a longer one is none. The end of a name is looked for
-/// as often as there are symbols.
+/// The maximum length of a symbol name, with the terminating zero; longer ones are ignored. The end of a name is
+/// searched once for each symbol.
 const LONGEST_NAME: usize = 32 << 10;
 
 /// A part of the file that is mapped into memory (`PT_LOAD`).

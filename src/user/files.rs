@@ -17,8 +17,8 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The most memory for the names of all files, bytes, and for those of all processes. When there are more, all are
-/// forgotten, and read again when they are needed.
+/// The maximum memory for the names of all files, in bytes, and for those of all processes. Beyond it, all are dropped,
+/// and read again when they are needed.
 const MOST: usize = 512 << 20;
 
 /// The most bytes of names of one file.

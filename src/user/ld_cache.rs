@@ -1,7 +1,7 @@
 //! `/etc/ld.so.cache`: the libraries that `ldconfig(8)` found.
 //!
-//! The format is that of glibc (`sysdeps/generic/dl-cache.h`): a header, entries that point to names and paths, and these.
-//! Since glibc 2.32 it stands alone; before, behind an older one, from the beginning of which nothing is counted.
+//! The format is that of glibc (`sysdeps/generic/dl-cache.h`): a header, entries that point to names and paths, and
+//! these. Since glibc 2.32 it stands alone; before, it followed one in an older format, and offsets do not count that.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

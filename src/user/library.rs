@@ -29,7 +29,7 @@ const FOLDERS: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
 /// A byte of the name that is not UTF-8 is written as the private code point U+EF00 plus the byte.
 ///
 /// # Errors
-/// [`Error::NoFile`] if there is nothing of that name, with where it was looked for.
+/// [`Error::NoFile`] if there is no file of that name, with the places that were searched.
 pub fn find_file(name: &str, pid: Option<u32>) -> Result<PathBuf> {
     let view = View { process: pid.map(Process) };
     if name.contains('/') {

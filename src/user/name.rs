@@ -27,8 +27,8 @@ impl Places {
 
 /// Takes `FILE:FUNCTION` apart. Both can hold colons: a path, and names such as `ns::Type::function` of C++ and `type:.eq.main.T` of Go.
 ///
-/// A name without a slash in front of the first colon is that of a library. Of paths the longest that there is counts, and where
-/// there is none what stands before the last colon that is not one of two.
+/// A name without a slash in front of the first colon is that of a library. Of paths the longest that exists counts,
+/// and if none exists the part before the last single colon.
 pub(crate) fn file_and_function(text: &str) -> Option<(&str, &str)> {
     let (first, rest) = text.split_once(':')?;
     let split = if first.contains('/') && rest.contains(':') {

@@ -23,9 +23,9 @@ pub(crate) fn file_offset(path: &Path, address: u64) -> Result<u64> {
 impl Elf {
     /// The places that a text names, `FUNCTION` or a pattern, with an offset perhaps, or an offset alone.
     ///
-    /// A symbol that is called just so comes first, even if the text looks like something else: `main.(*T).f` of Go, `a+0x10`.
-    /// Then a function so many bytes behind which it is; a function of C++ or Rust of that name (feature `symbolize`); and at last all
-    /// functions that match.
+    /// A symbol of exactly this name comes first, even if the text looks like an offset or a pattern: `main.(*T).f` of
+    /// Go, `a+0x10`. Then a function with an offset in bytes; a function of C++ or Rust of that name (feature
+    /// `symbolize`); and at last all functions that match.
     ///
     /// # Errors
     /// The errors of [`Elf::places`] and [`Elf::matching`]; [`Error::Place`] with the functions there are, if several

@@ -22,8 +22,8 @@ pub(super) struct Span {
 
 /// Names by addresses.
 ///
-/// Ranges that overlap are cut into pieces that do not, so that one search finds the name of an address, however they
-/// overlap: the file that they come from may be made so that everything else takes long.
+/// Overlapping ranges are cut into disjoint pieces, so that one search finds the name of an address, however they
+/// overlap: the file that they come from may be crafted so that any other way takes long.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     text: String,

@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 /// Symbolizer for the code addresses of a process: the frames of its stacks, as `get_stackid` and `get_stack` give them
 /// with the flag `BPF_F_USER_STACK` (256).
 ///
-/// The kernel finds frames by the chain of frame pointers. Of code that was compiled without them, as most libraries
-/// are, it sees the innermost frame and may go astray behind it. (`perf_callchain_user`, `arch/x86/events/core.c`; on s390x
-/// since Linux 6.7.)
+/// The kernel finds frames by the chain of frame pointers. In code that was compiled without them, as most libraries
+/// are, it finds the innermost frame and may report wrong ones behind it. (`perf_callchain_user`,
+/// `arch/x86/events/core.c`; on s390x since Linux 6.7.)
 ///
 /// ```no_run
 /// use rawbpf::map::StackTrace;

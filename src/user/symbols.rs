@@ -35,8 +35,8 @@ impl Function {
     }
 }
 
-/// The functions that the symbol tables of a file name, those of `.symtab` and of `.dynsym`, sorted by name. Of a file that
-/// was stripped there are those that it lends to others, and those of its separate debug file, if that is installed.
+/// Returns the functions in the symbol tables of a file, `.symtab` and `.dynsym`, sorted by name. Of a stripped file
+/// these are the exported ones, and those of its separate debug file, if that is installed.
 ///
 /// # Errors
 /// [`Error::File`] if it cannot be read, [`Error::Format`] if it is not an ELF file or is damaged.
@@ -90,7 +90,7 @@ pub(crate) struct Found {
 /// it is local to its source file, whether its version is one that only old programs ask for.
 type Rank = (bool, bool, bool);
 
-/// The function of a name, `strlen`, of a name and a version, `memcpy@GLIBC_2.2.5`, or of a name and a place,
+/// Finds the function of a name, `strlen`, of a name and a version, `memcpy@GLIBC_2.2.5`, or of a name and a place,
 /// `helper@0x1139`.
 ///
 /// # Errors

@@ -82,8 +82,7 @@ impl UsdtProbe {
 /// ```
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be read, [`Error::Format`] if it is no ELF file or
-/// its notes are damaged.
+/// [`Error::File`] if it cannot be read, [`Error::Format`] if it is not an ELF file or its notes are damaged.
 pub fn usdt_probes(path: impl AsRef<Path>) -> Result<Vec<UsdtProbe>> {
     probes(&Elf::open(path.as_ref())?)
 }

@@ -45,9 +45,9 @@ pub(super) enum Action {
 /// A format.
 #[derive(Debug)]
 pub(super) enum Text {
-    /// One that is always the same.
+    /// A fixed format.
     Fixed(Format),
-    /// One with widths that are arguments.
+    /// A format with widths that are arguments.
     Starred(format::Format),
 }
 

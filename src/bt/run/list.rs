@@ -71,7 +71,7 @@ impl Probes {
     /// Returns those that a pattern matches: `KIND:NAME`, both with wildcards.
     ///
     /// # Errors
-    /// Why nothing can be looked for.
+    /// The reason why nothing can be listed.
     pub(crate) fn find(&self, pattern: &str) -> Result<Vec<String>, String> {
         let (word, rest) = pattern.split_once(':').unwrap_or((pattern, "*"));
         let provider = PROVIDERS.iter().find(|provider| provider.names.contains(&word));

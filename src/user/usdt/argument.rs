@@ -281,8 +281,8 @@ fn with_parentheses(text: &str, register: impl Fn(&str) -> Option<Register>) -> 
     names.next().is_none().then_some(Operand::Memory { base, index, displacement })
 }
 
-/// A number with or without a sign, decimal or, with `0x`, hexadecimal. What is greater than a number with a sign can be
-/// comes back as the one with the same bits.
+/// Parses a number with or without a sign, decimal or, with `0x`, hexadecimal. A number that exceeds the signed range
+/// is returned as the one with the same bits.
 fn number(text: &str) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),

@@ -20,8 +20,8 @@ pub struct ArgumentRegisters {
 }
 
 impl UsdtProbe {
-    /// Adds the instructions to a program that load the argument of this number, from 1 on, with its sign if it has one.
-    /// They leave nothing in `r1` to `r5`, and in `r0` nothing but the argument, if it is wanted there.
+    /// Adds the instructions to a program that load the argument of this number, from 1 on, with its sign if it has
+    /// one. They clobber `r1` to `r5` and `r0`, unless the argument is loaded into `r0`.
     ///
     /// Memory of the process is read by `probe_read_user` (Linux 5.5); the argument is 0 if the read fails. If the
     /// places of the probe have the argument in different locations, the program asks `get_attach_cookie` (Linux 5.15)
@@ -42,8 +42,8 @@ impl UsdtProbe {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Place`] if the probe has no such argument or no program can read it, [`Error::Spec`] if the registers are not
-    /// such.
+    /// [`Error::Place`] if the probe has no such argument or programs cannot read it, [`Error::Spec`] if the registers
+    /// are invalid.
     pub fn load_argument(
         &self,
         builder: &mut Builder<'_>,
