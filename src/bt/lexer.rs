@@ -1,4 +1,4 @@
-//! From text to words, with the preprocessor's lines and the replacement of macros.
+//! Lexer: from text to tokens, with preprocessor directives and macro expansion.
 //!
 //! `#include` is accepted and has no effect: the kernel's types come from its BTF. Macros of `#define` are replaced as C
 //! does, with and without parameters, `#if` and its kin choose lines. Attach points have words of their own and are
@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 mod directive;
 
-/// How deep macros may use each other.
+/// The maximum nesting depth of macro expansions.
 const MAX_FRAMES: usize = 64;
 
-/// How many macros are replaced before it is taken for a mistake.
+/// The maximum number of macro expansions; more are reported as an error.
 const MAX_EXPANSIONS: usize = 200_000;
 
 /// Text to read words from.
@@ -73,7 +73,7 @@ pub(super) struct Lexer {
     expansions: usize,
     /// Whether it reads the expression of an `#if`.
     directive: bool,
-    /// What was wrong.
+    /// The errors and warnings so far.
     pub diagnostics: Diagnostics,
 }
 

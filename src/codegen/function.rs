@@ -9,13 +9,14 @@ use crate::insn::{AtomicOp, AtomicSize, Bits, Condition, SignBits, Size, Swap, S
 use crate::spec::MapSpec;
 use std::ops::Range;
 
-/// One function, written statement by statement over variables ([`Var`]), objects in memory ([`Object`]) and blocks
+/// A function, written statement by statement over variables ([`Var`]), objects in memory ([`Object`]) and blocks
 /// ([`Block`]).
 ///
-/// Statements go into the current block, at first the entry. Nothing here fails: mistakes, such as a variable of another
-/// function, are reported by [`Unit::compile`](super::Unit::compile), the first of them.
+/// Statements are appended to the current block, at first the entry. No method fails: errors, such as a variable of
+/// another function, are reported by [`Unit::compile`](super::Unit::compile), the first of them.
 ///
-/// What is appended after the end of a block, before [`switch_to`](Function::switch_to), can never run and is dropped.
+/// Instructions appended after the end of a block, before [`switch_to`](Function::switch_to), can never run and are
+/// dropped.
 #[derive(Debug, Clone)]
 pub struct Function<'a> {
     pub(super) name: String,
@@ -97,22 +98,22 @@ impl<'a> Function<'a> {
         self.span = span(piece);
     }
 
-    /// Gives the function `size` bytes of scratch memory, aligned to 8, such as a part of a per-CPU array's value. `base`
-    /// holds their address from here on and is not assigned any more; what runs before this point must not use what is
-    /// made after it. Objects made from here on that do not fit on the stack are moved to the memory, the largest first, and
-    /// so are numbers that fit neither into registers nor on the stack.
+    /// Gives the function `size` bytes of scratch memory, aligned to 8, such as a part of a per-CPU array's value.
+    /// `base` holds their address from here on and must not be assigned any more; code before this point must not use
+    /// variables and objects created after it. Objects created from here on that do not fit on the stack are moved to
+    /// the memory, the largest first, and so are numbers that fit neither into registers nor on the stack.
     ///
     /// The memory need not be zeroed. It must be the function's own while it runs: programs interrupt each other
-    /// on a CPU. Without it, a frame that is too large is the error
-    /// [`ScratchNeeded`](CodegenProblem::ScratchNeeded), which says the size to give; giving more makes no difference. Write
-    /// the function again with that much. (Once more if the new code needs more.)
+    /// on a CPU. Without it, a frame that is too large is the error [`ScratchNeeded`](CodegenProblem::ScratchNeeded)
+    /// with the size to give; giving more makes no difference. Write the function again with that much. (Once more if
+    /// the new code needs more.)
     pub fn scratch(&mut self, base: Var, size: u32) {
         let (objects, vars) = (self.objects.len() as u32, self.vars);
         self.scratch = Some(Scratch { base, size, objects, vars });
     }
 
-    /// Says that the variable never holds a pointer, so that it may be moved to scratch memory. Results of calls and of loads
-    /// of eight bytes, and what is computed from them by addition, are otherwise taken for pointers.
+    /// Declares that the variable never holds a pointer, so that it may be moved to scratch memory. Results of calls
+    /// and of loads of eight bytes, and values computed from them by addition, are otherwise taken for pointers.
     pub fn number(&mut self, var: Var) {
         self.numbers.push(var);
     }
@@ -325,13 +326,13 @@ impl<'a> Function<'a> {
 
 /// # Memory
 impl<'a> Function<'a> {
-    /// Returns a new object of `size` bytes, aligned to `align` (1, 2, 4 or 8). Its life begins here, with contents that are
-    /// undefined, each time this point is reached, and ends with the last use of it or of a pointer into it. Objects that are
-    /// not alive at the same time share their memory.
+    /// Returns a new object of `size` bytes, aligned to `align` (1, 2, 4 or 8). Its lifetime begins here, with
+    /// undefined contents, each time this point is reached, and ends with the last use of it or of a pointer into it.
+    /// Objects that are not alive at the same time share their memory.
     ///
-    /// Pointers that the function computes from [`address`](Function::address) are followed; an object whose address is
-    /// stored in memory lives until the function ends. A helper is taken to keep no pointer beyond its call: for one that
-    /// does (`dynptr_from_mem`), name the object in [`keep`](Function::keep) after its last use.
+    /// Pointers computed from [`address`](Function::address) are tracked; an object whose address is stored in memory
+    /// is alive until the function ends. Helpers are assumed to keep no pointer beyond the call: for one that does
+    /// (`dynptr_from_mem`), name the object in [`keep`](Function::keep) after its last use.
     pub fn object(&mut self, size: u32, align: u32) -> Object {
         if size == 0 || !matches!(align, 1 | 2 | 4 | 8) {
             self.mistake(CodegenProblem::Object { size, align });
@@ -425,7 +426,7 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// Adds and the like, atomically, without a result. [`Add`](AtomicBinary::Add) is in every version of the instruction
+    /// Adds an atomic operation without a result. [`Add`](AtomicBinary::Add) is in every version of the instruction
     /// set, the others are in v3 (Linux 5.12).
     pub fn atomic(
         &mut self,

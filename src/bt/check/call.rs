@@ -1,4 +1,4 @@
-//! Functions.
+//! Checks function calls.
 
 mod machine;
 mod map;
@@ -16,11 +16,11 @@ use crate::bt::types::{Clock, Int, Pointer, Space, Type};
 use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
 
-/// How `time()` prints if it is not told.
+/// The default format of `time()`.
 const TIME: &[u8] = b"%H:%M:%S\n";
 
 impl<'a> Checker<'a> {
-    /// That a function has as many arguments as it takes.
+    /// Checks the number of arguments of a function.
     pub(super) fn count_arguments(
         &mut self,
         row: &Row,
@@ -86,7 +86,7 @@ impl<'a> Checker<'a> {
         self.tell(Diagnostic::error(place, format!("unknown function: `{name}`")).nearest(&nearest))
     }
 
-    /// Functions that only act.
+    /// Checks a call of a function without a result.
     fn acting(
         &mut self,
         row: &'static Row,
@@ -242,7 +242,7 @@ impl<'a> Checker<'a> {
         Ok(self.acts(kind, span))
     }
 
-    /// Functions that are values.
+    /// Checks a call of a function with a result.
     fn function(
         &mut self,
         row: &'static Row,

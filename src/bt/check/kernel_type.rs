@@ -32,7 +32,7 @@ pub(super) struct Table {
     pub typedefs: HashMap<Arc<str>, Type>,
     /// Enumerations of the script by name, with their integer types.
     pub script_enums: HashMap<Arc<str>, (EnumId, Int)>,
-    /// Enumerators of the script, and those of BTF that were asked for.
+    /// Enumerators of the script, and those of BTF that were looked up.
     pub enumerators: HashMap<Arc<str>, Option<(i128, EnumId, Int)>>,
     /// Types of debug information.
     pub debug: DebugTypes,
@@ -175,7 +175,7 @@ pub(super) fn blob<'a>(types: &'a KernelTypes, module: Option<&str>) -> Result<&
 }
 
 impl<'a> Checker<'a> {
-    /// The kernel's types, or an error that says what needs them.
+    /// Returns the kernel's types, or an error with the construct that needs them.
     pub(super) fn kernel_types(&mut self, span: Span, what: &str) -> Checked<&'a KernelTypes> {
         match self.environment.types() {
             Ok(types) => Ok(types),

@@ -1,4 +1,4 @@
-//! Parts of values: fields, elements, what a pointer points to.
+//! Checks accesses to parts of values: fields, elements, dereferences.
 
 use super::context::Place;
 use super::join::{constant, expr};
@@ -136,7 +136,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Whether the verifier knows what a pointer points to.
+    /// Whether the verifier tracks the type that a pointer points to.
     fn trusted(&self, pointer: &Expr) -> bool {
         let typed =
             matches!(self.kind(), Kind::RawTracepoint | Kind::Fentry | Kind::Fexit | Kind::Iter);
@@ -257,7 +257,7 @@ impl<'a> Checker<'a> {
                     advance(address, scaled(index));
                     *access = untyped(*access);
                 }
-                // An element is read by itself even where the verifier knows the type of the first one.
+                // An element is read by itself even where the verifier tracks the type of the first one.
                 if known != 0 {
                     *access = untyped(*access);
                 }
@@ -362,7 +362,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// How to read what the verifier cannot follow.
+/// Returns the access for memory whose pointer the verifier does not track.
 fn untyped(access: Access) -> Access {
     match access {
         Access::Btf => Access::Kernel,

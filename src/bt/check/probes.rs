@@ -1,4 +1,4 @@
-//! Which programs a block becomes.
+//! Groups the attach points of a block into programs.
 
 use super::context::{Arguments, RETVAL};
 use super::type_name::integer;
@@ -21,7 +21,7 @@ const BANNED: [&str; 4] = [
     "queued_spin_lock_slowpath",
 ];
 
-/// What a block uses of its probes.
+/// The properties of its probes that a block uses.
 #[derive(Debug, Default)]
 struct Uses<'a> {
     /// Fields of `args`.
@@ -36,7 +36,7 @@ struct Uses<'a> {
     types: bool,
     /// `probe` or `func` where their text must be known.
     names: bool,
-    /// Macros that were looked into.
+    /// Macros that were visited.
     macros: HashSet<&'a str>,
 }
 
@@ -332,7 +332,7 @@ fn is_name(of: &Expr) -> bool {
     matches!(&of.kind, ExprKind::Ident(name) if matches!(&**name, "probe" | "func"))
 }
 
-/// What attach points that share a program have in common.
+/// The properties that attach points sharing a program have in common.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Group {
     kind: Kind,

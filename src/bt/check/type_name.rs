@@ -78,7 +78,7 @@ const INTEGERS: [(&str, u8); 60] = [
     ("sector_t", 8),
 ];
 
-/// Unsigned ones whose name does not say so.
+/// Unsigned types whose name does not begin with `u` or `__u`.
 const UNSIGNED: [&str; 8] =
     ["__be16", "__be32", "__be64", "__le16", "__le32", "__le64", "size_t", "sector_t"];
 
@@ -89,7 +89,7 @@ pub(super) fn integer(name: &str) -> Option<Int> {
     Some(Int { size: *size, signed })
 }
 
-/// Where the next field of a struct begins, in bits.
+/// The layout of a struct so far: the offset of the next field, in bits.
 struct Layout {
     at: u64,
     align: u32,
@@ -243,7 +243,7 @@ impl<'a> Checker<'a> {
 
     /// Defines the types of the script, in order.
     pub(super) fn define_types(&mut self) {
-        // Names first: definitions may point to what comes after them.
+        // Names first: definitions may refer to later ones.
         for definition in &self.script.types {
             if let TypeDefinition::Struct(StructDefinition { name: Some(name), union, .. }) =
                 definition

@@ -1,4 +1,4 @@
-//! What a script consists of: the preamble and probes.
+//! Parser of the top level of a script: the preamble and probes.
 
 use super::{Failed, Parsed, Parser, Probe, Script};
 use crate::bt::ast::{Macro, MapDeclaration, Setting, SettingValue, Spanned, TypeDefinition};

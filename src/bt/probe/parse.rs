@@ -1,4 +1,4 @@
-//! From the parts of an attach point to what they mean.
+//! Parser of attach points, from their parts.
 
 use super::{AttachPoint, Rate, Watched};
 use crate::bt::ast::{self, Part};
@@ -11,7 +11,7 @@ use crate::util::nearest::{Nearest, OFFERED};
 pub(crate) struct Provider {
     /// Its name, and the others that it has.
     pub names: &'static [&'static str],
-    /// How attach points of it are written.
+    /// The syntax of its attach points.
     pub form: &'static str,
     /// The least and the most parts after the name.
     parts: (usize, usize),

@@ -1,4 +1,4 @@
-//! Functions on the machine: stacks, clocks, registers, symbols; and on the command line.
+//! Checks functions on the machine: stacks, clocks, registers, symbols; and on the command line.
 
 use super::super::join::{
     boolean, constant, constant_text, convert, expr, integer, literal, string,
