@@ -112,7 +112,7 @@ impl Places {
 
     /// Returns the arguments that later attachments have to match.
     pub fn into_arguments(self, spec: &ProgramSpec<'_>) -> Option<Box<dyn Arguments>> {
-        // For other types the kernel was told the attach target at load.
+        // For other program types the attach target is fixed at load.
         let free = matches!(
             spec.kind,
             ProgramType::Tracepoint
