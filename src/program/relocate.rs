@@ -1,7 +1,7 @@
-//! Relocations, resolved: what the instructions of a program leave open is filled in here and nowhere else.
+//! Resolution of relocations: the only place that fills in the open fields of a program's instructions.
 //!
-//! Code carries its resolver as a hook, if it has relocations, which a `const` knows: so a program that names no map, and
-//! nothing of the kernel, has the making of maps and the reading of BTF nowhere in it.
+//! Code with relocations carries its resolver as a hook, which is decided in `const`: so a program that names no map,
+//! and nothing of the kernel, does not contain the code that creates maps and parses BTF.
 
 mod arguments;
 mod kernel;
@@ -26,32 +26,32 @@ use crate::spec::{Code, Hook, ProgramSpec, Reloc, RelocField, RelocKind, RelocTa
 use crate::uapi::Errno;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// What comes of relocations besides the instructions.
+/// The results of relocation besides the instructions.
 #[derive(Default)]
 pub(super) struct Relocated {
-    /// The array of descriptors that some instructions have their index in.
+    /// The array of descriptors that some instructions index.
     pub modules: Vec<OwnedFd>,
-    /// The arguments that instructions read, of the place that they were resolved for.
+    /// The arguments that instructions read, with their places in the attach target.
     pub arguments: Option<Box<dyn Arguments>>,
-    /// The functions that stand behind the code.
+    /// The functions that were added behind the code.
     pub added: Vec<Added>,
     /// Their instructions.
     pub behind: Vec<Insn>,
 }
 
-/// Fills relocations in. The types are those of the program that this one is for a function of, if it is.
+/// Resolves relocations. The types are those of the other program, if this one is for a function of one.
 type Resolve =
     for<'a> fn(&mut Loader<'a>, &ProgramSpec<'a>, Option<&Btf>, &mut [Insn]) -> Result<Relocated>;
 
 /// The resolver that code carries.
 struct Resolver(Resolve);
 
-/// The code with the resolver that it needs: none if everything is in it.
+/// Adds the resolver that the code needs, if it has relocations.
 #[doc(hidden)]
 pub const fn resolvable(mut code: Code<'_>) -> Code<'_> {
     let mut index = 0;
     while index < code.relocations.len() {
-        // Maps and data take no look at the kernel's types.
+        // Maps and data do not need the kernel's types.
         if !matches!(code.relocations[index].kind, RelocKind::Map) {
             code.resolver = Some(Hook::new(&Resolver(resolve)));
             return code;
@@ -63,7 +63,7 @@ pub const fn resolvable(mut code: Code<'_>) -> Code<'_> {
 }
 
 impl Assembly<'_> {
-    /// The code, for a [`ProgramSpec`].
+    /// Returns the code, for a [`ProgramSpec`].
     pub fn code(&self) -> Code<'_> {
         resolvable(self.unresolved())
     }
@@ -77,14 +77,14 @@ impl Compiled<'_> {
 }
 
 impl CollectionProgram<'_> {
-    /// Its code, with zeros where addresses and numbers of the kernel's are to be filled in, without the maps and the data:
-    /// [`TextSpec`](super::TextSpec) has them.
+    /// Returns its code, with zeros in place of addresses and numbers of the kernel's that are to be filled in, without
+    /// the maps and the data: [`TextSpec`](super::TextSpec) has them.
     pub fn code(&self) -> Code<'_> {
         resolvable(self.unresolved())
     }
 }
 
-/// Fills in what the instructions of a program leave open.
+/// Resolves the relocations of a program's instructions.
 pub(super) fn relocate<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
@@ -103,7 +103,7 @@ fn by_hand(spec: &ProgramSpec<'_>) -> Error {
     Error::Spec { what: "program", name: spec.name.into(), problem }
 }
 
-/// Puts the descriptor of a map in its place.
+/// Writes the descriptor of a map into its instruction.
 fn put_map<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
@@ -129,7 +129,7 @@ fn put_map<'a>(
     Ok(())
 }
 
-/// The resolver of code that names maps and data alone.
+/// The resolver for code that refers only to maps and data.
 fn resolve_maps<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
@@ -145,7 +145,7 @@ fn resolve_maps<'a>(
     Ok(Relocated::default())
 }
 
-/// The resolver of everything.
+/// The resolver for all relocations.
 fn resolve<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
@@ -175,11 +175,11 @@ fn resolve<'a>(
     Ok(Relocated { modules, added, behind, arguments: places.into_arguments(spec) })
 }
 
-/// How a missing name in a statement that cannot be reached goes into the instruction: as a call of a helper that there
-/// never was. The verifier takes out what `exists` has made unreachable, and refuses the rest.
+/// The immediate of the call that replaces an unreachable statement with a missing name: a helper that never existed.
+/// The verifier removes code that `exists` has made unreachable, and refuses the rest.
 const POISON: i32 = 0x0bad_1dea;
 
-/// The relocations of one program, while they are resolved.
+/// The relocations of one program, during their resolution.
 struct Resolution<'l, 'a> {
     spec: &'l ProgramSpec<'a>,
     context: Context<'l>,
@@ -187,7 +187,7 @@ struct Resolution<'l, 'a> {
     insns: &'l mut [Insn],
     added: Vec<Added>,
     behind: Vec<Insn>,
-    /// Modules of whose BTF the kernel wants descriptors.
+    /// Modules whose BTF descriptors the kernel needs.
     modules: Vec<(&'l str, OwnedFd)>,
 }
 
@@ -246,7 +246,8 @@ impl Resolution<'_, '_> {
         }
     }
 
-    /// Whether the program asks if there is this, or what it is a part of: then it can do without.
+    /// Returns whether the program checks with `exists` for this name, or for one that it is a part of: then it may be
+    /// missing.
     fn is_asked_for(&self, name: &str) -> bool {
         let relocations = self.spec.code.relocations.iter();
         relocations.filter(|reloc| reloc.kind == RelocKind::Exists).any(|reloc| {
@@ -256,7 +257,7 @@ impl Resolution<'_, '_> {
         })
     }
 
-    /// Puts the call of the function that returns an argument in its place; the first one for an argument adds the function.
+    /// Writes the call of the function that returns an argument; the first call for an argument adds the function.
     fn put_value(&mut self, slot: usize, name: &str) -> Answer<()> {
         let start = match self.added.iter().find(|one| one.name == symbol(name)) {
             Some(one) => one.slot,
@@ -276,8 +277,8 @@ impl Resolution<'_, '_> {
         Ok(())
     }
 
-    /// Puts the number of a kernel function into the call of it. Of a function in a module the kernel wants the module's
-    /// BTF as well: its place in the array of descriptors, where the first is not used.
+    /// Writes the BTF id of a kernel function into the call of it. For a function in a module the kernel needs the
+    /// module's BTF as well: its index in the array of descriptors, where the first is not used.
     fn put_kfunc(&mut self, reloc: &Reloc<'_>, name: &str) -> Result<()> {
         let refused = |error| refused(self.spec, reloc, error);
         let (id, place) = self.context.types.type_id(name, Kind::Function).map_err(refused)?;
@@ -297,10 +298,10 @@ impl Resolution<'_, '_> {
         Ok(())
     }
 
-    /// The array of descriptors.
+    /// Returns the array of descriptors.
     fn modules(&mut self) -> Result<Vec<OwnedFd>> {
         let Some((_, first)) = self.modules.first() else { return Ok(Vec::new()) };
-        // What is at index 0 is not looked at.
+        // The descriptor at index 0 is not used.
         let first = first.try_clone().map_err(|source| Error::LoadProgram {
             program: self.spec.name.into(),
             kind: self.spec.kind,
@@ -313,14 +314,14 @@ impl Resolution<'_, '_> {
     }
 }
 
-/// The name of the function that returns an argument: `args_arg3` of `args.arg3`.
+/// Returns the name of the function that returns an argument: `args_arg3` for `args.arg3`.
 fn symbol(name: &str) -> String {
     name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_")
 }
 
 type Answer<T> = std::result::Result<T, NameProblem>;
 
-/// The error of a relocation that cannot be resolved.
+/// Returns the error of a relocation that cannot be resolved.
 fn refused(spec: &ProgramSpec<'_>, reloc: &Reloc<'_>, problem: impl Into<NameProblem>) -> Error {
     let (code, slot) = (&spec.code, reloc.slot as usize);
     Error::Name {
@@ -333,7 +334,7 @@ fn refused(spec: &ProgramSpec<'_>, reloc: &Reloc<'_>, problem: impl Into<NamePro
     }
 }
 
-/// How many bytes an access of memory moves.
+/// Returns the size of a memory access in bytes.
 fn access(insn: Insn) -> Option<u32> {
     let memory = matches!(insn.opcode() & 7, class::LDX | class::ST | class::STX);
     let plain = matches!(insn.opcode() & 0xe0, mode::MEM | mode::MEMSX | mode::ATOMIC);
@@ -346,11 +347,11 @@ fn access(insn: Insn) -> Option<u32> {
     (memory && plain).then_some(bytes)
 }
 
-/// Puts a number into an instruction.
+/// Writes a number into an instruction.
 fn put(insns: &mut [Insn], slot: usize, field: RelocField, value: i128) -> Answer<()> {
     let wide = insns.get(slot).is_some_and(|insn| insn.opcode() == 0x18);
     let Some(insn) = insns.get(slot).copied() else { return Ok(()) };
-    // 32-bit arithmetic and stores of up to 32 bits read the same bits either way.
+    // In 32-bit arithmetic and stores of up to 32 bits the same bits have either meaning.
     let narrow = match insn.opcode() & 7 {
         class::ALU | class::JMP32 => true,
         class::ST => access(insn) != Some(8),
@@ -382,7 +383,7 @@ fn put(insns: &mut [Insn], slot: usize, field: RelocField, value: i128) -> Answe
     Ok(())
 }
 
-/// Makes an instruction one that the verifier refuses if it gets there.
+/// Replaces an instruction by one that the verifier refuses if it is reachable.
 fn poison(insns: &mut [Insn], slot: usize) {
     let wide = insns.get(slot).is_some_and(|insn| insn.opcode() == 0x18);
     if let Some(insn) = insns.get_mut(slot) {
@@ -421,7 +422,7 @@ mod tests {
         assert!(MapSpec::struct_ops("ops", "tcp_congestion_ops").find_table.is_some());
     }
 
-    /// What is put into a spec past its functions is not passed over in silence.
+    /// Relocations that are set in a spec directly, without its functions, are not silently ignored.
     #[test]
     fn what_was_set_by_hand_is_refused() {
         let none = |_: &mut Call<'_, '_>| -> Option<Result<i64, Errno>> { panic!("asked") };
@@ -454,7 +455,7 @@ mod tests {
             let error = Map::create(&table).unwrap_err();
             assert!(matches!(error, Error::MapField { field: "kind", .. }), "{error}");
         });
-        // Code in the place of other code is as good as that was.
+        // Replacing the whole code of a spec is supported.
         let ok = |call: &mut Call<'_, '_>| match call {
             Call::MapCreate(_) | Call::ProgLoad(_) | Call::BtfLoad(_) => Some(fake::descriptor()),
             _ => None,
