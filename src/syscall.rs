@@ -77,7 +77,7 @@ use crate::uapi::Errno;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// What a command answers: a descriptor or nothing.
+/// The result of a command: a descriptor or another number, or an errno.
 type Answer = Result<i64, Errno>;
 
 /// One request to the kernel, as plain data: what passes through the choke point.
@@ -123,10 +123,10 @@ pub(crate) enum Call<'c, 'a> {
     Receive { socket: BorrowedFd<'c>, bytes: &'c mut [u8] },
 }
 
-/// What a program is attached to.
+/// The object that a program is attached to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target<'a> {
-    /// Nothing, or what it named at load.
+    /// None, or the one that the program named at load.
     None,
     /// A control group, map, perf event, network namespace or program.
     Fd(BorrowedFd<'a>),

@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 /// The longest name that every kernel takes (`KSYM_NAME_LEN` was 128 before Linux 6.1, its final zero included).
 const LONGEST: usize = 127;
 
-/// How long strings may be, all in all (`BTF_MAX_NAME_OFFSET`), and the blob (`BTF_MAX_SIZE`).
+/// The greatest total length of the strings (`BTF_MAX_NAME_OFFSET`) and of the blob (`BTF_MAX_SIZE`), in bytes.
 const MOST_BYTES: usize = 0xff_ffff;
 
-/// How long the header is, bytes.
+/// The length of the header, in bytes.
 const HEADER: u32 = 24;
 
-/// How many types there may be (`BTF_MAX_TYPE`).
+/// The greatest number of types (`BTF_MAX_TYPE`).
 const MOST_TYPES: u32 = 0xf_ffff;
 
-/// How many parts a type may have, before Linux 7.2.
+/// The greatest number of members, parameters or values of a type before Linux 7.2.
 const MOST_PARTS: usize = 0xffff;
 
 /// Makes a blob of BTF in this machine's byte order, of the kinds that Linux 5.2 knows. Types are known by the
@@ -42,9 +42,9 @@ const MOST_PARTS: usize = 0xffff;
 pub struct Builder {
     types: Vec<u8>,
     strings: Vec<u8>,
-    /// Where a string is.
+    /// The offset of each string.
     offsets: BTreeMap<Box<[u8]>, u32>,
-    /// The number of a type.
+    /// The number of each type.
     ids: BTreeMap<Box<[u8]>, u32>,
     trouble: Option<&'static str>,
 }
@@ -145,7 +145,7 @@ impl Builder {
         self.add_parts(Kind::Enum, name, false, values.len(), 4, &words)
     }
 
-    /// What a function takes and gives. The kernel wants all parameters named if a function is to have it.
+    /// Adds a function prototype. The kernel requires all parameters to be named if a function is to have it.
     pub fn prototype(&mut self, returns: u32, parameters: &[Parameter<'_>]) -> u32 {
         let mut words = Vec::with_capacity(parameters.len() * 2);
         for parameter in parameters {

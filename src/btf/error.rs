@@ -1,4 +1,4 @@
-//! What can be wrong with BTF, and with what is asked of it.
+//! Errors about BTF, and about queries of it.
 
 use super::Kind;
 use crate::error::{Error, NearestNames};
@@ -11,7 +11,7 @@ pub enum BtfError {
     /// The bytes are not BTF that this can read.
     #[error("not BTF for this machine: {problem}")]
     Header {
-        /// What is wrong with the header.
+        /// The problem with the header.
         problem: &'static str,
     },
 
@@ -20,7 +20,7 @@ pub enum BtfError {
     Damaged {
         /// The number of the type.
         id: u32,
-        /// What is wrong with it.
+        /// The problem with the type.
         problem: &'static str,
     },
 
@@ -33,12 +33,12 @@ pub enum BtfError {
         kind: u32,
     },
 
-    /// What was asked for is not a path.
+    /// A path is malformed.
     #[error("`{path}` is not the path of a field: {problem}")]
     Path {
         /// The text.
         path: String,
-        /// What is wrong with it.
+        /// The problem with the path.
         problem: &'static str,
     },
 
@@ -82,7 +82,7 @@ pub enum BtfError {
     Pointer {
         /// The path as far as the pointer.
         pointer: String,
-        /// What leads on from what is loaded.
+        /// The rest of the path, starting at the value the pointer points to.
         then: String,
     },
 
@@ -91,7 +91,7 @@ pub enum BtfError {
     NoParts {
         /// The path as far as that.
         path: String,
-        /// What it is.
+        /// Its kind.
         kind: Kind,
         /// `fields`, `elements`.
         part: &'static str,
@@ -102,9 +102,9 @@ pub enum BtfError {
     Index {
         /// The path as far as the array.
         path: String,
-        /// How many elements it has.
+        /// The number of its elements.
         len: u32,
-        /// The one that was asked for.
+        /// The index that was asked for.
         index: u32,
     },
 
@@ -113,14 +113,14 @@ pub enum BtfError {
     NoSize {
         /// Its name, or the path to it.
         name: String,
-        /// What it is.
+        /// Its kind.
         kind: Kind,
     },
 
     /// A blob that was to be made is larger, or something in it, than any kernel takes.
     #[error("BTF that no kernel takes: {what}")]
     TooLarge {
-        /// What is too large.
+        /// The part that is too large.
         what: &'static str,
     },
 
@@ -129,7 +129,7 @@ pub enum BtfError {
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with its contents.
         source: Box<BtfError>,
     },
 }

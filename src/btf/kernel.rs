@@ -28,7 +28,7 @@ struct Module {
     btf: OnceLock<Option<Btf>>,
 }
 
-/// Where a name was found.
+/// The BTF in which a name was found.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
     /// The module, or none if it is vmlinux. The kernel wants a descriptor of its BTF where a number of a type in it
@@ -45,12 +45,12 @@ impl Default for KernelTypes {
 }
 
 impl KernelTypes {
-    /// Those of the running kernel.
+    /// The types of the running kernel.
     pub fn new() -> KernelTypes {
         KernelTypes::in_folder(BTF_FOLDER)
     }
 
-    /// Those in a folder that looks like `/sys/kernel/btf`.
+    /// The types in a folder that is laid out like `/sys/kernel/btf`.
     pub fn in_folder(folder: impl Into<PathBuf>) -> KernelTypes {
         let folder = folder.into();
         KernelTypes { folder, vmlinux: OnceLock::new(), modules: OnceLock::new() }
@@ -118,10 +118,10 @@ impl KernelTypes {
         Ok(self.modules.get_or_init(|| modules.collect()))
     }
 
-    /// Shows vmlinux and then each module to `f`, which gets the module's name too.
+    /// Passes vmlinux and then each module to `f`, which gets the module's name too.
     ///
     /// # Errors
-    /// What `f` says; else as [`KernelTypes::vmlinux`].
+    /// Any error of `f`; else as [`KernelTypes::vmlinux`].
     pub(crate) fn each<'a>(
         &'a self,
         mut f: impl FnMut(Option<&'a str>, &'a Btf) -> Result<(), BtfError>,
@@ -135,11 +135,11 @@ impl KernelTypes {
         Ok(())
     }
 
-    /// Asks vmlinux and, as long as there is no type of that name, one module after the other; says where it was
-    /// found. A type that vmlinux has is not looked for in modules, even if it has not the field that is wanted.
+    /// Calls `ask` with vmlinux and, as long as there is no type of that name, with one module after the other; returns the
+    /// BTF in which it was found too. A type that vmlinux has is not looked for in modules, even if it lacks the field.
     ///
     /// # Errors
-    /// What `ask` says; else as [`KernelTypes::vmlinux`].
+    /// The error of `ask`; else as [`KernelTypes::vmlinux`].
     pub fn find<T>(&self, ask: impl Fn(&Btf) -> Result<T, BtfError>) -> Result<(T, Place<'_>)> {
         let mut asked = Vec::new();
         self.search(ask, &mut asked).map_err(|error| match error.btf() {

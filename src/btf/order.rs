@@ -3,7 +3,7 @@
 /// The first two bytes (`BTF_MAGIC`).
 const MAGIC: u16 = 0xeb9f;
 
-/// Where the five words of the header are that follow magic number, version and flags.
+/// The position of the five header words that follow magic number, version and flags.
 const WORDS: std::ops::Range<usize> = 4..24;
 
 /// The blob in the other order than it is in: the magic number, the words of the header, and the records of types, which are

@@ -15,11 +15,11 @@ const SHORT_HEADER: usize = 24;
 /// The place of every so many-th record is kept.
 const STRIDE: usize = 64;
 
-/// How many records are gone over when a blob is opened. The types that everything uses come first, those that
-/// `task_struct` is made of for one.
+/// The number of records that are read when a blob is opened. The most used types come first, for instance those that
+/// `task_struct` is made of.
 const HEAD: u32 = 4096;
 
-/// How many aliases (typedefs, `const`, …) may stand before a type. The kernel allows 32 (`MAX_RESOLVE_DEPTH`).
+/// The most aliases (typedefs, `const`, …) before a type. The kernel allows 32 (`MAX_RESOLVE_DEPTH`).
 const DEPTH: usize = 64;
 
 /// The types of a kernel, of one of its modules, or of an object file.
@@ -35,20 +35,20 @@ pub struct Btf {
     base: Option<Arc<Btf>>,
     /// The number of the first type.
     first: u32,
-    /// Of the first records.
+    /// The index of the first records.
     head: Index,
-    /// Of all, once somebody asked for what is not among the first.
+    /// The index of all records, built when a type is looked up that is not among the first.
     whole: OnceLock<Index>,
 }
 
-/// How far records have been gone over.
+/// An index of the records that have been read.
 #[derive(Debug, Clone)]
 struct Index {
-    /// Where in `types` every 64th begins.
+    /// The offset in `types` of every 64th record.
     starts: Vec<u32>,
-    /// How many they are.
+    /// The number of records read.
     count: u32,
-    /// Whether something is wrong with the one after them.
+    /// Whether the record after them is malformed.
     wrong: bool,
 }
 
@@ -77,7 +77,7 @@ pub(super) struct Record<'a> {
     pub(super) name: u32,
     info: u32,
     pub(super) size_or_type: u32,
-    /// What follows the twelve bytes that every type has.
+    /// The bytes after the twelve that every type has.
     pub(super) tail: &'a [u8],
 }
 
@@ -86,7 +86,7 @@ impl Record<'_> {
         Kind::of(kind_number(self.info))
     }
 
-    /// How many parts it has. 16 bits, and 24 since Linux 7.2; the kernel took care that those between were 0.
+    /// The number of its members, parameters or values. 16 bits, and 24 since Linux 7.2; the bits between were 0 before.
     pub(super) fn vlen(self) -> u32 {
         self.info & 0xff_ffff
     }
@@ -130,7 +130,7 @@ impl<'a> Records<'a> {
         Ok(Some(record))
     }
 
-    /// What is wrong with the next one, of which `step` said so.
+    /// Returns the error for the next record, which `step` found to be malformed.
     #[cold]
     fn wrong(&self, kind: Option<u32>) -> BtfError {
         let id = self.id;
@@ -141,7 +141,7 @@ impl<'a> Records<'a> {
         })
     }
 
-    /// What the blob says of the length of a kind (`struct btf_layout`, Linux 7.1).
+    /// Returns the sizes that the blob gives for a kind (`struct btf_layout`, Linux 7.1).
     #[cold]
     fn layout_of(&self, kind: u32) -> Option<(usize, usize)> {
         let [fixed, each, ..] = *self.layout.as_chunks::<4>().0.get(kind as usize)?;
@@ -388,7 +388,7 @@ impl Btf {
             .ok_or(BtfError::Damaged { id, problem: "a name of it is not among the strings" })
     }
 
-    /// Where the strings of this blob begin, those of the base being counted first.
+    /// Returns the offset at which the strings of this blob begin, those of the base being counted first.
     fn strings_below(&self) -> u32 {
         self.base.as_ref().map_or(0, |base| {
             // The header has it in a `u32`.
@@ -397,7 +397,7 @@ impl Btf {
         })
     }
 
-    /// Where a name stands among the strings, those of the base included: a module may use them.
+    /// Returns the offsets of a name among the strings, those of the base included: a module may use them.
     pub(super) fn name_offsets(&self, name: &str) -> Vec<u32> {
         let mut found = self.base.as_ref().map_or_else(Vec::new, |base| base.name_offsets(name));
         let below = self.strings_below();

@@ -484,7 +484,7 @@ fn what_is_no_btf_is_refused() {
     assert!(change(28, &info(4, 0xffff, 0).to_ne_bytes()).contains("type 1: it is cut off"));
 }
 
-/// What leads round in a circle ends.
+/// Following types that form a cycle ends.
 #[test]
 fn circles_end() -> Result<(), BtfError> {
     let strings = Strings::new(&["round", "inside", "x", "array", "kilo"]);

@@ -34,7 +34,7 @@ pub enum Kind {
     Restrict,
     /// A function.
     Function,
-    /// What a function takes and gives.
+    /// A function prototype: parameters and return type.
     Prototype,
     /// A variable. Linux 5.2.
     Variable,
@@ -103,11 +103,11 @@ pub struct Type<'a> {
     pub name: &'a str,
     /// Its kind.
     pub kind: Kind,
-    /// What it is made of.
+    /// The rest of its description, by kind.
     pub body: Body<'a>,
 }
 
-/// What a type is made of. The numbers are those of other types, 0 being `void`.
+/// The description of a type. The numbers are those of other types, 0 being `void`.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Body<'a> {
@@ -121,9 +121,9 @@ pub enum Body<'a> {
         signed: bool,
         /// Whether it holds a truth value.
         boolean: bool,
-        /// Where its bits begin, 0 but for bit-fields in the way of before 2018.
+        /// The offset of its bits, 0 except for bit-fields in the encoding of before 2018.
         offset: u32,
-        /// How many bits it has: those of its size, but for such bit-fields.
+        /// The number of its bits: those of its size, except for such bit-fields.
         bits: u32,
     },
     /// A pointer to a type.
@@ -134,7 +134,7 @@ pub enum Body<'a> {
         element: u32,
         /// The type of an index.
         index: u32,
-        /// How many elements it has; 0 if the end is open.
+        /// The number of its elements; 0 for a flexible array.
         len: u32,
     },
     /// A struct or a union; the kind says which.
@@ -163,12 +163,12 @@ pub enum Body<'a> {
     Alias(u32),
     /// A function, by its prototype.
     Function {
-        /// The type of what it takes and gives.
+        /// The type of its prototype.
         prototype: u32,
-        /// Who can see it.
+        /// Its linkage.
         linkage: Linkage,
     },
-    /// What a function takes and gives.
+    /// A function prototype: parameters and return type.
     Prototype {
         /// The type of its result.
         returns: u32,
@@ -179,7 +179,7 @@ pub enum Body<'a> {
     Variable {
         /// Its type.
         of: u32,
-        /// Who can see it.
+        /// Its linkage.
         linkage: Linkage,
     },
     /// A section of variables.
@@ -198,24 +198,24 @@ pub enum Body<'a> {
     DeclTag {
         /// The type that it is about.
         of: u32,
-        /// Which of its members or parameters it is about.
+        /// The member or parameter that it is about; `None` for the type itself.
         part: Option<u32>,
     },
     /// Something newer than this reader.
     Unknown,
 }
 
-/// Who can see a function or a variable (`BTF_FUNC_*`, `BTF_VAR_*`).
+/// The linkage of a function or a variable (`BTF_FUNC_*`, `BTF_VAR_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Linkage {
-    /// The file it is in.
+    /// Visible in its own file.
     Static,
-    /// Everybody.
+    /// Visible everywhere.
     Global,
-    /// It is defined elsewhere.
+    /// Defined elsewhere.
     Extern,
-    /// Some number that is none of these.
+    /// Another number.
     Unknown(u32),
 }
 
@@ -237,9 +237,9 @@ pub struct Member<'a> {
     pub name: &'a str,
     /// Its type.
     pub of: u32,
-    /// Where it begins, in bits from the beginning of the struct.
+    /// Its offset in bits from the beginning of the struct.
     pub bit_offset: u32,
-    /// How many bits it has, if the struct says that it is a bit-field.
+    /// Its size in bits, if the struct declares it as a bit-field.
     pub bits: Option<u32>,
 }
 
@@ -266,7 +266,7 @@ pub struct Parameter<'a> {
 pub struct Variable {
     /// The variable, a type of the kind [`Kind::Variable`].
     pub of: u32,
-    /// Where it begins, in bytes.
+    /// Its offset, in bytes.
     pub offset: u32,
     /// Its size in bytes.
     pub size: u32,

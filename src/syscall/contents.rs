@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::ptr::{self, NonNull};
 
-/// Where the kernel shows its types (Linux 5.4) and those of its modules (Linux 5.11), if it was built with
+/// The folder with the kernel's BTF (Linux 5.4) and that of its modules (Linux 5.11), if it was built with
 /// `CONFIG_DEBUG_INFO_BTF`.
 pub(crate) const BTF_FOLDER: &str = "/sys/kernel/btf";
 

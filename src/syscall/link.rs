@@ -16,7 +16,7 @@ const BPF_LINK_UPDATE: i32 = 29;
 const BPF_ITER_CREATE: i32 = 33;
 const BPF_LINK_DETACH: i32 = 34;
 
-/// What `bpf(BPF_LINK_CREATE)` is told.
+/// The arguments of `bpf(BPF_LINK_CREATE)`.
 #[derive(Debug, Clone)]
 pub(crate) struct LinkCreate<'a> {
     /// The program, or the map of a `struct_ops` (6.4).
@@ -27,14 +27,14 @@ pub(crate) struct LinkCreate<'a> {
     pub extra: LinkExtra<'a>,
 }
 
-/// What only some links are told.
+/// Arguments that only some links take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum LinkExtra<'a> {
     /// Nothing: control groups, XDP, `sk_lookup`, `struct_ops`, …
     None,
     /// Which objects an iterator visits, a `union bpf_iter_link_info` (5.8); empty for all.
     Iter(&'a [u8]),
-    /// What `get_attach_cookie` gives (5.15).
+    /// The cookie that `get_attach_cookie` returns (5.15).
     PerfEvent { cookie: u64 },
     /// Kernel functions by name (5.18). As many cookies as functions, or none.
     KprobeMulti { flags: u32, functions: &'a [&'a CStr], cookies: &'a [u64] },

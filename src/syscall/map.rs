@@ -1,10 +1,10 @@
-//! The commands about maps.
+//! The `bpf(2)` commands about maps.
 //!
-//! How long a key and a value are the kernel knows from the map and not from the call. It reads and writes that
-//! many bytes wherever it is pointed to, so **the caller checks the lengths** before it calls
+//! The kernel takes the lengths of key and value from the map and not from the call. It reads and writes that
+//! many bytes at whatever address it gets, so **the caller checks the lengths** before it calls
 //! anything here: a key of `key_size` bytes; a value of `value_size` bytes or, in a map that has one value for each
 //! CPU, of `value_size` rounded up to 8, times the number of possible CPUs.
-//! Where a map has no keys or no values the slice is empty, and the kernel gets a null pointer.
+//! For a map without keys or without values the slice is empty, and the kernel gets a null pointer.
 
 use super::attr::{MapBatchAttr, MapCreateAttr, MapElemAttr, object_name};
 use super::{Answer, Call, Errno, address, address_mut, bpf, call, maybe_raw, owned, raw};
@@ -23,7 +23,7 @@ const BPF_MAP_LOOKUP_AND_DELETE_BATCH: i32 = 25;
 const BPF_MAP_UPDATE_BATCH: i32 = 26;
 const BPF_MAP_DELETE_BATCH: i32 = 27;
 
-/// What `bpf(BPF_MAP_CREATE)` is told.
+/// The arguments of `bpf(BPF_MAP_CREATE)`.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct MapCreate<'a> {
     pub map_type: u32,
@@ -73,13 +73,13 @@ pub(crate) struct MapBtf<'a> {
     pub value_type: u32,
 }
 
-/// What `bpf(BPF_MAP_LOOKUP_BATCH)` and `bpf(BPF_MAP_LOOKUP_AND_DELETE_BATCH)` are told, and what they tell.
+/// The arguments and results of `bpf(BPF_MAP_LOOKUP_BATCH)` and `bpf(BPF_MAP_LOOKUP_AND_DELETE_BATCH)`.
 #[derive(Debug)]
 pub(crate) struct MapReadBatch<'a> {
     pub map: BorrowedFd<'a>,
     /// Whether what is read is deleted.
     pub delete: bool,
-    /// Where to go on: what `next` was set to before. `None` begins.
+    /// The position to continue at: the earlier value of `next`. `None` begins.
     pub from: Option<&'a [u8]>,
     /// Set by the kernel. `key_size` bytes, and at least 4: hash tables put the number of a bucket here.
     pub next: &'a mut [u8],
@@ -87,13 +87,13 @@ pub(crate) struct MapReadBatch<'a> {
     pub keys: &'a mut [u8],
     /// `count` values.
     pub values: &'a mut [u8],
-    /// How many there is room for. Set by the kernel to how many there are, also when it answers `ENOENT`: these
+    /// The capacity in entries. Set by the kernel to the number of entries read, also when it answers `ENOENT`: these
     /// are the last.
     pub count: u32,
     pub elem_flags: u64,
 }
 
-/// What `bpf(BPF_MAP_UPDATE_BATCH)` and `bpf(BPF_MAP_DELETE_BATCH)` are told, and what they tell.
+/// The arguments and results of `bpf(BPF_MAP_UPDATE_BATCH)` and `bpf(BPF_MAP_DELETE_BATCH)`.
 #[derive(Debug)]
 pub(crate) struct MapWriteBatch<'a> {
     pub map: BorrowedFd<'a>,
@@ -101,7 +101,7 @@ pub(crate) struct MapWriteBatch<'a> {
     pub keys: &'a [u8],
     /// `count` values to set; `None` deletes.
     pub values: Option<&'a [u8]>,
-    /// How many. Set by the kernel to how many were done.
+    /// The number of entries. Set by the kernel to the number processed.
     pub count: u32,
     pub elem_flags: u64,
 }

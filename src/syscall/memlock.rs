@@ -97,7 +97,7 @@ mod tests {
         }
     }
 
-    /// What the fake kernel was asked, in order; `creates` answers each creation.
+    /// Returns the calls that the fake kernel received, in order; `creates` answers each creation.
     fn asked(
         release: fn() -> String,
         limits: (u64, u64),

@@ -63,12 +63,12 @@ impl SharedWords {
         Ok(SharedWords { base, words: len / WORD, writable })
     }
 
-    /// Where it begins.
+    /// Returns the address of its first byte.
     pub(crate) fn address(&self) -> usize {
         self.base.as_ptr().addr()
     }
 
-    /// How many bytes it has.
+    /// Returns its length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.words * WORD
     }

@@ -62,7 +62,7 @@ const HEADER: usize = 16;
 const ATTRIBUTE_TYPE: u16 = 0x3fff;
 const NESTED: u16 = 0x8000;
 
-/// What a dump is received in. The kernel makes no part of one longer than that.
+/// The size of the receive buffer of a dump. The kernel makes no part of one longer than that.
 const ROOM: usize = 32 << 10;
 
 /// So many signals in a row are borne.
@@ -127,7 +127,7 @@ fn name(kind: u16) -> &'static str {
     NAMES.iter().find(|(number, _)| *number == kind).map_or("netlink", |(_, name)| name)
 }
 
-/// What a message that is sent asks for.
+/// Returns the name of the request in a message that is sent.
 pub(super) fn words(bytes: &[u8]) -> &'static str {
     name(number(bytes, 4, u16::from_ne_bytes).unwrap_or(0))
 }
@@ -205,10 +205,10 @@ fn number<T, const N: usize>(bytes: &[u8], at: usize, from: fn([u8; N]) -> T) ->
     bytes.get(at..)?.first_chunk().copied().map(from)
 }
 
-/// What the kernel answered when it refused.
+/// The kernel's answer to a request that it refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// What was being done: a system call, or the name of a message.
+    /// The step that failed: a system call, or the name of a message.
     pub step: &'static str,
     pub errno: Errno,
     /// Why, in the kernel's words (Linux 4.12), or empty.
@@ -275,7 +275,7 @@ impl Netlink {
     }
 }
 
-/// What the last message of an answer says: `struct nlmsgerr`, or the end of a dump.
+/// Reads the last message of an answer: `struct nlmsgerr`, or the end of a dump.
 fn end(step: &'static str, kind: u16, flags: u16, body: &[u8]) -> Result<(), Refusal> {
     let errno = match number(body, 0, i32::from_ne_bytes) {
         Some(0) => return Ok(()),

@@ -8,7 +8,7 @@ use super::{Answer, Call, Errno, call, owned};
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-/// What `perf_event_open(2)` is told; the rest of `struct perf_event_attr` stays zero.
+/// The arguments of `perf_event_open(2)`; the rest of `struct perf_event_attr` stays zero.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct PerfEvent<'a> {
     pub kind: u32,
@@ -22,7 +22,7 @@ pub(crate) struct PerfEvent<'a> {
     /// Records of the files that the process maps as code (Linux 3.16).
     pub mmap: bool,
     pub sample_type: u64,
-    /// What `read(2)` of the event gives besides its count.
+    /// The values that `read(2)` of the event returns besides its count (`PERF_FORMAT_*`).
     pub read_format: u64,
     /// Wake after this many samples or, with `watermark`, bytes.
     pub wakeup: u32,

@@ -40,7 +40,7 @@ pub(crate) fn epoll_remove(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<
     if answer < 0 { Err(Errno::last()) } else { Ok(()) }
 }
 
-/// How many ready descriptors one [`epoll_wait`] reports at most.
+/// The most ready descriptors that one [`epoll_wait`] reports.
 const EPOLL_BATCH: usize = 64;
 
 /// Waits until a descriptor of the set is ready or the time is over (`None`: without end), and passes

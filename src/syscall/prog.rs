@@ -22,7 +22,7 @@ const BPF_PROG_BIND_MAP: i32 = 35;
 /// `BPF_F_REPLACE` of `BPF_PROG_ATTACH`.
 const BPF_F_REPLACE: u32 = 1 << 2;
 
-/// What `bpf(BPF_PROG_LOAD)` is told, and the one thing it tells besides the descriptor.
+/// The arguments of `bpf(BPF_PROG_LOAD)`, and its log.
 #[derive(Debug, Default)]
 pub(crate) struct ProgLoad<'a> {
     pub prog_type: u32,
@@ -38,17 +38,17 @@ pub(crate) struct ProgLoad<'a> {
     pub ifindex: u32,
     /// Its types, functions and source lines (5.0).
     pub btf: Option<ProgBtf<'a>>,
-    /// What it is attached to, by its number in BTF (5.5).
+    /// The BTF type ID of the function, hook or tracepoint that it is attached to (5.5).
     pub attach_btf_id: u32,
-    /// Where that number is: the program, or the BTF of a module (5.11); `None` is the kernel (5.5).
+    /// The object that has that type ID: the program, or the BTF of a module (5.11); `None` is the kernel (5.5).
     pub attach_to: Option<BorrowedFd<'a>>,
-    /// What the instructions name by index (5.14). Index 0 of kfuncs means the kernel and is not looked at.
+    /// The descriptors that the instructions name by index (5.14). Index 0 of kfuncs means the kernel and is not looked at.
     pub fd_array: &'a [BorrowedFd<'a>],
     /// Whether the maps and BTF in `fd_array` belong to the program, named or not (6.14).
     pub bind_fd_array: bool,
     /// Linux 6.9.
     pub token: Option<BorrowedFd<'a>>,
-    /// Where the verifier's log goes; `None` asks for no log, which is much the fastest.
+    /// The buffer for the verifier's log; `None` asks for no log, which is much the fastest.
     pub log: Option<Log<'a>>,
 }
 
@@ -86,19 +86,19 @@ impl Log<'_> {
     }
 }
 
-/// What `bpf(BPF_PROG_TEST_RUN)` is told, and what it tells.
+/// The arguments and results of `bpf(BPF_PROG_TEST_RUN)`.
 #[derive(Debug)]
 pub(crate) struct ProgTestRun<'a> {
     pub program: BorrowedFd<'a>,
     pub data: &'a [u8],
-    /// Where the data goes as the program leaves it; empty if it is not wanted.
+    /// The buffer for the data as the program leaves it; empty if it is not wanted.
     ///
-    /// **Before Linux 5.0 the kernel writes all of it**, whatever room there is: the caller has as much room
-    /// as data can grow to, or asks for none.
+    /// **Before Linux 5.0 the kernel writes all of it**, whatever the size of the buffer: the caller provides as many
+    /// bytes as data can grow to, or an empty buffer.
     pub data_out: &'a mut [u8],
-    /// The context, for types that take one (5.2). Programs of the type `syscall` leave what they make of it here.
+    /// The context, for types that take one (5.2). Programs of the type `syscall` modify it in place.
     pub context: &'a mut [u8],
-    /// Where the context goes as the program leaves it; empty if it is not wanted (5.2).
+    /// The buffer for the context as the program leaves it; empty if it is not wanted (5.2).
     pub context_out: &'a mut [u8],
     pub repeat: u32,
     /// `BPF_F_TEST_*` (5.10).
@@ -107,13 +107,13 @@ pub(crate) struct ProgTestRun<'a> {
     pub cpu: u32,
     /// Packets at once, with `BPF_F_TEST_XDP_LIVE_FRAMES` (5.18).
     pub batch_size: u32,
-    /// Set by the kernel to what the program returned.
+    /// Set by the kernel to the return value of the program.
     pub returned: u32,
     /// Set by the kernel to the mean time of one run, nanoseconds.
     pub duration: u32,
-    /// Set by the kernel to how long the data is, also where that is more than there was room for (`ENOSPC`).
+    /// Set by the kernel to the length of the data, also where that exceeds the buffer (`ENOSPC`).
     pub data_len: u32,
-    /// Set by the kernel to how long the context is.
+    /// Set by the kernel to the length of the context.
     pub context_len: u32,
 }
 
@@ -138,7 +138,7 @@ impl<'a> ProgTestRun<'a> {
     }
 }
 
-/// What `bpf(BPF_PROG_ATTACH)` is told.
+/// The arguments of `bpf(BPF_PROG_ATTACH)`.
 #[derive(Debug, Clone)]
 pub(crate) struct ProgAttach<'a> {
     pub target: Target<'a>,
@@ -148,19 +148,19 @@ pub(crate) struct ProgAttach<'a> {
     pub flags: u32,
     /// The program whose place this one takes (5.6).
     pub replace: Option<BorrowedFd<'a>>,
-    /// Before or after what, as the flags say (6.6).
+    /// The program before or after which it goes, as the flags say (6.6).
     pub relative: Relative<'a>,
     /// The revision that the list must have; 0 is any (6.6).
     pub expected_revision: u64,
 }
 
-/// What `bpf(BPF_RAW_TRACEPOINT_OPEN)` is told.
+/// The arguments of `bpf(BPF_RAW_TRACEPOINT_OPEN)`.
 #[derive(Debug, Clone)]
 pub(crate) struct RawTracepoint<'a> {
     /// The tracepoint; `None` for a program that named what it is attached to at load (5.5).
     pub name: Option<&'a CStr>,
     pub program: BorrowedFd<'a>,
-    /// What `get_attach_cookie` gives (6.10).
+    /// The cookie that `get_attach_cookie` returns (6.10).
     pub cookie: u64,
 }
 
