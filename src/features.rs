@@ -1,12 +1,12 @@
-//! What this kernel can do, found by asking it: types of programs, maps and attachment, helpers, instructions, links,
-//! commands, kinds of BTF.
+//! Features of the running kernel, found by probing: program types, map types, attach types, helpers, instructions,
+//! links, `bpf(2)` commands, BTF kinds.
 //!
-//! A version says little: distributions bring features to old kernels and leave others out of new ones. So the
-//! kernel is asked, by the smallest program, map or call that only a kernel with the feature takes, or
-//! refuses for another reason than that it does not know it. Nothing is attached and nothing stays.
+//! A version says little: distributions backport features to old kernels and leave others out of new ones. So the
+//! kernel is probed, with the smallest program, map or call that only a kernel with the feature accepts, or
+//! refuses for another reason than that it does not know it. Nothing is attached and nothing stays loaded.
 //!
-//! Nobody needs this on the way to load a program: a load that works asks for nothing in advance. It is for
-//! choosing between two programs, for saying why something failed, and for curiosity (`rawbpf features`).
+//! This is not needed to load a program: a load that works probes nothing in advance. It is for
+//! choosing between two programs, for explaining why something failed, and for `rawbpf features`.
 //!
 //! ```no_run
 //! use rawbpf::features::{Feature, Features};
@@ -114,7 +114,7 @@ impl Probe {
         all.map(move |(number, _)| (Probe::Helper(of, number), helpers::trace_left(number)))
     }
 
-    /// What it belongs to.
+    /// Returns the group it belongs to.
     pub fn group(self) -> Group {
         match self {
             Probe::ProgramType(_) => Group::ProgramTypes,
@@ -149,8 +149,8 @@ impl Probe {
         version.unwrap_or(Version::new(0, 0))
     }
 
-    /// What it takes besides: the `CONFIG_` options that a kernel of that version needs, and what a
-    /// machine must be able to do.
+    /// Returns its other requirements: the `CONFIG_` options that a kernel of that version needs, and the abilities that
+    /// the machine must have.
     pub fn needs(self) -> &'static [&'static str] {
         let needs = match self {
             Probe::ProgramType(one) | Probe::Helper(one, _) => {
@@ -163,7 +163,7 @@ impl Probe {
         needs.unwrap_or_default()
     }
 
-    /// What it is, in a sentence.
+    /// Returns its name with its kind, for a sentence.
     fn words(self) -> String {
         let (one, name) = (self.group().one(), self.name());
         match self {
@@ -197,7 +197,7 @@ fn find<T: PartialEq + Copy>(rows: &'static [Row<T>], one: T) -> Option<&'static
     rows.iter().find(|row| row.of == one)
 }
 
-/// What the running kernel can do. Each question is put to the kernel when it is first asked here, and its answer kept
+/// The features of the running kernel. Each probe is run when it is first asked for here, and its result is kept
 /// as long as this lives.
 #[derive(Debug, Default)]
 pub struct Features(Mutex<State>);
@@ -208,18 +208,18 @@ struct State {
     known: HashMap<Probe, Outcome>,
 }
 
-/// What was found out about one [`Probe`].
+/// The result of one [`Probe`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Whether this kernel has it, or why that cannot be told: mostly because it is not permitted to ask.
+    /// Whether this kernel has it, or why that cannot be determined: mostly because probing is not permitted.
     pub has: Result<bool>,
-    /// How it was found: the call and the kernel's answer, `load: EINVAL`.
+    /// The evidence: the call and the kernel's answer, `load: EINVAL`.
     pub found: String,
 }
 
 impl Features {
-    /// Nothing is asked yet.
+    /// Creates it; nothing is probed yet.
     pub fn new() -> Features {
         Features::default()
     }

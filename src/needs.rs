@@ -1,4 +1,4 @@
-//! What a test needs of the machine it runs on: `needs!(Bpf, Kprobe);` as its first line.
+//! Requirements of a test on the machine it runs on: `needs!(Bpf, Kprobe);` as its first line.
 //!
 //! A test whose need is not met says so and returns: a line on standard error, and the same line at
 //! the end of the file that `RAWBPF_TEST_LEDGER` names, if it names one:
@@ -18,7 +18,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-/// What there may be.
+/// The things that a test can need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Thing {
     /// The user root.
@@ -29,7 +29,7 @@ pub(crate) enum Thing {
     Tracefs,
     /// Attaching to kernel functions by `perf_event_open(2)` (Linux 4.17, `CONFIG_KPROBE_EVENTS`).
     Kprobe,
-    /// A kernel without kprobes: what is said of it, and what is done instead.
+    /// A kernel without kprobes: its error messages, and the fallbacks.
     NoKprobe,
     /// Attaching to functions of programs and libraries (Linux 4.17, `CONFIG_UPROBE_EVENTS`).
     Uprobe,
@@ -43,7 +43,7 @@ pub(crate) enum Thing {
     Lsm,
     /// More than one CPU that runs.
     TwoCpus,
-    /// A CPU that can be taken offline and back, in a machine where nobody minds.
+    /// A CPU that can be taken offline and back, in a machine where that disturbs nobody.
     OfflineCpu,
     /// The cargo that built this test, to build something with.
     Cargo,
@@ -64,7 +64,7 @@ macro_rules! needs {
 }
 pub(crate) use needs;
 
-/// As `needs!`, for what only the test itself can find out, by trying: its name in the ledger, and why it is
+/// As `needs!`, for things that only the test itself can determine, by trying: the name in the ledger, and why it is
 /// missing (`Some`) or that it is not.
 macro_rules! needs_tried {
     ($name:literal, $missing:expr) => {
@@ -76,7 +76,7 @@ macro_rules! needs_tried {
 }
 pub(crate) use needs_tried;
 
-/// What AArch64 lacks before a version, on such a kernel.
+/// Returns the reason why a feature is missing on AArch64 before a version, on such a kernel.
 fn arm64_before(version: (u32, u32), lacks: &str) -> Option<String> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
@@ -85,7 +85,7 @@ fn arm64_before(version: (u32, u32), lacks: &str) -> Option<String> {
     old.then(|| format!("Linux {} on AArch64: {lacks}", release.trim()))
 }
 
-/// What a skipped test returns.
+/// The return type of a skipped test.
 pub(crate) trait Passed {
     fn passed() -> Self;
 }

@@ -1,7 +1,7 @@
-//! Why the kernel said no: the cause behind `EPERM` and `EACCES`, and what to do about it.
+//! Why the kernel refused: the cause behind `EPERM` and `EACCES`, and what to do about it.
 //!
-//! The kernel has one word for many causes. They are told apart here by what `/proc` says of this process
-//! and of the kernel's settings, and only after a call has failed: asking first would cost system calls
+//! The kernel has one errno for many causes. They are told apart here by the files in `/proc` about this process
+//! and the kernel's settings, and only after a call has failed: checking first would cost system calls
 //! and could still be wrong.
 
 use crate::error::Error;
@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 pub use crate::error::{Capability, Denied, Setting};
 
-/// What was asked of the kernel, for [`explain`].
+/// The kind of call that was refused, for [`explain`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// A map, or a program of a type that needs only BPF.
@@ -86,7 +86,7 @@ pub(crate) fn file(action: &'static str, path: &Path, source: io::Error) -> Erro
     Error::File { action, path: path.into(), source, why }
 }
 
-/// What the kernel says of this process and of its own settings: the text of files, empty where one
+/// The kernel's files about this process and its own settings: their text, empty where one
 /// could not be read.
 #[derive(Debug, Default, Clone)]
 struct Facts {

@@ -1,4 +1,4 @@
-//! What readers wait with: one `epoll(7)` set of all that can wake them, and a [`Waker`] for other threads.
+//! Waiting of readers: one `epoll(7)` set of all their event sources, and a [`Waker`] for other threads.
 
 use crate::error::{Error, Result};
 use crate::syscall;
@@ -13,8 +13,8 @@ use std::time::Duration;
 /// The waker's key in the epoll set; the others are the reader's.
 const WAKER_KEY: u64 = u64::MAX;
 
-/// Why the `poll` of a reader returned. Unless it is [`Polled::Stopped`], all that was in the rings
-/// has been read.
+/// The reason why the `poll` of a reader returned. Unless it is [`Polled::Stopped`], all records in the rings
+/// have been read.
 ///
 /// If there is more than one reason, it is the first in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +36,10 @@ pub enum Polled {
     Records,
 }
 
-/// What came of reading every ring once.
+/// The result of reading every ring once.
 #[derive(Debug, Default)]
 pub(crate) struct Pass {
-    /// How many records were handed out.
+    /// The number of records that were passed to the consumer.
     pub records: usize,
     /// Whether the consumer stopped it.
     pub stopped: bool,
@@ -64,7 +64,7 @@ impl WaitSet {
         Ok(WaitSet { epoll, waker: Waker(Arc::new(bell)) })
     }
 
-    /// Has `fd` wake, and be known by `key`.
+    /// Adds `fd` to the set, with `key` as its key.
     pub(crate) fn add(&self, fd: BorrowedFd<'_>, key: u64) -> Result<(), Errno> {
         syscall::epoll_add(self.epoll.as_fd(), fd, key)
     }

@@ -1,11 +1,11 @@
-//! What the processes of a control group do, and of those below it: packets, sockets, addresses, options, devices
-//! (`cgroups(7)`, version 2; Linux 4.10).
+//! Attaches programs to control groups, for their processes and those of the groups below: packets, sockets, addresses,
+//! options, devices (`cgroups(7)`, version 2; Linux 4.10).
 //!
-//! The program is tied to the group by a link (Linux 5.7), which goes with its descriptor. Kernels without those take it by
-//! `BPF_PROG_ATTACH`; there it stays when the process is killed, for as long as the group is there. Either way other programs may be
-//! there, too (`BPF_F_ALLOW_MULTI`); those of a group run before those of the groups above it.
+//! The program is attached to the group by a link (Linux 5.7), which is detached when its descriptor is closed. Kernels without
+//! links take it by `BPF_PROG_ATTACH`; that outlives the process if it is killed, and ends with the group. Either way other
+//! programs may be attached, too (`BPF_F_ALLOW_MULTI`); those of a group run before those of the groups above it.
 //!
-//! [`AttachType::LsmCgroup`] wants the name of its hook at load, in [`ProgramSpec::target`](crate::ProgramSpec::target):
+//! [`AttachType::LsmCgroup`] needs the name of its hook at load, in [`ProgramSpec::target`](crate::ProgramSpec::target):
 //! `socket_bind`.
 
 use super::Target;
@@ -26,7 +26,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// How a program is tied to a control group.
+/// The call that attaches a program to a control group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {

@@ -67,7 +67,7 @@ pub(super) struct Filter {
     marked: bool,
 }
 
-/// What is known of a filter that is there.
+/// A filter that exists, as the kernel lists it.
 #[derive(Debug)]
 struct Seen {
     info: u32,

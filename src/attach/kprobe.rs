@@ -1,9 +1,9 @@
 //! Functions of the kernel: kprobes and kretprobes.
 //!
-//! The kernel offers them as a PMU of their own (Linux 4.17): the perf event *is* the probe and goes
+//! The kernel offers them as a PMU of their own (Linux 4.17): the perf event *is* the probe and ends
 //! with its descriptor. Where that is missing, a probe is written into `kprobe_events` in tracefs, where
-//! it would outlive the process; so it gets a name that says whose it is, and whoever attaches that way
-//! next takes away what dead processes left (`Documentation/trace/kprobetrace.rst`).
+//! it would outlive the process; so its name holds the owner, and the next process that attaches that way
+//! removes the probes of dead processes (`Documentation/trace/kprobetrace.rst`).
 
 use super::cookie::Cookie;
 use super::legacy::LegacyProbe;
@@ -21,7 +21,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// How a probe is made.
+/// The interface by which a probe is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {
@@ -129,7 +129,7 @@ fn ambiguous(target: &Target, function: &str, error: Error) -> Error {
     }
 }
 
-/// Where exactly a probe goes.
+/// The position of a probe.
 struct Place {
     function: String,
     offset: u64,
@@ -199,7 +199,7 @@ fn attach_to_all(
     }
 }
 
-/// What makes probes on this kernel.
+/// The interface that makes probes on this kernel.
 enum Maker {
     /// The PMU's number as an event type, and the bit of `config` that asks for the return.
     Pmu { kind: u32, config: u64 },
@@ -214,7 +214,7 @@ impl Maker {
             Ok(found.map(|(kind, config)| Maker::Pmu { kind, config }))
         };
         let in_tracefs = |root: PathBuf| {
-            // What cannot be looked at will be said when it is to be written.
+            // A file that cannot be examined here gives its error when it is written.
             let missing = matches!(root.join("kprobe_events").try_exists(), Ok(false));
             (!missing).then_some(Maker::Tracefs(root))
         };

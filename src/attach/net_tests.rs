@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, IntoRawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What these calls are known to answer.
+/// The errors that these calls are known to return.
 const ERRNOS: &[i32] = &[
     libc::EPERM,
     libc::EINVAL,
@@ -33,12 +33,12 @@ const ERRNOS: &[i32] = &[
 /// The words of the fake kernel.
 const SAID: &str = "the stars are not right";
 
-/// How a call fails.
+/// The way in which a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
-    /// It is refused. If it is to receive an answer, what was asked for has been done.
+    /// The call is refused. If it is to receive an answer, the request has been carried out.
     Call,
-    /// It is there to receive an answer, which is that what was asked for is refused.
+    /// The call receives an answer, which is that the request is refused.
     Answer,
 }
 
@@ -60,7 +60,7 @@ struct Kernel {
     message: Vec<u8>,
     /// The other ends of the descriptors that were handed out.
     ends: Vec<PipeReader>,
-    /// What is there.
+    /// The attached objects.
     there: Vec<&'static str>,
 }
 

@@ -1,4 +1,4 @@
-//! What kprobes and tracepoints share: a perf event, and the tie between it and a program.
+//! Perf events of kprobes and tracepoints, and attaching programs to them.
 
 use super::Target;
 use super::cookie::Cookie;

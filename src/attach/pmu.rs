@@ -15,7 +15,7 @@ pub(super) fn find(name: &str, returns: bool) -> Result<Option<(u32, u64)>> {
     Ok(Some((kind, config)))
 }
 
-/// Where the PMUs are.
+/// The folder of the PMUs.
 const DEVICES: &str = "/sys/bus/event_source/devices";
 
 /// Whether the kernel's PMUs can be seen: where sysfs is not mounted there is no telling which there are.

@@ -1,6 +1,6 @@
 //! Packets as they come to a socket (`socket(7)`, `SO_ATTACH_BPF`, Linux 3.19).
 //!
-//! What the program returns is how many bytes of the packet the socket gets, and 0 none of it. The program sees the packet from
+//! The program returns the number of bytes of the packet that the socket gets, 0 for none of it. The program sees the packet from
 //! the layer that the socket is of: a packet socket all of it, a UDP socket from the UDP header on.
 
 use super::Target;

@@ -79,7 +79,7 @@ pub enum Target {
     /// A function of the kernel by BTF and trampoline: `fentry:NAME`, `fexit:NAME`, `fmod_ret:NAME` (Linux 5.5),
     /// `fsession:NAME` (7.0).
     Trampoline {
-        /// Where in the function.
+        /// The position in the function.
         at: TrampolineAt,
         /// The function.
         function: String,
@@ -155,9 +155,9 @@ pub enum Target {
     /// An event of the perf subsystem that overflows: `software:EVENT:PERIOD`, `hardware:EVENT:PERIOD`, `profile:hz:RATE`
     /// (Linux 4.9).
     PerfEvent {
-        /// Which.
+        /// The event.
         event: PerfEventKind,
-        /// How often the program runs.
+        /// The sampling period or frequency.
         sampling: Sampling,
     },
     /// Packets that come to a network device, before the kernel looks at them: `xdp:DEVICE`, `xdpdrv:DEVICE`,
@@ -165,7 +165,7 @@ pub enum Target {
     Xdp {
         /// The device's name.
         device: String,
-        /// By whom the program is run.
+        /// The XDP mode: native driver, generic, or the first that works.
         mode: XdpMode,
     },
     /// Packets in and out of a network device: `tcx:DEVICE/ingress` (Linux 6.6), `clsact:DEVICE/egress` (Linux 4.5),
@@ -173,25 +173,25 @@ pub enum Target {
     Tc {
         /// The device's name.
         device: String,
-        /// Which way.
+        /// The direction.
         direction: Direction,
-        /// How.
+        /// The way of attaching.
         method: TcMethod,
     },
-    /// What processes of a control group do: `cgroup:PATH:ATTACH_TYPE`, the type with or without `cgroup_`
+    /// Activity of the processes of a control group: `cgroup:PATH:ATTACH_TYPE`, the type with or without `cgroup_`
     /// (Linux 4.10).
     Cgroup {
         /// The control group's folder.
         path: PathBuf,
-        /// What is looked at.
+        /// The attach type.
         attach_type: AttachType,
     },
-    /// What a network namespace decides: `netns:PATH:sk_lookup`, `netns:PATH:flow_dissector`; without a path that of the thread
+    /// A hook of a network namespace: `netns:PATH:sk_lookup`, `netns:PATH:flow_dissector`; without a path that of the thread
     /// (Linux 5.9).
     Netns {
         /// A file that stands for the namespace, `/run/netns/NAME` or `/proc/PID/ns/net`, or empty.
         path: PathBuf,
-        /// What is decided.
+        /// The attach type.
         attach_type: AttachType,
     },
     /// All packets of a network device, as they come to a packet socket: `socket:DEVICE`. For a socket that the process
@@ -210,21 +210,21 @@ pub enum Target {
     },
 }
 
-/// Which event of the perf subsystem, [perf_event_open(2)](https://man7.org/linux/man-pages/man2/perf_event_open.2.html).
+/// An event of the perf subsystem, [perf_event_open(2)](https://man7.org/linux/man-pages/man2/perf_event_open.2.html).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum PerfEventKind {
-    /// One that the kernel counts (`PERF_TYPE_SOFTWARE`), by its name: `cpu-clock`.
+    /// A software event (`PERF_TYPE_SOFTWARE`), by its name: `cpu-clock`.
     Software(String),
-    /// One that the CPU counts (`PERF_TYPE_HARDWARE`), by its name: `cycles`.
+    /// A hardware event (`PERF_TYPE_HARDWARE`), by its name: `cycles`.
     Hardware(String),
 }
 
-/// How often an event runs its program.
+/// The sampling period or frequency of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sampling {
-    /// After every so many; of clocks, nanoseconds.
+    /// Once per this many events; of clocks, nanoseconds.
     Period(u64),
-    /// So often in a second.
+    /// This many times a second.
     Frequency(u64),
 }
 
@@ -696,7 +696,7 @@ fn tracepoint(rest: &str) -> Result<Target, &'static str> {
     }
 }
 
-/// What is behind the file can be the name of any symbol. Only at the end of it an offset is seen, if there is a number.
+/// The text after the file can be the name of any symbol. An offset is read only at its end, and only if it is a number.
 fn uprobe(rest: &str, returns: bool) -> Result<Target, &'static str> {
     let (file, place) = file_and_function(rest)?;
     let numbered = place.rsplit_once('+').and_then(|(name, offset)| Some((name, number(offset)?)));

@@ -129,11 +129,11 @@ pub(super) fn attach_to(
     probes.attach(spots, Method::Best, true)
 }
 
-/// Where in a file a probe is to be.
+/// A position in a file at which to probe.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spot {
     pub offset: u64,
-    /// Where the counter is that the kernel is to keep above zero meanwhile, as an offset too.
+    /// The offset of the semaphore, the counter that the kernel keeps above zero while the probe exists.
     pub semaphore: Option<u64>,
     pub cookie: Option<Cookie>,
 }
@@ -144,7 +144,7 @@ impl Spot {
     }
 }
 
-/// What probes at all spots of one file have in common.
+/// The settings that probes at all positions of one file share.
 pub(super) struct Probes<'p> {
     pub program: &'p Program,
     pub target: Target,
@@ -154,7 +154,7 @@ pub(super) struct Probes<'p> {
 }
 
 impl Probes<'_> {
-    /// Attaches in all spots or in none; or in all that can be probed, if there is one.
+    /// Attaches at all positions or at none; or, with `skip`, at all that can be probed, if there is one.
     pub(super) fn attach(self, mut spots: Vec<Spot>, method: Method, skip: bool) -> Result<Link> {
         let path = CString::new(self.path.as_os_str().as_bytes()).map_err(|_| Error::Target {
             target: self.target.to_string(),
@@ -207,13 +207,13 @@ impl Probes<'_> {
     }
 }
 
-/// Whether the kernel says of just this place that it cannot be probed: it has to carry out the instruction elsewhere, and
-/// knows some that it cannot.
+/// Whether the kernel refuses just this place: it has to execute the instruction out of line, and
+/// some instructions do not allow that.
 fn is_no_place(error: &Error) -> bool {
     matches!(error, Error::Attach { step: "perf_event_open", errno: Errno(ENOTSUPP), .. })
 }
 
-/// What makes probes on this kernel.
+/// The interface that makes probes on this kernel.
 enum Maker {
     /// The PMU's number as an event type, and the bit of `config` that asks for the return.
     Pmu { kind: u32, config: u64 },
@@ -229,7 +229,7 @@ impl Maker {
         };
         let in_tracefs = |root: PathBuf| {
             let events = root.join("uprobe_events");
-            // What cannot be looked at will be said when it is to be written.
+            // A file that cannot be examined here gives its error when it is written.
             let missing = matches!(events.try_exists(), Ok(false));
             (!missing).then_some(Maker::Tracefs(events))
         };
@@ -332,10 +332,10 @@ fn write(probes: &Probes<'_>, events: &Path, spot: &Spot) -> Result<(LegacyProbe
     }
 }
 
-/// What a target says of the place in its file.
+/// A position in a file, as a target gives it.
 #[derive(Debug, Clone, Copy)]
 enum Place<'t> {
-    /// A text, and the number behind it: to be read in the light of what is in the file.
+    /// A text, and the number behind it: to be resolved with the symbols of the file.
     Text(&'t str, u64),
     /// A symbol as it is, and bytes behind it.
     Symbol(&'t str, u64),

@@ -1,8 +1,8 @@
 //! XDP: packets as a network device receives them, before the kernel makes a `struct sk_buff` of them (Linux 4.8), or in
 //! generic mode right after (4.12).
 //!
-//! The program is tied to the device by a link (Linux 5.9), which goes with its descriptor. Kernels without those take it by
-//! netlink; there it stays when the process is killed, until `ip link set dev DEVICE xdp off`.
+//! The program is attached to the device by a link (Linux 5.9), which is detached when its descriptor is closed. Kernels
+//! without links take it by netlink; that outlives the process if it is killed, until `ip link set dev DEVICE xdp off`.
 
 use super::device::{Device, duplicate, link_structure, refused};
 use super::link::{Link, Part};
@@ -16,7 +16,7 @@ use crate::syscall::{self, LinkCreate, LinkExtra};
 use crate::uapi::{AttachType, Errno};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// How a program is tied to a device.
+/// The interface by which a program is attached to a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {

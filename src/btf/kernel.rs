@@ -135,8 +135,9 @@ impl KernelTypes {
         Ok(())
     }
 
-    /// Calls `ask` with vmlinux and, as long as there is no type of that name, with one module after the other; returns the
-    /// BTF in which it was found too. A type that vmlinux has is not looked for in modules, even if it lacks the field.
+    /// Calls `ask` with vmlinux and, as long as there is no type of that name, with one module after the other; returns
+    /// the BTF in which it was found too. A type that vmlinux has is not looked for in modules, even if it lacks the
+    /// field.
     ///
     /// # Errors
     /// The error of `ask`; else as [`KernelTypes::vmlinux`].

@@ -30,8 +30,8 @@ pub struct Field {
 /// The bits of an integer that a bit-field occupies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bits {
-    /// The number of bits of the integer that come before it, in memory order: from the lowest on little-endian machines,
-    /// from the highest on big-endian ones.
+    /// The number of bits of the integer that come before it, in memory order: from the lowest on little-endian
+    /// machines, from the highest on big-endian ones.
     pub offset: u32,
     /// Its size in bits.
     pub size: u32,
@@ -388,8 +388,8 @@ impl Btf {
         Ok(Field { offset, size, bits: None, type_id: place.of, kind })
     }
 
-    /// Returns the offset and size of a bit-field, in bits: from its struct, or from its integer in the encoding of before
-    /// 2018. `None` if it is not a bit-field.
+    /// Returns the offset and size of a bit-field, in bits: from its struct, or from its integer in the encoding of
+    /// before 2018. `None` if it is not a bit-field.
     fn bit_field(&self, place: &Found, size: u32) -> Result<Option<(u64, u32)>, BtfError> {
         if let Some(bits) = place.bits {
             return Ok(Some((place.bit_offset, bits)));

@@ -71,7 +71,7 @@ pub(crate) struct Source<'a, L> {
     pub(crate) lines: L,
 }
 
-/// The arguments of `BPF_PROG_LOAD` about BTF, before the blob is loaded.
+/// The BTF arguments of `BPF_PROG_LOAD`, with the blob still to be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProgramTypes {
     /// The BTF to load.

@@ -86,7 +86,7 @@ impl Record<'_> {
         Kind::of(kind_number(self.info))
     }
 
-    /// The number of its members, parameters or values. 16 bits, and 24 since Linux 7.2; the bits between were 0 before.
+    /// The number of its members, parameters or values. 16 bits, and 24 since Linux 7.2; the bits between were 0.
     pub(super) fn vlen(self) -> u32 {
         self.info & 0xff_ffff
     }

@@ -1,4 +1,4 @@
-//! Causes of a refusal, as data: what [`permission`](crate::permission) finds out after the kernel has said no.
+//! Causes of a refusal, as data: the findings of [`permission`](crate::permission) after the kernel has refused.
 
 use std::fmt;
 
@@ -51,7 +51,7 @@ impl fmt::Display for Capability {
 pub enum Denied {
     /// The process lacks capabilities.
     Capability {
-        /// Those it lacks.
+        /// The capabilities it lacks.
         missing: Vec<Capability>,
         /// The setting that makes them necessary, if it is one.
         setting: Option<Setting>,
@@ -59,11 +59,11 @@ pub enum Denied {
     /// The process has the capabilities, but only inside a user namespace, as root of a container often
     /// has; the kernel asks for them outside.
     UserNamespace {
-        /// Those that are asked for.
+        /// The capabilities that are required.
         needs: Vec<Capability>,
     },
-    /// The process has the capabilities in its user namespace, and a token ([`Token`](crate::Token)) that does not lend the
-    /// right.
+    /// The process has the capabilities in its user namespace, and a token ([`Token`](crate::Token)) that does not delegate
+    /// the right.
     Token {
         /// The options that the BPF file system of the token would have to be mounted with:
         /// `delegate_cmds=map_create,delegate_maps=array`.
@@ -75,7 +75,7 @@ pub enum Denied {
         /// The limit, bytes.
         limit: u64,
     },
-    /// The memory of the rings would go over what a user may lock for them.
+    /// The memory of the rings would exceed the amount that a user may lock for them.
     RingMemory {
         /// `kernel.perf_event_mlock_kb`, KiB for each CPU, if it can be read.
         mlock_kb: Option<u64>,
@@ -89,7 +89,7 @@ pub enum Denied {
     Seccomp,
     /// A security module may have refused; nothing else is missing.
     SecurityModule {
-        /// Those that are active and could have.
+        /// The active modules that could have refused.
         active: Vec<String>,
     },
 }

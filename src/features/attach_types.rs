@@ -104,7 +104,7 @@ pub(super) const FPROBE: &[&str] = &["CONFIG_FPROBE"];
 pub(super) const UPROBE: &[&str] = &["CONFIG_UPROBES", "CONFIG_BPF_EVENTS"];
 pub(super) const PERF: &[&str] = &["CONFIG_PERF_EVENTS", "CONFIG_BPF_EVENTS"];
 
-/// What an XDP link says of a device that has no XDP of its own, or has another program already.
+/// The errors of an XDP link on a device that has no native XDP, or has another program already.
 pub(super) const NO_NATIVE_XDP: &[i32] = &[EOPNOTSUPP, EBUSY, EEXIST];
 
 use ProgramType as P;

@@ -1,8 +1,8 @@
-//! Everything else that a kernel can have: instructions, abilities of programs and maps, links, commands, BTF.
+//! The other features of a kernel: instructions, abilities of programs and maps, links, commands, BTF.
 
 use super::row::Row;
 
-/// What a [`Probe`](super::Probe) belongs to; the table of `rawbpf features` has a part for each.
+/// The groups of [`Probe`](super::Probe)s; the table of `rawbpf features` has a part for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Group {
@@ -16,11 +16,11 @@ pub enum Group {
     Helpers,
     /// Instructions, one by one and by the versions of the instruction set that compilers count (`-mcpu=v3`).
     Instructions,
-    /// What programs can do, and what can be said of them at load.
+    /// Abilities of programs, and options of loading them.
     Programs,
     /// Functions of the kernel that programs can call by name.
     Functions,
-    /// What maps can do.
+    /// Abilities of maps.
     Maps,
     /// Links.
     Links,
@@ -83,7 +83,7 @@ macro_rules! features {
                 match self { $($(Feature::$variant => $name,)*)* }
             }
 
-            /// What it belongs to.
+            /// Returns the group it belongs to.
             pub const fn group(self) -> Group {
                 match self { $($(Feature::$variant)|* => Group::$group,)* }
             }

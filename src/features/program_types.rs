@@ -27,8 +27,8 @@ const fn plain(kind: ProgramType) -> Load {
     Load::new(kind, NOTHING)
 }
 
-/// Those that are attached to a type in BTF are loaded with one that is none they could have: the verifier says so
-/// only if the type of program exists.
+/// A program of a type that is attached to a type in BTF names an integer, which cannot be attached to: the verifier
+/// says so only if the type of program exists.
 const fn to_an_integer(kind: ProgramType, attach: AttachType) -> Load {
     plain(kind).attach(attach).target(Target::Id(1))
 }

@@ -42,7 +42,7 @@ pub(crate) struct ProgLoad<'a> {
     pub attach_btf_id: u32,
     /// The object that has that type ID: the program, or the BTF of a module (5.11); `None` is the kernel (5.5).
     pub attach_to: Option<BorrowedFd<'a>>,
-    /// The descriptors that the instructions name by index (5.14). Index 0 of kfuncs means the kernel and is not looked at.
+    /// The descriptors that the instructions name by index (5.14). Index 0 of kfuncs means the kernel and is not read.
     pub fd_array: &'a [BorrowedFd<'a>],
     /// Whether the maps and BTF in `fd_array` belong to the program, named or not (6.14).
     pub bind_fd_array: bool,

@@ -1,4 +1,4 @@
-//! A line of source text with a place marked, as diagnostics show it: of a long line only what is around the place.
+//! A line of source text with a place marked, as diagnostics show it: of a long line only the part around the place.
 
 use super::escape;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 /// The most characters of a line that are shown.
 const SHOWN: usize = 160;
 
-/// How many of them come before the place, if the line is longer.
+/// The number of them before the place, if the line is longer.
 const BEFORE: usize = 60;
 
 /// The most characters of a message that are shown.

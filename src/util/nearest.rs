@@ -1,6 +1,6 @@
 //! The names that come nearest to a misspelled one.
 
-/// How many names a message offers.
+/// The number of names that a message offers.
 pub(crate) const OFFERED: usize = 3;
 
 /// Collects, out of any number of names, the few that come nearest to the one that was asked for. Holds
@@ -30,9 +30,9 @@ impl<'a> Nearest<'a> {
         worst.min(self.wanted.len().div_ceil(3))
     }
 
-    /// How far `name` is from the wanted one, if it is near enough to be worth keeping.
+    /// Returns the distance of `name` from the wanted one, if it is near enough to be worth keeping.
     ///
-    /// Most names are told apart by their length or by letters that only one of the two has, each of
+    /// Most names are ruled out by their length or by letters that only one of the two has, each of
     /// which is a letter to change: only the few that are left are compared in full.
     pub(crate) fn distance(&self, name: &str) -> Option<usize> {
         let limit = self.limit();
