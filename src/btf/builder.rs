@@ -56,7 +56,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// One without types.
+    /// Creates a builder without types.
     pub fn new() -> Builder {
         Builder {
             types: Vec::new(),
@@ -83,8 +83,8 @@ impl Builder {
         offset
     }
 
-    /// Puts in many strings at once, as they are, with room for a zero after the last: where they begin, and the strings
-    /// to put the other zeros in.
+    /// Adds many strings at once, as they are, with room for a zero after the last. Returns the offset of the first, and
+    /// the strings to put the other zeros in.
     pub(super) fn strings(&mut self, strings: &[u8]) -> (u32, &mut [u8]) {
         let start = self.strings.len();
         // With room for what goes before the strings in the end, so that they are not copied once more.
@@ -154,18 +154,18 @@ impl Builder {
         self.add_parts(Kind::Prototype, "", false, parameters.len(), returns, &words)
     }
 
-    /// A function that only its program sees (`BTF_FUNC_STATIC`): the verifier looks at it again at every call. (One
-    /// that is global it verifies by itself, on the strength of its prototype.)
+    /// A function that is visible only in its program (`BTF_FUNC_STATIC`): the verifier checks it again at every call. (A
+    /// global one is verified by itself, by its prototype.)
     pub fn function(&mut self, name: &str, prototype: u32) -> u32 {
         self.add(Kind::Function, name, 0, prototype, &[])
     }
 
-    /// A function that everybody sees (`BTF_FUNC_GLOBAL`).
+    /// A function that is visible everywhere (`BTF_FUNC_GLOBAL`).
     pub(super) fn global_function(&mut self, name: &str, prototype: u32) -> u32 {
         self.add(Kind::Function, name, 1, prototype, &[])
     }
 
-    /// A variable that everybody sees.
+    /// A variable that is visible everywhere.
     pub fn variable(&mut self, name: &str, of: u32) -> u32 {
         self.add(Kind::Variable, name, 0, of, &[1])
     }

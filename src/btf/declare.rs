@@ -91,7 +91,7 @@ impl Btf {
                     _ => format!("{word} {}", self.declare(of, inner, left)?),
                 }
             }
-            // A tag is a remark.
+            // A tag has no counterpart in C.
             (Kind::TypeTag, Body::Alias(of)) => self.declare(of, inner, left)?,
             _ => named(""),
         })

@@ -4,7 +4,7 @@ use super::Kind;
 use crate::error::{Error, NearestNames};
 use std::path::PathBuf;
 
-/// Why types could not be read, or a name was not found in them.
+/// An error while reading types, or finding a name in them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BtfError {
@@ -15,7 +15,7 @@ pub enum BtfError {
         problem: &'static str,
     },
 
-    /// A type or a string is not where it must be, or is not what it must be.
+    /// A type or a string is misplaced or malformed.
     #[error("damaged BTF: type {id}: {problem}")]
     Damaged {
         /// The number of the type.
@@ -24,7 +24,7 @@ pub enum BtfError {
         problem: &'static str,
     },
 
-    /// A type is of a kind that is newer than this reader, and nothing says how long it is.
+    /// A type is of a kind that is newer than this reader, and its length is unknown.
     #[error("type {id} is of the unknown kind {kind}")]
     UnknownKind {
         /// The number of the type.
@@ -117,14 +117,14 @@ pub enum BtfError {
         kind: Kind,
     },
 
-    /// A blob that was to be made is larger, or something in it, than any kernel takes.
+    /// BTF to be written is larger than any kernel takes, or a part of it is.
     #[error("BTF that no kernel takes: {what}")]
     TooLarge {
         /// The part that is too large.
         what: &'static str,
     },
 
-    /// A file does not hold what it should.
+    /// A file has malformed contents.
     #[error("cannot understand {}: {source}", .path.display())]
     File {
         /// The file.

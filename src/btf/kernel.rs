@@ -12,8 +12,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 /// The types of a kernel and of its modules. Nothing is read before it is needed: vmlinux when the first name is
-/// asked for, a module when a name was found neither in vmlinux nor in the modules before it. What was read is kept
-/// as long as this lives; vmlinux is mapped and costs no memory where the kernel lends it (Linux 6.16).
+/// looked up, a module when a name was found neither in vmlinux nor in the modules before it. Types that were read are
+/// kept as long as this lives; vmlinux is mapped and costs no memory where the kernel allows that (Linux 6.16).
 #[derive(Debug)]
 pub struct KernelTypes {
     folder: PathBuf,
@@ -31,8 +31,8 @@ struct Module {
 /// The BTF in which a name was found.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
-    /// The module, or none if it is vmlinux. The kernel wants a descriptor of its BTF where a number of a type in it
-    /// is meant.
+    /// The module; `None` for vmlinux. The kernel requires a descriptor of its BTF where a type ID in it is
+    /// used.
     pub module: Option<&'a str>,
     /// The types of it, in which numbers of types can be looked up.
     pub btf: &'a Btf,
@@ -59,9 +59,9 @@ impl KernelTypes {
     /// The types of the kernel itself.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the kernel shows none, [`Error::File`] if they cannot be read, [`Error::Btf`]
-    /// if they are not as they should be. All but the first types are only looked at when they are needed: what is
-    /// wrong with them is said then.
+    /// [`Error::Unsupported`] if the kernel has no BTF, [`Error::File`] if it cannot be read, [`Error::Btf`]
+    /// if it is malformed. All but the first types are only checked when they are needed: faults in
+    /// them are reported then.
     pub fn vmlinux(&self) -> Result<&Arc<Btf>> {
         if let Some(btf) = self.vmlinux.get() {
             return Ok(btf);
@@ -149,7 +149,7 @@ impl KernelTypes {
         })
     }
 
-    /// As [`KernelTypes::find`], but for the nearest names; `asked` becomes what was asked in vain.
+    /// As [`KernelTypes::find`], but without the nearest names; `asked` becomes the BTF that was searched in vain.
     fn search<'a, T>(
         &'a self,
         ask: impl Fn(&Btf) -> Result<T, BtfError>,
@@ -234,9 +234,9 @@ impl KernelTypes {
     /// Whether there is that type or field, as [`Btf::exists`].
     ///
     /// # Errors
-    /// As [`KernelTypes::find`], but for what says that it is not there.
+    /// As [`KernelTypes::find`], except those that mean that it does not exist.
     pub fn exists(&self, path: &str) -> Result<bool> {
-        // Without looking for the nearest names: that it is not there is an answer.
+        // Without searching for the nearest names: that it does not exist is a result.
         match self.search(|btf| btf.look_up_existence(path), &mut Vec::new()) {
             Ok(_) => Ok(true),
             Err(error) if error.btf().is_some_and(BtfError::is_not_found) => Ok(false),

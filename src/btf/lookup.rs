@@ -1,4 +1,4 @@
-//! From names to what they stand for: fields, sizes, enumerators, functions.
+//! Lookups by name: fields, sizes, enumerators, functions.
 
 use super::path::{Head, Path, Step, To};
 use super::{Body, Btf, BtfError, Kind, Parameter, Type};
@@ -19,7 +19,7 @@ pub struct Field {
     pub offset: u32,
     /// Its size in bytes; 0 of an array with an open end. Of a bit-field: the size of that integer.
     pub size: u32,
-    /// Which of its bits, if it is a bit-field.
+    /// The bits of the integer that it occupies, if it is a bit-field.
     pub bits: Option<Bits>,
     /// Its type, by the number in the blob that it was found in.
     pub type_id: u32,
@@ -44,8 +44,8 @@ impl Field {
         kind && matches!(self.size, 1 | 2 | 4 | 8)
     }
 
-    /// By how many bits the integer, once loaded, is to be shifted right so that the bit-field comes to lie lowest; 0 of
-    /// what is not a bit-field. Above it the bits of others remain.
+    /// Returns the number of bits by which the integer, once loaded, is to be shifted right so that the bit-field is lowest; 0
+    /// if it is not a bit-field. Higher bits of the integer remain set.
     pub fn shift(&self) -> u32 {
         match self.bits {
             None => 0,
@@ -68,7 +68,7 @@ pub struct Function<'a> {
 }
 
 impl Function<'_> {
-    /// Which parameter has this name, from 0.
+    /// Returns the index of the parameter with this name, from 0.
     pub fn parameter(&self, name: &str) -> Option<usize> {
         self.parameters.iter().position(|parameter| parameter.name == name)
     }
@@ -172,7 +172,7 @@ impl Btf {
     /// Whether there is that type or field, or field of a field.
     ///
     /// # Errors
-    /// As [`Btf::field`], but for those that say that it is not there: a path through a pointer is a mistake on
+    /// As [`Btf::field`], except those that mean that it does not exist: a path through a pointer is a mistake on
     /// every kernel.
     pub fn exists(&self, path: &str) -> Result<bool, BtfError> {
         match self.look_up_existence(path) {

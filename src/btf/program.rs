@@ -105,8 +105,8 @@ pub(crate) fn describe_program(
     source: Source<'_, impl Iterator<Item = LineAt>>,
 ) -> Result<About, BtfError> {
     let int = builder.int("int", 4, true);
-    // Without parameters: those of a static function are never looked at, and void pointers for want of better
-    // would be remarked upon in the log.
+    // Without parameters: those of a static function are never checked, and void pointers in their place
+    // would be reported in the log.
     let prototype = builder.prototype(int, &[]);
     let first = match entry {
         Entry::Unsaid => prototype,

@@ -109,7 +109,7 @@ struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// The next one. The error is the kind of one whose length nobody knows, or none if it is cut off.
+    /// Reads the next record. The error is the kind of a record of unknown length, or none if the record is cut off.
     #[inline]
     fn step(&mut self) -> Result<Option<Record<'a>>, Option<u32>> {
         let Some((head, rest)) = self.rest.split_at_checked(12) else {
@@ -152,7 +152,7 @@ impl<'a> Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, BtfError>;
 
-    /// Nothing comes after an error.
+    /// The iteration ends after an error.
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self.step() {
@@ -192,7 +192,7 @@ impl Btf {
         Btf::open(Bytes::Owned(bytes), None)?.checked()
     }
 
-    /// Takes the bytes of a blob whose types and strings go on where those of `base` end: that of a module,
+    /// Reads the bytes of a blob whose types and strings continue those of `base`: that of a module,
     /// over that of vmlinux.
     ///
     /// # Errors
@@ -201,8 +201,8 @@ impl Btf {
         Btf::open(Bytes::Owned(bytes), Some(base))?.checked()
     }
 
-    /// As [`Btf::new`] and [`Btf::split`], but only the first records are looked at. What is wrong with others is said
-    /// by whoever comes to them.
+    /// As [`Btf::new`] and [`Btf::split`], but only the first records are checked. Faults in others are reported
+    /// when they are read.
     pub(super) fn open(bytes: Bytes, base: Option<Arc<Btf>>) -> Result<Btf, BtfError> {
         let header = |problem| BtfError::Header { problem };
         let Some((head, _)) = bytes.split_at_checked(SHORT_HEADER) else {
@@ -362,7 +362,7 @@ impl Btf {
     /// The type behind typedefs, `const`, `volatile`, `restrict` and tags.
     ///
     /// # Errors
-    /// As [`Btf::get`]; also if they lead round in a circle.
+    /// As [`Btf::get`]; also if they form a cycle.
     pub fn resolve(&self, id: u32) -> Result<Type<'_>, BtfError> {
         let mut next = id;
         for _ in 0..DEPTH {

@@ -42,9 +42,9 @@ pub enum Kind {
     Section,
     /// A floating-point number. Linux 5.13.
     Float,
-    /// A remark on a declaration. Linux 5.16.
+    /// A tag on a declaration. Linux 5.16.
     DeclTag,
-    /// A remark on a type. Linux 5.17.
+    /// A tag on a type. Linux 5.17.
     TypeTag,
     /// An enumeration of 64 bits. Linux 6.0.
     Enum64,
@@ -52,8 +52,8 @@ pub enum Kind {
     Unknown,
 }
 
-/// Each kind, the word that the kernel's documentation has for it, how many bytes follow the twelve that every type
-/// has, and how many more for each of its `vlen` parts.
+/// Each kind, its name in the kernel's documentation, the number of bytes after the twelve that every type has, and
+/// the number of bytes for each of its `vlen` members, parameters or values.
 pub(super) const KINDS: [(Kind, &str, usize, usize); 20] = [
     (Kind::Void, "void", 0, 0),
     (Kind::Int, "int", 4, 0),
@@ -82,7 +82,7 @@ impl Kind {
         KINDS.get(number as usize).map_or(Kind::Unknown, |(kind, ..)| *kind)
     }
 
-    /// The kernel's word for it: `int`, `ptr`, `func_proto`.
+    /// Returns the kernel's name for it: `int`, `ptr`, `func_proto`.
     pub fn word(self) -> &'static str {
         KINDS.get(self as usize).map_or("unknown", |(_, word, ..)| word)
     }
@@ -148,7 +148,7 @@ pub enum Body<'a> {
     Enum {
         /// Its size in bytes.
         size: u32,
-        /// Whether its values are signed. BTF of kernels before 6.0 does not tell: there it is `false`, and a
+        /// Whether its values are signed. BTF of kernels before 6.0 does not record that: there it is `false`, and a
         /// negative value appears as its lower 32 bits.
         signed: bool,
         /// Its values, in order.
@@ -194,14 +194,14 @@ pub enum Body<'a> {
         /// Its size in bytes.
         size: u32,
     },
-    /// A remark on a declaration.
+    /// A tag on a declaration.
     DeclTag {
         /// The type that it is about.
         of: u32,
         /// The member or parameter that it is about; `None` for the type itself.
         part: Option<u32>,
     },
-    /// Something newer than this reader.
+    /// A kind newer than this reader.
     Unknown,
 }
 
@@ -359,7 +359,7 @@ parts! {
 }
 
 impl Enumerators<'_> {
-    /// Whether one of them has one of these names, told without looking at any text.
+    /// Whether one of them has one of these names, by their offsets in the strings.
     pub(super) fn named(self, names: &[u32]) -> bool {
         let size = if self.0.record.kind() == Kind::Enum64 { 12 } else { 8 };
         let mut parts = self.0;

@@ -1,4 +1,4 @@
-//! A call in words: its name, and its fields as the kernel's headers name them.
+//! A decoded call: its name, and its fields as the kernel's headers name them.
 //!
 //! The names and values are those of `include/uapi/linux/bpf.h` and `perf_event.h`. They are for display only.
 
@@ -83,7 +83,7 @@ const PERF_TYPE_TRACEPOINT: u32 = 2;
 const FD_TYPES: &[&str] =
     &["raw_tracepoint", "tracepoint", "kprobe", "kretprobe", "uprobe", "uretprobe"];
 
-/// So many bytes of a key or value are shown.
+/// The number of bytes of a key or value that are shown.
 const SHOWN: usize = 32;
 
 impl Fields {
@@ -381,7 +381,7 @@ pub(super) fn told(call: &Call<'_, '_>, to: &mut Fields) {
 /// Adds the values that the kernel has written back.
 pub(super) fn answered(call: &Call<'_, '_>, answer: Answer, to: &mut Fields) {
     let log_size = |log: &Option<Log<'_>>| log.as_ref().map_or(0, |log| u64::from(log.true_size));
-    // These tell something of what was refused, too.
+    // These are informative for refused calls, too.
     match call {
         Call::ProgLoad(load) => to.number("log_true_size", log_size(&load.log)),
         Call::BtfLoad(load) => to.number("btf_log_true_size", log_size(&load.log)),

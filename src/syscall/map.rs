@@ -30,7 +30,7 @@ pub(crate) struct MapCreate<'a> {
     pub key_size: u32,
     pub value_size: u32,
     pub max_entries: u32,
-    /// The flags that say that `numa_node`, `value_type_btf` or `token` is there are set with it.
+    /// The flags for the presence of `numa_node`, `value_type_btf` and `token` are set when those are.
     pub flags: u32,
     /// Linux 4.15.
     pub name: &'a [u8],
@@ -53,7 +53,7 @@ pub(crate) struct MapCreate<'a> {
 }
 
 impl MapCreate<'_> {
-    /// The flags, with those that say that something else is there.
+    /// Returns the flags, with those for the presence of other fields.
     pub(super) fn all_flags(&self) -> u32 {
         [
             (self.numa_node.is_some(), BPF_F_NUMA_NODE),
@@ -113,7 +113,7 @@ pub(crate) fn map_create(map: &MapCreate<'_>) -> Result<OwnedFd, Errno> {
 
 /// Reads one element of a map into `value`. `bpf(2)`, `BPF_MAP_LOOKUP_ELEM` (Linux 3.18; flags 5.1).
 ///
-/// The kernel takes the lengths of `key` and `value` on trust: the caller checks them.
+/// The kernel does not check the lengths of `key` and `value`: the caller does.
 pub(crate) fn map_lookup(
     map: BorrowedFd<'_>,
     key: &[u8],
@@ -125,7 +125,7 @@ pub(crate) fn map_lookup(
 
 /// Sets one element of a map. `bpf(2)`, `BPF_MAP_UPDATE_ELEM` (Linux 3.18).
 ///
-/// The kernel takes the lengths of `key` and `value` on trust: the caller checks them.
+/// The kernel does not check the lengths of `key` and `value`: the caller does.
 pub(crate) fn map_update(
     map: BorrowedFd<'_>,
     key: &[u8],
@@ -137,7 +137,7 @@ pub(crate) fn map_update(
 
 /// Deletes one element of a map. `bpf(2)`, `BPF_MAP_DELETE_ELEM` (Linux 3.18).
 ///
-/// The kernel takes the length of `key` on trust: the caller checks it.
+/// The kernel does not check the length of `key`: the caller does.
 pub(crate) fn map_delete(map: BorrowedFd<'_>, key: &[u8]) -> Result<(), Errno> {
     call(Call::MapDelete { map, key }).map(drop)
 }
@@ -145,7 +145,7 @@ pub(crate) fn map_delete(map: BorrowedFd<'_>, key: &[u8]) -> Result<(), Errno> {
 /// Puts the key after `key` into `next`, or the first one (`None`, Linux 4.12, or a key that is not there);
 /// `ENOENT` after the last. `bpf(2)`, `BPF_MAP_GET_NEXT_KEY` (Linux 3.18).
 ///
-/// The kernel takes the lengths of `key` and `next` on trust: the caller checks them.
+/// The kernel does not check the lengths of `key` and `next`: the caller does.
 pub(crate) fn map_next_key(
     map: BorrowedFd<'_>,
     key: Option<&[u8]>,
@@ -157,7 +157,7 @@ pub(crate) fn map_next_key(
 /// Reads one element into `value` and deletes it. `bpf(2)`, `BPF_MAP_LOOKUP_AND_DELETE_ELEM` (Linux 4.20 for
 /// queues and stacks, 5.14 for hash tables and with flags).
 ///
-/// The kernel takes the lengths of `key` and `value` on trust: the caller checks them.
+/// The kernel does not check the lengths of `key` and `value`: the caller does.
 pub(crate) fn map_lookup_and_delete(
     map: BorrowedFd<'_>,
     key: &[u8],
@@ -175,14 +175,14 @@ pub(crate) fn map_freeze(map: BorrowedFd<'_>) -> Result<(), Errno> {
 /// Reads many elements of a map, and deletes them or not. `bpf(2)`, `BPF_MAP_LOOKUP_BATCH`,
 /// `BPF_MAP_LOOKUP_AND_DELETE_BATCH` (Linux 5.6).
 ///
-/// The kernel takes the lengths of all slices on trust: the caller checks them against `count`.
+/// The kernel does not check the lengths of the slices: the caller checks them against `count`.
 pub(crate) fn map_read_batch(batch: &mut MapReadBatch<'_>) -> Result<(), Errno> {
     call(Call::MapReadBatch(batch)).map(drop)
 }
 
 /// Sets or deletes many elements of a map. `bpf(2)`, `BPF_MAP_UPDATE_BATCH`, `BPF_MAP_DELETE_BATCH` (Linux 5.6).
 ///
-/// The kernel takes the lengths of all slices on trust: the caller checks them against `count`.
+/// The kernel does not check the lengths of the slices: the caller checks them against `count`.
 pub(crate) fn map_write_batch(batch: &mut MapWriteBatch<'_>) -> Result<(), Errno> {
     call(Call::MapWriteBatch(batch)).map(drop)
 }

@@ -40,7 +40,7 @@ pub(crate) const DUMP: u16 = 0x300;
 /// `NLM_F_REQUEST`, `NLM_F_ACK`.
 const REQUEST: u16 = 0x1;
 const ACK: u16 = 0x4;
-/// In an answer of error: it holds no more of the request than its header; it ends in attributes.
+/// Flags of an error message: it holds no more of the request than its header; it ends in attributes.
 const CAPPED: u16 = 0x100;
 const ACK_TLVS: u16 = 0x200;
 
@@ -65,7 +65,7 @@ const NESTED: u16 = 0x8000;
 /// The size of the receive buffer of a dump. The kernel makes no part of one longer than that.
 const ROOM: usize = 32 << 10;
 
-/// So many signals in a row are borne.
+/// The number of attempts, each interrupted by a signal.
 const ATTEMPTS: usize = 32;
 
 /// A request that is put together.
@@ -211,7 +211,7 @@ pub(crate) struct Refusal {
     /// The step that failed: a system call, or the name of a message.
     pub step: &'static str,
     pub errno: Errno,
-    /// Why, in the kernel's words (Linux 4.12), or empty.
+    /// The kernel's reason as text (Linux 4.12), or empty.
     pub said: String,
     /// Its answer was not received: it may have done what was asked for.
     pub lost: bool,
@@ -234,7 +234,7 @@ impl Netlink {
     pub(crate) fn open() -> Result<Netlink, Refusal> {
         let opened = socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE);
         let socket = opened.map_err(|errno| Refusal::new("socket", errno))?;
-        // That errors come with words, and without the whole request. Kernels before Linux 4.12 know no words.
+        // For errors with text, and without the whole request. Kernels before Linux 4.12 have no such text.
         for option in [NETLINK_EXT_ACK, NETLINK_CAP_ACK] {
             let _ = set_option(socket.as_fd(), SOL_NETLINK, option, &1i32.to_ne_bytes());
         }
@@ -257,7 +257,7 @@ impl Netlink {
             let lost = |errno| Refusal { lost: true, ..refused(errno) };
             let received = patiently(|| receive(self.socket.as_fd(), &mut room));
             let length = received.map_err(lost)?;
-            // Nothing is believed of a message that is not all there.
+            // A truncated message is rejected.
             let bytes = room.get(..length).ok_or_else(|| lost(Errno(libc::EMSGSIZE)))?;
             for (kind, flags, sequence, body) in messages(bytes) {
                 match kind {
@@ -279,7 +279,7 @@ impl Netlink {
 fn end(step: &'static str, kind: u16, flags: u16, body: &[u8]) -> Result<(), Refusal> {
     let errno = match number(body, 0, i32::from_ne_bytes) {
         Some(0) => return Ok(()),
-        // The end of a dump need not say that nothing was wrong.
+        // The end of a dump need not have an error number.
         None if kind == NLMSG_DONE => return Ok(()),
         Some(negative) => Errno(negative.saturating_neg()),
         None => Errno(libc::EIO),

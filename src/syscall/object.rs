@@ -101,7 +101,7 @@ pub(crate) struct TaskFdQuery<'a> {
     pub probe_addr: u64,
 }
 
-/// Gives an object a name in the BPF file system, which keeps it there; the path is relative to `dir` if it has one
+/// Pins an object in the BPF file system, which keeps it there; the path is relative to `dir` if it has one
 /// (Linux 6.5). `bpf(2)`, `BPF_OBJ_PIN` (Linux 4.4).
 pub(crate) fn obj_pin(
     object: BorrowedFd<'_>,
@@ -146,7 +146,7 @@ pub(crate) fn btf_load(load: &mut BtfLoad<'_>) -> Result<OwnedFd, Errno> {
     owned(call(Call::BtfLoad(load)))
 }
 
-/// Has the kernel measure how often and how long programs run, as long as the descriptor is open. `bpf(2)`,
+/// Enables run-time statistics of programs (run count and time), as long as the descriptor is open. `bpf(2)`,
 /// `BPF_ENABLE_STATS` (Linux 5.8).
 pub(crate) fn enable_stats() -> Result<OwnedFd, Errno> {
     owned(call(Call::EnableStats { kind: STATS_RUN_TIME }))
@@ -158,7 +158,7 @@ pub(crate) fn task_fd_query(query: &mut TaskFdQuery<'_>) -> Result<(), Errno> {
     call(Call::TaskFdQuery(query)).map(drop)
 }
 
-/// Makes a token, which lends the rights that the BPF file system was mounted with. `bpf(2)`, `BPF_TOKEN_CREATE`
+/// Creates a token, which delegates the rights that the BPF file system was mounted with. `bpf(2)`, `BPF_TOKEN_CREATE`
 /// (Linux 6.9).
 pub(crate) fn token_create(bpffs: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     owned(call(Call::TokenCreate { bpffs }))

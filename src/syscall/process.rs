@@ -34,7 +34,7 @@ pub(crate) fn block_signals(signals: &libc::sigset_t) -> Result<Inherited, Errno
 }
 
 impl Inherited {
-    /// Makes it so again in this process, which has forked. Calls only what may be called then: `signal-safety(7)`.
+    /// Restores it in this process, which has forked. Calls only async-signal-safe functions: `signal-safety(7)`.
     fn restore(&self, also_unblocked: Option<i32>) -> Result<(), Errno> {
         let mut mask = self.mask;
         // SAFETY: `mask` is live; no handler is set.
@@ -54,7 +54,7 @@ impl Inherited {
         }
     }
 
-    /// Has a process that the standard library starts begin with it.
+    /// Restores it in a process that the standard library starts, before it executes the command.
     pub(crate) fn hand_on(self, command: &mut Command) {
         // SAFETY: the function calls only what may be called after a fork.
         unsafe {
@@ -120,8 +120,8 @@ impl<'a> Executable<'a> {
 pub(crate) enum Hold<'a> {
     /// By `ptrace(2)`: it executes the command, and stops before its first instruction with `SIGTRAP`.
     Trace,
-    /// By a pipe, of which these are the two ends: it executes the command when a byte comes, and ends if none can come any
-    /// more.
+    /// By a pipe, of which these are the two ends: it executes the command when a byte arrives, and exits when the pipe
+    /// is closed.
     Gate { reader: BorrowedFd<'a>, writer: BorrowedFd<'a> },
 }
 
@@ -174,7 +174,7 @@ pub(crate) fn fork_held(
             Err(errno) => Report::NotTraced(errno),
         };
         let bytes = why.to_bytes();
-        // A few bytes fit into a pipe that nobody else writes to. If the parent has gone, nobody wants them.
+        // A few bytes fit into a pipe with one writer. If the parent has exited, they are not needed.
         libc::write(report.as_raw_fd(), bytes.as_ptr().cast(), bytes.len());
         libc::_exit(1);
     }
@@ -272,7 +272,7 @@ pub(crate) fn pidfd_open(pid: u32) -> Result<OwnedFd, Errno> {
     owned(if answer < 0 { Err(Errno::last()) } else { Ok(answer) })
 }
 
-/// Sends a signal to the process of a descriptor, whoever has its number by now. `pidfd_send_signal(2)`; Linux 5.1.
+/// Sends a signal to the process of a descriptor, even if its PID has been reused. `pidfd_send_signal(2)`; Linux 5.1.
 pub(crate) fn pidfd_signal(process: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
     let null = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: takes a descriptor that is open and integers; without a `siginfo_t` the kernel makes one.

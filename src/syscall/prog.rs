@@ -28,7 +28,7 @@ pub(crate) struct ProgLoad<'a> {
     pub prog_type: u32,
     /// Linux 4.17.
     pub expected_attach_type: u32,
-    /// The flag that says that `token` is there is set with it.
+    /// `BPF_F_TOKEN_FD` is set when `token` is.
     pub flags: u32,
     pub insns: &'a [Insn],
     pub license: &'a CStr,
@@ -53,7 +53,7 @@ pub(crate) struct ProgLoad<'a> {
 }
 
 impl ProgLoad<'_> {
-    /// The flags, with the one that says that a token is there.
+    /// Returns the flags, with `BPF_F_TOKEN_FD` if there is a token.
     pub(super) fn all_flags(&self) -> u32 {
         self.flags | if self.token.is_some() { BPF_F_TOKEN_FD } else { 0 }
     }
@@ -69,7 +69,7 @@ pub(crate) struct ProgBtf<'a> {
     pub line_info: &'a [[u32; 4]],
 }
 
-/// A log, as a load of a program or of BTF asks for it.
+/// A log buffer for a load of a program or of BTF.
 #[derive(Debug)]
 pub(crate) struct Log<'a> {
     pub level: u32,
@@ -144,9 +144,9 @@ pub(crate) struct ProgAttach<'a> {
     pub target: Target<'a>,
     pub program: BorrowedFd<'a>,
     pub attach_type: u32,
-    /// The flag that says that `replace` is there is set with it.
+    /// `BPF_F_REPLACE` is set when `replace` is.
     pub flags: u32,
-    /// The program whose place this one takes (5.6).
+    /// The program that this one replaces (5.6).
     pub replace: Option<BorrowedFd<'a>>,
     /// The program before or after which it goes, as the flags say (6.6).
     pub relative: Relative<'a>,
@@ -174,7 +174,7 @@ pub(crate) fn prog_test_run(run: &mut ProgTestRun<'_>) -> Result<(), Errno> {
     call(Call::ProgTestRun(run)).map(drop)
 }
 
-/// Has a program keep a map that its instructions do not name. `bpf(2)`, `BPF_PROG_BIND_MAP` (Linux 5.10).
+/// Makes a program hold a map that its instructions do not name. `bpf(2)`, `BPF_PROG_BIND_MAP` (Linux 5.10).
 pub(crate) fn prog_bind_map(program: BorrowedFd<'_>, map: BorrowedFd<'_>) -> Result<(), Errno> {
     call(Call::ProgBindMap { program, map }).map(drop)
 }

@@ -152,7 +152,7 @@ mod tests {
         story.take()
     }
 
-    /// The line without the time, which nobody knows beforehand.
+    /// Returns the line without the time, which varies.
     fn line(call: &SystemCall) -> String {
         let line = call.to_string();
         let (line, time) = line.rsplit_once(" <").unwrap();
