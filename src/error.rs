@@ -118,7 +118,7 @@ pub enum Error {
         note: Option<&'static str>,
     },
 
-    /// Something could not be done with a map or one of its elements.
+    /// An operation on a map or one of its elements failed.
     #[error("cannot {action} map `{map}` ({kind}): {errno}{}{}", Because(.why), Hint(.note))]
     MapCall {
         /// The operation that failed, `delete an element of`.
@@ -572,7 +572,7 @@ pub enum Error {
 /// The classes of [`Error`] by what a caller can do; they are the exit statuses of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ErrorKind {
-    /// It failed, and the message says why. Exit status 1.
+    /// The operation failed, for the reason in the message. Exit status 1.
     Failed,
     /// This kernel cannot do it. Exit status 3.
     Unsupported,

@@ -136,7 +136,7 @@ impl Probe {
         }
     }
 
-    /// The stable version of Linux that brought it; of a helper, to the first type of program that had it.
+    /// Returns the stable version of Linux that brought it; for a helper, that of the first type of program that had it.
     pub fn since(self) -> Version {
         let version = match self {
             Probe::ProgramType(one) => find(program_types::ROWS, one).map(|row| row.since),
@@ -224,10 +224,10 @@ impl Features {
         Features::default()
     }
 
-    /// Whether this kernel has it: a [`ProgramType`], a [`MapType`], an [`AttachType`], a [`Feature`].
+    /// Returns whether this kernel has it: a [`ProgramType`], a [`MapType`], an [`AttachType`], a [`Feature`].
     ///
     /// # Errors
-    /// [`Error::Undecided`] if it cannot be told: it is not permitted to ask, or there is no memory, no descriptor left.
+    /// [`Error::Undecided`] if it cannot be determined: probing is not permitted, or memory or descriptors ran out.
     pub fn has(&self, probe: impl Into<Probe>) -> Result<bool> {
         self.find(probe).has
     }

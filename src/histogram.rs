@@ -1,4 +1,4 @@
-//! Histograms, printed as people know them from bcc's tools.
+//! Histograms, printed in the format of bcc's tools.
 //!
 //! The program counts into the elements of an array, and the array is printed at the end. For powers of two the
 //! program has to know the bucket of a value. BPF has no instruction for that; this function finds it by halves, and can be

@@ -1,6 +1,6 @@
 //! Requirements of a test on the machine it runs on: `needs!(Bpf, Kprobe);` as its first line.
 //!
-//! A test whose need is not met says so and returns: a line on standard error, and the same line at
+//! A test whose need is not met reports that and returns: a line on standard error, and the same line at
 //! the end of the file that `RAWBPF_TEST_LEDGER` names, if it names one:
 //!
 //! `skipped`, the test's name and what is missing, `bpf: this process has neither …`, with tabs in
@@ -10,8 +10,8 @@
 //! virtual machines, and fails if a test was skipped in all of them.
 //!
 //! Unit tests reach this as `crate::needs`, tests against the kernel as `common::needs`, both with
-//! `use …::needs::{Thing, needs};`. So nothing here may use the crate, and it would not do to ask
-//! the code under test whether it can be tested: the answers come from the kernel's own files.
+//! `use …::needs::{Thing, needs};`. So nothing here may use the crate, nor probe
+//! with the code under test: the answers come from the kernel's own files.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses some of it")]
 
 use std::fs::{self, OpenOptions};
@@ -167,7 +167,7 @@ impl Thing {
                 none.or_else(|| arm64_before((6, 4), "ftrace has no direct calls"))
             }
             Thing::OfflineCpu => {
-                // A test that is killed leaves it offline: not on somebody's machine.
+                // A test that is killed leaves the CPU offline: only in a VM.
                 file("/vm/orders", "a virtual machine of these tests")
                     .or_else(|| Thing::TwoCpus.missing())
                     .or_else(|| {

@@ -41,11 +41,11 @@ pub(crate) enum Need {
     Packets,
 }
 
-/// Finds out why a call was refused with `errno`. Called after it was, and only then; `None` if it was
-/// not a refusal or nothing that is known explains it.
+/// Determines why a call was refused with `errno`. Called after it was, and only then; `None` if it was
+/// not a refusal or no known cause explains it.
 ///
-/// `bpf(2)` refuses with `EPERM`; its `EACCES` is the verifier's word for what a program does, and has
-/// nothing to do with who loads it.
+/// `bpf(2)` refuses with `EPERM`; its `EACCES` means that the verifier rejected the program, and is
+/// independent of the process.
 pub(crate) fn explain(errno: Errno, need: Need) -> Option<Denied> {
     match (errno, need) {
         (Errno(libc::EPERM), _) => {}
@@ -158,7 +158,7 @@ impl Facts {
     /// Whether the process is outside all user namespaces but the first.
     fn in_first_user_namespace(&self) -> bool {
         // PROC_USER_INIT_INO in include/linux/proc_ns.h. A privileged process can give a user namespace
-        // the identity map, so the map alone does not tell.
+        // the identity map, so the map alone is not enough.
         let first = self.user_ns.is_empty() || self.user_ns == "user:[4026531837]";
         let map: Vec<_> = self.uid_map.split_whitespace().collect();
         first && (map.is_empty() || map == ["0", "0", "4294967295"])

@@ -69,12 +69,12 @@ impl WaitSet {
         syscall::epoll_add(self.epoll.as_fd(), fd, key)
     }
 
-    /// As [`WaitSet::add`]; it ends a wait once each time that the kernel wakes it, also if it stays readable.
+    /// As [`WaitSet::add`], edge-triggered: it ends a wait once for each event, even if it stays readable.
     pub(crate) fn add_edge(&self, fd: BorrowedFd<'_>, key: u64) -> Result<(), Errno> {
         syscall::epoll_add_for(self.epoll.as_fd(), fd, key, libc::EPOLLIN | libc::EPOLLET)
     }
 
-    /// Has `fd` wake no more.
+    /// Removes `fd` from the set.
     pub(crate) fn remove(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         syscall::epoll_remove(self.epoll.as_fd(), fd)
     }
@@ -106,8 +106,8 @@ impl WaitSet {
         }
     }
 
-    /// Waits until the kernel or a waker wakes, or the time is over, and passes the key and the `EPOLL*` bits of what
-    /// woke to `ready`; `true` if a signal ended it.
+    /// Waits for an event or a waker, or until the timeout, and passes the key and the `EPOLL*` bits of each ready
+    /// descriptor to `ready`; `true` if a signal ended it.
     pub(crate) fn wait(
         &self,
         time: Option<Duration>,
@@ -115,8 +115,8 @@ impl WaitSet {
     ) -> Result<bool> {
         let waited = syscall::epoll_wait(self.epoll.as_fd(), time, |key, bits| {
             if key == WAKER_KEY {
-                // Its flag says that it was rung; a counter that is left over from an earlier one
-                // does not.
+                // Its flag is the request; a counter that is left over from an earlier one
+                // is not.
                 self.waker.0.silence();
             } else {
                 ready(key, bits);
@@ -139,15 +139,15 @@ impl AsFd for WaitSet {
     }
 }
 
-/// Ends the wait of a reader from another thread. Clones wake the same reader; it may be
-/// gone.
+/// Ends the wait of a reader from another thread. Clones wake the same reader; it may have been
+/// dropped.
 #[derive(Debug, Clone)]
 pub struct Waker(Arc<Bell>);
 
 /// An `eventfd(2)` in the reader's epoll set, and whether it has been written.
 #[derive(Debug)]
 struct Bell {
-    /// Spares a reader that is not waiting the system call that asks the counter.
+    /// Saves a reader that is not waiting the system call that reads the counter.
     rung: AtomicBool,
     counter: File,
 }

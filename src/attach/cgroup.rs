@@ -87,7 +87,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
         };
         match syscall::link_create(&link) {
             Ok(link) => return Ok(Link::new(target.clone(), vec![Part::Link(link)])),
-            // A kernel without links does not know the command. A newer one that means it says it again to the other.
+            // A kernel without links rejects the command. A newer one that refuses for another reason does so again below.
             Err(Errno(libc::EINVAL)) if method == Method::Best => {}
             Err(errno) => {
                 if errno == Errno(libc::EINVAL) {

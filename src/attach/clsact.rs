@@ -1,8 +1,8 @@
-//! A program as a filter of the queueing discipline `clsact`, in direct-action mode (Linux 4.5), by rtnetlink.
+//! Programs as filters of the queueing discipline `clsact`, in direct-action mode (Linux 4.5), by rtnetlink.
 //!
-//! `clsact` is made if it is not there, and goes with the last filter if it was made here. Who made it has to be known by whoever is
-//! the last to go, which may be another process; so the names of the filters say so in the kernel. Who comes when a filter with the
-//! mark is there marks its own, too.
+//! `clsact` is created if it does not exist, and removed with the last filter if it was created here. The process that removes the
+//! last filter may be another one, and has to know that; so the names of the filters carry a mark. A filter that is added while
+//! one with the mark exists gets the mark, too.
 
 use super::Direction;
 use super::device::Device;
@@ -14,7 +14,7 @@ use crate::syscall::netlink::{
 use crate::uapi::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// `struct tcmsg`: family, device, handle, parent, and what else there is to say, a filter's priority and protocol.
+/// `struct tcmsg`: family, device, handle, parent, and `info`: a filter's priority and protocol.
 const STRUCTURE: usize = 20;
 const HANDLE: usize = 8;
 const PARENT: usize = 12;
@@ -41,7 +41,7 @@ const ALL_PROTOCOLS: u16 = 3u16.to_be();
 /// The priority of the first filter, as the kernel chooses it; there is room below and above.
 const MIDDLE: u16 = 0xc000;
 
-/// At the end of the name of a filter whose `clsact` was made for filters like it.
+/// The end of the name of a filter whose `clsact` was created for filters of this library.
 const MARK: &str = " [clsact by rawbpf]";
 /// `CLS_BPF_NAME_LEN`, without its NUL.
 const LONGEST_NAME: usize = 255;
@@ -53,7 +53,7 @@ pub(super) enum End {
     Last,
 }
 
-/// A filter, which is taken away when this is dropped.
+/// A filter, which is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Filter {
     device: Device,
@@ -95,7 +95,7 @@ impl Filter {
             program: 0,
             marked: made,
         };
-        // Dropping it takes away what is there by then, if that is nothing but `clsact`.
+        // On an error, dropping it removes whatever was created so far, if only `clsact`.
         attached.add(end, program)?;
         Ok(attached)
     }
@@ -137,7 +137,7 @@ impl Filter {
             (self.info, self.handle, self.program) = (made.info, made.handle, made.program);
         }
         match answer {
-            // It is there and has not been told from others; no kernel has been seen to do that.
+            // The filter exists and was not identified; no kernel is known to do that.
             Ok(()) if self.handle == 0 => Err(Refusal::new("RTM_NEWTFILTER", Errno(libc::EIO))),
             answer => answer,
         }
@@ -181,8 +181,8 @@ impl Drop for Filter {
     }
 }
 
-/// Makes `clsact`, if it is not there; whether it was made. (If the kernel's answer is lost, an empty one may stay, which harms
-/// nobody.)
+/// Creates `clsact` if it does not exist; returns whether it was created. (If the kernel's answer is lost, an empty one may
+/// stay, which is harmless.)
 fn make_clsact(device: &mut Device, direction: Direction) -> Result<bool, Refusal> {
     let about = structure(device.index, CLSACT_HANDLE, CLSACT, 0);
     let make = Message::new(RTM_NEWQDISC, CREATE, &about).with(TCA_KIND, b"clsact\0");
@@ -214,7 +214,7 @@ fn filters(device: &mut Device, parent: u32) -> Result<Vec<Seen>, Refusal> {
     Ok(found)
 }
 
-/// A filter in an answer, or the head of those of one priority, whose number is 0.
+/// Reads a filter from an answer, or the head of those of one priority, whose number is 0.
 fn seen(answer: Answer<'_>) -> Option<Seen> {
     let attributes = answer.attributes(STRUCTURE);
     let (info, handle) = (answer.word(INFO), answer.word(HANDLE));

@@ -1,4 +1,4 @@
-//! Network devices, by their names, and what the kernel says when it will not have a program there.
+//! Network devices, by their names, and the kernel's reasons for refusing a program there.
 
 use super::Target;
 use crate::error::{Error, Result};

@@ -292,7 +292,7 @@ fn write(
     match LegacyProbe::write(&events, *returns, &format!("{function}+{offset}"))? {
         Ok(made) => Ok(Some(made)),
         Err(Errno(libc::ENOENT)) => Ok(None),
-        // Newer kernels (6.12 does, 6.1 does not) say this of a name that they do not know, too.
+        // Newer kernels (6.12 does, 6.1 does not) return this for a function that does not exist, too.
         Err(Errno(libc::EINVAL)) if !symbols::function_exists(without_module(function))? => {
             Ok(None)
         }

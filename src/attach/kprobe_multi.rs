@@ -1,9 +1,9 @@
-//! Many functions of the kernel by one link: `kprobe.multi` (Linux 5.18) and `kprobe.session` (6.10), both with
+//! Attaches to many kernel functions by one link: `kprobe.multi` (Linux 5.18) and `kprobe.session` (6.10), both with
 //! `CONFIG_FPROBE`.
 //!
-//! The program says at load that it is for this ([`AttachType::TraceKprobeMulti`], [`AttachType::TraceKprobeSession`]):
-//! helpers such as `get_func_ip` are others. A kernel without either takes it at load all the same and says only here that
-//! it cannot.
+//! The program has to be loaded for it ([`AttachType::TraceKprobeMulti`], [`AttachType::TraceKprobeSession`]):
+//! helpers such as `get_func_ip` have another implementation. A kernel without either loads it all the same and refuses only
+//! to attach it.
 
 use super::link::Part;
 use super::{Link, Options, Target, many};

@@ -30,7 +30,7 @@ const ERRNOS: &[i32] = &[
     libc::EINTR,
 ];
 
-/// The words of the fake kernel.
+/// The error text of the fake kernel.
 const SAID: &str = "the stars are not right";
 
 /// The way in which a call fails.
@@ -166,7 +166,7 @@ impl Kernel {
         self.there.retain(|there| *there != what);
     }
 
-    /// Does what the message asks for, and gives the answer.
+    /// Carries out the request, and returns the answer.
     fn act(&mut self) -> Vec<u8> {
         let message = std::mem::take(&mut self.message);
         let dump = short(&message, 6) & 0x300 == 0x300;
@@ -403,7 +403,7 @@ fn every_call_can_fail() {
                     let fault = Fault { at, how, errno };
                     let (seen, result, there) = attach(way, Some(fault));
                     let what = format!("{} {step} {fault:?}: {seen:?}", way.name);
-                    // Nobody knows whether it was made: what is there may be somebody else's.
+                    // It is unknown whether it was created: one that exists may belong to another process.
                     let unknown = step == "RTM_NEWQDISC" && receives && how == How::Call;
                     let left = if unknown && there == ["clsact"] { vec![] } else { there };
                     assert_eq!(left, [""; 0], "{what}");
@@ -429,7 +429,7 @@ fn every_call_can_fail() {
     }
 }
 
-/// On this kernel, whose links are taken away from it.
+/// On this kernel, with its links disabled.
 #[test]
 fn without_links_it_goes_the_older_way() {
     needs!(Bpf, Root);

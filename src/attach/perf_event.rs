@@ -54,8 +54,8 @@ pub(super) fn tie(
                 cookie.demand(Feature::PerfEventLink)?;
                 return Err(refused("BPF_LINK_CREATE", errno));
             }
-            // Kernels without such links know neither the attach type nor, long ago, the command. A newer
-            // one that means EINVAL says it again to the ioctl.
+            // Kernels without such links reject the attach type or, long ago, the command. A newer
+            // one that refuses for another reason does so again for the ioctl.
             syscall::perf_event_set_bpf(event.as_fd(), program.as_fd())
                 .map_err(|errno| refused("PERF_EVENT_IOC_SET_BPF", errno))?;
             // It runs already: it was not opened as `disabled`.

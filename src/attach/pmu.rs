@@ -6,8 +6,8 @@ use crate::util::file;
 use std::io;
 use std::path::Path;
 
-/// The number of a PMU as a type of event, and the bit of `config` that asks for the return of a function, if that is
-/// wanted; `None` if the kernel has no such PMU.
+/// Returns the number of a PMU as a type of event, and the bit of `config` that selects the return of a function, if
+/// that is wanted; `None` if the kernel has no such PMU.
 pub(super) fn find(name: &str, returns: bool) -> Result<Option<(u32, u64)>> {
     let Some(kind) = read_number(name, "type", "")? else { return Ok(None) };
     let bit = if returns { read_number(name, "format/retprobe", "config:")? } else { None };
@@ -32,7 +32,7 @@ pub(super) fn demand<T>(found: Option<T>) -> Result<Option<T>> {
     Ok(found)
 }
 
-/// Whether events of a PMU can be told something by this name.
+/// Whether events of a PMU have a format field of this name.
 pub(super) fn has_format(name: &str, format: &str) -> bool {
     folder(name).join("format").join(format).exists()
 }

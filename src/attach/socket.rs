@@ -22,11 +22,11 @@ const NOTES: [(i32, &str); 5] = [
     (libc::ENETDOWN, "the device is down: ip link set dev DEVICE up"),
 ];
 
-/// Makes a program the filter of a socket, in the place of the one that it has.
+/// Attaches a program to a socket as its filter, replacing the filter that it has.
 ///
-/// Dropping the link takes the filter off the socket, whichever it is by then: the kernel has room for one, and does not tell
+/// Dropping the link removes the filter of the socket, whichever it is by then: the kernel has room for one, and does not report
 /// which it is. The link holds the socket open, as a duplicate of its descriptor; so a connection does not end before the link is
-/// dropped, too. Its [`Link::target`] says `socket:`.
+/// dropped, too. Its [`Link::target`] is `socket:`.
 ///
 /// # Errors
 /// [`Error::Place`] if the program is of another type, [`Error::Attach`] if the kernel refuses: `EPERM` if the filter is locked.
@@ -41,8 +41,8 @@ pub fn attach(program: &Program, socket: impl AsFd) -> Result<Link> {
     Ok(Link::new(target, vec![Part::kept(Attached(socket))]))
 }
 
-/// Attaches a program to a [`Target::Socket`]: makes a packet socket for the device (`packet(7)`), whose filter it is. Nobody
-/// reads the socket. Packets that the machine sends pass it, too; on the loopback device each does so twice.
+/// Attaches a program to a [`Target::Socket`]: creates a packet socket for the device (`packet(7)`), whose filter it is. The
+/// socket is not read. Packets that the machine sends pass it, too; on the loopback device each does so twice.
 ///
 /// # Errors
 /// [`Error::NotFound`] with the nearest names if there is no such device, [`Error::Attach`] if the kernel refuses.
@@ -86,7 +86,7 @@ fn set_filter(socket: BorrowedFd<'_>, program: &Program) -> Result<(), Errno> {
     syscall::set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_BPF, &program)
 }
 
-/// A socket whose filter is taken off when this is dropped.
+/// A socket whose filter is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Attached(OwnedFd);
 

@@ -1,4 +1,4 @@
-//! Targets: the names of places to attach to, as a person writes them.
+//! Targets: the names of attach points, as users write them.
 
 use crate::error::{Error, Result};
 use crate::program::Program;
@@ -702,7 +702,7 @@ fn uprobe(rest: &str, returns: bool) -> Result<Target, &'static str> {
     let numbered = place.rsplit_once('+').and_then(|(name, offset)| Some((name, number(offset)?)));
     let (function, offset) = match (place.strip_prefix("0x"), numbered) {
         (Some(_), _) if number(place).is_some() => ("", number(place).unwrap_or_default()),
-        // A function returns to one place: whoever looks for it says so.
+        // A function has one return: an offset stays in the name, and the lookup reports it.
         (_, Some((function, offset))) if !returns && !function.is_empty() => (function, offset),
         _ => (place, 0),
     };

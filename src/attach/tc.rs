@@ -109,8 +109,8 @@ pub fn attach(program: &Program, target: &Target, position: Position<'_>) -> Res
         };
         match (syscall::link_create(&link), end) {
             (Ok(link), _) => return Ok(Link::new(target.clone(), vec![Part::Link(link)])),
-            // A kernel without such links knows no such attach type. A newer one that means it says it again to the filter,
-            // and in words.
+            // A kernel without such links rejects the attach type. A newer one that refuses for another reason does so again for
+            // the filter, with a text.
             (Err(Errno(libc::EINVAL)), Some(_)) if *method == TcMethod::Best => {}
             (Err(errno), _) => {
                 if errno == Errno(libc::EINVAL) {

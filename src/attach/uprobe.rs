@@ -215,7 +215,7 @@ fn is_no_place(error: &Error) -> bool {
 
 /// The interface that makes probes on this kernel.
 enum Maker {
-    /// The PMU's number as an event type, and the bit of `config` that asks for the return.
+    /// The PMU's number as an event type, and the bit of `config` that selects the return.
     Pmu { kind: u32, config: u64 },
     /// The file in tracefs.
     Tracefs(PathBuf),
@@ -290,7 +290,7 @@ impl Maker {
     }
 }
 
-/// The bits of `config` that say where a semaphore is.
+/// The bits of `config` that hold the offset of the semaphore.
 fn semaphore(spot: &Spot) -> Result<u64> {
     let Some(offset) = spot.semaphore else { return Ok(0) };
     if !pmu::has_format("uprobe", "ref_ctr_offset") {

@@ -1,8 +1,8 @@
 //! USDT, static probes of programs and libraries: uprobes at the positions that their ELF notes give.
 //!
-//! Their arguments are wherever the compiler had them. Of one that is in a register, and in the same one in all places, a
-//! program that says what it is for ([`ProgramSpec::target`](crate::ProgramSpec::target), `FILE:PROVIDER:NAME`) gets at it by
-//! name: `r2 = *(u32 *)(r1 + args.arg1)`. For all others there is
+//! Their arguments are wherever the compiler had them. An argument that is in a register, and in the same one in all places,
+//! can be read by name if the program names the probe ([`ProgramSpec::target`](crate::ProgramSpec::target),
+//! `FILE:PROVIDER:NAME`): `r2 = *(u32 *)(r1 + args.arg1)`. All others are read with
 //! [`UsdtProbe::load_argument`](user::UsdtProbe::load_argument).
 
 use super::cookie::Cookie;

@@ -85,8 +85,8 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
         };
         match syscall::link_create(&link) {
             Ok(link) => return Ok(Link::new(target.clone(), vec![Part::Link(link)])),
-            // A kernel without such links knows no such attach type. A newer one that means it says it again by netlink,
-            // and in words.
+            // A kernel without such links rejects the attach type. A newer one that refuses for another reason does so again
+            // by netlink, with a text.
             Err(Errno(libc::EINVAL)) if method == Method::Best => {}
             Err(errno) => {
                 if errno == Errno(libc::EINVAL) {
@@ -100,7 +100,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
     Ok(Link::new(target.clone(), vec![Part::kept(attached)]))
 }
 
-/// A program that netlink has put on a device, which is taken off when this is dropped.
+/// A program attached by netlink, which is detached when this is dropped.
 #[derive(Debug)]
 pub(super) struct Attached {
     netlink: Netlink,

@@ -154,8 +154,8 @@ impl Builder {
         self.add_parts(Kind::Prototype, "", false, parameters.len(), returns, &words)
     }
 
-    /// A function that is visible only in its program (`BTF_FUNC_STATIC`): the verifier checks it again at every call. (A
-    /// global one is verified by itself, by its prototype.)
+    /// A function that is visible only in its program (`BTF_FUNC_STATIC`): the verifier checks it again at every call.
+    /// (A global one is verified by itself, by its prototype.)
     pub fn function(&mut self, name: &str, prototype: u32) -> u32 {
         self.add(Kind::Function, name, 0, prototype, &[])
     }

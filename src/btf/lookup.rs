@@ -44,8 +44,8 @@ impl Field {
         kind && matches!(self.size, 1 | 2 | 4 | 8)
     }
 
-    /// Returns the number of bits by which the integer, once loaded, is to be shifted right so that the bit-field is lowest; 0
-    /// if it is not a bit-field. Higher bits of the integer remain set.
+    /// Returns the number of bits by which the integer, once loaded, is to be shifted right so that the bit-field is
+    /// lowest; 0 if it is not a bit-field. Higher bits of the integer remain set.
     pub fn shift(&self) -> u32 {
         match self.bits {
             None => 0,

@@ -7,19 +7,19 @@ use std::fmt;
 #[repr(u32)]
 #[non_exhaustive]
 pub enum Capability {
-    /// To use files whatever their mode says.
+    /// Bypass of file permission checks.
     DacOverride = 1,
-    /// To configure the network.
+    /// Network configuration.
     NetAdmin = 12,
-    /// To see all packets.
+    /// Raw and packet sockets.
     NetRaw = 13,
-    /// To lock memory beyond the limit.
+    /// Locking memory beyond the limit.
     IpcLock = 14,
-    /// To administer; before Linux 5.8 all of BPF and tracing.
+    /// System administration; before Linux 5.8 all of BPF and tracing.
     SysAdmin = 21,
-    /// To watch performance and trace. Linux 5.8.
+    /// Performance monitoring and tracing. Linux 5.8.
     Perfmon = 38,
-    /// To use BPF. Linux 5.8.
+    /// BPF. Linux 5.8.
     Bpf = 39,
 }
 
@@ -44,8 +44,8 @@ impl fmt::Display for Capability {
     }
 }
 
-/// Why the kernel refused, as far as can be told from outside. Displays as one line: the cause, then what
-/// to do.
+/// The reason why the kernel refused, as far as it can be determined from outside. Displays as one line: the cause, then
+/// what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Denied {
@@ -57,7 +57,7 @@ pub enum Denied {
         setting: Option<Setting>,
     },
     /// The process has the capabilities, but only inside a user namespace, as root of a container often
-    /// has; the kernel asks for them outside.
+    /// has; the kernel requires them in the initial one.
     UserNamespace {
         /// The capabilities that are required.
         needs: Vec<Capability>,

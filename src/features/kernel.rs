@@ -53,7 +53,7 @@ const NOWHERE: syscall::Target<'static> = syscall::Target::Interface(u32::MAX);
 /// The loopback device has the number 1 in every network namespace.
 const LOOPBACK: syscall::Target<'static> = syscall::Target::Interface(1);
 
-/// `XDP_FLAGS_DRV_MODE`: by the driver or not at all.
+/// `XDP_FLAGS_DRV_MODE`: native XDP or an error.
 const DRIVER_ONLY: u32 = 1 << 2;
 
 /// The start of the verifier's log line for a helper call.
@@ -103,8 +103,8 @@ impl Kernel {
     fn ask_for_helper(&self, load: &Load, code: &[Insn]) -> Outcome {
         match self.load_code(load, code, true) {
             Ok(_) => judge(Ok("load"), Yes::Done),
-            // It comes to the call, and looks for the helper before it looks at arguments. What it says without having come
-            // there is about the program: before Linux 5.11 only a few LSM hooks may sleep.
+            // The verifier reaches the call, and looks up the helper before it checks arguments. A message from before the
+            // call is about the program: before Linux 5.11 only a few LSM hooks may sleep.
             Err(refusal) if refusal.log.contains(CALL) => {
                 let no = NO_HELPER.iter().any(|words| refusal.log.contains(words));
                 Outcome { has: if no { Has::No } else { Has::Yes }, found: words(&refusal) }

@@ -31,7 +31,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// The word for it: `program_types`.
+    /// Returns its name: `program_types`.
     pub const fn name(self) -> &'static str {
         match self {
             Group::ProgramTypes => "program_types",
@@ -157,9 +157,9 @@ features! {
         KernelPointers = "kptr",
         /// Uprobes that may sleep. Linux 6.0.
         SleepableUprobes = "sleepable_uprobes",
-        /// The kernel tells how long the whole log is. Linux 6.4.
+        /// The kernel returns the size of the whole log. Linux 6.4.
         LogTrueSize = "log_true_size",
-        /// Rights that a BPF file system lends (BPF token). Linux 6.9.
+        /// Rights that a BPF file system delegates (BPF token). Linux 6.9.
         Token = "token",
         /// Maps that belong to a program although it does not name them, given at load. Linux 6.14.
         BoundFdArray = "fd_array_cnt",

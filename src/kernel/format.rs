@@ -39,7 +39,7 @@ impl Field {
 /// # Errors
 /// As [`tracefs::tracepoint_id`]; [`Error::Format`] if the file is not as it should be.
 pub fn fields(category: &str, name: &str) -> Result<Vec<Field>> {
-    // It says what is wrong if there is no such tracepoint.
+    // Returns the error if there is no such tracepoint.
     tracefs::tracepoint_id(category, name)?;
     let relative = format!("events/{category}/{name}/format");
     let mut options = std::fs::OpenOptions::new();

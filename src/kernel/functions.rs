@@ -113,9 +113,9 @@ fn function(line: &[u8]) -> Option<(&str, Option<&str>)> {
     (!name.is_empty()).then_some((name, module))
 }
 
-/// Whether it is a function as somebody wrote it: not padding (`__pfx_`, `__cfi_`), not what a compiler moved away
+/// Whether it is a function of the source code: not padding (`__pfx_`, `__cfi_`), not a part that a compiler split off
 /// (`.cold`), not one that was overridden when the kernel was linked (`__ftrace_invalid_address___`), and no code that the
-/// kernel made while running (programs, trampolines: it calls their modules `bpf` and `__builtin__…`).
+/// kernel generated at run time (programs, trampolines: it calls their modules `bpf` and `__builtin__…`).
 fn is_plain(name: &str, module: Option<&str>) -> bool {
     let shadow = ["__pfx_", "__cfi_", "__ftrace_invalid_address___"];
     let made = module.is_some_and(|module| module == "bpf" || module.starts_with("__builtin__"));

@@ -194,10 +194,10 @@ impl Symbols {
         self
     }
 
-    /// The function in which an address lies: the one that begins last before it. `None` before the first one, where
-    /// data begins last, or if all addresses are hidden.
+    /// Returns the function in which an address lies: the last one that starts at or before it. `None` before the first one,
+    /// if the last symbol before it is data, or if all addresses are hidden.
     ///
-    /// The file tells no sizes, so what lies behind the last function of the kernel or of a module seems to lie in it.
+    /// The file has no sizes, so addresses after the last function of the kernel or of a module seem to lie in it.
     pub fn at(&self, address: u64) -> Option<Located<'_>> {
         let after = self.places.partition_point(|place| place.address <= address);
         let place = self.places.get(after.checked_sub(1)?).filter(|place| place.is_function)?;
@@ -305,7 +305,7 @@ struct Search<'a> {
     found: Nearest<'a>,
     /// The same search by the name of a system call; keeps nothing itself.
     call: Nearest<'a>,
-    /// Whether the name says that it is a system call.
+    /// Whether the name has the prefix of a system call.
     is_call: bool,
 }
 

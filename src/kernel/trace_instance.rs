@@ -52,7 +52,7 @@ impl TraceInstance {
         &self.path
     }
 
-    /// Has the tracepoint `events/CATEGORY/NAME` written into the buffer.
+    /// Enables the tracepoint `events/CATEGORY/NAME` in the buffer.
     pub(crate) fn enable(&self, category: &str, name: &str) -> io::Result<()> {
         fs::write(self.path.join("events").join(category).join(name).join("enable"), "1")
     }
@@ -60,7 +60,7 @@ impl TraceInstance {
 
 impl Drop for TraceInstance {
     fn drop(&mut self) {
-        // Nobody is there to be told; the next start tries again.
+        // An error cannot be reported here; the next instance tries again.
         let _ = fs::remove_dir(&self.path);
     }
 }
@@ -69,12 +69,12 @@ impl Drop for TraceInstance {
 fn locked(path: &Path) -> Option<File> {
     let folder = File::open(path).ok()?;
     syscall::lock(folder.as_fd()).ok()?;
-    // It may have been taken away, and made anew, since it was opened.
+    // It may have been removed, and created anew, since it was opened.
     let (there, ours) = (fs::metadata(path).ok()?, folder.metadata().ok()?);
     ((there.dev(), there.ino()) == (ours.dev(), ours.ino())).then_some(folder)
 }
 
-/// Takes away the instances that nobody has locked. One whose pipe is being read cannot be taken away: the kernel says `EBUSY`.
+/// Removes the instances without a lock. One whose pipe is being read cannot be removed: the kernel returns `EBUSY`.
 fn remove_left_behind(instances: &Path) {
     for entry in fs::read_dir(instances).into_iter().flatten().flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
@@ -91,7 +91,7 @@ fn remove_left_behind(instances: &Path) {
 mod tests {
     use super::*;
 
-    /// Any folders will do: what is left behind goes, what is locked and what is not ours stays.
+    /// Any folders will do: stale ones are removed, locked ones and those of others stay.
     #[test]
     fn only_what_nobody_has_is_taken_away() {
         let root = tempfile::tempdir().unwrap();

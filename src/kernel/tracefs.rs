@@ -180,7 +180,7 @@ fn no_category(events: &Path, category: &str) -> Error {
     }
 }
 
-/// Opens a file of tracefs, and says where it was. `what` is what for, should there be no tracefs.
+/// Opens a file of tracefs, and returns its path too. `what` is the purpose, for the error if there is no tracefs.
 pub(crate) fn open(
     what: &'static str,
     relative: &Path,

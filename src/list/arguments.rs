@@ -67,7 +67,7 @@ fn of_tracepoint(name: &str) -> Arguments {
 fn declared(places: &Places, function: &str, skipped: usize, result: bool) -> Arguments {
     let functions = match places.functions() {
         Ok(functions) => functions,
-        // A kernel without BTF does not tell.
+        // Without BTF they are not known.
         Err(Error::Unsupported { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };

@@ -138,7 +138,7 @@ fn functions_with_types(places: &Places, wanted: impl Fn(&str) -> bool) -> Resul
 fn typed_functions(places: &Places, pattern: &str) -> Result<Names> {
     let glob = Glob::new(pattern);
     let mut names = functions_with_types(places, |name| glob.matches(name))?;
-    // Those that are not entered through ftrace cannot be had. Where that is not to be seen, all are shown.
+    // Functions that ftrace cannot trace cannot be attached to. If the list of traceable ones is unreadable, all are listed.
     let mut traceable = HashSet::new();
     let known = functions::each_traceable(&mut |name, _| {
         if glob.matches(name) {
@@ -250,7 +250,7 @@ fn perf_events(kind: u32, names: &[(&'static str, u64)]) -> Vec<&'static str> {
             PerfEvent { kind, config, sample_period: 1 << 48, cpu: -1, ..PerfEvent::default() };
         match syscall::perf_event_open(&event) {
             Ok(_) => true,
-            // Whoever may not open it is not told more.
+            // Without permission to open it, it is listed.
             Err(errno) => matches!(errno, Errno(libc::EPERM | libc::EACCES)),
         }
     };

@@ -36,8 +36,8 @@ unsafe impl Send for Contents {}
 unsafe impl Sync for Contents {}
 
 impl Contents {
-    /// Reads the contents of a file. Only one in [`BTF_FOLDER`] is mapped; others could be changed or truncated by other
-    /// processes. A file that is longer than its reported size is cut off there.
+    /// Reads the contents of a file. Only one in [`BTF_FOLDER`] is mapped; other processes could change or truncate
+    /// others. A file that is longer than its reported size is cut off there.
     pub(crate) fn of(path: &Path) -> io::Result<Contents> {
         let file = file::open(path)?;
         // The greatest length of a slice is `isize::MAX`.

@@ -42,8 +42,8 @@ pub(crate) enum LinkExtra<'a> {
     Tracing { target_btf_id: u32, cookie: u64 },
     /// A hook of netfilter (6.4).
     Netfilter { pf: u32, hooknum: u32, priority: i32, flags: u32 },
-    /// The program before or after which it goes, as the flags say, in a list that must have this revision (0 is any): tcx
-    /// (6.6), netkit (6.7), control groups (6.17).
+    /// The program before or after which it goes, as the flags say, in a list that must have this revision (0 is any):
+    /// tcx (6.6), netkit (6.7), control groups (6.17).
     Relative { relative: Relative<'a>, expected_revision: u64 },
     /// Places in a file, by offset; `pid` 0 is every process (6.6). As many reference counters and cookies as
     /// offsets, or none.

@@ -39,9 +39,9 @@ impl SharedWords {
         SharedWords::map_at(map, 0, len, writable)
     }
 
-    /// The same at an address, if it is not 0 and the range is free: else the kernel chooses or refuses. In an arena (Linux
-    /// 6.9) every page that is accessed exists (`arena_vm_fault`), unless it has `BPF_F_SEGV_ON_FAULT`: the caller has
-    /// checked that.
+    /// The same at an address, if it is not 0 and the range is free: else the kernel chooses or refuses. In an arena
+    /// (Linux 6.9) every page that is accessed exists (`arena_vm_fault`), unless it has `BPF_F_SEGV_ON_FAULT`: the
+    /// caller has checked that.
     pub(crate) fn map_at(
         map: BorrowedFd<'_>,
         address: usize,

@@ -14,12 +14,12 @@ const MESSAGE: usize = 2000;
 
 /// Marks a place in a line.
 ///
-/// Returns what is shown of the line, and below it spaces and marks (`^` or `~`) under the characters of the place; under the end
-/// of the line, or wherever it begins, if it is empty. Neither drives a terminal: a tab is as many spaces as `tab` says, since its
-/// width is the terminal's affair.
+/// Returns the shown part of the line, and below it spaces and marks (`^` or `~`) under the characters of the place; under the end
+/// of the line, or wherever it begins, if it is empty. Neither drives a terminal: a tab is `tab` spaces, since its width depends
+/// on the terminal.
 pub(crate) fn excerpt(line: &str, place: Range<usize>, mark: char, tab: usize) -> (String, String) {
     let Range { start, end } = place;
-    // Lines can be very long, and of them no more is looked at than is shown.
+    // Lines can be very long; no more of them is examined than is shown.
     let longer = line.chars().nth(SHOWN).is_some();
     let first = if longer { start.saturating_sub(BEFORE) } else { 0 };
     let (mut shown, mut marks) = (String::new(), String::new());

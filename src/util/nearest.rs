@@ -78,8 +78,8 @@ impl<'a> Nearest<'a> {
     }
 }
 
-/// The set of bytes in a name, as bits (64 of them: two bytes that share a bit only make the set say
-/// less).
+/// Returns the set of bytes in a name, as bits (64 of them: two bytes that share a bit only make the set less
+/// exact).
 fn letters(name: &str) -> u64 {
     name.bytes().fold(0, |set, byte| set | 1 << (byte & 63))
 }

@@ -5,9 +5,9 @@ use super::{FieldDesc, TypeDesc};
 /// A type without padding: integers, arrays, and structs of them that [`plain!`](macro@crate::plain) has
 /// checked. Keys and values of maps are of such types.
 ///
-/// The kernel compares keys byte by byte. A struct with padding would have bytes that nobody has set, so that two
-/// equal keys could differ; and a program that leaves them unset on its stack is rejected. So there is none
-/// in what [`plain!`](macro@crate::plain) makes: the compiler refuses it.
+/// The kernel compares keys byte by byte. A struct with padding would have uninitialised bytes, so that two
+/// equal keys could differ; and a program that leaves them unset on its stack is rejected. So a type that
+/// [`plain!`](macro@crate::plain) makes has none: the compiler refuses it.
 ///
 /// Numbers are in the byte order of the machine, as programs see them.
 pub trait Plain: Sized + 'static {
@@ -215,7 +215,7 @@ macro_rules! plain {
             }
         }
 
-        // So that the check is made though nobody uses the type.
+        // So that the check is made even if the type is not used.
         const _: usize = <$name as $crate::Plain>::SIZE;
     )+};
 }
