@@ -580,7 +580,7 @@ pub enum ErrorKind {
     NotPermitted,
 }
 
-/// The message as well: it is what `fn main() -> Result<()>` and `unwrap` print.
+/// The same text as `Display`: it is what `fn main() -> Result<()>` and `unwrap` print.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

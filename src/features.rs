@@ -44,19 +44,19 @@ use crate::uapi::{AttachType, Errno, MapType, ProgramType};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// One question about a kernel, and what is known of it without asking.
+/// One feature that a kernel can have, and its entry in the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Probe {
-    /// Whether it has this type of program.
+    /// A program type.
     ProgramType(ProgramType),
-    /// Whether it has this type of map.
+    /// A map type.
     MapType(MapType),
-    /// Whether it has this type of attachment.
+    /// An attach type.
     AttachType(AttachType),
-    /// Whether programs of this type may call the helper of this number.
+    /// A helper, by its number, in programs of this type.
     Helper(ProgramType, u32),
-    /// Whether it has this.
+    /// One of the other features.
     Feature(Feature),
 }
 
@@ -85,7 +85,7 @@ impl From<Feature> for Probe {
 }
 
 impl Probe {
-    /// All but those about helpers, group by group.
+    /// Returns all but the helpers, group by group.
     pub fn all() -> impl Iterator<Item = Probe> {
         let programs = ProgramType::ALL.iter().map(|one| Probe::ProgramType(*one));
         let maps = MapType::ALL.iter().map(|one| Probe::MapType(*one));
@@ -94,7 +94,7 @@ impl Probe {
         programs.chain(maps).chain(attach).chain(others)
     }
 
-    /// One for each helper that can be asked for without a trace: all but `trace_printk` and `trace_vprintk`, which turn on
+    /// Returns the helpers that can be probed without a trace: all but `trace_printk` and `trace_vprintk`, which turn on
     /// a tracepoint, and `probe_write_user`, of which the kernel warns in its log.
     ///
     /// None for [`ProgramType::Ext`]: its helpers are those of the program that it extends.
@@ -104,7 +104,7 @@ impl Probe {
         quiet.map(move |(number, _)| Probe::Helper(of, number))
     }
 
-    /// Returns all helpers of a type, and which trace asking for them leaves, if it leaves one.
+    /// Returns all helpers of a type, and the trace that probing them leaves, if any.
     #[cfg(feature = "cli")]
     pub(crate) fn all_helpers(
         of: ProgramType,
@@ -145,7 +145,7 @@ impl Probe {
             Probe::Helper(_, number) => helper_since(number),
             Probe::Feature(one) => list::row(one).map(|row| row.since),
         };
-        // Every one has a row: a test says so.
+        // Every one has a row, which a test checks.
         version.unwrap_or(Version::new(0, 0))
     }
 
@@ -248,12 +248,12 @@ impl Features {
         self.has(kind)
     }
 
-    /// Whether programs of this type may call the helper of this name, without `bpf_`. Where that depends on what they are
-    /// for, it is enough that some may: `tracing` is asked for a tracepoint, an iterator and the exit of a function,
-    /// `lsm` for a program that sleeps and one that does not. Not all are tried: `cgroup_sock_addr` is asked for
-    /// `connect`, `struct_ops` for a congestion control.
+    /// Whether programs of this type may call the helper of this name, without `bpf_`. Where that depends on the attach
+    /// type, it is enough that some may: `tracing` is probed as a tracepoint, an iterator and the exit of a function,
+    /// `lsm` as a program that sleeps and one that does not. Not all are tried: `cgroup_sock_addr` is probed as
+    /// `connect`, `struct_ops` as a congestion control.
     ///
-    /// Asking for `probe_write_user` makes the kernel write a warning into its log.
+    /// Probing `probe_write_user` makes the kernel write a warning into its log.
     ///
     /// # Errors
     /// [`Error::NotFound`] with the nearest names if no kernel has a helper of that name; [`Error::Spec`] for
@@ -316,7 +316,7 @@ impl Features {
             return known.clone();
         }
         let outcome = probe.ask(&state.kernel);
-        // What memory or a signal stood in the way of may be found another time.
+        // A failure because of memory or a signal may not recur.
         if !matches!(outcome.has, Has::Unknown(errno) if errno != Errno(libc::EPERM)) {
             state.known.insert(probe, outcome.clone());
         }

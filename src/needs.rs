@@ -51,7 +51,7 @@ pub(crate) enum Thing {
     Coreutils,
 }
 
-/// Goes on with the test if all of it is there; else records it as skipped and returns from it.
+/// Continues with the test if all of them are present; else records it as skipped and returns from it.
 ///
 /// In a function that returns nothing or `Result<(), _>`; with [`Thing`] in scope.
 macro_rules! needs {
@@ -105,7 +105,7 @@ const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
 impl Thing {
-    /// Why it is not there; `None` if it is.
+    /// Returns the reason why it is missing; `None` if it is present.
     pub(crate) fn missing(self) -> Option<String> {
         match self {
             Thing::Root => match status("Uid:")
@@ -237,7 +237,7 @@ fn test_name<F: Fn()>(_here: &F) -> &'static str {
     path.split_once("::").map_or(path, |(_crate, path)| path)
 }
 
-/// Why there is no `path`, which what `brings` it would have made.
+/// Returns the reason why there is no `path`; `brings` is what would have created it.
 fn file(path: &str, brings: &str) -> Option<String> {
     (!Path::new(path).exists()).then(|| format!("there is no {path} ({brings})"))
 }

@@ -57,7 +57,7 @@ pub(crate) fn explain(errno: Errno, need: Need) -> Option<Denied> {
     cause(&Facts::read(limit), need)
 }
 
-/// The same for a call that was made by the right of a token; these options would have lent it.
+/// The same for a call that was made with a token; these options would have delegated the right.
 pub(crate) fn explain_lent(errno: Errno, need: Need, options: String) -> Option<Denied> {
     match explain(errno, need) {
         Some(Denied::UserNamespace { .. }) => Some(Denied::Token { options }),
@@ -148,8 +148,8 @@ impl Facts {
         lines.find(|(name, _)| *name == key).map(|(_, value)| value.trim())
     }
 
-    /// Whether the process has the capability in effect. One that cannot be looked up counts as there,
-    /// so that it is not blamed.
+    /// Whether the process has the capability in effect. One that cannot be looked up counts as present,
+    /// so that it is not reported as the cause.
     fn has(&self, capability: Capability) -> bool {
         let effective = self.status("CapEff").and_then(|hex| u64::from_str_radix(hex, 16).ok());
         effective.is_none_or(|bits| bits & 1 << capability as u32 != 0)

@@ -46,7 +46,7 @@ const MARK: &str = " [clsact by rawbpf]";
 /// `CLS_BPF_NAME_LEN`, without its NUL.
 const LONGEST_NAME: usize = 255;
 
-/// At which end of the filters that are there.
+/// The end of the list of filters at which one is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     First,
@@ -63,7 +63,7 @@ pub(super) struct Filter {
     handle: u32,
     /// The number of the program (Linux 4.13), or 0.
     program: u32,
-    /// Whether `clsact` is to go with the last filter.
+    /// Whether `clsact` is to be removed with the last filter.
     marked: bool,
 }
 
@@ -133,7 +133,7 @@ impl Filter {
             made = self.look_for(info, program);
         }
         if let Some(made) = made {
-            // From here on dropping it takes it away.
+            // From here on dropping it removes the filter.
             (self.info, self.handle, self.program) = (made.info, made.handle, made.program);
         }
         match answer {
@@ -143,14 +143,14 @@ impl Filter {
         }
     }
 
-    /// Looks for a filter of which only the priority is known, and that its program is this one.
+    /// Finds a filter by its priority and its program, after the kernel's answer was lost.
     fn look_for(&mut self, info: u32, program: &Program) -> Option<Seen> {
         let program = program.info().ok()?.id;
         let filters = filters(&mut self.device, self.parent).ok()?;
         filters.into_iter().find(|filter| filter.info == info && filter.program == program)
     }
 
-    /// Takes it away, if it is still the one that was made.
+    /// Removes the filter, if it still has this program.
     fn remove(&mut self) -> Result<(), Refusal> {
         let about = structure(self.device.index, self.handle, self.parent, self.info);
         let get = Message::new(RTM_GETTFILTER, 0, &about).with(TCA_KIND, b"bpf\0");
@@ -169,7 +169,7 @@ impl Drop for Filter {
         if self.handle != 0 {
             let _ = self.remove();
         }
-        // Somebody who adds a filter between the question and its removal loses it: the kernel cannot be asked to remove it
+        // A filter that is added between the query and the removal is lost: the kernel has no way to remove `clsact`
         // only if it is empty.
         let mut empty =
             |parent| filters(&mut self.device, parent).is_ok_and(|filters| filters.is_empty());
@@ -192,10 +192,10 @@ fn make_clsact(device: &mut Device, direction: Direction) -> Result<bool, Refusa
         Err(refusal) => return Err(refusal),
     };
     if direction == Direction::Ingress {
-        // The older `ingress` may be in that place, and will do.
+        // The older `ingress` may be there, and is sufficient.
         return Ok(false);
     }
-    // It would take filters for what goes out, too, and run them on what comes in.
+    // The older `ingress` would accept egress filters, too, and run them on ingress.
     let (index, mut kind) = (device.index, None);
     let all = Message::new(RTM_GETQDISC, DUMP, &structure(index, 0, 0, 0));
     device.netlink.ask(all, |answer| {

@@ -89,14 +89,14 @@ pub(super) fn attach_with(
     }
 }
 
-/// The error for a function that is not there, or the one that came up in looking for its neighbours.
+/// Returns the error for a function that does not exist, or the one of looking for similar names.
 fn not_found(function: &str) -> Result<Error> {
     let nearest = symbols::nearest(function)?;
     let note = symbols::changed_by_compiler(function, &nearest);
     Ok(Error::NotFound { what: "kernel function", name: function.into(), nearest, note })
 }
 
-/// Refuses a place behind the end of a function. The kernel would take it for one in the function that comes next.
+/// Refuses an offset beyond the end of a function. The kernel would take it for one in the next function.
 fn check_inside(target: &Target, place: &Place) -> Result<()> {
     if place.offset == 0 || extent::ANCHORS.contains(&place.function.as_str()) {
         return Ok(());
@@ -111,7 +111,7 @@ fn check_inside(target: &Target, place: &Place) -> Result<()> {
     }
 }
 
-/// The error of a name that several functions have, with targets that mean one each; any other error as it is.
+/// Returns the error for a name of several functions, with targets that mean one each; any other error as it is.
 fn ambiguous(target: &Target, function: &str, error: Error) -> Error {
     match &error {
         Error::Attach { errno: Errno(libc::EADDRNOTAVAIL), .. } => {}
@@ -159,13 +159,13 @@ impl Probe {
     ) -> Result<()> {
         let Probe { target, event, legacy } = self;
         parts.push(perf_event::tie(program, &target, event, cookie)?);
-        // Last the probe that the event came from, which the kernel keeps (EBUSY) while an event is open on it.
+        // Last the probe of the event, which the kernel keeps (EBUSY) while an event is open on it.
         parts.extend(legacy.map(Part::kept));
         Ok(())
     }
 }
 
-/// Puts a program on each function that matches a pattern and will have it.
+/// Attaches a program to each function that matches a pattern and can be probed.
 fn attach_to_all(
     program: &Program,
     target: &Target,
@@ -184,7 +184,7 @@ fn attach_to_all(
     for name in names {
         match maker.make(program, target, &place(name)) {
             Ok(Some(probe)) => probe.tie_as(program, cookie, &mut parts)?,
-            // It was in a module that has gone.
+            // Its module has been unloaded.
             Ok(None) => skipped += 1,
             Err(error) if many::is_passed_over(&error) => {
                 skipped += 1;
@@ -201,7 +201,7 @@ fn attach_to_all(
 
 /// The interface that makes probes on this kernel.
 enum Maker {
-    /// The PMU's number as an event type, and the bit of `config` that asks for the return.
+    /// The PMU's number as an event type, and the bit of `config` that selects the return.
     Pmu { kind: u32, config: u64 },
     /// The folder of tracefs.
     Tracefs(PathBuf),
@@ -280,8 +280,8 @@ fn without_module(function: &str) -> &str {
     function.split_once(':').map_or(function, |(_, name)| name)
 }
 
-/// Writes a probe into tracefs and gives the number of the tracepoint that it makes; `None` if the kernel has no such
-/// function. `refused` makes the error if it will not have a probe there.
+/// Writes a probe into tracefs and returns the number of its tracepoint; `None` if the kernel has no such
+/// function. `refused` makes the error if the kernel refuses a probe there.
 fn write(
     root: &Path,
     place: &Place,

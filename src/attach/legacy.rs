@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The group of our probes in tracefs.
 const GROUP: &str = "rawbpf";
 
-/// A probe in such a file, which is taken out again when this is dropped.
+/// A probe in such a file, which is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct LegacyProbe {
     events: PathBuf,
@@ -24,8 +24,8 @@ pub(super) struct LegacyProbe {
 }
 
 impl LegacyProbe {
-    /// Writes a probe, of a return or not, and gives the number of the tracepoint that it makes. What the kernel answers
-    /// to the probe itself comes back as it is.
+    /// Writes a probe, of a return or not, and returns the number of its tracepoint. The kernel's answer
+    /// to the probe itself is returned as it is.
     pub(super) fn write(
         events: &Path,
         returns: bool,
@@ -55,7 +55,7 @@ impl Drop for LegacyProbe {
     }
 }
 
-/// One command to such a file, which takes a whole one a write.
+/// Writes one command to such a file, which takes a whole one per write.
 fn append(events: &Path, command: &str) -> io::Result<()> {
     fs::OpenOptions::new().append(true).open(events)?.write_all(command.as_bytes())
 }

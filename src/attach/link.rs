@@ -93,7 +93,7 @@ impl Link {
         links.next().is_none().then_some(first)
     }
 
-    /// Puts another program in the place of the one that is there, in one step: no packet passes between the two unseen. Both
+    /// Replaces the program atomically: no packet passes between the two unseen. Both
     /// are loaded for the same kind of place. `bpf(2)`, `BPF_LINK_UPDATE`: control groups (Linux 5.7), network namespaces
     /// (5.8), XDP (5.9), tcx (6.6). Probes keep the program that they have.
     ///
@@ -123,7 +123,7 @@ impl Link {
         })
     }
 
-    /// Gives the link a name in the BPF file system. The program then stays attached when this is dropped and when the
+    /// Pins the link in the BPF file system. The program then stays attached when this is dropped and when the
     /// process ends, until the file is removed. `bpf(2)`, `BPF_OBJ_PIN`; Linux 5.7.
     ///
     /// # Errors

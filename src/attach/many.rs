@@ -51,7 +51,7 @@ fn none(what: &'static str, pattern: &str) -> Error {
     Error::NotFound { what, name: pattern.into(), nearest: Vec::new(), note: None }
 }
 
-/// Refuses to make more probes one by one than there can be.
+/// Refuses to make more than [`MOST`] probes one by one.
 pub(super) fn check_count(target: &Target, places: usize, instead: &'static str) -> Result<()> {
     if places <= MOST {
         return Ok(());

@@ -75,13 +75,13 @@ impl Options {
         self
     }
 
-    /// One process and not all: uprobes, USDT probes, perf events, iterators over tasks (Linux 6.1).
+    /// Selects one process instead of all: uprobes, USDT probes, perf events, iterators over tasks (Linux 6.1).
     pub const fn pid(mut self, pid: u32) -> Options {
         self.pid = Some(pid);
         self
     }
 
-    /// One CPU and not all: perf events of the whole system, such as a timer that ticks once.
+    /// Selects one CPU instead of all: perf events of the whole system, such as a timer that ticks once.
     pub const fn one_cpu(mut self) -> Options {
         self.one_cpu = true;
         self
@@ -92,7 +92,7 @@ impl Options {
         self.cookie.map(|cookie| cookie.number)
     }
 
-    /// Refuses what this kind of place does not have.
+    /// Refuses options that this kind of place does not support.
     fn check(&self, target: &Target) -> Result<()> {
         let (cookie, pid) = match target.plain() {
             Target::Uprobe { .. }

@@ -1,6 +1,6 @@
-//! Attaching to the network and to control groups by a kernel that is not there: each call fails in turn, and each message is
-//! refused or its answer lost. Nothing stays open or attached, and the error names the step. And by this kernel, as it would be
-//! if it had no links.
+//! Attaching to the network and to control groups with a fake kernel: each call fails in turn, and each message is
+//! refused or its answer lost. Nothing stays open or attached, and the error names the step. Then on this kernel, with
+//! its links disabled.
 
 use super::{Direction, Target, TcMethod, cgroup, socket, tc, xdp};
 use crate::error::{Error, Result};
@@ -338,7 +338,7 @@ const WAYS: [Way; 9] = [
     },
 ];
 
-/// Attaches by a kernel with that fault, and drops what came of it. The calls, the outcome, and what is left.
+/// Attaches on a kernel with that fault, and drops the result. Returns the calls, the outcome, and the objects left.
 fn attach(way: Way, fault: Option<Fault>) -> (Vec<&'static str>, Result<()>, Vec<&'static str>) {
     let kernel = Rc::new(RefCell::new(Kernel { fault, ..Kernel::default() }));
     let asked = Rc::clone(&kernel);
@@ -372,13 +372,13 @@ fn an_attachment_makes_only_the_calls_it_needs() {
     }
 }
 
-/// Whether it goes on without.
+/// Whether it continues with another method.
 fn is_optional(step: &str, errno: Errno) -> bool {
     match (step, errno.0) {
         ("netlink option", _) => true,
-        // A kernel without links, which is asked the older way.
+        // A kernel without links, where the older method is used.
         ("BPF_LINK_CREATE", libc::EINVAL) => true,
-        // It is there already.
+        // It exists already.
         ("RTM_NEWQDISC", libc::EEXIST) => true,
         _ => false,
     }
@@ -394,7 +394,7 @@ fn every_call_can_fail() {
                 && at > 0
                 && steps[..at].iter().rev().take_while(|before| **before == step).count() % 2 == 1;
             for errno in ERRNOS.iter().copied().map(Errno) {
-                // There is no older way for all.
+                // Network namespaces have no older method.
                 let is_optional = |step, errno| way.name != "netns" && is_optional(step, errno);
                 for how in [How::Call, How::Answer] {
                     if how == How::Answer && !receives {

@@ -29,8 +29,8 @@ pub(super) fn open(event: &PerfEvent<'_>) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Makes a program run on an event: by a link (Linux 5.15), or the older way by ioctl. What keeps it there comes back: a
-/// link has a hold on the event of its own.
+/// Attaches a program to an event: by a link (Linux 5.15), or the older way by ioctl. Returns the part to keep: a
+/// link holds the event itself.
 pub(super) fn tie(
     program: &Program,
     target: &Target,
@@ -49,7 +49,7 @@ pub(super) fn tie(
     match syscall::link_create(&link) {
         Ok(link) => Ok(Part::Link(link)),
         Err(errno @ Errno(libc::EINVAL)) => {
-            // Nothing but a link can keep a cookie.
+            // Only a link can have a cookie.
             if let Some(cookie) = cookie {
                 cookie.demand(Feature::PerfEventLink)?;
                 return Err(refused("BPF_LINK_CREATE", errno));

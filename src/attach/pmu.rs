@@ -23,7 +23,7 @@ pub(super) fn is_visible() -> bool {
     Path::new(DEVICES).is_dir()
 }
 
-/// Refuses to do without a PMU, if there is none because none can be seen.
+/// Refuses to continue without a PMU, if sysfs is not mounted.
 pub(super) fn demand<T>(found: Option<T>) -> Result<Option<T>> {
     if found.is_none() && !is_visible() {
         let source = io::Error::from_raw_os_error(libc::ENOENT);

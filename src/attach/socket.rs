@@ -59,9 +59,9 @@ pub fn attach_device(program: &Program, target: &Target) -> Result<Link> {
     let refused = |step| {
         move |errno| refused(program, target, Refusal::new(step, errno), Need::Packets, &NOTES)
     };
-    // Of no protocol, so that no packet comes before the program is there.
+    // Without a protocol, so that no packet arrives before the program is attached.
     let socket = syscall::socket(libc::AF_PACKET, libc::SOCK_RAW, 0).map_err(refused("socket"))?;
-    // What the program lets through is not worth any memory.
+    // Packets that the program passes are not read: the least memory.
     let least = 1i32.to_ne_bytes();
     syscall::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, &least)
         .map_err(refused("SO_RCVBUF"))?;
@@ -92,7 +92,7 @@ pub(super) struct Attached(OwnedFd);
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        // The value is not looked at.
+        // The value is ignored.
         let nothing = 0i32.to_ne_bytes();
         let _ =
             syscall::set_option(self.0.as_fd(), libc::SOL_SOCKET, libc::SO_DETACH_BPF, &nothing);

@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 pub use crate::spec::attach_point::{Direction, Suffix, TcMethod, TrampolineAt, XdpMode};
 
-/// A place to attach to.
+/// An attach point.
 ///
 /// In the name of a file, a byte that is not UTF-8 is written as the private code point U+EF00 plus the byte, here and by [`Display`](fmt::Display).
 ///
@@ -97,12 +97,12 @@ pub enum Target {
     /// A function of programs and libraries: `uprobe:FILE:NAME`, `uprobe:FILE:NAME+OFFSET`, `uprobe:FILE:0xOFFSET`,
     /// `uretprobe:FILE:NAME`; with `*`, `?` or `[` in the name all functions that match.
     ///
-    /// A symbol that is called just so comes before all other readings: `main.(*Server).Handle` of Go is no pattern. Then
-    /// names of C++ and Rust are looked for, `ns::Type::function`, with parameters if several functions have the name
-    /// (feature `symbolize`). Of several local functions of one name `NAME@0xOFFSET` is the one at that place in the file.
+    /// A symbol that is exactly this text takes precedence: `main.(*Server).Handle` of Go is no pattern. Then
+    /// names of C++ and Rust are looked up, `ns::Type::function`, with parameters if several functions have the name
+    /// (feature `symbolize`). Of several local functions of one name `NAME@0xOFFSET` is the one at that offset in the file.
     ///
-    /// The return of a function of Go can end the process: the kernel changes the return address on the stack, which Go
-    /// moves when it has to grow, and looks through.
+    /// Probing the return of a Go function can crash the process: the kernel changes the return address on the stack, which
+    /// the Go runtime copies and unwinds when the stack grows.
     Uprobe {
         /// A path, or a library's name as the linker knows it: `c`, `libc.so.6`; or a program's, found by `PATH`.
         file: String,
@@ -113,7 +113,7 @@ pub enum Target {
         /// Whether the program runs when the function returns.
         returns: bool,
     },
-    /// The function of programs and libraries that a symbol names, which is taken as it is: no pattern, no offset, no name of
+    /// The function of programs and libraries with exactly this symbol: no pattern, no offset, no name of
     /// C++. It is written as a [`Target::Uprobe`].
     UprobeSymbol {
         /// As for uprobes.
@@ -314,8 +314,8 @@ impl Target {
         self.facts().word
     }
 
-    /// The row of the attach-point table, as far as it is needed for attaching. Each is looked up by the compiler, so that no
-    /// table is in a program that reads no names.
+    /// Returns the part of the attach-point table's row that attaching needs. It is evaluated at compile time, so that
+    /// binaries that parse no targets do not contain the table.
     fn facts(&self) -> Facts {
         match self {
             Target::Kprobe { returns: false, .. } => const { facts("kprobe") },
@@ -381,11 +381,11 @@ impl Target {
         }
     }
 
-    /// Refuses a program of another type than those that are attached there, or one that was loaded for something else.
+    /// Refuses a program of another type than the target's, or one that was loaded for another attach type.
     pub(super) fn check(&self, program: &Program) -> Result<()> {
         let Facts { program_type, attach_type, .. } = self.loaded();
         let kind = program.kind();
-        // What takes the place of a function of another program has been given that at load.
+        // A program of type `ext` names the function that it replaces at load.
         if kind == ProgramType::Ext && matches!(self.plain(), Target::Trampoline { .. }) {
             return Ok(());
         }
@@ -487,13 +487,13 @@ impl Target {
         })
     }
 
-    /// Refuses a program that reads arguments which are elsewhere there.
+    /// Refuses a program whose `args.NAME` was resolved for another place.
     pub(super) fn check_arguments(&self, program: &Program) -> Result<()> {
         self.attach_to().map_or(Ok(()), |place| program.check_arguments(&place))
     }
 }
 
-/// Whether the kernel holds programs of a type to the attach type that they were loaded for.
+/// Whether the kernel requires the attach type that a program of this type was loaded for.
 fn is_fixed(kind: ProgramType) -> bool {
     !matches!(kind, ProgramType::Xdp | ProgramType::SchedCls | ProgramType::CgroupSkb)
 }

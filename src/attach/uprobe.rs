@@ -4,9 +4,9 @@
 //! kprobes there is a PMU for it (Linux 4.17), `uprobe_events` in tracefs where that is missing, and one link for many
 //! places, `uprobe.multi` (Linux 6.6), for programs that were loaded for it ([`AttachType::TraceUprobeMulti`]).
 //!
-//! The kernel does not look at what it breaks: a place in the middle of an instruction makes another instruction of it, and
-//! ends the process sooner or later. So a place has to be in code, and inside the function if there is one; what begins
-//! where in there, is up to the caller.
+//! The kernel does not check the instruction at the offset: a breakpoint in the middle of an instruction corrupts it, and
+//! crashes the process sooner or later. So an offset has to be in code, and inside the function if there is one; that it is
+//! the start of an instruction is up to the caller.
 //!
 //! [`AttachType::TraceUprobeMulti`]: crate::AttachType::TraceUprobeMulti
 
@@ -33,8 +33,8 @@ pub use super::kprobe::Method;
 /// Attaches a program to a [`Target::Uprobe`], a [`Target::UprobeMulti`] or a [`Target::UprobeSession`]. With a pattern for a name that is every function that matches, by a probe for
 /// each, at most a thousand.
 ///
-/// The file is found as [`find_file`](user::find_file) does. A function that is chosen when a process starts (IFUNC:
-/// `strlen` of glibc is one) is the one that processes use which are running now, or the one process that is asked for.
+/// The file is found as [`find_file`](user::find_file) does. Of a function that is chosen when a process starts (IFUNC:
+/// `strlen` of glibc is one), the implementation used by the running processes is taken, or that of the given process.
 /// Looking functions up by name needs the feature `elf`.
 ///
 /// # Errors
@@ -179,7 +179,7 @@ impl Probes<'_> {
                 made => made?,
             };
             let tied = perf_event::tie(self.program, &self.target, event, spot.cookie)?;
-            // Last what the event came from, which the kernel keeps while an event is open on it.
+            // Last the probe of the event, which the kernel keeps while an event is open on it.
             parts.extend([Some(tied), legacy.map(Part::kept)].into_iter().flatten());
         }
         Ok(Link::new(self.target, parts).of_many(matched - skipped, skipped))
@@ -308,7 +308,7 @@ fn semaphore(spot: &Spot) -> Result<u64> {
     }
 }
 
-/// Writes a probe into tracefs and gives the number of the tracepoint that it makes.
+/// Writes a probe into tracefs and returns the number of its tracepoint.
 fn write(probes: &Probes<'_>, events: &Path, spot: &Spot) -> Result<(LegacyProbe, u64)> {
     let path = probes.path.to_string_lossy();
     if path.contains(char::is_whitespace) || path.contains('\u{fffd}') {
@@ -341,7 +341,7 @@ enum Place<'t> {
     Symbol(&'t str, u64),
 }
 
-/// Whether a text ends as one with an offset does.
+/// Whether a text ends like one with an offset.
 fn has_offset(name: &str) -> bool {
     name.rsplit_once('+').is_some_and(|(_, offset)| super::target::number(offset).is_some())
 }
@@ -382,7 +382,7 @@ fn places(path: &Path, place: Place<'_>, _: Option<u32>) -> Result<user::Places>
     }
 }
 
-/// Refuses an offset behind the end of the file.
+/// Refuses an offset beyond the end of the file.
 #[cfg(not(feature = "elf"))]
 fn check_offset(path: &Path, offset: u64) -> Result<()> {
     let about = std::fs::metadata(path);

@@ -33,7 +33,7 @@ fn attach_type(target: &Target) -> AttachType {
     }
 }
 
-/// Whether a target is better reached in this way than by probes of its own.
+/// Whether a target is better attached in this way than by separate probes.
 pub(super) fn is_better(target: &Target) -> bool {
     match target {
         Target::Uprobe { function, .. } => is_pattern(function),

@@ -116,7 +116,7 @@ impl Attached {
         mode: u32,
         program: &Program,
     ) -> Result<Attached, Refusal> {
-        // First, so that nothing can go wrong once it is there.
+        // First, so that nothing can fail once it is attached.
         let program = duplicate(program)?;
         let fd = program.as_raw_fd().to_ne_bytes();
         let flags = (mode | UPDATE_IF_NOEXIST).to_ne_bytes();
@@ -131,7 +131,7 @@ impl Attached {
     }
 }
 
-/// Takes a program off, only if it is this one that is there. Linux 5.7.
+/// Detaches a program, only if it is still the attached one. Linux 5.7.
 fn take_off(
     netlink: &mut Netlink,
     index: u32,
@@ -154,7 +154,7 @@ impl Drop for Attached {
     fn drop(&mut self) {
         let Attached { netlink, index, mode, program } = self;
         let taken_off = take_off(netlink, *index, *mode, program);
-        // Before Linux 5.7 there is no such question, and whatever is there goes.
+        // Before Linux 5.7 there is no such check, and any program is detached.
         if matches!(taken_off, Err(Refusal { errno: Errno(libc::EINVAL), .. })) {
             let (none, flags) = ((-1i32).to_ne_bytes(), mode.to_ne_bytes());
             let attributes = [(IFLA_XDP_FD, &none[..]), (IFLA_XDP_FLAGS, &flags)];

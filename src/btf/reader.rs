@@ -12,7 +12,7 @@ const MAGIC: u16 = 0xeb9f;
 /// The header of before Linux 7.1, which brought two more words for the layout section.
 const SHORT_HEADER: usize = 24;
 
-/// The place of every so many-th record is kept.
+/// The offset of every 64th record is kept.
 const STRIDE: usize = 64;
 
 /// The number of records that are read when a blob is opened. The most used types come first, for instance those that
@@ -24,8 +24,8 @@ const DEPTH: usize = 64;
 
 /// The types of a kernel, of one of its modules, or of an object file.
 ///
-/// It owns the bytes, or maps those of the kernel, and adds little to them: four bytes for every 64 types. Whatever is
-/// wrong with them, reading ends, and with an error.
+/// It owns the bytes, or maps those of the kernel, and adds little to them: four bytes for every 64 types. Reading
+/// malformed bytes ends with an error.
 #[derive(Debug, Clone)]
 pub struct Btf {
     bytes: Bytes,
@@ -70,7 +70,7 @@ impl Deref for Bytes {
     }
 }
 
-/// A type as it lies in the blob.
+/// A type as it is encoded in the blob.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record<'a> {
     pub(super) id: u32,
@@ -256,7 +256,7 @@ impl Btf {
         wrong.map_or(Ok(btf), Err)
     }
 
-    /// Looks at each record, to know that they end where they should.
+    /// Reads each record, to check that they end where they should.
     pub(super) fn checked(self) -> Result<Btf, BtfError> {
         let (whole, wrong) = self.walk(u32::MAX);
         match wrong {
@@ -265,12 +265,12 @@ impl Btf {
         }
     }
 
-    /// All records, or those before the first with which something is wrong.
+    /// Returns the index of all records, or of those before the first malformed one.
     fn whole(&self) -> &Index {
         self.whole.get_or_init(|| self.walk(u32::MAX).0)
     }
 
-    /// Goes over so many records, or all there are; what is wrong with the next one, if that is why it ends.
+    /// Reads `most` records, or all; returns the error of the next one too, if that is why it ended.
     fn walk(&self, most: u32) -> (Index, Option<BtfError>) {
         let mut records = self.records();
         let len = records.rest.len();

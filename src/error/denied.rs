@@ -94,7 +94,7 @@ pub enum Denied {
     },
 }
 
-/// A setting of the kernel's (`sysctl(8)`) that has a part in a refusal, and what it is now.
+/// A setting of the kernel (`sysctl(8)`) that contributes to a refusal, and its current value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Setting {
@@ -116,7 +116,7 @@ impl fmt::Display for Setting {
 }
 
 impl Denied {
-    /// Whether this was the cause, and not only a likely one that is left when nothing else is found.
+    /// Whether this was the cause, and not only a likely one that remains when no other is found.
     pub fn is_certain(&self) -> bool {
         !matches!(self, Denied::Seccomp | Denied::SecurityModule { .. })
     }

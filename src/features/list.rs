@@ -69,7 +69,7 @@ impl Group {
 /// Makes the enum: groups of variants, each with its name.
 macro_rules! features {
     ($($group:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* })*) => {
-        /// Something that a kernel can have, besides types of programs, maps and attachment, and helpers.
+        /// A feature of a kernel other than program types, map types, attach types and helpers.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Feature { $($($(#[$doc])* $variant,)*)* }
@@ -93,7 +93,7 @@ macro_rules! features {
 
 features! {
     Instructions {
-        /// The instruction set of the beginning. Linux 3.19.
+        /// The original instruction set. Linux 3.19.
         V1 = "v1",
         /// Jumps if less. Linux 4.14.
         V2 = "v2",
@@ -171,7 +171,7 @@ features! {
         RcuReadLock = "bpf_rcu_read_lock",
         /// `bpf_cpumask_create`. Linux 6.3.
         CpuMask = "bpf_cpumask_create",
-        /// `bpf_xdp_metadata_rx_timestamp`: what the network device knows of a packet. Linux 6.3.
+        /// `bpf_xdp_metadata_rx_timestamp`: metadata of a packet from the network device. Linux 6.3.
         XdpMetadata = "bpf_xdp_metadata_rx_timestamp",
         /// `bpf_iter_num_new`: loops by open-coded iterators. Linux 6.4.
         OpenIterators = "bpf_iter_num_new",
@@ -275,23 +275,23 @@ features! {
         BtfTypes = "types",
         /// Functions. Linux 5.0.
         BtfFunctions = "func",
-        /// Structs with bit fields that say where they begin. Linux 5.0.
+        /// Structs with bit-field offsets (`kind_flag`). Linux 5.0.
         BtfBitFields = "bitfields",
         /// Variables. Linux 5.2.
         BtfVariables = "var",
         /// Sections of variables. Linux 5.2.
         BtfSections = "datasec",
-        /// Functions that say whether they are static, global or from elsewhere. Linux 5.6.
+        /// Functions with linkage: static, global or extern. Linux 5.6.
         BtfLinkage = "func_global",
         /// Floating-point numbers. Linux 5.13.
         BtfFloat = "float",
-        /// Remarks on declarations. Linux 5.16.
+        /// Tags on declarations. Linux 5.16.
         BtfDeclTags = "decl_tag",
-        /// Remarks on types. Linux 5.17.
+        /// Tags on types. Linux 5.17.
         BtfTypeTags = "type_tag",
         /// Enumerations of 64 bits. Linux 6.0.
         BtfEnum64 = "enum64",
-        /// Remarks that stand for attributes. Linux 6.15.
+        /// Tags that stand for attributes. Linux 6.15.
         BtfAttributes = "attributes",
     }
 }

@@ -2,7 +2,7 @@
 //! `rtnetlink(7)`, `Documentation/userspace-api/netlink/intro.rst`.
 //!
 //! Everything here is bytes in safe code; the socket is one of `socket.rs`. It belongs to the network namespace in which it was
-//! opened, so that what was configured by it can be taken back by it, whatever namespace a thread is in by then.
+//! opened, so that a configuration made by it can be undone by it, whatever namespace a thread is in by then.
 
 use super::{Errno, receive, send, set_option, socket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,11 +30,11 @@ const NAMES: &[(u16, &str)] = &[
     (RTM_GETTFILTER, "RTM_GETTFILTER"),
 ];
 
-/// Make it if it is not there, and fail if it is.
+/// `NLM_F_CREATE | NLM_F_EXCL`: creates the object, fails if it exists.
 pub(crate) const CREATE: u16 = 0x400 | 0x200;
-/// Tell what has become of it.
+/// `NLM_F_ECHO`: returns the resulting object.
 pub(crate) const ECHO: u16 = 0x8;
-/// All that there are.
+/// `NLM_F_DUMP`: returns all objects.
 pub(crate) const DUMP: u16 = 0x300;
 
 /// `NLM_F_REQUEST`, `NLM_F_ACK`.
@@ -68,7 +68,7 @@ const ROOM: usize = 32 << 10;
 /// The number of attempts, each interrupted by a signal.
 const ATTEMPTS: usize = 32;
 
-/// A request that is put together.
+/// A request under construction.
 #[derive(Debug, Clone)]
 pub(crate) struct Message(Vec<u8>);
 
@@ -84,7 +84,7 @@ impl Message {
         Message(bytes)
     }
 
-    /// The same with an attribute more.
+    /// Adds an attribute.
     pub(crate) fn with(mut self, kind: u16, value: &[u8]) -> Message {
         let length = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);
         self.0.extend(length.to_ne_bytes());
@@ -94,7 +94,7 @@ impl Message {
         self
     }
 
-    /// The same with an attribute more that holds attributes.
+    /// Adds an attribute that holds attributes.
     pub(crate) fn with_nested(self, kind: u16, attributes: &[(u16, &[u8])]) -> Message {
         let inner = attributes
             .iter()
