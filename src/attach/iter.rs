@@ -1,4 +1,4 @@
-//! Iterators: a program that is run for each object of a kind, and a file to read what it writes of them (Linux 5.8).
+//! Iterators: a program that is run for each object of a kind, and a file to read its output (Linux 5.8).
 
 use super::link::Part;
 use super::{Link, Options, Target, trampoline};
@@ -12,8 +12,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-/// One walk over the objects. Reading it runs the program, which writes by `seq_write`, `seq_printf`; the end of the file is
-/// that of the walk.
+/// One iteration over the objects. Reading it runs the program, which writes by `seq_write`, `seq_printf`; the end of the file
+/// is that of the iteration.
 #[derive(Debug)]
 pub struct Iter(File);
 
@@ -29,7 +29,7 @@ impl AsFd for Iter {
     }
 }
 
-/// Begins a walk. There can be several of one link. `bpf(2)`, `BPF_ITER_CREATE`; Linux 5.8.
+/// Starts an iteration. There can be several of one link. `bpf(2)`, `BPF_ITER_CREATE`; Linux 5.8.
 ///
 /// ```no_run
 /// use rawbpf::attach::{self, Options, Target, iter};

@@ -1,5 +1,5 @@
-//! What a network namespace decides (`network_namespaces(7)`): which socket a packet or a connection comes to (`sk_lookup`, Linux 5.9),
-//! and what the headers of a packet are (`flow_dissector`, a link Linux 5.8). Both by links alone.
+//! Attaches programs to network namespaces (`network_namespaces(7)`): they choose the socket of a packet or a connection (`sk_lookup`,
+//! Linux 5.9), and dissect the headers of a packet (`flow_dissector`, a link Linux 5.8). Both by links alone.
 
 use super::Target;
 use super::device::refused;

@@ -1,6 +1,6 @@
 //! Finds a name among the strings of a blob: megabytes of names with a zero after each.
 
-/// So many positions are looked at together.
+/// The number of positions that are examined together.
 const BLOCK: usize = 64;
 
 /// The offsets of every string in `strings` that is `name`. There is at most one where strings were
