@@ -100,17 +100,17 @@ impl VerifierError {
         self.reason.as_deref()
     }
 
-    /// What the kernel suggests to do. Linux 7.3, and not for every cause.
+    /// The kernel's suggestion. Linux 7.3, and not for every cause.
     pub fn suggestion(&self) -> Option<&str> {
         self.suggestion.as_deref()
     }
 
-    /// What to do, for the common causes. The message holds it where the kernel suggests nothing itself.
+    /// Advice for the common causes. The message holds it where the kernel suggests nothing itself.
     pub fn advice(&self) -> Option<&Advice> {
         self.advice.as_ref()
     }
 
-    /// What was known of the registers that matter, a line each: `r3: never given a value on this path`.
+    /// The state of the registers that matter, a line each: `r3: never given a value on this path`.
     pub fn known(&self) -> &[String] {
         &self.known
     }
@@ -141,7 +141,7 @@ impl VerifierError {
         self.line
     }
 
-    /// What `bpf(2)` returned.
+    /// The error of `bpf(2)`.
     pub fn errno(&self) -> Errno {
         self.errno
     }

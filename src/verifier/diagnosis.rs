@@ -1,5 +1,5 @@
-//! What there is to say of a rejection beside the cause: where, what was known of the registers, facts about the program, and what
-//! to do.
+//! Diagnosis of a rejection beside its cause: the instruction, the state of the registers, facts about the program, and
+//! advice.
 
 use super::advice::{self, Advice};
 use super::context::{self, Access};
@@ -13,7 +13,7 @@ use crate::spec::{MapSpec, ProgramSpec, RelocTarget};
 use crate::uapi::ProgramType;
 use std::borrow::Cow;
 
-/// What there is to say of a rejection.
+/// The diagnosis of a rejection.
 pub(super) struct Diagnosis {
     pub instruction: Option<usize>,
     pub cause: String,
@@ -82,15 +82,15 @@ fn place(
     (said, path.len())
 }
 
-/// How many registers are worth telling of.
+/// The largest number of registers that a message describes.
 const KNOWN: usize = 3;
 
-/// How many times a register's value is followed to another.
+/// The largest number of times that a register's value is followed to another register.
 const MOVES: usize = 32;
 
 impl<'a> Scene<'a> {
-    /// What is known of the registers that a rejection is about, a line each: those that the cause names, then those that
-    /// the instruction reads.
+    /// Describes the registers that a rejection is about, a line each: those that the cause names, then those that the
+    /// instruction reads.
     fn known(&self) -> Vec<String> {
         if self.path.is_empty() {
             return Vec::new();
@@ -111,7 +111,7 @@ impl<'a> Scene<'a> {
         lines
     }
 
-    /// What is known of a register at the end of the path, if anything.
+    /// Describes a register at the end of the path, if anything is known of it.
     fn tell(&self, register: Reg) -> Option<String> {
         let found = path::provenance(self.path, self.code.slots, register);
         let name = format!("r{}", register.number());
@@ -133,7 +133,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// What the kernel knew of the register that the cause names first.
+    /// The verifier's state of the register that the cause names first.
     fn value(&self) -> Option<&'a str> {
         let register = *named(self.cause).first()?;
         path::provenance(self.path, self.code.slots, register).value
@@ -237,7 +237,7 @@ impl<'a> Scene<'a> {
 
     // ---- what to do ---------------------------------------------------------------------------------------
 
-    /// What to do: the table's word, unless this program has more to say.
+    /// The advice: the table's text, unless there is more specific advice for this program.
     fn advice(&self, key: &'static str, text: &'static str) -> Advice {
         let special = match key {
             "context" => self.context_access(),

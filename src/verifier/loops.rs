@@ -65,7 +65,7 @@ fn cycle(path: &[Step<'_>], slot: usize, state: Option<State<'_>>) -> Option<usi
 /// Values by frame and name.
 type Known = BTreeMap<(u32, String), String>;
 
-/// How many visits to a slot are looked at.
+/// The largest number of visits to a slot that are compared.
 const VISITS: usize = 64;
 
 fn learn(known: &mut Known, state: Option<State<'_>>) {
@@ -99,7 +99,7 @@ pub(super) fn endless_jump_before(slots: &[Insn], slot: usize) -> Option<usize> 
     (!exits && jumps(slots, before)).then_some(before)
 }
 
-/// Where the program can go from each slot; also into functions, or over calls as if each returned.
+/// The successors of each slot; also into functions, or over calls as if each returned.
 fn successors(slots: &[Insn], calls: bool) -> Vec<[Option<usize>; 2]> {
     let mut next = vec![[None, None]; slots.len()];
     let mut at = 0;

@@ -12,9 +12,9 @@ pub struct Step<'a> {
     pub index: usize,
     /// The kernel's text of it.
     pub text: &'a str,
-    /// What was known before it. On log level 1 that is said after some jumps only.
+    /// The state before it. On log level 1 the kernel prints it after some jumps only.
     pub before: Option<State<'a>>,
-    /// What it changed, on the way that was taken first. Linux 5.17.
+    /// The state that it changed, on the path that was verified first. Linux 5.17.
     pub after: Option<State<'a>>,
     /// Whether the other way of this branch was gone already.
     returned_to: bool,
@@ -100,7 +100,7 @@ fn cut(path: &mut Vec<Step<'_>>, mut is_it: impl FnMut(&Step<'_>) -> bool) {
     }
 }
 
-/// Where a conditional jump leads, `if r0 > 0x7 goto pc+2`.
+/// The target of a conditional jump, `if r0 > 0x7 goto pc+2`.
 fn jump_target(step: &Step<'_>) -> Option<usize> {
     let (_, distance) = step.text.split_once("goto pc")?;
     let magnitude: usize = first_number(distance.get(1..)?)?;
@@ -112,7 +112,7 @@ fn jump_target(step: &Step<'_>) -> Option<usize> {
     }
 }
 
-/// Where a register got what it holds at the end of a path.
+/// The origin of a register's value at the end of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
     /// It holds what it held at the beginning of the program or function.
@@ -127,7 +127,7 @@ pub(super) enum Origin {
     Unknown,
 }
 
-/// What there is to say of a register at the last instruction of a path.
+/// A register's value and its origin at the last instruction of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Provenance<'a> {
     pub origin: Origin,
@@ -135,7 +135,7 @@ pub(super) struct Provenance<'a> {
     pub value: Option<&'a str>,
 }
 
-/// Where a register got what it holds before the last instruction of the path.
+/// Finds the origin of a register's value before the last instruction of the path.
 pub(super) fn provenance<'a>(path: &[Step<'a>], slots: &[Insn], register: Reg) -> Provenance<'a> {
     let known =
         |state: Option<State<'a>>| state.and_then(|state| state.register(register.number()));
@@ -199,7 +199,7 @@ pub(super) fn provenance<'a>(path: &[Step<'a>], slots: &[Insn], register: Reg) -
     Provenance { origin, value }
 }
 
-/// What an instruction does to a register, if anything.
+/// The effect of an instruction on a register, if any.
 fn effect(op: Op, register: Reg, index: usize) -> Option<Origin> {
     match op {
         Op::CallHelper { .. }

@@ -12,9 +12,8 @@ mod case;
 #[path = "../../tests/rejected/table.rs"]
 mod table;
 
-/// What each kernel wrote, with log levels 1 and 2, about the programs that `tests/load.rs` has it
-/// reject, and with level 1 about those of the table: 5.10 and 7.3 about programs with BTF, and so with the lines of
-/// their source.
+/// Logs of each kernel, with log levels 1 and 2, about the programs that `tests/load.rs` has it reject, and with
+/// level 1 about those of the table: 5.10 and 7.3 about programs with BTF, and so with the lines of their source.
 const LOGS: [(&str, &str); 5] = [
     ("5.10", include_str!("../../tests/data/verifier/5.10.txt")),
     ("6.1", include_str!("../../tests/data/verifier/6.1.txt")),
@@ -115,7 +114,7 @@ fn the_logs_of_every_kernel_are_read() {
     }
 }
 
-/// What a kernel says of a program of the table, by the log that it wrote.
+/// The diagnosis of a program of the table, from the log that a kernel wrote.
 fn diagnosis(case: &case::Case, log: &str) -> VerifierError {
     let text = case.source();
     let module = parse(&text, case.name, &ParseOptions::new()).unwrap();
@@ -124,7 +123,7 @@ fn diagnosis(case: &case::Case, log: &str) -> VerifierError {
     VerifierError::new(&spec.program(kind), Errno(libc::EACCES), log.as_bytes())
 }
 
-/// Those of the table that a kernel rejected.
+/// The programs of the table that a kernel rejected.
 fn tabled(file: &str) -> impl Iterator<Item = (&'static case::Case, &str)> {
     split(file).into_iter().filter_map(|(name, _, log)| {
         Some((table::CASES.iter().find(|case| case.name == name)?, log))
@@ -227,7 +226,7 @@ fn statistics_are_read_in_every_form() {
     assert_eq!((two.stack_depth, two.processed, two.limit), (vec![8, 32], Some(7), None));
 }
 
-/// What level 2 says before each instruction, in the form before 5.17 and the one since.
+/// Level 2 prints the state before each instruction, in one form before 5.17 and in another since.
 #[test]
 fn states_are_read_in_both_forms() {
     for (kernel, map) in
@@ -271,7 +270,7 @@ fn a_state_behind_a_branch_is_read_whole() {
     assert_eq!(copy.after.register(6), Some("scalar(id=1,var_off=(0x0; 0xff))"));
 }
 
-/// What a kernel under `lockdown=confidentiality` says: the helper is not there.
+/// A kernel under `lockdown=confidentiality` says that the helper does not exist.
 #[test]
 fn a_kernel_that_is_locked_down_is_told_from_a_wrong_type() {
     let read = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call probe_read_kernel; exit; });
