@@ -85,11 +85,11 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
-/// What a ring held.
+/// A record of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Record<'a> {
-    /// What a program sent.
+    /// A sample that a program sent.
     #[non_exhaustive]
     Sample {
         /// The CPU that it ran on.
@@ -106,7 +106,7 @@ pub enum Record<'a> {
     Lost {
         /// The CPU whose ring was full.
         cpu: u32,
-        /// How many were lost.
+        /// The number of lost samples.
         count: u64,
     },
 }
@@ -141,11 +141,11 @@ pub struct PerfReader {
     /// The ring to read next.
     turn: usize,
     options: Checked,
-    /// Where a record is put together that lies across the end of its ring.
+    /// Buffer in which a record that wraps around the end of its ring is assembled.
     scratch: Vec<u8>,
     order: Order,
     waits: WaitSet,
-    /// Where the events are. `None` only in tests.
+    /// The map elements that hold the events. `None` only in tests.
     elements: Option<Elements>,
     cpus: Cpus,
 }
@@ -271,15 +271,15 @@ impl PerfReader {
         })
     }
 
-    /// What ends a wait from elsewhere: another thread, a signal handler.
+    /// Returns a handle that ends a wait from elsewhere: another thread, a signal handler.
     pub fn waker(&self) -> Waker {
         self.waits.waker()
     }
 
     /// Has the kernel write nothing more into the rings. `PERF_EVENT_IOC_PAUSE_OUTPUT`, Linux 4.7.
     ///
-    /// What programs send until [`PerfReader::resume`] is lost, and counted as such. A sample that is being written when
-    /// this is called may still come.
+    /// Samples that programs send until [`PerfReader::resume`] are lost, and counted as such. A sample that is being
+    /// written when this is called may still come.
     ///
     /// # Errors
     /// [`Error::Reader`].
@@ -314,8 +314,8 @@ impl PerfReader {
         self.lost()
     }
 
-    /// How many samples the kernel has said it lost, on all CPUs: the sum of all [`Record::Lost`], and what
-    /// [`PerfReader::count_lost`] found.
+    /// Returns the number of samples that the kernel reported as lost, on all CPUs: the sum of all [`Record::Lost`],
+    /// and those that [`PerfReader::count_lost`] found.
     ///
     /// The kernel says it when there is room again, right before the next sample of that CPU: what was
     /// lost at the very end, with no sample after it, only shows when it is asked.
@@ -328,7 +328,7 @@ impl PerfReader {
         self.rings.iter().map(|ring| (ring.cpu, ring.lost))
     }
 
-    /// How many samples were handed out after one with a later time, although they were to come [in
+    /// Returns the number of samples that were handed out after one with a later time, although they were to come [in
     /// order](PerfOptions::in_order): the window was too short for them.
     pub fn late(&self) -> u64 {
         self.order.late()

@@ -73,7 +73,7 @@ impl Position for AtomicU64 {
     }
 }
 
-/// How far the kernel has written. Everything before that position can be read after this.
+/// The position up to which the kernel has written. Everything before it can be read after this.
 #[inline]
 fn written_up_to(head: &impl Position) -> u64 {
     head.load(Ordering::Acquire)
@@ -92,7 +92,7 @@ fn give_back(tail: &impl Position, position: u64) {
     tail.store(position, Ordering::Release);
 }
 
-/// How far ahead of the record that is read memory is fetched, bytes: what the CPU fetches by itself ends with the page
+/// Prefetch distance ahead of the record that is read, in bytes: the hardware prefetcher stops at the end of the page
 /// (tried from 256 to 8192; a page and more is best).
 pub(crate) const AHEAD: usize = 4096;
 
@@ -198,7 +198,7 @@ pub(crate) struct Ring {
     event: OwnedFd,
     /// Bytes of data, a power of two.
     size: usize,
-    /// Where the data begins.
+    /// Offset of the data.
     data: usize,
     tail: u64,
     head: u64,
@@ -249,7 +249,7 @@ impl Ring {
         self.event.as_fd()
     }
 
-    /// How many bytes of records it can hold.
+    /// The capacity for records, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
@@ -259,7 +259,7 @@ impl Ring {
         self.tail
     }
 
-    /// How many bytes [`Ring::look`] saw that have not been released.
+    /// The number of bytes that [`Ring::look`] saw and that have not been released.
     pub(crate) fn unread(&self) -> usize {
         self.head.wrapping_sub(self.tail) as usize
     }
@@ -278,8 +278,7 @@ impl Ring {
         believable
     }
 
-    /// What has been seen and not released, in two pieces: up to the end of the memory, and from
-    /// its start.
+    /// The bytes that have been seen and not released, in two pieces: up to the end of the memory, and from its start.
     #[inline]
     pub(crate) fn filled(&self) -> (&[u8], &[u8]) {
         let start = self.tail as usize & (self.size - 1);

@@ -58,13 +58,14 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Instant;
 
-/// What a ring buffer held.
+/// A record of a ring buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record<'a> {
     /// Which ring buffer of the reader, in the order in which they were added, from 0 on.
     pub ring: usize,
-    /// What the program sent: where it lies in the ring, unless it was [copied](RingBufReader::drain_copied).
+    /// The bytes that the program sent, as they lie in the ring, unless they were
+    /// [copied](RingBufReader::drain_copied).
     ///
     /// The kernel leaves it alone until it is handed back, and so does this process. Another process that has the map (it is
     /// pinned, or it was opened by its number) and consumes from it gives the memory back to programs, and then the
@@ -207,7 +208,7 @@ impl RingBufReader {
         Records::new(self)
     }
 
-    /// What ends a wait from elsewhere: another thread, a signal handler.
+    /// Returns a handle that ends a wait from elsewhere: another thread, a signal handler.
     pub fn waker(&self) -> Waker {
         self.waits.waker()
     }
@@ -269,8 +270,8 @@ impl Ring {
         self.ring.look().map_err(|problem| self.corrupt(problem))
     }
 
-    /// How much is handed back at once: handing back costs programs' CPUs a cache line, not handing back costs a slow
-    /// consumer room.
+    /// The number of bytes that are released at once: releasing costs programs' CPUs a cache line, not releasing costs
+    /// a slow consumer room.
     fn enough(&self) -> usize {
         self.ring.size() / 8
     }

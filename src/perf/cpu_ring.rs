@@ -22,7 +22,8 @@ pub(super) struct CpuRing {
     pub lost: u64,
     /// Samples lost in rings of this CPU that are gone.
     before: u64,
-    /// How long the event has run, nanoseconds, when it was asked last: it stands still when the CPU has been offline.
+    /// The time that the event had run when it was last read, in nanoseconds: it stands still when the CPU has been
+    /// offline.
     enabled: u64,
 }
 
@@ -66,7 +67,7 @@ impl CpuRing {
         self.ring.unread() == self.read
     }
 
-    /// What has been seen and not read.
+    /// The bytes that have been seen and not read.
     pub(super) fn pieces(&self) -> (&[u8], &[u8]) {
         record::behind(self.ring.filled(), self.read)
     }
@@ -81,8 +82,8 @@ impl CpuRing {
         shape.sample(record, layout.time)
     }
 
-    /// How much is handed back at once: handing back costs the kernel's CPU a cache line, not handing back costs a slow
-    /// consumer room.
+    /// The number of bytes that are released at once: releasing costs the kernel's CPU a cache line, not releasing
+    /// costs a slow consumer room.
     pub(super) fn enough(&self) -> usize {
         self.ring.size() / 8
     }

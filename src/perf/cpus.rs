@@ -13,13 +13,13 @@ use crate::kernel::cpu;
 use crate::ring::Ring;
 use std::time::{Duration, Instant};
 
-/// How often a reader that waits looks for CPUs.
+/// The interval at which a reader that waits looks for CPUs.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
 
 /// The least time in which an event has to have run on: more than any clock's tick.
 const LEAST: Duration = Duration::from_millis(20);
 
-/// What is known of the CPUs as a whole.
+/// State of the CPUs as a whole.
 #[derive(Debug)]
 pub(super) struct Cpus {
     /// Whether the events can be asked how many samples they lost.
@@ -28,9 +28,9 @@ pub(super) struct Cpus {
     pub paused: bool,
     /// When they were looked for.
     looked: Instant,
-    /// Those on which events were opened after the others.
+    /// CPUs on which events were opened after the others.
     late: Vec<u32>,
-    /// Those that run and have no event.
+    /// CPUs that are online and have no event.
     missing: Vec<u32>,
 }
 

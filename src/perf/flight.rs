@@ -13,7 +13,7 @@ use elements::Elements;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// How long to wait where the kernel does not say when it has ended what it was doing: what it does with a ring takes
+/// Time to wait for the kernel to finish an operation on a ring where it does not report the end: such operations take
 /// microseconds.
 const GRACE: Duration = Duration::from_millis(20);
 
@@ -48,7 +48,7 @@ pub struct FlightRecorder {
     rings: Vec<Recording>,
     options: Checked,
     paused: bool,
-    /// Where the events are. `None` only in tests.
+    /// The map elements that hold the events. `None` only in tests.
     elements: Option<Elements>,
 }
 
@@ -60,7 +60,7 @@ pub(super) struct Recording {
     copy: Vec<u8>,
 }
 
-/// Where in the copies a record is, and what it sorts by.
+/// The place of a record in the copies, and its sort key.
 struct Place {
     time: u64,
     ring: usize,

@@ -190,14 +190,14 @@ static SEND: ProgramSpec = ProgramSpec::new(
     },
 );
 
-/// What the program is attached to: another function for each test, because it runs for every
-/// thread of the process that comes by.
+/// The function that the program is attached to: another one for each test, because it runs for every
+/// thread of the process that calls it.
 #[inline(never)]
 extern "C" fn probed<const TEST: u64>(number: u64) -> u64 {
     std::hint::black_box(number ^ TEST)
 }
 
-/// Where a function lies in the file that it was started from.
+/// The offset of a function in the executable file.
 fn offset_in_executable(address: usize) -> u64 {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     for line in maps.lines() {
@@ -331,7 +331,7 @@ fn what_the_kernel_loses_is_counted() {
     assert_eq!(reader.lost(), told);
 }
 
-/// What is lost with no sample after it, nobody tells of, unless the kernel is asked.
+/// Samples lost with none after them appear in no record; they are counted when the kernel is asked.
 #[test]
 fn what_is_lost_last_is_counted_when_asked() {
     needs!(Uprobe);

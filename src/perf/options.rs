@@ -1,4 +1,4 @@
-//! How a reader reads.
+//! Options of a reader.
 
 use super::record::{Layout, SampleSize};
 use std::time::Duration;
@@ -16,8 +16,8 @@ pub enum Wakeup {
     Watermark(u32),
 }
 
-/// How a [`PerfReader`](super::PerfReader) reads. The defaults are for programs that may send much: they are not slowed
-/// down by wake-ups, and nothing waits for more than a tenth of a second.
+/// Options of a [`PerfReader`](super::PerfReader). The defaults are for programs that may send much: they are not
+/// slowed down by wake-ups, and nothing waits for more than a tenth of a second.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PerfOptions {
     ring_size: usize,
@@ -66,9 +66,9 @@ impl PerfOptions {
         self
     }
 
-    /// How long a sample may lie in a ring that has not been filled so far that the kernel wakes the reader, while
-    /// [`poll`](super::PerfReader::poll) waits: after that time it reads what there is. 100 ms at first; [`Duration::MAX`]
-    /// is for ever.
+    /// Sets the time that a sample may lie in a ring that is not yet so full that the kernel wakes the reader, while
+    /// [`poll`](super::PerfReader::poll) waits: after that time it reads the samples that there are. 100 ms by default;
+    /// [`Duration::MAX`] is for ever.
     ///
     /// It costs a look at the rings every so often, some microseconds. With [`Wakeup::Events`]`(1)` nothing waits, and this
     /// says nothing.
@@ -98,17 +98,17 @@ impl PerfOptions {
 
     /// Hands out the samples of all CPUs in the order of their times, which they then [have](PerfOptions::time).
     ///
-    /// What a CPU has written may become visible after something later of another CPU. So
-    /// [`poll`](super::PerfReader::poll) leaves a sample in its ring until it is `window` old, some milliseconds; the rings
-    /// have to have room for what comes in that time. [`drain`](super::PerfReader::drain) reads all that there is.
-    /// What appears later than that is handed out at once and counted by [`late`](super::PerfReader::late).
+    /// A record of one CPU may become visible after a later one of another CPU. So [`poll`](super::PerfReader::poll)
+    /// leaves a sample in its ring until it is `window` old, some milliseconds; the rings have to have room for the
+    /// samples of that time. [`drain`](super::PerfReader::drain) reads all that there is. A sample that appears later
+    /// than that is handed out at once and counted by [`late`](super::PerfReader::late).
     pub const fn in_order(mut self, window: Duration) -> PerfOptions {
         self.time = true;
         self.window = Some(window);
         self
     }
 
-    /// What they come to on a machine with such pages, or what is wrong with them.
+    /// Resolves the options for a machine with this page size; the error says which option is invalid.
     pub(super) fn check(&self, page: usize) -> Result<Checked, &'static str> {
         if self.ring_size == 0 {
             return Err("the ring size is 0");

@@ -166,11 +166,11 @@ impl Drop for Records<'_> {
     }
 }
 
-/// What a ring held, with the sample as a value of a type.
+/// A record of a ring, with the sample as a value of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Value<T> {
-    /// What a program sent.
+    /// A sample that a program sent.
     #[non_exhaustive]
     Sample {
         /// The CPU that it ran on.
@@ -185,7 +185,7 @@ pub enum Value<T> {
     Lost {
         /// The CPU whose ring was full.
         cpu: u32,
-        /// How many were lost.
+        /// The number of lost samples.
         count: u64,
     },
 }

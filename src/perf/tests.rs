@@ -617,8 +617,8 @@ fn traffic() -> impl Strategy<Value = Vec<Option<(u8, usize)>>> {
 }
 
 proptest! {
-    /// What a correct kernel writes is what comes out, in order, with what was lost told where it
-    /// was lost.
+    /// The records that a correct kernel writes are read in order, with losses reported where they
+    /// happened.
     #[test]
     fn what_is_sent_is_what_is_read(start in 0..1_000_000u64, traffic in traffic()) {
         let (mut reader, mut kernels) = reader_at(start * 8, 1, None);

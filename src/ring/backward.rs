@@ -22,7 +22,7 @@ pub(crate) struct Backward {
     event: OwnedFd,
     /// Bytes of data, a power of two.
     size: usize,
-    /// Where the data begins.
+    /// Offset of the data.
     data: usize,
 }
 
@@ -50,7 +50,7 @@ impl Backward {
         self.event.as_fd()
     }
 
-    /// How many bytes of records it can hold.
+    /// The capacity for records, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.size
     }

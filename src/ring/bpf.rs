@@ -69,7 +69,7 @@ impl Word for AtomicU32 {
     }
 }
 
-/// What the kernel wrote to a word; what it wrote before that can be read after this.
+/// Loads a word that the kernel writes, with acquire ordering: everything that it wrote before can be read after this.
 #[inline]
 pub(super) fn seen<W: Word>(word: &W) -> W::Value {
     let value = word.load();
@@ -85,12 +85,12 @@ pub(super) fn finished<W: Word<Value = u32>>(header: &W) -> bool {
     seen(header) & BUSY == 0
 }
 
-/// What is next in a ring.
+/// The next item of a ring.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found<'r> {
     /// Nothing that can be read yet.
     Nothing,
-    /// What a program sent.
+    /// A record that a program sent.
     Record(&'r [u8]),
     /// Something that a program began and threw away.
     Discarded,
@@ -98,10 +98,10 @@ pub(crate) enum Found<'r> {
     Corrupt(&'static str),
 }
 
-/// What is next in a ring, by its place.
+/// The next item of a ring, by its place.
 enum Step {
     Nothing,
-    /// Where its header begins, and how many bytes follow.
+    /// Offset of its header, and the number of bytes that follow.
     Record {
         start: usize,
         length: usize,
@@ -110,7 +110,7 @@ enum Step {
     Corrupt(&'static str),
 }
 
-/// What [`BpfRing::copy_next`] came to.
+/// The result of [`BpfRing::copy_next`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Copied {
     Nothing,
@@ -168,7 +168,7 @@ impl BpfRing {
         Ok(BpfRing { consumer, producer, _claim: claim, size, page: page_size(), tail, head: tail })
     }
 
-    /// How many bytes of records it can hold.
+    /// The capacity for records, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
@@ -207,7 +207,8 @@ impl BpfRing {
         Ok(())
     }
 
-    /// What has been seen and not released, from `at` on: a position that [`Unread`] came to, or else there is nothing.
+    /// The bytes that have been seen and not released, from `at` on: a position that [`Unread`] came to; at any other
+    /// there are none.
     #[inline]
     pub(crate) fn unread(&self, at: usize) -> Unread<'_> {
         self.unread_like(at, Like::default())
@@ -276,11 +277,12 @@ impl BpfRing {
     }
 }
 
-/// What has been seen and not released. The memory stays this side's for as long as the ring is borrowed.
+/// The bytes that have been seen and not released. The kernel does not write to this memory for as long as the ring is
+/// borrowed.
 ///
 /// `head - at` is at most the size of the ring, and `at` a multiple of 8, always.
 pub(crate) struct Unread<'r> {
-    /// Where the data begins.
+    /// Start of the data.
     data: NonNull<u8>,
     /// The size of the ring, less 1.
     mask: usize,
@@ -310,7 +312,7 @@ impl<'r> Unread<'r> {
         self.at
     }
 
-    /// What the record was like that [`Unread::next`] gave last.
+    /// The form of the record that [`Unread::next`] returned last.
     pub(crate) fn like(&self) -> Like {
         self.like
     }
@@ -323,7 +325,7 @@ impl<'r> Unread<'r> {
             && seen(self.header(self.at & self.mask)) == self.like.header
     }
 
-    /// What comes next.
+    /// Returns the next item.
     #[inline]
     pub(crate) fn next(&mut self) -> Found<'r> {
         let (start, length) = match self.step() {

@@ -92,7 +92,7 @@ impl Memory {
     }
 }
 
-/// What the reader does without.
+/// The memory ordering that the reader leaves out.
 #[derive(Clone, Copy, PartialEq)]
 enum Without {
     Nothing,

@@ -1,4 +1,4 @@
-//! Who in this process has the memory of a map: one at a time.
+//! Exclusive claims of this process on the memory of ring buffer maps.
 //!
 //! A slice of a ring buffer's memory may be handed out because the kernel writes nothing there until the consumer's
 //! position is moved, and nobody else moves it. A second reader of the same map would, from safe code, through another

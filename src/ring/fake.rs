@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 pub(crate) const LOST: u32 = 2;
 pub(crate) const SAMPLE: u32 = 9;
 
-/// What writes into a ring.
+/// The writer of a ring.
 pub(crate) struct Kernel {
     memory: Mapping,
     /// Stands for the perf event: readable when the reader is to be woken.
@@ -77,7 +77,7 @@ pub(crate) fn backward(size: usize) -> (Backward, BackwardKernel) {
     (ring, BackwardKernel { memory, size, head: 0 })
 }
 
-/// What writes into a ring from its end to its beginning.
+/// The writer of a ring that is filled from its end to its beginning.
 pub(crate) struct BackwardKernel {
     memory: Mapping,
     size: usize,
@@ -136,7 +136,7 @@ pub(crate) fn lost(count: u64) -> Vec<u8> {
 }
 
 impl Kernel {
-    /// How far the reader has handed back.
+    /// The position up to which the reader has released.
     pub(crate) fn tail(&self) -> u64 {
         self.memory.position(DATA_TAIL).load(Ordering::Acquire)
     }

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What shares the memory with a ring.
+/// The writer that shares the memory with a ring.
 pub(crate) struct Kernel {
     /// Consumer's page, producer's page, the data twice; all of it writable.
     memory: Mapping,
@@ -127,7 +127,7 @@ impl Kernel {
         self.memory.word(0).store(position, Ordering::Release);
     }
 
-    /// Where the next record will be.
+    /// The position of the next record.
     pub(crate) fn position(&self) -> usize {
         self.position
     }

@@ -42,7 +42,7 @@ impl Position for Shared {
     }
 }
 
-/// What lies in the memory; a record is one cell.
+/// The contents of the memory; a record is one cell.
 struct Memory {
     head: Shared,
     tail: Shared,

@@ -32,7 +32,7 @@ pub struct Records<'r> {
     reader: &'r mut RingBufReader,
     /// Rings still to be visited, that of this turn included.
     visits: usize,
-    /// How far the ring of this turn has been read; `None` if it has not been looked at.
+    /// The position up to which the ring of this turn has been read; `None` if it has not been looked at.
     at: Option<usize>,
     like: Like,
 }
@@ -96,7 +96,7 @@ impl<'r> Records<'r> {
         Typed { records: self, value: PhantomData }
     }
 
-    /// Where the next record is, in the ring of this turn, behind which `at` is then.
+    /// Finds the next record in the ring of this turn; `at` is then behind it.
     fn find(&mut self) -> Result<Option<usize>> {
         while self.visits > 0 {
             let Some(ring) = self.reader.rings.get_mut(self.reader.turn) else { break };

@@ -183,7 +183,7 @@ fn positions_that_cannot_be_are_not_followed() {
     }
 }
 
-/// What another reader takes while copies are handed out may have been overwritten since.
+/// Records that another reader takes while copies are handed out may have been overwritten since.
 #[test]
 fn what_another_reader_takes_meanwhile_is_not_taken_for_a_copy() {
     let (mut reader, mut kernel) = one();
@@ -518,7 +518,7 @@ fn traffic() -> impl Strategy<Value = Vec<Option<(u8, usize, bool)>>> {
 }
 
 proptest! {
-    /// What a correct kernel writes is what comes out, in order.
+    /// The records that a correct kernel writes are read in order.
     #[test]
     fn what_is_sent_is_what_is_read(start in 0..100_000usize, traffic in traffic()) {
         let (mut reader, mut kernels) = reader_at(start * 8, 1);

@@ -156,7 +156,7 @@ pub struct Sample<'r> {
 }
 
 impl Sample<'_> {
-    /// Where to write it. There is in it what was there before.
+    /// The bytes to write. They hold the ring's earlier contents.
     pub fn bytes(&mut self) -> &mut [u8] {
         // It has been checked that there is room, and the kernel does not take room back.
         self.ring.space(self.len).unwrap_or_default()

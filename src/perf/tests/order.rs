@@ -14,7 +14,7 @@ fn send(kernel: &mut Kernel, time: u64) -> bool {
     kernel.send(&[time as u8])
 }
 
-/// What a pass hands out: CPU and time, and for lost samples how many.
+/// One pass of a reader: CPU and time of each record, and for lost samples their number.
 fn pass(reader: &mut PerfReader, until: u64) -> (Vec<(u32, u64)>, Option<u64>) {
     let mut seen = Vec::new();
     let (pass, later) = reader
