@@ -11,11 +11,10 @@ use std::path::Path;
 /// A right to make maps, BTF and programs, lent to the root of a user namespace, who has none otherwise: a container
 /// without privileges loads a program. Linux 6.9.
 ///
-/// Who is privileged mounts a BPF file system for the namespace, and says with the options `delegate_cmds`,
-/// `delegate_maps`, `delegate_progs` and `delegate_attachs` what is lent: names as in
-/// `delegate_cmds=map_create:btf_load:prog_load`, or `any`. (The file system is opened in the namespace, with
-/// `fsopen(2)`, and configured and mounted outside: the container's manager does it.) Inside, a token is made of
-/// it and given to a [`Loader`](crate::Loader):
+/// A privileged process mounts a BPF file system for the namespace, and delegates with the options `delegate_cmds`,
+/// `delegate_maps`, `delegate_progs` and `delegate_attachs`: names as in `delegate_cmds=map_create:btf_load:prog_load`,
+/// or `any`. (The file system is opened in the namespace, with `fsopen(2)`, and configured and mounted outside: the
+/// container's manager does it.) Inside, a token is made of it and given to a [`Loader`](crate::Loader):
 ///
 /// ```no_run
 /// use rawbpf::{Loader, ProgramSpec, ProgramType, Token, bpf};
@@ -26,9 +25,9 @@ use std::path::Path;
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
 ///
-/// What the loader makes stays when the token is dropped. The process needs `CAP_BPF` in its user namespace all the same,
-/// and `CAP_PERFMON` or `CAP_NET_ADMIN` as outside. What does not go through `bpf(2)`, such as `perf_event_open(2)`
-/// for a kprobe, a token does not allow.
+/// Objects that the loader makes stay when the token is dropped. The process needs `CAP_BPF` in its user namespace all
+/// the same, and `CAP_PERFMON` or `CAP_NET_ADMIN` as outside. A token allows nothing that does not go through `bpf(2)`,
+/// such as `perf_event_open(2)` for a kprobe.
 #[derive(Debug)]
 pub struct Token(OwnedFd);
 

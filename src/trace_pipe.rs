@@ -1,9 +1,10 @@
 //! Reads `trace_pipe`: the lines that programs print with `trace_printk`.
 //!
-//! What programs print goes into the trace buffer of the whole system, from which every line is read once, by one reader. So a
-//! [`TracePipe`] has a buffer of its own where the kernel gives it one (an *instance* of the tracer): it holds what programs
-//! print from then on, and nobody else reads it. All programs of the machine print into it, those of others as well; for
-//! anything more than a look at what a program does, send records through a ring, as [`perf`](crate::perf) reads them.
+//! Programs print into the trace buffer of the whole system, from which every line is read once, by one reader. So a
+//! [`TracePipe`] has a buffer of its own where the kernel gives it one (an *instance* of the tracer): it receives the
+//! lines that programs print from then on, and has no other reader. All programs of the machine print into it, those of
+//! others as well; for anything more than a look at what a program does, send records through a ring, as
+//! [`perf`](crate::perf) reads them.
 //!
 //! See `Documentation/trace/ftrace.rst` and `bpf-helpers(7)`, `bpf_trace_printk`.
 
@@ -26,10 +27,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long one call reads on at most while somebody prints faster than it reads.
+/// The longest time that one call continues to read while lines come faster than it reads.
 const TURN: Duration = Duration::from_millis(250);
 
-/// How long to wait where `poll(2)` says that there is something and there is nothing.
+/// The time to wait where `poll(2)` reports data and there is none.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// An open `trace_pipe`.
@@ -169,8 +170,8 @@ impl TracePipe {
         Ok(Some(self.lines.get(line)))
     }
 
-    /// How many lines the kernel has said were lost, since this was opened or
-    /// [drained](TracePipe::drain_stale): at least so many, where it did not know.
+    /// Returns the number of lines that the kernel reported as lost, since this was opened or
+    /// [drained](TracePipe::drain_stale): a lower bound where the kernel did not know the number.
     pub fn lost(&self) -> u64 {
         self.lines.lost
     }
@@ -196,7 +197,7 @@ impl AsFd for TracePipe {
     }
 }
 
-/// What tracefs is needed for here.
+/// The purpose of tracefs here, for errors.
 const READING: &str = "reading trace_pipe";
 
 fn options() -> OpenOptions {
@@ -205,7 +206,7 @@ fn options() -> OpenOptions {
     options
 }
 
-/// What is read at once at most. The kernel gives out no more than two pages.
+/// The largest number of bytes read at once. The kernel returns no more than two pages.
 const CHUNK: usize = 8 << 10;
 
 /// The longest line that is kept together.
@@ -216,9 +217,9 @@ const LONGEST: usize = 32 << 10;
 struct Lines<R> {
     source: R,
     buffer: Box<[u8]>,
-    /// What was read and not yet given out.
+    /// The bytes that were read and not yet returned.
     unread: Range<usize>,
-    /// How much of that is known to hold no line break.
+    /// The number of those bytes that are known to hold no line break.
     searched: usize,
     lost: u64,
 }

@@ -10,10 +10,10 @@ use std::os::fd::AsFd;
 /// Keys and values, one after the other.
 pub(super) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// How many bytes of keys and values one call moves, about.
+/// The approximate number of bytes of keys and values that one call moves.
 const CHUNK: usize = 64 << 10;
 
-/// How many elements one call moves at least that have a value for each CPU: most of the room for those stays empty.
+/// The least number of elements with a value for each CPU that one call moves: most of the room for those stays empty.
 const FEW: usize = 16;
 
 /// The kernel has no batches (`EINVAL` before Linux 5.6), or not for this map. An `EINVAL` for another reason comes
@@ -123,7 +123,7 @@ impl Map {
     /// an array cannot be.
     ///
     /// # Errors
-    /// Those of [`delete_batch`](Map::delete_batch), [`keys`](Map::keys) or, for a queue or stack,
+    /// Errors of [`delete_batch`](Map::delete_batch), [`keys`](Map::keys) or, for a queue or stack,
     /// [`lookup_and_delete`](Map::lookup_and_delete).
     pub fn clear(&self) -> Result<()> {
         if matches!(self.kind(), MapType::Queue | MapType::Stack) {
@@ -241,7 +241,7 @@ impl Map {
     }
 }
 
-/// How many elements of so many bytes one call moves.
+/// The number of elements of this size that one call moves.
 fn chunk(size: usize) -> usize {
     (CHUNK / size.max(1)).max(1)
 }

@@ -97,7 +97,7 @@ fn refused(spec: &MapSpec<'_>, errno: Errno, token: Option<&Token>) -> Error {
     }
 }
 
-/// What of a map a kernel that refuses it most likely does not have.
+/// Names the feature of a map that a kernel which refuses it most likely does not have.
 fn lacks(spec: &MapSpec<'_>, errno: Errno) -> Option<String> {
     if !matches!(errno.0, libc::EINVAL | libc::E2BIG) {
         return None;
@@ -123,7 +123,7 @@ fn object(spec: &MapSpec<'_>, max_entries: u32, flags: u32, fd: OwnedFd) -> Map 
     }))
 }
 
-/// How many entries it gets.
+/// The number of entries that it is created with.
 fn entries(spec: &MapSpec<'_>) -> Result<u32> {
     match (spec.kind, spec.max_entries) {
         (MapType::PerfEventArray, 0) => cpu::nr_cpu_ids(),

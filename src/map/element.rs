@@ -7,7 +7,7 @@ use crate::syscall;
 use crate::uapi::{ENOTSUPP, Errno, MapType};
 use std::os::fd::AsFd;
 
-/// What [`Map::update`] does if there is an element with that key, or if there is none.
+/// The condition of [`Map::update`]: whether an element with that key has to exist or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Update {
     /// Sets it in either case (`BPF_ANY`).
@@ -200,7 +200,7 @@ impl Map {
     }
 }
 
-/// What room has in it that the kernel has not written.
+/// The byte that fills buffers before the kernel writes to them.
 pub(super) const UNWRITTEN: u8 = 0xa5;
 
 /// Checks that the kernel has written nothing into the room behind the values of the CPUs that are known.

@@ -1,4 +1,4 @@
-//! What the kernel knows of a map; maps that are there already; pins.
+//! The kernel's information on a map; maps that exist already; pins.
 
 use super::{Map, Object};
 use crate::error::{Error, Result};
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-/// What the kernel knows of a map: `struct bpf_map_info`. What this kernel does not tell is 0.
+/// The kernel's information on a map: `struct bpf_map_info`. Fields that this kernel does not report are 0.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct MapInfo {
@@ -25,7 +25,7 @@ pub struct MapInfo {
     pub key_size: u32,
     /// Bytes of a value.
     pub value_size: u32,
-    /// How many elements it holds at most.
+    /// The largest number of elements that it can hold.
     pub max_entries: u32,
     /// Its [`flags`](crate::flags).
     pub flags: u32,
@@ -125,7 +125,7 @@ impl Map {
         opened(format_args!("behind a descriptor"), fd)
     }
 
-    /// What the kernel knows of it. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
+    /// Returns the kernel's information on it. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
     ///
     /// # Errors
     /// [`Error::MapCall`].

@@ -1,4 +1,4 @@
-//! What a kernel wants of a map of each type, so that it need not be asked: its own answer is `EINVAL` and no more.
+//! The kernel's requirements on a map of each type, checked before it is asked: its own answer is `EINVAL` and no more.
 //!
 //! The rules are those of the `map_alloc_check` functions in `kernel/bpf/` and `net/`, as of Linux 7.3, as far as all
 //! kernels that have the type agree on them; what depends on the kernel is left to it.
@@ -14,7 +14,7 @@ use crate::uapi::flags::{
     BPF_F_WRONLY, BPF_F_WRONLY_PROG, BPF_F_ZERO_SEED,
 };
 
-/// What a size may be.
+/// The constraint on a size.
 #[derive(Debug, Clone, Copy)]
 enum Size {
     /// Not 0.
@@ -29,7 +29,7 @@ enum Size {
     Times(u32),
 }
 
-/// What the number of entries may be.
+/// The constraint on the number of entries.
 #[derive(Debug, Clone, Copy)]
 enum Entries {
     /// Not 0.
@@ -407,7 +407,8 @@ mod tests {
         );
     }
 
-    /// What a text may leave out is what no kernel takes otherwise: the table of rules, read the other way.
+    /// A text may leave out exactly the attributes for which every kernel takes one value only: the table of rules,
+    /// read the other way.
     #[test]
     fn what_a_type_implies_is_its_rule() {
         let only = |size| match size {

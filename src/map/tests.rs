@@ -14,10 +14,10 @@ type Answer = Option<Result<i64, Errno>>;
 
 const ENOTSUPP: i32 = crate::uapi::ENOTSUPP;
 
-/// What a kernel answers to types and to a name.
+/// A kernel's answer to types and to a name.
 type Refuses = fn(types: bool, name: bool) -> Option<i32>;
 
-/// What a map was created with: types, a name.
+/// The attributes that a map was created with: types, a name.
 type Asked = Rc<RefCell<Vec<(bool, bool)>>>;
 
 /// A kernel that refuses what a map is created with, as far as `refuses` says.
@@ -84,7 +84,7 @@ fn a_refusal_that_has_nothing_to_do_with_them_is_told() {
     assert_eq!(asked.borrow()[..], [(true, true)]);
 }
 
-/// What is younger than the kernel is told with the version that brought it.
+/// The error about a type that is newer than the kernel names the version that brought it.
 #[test]
 fn a_type_that_a_kernel_lacks_is_told_with_its_version() {
     let here = crate::kernel::version::running().unwrap();
@@ -132,7 +132,7 @@ fn u128_as_bytes() -> TypeDesc<'static> {
 struct Table {
     elements: BTreeMap<u32, u64>,
     asked: Vec<&'static str>,
-    /// What it answers to batches.
+    /// Its answer to batches.
     batches: Option<i32>,
     /// The key that is gone whenever somebody asks for the next, and there again: the walk begins anew.
     restless: bool,

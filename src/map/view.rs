@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::uapi::MapType;
 use crate::util::pod::Plain;
 
-/// What a view demands of a map.
+/// The requirements of a view on a map.
 struct Shape {
     /// Its name.
     view: &'static str,

@@ -7,10 +7,11 @@ use crate::error::{Error, Result};
 #[derive(Debug)]
 pub struct Keys<'a> {
     map: &'a Map,
-    /// What is given next: it has been asked for before the one before it was given, which may be deleted by now.
+    /// The next key: it is looked up before the one before it is returned, which may be deleted by the time of the
+    /// next call.
     next: Option<Vec<u8>>,
     state: State,
-    /// How many more there may be.
+    /// The largest number of keys that may follow.
     left: u64,
 }
 

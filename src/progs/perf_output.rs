@@ -26,7 +26,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// How many bytes the program sends.
+    /// The number of bytes that the program sends.
     pub const SIZE: usize = size_of::<Event>();
 
     /// Reads a record; `None` if it does not have just that many bytes.

@@ -154,7 +154,7 @@ pub struct MappedArray<V> {
 }
 
 impl<V: Plain> MappedArray<V> {
-    /// How many elements there are.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.count
     }

@@ -149,7 +149,7 @@ impl<K: Plain> SockMap<K> {
     }
 }
 
-/// Where XDP sends a packet on: an element of a [`DevMap`] or [`CpuMap`].
+/// The destination of a packet that XDP redirects: an element of a [`DevMap`] or [`CpuMap`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Redirect {
     /// The number of the network device; or how many packets may wait for the CPU.

@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 /// network, such as [`Ipv4Addr::octets`](std::net::Ipv4Addr::octets).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Prefix<A> {
-    /// How many bits count.
+    /// The length of the prefix, in bits.
     pub bits: u32,
     /// The address, whose other bits do not matter.
     pub address: A,
