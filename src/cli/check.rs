@@ -20,12 +20,12 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2))]
     log: Option<u32>,
 
-    /// How to print the verdicts
+    /// Format of the verdicts
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
-/// What became of one program.
+/// The result for one program.
 enum Verdict {
     Accepted {
         slots: usize,

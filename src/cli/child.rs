@@ -26,7 +26,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How long a command has to end when it is told to.
+/// Time that a command has to end after it was signalled to.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A command: a process that is held, runs or has ended. Dropping one that is held kills it.
@@ -309,7 +309,7 @@ fn status(ended: Waited) -> u8 {
     }
 }
 
-/// Where programs are if the environment does not say it (`execvp(3)`).
+/// The search path for programs if the environment has none (`execvp(3)`).
 const PATH: &[u8] = b"/bin:/usr/bin";
 
 /// The files that a command's first word may name, in the order in which they are tried: itself, or those of that name in the

@@ -24,7 +24,7 @@ pub(super) struct ExplainArgs {
     #[arg(required = true, allow_negative_numbers = true, value_parser = super::words::any())]
     instruction: Vec<String>,
 
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 
@@ -111,10 +111,10 @@ fn slots(text: &str, order: ByteOrder) -> Result<Vec<Insn>, Failure> {
 /// Some bits of the opcode.
 struct Part {
     name: &'static str,
-    /// Where its lowest bit is, and how many there are.
+    /// The index of its lowest bit, and the number of bits.
     low: u8,
     bits: u8,
-    /// What its value is called, and what that is.
+    /// The name of its value, and the meaning.
     value: (&'static str, &'static str),
 }
 

@@ -20,7 +20,7 @@ pub(super) struct FeaturesArgs {
     #[arg(value_parser = words::any())]
     pattern: Option<String>,
 
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -78,7 +78,7 @@ fn types(name: &str) -> Vec<ProgramType> {
     }
 }
 
-/// What was found out: whether it is there, if that can be told, and how.
+/// The result of a probe: whether the feature is there, if that can be told, and the evidence.
 type Found = (Option<bool>, String);
 
 /// The helpers that have this in their name: a row for each, as text, or one for each type of program.
@@ -195,7 +195,7 @@ fn row(out: &mut String, format: Format, probe: Probe, (here, found): Found) {
     out.push('\n');
 }
 
-/// How many helpers the programs of each type may call.
+/// Prints the number of helpers that the programs of each type may call.
 fn counts(out: &mut String, format: Format, features: &Features) {
     if format == Format::Text {
         heading(out, Group::Helpers);

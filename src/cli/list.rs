@@ -21,7 +21,7 @@ pub(super) struct ListArgs {
     #[arg(short, long)]
     verbose: bool,
 
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

@@ -30,7 +30,7 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "DIR")]
     pin: Option<PathBuf>,
 
-    /// How to print calls and results
+    /// Format of calls and results
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -82,7 +82,7 @@ fn sections<'s, 'a>(
     all.filter_map(move |section| Some((code?, section)))
 }
 
-/// What `--trace` shows: maps, then programs, then pins.
+/// Creates the objects in the order that `--trace` shows: maps, then programs, then pins.
 fn make<'a>(
     module: &'a Collection<'a>,
     specs: &[ProgramSpec<'a>],

@@ -1,4 +1,4 @@
-//! What a run has lost, or is going to lose, told on standard error.
+//! Warnings, on standard error, about events that a run has lost or is going to lose.
 
 use super::stdio::warn;
 use crate::error::Error;
@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// How often to look for CPUs that come and go.
+/// The interval at which to look for CPUs that come and go.
 pub(super) const CPUS: Duration = Duration::from_secs(1);
 
 /// Tells, at the end, how much there was no room for.

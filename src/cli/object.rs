@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How to say which, for `--help`.
+/// The syntax that selects an object, for `--help`.
 pub(super) const WHICH: &str =
     "ID is a number, name:NAME, or the path of a pin (pinned:PATH, or PATH with a / in it)";
 
@@ -74,7 +74,7 @@ fn field(text: &str, key: &str) -> Option<u64> {
     lines.find(|(name, _)| *name == key)?.1.trim().parse().ok()
 }
 
-/// Who has a descriptor of an object, by its number.
+/// The processes that hold a descriptor of an object, by its number.
 #[derive(Debug, Default)]
 pub(super) struct Holders(BTreeMap<u32, Vec<(u32, String)>>);
 

@@ -32,7 +32,7 @@ pub(super) const ROWS: &str = "TIME(s)            COMM             PID    MESSAG
 /// The headings of samples.
 pub(super) const SAMPLES: &str = "TIME(s)        MAP              CPU  SIZE   DATA";
 
-/// Where the bytes of a sample stand.
+/// The column at which the bytes of a sample begin.
 const DATA: usize = 44;
 
 /// Standard output, in one of the formats.

@@ -56,7 +56,7 @@ struct ListArgs {
     #[arg(long)]
     pids: bool,
 
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -74,11 +74,11 @@ struct DumpArgs {
     #[arg(long)]
     linum: bool,
 
-    /// How instructions are spelled
+    /// Syntax of the instructions
     #[arg(long, value_enum, default_value_t = Spelling::Kernel)]
     style: Spelling,
 
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

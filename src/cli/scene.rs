@@ -1,5 +1,5 @@
-//! What surrounds a run of programs that are attached: signals, a command to trace, when it is to end, and where
-//! events are shown.
+//! The session of a run of programs that are attached: signals, a command to trace, the end of the run, and the
+//! output of events.
 
 use super::child::{self, Child};
 use super::output::{self, Output, Row, Sample};
@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// How long a run is, and how it is shown.
+/// Limits of a run, and its output format.
 #[derive(Debug, Args)]
 pub(super) struct Limits {
     /// Stop after N events
@@ -25,7 +25,7 @@ pub(super) struct Limits {
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(super) duration: Option<Duration>,
 
-    /// How to print events
+    /// Format of events
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
 
@@ -39,7 +39,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "not a time that can be waited".to_string())
 }
 
-/// Where events come from.
+/// A source of events.
 pub(super) trait Source {
     /// Readable when there are some, if there is something to wait for.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
@@ -47,7 +47,7 @@ pub(super) trait Source {
     /// Shows those that are there.
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error>;
 
-    /// How often to look all the same, because programs may send without waking anybody.
+    /// The interval at which to read even without a wake-up, because programs may send without one.
     fn interval(&self) -> Option<Duration> {
         None
     }
@@ -57,7 +57,7 @@ pub(super) trait Source {
 pub(super) struct Reading<R, F> {
     pub(super) reader: R,
     pub(super) read: F,
-    /// How often to read all the same.
+    /// The interval at which to read even without a wake-up.
     pub(super) every: Option<Duration>,
 }
 
@@ -75,7 +75,7 @@ impl<R: AsFd, F: FnMut(&mut R, &mut Stage) -> Result<usize, Error>> Source for R
     }
 }
 
-/// What surrounds a run: signals, the command, and when it is to end.
+/// The session of a run: signals, the command, and the end.
 pub(super) struct Scene<'a> {
     limits: &'a Limits,
     signals: &'static Signals,
@@ -137,7 +137,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// What ends a run besides its command and the time.
+/// The events that end a run besides its command and the time.
 struct Ends<'e> {
     signals: &'e Signals,
     process: Option<&'e OwnedFd>,
@@ -208,7 +208,7 @@ fn wait<'f>(
     }
 }
 
-/// Where events are shown, as many as were asked for.
+/// The output of events, as many as were asked for.
 pub(super) struct Stage {
     output: Output,
     left: Option<u64>,

@@ -17,7 +17,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long standard output may take nothing after the end of the run was asked for.
+/// The longest time that standard output may accept nothing after the end of the run was asked for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The same for standard error, whose messages come after.
@@ -30,7 +30,7 @@ const PIPE: usize = 4096;
 pub(super) struct Stream {
     to: To,
     patience: Duration,
-    /// How to write without blocking; found at the first write.
+    /// The way to write without blocking; found at the first write.
     manner: Option<Manner>,
     /// Bytes that were not written since nobody read.
     dropped: u64,

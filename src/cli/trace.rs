@@ -33,8 +33,8 @@ use std::time::Duration;
     after_help = AFTER_HELP.as_str(),
 )]
 pub(super) struct TraceArgs {
-    /// Where to attach, and the text or object last, - for standard input. Programs that no TARGET is for go where the text says, as
-    /// in `.program look, kprobe/sys_clone`. In a text of several programs write PROGRAM=TARGET
+    /// Targets to attach to, and the text or object last, - for standard input. Programs that no TARGET is for go where
+    /// the text says, as in `.program look, kprobe/sys_clone`. In a text of several programs write PROGRAM=TARGET
     #[arg(required = true, value_name = "TARGET|FILE", value_parser = words::any())]
     words: Vec<String>,
 
@@ -42,7 +42,7 @@ pub(super) struct TraceArgs {
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
 
-    /// What get_attach_cookie gives to the programs
+    /// Value that get_attach_cookie returns to the programs
     #[arg(long, value_name = "N")]
     cookie: Option<u64>,
 
@@ -141,14 +141,14 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     Ok(status)
 }
 
-/// What may be the matter if there are no stacks at the tracepoint of a system call.
+/// A possible cause if there are no stacks at the tracepoint of a system call.
 const NO_STACK: &str = "before Linux 6.12 get_stackid has no stack of the kernel at the tracepoints of single system \
     calls and answers -EFAULT; at tracepoint:raw_syscalls/sys_enter, for all calls, it has one";
 
 /// A program of the text, by its place there, and what it is attached to.
 type Placed = (usize, Target);
 
-/// Where each program goes: to what the words say, or else to what the text says.
+/// The target of each program: the one that the arguments name, or else the one in the text.
 fn places(module: &Collection<'_>, words: &[String]) -> Result<Vec<Placed>, Failure> {
     let programs = module.programs();
     let mut places = Vec::new();
@@ -191,7 +191,7 @@ fn target_of(text: &str) -> Result<Target, Failure> {
     Ok(target)
 }
 
-/// What the text says of a program: `kprobe/sys_clone` in `.program look, kprobe/sys_clone`.
+/// The target that the text gives a program: `kprobe/sys_clone` in `.program look, kprobe/sys_clone`.
 fn own_target(program: &CollectionProgram<'_>) -> Result<Target, Failure> {
     let name = program.name();
     let Some(target) = program.target() else {
@@ -286,10 +286,10 @@ fn lines() -> Result<Reading<TracePipe, ReadLines>, Failure> {
     Ok(Reading { reader: pipe, read, every: None })
 }
 
-/// How long a sample may wait that nobody was woken for.
+/// The longest time that a sample may wait for which there was no wake-up.
 pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
-/// What programs send through a perf event array.
+/// The samples that programs send through a perf event array.
 struct Perf {
     name: String,
     reader: PerfReader,
@@ -318,7 +318,7 @@ impl Source for Perf {
     }
 }
 
-/// What programs send through a ring buffer.
+/// The samples that programs send through a ring buffer.
 struct Ring {
     name: String,
     reader: RingBufReader,

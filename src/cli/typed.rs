@@ -16,7 +16,7 @@ pub(super) struct Types {
 }
 
 impl Types {
-    /// Those that the map was made with; `None` if there are none that can be read.
+    /// The types that the map was created with; `None` if there are none that can be read.
     pub(super) fn of(info: &MapInfo) -> Option<Types> {
         if info.btf_id == 0 {
             return None;

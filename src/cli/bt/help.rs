@@ -1,4 +1,4 @@
-//! What `--help` and `--info` print.
+//! The texts of `--help` and `--info`.
 
 use crate::bt::capabilities;
 use crate::features::Features;

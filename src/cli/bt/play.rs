@@ -146,7 +146,7 @@ impl Play {
     }
 }
 
-/// Where the output goes.
+/// The destination of the output.
 struct Out {
     output: Output,
     /// The file of `-o`.
