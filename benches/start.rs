@@ -1,6 +1,6 @@
-//! What rawbpf costs before it does anything: the time from the start of a process to hello world
-//! attached, its peak memory and its size, beside a bare C program that makes the same system calls; and the
-//! crates that an embedder gets.
+//! The cost of starting rawbpf: the time from the start of a process to hello world attached, its peak
+//! memory and its size, beside a bare C program that makes the same system calls; and the crates that an
+//! embedder gets.
 //!
 //! `cargo bench --bench start`, as root, with tracefs mounted and a C compiler as `cc`. The two programs
 //! run in turn, so that a noisy machine is noisy to both.

@@ -18,7 +18,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 static PERF: MapSpec = MapSpec::perf_event_array("events");
 static RING: MapSpec = MapSpec::ring_buffer("events", 256 << 10);
-/// How many samples were sent, and how many of them were refused.
+/// The numbers of samples sent, and of those refused.
 static COUNTS: MapSpec = MapSpec::bss("counts", 16);
 
 static SEND_PERF: ProgramSpec = ProgramSpec::new(
@@ -80,10 +80,10 @@ static SEND_RING: ProgramSpec = ProgramSpec::new(
     },
 );
 
-/// How many samples one system call sends.
+/// The number of samples that one system call sends.
 const BURST: u32 = 10_000;
 
-/// What came of it.
+/// The result.
 #[derive(Debug)]
 pub(crate) struct Report {
     ring: &'static str,

@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 mod lesson;
 
 rawbpf::plain! {
-    /// What the program sends. `#[repr(C)]`: the fields lie in memory in this order, as in C.
+    /// The sample that the program sends. `#[repr(C)]`: the fields lie in memory in this order, as in C.
     #[repr(C)]
     struct Event {
         ts: u64,

@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 mod lesson;
 
 rawbpf::plain! {
-    /// What the program sends.
+    /// The record that the program sends.
     #[repr(C)]
     struct Event {
         ts: u64,

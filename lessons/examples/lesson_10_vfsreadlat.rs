@@ -17,7 +17,7 @@ mod lesson;
 /// When each thread began to read: its number is the key, nanoseconds the value.
 static START: MapSpec = MapSpec::hash("start", 4, 8, 10240);
 
-/// How many reads took so long.
+/// The number of reads for each range of latencies.
 static DIST: MapSpec = MapSpec::array("dist", 8, 65);
 
 /// `vfs_read` is entered.

@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 mod lesson;
 
 plain! {
-    /// What is known of a request when the disk gets it. Its first 16 bytes, which name it, are the key of the map, the
+    /// A request when it is issued to the disk. Its first 16 bytes, which identify it, are the key of the map, the
     /// others the value.
     #[repr(C)]
     struct Issued {
@@ -29,7 +29,7 @@ plain! {
         bytes: u64,
     }
 
-    /// What is sent when it is done. It begins with the same key.
+    /// The record that is sent when the request is done. It begins with the same key.
     #[repr(C)]
     struct Event {
         sector: u64,

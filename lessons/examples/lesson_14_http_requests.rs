@@ -21,7 +21,7 @@ mod server;
 
 /// So much of a path is read.
 const LENGTH: usize = 128;
-/// Where it is on the stack: at its top.
+/// The offset of the path on the stack: at its top.
 const PATH: i64 = -(LENGTH as i64);
 /// And below it what is printed.
 const FORMAT: i64 = PATH - 8;

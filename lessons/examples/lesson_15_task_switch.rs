@@ -25,7 +25,7 @@ plain! {
     }
 }
 
-/// How often.
+/// The number of switches for each pair of threads.
 static STATS: MapSpec = Hash::<Key, u64>::spec("stats", 16384);
 
 /// The kernel calls `finish_task_switch(struct task_struct *prev)` when it has just switched to another thread: the current

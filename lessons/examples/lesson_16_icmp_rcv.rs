@@ -35,7 +35,7 @@ plain! {
 /// The way to user space.
 static EVENTS: MapSpec = MapSpec::perf_event_array("events");
 
-/// Where on the stack the program keeps a number that it has read, below the event.
+/// The offset on the stack at which the program keeps a number that it has read, below the event.
 const SCRATCH: i64 = stack!(Event) - 8;
 
 /// `icmp_rcv(struct sk_buff *skb)`. A `sk_buff` has a pointer to a piece of memory, `head`, and says how many bytes behind it

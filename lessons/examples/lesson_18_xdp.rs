@@ -19,12 +19,12 @@ mod lesson;
 mod packet;
 
 plain! {
-    /// What is sent before the bytes of a packet.
+    /// The header that is sent before the bytes of a packet.
     #[repr(C)]
     struct Event {
-        /// How long it is.
+        /// The length of the packet.
         len: u32,
-        /// How many of its bytes follow.
+        /// The number of its bytes that follow.
         captured: u32,
     }
 }

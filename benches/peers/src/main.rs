@@ -323,7 +323,7 @@ fn installed(program: &str) -> bool {
     process(Command::new(program).arg("--version")).is_some()
 }
 
-/// What a process takes of processors, if it ends well.
+/// The processor time of a process, if it ends successfully.
 fn process(command: &mut Command) -> Option<Duration> {
     let start = time_of_children();
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;

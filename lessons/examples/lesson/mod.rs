@@ -1,4 +1,4 @@
-//! What the lessons share: how one is run until Ctrl-C, and two little things for printing.
+//! Code that the lessons share: running one until Ctrl-C, and two small functions for printing.
 #![allow(dead_code, reason = "no lesson needs all of it")]
 
 use nix::sys::signal::{SigSet, Signal};
@@ -12,7 +12,7 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// What a lesson's `run` gives back.
+/// The result of a lesson's `run`.
 pub type Outcome = Result<(), Box<dyn Error>>;
 
 /// A lesson: it prints to the first, and goes on as long as the second says so.

@@ -1,4 +1,4 @@
-//! What lessons 17 and 18 print of a packet.
+//! Printing of packets, for lessons 17 and 18.
 
 use std::net::Ipv4Addr;
 

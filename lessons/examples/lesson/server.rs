@@ -1,4 +1,4 @@
-//! What lesson 14 looks into: a small HTTP server with a static probe, as Node.js had one.
+//! The server that lesson 14 traces: a small HTTP server with a static probe, as Node.js had one.
 //!
 //! `http__server__request` and its arguments are Node's: the request, the connection, the client's address and port, the
 //! method, the path, the descriptor. With `sys/sdt.h` of SystemTap a C program writes `DTRACE_PROBE7(…)`; here the same is

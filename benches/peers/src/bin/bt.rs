@@ -25,7 +25,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 struct Script {
     text: &'static str,
     call: fn(),
-    /// How many programs it has.
+    /// The number of its programs.
     programs: usize,
 }
 
@@ -149,7 +149,7 @@ fn number(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// What the programs of a script cost in one run: for each its ns an event and its bytes.
+/// The cost of a script's programs in one run: for each its ns an event and its bytes.
 fn cost(tool: &[OsString], script: &Script, events: usize) -> Result<Vec<(f64, u32)>> {
     let run = Run::start(tool, script, Stdio::null())?;
     let before = run.infos()?;

@@ -28,7 +28,7 @@ const ROUNDS: usize = 31;
 type Error = Box<dyn std::error::Error>;
 type Result<T> = std::result::Result<T, Error>;
 
-/// What a drain counted and added up.
+/// The samples that a drain counted, and their sum.
 #[derive(Default, Clone, Copy, PartialEq, Debug)]
 struct Sum {
     records: u64,
@@ -353,7 +353,7 @@ impl Waiting {
     }
 }
 
-/// What a sample costs the sender, with readers that wait.
+/// Measures the cost of a sample to the sender, with readers that wait.
 fn waiting() -> Result<()> {
     let text = text(32, "perf");
     let module = parse(&text, "rings.s", &ParseOptions::new())?;
