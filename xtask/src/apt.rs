@@ -23,7 +23,7 @@ pub struct Archive {
     beside_machine: bool,
     /// `deb`, or `deb-src` of an archive of sources.
     kind: &'static str,
-    /// What apt had to say when the mirrors were asked.
+    /// The messages of apt when the mirrors were asked.
     complaints: String,
     /// Whether the signatures of all suites could be checked.
     checked: bool,
@@ -37,7 +37,7 @@ pub struct Package {
     pub size: u64,
 }
 
-/// Where this machine gets its packages from, or what to do when it is not known.
+/// The mirrors that this machine gets its packages from; the error says what to do when they are not known.
 pub fn mirrors() -> Result<Mirrors> {
     let mut mirrors = sources::mirrors(&sources::read(Path::new("/etc/apt")));
     if let Ok(main) = std::env::var("RAWBPF_DEBIAN_MIRROR") {
@@ -204,7 +204,7 @@ impl Archive {
         Ok(keys.exists().then_some(keys))
     }
 
-    /// What went wrong when the mirrors were asked, in apt's words; empty when nothing did.
+    /// The messages of apt when the mirrors were asked; empty when there were no errors.
     pub fn complaints(&self) -> &str {
         &self.complaints
     }

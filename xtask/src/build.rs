@@ -105,7 +105,7 @@ pub fn programs(arch: Arch, with_rawbpf: bool) -> Result<Programs> {
     })
 }
 
-/// What `programs` made.
+/// The result of `programs`.
 #[derive(Clone, Debug)]
 pub struct Programs {
     pub init: PathBuf,

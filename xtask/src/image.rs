@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-/// What the packed kernel is packed with, by its first bytes: the program and its Debian package.
+/// The compressions of packed kernels, by their first bytes: the program and its Debian package.
 const PACKERS: [(&[u8], &str, &str); 5] = [
     (b"\xfd7zXZ\0", "xz", "xz-utils"),
     (b"\x28\xb5\x2f\xfd", "zstd", "zstd"),

@@ -36,9 +36,9 @@ const MODULES: [&str; 4] = ["loop", "veth", "sch_ingress", "cls_bpf"];
 /// A kernel that can be booted.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// What it was asked for by.
+    /// The name that it was asked for by.
     pub line: String,
-    /// What `uname -r` says.
+    /// Its release, as `uname -r` prints it.
     pub release: String,
     /// The version of Debian's package.
     pub version: String,

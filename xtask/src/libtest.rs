@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-/// What became of a test.
+/// The status of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
     Passed,
@@ -15,7 +15,7 @@ pub enum Status {
 #[derive(Debug, Default)]
 pub struct Results {
     pub tests: BTreeMap<String, Status>,
-    /// What does not add up.
+    /// An inconsistency in the output.
     pub complaint: Option<String>,
 }
 
@@ -117,7 +117,7 @@ fn summary_counts(text: &str) -> Option<usize> {
     Some(sum)
 }
 
-/// What a test program says about its failures: everything after its list of tests.
+/// The part of a test program's output about its failures: everything after its list of tests.
 pub fn failures(stdout: &str) -> &str {
     match stdout.find("\nfailures:\n") {
         Some(at) => stdout[at + 1..].trim_end(),

@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// Who runs the guest's instructions.
+/// The accelerator: KVM or emulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accel {
     Tcg,
@@ -35,19 +35,19 @@ pub struct Machine<'a> {
     pub append: &'a str,
     pub kernel: &'a Kernel,
     pub initramfs: &'a [u8],
-    /// How long until init must have spoken.
+    /// The time until init must have spoken.
     pub boot_limit: Duration,
-    /// How long in all.
+    /// The time limit in all.
     pub limit: Duration,
 }
 
-/// How the machine ended.
+/// The end of the machine.
 pub struct Outcome {
     /// Init said that all its jobs are done.
     pub whole: bool,
     /// Why not, when it did not.
     pub trouble: Option<String>,
-    /// What the kernel printed.
+    /// The kernel's console output.
     pub console: String,
     /// From start to end.
     pub took: Duration,

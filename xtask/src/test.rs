@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-/// How long one test program may take here.
+/// The time limit of one test program on the host.
 const HOST_LIMIT: Duration = Duration::from_secs(900);
 
 /// The options of `cargo xtask test`.
@@ -222,7 +222,7 @@ fn documentation(place: &mut Place, filter: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What tests are called by: `lib`, the name of the file in tests/, and for other packages the package's.
+/// The name of a test program: `lib`, the name of the file in tests/, and for other packages the package's.
 pub fn binary_name(program: &Artifact) -> String {
     match (program.package.as_str(), program.kind.as_str()) {
         ("rawbpf", "lib" | "rlib") => "lib".into(),

@@ -14,7 +14,7 @@ use std::process::Command;
 #[derive(Clone, Debug)]
 pub struct Tool {
     pub program: PathBuf,
-    /// Where it was unpacked, unless it is the machine's own.
+    /// The folder that it was unpacked to, unless it is the machine's own.
     pub root: Option<PathBuf>,
 }
 
@@ -98,7 +98,7 @@ fn unpacked(root: &Path, packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Where a program is on this machine.
+/// The path of a program on this machine.
 pub fn in_path(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(program)).find(
         |path| path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0),

@@ -18,7 +18,7 @@ pub const MACHINE_FAILED: u8 = 125;
 /// The exit status when the command ran out of time.
 const TIMED_OUT: u8 = 124;
 
-/// How the guest's instructions are run.
+/// The accelerator that the user asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AccelWish {
     /// KVM where a trial boot shows that it works, else emulation.

@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How a job ended, in the words that the host reads.
+/// The end of a job, in the words that the host reads.
 enum End {
     Exit(i32),
     Signal(i32),

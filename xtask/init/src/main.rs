@@ -12,7 +12,7 @@ mod setup;
 use order::Order;
 use port::{Frame, Port};
 
-/// Where the host put what is to be done.
+/// The path at which the host puts the orders.
 const ORDERS: &str = "/vm/orders";
 
 fn main() {

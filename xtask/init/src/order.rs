@@ -1,4 +1,4 @@
-//! What the host asks for: a text file, one order a line, its word first.
+//! The host's orders: a text file, one order a line, its word first.
 //!
 //! ```text
 //! tracefs                         mount tracefs and debugfs

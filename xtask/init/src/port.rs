@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
-/// What opens the report.
+/// The magic number at the beginning of the report.
 const MAGIC: &[u8] = b"\0rawbpf-vm-report-1\n";
 
 /// The kinds of frame. The host's `report.rs` has the same table.

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Expr, ImplItem, Item, Lit, Meta, TraitItem, UseTree};
 
-/// What the sources of a crate import from each other.
+/// The imports between the sources of a crate.
 #[derive(Default)]
 pub struct Imports {
     pub imports: Vec<Import>,
