@@ -29,7 +29,7 @@ use std::time::Duration;
 
 static COUNT: MapSpec = Array::<u64>::spec("count", 1);
 
-/// What the packets that count have in them: so many bytes as nothing else here has.
+/// The payload of the packets that count: of a length that no other packet here has.
 const PAYLOAD: [u8; 77] = {
     let mut bytes = [0; 77];
     let mut at = 0;
@@ -87,14 +87,14 @@ impl Watch {
         self.program.info().unwrap().id
     }
 
-    /// How often it counts during something.
+    /// The number of packets counted during something.
     fn during(&self, body: impl FnOnce()) -> u64 {
         let before = self.count.lookup(0).unwrap();
         body();
         self.count.lookup(0).unwrap() - before
     }
 
-    /// How often it counts while packets go over the loopback device.
+    /// The number of packets counted while some go over the loopback device.
     fn counts(&self) -> u64 {
         self.during(ping)
     }

@@ -24,7 +24,7 @@ fn bt(words: &[&str]) -> Output {
     command.arg("bt").args(words).env_remove("LD_LIBRARY_PATH").output().unwrap()
 }
 
-/// What a script prints on standard output.
+/// The standard output of a script.
 #[track_caller]
 fn out(script: &str) -> String {
     let output = bt(&["-q", "-e", script]);

@@ -336,7 +336,7 @@ fn the_kernel_takes_what_is_described() {
     btf_load::load(&builder.finish().unwrap()).unwrap_or_else(|log| panic!("{log}"));
 }
 
-/// What the kernel's test of a blob is worth: it does refuse.
+/// The kernel refuses an invalid blob, so that its acceptance of others means something.
 #[test]
 fn the_kernel_refuses_what_is_wrong() {
     needs!(Bpf);

@@ -19,7 +19,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-/// What a program prints with `trace_printk` every reader gets, so that two runs of hello at once show each other's lines too.
+/// Every reader gets all lines that programs print with `trace_printk`, so that two runs of hello at once show each
+/// other's lines too.
 static TRACE_PIPE: Mutex<()> = Mutex::new(());
 
 fn trace_pipe() -> MutexGuard<'static, ()> {
@@ -37,7 +38,7 @@ fn alone() -> RwLockWriteGuard<'static, ()> {
     PROGRAMS.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long a run may take. Emulated machines are slow.
+/// The time limit of a run. Emulated machines are slow.
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// A run of the command with its outputs in files: a process that outlives it holds nobody up. Ended
@@ -47,7 +48,7 @@ struct Run {
     folder: Folder,
 }
 
-/// How a run ended.
+/// The end of a run: its status and output.
 struct Done {
     status: ExitStatus,
     stdout: String,
@@ -71,7 +72,7 @@ impl Run {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// What it has printed so far, up to the last line that is complete.
+    /// The output so far, up to the last complete line.
     fn lines(&self) -> String {
         let text = self.text("out");
         text[..text.rfind('\n').map_or(0, |end| end + 1)].to_owned()
@@ -226,7 +227,7 @@ fn has_kprobes() -> bool {
     Thing::Kprobe.missing().is_none()
 }
 
-/// What is said once on a kernel without kprobes, and never on another.
+/// Expects the note about tracepoints once on a kernel without kprobes, and never on another.
 #[track_caller]
 fn expect_told_of_tracepoints(done: &Done) {
     let told = done.stderr.lines().filter(|line| line.contains("tracepoint")).count();
@@ -492,7 +493,7 @@ fn an_explicit_kprobe_is_never_replaced() {
     }
 }
 
-/// What the shell's forks are seen of by a run that is attached to just these targets.
+/// The number of the shell's forks that a run sees which is attached to just these targets.
 fn seen_of_five_forks(name: &str, targets: &[&str]) -> usize {
     let options: Vec<_> = targets.iter().flat_map(|target| ["--attach", target]).collect();
     let done = run_with(name, &options, &["sh", "-c", &forks(5)]);

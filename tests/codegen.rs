@@ -126,7 +126,7 @@ const EDGES: &[u64] = &[
     u64::MAX,
 ];
 
-/// What is computed of two numbers, as a table for a program: the operands and the result.
+/// The results for pairs of numbers, as a table for a program: the operands and the result.
 fn table(result: impl Fn(u64, u64) -> u64) -> Vec<u8> {
     let pairs = EDGES.iter().flat_map(|a| EDGES.iter().map(move |b| (*a, *b)));
     pairs.flat_map(|(a, b)| [a, b, result(a, b)]).flat_map(|number| number.to_ne_bytes()).collect()

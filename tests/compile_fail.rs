@@ -1,5 +1,5 @@
-//! What is wrong in `bpf!` is a compile error that names the culprit. Each case is compiled for real, and
-//! has to fail with its message and no other case's.
+//! A mistake in `bpf!` is a compile error that names its cause. Each case is compiled for real, and has
+//! to fail with its message and no other case's.
 
 mod common;
 

@@ -41,7 +41,7 @@ fn rawbpf(args: &[&str], input: &[u8]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// What a command prints that is to succeed.
+/// The standard output of a command, which has to succeed.
 fn printed(args: &[&str], input: &[u8]) -> Vec<u8> {
     let output = rawbpf(args, input);
     let errors = String::from_utf8_lossy(&output.stderr);

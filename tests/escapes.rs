@@ -152,7 +152,7 @@ const COMMANDS: &[&[&str]] = &[
     &["bt", "-EVIL"],
 ];
 
-/// Those whose JSON holds a name, and which: `EVIL`, `SYMBOL`, or one of the file.
+/// Commands whose JSON holds a name, and which: `EVIL`, `SYMBOL`, or one of the file.
 const JSON: &[(&[&str], &[u8])] = &[
     (&["list", "--format", "json", "uprobe:DIR/elf:*"], EVIL_SYMBOL),
     (&["list", "--format", "json", "uprobe:DIR/elf:*"], EVIL),
@@ -176,7 +176,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the commands are about.
+/// The objects that the commands are run on.
 struct World {
     folder: Folder,
     name: &'static [u8],

@@ -73,7 +73,7 @@ fn run_on(cpu: usize, program: &Program, times: usize) -> BTreeMap<i32, usize> {
     })
 }
 
-/// How many samples of each CPU are there.
+/// The number of samples of each CPU.
 fn drain(reader: &mut PerfReader) -> BTreeMap<u32, usize> {
     let mut seen = BTreeMap::new();
     reader

@@ -156,7 +156,7 @@ static REJECTED: [Rejected; 22] = [
     }),
 ];
 
-/// How the compiler puts spaces into the text of a macro is its own affair.
+/// Removes the spaces of a macro's text, where the compiler may put them as it likes.
 fn dense(text: &str) -> String {
     text.split_whitespace().collect()
 }
@@ -219,7 +219,7 @@ fn a_program_that_does_not_end_is_rejected() {
     assert_eq!(error.reason().is_some(), error.log().contains("\nReason:\n"));
 }
 
-/// Where the kernel explains itself, all of it reaches the user, put together again from its lines.
+/// The kernel's own explanation reaches the user whole, put together again from its lines.
 #[test]
 fn the_kernels_report_is_passed_on_whole() {
     needs!(Bpf);

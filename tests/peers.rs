@@ -41,13 +41,13 @@ use trace::KernelTrace;
 /// So many events both are to count.
 const TIMES: usize = 200;
 
-/// How many lines of a text end with these words.
+/// The number of lines of a text that end with these words.
 fn lines(text: &str, end: &[&str]) -> usize {
     let ends = |line: &&str| line.split_whitespace().collect::<Vec<_>>().ends_with(end);
     text.lines().filter(ends).count()
 }
 
-/// What nobody else uses at this time: a number of this process.
+/// A number that no other process uses at this time: derived from this process's.
 fn own(most: u32) -> u32 {
     std::process::id() % most
 }
@@ -67,7 +67,7 @@ fn agree(ours: (usize, u64), theirs: u64, times: usize, words: (&str, &Maps)) {
     assert!(fits, "{ours} (missed: {missed}), {theirs} of {times}: {words:?}");
 }
 
-/// How many lines of a lesson about disks, `TIME T BYTES LAT`, are about reads of so many bytes.
+/// The number of lines of a lesson about disks, `TIME T BYTES LAT`, that are about reads of this size.
 fn reads(text: &str, bytes: usize) -> usize {
     let row = |line: &&str| {
         let words: Vec<_> = line.split_whitespace().collect();

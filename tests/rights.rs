@@ -1,4 +1,4 @@
-//! Who is not root: with two capabilities, and with what a token lends.
+//! Users that are not root: with two capabilities, and with the rights that a token delegates.
 
 mod common;
 #[path = "rights/raw.rs"]

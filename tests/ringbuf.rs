@@ -28,7 +28,7 @@ plain! {
     }
 }
 
-/// How many events were made, how many of them found no room.
+/// The number of events made, and of those that found no room.
 static MADE: MapSpec = MapSpec::bss("made", 16);
 
 /// Sends an event with `ringbuf_output`, and returns what that returned.
@@ -432,7 +432,7 @@ fn no_user_ring() -> Option<String> {
     load_take(&mut Loader::new(), &spec).err().map(|error| error.to_string())
 }
 
-/// How many samples were taken, and what their first bytes come to.
+/// The number of samples taken, and the sum of their first bytes.
 fn taken<'m>(loader: &mut Loader<'m>, module: &'m Collection<'m>) -> [u64; 2] {
     let map = loader.map(&module.maps()[1]).unwrap();
     <[u64; 2]>::from_bytes(&map.lookup(&0u32.to_ne_bytes()).unwrap().unwrap()).unwrap()

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a run may take that has nothing to wait for. Emulated machines are slow.
+/// The time limit of a run that has nothing to wait for. Emulated machines are slow.
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// The command line, to be run. Where the test program finds its libraries, a traced command would look, too.
@@ -312,7 +312,8 @@ fn a_command_can_be_run_where_there_is_no_proc() {
     assert!(text(&done.stdout).contains("shell\n"), "{}", said(&done));
 }
 
-/// How much the kernel writes into a buffer follows from the number of CPUs.
+/// A list of CPUs that is not the kernel's is refused: the number of bytes that the kernel writes into a buffer follows
+/// from the number of CPUs.
 #[test]
 fn what_is_mounted_over_the_list_of_cpus_is_refused_at_once() {
     needs!(Bpf, Root);

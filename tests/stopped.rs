@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 static PERF: MapSpec = MapSpec::perf_event_array("events");
 static RING: MapSpec = MapSpec::ring_buffer("events", 64 << 10);
-/// How many samples were sent, and how many of them were refused.
+/// The numbers of samples sent, and of those refused.
 static COUNTS: MapSpec = MapSpec::bss("counts", 16);
 
 static SEND_PERF: ProgramSpec = ProgramSpec::new(

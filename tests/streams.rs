@@ -1,7 +1,8 @@
 //! Every command with streams that take nothing and signals that come at the wrong time: a table of commands, one of conditions, and for
 //! each pair the status that README promises. None may panic, hang, or leave anything attached.
 //!
-//! How long a thing may take is not measured: what hangs does not end within half a minute, also where two CPUs are shared.
+//! The duration is not measured: a command that hangs does not end within half a minute, also where two CPUs are
+//! shared.
 
 mod common;
 
@@ -321,7 +322,7 @@ fn full_device() -> File {
     OpenOptions::new().write(true).open("/dev/full").unwrap()
 }
 
-/// What standard output says that takes no byte more.
+/// The error when standard output accepts no further byte.
 const FULL: &str = "cannot write to standard output: No space left on device";
 
 #[test]

@@ -11,7 +11,7 @@ use rawbpf::map::{Array, Map};
 use rawbpf::{Error, ErrorKind, Loader, ProgramType};
 use std::path::Path;
 
-/// Where the part of the test that ends puts its pins.
+/// The environment variable with the folder for the pins of the process that ends.
 const PLACE: &str = "RAWBPF_TEST_PLACE";
 
 const LINK: &str = "link";
@@ -80,7 +80,7 @@ fn a_pinned_raw_tracepoint_outlives_its_process() {
     goes_on(test, "raw_tracepoint:task_rename", rename);
 }
 
-/// What holds the perf event is the link.
+/// A pinned link holds its perf event.
 #[test]
 fn a_pinned_tracepoint_outlives_its_process() {
     needs!(Root, Tracepoint);

@@ -10,7 +10,7 @@ use std::ops::ControlFlow;
 
 static EVENTS: MapSpec = MapSpec::perf_event_array("events");
 
-/// How many bytes the program sends of its own, before those of the packet: its length.
+/// The number of bytes that the program sends before those of the packet: its length.
 const OWN: usize = 8;
 
 /// Sends the length of a frame, and the frame, which statements have put r7 bytes of; returns something.

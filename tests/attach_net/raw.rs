@@ -1,5 +1,5 @@
-//! What is there, and what others put there, asked of the kernel without the code under test: devices, queueing disciplines, filters
-//! and the programs of control groups.
+//! Sets up and reads state of the kernel without the code under test: devices, queueing disciplines, filters and the
+//! programs of control groups.
 #![allow(unsafe_code, reason = "these calls have no safe wrapper but the one that is tested")]
 
 use super::common::wait_until;
@@ -142,7 +142,8 @@ pub(crate) fn bring_up(device: u32) {
     ask(RTM_NEWLINK, ACK, &[&link(device, IFF_UP)]).unwrap();
 }
 
-/// What the kernel says of a device's XDP: how it is attached (0 not, 1 native, 2 generic), and the program's number.
+/// The XDP state that the kernel reports for a device: the mode (0 not attached, 1 native, 2 generic), and the
+/// program's number.
 pub(crate) fn xdp(device: u32) -> (u8, u32) {
     let found = ask(RTM_GETLINK, ACK, &[&link(device, 0)]).unwrap();
     let xdp = find(IFLA_XDP, &found[0][16..]).unwrap();

@@ -296,7 +296,7 @@ impl Drop for WithoutModules {
     }
 }
 
-/// What a kernel says that has neither.
+/// The error of a kernel that has neither.
 #[test]
 fn a_kernel_that_has_neither_says_so() {
     let _alone = alone();

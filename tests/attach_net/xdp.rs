@@ -19,7 +19,7 @@ static COUNT_XDP: ProgramSpec = counting! { "count_xdp", Xdp, FRAME, 2,
 
 const METHODS: [Method; 3] = [Method::Link, Method::Netlink, Method::Best];
 
-/// How the kernel says that it runs a program: in native or in generic mode.
+/// The kernel's constants for the mode of a program: native or generic.
 const NATIVE: u8 = 1;
 const GENERIC: u8 = 2;
 

@@ -1,4 +1,4 @@
-//! What is done with bytes that may be BTF: the body of a fuzz target and of a test.
+//! Reads bytes that may be BTF: the body of a fuzz target and of a test.
 
 use rawbpf::btf::{Body, Btf, Type};
 use std::sync::Arc;
