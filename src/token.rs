@@ -8,8 +8,8 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-/// A right to make maps, BTF and programs, lent to the root of a user namespace, who has none otherwise: a container
-/// without privileges loads a program. Linux 6.9.
+/// A BPF token: the right to create maps, BTF and programs, delegated to the root of a user namespace, which has none
+/// otherwise, so that a container without privileges can load a program. Linux 6.9.
 ///
 /// A privileged process mounts a BPF file system for the namespace, and delegates with the options `delegate_cmds`,
 /// `delegate_maps`, `delegate_progs` and `delegate_attachs`: names as in `delegate_cmds=map_create:btf_load:prog_load`,
@@ -35,7 +35,7 @@ impl Token {
     /// Makes one of the BPF file system that is mounted here. `bpf(2)`, `BPF_TOKEN_CREATE`; Linux 6.9.
     ///
     /// # Errors
-    /// [`Error::Token`], which says what the file system or the process lacks.
+    /// [`Error::Token`], which names what the file system or the process lacks.
     pub fn create(mount: impl AsRef<Path>) -> Result<Token> {
         let mount = mount.as_ref();
         let refused = |errno, why, note| Error::Token { path: mount.into(), errno, why, note };

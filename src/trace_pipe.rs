@@ -39,8 +39,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// [`TracePipe::read_available`]. The trace option `block` makes it always readable.
 ///
 /// # Lost lines
-/// When the buffer is full the oldest lines make room for new ones. The kernel says how many those were,
-/// in a line of its own; such lines are counted, see [`TracePipe::lost`], and not passed on.
+/// When the buffer is full the oldest lines make room for new ones. The kernel reports their number in a line of its
+/// own; such lines are counted, see [`TracePipe::lost`], and not passed on.
 #[derive(Debug)]
 pub struct TracePipe {
     // Closed before the instance is taken away, which the kernel refuses while it is being read.
@@ -75,8 +75,8 @@ impl TracePipe {
         Ok(TracePipe { lines: Lines::new(file), path, _instance: Some(instance) })
     }
 
-    /// Opens the `trace_pipe` of the whole system. It also has what other tracers write, and holds what was printed before. Reading
-    /// it never blocks longer than it is told to.
+    /// Opens the `trace_pipe` of the whole system. It also has the lines of other tracers, and holds those that were
+    /// printed before. Reading it never blocks longer than the caller allows.
     ///
     /// # Errors
     /// [`Error::NoTracefs`] if tracefs is not mounted and cannot be, [`Error::File`] if this process may not read it,
@@ -94,8 +94,8 @@ impl TracePipe {
     /// Takes out and throws away what is in the buffer, and forgets about lines lost so far: what comes
     /// after was printed after.
     ///
-    /// It is thrown away for every other reader too, and might have come from any program. If lines come
-    /// faster than they can be read this ends after a quarter of a second all the same.
+    /// The lines are discarded for every other reader too, and may have come from any program. If lines come faster
+    /// than they can be read this ends after a quarter of a second all the same.
     ///
     /// # Errors
     /// [`Error::File`] if reading fails.
@@ -108,9 +108,9 @@ impl TracePipe {
     /// Passes the lines that are there to `each`, without their line breaks, until it breaks; does not
     /// wait for more. Empty lines are left out. How many lines there were.
     ///
-    /// While somebody prints faster than they are read, it returns after a quarter of a second; a call
-    /// that returns 0 found nothing. What `each` did not come to is kept for the next call, so do not
-    /// wait for the file to be readable after breaking off.
+    /// While lines come faster than they are read, it returns after a quarter of a second; a call that returns 0 found
+    /// nothing. Lines that `each` was not called for are kept for the next call, so do not wait for the file to be
+    /// readable after breaking off.
     ///
     /// # Errors
     /// [`Error::File`] if reading fails.
@@ -234,7 +234,7 @@ impl<R: Read> Lines<R> {
         self.buffer.get(line).unwrap_or_default()
     }
 
-    /// The next line that is complete and has something to say.
+    /// Returns the next complete line that is neither empty nor a report of losses.
     fn next(&mut self) -> Option<Range<usize>> {
         loop {
             let unread = self.get(self.unread.clone());

@@ -54,12 +54,12 @@ pub struct VerifierError {
 }
 
 impl VerifierError {
-    /// Reads a log. Its bytes need not be UTF-8: comments in it are whatever the program's BTF said.
+    /// Reads a log. Its bytes need not be UTF-8: comments in it are any bytes of the program's BTF.
     pub(crate) fn new(spec: &ProgramSpec<'_>, errno: Errno, log: &[u8]) -> VerifierError {
         VerifierError::on_kernel(spec, errno, log, &permission::lockdown)
     }
 
-    /// The same of a kernel that is locked down as this function says, which is called if it matters.
+    /// The same for a kernel whose lockdown mode `lockdown` returns, which is called if it matters.
     fn on_kernel(
         spec: &ProgramSpec<'_>,
         errno: Errno,
@@ -89,8 +89,8 @@ impl VerifierError {
         }
     }
 
-    /// Why, in the verifier's own words, one line: `R3 !read_ok`. Where it says it in several, a
-    /// semicolon is between them.
+    /// The cause, in the verifier's own words, one line: `R3 !read_ok`. If it is several messages, a semicolon is
+    /// between them.
     pub fn cause(&self) -> &str {
         &self.cause
     }
@@ -115,13 +115,14 @@ impl VerifierError {
         &self.known
     }
 
-    /// Returns facts about the program that the cause does not tell, a line each: what the helper takes that is called, the sizes
-    /// of the map, the statement that acquired what is not released.
+    /// Returns facts about the program that the cause does not hold, a line each: the arguments that the called helper
+    /// takes, the sizes of the map, the statement that acquired a reference that is not released.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// The index of the slot at which it gave up, if the log says; of a loop without an end that of the jump that closes it.
+    /// The index of the slot at which verification failed, if the log holds it; of a loop without an end that of the
+    /// jump that closes it.
     pub fn instruction(&self) -> Option<usize> {
         self.instruction
     }

@@ -16,8 +16,8 @@ const CHUNK: usize = 64 << 10;
 /// The least number of elements with a value for each CPU that one call moves: most of the room for those stays empty.
 const FEW: usize = 16;
 
-/// The kernel has no batches (`EINVAL` before Linux 5.6), or not for this map. An `EINVAL` for another reason comes
-/// again from the single operations, which then say so.
+/// Whether the kernel has no batches (`EINVAL` before Linux 5.6), or not for this map. An `EINVAL` for another reason
+/// comes again from the single operations, which then return it.
 fn no_batch(errno: Errno) -> bool {
     matches!(errno, Errno(libc::EINVAL | ENOTSUPP | libc::EOPNOTSUPP))
 }
@@ -79,8 +79,8 @@ impl Map {
         Ok(())
     }
 
-    /// Deletes many elements; tells how many there were. `bpf(2)`, `BPF_MAP_DELETE_BATCH` (Linux 5.6 for hash tables), or one
-    /// after the other.
+    /// Deletes many elements; returns how many there were. `bpf(2)`, `BPF_MAP_DELETE_BATCH` (Linux 5.6 for hash
+    /// tables), or one after the other.
     ///
     /// # Errors
     /// As [`delete`](Map::delete). What came before the element that failed is deleted.
@@ -119,8 +119,8 @@ impl Map {
         Ok(deleted)
     }
 
-    /// Deletes the elements that are there now; what programs add meanwhile may stay. A queue or stack is emptied,
-    /// an array cannot be.
+    /// Deletes the elements that are there now; those that programs add meanwhile may stay. A queue or stack is
+    /// emptied, an array cannot be.
     ///
     /// # Errors
     /// Errors of [`delete_batch`](Map::delete_batch), [`keys`](Map::keys) or, for a queue or stack,
@@ -139,7 +139,7 @@ impl Map {
         self.delete_batch(&keys).map(drop)
     }
 
-    /// One call; and how many elements it did before it failed.
+    /// Makes one call; also returns how many elements it did before it failed.
     fn write_batch(
         &self,
         keys: &[u8],

@@ -23,11 +23,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 impl Map {
-    /// Creates the map: it is checked, created with those in it that it needs, gets its contents, is frozen and pinned, as far
-    /// as the spec says so. `bpf(2)`, `BPF_MAP_CREATE`; Linux 3.19 for the first of the types.
+    /// Creates the map: it is checked, created with the inner maps that it needs, filled, frozen and pinned, as far as
+    /// the spec has it. `bpf(2)`, `BPF_MAP_CREATE`; Linux 3.19 for the first of the types.
     ///
-    /// If something is pinned at the path of the spec, that is used, if it is a map of the same type, sizes and flags,
-    /// and keeps what it holds.
+    /// If the path of the spec has a pin, its map is used, if it has the same type, sizes and flags, and keeps its
+    /// contents.
     ///
     /// Names (Linux 4.15), types of keys and values (4.18), and that the contents are frozen (5.2) are left out on
     /// kernels that do not have them.
@@ -131,7 +131,7 @@ fn entries(spec: &MapSpec<'_>) -> Result<u32> {
     }
 }
 
-/// A map that nobody else has.
+/// Creates a map that is not shared.
 fn fresh(spec: &MapSpec<'_>, token: Option<&Token>, table: Option<&Table>) -> Result<Map> {
     // The kernel looks at one such map and does not keep it.
     let inner = match spec.inner {

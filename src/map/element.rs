@@ -212,7 +212,7 @@ pub(super) fn is_unwritten(rest: &[u8]) -> Result<()> {
     Err(Error::Format { path: cpu::POSSIBLE.into(), problem })
 }
 
-/// That there is none is an answer.
+/// Maps `ENOENT` to `false`.
 pub(super) fn found(answer: Result<(), Errno>) -> Result<bool, Errno> {
     match answer {
         Ok(()) => Ok(true),

@@ -17,7 +17,7 @@ use std::sync::{Arc, OnceLock};
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct MapInfo {
-    /// The number of its type; [`Map::kind`] says which that is.
+    /// The number of its type; [`Map::kind`] returns the type.
     pub kind: u32,
     /// Its own number, which no other map has while it lives.
     pub id: u32,
@@ -105,8 +105,8 @@ impl Map {
         opened(which, fd)
     }
 
-    /// Opens the map that has this number, which [`info`](Map::info) tells of every map. `bpf(2)`,
-    /// `BPF_MAP_GET_FD_BY_ID` and `BPF_OBJ_GET_INFO_BY_FD` (Linux 4.13). It takes `CAP_SYS_ADMIN`.
+    /// Opens the map with this id, which [`info`](Map::info) returns for every map. `bpf(2)`, `BPF_MAP_GET_FD_BY_ID`
+    /// and `BPF_OBJ_GET_INFO_BY_FD` (Linux 4.13). It takes `CAP_SYS_ADMIN`.
     ///
     /// # Errors
     /// [`Error::OpenMap`]; `ENOENT` if there is none.

@@ -142,7 +142,8 @@ pub(super) const fn is_storage(kind: MapType) -> bool {
     )
 }
 
-/// Returns the flags that a type of map can have as far as is known here: whether others are unsupported, the kernel says.
+/// Returns the flags that a type of map can have as far as is known here: whether the kernel supports others shows when
+/// the map is created.
 pub(super) fn usual_flags(kind: MapType) -> u32 {
     RULES.iter().find(|rule| rule.kind == kind).map_or(0, |rule| rule.allowed)
 }
@@ -342,7 +343,7 @@ mod tests {
     const INNER: MapSpec<'static> = MapSpec::array("inner", 8, 1);
     const NESTED: MapSpec<'static> = MapSpec::array_of_maps("nested", 1, &INNER);
 
-    /// The field to blame, and what the message says of it. The rules are the kernel's own checks.
+    /// The invalid field, and the message about it. The rules are the kernel's own checks.
     #[rustfmt::skip]
     const WRONG: &[(MapSpec<'static>, &str, &str, &str)] = &[
         (MapSpec::hash("m", 0, 8, 1), "key_size", "0", "cannot be 0"),

@@ -127,7 +127,8 @@ fn u128_as_bytes() -> TypeDesc<'static> {
     <[u64; 2]>::TYPE
 }
 
-/// A hash table with keys of 4 bytes and values of 8, in the kernel's place; what it was asked, by name.
+/// A hash table with keys of 4 bytes and values of 8, in the kernel's place; it records the commands
+/// that it gets, by name.
 #[derive(Default)]
 struct Table {
     elements: BTreeMap<u32, u64>,
@@ -232,7 +233,7 @@ impl Table {
     }
 }
 
-/// Does something with a hash table of such a kernel; what it was asked.
+/// Does something with a hash table of such a kernel; returns the commands that it got.
 fn on(table: Table, action: impl FnOnce(&Hash<u32, u64>)) -> Vec<&'static str> {
     let table = Rc::new(RefCell::new(table));
     let kernel = Rc::clone(&table);
@@ -269,7 +270,7 @@ fn without_batches_it_is_one_by_one_and_that_is_remembered() {
     }
 }
 
-/// Any other answer is told, and not taken for a kernel without batches.
+/// Any other error is reported, and not taken for a kernel without batches.
 #[test]
 fn a_batch_that_is_refused_is_an_error() {
     let asked = on(without_batches(libc::EFAULT), |hash| {
@@ -283,7 +284,8 @@ fn a_batch_that_is_refused_is_an_error() {
     assert_eq!(asked, ["read batch", "read batch"]);
 }
 
-/// The list of CPUs may say that there are fewer than there are: the kernel does not know what it says.
+/// The list of CPUs may hold fewer than there are: it is not the kernel's if another file is mounted
+/// over it.
 #[test]
 fn there_is_room_for_the_values_of_all_cpus_whatever_the_list_says() {
     const CPUS: usize = 3;

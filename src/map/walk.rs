@@ -29,10 +29,10 @@ pub struct Entries<'a>(Keys<'a>);
 impl Map {
     /// Its keys, in no order. `bpf(2)`, `BPF_MAP_GET_NEXT_KEY`; Linux 4.12.
     ///
-    /// The map may change meanwhile. The key that was given last can be deleted, and the walk goes on. If somebody
-    /// else deletes the one that is next, the kernel begins again at the first, and keys come twice: so each key that
-    /// is there all the time comes at least once. If more than twice as many came as the map can hold the walk ends
-    /// with [`Error::MapChanged`].
+    /// The map may change meanwhile. The key that was returned last can be deleted, and the walk goes on. If the next
+    /// one is deleted by another process or a program, the kernel begins again at the first, and keys come twice: so
+    /// each key that is there all the time comes at least once. If more than twice as many came as the map can hold
+    /// the walk ends with [`Error::MapChanged`].
     ///
     /// ```no_run
     /// # let map = rawbpf::Map::open_id(7)?;

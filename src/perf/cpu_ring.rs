@@ -33,7 +33,7 @@ impl CpuRing {
         CpuRing { cpu, ring, read: 0, shape: None, told: before, lost: before, before, enabled: 0 }
     }
 
-    /// Asks the event how long it has run and how many samples it lost; `None` if it does not say.
+    /// Reads from the event how long it has run and how many samples it lost; `None` if it cannot be read.
     pub(super) fn ask(&mut self, says_lost: bool) -> Option<u64> {
         let mut counts = [0; 3];
         let counts = if says_lost { &mut counts[..] } else { &mut counts[..2] };
@@ -72,8 +72,8 @@ impl CpuRing {
         record::behind(self.ring.filled(), self.read)
     }
 
-    /// The sample that lies `at` so many bytes behind what has been handed back, if it is in the shape of the last one. One
-    /// that lies across the end of the ring is not seen.
+    /// The sample that lies `at` bytes behind the position that has been released, if it has the form of the last one.
+    /// One that wraps around the end of the ring is not found.
     #[inline]
     pub(super) fn sample_at(&self, at: usize, layout: Layout) -> Option<(Option<u64>, &[u8])> {
         let shape = self.shape.as_ref()?;
@@ -96,7 +96,7 @@ impl CpuRing {
         }
     }
 
-    /// Notes that a record told of so many lost samples.
+    /// Counts the lost samples that a record reported.
     pub(super) fn tell(&mut self, lost: u64) {
         self.told = self.told.saturating_add(lost);
         // What is told of late was counted already, if the kernel was asked.

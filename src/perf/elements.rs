@@ -19,9 +19,9 @@ const COUNT_BPF_OUTPUT: u64 = 10;
 const SAMPLE_TIME: u64 = 1 << 2;
 /// `PERF_SAMPLE_RAW`.
 const SAMPLE_RAW: u64 = 1 << 10;
-/// `PERF_FORMAT_TOTAL_TIME_ENABLED`: reading the event tells how long it has run.
+/// `PERF_FORMAT_TOTAL_TIME_ENABLED`: reading the event returns the time that it has run.
 const FORMAT_ENABLED: u64 = 1;
-/// `PERF_FORMAT_LOST` (Linux 6.0): reading the event tells how many samples it lost.
+/// `PERF_FORMAT_LOST` (Linux 6.0): reading the event returns the number of samples that it lost.
 const FORMAT_LOST: u64 = 1 << 4;
 /// `pid` of an event of every process.
 const EVERY_PROCESS: i32 = -1;
@@ -112,7 +112,7 @@ pub(super) fn event(options: &Checked, cpu: u32, says_lost: bool) -> PerfEvent<'
     }
 }
 
-/// Opens what `open` opens for a CPU; `None` if the CPU does not run. Finds out whether events say what they lost.
+/// Calls `open` for a CPU; `None` if the CPU is offline. Finds out whether events report the samples that they lost.
 pub(super) fn open<R>(
     cpu: u32,
     says_lost: &mut bool,

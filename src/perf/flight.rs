@@ -71,7 +71,7 @@ impl FlightRecorder {
     /// Opens a perf event on every CPU that runs, and puts them into `map`. `write_backward` of [perf_event_open(2)], Linux
     /// 4.7.
     ///
-    /// Of the options, those about the ring, the samples and their times count: nobody is woken. With
+    /// Of the options, those about the ring, the samples and their times count: there are no wake-ups. With
     /// [`PerfOptions::time`] the samples of all CPUs are handed out in their order, else CPU by CPU.
     ///
     /// # Errors
@@ -111,9 +111,9 @@ impl FlightRecorder {
         FlightRecorder { rings: rings.collect(), options, paused: true, elements: None }
     }
 
-    /// Hands out what the rings hold, the oldest first: a copy, made while they are [paused](FlightRecorder::pause), which
-    /// takes some milliseconds. What programs send meanwhile is lost, and told with what comes next
-    /// ([`Record::Lost`]). Returns how many records were handed out.
+    /// Hands out the contents of the rings, the oldest first: a copy, made while they are
+    /// [paused](FlightRecorder::pause), which takes some milliseconds. Samples that programs send meanwhile are lost,
+    /// and reported with the next ones ([`Record::Lost`]). Returns the number of records handed out.
     ///
     /// The rings keep what they hold: it comes again the next time, if it has not been overwritten.
     ///

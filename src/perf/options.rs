@@ -60,7 +60,7 @@ impl PerfOptions {
         self
     }
 
-    /// When to wake; at first when a quarter of the ring has been written.
+    /// Sets when the kernel wakes the reader; by default when a quarter of the ring has been written.
     pub const fn wakeup(mut self, wakeup: Wakeup) -> PerfOptions {
         self.wakeup = Some(wakeup);
         self
@@ -70,8 +70,8 @@ impl PerfOptions {
     /// [`poll`](super::PerfReader::poll) waits: after that time it reads the samples that there are. 100 ms by default;
     /// [`Duration::MAX`] is for ever.
     ///
-    /// It costs a look at the rings every so often, some microseconds. With [`Wakeup::Events`]`(1)` nothing waits, and this
-    /// says nothing.
+    /// It costs a look at the rings at such intervals, some microseconds. With [`Wakeup::Events`]`(1)` there is a
+    /// wake-up for every sample, and this has no effect.
     pub const fn max_delay(mut self, delay: Duration) -> PerfOptions {
         self.max_delay = delay;
         self
@@ -80,10 +80,9 @@ impl PerfOptions {
     /// The number of bytes that the program submits each time, which is then exactly what is handed
     /// out.
     ///
-    /// Without it, up to 7 bytes follow on a sample: the kernel fills every record up to a multiple
-    /// of 8 and does not say by how much. 16 bytes arrive as 20, 32 as 36; what is in the filling
-    /// is left over from earlier records. With it, a sample that can not have been of this size is
-    /// an [`Error::SampleSize`](crate::Error::SampleSize).
+    /// Without it, up to 7 bytes follow on a sample: the kernel pads every record to a multiple of 8 and does not
+    /// report by how much. 16 bytes arrive as 20, 32 as 36; the padding holds remains of earlier records. With it, a
+    /// sample that can not have been of this size is an [`Error::SampleSize`](crate::Error::SampleSize).
     pub const fn sample_size(mut self, bytes: u32) -> PerfOptions {
         self.sample_size = Some(bytes);
         self
@@ -154,7 +153,7 @@ pub(super) struct Checked {
     pub ring_size: usize,
     pub wakeup: u32,
     pub watermark: bool,
-    /// Until when something can lie in a ring that wakes nobody.
+    /// The longest time that a record without a wake-up can lie in a ring.
     pub max_delay: Option<Duration>,
     pub layout: Layout,
     /// Nanoseconds.

@@ -1,4 +1,4 @@
-//! The records in a ring, from bytes that are not believed.
+//! The records in a ring, parsed from untrusted bytes.
 
 use super::Record;
 use crate::ring::{AHEAD, prefetch};
@@ -65,7 +65,7 @@ impl Layout {
 /// Why reading stopped where it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Problem {
-    /// A record that cannot be. Where the next one begins is not known.
+    /// An invalid record. The start of the next one is not known.
     Corrupt(&'static str),
     /// A sample of `recorded` bytes with the filling, which is not what was to be expected. Its record has `length`
     /// bytes.
@@ -80,7 +80,7 @@ pub(super) enum Body<'r> {
         bytes: &'r [u8],
     },
     Lost(u64),
-    /// A kind of the kernel's that was not asked for; its size is all that matters.
+    /// A record type that was not asked for; only its size matters.
     Other,
 }
 
@@ -91,7 +91,7 @@ pub(super) struct Progress {
     pub bytes: usize,
     /// Records handed out.
     pub records: usize,
-    /// Samples that records said were lost.
+    /// The samples that records reported as lost.
     pub lost: u64,
 }
 
@@ -182,7 +182,7 @@ pub(super) fn next<'r>(
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     header: [u8; HEADER],
-    /// Of the record; a header says it, so it is a multiple of 8, and not 0.
+    /// The length of the record; it comes from a header, so it is a multiple of 8, and not 0.
     length: usize,
     recorded: [u8; 4],
     /// Offset in the record at which the sample begins,
@@ -192,7 +192,7 @@ pub(super) struct Shape {
 }
 
 impl Shape {
-    /// That of a record that has been found right and holds `bytes`.
+    /// The form of a record that has been checked and holds `bytes`.
     pub(super) fn of(record: &[u8], bytes: &[u8], layout: Layout) -> Option<Shape> {
         let raw_at = layout.raw_at();
         Some(Shape {

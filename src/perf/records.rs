@@ -8,8 +8,8 @@ use std::marker::PhantomData;
 
 /// Hands out what is in the rings, record after record, without copying. Made by [`PerfReader::records`].
 ///
-/// It reads what [`PerfReader::drain`] would, for a loop that is to have its own `?` and `break`; ring after ring, also
-/// in a reader that is told to hand out [in order](super::PerfOptions::in_order):
+/// It reads the same records as [`PerfReader::drain`], for a loop that needs its own `?` and `break`; ring after ring,
+/// also in a reader with the option [`in_order`](super::PerfOptions::in_order):
 ///
 /// ```no_run
 /// # use rawbpf::perf::PerfReader;

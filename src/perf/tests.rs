@@ -654,8 +654,8 @@ proptest! {
         prop_assert_eq!(reader.lost() + lost, kernel.all_lost);
     }
 
-    /// Whatever is in a ring, and wherever its head is said to be: an answer, and only bytes of the
-    /// ring.
+    /// Whatever is in a ring, and whatever position its head has: reading ends, and returns only
+    /// bytes of the ring.
     #[test]
     fn anything_at_all_gets_an_answer(
         position in any::<u64>(),

@@ -6,7 +6,7 @@
 //!
 //! * *busy*: the program has the record and is still writing it. The producer's position is already behind it; nothing
 //!   from here on can be read yet.
-//! * *discard*: the program wants it passed over.
+//! * *discard*: the program discarded the record.
 //!
 //! The orderings, each written once below:
 //!
@@ -94,7 +94,7 @@ pub(crate) enum Found<'r> {
     Record(&'r [u8]),
     /// Something that a program began and threw away.
     Discarded,
-    /// A header that cannot be.
+    /// An invalid header.
     Corrupt(&'static str),
 }
 
@@ -186,8 +186,8 @@ impl BpfRing {
 
     /// Sees how far programs have written.
     ///
-    /// An error if the position cannot be. If somebody else has moved the consumer's, reading goes on from where it is
-    /// now.
+    /// Returns an error if the position is invalid. If another process has moved the consumer's, reading goes on from
+    /// where it is now.
     pub(crate) fn look(&mut self) -> Result<(), &'static str> {
         let now = self.consumer.word(0).load(Ordering::Relaxed);
         if now != self.tail {
@@ -241,8 +241,8 @@ impl BpfRing {
         }
     }
 
-    /// Copies what comes next and hands it back to the kernel. An error if it cannot be, or if it may have been overwritten,
-    /// since somebody else has moved the consumer's position.
+    /// Copies the next record and releases it. Returns an error if the record is invalid, or if it may have been
+    /// overwritten, since another process has moved the consumer's position.
     pub(crate) fn copy_next(&mut self, copy: &mut Vec<u8>) -> Result<Copied, &'static str> {
         let mut unread = self.unread(self.tail);
         let copied = match unread.step() {
@@ -268,7 +268,7 @@ impl BpfRing {
 
     /// Whether there is a record now that can be read. If not, the kernel wakes when there is.
     ///
-    /// To be asked after everything that could be read has been released.
+    /// To be called after everything that could be read has been released.
     pub(crate) fn is_ready(&self) -> bool {
         fence(Ordering::SeqCst);
         let unread = BpfRing::unread(self, self.tail);

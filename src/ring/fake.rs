@@ -24,7 +24,7 @@ pub(crate) struct Kernel {
     head: u64,
     /// The time of the next sample, if samples have times.
     pub time: Option<u64>,
-    /// Samples that found no room, and of which no record tells yet.
+    /// Samples that found no room, and that no record has reported yet.
     lost: u64,
     /// Samples that were written.
     pub sent: u64,
@@ -98,8 +98,8 @@ impl BackwardKernel {
     }
 }
 
-/// A record: a header, and behind it `body`, filled up to a multiple of 8 with bytes that nobody
-/// may look at.
+/// A record: a header, and behind it `body`, filled up to a multiple of 8 with bytes that are not to
+/// be read.
 pub(crate) fn record(kind: u32, body: &[u8]) -> Vec<u8> {
     let size = (8 + body.len()).next_multiple_of(8);
     let mut bytes = header(kind, size as u16).to_vec();

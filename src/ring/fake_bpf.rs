@@ -132,7 +132,7 @@ impl Kernel {
         self.position
     }
 
-    /// Says that the producer is there.
+    /// Sets the producer's position.
     pub(crate) fn set_producer(&mut self, position: usize) {
         self.position = position;
         self.producer().store(position, Ordering::Release);

@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 /// Hands out what is in the ring buffers, record after record, without copying. Made by [`RingBufReader::records`].
 ///
-/// It reads what [`RingBufReader::drain`] would, for a loop that is to have its own `?` and `break`:
+/// It reads the same records as [`RingBufReader::drain`], for a loop that needs its own `?` and `break`:
 ///
 /// ```no_run
 /// # use rawbpf::ringbuf::RingBufReader;

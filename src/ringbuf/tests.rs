@@ -544,7 +544,7 @@ proptest! {
         }
     }
 
-    /// Whatever is in a ring, and wherever its positions are said to be: an answer, and only bytes of the ring.
+    /// Whatever is in a ring, and whatever its positions are: reading ends, and returns only bytes of the ring.
     #[test]
     fn anything_at_all_gets_an_answer(
         position in any::<usize>().prop_map(|position| position & !7),

@@ -46,7 +46,7 @@ pub struct UserRingBuf {
     /// Ready each time that a program has taken samples.
     epoll: OwnedFd,
     name: String,
-    /// It has to stay open to wake. `None` only in tests.
+    /// The map, which has to stay open for wake-ups. `None` only in tests.
     _map: Option<Map>,
 }
 
@@ -82,8 +82,8 @@ impl UserRingBuf {
     /// Space for a sample of `len` bytes, to be written in place; `None` if there is none now.
     ///
     /// # Errors
-    /// [`Error::RecordSize`] if there can never be so much; [`Error::CorruptRingBuffer`] if the kernel's position
-    /// cannot be.
+    /// [`Error::RecordSize`] if the ring can never hold that much; [`Error::CorruptRingBuffer`] if the kernel's
+    /// position is invalid.
     pub fn reserve(&mut self, len: usize) -> Result<Option<Sample<'_>>> {
         let largest = self.ring.largest();
         if len > largest {
@@ -111,11 +111,11 @@ impl UserRingBuf {
         Ok(true)
     }
 
-    /// Waits until a program has taken samples, if none has since this was asked last; `false` if the deadline has passed
-    /// or a signal handler ran. The first time, it only tells that the ring is not full.
+    /// Waits until a program has taken samples, if none has since the last call; `false` if the deadline has passed or
+    /// a signal handler ran. The first call returns as soon as the ring is not full.
     ///
     /// Programs that drain with `BPF_RB_NO_WAKEUP` do not end the wait. Whether there is room enough then, only
-    /// [`UserRingBuf::reserve`] can tell.
+    /// [`UserRingBuf::reserve`] shows.
     ///
     /// # Errors
     /// [`Error::Reader`] if waiting failed.

@@ -29,13 +29,13 @@ struct Scene<'a> {
     cause: &'a str,
     slot: Option<usize>,
     op: Option<Op>,
-    /// The way to it, which ends with it; empty if the log does not tell.
+    /// The path to it, which ends with it; empty if the log does not hold it.
     path: &'a [Step<'a>],
     lockdown: &'a dyn Fn() -> Option<String>,
 }
 
 impl Diagnosis {
-    /// Reads it out of a log; `lockdown` says whether the kernel is locked down, and is called if it matters.
+    /// Reads it out of a log; `lockdown` returns the mode if the kernel is locked down, and is called if it matters.
     pub(super) fn of(
         spec: &ProgramSpec<'_>,
         log: &VerifierLog<'_>,
@@ -125,7 +125,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// An instruction as it is told: by its index and its statement.
+    /// An instruction as messages show it: by its index and its statement.
     fn at(&self, index: usize) -> String {
         match self.code.statement(index) {
             Some(statement) => format!("instruction {index}: {statement}"),
@@ -149,7 +149,7 @@ impl<'a> Scene<'a> {
 
     // ---- facts --------------------------------------------------------------------------------------------
 
-    /// Facts about the program that the cause does not tell, a line each.
+    /// Facts about the program that the cause does not hold, a line each.
     fn notes(&self, key: &str) -> Vec<String> {
         let mut notes = Vec::new();
         // The remark on the reference that leaks is one of several, where there are several references.

@@ -6,11 +6,10 @@ use super::state::State;
 
 /// The verifier's log, read line by line as it is asked for.
 ///
-/// It is a trace: instructions in the order in which the verifier went through them, with what it knew of the
-/// registers, and what it remarked. The forms differ by kernel. Before Linux 5.17 states stand on lines
-/// of their own (and on level 1 hardly any), since then behind the instruction that changed them. Since Linux 7.3 a
-/// [`Report`] can follow on the trace. All of them are read, and a line that is none of what is known is a
-/// [remark](Entry::Remark): nothing is dropped.
+/// It is a trace: instructions in the order in which the verifier went through them, with the state of the registers,
+/// and its messages. The forms differ by kernel. Before Linux 5.17 states stand on lines of their own (and on level 1
+/// hardly any), since then behind the instruction that changed them. Since Linux 7.3 a [`Report`] can follow on the
+/// trace. All of them are read, and a line in no known form is a [remark](Entry::Remark): nothing is dropped.
 ///
 /// ```
 /// use rawbpf::verifier::{Entry, VerifierLog};
@@ -67,7 +66,7 @@ pub enum Entry<'a> {
     Source {
         /// The line.
         text: &'a str,
-        /// File and line, where the kernel says it (6.10 and later).
+        /// File and line, where the kernel prints them (6.10 and later).
         place: Option<(&'a str, u32)>,
     },
     /// A message of the verifier, `R3 !read_ok`: the last ones are the cause of the rejection.
@@ -85,7 +84,7 @@ pub struct Traced<'a> {
     pub opcode: u8,
     /// The kernel's text of it.
     pub text: &'a str,
-    /// The state that it changed, as far as the log says. Linux 5.17.
+    /// The state that it changed, as far as the log holds it. Linux 5.17.
     pub after: State<'a>,
 }
 
@@ -158,7 +157,7 @@ impl<'a> VerifierLog<'a> {
         self.verdict().1
     }
 
-    /// The slot at which the verifier gave up, if the log says.
+    /// The slot at which verification failed, if the log holds it.
     pub fn instruction(&self) -> Option<usize> {
         self.verdict().0
     }
@@ -408,8 +407,8 @@ fn is_bookkeeping(line: &str) -> bool {
         || line.starts_with("Func#") && (line.contains("is safe") || line.contains("is global and"))
 }
 
-/// `arg#0 reference type('UNKNOWN ') size cannot be determined: -22` is said of programs that are well;
-/// `arg#0 expected pointer to stack` is why one is not.
+/// `arg#0 reference type('UNKNOWN ') size cannot be determined: -22` is printed for valid programs; `arg#0 expected
+/// pointer to stack` is the cause of a rejection.
 fn is_argument_remark(line: &str) -> bool {
     line.starts_with("arg#") && !line.contains("size cannot be determined")
 }

@@ -5,8 +5,8 @@ use super::state::State;
 use crate::insn::{Insn, Op, Pseudo};
 use std::collections::BTreeMap;
 
-/// Returns the step of the path, by its index there, whose jump closes the loop that the verifier found without an end when it
-/// came to `slot` again, in this state (Linux 6.3 tells it).
+/// Returns the step of the path, by its index there, whose jump closes the infinite loop that the verifier found when
+/// it came to `slot` again, in this state (printed since Linux 6.3).
 pub(super) fn closing_jump(
     path: &[Step<'_>],
     slots: &[Insn],
@@ -32,8 +32,8 @@ fn jumps(slots: &[Insn], slot: usize) -> bool {
     op.is_some_and(|op| matches!(op, Op::Jump { .. } | Op::JumpLong { .. } | Op::JumpIf { .. }))
 }
 
-/// Returns the index in the path of the last visit to the slot in this state. Where the state is not told, it is the first visit:
-/// then loops within loops are thought to end.
+/// Returns the index in the path of the last visit to the slot in this state. If the state is not in the log, it is the
+/// first visit: then loops within loops are taken to end.
 fn cycle(path: &[Step<'_>], slot: usize, state: Option<State<'_>>) -> Option<usize> {
     let Some(state) = state else {
         return path.iter().position(|step| step.index == slot);

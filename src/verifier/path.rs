@@ -4,7 +4,7 @@ use super::log::{Entry, first_number};
 use super::state::State;
 use crate::insn::{AtomicOp, Insn, Op, Reg};
 
-/// One instruction on the way, with what was known before and after it where the log says.
+/// One instruction of the path, with the states before and after it where the log holds them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Step<'a> {
@@ -20,8 +20,8 @@ pub struct Step<'a> {
     returned_to: bool,
 }
 
-/// Puts the way together. The verifier goes one way to its end, then back to the last branch whose other way it has
-/// not gone; so what it says before that and behind the branch belongs to other ways.
+/// Assembles the path. The verifier follows one path to its end, then goes back to the last branch whose other side
+/// it has not followed; so entries before that and behind the branch belong to other paths.
 pub(super) fn path<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<Step<'a>> {
     let mut path: Vec<Step<'a>> = Vec::new();
     let mut before = None;
@@ -115,7 +115,7 @@ fn jump_target(step: &Step<'_>) -> Option<usize> {
 /// The origin of a register's value at the end of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// It holds what it held at the beginning of the program or function.
+    /// It holds its value from the beginning of the program or function.
     Start,
     /// This instruction wrote it.
     Written(usize),
@@ -123,7 +123,7 @@ pub(super) enum Origin {
     Lost(usize),
     /// Nothing wrote it.
     Never,
-    /// The log does not tell.
+    /// The log does not hold it.
     Unknown,
 }
 

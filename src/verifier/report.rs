@@ -56,11 +56,11 @@ pub struct Report {
     pub suggestion: Option<String>,
 }
 
-/// One thing on the way to a rejection that the kernel holds worth telling.
+/// An event on the path to a rejection that the kernel reports.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Event {
-    /// At which slot, if the report says.
+    /// The slot, if the report names it.
     pub instruction: Option<usize>,
     /// The event's text: `branch: took the true branch of this conditional, goto followed`.
     pub what: String,

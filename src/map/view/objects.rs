@@ -71,8 +71,8 @@ macro_rules! of_descriptors {
 }
 
 of_descriptors! {
-    /// Programs for `tail_call`, by index. All are of one type. They are taken out when nobody has the map any more
-    /// but programs.
+    /// Programs for `tail_call`, by index. All are of one type. They are removed when only programs hold the map any
+    /// more.
     ///
     /// ```no_run
     /// use rawbpf::map::{ProgArray, Update};

@@ -50,8 +50,8 @@ impl StructOps {
     /// A view of this map, whose functions and other members are all empty until they are set here.
     ///
     /// # Errors
-    /// [`Error::MapView`] if it is another kind of map; [`Error::MapCall`], [`Error::Btf`] if the kernel does not tell
-    /// which struct it is.
+    /// [`Error::MapView`] if it is another kind of map; [`Error::MapCall`], [`Error::Btf`] if the kernel does not
+    /// report which struct it is.
     pub fn of(map: &Map) -> Result<Self> {
         if map.kind() != MapType::StructOps {
             return Err(Error::MapView {
