@@ -266,7 +266,7 @@ impl<R: Read> Lines<R> {
         match self.source.read(room) {
             Ok(count) => {
                 self.unread.end += count;
-                // 0 is not the end: the kernel says so too when tracing was turned off meanwhile.
+                // 0 is not the end: the kernel returns it too when tracing was turned off meanwhile.
                 Ok(count > 0)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
@@ -426,7 +426,7 @@ mod tests {
         });
         assert_eq!(line.as_deref(), Some("later"));
 
-        // What is there is there at once, and what was not looked at stays.
+        // Lines that are there are returned at once, and those that were not looked at stay.
         print("rawbpf test: a\n");
         print("rawbpf test: b\n");
         let mut seen = Vec::new();
@@ -442,7 +442,7 @@ mod tests {
         }
         assert_eq!(seen, [b"rawbpf test: a", b"rawbpf test: b"]);
 
-        // A second reader is told (Linux 6.6), or gets in.
+        // A second reader gets an error (Linux 6.6), or gets in.
         match TracePipe::open_global() {
             Err(error @ Error::TracePipeBusy { .. }) => {
                 assert!(error.to_string().contains("another process"), "{error}");

@@ -52,7 +52,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
             Format::Json => in_json(spec, &verdict, show_log).to_string() + "\n",
         };
         print(&line)?;
-        // The first trouble tells the exit status.
+        // The first failure determines the exit status.
         let one = match &verdict {
             Verdict::Accepted { .. } => 0,
             Verdict::Rejected(_) => 1,
@@ -98,7 +98,7 @@ fn in_words(spec: &TextSpec<'_>, verdict: &Verdict, show_log: bool) -> String {
     text
 }
 
-/// The figures that a log tells, each with a comma before it.
+/// The figures of a log, each with a comma before it.
 fn figures(statistics: &Statistics) -> String {
     let Statistics { processed, total_states, peak_states, verification_time, .. } = statistics;
     let mut text = String::new();

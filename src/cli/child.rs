@@ -193,7 +193,7 @@ impl Child {
             None => Ok(()),
             Some(Held::Traced) => self.resume(Resume::Detach),
             Some(Held::Gate(mut gate)) => {
-                // If it has been killed meanwhile, nobody reads; that is seen when it is waited for.
+                // If it has been killed meanwhile, the pipe has no reader; that is seen when it is waited for.
                 let _ = gate.write_all(b"!");
                 drop(gate);
                 match self.report() {
@@ -264,7 +264,7 @@ impl Child {
         there == Ok(true) && self.report().is_none()
     }
 
-    /// Returns what it says if it cannot become the command; waits until it has or cannot.
+    /// Returns its report if it cannot become the command; waits until it has or cannot.
     fn report(&mut self) -> Option<Report> {
         let mut bytes = [0; Report::SIZE];
         self.report.read_exact(&mut bytes).ok().map(|()| Report::from_bytes(bytes))

@@ -107,7 +107,7 @@ enum Scale {
 }
 
 impl Scale {
-    /// That of an array, if it is a histogram.
+    /// The scale of an array, if it is a histogram.
     fn of(map: &Map) -> Option<Scale> {
         let name = map.name();
         match (map.value_size(), map.max_entries()) {
@@ -167,7 +167,7 @@ pub(super) fn number(bytes: &[u8]) -> Option<u64> {
     })
 }
 
-/// A key or a value, as far as it can be told what it is.
+/// A key or a value, in the form in which it is printed.
 #[derive(Debug, Clone, PartialEq)]
 enum Shown {
     Number(u64),

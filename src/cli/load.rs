@@ -107,7 +107,7 @@ fn make<'a>(
     Ok((loader, programs))
 }
 
-/// Prints a call. If nobody reads it, the results will tell.
+/// Prints a call. An error of the output is left to the printing of the results.
 fn show(call: &SystemCall, format: Format) {
     let line = match format {
         Format::Text => format!("{call}\n"),
@@ -200,7 +200,7 @@ const PROG_ID: usize = 1;
 /// `jited_prog_len` in `struct bpf_prog_info`, after a tag of eight bytes.
 const PROG_JITED_LEN: usize = 4;
 
-/// The first words of what the kernel says of an object; nothing before Linux 4.13.
+/// The first words of the kernel's information on an object; nothing before Linux 4.13.
 fn info(object: BorrowedFd<'_>) -> Option<[u32; 6]> {
     let mut bytes = [0; 24];
     obj_info(&mut ObjInfo { object, info: &mut bytes, len: 0, arrays: &mut [] }).ok()?;

@@ -105,7 +105,7 @@ enum If {
     Exist,
 }
 
-/// Does what the arguments say.
+/// Runs a subcommand of `map`.
 pub(super) fn map(args: &MapArgs) -> Result<u8, Failure> {
     match &args.command {
         Command::List(how) => list(how)?,
@@ -334,7 +334,8 @@ fn value_of(map: &Map, text: &str) -> Result<Vec<u8>, Failure> {
     if whole == size {
         return bytes("VALUE", text, size);
     }
-    // Those of all CPUs are bytes. A number is one of them, even where there is only one CPU.
+    // Values for all CPUs are given as bytes in hexadecimal. A number is one of the values, even
+    // where there is only one CPU.
     if text.starts_with("hex")
         && let Ok(all) = bytes("VALUE", text, whole)
     {

@@ -63,7 +63,7 @@ pub(super) fn is_named(kept: &str, name: &str) -> bool {
     kept == name || kept.len() == 15 && name.starts_with(kept)
 }
 
-/// A number that `/proc/self/fdinfo` tells of an object: `memlock`, `frozen`.
+/// A number that `/proc/self/fdinfo` holds for an object: `memlock`, `frozen`.
 pub(super) fn fdinfo(object: BorrowedFd<'_>, key: &str) -> Option<u64> {
     let path = format!("/proc/self/fdinfo/{}", object.as_raw_fd());
     field(&file::read_to_string(path).ok()?, key)
@@ -109,7 +109,7 @@ impl Holders {
         found
     }
 
-    /// `comm(1), other(2)`; nothing if there is nobody.
+    /// `comm(1), other(2)`; nothing if there are none.
     pub(super) fn text(&self, id: u32) -> Option<String> {
         let holders = self.0.get(&id)?;
         Some(

@@ -76,7 +76,8 @@ impl Drop for Pins {
     }
 }
 
-/// The type of the file system that a folder is in (`proc_pid_mountinfo(5)`); `None` if it cannot be told.
+/// The type of the file system that a folder is in (`proc_pid_mountinfo(5)`); `None` if it cannot be
+/// determined.
 fn file_system(dir: &Path) -> Option<String> {
     let mounts = file::read_to_string("/proc/self/mountinfo").ok()?;
     let mounted = mounts.lines().filter_map(|line| {

@@ -105,7 +105,7 @@ impl<'a> Scene<'a> {
     }
 
     /// Lets the command begin and prints what there is in the sources, under these headings, until the command has
-    /// ended, enough was shown, the time is over or somebody asks for the end. The exit status.
+    /// ended, enough was shown, the time is over or a signal ends the run. Returns the exit status.
     pub(super) fn play(
         self,
         links: Vec<Link>,
@@ -113,7 +113,7 @@ impl<'a> Scene<'a> {
         sources: &mut [&mut dyn Source],
     ) -> Result<u8, Failure> {
         let Scene { limits, signals, process, mut command } = self;
-        // From here on, since the headings may already find nobody who reads them.
+        // From here on, since standard output may have no reader already when the headings are written.
         let deadline = limits.duration.and_then(|duration| Instant::now().checked_add(duration));
         deadline.into_iter().for_each(|deadline| signals.end_at(deadline));
         let mut stage = Stage::new(limits, headings)?;
@@ -230,7 +230,7 @@ impl Stage {
         self.one(|output| output.row(row))
     }
 
-    /// As [`Stage::show`], with bytes that a program has sent.
+    /// Shows bytes that a program has sent, as [`Stage::show`] does.
     pub(super) fn sample(&mut self, sample: &Sample<'_>) -> ControlFlow<()> {
         self.one(|output| output.sample(sample))
     }
@@ -253,7 +253,7 @@ impl Stage {
         self.unless(done)
     }
 
-    /// Tells of events that the kernel had no room for.
+    /// Reports events that the kernel had no room for.
     pub(super) fn lost(&mut self, count: u64, cpu: u32) -> ControlFlow<()> {
         let done = self.output.lost(count, cpu);
         self.unless(done)
@@ -269,7 +269,7 @@ impl Stage {
         }
     }
 
-    /// Makes a batch visible, or tells what went wrong in it.
+    /// Makes a batch visible, or reports its error.
     fn settle(&mut self) -> Result<(), Failure> {
         match self.problem.take() {
             Some(problem) => Err(problem),

@@ -1,4 +1,4 @@
-//! Signals as something to wait for, instead of something that interrupts; and whether the end of the run was asked for.
+//! Signals that are waited for, instead of interrupting; and whether the end of the run was asked for.
 
 use super::Failure;
 use crate::syscall::{self, Inherited};
@@ -52,14 +52,14 @@ pub(super) struct Signals {
     pending: [(Event, AtomicBool); 2],
     /// Whether [`Event::Stop`] ever came.
     stopped: AtomicBool,
-    /// When the run ends by itself.
+    /// The time when the run ends by itself.
     deadline: OnceLock<Instant>,
 }
 
 static SIGNALS: OnceLock<Signals> = OnceLock::new();
 
 impl Signals {
-    /// From now on the signals that end a run wait to be read.
+    /// Blocks the signals that end a run, so that they wait to be read.
     pub(super) fn block() -> Result<&'static Signals, Failure> {
         Signals::of(signals())
     }
@@ -85,7 +85,7 @@ impl Signals {
         SIGNALS.get()
     }
 
-    /// Sets when the run ends by itself, for those who wait for something else meanwhile.
+    /// Sets when the run ends by itself, for waits elsewhere.
     pub(super) fn end_at(&self, deadline: Instant) {
         // A process has one run.
         let _ = self.deadline.set(deadline);

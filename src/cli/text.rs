@@ -60,7 +60,7 @@ impl TextArgs {
         Text::new(file, bytes)
     }
 
-    /// One of its programs, of the type that the arguments or the text say.
+    /// One of its programs, of the type that the arguments or the text give.
     pub(super) fn program<'s>(&self, spec: &'s TextSpec<'_>) -> Result<ProgramSpec<'s>, Failure> {
         let named = match self.kind {
             Some(_) => None,

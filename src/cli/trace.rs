@@ -81,14 +81,14 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     } else {
         None
     };
-    // Before the programs run: what they send where nobody reads is gone.
+    // Before the programs run: records that they send before there is a reader are lost.
     let mut loader = loader();
     let mut maps = Vec::new();
     for spec in module.maps() {
         maps.push(loader.map(spec)?.clone());
     }
     let (mut perf, mut rings) = readers(&maps)?;
-    // What the text says of its data is the same for all of its programs.
+    // The data of the text are the same for all of its programs.
     if let Some(spec) = specs.first() {
         let code = spec.code();
         for section in [Section::Data, Section::Bss] {
@@ -181,7 +181,7 @@ fn places(module: &Collection<'_>, words: &[String]) -> Result<Vec<Placed>, Fail
 
 fn target_of(text: &str) -> Result<Target, Failure> {
     let target: Target = text.parse().map_err(|error: Error| Failure::Usage(error.to_string()))?;
-    // It runs when somebody reads it, and not when something happens.
+    // It runs when its file is read, and not when something happens.
     if matches!(target.plain(), Target::Iter { .. }) {
         return Err(Failure::Usage(format!(
             "`{}` is an iterator: nothing happens there that could be traced",
@@ -348,7 +348,7 @@ fn readers(maps: &[Map]) -> Result<(Vec<Perf>, Vec<Ring>), Failure> {
         let name = map.name().to_owned();
         match map.kind() {
             MapType::PerfEventArray => {
-                // The loop waits for the descriptor alone, and people want to see each sample at once.
+                // The loop waits for the descriptor alone, and each sample is to be shown at once.
                 let options = PerfOptions::new().wakeup(Wakeup::Events(1)).time();
                 let reader = PerfReader::open(map, &options)?;
                 perf.push(Perf { name, reader, silent: SilentCpus::default() });

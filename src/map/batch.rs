@@ -67,7 +67,7 @@ impl Map {
                 values.resize(some.len() * value_room, 0);
                 match self.write_batch(&keys, Some(&values), some.len()) {
                     (Ok(()), _) => continue,
-                    // The one after those that were done is told again by itself, and says why.
+                    // The element after those that were done is set again by itself, which returns its error.
                     (Err(errno), count) if !no_batch(errno) => done = count,
                     (Err(_), _) => self.lacks_batch(),
                 }
@@ -163,7 +163,7 @@ impl Map {
     fn read_all(&self, delete: bool) -> Result<Pairs> {
         let (key_size, value_len) = (self.key_size() as usize, self.value_len()?);
         let mut found = Vec::new();
-        // Queues and the like have no keys to go by; the kernel says so.
+        // Queues and the like have no keys to go by; the kernel returns an error.
         if key_size > 0 && self.has_batch() {
             if let Some(done) = self.read_batches(delete, key_size, value_len, &mut found)? {
                 return Ok(done);

@@ -58,7 +58,7 @@ impl Map {
         let (spec, table) = (&MapSpec { value_size, ..*spec }, table.as_ref());
         let Some(path) = spec.pin else { return fresh(spec, token, table) };
         let c_path = c_path(Path::new(path)).map_err(|errno| refused(spec, errno, token))?;
-        // Somebody else may pin or unpin it between two of these steps.
+        // Another process may pin or unpin it between two of these steps.
         let mut answer = Errno(libc::EEXIST);
         for _ in 0..3 {
             match syscall::obj_get(&c_path, 0, None) {
@@ -209,7 +209,7 @@ impl Table {
     fn find(of: &str) -> Result<Table> {
         let types = KernelTypes::new();
         let name = format!("{STRUCT_OPS}{of}");
-        // Better that the struct is missing than one of a name that nobody has given.
+        // The error names the struct of the spec as missing, rather than one with the prefix.
         types.size_of(&format!("struct {of}"))?;
         let (id, place) = types.type_id(&name, Kind::Struct)?;
         let size = place.btf.size_of(&format!("struct {name}"))?;
@@ -337,7 +337,7 @@ fn reused(spec: &MapSpec<'_>, path: &Path, fd: OwnedFd) -> Result<Map> {
     }
     let Object { fd, flags, max_entries, .. } = match Arc::try_unwrap(pinned.0) {
         Ok(object) => object,
-        // Nobody else has it: it has just been opened.
+        // It is not shared: it has just been opened.
         Err(shared) => return Ok(Map(shared)),
     };
     Ok(object(spec, max_entries, flags, fd))

@@ -166,7 +166,7 @@ pub(super) fn check(spec: &MapSpec<'_>) -> Result<()> {
             ));
         }
     }
-    // The table has them all; a test says so.
+    // The table has them all, as a test checks.
     let Some(rule) = RULES.iter().find(|rule| rule.kind == spec.kind) else { return Ok(()) };
     for (field, size, value) in
         [("key_size", rule.key, spec.key_size), ("value_size", rule.value, spec.value_size)]

@@ -284,8 +284,7 @@ fn a_batch_that_is_refused_is_an_error() {
     assert_eq!(asked, ["read batch", "read batch"]);
 }
 
-/// The list of CPUs may hold fewer than there are: it is not the kernel's if another file is mounted
-/// over it.
+/// The list of CPUs may hold fewer than there are: the kernel does not go by it.
 #[test]
 fn there_is_room_for_the_values_of_all_cpus_whatever_the_list_says() {
     const CPUS: usize = 3;

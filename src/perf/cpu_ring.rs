@@ -99,7 +99,7 @@ impl CpuRing {
     /// Counts the lost samples that a record reported.
     pub(super) fn tell(&mut self, lost: u64) {
         self.told = self.told.saturating_add(lost);
-        // What is told of late was counted already, if the kernel was asked.
+        // Losses that records report late were counted already, if the count was read from the event.
         self.lost = self.lost.max(self.told);
     }
 

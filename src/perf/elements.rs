@@ -48,9 +48,9 @@ impl Elements {
             return refuse("a perf_event_array has keys and values of 4 bytes");
         }
         let (name, count) = (map.name().to_owned(), map.max_entries());
-        // When a file of the map is closed, the kernel takes the events out that were put in through it
-        // (`perf_event_fd_array_release`), and no others: those of a reader that came later stay. So this wants a file of its
-        // own, which is to be had by the map's number and with `CAP_SYS_ADMIN`.
+        // When a file of the map is closed, the kernel removes the events that were put in through it
+        // (`perf_event_fd_array_release`), and no others: those of a reader that came later stay. So this needs a file
+        // of its own, which is opened by the map's id and takes `CAP_SYS_ADMIN`.
         if map.flags() & BPF_F_PRESERVE_ELEMS == 0
             && let Ok(info) = map.info()
             && let Ok(map) = syscall::fd_by_id(Numbered::Map, info.id, 0)

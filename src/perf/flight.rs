@@ -218,7 +218,7 @@ impl Recording {
             match record::next((rest, &[]), layout, &mut scratch) {
                 Ok(None) => break,
                 Ok(Some((record, body))) => {
-                    // What has no time belongs before the sample that was written behind it.
+                    // A record without a time belongs before the sample that was written behind it.
                     if let Body::Sample { time: Some(sent), .. } = body {
                         time = sent;
                     }

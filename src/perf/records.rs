@@ -77,7 +77,7 @@ impl<'r> Records<'r> {
         }
         let PerfReader { rings, turn, options, scratch, .. } = &mut *self.reader;
         let Some(ring) = rings.get_mut(*turn) else { return Ok(None) };
-        // What was found is found again: a loop that looks cannot lend what it sees.
+        // The record is looked up a second time: the loop that found it cannot return what it borrows.
         let pieces = record::behind(ring.ring.filled(), ring.read);
         let Ok(Some((record, body))) = record::next(pieces, options.layout, scratch) else {
             return Ok(None);

@@ -359,8 +359,8 @@ impl<'r> Unread<'r> {
         }
         let start = self.at & self.mask;
         let header = seen(self.header(start));
-        // Most programs send records of one size. Then where the next one is need not wait for what this one says, but
-        // for its being as foreseen.
+        // Most programs send records of one size. Then finding the next record need not wait for this header, but only
+        // for the check that it is as predicted.
         if header != self.like.header || self.like.whole > left {
             if header & BUSY != 0 {
                 return Step::Nothing;

@@ -83,7 +83,7 @@ impl<'r> Records<'r> {
     fn next_of_any_kind(&mut self) -> Result<Option<Record<'_>>> {
         let Some(found) = self.find()? else { return Ok(None) };
         let index = self.reader.turn;
-        // What was found is found again: a loop that looks cannot lend what it sees.
+        // The record is looked up a second time: the loop that found it cannot return what it borrows.
         let ring = self.reader.rings.get(index);
         Ok(ring.and_then(|ring| match ring.ring.unread(found).next() {
             Found::Record(bytes) => Some(Record { ring: index, bytes }),

@@ -216,7 +216,7 @@ fn another_reader_is_noticed() {
         kernel.set_consumer(32);
         let error = way(&mut reader).unwrap_err().to_string();
         assert!(error.contains("has another reader"), "{error}");
-        // What it left is read.
+        // The records that it left are read.
         assert_eq!(way(&mut reader).unwrap(), [(0, vec![2]), (0, vec![3])]);
         kernel.set_consumer(61);
         let error = way(&mut reader).unwrap_err().to_string();
@@ -255,7 +255,7 @@ fn break_leaves_the_rest_and_starves_nobody() {
         assert_eq!(reader.records().next().unwrap().unwrap().bytes, expected);
     }
     assert!(reader.records().next().unwrap().is_none());
-    // What is left after that is read whole, also what came since.
+    // The records that are left after that are all read, also those that came since.
     kernels[0].send(&[1]);
     kernels[0].send(&[2]);
     reader.records().next().unwrap();

@@ -187,7 +187,7 @@ impl<'a> Scene<'a> {
         }
         let map = self.map_in(Reg::R1)?;
         let named = named(self.cause).first().map(|register| register.number());
-        // Of kernels that do not name the register the size tells it.
+        // Of kernels that do not name the register, a size in the message identifies it.
         let sizes = [" size=", " access_size=", " size "];
         let size = sizes.iter().find_map(|word| number_after(self.cause, word));
         let is = |argument: Option<u8>, bytes: u32| {
@@ -305,7 +305,7 @@ impl<'a> Scene<'a> {
     fn packet(&self) -> Option<String> {
         let meta = match self.value() {
             Some(value) => value.starts_with("pkt_meta"),
-            // Kernels before 5.17 do not tell what the register is; the load from the context does.
+            // Kernels before 5.17 do not print the type of the register; the load from the context shows it.
             None => self.loads_meta_data(),
         };
         let text = "Compare a pointer behind what is to be accessed with `data` first, where the metadata ends and the packet \
@@ -354,7 +354,7 @@ impl<'a> Scene<'a> {
             _ => return None,
         };
         let Some(mode) = (self.lockdown)().filter(|mode| modes.contains(&mode.as_str())) else {
-            // The file that says so may not be there, as in a container.
+            // The file with the mode may not be there, as in a container.
             let text = format!("{otherwise} A kernel that is locked down does not have it either.");
             return Some(("helper-type", text));
         };

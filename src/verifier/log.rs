@@ -188,7 +188,7 @@ impl<'a> VerifierLog<'a> {
                 _ => {}
             }
         }
-        // Checks made before any instruction is traced say in their own words which one they mean.
+        // Checks made before any instruction is traced name the instruction in their own words.
         let instruction =
             instruction.or_else(|| remarks.iter().find_map(|remark| number_after(remark, "insn")));
         let report = self.report();

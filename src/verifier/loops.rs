@@ -38,7 +38,7 @@ fn cycle(path: &[Step<'_>], slot: usize, state: Option<State<'_>>) -> Option<usi
     let Some(state) = state else {
         return path.iter().position(|step| step.index == slot);
     };
-    // What was known when the slot was reached each time.
+    // The states in which the slot was reached each time.
     let mut known: Known = BTreeMap::new();
     let mut visits = Vec::new();
     let mut left = path.iter().filter(|step| step.index == slot).count();

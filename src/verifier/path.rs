@@ -30,7 +30,7 @@ pub(super) fn path<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<Step<'a>
     for entry in entries {
         match entry {
             Entry::Instruction(traced) => {
-                // Kernels before 5.17 do not say on level 2 from where they go on.
+                // Kernels before 5.17 do not print on level 2 from where they go on.
                 if ended && !follows(&path, traced.index) {
                     cut(&mut path, |step| jump_target(step) == Some(traced.index));
                 }

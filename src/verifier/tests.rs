@@ -42,7 +42,7 @@ const CAUSES: [(&str, Option<usize>, &str); 21] = [
     ("CONTEXT_FOR_MAP", Some(1), "R1 type=ctx expected=map_ptr"),
     ("DIVISION", Some(1), "div by zero"),
     ("SHIFT", Some(1), "invalid shift 64"),
-    // Only the report says where.
+    // Only the report names the instruction.
     ("NO_EXIT", None, "last insn is not an exit or jmp"),
     ("JUMP", Some(1), "jump out of range from insn 1 to 9"),
     ("GPL", Some(5), "cannot call GPL-restricted function from non-GPL compatible program"),
@@ -169,7 +169,7 @@ fn case(kernel: &str, name: &str) -> VerifierError {
 #[test]
 fn the_registers_that_matter_are_told_on_every_kernel() {
     for (kernel, _) in LOGS {
-        // Kernels before 5.17 do not say at this level what a register holds; where it got that, they do.
+        // Kernels before 5.17 do not print at this level what a register holds; they do print where it got that.
         let known = |name| case(kernel, name).known().to_vec();
         let got = known("no_null_check");
         assert_eq!(got.len(), 1, "{kernel}: {got:?}");
@@ -410,7 +410,7 @@ processed 7 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_stat
 
 #[test]
 fn a_log_without_a_trace() {
-    // What is left of a program that was given up: before Linux 6.4 the trace has no room.
+    // The log of a program that was given up: before Linux 6.4 the trace has no room.
     let verdict =
         read("BPF program is too large. Processed 1000001 insn\nprocessed 1000001 insns\n");
     assert_eq!(verdict.cause, "BPF program is too large. Processed 1000001 insn");

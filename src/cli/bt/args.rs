@@ -16,13 +16,13 @@ pub(super) enum Mode {
     Info,
 }
 
-/// When output is written.
+/// Buffering of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Buffering {
-    /// When all that has come is printed.
+    /// Written when all that has come is printed.
     #[default]
     Line,
-    /// When much has come, and at the end.
+    /// Written when much has come, and at the end.
     Full,
     /// After each event.
     None,

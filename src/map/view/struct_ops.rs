@@ -167,7 +167,7 @@ enum Held {
 impl Drop for Registered {
     fn drop(&mut self) {
         if let Held::Map(map) = &self.0 {
-            // There is nobody to tell.
+            // A drop has no way to report an error.
             let _ = syscall::map_delete(map.as_fd(), &[0; 4]);
         }
     }
