@@ -57,7 +57,7 @@ struct Run {
     peak_kib: u64,
 }
 
-/// Starts a program and waits until it says that it is attached.
+/// Starts a program and waits until it prints that it is attached.
 fn attach(program: &Path) -> Result<Run> {
     let start = Instant::now();
     let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;

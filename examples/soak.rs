@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release --example soak -- 600`, as root; the seconds are for each ring.
 //!
-//! One thread has the kernel run a program again and again on one CPU, which sends numbered samples and counts how many it
-//! sent and how many were refused. The reader sleeps, dawdles and stops at random. In the end every sample has been read or
-//! been told as lost, and the process has not grown.
+//! One thread has the kernel run a program again and again on one CPU, which sends numbered samples and counts those
+//! sent and those refused. The reader sleeps, dawdles and stops at random. In the end every sample has been read or
+//! reported as lost, and the process has not grown.
 
 use rawbpf::perf::{PerfOptions, PerfReader, Polled, Record};
 use rawbpf::ringbuf::RingBufReader;
@@ -90,7 +90,7 @@ pub(crate) struct Report {
     seconds: f64,
     produced: u64,
     read: u64,
-    /// As the reader was told: by the kernel for a perf ring, by the program for a ring buffer.
+    /// The number reported to the reader: by the kernel for a perf ring, by the program for a ring buffer.
     lost: u64,
     refused: u64,
     /// Memory of the process after the first second, and in the end, KiB.
@@ -106,7 +106,7 @@ impl Report {
         if self.read == 0 {
             return Err("nothing was read".into());
         }
-        // What the allocator keeps of this and that thread.
+        // An allowance for the allocator's memory of each thread.
         if self.memory[1] > self.memory[0] + 1024 {
             return Err(format!("it has grown: {self}").into());
         }
@@ -190,8 +190,8 @@ impl Seen {
     }
 }
 
-/// Has the program send until the time is over, while `read` reads; then what is left. `read` is told that it is the
-/// last time.
+/// Has the program send until the time is over, while `read` reads; then reads the rest. The argument of `read` is true
+/// for the last time.
 fn soak(
     time: Duration,
     program: &Program,
@@ -254,7 +254,7 @@ pub(crate) fn perf(time: Duration) -> Result<Report> {
         Ok(())
     })?;
     reader.drain(&mut see)?;
-    // What was lost last is told with the next sample on that CPU.
+    // The last losses are reported with the next sample on that CPU.
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| -> Result<()> {
             pin(*rawbpf::kernel::cpu::online()?.last().ok_or("no CPU")?)?;

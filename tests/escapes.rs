@@ -1,6 +1,6 @@
-//! Names and texts from outside (files, symbols, processes, source text, contents of maps, words of the command line) cannot drive the
-//! terminal of whoever sees them, nor forge a line: a table of every command that prints, with such names wherever it takes or shows one.
-//! From JSON the very bytes can be recovered.
+//! Names and texts from outside (files, symbols, processes, source text, contents of maps, words of the command line)
+//! can neither control the terminal that shows them, nor forge a line: a table of every command that prints, with such
+//! names wherever it takes or shows one. From JSON the very bytes can be recovered.
 #![allow(unsafe_code, reason = "a symbol with a name of its own has no mangled one")]
 
 mod common;

@@ -1,4 +1,4 @@
-//! Objects that are read: ours come back as they were, LLVM's as what they say, and damaged ones do no harm.
+//! Objects that are read: ours come back as they were, LLVM's with their contents, and damaged ones do no harm.
 
 #![cfg(feature = "elf")]
 

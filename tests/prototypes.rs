@@ -1,5 +1,5 @@
-//! The table of helpers' prototypes against the running kernel's verifier: it reads just the registers that a helper takes, and
-//! takes in each what the prototype says.
+//! The table of helpers' prototypes against the running kernel's verifier: it reads just the registers that a helper
+//! takes, and accepts in each the types of the prototype.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! Runs with a command or of one process, in situations that are not the usual: how they start, end, and what they tell.
+//! Runs with a command or of one process, in unusual situations: how they start, end, and what they report.
 #![allow(unsafe_code, reason = "what a process inherits is set between fork and exec")]
 
 mod common;
@@ -208,7 +208,7 @@ fn a_command_that_cannot_be_run_is_told_before_anything_is_attached() {
     }
 }
 
-/// Whoever traces a process without `CAP_SYS_PTRACE` takes from it what its file would give it.
+/// Without `CAP_SYS_PTRACE`, tracing a process takes from it the privileges that its file would give it.
 #[test]
 fn a_command_keeps_the_rights_of_its_file() {
     needs!(Bpf, Tracepoint, Root);

@@ -25,7 +25,7 @@ static ENTRY: ProgramSpec = ProgramSpec::new(
     "entry",
     ProgramType::Kprobe,
     bpf! {
-        // A thread is in one vfs_read at a time, so its number tells which return belongs to which entry.
+        // A thread is in one vfs_read at a time, so its number identifies which return belongs to which entry.
         call get_current_pid_tgid;
         *(u32 *)(r10 - 4) = w0;             // the key: the lower half, the thread
         call ktime_get_ns;

@@ -17,7 +17,7 @@ use std::time::Duration;
 #[path = "lesson/mod.rs"]
 mod lesson;
 
-/// So much of a string tells it from others.
+/// The number of bytes of a string that distinguish it from others.
 const LENGTH: usize = 80;
 
 /// The strings, and how often each was seen.

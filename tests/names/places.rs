@@ -1,4 +1,4 @@
-//! `args.NAME` means the arguments of the place that a program is attached to, wherever else its spec says it goes.
+//! `args.NAME` means the arguments of the target that a program is attached to, whatever target its spec has.
 
 use super::common::needs::{Thing, needs};
 use rawbpf::asm::{ParseOptions, parse};

@@ -9,7 +9,7 @@
 //!   came out.
 //! * What a start costs: processor time and peak memory of a run around `/bin/true`.
 //!
-//! The first argument is rawbpf, those after it the command of the peer. `BT_EVENTS` and `BT_ROUNDS` say how many.
+//! The first argument is rawbpf, those after it the command of the peer. `BT_EVENTS` and `BT_ROUNDS` set the numbers.
 
 use rawbpf::{ProgramInfo, RunStatistics, programs};
 use std::ffi::OsString;
@@ -188,7 +188,7 @@ fn lines(tool: &[OsString], script: &Script, events: usize) -> Result<(usize, Du
 }
 
 /// Processor time and peak memory of a run around `/bin/true`. It is started by a process that has next to no memory
-/// itself, since `ru_maxrss` begins with that of whoever started it.
+/// itself, since `ru_maxrss` begins with that of the parent.
 fn start(tool: &[OsString]) -> Result<(Duration, i64)> {
     let mut command = Command::new(&tool[0]);
     command
