@@ -94,7 +94,7 @@ pub enum Record<'a> {
     Sample {
         /// The CPU that it ran on.
         cpu: u32,
-        /// When it was sent, by `CLOCK_MONOTONIC`, if samples have [times](PerfOptions::time).
+        /// The time at which it was sent, by `CLOCK_MONOTONIC`, if samples have [times](PerfOptions::time).
         time_ns: Option<u64>,
         /// The bytes, where they lie in the ring. See [`PerfOptions::sample_size`] about their
         /// number.
@@ -264,8 +264,8 @@ impl PerfReader {
             let gone = bits & (libc::EPOLLHUP | libc::EPOLLERR) as u32 != 0;
             let ring = rings.iter().find(|ring| u64::from(ring.cpu) == key);
             if let (true, Some(ring)) = (gone, ring) {
-                // It would be ready for ever. Its ring is still read. Should this fail, waiting costs more than it must
-                // and does the same.
+                // The descriptor would be ready for ever. Its ring is still read. Should this fail, waiting costs more
+                // than it must and does the same.
                 let _ = waits.remove(ring.ring.event());
             }
         })

@@ -179,7 +179,7 @@ impl Drop for Mapping {
     }
 }
 
-/// Why a ring could not be had.
+/// The error of opening a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OpenError {
     /// `perf_event_open(2)` failed; `ENODEV` if the CPU is offline.

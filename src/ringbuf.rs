@@ -63,7 +63,7 @@ use std::time::Instant;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record<'a> {
-    /// Which ring buffer of the reader, in the order in which they were added, from 0 on.
+    /// The index of the ring buffer in the reader, in the order in which they were added, from 0 on.
     pub ring: usize,
     /// The bytes that the program sent, as they lie in the ring, unless they were
     /// [copied](RingBufReader::drain_copied).

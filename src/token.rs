@@ -41,7 +41,7 @@ impl Token {
         let refused = |errno, why, note| Error::Token { path: mount.into(), errno, why, note };
         let folder = File::open(mount).map_err(|source| refused(Errno::of(&source), None, None))?;
         syscall::token_create(folder.as_fd()).map(Token).map_err(|errno| {
-            // It is in the namespace of the process that the capability has to be.
+            // The capability has to be held in the namespace of the process.
             let why = permission::explain(errno, Need::Bpf)
                 .filter(|why| matches!(why, Denied::Capability { .. }));
             let note = match errno {

@@ -24,8 +24,8 @@ use crate::uapi::{Errno, ProgramType};
 use diagnosis::Diagnosis;
 use std::fmt;
 
-/// Why the verifier rejected a program: the statement it points at, the cause in one line, what it knew there, what
-/// to do, and the log.
+/// A rejection of a program by the verifier: the statement, the cause in one line, the state there, advice, and the
+/// log.
 ///
 /// ```text
 /// cannot load program `look` (kprobe): the verifier rejected it
@@ -95,7 +95,7 @@ impl VerifierError {
         &self.cause
     }
 
-    /// Why, in whole sentences. Linux 7.3, and not for every cause.
+    /// The kernel's explanation, in whole sentences. Linux 7.3, and not for every cause.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }

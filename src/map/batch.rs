@@ -127,7 +127,7 @@ impl Map {
     /// [`lookup_and_delete`](Map::lookup_and_delete).
     pub fn clear(&self) -> Result<()> {
         if matches!(self.kind(), MapType::Queue | MapType::Stack) {
-            // As many as there can be: a program that goes on pushing does not keep us.
+            // As many as the map can hold, so that this ends although a program goes on pushing.
             for _ in 0..self.max_entries() {
                 if self.lookup_and_delete(&[])?.is_none() {
                     break;

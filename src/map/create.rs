@@ -46,7 +46,7 @@ impl Map {
         Map::create_by(spec, None)
     }
 
-    /// The same by the right of a token.
+    /// Creates the map with a token, if there is one.
     pub(crate) fn create_by(spec: &MapSpec<'_>, token: Option<&Token>) -> Result<Map> {
         check(spec)?;
         let find = spec.find_table.and_then(Hook::get::<FindTable>);
@@ -155,12 +155,12 @@ fn fresh(spec: &MapSpec<'_>, token: Option<&Token>, table: Option<&Table>) -> Re
     if let Some(contents) = spec.contents {
         let key = 0u32.to_ne_bytes();
         let refuse = |errno| Error::UpdateMap { map: spec.name.into(), key: "0".into(), errno };
-        // As long as the value: `check` has seen to it.
+        // As long as the value, as `check` has verified.
         syscall::map_update(map.as_fd(), &key, contents, 0).map_err(refuse)?;
     }
     if spec.frozen {
         match syscall::map_freeze(map.as_fd()) {
-            // Before Linux 5.2 there is no such command. What programs may do with it does not depend on it.
+            // The command does not exist before Linux 5.2. Access by programs does not depend on it.
             Ok(()) | Err(Errno(libc::EINVAL)) => {}
             Err(errno) => return Err(map.refused("freeze", errno, None)),
         }

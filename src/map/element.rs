@@ -1,4 +1,4 @@
-//! One element of a map, as bytes.
+//! Operations on one element of a map, as bytes.
 
 use super::{Map, refusals, rules};
 use crate::error::{Error, Result};
@@ -54,8 +54,8 @@ impl Map {
         Ok(self.read(key, &mut value, 0)?.then_some(value))
     }
 
-    /// As [`lookup`](Map::lookup), under the [`SpinLock`](crate::SpinLock) in the value, so that no part of it changes
-    /// meanwhile (`BPF_F_LOCK`). Linux 5.1.
+    /// Returns the same as [`lookup`](Map::lookup), read under the [`SpinLock`](crate::SpinLock) in the value, so that
+    /// no part of it changes meanwhile (`BPF_F_LOCK`). Linux 5.1.
     ///
     /// # Errors
     /// As [`lookup`](Map::lookup).
@@ -72,7 +72,8 @@ impl Map {
         self.write(key, value, update.flags())
     }
 
-    /// As [`update`](Map::update), under the [`SpinLock`](crate::SpinLock) in the value (`BPF_F_LOCK`). Linux 5.1.
+    /// Does the same as [`update`](Map::update), under the [`SpinLock`](crate::SpinLock) in the value (`BPF_F_LOCK`).
+    /// Linux 5.1.
     ///
     /// # Errors
     /// As [`update`](Map::update).

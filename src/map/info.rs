@@ -39,7 +39,7 @@ pub struct MapInfo {
     pub key_type: u32,
     /// The type of its values there.
     pub value_type: u32,
-    /// Of a `struct_ops` map: the type of its value in the kernel's BTF (Linux 5.6).
+    /// The type of a `struct_ops` map's value in the kernel's BTF (Linux 5.6).
     pub vmlinux_value_type: u32,
     /// The number of that BTF, the kernel's own or a module's (Linux 6.9).
     pub vmlinux_btf_id: u32,

@@ -14,7 +14,7 @@ pub(super) struct CpuRing {
     pub ring: Ring,
     /// Bytes that have been read and not yet handed back.
     pub read: usize,
-    /// That of the last sample.
+    /// The form of the last sample.
     pub shape: Option<Shape>,
     /// Samples lost in rings of this CPU that are gone, and as records have told of this one,
     told: u64,

@@ -88,7 +88,7 @@ impl Elements {
 impl Drop for Elements {
     fn drop(&mut self) {
         for cpu in self.set.iter().flatten() {
-            // If there is nothing to delete, so much the better.
+            // It does not matter if there is nothing to delete.
             let _ = syscall::map_delete(self.map.as_fd(), &cpu.to_ne_bytes());
         }
     }
@@ -120,7 +120,7 @@ pub(super) fn open<R>(
 ) -> Result<Option<R>> {
     let mut opened = open(*says_lost);
     if *says_lost && matches!(opened, Err(OpenError::Event(Errno(libc::EINVAL)))) {
-        // Before Linux 6.0 events cannot be asked what they lost.
+        // Before Linux 6.0 events do not report the samples that they lost.
         *says_lost = false;
         opened = open(false);
     }

@@ -3,16 +3,16 @@
 use super::record::{Layout, SampleSize};
 use std::time::Duration;
 
-/// When the kernel wakes a reader that waits. See [the
+/// The condition on which the kernel wakes a reader that waits. See [the
 /// module](super#when-the-reader-is-woken-and-what-that-costs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Wakeup {
-    /// When this many samples have been written to a ring since it last woke the reader, and at the
-    /// latest when half of the ring has. At least 1.
+    /// Wakes when this many samples have been written to a ring since the last wake-up, and at the latest when half of
+    /// the ring has been written. At least 1.
     Events(u32),
-    /// When more than this many bytes have been written to a ring since it last woke the reader. At
-    /// least 1, at most half of the ring, so that there is room while the reader is on its way.
+    /// Wakes when more than this many bytes have been written to a ring since the last wake-up. At least 1, at most
+    /// half of the ring, so that there is room while the reader is on its way.
     Watermark(u32),
 }
 

@@ -62,7 +62,7 @@ impl Layout {
     }
 }
 
-/// Why reading stopped where it did.
+/// The reason why reading stopped where it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Problem {
     /// An invalid record. The start of the next one is not known.

@@ -70,7 +70,7 @@ impl<'r> Records<'r> {
         Some(Record::Sample { cpu, time_ns, bytes })
     }
 
-    /// The same for what is not like the one before.
+    /// Returns the next record, of any form.
     fn next_of_any_kind(&mut self) -> Result<Option<Record<'_>>> {
         if !self.find()? {
             return Ok(None);
@@ -175,7 +175,7 @@ pub enum Value<T> {
     Sample {
         /// The CPU that it ran on.
         cpu: u32,
-        /// When it was sent, if samples have [times](super::PerfOptions::time).
+        /// The time at which it was sent, if samples have [times](super::PerfOptions::time).
         time_ns: Option<u64>,
         /// The sample.
         value: T,

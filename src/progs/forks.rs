@@ -16,9 +16,9 @@ pub const CALLS: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
 /// The attachments of a program.
 #[derive(Debug)]
 pub struct Attached {
-    /// One link a call that this kernel has.
+    /// One link for each of the calls that this kernel has.
     pub links: Vec<Link>,
-    /// Why the tracepoints of the calls had to do, where kprobes were not to be had.
+    /// The error of the kprobes, if the tracepoints of the calls are used instead.
     pub instead_of_kprobes: Option<Error>,
 }
 

@@ -214,7 +214,7 @@ impl BpfRing {
         self.unread_like(at, Like::default())
     }
 
-    /// The same with a guess what comes next.
+    /// The same with a prediction of the next record's form.
     #[inline]
     pub(crate) fn unread_like(&self, at: usize, like: Like) -> Unread<'_> {
         let left = self.head.wrapping_sub(at);

@@ -19,7 +19,7 @@ static CLAIMED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 #[derive(Debug)]
 pub(crate) struct Claim(u32);
 
-/// Why a ring buffer's memory could not be had.
+/// The error of claiming and mapping a ring buffer's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claimed {
     /// It is in use in this process.

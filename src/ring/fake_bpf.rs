@@ -72,7 +72,7 @@ pub(crate) fn ring(size: usize, position: usize) -> (BpfRing, Kernel) {
     (ring.unwrap(), kernel)
 }
 
-/// The same, if it can be.
+/// The same, with the error if it fails.
 pub(crate) fn try_ring(size: usize, position: usize) -> (Result<BpfRing, Claimed>, Kernel) {
     let (file, kernel) = memory(size, position);
     let page = page_size();

@@ -79,7 +79,7 @@ impl<'r> Records<'r> {
         }
     }
 
-    /// The same for what is not like the one before.
+    /// Returns the next record, of any form.
     fn next_of_any_kind(&mut self) -> Result<Option<Record<'_>>> {
         let Some(found) = self.find()? else { return Ok(None) };
         let index = self.reader.turn;

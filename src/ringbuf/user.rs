@@ -71,7 +71,7 @@ impl UserRingBuf {
         let epoll =
             syscall::epoll_create().map_err(|errno| failed("create an epoll set", errno))?;
         if let Some(map) = map {
-            // As long as there is any room at all the map is writable: what counts is that it has been woken.
+            // The map is writable as long as there is any room at all: edge-triggered, only wake-ups are reported.
             let bits = libc::EPOLLOUT | libc::EPOLLET;
             syscall::epoll_add_for(epoll.as_fd(), map.as_fd(), 0, bits)
                 .map_err(|errno| failed("wait for a user ring buffer", errno))?;

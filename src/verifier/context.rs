@@ -241,7 +241,7 @@ fn field(key: &'static str, name: &str, access: Access) -> Option<(&'static str,
         })
         .filter(|(_, at, bytes)| *at < end && offset < at + bytes)
         .collect();
-    // Of fields that share a place the one that is meant has the access's own size.
+    // Of fields at the same offset, the one with the access's own size is meant.
     let exact = touched.iter().find(|(_, at, bytes)| (*at, *bytes) == (offset, size));
     let Some((first, at, bytes)) = exact.or(touched.first()) else {
         let text = match offset < 0 || end > *whole {

@@ -44,7 +44,7 @@ pub enum Entry<'a> {
     /// The state before an instruction, `7: R0=0 R10=fp0`. (Without its index, it belongs to the instruction traced
     /// last.)
     State {
-        /// Before which instruction.
+        /// The index of the instruction's slot.
         index: Option<usize>,
         /// The state.
         state: State<'a>,
@@ -150,9 +150,9 @@ impl<'a> VerifierLog<'a> {
         statistics
     }
 
-    /// Why, in the verifier's own words, on one line: what it remarked on the last instruction, with `; ` in
-    /// between. If it remarked on none, the headline of the report; if there is no such thing either, the last line
-    /// that is not empty.
+    /// Returns the cause, in the verifier's own words, on one line: the messages after the last instruction, with `;
+    /// ` in between. If there are none, the headline of the report; if there is none either, the last line that is
+    /// not empty.
     pub fn cause(&self) -> String {
         self.verdict().1
     }

@@ -92,7 +92,7 @@ fn cut(path: &mut Vec<Step<'_>>, mut is_it: impl FnMut(&Step<'_>) -> bool) {
             path.truncate(place + 1);
             if let Some(branch) = path.last_mut() {
                 branch.returned_to = true;
-                // That was about its other way.
+                // That was about its other side.
                 branch.after = None;
             }
         }

@@ -40,9 +40,9 @@ pub(super) fn split(log: &str) -> (&str, &str) {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// Which kind of rule was broken, and how: `Register Type Safety: Unreadable register`.
+    /// The category of the error, and the error: `Register Type Safety: Unreadable register`.
     pub headline: String,
-    /// Why, in whole sentences.
+    /// The explanation, in whole sentences.
     pub reason: Option<String>,
     /// The slot at which the verifier gave up.
     pub instruction: Option<usize>,

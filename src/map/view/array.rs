@@ -169,7 +169,7 @@ impl<V: Plain> MappedArray<V> {
         self.memory.is_writable()
     }
 
-    /// One element; `None` beyond the end.
+    /// Returns one element; `None` beyond the end.
     pub fn get(&self, index: usize) -> Option<V> {
         let mut value = vec![0; self.stride];
         let from = self.place(index)?;
