@@ -166,7 +166,7 @@ fn run_one(boot: &Boot, filter: &[String]) -> Result<Place> {
         }
     }
     place.troubles.extend(outcome.trouble);
-    // A program that was ended for want of memory, a warning of the kernel: the console tells.
+    // A program that was ended for want of memory, a warning of the kernel: the console has it.
     if !place.troubles.is_empty() && !outcome.console.trim().is_empty() {
         eprintln!(
             "xtask: {}: {}; the console's last lines:",

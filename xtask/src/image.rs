@@ -78,7 +78,7 @@ fn filter(program: &str, package: &str, input: &[u8]) -> Result<Vec<u8>> {
         child.0.stdin.take().zip(child.0.stdout.take()).context("no pipe")?;
     let mut out = Vec::new();
     std::thread::scope(|scope| {
-        // Its answer tells what it made of the input, so a pipe that it closes early is no error of its own.
+        // Its output shows what it made of the input, so a pipe that it closes early is no error of its own.
         scope.spawn(move || stdin.write_all(input));
         stdout.read_to_end(&mut out)
     })?;

@@ -170,7 +170,7 @@ fn fetch_one(arch: Arch, archive: &Archive, package: &Package, home: &Path) -> R
     let scratch = paths::Scratch::new()?;
     for deb in archive.download(&names)? {
         apt::unpack(&deb, scratch.path())?;
-        // A hundred modules are in there that nobody asks for.
+        // It holds a hundred modules that are not needed.
         let _ = fs::remove_file(deb);
     }
     let modules = scratch.path().join("usr/lib/modules").join(&release);
@@ -194,7 +194,7 @@ fn fetch_one(arch: Arch, archive: &Archive, package: &Package, home: &Path) -> R
     }
     paths::write_whole(&folder.join("image"), &image)?;
     keep_modules(scratch.path(), &folder.join("modules"))?;
-    // Last, for it says that the rest is there.
+    // Last, since it marks that the rest is there.
     paths::write_whole(&folder.join("version"), package.version.as_bytes())?;
     Ok(release)
 }

@@ -1,4 +1,4 @@
-//! Reads what Rust's test programs print, and the ledger in which tests say what they lacked.
+//! Reads the output of Rust's test programs, and the ledger in which tests record what they lacked.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ pub enum Status {
     Skipped(String),
 }
 
-/// Everything one test program said.
+/// The results of one test program.
 #[derive(Debug, Default)]
 pub struct Results {
     pub tests: BTreeMap<String, Status>,

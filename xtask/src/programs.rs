@@ -34,7 +34,7 @@ pub fn path() -> Option<OsString> {
         }
     }
     if let Some(reason) = reason {
-        // apt says it in several lines.
+        // apt's message has several lines.
         let reason = format!("{reason:#}").replace('\n', "; ");
         eprintln!("xtask: tests go without {}: {reason}", missing.join(", "));
     }

@@ -3,7 +3,7 @@
 /// The magic number at the beginning of the report; the bytes before it come from firmware or kernel.
 const MAGIC: &[u8] = b"\0rawbpf-vm-report-1\n";
 
-/// One thing that the guest said.
+/// One item of the guest's report.
 #[derive(Debug, PartialEq)]
 pub enum Event {
     /// The first process runs.

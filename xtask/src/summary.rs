@@ -24,7 +24,7 @@ impl Place {
         }
     }
 
-    /// Takes in what one test program said, and shows it at once if something is wrong with it.
+    /// Adds the results of one test program, and shows them at once if something is wrong.
     pub fn add(
         &mut self,
         binary: &str,

@@ -32,7 +32,7 @@ impl Tool {
         command
     }
 
-    /// Makes a program at `path` that is this one, for whoever knows nothing of its libraries.
+    /// Makes a program at `path` that is this one, for callers that do not set the paths of its libraries.
     pub fn script(&self, path: &Path) -> Result<()> {
         let mut line = String::new();
         for (key, value) in self.command().get_envs() {

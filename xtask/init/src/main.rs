@@ -21,7 +21,7 @@ fn main() {
         {
             Ok(orders) => orders,
             Err(why) => {
-                // There is nobody to report to yet but the console.
+                // The report's port is not open yet: there is only the console.
                 eprintln!("init: {ORDERS}: {why}");
                 power_off();
             }

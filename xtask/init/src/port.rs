@@ -87,7 +87,7 @@ impl Port {
         }
     }
 
-    /// There is nobody to tell when this fails; the host notices that the report is not whole.
+    /// A failure cannot be reported; the host notices that the report is not whole.
     fn write(&mut self, bytes: &[u8]) {
         match &mut self.out {
             #[cfg(target_arch = "x86_64")]
@@ -105,7 +105,7 @@ impl Port {
             #[cfg(target_arch = "x86_64")]
             Out::DebugPort => x86::exit(),
             Out::Device(device) => {
-                // What a terminal has taken it may not have sent yet.
+                // A terminal may not have sent yet what was written to it.
                 let _ = termios::tcdrain(&device);
             }
         }
