@@ -44,7 +44,7 @@ const UDP: usize = PAYLOAD.len() + 8;
 const IP: usize = UDP + 20;
 const FRAME: usize = IP + 14;
 
-/// So many packets are sent each time.
+/// The number of packets sent each time.
 const PACKETS: u64 = 7;
 
 /// A program that counts the packets of a length, which statements put into r6, and returns something.
@@ -134,7 +134,8 @@ fn ping_once(socket: &UdpSocket) {
     assert_eq!(socket.recv_from(&mut room).unwrap().0, PAYLOAD.len());
 }
 
-/// Does something in a network namespace of its own, where the loopback device is all there is and nobody else sends anything.
+/// Does something in a network namespace of its own, where the loopback device is all there is and there is no other
+/// sender.
 fn in_own_network<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     let thread = move || {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();

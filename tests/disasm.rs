@@ -36,7 +36,7 @@ fn rawbpf(args: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A command that has said what is wrong need not read on.
+    // A command that has printed its error need not read on.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }

@@ -194,7 +194,7 @@ impl World {
         let code = bpf! { r0 = 0; exit; };
         let program = ProgramSpec::new("escapes_prog", ProgramType::SocketFilter, code);
         let program = Loader::new().load(&program).unwrap();
-        // Who holds them.
+        // The name of the process that holds them.
         fs::write("/proc/self/comm", EVIL).unwrap();
 
         let world = World { folder: Folder::new(), name, _map: map, _program: program };

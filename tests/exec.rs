@@ -173,7 +173,7 @@ fn load_slots(slots: &[Insn]) -> Result<Program> {
     Loader::new().load(&ProgramSpec::new("exec", ProgramType::SocketFilter, code))
 }
 
-/// An Ethernet frame of a type that nobody knows, with the payload that programs are to see.
+/// An Ethernet frame of an unknown type, with the payload that programs are to see.
 fn frame(words: &[u64]) -> Vec<u8> {
     let header = [[0; 12].as_slice(), &[0x88, 0xb5]].concat();
     header.into_iter().chain(words.iter().flat_map(|word| word.to_ne_bytes())).collect()
@@ -216,7 +216,7 @@ struct Mode {
 const JIT: &str = "/proc/sys/net/core/bpf_jit_enable";
 
 impl Mode {
-    /// Sets it, or says why it cannot be.
+    /// Sets the mode; the error says why it cannot be set.
     fn set(kind: Kind) -> std::result::Result<Mode, String> {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -296,7 +296,7 @@ fn always() -> Option<String> {
     None
 }
 
-/// Each test in both modes: the checks, the operands `a`, the operands `b`, and what tells whether the kernel
+/// Each test in both modes: the checks, the operands `a`, the operands `b`, and the condition on which the kernel
 /// has the instructions.
 macro_rules! proofs {
     ($($name:ident: $checks:ident($($argument:expr)?), $left:expr, $right:expr, if $thing:literal $lacking:expr;)*) => {

@@ -188,7 +188,7 @@ fn what_the_verifier_rejects_is_named_with_its_cause() {
             && !error.cause().contains('\n')
             && error.errno() == Errno(case.errno)
             && error.log().contains("processed ")
-            // What a person sees has all of it, and where in this file the program stands.
+            // The message has all of it, and the place of the program in this file.
             && message.starts_with(&title)
             && message.contains("tests/load.rs:")
             && message.contains(statement)
@@ -208,7 +208,7 @@ fn what_the_verifier_rejects_is_named_with_its_cause() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// The old log does not say where; the report of Linux 7.3 does.
+/// The old log does not name the place; the report of Linux 7.3 does.
 #[test]
 fn a_program_that_does_not_end_is_rejected() {
     needs!(Bpf);

@@ -121,10 +121,10 @@ const PLAIN: &[Plain] = &[
     fails(&["bt", "--no-such-option"], 1),
 ];
 
-/// A command that attaches something and goes on until it is told to end.
+/// A command that attaches something and goes on until a signal ends it.
 struct Endless {
     words: &'static [&'static str],
-    /// Whether it prints before it is told to end.
+    /// Whether it prints before a signal ends it.
     prints: bool,
 }
 
@@ -183,7 +183,7 @@ impl Files {
         self.folder.path().join(name)
     }
 
-    /// The command of these words, which has nothing to read, and what it says in files.
+    /// The command of these words, which has nothing to read, with its output in files.
     fn command(&self, words: &[&str]) -> Command {
         let word = |word: &&str| match *word {
             file @ ("COUNT" | "RING" | "EXEC" | "OBJECT") => self.path(file).into_os_string(),

@@ -47,7 +47,7 @@ fn goes_on(test: &'static str, target: &str, cause: fn()) {
         let folder = Folder::new();
         let place = folder.path();
         mount(Some("bpf"), place, Some("bpf"), MsFlags::empty(), None::<&str>).unwrap();
-        // What that one prints is no result of this test program's.
+        // The output of that one is no result of this test program's.
         let output = common::this_test_as(test, "pinner").env(PLACE, place).output().unwrap();
         assert!(output.status.success(), "{}", common::said(&output));
 
@@ -62,7 +62,7 @@ fn goes_on(test: &'static str, target: &str, cause: fn()) {
         assert_eq!(count(), CALLS as u64, "{target}");
 
         std::fs::remove_file(place.join(LINK)).unwrap();
-        // What a file system lets go of the kernel takes away a little later.
+        // The kernel frees the objects of a file system a little later.
         wait_until("the link is gone", || {
             let before = count();
             cause();

@@ -311,7 +311,7 @@ pub fn program(fetch: bool) -> impl Strategy<Value = Program> {
     })
 }
 
-// What it computes.
+// The expected result.
 
 struct State {
     vars: Vec<u64>,

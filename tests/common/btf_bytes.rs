@@ -3,7 +3,7 @@
 use rawbpf::btf::{Body, Btf, Type};
 use std::sync::Arc;
 
-/// So many types are asked for by name and path.
+/// The number of types that are asked for by name and path.
 const ASKED: usize = 48;
 
 /// Reads all there is to read in a blob, and asks for what it names. Nothing that is wrong with it may lead to a panic,

@@ -57,7 +57,7 @@ impl Lesson {
                 if !busy || asked.load(Ordering::Relaxed) {
                     return outcome.map_err(|error| error.to_string());
                 }
-                // Somebody else reads it, and there is one reader at a time.
+                // Another process reads it, and there is one reader at a time.
                 std::thread::sleep(Duration::from_millis(10));
             }
         });

@@ -154,7 +154,7 @@ pub(crate) fn this_file() -> String {
     path.into_os_string().into_string().unwrap()
 }
 
-/// Another process of this program, which calls something whenever it is told to.
+/// Another process of this program, which makes a call for each line of its input.
 pub(crate) struct Caller {
     child: Child,
     input: ChildStdin,
