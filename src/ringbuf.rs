@@ -99,7 +99,7 @@ struct Ring {
     ring: BpfRing,
     /// The map's name, for messages.
     name: String,
-    /// It has to stay open to wake. `None` only in tests.
+    /// The map, which has to stay open for wake-ups. `None` only in tests.
     #[cfg_attr(not(feature = "bt"), allow(dead_code, reason = "it only has to stay open"))]
     map: Option<Map>,
 }

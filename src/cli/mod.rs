@@ -63,7 +63,7 @@ use crate::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-/// Why a command ended without doing what it was told.
+/// The reason why a command failed.
 enum Failure {
     /// An error of the library.
     Library(Error),
