@@ -94,7 +94,7 @@ fn far_jumps_in_steps() {
     assert_eq!(run(&rounds(), Far::Chain), ROUNDS);
 }
 
-/// What islands must not do: stand in another function.
+/// Islands do not stand in another function.
 #[test]
 fn far_jumps_in_several_functions() {
     needs!(Bpf);

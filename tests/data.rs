@@ -18,7 +18,7 @@ fn value(map: &Map) -> Vec<u8> {
     map.lookup(&ZERO).unwrap().unwrap()
 }
 
-/// What a run of it returns.
+/// The return value of a test run.
 fn run(program: &Program) -> u32 {
     program.test_run(&[0; 64], 1).unwrap().returned
 }

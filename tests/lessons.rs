@@ -136,7 +136,7 @@ fn lesson_05_disksnoop() {
     lesson.stop();
 }
 
-/// What the lessons with records print of a shell that makes processes.
+/// Checks the output of a lesson with records while a shell makes processes.
 fn hello_events(run: common::lessons::Run, message: &str) {
     let heading = "TIME(s)            COMM             PID    MESSAGE\n";
     let mut lesson = Lesson::start(run, heading);

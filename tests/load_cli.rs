@@ -381,7 +381,7 @@ fn field<'c>(call: &'c SystemCall, name: &str) -> Option<&'c str> {
     call.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.as_str())
 }
 
-/// What the library does besides loading is shown to whoever asks for it.
+/// The system calls of the library besides loading are shown, too.
 #[test]
 fn the_calls_of_a_run_and_of_a_reader_are_shown() {
     needs!(Bpf);

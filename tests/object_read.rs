@@ -1,4 +1,4 @@
-//! Objects that are read: ours come back as they were, LLVM's as what they say, and damaged ones do no harm.
+//! Objects that are read: ours come back as they were, LLVM's with their contents, and damaged ones do no harm.
 
 #![cfg(feature = "elf")]
 
@@ -99,7 +99,7 @@ fn object_of(text: &str, order: ByteOrder) -> Vec<u8> {
 /// A section: its name, its size, its bytes, and its relocations by offset, type and name.
 type Section = (String, u64, Vec<u8>, Vec<(u64, String, String)>);
 
-/// What matters of an object, as `object` reads it.
+/// The relevant contents of an object, as `object` reads it.
 fn contents(bytes: &[u8]) -> Vec<Section> {
     let file = ElfFile64::<Endianness>::parse(bytes).unwrap();
     let sections = file.sections().filter(|section| {
@@ -299,7 +299,7 @@ fn adjustable(folder: &Folder, sign: bool) -> Result<Vec<u8>, String> {
     Ok(fs::read(at("core.o")).unwrap())
 }
 
-/// What is adjusted to the kernel is said by name: LLVM's own record of each access is in the object.
+/// Values that are relocated to the kernel are printed by name: LLVM's own record of each access is in the object.
 #[test]
 fn what_a_compiler_left_to_be_adjusted_has_names() {
     let folder = Folder::new();

@@ -100,8 +100,8 @@ impl From<Order> for ByteOrder {
 }
 
 impl Failure {
-    /// The exit statuses: 1 it failed, 2 the command line was wrong (mostly clap says so), 3 this kernel
-    /// cannot, 4 not permitted.
+    /// The exit statuses: 1 failed, 2 the command line was wrong (mostly from clap), 3 not supported by this kernel, 4
+    /// not permitted.
     fn status(&self) -> u8 {
         match self {
             Failure::Library(error) => match error.kind() {
@@ -117,7 +117,7 @@ impl Failure {
     }
 }
 
-/// How much of the verifier's log the user wants to see: the environment's `RAWBPF_LOG`.
+/// The log level of the verifier that the user asks for: the environment's `RAWBPF_LOG`.
 pub(super) fn log_level() -> Option<u32> {
     std::env::var("RAWBPF_LOG").ok()?.parse().ok()
 }
@@ -166,8 +166,8 @@ pub(super) fn main() -> ExitCode {
     }
 }
 
-/// Prints what clap has to say instead of running a command, help or a mistake; the exit status. It would print the words of
-/// the command line as they are.
+/// Prints clap's output instead of running a command, help or a mistake, and returns the exit status. Clap would print
+/// the words of the command line unescaped.
 fn say(mut error: clap::Error) -> ExitCode {
     if error.use_stderr() {
         let words: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();

@@ -45,7 +45,7 @@ pub(super) struct ExecArgs {
     #[arg(long, value_name = "N")]
     cpu: Option<u32>,
 
-    /// How to print what came of it
+    /// Format of the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

@@ -20,12 +20,13 @@ pub(super) struct FeaturesArgs {
     #[arg(value_parser = words::any())]
     pattern: Option<String>,
 
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
-/// Prints what the arguments ask for. If nothing at all can be told that is why it fails.
+/// Prints the features that match the arguments. It fails if no probe at all could be made, and reports
+/// why.
 pub(super) fn features(args: &FeaturesArgs) -> Result<u8, Failure> {
     let features = Features::new();
     let pattern = args.pattern.as_deref().unwrap_or_default();
@@ -78,7 +79,7 @@ fn types(name: &str) -> Vec<ProgramType> {
     }
 }
 
-/// What was found out: whether it is there, if that can be told, and how.
+/// The result of a probe: whether the feature is there, if that can be determined, and the evidence.
 type Found = (Option<bool>, String);
 
 /// The helpers that have this in their name: a row for each, as text, or one for each type of program.
@@ -128,7 +129,7 @@ fn named(
     }
 }
 
-/// So many types of programs are listed behind a helper.
+/// The largest number of program types that are listed behind a helper.
 const MOST: usize = 6;
 
 fn heading(out: &mut String, group: Group) {
@@ -195,7 +196,7 @@ fn row(out: &mut String, format: Format, probe: Probe, (here, found): Found) {
     out.push('\n');
 }
 
-/// How many helpers the programs of each type may call.
+/// Prints the number of helpers that the programs of each type may call.
 fn counts(out: &mut String, format: Format, features: &Features) {
     if format == Format::Text {
         heading(out, Group::Helpers);
@@ -207,7 +208,7 @@ fn counts(out: &mut String, format: Format, features: &Features) {
         }
         let all = answers.len();
         let has = answers.iter().filter(|answer| matches!(answer, Ok(true))).count();
-        // Those that cannot be told are not counted; without any other there is nothing to say.
+        // Probes without a result are not counted; if there are no others there is no number.
         let here = answers.iter().any(Result::is_ok).then_some(has);
         let _ = match format {
             Format::Text => {

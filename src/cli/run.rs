@@ -96,8 +96,8 @@ pub(super) fn row_of<'a>(fields: &TraceFields<'a>) -> Row<'a> {
     Row { time: fields.time_ns, comm: name_of(fields), pid: fields.pid, message: fields.message }
 }
 
-/// The name of the task that printed. The tracer knows only those it has seen being scheduled, and calls the
-/// others `<...>`; while a task lives, it can be asked.
+/// The name of the task that printed. The tracer has only the names of tasks that it has seen being scheduled, and
+/// prints the others as `<...>`; while a task lives, `/proc` has it.
 fn name_of<'a>(fields: &TraceFields<'a>) -> Cow<'a, [u8]> {
     if fields.task != b"<...>" {
         return fields.task.into();
@@ -117,7 +117,7 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
     let mut loader = loader();
     // Before the program runs: what it sends to a CPU without a reader is gone.
     let events = loader.map(&perf_output::EVENTS)?;
-    // The loop waits for the descriptor alone, and people want to see each event at once.
+    // The loop waits for the descriptor alone, and each event is to be shown at once.
     let options = PerfOptions::new().sample_size(Event::SIZE as u32).wakeup(Wakeup::Events(1));
     let reader = PerfReader::open(events, &options)?;
     let links = attach_as_told(&mut loader, &perf_output::PERF_OUTPUT, args)?;

@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
-/// Where the merge is.
+/// State of the merge.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     /// The time of the first sample of each ring that has one, and the index of the ring.

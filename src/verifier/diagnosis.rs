@@ -1,5 +1,5 @@
-//! What there is to say of a rejection beside the cause: where, what was known of the registers, facts about the program, and what
-//! to do.
+//! Diagnosis of a rejection beside its cause: the instruction, the state of the registers, facts about the program, and
+//! advice.
 
 use super::advice::{self, Advice};
 use super::context::{self, Access};
@@ -13,7 +13,7 @@ use crate::spec::{MapSpec, ProgramSpec, RelocTarget};
 use crate::uapi::ProgramType;
 use std::borrow::Cow;
 
-/// What there is to say of a rejection.
+/// The diagnosis of a rejection.
 pub(super) struct Diagnosis {
     pub instruction: Option<usize>,
     pub cause: String,
@@ -29,13 +29,13 @@ struct Scene<'a> {
     cause: &'a str,
     slot: Option<usize>,
     op: Option<Op>,
-    /// The way to it, which ends with it; empty if the log does not tell.
+    /// The path to it, which ends with it; empty if the log does not hold it.
     path: &'a [Step<'a>],
     lockdown: &'a dyn Fn() -> Option<String>,
 }
 
 impl Diagnosis {
-    /// Reads it out of a log; `lockdown` says whether the kernel is locked down, and is called if it matters.
+    /// Reads it out of a log; `lockdown` returns the mode if the kernel is locked down, and is called if it matters.
     pub(super) fn of(
         spec: &ProgramSpec<'_>,
         log: &VerifierLog<'_>,
@@ -82,15 +82,15 @@ fn place(
     (said, path.len())
 }
 
-/// How many registers are worth telling of.
+/// The largest number of registers that a message describes.
 const KNOWN: usize = 3;
 
-/// How many times a register's value is followed to another.
+/// The largest number of times that a register's value is followed to another register.
 const MOVES: usize = 32;
 
 impl<'a> Scene<'a> {
-    /// What is known of the registers that a rejection is about, a line each: those that the cause names, then those that
-    /// the instruction reads.
+    /// Describes the registers that a rejection is about, a line each: those that the cause names, then those that the
+    /// instruction reads.
     fn known(&self) -> Vec<String> {
         if self.path.is_empty() {
             return Vec::new();
@@ -111,7 +111,7 @@ impl<'a> Scene<'a> {
         lines
     }
 
-    /// What is known of a register at the end of the path, if anything.
+    /// Describes a register at the end of the path, if anything is known of it.
     fn tell(&self, register: Reg) -> Option<String> {
         let found = path::provenance(self.path, self.code.slots, register);
         let name = format!("r{}", register.number());
@@ -125,7 +125,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// An instruction as it is told: by its index and its statement.
+    /// An instruction as messages show it: by its index and its statement.
     fn at(&self, index: usize) -> String {
         match self.code.statement(index) {
             Some(statement) => format!("instruction {index}: {statement}"),
@@ -133,7 +133,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// What the kernel knew of the register that the cause names first.
+    /// The verifier's state of the register that the cause names first.
     fn value(&self) -> Option<&'a str> {
         let register = *named(self.cause).first()?;
         path::provenance(self.path, self.code.slots, register).value
@@ -149,7 +149,7 @@ impl<'a> Scene<'a> {
 
     // ---- facts --------------------------------------------------------------------------------------------
 
-    /// Facts about the program that the cause does not tell, a line each.
+    /// Facts about the program that the cause does not hold, a line each.
     fn notes(&self, key: &str) -> Vec<String> {
         let mut notes = Vec::new();
         // The remark on the reference that leaks is one of several, where there are several references.
@@ -187,7 +187,7 @@ impl<'a> Scene<'a> {
         }
         let map = self.map_in(Reg::R1)?;
         let named = named(self.cause).first().map(|register| register.number());
-        // Of kernels that do not name the register the size tells it.
+        // Of kernels that do not name the register, a size in the message identifies it.
         let sizes = [" size=", " access_size=", " size "];
         let size = sizes.iter().find_map(|word| number_after(self.cause, word));
         let is = |argument: Option<u8>, bytes: u32| {
@@ -237,7 +237,7 @@ impl<'a> Scene<'a> {
 
     // ---- what to do ---------------------------------------------------------------------------------------
 
-    /// What to do: the table's word, unless this program has more to say.
+    /// The advice: the table's text, unless there is more specific advice for this program.
     fn advice(&self, key: &'static str, text: &'static str) -> Advice {
         let special = match key {
             "context" => self.context_access(),
@@ -305,7 +305,7 @@ impl<'a> Scene<'a> {
     fn packet(&self) -> Option<String> {
         let meta = match self.value() {
             Some(value) => value.starts_with("pkt_meta"),
-            // Kernels before 5.17 do not tell what the register is; the load from the context does.
+            // Kernels before 5.17 do not print the type of the register; the load from the context shows it.
             None => self.loads_meta_data(),
         };
         let text = "Compare a pointer behind what is to be accessed with `data` first, where the metadata ends and the packet \
@@ -354,7 +354,7 @@ impl<'a> Scene<'a> {
             _ => return None,
         };
         let Some(mode) = (self.lockdown)().filter(|mode| modes.contains(&mode.as_str())) else {
-            // The file that says so may not be there, as in a container.
+            // The file with the mode may not be there, as in a container.
             let text = format!("{otherwise} A kernel that is locked down does not have it either.");
             return Some(("helper-type", text));
         };

@@ -38,7 +38,7 @@ fn expected() -> usize {
     functions(known.strip_suffix("pgid").unwrap(), "id").len()
 }
 
-/// Whether the kernel puts a program on many functions at once: what its configuration says, not what we do.
+/// Whether the kernel puts a program on many functions at once, by its configuration, not by what we do.
 fn has_multi() -> bool {
     // FPROBE came with 5.18; Debian's kernels have it from 6.12 on.
     super::running() >= (6, 12)

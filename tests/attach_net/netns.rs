@@ -1,4 +1,4 @@
-//! What a network namespace decides.
+//! Programs of network namespaces.
 
 use super::common::alone;
 use super::common::needs::{Thing, needs};

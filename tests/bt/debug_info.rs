@@ -25,7 +25,7 @@ fn run(program: &std::path::Path, script: &str) -> Output {
     bt(&["-q", "-e", &script.replace("PROGRAM", &program), "-c", &program])
 }
 
-/// What the script prints.
+/// The output of the script.
 #[track_caller]
 fn printed(program: &std::path::Path, script: &str) -> String {
     let output = run(program, script);

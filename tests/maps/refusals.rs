@@ -1,4 +1,4 @@
-//! The kernel's answers to changes that cannot be: the same number means another thing for another type of map.
+//! The kernel's answers to invalid changes: the same number means another thing for another type of map.
 
 use crate::common::needs::{Thing, needs};
 use crate::lacks;

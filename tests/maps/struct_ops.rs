@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 
 const OPS: &str = "tcp_congestion_ops";
 
-/// How often each function was called: `init`, `cong_avoid`.
+/// The number of calls of each function: `init`, `cong_avoid`.
 static CALLS: MapSpec = MapSpec::array("calls", 16, 1);
 static CALLS_OF: [ProgramSpec; 2] = [
     spec(

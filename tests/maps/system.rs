@@ -313,7 +313,7 @@ fn an_arena() {
     assert!(error.to_string().contains("mapped already"), "{error}");
 }
 
-/// Where user space wants it.
+/// An arena is mapped at the address that user space asks for.
 #[test]
 fn an_arena_has_its_place() {
     needs!(Bpf);

@@ -10,7 +10,7 @@ use std::path::Path;
 #[path = "../common/elf_bytes.rs"]
 mod elf_bytes;
 
-/// Files of 64 and 32 bits; `Err` says why not.
+/// Files of 64 and 32 bits; `Err` is the reason why there are none.
 fn seeds() -> Result<Vec<Vec<u8>>, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/elf");
     let read = |name| fs::read(folder.join(name)).map_err(|_| "the seeds are not here".to_owned());

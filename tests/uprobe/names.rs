@@ -37,7 +37,7 @@ fn odd(folder: &Compiled) -> String {
     file(&folder.build("odd", ("odd.c", &source), &["-O1"]))
 }
 
-/// How often a program ran, and the sum of what it saw, while a target was attached.
+/// The number of a program's runs, and the sum of the values that it saw, while a target was attached.
 #[track_caller]
 fn seen(watch: &Watch, target: &Target, program: &str) -> (u64, u64) {
     let link = attach::attach(&watch.program, target).unwrap_or_else(|error| panic!("{error}"));

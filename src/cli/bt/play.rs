@@ -16,8 +16,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-/// A variable of the environment by which bpftrace is told to say on standard error that all is attached, with a line that
-/// is the variable's name: whoever causes the events that a script counts waits for it. It does not go to the file of `-o`.
+/// The environment variable that makes bpftrace report on standard error, with a line that is the variable's name, that
+/// all is attached: a process that causes the events which a script counts waits for it. The line does not go to the
+/// file of `-o`.
 const NOTIFY_ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
 
 /// Compiles a script, runs it and prints what it does; the exit status.
@@ -115,7 +116,7 @@ impl Play {
         Ok(())
     }
 
-    /// Waits for events if asked to, for a signal, and for the end of the process of `-p` or of the command.
+    /// Waits for events if `events` is set, for a signal, and for the end of the process of `-p` or of the command.
     fn wait(&mut self, events: bool, timeout: Option<Duration>) -> Result<(), Failure> {
         let ends = self.command.iter().map(AsFd::as_fd);
         let ends = ends.chain([self.signals.as_fd()]).chain(self.process.iter().map(AsFd::as_fd));
@@ -146,7 +147,7 @@ impl Play {
     }
 }
 
-/// Where the output goes.
+/// The destination of the output.
 struct Out {
     output: Output,
     /// The file of `-o`.
@@ -154,7 +155,7 @@ struct Out {
     buffering: Buffering,
 }
 
-/// From how much on output is written that may be kept.
+/// The length from which on buffered output is written.
 const LONG: usize = 64 << 10;
 
 impl Out {

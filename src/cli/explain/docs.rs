@@ -35,7 +35,7 @@ fn lines() -> String {
             out,
             "| `{}` | {} | {isa} | {linux} | {rfc} | {group} |",
             escaped(row.spelling),
-            // What stands for code is not read as Markdown.
+            // The text of code is not read as Markdown.
             escaped(&says).replace('*', "\\*").replace('<', "\\<"),
         )
         .unwrap();

@@ -12,7 +12,7 @@ pub(super) struct Name {
     kind: RelocKind,
     /// The name as the statement has it: `sizeof(task_struct)`.
     text: String,
-    /// What is put in its place.
+    /// The value that is put in its place.
     what: String,
     /// The number that it is in the running kernel, if that has one.
     here: Option<i128>,
@@ -50,7 +50,7 @@ impl Names {
         Names { statement, names }
     }
 
-    /// What stands in the slot once the name is filled in, if that is another instruction.
+    /// The instruction that the slot holds once the name is resolved, if it is another one.
     pub(super) fn becomes(&self) -> Option<Insn> {
         let call = self.names.iter().any(|name| name.kind == RelocKind::ArgumentValue);
         call.then(|| Op::CallLocal { offset: 0 }.encode().first())
@@ -112,7 +112,7 @@ impl Names {
     }
 }
 
-/// What stands in the place of a name once the program is loaded.
+/// Describes the value that takes the place of a name once the program is loaded.
 fn what(kind: RelocKind, target: &RelocTarget<'_>, name: &str) -> String {
     match (kind, target) {
         (RelocKind::Map, RelocTarget::Section(section)) => {

@@ -9,7 +9,7 @@
 //!   came out.
 //! * What a start costs: processor time and peak memory of a run around `/bin/true`.
 //!
-//! The first argument is rawbpf, those after it the command of the peer. `BT_EVENTS` and `BT_ROUNDS` say how many.
+//! The first argument is rawbpf, those after it the command of the peer. `BT_EVENTS` and `BT_ROUNDS` set the numbers.
 
 use rawbpf::{ProgramInfo, RunStatistics, programs};
 use std::ffi::OsString;
@@ -25,7 +25,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 struct Script {
     text: &'static str,
     call: fn(),
-    /// How many programs it has.
+    /// The number of its programs.
     programs: usize,
 }
 
@@ -149,7 +149,7 @@ fn number(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// What the programs of a script cost in one run: for each its ns an event and its bytes.
+/// The cost of a script's programs in one run: for each its ns an event and its bytes.
 fn cost(tool: &[OsString], script: &Script, events: usize) -> Result<Vec<(f64, u32)>> {
     let run = Run::start(tool, script, Stdio::null())?;
     let before = run.infos()?;
@@ -188,7 +188,7 @@ fn lines(tool: &[OsString], script: &Script, events: usize) -> Result<(usize, Du
 }
 
 /// Processor time and peak memory of a run around `/bin/true`. It is started by a process that has next to no memory
-/// itself, since `ru_maxrss` begins with that of whoever started it.
+/// itself, since `ru_maxrss` begins with that of the parent.
 fn start(tool: &[OsString]) -> Result<(Duration, i64)> {
     let mut command = Command::new(&tool[0]);
     command
