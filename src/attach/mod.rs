@@ -171,7 +171,7 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
 /// nothing of those in it.
 ///
 /// # Errors
-/// Those of [`attach_with`]; [`Error::Target`] for such a place.
+/// The errors of [`attach_with`]; [`Error::Target`] for such a place.
 pub(crate) fn attach_traced(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     options.check(target)?;
     let target = target.plain();

@@ -248,11 +248,11 @@ pub(crate) struct Struct {
     pub fields: Vec<Field>,
     /// Whether `fields` has been filled in.
     pub complete: bool,
-    /// Where its definition is.
+    /// The origin of its definition.
     pub definition: Definition,
 }
 
-/// Where a struct or union is defined.
+/// The origin of a struct's or union's definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Definition {
     /// In the script.

@@ -13,7 +13,7 @@ use crate::util::nearest::{Nearest, OFFERED};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// How deep pointers, arrays and anonymous structs are followed.
+/// The maximum depth to which pointers, arrays and anonymous structs are followed.
 pub(super) const DEPTH: usize = 24;
 
 /// The most members that a value has that is printed, those of structs in it among them.
