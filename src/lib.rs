@@ -93,7 +93,7 @@ pub mod verifier;
 mod wait;
 
 #[cfg(test)]
-mod needs;
+mod requires;
 
 /// The README's example is compiled like the examples of the documentation.
 #[cfg(doctest)]

@@ -365,11 +365,11 @@ mod tests {
     #[test]
     fn root_of_a_container_is_told_so() {
         let needs = vec![Capability::Bpf, Capability::Perfmon];
-        let told = Some(Denied::UserNamespace { needs });
+        let reported = Some(Denied::UserNamespace { needs });
         let mapped = Facts { uid_map: "0 100000 65536\n".into(), ..root() };
-        assert_eq!(cause(&mapped, Need::Tracing), told);
+        assert_eq!(cause(&mapped, Need::Tracing), reported);
         let named = Facts { user_ns: "user:[4026532177]".into(), ..root() };
-        assert_eq!(cause(&named, Need::Tracing), told);
+        assert_eq!(cause(&named, Need::Tracing), reported);
         let unknown = Facts { user_ns: String::new(), uid_map: String::new(), ..root() };
         assert_eq!(cause(&unknown, Need::Tracing), None);
     }
@@ -423,9 +423,9 @@ mod tests {
 
     #[test]
     fn rings_are_a_matter_of_size() {
-        let told = Denied::RingMemory { mlock_kb: Some(516) };
-        assert_eq!(cause(&user(), Need::Ring), Some(told.clone()));
-        assert!(told.to_string().contains("516 KiB"));
+        let reported = Denied::RingMemory { mlock_kb: Some(516) };
+        assert_eq!(cause(&user(), Need::Ring), Some(reported.clone()));
+        assert!(reported.to_string().contains("516 KiB"));
     }
 
     #[test]

@@ -242,7 +242,7 @@ impl<'a> Loader<'a> {
 
     fn load_of(&mut self, spec: &ProgramSpec<'a>, of: Option<&Other<'_>>) -> Result<Program> {
         let level = self.log_level.max(1);
-        let (fd, arguments) = self.prepared(spec, of, |load| match patiently(load) {
+        let (fd, arguments) = self.prepared(spec, of, |load| match load_retrying(load) {
             Ok(fd) => Ok(fd),
             Err(errno) => explain(spec, load, errno, level),
         })?;
@@ -275,7 +275,7 @@ fn lacks(spec: &ProgramSpec<'_>, errno: Errno) -> Option<String> {
 }
 
 /// Loads once, or again after a signal interrupted the load, and raises the limit on locked memory if necessary.
-fn patiently(load: &mut ProgLoad<'_>) -> Result<OwnedFd, Errno> {
+fn load_retrying(load: &mut ProgLoad<'_>) -> Result<OwnedFd, Errno> {
     memlock::with_memlock(|| {
         let mut answer = Err(Errno(libc::EAGAIN));
         for _ in 0..ATTEMPTS {
@@ -305,7 +305,7 @@ fn explain(
     // Before Linux 4.17 there are no attach types at load, and programs load without them.
     if errno == Errno(libc::E2BIG) && load.expected_attach_type != 0 {
         let mut without = ProgLoad { expected_attach_type: 0, log: None, ..*load };
-        if let Ok(fd) = patiently(&mut without) {
+        if let Ok(fd) = load_retrying(&mut without) {
             return Ok(fd);
         }
     }
@@ -338,7 +338,7 @@ fn explain(
     loop {
         let log = Log { level: log_level, buffer: &mut buffer, true_size: 0 };
         let mut again = ProgLoad { log: Some(log), ..*load };
-        let answer = patiently(&mut again);
+        let answer = load_retrying(&mut again);
         let true_size = again.log.as_ref().map_or(0, |log| log.true_size as usize);
         let answer = match answer {
             // The cause of the refusal is gone.

@@ -238,8 +238,8 @@ impl<R: Read> Lines<R> {
     fn next(&mut self) -> Option<Range<usize>> {
         loop {
             let unread = self.get(self.unread.clone());
-            let fresh = unread.get(self.searched..).unwrap_or_default();
-            let (length, taken) = match fresh.iter().position(|byte| *byte == b'\n') {
+            let unsearched = unread.get(self.searched..).unwrap_or_default();
+            let (length, taken) = match unsearched.iter().position(|byte| *byte == b'\n') {
                 Some(end) => (self.searched + end, self.searched + end + 1),
                 None if unread.len() >= LONGEST => (unread.len(), unread.len()),
                 None => {
@@ -279,7 +279,7 @@ impl<R: Read> Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
     use proptest::prelude::*;
     use std::fs;
 

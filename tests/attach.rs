@@ -265,7 +265,7 @@ fn running() -> (u32, u32) {
 
 #[test]
 fn options_that_a_place_has_not_are_refused() {
-    use common::needs::{Thing, needs};
+    use common::requires::{Thing, needs};
     needs!(Bpf);
     for (target, options) in [
         ("xdp:lo", Options::new().cookie(1)),

@@ -5,7 +5,7 @@ mod common;
 #[path = "bt/debug_info.rs"]
 mod debug_info;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, no_program, rawbpf, said, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;

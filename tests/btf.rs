@@ -7,7 +7,7 @@ mod btf_bytes;
 #[path = "common/btf_load.rs"]
 mod btf_load;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, said};
 use proptest::prelude::*;
 use rawbpf::btf::{

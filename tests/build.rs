@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use rawbpf::asm::{BuildOptions, Builder, Far};
 use rawbpf::insn::{AluOp, Bits, Condition, Op, Reg, Source};
 use rawbpf::{Loader, MapSpec, ProgramSpec, ProgramType, bpf};

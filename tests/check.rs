@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use common::{Folder, rawbpf, said};
 use rawbpf::ProgramType;
 use rawbpf::features::{Features, Probe};

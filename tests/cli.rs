@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use common::{Folder, bpf_ids, rawbpf, wait_until};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};

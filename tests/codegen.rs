@@ -4,7 +4,7 @@ mod common;
 #[path = "codegen/random_code.rs"]
 mod random_code;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use random_code::program;
 use rawbpf::codegen::{

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use rawbpf::asm::{Collection, ParseOptions, Section, parse};
 use rawbpf::map::Update;
 use rawbpf::{

@@ -5,7 +5,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use common::{Folder, rawbpf};
 use rawbpf::map::Update;
 use rawbpf::{Loader, Map, MapSpec, Program, ProgramSpec, ProgramType, bpf};

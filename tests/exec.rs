@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use rawbpf::asm::Code;
 use rawbpf::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, ByteOrder, Condition, Insn, Op, PacketSize, Reg, SignBits,

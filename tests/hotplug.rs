@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use common::wait_until;
 use nix::libc::EOPNOTSUPP;
 use nix::sched::{CpuSet, sched_setaffinity};

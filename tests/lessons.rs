@@ -24,7 +24,7 @@ mod lesson_09_disklatency;
 mod lesson_10_vfsreadlat;
 
 use common::lessons::Lesson;
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use std::fs::File;
 use std::io::Write;
 use std::process::Command;

@@ -22,7 +22,7 @@ mod lesson_18_xdp;
 mod lesson_19_setuid_monitor;
 
 use common::lessons::{Lesson, Run};
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, no_program};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::unistd::{Pid, gettid};

@@ -3,7 +3,7 @@
 mod common;
 
 use common::bpf_ids;
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use rawbpf::asm::{Code, Reloc, RelocTarget};
 use rawbpf::insn::{ByteOrder, Insn};
 use rawbpf::{Errno, Loader, MapSpec, ProgramSpec, ProgramType, VerifierError, bpf};

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, bpf_ids, rawbpf, role, said, this_test_as};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};

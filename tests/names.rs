@@ -5,7 +5,7 @@ mod common;
 #[path = "names/places.rs"]
 mod places;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use rawbpf::asm::{ParseOptions, parse};
 use rawbpf::attach::{self, Target};
 use rawbpf::perf::{PerfOptions, PerfReader, Record};

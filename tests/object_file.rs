@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, rawbpf, said};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};

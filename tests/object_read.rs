@@ -6,7 +6,7 @@ mod common;
 #[path = "common/object_bytes.rs"]
 mod object_bytes;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, rawbpf, said};
 use object::read::elf::ElfFile64;
 use object::{Endianness, Object as _, ObjectSection, ObjectSymbol, RelocationTarget};

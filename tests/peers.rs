@@ -28,7 +28,7 @@ mod trace;
 
 use bpftrace::{Bpftrace, Maps, alone};
 use common::lessons::{Lesson, Run};
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, no_program};
 use events::{OnDisk, SECTOR};
 use nix::sched::{CloneFlags, unshare};

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use rawbpf::kernel::cpu;

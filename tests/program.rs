@@ -5,7 +5,7 @@ mod common;
 mod types;
 
 use common::Folder;
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rawbpf::asm::Style;

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use rawbpf::asm::{HELPERS, HelperPrototype, ParseOptions, helper_prototype, parse};
 use rawbpf::{Loader, ProgramType, TextSpec};
 use std::fmt::Write;

@@ -7,7 +7,7 @@ mod common;
 mod table;
 
 use case::Case;
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use rawbpf::asm::{ParseOptions, parse};
 use rawbpf::{AttachType, Error, Loader, ProgramSpec, ProgramType, TextSpec, VerifierError};
 use table::CASES;

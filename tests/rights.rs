@@ -4,7 +4,7 @@ mod common;
 #[path = "rights/raw.rs"]
 mod raw;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, role, said, this_test_as};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{said, this_test_as, wait_until};
 use rawbpf::asm::{Collection, ParseOptions, parse};
 use rawbpf::flags::BPF_F_RB_OVERWRITE;

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, rawbpf, said, wait_until};
 use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};

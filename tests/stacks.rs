@@ -6,7 +6,7 @@ mod common;
 #[path = "common/frames.rs"]
 mod frames;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use frames::{FRAMES, getsid};
 use rawbpf::attach::{self, Target};
 use rawbpf::kernel::symbols;

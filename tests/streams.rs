@@ -6,7 +6,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use common::{Folder, bpf_ids, rawbpf, wait_until};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};

@@ -8,7 +8,7 @@ mod common;
 #[path = "uprobe/compiled.rs"]
 mod compiled;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, alone, no_program, rawbpf, said, wait_until};
 use compiled::Compiled;
 use rawbpf::user::{self, Symbols};

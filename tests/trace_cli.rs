@@ -8,7 +8,7 @@ mod common;
 #[path = "common/frames.rs"]
 mod frames;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, bpf_ids, rawbpf, role, said, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getsid};

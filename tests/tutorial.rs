@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use std::fs;
 use std::path::Path;
 

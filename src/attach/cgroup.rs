@@ -10,7 +10,7 @@
 
 use super::Target;
 use super::device::{duplicate, refused_because};
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use crate::error::{Error, Result};
 use crate::features::{Feature, Features};
 use crate::permission::{self, Denied, Need};
@@ -86,7 +86,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
             extra: LinkExtra::None,
         };
         match syscall::link_create(&link) {
-            Ok(link) => return Ok(Link::new(target.clone(), vec![Part::Link(link)])),
+            Ok(link) => return Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
             // A kernel without links rejects the command. A newer one that refuses for another reason does so again below.
             Err(Errno(libc::EINVAL)) if method == Method::Best => {}
             Err(errno) => {
@@ -99,7 +99,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
     }
     let attached = Attached::new(group, program, *attach_type)
         .map_err(|Refusal { step, errno, .. }| refused(step, errno))?;
-    Ok(Link::new(target.clone(), vec![Part::kept(attached)]))
+    Ok(Link::new(target.clone(), vec![Attachment::kept(attached)]))
 }
 
 const OTHER_VERSION: &str =

@@ -1,6 +1,6 @@
 //! Iterators: a program that is run for each object of a kind, and a file to read its output (Linux 5.8).
 
-use super::link::Part;
+use super::link::Attachment;
 use super::{Link, Options, Target, trampoline};
 use crate::error::{Error, Result};
 use crate::map::Map;
@@ -123,5 +123,5 @@ fn create(program: &Program, target: &Target, info: &[u8]) -> Result<Link, Errno
         flags: 0,
         extra: if info.is_empty() { LinkExtra::None } else { LinkExtra::Iter(info) },
     })?;
-    Ok(Link::new(target.clone(), vec![Part::Link(link)]))
+    Ok(Link::new(target.clone(), vec![Attachment::Link(link)]))
 }

@@ -7,7 +7,7 @@
 
 use super::cookie::Cookie;
 use super::legacy::LegacyProbe;
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use super::{Options, Target, many, perf_event, pmu};
 use crate::error::{Error, Result};
 use crate::kernel::{extent, functions, symbols, tracefs};
@@ -155,12 +155,12 @@ impl Probe {
         self,
         program: &Program,
         cookie: Option<Cookie>,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<Attachment>,
     ) -> Result<()> {
         let Probe { target, event, legacy } = self;
         parts.push(perf_event::tie(program, &target, event, cookie)?);
         // Last the probe of the event, which the kernel keeps (EBUSY) while an event is open on it.
-        parts.extend(legacy.map(Part::kept));
+        parts.extend(legacy.map(Attachment::kept));
         Ok(())
     }
 }

@@ -5,7 +5,7 @@
 //! helpers such as `get_func_ip` have another implementation. A kernel without either loads it all the same and refuses only
 //! to attach it.
 
-use super::link::Part;
+use super::link::Attachment;
 use super::{Link, Options, Target, many};
 use crate::error::{Error, Result};
 use crate::features::Features;
@@ -94,7 +94,7 @@ fn link(
     });
     match link {
         Ok(link) => {
-            let link = Link::new(target.clone(), vec![Part::Link(link)]);
+            let link = Link::new(target.clone(), vec![Attachment::Link(link)]);
             Ok(link.of_many(names.len(), 0))
         }
         Err(errno) => {

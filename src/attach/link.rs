@@ -17,7 +17,7 @@ use std::path::Path;
 pub struct Link {
     target: Target,
     /// The objects that keep the program attached, dropped in this order: the first of them is the last to go.
-    parts: Vec<Part>,
+    parts: Vec<Attachment>,
     /// The number of places.
     places: usize,
     /// The number of places that were skipped.
@@ -26,7 +26,7 @@ pub struct Link {
 
 /// An object that keeps a program attached until it is dropped.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(super) enum Attachment {
     /// A `bpf_link`.
     Link(OwnedFd),
     /// A perf event, a socket: an object to which the program is tied by its own descriptor. (A link holds its event itself.)
@@ -41,16 +41,16 @@ pub(super) trait Keep: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {}
 
 impl<T: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe> Keep for T {}
 
-impl Part {
+impl Attachment {
     /// Creates a part that detaches when it is dropped.
-    pub(super) fn kept(keep: impl Keep + 'static) -> Part {
-        Part::Kept(Box::new(keep))
+    pub(super) fn kept(keep: impl Keep + 'static) -> Attachment {
+        Attachment::Kept(Box::new(keep))
     }
 }
 
 impl Link {
     /// A link that lives as long as its parts, which are dropped in their order.
-    pub(super) fn new(target: Target, parts: Vec<Part>) -> Link {
+    pub(super) fn new(target: Target, parts: Vec<Attachment>) -> Link {
         Link { target, parts, places: 1, skipped: 0 }
     }
 
@@ -81,7 +81,7 @@ impl Link {
     /// The parts that are links of the kernel's.
     fn links(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Link(fd) => Some(fd.as_fd()),
+            Attachment::Link(fd) => Some(fd.as_fd()),
             _ => None,
         })
     }

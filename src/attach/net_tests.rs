@@ -4,8 +4,8 @@
 
 use super::{Direction, Target, TcMethod, cgroup, socket, tc, xdp};
 use crate::error::{Error, Result};
-use crate::needs::{Thing, needs};
 use crate::program::Program;
+use crate::requires::{Thing, needs};
 use crate::spec::ProgramSpec;
 use crate::syscall::{Call, fake, wait_readable};
 use crate::uapi::{AttachType, Errno, ProgramType};

@@ -3,7 +3,7 @@
 
 use super::Target;
 use super::device::refused;
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::permission::{self, Need};
@@ -54,7 +54,7 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
         extra: LinkExtra::None,
     };
     match syscall::link_create(&link) {
-        Ok(link) => Ok(Link::new(target.clone(), vec![Part::Link(link)])),
+        Ok(link) => Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
         Err(errno) => {
             if errno == Errno(libc::EINVAL) && *attach_type == AttachType::SkLookup {
                 Features::new().demand(AttachType::SkLookup)?;

@@ -1,7 +1,7 @@
 //! Perf events: a program that runs after a number of events, or at a frequency, as a profiler does.
 //! `perf_event_open(2)`; Linux 4.9.
 
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use super::{Options, PerfEventKind, Sampling, Target, perf_event};
 use crate::error::{Error, Result};
 use crate::kernel::{cpu, perf_names};
@@ -41,7 +41,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
     let places = events.len();
     let tied =
         events.into_iter().map(|event| perf_event::tie(program, target, event, options.cookie));
-    let parts: Vec<Part> = tied.collect::<Result<_>>()?;
+    let parts: Vec<Attachment> = tied.collect::<Result<_>>()?;
     Ok(Link::new(target.clone(), parts).of_many(places, skipped))
 }
 

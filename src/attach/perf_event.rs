@@ -2,7 +2,7 @@
 
 use super::Target;
 use super::cookie::Cookie;
-use super::link::Part;
+use super::link::Attachment;
 use crate::error::{Error, Result};
 use crate::features::Feature;
 use crate::kernel::cpu;
@@ -36,7 +36,7 @@ pub(super) fn tie(
     target: &Target,
     event: OwnedFd,
     cookie: Option<Cookie>,
-) -> Result<Part> {
+) -> Result<Attachment> {
     let refused = |step, errno| refused(program, target, step, errno);
     let link = LinkCreate {
         program: program.as_fd(),
@@ -47,7 +47,7 @@ pub(super) fn tie(
             .map_or(LinkExtra::None, |cookie| LinkExtra::PerfEvent { cookie: cookie.number }),
     };
     match syscall::link_create(&link) {
-        Ok(link) => Ok(Part::Link(link)),
+        Ok(link) => Ok(Attachment::Link(link)),
         Err(errno @ Errno(libc::EINVAL)) => {
             // Only a link can have a cookie.
             if let Some(cookie) = cookie {
@@ -59,7 +59,7 @@ pub(super) fn tie(
             syscall::perf_event_set_bpf(event.as_fd(), program.as_fd())
                 .map_err(|errno| refused("PERF_EVENT_IOC_SET_BPF", errno))?;
             // It runs already: it was not opened as `disabled`.
-            Ok(Part::Held(event))
+            Ok(Attachment::Held(event))
         }
         Err(errno) => Err(refused("BPF_LINK_CREATE", errno)),
     }

@@ -4,7 +4,7 @@
 //! the second kind too, but silently ignores a cookie there; this command refuses arguments that it does not
 //! know.
 
-use super::link::Part;
+use super::link::Attachment;
 use super::{Link, Options, Target, trampoline};
 use crate::error::{Error, Result};
 use crate::list::raw_tracepoints;
@@ -40,7 +40,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
         })
     };
     match (open(options.number().unwrap_or(0)), &name) {
-        (Ok(link), _) => Ok(Link::new(target.clone(), vec![Part::Link(link)])),
+        (Ok(link), _) => Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
         (Err(Errno(libc::ENOENT)), Some((name, _))) => Err(not_found(name)),
         // Checks whether the cookie was the reason.
         (Err(Errno(libc::EINVAL)), _) if options.cookie.is_some() && open(0).is_ok() => {

@@ -5,7 +5,7 @@
 
 use super::Target;
 use super::device::{Device, refused};
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use crate::error::{Error, Result};
 use crate::permission::Need;
 use crate::program::Program;
@@ -38,7 +38,7 @@ pub fn attach(program: &Program, socket: impl AsFd) -> Result<Link> {
     let socket = socket.as_fd().try_clone_to_owned();
     let socket = socket.map_err(|error| refused("fcntl(F_DUPFD_CLOEXEC)", Errno::of(&error)))?;
     set_filter(socket.as_fd(), program).map_err(|errno| refused("SO_ATTACH_BPF", errno))?;
-    Ok(Link::new(target, vec![Part::kept(Attached(socket))]))
+    Ok(Link::new(target, vec![Attachment::kept(Attached(socket))]))
 }
 
 /// Attaches a program to a [`Target::Socket`]: creates a packet socket for the device (`packet(7)`), whose filter it is. The
@@ -67,7 +67,7 @@ pub fn attach_device(program: &Program, target: &Target) -> Result<Link> {
         .map_err(refused("SO_RCVBUF"))?;
     set_filter(socket.as_fd(), program).map_err(refused("SO_ATTACH_BPF"))?;
     syscall::bind(socket.as_fd(), &address(index)).map_err(refused("bind"))?;
-    Ok(Link::new(target.clone(), vec![Part::Held(socket)]))
+    Ok(Link::new(target.clone(), vec![Attachment::Held(socket)]))
 }
 
 /// `struct sockaddr_ll` of all protocols of a device.

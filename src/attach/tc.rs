@@ -9,7 +9,7 @@
 
 use super::clsact::{self, End};
 use super::device::{Device, refused};
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use super::{Direction, Target, TcMethod};
 use crate::error::{Error, Result};
 use crate::features::Features;
@@ -108,7 +108,7 @@ pub fn attach(program: &Program, target: &Target, position: Position<'_>) -> Res
             },
         };
         match (syscall::link_create(&link), end) {
-            (Ok(link), _) => return Ok(Link::new(target.clone(), vec![Part::Link(link)])),
+            (Ok(link), _) => return Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
             // A kernel without such links rejects the attach type. A newer one that refuses for another reason does so again for
             // the filter, with a text.
             (Err(Errno(libc::EINVAL)), Some(_)) if *method == TcMethod::Best => {}
@@ -124,7 +124,7 @@ pub fn attach(program: &Program, target: &Target, position: Position<'_>) -> Res
     let filter = clsact::Filter::new(device, *direction, end.unwrap_or(End::Last), program);
     let filter =
         filter.map_err(|refusal| refused(program, target, refusal, Need::Network, &NOTES))?;
-    Ok(Link::new(target.clone(), vec![Part::kept(filter)]))
+    Ok(Link::new(target.clone(), vec![Attachment::kept(filter)]))
 }
 
 /// The descriptor of a link that another one is to be beside.

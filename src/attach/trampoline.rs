@@ -1,7 +1,7 @@
 //! Functions of the kernel that programs are entered from directly: `fentry`, `fexit`, `fmod_ret` (Linux 5.5) and the hooks
 //! of security modules (5.7). What exactly is named at load, by BTF.
 
-use super::link::Part;
+use super::link::Attachment;
 use super::{Link, Options, Target};
 use crate::error::{Error, Result};
 use crate::permission::{self, Need};
@@ -36,7 +36,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
         },
     };
     match link {
-        Ok(link) => Ok(Link::new(target.clone(), vec![Part::Link(link)])),
+        Ok(link) => Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
         Err((step, errno)) => Err(refused(program, target, step, errno)),
     }
 }

@@ -12,7 +12,7 @@
 
 use super::cookie::Cookie;
 use super::legacy::LegacyProbe;
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use super::{Options, Target, perf_event, pmu, uprobe_multi};
 use crate::error::{Error, Result};
 use crate::kernel::tracefs;
@@ -163,7 +163,7 @@ impl Probes<'_> {
         let matched = spots.len();
         if uprobe_multi::is_for(self.program, &self.target) {
             let link = uprobe_multi::link(&self, &path, &mut spots, skip)?;
-            let link = Link::new(self.target, vec![Part::Link(link)]);
+            let link = Link::new(self.target, vec![Attachment::Link(link)]);
             return Ok(link.of_many(spots.len(), matched - spots.len()));
         }
         let instead = "a program for uprobe.multi (Linux 6.6) has room for all";
@@ -180,7 +180,7 @@ impl Probes<'_> {
             };
             let tied = perf_event::tie(self.program, &self.target, event, spot.cookie)?;
             // Last the probe of the event, which the kernel keeps while an event is open on it.
-            parts.extend([Some(tied), legacy.map(Part::kept)].into_iter().flatten());
+            parts.extend([Some(tied), legacy.map(Attachment::kept)].into_iter().flatten());
         }
         Ok(Link::new(self.target, parts).of_many(matched - skipped, skipped))
     }

@@ -5,7 +5,7 @@
 //! without links take it by netlink; that outlives the process if it is killed, until `ip link set dev DEVICE xdp off`.
 
 use super::device::{Device, duplicate, link_structure, refused};
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use super::{Target, XdpMode};
 use crate::error::{Error, Result};
 use crate::features::Features;
@@ -84,7 +84,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
             extra: LinkExtra::None,
         };
         match syscall::link_create(&link) {
-            Ok(link) => return Ok(Link::new(target.clone(), vec![Part::Link(link)])),
+            Ok(link) => return Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
             // A kernel without such links rejects the attach type. A newer one that refuses for another reason does so again
             // by netlink, with a text.
             Err(Errno(libc::EINVAL)) if method == Method::Best => {}
@@ -97,7 +97,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
         }
     }
     let attached = Attached::new(netlink, index, mode, program).map_err(refused)?;
-    Ok(Link::new(target.clone(), vec![Part::kept(attached)]))
+    Ok(Link::new(target.clone(), vec![Attachment::kept(attached)]))
 }
 
 /// A program attached by netlink, which is detached when this is dropped.

@@ -144,14 +144,14 @@ pub(crate) struct Probe {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AttachPoint {
     /// Its parts: `kprobe`, `vfs_read`.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Component>,
     /// Its place.
     pub span: Span,
 }
 
 /// A part of an attach point.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct Component {
     /// Its text, without quotes and with `$1` replaced.
     pub text: String,
     /// The length of the text up to the last closing quote, if some was in quotes.

@@ -210,14 +210,14 @@ impl<'a> Checker<'a> {
 
     /// Reports an error, in the last pass.
     fn error<T>(&mut self, span: Span, message: impl Into<String>) -> Checked<T> {
-        self.tell(Diagnostic::error(span, message))
+        self.report(Diagnostic::error(span, message))
     }
 
     fn unsupported<T>(&mut self, span: Span, feature: impl std::fmt::Display) -> Checked<T> {
-        self.tell(Diagnostic::unsupported(span, feature))
+        self.report(Diagnostic::unsupported(span, feature))
     }
 
-    fn tell<T>(&mut self, diagnostic: Diagnostic) -> Checked<T> {
+    fn report<T>(&mut self, diagnostic: Diagnostic) -> Checked<T> {
         if self.last {
             self.diagnostics.push(diagnostic);
         }
@@ -302,7 +302,7 @@ impl<'a> Checker<'a> {
             other => {
                 let message = format!("unknown kind of map: `{other}`");
                 let hint = "expected hash, lruhash, percpuhash or percpulruhash";
-                return self.tell(Diagnostic::error(declaration.kind.span, message).hint(hint));
+                return self.report(Diagnostic::error(declaration.kind.span, message).hint(hint));
             }
         };
         let entries = match declaration.arguments.as_slice() {

@@ -5,7 +5,7 @@ use super::builtins::{self, BUILTINS};
 use super::config::SETTINGS;
 use super::functions::{self, FUNCTIONS, Usage};
 use super::probe::{Kind, PROVIDERS};
-use crate::needs::{Thing, needs};
+use crate::requires::{Thing, needs};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -224,7 +224,7 @@ impl<'a> Dump<'a> {
             ExprKind::DataLocation { offset, relative } => {
                 format!("{}({offset})", if *relative { "rel_loc" } else { "data_loc" })
             }
-            ExprKind::Part { value, offset, index, bits } => {
+            ExprKind::Extract { value, offset, index, bits } => {
                 let index = index
                     .as_ref()
                     .map(|(index, size)| format!(" + ({}) * {size}", self.expr(index)));

@@ -348,7 +348,7 @@ impl Environment for Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
 
     #[test]
     fn events_have_the_names_of_bpftrace() {

@@ -362,7 +362,7 @@ pub(crate) enum ExprKind {
     },
     /// A part of a value that does not lie in readable memory: a field of a struct in a variable, an element of a tuple.
     /// Its type is the expression's.
-    Part {
+    Extract {
         /// The value.
         value: Box<Expr>,
         /// The offset of the part.

@@ -120,7 +120,7 @@ pub(crate) fn children(one: &Expr) -> Vec<&Expr> {
         | ExprKind::Unary(_, value)
         | ExprKind::Convert(value)
         | ExprKind::Block(_, value) => vec![value],
-        ExprKind::Part { value, index, .. } => {
+        ExprKind::Extract { value, index, .. } => {
             let index = index.iter().map(|(index, _)| &**index);
             [&**value].into_iter().chain(index).collect()
         }

@@ -115,7 +115,7 @@ impl Btf {
 #[cfg(test)]
 mod tests {
     use crate::btf::{KernelTypes, Kind};
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
 
     /// The expected declarations are those of the kernel's headers, which are older than all kernels that have BTF.
     #[test]

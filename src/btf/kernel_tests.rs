@@ -4,7 +4,7 @@ use super::describe::MapTypes;
 use super::program::{Entry, for_program};
 use super::*;
 use crate::insn::Insn;
-use crate::needs::{Thing, needs, skip};
+use crate::requires::{Thing, needs, skip};
 use crate::syscall::{self, BtfLoad, MapBtf, MapCreate, ProgBtf, ProgLoad};
 use crate::uapi::{MapType, ProgramType};
 use std::os::fd::{AsFd, OwnedFd};

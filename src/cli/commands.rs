@@ -1,7 +1,7 @@
 //! The commands beside `bt`: their command line, and what becomes of their results.
 
 use super::{
-    Failure, asm, bt, check, disasm, exec, explain, features, list, load, map, prog, run, scene,
+    Failure, asm, bt, check, disasm, exec, explain, features, list, load, map, prog, run, session,
     stdio, trace, words,
 };
 use crate::error::ErrorKind;
@@ -72,7 +72,7 @@ pub(super) struct RunArgs {
     pub attach: Vec<crate::attach::Target>,
 
     #[command(flatten)]
-    pub limits: scene::Limits,
+    pub limits: session::Limits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -153,13 +153,13 @@ pub(super) fn main() -> ExitCode {
         Err(failure) => {
             match &failure {
                 Failure::OutputClosed => {}
-                Failure::Shown(text) => stdio::tell(&format!("{text}\n")),
+                Failure::Shown(text) => stdio::write_stderr(&format!("{text}\n")),
                 failure => stdio::warn(failure),
             }
             if let Failure::Library(error) = &failure
                 && let (Some(error), Some(_)) = (error.verifier(), log_level())
             {
-                stdio::tell(&format!("{}\n", error.log().trim_end()));
+                stdio::write_stderr(&format!("{}\n", error.log().trim_end()));
             }
             ExitCode::from(stdio::finish(failure.status()))
         }
@@ -183,7 +183,7 @@ fn say(mut error: clap::Error) -> ExitCode {
             error.insert(kind, value);
         }
         let text = error.render();
-        stdio::tell(&text.to_string());
+        stdio::write_stderr(&text.to_string());
         return ExitCode::from(error.exit_code().try_into().unwrap_or(2));
     }
     let text = error.render();

@@ -109,7 +109,7 @@ fn slots(text: &str, order: ByteOrder) -> Result<Vec<Insn>, Failure> {
 // ---- the parts of an opcode ---------------------------------------------------------------------------
 
 /// Some bits of the opcode.
-struct Part {
+struct OpcodeField {
     name: &'static str,
     /// The index of its lowest bit, and the number of bits.
     low: u8,
@@ -142,16 +142,16 @@ const MODES: [(&str, &str); 8] = [
 ];
 
 /// The opcode's parts from the highest bits to the lowest (RFC 9669 sections 3.3, 4 and 5).
-fn parts(op: Op) -> [Part; 3] {
+fn parts(op: Op) -> [OpcodeField; 3] {
     let opcode = op.encode().first().opcode();
     let (middle, low) = (opcode >> 3, opcode & 7);
-    let class = Part { name: "class", low: 0, bits: 3, value: CLASSES[low as usize & 7] };
+    let class = OpcodeField { name: "class", low: 0, bits: 3, value: CLASSES[low as usize & 7] };
     if low < class::ALU {
         let mode = MODES[usize::from(opcode >> 5) & 7];
         let size = SIZES[middle as usize & 3];
         return [
-            Part { name: "mode", low: 5, bits: 3, value: mode },
-            Part { name: "size", low: 3, bits: 2, value: size },
+            OpcodeField { name: "mode", low: 5, bits: 3, value: mode },
+            OpcodeField { name: "size", low: 3, bits: 2, value: size },
             class,
         ];
     }
@@ -168,8 +168,8 @@ fn parts(op: Op) -> [Part; 3] {
         _ => ("X", "the second operand is a register"),
     };
     [
-        Part { name: "code", low: 4, bits: 4, value: (op.row().name, "") },
-        Part { name: "source", low: 3, bits: 1, value: source },
+        OpcodeField { name: "code", low: 4, bits: 4, value: (op.row().name, "") },
+        OpcodeField { name: "source", low: 3, bits: 1, value: source },
         class,
     ]
 }

@@ -65,7 +65,7 @@ pub(super) fn features(args: &FeaturesArgs) -> Result<u8, Failure> {
     }
     print(&out)?;
     match tally.refused {
-        Some(error) if !tally.told => Err(error.into()),
+        Some(error) if !tally.reported => Err(error.into()),
         _ => Ok(0),
     }
 }
@@ -143,7 +143,7 @@ fn heading(out: &mut String, group: Group) {
 /// Whether anything could be told, and why something could not.
 #[derive(Default)]
 struct Tally {
-    told: bool,
+    reported: bool,
     refused: Option<Error>,
 }
 
@@ -151,13 +151,13 @@ impl Tally {
     /// Asks, unless that leaves a trace, notes whether it was found out, and gives what is to be printed.
     fn find(&mut self, features: &Features, probe: Probe, trace: Option<&str>) -> Found {
         if let Some(trace) = trace {
-            self.told = true;
+            self.reported = true;
             return (None, format!("not asked: {trace}"));
         }
         let Finding { has, found, .. } = features.find(probe);
         match has {
             Ok(here) => {
-                self.told = true;
+                self.reported = true;
                 (Some(here), found)
             }
             Err(error) => {

@@ -43,7 +43,7 @@ mod prog;
 #[cfg(feature = "cli")]
 mod run;
 #[cfg(feature = "cli")]
-mod scene;
+mod session;
 #[cfg(feature = "cli")]
 mod stacks;
 #[cfg(feature = "cli")]

@@ -4,7 +4,7 @@ use super::losses::{
     self, SilentCpus, report_lost_lines, report_lost_samples, report_switched_off,
 };
 use super::output::Row;
-use super::scene::{ROWS, Reading, Scene, Stage};
+use super::session::{ROWS, Reading, Session, Stage};
 use super::stdio::{print, warn};
 use super::{Failure, Format, RunArgs, loader};
 use crate::attach::{self, Link, Options};
@@ -66,7 +66,7 @@ fn list() -> Result<u8, Failure> {
 }
 
 fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
-    let scene = Scene::new(&args.limits, None)?;
+    let session = Session::new(&args.limits, None)?;
     // Opened before anything is attached, and emptied: if it is the buffer of the whole system, it holds what others left
     // there.
     let mut pipe = TracePipe::open()?;
@@ -86,7 +86,7 @@ fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
         every: None,
     };
     let off = report_switched_off(&pipe.reader);
-    let status = scene.play(links, &[ROWS], &mut [&mut pipe])?;
+    let status = session.play(links, &[ROWS], &mut [&mut pipe])?;
     report_lost_lines(&pipe.reader, off);
     Ok(status)
 }
@@ -113,7 +113,7 @@ fn name_of<'a>(fields: &TraceFields<'a>) -> Cow<'a, [u8]> {
 
 fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
     const MESSAGE: &[u8] = b"Hello, perf_output!";
-    let scene = Scene::new(&args.limits, None)?;
+    let session = Session::new(&args.limits, None)?;
     let mut loader = loader();
     // Before the program runs: what it sends to a CPU without a reader is gone.
     let events = loader.map(&perf_output::EVENTS)?;
@@ -147,7 +147,7 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
         },
         every: Some(losses::CPUS),
     };
-    let status = scene.play(links, &[ROWS], &mut [&mut reading])?;
+    let status = session.play(links, &[ROWS], &mut [&mut reading])?;
     report_lost_samples(&mut reading.reader, "samples");
     Ok(status)
 }

@@ -2,7 +2,7 @@
 
 use super::contents::number;
 use super::map::per_cpu;
-use super::scene::{Source, Stage};
+use super::session::{Source, Stage};
 use super::stdio::warn;
 use super::{Failure, Format};
 use crate::error::Error;

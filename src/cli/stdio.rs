@@ -209,18 +209,18 @@ pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
 }
 
 /// Writes text to standard error, made safe for a terminal. If that takes nothing, the text is dropped.
-pub(super) fn tell(text: &str) {
-    tell_bytes(escape::messages(text).as_bytes());
+pub(super) fn write_stderr(text: &str) {
+    write_stderr_bytes(escape::messages(text).as_bytes());
 }
 
 /// Writes bytes that are safe to standard error.
-pub(super) fn tell_bytes(bytes: &[u8]) {
+pub(super) fn write_stderr_bytes(bytes: &[u8]) {
     let _ = lock(&STDERR).get_or_insert_with(Stream::stderr).write(bytes);
 }
 
 /// Writes a message of this program to standard error.
 pub(super) fn warn(message: impl Display) {
-    tell(&format!("rawbpf: {message}\n"));
+    write_stderr(&format!("rawbpf: {message}\n"));
 }
 
 /// Why standard output took no more.

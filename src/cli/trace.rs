@@ -5,7 +5,7 @@ use super::contents::{RULES, contents};
 use super::losses::{SilentCpus, report_lost_lines, report_lost_samples, report_switched_off};
 use super::output::Sample;
 use super::run::row_of;
-use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage};
+use super::session::{Limits, ROWS, Reading, SAMPLES, Session, Source, Stage};
 use super::stacks::{Owners, is_stacks};
 use super::stdio::{print, warn};
 use super::text::Text;
@@ -75,7 +75,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     let places = places(&module, words)?;
     places.iter().try_for_each(|(_, target)| uprobes::check(target, args.pid, args.yes))?;
 
-    let scene = Scene::new(&args.limits, args.pid)?;
+    let session = Session::new(&args.limits, args.pid)?;
     let mut pipe = if module.programs().iter().any(|program| prints(program.slots())) {
         Some(lines()?)
     } else {
@@ -100,7 +100,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
 
     let mut owners = Owners::default();
     if maps.iter().any(is_stacks) {
-        scene.pid().into_iter().chain(args.pid).for_each(|pid| owners.watch(pid));
+        session.pid().into_iter().chain(args.pid).for_each(|pid| owners.watch(pid));
     }
     let links = attach_all(&mut loader, &specs, &places, args)?;
     if let Some(pid) = args.pid {
@@ -119,7 +119,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     sources.extend(perf.iter_mut().map(|reader| reader as &mut dyn Source));
     sources.extend(rings.iter_mut().map(|reader| reader as &mut dyn Source));
     sources.push(&mut owners);
-    let status = scene.play(links, &headings, &mut sources)?;
+    let status = session.play(links, &headings, &mut sources)?;
 
     if let Some(pipe) = &pipe {
         report_lost_lines(&pipe.reader, off);

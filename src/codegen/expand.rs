@@ -99,12 +99,12 @@ impl<'a> Lower<'a> {
                 self.alu_to(dst, B64, AluOp::Rsh, below, sign);
             }
             (true, false) => {
-                let below = self.mir.fresh();
+                let below = self.mir.new_var();
                 self.push(Inst::Neg { bits: B64, dst: below, src: value });
                 self.alu_to(dst, B64, AluOp::Rsh, below, sign);
             }
             (false, _) => {
-                let negative = self.mir.fresh();
+                let negative = self.mir.new_var();
                 self.push(Inst::Neg { bits: B64, dst: negative, src: value });
                 let either = self.alu(B64, AluOp::Or, negative, Src::Var(value));
                 if zero {
@@ -216,7 +216,7 @@ impl<'a> Lower<'a> {
     fn absolute(&mut self, bits: Bits, value: Var) -> (Var, Var) {
         let by = Src::Imm(if bits == Bits::B64 { 63 } else { 31 });
         let sign = self.alu(bits, AluOp::Arsh, value, by);
-        let absolute = self.mir.fresh();
+        let absolute = self.mir.new_var();
         self.signed(bits, absolute, value, sign);
         (sign, absolute)
     }

@@ -118,7 +118,7 @@ impl<'a> Function<'a> {
         self.numbers.push(var);
     }
 
-    fn fresh(&mut self) -> Var {
+    fn new_var(&mut self) -> Var {
         let var = Var(self.vars);
         self.vars = self.vars.saturating_add(1);
         var
@@ -153,12 +153,12 @@ impl<'a> Function<'a> {
 impl<'a> Function<'a> {
     /// Returns a new variable. It holds 0 until it is assigned.
     pub fn var(&mut self) -> Var {
-        self.fresh()
+        self.new_var()
     }
 
     /// Returns a new variable that holds a constant. It costs no register: uses have the constant.
     pub fn imm(&mut self, value: i64) -> Var {
-        let dst = self.fresh();
+        let dst = self.new_var();
         self.assign(dst, value);
         dst
     }
@@ -170,14 +170,14 @@ impl<'a> Function<'a> {
 
     /// Returns `a op b`, 64 bits.
     pub fn binary(&mut self, op: Binary, a: impl Into<Operand>, b: impl Into<Operand>) -> Var {
-        let dst = self.fresh();
+        let dst = self.new_var();
         self.binary_to(dst, Bits::B64, op, a, b);
         dst
     }
 
     /// Returns `a op b` of the low halves, 32 bits, zero-extended.
     pub fn binary32(&mut self, op: Binary, a: impl Into<Operand>, b: impl Into<Operand>) -> Var {
-        let dst = self.fresh();
+        let dst = self.new_var();
         self.binary_to(dst, Bits::B32, op, a, b);
         dst
     }
@@ -236,7 +236,7 @@ impl<'a> Function<'a> {
 
     /// Returns the low bytes of `a`, with the sign of the highest of them extended to 64 bits.
     pub fn sign_extend(&mut self, a: impl Into<Operand>, from: Size) -> Var {
-        let (dst, src) = (self.fresh(), a.into());
+        let (dst, src) = (self.new_var(), a.into());
         match sign_bits(from) {
             Some(from) => self.stmt(Stmt::SignExtend { from, dst, src }),
             None => self.stmt(Stmt::Assign { dst, src }),
@@ -248,7 +248,7 @@ impl<'a> Function<'a> {
     pub fn zero_extend(&mut self, a: impl Into<Operand>, from: Size) -> Var {
         match from {
             Size::Double => {
-                let dst = self.fresh();
+                let dst = self.new_var();
                 self.assign(dst, a);
                 dst
             }
@@ -261,7 +261,7 @@ impl<'a> Function<'a> {
 
     /// Returns the low `bits` of `a` with their bytes reordered, the others 0.
     pub fn swap(&mut self, swap: Swap, bits: SwapBits, a: impl Into<Operand>) -> Var {
-        let dst = self.fresh();
+        let dst = self.new_var();
         self.stmt(Stmt::Swap { swap, bits, dst, src: a.into() });
         dst
     }
@@ -275,7 +275,7 @@ impl<'a> Function<'a> {
         a: impl Into<Operand>,
         b: impl Into<Operand>,
     ) -> Var {
-        let (dst, bits) = (self.fresh(), Bits::B64);
+        let (dst, bits) = (self.new_var(), Bits::B64);
         self.stmt(Stmt::Compare { bits, condition, dst, a: a.into(), b: b.into() });
         dst
     }
@@ -287,7 +287,7 @@ impl<'a> Function<'a> {
         a: impl Into<Operand>,
         b: impl Into<Operand>,
     ) -> Var {
-        let (dst, bits) = (self.fresh(), Bits::B32);
+        let (dst, bits) = (self.new_var(), Bits::B32);
         self.stmt(Stmt::Compare { bits, condition, dst, a: a.into(), b: b.into() });
         dst
     }
@@ -318,7 +318,7 @@ impl<'a> Function<'a> {
     }
 
     fn symbol(&mut self, symbol: Symbol<'a>) -> Var {
-        let dst = self.fresh();
+        let dst = self.new_var();
         self.inst(Inst::Symbol { dst, symbol });
         dst
     }
@@ -350,7 +350,7 @@ impl<'a> Function<'a> {
 
     /// Returns the address of a place as a value.
     pub fn address(&mut self, of: impl Into<Address>) -> Var {
-        let (dst, of) = (self.fresh(), of.into());
+        let (dst, of) = (self.new_var(), of.into());
         self.check(of, 0);
         self.stmt(Stmt::Address { dst, of });
         dst
@@ -387,7 +387,7 @@ impl<'a> Function<'a> {
         field: Option<&'a str>,
     ) -> Var {
         self.check(from, size.bytes().into());
-        let (dst, base, offset) = (self.fresh(), from.base, from.offset);
+        let (dst, base, offset) = (self.new_var(), from.base, from.offset);
         self.inst(Inst::Load { kind, size, dst, base, offset, field });
         dst
     }
@@ -469,7 +469,7 @@ impl<'a> Function<'a> {
 
     fn fetch(&mut self, size: AtomicSize, op: AtomicOp, to: Address, src: Operand) -> Var {
         self.check(to, atomic_bytes(size));
-        let dst = self.fresh();
+        let dst = self.new_var();
         self.stmt(Stmt::Fetch { size, op, to, src, dst });
         dst
     }
@@ -482,7 +482,7 @@ impl<'a> Function<'a> {
         expected: impl Into<Operand>,
         new: impl Into<Operand>,
     ) -> Var {
-        let (dst, to) = (self.fresh(), to.into());
+        let (dst, to) = (self.new_var(), to.into());
         self.check(to, atomic_bytes(size));
         let (expected, new) = (expected.into(), new.into());
         self.stmt(Stmt::CompareExchange { size, to, expected, new, dst });
@@ -533,7 +533,7 @@ impl<'a> Function<'a> {
             };
             self.argument_count(what, args.len());
         }
-        let (dst, mut all, mut count) = (self.fresh(), [Operand::Imm(0); MAX_ARGS], 0);
+        let (dst, mut all, mut count) = (self.new_var(), [Operand::Imm(0); MAX_ARGS], 0);
         for (to, arg) in all.iter_mut().zip(args) {
             *to = *arg;
             count += 1;

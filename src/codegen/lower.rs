@@ -266,7 +266,7 @@ impl<'a> Lower<'a> {
         match value {
             Val::Var(var) => var,
             value => {
-                let dst = self.mir.fresh();
+                let dst = self.mir.new_var();
                 self.put(dst, value);
                 dst
             }
@@ -307,7 +307,7 @@ impl<'a> Lower<'a> {
 
     /// The result of an operation, in a new variable.
     pub(super) fn alu(&mut self, bits: Bits, op: AluOp, a: Var, b: Src) -> Var {
-        let dst = self.mir.fresh();
+        let dst = self.mir.new_var();
         self.alu_to(dst, bits, op, a, b);
         dst
     }
@@ -320,7 +320,7 @@ impl<'a> Lower<'a> {
         let ordered = signed || !super::mir::is_commutative(op);
         if ordered && b == Src::Var(dst) && a != dst {
             // The result must not replace the second operand before that is read.
-            let to = self.mir.fresh();
+            let to = self.mir.new_var();
             self.push(Inst::Alu { bits, op, signed, dst: to, a, b });
             self.push(Inst::Mov { bits: Bits::B64, dst, src: to });
         } else {
@@ -398,7 +398,7 @@ impl<'a> Lower<'a> {
                 let src = self.operand_var(src);
                 let (base, offset) = self.place(to, atomic_bytes(size));
                 // The result replaces the operand, and must not replace the address.
-                let to = self.mir.fresh();
+                let to = self.mir.new_var();
                 self.push(Inst::Fetch { size, op, base, offset, src, dst: to });
                 self.put(dst, Val::Var(to));
             }
@@ -406,7 +406,7 @@ impl<'a> Lower<'a> {
                 self.wants("an atomic operation with a result", Isa::V3);
                 let (expected, new) = (self.operand_var(expected), self.operand_var(new));
                 let (base, offset) = self.place(to, atomic_bytes(size));
-                let to = self.mir.fresh();
+                let to = self.mir.new_var();
                 self.push(Inst::CompareExchange { size, base, offset, expected, new, dst: to });
                 self.put(dst, Val::Var(to));
             }
@@ -455,7 +455,7 @@ impl<'a> Lower<'a> {
                 let (base, offset) = self.place(of, size.bytes().into());
                 match kind {
                     LoadKind::Signed(bits) if self.isa < Isa::V4 => {
-                        let src = self.mir.fresh();
+                        let src = self.mir.new_var();
                         let kind = LoadKind::Zero;
                         self.push(Inst::Load { kind, size, dst: src, base, offset, field });
                         self.sign_extend(dst, src, bits as u8);
@@ -741,7 +741,7 @@ impl<'a> Lower<'a> {
 
     /// The low half, extended.
     pub(super) fn widened(&mut self, signed: bool, src: Var) -> Var {
-        let dst = self.mir.fresh();
+        let dst = self.mir.new_var();
         if signed {
             self.sign_extend(dst, src, 32);
         } else {

@@ -65,7 +65,7 @@ impl MirEnd<'_> {
 }
 
 impl<'a> Mir<'a> {
-    pub(super) fn fresh(&mut self) -> Var {
+    pub(super) fn new_var(&mut self) -> Var {
         let var = Var(self.vars);
         self.vars += 1;
         var

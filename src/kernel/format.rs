@@ -89,7 +89,7 @@ fn field(line: &str) -> Option<Field> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
     use proptest::prelude::*;
 
     /// From Linux 6.1, shortened.

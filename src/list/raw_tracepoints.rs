@@ -40,7 +40,7 @@ pub(crate) fn each(mut f: impl FnMut(&str)) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
 
     #[test]
     fn this_kernel_has_some() {

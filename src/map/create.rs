@@ -56,7 +56,7 @@ impl Map {
         };
         let value_size = table.as_ref().map_or(spec.value_size, |table| table.size);
         let (spec, table) = (&MapSpec { value_size, ..*spec }, table.as_ref());
-        let Some(path) = spec.pin else { return fresh(spec, token, table) };
+        let Some(path) = spec.pin else { return create_new(spec, token, table) };
         let c_path = c_path(Path::new(path)).map_err(|errno| refused(spec, errno, token))?;
         // Another process may pin or unpin it between two of these steps.
         let mut answer = Errno(libc::EEXIST);
@@ -69,7 +69,7 @@ impl Map {
                     return Err(info::unopened(which, errno, None));
                 }
             }
-            let map = fresh(spec, token, table)?;
+            let map = create_new(spec, token, table)?;
             match syscall::obj_pin(map.as_fd(), &c_path, None) {
                 Ok(()) => return Ok(map),
                 Err(Errno(libc::EEXIST)) => answer = Errno(libc::EEXIST),
@@ -132,7 +132,7 @@ fn entries(spec: &MapSpec<'_>) -> Result<u32> {
 }
 
 /// Creates a map that is not shared.
-fn fresh(spec: &MapSpec<'_>, token: Option<&Token>, table: Option<&Table>) -> Result<Map> {
+fn create_new(spec: &MapSpec<'_>, token: Option<&Token>, table: Option<&Table>) -> Result<Map> {
     // The kernel looks at one such map and does not keep it.
     let inner = match spec.inner {
         Some(inner) => {
@@ -143,10 +143,10 @@ fn fresh(spec: &MapSpec<'_>, token: Option<&Token>, table: Option<&Table>) -> Re
     };
     let max_entries = entries(spec)?;
     let inner = inner.as_ref().map(AsFd::as_fd);
-    let made = match ladder(spec, max_entries, inner, token, table) {
+    let made = match create_with_fallbacks(spec, max_entries, inner, token, table) {
         // Linux 5.10 reads its own types when the first program since its start is loaded.
         Err(Errno(ENOTSUPP)) if table.is_some() && load_something() => {
-            ladder(spec, max_entries, inner, token, table)
+            create_with_fallbacks(spec, max_entries, inner, token, table)
         }
         answer => answer,
     };
@@ -221,7 +221,7 @@ impl Table {
 ///
 /// A kernel that does not know a field answers `E2BIG` if it is beyond its `bpf_attr`, and `EINVAL` if it is not for
 /// that command; one that takes no types for that type of map `EINVAL` or `ENOTSUPP`.
-fn ladder(
+fn create_with_fallbacks(
     spec: &MapSpec<'_>,
     max_entries: u32,
     inner: Option<BorrowedFd<'_>>,

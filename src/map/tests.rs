@@ -74,8 +74,8 @@ fn a_refusal_that_has_nothing_to_do_with_them_is_told() {
             _ => None,
         };
         let error = fake::with(kernel, || Map::create(&COUNTS)).unwrap_err();
-        let Error::CreateMap { errno: told, .. } = &error else { panic!("{error:?}") };
-        assert_eq!((*told, *asked.borrow()), (Errno(errno), tries), "{error}");
+        let Error::CreateMap { errno: reported, .. } = &error else { panic!("{error:?}") };
+        assert_eq!((*reported, *asked.borrow()), (Errno(errno), tries), "{error}");
     }
     // Storage is nothing without its types.
     let (asked, kernel) = old_kernel(|types, _| types.then_some(libc::EINVAL));
@@ -114,10 +114,11 @@ fn a_type_that_a_kernel_lacks_is_told_with_its_version() {
         // The map in a map is refused by this kernel, too.
         let since =
             crate::spec::first_map_version(if inner.is_some() { MapType::Hash } else { kind });
-        let told = error.to_string().contains(&format!("Linux {since} brought the type {kind}"));
-        assert_eq!(told, here < since, "{error}");
+        let reported =
+            error.to_string().contains(&format!("Linux {since} brought the type {kind}"));
+        assert_eq!(reported, here < since, "{error}");
         assert_eq!(error.kind() == crate::ErrorKind::Unsupported, here < since, "{error}");
-        younger += u32::from(told);
+        younger += u32::from(reported);
     }
     assert!(younger > 0 || here >= crate::spec::first_map_version(MapType::Rhash));
 }
@@ -410,7 +411,7 @@ fn contents_are_frozen_if_the_kernel_can() {
 }
 
 /// Fills `struct bpf_map_info` with the words at these offsets.
-fn tell(info: &mut [u8], words: &[(usize, u32)]) {
+fn write_words(info: &mut [u8], words: &[(usize, u32)]) {
     for (at, word) in words {
         word.write(&mut info[*at..]);
     }
@@ -426,7 +427,7 @@ fn a_pinned_map_has_the_sizes_that_the_kernel_says() {
                 Some(fake::descriptor())
             }
             Call::ObjInfo(info) => {
-                tell(info.info, words);
+                write_words(info.info, words);
                 Some(Ok(0))
             }
             _ => panic!("{call:?}"),
@@ -463,7 +464,7 @@ fn a_map_that_somebody_else_pins_meanwhile_is_used() {
             Some(Err(Errno(libc::EEXIST)))
         }
         Call::ObjInfo(info) => {
-            tell(info.info, &[(0, 1), (8, 4), (12, 8), (16, 16)]);
+            write_words(info.info, &[(0, 1), (8, 4), (12, 8), (16, 16)]);
             Some(Ok(0))
         }
         _ => panic!("{call:?}"),

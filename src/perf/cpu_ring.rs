@@ -17,7 +17,7 @@ pub(super) struct CpuRing {
     /// The form of the last sample.
     pub shape: Option<Shape>,
     /// Samples lost in rings of this CPU that are gone, and as records have told of this one,
-    told: u64,
+    reported_lost: u64,
     /// and as is known from them or from the event itself.
     pub lost: u64,
     /// Samples lost in rings of this CPU that are gone.
@@ -30,7 +30,16 @@ pub(super) struct CpuRing {
 impl CpuRing {
     /// The ring of a CPU that has lost `before` samples in other rings.
     pub(super) fn new(cpu: u32, ring: Ring, before: u64) -> CpuRing {
-        CpuRing { cpu, ring, read: 0, shape: None, told: before, lost: before, before, enabled: 0 }
+        CpuRing {
+            cpu,
+            ring,
+            read: 0,
+            shape: None,
+            reported_lost: before,
+            lost: before,
+            before,
+            enabled: 0,
+        }
     }
 
     /// Reads from the event how long it has run and how many samples it lost; `None` if it cannot be read.
@@ -97,10 +106,10 @@ impl CpuRing {
     }
 
     /// Counts the lost samples that a record reported.
-    pub(super) fn tell(&mut self, lost: u64) {
-        self.told = self.told.saturating_add(lost);
+    pub(super) fn record_lost(&mut self, lost: u64) {
+        self.reported_lost = self.reported_lost.saturating_add(lost);
         // Losses that records report late were counted already, if the count was read from the event.
-        self.lost = self.lost.max(self.told);
+        self.lost = self.lost.max(self.reported_lost);
     }
 
     /// The error for a record that could not be read. A sample of a wrong size has been passed over, all else that was
@@ -163,6 +172,6 @@ impl Drop for Batch<'_> {
     fn drop(&mut self) {
         self.from.read += self.progress.bytes;
         self.from.release();
-        self.from.tell(self.progress.lost);
+        self.from.record_lost(self.progress.lost);
     }
 }

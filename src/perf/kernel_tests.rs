@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::kernel::cpu;
-use crate::needs::{Thing, needs};
+use crate::requires::{Thing, needs};
 use crate::spec::{MapSpec, ProgramSpec};
 use crate::syscall::{Call, PerfEvent, fake};
 use crate::uapi::ProgramType;
@@ -305,7 +305,7 @@ fn what_the_kernel_loses_is_counted() {
     let mut reader = PerfReader::open(map, &options).unwrap();
     let fit = ring::page_size() as u64 / 48;
     let sent = fit * cpu::online().unwrap().len() as u64 + 500;
-    let (mut came, mut told) = (0, 0);
+    let (mut came, mut reported) = (0, 0);
     call_probed::<2>(sent);
     // The kernel reports a loss with the next sample that fits, on each CPU that lost some.
     let end = after(10_000).unwrap();
@@ -315,20 +315,20 @@ fn what_the_kernel_loses_is_counted() {
             .drain(|record| {
                 match record {
                     Record::Sample { .. } => came += 1,
-                    Record::Lost { count, .. } => told += count,
+                    Record::Lost { count, .. } => reported += count,
                 }
                 Continue(())
             })
             .unwrap();
-        if came + told == sent + more || Instant::now() > end {
+        if came + reported == sent + more || Instant::now() > end {
             break;
         }
         call_probed_everywhere::<2>();
         more += cpu::online().unwrap().len() as u64;
     }
-    assert_eq!(came + told, sent + more);
-    assert!(told >= 500);
-    assert_eq!(reader.lost(), told);
+    assert_eq!(came + reported, sent + more);
+    assert!(reported >= 500);
+    assert_eq!(reader.lost(), reported);
 }
 
 /// Samples lost with none after them appear in no record; they are counted when the kernel is asked.
@@ -342,12 +342,12 @@ fn what_is_lost_last_is_counted_when_asked() {
     let fit = ring::page_size() as u64 / 48;
     let sent = fit * cpu::online().unwrap().len() as u64 + 500;
     call_probed::<6>(sent);
-    let (mut came, mut told) = (0, 0);
+    let (mut came, mut reported) = (0, 0);
     reader
         .drain(|record| {
             match record {
                 Record::Sample { .. } => came += 1,
-                Record::Lost { count, .. } => told += count,
+                Record::Lost { count, .. } => reported += count,
             }
             Continue(())
         })
@@ -360,7 +360,7 @@ fn what_is_lost_last_is_counted_when_asked() {
         reader.drain(|_| Continue(())).unwrap();
         assert_eq!(came + reader.lost(), sent);
     } else {
-        assert_eq!(reader.count_lost(), told);
+        assert_eq!(reader.count_lost(), reported);
     }
 }
 

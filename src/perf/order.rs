@@ -119,7 +119,7 @@ impl<F: FnMut(Record<'_>) -> ControlFlow<()>> Merge<'_, '_, F> {
             };
             ring.read += length;
             if let Some(count) = lost {
-                ring.tell(count);
+                ring.record_lost(count);
                 self.pass.records += 1;
                 let record = Record::Lost { cpu: ring.cpu, count };
                 self.pass.stopped = (self.consume)(record).is_break();

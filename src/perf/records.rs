@@ -114,7 +114,7 @@ impl<'r> Records<'r> {
             if ring.read >= ring.enough() {
                 ring.release();
             }
-            let (found, told) = match record::next(ring.pieces(), options.layout, scratch) {
+            let (found, reported) = match record::next(ring.pieces(), options.layout, scratch) {
                 Ok(None) => {
                     self.leave();
                     continue;
@@ -131,7 +131,7 @@ impl<'r> Records<'r> {
             };
             match found {
                 None => {
-                    ring.tell(told);
+                    ring.record_lost(reported);
                     return Ok(true);
                 }
                 Some(passed_over) => ring.read += passed_over,

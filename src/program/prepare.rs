@@ -111,7 +111,7 @@ mod tests {
 
     /// Loads on a kernel that refuses types with these errors. Returns the number of attempts to load
     /// types, and whether the program had any in the end.
-    fn told(kind: ProgramType, refusals: &[i32]) -> (usize, bool) {
+    fn reported(kind: ProgramType, refusals: &[i32]) -> (usize, bool) {
         let seen = Rc::new(RefCell::new((0, false)));
         let log = Rc::clone(&seen);
         let mut refusals = Vec::from(refusals).into_iter();
@@ -143,11 +143,11 @@ mod tests {
     #[test]
     fn types_that_a_kernel_does_not_take_are_left_out_step_by_step() {
         let (xdp, kprobe) = (ProgramType::Xdp, ProgramType::Kprobe);
-        assert_eq!(told(xdp, &[]), (1, true));
+        assert_eq!(reported(xdp, &[]), (1, true));
         // Before Linux 5.6 functions cannot be global.
-        assert_eq!(told(xdp, &[libc::EINVAL]), (2, true));
-        assert_eq!(told(xdp, &[libc::EINVAL; 2]), (2, false));
-        assert_eq!(told(xdp, &[libc::EPERM]), (1, false));
-        assert_eq!(told(kprobe, &[libc::EINVAL]), (1, false));
+        assert_eq!(reported(xdp, &[libc::EINVAL]), (2, true));
+        assert_eq!(reported(xdp, &[libc::EINVAL; 2]), (2, false));
+        assert_eq!(reported(xdp, &[libc::EPERM]), (1, false));
+        assert_eq!(reported(kprobe, &[libc::EINVAL]), (1, false));
     }
 }

@@ -1,6 +1,6 @@
 //! Loading with the verifier's log of a program that it accepts.
 
-use super::{ENOSPC, LOG_MOST, LOG_START, LOG_STATS, Loader, Program, explain, patiently};
+use super::{ENOSPC, LOG_MOST, LOG_START, LOG_STATS, Loader, Program, explain, load_retrying};
 use crate::error::Result;
 use crate::spec::ProgramSpec;
 use crate::syscall::{Log, ProgLoad};
@@ -18,7 +18,7 @@ impl<'a> Loader<'a> {
     pub fn load_with_log(&mut self, spec: &ProgramSpec<'a>) -> Result<(Program, String)> {
         let level = self.log_level;
         let ((fd, log), arguments) = self.prepared(spec, None, |load| {
-            let fd = match patiently(load) {
+            let fd = match load_retrying(load) {
                 Ok(fd) => fd,
                 Err(errno) => explain(spec, load, errno, level.max(1))?,
             };
@@ -34,7 +34,7 @@ fn log_of(load: &ProgLoad<'_>, level: u32) -> String {
     loop {
         let log = Log { level, buffer: &mut buffer, true_size: 0 };
         let mut again = ProgLoad { log: Some(log), ..*load };
-        let answer = patiently(&mut again);
+        let answer = load_retrying(&mut again);
         let too_long = matches!(answer, Err(ENOSPC));
         if !too_long || buffer.len() == LOG_MOST {
             let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());

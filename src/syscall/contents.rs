@@ -120,7 +120,7 @@ pub(crate) fn is_in_sysfs(file: &File) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
     use std::fs;
     use std::path::PathBuf;
 

@@ -95,7 +95,7 @@ impl Fields {
     fn became(&mut self, name: &'static str, value: impl ToString) {
         let value = value.to_string();
         match self.0.iter_mut().find(|(field, _)| *field == name) {
-            Some((_, told)) if *told != value => *told = format!("{told} => {value}"),
+            Some((_, shown)) if *shown != value => *shown = format!("{shown} => {value}"),
             Some(_) => {}
             None => self.push(name, value),
         }
@@ -258,7 +258,7 @@ pub(super) fn name(call: &Call<'_, '_>) -> (&'static str, Option<&'static str>) 
 }
 
 /// Adds the inputs of a call.
-pub(super) fn told(call: &Call<'_, '_>, to: &mut Fields) {
+pub(super) fn returned(call: &Call<'_, '_>, to: &mut Fields) {
     match call {
         Call::MapCreate(map) => map_create(map, to),
         Call::MapLookup { map, key, flags, .. }

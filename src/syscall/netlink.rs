@@ -251,11 +251,11 @@ impl Netlink {
         let refused = |errno| Refusal::new(step, errno);
         self.sequence = self.sequence.wrapping_add(1);
         message.finish(self.sequence);
-        patiently(|| send(self.socket.as_fd(), &message.0)).map_err(refused)?;
+        retry_interrupted(|| send(self.socket.as_fd(), &message.0)).map_err(refused)?;
         let mut room = vec![0; ROOM];
         loop {
             let lost = |errno| Refusal { lost: true, ..refused(errno) };
-            let received = patiently(|| receive(self.socket.as_fd(), &mut room));
+            let received = retry_interrupted(|| receive(self.socket.as_fd(), &mut room));
             let length = received.map_err(lost)?;
             // A truncated message is rejected.
             let bytes = room.get(..length).ok_or_else(|| lost(Errno(libc::EMSGSIZE)))?;
@@ -298,7 +298,7 @@ fn end(step: &'static str, kind: u16, flags: u16, body: &[u8]) -> Result<(), Ref
 }
 
 /// A call, again if a signal interrupted it.
-fn patiently<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+fn retry_interrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     for _ in 0..ATTEMPTS {
         match call() {
             Err(Errno(libc::EINTR)) => {}

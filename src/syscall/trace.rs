@@ -114,7 +114,7 @@ fn watched(call: &mut Call<'_, '_>) -> Answer {
     }
     let (name, command) = fields::name(call);
     let mut fields = Fields::default();
-    fields::told(call, &mut fields);
+    fields::returned(call, &mut fields);
     let start = Instant::now();
     let result = answer(call);
     let time = start.elapsed();
@@ -190,10 +190,10 @@ mod tests {
             fake::with(|_| Some(Err(Errno(libc::EPERM))), || drop(map_create(&HASH)));
         });
         let Ok(fd) = calls[0].result else { panic!("{calls:?}") };
-        let told = "bpf(BPF_MAP_CREATE, {map_type=hash (1), key_size=4, value_size=8, max_entries=16, \
+        let reported = "bpf(BPF_MAP_CREATE, {map_type=hash (1), key_size=4, value_size=8, max_entries=16, \
             map_name=\"counts\"}) = ";
-        assert_eq!(line(&calls[0]), format!("{told}{fd}"));
-        assert_eq!(line(&calls[1]), format!("{told}-1 EPERM (Operation not permitted)"));
+        assert_eq!(line(&calls[0]), format!("{reported}{fd}"));
+        assert_eq!(line(&calls[1]), format!("{reported}-1 EPERM (Operation not permitted)"));
     }
 
     #[test]

@@ -203,7 +203,7 @@ fn mapping(record: &[u8]) -> Option<(u32, Mapping)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
     use proptest::prelude::*;
 
     fn record(kind: u32, path: &[u8]) -> Vec<u8> {

@@ -23,7 +23,7 @@ pub(super) struct Diagnosis {
 }
 
 /// A rejected program at the instruction that it was rejected for.
-struct Scene<'a> {
+struct Refusal<'a> {
     code: &'a Code<'a>,
     kind: ProgramType,
     cause: &'a str,
@@ -49,12 +49,12 @@ impl Diagnosis {
         let path = if path.last().map(|last| last.index) == slot { path } else { &[] };
         let op =
             slot.and_then(|slot| code.slots.get(slot..)).and_then(|rest| Op::decode(rest).ok());
-        let scene = Scene { code, kind: spec.kind, cause: &cause, slot, op, path, lockdown };
+        let refusal = Refusal { code, kind: spec.kind, cause: &cause, slot, op, path, lockdown };
         let row = advice::row(&cause);
         let key = row.map_or("", |(key, _)| key);
-        let known = scene.known();
-        let notes = scene.notes(key);
-        let advice = row.map(|(key, text)| scene.advice(key, text));
+        let known = refusal.known();
+        let notes = refusal.notes(key);
+        let advice = row.map(|(key, text)| refusal.advice(key, text));
         Diagnosis { instruction: slot, known, notes, advice, cause }
     }
 }
@@ -88,7 +88,7 @@ const KNOWN: usize = 3;
 /// The largest number of times that a register's value is followed to another register.
 const MOVES: usize = 32;
 
-impl<'a> Scene<'a> {
+impl<'a> Refusal<'a> {
     /// Describes the registers that a rejection is about, a line each: those that the cause names, then those that the
     /// instruction reads.
     fn known(&self) -> Vec<String> {
@@ -97,22 +97,22 @@ impl<'a> Scene<'a> {
         }
         let mut registers = named(self.cause);
         registers.extend(self.op.map(path::read_by).unwrap_or_default());
-        let mut told: Vec<Reg> = Vec::new();
+        let mut described: Vec<Reg> = Vec::new();
         let mut lines = Vec::new();
         for register in registers {
             // The frame pointer is what it is.
-            if register == Reg::R10 || told.contains(&register) {
+            if register == Reg::R10 || described.contains(&register) {
                 continue;
             }
-            told.push(register);
-            lines.extend(self.tell(register));
+            described.push(register);
+            lines.extend(self.describe(register));
         }
         lines.truncate(KNOWN);
         lines
     }
 
     /// Describes a register at the end of the path, if anything is known of it.
-    fn tell(&self, register: Reg) -> Option<String> {
+    fn describe(&self, register: Reg) -> Option<String> {
         let found = path::provenance(self.path, self.code.slots, register);
         let name = format!("r{}", register.number());
         let value = found.value.map(|value| format!(" {value},")).unwrap_or_default();

@@ -276,7 +276,7 @@ fn a_kernel_that_is_locked_down_is_told_from_a_wrong_type() {
     let read = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call probe_read_kernel; exit; });
     let write = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call probe_write_user; exit; });
     let other = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call skb_load_bytes; exit; });
-    let told = |spec: &ProgramSpec<'_>, name: &str, mode: Option<&str>| {
+    let reported = |spec: &ProgramSpec<'_>, name: &str, mode: Option<&str>| {
         let log = format!("0: (85) call {name}\nprogram of this type cannot use helper {name}\n");
         let lockdown = || mode.map(str::to_owned);
         let errno = Errno(libc::EINVAL);
@@ -285,14 +285,14 @@ fn a_kernel_that_is_locked_down_is_told_from_a_wrong_type() {
         (advice.key, advice.text.to_string())
     };
     let helper = "bpf_probe_read_kernel#113";
-    let (key, text) = told(&read, helper, Some("confidentiality"));
+    let (key, text) = reported(&read, helper, Some("confidentiality"));
     assert_eq!(key, "lockdown");
     assert!(text.contains("the kernel is locked down (confidentiality)"), "{text}");
-    assert_eq!(told(&read, helper, Some("integrity")).0, "helper-type");
-    assert_eq!(told(&read, helper, None).0, "helper-type");
-    assert_eq!(told(&write, "bpf_probe_write_user#36", Some("integrity")).0, "lockdown");
+    assert_eq!(reported(&read, helper, Some("integrity")).0, "helper-type");
+    assert_eq!(reported(&read, helper, None).0, "helper-type");
+    assert_eq!(reported(&write, "bpf_probe_write_user#36", Some("integrity")).0, "lockdown");
     let skb = "bpf_skb_load_bytes#26";
-    assert_eq!(told(&other, skb, Some("confidentiality")).0, "helper-type");
+    assert_eq!(reported(&other, skb, Some("confidentiality")).0, "helper-type");
 }
 
 /// Programs with BTF have the lines of their source in the log, whatever these hold.

@@ -1,6 +1,6 @@
 //! Iterators.
 
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use nix::unistd::gettid;
 use rawbpf::attach::{self, Options, Target, iter};
 use rawbpf::map::{Hash, Map, Update};

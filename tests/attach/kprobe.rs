@@ -1,7 +1,7 @@
 //! Kprobes and kretprobes, by each way there is.
 
 use super::{CALLS, Watch};
-use crate::common::needs::{Thing, needs};
+use crate::common::requires::{Thing, needs};
 use crate::common::{self, wait_until};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};

@@ -1,7 +1,7 @@
 //! Kprobes on many functions: by patterns, at once and one by one, and at entry and return together.
 
 use super::{A_COOKIE, COOKIE, COUNT, Counter, ask_group, has_cookie};
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use nix::unistd::{getpgid, getsid};
 use rawbpf::attach::kprobe::{self, Method};
 use rawbpf::attach::{self, Options, Target};

@@ -1,7 +1,7 @@
 //! Links with a name in the BPF file system outlive the process that made them.
 
 use super::{CALLS, COUNT, State, ask_group, rename};
-use crate::common::needs::{Thing, needs};
+use crate::common::requires::{Thing, needs};
 use crate::common::{self, Folder, bpf_ids, wait_until};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};

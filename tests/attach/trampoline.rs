@@ -2,7 +2,7 @@
 
 use super::{COUNT, Counter, STATE, counting, has_cookie};
 use crate::common::Folder;
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};

@@ -1,7 +1,7 @@
 //! Control groups.
 
 use super::common::alone;
-use super::common::needs::{Thing, needs, needs_tried};
+use super::common::requires::{Thing, needs, needs_tried};
 use super::common::{role, said, this_test_as, wait_until};
 use super::{COUNT, IP, PACKETS, Watch, counting, in_own_network, ping, raw, udp};
 use rawbpf::attach::cgroup::{self, Method};

@@ -1,7 +1,7 @@
 //! Programs that send the packets they see to user space: `perf_event_output` with the packet as its context.
 
 use super::common::alone;
-use super::common::needs::{Thing, needs};
+use super::common::requires::{Thing, needs};
 use super::{FRAME, PACKETS, PAYLOAD, in_own_network, ping};
 use rawbpf::attach::{self, Target};
 use rawbpf::perf::{PerfOptions, PerfReader, Record};

@@ -1,7 +1,7 @@
 //! Filters of sockets.
 
 use super::common::alone;
-use super::common::needs::{Thing, needs};
+use super::common::requires::{Thing, needs};
 use super::{COUNT, FRAME, PACKETS, UDP, Watch, counting, in_own_network, ping_on, raw, udp};
 use rawbpf::attach::{self, socket};
 use rawbpf::{Errno, Error, Loader, ProgramSpec, ProgramType, bpf};

@@ -1,7 +1,7 @@
 //! Traffic control: links (tcx) and filters of `clsact`.
 
 use super::common::alone;
-use super::common::needs::{Thing, needs, needs_tried};
+use super::common::requires::{Thing, needs, needs_tried};
 use super::common::wait_until;
 use super::{COUNT, FRAME, PACKETS, Watch, counting, in_own_network, raw};
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};

@@ -1,7 +1,7 @@
 //! XDP.
 
 use super::common::alone;
-use super::common::needs::{Thing, needs, needs_tried};
+use super::common::requires::{Thing, needs, needs_tried};
 use super::common::{Folder, wait_until};
 use super::{COUNT, FRAME, PACKETS, Watch, counting, in_own_network, mount_bpf, raw};
 use nix::mount::umount;

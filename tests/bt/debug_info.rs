@@ -1,6 +1,6 @@
 //! Parameters and structs of programs by their debug information. What is expected is what the programs are given.
 
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use crate::common::{Folder, no_program, said};
 use crate::{bt, text};
 use std::fs;

@@ -3,9 +3,9 @@
 
 pub(crate) mod bpf_ids;
 pub(crate) mod lessons;
-#[path = "../../src/needs.rs"]
-pub(crate) mod needs;
 pub(crate) mod random;
+#[path = "../../src/requires.rs"]
+pub(crate) mod requires;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

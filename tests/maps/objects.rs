@@ -2,7 +2,7 @@
 
 use super::{FRAME, lacks, load, raw, run};
 use crate::common::Folder;
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rawbpf::map::{Array, Hash, Map, MapOfMaps, ProgArray, StackTrace, Update};

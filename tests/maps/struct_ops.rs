@@ -1,7 +1,7 @@
 //! A table of functions of the kernel: congestion control of TCP.
 
 use super::raw;
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use rawbpf::map::{Array, StructOps};
 use rawbpf::{Errno, Error, Loader, MapSpec, ProgramSpec, ProgramType, bpf, flags};
 use std::io::{Read, Write};

@@ -2,7 +2,7 @@
 
 use super::{lacks, load, raw};
 use crate::common::Folder;
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rawbpf::asm::Code;

@@ -1,7 +1,7 @@
 //! Maps of plain values.
 
 use super::{lacks, load, run};
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use proptest::prelude::*;
 use rawbpf::kernel::cpu;
 use rawbpf::map::{

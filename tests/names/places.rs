@@ -1,6 +1,6 @@
 //! `args.NAME` means the arguments of the target that a program is attached to, whatever target its spec has.
 
-use super::common::needs::{Thing, needs};
+use super::common::requires::{Thing, needs};
 use rawbpf::asm::{ParseOptions, parse};
 use rawbpf::attach::{self, Link, Options, Target};
 use rawbpf::{

@@ -1,6 +1,6 @@
 //! `rawbpf trace` on functions and USDT probes of this program, with their arguments by name.
 
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use crate::common::{self, Folder, no_program, rawbpf, said};
 use crate::compiled::{Compiled, file, thrice};
 use crate::watch::{ENTRY, Watch, rawbpf_test_double, this_file};

@@ -1,7 +1,7 @@
 //! Programs and libraries that are damaged: the body of the fuzz target, over its seeds.
 
 use crate::common::Folder;
-use crate::common::needs::needs_tried;
+use crate::common::requires::needs_tried;
 use proptest::prelude::*;
 use rawbpf::user;
 use std::fs;

@@ -1,6 +1,6 @@
 //! Uprobes on functions, by name and by place, in every way there is.
 
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use crate::common::{self, Folder};
 use crate::watch::{
     COOKIE, Caller, ENTRY, METHODS, RETURN, SECOND, Watch, probes_in_tracefs, rawbpf_test_add,

@@ -1,6 +1,6 @@
 //! Names of symbols that look like something else, and every name that `rawbpf list` prints.
 
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use crate::common::{no_program, rawbpf, said};
 use crate::compiled::{Compiled, file, thrice};
 use crate::watch::{ENTRY, RETURN, Watch};

@@ -1,7 +1,7 @@
 //! USDT probes: found in this program's own file, attached in all places, with their arguments and semaphores.
 
 use crate::common;
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use crate::probes::{RAWBPF_TEST_NUMBER, first, guarded, many, second, semaphore, sizes};
 use crate::watch::{COOKIE, Caller, ENTRY, METHODS, Watch, this_file};
 use rawbpf::asm::{BuildOptions, Builder};

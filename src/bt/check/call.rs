@@ -37,7 +37,7 @@ impl<'a> Checker<'a> {
             (least, most) => format!("{least} to {most}"),
         };
         let message = format!("{}: {} arguments, expected {expected}", row.name, arguments.len());
-        self.tell(
+        self.report(
             Diagnostic::error(span, message).hint(format!("it is called as {}", row.signature)),
         )
     }
@@ -68,7 +68,7 @@ impl<'a> Checker<'a> {
         match row.usage {
             Usage::MapValue => {
                 let hint = format!("assign it to a map: @ = {name}(…)");
-                self.tell(
+                self.report(
                     Diagnostic::error(span, format!("{name}() can only be assigned to a map"))
                         .hint(hint),
                 )
@@ -83,7 +83,9 @@ impl<'a> Checker<'a> {
         functions::FUNCTIONS.iter().for_each(|row| nearest.offer(row.name));
         self.script.macros.iter().for_each(|one| nearest.offer(&one.name.node));
         let nearest = nearest.into_names();
-        self.tell(Diagnostic::error(place, format!("unknown function: `{name}`")).nearest(&nearest))
+        self.report(
+            Diagnostic::error(place, format!("unknown function: `{name}`")).nearest(&nearest),
+        )
     }
 
     /// Checks a call of a function without a result.

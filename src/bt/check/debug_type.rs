@@ -269,7 +269,7 @@ impl Checker<'_> {
             Ok(found) => {
                 let (what, hint) = match found {
                     Some(_) => (
-                        "its debug information does not tell of this function",
+                        "its debug information does not report of this function",
                         "functions of assembly language and of files compiled without -g have only arg0, arg1 …",
                     ),
                     None => (
@@ -278,7 +278,7 @@ impl Checker<'_> {
                     ),
                 };
                 let message = format!("{point}: {what}");
-                return self.tell(Diagnostic::error(span, message).hint(hint));
+                return self.report(Diagnostic::error(span, message).hint(hint));
             }
             Err(error) => return self.debug_error(point, &error, span),
         };

@@ -94,7 +94,7 @@ impl<'a> Checker<'a> {
             Type::Hist(_) | Type::Lhist(_) | Type::Stats(_) => {
                 let given = self.type_text(&of.ty);
                 let hint = "print() shows it";
-                self.tell(
+                self.report(
                     Diagnostic::error(span, format!("{given} cannot be used as a value"))
                         .hint(hint),
                 )

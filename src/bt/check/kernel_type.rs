@@ -348,6 +348,6 @@ impl<'a> Checker<'a> {
         let nearest = nearest.into_names();
         let owner = self.type_text(&Type::Struct(id));
         let message = format!("{owner} has no field `{name}`");
-        self.tell(Diagnostic::error(span, message).nearest(&nearest))
+        self.report(Diagnostic::error(span, message).nearest(&nearest))
     }
 }

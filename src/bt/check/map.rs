@@ -61,7 +61,7 @@ impl<'a> Checker<'a> {
             self.map(id).failed = true;
         }
         let message = format!("undefined map: {}: nothing is ever assigned to it", state.name);
-        self.tell(Diagnostic::error(span, message).nearest(&nearest))
+        self.report(Diagnostic::error(span, message).nearest(&nearest))
     }
 
     /// The key of an access, and the type of the map's keys widened for it.

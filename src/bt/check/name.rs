@@ -59,7 +59,7 @@ impl<'a> Checker<'a> {
             nearest.offer(name);
         }
         let nearest = nearest.into_names();
-        self.tell(
+        self.report(
             Diagnostic::error(span, format!("unknown identifier: `{name}`")).nearest(&nearest),
         )
     }
@@ -81,7 +81,7 @@ impl<'a> Checker<'a> {
         if !offered.is_empty() {
             diagnostic = diagnostic.hint(format!("{word} probes have {}", offered.join(", ")));
         }
-        self.tell(diagnostic)
+        self.report(diagnostic)
     }
 
     fn builtin(&mut self, row: &'static Row, number: u32, span: Span) -> Checked<Expr> {
@@ -166,7 +166,7 @@ impl<'a> Checker<'a> {
                 "arg{number}: this machine passes {most} arguments in registers, arg0 to arg{}",
                 most - 1
             );
-            return self.tell(
+            return self.report(
                 Diagnostic::error(span, message).hint("those on the stack are sarg0, sarg1 …"),
             );
         }

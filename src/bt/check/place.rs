@@ -45,7 +45,7 @@ impl<'a> Checker<'a> {
                 diagnostic = diagnostic
                     .hint("cast it to a pointer to a struct first: ((struct NAME *)x).FIELD");
             }
-            return self.tell(diagnostic);
+            return self.report(diagnostic);
         };
         let field = self.field(id, name, place)?;
         Ok(self.part(base, field.offset, field.ty, field.bits, span))
@@ -58,7 +58,7 @@ impl<'a> Checker<'a> {
         if self.kind() == Kind::Uretprobe {
             let message = "`args` is not available in uretprobe probes: when a function returns, the registers that held its arguments hold something else";
             let hint = "keep what is needed in a map by a uprobe: @x[tid] = args.NAME";
-            return self.tell(Diagnostic::error(args, message).hint(hint));
+            return self.report(Diagnostic::error(args, message).hint(hint));
         }
         if !kinds.contains(&self.kind())
             && let Some((row, _)) = crate::bt::builtins::find("args")
@@ -93,7 +93,7 @@ impl<'a> Checker<'a> {
         if nearest.is_empty() && !names.is_empty() {
             diagnostic = diagnostic.hint(format!("it has {}", names.join(", ")));
         }
-        self.tell(diagnostic.nearest(&nearest))
+        self.report(diagnostic.nearest(&nearest))
     }
 
     /// A part of a struct, tuple or array at an offset.
@@ -125,13 +125,13 @@ impl<'a> Checker<'a> {
                     span,
                 )
             }
-            ExprKind::Part { value, offset: start, index: None, bits: None } => {
+            ExprKind::Extract { value, offset: start, index: None, bits: None } => {
                 let offset = start.saturating_add(offset);
-                expr(ExprKind::Part { value, offset, index: None, bits }, ty, span)
+                expr(ExprKind::Extract { value, offset, index: None, bits }, ty, span)
             }
             kind => {
                 let value = Box::new(Expr { kind, ty: base.ty, span: base.span });
-                expr(ExprKind::Part { value, offset, index: None, bits }, ty, span)
+                expr(ExprKind::Extract { value, offset, index: None, bits }, ty, span)
             }
         }
     }
@@ -164,7 +164,7 @@ impl<'a> Checker<'a> {
         };
         if to == Type::Void {
             let hint = "cast it first: *(uint64 *)x";
-            return self.tell(
+            return self.report(
                 Diagnostic::error(span, "`*`: the type that the pointer points to is not known")
                     .hint(hint),
             );
@@ -291,7 +291,7 @@ impl<'a> Checker<'a> {
                     Some(index) => {
                         let index = Some((Box::new(index), size as u32));
                         let kind =
-                            ExprKind::Part { value: Box::new(value), offset, index, bits: None };
+                            ExprKind::Extract { value: Box::new(value), offset, index, bits: None };
                         Ok(expr(kind, of, span))
                     }
                 }

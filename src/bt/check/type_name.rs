@@ -194,7 +194,7 @@ impl<'a> Checker<'a> {
         INTEGERS.iter().for_each(|(name, _)| nearest.offer(name));
         self.types.script.keys().for_each(|name| nearest.offer(name));
         let nearest = nearest.into_names();
-        self.tell(Diagnostic::error(span, format!("unknown type: `{word}`")).nearest(&nearest))
+        self.report(Diagnostic::error(span, format!("unknown type: `{word}`")).nearest(&nearest))
     }
 
     fn struct_type(&mut self, word: &Arc<str>, union: bool, span: Span) -> Checked<Type> {
@@ -238,7 +238,7 @@ impl<'a> Checker<'a> {
             }
             Ok(_) => {}
         }
-        self.tell(diagnostic)
+        self.report(diagnostic)
     }
 
     /// Defines the types of the script, in order.

@@ -75,7 +75,7 @@ impl<'a> Checker<'a> {
             return Err(Stop);
         }
         let message = format!("undefined variable: {name}");
-        self.tell(Diagnostic::error(span, message).nearest(&nearest))
+        self.report(Diagnostic::error(span, message).nearest(&nearest))
     }
 
     pub(super) fn state(&mut self, id: VarId) -> &mut VariableState {

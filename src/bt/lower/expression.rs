@@ -37,7 +37,7 @@ impl<'p> Lower<'_, 'p, '_> {
             }
             ExprKind::Address { address, offset } => self.offset_address(address, *offset)?,
             ExprKind::DataLocation { offset, relative } => self.data_location(*offset, *relative),
-            ExprKind::Part { value, offset, index, bits } => {
+            ExprKind::Extract { value, offset, index, bits } => {
                 let place = self.part(value, *offset, index.as_ref(), &of.ty)?;
                 self.scalar_part(place, *bits, &of.ty)
             }
@@ -169,7 +169,7 @@ impl<'p> Lower<'_, 'p, '_> {
             ExprKind::Load { address, offset, access, .. } => {
                 self.prepare_load(address, *offset, *access, &of.ty)?
             }
-            ExprKind::Part { value, offset, index, .. } => {
+            ExprKind::Extract { value, offset, index, .. } => {
                 Prepared::Copy(self.part(value, *offset, index.as_ref(), &of.ty)?, size)
             }
             ExprKind::Tuple(elements) => {

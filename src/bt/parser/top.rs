@@ -24,8 +24,8 @@ impl Parser {
                 self.skip_item();
             }
         }
-        let told = self.diagnostics.has_errors() || self.lexer.diagnostics.has_errors();
-        if script.probes.is_empty() && !told {
+        let reported = self.diagnostics.has_errors() || self.lexer.diagnostics.has_errors();
+        if script.probes.is_empty() && !reported {
             let message = "no probes to attach: expected a probe, as `BEGIN { … }`";
             self.diagnostics.push(Diagnostic::error(self.span, message));
         }

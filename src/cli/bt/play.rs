@@ -7,7 +7,7 @@ use crate::bt::{Options, Run};
 use crate::cli::Failure;
 use crate::cli::child::{self, Child};
 use crate::cli::signals::{Event, Signals};
-use crate::cli::stdio::{Stream, print_bytes, report_dropped, tell, tell_bytes};
+use crate::cli::stdio::{Stream, print_bytes, report_dropped, write_stderr, write_stderr_bytes};
 use crate::util::escape::shown_path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
@@ -29,29 +29,31 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
         let child = Child::new(&args::command(line)?)?;
         options = options.command(child.pid());
         if let Some(note) = child.note().filter(|_| args.warnings) {
-            tell(&format!("WARNING: {note}\n"));
+            write_stderr(&format!("WARNING: {note}\n"));
         }
         command = Some(child);
     }
     let process = args.pid.map(|pid| child::process("-p", pid)).transpose()?;
     let script = compile(text, &options, args)?;
     if args.failures && args.warnings {
-        tell("WARNING: not supported: -k: what cannot be read is 0, and nothing tells\n");
+        write_stderr(
+            "WARNING: not supported: -k: what cannot be read is 0, and no message says so\n",
+        );
     }
     let mut out = Out::new(args)?;
     let run = script.attach()?;
     if args.warnings {
-        tell(run.warnings());
+        write_stderr(run.warnings());
     }
     if !args.quiet {
         out.output.attached_probes(run.probes() as u64);
-        out.tell();
+        out.write_messages();
     }
     if args.dry_run {
         return Ok(0);
     }
     if std::env::var_os(NOTIFY_ATTACHED).is_some() {
-        tell(&format!("{NOTIFY_ATTACHED}\n"));
+        write_stderr(&format!("{NOTIFY_ATTACHED}\n"));
     }
     command.as_mut().map_or(Ok(()), Child::release)?;
     let mut play =
@@ -112,7 +114,7 @@ impl Play {
             return Ok(());
         }
         self.out.write()?;
-        self.out.tell();
+        self.out.write_messages();
         Ok(())
     }
 
@@ -193,8 +195,8 @@ impl Out {
     }
 
     /// Writes the messages.
-    fn tell(&mut self) {
-        tell_bytes(self.output.messages());
+    fn write_messages(&mut self) {
+        write_stderr_bytes(self.output.messages());
         self.output.take_messages();
     }
 

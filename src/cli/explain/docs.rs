@@ -4,7 +4,7 @@ use super::meaning::meaning;
 use super::slots;
 use crate::insn::table::{Form, Group, Row, TABLE};
 use crate::insn::{ByteOrder, Op};
-use crate::needs::{Thing, needs};
+use crate::requires::{Thing, needs};
 use std::fmt::Write;
 use std::path::Path;
 

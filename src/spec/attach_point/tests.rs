@@ -1,7 +1,7 @@
 //! Tests of the table against libbpf's documentation, and of the names that are accepted.
 
 use super::*;
-use crate::needs::{Thing, needs};
+use crate::requires::{Thing, needs};
 use crate::uapi::AttachType as A;
 use crate::uapi::ProgramType as P;
 

@@ -113,7 +113,7 @@ macro_rules! needs_compiler {
     ($name:literal) => {
         if let Some(why) = no_compiler($name) {
             fn here() {}
-            return needs::skip($name, &why, here);
+            return requires::skip($name, &why, here);
         }
     };
 }

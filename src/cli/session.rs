@@ -76,7 +76,7 @@ impl<R: AsFd, F: FnMut(&mut R, &mut Stage) -> Result<usize, Error>> Source for R
 }
 
 /// The session of a run: signals, the command, and the end.
-pub(super) struct Scene<'a> {
+pub(super) struct Session<'a> {
     limits: &'a Limits,
     signals: &'static Signals,
     /// The process that is traced, if it is one alone.
@@ -84,7 +84,7 @@ pub(super) struct Scene<'a> {
     command: Option<Child>,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> Session<'a> {
     /// Begins a run. With a process it ends when that has ended.
     pub(super) fn new(limits: &'a Limits, pid: Option<u32>) -> Result<Self, Failure> {
         let process = pid.map(|pid| child::process("--pid", pid)).transpose()?;
@@ -96,7 +96,7 @@ impl<'a> Scene<'a> {
         if let Some(note) = command.as_ref().and_then(Child::note) {
             warn(note);
         }
-        Ok(Scene { limits, signals, process, command })
+        Ok(Session { limits, signals, process, command })
     }
 
     /// The process of the command, which has yet to begin.
@@ -112,7 +112,7 @@ impl<'a> Scene<'a> {
         headings: &[&str],
         sources: &mut [&mut dyn Source],
     ) -> Result<u8, Failure> {
-        let Scene { limits, signals, process, mut command } = self;
+        let Session { limits, signals, process, mut command } = self;
         // From here on, since standard output may have no reader already when the headings are written.
         let deadline = limits.duration.and_then(|duration| Instant::now().checked_add(duration));
         deadline.into_iter().for_each(|deadline| signals.end_at(deadline));

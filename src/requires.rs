@@ -10,7 +10,7 @@
 //! virtual machines, and fails if a test was skipped in all of them.
 //!
 //! Unit tests reach this as `crate::needs`, tests against the kernel as `common::needs`, both with
-//! `use …::needs::{Thing, needs};`. So nothing here may use the crate, nor probe
+//! `use …::requires::{Thing, needs};`. So nothing here may use the crate, nor probe
 //! with the code under test: the answers come from the kernel's own files.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses some of it")]
 
@@ -70,7 +70,7 @@ macro_rules! needs_tried {
     ($name:literal, $missing:expr) => {
         if let Some(why) = $missing {
             fn here() {}
-            return $crate::common::needs::skip($name, &why, here);
+            return $crate::common::requires::skip($name, &why, here);
         }
     };
 }
@@ -256,7 +256,7 @@ mod tests {
     fn a_test_knows_its_own_name() {
         fn here() {}
         let name = test_name(&here);
-        assert!(name.ends_with("needs::tests::a_test_knows_its_own_name"), "{name}");
+        assert!(name.ends_with("requires::tests::a_test_knows_its_own_name"), "{name}");
         // On the main thread (`--test-threads=1`) there is nothing to compare it with.
         if let Some(libtest) = std::thread::current().name().filter(|name| *name != "main") {
             assert_eq!(name, libtest);
@@ -266,7 +266,7 @@ mod tests {
             test_name(&here)
         };
         let name = in_a_closure();
-        assert!(name.ends_with("needs::tests::a_test_knows_its_own_name"), "{name}");
+        assert!(name.ends_with("requires::tests::a_test_knows_its_own_name"), "{name}");
     }
 
     #[test]
