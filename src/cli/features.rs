@@ -140,7 +140,7 @@ fn heading(out: &mut String, group: Group) {
         writeln!(out, "{:<28} {:<4} {:<6} FOUND BY", group.name().to_uppercase(), "HERE", "SINCE");
 }
 
-/// Whether anything could be told, and why something could not.
+/// Whether anything could be found out, and the first error.
 #[derive(Default)]
 struct Tally {
     reported: bool,

@@ -16,7 +16,7 @@ pub(super) struct CpuRing {
     pub read: usize,
     /// The form of the last sample.
     pub shape: Option<Shape>,
-    /// Samples lost in rings of this CPU that are gone, and as records have told of this one,
+    /// Samples lost in rings of this CPU that are gone, and those reported by records of this one,
     reported_lost: u64,
     /// and as is known from them or from the event itself.
     pub lost: u64,

@@ -16,7 +16,7 @@ pub struct Advice {
     pub text: Cow<'static, str>,
 }
 
-/// The kind of cause, the words that tell it (of every kernel; a star stands for anything), one a line, and what to do;
+/// The kind of cause, the words of its message (of every kernel; a star stands for anything), one a line, and what to do;
 /// `{register}` stands for the register that the cause names. The first row that fits counts: what is special stands before
 /// what is general. (An array of the words would take three times the room of the words, for their addresses and for what the
 /// dynamic linker does to them.)

@@ -177,7 +177,7 @@ impl Probes {
         }
     }
 
-    /// The parameters of a function of a program or library; none if its debug information does not tell.
+    /// The parameters of a function of a program or library; none without debug information.
     fn parameters(&self, path: &str, function: &str) -> Option<Vec<String>> {
         let opened = self.debug_files.open(Path::new(path));
         let Ok(Some(info)) = &*opened else { return None };
