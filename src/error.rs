@@ -88,7 +88,7 @@ pub enum Error {
 
     /// The map pinned at the path of a [`MapSpec`](crate::MapSpec) differs from the spec.
     #[error(
-        "cannot use what is pinned at {} as map `{map}`: its {field} is {pinned}, and not {wanted}: \
+        "cannot use the map pinned at {} as map `{map}`: {field} is {pinned}, expected {wanted}: \
          unpin it (rm), or pin this one elsewhere",
         shown_path(.path)
     )]
@@ -137,7 +137,7 @@ pub enum Error {
 
     /// A key or a value whose length differs from that of the map. No call was made: the kernel would have read or
     /// written as many bytes as the map's key or value has.
-    #[error("map `{map}`: {what} of {has} bytes, and not {needs}")]
+    #[error("map `{map}`: {what} has {has} bytes, expected {needs}")]
     MapLength {
         /// The map's name.
         map: String,
@@ -150,7 +150,7 @@ pub enum Error {
     },
 
     /// A map that does not fit a typed view.
-    #[error("map `{map}` is no {view}: its {field} is {has}, and not {needs}")]
+    #[error("map `{map}`: {field} is {has}, expected {needs} for {view}")]
     MapView {
         /// The map's name.
         map: String,
@@ -544,7 +544,7 @@ pub enum Error {
 
     /// A record of unexpected size: one that was read is not a value of the expected type, and
     /// was skipped; or one to be sent is longer than the ring allows.
-    #[error("a record of {has} bytes in `{map}`, and not {needs}")]
+    #[error("map `{map}`: a record has {has} bytes, expected {needs}")]
     RecordSize {
         /// The map's name.
         map: String,

@@ -72,7 +72,7 @@ pub(super) fn disasm(args: &DisasmArgs) -> Result<u8, Failure> {
     }
     if args.program.is_some() {
         return Err(Failure::Usage(format!(
-            "{} is no ELF object: --program is for those",
+            "{} is not an ELF object, which --program needs",
             escape::shown(&name),
         )));
     }

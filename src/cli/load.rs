@@ -66,7 +66,7 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Failure> {
     print(&lines)?;
     match pins {
         Some(pins) => pins.keep(),
-        None => warn("nothing was pinned: all of it goes as this command ends (--pin keeps it)"),
+        None => warn("nothing pinned; programs are unloaded on exit (--pin keeps them)"),
     }
     Ok(0)
 }
