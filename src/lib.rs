@@ -49,10 +49,12 @@
 //!
 //! # Features
 //!
-//! `cli` (default): the command `rawbpf`. `bt-cli` (part of `cli`): the command with `rawbpf bt` alone. `elf` (default): functions of programs and libraries by name, and their USDT
-//! probes, and object files; it needs `object`. `symbolize` (part of `cli`): the functions in which addresses of
+//! `cli` (default): the command `rawbpf`. `bt-cli` (part of `cli`): the command with `rawbpf bt` alone. `elf` (default):
+//! functions of programs and libraries by name, their USDT probes, and object files; it needs `object`. `advice` (default, part of `bt`):
+//! the state of registers and advice beside the verifier's message. `symbolize` (part of `cli`): the functions in which addresses of
 //! processes lie, names of C++ and Rust as people write them, and symbols that are compressed in stripped files; it needs
-//! `cpp_demangle`, `rustc-demangle` and `xz4rust`. `bt` (part of `cli`): the bpftrace language, the module `bt`; it needs `elf`. Without them the library needs `libc`, `strsim` and `thiserror`.
+//! `cpp_demangle`, `rustc-demangle` and `xz4rust`. `bt` (part of `cli`): the bpftrace language, the module `bt`; it needs `elf`,
+//! `gimli` and `miniz_oxide`. Without them the library needs `libc`, `strsim` and `thiserror`.
 
 // These macros panic when the stream is full or closed; tests may use them.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]

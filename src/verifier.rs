@@ -105,18 +105,18 @@ impl VerifierError {
         self.suggestion.as_deref()
     }
 
-    /// Advice for the common causes. The message holds it where the kernel suggests nothing itself.
+    /// Advice for the common causes (feature `advice`, on by default). The message holds it where the kernel suggests nothing itself.
     pub fn advice(&self) -> Option<&Advice> {
         self.advice.as_ref()
     }
 
-    /// The state of the registers that matter, a line each: `r3: never given a value on this path`.
+    /// The state of the registers that matter (feature `advice`), a line each: `r3: never given a value on this path`.
     pub fn known(&self) -> &[String] {
         &self.known
     }
 
     /// Returns facts about the program that the cause does not hold, a line each: the arguments that the called helper
-    /// takes, the sizes of the map, the statement that acquired a reference that is not released.
+    /// takes, the sizes of the map, the statement that acquired a reference that is not released (feature `advice`).
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
