@@ -5,6 +5,7 @@ use super::listing::Listing;
 use super::variables::NamedPlace;
 use super::{ObjectError, target};
 use crate::insn::{ByteOrder, Insn, Pseudo};
+use crate::spec::CoreReloc;
 use crate::spec::{
     Assembly, Collection, CollectionData, CollectionProgram, Line, NamedLabels, Reloc, RelocField,
     RelocKind, RelocTarget, Section, Variable,
@@ -30,6 +31,8 @@ pub(super) enum LinkTarget {
     Data(Section, i32),
     /// Something of the kernel's.
     Name(String),
+    /// A type of the object.
+    Core(CoreReloc),
 }
 
 impl Object {
@@ -45,7 +48,7 @@ impl Object {
         if self.order != ByteOrder::NATIVE {
             return Err(ObjectError::Order);
         }
-        let unsaid = self.unsaid();
+        let unsaid = self.unloadable();
         if !unsaid.is_empty() {
             return Err(ObjectError::Unsaid { what: unsaid });
         }
@@ -115,6 +118,7 @@ impl ObjectProgram {
                 LinkTarget::Data(section, offset) => {
                     (Some(Pseudo::MapValue as u8), *offset, RelocTarget::Section(*section))
                 }
+                LinkTarget::Core(core) => (None, 0, RelocTarget::Core(core)),
                 LinkTarget::Name(name) => {
                     let kfunc = (reloc.kind == RelocKind::Kfunc).then_some(KFUNC);
                     (kfunc, 0, RelocTarget::Name(name))

@@ -63,8 +63,10 @@ pub struct ObjectProgram {
     pub(super) adjusted: HashMap<usize, Adjusted>,
     /// What is filled in at load, in the order of the slots.
     pub(super) relocations: Vec<LinkReloc>,
-    /// What the language does not say.
+    /// What the language does not say, and what a collection cannot have either.
     pub(super) remarks: HashMap<usize, Vec<String>>,
+    /// What the language does not say, and a collection has.
+    pub(super) text_remarks: HashMap<usize, String>,
     /// Jumps out of a function, and calls of what is not here.
     pub(super) astray: HashSet<usize>,
 }
@@ -144,8 +146,14 @@ impl Object {
         });
         strays(&mut head, &raw, &mut unsaid);
 
-        let linker =
-            Linker { raw: &raw, code: &code, maps: &maps, variables: &variables, relocations };
+        let linker = Linker {
+            raw: &raw,
+            code: &code,
+            maps: &maps,
+            variables: &variables,
+            relocations,
+            types: btf.as_ref().map_or_else(Default::default, |btf| btf.as_bytes().into()),
+        };
         let programs = linker.programs(&mut names)?;
         let maps = maps.into_iter().filter_map(|map| Some((map.name?, map.defined?))).collect();
         Ok(Object {
@@ -164,14 +172,28 @@ impl Object {
     /// What the [`text`](Object::text) only remarks upon: part of what the object asks for that the assembly language does not say.
     /// Where there is something, a program that is made of the text is not the one that is meant.
     pub fn unsaid(&self) -> Vec<String> {
+        self.remarked(true)
+    }
+
+    /// Returns what of it a collection cannot have.
+    pub(super) fn unloadable(&self) -> Vec<String> {
+        self.remarked(false)
+    }
+
+    fn remarked(&self, of_text: bool) -> Vec<String> {
         let mut all = self.unsaid.clone();
         for program in &self.programs {
-            let mut remarks: Vec<_> = program.remarks.iter().collect();
-            remarks.sort();
-            for (slot, remarks) in remarks {
-                let of = |remark| format!("program {}, slot {slot}: {remark}", program.name);
-                all.extend(remarks.iter().map(of));
+            let mut remarks: Vec<(usize, &str)> = Vec::new();
+            for (slot, own) in &program.remarks {
+                remarks.extend(own.iter().map(|remark| (*slot, remark.as_str())));
             }
+            if of_text {
+                let own = program.text_remarks.iter();
+                remarks.extend(own.map(|(slot, remark)| (*slot, remark.as_str())));
+            }
+            remarks.sort_by_key(|(slot, _)| *slot);
+            let of = |(slot, remark)| format!("program {}, slot {slot}: {remark}", program.name);
+            all.extend(remarks.into_iter().map(of));
         }
         all
     }

@@ -10,8 +10,9 @@ use super::relocated::{Relocated, Relocations};
 use super::variables::Variables;
 use super::{ObjectError, target};
 use crate::asm::{Instructions, Place, place};
-use crate::spec::{RelocField, RelocKind};
+use crate::spec::{CoreReloc, RelocField, RelocKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 /// The most slots of all programs of an object together, each with the functions that it calls.
 const MOST_SLOTS: usize = 1 << 22;
@@ -32,6 +33,8 @@ pub(super) struct Linker<'r> {
     pub maps: &'r [Declared],
     pub variables: &'r Variables<'r>,
     pub relocations: Relocations,
+    /// The BTF that they are about.
+    pub types: Arc<[u8]>,
 }
 
 impl Linker<'_> {
@@ -152,6 +155,7 @@ impl Linker<'_> {
             adjusted: HashMap::new(),
             relocations: Vec::new(),
             remarks: HashMap::new(),
+            text_remarks: HashMap::new(),
             astray: HashSet::new(),
         };
         for (index, function) in &members {
@@ -196,18 +200,22 @@ impl Linker<'_> {
         for (slot, op) in instructions {
             match relocations.and_then(|all| all.get(&(first + slot))).map(Vec::as_slice) {
                 None => {}
-                Some([one]) if let Some(statement) = one.statement(op) => {
-                    let name = one.name().unwrap_or_default().to_owned();
-                    if let Some((field, kind, name)) = one.reloc(op) {
-                        let target = LinkTarget::Name(name.to_owned());
-                        program.relocate(start + slot, field, kind, target);
+                Some([one]) if let Some((field, core)) = self.core(program, start + slot, one) => {
+                    program.relocate(start + slot, field, RelocKind::Core, LinkTarget::Core(core));
+                    match one.statement(op) {
+                        Some(statement) => {
+                            let name = one.name().unwrap_or_default().to_owned();
+                            program.adjusted.insert(start + slot, Adjusted { name, statement });
+                            // What stands there is of the compiler's kernel.
+                            if let Some(insn) = program.slots.get_mut(start + slot) {
+                                *insn = Relocated::without_number(*insn, op);
+                            }
+                            self.clear_second(program, start + slot);
+                        }
+                        None => {
+                            program.text_remarks.insert(start + slot, one.remark());
+                        }
                     }
-                    program.adjusted.insert(start + slot, Adjusted { name, statement });
-                    // What stands there is of the compiler's kernel.
-                    if let Some(insn) = program.slots.get_mut(start + slot) {
-                        *insn = Relocated::without_number(*insn, op);
-                    }
-                    self.clear_second(program, start + slot);
                 }
                 Some(all) => {
                     let remarks = all.iter().map(Relocated::remark);
@@ -284,6 +292,17 @@ impl Linker<'_> {
                 Err(remark) => program.remarks.entry(at).or_default().push(shown(&remark)),
             }
         }
+    }
+
+    /// Returns the CO-RE relocation of an instruction.
+    fn core(
+        &self,
+        program: &ObjectProgram,
+        at: usize,
+        relocated: &Relocated,
+    ) -> Option<(RelocField, CoreReloc)> {
+        let insn = program.slots.get(at).copied()?;
+        relocated.core(insn, program.slots.get(at + 1).copied(), &self.types)
     }
 
     /// The second half of an address: whoever fills it in asks only for the first.

@@ -131,7 +131,11 @@ impl<'m> Plan<'m> {
     fn program(&mut self, program: &CollectionProgram<'_>, code: &Code<'_>) {
         let first = self.functions.len();
         for reloc in code.relocations {
-            if let (true, RelocTarget::Name(name)) = (reloc.kind != RelocKind::Map, reloc.target) {
+            if reloc.kind != RelocKind::Map {
+                let name = match reloc.target {
+                    RelocTarget::Name(name) => name,
+                    _ => "",
+                };
                 let message = format!(
                     "what `{}` is, only the kernel knows that loads the program: an object cannot hold it",
                     reloc.name()
@@ -268,7 +272,7 @@ fn references(
                 let second = code.slots.get(reloc.slot as usize + 1);
                 To::Data(section, second.map_or(0, |second| second.imm() as u32))
             }
-            RelocTarget::Map(_) => return None,
+            RelocTarget::Map(_) | RelocTarget::Core(_) => return None,
         };
         Some((reloc.slot, to))
     });

@@ -4,6 +4,7 @@
 //! and nothing of the kernel, does not contain the code that creates maps and parses BTF.
 
 mod arguments;
+mod core;
 mod kernel;
 mod problem;
 
@@ -13,6 +14,7 @@ pub(crate) use kernel::kernel_number;
 pub use problem::NameProblem;
 
 use self::arguments::Places;
+use self::core::LocalTypes;
 use self::kernel::{Context, Number};
 use self::problem::is_missing;
 use super::Loader;
@@ -22,7 +24,7 @@ use crate::btf::{Btf, Kind, module_btf};
 use crate::codegen::Compiled;
 use crate::error::{Error, Result};
 use crate::insn::{Insn, Op, class, mode};
-use crate::spec::{Code, Hook, ProgramSpec, Reloc, RelocField, RelocKind, RelocTarget};
+use crate::spec::{Code, Hook, POISON, ProgramSpec, Reloc, RelocField, RelocKind, RelocTarget};
 use crate::uapi::Errno;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -113,6 +115,7 @@ fn put_map<'a>(
     let map = match reloc.target {
         RelocTarget::Map(map) => loader.map(map)?,
         RelocTarget::Section(section) => loader.section(&spec.code, section)?,
+        RelocTarget::Core(_) => return Err(by_hand(spec)),
         RelocTarget::Name(name) => match spec.code.maps.iter().find(|map| map.name == name) {
             Some(map) => loader.map(map)?,
             None => {
@@ -166,6 +169,7 @@ fn resolve<'a>(
         added: Vec::new(),
         behind: Vec::new(),
         modules: Vec::new(),
+        local: LocalTypes::default(),
     };
     for reloc in spec.code.relocations {
         resolution.fill(reloc)?;
@@ -174,10 +178,6 @@ fn resolve<'a>(
     let Resolution { added, behind, places, .. } = resolution;
     Ok(Relocated { modules, added, behind, arguments: places.into_arguments(spec) })
 }
-
-/// The immediate of the call that replaces an unreachable statement with a missing name: a helper that never existed.
-/// The verifier removes code that `exists` has made unreachable, and refuses the rest.
-const POISON: i32 = 0x0bad_1dea;
 
 /// The relocations of one program, during their resolution.
 struct Resolution<'l, 'a> {
@@ -189,6 +189,8 @@ struct Resolution<'l, 'a> {
     behind: Vec<Insn>,
     /// Modules whose BTF descriptors the kernel needs.
     modules: Vec<(&'l str, OwnedFd)>,
+    /// The types of the object, if the program is from one.
+    local: LocalTypes,
 }
 
 impl Resolution<'_, '_> {
@@ -217,6 +219,11 @@ impl Resolution<'_, '_> {
                 self.context.types.size_of(&name).map(Number::of).map_err(Into::into)
             }
             RelocKind::Exists => self.exists(&name),
+            RelocKind::Core => {
+                let RelocTarget::Core(core) = reloc.target else { return Err(by_hand(self.spec)) };
+                let done = self.put_core(reloc, core);
+                return done.map_err(|problem| refused(self.spec, reloc, problem));
+            }
         };
         let done = found
             .and_then(|found| found.checked(reloc.field, access(insn)))
@@ -386,11 +393,10 @@ fn put(insns: &mut [Insn], slot: usize, field: RelocField, value: i128) -> Answe
 /// Replaces an instruction by one that the verifier refuses if it is reachable.
 fn poison(insns: &mut [Insn], slot: usize) {
     let wide = insns.get(slot).is_some_and(|insn| insn.opcode() == 0x18);
-    if let Some(insn) = insns.get_mut(slot) {
+    // The second slot of a wide instruction is none by itself.
+    let slots = if wide { slot..slot + 2 } else { slot..slot + 1 };
+    for insn in insns.get_mut(slots).into_iter().flatten() {
         *insn = Op::CallHelper { number: POISON }.encode().first();
-    }
-    if let Some(insn) = insns.get_mut(slot + 1).filter(|_| wide) {
-        *insn = Op::Jump { offset: 0 }.encode().first();
     }
 }
 

@@ -1,6 +1,6 @@
 //! Relocations: values that are only known at load, and are filled into the code then.
 
-use super::{MapSpec, Section};
+use super::{CoreReloc, MapSpec, Section};
 
 /// A field of an instruction that is filled in at load.
 ///
@@ -51,6 +51,9 @@ pub enum RelocKind {
     Size,
     /// 1 if the kernel has a type, field or enumerator, else 0: `exists(task_struct.cpu)`.
     Exists,
+    /// A property of a type of an object, in the kernel's types (CO-RE). An instruction with one that the kernel does not have is
+    /// replaced by an invalid call, which the verifier refuses if it can be reached.
+    Core,
 }
 
 /// The target of a relocation.
@@ -62,6 +65,8 @@ pub enum RelocTarget<'a> {
     Section(Section),
     /// A name as the source spells it: of a map, or of something in the kernel.
     Name(&'a str),
+    /// A type of an object.
+    Core(&'a CoreReloc),
 }
 
 impl RelocKind {
@@ -92,6 +97,7 @@ impl Reloc<'_> {
             RelocTarget::Map(map) => map.name.into(),
             RelocTarget::Section(section) => section.name().into(),
             RelocTarget::Name(name) => compact(name),
+            RelocTarget::Core(core) => core.name.to_string(),
         }
     }
 }

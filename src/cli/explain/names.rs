@@ -90,9 +90,13 @@ impl Names {
         self.names.iter().map(|Name { text, what, here, kind, .. }| {
             let here = match (here, kind) {
                 (Some(here), _) => format!("; in the running kernel {here}"),
-                (None, RelocKind::Argument | RelocKind::ArgumentValue | RelocKind::Map) => {
-                    String::new()
-                }
+                (
+                    None,
+                    RelocKind::Argument
+                    | RelocKind::ArgumentValue
+                    | RelocKind::Map
+                    | RelocKind::Core,
+                ) => String::new(),
                 (None, _) => "; the running kernel has none".into(),
             };
             format!("`{text}` is filled in when the program is loaded: {what}{here}.")
@@ -137,6 +141,7 @@ fn what(kind: RelocKind, target: &RelocTarget<'_>, name: &str) -> String {
             "the offset in the context of the register that has that role on this machine".into()
         }
         (RelocKind::Size, _) => "the size of that type or field in bytes".into(),
+        (RelocKind::Core, _) => "a property of a type of the object, in the kernel's types".into(),
         (RelocKind::Exists, _) => "1 if the kernel has that type, field or enumerator, else 0".into(),
     }
 }

@@ -33,6 +33,12 @@ pub enum NameProblem {
         /// The number of bits of the field.
         bits: u32,
     },
+    /// The instruction is not one that the relocation can be for.
+    #[error("{problem}")]
+    Instruction {
+        /// The problem.
+        problem: &'static str,
+    },
     /// The number does not fit the instruction.
     #[error("it is {value} here, and the instruction holds {low} to {high}")]
     Range {
