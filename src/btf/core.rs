@@ -4,6 +4,8 @@
 //! a compatible type, at any depth of anonymous members. If several types of the kernel match, all must agree.
 
 mod compat;
+#[cfg(test)]
+mod tests;
 mod value;
 
 use self::compat::Budget;
