@@ -19,7 +19,7 @@ pub use code::{Code, CodeLabels, LabelPlace, Line};
 pub use collection::{Assembly, Collection, CollectionProgram};
 pub(crate) use collection::{CollectionData, NamedLabels};
 pub(crate) use core::POISON;
-pub use core::{CoreKind, CoreReloc};
+pub use core::{CoreKind, CoreReloc, Extern};
 pub use data::{Data, Section, Variable};
 pub(crate) use hook::Hook;
 pub use map::MapSpec;

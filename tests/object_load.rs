@@ -8,7 +8,7 @@ use common::needs::{Thing, needs, needs_tried};
 use common::{Folder, no_program, said};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rawbpf::object::Object;
-use rawbpf::{Loader, Program};
+use rawbpf::{Loader, Program, TextSpec};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -158,5 +158,72 @@ fn an_instruction_that_is_reached_names_what_the_kernel_does_not_have() {
             assert!(verdict.notes().iter().any(|line| line.starts_with(&note)), "{error}");
             assert!(error.to_string().contains("program `reached`"), "{error}");
         }
+    }
+}
+
+#[test]
+fn externs_of_the_kernel_are_filled_in_as_libbpf_fills_them_in() {
+    needs!(Bpf, Root, Btf, Jit);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpftool", no_bpftool());
+    for compiler in compilers() {
+        assert_eq!(compare(compiler, "ksyms.c"), ["ksyms"]);
+    }
+}
+
+/// The verifier finds a variable by its BTF id, and says its name where it has no address for it (without `CONFIG_KALLSYMS_ALL`).
+#[test]
+fn a_variable_of_the_kernel_is_found_by_its_type() {
+    needs!(Bpf, Root, Btf);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpftool", no_bpftool());
+    let symbols = fs::read_to_string("/proc/kallsyms").unwrap();
+    for compiler in compilers() {
+        if symbols.lines().any(|line| line.ends_with(" runqueues")) {
+            assert_eq!(compare(compiler, "variable.c"), ["variable"]);
+            continue;
+        }
+        let folder = Folder::new();
+        let object = compiled(compiler, "variable.c", folder.path());
+        let object = Object::read(&fs::read(&object).unwrap()).unwrap();
+        let collection = object.collection("variable.c").unwrap();
+        let error = Loader::new().load_collection(&collection).unwrap_err();
+        let expected = "ldimm64 failed to find the address for kernel symbol 'runqueues'";
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn an_extern_that_the_kernel_does_not_have_is_named() {
+    needs!(Bpf, Root, Btf);
+    needs_tried!("clang", no_compiler());
+    for compiler in compilers() {
+        let folder = Folder::new();
+        let object = compiled(compiler, "missing_ksyms.c", folder.path());
+        let object = Object::read(&fs::read(&object).unwrap()).unwrap();
+        let collection = object.collection("missing_ksyms.c").unwrap();
+        let mut refused = Vec::new();
+        for program in collection.programs() {
+            let spec = TextSpec::new(&collection, program, "missing_ksyms.c").unwrap();
+            let kind = spec.kind().unwrap();
+            let error = Loader::new().load(&spec.program(kind)).unwrap_err().to_string();
+            let (name, problem) = match program.name() {
+                "variable" => ("no_such_variable", "there is no var `no_such_variable`"),
+                "symbol" => ("no_such_symbol", "the kernel has no symbol of that name"),
+                "kfunc" => ("no_such_kfunc", "there is no func `no_such_kfunc`"),
+                "mistyped" => ("runqueues", "`const int runqueues`"),
+                "prototype" => ("bpf_rcu_read_lock", "bpf_rcu_read_lock(int)`"),
+                other => panic!("{other}"),
+            };
+            assert!(error.contains(name) && error.contains(problem), "{error}");
+            assert!(error.contains(&format!("`{}`", program.name())), "{error}");
+            refused.push(program.name());
+        }
+        assert_eq!(refused.len(), 5, "{refused:?}");
+
+        let object = compiled(compiler, "kconfig.c", folder.path());
+        let object = Object::read(&fs::read(&object).unwrap()).unwrap();
+        let error = object.collection("kconfig.c").unwrap_err().to_string();
+        assert!(error.contains("`LINUX_KERNEL_VERSION`: __kconfig is not supported"), "{error}");
     }
 }

@@ -99,6 +99,16 @@ pub(crate) fn resolve(local: &Btf, kernel: &KernelTypes, reloc: &CoreReloc) -> R
     finish(reloc, before, after)
 }
 
+/// Returns whether a type of an object is one of the kernel's, by kinds and what they point to and take.
+pub(crate) fn types_are_compatible(
+    local: &Btf,
+    local_id: u32,
+    kernel: &Btf,
+    id: u32,
+) -> Result<bool, BtfError> {
+    Budget::new().types_are_compatible(local, local_id, kernel, id)
+}
+
 /// Resolves an enumerator of an enumeration without a name, which stands for that of any enumeration.
 fn anonymous(
     kernel: &KernelTypes,

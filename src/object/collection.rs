@@ -5,11 +5,11 @@ use super::listing::Listing;
 use super::variables::NamedPlace;
 use super::{ObjectError, target};
 use crate::insn::{ByteOrder, Insn, Pseudo};
-use crate::spec::CoreReloc;
 use crate::spec::{
     Assembly, Collection, CollectionData, CollectionProgram, Line, NamedLabels, Reloc, RelocField,
     RelocKind, RelocTarget, Section, Variable,
 };
+use crate::spec::{CoreReloc, Extern};
 use crate::util::lines::line_breaks;
 use std::collections::BTreeSet;
 
@@ -33,6 +33,8 @@ pub(super) enum LinkTarget {
     Name(String),
     /// A type of the object.
     Core(CoreReloc),
+    /// A variable or function of the kernel that the object declares.
+    Extern(Extern),
 }
 
 impl Object {
@@ -75,6 +77,7 @@ impl Object {
             .flat_map(|program| &program.relocations)
             .filter_map(|reloc| match (reloc.kind, &reloc.target) {
                 (RelocKind::Kfunc, LinkTarget::Name(name)) => Some(name.as_str()),
+                (_, LinkTarget::Extern(wanted)) => Some(&*wanted.name),
                 _ => None,
             })
             .collect();
@@ -119,6 +122,10 @@ impl ObjectProgram {
                     (Some(Pseudo::MapValue as u8), *offset, RelocTarget::Section(*section))
                 }
                 LinkTarget::Core(core) => (None, 0, RelocTarget::Core(core)),
+                LinkTarget::Extern(wanted) => {
+                    let kfunc = (reloc.kind == RelocKind::Kfunc).then_some(KFUNC);
+                    (kfunc, 0, RelocTarget::Extern(wanted))
+                }
                 LinkTarget::Name(name) => {
                     let kfunc = (reloc.kind == RelocKind::Kfunc).then_some(KFUNC);
                     (kfunc, 0, RelocTarget::Name(name))

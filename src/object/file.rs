@@ -3,6 +3,7 @@
 use super::ObjectError;
 use super::collection::LinkReloc;
 use super::declared::declared;
+use super::externs::externs;
 use super::functions::{Code, Named};
 use super::link::Linker;
 use super::listing::Listing;
@@ -152,6 +153,7 @@ impl Object {
             maps: &maps,
             variables: &variables,
             relocations,
+            externs: btf.as_ref().map_or_else(HashMap::new, externs),
             types: btf.as_ref().map_or_else(Default::default, |btf| btf.as_bytes().into()),
         };
         let programs = linker.programs(&mut names)?;

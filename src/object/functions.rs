@@ -29,8 +29,10 @@ pub(super) enum Named {
     Map(usize, u64),
     /// The number of the section of data, and the offset there.
     Data(usize, u64),
-    /// A function that is not in the object.
-    Elsewhere(String),
+    /// A function that is not in the object, and whether the program can do without it.
+    Elsewhere(String, bool),
+    /// The address of a symbol that is not in the object, and whether the program can do without it.
+    Outside(String, bool),
     /// What the language has no word for.
     Unsaid(String),
 }
@@ -126,12 +128,14 @@ fn named(
     let in_section = symbol.section.and_then(|index| Some((index, raw.sections.get(index)?)));
     let (value, kind) = (i64::try_from(symbol.value).ok(), in_section.map(|(_, found)| found.kind));
     match (op, in_section, kind, value) {
-        (Op::CallLocal { .. }, None, ..) => Some(Named::Elsewhere(symbol.name.clone())),
+        (Op::CallLocal { .. }, None, ..) => {
+            Some(Named::Elsewhere(symbol.name.clone(), symbol.weak))
+        }
         (Op::CallLocal { offset }, Some((index, _)), Some(Kind::Code), Some(value)) => {
             let to = (value / SLOT as i64).saturating_add(i64::from(offset) + 1);
             Some(function_at(raw, index, to))
         }
-        (Op::LoadImm64 { .. }, None, ..) => unsaid("the address of something elsewhere,"),
+        (Op::LoadImm64 { .. }, None, ..) => Some(Named::Outside(symbol.name.clone(), symbol.weak)),
         (Op::LoadImm64 { low, .. }, Some((index, found)), Some(kind), Some(value)) => {
             let to = value.saturating_add(low.into());
             let inside = u64::try_from(to).ok().filter(|to| *to < found.size);

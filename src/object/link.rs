@@ -2,6 +2,7 @@
 
 use super::collection::LinkTarget;
 use super::declared::Declared;
+use super::externs::Declaration;
 use super::file::{Adjusted, ObjectProgram};
 use super::functions::{Code, Function, Named, led};
 use super::names::{Names, shown};
@@ -10,7 +11,7 @@ use super::relocated::{Relocated, Relocations};
 use super::variables::Variables;
 use super::{ObjectError, target};
 use crate::asm::{Instructions, Place, place};
-use crate::spec::{CoreReloc, RelocField, RelocKind};
+use crate::spec::{CoreReloc, Extern, RelocField, RelocKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
@@ -35,6 +36,8 @@ pub(super) struct Linker<'r> {
     pub relocations: Relocations,
     /// The BTF that they are about.
     pub types: Arc<[u8]>,
+    /// The declarations of what is not in the object, by their names.
+    pub externs: HashMap<&'r str, Declaration>,
 }
 
 impl Linker<'_> {
@@ -231,7 +234,7 @@ impl Linker<'_> {
             }
             let at = start + slot;
             let Some(named) = self.code.named.get(&(section, first + slot)) else { continue };
-            if matches!(named, Named::Elsewhere(_) | Named::Unsaid(_)) {
+            if matches!(named, Named::Elsewhere(..) | Named::Unsaid(_)) {
                 program.astray.insert(at);
             }
             let operand = match named {
@@ -270,13 +273,36 @@ impl Linker<'_> {
                         name
                     })
                     .ok_or_else(|| "the address of data without a name".into()),
-                Named::Elsewhere(name) => {
+                Named::Outside(name, weak) => {
+                    let remark = format!("the address of something elsewhere, `{name}`");
+                    let found = self.externs.get(name.as_str());
+                    let Some((kind, type_id)) = found.and_then(|found| found.address()) else {
+                        let remark = match found {
+                            Some(Declaration::Kconfig) => {
+                                format!("{remark}: __kconfig is not supported")
+                            }
+                            _ => remark,
+                        };
+                        program.remarks.entry(at).or_default().push(shown(&remark));
+                        continue;
+                    };
+                    let target = LinkTarget::Extern(self.wanted(name, *weak, type_id));
+                    program.relocate(at, RelocField::Immediate, kind, target);
+                    program.text_remarks.insert(at, shown(&remark));
+                    continue;
+                }
+                Named::Elsewhere(name, weak) => {
                     let word = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
                     let digit = name.starts_with(|first: char| first.is_ascii_digit());
                     if name.is_empty() || digit || !name.chars().all(word) {
                         Err(format!("a call of `{name}`"))
                     } else {
-                        let target = LinkTarget::Name(name.clone());
+                        let target = match self.externs.get(name.as_str()) {
+                            Some(Declaration::Function(type_id)) => {
+                                LinkTarget::Extern(self.wanted(name, *weak, *type_id))
+                            }
+                            _ => LinkTarget::Name(name.clone()),
+                        };
                         let field = RelocField::Immediate;
                         program.relocate(at, field, RelocKind::Kfunc, target);
                         Ok(name.clone())
@@ -292,6 +318,10 @@ impl Linker<'_> {
                 Err(remark) => program.remarks.entry(at).or_default().push(shown(&remark)),
             }
         }
+    }
+
+    fn wanted(&self, name: &str, weak: bool, type_id: u32) -> Extern {
+        Extern { name: name.into(), weak, types: Arc::clone(&self.types), type_id }
     }
 
     /// Returns the CO-RE relocation of an instruction.

@@ -64,6 +64,7 @@ pub(super) struct RawSymbol {
     pub value: u64,
     pub size: u64,
     pub global: bool,
+    pub weak: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,6 +193,7 @@ impl<'d> Raw<'d> {
                 value: symbol.st_value(endian),
                 size: symbol.st_size(endian),
                 global: !symbol.is_local(),
+                weak: symbol.is_weak(),
             });
         }
 

@@ -5,6 +5,7 @@
 
 mod arguments;
 mod core;
+mod externs;
 mod kernel;
 mod problem;
 
@@ -115,7 +116,7 @@ fn put_map<'a>(
     let map = match reloc.target {
         RelocTarget::Map(map) => loader.map(map)?,
         RelocTarget::Section(section) => loader.section(&spec.code, section)?,
-        RelocTarget::Core(_) => return Err(by_hand(spec)),
+        RelocTarget::Core(_) | RelocTarget::Extern(_) => return Err(by_hand(spec)),
         RelocTarget::Name(name) => match spec.code.maps.iter().find(|map| map.name == name) {
             Some(map) => loader.map(map)?,
             None => {
@@ -193,7 +194,7 @@ struct Resolution<'l, 'a> {
     local: LocalTypes,
 }
 
-impl Resolution<'_, '_> {
+impl<'l> Resolution<'l, '_> {
     fn fill(&mut self, reloc: &Reloc<'_>) -> Result<()> {
         let slot = reloc.slot as usize;
         let Some(insn) = self.insns.get(slot).copied() else { return Ok(()) };
@@ -201,6 +202,13 @@ impl Resolution<'_, '_> {
         let found = match reloc.kind {
             RelocKind::Map => return Ok(()),
             RelocKind::Kfunc => return self.put_kfunc(reloc, &name),
+            RelocKind::Variable | RelocKind::FunctionAddress | RelocKind::Symbol => {
+                let RelocTarget::Extern(wanted) = reloc.target else {
+                    return Err(by_hand(self.spec));
+                };
+                let done = self.put_extern(reloc, wanted);
+                return done.map_err(|problem| refused(self.spec, reloc, problem));
+            }
             RelocKind::ArgumentValue => {
                 return match self.put_value(slot, &name) {
                     Ok(()) => Ok(()),
@@ -287,22 +295,39 @@ impl Resolution<'_, '_> {
     /// Writes the BTF id of a kernel function into the call of it. For a function in a module the kernel needs the
     /// module's BTF as well: its index in the array of descriptors, where the first is not used.
     fn put_kfunc(&mut self, reloc: &Reloc<'_>, name: &str) -> Result<()> {
-        let refused = |error| refused(self.spec, reloc, error);
-        let (id, place) = self.context.types.type_id(name, Kind::Function).map_err(refused)?;
+        let refused = |error: NameProblem| refused(self.spec, reloc, error);
+        let types = self.context.types;
+        let (id, place) = match types.type_id(name, Kind::Function).map_err(NameProblem::from) {
+            Ok(found) => found,
+            Err(problem) => {
+                let weak = matches!(reloc.target, RelocTarget::Extern(wanted) if wanted.weak);
+                if weak && is_missing(&problem) {
+                    poison(self.insns, reloc.slot as usize);
+                    return Ok(());
+                }
+                return Err(refused(problem));
+            }
+        };
+        if let RelocTarget::Extern(wanted) = reloc.target {
+            self.local.check(wanted, place.btf, id).map_err(refused)?;
+        }
         let index = match place.module {
             None => 0,
-            Some(module) => match self.modules.iter().position(|(known, _)| *known == module) {
-                Some(index) => index + 1,
-                None => {
-                    self.modules.push((module, module_btf(module).map_err(refused)?));
-                    self.modules.len()
-                }
-            },
+            Some(module) => self.module(module).map_err(|error| refused(error.into()))? + 1,
         };
         if let Some(insn) = self.insns.get_mut(reloc.slot as usize) {
             *insn = insn.with_imm(id as i32).with_offset(index as i16);
         }
         Ok(())
+    }
+
+    /// Returns the index of a module among those whose BTF descriptors the kernel needs.
+    fn module(&mut self, module: &'l str) -> Result<usize> {
+        if let Some(index) = self.modules.iter().position(|(known, _)| *known == module) {
+            return Ok(index);
+        }
+        self.modules.push((module, module_btf(module)?));
+        Ok(self.modules.len() - 1)
     }
 
     /// Returns the array of descriptors.

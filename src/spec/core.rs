@@ -1,4 +1,4 @@
-//! CO-RE relocations of object files, as their compiler recorded them.
+//! CO-RE relocations and externs of object files, as their compiler recorded them.
 
 use std::sync::Arc;
 
@@ -83,4 +83,17 @@ pub struct CoreReloc {
     pub name: Box<str>,
     /// The number that the compiler put into the instruction.
     pub original: u64,
+}
+
+/// A variable or function of the kernel that an object declares (`__ksym`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extern {
+    /// The name.
+    pub name: Box<str>,
+    /// Whether the program can do without it: its address is 0 then, and a call of it must not be reached.
+    pub weak: bool,
+    /// The BTF of the object.
+    pub types: Arc<[u8]>,
+    /// The BTF id that the object has for the type of the variable, or for the prototype of the function; 0 if it has none.
+    pub type_id: u32,
 }

@@ -1,6 +1,6 @@
 //! Relocations: values that are only known at load, and are filled into the code then.
 
-use super::{CoreReloc, MapSpec, Section};
+use super::{CoreReloc, Extern, MapSpec, Section};
 
 /// A field of an instruction that is filled in at load.
 ///
@@ -54,6 +54,12 @@ pub enum RelocKind {
     /// A property of a type of an object, in the kernel's types (CO-RE). An instruction with one that the kernel does not have is
     /// replaced by an invalid call, which the verifier refuses if it can be reached.
     Core,
+    /// The address of a kernel variable by its BTF id, which lets the verifier know its type (`__ksym` with a type).
+    Variable,
+    /// The address of a kernel function by its BTF id: what tells whether the kernel has it (`bpf_ksym_exists`).
+    FunctionAddress,
+    /// The address of a kernel symbol, a number to the verifier (`__ksym` without a type).
+    Symbol,
 }
 
 /// The target of a relocation.
@@ -67,6 +73,8 @@ pub enum RelocTarget<'a> {
     Name(&'a str),
     /// A type of an object.
     Core(&'a CoreReloc),
+    /// A variable or function of the kernel that an object declares.
+    Extern(&'a Extern),
 }
 
 impl RelocKind {
@@ -98,6 +106,7 @@ impl Reloc<'_> {
             RelocTarget::Section(section) => section.name().into(),
             RelocTarget::Name(name) => compact(name),
             RelocTarget::Core(core) => core.name.to_string(),
+            RelocTarget::Extern(found) => found.name.to_string(),
         }
     }
 }

@@ -245,7 +245,7 @@ impl<'a> Scene<'a> {
         match reloc.target {
             RelocTarget::Map(map) => Some(map),
             RelocTarget::Name(name) => maps.iter().find(|map| map.name == name),
-            RelocTarget::Section(_) | RelocTarget::Core(_) => None,
+            RelocTarget::Section(_) | RelocTarget::Core(_) | RelocTarget::Extern(_) => None,
         }
     }
 

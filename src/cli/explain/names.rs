@@ -95,7 +95,8 @@ impl Names {
                     RelocKind::Argument
                     | RelocKind::ArgumentValue
                     | RelocKind::Map
-                    | RelocKind::Core,
+                    | RelocKind::Core
+                    | RelocKind::Symbol,
                 ) => String::new(),
                 (None, _) => "; the running kernel has none".into(),
             };
@@ -141,6 +142,9 @@ fn what(kind: RelocKind, target: &RelocTarget<'_>, name: &str) -> String {
             "the offset in the context of the register that has that role on this machine".into()
         }
         (RelocKind::Size, _) => "the size of that type or field in bytes".into(),
+        (RelocKind::Variable, _) => "the BTF id of that kernel variable".into(),
+        (RelocKind::FunctionAddress, _) => "the BTF id of that kernel function".into(),
+        (RelocKind::Symbol, _) => "the address of that kernel symbol".into(),
         (RelocKind::Core, _) => "a property of a type of the object, in the kernel's types".into(),
         (RelocKind::Exists, _) => "1 if the kernel has that type, field or enumerator, else 0".into(),
     }

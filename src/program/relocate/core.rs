@@ -11,14 +11,14 @@ use std::sync::Arc;
 pub(super) struct LocalTypes(Vec<(Arc<[u8]>, Btf)>);
 
 impl LocalTypes {
-    /// Returns the types of the object that a relocation is from.
-    fn of(&mut self, reloc: &CoreReloc) -> Answer<&Btf> {
-        let index = match self.0.iter().position(|(bytes, _)| Arc::ptr_eq(bytes, &reloc.types)) {
+    /// Returns the types of an object.
+    pub(super) fn of(&mut self, types: &Arc<[u8]>) -> Answer<&Btf> {
+        let index = match self.0.iter().position(|(bytes, _)| Arc::ptr_eq(bytes, types)) {
             Some(index) => index,
             None => {
-                let btf = Btf::new(reloc.types.to_vec())
-                    .map_err(|error| NameProblem::Kernel(error.into()))?;
-                self.0.push((Arc::clone(&reloc.types), btf));
+                let btf =
+                    Btf::new(types.to_vec()).map_err(|error| NameProblem::Kernel(error.into()))?;
+                self.0.push((Arc::clone(types), btf));
                 self.0.len() - 1
             }
         };
@@ -35,7 +35,7 @@ impl Resolution<'_, '_> {
     pub(super) fn put_core(&mut self, reloc: &Reloc<'_>, core: &CoreReloc) -> Answer<()> {
         let slot = reloc.slot as usize;
         let Some(insn) = self.insns.get(slot).copied() else { return Ok(()) };
-        let local = self.local.of(core)?;
+        let local = self.local.of(&core.types)?;
         match resolve(local, self.context.types, core)? {
             CoreValue::Missing => {
                 poison(self.insns, slot);
