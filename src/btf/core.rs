@@ -9,7 +9,8 @@ mod tests;
 mod value;
 
 use self::compat::Budget;
-pub(super) use self::compat::{essential_name, kinds_are_compatible};
+pub(crate) use self::compat::essential_name;
+pub(super) use self::compat::kinds_are_compatible;
 use self::value::Property;
 use super::{Body, Btf, BtfError, KernelTypes, Kind, Type};
 use crate::error::Result;

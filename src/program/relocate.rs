@@ -21,7 +21,7 @@ use self::problem::is_missing;
 use super::Loader;
 use super::source::Added;
 use crate::asm::{Assembly, CollectionProgram};
-use crate::btf::{Btf, Kind, module_btf};
+use crate::btf::{Btf, Kind, essential_name, module_btf};
 use crate::codegen::Compiled;
 use crate::error::{Error, Result};
 use crate::insn::{Insn, Op, class, mode};
@@ -297,6 +297,11 @@ impl<'l> Resolution<'l, '_> {
     fn put_kfunc(&mut self, reloc: &Reloc<'_>, name: &str) -> Result<()> {
         let refused = |error: NameProblem| refused(self.spec, reloc, error);
         let types = self.context.types;
+        // Functions of objects can have flavours, for several prototypes of one.
+        let name = match reloc.target {
+            RelocTarget::Extern(_) => essential_name(name),
+            _ => name,
+        };
         let (id, place) = match types.type_id(name, Kind::Function).map_err(NameProblem::from) {
             Ok(found) => found,
             Err(problem) => {

@@ -11,7 +11,7 @@ const DEPTH: u32 = 32;
 const MOST: u32 = 1 << 20;
 
 /// Returns the name without its flavour: `task_struct` of `task_struct___v2`.
-pub(in crate::btf) fn essential_name(name: &str) -> &str {
+pub(crate) fn essential_name(name: &str) -> &str {
     let bytes = name.as_bytes();
     let last = bytes.windows(5).rposition(|five| {
         matches!(five, [before, b'_', b'_', b'_', after] if *before != b'_' && *after != b'_')

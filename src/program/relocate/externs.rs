@@ -3,7 +3,7 @@
 use super::core::LocalTypes;
 use super::problem::is_missing;
 use super::{Answer, NameProblem, Resolution, put};
-use crate::btf::{Body, Btf, Kind, types_are_compatible};
+use crate::btf::{Body, Btf, Kind, essential_name, types_are_compatible};
 use crate::insn::{Insn, Pseudo};
 use crate::kernel::symbols;
 use crate::spec::{Extern, Reloc, RelocField, RelocKind};
@@ -60,11 +60,11 @@ impl Resolution<'_, '_> {
 
     /// Makes `lddw` one of the address of what has a BTF id.
     fn put_btf_id(&mut self, slot: usize, wanted: &Extern, kind: RelocKind) -> Answer<()> {
-        let kind = match kind {
-            RelocKind::Variable => Kind::Variable,
-            _ => Kind::Function,
+        let (name, kind) = match kind {
+            RelocKind::Variable => (&*wanted.name, Kind::Variable),
+            _ => (essential_name(&wanted.name), Kind::Function),
         };
-        let (id, place) = self.context.types.type_id(&wanted.name, kind)?;
+        let (id, place) = self.context.types.type_id(name, kind)?;
         self.local.check(wanted, place.btf, id)?;
         let descriptor = match place.module {
             None => 0,
