@@ -212,7 +212,7 @@ fn an_extern_that_the_kernel_does_not_have_is_named() {
                 "symbol" => ("no_such_symbol", "the kernel has no symbol of that name"),
                 "kfunc" => ("no_such_kfunc", "there is no func `no_such_kfunc`"),
                 "mistyped" => ("runqueues", "`const int runqueues`"),
-                "prototype" => ("bpf_rcu_read_lock", "bpf_rcu_read_lock(int)`"),
+                "prototype" => ("bpf_rcu_read_lock___one", "bpf_rcu_read_lock___one(int)`"),
                 other => panic!("{other}"),
             };
             assert!(error.contains(name) && error.contains(problem), "{error}");

@@ -22,7 +22,7 @@ pub(super) struct LinkReloc {
     target: LinkTarget,
 }
 
-/// What it is filled in of.
+/// The target of a relocation.
 #[derive(Debug, Clone)]
 pub(super) enum LinkTarget {
     /// The name of a map.
@@ -38,7 +38,7 @@ pub(super) enum LinkTarget {
 }
 
 impl Object {
-    /// What the object holds, ready to be loaded on this machine. `file` is what messages call it; the statements that they
+    /// Returns the maps, data and programs of the object, ready to be loaded on this machine. `file` is what messages call it; the statements that they
     /// show are those of its [`text`](Object::text).
     ///
     /// A program is loaded as the object means it, or not at all: whatever of it cannot be done here is an error. An object

@@ -41,12 +41,12 @@ pub struct Object {
     pub(super) maps: Vec<(String, Defined)>,
     pub(super) data: [Vec<u8>; 3],
     pub(super) variables: Vec<NamedPlace>,
-    /// What stands before the programs in a listing.
+    /// The part of a listing before the programs.
     pub(super) head: String,
     /// Of that, what it cannot say.
     unsaid: Vec<String>,
     pub(super) programs: Vec<ObjectProgram>,
-    /// What the statements of a collection are, once one was asked for.
+    /// The statements of a collection, once one was asked for.
     pub(super) listing: OnceLock<Listing>,
 }
 
@@ -58,15 +58,15 @@ pub struct ObjectProgram {
     pub(super) slots: Vec<Insn>,
     /// The names of functions, where they begin.
     pub(super) functions: BTreeMap<usize, String>,
-    /// What addresses are the addresses of, and which functions elsewhere are called.
+    /// The targets of addresses and of calls of functions elsewhere, by slot.
     pub(super) operands: HashMap<usize, String>,
     /// Instructions with a name of the kernel's in place of a number.
     pub(super) adjusted: HashMap<usize, Adjusted>,
-    /// What is filled in at load, in the order of the slots.
+    /// The relocations, in the order of the slots.
     pub(super) relocations: Vec<LinkReloc>,
-    /// What the language does not say, and what a collection cannot have either.
+    /// Remarks on what neither the language nor a collection has.
     pub(super) remarks: HashMap<usize, Vec<String>>,
-    /// What the language does not say, and a collection has.
+    /// Remarks on what a collection has and the language does not.
     pub(super) text_remarks: HashMap<usize, String>,
     /// Jumps out of a function, and calls of what is not here.
     pub(super) astray: HashSet<usize>,
@@ -171,7 +171,7 @@ impl Object {
         })
     }
 
-    /// What the [`text`](Object::text) only remarks upon: part of what the object asks for that the assembly language does not say.
+    /// Returns what the [`text`](Object::text) only remarks upon: part of what the object asks for that the assembly language does not say.
     /// Where there is something, a program that is made of the text is not the one that is meant.
     pub fn unsaid(&self) -> Vec<String> {
         self.remarked(true)
@@ -217,7 +217,7 @@ impl ObjectProgram {
         &self.name
     }
 
-    /// Where it is to be attached, as `.program` says it; `None` if the name of its section does not say.
+    /// Returns its attach point, as `.program` says it; `None` if the name of its section does not say.
     pub fn target(&self) -> Option<&str> {
         self.target.as_deref()
     }
@@ -228,7 +228,7 @@ impl ObjectProgram {
         &self.slots
     }
 
-    /// What the instruction in a slot names: a map, a variable, a function that is elsewhere, or the field of the kernel's whose
+    /// Returns the name in the instruction in a slot: a map, a variable, a function that is elsewhere, or the field of the kernel's whose
     /// offset it takes.
     pub fn named(&self, slot: usize) -> Option<&str> {
         let adjusted = || Some(self.adjusted.get(&slot)?.name.as_str());

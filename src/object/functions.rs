@@ -1,4 +1,4 @@
-//! Where the functions of an object are, and what their instructions name.
+//! The functions of an object, and the targets of their instructions.
 
 use super::ObjectError;
 use super::raw::{Kind, Raw, RawRelocation, RawSymbol, SymbolKind};
@@ -21,7 +21,7 @@ pub(super) struct Function {
     pub symbol: Option<usize>,
 }
 
-/// What an instruction names.
+/// The target of a relocated instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Named {
     Function(Spot),
@@ -33,7 +33,7 @@ pub(super) enum Named {
     Elsewhere(String, bool),
     /// The address of a symbol that is not in the object, and whether the program can do without it.
     Outside(String, bool),
-    /// What the language has no word for.
+    /// Something that the language has no word for.
     Unsaid(String),
 }
 
@@ -109,7 +109,7 @@ impl Code {
     }
 }
 
-/// What an instruction names, by its relocation or by a distance.
+/// Returns the target of an instruction, by its relocation or by a distance.
 fn named(
     raw: &Raw<'_>,
     section: usize,

@@ -1,4 +1,4 @@
-//! What an ELF file for BPF says: its sections, its symbols, its relocations. Nothing of it is believed before it is looked at.
+//! The contents of an ELF file for BPF: its sections, its symbols, its relocations. Nothing of it is believed before it is looked at.
 
 use super::ObjectError;
 use crate::asm::Section;
@@ -13,7 +13,7 @@ const MOST: u64 = 1 << 29;
 /// The longest name, bytes: twice what the kernel allows (`KSYM_NAME_LEN`). Many names can be in one place of a file.
 pub(super) const LONGEST: usize = 1024;
 
-/// What is wrong if more is read of a file than is there.
+/// The problem if more is read of a file than is there.
 const OVERLAP: &str = "its sections lie one over the other";
 
 /// A file as it is.
@@ -37,7 +37,7 @@ pub(super) struct RawSection<'d> {
     pub relocations: Vec<RawRelocation>,
 }
 
-/// What a section is for.
+/// The purpose of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Code,

@@ -1,4 +1,4 @@
-//! What a program adjusts to the types of a kernel when it is loaded (CO-RE). Much of it has a name in the language, which the loader
+//! CO-RE relocations of an object, which adjust a program to the types of a kernel when it is loaded. Much of it has a name in the language, which the loader
 //! looks up as it does any: the offset of a field by an access such as `0:1:2` is `pair.b.c`. What has none is remarked upon.
 
 use super::names::shown;
@@ -25,7 +25,7 @@ const KINDS: [(&str, As); 13] = [
     ("match of type", As::Nothing),
 ];
 
-/// How the language names something.
+/// The form of a name in the language.
 #[derive(Clone, Copy)]
 enum As {
     /// `task_struct.tgid`
@@ -45,11 +45,11 @@ const STEPS: usize = 64;
 /// The most parts of types that are looked through for all accesses of an object together: no real one comes near.
 const PARTS: u64 = 1 << 26;
 
-/// Where the header says how long it is, and where this part begins in longer ones.
+/// The offsets of the length of the header, and of the place of this part in longer ones.
 const LENGTH: usize = 4;
 const PART: usize = 24;
 
-/// What an instruction is adjusted to.
+/// A CO-RE relocation of an instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Relocated {
     /// The name that stands for the same, if there is one.
@@ -58,11 +58,11 @@ pub(super) struct Relocated {
     core: Option<(CoreKind, u32, Box<str>)>,
     /// Whether that is an offset, which can stand in an address.
     offset: bool,
-    /// What to say in its place.
+    /// The remark in place of a name.
     remark: String,
 }
 
-/// What is adjusted, by the name of the section and the slot there.
+/// The relocations, by the name of the section and the slot there.
 pub(super) type Relocations = HashMap<String, BTreeMap<usize, Vec<Relocated>>>;
 
 /// All of it; `None` if it is damaged: what is not known to be adjusted would be taken as it stands.
@@ -95,7 +95,7 @@ impl Relocated {
         Some((field, CoreReloc { kind, types, type_id, access, name, original }))
     }
 
-    /// What to say if there is no such instruction.
+    /// Returns the remark in place of a name.
     pub(super) fn remark(&self) -> String {
         self.remark.clone()
     }
@@ -154,7 +154,7 @@ fn number(insn: Insn, second: Option<Insn>) -> Option<(RelocField, u64)> {
 /// Says what the language calls what is adjusted.
 struct Namer<'b> {
     btf: &'b Btf,
-    /// How many parts of types may still be looked through.
+    /// The number of parts of types that may still be looked through.
     left: u64,
 }
 
@@ -264,7 +264,7 @@ fn head(of: Type<'_>) -> Option<String> {
     if kind && !own { word(of.name).map(str::to_owned) } else { None }
 }
 
-/// What the language has for a name.
+/// Returns the name if the language can say it.
 fn word(name: &str) -> Option<&str> {
     let letter = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
     let digit = name.starts_with(|first: char| first.is_ascii_digit());

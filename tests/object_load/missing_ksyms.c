@@ -7,7 +7,7 @@ extern const struct no_such no_such_variable KSYM;
 extern const void no_such_symbol KSYM;
 extern void no_such_kfunc(void) KSYM;
 extern const int runqueues KSYM;
-extern void bpf_rcu_read_lock(int) KSYM;
+extern void bpf_rcu_read_lock___one(int) KSYM;
 
 static void *(*const this_cpu)(const void *) = (void *)154;
 
@@ -39,6 +39,6 @@ int mistyped(void *ctx)
 SEC("raw_tp/sched_switch")
 int prototype(void *ctx)
 {
-	bpf_rcu_read_lock(1);
+	bpf_rcu_read_lock___one(1);
 	return 0;
 }
