@@ -26,6 +26,7 @@
 //! The format: `Documentation/bpf/btf.rst` and `include/uapi/linux/btf.h` of the kernel.
 
 mod builder;
+mod core;
 mod declare;
 mod describe;
 mod error;
@@ -41,6 +42,7 @@ mod search;
 mod types;
 
 pub use builder::Builder;
+pub(crate) use core::{CoreValue, Resize, essential_name, resolve, types_are_compatible};
 pub(crate) use describe::map_types;
 pub use error::BtfError;
 pub use kernel::{KernelTypes, Place};

@@ -124,6 +124,20 @@ pub enum BtfError {
         what: &'static str,
     },
 
+    /// A CO-RE relocation cannot be resolved, whatever the kernel has.
+    #[error("CO-RE relocation: {problem}")]
+    Core {
+        /// The problem.
+        problem: &'static str,
+    },
+
+    /// Types of the kernel that match an object's type do not agree.
+    #[error("CO-RE relocation: the kernel has several types for `{name}`, which do not agree")]
+    Ambiguous {
+        /// The field, type or enumerator.
+        name: String,
+    },
+
     /// A file has malformed contents.
     #[error("cannot understand {}: {source}", .path.display())]
     File {

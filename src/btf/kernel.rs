@@ -6,10 +6,11 @@ use super::{Btf, BtfError, Field, Kind};
 use crate::error::{Error, Result};
 use crate::permission;
 use crate::syscall::{BTF_FOLDER, Contents};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The types of a kernel and of its modules. Nothing is read before it is needed: vmlinux when the first name is
 /// looked up, a module when a name was found neither in vmlinux nor in the modules before it. Types that were read are
@@ -19,7 +20,12 @@ pub struct KernelTypes {
     folder: PathBuf,
     vmlinux: OnceLock<Arc<Btf>>,
     modules: OnceLock<Vec<Module>>,
+    /// Types that were found for CO-RE relocations, by their names and kinds.
+    candidates: Mutex<HashMap<(String, Kind), Candidates>>,
 }
+
+/// The module, or none for vmlinux, and the number of each type.
+type Candidates = Arc<[(Option<usize>, u32)]>;
 
 #[derive(Debug)]
 struct Module {
@@ -53,7 +59,12 @@ impl KernelTypes {
     /// The types in a folder that is laid out like `/sys/kernel/btf`.
     pub fn in_folder(folder: impl Into<PathBuf>) -> KernelTypes {
         let folder = folder.into();
-        KernelTypes { folder, vmlinux: OnceLock::new(), modules: OnceLock::new() }
+        KernelTypes {
+            folder,
+            vmlinux: OnceLock::new(),
+            modules: OnceLock::new(),
+            candidates: Mutex::default(),
+        }
     }
 
     /// The types of the kernel itself.
@@ -181,6 +192,61 @@ impl KernelTypes {
             }
         }
         Err(trouble.unwrap_or_else(|| missing.into()))
+    }
+
+    /// Returns the types of that name and kind, those with a flavour (`NAME___FLAVOUR`) among them: all of vmlinux, or all of
+    /// the modules if vmlinux has none.
+    ///
+    /// # Errors
+    /// As [`KernelTypes::vmlinux`].
+    pub(super) fn candidates(&self, name: &str, kind: Kind) -> Result<Vec<(&Btf, u32)>> {
+        let key = (name.to_owned(), kind);
+        let known =
+            self.candidates.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let found = match known {
+            Some(found) => found,
+            None => {
+                let found = self.search_candidates(name, kind)?;
+                let mut all = self.candidates.lock().unwrap_or_else(PoisonError::into_inner);
+                all.insert(key, Arc::clone(&found));
+                found
+            }
+        };
+        let mut candidates = Vec::with_capacity(found.len());
+        for (module, id) in found.iter() {
+            let btf = match module {
+                None => Some(&**self.vmlinux()?),
+                Some(index) => match self.modules()?.get(*index) {
+                    Some(module) => self.open(module)?,
+                    None => None,
+                },
+            };
+            candidates.extend(btf.map(|btf| (btf, *id)));
+        }
+        Ok(candidates)
+    }
+
+    fn search_candidates(&self, name: &str, kind: Kind) -> Result<Candidates> {
+        let ids = self.vmlinux()?.flavours_of(name, kind)?;
+        if !ids.is_empty() {
+            return Ok(ids.into_iter().map(|id| (None, id)).collect());
+        }
+        let (mut found, mut trouble) = (Vec::new(), None);
+        for (index, module) in self.modules()?.iter().enumerate() {
+            match self.open(module) {
+                Ok(Some(btf)) => {
+                    let ids = btf.flavours_of(name, kind)?;
+                    found.extend(ids.into_iter().map(|id| (Some(index), id)));
+                }
+                Ok(None) => {}
+                // Another module may have it.
+                Err(error) => trouble = trouble.or(Some(error)),
+            }
+        }
+        match trouble.filter(|_| found.is_empty()) {
+            Some(error) => Err(error),
+            None => Ok(found.into()),
+        }
     }
 
     /// Finds a field by its path, as [`Btf::field`].

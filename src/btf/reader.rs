@@ -1,7 +1,7 @@
 //! A blob of BTF: its header, its records one after the other, a type by its number and types by their names.
 
 use super::types::{KINDS, words};
-use super::{Body, BtfError, Kind, Type, search};
+use super::{Body, BtfError, Kind, Type, core, search};
 use crate::syscall::Contents;
 use std::ops::{Deref, Range};
 use std::sync::{Arc, OnceLock};
@@ -39,6 +39,8 @@ pub struct Btf {
     head: Index,
     /// The index of all records, built when a type is looked up that is not among the first.
     whole: OnceLock<Index>,
+    /// Where names with three underscores stand among the own strings, once somebody asked for flavours.
+    flavoured: OnceLock<Vec<u32>>,
 }
 
 /// An index of the records that have been read.
@@ -243,8 +245,8 @@ impl Btf {
         }
         let first = base.as_ref().map_or(1, |base| base.end());
         let head = Index { starts: Vec::new(), count: 0, wrong: false };
-        let whole = OnceLock::new();
-        let mut btf = Btf { bytes, types, strings, layout, base, first, head, whole };
+        let (whole, flavoured) = (OnceLock::new(), OnceLock::new());
+        let mut btf = Btf { bytes, types, strings, layout, base, first, head, whole, flavoured };
         let own = btf.own_strings();
         if own.last().is_some_and(|last| *last != 0)
             || btf.base.is_none() && own.first() != Some(&0)
@@ -403,6 +405,36 @@ impl Btf {
         let below = self.strings_below();
         let own = search::find(self.own_strings(), name);
         found.extend(own.into_iter().filter_map(|offset| offset.checked_add(below)));
+        found
+    }
+
+    /// Returns the numbers of the types of that name, with any flavour, and of a kind that can stand for that one.
+    pub(super) fn flavours_of(&self, name: &str, kind: Kind) -> Result<Vec<u32>, BtfError> {
+        let mut names = self.name_offsets(name);
+        names.extend(self.flavour_offsets(name));
+        let mut found = Vec::new();
+        if names.is_empty() {
+            return Ok(found);
+        }
+        for record in self.records() {
+            let record = record?;
+            if names.contains(&record.name) && core::kinds_are_compatible(kind, record.kind()) {
+                found.push(record.id);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns where names that consist of this one and a flavour stand among the strings, those of the base included.
+    fn flavour_offsets(&self, name: &str) -> Vec<u32> {
+        let mut found = self.base.as_ref().map_or_else(Vec::new, |base| base.flavour_offsets(name));
+        let (below, own) = (self.strings_below(), self.own_strings());
+        let flavoured = self.flavoured.get_or_init(|| search::flavoured(own));
+        let is_it = |offset: &u32| {
+            self.string(*offset, 0).is_ok_and(|found| core::essential_name(found) == name)
+        };
+        let offsets = flavoured.iter().filter_map(|offset| offset.checked_add(below));
+        found.extend(offsets.filter(is_it));
         found
     }
 

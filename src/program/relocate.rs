@@ -4,6 +4,8 @@
 //! and nothing of the kernel, does not contain the code that creates maps and parses BTF.
 
 mod arguments;
+mod core;
+mod externs;
 mod kernel;
 mod problem;
 
@@ -13,16 +15,17 @@ pub(crate) use kernel::kernel_number;
 pub use problem::NameProblem;
 
 use self::arguments::Places;
+use self::core::LocalTypes;
 use self::kernel::{Context, Number};
 use self::problem::is_missing;
 use super::Loader;
 use super::source::Added;
 use crate::asm::{Assembly, CollectionProgram};
-use crate::btf::{Btf, Kind, module_btf};
+use crate::btf::{Btf, Kind, essential_name, module_btf};
 use crate::codegen::Compiled;
 use crate::error::{Error, Result};
 use crate::insn::{Insn, Op, class, mode};
-use crate::spec::{Code, Hook, ProgramSpec, Reloc, RelocField, RelocKind, RelocTarget};
+use crate::spec::{Code, Hook, POISON, ProgramSpec, Reloc, RelocField, RelocKind, RelocTarget};
 use crate::uapi::Errno;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -113,6 +116,7 @@ fn put_map<'a>(
     let map = match reloc.target {
         RelocTarget::Map(map) => loader.map(map)?,
         RelocTarget::Section(section) => loader.section(&spec.code, section)?,
+        RelocTarget::Core(_) | RelocTarget::Extern(_) => return Err(by_hand(spec)),
         RelocTarget::Name(name) => match spec.code.maps.iter().find(|map| map.name == name) {
             Some(map) => loader.map(map)?,
             None => {
@@ -166,6 +170,7 @@ fn resolve<'a>(
         added: Vec::new(),
         behind: Vec::new(),
         modules: Vec::new(),
+        local: LocalTypes::default(),
     };
     for reloc in spec.code.relocations {
         resolution.fill(reloc)?;
@@ -174,10 +179,6 @@ fn resolve<'a>(
     let Resolution { added, behind, places, .. } = resolution;
     Ok(Relocated { modules, added, behind, arguments: places.into_arguments(spec) })
 }
-
-/// The immediate of the call that replaces an unreachable statement with a missing name: a helper that never existed.
-/// The verifier removes code that `exists` has made unreachable, and refuses the rest.
-const POISON: i32 = 0x0bad_1dea;
 
 /// The relocations of one program, during their resolution.
 struct Resolution<'l, 'a> {
@@ -189,9 +190,11 @@ struct Resolution<'l, 'a> {
     behind: Vec<Insn>,
     /// Modules whose BTF descriptors the kernel needs.
     modules: Vec<(&'l str, OwnedFd)>,
+    /// The types of the object, if the program is from one.
+    local: LocalTypes,
 }
 
-impl Resolution<'_, '_> {
+impl<'l> Resolution<'l, '_> {
     fn fill(&mut self, reloc: &Reloc<'_>) -> Result<()> {
         let slot = reloc.slot as usize;
         let Some(insn) = self.insns.get(slot).copied() else { return Ok(()) };
@@ -199,6 +202,13 @@ impl Resolution<'_, '_> {
         let found = match reloc.kind {
             RelocKind::Map => return Ok(()),
             RelocKind::Kfunc => return self.put_kfunc(reloc, &name),
+            RelocKind::Variable | RelocKind::FunctionAddress | RelocKind::Symbol => {
+                let RelocTarget::Extern(wanted) = reloc.target else {
+                    return Err(by_hand(self.spec));
+                };
+                let done = self.put_extern(reloc, wanted);
+                return done.map_err(|problem| refused(self.spec, reloc, problem));
+            }
             RelocKind::ArgumentValue => {
                 return match self.put_value(slot, &name) {
                     Ok(()) => Ok(()),
@@ -217,6 +227,11 @@ impl Resolution<'_, '_> {
                 self.context.types.size_of(&name).map(Number::of).map_err(Into::into)
             }
             RelocKind::Exists => self.exists(&name),
+            RelocKind::Core => {
+                let RelocTarget::Core(core) = reloc.target else { return Err(by_hand(self.spec)) };
+                let done = self.put_core(reloc, core);
+                return done.map_err(|problem| refused(self.spec, reloc, problem));
+            }
         };
         let done = found
             .and_then(|found| found.checked(reloc.field, access(insn)))
@@ -280,22 +295,44 @@ impl Resolution<'_, '_> {
     /// Writes the BTF id of a kernel function into the call of it. For a function in a module the kernel needs the
     /// module's BTF as well: its index in the array of descriptors, where the first is not used.
     fn put_kfunc(&mut self, reloc: &Reloc<'_>, name: &str) -> Result<()> {
-        let refused = |error| refused(self.spec, reloc, error);
-        let (id, place) = self.context.types.type_id(name, Kind::Function).map_err(refused)?;
+        let refused = |error: NameProblem| refused(self.spec, reloc, error);
+        let types = self.context.types;
+        // Functions of objects can have flavours, for several prototypes of one.
+        let name = match reloc.target {
+            RelocTarget::Extern(_) => essential_name(name),
+            _ => name,
+        };
+        let (id, place) = match types.type_id(name, Kind::Function).map_err(NameProblem::from) {
+            Ok(found) => found,
+            Err(problem) => {
+                let weak = matches!(reloc.target, RelocTarget::Extern(wanted) if wanted.weak);
+                if weak && is_missing(&problem) {
+                    poison(self.insns, reloc.slot as usize);
+                    return Ok(());
+                }
+                return Err(refused(problem));
+            }
+        };
+        if let RelocTarget::Extern(wanted) = reloc.target {
+            self.local.check(wanted, place.btf, id).map_err(refused)?;
+        }
         let index = match place.module {
             None => 0,
-            Some(module) => match self.modules.iter().position(|(known, _)| *known == module) {
-                Some(index) => index + 1,
-                None => {
-                    self.modules.push((module, module_btf(module).map_err(refused)?));
-                    self.modules.len()
-                }
-            },
+            Some(module) => self.module(module).map_err(|error| refused(error.into()))? + 1,
         };
         if let Some(insn) = self.insns.get_mut(reloc.slot as usize) {
             *insn = insn.with_imm(id as i32).with_offset(index as i16);
         }
         Ok(())
+    }
+
+    /// Returns the index of a module among those whose BTF descriptors the kernel needs.
+    fn module(&mut self, module: &'l str) -> Result<usize> {
+        if let Some(index) = self.modules.iter().position(|(known, _)| *known == module) {
+            return Ok(index);
+        }
+        self.modules.push((module, module_btf(module)?));
+        Ok(self.modules.len() - 1)
     }
 
     /// Returns the array of descriptors.
@@ -386,11 +423,10 @@ fn put(insns: &mut [Insn], slot: usize, field: RelocField, value: i128) -> Answe
 /// Replaces an instruction by one that the verifier refuses if it is reachable.
 fn poison(insns: &mut [Insn], slot: usize) {
     let wide = insns.get(slot).is_some_and(|insn| insn.opcode() == 0x18);
-    if let Some(insn) = insns.get_mut(slot) {
+    // The second slot of a wide instruction is none by itself.
+    let slots = if wide { slot..slot + 2 } else { slot..slot + 1 };
+    for insn in insns.get_mut(slots).into_iter().flatten() {
         *insn = Op::CallHelper { number: POISON }.encode().first();
-    }
-    if let Some(insn) = insns.get_mut(slot + 1).filter(|_| wide) {
-        *insn = Op::Jump { offset: 0 }.encode().first();
     }
 }
 

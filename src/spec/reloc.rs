@@ -1,6 +1,6 @@
 //! Relocations: values that are only known at load, and are filled into the code then.
 
-use super::{MapSpec, Section};
+use super::{CoreReloc, Extern, MapSpec, Section};
 
 /// A field of an instruction that is filled in at load.
 ///
@@ -51,6 +51,15 @@ pub enum RelocKind {
     Size,
     /// 1 if the kernel has a type, field or enumerator, else 0: `exists(task_struct.cpu)`.
     Exists,
+    /// A property of a type of an object, in the kernel's types (CO-RE). An instruction with one that the kernel does not have is
+    /// replaced by an invalid call, which the verifier refuses if it can be reached.
+    Core,
+    /// The address of a kernel variable by its BTF id, which lets the verifier know its type (`__ksym` with a type).
+    Variable,
+    /// The address of a kernel function by its BTF id: what tells whether the kernel has it (`bpf_ksym_exists`).
+    FunctionAddress,
+    /// The address of a kernel symbol, a number to the verifier (`__ksym` without a type).
+    Symbol,
 }
 
 /// The target of a relocation.
@@ -62,6 +71,10 @@ pub enum RelocTarget<'a> {
     Section(Section),
     /// A name as the source spells it: of a map, or of something in the kernel.
     Name(&'a str),
+    /// A type of an object.
+    Core(&'a CoreReloc),
+    /// A variable or function of the kernel that an object declares.
+    Extern(&'a Extern),
 }
 
 impl RelocKind {
@@ -92,6 +105,8 @@ impl Reloc<'_> {
             RelocTarget::Map(map) => map.name.into(),
             RelocTarget::Section(section) => section.name().into(),
             RelocTarget::Name(name) => compact(name),
+            RelocTarget::Core(core) => core.name.to_string(),
+            RelocTarget::Extern(found) => found.name.to_string(),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::path::{self, Origin, Step};
 use crate::asm::{Code, HELPERS, helper_prototype};
 use crate::error::Denied;
 use crate::insn::{AluOp, Op, Pseudo, Reg, Source};
-use crate::spec::{MapSpec, ProgramSpec, RelocTarget};
+use crate::spec::{MapSpec, POISON, ProgramSpec, RelocTarget};
 use crate::uapi::ProgramType;
 use std::borrow::Cow;
 
@@ -167,6 +167,7 @@ impl<'a> Refusal<'a> {
         {
             notes.push(format!("{}: never gets to {}", self.at(jump), self.at(unreachable)));
         }
+        notes.extend(self.missing().map(|name| format!("{name}: missing in the kernel's types, or of a size that this instruction cannot read")));
         notes.extend(self.element().map(|element| element.describe()));
         if ABOUT_ARGUMENTS.contains(&key)
             && let Some(prototype) = self.helper().and_then(helper_prototype)
@@ -174,6 +175,19 @@ impl<'a> Refusal<'a> {
             notes.push(format!("{}({})", prototype.name(), prototype.in_registers()));
         }
         notes
+    }
+
+    /// Returns the name in the instruction that a call of no helper was put in place of, because the kernel does not have it.
+    fn missing(&self) -> Option<String> {
+        let slot =
+            self.slot.filter(|_| number_after(self.cause, "unknown#") == Some(POISON as usize))?;
+        let mut relocations = self.code.relocations.iter();
+        let reloc = relocations.find(|reloc| reloc.slot as usize == slot)?;
+        Some(match reloc.target {
+            RelocTarget::Core(core) if core.name.starts_with("CO-RE") => core.name.to_string(),
+            RelocTarget::Core(core) => format!("CO-RE: {}", core.name),
+            _ => reloc.name(),
+        })
     }
 
     /// The map whose element a helper is called for, if that is what the rejection is about.
@@ -236,7 +250,7 @@ impl<'a> Refusal<'a> {
         match reloc.target {
             RelocTarget::Map(map) => Some(map),
             RelocTarget::Name(name) => maps.iter().find(|map| map.name == name),
-            RelocTarget::Section(_) => None,
+            RelocTarget::Section(_) | RelocTarget::Core(_) | RelocTarget::Extern(_) => None,
         }
     }
 
@@ -248,6 +262,11 @@ impl<'a> Refusal<'a> {
             "context" => self.context_access(),
             "socket-field" => self.socket_access(),
             "helper-type" => self.locked_down(text),
+            "helper-unknown" => self.missing().map(|_| {
+                let text = "The statement is reached on a kernel without that type, field or enumerator: guard it by a test of its \
+                            existence (`exists`, `bpf_core_field_exists`).";
+                ("core", text.to_owned())
+            }),
             "packet" => self.packet().map(|text| (key, text)),
             "unreachable" if self.slot != number_after(self.cause, "unreachable insn") => {
                 let text = "The loop has no way out, so nothing behind it is ever reached: leave it by a condition.";

@@ -90,9 +90,14 @@ impl Names {
         self.names.iter().map(|Name { text, what, here, kind, .. }| {
             let here = match (here, kind) {
                 (Some(here), _) => format!("; in the running kernel {here}"),
-                (None, RelocKind::Argument | RelocKind::ArgumentValue | RelocKind::Map) => {
-                    String::new()
-                }
+                (
+                    None,
+                    RelocKind::Argument
+                    | RelocKind::ArgumentValue
+                    | RelocKind::Map
+                    | RelocKind::Core
+                    | RelocKind::Symbol,
+                ) => String::new(),
                 (None, _) => "; the running kernel has none".into(),
             };
             format!("`{text}` is filled in when the program is loaded: {what}{here}.")
@@ -137,6 +142,10 @@ fn what(kind: RelocKind, target: &RelocTarget<'_>, name: &str) -> String {
             "the offset in the context of the register that has that role on this machine".into()
         }
         (RelocKind::Size, _) => "the size of that type or field in bytes".into(),
+        (RelocKind::Variable, _) => "the BTF id of that kernel variable".into(),
+        (RelocKind::FunctionAddress, _) => "the BTF id of that kernel function".into(),
+        (RelocKind::Symbol, _) => "the address of that kernel symbol".into(),
+        (RelocKind::Core, _) => "a property of a type of the object, in the kernel's types".into(),
         (RelocKind::Exists, _) => "1 if the kernel has that type, field or enumerator, else 0".into(),
     }
 }

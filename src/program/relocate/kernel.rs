@@ -63,7 +63,15 @@ pub(crate) fn kernel_number(kind: RelocKind, name: &str) -> Option<i128> {
         RelocKind::Exists if name.contains('.') => Some(context.value(name).is_ok().into()),
         RelocKind::Exists => types.exists(name).ok().map(i128::from),
         RelocKind::Kfunc => types.type_id(name, Kind::Function).ok().map(|(id, _)| id.into()),
-        RelocKind::Map | RelocKind::Argument | RelocKind::ArgumentValue => None,
+        RelocKind::Variable => types.type_id(name, Kind::Variable).ok().map(|(id, _)| id.into()),
+        RelocKind::FunctionAddress => {
+            types.type_id(name, Kind::Function).ok().map(|(id, _)| id.into())
+        }
+        RelocKind::Map
+        | RelocKind::Argument
+        | RelocKind::ArgumentValue
+        | RelocKind::Core
+        | RelocKind::Symbol => None,
     }
 }
 

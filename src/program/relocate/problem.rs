@@ -33,6 +33,23 @@ pub enum NameProblem {
         /// The number of bits of the field.
         bits: u32,
     },
+    /// The instruction is not one that the relocation can be for.
+    #[error("{problem}")]
+    Instruction {
+        /// The problem.
+        problem: &'static str,
+    },
+    /// The kernel has no symbol of that name.
+    #[error("the kernel has no symbol of that name")]
+    NoSymbol,
+    /// The object declares it with another type than the kernel's.
+    #[error("the object declares it as `{object}`, and the kernel has `{kernel}`")]
+    Declaration {
+        /// The declaration of the object.
+        object: String,
+        /// The declaration of the kernel.
+        kernel: String,
+    },
     /// The number does not fit the instruction.
     #[error("it is {value} here, and the instruction holds {low} to {high}")]
     Range {
