@@ -44,7 +44,10 @@ pub enum NameProblem {
         high: i64,
     },
     /// The arguments are those of what the program is attached to, and the spec does not say what that is.
-    #[error("the program does not say what it is for: {needs}")]
+    #[error(
+        "the program does not say what it is for: {needs}; in a text `.program NAME, TARGET` says it, in Rust \
+         `attach::load_and_attach` or `Target::spec`"
+    )]
     NoTarget {
         /// What would say it.
         needs: &'static str,
