@@ -212,3 +212,14 @@ fn commands_take_a_text_on_the_command_line() {
     let row = seen.lines().find_map(|line| line.trim().strip_suffix(" 0")).expect(&seen);
     assert!(row.parse::<u64>().unwrap() >= 1, "{seen}");
 }
+
+#[test]
+fn documents_show_the_texts_as_they_are() {
+    needs!(Cargo);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for (document, name) in [("README.md", "hello"), ("docs/assembly.md", "openat")] {
+        let text = fs::read_to_string(path(name)).unwrap();
+        let document = fs::read_to_string(root.join(document)).unwrap();
+        assert!(document.contains(&format!("```text\n{text}```\n")), "{name}");
+    }
+}
