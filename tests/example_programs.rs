@@ -15,7 +15,7 @@ mod syscount;
 #[path = "../examples/xdp_count.rs"]
 mod xdp_count;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, no_program, role, this_test_as, wait_until};
 use nix::fcntl::{Flock, FlockArg};
 use nix::sched::{CloneFlags, unshare};

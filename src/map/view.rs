@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::uapi::MapType;
 use crate::util::pod::Plain;
 
-/// What a view demands of a map.
+/// The requirements of a view on a map.
 struct Shape {
     /// Its name.
     view: &'static str,
@@ -36,7 +36,7 @@ struct Shape {
 }
 
 impl Shape {
-    /// For keys and values of these types.
+    /// The requirements for keys and values of these types.
     fn of<K: Plain, V: Plain>(view: &'static str, kinds: &'static [MapType]) -> Shape {
         Shape { view, kinds, key_size: K::SIZE, value_sizes: [V::SIZE; 2] }
     }

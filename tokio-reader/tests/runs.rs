@@ -1,11 +1,11 @@
 //! The example runs, sees a process that the test starts, and ends after as many events as it was asked for, or by Ctrl-C.
 
-#[path = "../../src/needs.rs"]
-mod needs;
+#[path = "../../src/requires.rs"]
+mod requires;
 
-use needs::{Thing, needs};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use requires::{Thing, needs};
 use std::io::{BufRead, BufReader, Lines};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
