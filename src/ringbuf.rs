@@ -337,6 +337,9 @@ impl Drop for Batch<'_> {
 /// Call [`RingBufReader::poll`] with a deadline that has passed, once after adding the descriptor and then each time
 /// that it is readable. ([`RingBufReader::drain`] reads the records too, but takes no notice of a [`Waker`].) After
 /// [`Polled::Stopped`] go on without asking it: it need not be readable for what was left.
+///
+/// With edge-triggered waiting (`EPOLLET`, tokio's `AsyncFd`) read until [`RingBufReader::drain`] returns 0 before
+/// waiting again: the kernel wakes nobody for a record that comes while the ring is not empty.
 impl AsFd for RingBufReader {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.waits.as_fd()

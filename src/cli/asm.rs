@@ -1,7 +1,7 @@
 //! `rawbpf asm`: a text to bytes.
 
 use super::stdio::{print, print_bytes};
-use super::{Failure, Order};
+use super::{Failure, Order, words};
 use crate::asm::{
     BuildOptions, Collection, CollectionProgram, Diagnostics, Far, ParseOptions, parse,
 };
@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
 pub(super) struct AsmArgs {
-    /// The text, - for standard input
-    file: PathBuf,
+    #[command(flatten)]
+    input: InputArgs,
 
     /// Write to OUT instead of standard output; OUT.o is an ELF object
     #[arg(short, value_name = "OUT")]
@@ -35,6 +35,34 @@ pub(super) struct AsmArgs {
     /// Encoding of jumps whose distance does not fit in 16 bits
     #[arg(long, value_enum, default_value_t = FarArg::Long)]
     far: FarArg,
+}
+
+/// A text by the name of its file, or on the command line.
+#[derive(Debug, Args)]
+pub(super) struct InputArgs {
+    /// Assembly text; check, load and exec take an object, too; - for standard input
+    #[arg(required_unless_present = "expression")]
+    file: Option<PathBuf>,
+
+    /// Read TEXT instead of a file; statements end with a line break or ;
+    #[arg(short = 'e', value_name = "TEXT", conflicts_with = "file", value_parser = words::any())]
+    expression: Option<String>,
+}
+
+impl InputArgs {
+    /// Reads the bytes; returns them after the name that messages use.
+    pub(super) fn read(&self) -> Result<(String, Vec<u8>), Failure> {
+        match (&self.expression, &self.file) {
+            (Some(text), _) => Ok(on_the_command_line(text)),
+            (None, Some(file)) => read_bytes(file),
+            (None, None) => Err(Failure::Usage("the text is missing".into())),
+        }
+    }
+}
+
+/// Returns a text of the command line after the name that messages use.
+pub(super) fn on_the_command_line(text: &str) -> (String, Vec<u8>) {
+    ("<command line>".into(), escape::bytes(text).into_owned())
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -61,7 +89,8 @@ pub(super) fn asm(args: &AsmArgs) -> Result<u8, Failure> {
     let object =
         args.output.as_ref().is_some_and(|out| out.extension().is_some_and(|end| end == "o"));
     let format = args.format.unwrap_or(if object { Format::Elf } else { Format::Hex });
-    let (name, text) = read_text(&args.file)?;
+    let (name, bytes) = args.input.read()?;
+    let text = text_of(&name, bytes)?;
     let order = args.endian.map_or(ByteOrder::NATIVE, ByteOrder::from);
     let far = match args.far {
         FarArg::Long => Far::Long,
@@ -120,11 +149,10 @@ fn write_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     written
 }
 
-/// A text and what to call it.
-pub(super) fn read_text(path: &PathBuf) -> Result<(String, String), Failure> {
-    let (name, bytes) = read_bytes(path)?;
-    String::from_utf8(bytes).map(|text| (name.clone(), text)).map_err(|_| {
-        Failure::Other(format!("{} is not text: it is not UTF-8", escape::shown(&name)))
+/// Returns the bytes of a file as text.
+pub(super) fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, Failure> {
+    String::from_utf8(bytes).map_err(|_| {
+        Failure::Other(format!("{} is not text: it is not UTF-8", escape::shown(name)))
     })
 }
 

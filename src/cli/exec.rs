@@ -1,6 +1,5 @@
 //! `rawbpf exec`: runs a program once in the kernel, without attaching it.
 
-use super::asm::read_bytes;
 use super::disasm::{is_hex, parse_hex, slots};
 use super::stdio::print;
 use super::text::{ELF, Text, TextArgs};
@@ -67,7 +66,7 @@ fn bytes(text: &str) -> Result<Bytes, String> {
 
 /// Runs what the arguments name.
 pub(super) fn exec(args: &ExecArgs) -> Result<u8, Failure> {
-    let (file, bytes) = read_bytes(&args.text.file)?;
+    let (file, bytes) = args.text.input.read()?;
     // A program ends with 0x95, which is no UTF-8 where it stands.
     let (hex, raw) = (is_hex(&bytes), std::str::from_utf8(&bytes).is_err());
     if hex || raw && !bytes.starts_with(ELF) {

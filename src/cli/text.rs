@@ -1,7 +1,7 @@
 //! The text that a command is about, and its programs.
 
 use super::Failure;
-use super::asm::read_bytes;
+use super::asm::{InputArgs, text_of};
 use crate::asm::{Collection, ParseOptions, parse};
 use crate::object::Object;
 use crate::program::TextSpec;
@@ -9,13 +9,12 @@ use crate::spec::ProgramSpec;
 use crate::uapi::{AttachType, ProgramType};
 use crate::util::escape;
 use clap::Args;
-use std::path::PathBuf;
 
 /// Which text, and what its programs are where it does not say so itself.
 #[derive(Debug, Args)]
 pub(super) struct TextArgs {
-    /// The text, or an object that clang or rawbpf made; - for standard input
-    pub(super) file: PathBuf,
+    #[command(flatten)]
+    pub(super) input: InputArgs,
 
     /// Take all programs as this type, whatever the text says: kprobe, tracepoint, socket_filter, …
     #[arg(long = "type", value_name = "TYPE", value_parser = program_type)]
@@ -56,7 +55,7 @@ enum Contents {
 impl TextArgs {
     /// Reads the text.
     pub(super) fn read(&self) -> Result<Text, Failure> {
-        let (file, bytes) = read_bytes(&self.file)?;
+        let (file, bytes) = self.input.read()?;
         Text::new(file, bytes)
     }
 
@@ -93,13 +92,8 @@ impl Text {
                 .map_err(|error| Failure::Other(format!("{}: {error}", escape::shown(&file))))?;
             return Ok(Text { file, contents: Contents::Object(Box::new(object)) });
         }
-        match String::from_utf8(bytes) {
-            Ok(text) => Ok(Text { file, contents: Contents::Text(text) }),
-            Err(_) => Err(Failure::Other(format!(
-                "{} is not text: it is not UTF-8",
-                escape::shown(&file)
-            ))),
-        }
+        let text = text_of(&file, bytes)?;
+        Ok(Text { file, contents: Contents::Text(text) })
     }
 
     /// Parses the programs, one at least; the error says what is wrong.

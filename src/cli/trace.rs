@@ -1,6 +1,6 @@
 //! `rawbpf trace`: the programs of a text, attached; what they report, and what is in their maps at the end.
 
-use super::asm::read_bytes;
+use super::asm::{on_the_command_line, read_bytes};
 use super::contents::{RULES, contents};
 use super::losses::{SilentCpus, report_lost_lines, report_lost_samples, report_switched_off};
 use super::output::Sample;
@@ -29,14 +29,19 @@ use std::time::Duration;
 
 #[derive(Debug, Args)]
 #[command(
-    override_usage = "rawbpf trace [OPTIONS] [[PROGRAM=]TARGET]... FILE [-- <COMMAND>...]",
+    override_usage = "rawbpf trace [OPTIONS] [[PROGRAM=]TARGET]... FILE [-- <COMMAND>...]
+       rawbpf trace [OPTIONS] [[PROGRAM=]TARGET]... -e TEXT [-- <COMMAND>...]",
     after_help = AFTER_HELP.as_str(),
 )]
 pub(super) struct TraceArgs {
     /// Targets to attach to, and the text or object last, - for standard input. Programs that no TARGET is for go where
     /// the text says, as in `.program look, kprobe/sys_clone`. In a text of several programs write PROGRAM=TARGET
-    #[arg(required = true, value_name = "TARGET|FILE", value_parser = words::any())]
+    #[arg(required_unless_present = "expression", value_name = "TARGET|FILE", value_parser = words::any())]
     words: Vec<String>,
+
+    /// Read TEXT instead of a file; statements end with a line break or ;
+    #[arg(short = 'e', value_name = "TEXT", value_parser = words::any())]
+    expression: Option<String>,
 
     /// Only in this process: uprobes, USDT probes, perf events
     #[arg(long, value_name = "PID")]
@@ -65,10 +70,11 @@ static AFTER_HELP: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
 
 /// Attaches what the arguments name, and prints; the exit status.
 pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
-    let Some((file, words)) = args.words.split_last() else {
-        return Err(Failure::Usage("the text is missing".into()));
+    let ((file, bytes), words) = match (&args.expression, args.words.split_last()) {
+        (Some(text), _) => (on_the_command_line(text), args.words.as_slice()),
+        (None, Some((file, words))) => (read_bytes(&escape::path(file))?, words),
+        (None, None) => return Err(Failure::Usage("the text is missing".into())),
     };
-    let (file, bytes) = read_bytes(&escape::path(file))?;
     let text = Text::new(file, bytes)?;
     let module = text.parse()?;
     let specs = text.specs(&module)?;

@@ -17,7 +17,8 @@ fn the_package_has_no_test_data() {
     assert!(files.iter().any(|file| file == "src/lib.rs"), "{files:?}");
     for file in &files {
         let known = match file.split_once('/') {
-            Some(("src" | "examples", _)) => file.ends_with(".rs"),
+            Some(("src", _)) => file.ends_with(".rs"),
+            Some(("examples", _)) => file.ends_with(".rs") || file.ends_with(".s"),
             Some(("docs", _)) => file.ends_with(".md"),
             Some(_) => false,
             None => true,

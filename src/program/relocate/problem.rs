@@ -61,7 +61,10 @@ pub enum NameProblem {
         high: i64,
     },
     /// The arguments depend on the attach target, and the spec has none.
-    #[error("the program does not say what it is for: {needs}")]
+    #[error(
+        "the program does not say what it is for: {needs}; in a text `.program NAME, TARGET` says it, in Rust \
+         `attach::load_and_attach` or `Target::spec`"
+    )]
     NoTarget {
         /// The kind of target that is needed.
         needs: &'static str,
