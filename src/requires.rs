@@ -9,7 +9,7 @@
 //! To libtest such a test has passed. `cargo xtask` reads the ledgers of the host and of the
 //! virtual machines, and fails if a test was skipped in all of them.
 //!
-//! Unit tests reach this as `crate::needs`, tests against the kernel as `common::needs`, both with
+//! Unit tests reach this as `crate::requires`, tests against the kernel as `common::requires`, both with
 //! `use …::requires::{Thing, needs};`. So nothing here may use the crate, nor probe
 //! with the code under test: the answers come from the kernel's own files.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses some of it")]

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, no_program, said};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use rawbpf::object::Object;
