@@ -53,6 +53,7 @@ use crate::permission::{self, Need};
 use crate::ring::{BpfRing, Claim, Claimed, Found};
 use crate::uapi::MapType;
 use crate::uapi::flags::BPF_F_RB_OVERWRITE;
+use crate::util::pod::Plain;
 use crate::wait::{Pass, WaitSet};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -70,6 +71,13 @@ pub struct Record<'a> {
     /// pinned, or it was opened by its number) and consumes from it gives the memory back to programs, and then the
     /// bytes change while they are lent. If that can happen, read copies.
     pub bytes: &'a [u8],
+}
+
+impl Record<'_> {
+    /// The record as a value of a type; `None` if it has another size.
+    pub fn value<T: Plain>(&self) -> Option<T> {
+        T::from_bytes(self.bytes)
+    }
 }
 
 /// Reads the records that programs send through ring buffers.
