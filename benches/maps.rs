@@ -1,7 +1,8 @@
 //! Looking up an element of a map: a bare `bpf(2)`, and this crate's ways, in turn.
 //!
 //! `cargo bench --bench maps`, as root. Batches of lookups in a hash table alternate between the ways, so that a noisy machine
-//! is noisy to all; each has its median. Then the allocations of one lookup.
+//! is noisy to all; each has its median. Allocations of one lookup are counted: a typed
+//! one has none, or this fails.
 #![allow(unsafe_code, reason = "the bare system call, and an allocator that counts")]
 
 use rawbpf::map::{Hash, Map, Update};
@@ -15,6 +16,7 @@ use std::time::Instant;
 const ROUNDS: usize = 2001;
 const BATCH: u32 = 500;
 const ENTRIES: u32 = 1024;
+const TYPED: &str = "`Hash::lookup`";
 
 /// The budget: what a typed lookup may take beside the bare call.
 const BUDGET: f64 = 1.05;
@@ -156,7 +158,7 @@ where
     }
     let mut ways = [
         way("bare `bpf(2)`", |key: &K| bare::<K, V>(map.as_fd(), key)),
-        way("`Hash::lookup`", |key| Ok(hash.lookup(key)?)),
+        way(TYPED, |key| Ok(hash.lookup(key)?)),
         way("`Map::lookup`, bytes in vectors", |key: &K| Ok(map.lookup(&key.to_bytes())?)),
     ];
     for _ in 0..ROUNDS {
@@ -172,6 +174,9 @@ where
         let before = ALLOCATIONS.load(Relaxed);
         (way.lookup)(&keys[0])?;
         let allocations = ALLOCATIONS.load(Relaxed) - before;
+        if allocations != 0 && way.name == TYPED {
+            return Err(format!("{allocations} allocations in a typed lookup").into());
+        }
         let base = *base.get_or_insert(median);
         println!(
             "| {} | {} | {} | {median:.0} | {:.3} | {allocations} |",

@@ -571,6 +571,7 @@ pub enum Error {
 
 /// What a caller can do about an [`Error`]; the exit statuses of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// It failed, and the message says why. Exit status 1.
     Failed,

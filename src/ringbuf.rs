@@ -8,7 +8,6 @@
 //! ```no_run
 //! use rawbpf::ringbuf::RingBufReader;
 //! use rawbpf::{Map, MapSpec};
-//! use std::ops::ControlFlow;
 //!
 //! # fn main() -> rawbpf::Result<()> {
 //! static EVENTS: MapSpec = MapSpec::ring_buffer("events", 256 << 10);
@@ -18,7 +17,6 @@
 //! loop {
 //!     reader.poll(None, |record| {
 //!         println!("{:02x?}", record.bytes);
-//!         ControlFlow::Continue(())
 //!     })?;
 //! }
 //! # }
@@ -43,7 +41,7 @@ mod records;
 mod tests;
 mod user;
 
-pub use crate::wait::{Polled, Waker};
+pub use crate::wait::{IntoFlow, Polled, Waker};
 pub use records::{Records, Typed};
 pub use user::{Sample, UserRingBuf};
 
@@ -171,10 +169,12 @@ impl RingBufReader {
     ///
     /// # Errors
     /// [`Error::CorruptRingBuffer`]. The other rings have been read.
-    pub fn drain<F>(&mut self, mut consume: F) -> Result<usize>
+    pub fn drain<F, R>(&mut self, mut consume: F) -> Result<usize>
     where
-        F: FnMut(Record<'_>) -> ControlFlow<()>,
+        F: FnMut(Record<'_>) -> R,
+        R: IntoFlow,
     {
+        let mut consume = |record: Record<'_>| consume(record).into_flow();
         self.pass(&mut consume).map(|pass| pass.records)
     }
 
@@ -187,10 +187,12 @@ impl RingBufReader {
     ///
     /// # Errors
     /// As [`RingBufReader::drain`], and [`Error::Reader`] if waiting failed.
-    pub fn poll<F>(&mut self, deadline: Option<Instant>, mut consume: F) -> Result<Polled>
+    pub fn poll<F, R>(&mut self, deadline: Option<Instant>, mut consume: F) -> Result<Polled>
     where
-        F: FnMut(Record<'_>) -> ControlFlow<()>,
+        F: FnMut(Record<'_>) -> R,
+        R: IntoFlow,
     {
+        let mut consume = |record: Record<'_>| consume(record).into_flow();
         let mut interrupted = false;
         loop {
             let pass = self.pass(&mut consume)?;

@@ -212,6 +212,7 @@ pub enum Target {
 
 /// Which event of the perf subsystem, [perf_event_open(2)](https://man7.org/linux/man-pages/man2/perf_event_open.2.html).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PerfEventKind {
     /// One that the kernel counts (`PERF_TYPE_SOFTWARE`), by its name: `cpu-clock`.
     Software(String),
@@ -221,6 +222,7 @@ pub enum PerfEventKind {
 
 /// How often an event runs its program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Sampling {
     /// After every so many; of clocks, nanoseconds.
     Period(u64),

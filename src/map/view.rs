@@ -62,9 +62,32 @@ impl Shape {
     }
 }
 
+/// A view of a map: a type for one kind of use, most with types for keys and values. Implemented by [`Hash`], [`Array`] and the
+/// others of this module, for [`Loader::view`](crate::Loader::view).
+pub trait View: Sized + sealed::Sealed {
+    /// A view of this map: the type's own `of`.
+    ///
+    /// # Errors
+    /// [`Error::MapView`] if it is another kind of map, or its keys or values are of another size.
+    fn of(map: &Map) -> Result<Self>;
+}
+
+mod sealed {
+    /// Keeps [`View`](super::View) to the views of this crate: it may gain methods.
+    pub trait Sealed {}
+}
+
 /// A view is its map, and what it can do.
 macro_rules! derefs {
     ($($name:ident<$($param:ident),*>)*) => {$(
+        impl<$($param: $crate::Plain),*> $crate::map::view::sealed::Sealed for $name<$($param),*> {}
+
+        impl<$($param: $crate::Plain),*> $crate::map::View for $name<$($param),*> {
+            fn of(map: &$crate::map::Map) -> $crate::error::Result<Self> {
+                $name::of(map)
+            }
+        }
+
         impl<$($param),*> std::ops::Deref for $name<$($param),*> {
             type Target = $crate::map::Map;
 

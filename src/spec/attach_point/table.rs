@@ -77,6 +77,7 @@ pub enum Attach {
 
 /// Where in a function a trampoline calls a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TrampolineAt {
     /// Before it: `fentry`.
     Entry,
@@ -90,6 +91,7 @@ pub enum TrampolineAt {
 
 /// Which XDP hook runs the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum XdpMode {
     /// The driver's if it has one, else the generic one.
     Any,
@@ -110,6 +112,7 @@ pub enum Direction {
 
 /// How a program gets into the path of packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TcMethod {
     /// The first of the others that the kernel has.
     Best,
