@@ -7,7 +7,7 @@ use rawbpf::insn::{ByteOrder, Insn, Op};
 use std::hint::black_box;
 use std::time::Duration;
 
-/// So many slots: every instruction that LLVM knows, round and round.
+/// A program of this many slots: every instruction that LLVM knows, repeated.
 fn program(slots: usize) -> Vec<Insn> {
     let table = include_str!("../tests/vectors/isa.tsv");
     let instructions: Vec<Vec<Insn>> = table

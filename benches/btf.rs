@@ -1,4 +1,4 @@
-//! What it costs to look up one field of the kernel: time and memory, in a process that has done nothing before.
+//! The cost of looking up one field of the kernel: time and memory, in a process that has done nothing before.
 //!
 //! `cargo bench --bench btf`, on a kernel that shows its types; no rights are needed. This program runs itself
 //! again for each figure, in turn for each way to the bytes, so that a noisy machine is noisy to all.
@@ -14,7 +14,7 @@ const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 /// The budget for the first lookup: microseconds, and KiB above the file.
 const BUDGET: (u32, u32) = (3000, 1024);
 
-/// Where the types are taken from. The kernel's folder under a name that is not its own is not mapped, as on kernels
+/// The sources of the types. The kernel's folder under a name that is not its own is not mapped, as on kernels
 /// before 6.16.
 const WAYS: [(&str, &str); 3] = [
     ("as the kernel gives it", "/sys/kernel/btf"),

@@ -1,6 +1,6 @@
-//! What rawbpf costs before it does anything: the time from the start of a process to hello world
-//! attached, its peak memory and its size, beside a bare C program that makes the same system calls; and the
-//! crates that an embedder gets.
+//! The cost of starting rawbpf: the time from the start of a process to hello world attached, its peak
+//! memory and its size, beside a bare C program that makes the same system calls; and the crates that an
+//! embedder gets.
 //!
 //! `cargo bench --bench start`, as root, with tracefs mounted and a C compiler as `cc`. The two programs
 //! run in turn, so that a noisy machine is noisy to both.
@@ -57,7 +57,7 @@ struct Run {
     peak_kib: u64,
 }
 
-/// Starts a program and waits until it says that it is attached.
+/// Starts a program and waits until it prints that it is attached.
 fn attach(program: &Path) -> Result<Run> {
     let start = Instant::now();
     let mut child = Command::new(program).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;

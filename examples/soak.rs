@@ -2,9 +2,9 @@
 //!
 //! `cargo run --release --example soak -- 600`, as root; the seconds are for each ring.
 //!
-//! One thread has the kernel run a program again and again on one CPU, which sends numbered samples and counts how many it
-//! sent and how many were refused. The reader sleeps, dawdles and stops at random. In the end every sample has been read or
-//! been told as lost, and the process has not grown.
+//! One thread has the kernel run a program again and again on one CPU, which sends numbered samples and counts those
+//! sent and those refused. The reader sleeps, dawdles and stops at random. In the end every sample has been read or
+//! reported as lost, and the process has not grown.
 
 use rawbpf::perf::{PerfOptions, PerfReader, Polled, Record};
 use rawbpf::ringbuf::RingBufReader;
@@ -18,7 +18,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>
 
 static PERF: MapSpec = MapSpec::perf_event_array("events");
 static RING: MapSpec = MapSpec::ring_buffer("events", 256 << 10);
-/// How many samples were sent, and how many of them were refused.
+/// The numbers of samples sent, and of those refused.
 static COUNTS: MapSpec = MapSpec::bss("counts", 16);
 
 static SEND_PERF: ProgramSpec = ProgramSpec::new(
@@ -80,17 +80,17 @@ static SEND_RING: ProgramSpec = ProgramSpec::new(
     },
 );
 
-/// How many samples one system call sends.
+/// The number of samples that one system call sends.
 const BURST: u32 = 10_000;
 
-/// What came of it.
+/// The result.
 #[derive(Debug)]
 pub(crate) struct Report {
     ring: &'static str,
     seconds: f64,
     produced: u64,
     read: u64,
-    /// As the reader was told: by the kernel for a perf ring, by the program for a ring buffer.
+    /// The number reported to the reader: by the kernel for a perf ring, by the program for a ring buffer.
     lost: u64,
     refused: u64,
     /// Memory of the process after the first second, and in the end, KiB.
@@ -106,7 +106,7 @@ impl Report {
         if self.read == 0 {
             return Err("nothing was read".into());
         }
-        // What the allocator keeps of this and that thread.
+        // An allowance for the allocator's memory of each thread.
         if self.memory[1] > self.memory[0] + 1024 {
             return Err(format!("it has grown: {self}").into());
         }
@@ -190,8 +190,8 @@ impl Seen {
     }
 }
 
-/// Has the program send until the time is over, while `read` reads; then what is left. `read` is told that it is the
-/// last time.
+/// Has the program send until the time is over, while `read` reads; then reads the rest. The argument of `read` is true
+/// for the last time.
 fn soak(
     time: Duration,
     program: &Program,
@@ -254,7 +254,7 @@ pub(crate) fn perf(time: Duration) -> Result<Report> {
         Ok(())
     })?;
     reader.drain(&mut see)?;
-    // What was lost last is told with the next sample on that CPU.
+    // The last losses are reported with the next sample on that CPU.
     std::thread::scope(|scope| {
         let sender = scope.spawn(|| -> Result<()> {
             pin(*rawbpf::kernel::cpu::online()?.last().ok_or("no CPU")?)?;

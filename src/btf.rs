@@ -1,10 +1,10 @@
-//! BTF, the types of a kernel: where a field is, how large a struct is, what an enumerator stands for; and types
-//! of our own, for the kernel to show to whoever looks at a program or a map.
+//! BTF, the types of a kernel: offsets of fields, sizes of structs, values of enumerators; and BTF that this library
+//! writes, so that tools can show the types of its maps and programs.
 //!
 //! The kernel describes its own types in `/sys/kernel/btf/vmlinux` (Linux 5.4, `CONFIG_DEBUG_INFO_BTF`) and those of
 //! a module in `/sys/kernel/btf/NAME` (Linux 5.11). [`KernelTypes`] finds a name in them, [`Btf`] reads one such
-//! blob of bytes. Nothing is taken apart in advance: one pass counts the types, another finds a name, and the
-//! types that are asked for are decoded where they lie.
+//! blob of bytes. Nothing is decoded in advance: one pass counts the types, another finds a name, and the
+//! types that are asked for are decoded in place.
 //!
 //! ```no_run
 //! use rawbpf::btf::KernelTypes;
@@ -17,15 +17,16 @@
 //!
 //! # Paths
 //!
-//! A path is the name of a type and what leads from there to a field: `task_struct.se.vruntime`,
+//! A path is the name of a type and the steps from there to a field: `task_struct.se.vruntime`,
 //! `task_struct.comm[3]`. It goes through anonymous structs and unions, typedefs, `const` and the like as C does, but
-//! not through a pointer: that is another load. `struct `, `union ` or `enum ` before the name tells it from a
+//! not through a pointer: that is another load. `struct `, `union ` or `enum ` before the name distinguishes it from a
 //! typedef of the same name. `NAME___ANYTHING` stands for `NAME`, as with libbpf, for programs that describe
 //! several forms of one struct.
 //!
 //! The format: `Documentation/bpf/btf.rst` and `include/uapi/linux/btf.h` of the kernel.
 
 mod builder;
+mod core;
 mod declare;
 mod describe;
 mod error;
@@ -41,6 +42,7 @@ mod search;
 mod types;
 
 pub use builder::Builder;
+pub(crate) use core::{CoreValue, Resize, essential_name, resolve, types_are_compatible};
 pub(crate) use describe::map_types;
 pub use error::BtfError;
 pub use kernel::{KernelTypes, Place};

@@ -1,4 +1,4 @@
-//! What can go wrong: what was being done, to what, what the kernel answered, why, and what to do.
+//! Errors: the operation, its object, the kernel's answer, the cause, and what to do.
 
 use crate::uapi::{ENOTSUPP, Errno, MapType, ProgramType};
 use crate::util::Version;
@@ -15,26 +15,26 @@ pub use denied::{Capability, Denied, Setting};
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error of a part of the library that stands above this one, kept whole. It can be taken out again with an accessor that
-/// the part has, such as [`Error::verifier`].
+/// An error of an upper module of the library, kept whole. It can be taken out again with an accessor of that module, such
+/// as [`Error::verifier`].
 pub type Source = Box<dyn StdError + Send + Sync>;
 
-/// What went wrong. [`Error::kind`] sorts it into the four kinds that a caller acts on.
+/// An error of this library. [`Error::kind`] sorts it into the classes that a caller acts on.
 #[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A spec that no kernel would take; the kernel was not asked.
+    /// A spec that no kernel would take; no call was made.
     #[error("{what} `{}`: {problem}", shown(.name))]
     Spec {
         /// `map`, `program`.
         what: &'static str,
         /// Its name.
         name: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: &'static str,
     },
 
-    /// A value was to be given to a variable that a text does not have.
+    /// A value for a variable that the program text does not have.
     #[error("there is no variable `{}`{}", shown(.name), NearestNames(.nearest))]
     NoVariable {
         /// The name.
@@ -43,7 +43,7 @@ pub enum Error {
         nearest: Vec<String>,
     },
 
-    /// A value of another size than that of what was to get it.
+    /// A value whose size differs from that of the variable or map it is for.
     #[error("{what} `{name}` has {size} bytes, and the value given to it {given}")]
     ValueSize {
         /// `variable`, `map`.
@@ -67,11 +67,11 @@ pub enum Error {
         errno: Errno,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
-        /// What this kernel lacks, if that is known: the type or a flag, and the version that brought it.
+        /// The type or flag that this kernel lacks, if that is known, and the version that brought it.
         lacks: Option<String>,
     },
 
-    /// A map that no kernel would make; the kernel was not asked.
+    /// A map that no kernel would create; no call was made.
     #[error("map `{map}` ({kind}): {field} is {value}: {rule}")]
     MapField {
         /// The map's name.
@@ -80,28 +80,28 @@ pub enum Error {
         kind: MapType,
         /// The field of [`MapSpec`](crate::MapSpec) that is wrong.
         field: &'static str,
-        /// What it is.
+        /// The value of the field.
         value: String,
-        /// What it has to be.
+        /// The rule that the value breaks.
         rule: String,
     },
 
-    /// What is pinned at the path of a [`MapSpec`](crate::MapSpec) is another kind of map.
+    /// The map pinned at the path of a [`MapSpec`](crate::MapSpec) differs from the spec.
     #[error(
-        "cannot use what is pinned at {} as map `{map}`: its {field} is {pinned}, and not {wanted}: \
+        "cannot use the map pinned at {} as map `{map}`: {field} is {pinned}, expected {wanted}: \
          unpin it (rm), or pin this one elsewhere",
         shown_path(.path)
     )]
     PinnedMap {
         /// The map's name.
         map: String,
-        /// Where.
+        /// The path of the pin.
         path: PathBuf,
-        /// What differs, by the name of the field of [`MapSpec`](crate::MapSpec).
+        /// The field that differs, by its name in [`MapSpec`](crate::MapSpec).
         field: &'static str,
-        /// How it is.
+        /// Its value in the pinned map.
         pinned: String,
-        /// How it would have to be.
+        /// Its value in the spec.
         wanted: String,
     },
 
@@ -114,14 +114,14 @@ pub enum Error {
         errno: Errno,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
-        /// What this answer usually means here.
+        /// The usual meaning of this errno here.
         note: Option<&'static str>,
     },
 
-    /// Something could not be done with a map or one of its elements.
+    /// An operation on a map or one of its elements failed.
     #[error("cannot {action} map `{map}` ({kind}): {errno}{}{}", Because(.why), Hint(.note))]
     MapCall {
-        /// What was being done, `delete an element of`.
+        /// The operation that failed, `delete an element of`.
         action: &'static str,
         /// The map's name.
         map: String,
@@ -131,40 +131,40 @@ pub enum Error {
         errno: Errno,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
-        /// What this answer means here.
+        /// The meaning of this errno here.
         note: Option<&'static str>,
     },
 
-    /// A key or a value that is not as long as those of the map. The kernel was not asked: it would have read or
-    /// written as many bytes as the map has.
-    #[error("map `{map}`: {what} of {has} bytes, and not {needs}")]
+    /// A key or a value whose length differs from that of the map. No call was made: the kernel would have read or
+    /// written as many bytes as the map's key or value has.
+    #[error("map `{map}`: {what} has {has} bytes, expected {needs}")]
     MapLength {
         /// The map's name.
         map: String,
         /// `a key`, `a value`.
         what: &'static str,
-        /// How long it is.
+        /// Its length, in bytes.
         has: usize,
-        /// How long it would have to be.
+        /// The expected length, in bytes.
         needs: usize,
     },
 
-    /// A map that is not of the types that a view of it is to have.
-    #[error("map `{map}` is no {view}: its {field} is {has}, and not {needs}")]
+    /// A map that does not fit a typed view.
+    #[error("map `{map}`: {field} is {has}, expected {needs} for {view}")]
     MapView {
         /// The map's name.
         map: String,
         /// The view, `Hash`.
         view: &'static str,
-        /// What differs, by the name of the field of [`MapSpec`](crate::MapSpec).
+        /// The field that differs, by its name in [`MapSpec`](crate::MapSpec).
         field: &'static str,
-        /// How it is.
+        /// Its value in the map.
         has: String,
-        /// How it would have to be.
+        /// The expected value.
         needs: String,
     },
 
-    /// A walk over a map was given up: so much was deleted meanwhile that it began again and again.
+    /// A walk over a map was given up: so much was deleted meanwhile that it had to restart again and again.
     #[error(
         "map `{map}` changes faster than its keys can be walked over: read it in batches, which need not begin again"
     )]
@@ -178,22 +178,22 @@ pub enum Error {
     UpdateMap {
         /// The map's name.
         map: String,
-        /// The key, as a person writes it.
+        /// The key, as text.
         key: String,
         /// The kernel's answer.
         errno: Errno,
     },
 
-    /// A BPF token could not be made.
+    /// A BPF token could not be created.
     #[error("cannot make a BPF token of {}: {errno}{}{}", shown_path(.path), Because(.why), Hint(.note))]
     Token {
-        /// Where the BPF file system was to be.
+        /// The path of the BPF file system.
         path: PathBuf,
         /// The kernel's answer.
         errno: Errno,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
-        /// What this answer usually means here.
+        /// The usual meaning of this errno here.
         note: Option<&'static str>,
     },
 
@@ -208,11 +208,11 @@ pub enum Error {
         errno: Errno,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
-        /// What this kernel lacks, if that is known: the type, the attach type or a flag, and the version that brought it.
+        /// The type, attach type or flag that this kernel lacks, if that is known, and the version that brought it.
         lacks: Option<String>,
     },
 
-    /// What an instruction names has no number in this kernel.
+    /// A name in an instruction (map, variable, kfunc, BTF type, …) could not be resolved on this kernel.
     #[error(
         "cannot load program `{program}` ({kind}): what it says of `{}` cannot be filled in\n  {}: {}\n  {problem}",
         shown(.name), shown(.place), shown(.statement)
@@ -233,21 +233,21 @@ pub enum Error {
         problem: Source,
     },
 
-    /// What a program is to be attached to is not known to this kernel.
+    /// The attach target of a program does not exist on this kernel.
     #[error("cannot load program `{program}` ({kind}) for `{}`: {problem}", shown(.target))]
     LoadTarget {
         /// The program's name.
         program: String,
         /// Its type.
         kind: ProgramType,
-        /// What it is for.
+        /// The attach target.
         target: String,
         /// Why.
         #[source]
         problem: Box<Error>,
     },
 
-    /// The types of a module could not be had.
+    /// The BTF of a module could not be read.
     #[error("cannot get the BTF of module `{module}`: {errno}")]
     ModuleBtf {
         /// Its name.
@@ -260,10 +260,10 @@ pub enum Error {
     #[error(transparent)]
     Verifier(Source),
 
-    /// Something could not be done with a program that is in the kernel.
+    /// An operation on a loaded program failed.
     #[error("cannot {action} the program {which}: {errno}{}{}", Because(.why), Hint(.note))]
     ProgramCall {
-        /// What was being done, `pin`.
+        /// The operation that failed, `pin`.
         action: &'static str,
         /// `` `hello` ``, `with the number 7`, `pinned at /sys/fs/bpf/hello`.
         which: String,
@@ -271,11 +271,11 @@ pub enum Error {
         errno: Errno,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
-        /// What this answer means here.
+        /// The meaning of this errno here.
         note: Option<&'static str>,
     },
 
-    /// A loaded program could not be run by itself.
+    /// A test run of a loaded program failed (`BPF_PROG_TEST_RUN`).
     #[error("cannot run program `{program}` ({kind}): {errno}{}{}", Because(.why), Hint(.note))]
     TestRun {
         /// The program's name.
@@ -286,7 +286,7 @@ pub enum Error {
         errno: Errno,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
-        /// What this answer means here.
+        /// The meaning of this errno here.
         note: Option<&'static str>,
     },
 
@@ -295,7 +295,7 @@ pub enum Error {
     Attach {
         /// The program's name.
         program: String,
-        /// What it was to be attached to, `kprobe:sys_clone`.
+        /// The attach target, `kprobe:sys_clone`.
         target: String,
         /// The call that failed, `perf_event_open`.
         step: &'static str,
@@ -303,11 +303,11 @@ pub enum Error {
         errno: Errno,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
-        /// What this answer usually means here.
+        /// The usual meaning of this errno here.
         note: Option<&'static str>,
     },
 
-    /// A loaded program could not be attached by netlink, and the kernel said why in its own words.
+    /// A loaded program could not be attached by netlink, and the kernel gave a reason in words.
     #[error(
         "cannot attach program `{program}` to {}: {step}: {errno}: {said}{}{}",
         shown(.target),
@@ -317,49 +317,49 @@ pub enum Error {
     AttachNetlink {
         /// The program's name.
         program: Box<str>,
-        /// What it was to be attached to, `xdpdrv:eth0`.
+        /// The attach target, `xdpdrv:eth0`.
         target: Box<str>,
         /// The message that was refused, `RTM_SETLINK`.
         step: &'static str,
         /// The kernel's answer.
         errno: Errno,
-        /// Its words (`NLMSGERR_ATTR_MSG`).
+        /// The kernel's reason (`NLMSGERR_ATTR_MSG`).
         said: Box<str>,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
-        /// What this answer usually means here.
+        /// The usual meaning of this errno here.
         note: Option<&'static str>,
     },
 
-    /// Something could not be done with an attachment.
+    /// An operation on an attachment failed.
     #[error("cannot {action} the link to {}: {errno}{}{}", shown(.target), Because(.why), Hint(.note))]
     LinkCall {
-        /// What was being done, `pin`.
+        /// The operation that failed, `pin`.
         action: &'static str,
-        /// What the program is attached to.
+        /// The attach target.
         target: String,
         /// The kernel's answer.
         errno: Errno,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
-        /// What this answer means here.
+        /// The meaning of this errno here.
         note: Option<&'static str>,
     },
 
-    /// A pattern matches more places than a program can be put in one by one.
+    /// A pattern matches more places than a program can be attached to one by one.
     #[error("{} matches {places} places, and at most {most} are taken one by one: {instead}", shown(.target))]
     TooManyPlaces {
         /// The pattern, `kprobe:*`.
         target: String,
-        /// How many match.
+        /// The number of places that match.
         places: usize,
-        /// How many would be taken.
+        /// The greatest number of places.
         most: usize,
-        /// What to do.
+        /// The way to attach to so many places.
         instead: &'static str,
     },
 
-    /// What was named does not exist in this kernel.
+    /// A named item does not exist on this kernel.
     #[error("{what} `{}` does not exist on this kernel{}{}", shown(.name), NearestNames(.nearest), Hint(.note))]
     NotFound {
         /// `kernel function`, `tracepoint`.
@@ -368,11 +368,11 @@ pub enum Error {
         name: String,
         /// The names there are that come nearest to it, the nearest first.
         nearest: Vec<String>,
-        /// Something more to know.
+        /// More information.
         note: Option<&'static str>,
     },
 
-    /// What was named is not in the file in which it was to be.
+    /// A named item is not in the file in which it was expected.
     #[error("{what} `{}` is not in {}{}{}", shown(.name), shown_path(.path), NearestNames(.nearest), Hint(.note))]
     NotInFile {
         /// `function`, `USDT probe`.
@@ -383,7 +383,7 @@ pub enum Error {
         path: PathBuf,
         /// The names there are that come nearest to it, the nearest first.
         nearest: Vec<String>,
-        /// Something more to know.
+        /// More information.
         note: Option<&'static str>,
     },
 
@@ -392,13 +392,13 @@ pub enum Error {
     NoFile {
         /// The name that was asked for.
         file: String,
-        /// What files would have been called.
+        /// The names that such a file could have.
         names: String,
-        /// Where they were looked for, in this order.
+        /// The folders that were searched, in this order.
         places: Vec<String>,
     },
 
-    /// A place in a file at which no program can be.
+    /// A place in a file to which no program can be attached.
     #[error("cannot attach to {}: {problem}", shown(.target))]
     Place {
         /// The place, `/bin/bash:main`.
@@ -407,12 +407,12 @@ pub enum Error {
         problem: String,
     },
 
-    /// The text of a target, `kprobe:NAME`, is not one.
+    /// The text of a target, `kprobe:NAME`, is malformed.
     #[error("`{}` is not a target: {problem}", shown(.target))]
     Target {
         /// The text.
         target: String,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: &'static str,
     },
 
@@ -425,18 +425,18 @@ pub enum Error {
         needs: &'static str,
     },
 
-    /// This kernel was asked for a feature and has it not.
+    /// This kernel lacks a feature that was demanded.
     #[error("this kernel has no {what}: {}", brought(.since, .needs))]
     NoFeature {
         /// The feature, ``map type `ringbuf` ``.
         what: String,
         /// The version that brought it.
         since: Version,
-        /// The `CONFIG_` options that such a kernel needs for it, and what the machine must be able to do.
+        /// The `CONFIG_` options that such a kernel needs for it, and the requirements on the machine.
         needs: &'static [&'static str],
     },
 
-    /// This kernel was asked for a feature and did not get as far as to answer.
+    /// It cannot be determined whether this kernel has a feature.
     #[error("cannot tell whether this kernel has {what}: {errno}{}", Because(.why))]
     Undecided {
         /// The feature, ``map type `ringbuf` ``.
@@ -453,13 +453,13 @@ pub enum Error {
         .why.as_ref().map_or_else(String::new, |why| format!(" ({why})"))
     )]
     NoTracefs {
-        /// What needs it.
+        /// The operation that needs it.
         what: &'static str,
-        /// Why this process cannot mount it itself, if it cannot.
+        /// The reason why this process cannot mount it itself, if it cannot.
         why: Option<Denied>,
     },
 
-    /// Somebody else is reading `trace_pipe`.
+    /// Another process is reading `trace_pipe`.
     #[error(
         "cannot open {}: another process is reading it, and it has one reader at a time (since Linux \
          6.6): end that one first",
@@ -470,7 +470,7 @@ pub enum Error {
         path: PathBuf,
     },
 
-    /// A file of the kernel's could not be read or written.
+    /// A file of the kernel could not be read or written.
     #[error("cannot {action} {}: {}{}", shown_path(.path), Answer(.source), Because(.why))]
     File {
         /// `read`, `open`, `write`.
@@ -484,21 +484,21 @@ pub enum Error {
         why: Option<Denied>,
     },
 
-    /// A file of the kernel's held something other than what this reads.
+    /// A file of the kernel has an unexpected format.
     #[error("cannot understand {}: {problem}", shown_path(.path))]
     Format {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         problem: &'static str,
     },
 
     /// A reader could not be set up or waited for.
     #[error("cannot {action}{}: {errno}{}", OnCpu(.cpu), Because(.why))]
     Reader {
-        /// What was being done, `map a ring of 64 KiB`.
+        /// The operation that failed, `map a ring of 64 KiB`.
         action: &'static str,
-        /// For which CPU.
+        /// The CPU of the ring.
         cpu: Option<u32>,
         /// The kernel's answer.
         errno: Errno,
@@ -506,74 +506,74 @@ pub enum Error {
         why: Option<Denied>,
     },
 
-    /// A name that BTF should know is not in it, or the BTF is not as it should be: [`Error::btf`].
+    /// A name is missing from BTF, or the BTF is malformed: [`Error::btf`].
     #[error(transparent)]
     Btf(Source),
 
-    /// A program and what it is attached to do not go together, or the name of that is not one: [`Error::attach_point`].
+    /// A program does not fit its attach point, or the name of the attach point is malformed: [`Error::attach_point`].
     #[error(transparent)]
     AttachPoint(Source),
 
-    /// A ring held a record that cannot be; nothing of it was believed.
+    /// A perf ring held a malformed record, which was discarded.
     ///
-    /// There is one way to come by it: a program that sends more than the 65516 bytes that a record can hold. The kernel
-    /// does not refuse that. It cuts the size to 16 bits and writes the whole sample, over what else is in the ring.
+    /// There is one known cause: a program that sends more than the 65516 bytes that a record can hold. The kernel
+    /// does not refuse that. It cuts the size to 16 bits and writes the whole sample, over other records in the ring.
     #[error(
         "corrupt perf ring of CPU {cpu} at position {position}: {problem} (does a program send more than \
          65516 bytes at once? The kernel does not refuse that)"
     )]
     CorruptRing {
-        /// Whose ring.
+        /// The CPU of the ring.
         cpu: u32,
-        /// The byte position since the ring was made.
+        /// The byte position since the ring was created.
         position: u64,
-        /// What is wrong with the record.
+        /// The problem with the record.
         problem: &'static str,
     },
 
-    /// A ring buffer held what cannot be, or somebody else reads it; nothing of it was believed.
+    /// A ring buffer held a malformed record, which was discarded, or it has another reader.
     #[error("corrupt ring buffer `{map}` at position {position}: {problem}")]
     CorruptRingBuffer {
         /// The map's name.
         map: String,
-        /// The byte position since the ring was made.
+        /// The byte position since the ring was created.
         position: u64,
-        /// What is wrong.
+        /// The problem.
         problem: &'static str,
     },
 
-    /// A record of another size than it has to have: it is not a value of the type that it was to be read as, and
-    /// was passed over; or it is to be sent, and longer than the ring allows.
-    #[error("a record of {has} bytes in `{map}`, and not {needs}")]
+    /// A record of unexpected size: one that was read is not a value of the expected type, and
+    /// was skipped; or one to be sent is longer than the ring allows.
+    #[error("map `{map}`: a record has {has} bytes, expected {needs}")]
     RecordSize {
         /// The map's name.
         map: String,
-        /// How long it is.
+        /// Its length, in bytes.
         has: usize,
-        /// How long it has to be, or can be.
+        /// The expected or greatest length, in bytes.
         needs: usize,
     },
 
-    /// A sample that is not of the size that its reader was told to expect. It was passed over.
+    /// A sample whose size is not the one that its reader was configured for. It was skipped.
     #[error(
         "a sample of CPU {cpu} holds {recorded} bytes, its filling included, which cannot come from the \
          {submitted} that were to be expected: does the program send what `sample_size` says?"
     )]
     SampleSize {
-        /// In whose ring it was.
+        /// The CPU of the ring it was in.
         cpu: u32,
-        /// How many bytes the program was said to send.
+        /// The configured sample size, in bytes.
         submitted: u32,
-        /// How many the record holds: what was sent, and up to 7 bytes that the kernel fills it up with.
+        /// The bytes that the record holds: the sample, and up to 7 bytes of padding by the kernel.
         recorded: u32,
     },
 }
 
-/// What a caller can do about an [`Error`]; the exit statuses of the command line.
+/// The classes of [`Error`] by what a caller can do; they are the exit statuses of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// It failed, and the message says why. Exit status 1.
+    /// The operation failed, for the reason in the message. Exit status 1.
     Failed,
     /// This kernel cannot do it. Exit status 3.
     Unsupported,
@@ -581,7 +581,7 @@ pub enum ErrorKind {
     NotPermitted,
 }
 
-/// The message as well: it is what `fn main() -> Result<()>` and `unwrap` print.
+/// The same text as `Display`: it is what `fn main() -> Result<()>` and `unwrap` print.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
@@ -589,7 +589,7 @@ impl fmt::Debug for Error {
 }
 
 impl Error {
-    /// Which kind of trouble this is.
+    /// Returns the class of the error.
     pub fn kind(&self) -> ErrorKind {
         let errno = match self {
             Error::Unsupported { .. }
@@ -627,8 +627,7 @@ impl Error {
     }
 }
 
-/// The cause of a refusal at the end of a message, if it is known.
-/// The answer of the operating system, or what a file of its was found not to be.
+/// The answer of the operating system, or the problem with the contents of one of its files.
 struct Answer<'e>(&'e io::Error);
 
 impl fmt::Display for Answer<'_> {
@@ -640,6 +639,7 @@ impl fmt::Display for Answer<'_> {
     }
 }
 
+/// The cause of a refusal at the end of a message, if it is known.
 struct Because<'a>(&'a Option<Denied>);
 
 impl fmt::Display for Because<'_> {
@@ -648,7 +648,7 @@ impl fmt::Display for Because<'_> {
     }
 }
 
-/// What a kernel lacks, at the end of a message.
+/// The feature that a kernel lacks, at the end of a message.
 struct Lacks<'a>(&'a Option<String>);
 
 impl fmt::Display for Lacks<'_> {
@@ -664,7 +664,7 @@ fn brought(since: &Version, needs: &[&str]) -> String {
     }
 }
 
-/// Something more to know, in parentheses after a message.
+/// More information, in parentheses after a message.
 struct Hint<'a>(&'a Option<&'static str>);
 
 impl fmt::Display for Hint<'_> {

@@ -1,12 +1,12 @@
-//! What this kernel can do, found by asking it: types of programs, maps and attachment, helpers, instructions, links,
-//! commands, kinds of BTF.
+//! Features of the running kernel, found by probing: program types, map types, attach types, helpers, instructions,
+//! links, `bpf(2)` commands, BTF kinds.
 //!
-//! A version says little: distributions bring features to old kernels and leave others out of new ones. So the
-//! kernel is asked, by the smallest program, map or call that only a kernel with the feature takes, or
-//! refuses for another reason than that it does not know it. Nothing is attached and nothing stays.
+//! A version says little: distributions backport features to old kernels and leave others out of new ones. So the
+//! kernel is probed, with the smallest program, map or call that only a kernel with the feature accepts, or
+//! refuses for another reason than that it does not know it. Nothing is attached and nothing stays loaded.
 //!
-//! Nobody needs this on the way to load a program: a load that works asks for nothing in advance. It is for
-//! choosing between two programs, for saying why something failed, and for curiosity (`rawbpf features`).
+//! This is not needed to load a program: a load that works probes nothing in advance. It is for
+//! choosing between two programs, for explaining why something failed, and for `rawbpf features`.
 //!
 //! ```no_run
 //! use rawbpf::features::{Feature, Features};
@@ -44,19 +44,19 @@ use crate::uapi::{AttachType, Errno, MapType, ProgramType};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
-/// One question about a kernel, and what is known of it without asking.
+/// One feature that a kernel can have, and its entry in the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Probe {
-    /// Whether it has this type of program.
+    /// A program type.
     ProgramType(ProgramType),
-    /// Whether it has this type of map.
+    /// A map type.
     MapType(MapType),
-    /// Whether it has this type of attachment.
+    /// An attach type.
     AttachType(AttachType),
-    /// Whether programs of this type may call the helper of this number.
+    /// A helper, by its number, in programs of this type.
     Helper(ProgramType, u32),
-    /// Whether it has this.
+    /// One of the other features.
     Feature(Feature),
 }
 
@@ -85,7 +85,7 @@ impl From<Feature> for Probe {
 }
 
 impl Probe {
-    /// All but those about helpers, group by group.
+    /// Returns all but the helpers, group by group.
     pub fn all() -> impl Iterator<Item = Probe> {
         let programs = ProgramType::ALL.iter().map(|one| Probe::ProgramType(*one));
         let maps = MapType::ALL.iter().map(|one| Probe::MapType(*one));
@@ -94,7 +94,7 @@ impl Probe {
         programs.chain(maps).chain(attach).chain(others)
     }
 
-    /// One for each helper that can be asked for without a trace: all but `trace_printk` and `trace_vprintk`, which turn on
+    /// Returns the helpers that can be probed without a trace: all but `trace_printk` and `trace_vprintk`, which turn on
     /// a tracepoint, and `probe_write_user`, of which the kernel warns in its log.
     ///
     /// None for [`ProgramType::Ext`]: its helpers are those of the program that it extends.
@@ -104,7 +104,7 @@ impl Probe {
         quiet.map(move |(number, _)| Probe::Helper(of, number))
     }
 
-    /// Returns all helpers of a type, and which trace asking for them leaves, if it leaves one.
+    /// Returns all helpers of a type, and the trace that probing them leaves, if any.
     #[cfg(feature = "cli")]
     pub(crate) fn all_helpers(
         of: ProgramType,
@@ -114,7 +114,7 @@ impl Probe {
         all.map(move |(number, _)| (Probe::Helper(of, number), helpers::trace_left(number)))
     }
 
-    /// What it belongs to.
+    /// Returns the group it belongs to.
     pub fn group(self) -> Group {
         match self {
             Probe::ProgramType(_) => Group::ProgramTypes,
@@ -136,7 +136,7 @@ impl Probe {
         }
     }
 
-    /// The stable version of Linux that brought it; of a helper, to the first type of program that had it.
+    /// Returns the stable version of Linux that brought it; for a helper, that of the first type of program that had it.
     pub fn since(self) -> Version {
         let version = match self {
             Probe::ProgramType(one) => find(program_types::ROWS, one).map(|row| row.since),
@@ -145,12 +145,12 @@ impl Probe {
             Probe::Helper(_, number) => helper_since(number),
             Probe::Feature(one) => list::row(one).map(|row| row.since),
         };
-        // Every one has a row: a test says so.
+        // Every one has a row, which a test checks.
         version.unwrap_or(Version::new(0, 0))
     }
 
-    /// What it takes besides: the `CONFIG_` options that a kernel of that version needs, and what a
-    /// machine must be able to do.
+    /// Returns its other requirements: the `CONFIG_` options that a kernel of that version needs, and the abilities that
+    /// the machine must have.
     pub fn needs(self) -> &'static [&'static str] {
         let needs = match self {
             Probe::ProgramType(one) | Probe::Helper(one, _) => {
@@ -163,7 +163,7 @@ impl Probe {
         needs.unwrap_or_default()
     }
 
-    /// What it is, in a sentence.
+    /// Returns its name with its kind, for a sentence.
     fn words(self) -> String {
         let (one, name) = (self.group().one(), self.name());
         match self {
@@ -197,7 +197,7 @@ fn find<T: PartialEq + Copy>(rows: &'static [Row<T>], one: T) -> Option<&'static
     rows.iter().find(|row| row.of == one)
 }
 
-/// What the running kernel can do. Each question is put to the kernel when it is first asked here, and its answer kept
+/// The features of the running kernel. Each probe is run when it is first asked for here, and its result is kept
 /// as long as this lives.
 #[derive(Debug, Default)]
 pub struct Features(Mutex<State>);
@@ -208,26 +208,26 @@ struct State {
     known: HashMap<Probe, Outcome>,
 }
 
-/// What was found out about one [`Probe`].
+/// The result of one [`Probe`].
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Finding {
-    /// Whether this kernel has it, or why that cannot be told: mostly because it is not permitted to ask.
+    /// Whether this kernel has it, or why that cannot be determined: mostly because probing is not permitted.
     pub has: Result<bool>,
-    /// How it was found: the call and the kernel's answer, `load: EINVAL`.
+    /// The evidence: the call and the kernel's answer, `load: EINVAL`.
     pub found: String,
 }
 
 impl Features {
-    /// Nothing is asked yet.
+    /// Creates it; nothing is probed yet.
     pub fn new() -> Features {
         Features::default()
     }
 
-    /// Whether this kernel has it: a [`ProgramType`], a [`MapType`], an [`AttachType`], a [`Feature`].
+    /// Returns whether this kernel has it: a [`ProgramType`], a [`MapType`], an [`AttachType`], a [`Feature`].
     ///
     /// # Errors
-    /// [`Error::Undecided`] if it cannot be told: it is not permitted to ask, or there is no memory, no descriptor left.
+    /// [`Error::Undecided`] if it cannot be determined: probing is not permitted, or memory or descriptors ran out.
     pub fn has(&self, probe: impl Into<Probe>) -> Result<bool> {
         self.find(probe).has
     }
@@ -248,12 +248,12 @@ impl Features {
         self.has(kind)
     }
 
-    /// Whether programs of this type may call the helper of this name, without `bpf_`. Where that depends on what they are
-    /// for, it is enough that some may: `tracing` is asked for a tracepoint, an iterator and the exit of a function,
-    /// `lsm` for a program that sleeps and one that does not. Not all are tried: `cgroup_sock_addr` is asked for
-    /// `connect`, `struct_ops` for a congestion control.
+    /// Whether programs of this type may call the helper of this name, without `bpf_`. Where that depends on the attach
+    /// type, it is enough that some may: `tracing` is probed as a tracepoint, an iterator and the exit of a function,
+    /// `lsm` as a program that sleeps and one that does not. Not all are tried: `cgroup_sock_addr` is probed as
+    /// `connect`, `struct_ops` as a congestion control.
     ///
-    /// Asking for `probe_write_user` makes the kernel write a warning into its log.
+    /// Probing `probe_write_user` makes the kernel write a warning into its log.
     ///
     /// # Errors
     /// [`Error::NotFound`] with the nearest names if no kernel has a helper of that name; [`Error::Spec`] for
@@ -316,7 +316,7 @@ impl Features {
             return known.clone();
         }
         let outcome = probe.ask(&state.kernel);
-        // What memory or a signal stood in the way of may be found another time.
+        // A failure because of memory or a signal may not recur.
         if !matches!(outcome.has, Has::Unknown(errno) if errno != Errno(libc::EPERM)) {
             state.known.insert(probe, outcome.clone());
         }

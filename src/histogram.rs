@@ -1,4 +1,4 @@
-//! Histograms, printed as people know them from bcc's tools.
+//! Histograms, printed in the format of bcc's tools.
 //!
 //! The program counts into the elements of an array, and the array is printed at the end. For powers of two the
 //! program has to know the bucket of a value. BPF has no instruction for that; this function finds it by halves, and can be
@@ -83,7 +83,7 @@
 
 use std::fmt;
 
-/// How many characters the longest bar has.
+/// The length of the longest bar, in characters.
 const STARS: usize = 40;
 
 /// From this bucket on, ranges of powers of two need columns of twice the width, and leave the bars half of theirs.
@@ -127,7 +127,7 @@ impl<'a> Histogram<'a> {
         Histogram { buckets, label: "value", scale: Scale::Linear }
     }
 
-    /// What the values are: `usecs`, `kbytes`. Else it says `value`.
+    /// Sets the word for the values: `usecs`, `kbytes`. The default is `value`.
     pub const fn label(mut self, label: &'a str) -> Histogram<'a> {
         self.label = label;
         self

@@ -4,10 +4,10 @@
 //! a 16-bit offset and a 32-bit immediate. The one wide instruction, `lddw`, takes two slots. The low
 //! three bits of the opcode are the *class*.
 //!
-//! [`Insn`] is the slot. [`Op`] is the instruction, decoded: an enum that can be matched on, whose fields have
-//! the widths of the slot's, so that no value of it lacks an encoding and nothing is ever cut.
+//! [`Insn`] is the slot. [`Op`] is the decoded instruction: an enum that can be matched on, whose fields have
+//! the widths of the slot's, so that every value has an encoding and nothing is ever truncated.
 //!
-//! Everything here is `const` and touches no operating system.
+//! Everything here is `const` and makes no system calls.
 //!
 //! ```
 //! use rawbpf::insn::{AluOp, Bits, ByteOrder, Op, Reg, Source};
@@ -28,8 +28,7 @@ pub use op::{Encoded, Op};
 
 use std::fmt;
 
-/// One slot, laid out as the kernel of this machine reads it (`struct bpf_insn`), so that a slice of
-/// them is a program.
+/// One slot, in the layout of `struct bpf_insn` on this machine, so that a slice of them is a program.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Insn {
@@ -39,8 +38,8 @@ pub struct Insn {
     imm: i32,
 }
 
-/// The byte order of the machine a program is for. It decides the order inside offset and immediate,
-/// and which half of the register byte comes first.
+/// The byte order of the machine that a program is for. It decides the order of the bytes of offset and
+/// immediate, and which half of the register byte comes first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum ByteOrder {
     /// x86-64, arm64, riscv64, …
@@ -50,7 +49,7 @@ pub enum ByteOrder {
 }
 
 impl ByteOrder {
-    /// The order of the machine this was compiled for.
+    /// The byte order of the machine this was compiled for.
     pub const NATIVE: ByteOrder =
         if cfg!(target_endian = "big") { ByteOrder::Big } else { ByteOrder::Little };
 }
@@ -89,12 +88,12 @@ impl Reg {
         Reg::R10,
     ];
 
-    /// The register of that number; `None` above 10.
+    /// Returns the register of that number; `None` above 10.
     pub const fn new(number: u8) -> Option<Reg> {
         if number < 11 { Some(Reg::ALL[number as usize]) } else { None }
     }
 
-    /// Its number, 0 to 10.
+    /// Returns its number, 0 to 10.
     pub const fn number(self) -> u8 {
         self as u8
     }
@@ -139,8 +138,8 @@ pub mod mode {
 /// The source bit: set where the second operand is a register.
 pub const SOURCE_REG: u8 = 0x08;
 
-/// What the 64 bits of `lddw` are: its source field (RFC 9669 section 5.4). All but the first are filled in by
-/// the kernel.
+/// The kind of 64-bit immediate of `lddw`: its source field (RFC 9669 section 5.4). All but the first are
+/// filled in by the kernel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 pub enum Pseudo {
@@ -161,7 +160,7 @@ pub enum Pseudo {
     MapIndexValue = 6,
 }
 
-/// How wide an arithmetic or a comparison is: `w0` or `r0`.
+/// The width of arithmetic or of a comparison: `w0` or `r0`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Bits {
     /// The low half of the registers; the result's upper half is zero.
@@ -170,7 +169,7 @@ pub enum Bits {
     B64,
 }
 
-/// How many bytes a load or store moves.
+/// The size of a load or store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 pub enum Size {
@@ -185,7 +184,7 @@ pub enum Size {
 }
 
 impl Size {
-    /// The count of bytes: 1, 2, 4 or 8.
+    /// Returns the size in bytes: 1, 2, 4 or 8.
     pub const fn bytes(self) -> u8 {
         match self {
             Size::Byte => 1,
@@ -234,7 +233,7 @@ pub enum SignedOp {
     Mod = 0x90,
 }
 
-/// How bytes are reordered (RFC 9669 section 4.2).
+/// The kind of byte swap (RFC 9669 section 4.2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Swap {
     /// To or from little-endian.
@@ -245,7 +244,7 @@ pub enum Swap {
     Always,
 }
 
-/// How many low bits a byte swap concerns; the rest become zero.
+/// The number of low bits that a byte swap affects; the rest become zero.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 #[allow(missing_docs)]
@@ -255,7 +254,7 @@ pub enum SwapBits {
     B64 = 64,
 }
 
-/// From how many bits to how many a sign-extending move goes (ISA v4).
+/// The widths of the source and the result of a sign-extending move (ISA v4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[allow(missing_docs)]
 pub enum SignExtend {
@@ -266,7 +265,7 @@ pub enum SignExtend {
     B32To64,
 }
 
-/// How many bytes a legacy packet load takes.
+/// The size of a legacy packet load.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 #[allow(missing_docs)]
@@ -276,7 +275,7 @@ pub enum PacketSize {
     Byte = 0x10,
 }
 
-/// How many bytes a load takes that extends the sign (ISA v4).
+/// The size of a sign-extending load (ISA v4).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 #[allow(missing_docs)]
@@ -286,7 +285,7 @@ pub enum SignBits {
     B32 = 32,
 }
 
-/// When a conditional jump is taken (RFC 9669 section 4.3).
+/// The condition of a conditional jump (RFC 9669 section 4.3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(u8)]
 #[allow(missing_docs)]
@@ -314,7 +313,7 @@ pub enum AtomicSize {
     Double = 0x18,
 }
 
-/// What an atomic instruction does to memory (RFC 9669 section 5.3), as its immediate.
+/// The operation of an atomic instruction (RFC 9669 section 5.3), as its immediate.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 #[repr(i32)]
 #[allow(missing_docs)]
@@ -329,62 +328,62 @@ pub enum AtomicOp {
     FetchXor = 0xa1,
     /// Stores the source register, which gets the old value.
     Exchange = 0xe1,
-    /// Stores the source register where memory equals `r0`, which gets the old value.
+    /// Stores the source register if memory equals `r0`, which gets the old value.
     CompareExchange = 0xf1,
 }
 
 impl Insn {
-    /// A slot from its fields as they are, checked by nobody. Only the low four bits of `dst` and `src`
-    /// exist in a slot.
+    /// Creates a slot from its fields, without validation. Only the low four bits of `dst` and `src` exist in
+    /// a slot.
     pub const fn from_fields(opcode: u8, dst: u8, src: u8, offset: i16, imm: i32) -> Insn {
         let (dst, src) = (dst & 15, src & 15);
         let registers = if cfg!(target_endian = "big") { dst << 4 | src } else { src << 4 | dst };
         Insn { opcode, registers, offset, imm }
     }
 
-    /// The opcode: class in the low three bits.
+    /// Returns the opcode: class in the low three bits.
     pub const fn opcode(self) -> u8 {
         self.opcode
     }
 
-    /// The destination register's number, 0 to 15 (a valid program has at most 10).
+    /// Returns the destination register's number, 0 to 15 (a valid program has at most 10).
     pub const fn dst(self) -> u8 {
         if cfg!(target_endian = "big") { self.registers >> 4 } else { self.registers & 15 }
     }
 
-    /// The source register's number, or what kind of immediate or call this is; 0 to 15.
+    /// Returns the source register's number, or the kind of immediate or call; 0 to 15.
     pub const fn src(self) -> u8 {
         if cfg!(target_endian = "big") { self.registers & 15 } else { self.registers >> 4 }
     }
 
-    /// The offset: bytes for memory, slots for jumps.
+    /// Returns the offset: bytes for memory, slots for jumps.
     pub const fn offset(self) -> i16 {
         self.offset
     }
 
-    /// The immediate.
+    /// Returns the immediate.
     pub const fn imm(self) -> i32 {
         self.imm
     }
 
-    /// Whether this is the first of the two slots of `lddw`.
+    /// Returns whether this is the first of the two slots of `lddw`.
     pub const fn is_wide(self) -> bool {
         self.opcode == class::LD | mode::IMM | Size::Double as u8
     }
 
-    /// The same slot with another offset: how a jump is pointed.
+    /// Returns the same slot with another offset, such as the distance of a jump.
     pub const fn with_offset(mut self, offset: i16) -> Insn {
         self.offset = offset;
         self
     }
 
-    /// The same slot with another immediate: how a map, a call or a long jump is filled in.
+    /// Returns the same slot with another immediate, such as that of a map, a call or a long jump.
     pub const fn with_imm(mut self, imm: i32) -> Insn {
         self.imm = imm;
         self
     }
 
-    /// The eight bytes as a machine of that byte order reads them.
+    /// Returns the eight bytes as a machine of that byte order reads them.
     pub const fn to_bytes(self, order: ByteOrder) -> [u8; 8] {
         let (dst, src) = (self.dst(), self.src());
         let (registers, off, imm) = match order {
@@ -396,8 +395,8 @@ impl Insn {
         [self.opcode, registers, off[0], off[1], imm[0], imm[1], imm[2], imm[3]]
     }
 
-    /// The slot that these eight bytes are on a machine of that byte order. Never fails: whether it is an
-    /// instruction is another question.
+    /// Decodes eight bytes as a slot of a machine of that byte order. Never fails: the slot need not be a
+    /// valid instruction.
     pub const fn from_bytes(bytes: [u8; 8], order: ByteOrder) -> Insn {
         let [opcode, registers, o0, o1, i0, i1, i2, i3] = bytes;
         let (high, low) = (registers >> 4, registers & 15);
@@ -421,7 +420,7 @@ impl Insn {
 }
 
 impl fmt::Debug for Insn {
-    /// The eight bytes as they lie in memory here, `b7 00 00 00 05 00 00 00`.
+    /// Prints the eight bytes in memory order on this machine, `b7 00 00 00 05 00 00 00`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, byte) in self.to_bytes(ByteOrder::NATIVE).iter().enumerate() {
             write!(f, "{}{byte:02x}", if i == 0 { "" } else { " " })?;

@@ -30,32 +30,33 @@
 //! }
 //! ```
 //!
-//! # The tour
+//! # Overview
 //!
-//! A program is written with [`bpf!`] and assembled by the compiler, so that a misspelled register is a compile
-//! error and a [`ProgramSpec`] can sit in a `static`. A [`Loader`] makes it a [`Program`] of the running
-//! kernel, with a [`Map`] for every [`MapSpec`] that its instructions name. [`attach`](mod@attach) puts it in its place and
-//! gives a [`Link`](attach::Link); dropping that takes it away again. What programs report is read by
-//! [`perf::PerfReader`], [`ringbuf`] and [`trace_pipe::TracePipe`]. [`progs`] holds programs that ship.
+//! A program is written with [`bpf!`] and assembled by the compiler, so that a misspelled register is a compile error
+//! and a [`ProgramSpec`] can be a `static`. A [`Loader`] loads it into the running kernel as a [`Program`], with a
+//! [`Map`] for every [`MapSpec`] that its instructions name. [`attach`](mod@attach) attaches it and returns a
+//! [`Link`](attach::Link); dropping the link detaches it. The output of programs is read by [`perf::PerfReader`],
+//! [`ringbuf`] and [`trace_pipe::TracePipe`]. [`progs`] contains the programs that ship with the library.
 //!
 //! Programs that are made at run time need no registers chosen by hand: [`codegen`] compiles code over any number of variables
 //! to instructions, and [`asm::Builder`] takes those. Programs that need no Rust at all are scripts: `bt` compiles the bpftrace language, in-process, and a
 //! `bt::Script` is attached like any other program, with its events and maps as typed values.
 //!
-//! A *spec* is plain data and the same on every machine; an *object* is what a kernel made of it, owns its file
-//! descriptor, and undoes itself when it is dropped. Nothing is global.
+//! A *spec* is plain data and the same on every machine; an *object* is what a kernel made of it: it owns a file
+//! descriptor, and is released when it is dropped. There is no global state.
 //!
-//! Every failure is an [`Error`], which says what was being done, what the kernel answered, why that usually
-//! is and what to do.
+//! Every failure is an [`Error`] with the operation, the kernel's answer, the likely cause and the remedy.
 //!
 //! # Features
 //!
-//! `cli` (default): the command `rawbpf`. `bt-cli` (part of `cli`): the command with `rawbpf bt` alone. `elf` (default): functions of programs and libraries by name, and their USDT
-//! probes, and object files; it needs `object`. `symbolize` (part of `cli`): the functions in which addresses of
+//! `cli` (default): the command `rawbpf`. `bt-cli` (part of `cli`): the command with `rawbpf bt` alone. `elf` (default):
+//! functions of programs and libraries by name, their USDT probes, and object files; it needs `object`. `advice` (default, part of `bt`):
+//! the state of registers and advice beside the verifier's message. `symbolize` (part of `cli`): the functions in which addresses of
 //! processes lie, names of C++ and Rust as people write them, and symbols that are compressed in stripped files; it needs
-//! `cpp_demangle`, `rustc-demangle` and `xz4rust`. `bt` (part of `cli`): the bpftrace language, the module `bt`; it needs `elf`. Without them the library needs `libc`, `strsim` and `thiserror`.
+//! `cpp_demangle`, `rustc-demangle` and `xz4rust`. `bt` (part of `cli`): the bpftrace language, the module `bt`; it needs `elf`,
+//! `gimli` and `miniz_oxide`. Without them the library needs `libc`, `strsim` and `thiserror`.
 
-// They panic when the stream is full or closed; what tests print is for the one who runs them.
+// These macros panic when the stream is full or closed; tests may use them.
 #![cfg_attr(not(test), deny(clippy::print_stdout, clippy::print_stderr))]
 
 pub mod asm;
@@ -94,9 +95,9 @@ pub mod verifier;
 mod wait;
 
 #[cfg(test)]
-mod needs;
+mod requires;
 
-/// The README's example is compiled like those of the documentation.
+/// The README's example is compiled like the examples of the documentation.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

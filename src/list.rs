@@ -1,4 +1,4 @@
-//! What there is on this machine to attach programs to, by name and pattern.
+//! Lists the attach points of this machine, by name and pattern.
 //!
 //! ```no_run
 //! use rawbpf::list::Places;
@@ -31,8 +31,8 @@ use crate::util::nearest::{Nearest, OFFERED};
 use std::fmt;
 use std::sync::OnceLock;
 
-/// Something to attach to. Displays as it is written for [`Target`](crate::attach::Target): `kprobe:vfs_read`, `tracepoint:sched/sched_switch`;
-/// of perf events without how often, `software:cpu-clock`.
+/// An attach point. Displays as it is written for [`Target`](crate::attach::Target): `kprobe:vfs_read`, `tracepoint:sched/sched_switch`;
+/// of perf events without the sampling rate, `software:cpu-clock`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub struct Place {
@@ -50,18 +50,18 @@ impl fmt::Display for Place {
     }
 }
 
-/// What [`Places::find`] has found.
+/// The result of [`Places::find`].
 #[derive(Debug, Default)]
 #[non_exhaustive]
 pub struct Found {
     /// The places, kind by kind, sorted, each once.
     pub places: Vec<Place>,
-    /// The kinds in which nothing could be looked for, and why: mostly because this kernel lacks them. Of a kind that the
+    /// The kinds that could not be searched, and why: mostly because this kernel lacks them. Of a kind that the
     /// pattern names alone that is an error instead.
     pub left_out: Vec<(&'static str, Error)>,
 }
 
-/// The places of this machine. What has to be read to know them is kept as long as this lives.
+/// The attach points of this machine. Data read to list them is kept as long as this lives.
 #[derive(Debug, Default)]
 pub struct Places {
     types: KernelTypes,
@@ -69,7 +69,7 @@ pub struct Places {
 }
 
 impl Places {
-    /// Nothing is read yet.
+    /// Creates it; nothing is read yet.
     pub fn new() -> Places {
         Places::default()
     }
@@ -86,7 +86,7 @@ impl Places {
     /// them: `uprobe:c:str*`, `usdt:/usr/bin/python3:*` (with the feature `elf`).
     ///
     /// # Errors
-    /// [`Error::NotFound`] if there is no such kind; of a pattern with one kind, why nothing can be looked for in it:
+    /// [`Error::NotFound`] if there is no such kind; of a pattern with one kind, why it cannot be searched:
     /// [`Error::Unsupported`], [`Error::NoTracefs`], [`Error::File`].
     pub fn find(&self, pattern: &str) -> Result<Found> {
         let (kinds, name) = which(pattern)?;
@@ -112,7 +112,7 @@ impl Places {
         Ok(found)
     }
 
-    /// What a program gets there, where that is known: the fields of a tracepoint, the arguments of a function, by BTF.
+    /// Returns the arguments of a program there, where they are known: the fields of a tracepoint, by BTF those of a function.
     ///
     /// # Errors
     /// As [`format::fields`](crate::kernel::format::fields) and [`KernelTypes::find`].
@@ -167,7 +167,7 @@ fn which(pattern: &str) -> Result<(Vec<&'static AttachPoint>, String)> {
     Ok((found, if name.is_empty() { "*".into() } else { name.into() }))
 }
 
-/// What is not found, if it is a kind.
+/// The word for a kind in [`Error::NotFound`].
 pub(crate) const KIND: &str = "kind of place that can be listed";
 
 #[cfg(test)]

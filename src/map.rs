@@ -85,7 +85,7 @@ struct Object {
     max_entries: u32,
     flags: u32,
     fd: OwnedFd,
-    /// How many CPUs there can be, once it is known: a map that has a value for each has so many.
+    /// The number of possible CPUs, once it is known: a map with a value for each has that many.
     cpus: OnceLock<usize>,
     /// The kernel has no batches for it: found by trying.
     no_batch: AtomicBool,
@@ -112,7 +112,7 @@ impl Map {
         self.0.value_size
     }
 
-    /// How many elements it holds at most.
+    /// Returns the largest number of elements that it can hold.
     pub fn max_entries(&self) -> u32 {
         self.0.max_entries
     }
@@ -149,7 +149,7 @@ impl Map {
         })
     }
 
-    /// How many CPUs there can be.
+    /// The number of possible CPUs.
     fn cpus(&self) -> Result<usize> {
         match self.0.cpus.get() {
             Some(cpus) => Ok(*cpus),

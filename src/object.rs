@@ -7,6 +7,7 @@ mod collection;
 mod data;
 mod declared;
 mod error;
+mod externs;
 mod file;
 mod format;
 mod functions;

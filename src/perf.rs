@@ -36,15 +36,15 @@
 //! The samples of one CPU come in the order in which they were sent. Between CPUs there is no
 //! order, unless [`PerfOptions::in_order`] asks for one.
 //!
-//! # What can be lost, and how that is told
-//! Samples that find the ring of their CPU full, or paused: [`Record::Lost`], [`PerfReader::count_lost`]. Those of a CPU that
-//! has no event (it has come a moment ago, see [`PerfReader::refresh`]) are refused; programs see that and other refusals in
-//! what `perf_event_output` returns, and nobody else does.
+//! # Lost samples
+//! Samples that find the ring of their CPU full, or paused, are lost: [`Record::Lost`], [`PerfReader::count_lost`].
+//! Samples of a CPU that has no event (it came online a moment ago, see [`PerfReader::refresh`]) are refused; only the
+//! programs see that and other refusals, in the return value of `perf_event_output`.
 //!
-//! A sample of more than 65516 bytes is a fault of the program that the kernel does not see (tried from Linux 5.10 to 7):
-//! it tells the program that all is well and writes the whole sample under a size cut to 16 bits, over what else is in the
-//! ring. [`Error::CorruptRing`] tells of it; of a sample of 65517 to 65524 bytes, whose record has size 0, nothing is to be
-//! seen at all.
+//! A sample of more than 65516 bytes is a fault of the program that the kernel does not detect (tried from Linux 5.10
+//! to 7): it returns success to the program and writes the whole sample under a size cut to 16 bits, over other
+//! contents of the ring. The result is an [`Error::CorruptRing`]; a sample of 65517 to 65524 bytes, whose record has
+//! size 0, leaves no trace at all.
 //!
 //! [bpf-helpers(7)]: https://man7.org/linux/man-pages/man7/bpf-helpers.7.html
 
@@ -83,16 +83,16 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::{Duration, Instant};
 
-/// What a ring held.
+/// A record of a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Record<'a> {
-    /// What a program sent.
+    /// A sample that a program sent.
     #[non_exhaustive]
     Sample {
         /// The CPU that it ran on.
         cpu: u32,
-        /// When it was sent, by `CLOCK_MONOTONIC`, if samples have [times](PerfOptions::time).
+        /// The time at which it was sent, by `CLOCK_MONOTONIC`, if samples have [times](PerfOptions::time).
         time_ns: Option<u64>,
         /// The bytes, where they lie in the ring. See [`PerfOptions::sample_size`] about their
         /// number.
@@ -104,7 +104,7 @@ pub enum Record<'a> {
     Lost {
         /// The CPU whose ring was full.
         cpu: u32,
-        /// How many were lost.
+        /// The number of lost samples.
         count: u64,
     },
 }
@@ -121,29 +121,29 @@ impl Record<'_> {
 
 /// Reads the samples that programs send through a perf event array.
 ///
-/// It opens an event with a ring on every CPU that runs at that moment and puts them into the map. For CPUs that come
-/// later, or go and come back, see [`PerfReader::refresh`].
+/// It opens an event with a ring on every CPU that is online at that moment and puts them into the map. For CPUs that
+/// come later, or go and come back, see [`PerfReader::refresh`].
 ///
 /// Dropping it takes its events out of the map again (the kernel would keep them there as long as
 /// the map is open anywhere) and frees the rings. A map can have one reader at a time: a second one
 /// takes the first one's place. The first can still read what it has.
 ///
 /// # Damaged rings
-/// Nothing in a ring is believed before it is checked, though only a kernel with a fault would
-/// write such. A record that cannot be is an [`Error::CorruptRing`]; where the next one begins is
-/// then not known, so what had been seen in that ring is skipped, and the next call goes on behind
-/// it. The other rings are read first, and of several errors in one call the first is returned.
+/// The contents of a ring are treated as untrusted, though only a kernel with a fault would write invalid ones. An
+/// invalid record is an [`Error::CorruptRing`]; the start of the next one is then unknown, so the bytes that had been
+/// seen in that ring are skipped, and the next call goes on behind them. The other rings are read first, and of several
+/// errors in one call the first is returned.
 #[derive(Debug)]
 pub struct PerfReader {
     rings: Vec<CpuRing>,
     /// The ring to read next.
     turn: usize,
     options: Checked,
-    /// Where a record is put together that lies across the end of its ring.
+    /// Buffer in which a record that wraps around the end of its ring is assembled.
     scratch: Vec<u8>,
     order: Order,
     waits: WaitSet,
-    /// Where the events are. `None` only in tests.
+    /// The map elements that hold the events. `None` only in tests.
     elements: Option<Elements>,
     cpus: Cpus,
 }
@@ -156,9 +156,8 @@ impl PerfReader {
     /// or less.
     ///
     /// # Errors
-    /// [`Error::Spec`] if the map is not a perf event array with an element for each CPU, or an
-    /// option cannot be; [`Error::Reader`] if an event or a ring could not be had;
-    /// [`Error::UpdateMap`] if the map refused it.
+    /// [`Error::Spec`] if the map is not a perf event array with an element for each CPU, or an option is invalid;
+    /// [`Error::Reader`] if an event or a ring could not be opened; [`Error::UpdateMap`] if the map refused it.
     ///
     /// [perf_event_open(2)]: https://man7.org/linux/man-pages/man2/perf_event_open.2.html
     pub fn open(map: &Map, options: &PerfOptions) -> Result<PerfReader> {
@@ -220,10 +219,11 @@ impl PerfReader {
     /// Waits until there are records, and reads them as [`PerfReader::drain`] does; until the
     /// deadline at most, or without end if there is none.
     ///
-    /// Records that are there already are not waited for. While it waits it looks at the rings every so often
-    /// ([`PerfOptions::max_delay`]), so that what wakes nobody does not lie there for longer than that; and once a second
-    /// for CPUs that have come or gone and come back, as [`PerfReader::refresh`] does. At the deadline all rings are read. A deadline that
-    /// has passed makes this a look without waiting. The wait is counted in whole milliseconds, rounded up.
+    /// Records that are there already are not waited for. While it waits it looks at the rings periodically
+    /// ([`PerfOptions::max_delay`]), so that a record without a wake-up does not lie there for longer than that; and
+    /// once a second for CPUs that have come or gone and come back, as [`PerfReader::refresh`] does. At the deadline
+    /// all rings are read. A deadline that has passed makes this a look without waiting. The wait is counted in whole
+    /// milliseconds, rounded up.
     ///
     /// # Errors
     /// As [`PerfReader::drain`], and [`Error::Reader`] if waiting failed.
@@ -266,22 +266,22 @@ impl PerfReader {
             let gone = bits & (libc::EPOLLHUP | libc::EPOLLERR) as u32 != 0;
             let ring = rings.iter().find(|ring| u64::from(ring.cpu) == key);
             if let (true, Some(ring)) = (gone, ring) {
-                // It would be ready for ever. Its ring is still read. Should this fail, waiting costs more than it must
-                // and does the same.
+                // The descriptor would be ready for ever. Its ring is still read. Should this fail, waiting costs more
+                // than it must and does the same.
                 let _ = waits.remove(ring.ring.event());
             }
         })
     }
 
-    /// What ends a wait from elsewhere: another thread, a signal handler.
+    /// Returns a handle that ends a wait from elsewhere: another thread, a signal handler.
     pub fn waker(&self) -> Waker {
         self.waits.waker()
     }
 
     /// Has the kernel write nothing more into the rings. `PERF_EVENT_IOC_PAUSE_OUTPUT`, Linux 4.7.
     ///
-    /// What programs send until [`PerfReader::resume`] is lost, and counted as such. A sample that is being written when
-    /// this is called may still come.
+    /// Samples that programs send until [`PerfReader::resume`] are lost, and counted as such. A sample that is being
+    /// written when this is called may still come.
     ///
     /// # Errors
     /// [`Error::Reader`].
@@ -305,8 +305,8 @@ impl PerfReader {
         Ok(())
     }
 
-    /// Asks the kernel how many samples it lost until now, on all CPUs (Linux 6.0), and counts those too that no
-    /// [`Record::Lost`] has told of yet. Where the kernel cannot be asked this is [`PerfReader::lost`].
+    /// Asks the kernel for the number of samples lost until now, on all CPUs (Linux 6.0), including those that no
+    /// [`Record::Lost`] has reported yet. On older kernels this is [`PerfReader::lost`].
     ///
     /// It costs a system call for each CPU: something for the end of a run, after the last samples are read.
     pub fn count_lost(&mut self) -> u64 {
@@ -316,21 +316,22 @@ impl PerfReader {
         self.lost()
     }
 
-    /// How many samples the kernel has said it lost, on all CPUs: the sum of all [`Record::Lost`], and what
-    /// [`PerfReader::count_lost`] found.
+    /// Returns the number of samples that the kernel reported as lost, on all CPUs: the sum of all [`Record::Lost`],
+    /// and those that [`PerfReader::count_lost`] found.
     ///
-    /// The kernel says it when there is room again, right before the next sample of that CPU: what was
-    /// lost at the very end, with no sample after it, only shows when it is asked.
+    /// The kernel reports it when there is room again, right before the next sample of that CPU: losses at the very
+    /// end, with no sample after them, only show in [`PerfReader::count_lost`].
     pub fn lost(&self) -> u64 {
         self.rings.iter().map(|ring| ring.lost).fold(0, u64::saturating_add)
     }
 
-    /// As [`PerfReader::lost`], for each CPU that is read: its number and how many samples it lost.
+    /// Returns the same as [`PerfReader::lost`] for each CPU that is read: its number and the number of samples that it
+    /// lost.
     pub fn lost_per_cpu(&self) -> impl Iterator<Item = (u32, u64)> + '_ {
         self.rings.iter().map(|ring| (ring.cpu, ring.lost))
     }
 
-    /// How many samples were handed out after one with a later time, although they were to come [in
+    /// Returns the number of samples that were handed out after one with a later time, although they were to come [in
     /// order](PerfOptions::in_order): the window was too short for them.
     pub fn late(&self) -> u64 {
         self.order.late()
@@ -382,12 +383,11 @@ impl PerfReader {
 /// A descriptor for a `poll(2)` or `epoll(7)` of one's own, or of an asynchronous runtime: readable when the kernel or a
 /// [`Waker`] wakes the reader.
 ///
-/// Call [`PerfReader::poll`] with a deadline that has passed, once after adding the descriptor and
-/// then each time that it is readable, and besides every so often, if samples may lie in the rings that wake nobody: with any
-/// [`Wakeup`] but [`Wakeup::Events`]`(1)`. ([`PerfReader::drain`] reads the records too, but takes no
-/// notice of a [`Waker`].) The kernel reports a wake-up once, to whoever
-/// asks first: even level-triggered, the descriptor is not readable again for what was left unread.
-/// So after [`Polled::Stopped`], go on without asking it.
+/// Call [`PerfReader::poll`] with a deadline that has passed, once after adding the descriptor and then each time that
+/// it is readable, and besides periodically, if samples may lie in the rings without a wake-up: with any [`Wakeup`] but
+/// [`Wakeup::Events`]`(1)`. ([`PerfReader::drain`] reads the records too, but ignores a [`Waker`].) The kernel reports
+/// a wake-up once, to the first caller that polls: even level-triggered, the descriptor is not readable again for
+/// records that were left unread. So after [`Polled::Stopped`], go on without polling it.
 impl AsFd for PerfReader {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.waits.as_fd()

@@ -1,7 +1,7 @@
-//! Why the kernel said no: the cause behind `EPERM` and `EACCES`, and what to do about it.
+//! Why the kernel refused: the cause behind `EPERM` and `EACCES`, and what to do about it.
 //!
-//! The kernel has one word for many causes. They are told apart here by what `/proc` says of this process
-//! and of the kernel's settings, and only after a call has failed: asking first would cost system calls
+//! The kernel has one errno for many causes. They are told apart here by the files in `/proc` about this process
+//! and the kernel's settings, and only after a call has failed: checking first would cost system calls
 //! and could still be wrong.
 
 use crate::error::Error;
@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 pub use crate::error::{Capability, Denied, Setting};
 
-/// What was asked of the kernel, for [`explain`].
+/// The kind of call that was refused, for [`explain`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Need {
     /// A map, or a program of a type that needs only BPF.
@@ -41,11 +41,11 @@ pub(crate) enum Need {
     Packets,
 }
 
-/// Finds out why a call was refused with `errno`. Called after it was, and only then; `None` if it was
-/// not a refusal or nothing that is known explains it.
+/// Determines why a call was refused with `errno`. Called after it was, and only then; `None` if it was
+/// not a refusal or no known cause explains it.
 ///
-/// `bpf(2)` refuses with `EPERM`; its `EACCES` is the verifier's word for what a program does, and has
-/// nothing to do with who loads it.
+/// `bpf(2)` refuses with `EPERM`; its `EACCES` means that the verifier rejected the program, and is
+/// independent of the process.
 pub(crate) fn explain(errno: Errno, need: Need) -> Option<Denied> {
     match (errno, need) {
         (Errno(libc::EPERM), _) => {}
@@ -57,7 +57,7 @@ pub(crate) fn explain(errno: Errno, need: Need) -> Option<Denied> {
     cause(&Facts::read(limit), need)
 }
 
-/// The same for a call that was made by the right of a token; these options would have lent it.
+/// The same for a call that was made with a token; these options would have delegated the right.
 pub(crate) fn explain_lent(errno: Errno, need: Need, options: String) -> Option<Denied> {
     match explain(errno, need) {
         Some(Denied::UserNamespace { .. }) => Some(Denied::Token { options }),
@@ -86,7 +86,7 @@ pub(crate) fn file(action: &'static str, path: &Path, source: io::Error) -> Erro
     Error::File { action, path: path.into(), source, why }
 }
 
-/// What the kernel says of this process and of its own settings: the text of files, empty where one
+/// The kernel's files about this process and its own settings: their text, empty where one
 /// could not be read.
 #[derive(Debug, Default, Clone)]
 struct Facts {
@@ -148,8 +148,8 @@ impl Facts {
         lines.find(|(name, _)| *name == key).map(|(_, value)| value.trim())
     }
 
-    /// Whether the process has the capability in effect. One that cannot be looked up counts as there,
-    /// so that it is not blamed.
+    /// Whether the process has the capability in effect. One that cannot be looked up counts as present,
+    /// so that it is not reported as the cause.
     fn has(&self, capability: Capability) -> bool {
         let effective = self.status("CapEff").and_then(|hex| u64::from_str_radix(hex, 16).ok());
         effective.is_none_or(|bits| bits & 1 << capability as u32 != 0)
@@ -158,7 +158,7 @@ impl Facts {
     /// Whether the process is outside all user namespaces but the first.
     fn in_first_user_namespace(&self) -> bool {
         // PROC_USER_INIT_INO in include/linux/proc_ns.h. A privileged process can give a user namespace
-        // the identity map, so the map alone does not tell.
+        // the identity map, so the map alone is not enough.
         let first = self.user_ns.is_empty() || self.user_ns == "user:[4026531837]";
         let map: Vec<_> = self.uid_map.split_whitespace().collect();
         first && (map.is_empty() || map == ["0", "0", "4294967295"])
@@ -365,11 +365,11 @@ mod tests {
     #[test]
     fn root_of_a_container_is_told_so() {
         let needs = vec![Capability::Bpf, Capability::Perfmon];
-        let told = Some(Denied::UserNamespace { needs });
+        let reported = Some(Denied::UserNamespace { needs });
         let mapped = Facts { uid_map: "0 100000 65536\n".into(), ..root() };
-        assert_eq!(cause(&mapped, Need::Tracing), told);
+        assert_eq!(cause(&mapped, Need::Tracing), reported);
         let named = Facts { user_ns: "user:[4026532177]".into(), ..root() };
-        assert_eq!(cause(&named, Need::Tracing), told);
+        assert_eq!(cause(&named, Need::Tracing), reported);
         let unknown = Facts { user_ns: String::new(), uid_map: String::new(), ..root() };
         assert_eq!(cause(&unknown, Need::Tracing), None);
     }
@@ -423,9 +423,9 @@ mod tests {
 
     #[test]
     fn rings_are_a_matter_of_size() {
-        let told = Denied::RingMemory { mlock_kb: Some(516) };
-        assert_eq!(cause(&user(), Need::Ring), Some(told.clone()));
-        assert!(told.to_string().contains("516 KiB"));
+        let reported = Denied::RingMemory { mlock_kb: Some(516) };
+        assert_eq!(cause(&user(), Need::Ring), Some(reported.clone()));
+        assert!(reported.to_string().contains("516 KiB"));
     }
 
     #[test]

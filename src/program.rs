@@ -1,4 +1,4 @@
-//! Programs: what the kernel made of a [`ProgramSpec`], and the loading of it.
+//! Programs in the kernel, and loading them from a [`ProgramSpec`].
 
 mod btf_target;
 mod collection;
@@ -60,9 +60,9 @@ use std::sync::OnceLock;
 pub struct Program {
     name: String,
     kind: ProgramType,
-    /// The way of attaching that it was loaded for, if this process loaded it.
+    /// The attach type that it was loaded with, if this process loaded it.
     attach_type: Option<AttachType>,
-    /// The arguments of its place that it reads, if they depend on that.
+    /// The arguments of its attach target that it reads, if their places depend on the target.
     arguments: Option<Box<dyn Arguments>>,
     fd: OwnedFd,
 }
@@ -73,23 +73,23 @@ impl Program {
         Program { name, kind, attach_type, arguments, fd }
     }
 
-    /// Refuses to attach it to a place that passes what it reads otherwise than the place that it was loaded for.
+    /// Refuses an attach target that passes the arguments it reads in another way than the target it was loaded for.
     pub(crate) fn check_arguments(&self, place: &AttachTo<'_>) -> Result<()> {
         self.arguments.as_ref().map_or(Ok(()), |arguments| arguments.check(place))
     }
 
-    /// Its whole name.
+    /// Returns its whole name.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Its type.
+    /// Returns its type.
     pub fn kind(&self) -> ProgramType {
         self.kind
     }
 
-    /// The way of attaching that it was loaded for: what its spec said. `None` too of a program that another process
-    /// loaded: the kernel does not tell.
+    /// Returns the attach type that it was loaded with, from its spec. `None` also for a program that another process
+    /// loaded: the kernel does not report it.
     pub fn attach_type(&self) -> Option<AttachType> {
         self.attach_type
     }
@@ -124,15 +124,16 @@ pub struct Loader<'a> {
     log_level: u32,
     token: Option<&'a Token>,
     maps: Vec<(&'a MapSpec<'a>, Map)>,
-    /// Contents that maps are to have.
+    /// Contents that replace those of the specs.
     values: Vec<(&'a MapSpec<'a>, Vec<u8>)>,
-    /// Sections of data, by the bytes that are lent.
+    /// The maps of data sections, identified by the address of the borrowed bytes.
     data: Vec<(Section, &'a [u8], Map)>,
-    /// Read when the first name is to be found in them. Behind a trait, so that the types are nowhere in a binary without such names.
+    /// The kernel's types, parsed at the first lookup of a name. Behind a trait, so that a binary without such names
+    /// does not contain the code for types.
     types: OnceLock<Box<dyn Types>>,
 }
 
-/// What keeps the types of the kernel.
+/// Access to the kernel's types.
 trait Types: fmt::Debug + Send + Sync {
     fn of_kernel(&self) -> &KernelTypes;
 }
@@ -143,23 +144,23 @@ impl Types for KernelTypes {
     }
 }
 
-/// Where the log starts, and what it can grow to: the verifier refuses more before Linux 6.4
-/// (`UINT_MAX >> 8`), and nobody reads more.
+/// The initial size of the log buffer, and the greatest: before Linux 6.4 the verifier refuses more (`UINT_MAX >> 8`),
+/// and nobody reads more.
 const LOG_START: usize = 64 << 10;
 const LOG_MOST: usize = (16 << 20) - 1;
 
-/// What is remarked and some statistics, nothing of the path (`BPF_LOG_STATS`). Linux 5.2.
+/// The log level of warnings and some statistics, without the path (`BPF_LOG_STATS`). Linux 5.2.
 const LOG_STATS: u32 = 4;
 
 /// The log did not fit.
 const ENOSPC: Errno = Errno(libc::ENOSPC);
 
-/// How often a load that a signal interrupted (`EAGAIN`) is tried. The verifier checks for signals, and
-/// an interval timer can interrupt it again and again.
+/// The number of attempts of a load that a signal interrupts (`EAGAIN`). The verifier checks for signals, and an
+/// interval timer can interrupt it repeatedly.
 const ATTEMPTS: usize = 5;
 
 impl<'a> Loader<'a> {
-    /// A loader that has no maps yet.
+    /// Creates a loader without maps.
     pub fn new() -> Loader<'a> {
         Loader::default()
     }
@@ -168,24 +169,24 @@ impl<'a> Loader<'a> {
         self.types.get_or_init(|| Box::new(KernelTypes::new())).of_kernel()
     }
 
-    /// How much of its reasoning the verifier writes down when it rejects a program: 1 the path it took
-    /// (the default), 2 every path with the state of all registers, each plus 4 for statistics.
+    /// Sets the level of the verifier's log for a program that it rejects: 1 for the path to the error (the default), 2
+    /// for every path with the state of all registers, each plus 4 for statistics.
     pub fn log_level(mut self, level: u32) -> Loader<'a> {
         self.log_level = level;
         self
     }
 
-    /// By whose right maps, types and programs are made from here on. Linux 6.9.
+    /// Sets the BPF token whose permissions apply to the maps, types and programs made from here on. Linux 6.9.
     pub fn token(mut self, token: &'a Token) -> Loader<'a> {
         self.token = Some(token);
         self
     }
 
-    /// The map that this loader made of a spec. It is created now if no program that was loaded has named
-    /// it yet: a reader can be there before the first program runs.
+    /// Returns the map that this loader made of a spec. It is created now if no loaded program has named it yet: so a
+    /// reader can be set up before the first program runs.
     ///
     /// # Errors
-    /// Those of [`Map::create`].
+    /// The errors of [`Map::create`].
     pub fn map(&mut self, spec: &'a MapSpec<'a>) -> Result<&Map> {
         let known = self.maps.iter().position(|(known, _)| std::ptr::eq(*known, spec));
         let index = match known {
@@ -223,24 +224,24 @@ impl<'a> Loader<'a> {
 
     /// Loads a program. `bpf(2)`, `BPF_PROG_LOAD`; Linux 4.1 for the first of the types.
     ///
-    /// The log is asked for only after a refusal, because writing it makes the verifier many times slower.
+    /// The log is only requested after a refusal, because writing it makes the verifier many times slower.
     ///
     /// # Errors
-    /// [`Error::Verifier`] if the verifier rejects it, [`Error::LoadProgram`] if the kernel refuses it
-    /// otherwise, and those of [`Map::create`].
+    /// [`Error::Verifier`] if the verifier rejects it, [`Error::LoadProgram`] if the kernel refuses it for another
+    /// reason, and the errors of [`Map::create`].
     pub fn load(&mut self, spec: &ProgramSpec<'a>) -> Result<Program> {
         self.load_of(spec, None)
     }
 
-    /// Loads a program that is for a function of another program, which is in the kernel already: one of type `ext`, to take the
-    /// place of that function (Linux 5.6), or of type `tracing`, to be entered before or after it (5.5). The
-    /// [`target`](ProgramSpec::target) names the function: the first one of a program has the program's name, another the
-    /// name of its label. What is attached with [`attach`](crate::attach::attach) is for that function then, whatever
-    /// the target given there.
+    /// Loads a program for a function of another program that is already in the kernel: one of type `ext`, to replace
+    /// that function (Linux 5.6), or of type `tracing`, to run before or after it (5.5). The
+    /// [`target`](ProgramSpec::target) names the function: the first one of a program has the program's name, another
+    /// the name of its label. When the program is attached with [`attach`](crate::attach::attach), it is attached to
+    /// that function, whatever the target given there.
     ///
-    /// An `ext` is called with the arguments of the function. The kernel replaces functions of which it knows what they
-    /// take: those that clang has marked global; of programs made here the first one, where its context is a struct of
-    /// the network or of control groups (`xdp_md`, `__sk_buff`, `bpf_sock_addr`, …).
+    /// An `ext` program is called with the arguments of the function. The kernel replaces only functions whose
+    /// arguments it knows: those that clang has marked global; of programs made here the first one, if its context is a
+    /// struct of the network or of control groups (`xdp_md`, `__sk_buff`, `bpf_sock_addr`, …).
     ///
     /// ```no_run
     /// use rawbpf::{Loader, Program, ProgramSpec, ProgramType, bpf};
@@ -252,7 +253,7 @@ impl<'a> Loader<'a> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`load`](Loader::load); [`Error::ProgramCall`] if the other program tells nothing of its functions,
+    /// The errors of [`load`](Loader::load); [`Error::ProgramCall`] if the other program has no BTF with its functions,
     /// [`Error::LoadTarget`] with the nearest names if it has none of that name.
     pub fn load_for(&mut self, spec: &ProgramSpec<'a>, of: &Program) -> Result<Program> {
         if !matches!(spec.kind, ProgramType::Ext | ProgramType::Tracing) {
@@ -264,7 +265,7 @@ impl<'a> Loader<'a> {
 
     fn load_of(&mut self, spec: &ProgramSpec<'a>, of: Option<&Other<'_>>) -> Result<Program> {
         let level = self.log_level.max(1);
-        let (fd, arguments) = self.prepared(spec, of, |load| match patiently(load) {
+        let (fd, arguments) = self.prepared(spec, of, |load| match load_retrying(load) {
             Ok(fd) => Ok(fd),
             Err(errno) => explain(spec, load, errno, level),
         })?;
@@ -272,14 +273,15 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// The options of a BPF file system whose token lends the right to load this. A program without an attach type
+/// Returns the mount options of a BPF file system whose token permits this load. A program without an attach type
 /// counts as one with the first.
 fn lending(spec: &ProgramSpec<'_>) -> String {
     let attach_type = spec.attach_type.unwrap_or(AttachType::ALL[0]);
     format!("delegate_cmds=prog_load,delegate_progs={},delegate_attachs={attach_type}", spec.kind)
 }
 
-/// What of a program a kernel that refuses it, before its verifier sees it, most likely does not have.
+/// Returns the attribute of a program that the kernel most likely does not support, if it refused the program before
+/// verification.
 fn lacks(spec: &ProgramSpec<'_>, errno: Errno) -> Option<String> {
     if !matches!(errno.0, libc::EINVAL | libc::E2BIG) {
         return None;
@@ -295,8 +297,8 @@ fn lacks(spec: &ProgramSpec<'_>, errno: Errno) -> Option<String> {
     of_type().or_else(of_attach_type).or_else(of_flags)
 }
 
-/// One load, again if a signal interrupted it, and with no limit on locked memory in the way.
-fn patiently(load: &mut ProgLoad<'_>) -> Result<OwnedFd, Errno> {
+/// Loads once, or again after a signal interrupted the load, and raises the limit on locked memory if necessary.
+fn load_retrying(load: &mut ProgLoad<'_>) -> Result<OwnedFd, Errno> {
     memlock::with_memlock(|| {
         let mut answer = Err(Errno(libc::EAGAIN));
         for _ in 0..ATTEMPTS {
@@ -309,7 +311,7 @@ fn patiently(load: &mut ProgLoad<'_>) -> Result<OwnedFd, Errno> {
     })
 }
 
-/// Finds out why a load was refused: by the process's permissions, or by loading again with a log.
+/// Finds the reason why a load was refused: missing permissions, or the log of another load.
 fn explain(
     spec: &ProgramSpec<'_>,
     load: &mut ProgLoad<'_>,
@@ -323,10 +325,10 @@ fn explain(
         why,
         lacks: lacks(spec, errno),
     };
-    // Before Linux 4.17 there are no attach types at load, and nothing depends on them.
+    // Before Linux 4.17 there are no attach types at load, and programs load without them.
     if errno == Errno(libc::E2BIG) && load.expected_attach_type != 0 {
         let mut without = ProgLoad { expected_attach_type: 0, log: None, ..*load };
-        if let Ok(fd) = patiently(&mut without) {
+        if let Ok(fd) = load_retrying(&mut without) {
             return Ok(fd);
         }
     }
@@ -343,7 +345,7 @@ fn explain(
         | ProgramType::Ext => Need::Tracing,
         _ => Need::Bpf,
     };
-    // EACCES is the verifier's own word for a forbidden access; EPERM hardly ever is.
+    // EACCES is how the verifier itself reports a forbidden access; EPERM hardly ever is.
     let why = match (errno, load.token) {
         (Errno(libc::EPERM), None) => permission::explain(errno, need),
         (Errno(libc::EPERM), Some(_)) => permission::explain_lent(errno, need, lending(spec)),
@@ -359,39 +361,39 @@ fn explain(
     loop {
         let log = Log { level: log_level, buffer: &mut buffer, true_size: 0 };
         let mut again = ProgLoad { log: Some(log), ..*load };
-        let answer = patiently(&mut again);
+        let answer = load_retrying(&mut again);
         let true_size = again.log.as_ref().map_or(0, |log| log.true_size as usize);
         let answer = match answer {
-            // Whatever it was, it has passed.
+            // The cause of the refusal is gone.
             Ok(fd) => return Ok(fd),
             Err(errno) => errno,
         };
-        // What it needs, if the kernel says so, or else all that it can have: only what is written takes
-        // memory, and every try costs the verifier's time again. Of a log that is longer than that the
-        // kernel has kept the end, which says it all.
+        // The buffer gets the size that the kernel reports, or else the maximum: only written pages take memory, and
+        // every attempt costs the verifier's time again. If the log is longer than that, the kernel has kept its end,
+        // which is enough.
         let size = if true_size > 0 { true_size } else { LOG_MOST };
         if answer == ENOSPC && buffer.len() < size && size <= LOG_MOST && cut_off.is_none() {
             buffer = vec![0; size];
             continue;
         }
-        // Since Linux 6.4, which tells the size, it is the end of the log that is kept. Before, it is the
-        // beginning, and what matters is the end: once more without the path that led there.
+        // Since Linux 6.4, which reports the size, the end of the log is kept. Before, it is the beginning, and the end
+        // is what matters: so the load is repeated without the path in the log.
         if answer == ENOSPC && true_size == 0 && cut_off.is_none() {
             log_level = LOG_STATS;
             cut_off = Some((answer, std::mem::replace(&mut buffer, vec![0; LOG_START])));
             continue;
         }
         let (answer, buffer) = match cut_off {
-            // A kernel that knows no such level.
+            // A kernel without that log level.
             Some(cut_off) if buffer.first() == Some(&0) => cut_off,
             _ => (answer, buffer),
         };
-        // A log that was too long hides why the load was refused.
+        // A log that was too long masks the reason of the refusal.
         let errno = if answer == ENOSPC { errno } else { answer };
         let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
         let log = buffer.get(..end).unwrap_or_default();
-        // Without memory or a descriptor the log, should there be one, is not about a fault of the program: it gets
-        // its descriptor after it was accepted.
+        // An error about memory or descriptors is not a fault of the program, even if there is a log: the descriptor is
+        // allocated after the program was accepted.
         let silent = VerifierLog::new(&String::from_utf8_lossy(log)).is_silent();
         if silent || matches!(answer, Errno(libc::ENOMEM | libc::EMFILE | libc::ENFILE)) {
             return Err(refused(errno, why));
@@ -424,7 +426,7 @@ mod tests {
         },
     );
 
-    /// What the kernel saw of one load.
+    /// The parameters of one load, as the kernel saw them.
     #[derive(Debug, Clone, PartialEq)]
     struct Seen {
         log: Option<(u32, usize)>,
@@ -435,8 +437,8 @@ mod tests {
 
     type Story = Rc<RefCell<Vec<Seen>>>;
 
-    /// A kernel that gives each load the next answer: an errno, the log it leaves and the size the log
-    /// would have had; 0 is success. Maps are always created.
+    /// A fake kernel that answers each load with the next of these: an errno, the log it leaves and the full size of
+    /// the log; 0 is success. Maps are always created.
     fn kernel(
         answers: Vec<(i32, &'static [u8], u32)>,
     ) -> (Story, impl FnMut(&mut Call<'_, '_>) -> Option<Result<i64, Errno>>) {
@@ -483,7 +485,7 @@ mod tests {
         let [load] = &seen[..] else { panic!("{seen:?}") };
         assert_eq!(load.log, None);
         assert_eq!((&load.name[..], &load.license[..]), (&b"a_name_that_is_"[..], &b"GPL"[..]));
-        // Slots 0, 2 and 4 hold descriptors; the first and the third are of one map.
+        // Slots 0, 2 and 4 hold descriptors; the first and the third refer to the same map.
         assert!(load.imms[0] > 0 && load.imms[2] > 0);
         assert_eq!(load.imms[0], load.imms[4]);
         assert_ne!(load.imms[0], load.imms[2]);
@@ -511,7 +513,7 @@ mod tests {
         ]);
         assert_eq!(seen[2].log, Some((1, 100_001)));
 
-        // Of more than there can be the end is there already.
+        // With a log beyond the maximum its end is there already.
         let (seen, result) =
             load_with(vec![(libc::EACCES, b"", 0), (libc::ENOSPC, LOG, (16 << 20) + 1)]);
         assert_eq!(seen.len(), 2);
@@ -526,7 +528,7 @@ mod tests {
         let grown = || vec![(libc::E2BIG, &b""[..], 0), trace, trace];
         let sizes = [(1, LOG_START), (1, LOG_MOST), (4, LOG_START)];
 
-        // The end of it is what matters.
+        // The end of the log is what matters.
         let mut answers = grown();
         answers.push((libc::E2BIG, b"BPF program is too large\nprocessed 1000001 insns\n\0", 0));
         let (seen, result) = load_with(answers);
@@ -537,7 +539,7 @@ mod tests {
             ("BPF program is too large", Errno(libc::E2BIG))
         );
 
-        // A kernel that cannot do that: what there is of it is shown.
+        // A kernel that does not support this: the part of the log that is there is shown.
         let mut answers = grown();
         answers.push((libc::EINVAL, b"", 0));
         let (_, result) = load_with(answers);
@@ -566,12 +568,13 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Failed);
             assert!(error.to_string().contains(Errno(errno).name().unwrap()), "{error}");
         }
-        // With a log, EFAULT is the verifier that found a bug of its own.
+        // With a log, EFAULT means that the verifier found a bug of its own.
         let (_, result) = load_with(vec![(libc::EFAULT, b"", 0), (libc::EFAULT, b"bug\n\0", 0)]);
         assert!(matches!(result, Err(Error::Verifier(_))));
     }
 
-    /// What is younger than the kernel is told with the version that brought it, also by a verifier that only counts.
+    /// An attribute that is newer than the kernel is reported with the version that added it, also after a verifier's
+    /// log that contains only statistics.
     #[test]
     fn what_a_kernel_lacks_is_told_with_its_version() {
         let here = version::running().unwrap();
@@ -579,7 +582,7 @@ mod tests {
             b"processed 0 insns (limit 1000000) max_states_per_insn 0 total_states 0\n\0";
         for log in [&b""[..], COUNTED] {
             for row in crate::spec::attach_point::ATTACH_POINTS {
-                // Those that are for something in the kernel's BTF are looked up there first.
+                // Programs with a target in the kernel's BTF are looked up there first.
                 let looks = matches!(
                     row.program_type,
                     ProgramType::Tracing
@@ -612,7 +615,7 @@ mod tests {
                 assert_eq!(lacks, here < since, "{attach_type}: {error}");
             }
         }
-        // Flags that are not known here are the kernel's to judge.
+        // Flags that are not known here are left to the kernel.
         let spec = SPEC.with_flags(1 << 29 | flags::BPF_F_SLEEPABLE);
         let (_, kernel) = kernel(vec![(libc::EINVAL, b"", 0); 2]);
         let error = fake::with(kernel, || Loader::new().load(&spec)).unwrap_err();

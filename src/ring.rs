@@ -16,8 +16,8 @@
 //! `kernel/events/ring_buffer.c`, whose comment pairs the same four accesses. The two functions are
 //! the only places that touch a position.
 //!
-//! Against that stands one fault of the kernel: what a program sends that is larger than a record can be (65516 bytes) is
-//! written over whatever is there. Whoever reads at that moment reads what is being written. `crate::perf` says so.
+//! One fault of the kernel breaks this: a sample that is larger than a record can be (65516 bytes) is written over
+//! whatever is there. A reader at that moment reads memory that is being written. See `crate::perf`.
 //!
 //! The module owns the memory and gives out nothing but slices of what lies from tail to head,
 //! which it keeps at most as long as the ring whatever the head claims. What the bytes mean, and
@@ -73,13 +73,13 @@ impl Position for AtomicU64 {
     }
 }
 
-/// How far the kernel has written. Everything before that position can be read after this.
+/// The position up to which the kernel has written. Everything before it can be read after this.
 #[inline]
 fn written_up_to(head: &impl Position) -> u64 {
     head.load(Ordering::Acquire)
 }
 
-/// The same for a head in memory that cannot be written, of which a `Relaxed` load is all that may be asked.
+/// The same for a head in memory that is mapped read-only, which permits `Relaxed` loads only.
 fn seen_head(head: &AtomicU64) -> u64 {
     let head = head.load(Ordering::Relaxed);
     std::sync::atomic::fence(Ordering::Acquire);
@@ -92,7 +92,7 @@ fn give_back(tail: &impl Position, position: u64) {
     tail.store(position, Ordering::Release);
 }
 
-/// How far ahead of the record that is read memory is fetched, bytes: what the CPU fetches by itself ends with the page
+/// Prefetch distance ahead of the record that is read, in bytes: the hardware prefetcher stops at the end of the page
 /// (tried from 256 to 8192; a page and more is best).
 pub(crate) const AHEAD: usize = 4096;
 
@@ -179,12 +179,12 @@ impl Drop for Mapping {
     }
 }
 
-/// Why a ring could not be had.
+/// The error of opening a ring.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum OpenError {
-    /// `perf_event_open(2)` said no; `ENODEV` if the CPU is offline.
+    /// `perf_event_open(2)` failed; `ENODEV` if the CPU is offline.
     Event(Errno),
-    /// `mmap(2)` said no; `EPERM` if there is no more memory that may be locked.
+    /// `mmap(2)` failed; `EPERM` if there is no more memory that may be locked.
     Memory(Errno),
 }
 
@@ -198,7 +198,7 @@ pub(crate) struct Ring {
     event: OwnedFd,
     /// Bytes of data, a power of two.
     size: usize,
-    /// Where the data begins.
+    /// Offset of the data.
     data: usize,
     tail: u64,
     head: u64,
@@ -218,7 +218,7 @@ impl fmt::Debug for Ring {
 impl Ring {
     /// Opens a perf event and maps a ring of `size` bytes, a power-of-two number of pages, for it.
     ///
-    /// It opens the event itself so that nobody else has the descriptor and could map the memory too.
+    /// It opens the event itself so that there is no other descriptor by which the memory could be mapped too.
     pub(crate) fn open(event: &PerfEvent<'_>, size: usize) -> Result<Ring, OpenError> {
         let event = syscall::perf_event_open(event).map_err(OpenError::Event)?;
         memlock::with_memlock(|| Ring::map(event.as_fd(), size, true))
@@ -249,7 +249,7 @@ impl Ring {
         self.event.as_fd()
     }
 
-    /// How many bytes of records it can hold.
+    /// The capacity for records, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
@@ -259,16 +259,15 @@ impl Ring {
         self.tail
     }
 
-    /// How many bytes [`Ring::look`] saw that have not been released.
+    /// The number of bytes that [`Ring::look`] saw and that have not been released.
     pub(crate) fn unread(&self) -> usize {
         self.head.wrapping_sub(self.tail) as usize
     }
 
     /// Sees how far the kernel has written: [`Ring::filled`] reaches to there afterwards.
     ///
-    /// `false` if that cannot be, because it is more than a ring away or behind the tail. Nothing
-    /// is known then of what lies in the ring, so it is given up: the ring is empty, and reading
-    /// goes on from there.
+    /// Returns `false` if the position is invalid, because it is more than a ring away or behind the tail. The contents
+    /// of the ring are then unknown, so they are given up: the ring is empty, and reading goes on from there.
     pub(crate) fn look(&mut self) -> bool {
         self.head = written_up_to(self.memory.position(DATA_HEAD));
         let believable = self.head.wrapping_sub(self.tail) <= self.size as u64;
@@ -278,8 +277,7 @@ impl Ring {
         believable
     }
 
-    /// What has been seen and not released, in two pieces: up to the end of the memory, and from
-    /// its start.
+    /// The bytes that have been seen and not released, in two pieces: up to the end of the memory, and from its start.
     #[inline]
     pub(crate) fn filled(&self) -> (&[u8], &[u8]) {
         let start = self.tail as usize & (self.size - 1);

@@ -28,9 +28,10 @@
 //! `-EAGAIN`, `ringbuf_reserve` 0), and has to count them if they are to be known.
 //!
 //! # When the reader is woken
-//! When a record is finished and all before it have been read. A reader that is kept busy is therefore hardly ever woken,
-//! and one that waits is woken at once. Programs can ask for it (`BPF_RB_FORCE_WAKEUP`) or not (`BPF_RB_NO_WAKEUP`); if
-//! they do not, give [`RingBufReader::poll`] a deadline, as far away as a record may wait.
+//! It is woken when a record is finished and all before it have been read. A reader that is kept busy is therefore
+//! hardly ever woken, and one that waits is woken at once. Programs can force a wake-up (`BPF_RB_FORCE_WAKEUP`) or
+//! suppress it (`BPF_RB_NO_WAKEUP`); if they suppress it, give [`RingBufReader::poll`] a deadline, as far away as a
+//! record may wait.
 //!
 //! [bpf-helpers(7)]: https://man7.org/linux/man-pages/man7/bpf-helpers.7.html
 //! [ringbuf]: https://docs.kernel.org/bpf/ringbuf.html
@@ -57,13 +58,14 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Instant;
 
-/// What a ring buffer held.
+/// A record of a ring buffer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Record<'a> {
-    /// Which ring buffer of the reader, in the order in which they were added, from 0 on.
+    /// The index of the ring buffer in the reader, in the order in which they were added, from 0 on.
     pub ring: usize,
-    /// What the program sent: where it lies in the ring, unless it was [copied](RingBufReader::drain_copied).
+    /// The bytes that the program sent, as they lie in the ring, unless they were
+    /// [copied](RingBufReader::drain_copied).
     ///
     /// The kernel leaves it alone until it is handed back, and so does this process. Another process that has the map (it is
     /// pinned, or it was opened by its number) and consumes from it gives the memory back to programs, and then the
@@ -81,14 +83,14 @@ impl Record<'_> {
 /// Reads the records that programs send through ring buffers.
 ///
 /// A ring buffer has one reader. A second one in this process is refused ([`Error::Spec`]), since the memory that the
-/// first has lent out would be overwritten; what another process reads is missed here, and told
-/// ([`Error::CorruptRingBuffer`]). While it reads, what is lent here can be overwritten ([`Record::bytes`]);
+/// first has lent out would be overwritten; records that another process reads are missed here, which is an
+/// [`Error::CorruptRingBuffer`]. While it reads, bytes that are lent here can be overwritten ([`Record::bytes`]);
 /// [`RingBufReader::drain_copied`] is for rings that others may read.
 ///
 /// # Damaged rings
-/// Nothing in a ring is believed before it is checked. A header that cannot be is an [`Error::CorruptRingBuffer`]. What
-/// comes behind it cannot be told, so the ring stays where it is and every further call says the same. The other rings
-/// are read.
+/// The contents of a ring are treated as untrusted. An invalid header is an [`Error::CorruptRingBuffer`]. The start of
+/// the next record is then unknown, so the ring stays where it is and every further call returns the same error. The
+/// other rings are read.
 #[derive(Debug)]
 pub struct RingBufReader {
     rings: Vec<Ring>,
@@ -101,9 +103,9 @@ pub struct RingBufReader {
 #[derive(Debug)]
 struct Ring {
     ring: BpfRing,
-    /// For messages.
+    /// The map's name, for messages.
     name: String,
-    /// It has to stay open to wake. `None` only in tests.
+    /// The map, which has to stay open for wake-ups. `None` only in tests.
     #[cfg_attr(not(feature = "bt"), allow(dead_code, reason = "it only has to stay open"))]
     map: Option<Map>,
 }
@@ -181,9 +183,9 @@ impl RingBufReader {
     /// Waits until there are records, and reads them as [`RingBufReader::drain`] does; until the deadline at most, or
     /// without end if there is none.
     ///
-    /// Records that are there already are not waited for. At the deadline all rings are read, also those of which
-    /// nobody was woken. A deadline that has passed makes this a look without waiting. The wait is
-    /// counted in whole milliseconds, rounded up.
+    /// Records that are there already are not waited for. At the deadline all rings are read, also those without a
+    /// wake-up. A deadline that has passed makes this a look without waiting. The wait is counted in whole
+    /// milliseconds, rounded up.
     ///
     /// # Errors
     /// As [`RingBufReader::drain`], and [`Error::Reader`] if waiting failed.
@@ -217,7 +219,7 @@ impl RingBufReader {
         Records::new(self)
     }
 
-    /// What ends a wait from elsewhere: another thread, a signal handler.
+    /// Returns a handle that ends a wait from elsewhere: another thread, a signal handler.
     pub fn waker(&self) -> Waker {
         self.waits.waker()
     }
@@ -279,8 +281,8 @@ impl Ring {
         self.ring.look().map_err(|problem| self.corrupt(problem))
     }
 
-    /// How much is handed back at once: handing back costs programs' CPUs a cache line, not handing back costs a slow
-    /// consumer room.
+    /// The number of bytes that are released at once: releasing costs programs' CPUs a cache line, not releasing costs
+    /// a slow consumer room.
     fn enough(&self) -> usize {
         self.ring.size() / 8
     }

@@ -1,12 +1,13 @@
-//! Specs: what a program and a map are to be, as plain data that can sit in a `static`.
+//! Specs: descriptions of programs and maps, as plain data that can be in a `static`.
 //!
-//! A spec is the same on every machine and asks nothing of the kernel. What a kernel makes of it is an
-//! object: [`Program`](crate::Program), [`Map`](crate::Map).
+//! A spec is the same on every machine and needs nothing of the kernel. A kernel makes an object of it: a
+//! [`Program`](crate::Program), a [`Map`](crate::Map).
 
 pub mod attach_point;
 mod attach_to;
 mod code;
 mod collection;
+mod core;
 mod data;
 mod hook;
 mod map;
@@ -17,6 +18,8 @@ pub(crate) use attach_to::RETURN;
 pub use code::{Code, CodeLabels, LabelPlace, Line};
 pub use collection::{Assembly, Collection, CollectionProgram};
 pub(crate) use collection::{CollectionData, NamedLabels};
+pub(crate) use core::POISON;
+pub use core::{CoreKind, CoreReloc, Extern};
 pub use data::{Data, Section, Variable};
 pub(crate) use hook::Hook;
 pub use map::MapSpec;
@@ -25,7 +28,7 @@ pub use reloc::{Reloc, RelocField, RelocKind, RelocTarget};
 
 use crate::uapi::{AttachType, ProgramType};
 
-/// A program to be: its code and what the kernel must know to load it.
+/// The description of a program: its code and the attributes that the kernel needs to load it.
 ///
 /// ```
 /// use rawbpf::{ProgramSpec, ProgramType, bpf};
@@ -38,31 +41,33 @@ use crate::uapi::{AttachType, ProgramType};
 /// ```
 #[derive(Debug, Clone, Copy)]
 pub struct ProgramSpec<'a> {
-    /// Its name, in messages whole; the kernel keeps the first 15 bytes, letters, digits, `_` and `.`.
+    /// Its name. Messages show all of it; the kernel keeps the first 15 bytes, letters, digits, `_` and `.`.
     pub name: &'a str,
-    /// Where it can be attached, and so which helpers and context it has.
+    /// The program type, which decides the attach points, the helpers and the context.
     pub kind: ProgramType,
-    /// The license it declares. Many tracing helpers are only for programs whose license is compatible
-    /// with the GPL; [`ProgramSpec::new`] declares `GPL`.
+    /// The license it declares. Many tracing helpers are only available to programs whose license is compatible with
+    /// the GPL; [`ProgramSpec::new`] declares `GPL`.
     pub license: &'a str,
-    /// What it does.
+    /// The instructions, and their relocations.
     pub code: Code<'a>,
-    /// The kind of place that it is attached to, which the kernel has to know at load for some types (`expected_attach_type`,
-    /// Linux 4.17). If there is one for the type, or the kernel takes the type for one, [`new`](ProgramSpec::new) and
-    /// [`with_kind`](ProgramSpec::with_kind) set it; types that have several need a choice.
+    /// The attach type, which the kernel needs at load for some program types (`expected_attach_type`, Linux 4.17).
+    /// If the program type has only one, or the kernel has a default, [`new`](ProgramSpec::new) and
+    /// [`with_kind`](ProgramSpec::with_kind) set it; for types with several, one has to be chosen.
     pub attach_type: Option<AttachType>,
     /// Flags of `BPF_PROG_LOAD`: see [`flags`](crate::flags).
     pub flags: u32,
-    /// What it is for: the function, tracepoint, iterator or structure that the kernel's BTF names, or
-    /// `category/name` of a tracepoint; of a program or library `FILE:FUNCTION` or, of a USDT probe, `FILE:PROVIDER:NAME`.
+    /// The attach target: the function, tracepoint, iterator or structure that the kernel's BTF names, or
+    /// `category/name` of a tracepoint; for a program or library `FILE:FUNCTION` or, for a USDT probe,
+    /// `FILE:PROVIDER:NAME`.
     pub target: Option<&'a str>,
-    /// The place that it will be attached to, if that is not what `target` says: whoever loads a program for an attachment
-    /// sets it, and `args.NAME` means the arguments there.
+    /// The place that it will be attached to, if that is not the one in `target`: set by code that loads a program
+    /// for an attachment; `args.NAME` then refers to the arguments there.
     pub attach_to: Option<AttachTo<'a>>,
-    /// The number of the network device that it is for: of XDP with
-    /// [`BPF_F_XDP_DEV_BOUND_ONLY`](crate::flags::BPF_F_XDP_DEV_BOUND_ONLY) (Linux 6.3), and of what a card runs by itself (4.16).
+    /// The index of the network device that it is for: for XDP with
+    /// [`BPF_F_XDP_DEV_BOUND_ONLY`](crate::flags::BPF_F_XDP_DEV_BOUND_ONLY) (Linux 6.3), and for offloaded programs
+    /// (4.16).
     pub ifindex: Option<u32>,
-    /// The loader's search for the target in BTF, of the types that have theirs there.
+    /// The loader's function that finds the target in BTF, for the program types that have theirs there.
     #[doc(hidden)]
     pub find_target: Option<Hook>,
 }
@@ -74,7 +79,7 @@ impl<'a> ProgramSpec<'a> {
         self
     }
 
-    /// The same program for this way of attaching it.
+    /// The same program with this attach type.
     pub const fn with_attach_type(mut self, attach_type: AttachType) -> Self {
         self.attach_type = Some(attach_type);
         self
@@ -86,7 +91,7 @@ impl<'a> ProgramSpec<'a> {
         self
     }
 
-    /// The same program for the network device of this number.
+    /// The same program for the network device with this index.
     pub const fn with_ifindex(mut self, ifindex: u32) -> Self {
         self.ifindex = Some(ifindex);
         self
@@ -120,7 +125,7 @@ mod tests {
         assert_eq!(EXIT.with_kind(ProgramType::Kprobe).attach_type, None);
         let kprobe = EXIT.with_kind(ProgramType::Kprobe);
         assert_eq!(kprobe.with_kind(ProgramType::Netfilter).attach_type, Some(A::Netfilter));
-        // What was chosen stays.
+        // An attach type that was chosen is kept.
         let chosen = EXIT.with_attach_type(A::TraceFentry).with_kind(ProgramType::Tracing);
         assert_eq!(chosen.attach_type, Some(A::TraceFentry));
     }

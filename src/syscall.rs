@@ -1,11 +1,11 @@
 //! The system calls: one typed function per command, and the only place that makes one.
 //!
-//! Everything the library asks of the kernel goes through [`call`]. It takes a [`Call`], plain typed
-//! data, so a unit test can put a fake in its place and see (and answer) exactly what the loader asks,
-//! without root and without BPF. A descriptor that the kernel makes is owned from the moment it is there.
+//! Every request of the library to the kernel goes through [`call`]. It takes a [`Call`], plain typed
+//! data, so a unit test can put a fake in its place and see (and answer) exactly the requests of the loader,
+//! without root and without BPF. A descriptor that the kernel creates is owned from the start.
 //!
-//! Each kind of object has its file: what it is told as plain data, the functions for the rest of the crate, and how
-//! that becomes one of the layouts in `attr.rs`.
+//! Each kind of object has its file: its arguments as plain data, the functions for the rest of the crate, and their
+//! conversion to one of the layouts in `attr.rs`.
 #![allow(unsafe_code)]
 
 mod attr;
@@ -77,7 +77,7 @@ use crate::uapi::Errno;
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// What a command answers: a descriptor or nothing.
+/// The result of a command: a descriptor or another number, or an errno.
 type Answer = Result<i64, Errno>;
 
 /// One request to the kernel, as plain data: what passes through the choke point.
@@ -123,10 +123,10 @@ pub(crate) enum Call<'c, 'a> {
     Receive { socket: BorrowedFd<'c>, bytes: &'c mut [u8] },
 }
 
-/// What a program is attached to.
+/// The object that a program is attached to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target<'a> {
-    /// Nothing, or what it named at load.
+    /// None, or the one that the program named at load.
     None,
     /// A control group, map, perf event, network namespace or program.
     Fd(BorrowedFd<'a>),
@@ -134,7 +134,7 @@ pub(crate) enum Target<'a> {
     Interface(u32),
 }
 
-/// Which of the programs in the same place another one goes before or after. The flags say so: `BPF_F_BEFORE`,
+/// The attached program before or after which another one goes. The flags select that: `BPF_F_BEFORE`,
 /// `BPF_F_AFTER`, `BPF_F_ID`, `BPF_F_LINK`.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Relative<'a> {
@@ -146,8 +146,8 @@ pub(crate) enum Relative<'a> {
 
 /// Passes a request to the kernel. The one choke point: everything above goes through here.
 ///
-/// It is a part of each function that makes a request, so that a program has in it only the requests that it makes: of
-/// `kernel` no more than the one arm stays.
+/// It is inlined into each function that makes a request, so that a binary contains only the requests that it makes: of
+/// `kernel` only that match arm remains.
 #[inline(always)]
 fn call(mut call: Call<'_, '_>) -> Answer {
     match trace::watch() {
@@ -220,7 +220,7 @@ fn bpf<A>(command: i32, attr: &mut A) -> Answer {
     // SAFETY: `attr` is a live, initialised attribute of the size that is passed, exclusively borrowed
     // (the kernel may write into it); every pointer in it was taken from a slice or string that the
     // caller's `Call` borrows for longer than the call, mutably where the kernel writes, or is null. Where the kernel
-    // takes a length on trust, the function that makes the `Call` says so and its caller has checked it.
+    // does not check a length, the function that makes the `Call` says so and its caller has checked it.
     let answer = unsafe {
         libc::syscall(
             libc::SYS_bpf,

@@ -1,4 +1,4 @@
-//! The system calls that are made, made visible: what the loader asks of the kernel, call by call, and what it is answered.
+//! Tracing of the library's system calls: the requests of the loader to the kernel, call by call, with their results.
 //!
 //! ```no_run
 //! use rawbpf::{Loader, MapSpec, syscall_trace};

@@ -8,14 +8,13 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
-/// A right to make maps, BTF and programs, lent to the root of a user namespace, who has none otherwise: a container
-/// without privileges loads a program. Linux 6.9.
+/// A BPF token: the right to create maps, BTF and programs, delegated to the root of a user namespace, which has none
+/// otherwise, so that a container without privileges can load a program. Linux 6.9.
 ///
-/// Who is privileged mounts a BPF file system for the namespace, and says with the options `delegate_cmds`,
-/// `delegate_maps`, `delegate_progs` and `delegate_attachs` what is lent: names as in
-/// `delegate_cmds=map_create:btf_load:prog_load`, or `any`. (The file system is opened in the namespace, with
-/// `fsopen(2)`, and configured and mounted outside: the container's manager does it.) Inside, a token is made of
-/// it and given to a [`Loader`](crate::Loader):
+/// A privileged process mounts a BPF file system for the namespace, and delegates with the options `delegate_cmds`,
+/// `delegate_maps`, `delegate_progs` and `delegate_attachs`: names as in `delegate_cmds=map_create:btf_load:prog_load`,
+/// or `any`. (The file system is opened in the namespace, with `fsopen(2)`, and configured and mounted outside: the
+/// container's manager does it.) Inside, a token is made of it and given to a [`Loader`](crate::Loader):
 ///
 /// ```no_run
 /// use rawbpf::{Loader, ProgramSpec, ProgramType, Token, bpf};
@@ -26,9 +25,9 @@ use std::path::Path;
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
 ///
-/// What the loader makes stays when the token is dropped. The process needs `CAP_BPF` in its user namespace all the same,
-/// and `CAP_PERFMON` or `CAP_NET_ADMIN` as outside. What does not go through `bpf(2)`, such as `perf_event_open(2)`
-/// for a kprobe, a token does not allow.
+/// Objects that the loader makes stay when the token is dropped. The process needs `CAP_BPF` in its user namespace all
+/// the same, and `CAP_PERFMON` or `CAP_NET_ADMIN` as outside. A token allows nothing that does not go through `bpf(2)`,
+/// such as `perf_event_open(2)` for a kprobe.
 #[derive(Debug)]
 pub struct Token(OwnedFd);
 
@@ -36,13 +35,13 @@ impl Token {
     /// Makes one of the BPF file system that is mounted here. `bpf(2)`, `BPF_TOKEN_CREATE`; Linux 6.9.
     ///
     /// # Errors
-    /// [`Error::Token`], which says what the file system or the process lacks.
+    /// [`Error::Token`], which names what the file system or the process lacks.
     pub fn create(mount: impl AsRef<Path>) -> Result<Token> {
         let mount = mount.as_ref();
         let refused = |errno, why, note| Error::Token { path: mount.into(), errno, why, note };
         let folder = File::open(mount).map_err(|source| refused(Errno::of(&source), None, None))?;
         syscall::token_create(folder.as_fd()).map(Token).map_err(|errno| {
-            // It is in the namespace of the process that the capability has to be.
+            // The capability has to be held in the namespace of the process.
             let why = permission::explain(errno, Need::Bpf)
                 .filter(|why| matches!(why, Denied::Capability { .. }));
             let note = match errno {

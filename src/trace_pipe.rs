@@ -1,9 +1,10 @@
 //! Reads `trace_pipe`: the lines that programs print with `trace_printk`.
 //!
-//! What programs print goes into the trace buffer of the whole system, from which every line is read once, by one reader. So a
-//! [`TracePipe`] has a buffer of its own where the kernel gives it one (an *instance* of the tracer): it holds what programs
-//! print from then on, and nobody else reads it. All programs of the machine print into it, those of others as well; for
-//! anything more than a look at what a program does, send records through a ring, as [`perf`](crate::perf) reads them.
+//! Programs print into the trace buffer of the whole system, from which every line is read once, by one reader. So a
+//! [`TracePipe`] has a buffer of its own where the kernel gives it one (an *instance* of the tracer): it receives the
+//! lines that programs print from then on, and has no other reader. All programs of the machine print into it, those of
+//! others as well; for anything more than a look at what a program does, send records through a ring, as
+//! [`perf`](crate::perf) reads them.
 //!
 //! See `Documentation/trace/ftrace.rst` and `bpf-helpers(7)`, `bpf_trace_printk`.
 
@@ -27,10 +28,10 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-/// How long one call reads on at most while somebody prints faster than it reads.
+/// The longest time that one call continues to read while lines come faster than it reads.
 const TURN: Duration = Duration::from_millis(250);
 
-/// How long to wait where `poll(2)` says that there is something and there is nothing.
+/// The time to wait where `poll(2)` reports data and there is none.
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// An open `trace_pipe`.
@@ -39,8 +40,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// [`TracePipe::read_available`]. The trace option `block` makes it always readable.
 ///
 /// # Lost lines
-/// When the buffer is full the oldest lines make room for new ones. The kernel says how many those were,
-/// in a line of its own; such lines are counted, see [`TracePipe::lost`], and not passed on.
+/// When the buffer is full the oldest lines make room for new ones. The kernel reports their number in a line of its
+/// own; such lines are counted, see [`TracePipe::lost`], and not passed on.
 #[derive(Debug)]
 pub struct TracePipe {
     // Closed before the instance is taken away, which the kernel refuses while it is being read.
@@ -75,8 +76,8 @@ impl TracePipe {
         Ok(TracePipe { lines: Lines::new(file), path, _instance: Some(instance) })
     }
 
-    /// Opens the `trace_pipe` of the whole system. It also has what other tracers write, and holds what was printed before. Reading
-    /// it never blocks longer than it is told to.
+    /// Opens the `trace_pipe` of the whole system. It also has the lines of other tracers, and holds those that were
+    /// printed before. Reading it never blocks longer than the caller allows.
     ///
     /// # Errors
     /// [`Error::NoTracefs`] if tracefs is not mounted and cannot be, [`Error::File`] if this process may not read it,
@@ -94,8 +95,8 @@ impl TracePipe {
     /// Takes out and throws away what is in the buffer, and forgets about lines lost so far: what comes
     /// after was printed after.
     ///
-    /// It is thrown away for every other reader too, and might have come from any program. If lines come
-    /// faster than they can be read this ends after a quarter of a second all the same.
+    /// The lines are discarded for every other reader too, and may have come from any program. If lines come faster
+    /// than they can be read this ends after a quarter of a second all the same.
     ///
     /// # Errors
     /// [`Error::File`] if reading fails.
@@ -108,9 +109,9 @@ impl TracePipe {
     /// Passes the lines that are there to `each`, without their line breaks, until it breaks; does not
     /// wait for more. Empty lines are left out. How many lines there were.
     ///
-    /// While somebody prints faster than they are read, it returns after a quarter of a second; a call
-    /// that returns 0 found nothing. What `each` did not come to is kept for the next call, so do not
-    /// wait for the file to be readable after breaking off.
+    /// While lines come faster than they are read, it returns after a quarter of a second; a call that returns 0 found
+    /// nothing. Lines that `each` was not called for are kept for the next call, so do not wait for the file to be
+    /// readable after breaking off.
     ///
     /// # Errors
     /// [`Error::File`] if reading fails.
@@ -171,8 +172,8 @@ impl TracePipe {
         Ok(Some(self.lines.get(line)))
     }
 
-    /// How many lines the kernel has said were lost, since this was opened or
-    /// [drained](TracePipe::drain_stale): at least so many, where it did not know.
+    /// Returns the number of lines that the kernel reported as lost, since this was opened or
+    /// [drained](TracePipe::drain_stale): a lower bound where the kernel did not know the number.
     pub fn lost(&self) -> u64 {
         self.lines.lost
     }
@@ -198,7 +199,7 @@ impl AsFd for TracePipe {
     }
 }
 
-/// What tracefs is needed for here.
+/// The purpose of tracefs here, for errors.
 const READING: &str = "reading trace_pipe";
 
 fn options() -> OpenOptions {
@@ -207,7 +208,7 @@ fn options() -> OpenOptions {
     options
 }
 
-/// What is read at once at most. The kernel gives out no more than two pages.
+/// The largest number of bytes read at once. The kernel returns no more than two pages.
 const CHUNK: usize = 8 << 10;
 
 /// The longest line that is kept together.
@@ -218,9 +219,9 @@ const LONGEST: usize = 32 << 10;
 struct Lines<R> {
     source: R,
     buffer: Box<[u8]>,
-    /// What was read and not yet given out.
+    /// The bytes that were read and not yet returned.
     unread: Range<usize>,
-    /// How much of that is known to hold no line break.
+    /// The number of those bytes that are known to hold no line break.
     searched: usize,
     lost: u64,
 }
@@ -235,12 +236,12 @@ impl<R: Read> Lines<R> {
         self.buffer.get(line).unwrap_or_default()
     }
 
-    /// The next line that is complete and has something to say.
+    /// Returns the next complete line that is neither empty nor a report of losses.
     fn next(&mut self) -> Option<Range<usize>> {
         loop {
             let unread = self.get(self.unread.clone());
-            let fresh = unread.get(self.searched..).unwrap_or_default();
-            let (length, taken) = match fresh.iter().position(|byte| *byte == b'\n') {
+            let unsearched = unread.get(self.searched..).unwrap_or_default();
+            let (length, taken) = match unsearched.iter().position(|byte| *byte == b'\n') {
                 Some(end) => (self.searched + end, self.searched + end + 1),
                 None if unread.len() >= LONGEST => (unread.len(), unread.len()),
                 None => {
@@ -267,7 +268,7 @@ impl<R: Read> Lines<R> {
         match self.source.read(room) {
             Ok(count) => {
                 self.unread.end += count;
-                // 0 is not the end: the kernel says so too when tracing was turned off meanwhile.
+                // 0 is not the end: the kernel returns it too when tracing was turned off meanwhile.
                 Ok(count > 0)
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
@@ -280,7 +281,7 @@ impl<R: Read> Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
     use proptest::prelude::*;
     use std::fs;
     use std::ops::ControlFlow;
@@ -428,7 +429,7 @@ mod tests {
         });
         assert_eq!(line.as_deref(), Some("later"));
 
-        // What is there is there at once, and what was not looked at stays.
+        // Lines that are there are returned at once, and those that were not looked at stay.
         print("rawbpf test: a\n");
         print("rawbpf test: b\n");
         let mut seen = Vec::new();
@@ -444,7 +445,7 @@ mod tests {
         }
         assert_eq!(seen, [b"rawbpf test: a", b"rawbpf test: b"]);
 
-        // A second reader is told (Linux 6.6), or gets in.
+        // A second reader gets an error (Linux 6.6), or gets in.
         match TracePipe::open_global() {
             Err(error @ Error::TracePipeBusy { .. }) => {
                 assert!(error.to_string().contains("another process"), "{error}");

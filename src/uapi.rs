@@ -1,6 +1,6 @@
 //! Enums, flags and error numbers of the kernel's user-space API (`include/uapi/linux/bpf.h`).
 
-/// Makes a type of the kernel's numbered enums: the variant, its number and its name in the field.
+/// Defines a type for a numbered enum of the kernel: the variants, their numbers and their usual names.
 macro_rules! kernel_enum {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $number:literal $text:literal,)* }) => {
         $(#[$doc])*
@@ -10,15 +10,15 @@ macro_rules! kernel_enum {
         pub enum $name { $($(#[$vdoc])* $variant = $number,)* }
 
         impl $name {
-            /// All of them, in the order of their numbers.
+            /// All variants, in the order of their numbers.
             pub const ALL: &'static [$name] = &[$($name::$variant,)*];
 
-            /// The name the field uses for it.
+            /// Returns the usual name.
             pub const fn name(self) -> &'static str {
                 match self { $($name::$variant => $text,)* }
             }
 
-            /// The one of that [`name`]($name::name), written exactly so.
+            /// Returns the variant with that [`name`]($name::name), spelled exactly so.
             pub fn from_name(name: &str) -> Option<$name> {
                 $name::ALL.iter().copied().find(|one| one.name() == name)
             }
@@ -48,8 +48,8 @@ pub use program_type::ProgramType;
 mod tests {
     use super::*;
 
-    /// The constants of `include/uapi/linux/bpf.h` (Linux 7.3) in the order of their numbers, without what
-    /// all of an enum begin with; their lower case is the name that `bpftool` prints.
+    /// Checks against the constants of `include/uapi/linux/bpf.h` (Linux 7.3) in the order of their
+    /// numbers, without the common prefix of the enum; their lower case is the name that `bpftool` prints.
     fn check<T: Copy + std::fmt::Debug + PartialEq>(
         all: &[T],
         first: u32,

@@ -1,9 +1,9 @@
-//! What user space is: programs and libraries, where they are, their functions, and the probes that they hold.
+//! Programs and libraries of user space: their files, their functions, and the USDT probes in them.
 //!
-//! Everything is looked up when it is asked for, and nothing is kept. [`find_file`] finds a program or library as the
-//! dynamic linker does. With the feature `elf` (default) [`functions`] lists what uprobes can be put on, also of stripped files whose
-//! debug symbols are installed.
-//! With the feature `symbolize` [`Symbols`] tells which function an address of a process lies in.
+//! Everything is looked up on request, and nothing is cached. [`find_file`] finds a program or library as the dynamic
+//! linker does. With the feature `elf` (default) [`functions`] lists the functions that uprobes can be attached to,
+//! also of stripped files whose debug symbols are installed. With the feature `symbolize` [`Symbols`] finds the
+//! function of an address of a process.
 
 #[cfg(feature = "elf")]
 mod bytes;

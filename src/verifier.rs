@@ -24,8 +24,8 @@ use crate::uapi::{Errno, ProgramType};
 use diagnosis::Diagnosis;
 use std::fmt;
 
-/// Why the verifier rejected a program: the statement it points at, the cause in one line, what it knew there, what
-/// to do, and the log.
+/// A rejection of a program by the verifier: the statement, the cause in one line, the state there, advice, and the
+/// log.
 ///
 /// ```text
 /// cannot load program `look` (kprobe): the verifier rejected it
@@ -54,12 +54,12 @@ pub struct VerifierError {
 }
 
 impl VerifierError {
-    /// Reads a log. Its bytes need not be UTF-8: comments in it are whatever the program's BTF said.
+    /// Reads a log. Its bytes need not be UTF-8: comments in it are any bytes of the program's BTF.
     pub(crate) fn new(spec: &ProgramSpec<'_>, errno: Errno, log: &[u8]) -> VerifierError {
         VerifierError::on_kernel(spec, errno, log, &permission::lockdown)
     }
 
-    /// The same of a kernel that is locked down as this function says, which is called if it matters.
+    /// The same for a kernel whose lockdown mode `lockdown` returns, which is called if it matters.
     fn on_kernel(
         spec: &ProgramSpec<'_>,
         errno: Errno,
@@ -89,39 +89,40 @@ impl VerifierError {
         }
     }
 
-    /// Why, in the verifier's own words, one line: `R3 !read_ok`. Where it says it in several, a
-    /// semicolon is between them.
+    /// The cause, in the verifier's own words, one line: `R3 !read_ok`. If it is several messages, a semicolon is
+    /// between them.
     pub fn cause(&self) -> &str {
         &self.cause
     }
 
-    /// Why, in whole sentences. Linux 7.3, and not for every cause.
+    /// The kernel's explanation, in whole sentences. Linux 7.3, and not for every cause.
     pub fn reason(&self) -> Option<&str> {
         self.reason.as_deref()
     }
 
-    /// What the kernel suggests to do. Linux 7.3, and not for every cause.
+    /// The kernel's suggestion. Linux 7.3, and not for every cause.
     pub fn suggestion(&self) -> Option<&str> {
         self.suggestion.as_deref()
     }
 
-    /// What to do, for the common causes. The message holds it where the kernel suggests nothing itself.
+    /// Advice for the common causes (feature `advice`, on by default). The message holds it where the kernel suggests nothing itself.
     pub fn advice(&self) -> Option<&Advice> {
         self.advice.as_ref()
     }
 
-    /// What was known of the registers that matter, a line each: `r3: never given a value on this path`.
+    /// The state of the registers that matter (feature `advice`), a line each: `r3: never given a value on this path`.
     pub fn known(&self) -> &[String] {
         &self.known
     }
 
-    /// Returns facts about the program that the cause does not tell, a line each: what the helper takes that is called, the sizes
-    /// of the map, the statement that acquired what is not released.
+    /// Returns facts about the program that the cause does not hold, a line each: the arguments that the called helper
+    /// takes, the sizes of the map, the statement that acquired a reference that is not released (feature `advice`).
     pub fn notes(&self) -> &[String] {
         &self.notes
     }
 
-    /// The index of the slot at which it gave up, if the log says; of a loop without an end that of the jump that closes it.
+    /// The index of the slot at which verification failed, if the log holds it; of a loop without an end that of the
+    /// jump that closes it.
     pub fn instruction(&self) -> Option<usize> {
         self.instruction
     }
@@ -141,7 +142,7 @@ impl VerifierError {
         self.line
     }
 
-    /// What `bpf(2)` returned.
+    /// The error of `bpf(2)`.
     pub fn errno(&self) -> Errno {
         self.errno
     }

@@ -1,4 +1,4 @@
-//! What readers wait with: one `epoll(7)` set of all that can wake them, and a [`Waker`] for other threads.
+//! Waiting of readers: one `epoll(7)` set of all their event sources, and a [`Waker`] for other threads.
 
 use crate::error::{Error, Result};
 use crate::syscall;
@@ -14,8 +14,8 @@ use std::time::Duration;
 /// The waker's key in the epoll set; the others are the reader's.
 const WAKER_KEY: u64 = u64::MAX;
 
-/// Why the `poll` of a reader returned. Unless it is [`Polled::Stopped`], all that was in the rings
-/// has been read.
+/// The reason why the `poll` of a reader returned. Unless it is [`Polled::Stopped`], all records in the rings
+/// have been read.
 ///
 /// If there is more than one reason, it is the first in this order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,10 +71,10 @@ impl IntoFlow for ControlFlow<()> {
     }
 }
 
-/// What came of reading every ring once.
+/// The result of reading every ring once.
 #[derive(Debug, Default)]
 pub(crate) struct Pass {
-    /// How many records were handed out.
+    /// The number of records that were passed to the consumer.
     pub records: usize,
     /// Whether the consumer stopped it.
     pub stopped: bool,
@@ -99,17 +99,17 @@ impl WaitSet {
         Ok(WaitSet { epoll, waker: Waker(Arc::new(bell)) })
     }
 
-    /// Has `fd` wake, and be known by `key`.
+    /// Adds `fd` to the set, with `key` as its key.
     pub(crate) fn add(&self, fd: BorrowedFd<'_>, key: u64) -> Result<(), Errno> {
         syscall::epoll_add(self.epoll.as_fd(), fd, key)
     }
 
-    /// As [`WaitSet::add`]; it ends a wait once each time that the kernel wakes it, also if it stays readable.
+    /// As [`WaitSet::add`], edge-triggered: it ends a wait once for each event, even if it stays readable.
     pub(crate) fn add_edge(&self, fd: BorrowedFd<'_>, key: u64) -> Result<(), Errno> {
         syscall::epoll_add_for(self.epoll.as_fd(), fd, key, libc::EPOLLIN | libc::EPOLLET)
     }
 
-    /// Has `fd` wake no more.
+    /// Removes `fd` from the set.
     pub(crate) fn remove(&self, fd: BorrowedFd<'_>) -> Result<(), Errno> {
         syscall::epoll_remove(self.epoll.as_fd(), fd)
     }
@@ -141,8 +141,8 @@ impl WaitSet {
         }
     }
 
-    /// Waits until the kernel or a waker wakes, or the time is over, and passes the key and the `EPOLL*` bits of what
-    /// woke to `ready`; `true` if a signal ended it.
+    /// Waits for an event or a waker, or until the timeout, and passes the key and the `EPOLL*` bits of each ready
+    /// descriptor to `ready`; `true` if a signal ended it.
     pub(crate) fn wait(
         &self,
         time: Option<Duration>,
@@ -150,8 +150,8 @@ impl WaitSet {
     ) -> Result<bool> {
         let waited = syscall::epoll_wait(self.epoll.as_fd(), time, |key, bits| {
             if key == WAKER_KEY {
-                // Its flag says that it was rung; a counter that is left over from an earlier one
-                // does not.
+                // Its flag is the request; a counter that is left over from an earlier one
+                // is not.
                 self.waker.0.silence();
             } else {
                 ready(key, bits);
@@ -174,15 +174,15 @@ impl AsFd for WaitSet {
     }
 }
 
-/// Ends the wait of a reader from another thread. Clones wake the same reader; it may be
-/// gone.
+/// Ends the wait of a reader from another thread. Clones wake the same reader; it may have been
+/// dropped.
 #[derive(Debug, Clone)]
 pub struct Waker(Arc<Bell>);
 
 /// An `eventfd(2)` in the reader's epoll set, and whether it has been written.
 #[derive(Debug)]
 struct Bell {
-    /// Spares a reader that is not waiting the system call that asks the counter.
+    /// Saves a reader that is not waiting the system call that reads the counter.
     rung: AtomicBool,
     counter: File,
 }

@@ -47,7 +47,7 @@ impl Watch {
         Watch { program, reader, _alone: alone }
     }
 
-    /// How often it runs while this process calls `getpgid` seven times.
+    /// The number of runs while this process calls `getpgid` seven times.
     fn runs(&mut self) -> usize {
         self.runs_during(|| {
             for _ in 0..CALLS {
@@ -90,7 +90,7 @@ impl Watch {
 
 const CALLS: usize = 7;
 
-/// What a [`Counter`]'s program and its test share.
+/// The state that a [`Counter`]'s program shares with its test.
 static STATE: MapSpec = Array::<State>::spec("state", 1);
 /// The thread that counts, how often the program ran in it, and what it was given at the last time.
 type State = [u64; 3];
@@ -170,12 +170,12 @@ impl Counter {
         self.state.lookup(0).unwrap()[1]
     }
 
-    /// What it kept the last time.
+    /// The value that the last run stored.
     fn kept(&self) -> u64 {
         self.state.lookup(0).unwrap()[2]
     }
 
-    /// How often it runs while a thing is done seven times.
+    /// The number of runs while `cause` is called seven times.
     fn runs(&self, cause: impl FnMut()) -> u64 {
         let before = self.count();
         std::iter::repeat_with(cause).take(CALLS).for_each(drop);
@@ -217,7 +217,7 @@ fn held_but_for(before: &[String]) -> Vec<String> {
     held().into_iter().filter(|one| !before.contains(one)).collect()
 }
 
-/// What we have left there, in any way.
+/// The events of this process that are left in tracefs, of any kind.
 fn left_in_tracefs() -> Vec<String> {
     let mut found = Vec::new();
     for file in ["kprobe_events", "uprobe_events", "dynamic_events"] {
@@ -265,7 +265,7 @@ fn running() -> (u32, u32) {
 
 #[test]
 fn options_that_a_place_has_not_are_refused() {
-    use common::needs::{Thing, needs};
+    use common::requires::{Thing, needs};
     needs!(Bpf);
     for (target, options) in [
         ("xdp:lo", Options::new().cookie(1)),

@@ -29,7 +29,7 @@ use std::time::Duration;
 
 static COUNT: MapSpec = Array::<u64>::spec("count", 1);
 
-/// What the packets that count have in them: so many bytes as nothing else here has.
+/// The payload of the packets that count: of a length that no other packet here has.
 const PAYLOAD: [u8; 77] = {
     let mut bytes = [0; 77];
     let mut at = 0;
@@ -44,7 +44,7 @@ const UDP: usize = PAYLOAD.len() + 8;
 const IP: usize = UDP + 20;
 const FRAME: usize = IP + 14;
 
-/// So many packets are sent each time.
+/// The number of packets sent each time.
 const PACKETS: u64 = 7;
 
 /// A program that counts the packets of a length, which statements put into r6, and returns something.
@@ -87,14 +87,14 @@ impl Watch {
         self.program.info().unwrap().id
     }
 
-    /// How often it counts during something.
+    /// The number of packets counted during something.
     fn during(&self, body: impl FnOnce()) -> u64 {
         let before = self.count.lookup(0).unwrap();
         body();
         self.count.lookup(0).unwrap() - before
     }
 
-    /// How often it counts while packets go over the loopback device.
+    /// The number of packets counted while some go over the loopback device.
     fn counts(&self) -> u64 {
         self.during(ping)
     }
@@ -134,7 +134,8 @@ fn ping_once(socket: &UdpSocket) {
     assert_eq!(socket.recv_from(&mut room).unwrap().0, PAYLOAD.len());
 }
 
-/// Does something in a network namespace of its own, where the loopback device is all there is and nobody else sends anything.
+/// Does something in a network namespace of its own, where the loopback device is all there is and there is no other
+/// sender.
 fn in_own_network<T: Send>(body: impl FnOnce() -> T + Send) -> T {
     let thread = move || {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();

@@ -145,7 +145,7 @@ fn trace_attaches_what_a_text_says() {
     for row in ATTACH_POINTS {
         for suffix in suffixes(row) {
             let own = match target(row, suffix) {
-                // It runs when somebody reads it.
+                // It runs when its file is read.
                 Some(_) if row.list == List::Iterators => continue,
                 Some(text) => text,
                 None => texts(row, suffix).remove(0),

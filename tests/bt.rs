@@ -1,11 +1,11 @@
-//! `rawbpf bt`, end to end. Expected texts are what bpftrace 0.27.1 printed for the same scripts; where it differs, the
-//! comment says so. Some scripts run beside the bpftrace that is installed.
+//! `rawbpf bt`, end to end. Expected texts are what bpftrace 0.27.1 printed for the same scripts; differences are
+//! noted. Some scripts run beside the bpftrace that is installed.
 
 mod common;
 #[path = "bt/debug_info.rs"]
 mod debug_info;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, no_program, rawbpf, said, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -24,7 +24,7 @@ fn bt(words: &[&str]) -> Output {
     command.arg("bt").args(words).env_remove("LD_LIBRARY_PATH").output().unwrap()
 }
 
-/// What a script prints on standard output.
+/// The standard output of a script.
 #[track_caller]
 fn out(script: &str) -> String {
     let output = bt(&["-q", "-e", script]);
@@ -358,7 +358,7 @@ fn sigusr1_shows_the_maps_and_the_run_goes_on() {
 #[test]
 fn a_run_ends_also_when_nobody_reads() {
     needs!(Bpf);
-    // More than a pipe holds, and nobody takes it.
+    // More than a pipe holds, and there is no reader.
     let script = r#"interval:us:100 { printf("%1000d\n", 1); } BEGIN { printf("ready\n"); }"#;
     let mut running = Running::start(&["-q", "-e", script]);
     let held = running.wait_for("ready");
@@ -369,7 +369,7 @@ fn a_run_ends_also_when_nobody_reads() {
     assert!(start.elapsed() < Duration::from_secs(20));
     drop(held);
 
-    // Whoever read it has gone.
+    // The reader has gone.
     let mut running = Running::start(&["-q", "-e", script]);
     drop(running.wait_for("ready"));
     wait_until("the run has ended", || running.0.try_wait().unwrap().is_some());
@@ -573,7 +573,7 @@ fn patterns_stand_for_many_probes() {
         uprobe:/bin/bash:read_b* { @f[func] = count(); }";
     let output = bt(&["-q", "-e", script, "-c", "/bin/bash -c 'read x < /dev/null'"]);
     let printed = text(&output.stdout);
-    // What bash calls for its builtin: itself, and once.
+    // The calls that bash makes for its builtin: itself, and once.
     assert!(printed.contains("@f[read_builtin]: 1\n"), "{}", said(&output));
     assert!(printed.contains("@[tracepoint:syscalls:sys_enter_openat]: "), "{printed}");
     assert!(!printed.contains("@[tracepoint:syscalls:sys_enter_open]: "), "{printed}");
@@ -683,7 +683,7 @@ fn the_installed_bpftrace_prints_the_same() {
     let lines = |bytes: &[u8]| -> Vec<String> {
         let text = String::from_utf8(bytes.to_vec()).unwrap();
         let lines = text.lines().map(str::trim_end);
-        // Older versions say that they begin to attach on standard output.
+        // Older versions print on standard output that they begin to attach.
         lines
             .filter(|line| !line.is_empty() && !line.starts_with("Attaching "))
             .map(str::to_owned)

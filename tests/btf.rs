@@ -7,7 +7,7 @@ mod btf_bytes;
 #[path = "common/btf_load.rs"]
 mod btf_load;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, said};
 use proptest::prelude::*;
 use rawbpf::btf::{
@@ -153,7 +153,7 @@ fn quoted(line: &str) -> &str {
     line.split('\'').nth(1).unwrap_or_default()
 }
 
-/// `bpftool` is the oracle: every size, and some hundred members picked at random, are where it says.
+/// `bpftool` is the oracle: every size, and some hundred members picked at random, are at its offsets.
 #[test]
 fn offsets_are_those_that_bpftool_prints() {
     needs!(Btf);
@@ -183,7 +183,7 @@ fn offsets_are_those_that_bpftool_prints() {
             });
         }
     }
-    // Those of one struct of the name: of several, ours takes the first.
+    // Members of structs whose name is unique: of several, ours takes the first.
     members.retain(|member| sizes[&member.owner].len() == 1);
     assert!(members.len() > 5_000, "{}", members.len());
     let btf = kernel();
@@ -336,7 +336,7 @@ fn the_kernel_takes_what_is_described() {
     btf_load::load(&builder.finish().unwrap()).unwrap_or_else(|log| panic!("{log}"));
 }
 
-/// What the kernel's test of a blob is worth: it does refuse.
+/// The kernel refuses an invalid blob, so that its acceptance of others means something.
 #[test]
 fn the_kernel_refuses_what_is_wrong() {
     needs!(Bpf);

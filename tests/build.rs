@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use rawbpf::asm::{BuildOptions, Builder, Far};
 use rawbpf::insn::{AluOp, Bits, Condition, Op, Reg, Source};
 use rawbpf::{Loader, MapSpec, ProgramSpec, ProgramType, bpf};
@@ -94,7 +94,7 @@ fn far_jumps_in_steps() {
     assert_eq!(run(&rounds(), Far::Chain), ROUNDS);
 }
 
-/// What islands must not do: stand in another function.
+/// Islands do not stand in another function.
 #[test]
 fn far_jumps_in_several_functions() {
     needs!(Bpf);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use common::{Folder, rawbpf, said};
 use rawbpf::ProgramType;
 use rawbpf::features::{Features, Probe};
@@ -176,7 +176,7 @@ fn set_retval(kind: ProgramType) -> Probe {
     Probe::Helper(kind, 187)
 }
 
-/// Where the kernel wants one of several, it is not asked: the choice is told.
+/// A program type with several attach types is not loaded without a choice: the error names them.
 #[test]
 fn a_type_with_several_attach_types_needs_a_choice() {
     for (kind, choices) in [

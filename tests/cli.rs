@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use common::{Folder, bpf_ids, rawbpf, wait_until};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
@@ -19,14 +19,15 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-/// What a program prints with `trace_printk` every reader gets, so that two runs of hello at once show each other's lines too.
+/// Every reader gets all lines that programs print with `trace_printk`, so that two runs of hello at once show each
+/// other's lines too.
 static TRACE_PIPE: Mutex<()> = Mutex::new(());
 
 fn trace_pipe() -> MutexGuard<'static, ()> {
     TRACE_PIPE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whoever asks whether programs are left in the kernel wants no others there meanwhile.
+/// Tests that look for programs left in the kernel exclude those that load some meanwhile.
 static PROGRAMS: RwLock<()> = RwLock::new(());
 
 fn beside_others() -> RwLockReadGuard<'static, ()> {
@@ -37,17 +38,17 @@ fn alone() -> RwLockWriteGuard<'static, ()> {
     PROGRAMS.write().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// How long a run may take. Emulated machines are slow.
+/// The time limit of a run. Emulated machines are slow.
 const LIMIT: Duration = Duration::from_secs(240);
 
-/// A run of the command with its outputs in files: a process that outlives it holds nobody up. Ended
-/// when dropped.
+/// A run of the command with its outputs in files, so that a process that outlives it delays no test. Ended when
+/// dropped.
 struct Run {
     child: Child,
     folder: Folder,
 }
 
-/// How a run ended.
+/// The end of a run: its status and output.
 struct Done {
     status: ExitStatus,
     stdout: String,
@@ -71,7 +72,7 @@ impl Run {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// What it has printed so far, up to the last line that is complete.
+    /// The output so far, up to the last complete line.
     fn lines(&self) -> String {
         let text = self.text("out");
         text[..text.rfind('\n').map_or(0, |end| end + 1)].to_owned()
@@ -170,7 +171,7 @@ fn lost(stdout: &str) -> u64 {
     lines.filter_map(|line| line["lost"].as_u64()).sum()
 }
 
-/// A shell that says who it is, and forks as often as it is told: each time by one system call.
+/// A shell that prints its process id, and forks this number of times: each time by one system call.
 fn forks(count: u32) -> String {
     format!("echo $$ >&2; i=0; while [ $i -lt {count} ]; do (:); i=$((i+1)); done")
 }
@@ -226,7 +227,7 @@ fn has_kprobes() -> bool {
     Thing::Kprobe.missing().is_none()
 }
 
-/// What is said once on a kernel without kprobes, and never on another.
+/// Expects the note about tracepoints once on a kernel without kprobes, and never on another.
 #[track_caller]
 fn expect_told_of_tracepoints(done: &Done) {
     let told = done.stderr.lines().filter(|line| line.contains("tracepoint")).count();
@@ -287,7 +288,7 @@ fn perf_output_reports_every_fork_or_how_many_are_lost() {
     let rows = done.rows_of(done.told_pid());
     let (shown, lost) = (rows.len() as u64, lost(&done.stdout));
     assert!(shown <= u64::from(FORKS), "{shown} shown");
-    // What is lost can be of other processes too.
+    // Lost events can be of other processes too.
     assert!(shown + lost >= u64::from(FORKS), "{shown} shown, {lost} lost");
     assert!(lost == 0 || done.stderr.contains(&format!("{lost} samples were lost")), "{done}");
     for row in rows {
@@ -420,7 +421,7 @@ fn without_privileges_a_run_names_the_capability() {
     needs!(Bpf, Root);
     let folder = Folder::new();
     let binary = folder.path().join("rawbpf");
-    // The original may lie where nobody else can go. Copying keeps its mode.
+    // The original may be in a folder that other users cannot read. Copying keeps its mode.
     fs::copy(rawbpf(), &binary).unwrap();
     for name in ["hello", "perf-output"] {
         let mut command = Command::new(&binary);
@@ -458,7 +459,7 @@ fn a_wrong_tracepoint_gets_the_nearest_names() {
     };
     let done = attach("tracepoint:syscalls/sys_enter_clon");
     assert!(!done.stdout.contains("ran"), "{done}");
-    // What was to become the command has gone too.
+    // The process that was to become the command has gone too.
     wait_until("no process waits to start", || processes_with(&[&mark]).is_empty());
     done.expect(1).explains(&["syscalls/sys_enter_clon`", "nearest", "syscalls/sys_enter_clone"]);
     let done = attach("tracepoint:shed/sched_switch");
@@ -492,7 +493,7 @@ fn an_explicit_kprobe_is_never_replaced() {
     }
 }
 
-/// What the shell's forks are seen of by a run that is attached to just these targets.
+/// The number of the shell's forks that a run sees which is attached to just these targets.
 fn seen_of_five_forks(name: &str, targets: &[&str]) -> usize {
     let options: Vec<_> = targets.iter().flat_map(|target| ["--attach", target]).collect();
     let done = run_with(name, &options, &["sh", "-c", &forks(5)]);
@@ -570,7 +571,7 @@ fn instances() -> Vec<String> {
     names.filter(|name| name.starts_with("rawbpf-")).collect()
 }
 
-/// Also while somebody else reads the trace buffer of the whole system.
+/// Also while another process reads the trace buffer of the whole system.
 #[test]
 fn runs_at_once_print_all_of_their_lines() {
     needs!(Tracepoint, Root);
@@ -586,7 +587,7 @@ fn runs_at_once_print_all_of_their_lines() {
         let done = run.done();
         done.expect(0);
         assert!(!done.stderr.contains("lost"), "{done}");
-        // Those of the other runs' programs too, while they ran.
+        // Lines of the other runs' programs too, while they ran.
         assert!(done.rows_of(done.told_pid()).len() >= 50, "{done}");
     }
     drop(global);
@@ -716,7 +717,7 @@ fn kill_leaves_nothing_behind() {
         let name = ["hello", "perf-output"][(turn / 2 % 2) as usize];
         let mut arguments = vec!["run", name, "--format", "json"];
         if turn % 2 == 0 {
-            // It ends by itself soon: whoever is killed cannot end it.
+            // It ends by itself soon: a run that was killed cannot end it.
             arguments.extend(["--", "sh", "-c", "(:); sleep 1", mark.as_str()]);
         }
         let mut run = Run::start(&arguments);

@@ -4,7 +4,7 @@ mod common;
 #[path = "codegen/random_code.rs"]
 mod random_code;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use random_code::program;
 use rawbpf::codegen::{
@@ -126,7 +126,7 @@ const EDGES: &[u64] = &[
     u64::MAX,
 ];
 
-/// What is computed of two numbers, as a table for a program: the operands and the result.
+/// The results for pairs of numbers, as a table for a program: the operands and the result.
 fn table(result: impl Fn(u64, u64) -> u64) -> Vec<u8> {
     let pairs = EDGES.iter().flat_map(|a| EDGES.iter().map(move |b| (*a, *b)));
     pairs.flat_map(|(a, b)| [a, b, result(a, b)]).flat_map(|number| number.to_ne_bytes()).collect()
@@ -242,7 +242,7 @@ fn bounds_outlive_registers() {
     let seed = f.load(Size::Double, cells.at(0));
     let index = f.var();
     f.assign(index, seed);
-    // So many that live as long that the index has no register.
+    // Enough variables that live as long for the index to have no register.
     let others: Vec<_> = (1..20).map(|at| f.load(Size::Double, cells.at(8 * at))).collect();
     f.call_helper(5, &[]); // ktime_get_ns
     f.if_then(Condition::Ge, index, 64, |f| f.ret(1));
@@ -354,7 +354,7 @@ fn the_frames_of_a_chain_of_calls_share_the_stack() {
     (packet[14 + 2], packet[14 + 3]) = (5, 7);
     assert_eq!(program.test_run(&packet, 1).unwrap().returned, 3 * 12);
 
-    // Without any there is no room, and the error says how much it takes.
+    // Without any there is no room, and the error names the size that it takes.
     let mut unit = Unit::new();
     let second = unit.add(filled("second", None, None));
     let main = filled("main", None, Some(second));

@@ -1,9 +1,9 @@
-//! What is wrong in `bpf!` is a compile error that names the culprit. Each case is compiled for real, and
-//! has to fail with its message and no other case's.
+//! A mistake in `bpf!` is a compile error that names its cause. Each case is compiled for real, and has
+//! to fail with its message and no other case's.
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -138,7 +138,7 @@ fn mistakes_are_compile_errors_that_name_the_culprit() {
         );
         fs::write(project.join(format!("src/bin/case{index:02}.rs")), source).unwrap();
     }
-    // One that is right: that the others fail is not for want of a library.
+    // A valid one: the others do not fail because a library is missing.
     let right = "fn main() { let _ = rawbpf::bpf! { r0 = 0; exit; }; }";
     fs::write(project.join("src/bin/right.rs"), right).unwrap();
 

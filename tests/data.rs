@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use rawbpf::asm::{Collection, ParseOptions, Section, parse};
 use rawbpf::map::Update;
 use rawbpf::{
@@ -18,7 +18,7 @@ fn value(map: &Map) -> Vec<u8> {
     map.lookup(&ZERO).unwrap().unwrap()
 }
 
-/// What a run of it returns.
+/// The return value of a test run.
 fn run(program: &Program) -> u32 {
     program.test_run(&[0; 64], 1).unwrap().returned
 }

@@ -36,12 +36,12 @@ fn rawbpf(args: &[&str], input: &[u8]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // A command that has said what is wrong need not read on.
+    // A command that has printed its error need not read on.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
 }
 
-/// What a command prints that is to succeed.
+/// The standard output of a command, which has to succeed.
 fn printed(args: &[&str], input: &[u8]) -> Vec<u8> {
     let output = rawbpf(args, input);
     let errors = String::from_utf8_lossy(&output.stderr);

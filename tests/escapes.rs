@@ -1,11 +1,11 @@
-//! Names and texts from outside (files, symbols, processes, source text, contents of maps, words of the command line) cannot drive the
-//! terminal of whoever sees them, nor forge a line: a table of every command that prints, with such names wherever it takes or shows one.
-//! From JSON the very bytes can be recovered.
+//! Names and texts from outside (files, symbols, processes, source text, contents of maps, words of the command line)
+//! can neither control the terminal that shows them, nor forge a line: a table of every command that prints, with such
+//! names wherever it takes or shows one. From JSON the very bytes can be recovered.
 #![allow(unsafe_code, reason = "a symbol with a name of its own has no mangled one")]
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use common::{Folder, rawbpf};
 use rawbpf::map::Update;
 use rawbpf::{Loader, Map, MapSpec, Program, ProgramSpec, ProgramType, bpf};
@@ -152,7 +152,7 @@ const COMMANDS: &[&[&str]] = &[
     &["bt", "-EVIL"],
 ];
 
-/// Those whose JSON holds a name, and which: `EVIL`, `SYMBOL`, or one of the file.
+/// Commands whose JSON holds a name, and which: `EVIL`, `SYMBOL`, or one of the file.
 const JSON: &[(&[&str], &[u8])] = &[
     (&["list", "--format", "json", "uprobe:DIR/elf:*"], EVIL_SYMBOL),
     (&["list", "--format", "json", "uprobe:DIR/elf:*"], EVIL),
@@ -176,7 +176,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the commands are about.
+/// The objects that the commands are run on.
 struct World {
     folder: Folder,
     name: &'static [u8],
@@ -194,7 +194,7 @@ impl World {
         let code = bpf! { r0 = 0; exit; };
         let program = ProgramSpec::new("escapes_prog", ProgramType::SocketFilter, code);
         let program = Loader::new().load(&program).unwrap();
-        // Who holds them.
+        // The name of the process that holds them.
         fs::write("/proc/self/comm", EVIL).unwrap();
 
         let world = World { folder: Folder::new(), name, _map: map, _program: program };

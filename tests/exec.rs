@@ -1,5 +1,5 @@
-//! What instructions do, in the running kernel: each is executed on edge values by `BPF_PROG_TEST_RUN`, and
-//! what it leaves is compared, all 64 bits of it, with the arithmetic of RFC 9669 done here in Rust.
+//! The semantics of instructions in the running kernel: each is executed on edge values by `BPF_PROG_TEST_RUN`, and
+//! its result is compared, all 64 bits of it, with the arithmetic of RFC 9669 done here in Rust.
 //!
 //! Operands and expected values come to the program in a packet, so that neither the verifier nor the
 //! JIT knows them. A program makes many checks one after the other and returns the number of the first that fails.
@@ -8,7 +8,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use rawbpf::asm::Code;
 use rawbpf::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, ByteOrder, Condition, Insn, Op, PacketSize, Reg, SignBits,
@@ -86,7 +86,7 @@ fn check(body: &[Op], expected: impl Fn(u64, u64) -> u64 + 'static) -> Check {
 const A: Reg = Reg::R1;
 const B: Reg = Reg::R2;
 
-/// Where a check has its memory: eight bytes here, and eight below.
+/// The offset of a check's memory: eight bytes here, and eight below.
 const SLOT: i16 = -8;
 
 fn mov(dst: Reg, src: impl Into<Operand>) -> Op {
@@ -121,11 +121,11 @@ fn jump_unless_equal(offset: i16) -> Op {
     Op::JumpIf { bits: Bits::B64, condition, dst: A, src, offset }
 }
 
-/// Where the packet is on the stack, and how many checks' results it has room for.
+/// The offset of the packet on the stack, and the number of checks that it has room for.
 const PACKET: i16 = -512;
 const CHECKS: usize = (512 - 40) / 8 - 2;
 
-/// What the program returns if it could not read the packet.
+/// The return value of a program that could not read the packet.
 const NO_PACKET: i32 = 10_000;
 
 /// One program out of many checks. It returns 0, or the number of the first check that fails, from 1.
@@ -173,7 +173,7 @@ fn load_slots(slots: &[Insn]) -> Result<Program> {
     Loader::new().load(&ProgramSpec::new("exec", ProgramType::SocketFilter, code))
 }
 
-/// An Ethernet frame of a type that nobody knows, with the payload that programs are to see.
+/// An Ethernet frame of an unknown type, with the payload that programs are to see.
 fn frame(words: &[u64]) -> Vec<u8> {
     let header = [[0; 12].as_slice(), &[0x88, 0xb5]].concat();
     header.into_iter().chain(words.iter().flat_map(|word| word.to_ne_bytes())).collect()
@@ -199,7 +199,7 @@ fn prove(mode: &Mode, checks: &[Check], left: &[u64], right: &[u64]) {
     }
 }
 
-/// Who runs programs.
+/// Execution by the JIT compiler or by the interpreter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Compiled,
@@ -216,7 +216,7 @@ struct Mode {
 const JIT: &str = "/proc/sys/net/core/bpf_jit_enable";
 
 impl Mode {
-    /// Sets it, or says why it cannot be.
+    /// Sets the mode; the error says why it cannot be set.
     fn set(kind: Kind) -> std::result::Result<Mode, String> {
         static ALONE: Mutex<()> = Mutex::new(());
         let alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -238,7 +238,7 @@ impl Mode {
         Ok(mode)
     }
 
-    /// How the kernel says that it runs a program.
+    /// The kind that the kernel reports for a program.
     fn of(&self, program: &Program) -> Kind {
         let info = format!("/proc/self/fdinfo/{}", program.as_fd().as_raw_fd());
         let info = fs::read_to_string(info).unwrap();
@@ -296,7 +296,7 @@ fn always() -> Option<String> {
     None
 }
 
-/// Each test in both modes: the checks, the operands `a`, the operands `b`, and what tells whether the kernel
+/// Each test in both modes: the checks, the operands `a`, the operands `b`, and the condition on which the kernel
 /// has the instructions.
 macro_rules! proofs {
     ($($name:ident: $checks:ident($($argument:expr)?), $left:expr, $right:expr, if $thing:literal $lacking:expr;)*) => {
@@ -423,7 +423,8 @@ fn arithmetic_with_registers() -> Vec<Check> {
     checks
 }
 
-/// What the verifier refuses: a division by the constant zero, a shift by as many bits as there are.
+/// Whether the verifier rejects the operation: a division by the constant zero, a shift by as many bits as there
+/// are.
 fn refused(bits: Bits, op: AluOp, imm: i32) -> bool {
     let width = if matches!(bits, Bits::B32) { 32 } else { 64 };
     match op {
@@ -899,7 +900,7 @@ fn functions_are_called() {
     assert_eq!(program.unwrap().test_run(&frame(&[0]), 3).unwrap().returned, 42);
 }
 
-/// What the kernel answers to a run that cannot be.
+/// The kernel's error for a test run with invalid arguments.
 #[test]
 fn runs_that_the_kernel_refuses() {
     needs!(Bpf);

@@ -1,8 +1,8 @@
-//! What the kernel can do, as the probes find it: against the versions that their rows claim, and against `bpftool`.
+//! Features of the kernel as the probes find them: against the versions that their rows claim, and against `bpftool`.
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, rawbpf, said};
 use rawbpf::features::{Features, Probe, Version};
 use rawbpf::{ErrorKind, MapType, ProgramType};
@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// What older stable kernels were given later, and which: Debian's 6.1 runs `gotol`.
+/// Features that older stable kernels were given later, with the version: Debian's 6.1 runs `gotol`.
 const BACKPORTED: [(&str, Version); 1] = [("gotol", Version::new(6, 1))];
 
 /// The version of the running kernel.
@@ -263,7 +263,7 @@ fn the_command_prints_rows_and_finds_them() {
     assert_eq!(done.status.code(), Some(2), "{}", said(&done));
 }
 
-/// What this kernel lacks is told with the version that brought it, by the load itself.
+/// The error of a load names the version that brought the feature which this kernel lacks.
 #[test]
 fn what_is_younger_than_the_kernel_is_told_with_its_version() {
     needs!(Root, Bpf, Btf);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use rawbpf::{Loader, ProgramSpec, ProgramType, bpf};
 
 /// r0 = the bucket of the first eight bytes of a packet's payload, in the byte order of the machine.

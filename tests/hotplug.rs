@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use common::wait_until;
 use nix::libc::EOPNOTSUPP;
 use nix::sched::{CpuSet, sched_setaffinity};
@@ -73,7 +73,7 @@ fn run_on(cpu: usize, program: &Program, times: usize) -> BTreeMap<i32, usize> {
     })
 }
 
-/// How many samples of each CPU are there.
+/// The number of samples of each CPU.
 fn drain(reader: &mut PerfReader) -> BTreeMap<u32, usize> {
     let mut seen = BTreeMap::new();
     reader
@@ -98,13 +98,13 @@ fn a_cpu_may_go_and_come_back_while_it_is_read() {
     let all = |times| BTreeMap::from([(0, times)]);
     assert_eq!(run_on(1, &program, 50), all(50));
 
-    // What its ring holds is not lost.
+    // The contents of its ring are not lost.
     Cpu1::set(false);
     assert_eq!(run_on(0, &program, 5), all(5));
     assert_eq!(drain(&mut reader), BTreeMap::from([(0, 5), (1, 50)]));
     assert_eq!(reader.refresh().unwrap(), 0);
 
-    // When it is back, its event is dead, and programs are told.
+    // When it is back, its event is dead, and programs get an error.
     Cpu1::set(true);
     assert_eq!(run_on(1, &program, 3), BTreeMap::from([(-EOPNOTSUPP, 3)]));
     assert_eq!(reader.refresh().unwrap(), 1);
@@ -113,7 +113,7 @@ fn a_cpu_may_go_and_come_back_while_it_is_read() {
     assert_eq!(drain(&mut reader), BTreeMap::from([(0, 6), (1, 4)]));
     assert_eq!(reader.refresh().unwrap(), 0);
 
-    // What has not been read keeps its ring.
+    // A ring with unread records is kept.
     assert_eq!(run_on(1, &program, 2), all(2));
     Cpu1::set(false);
     Cpu1::set(true);
@@ -155,7 +155,7 @@ fn a_cpu_may_go_and_come_back_while_it_is_read() {
     assert_eq!(drain(&mut reader), BTreeMap::from([(1, 4)]));
 }
 
-/// The command line tells what it cannot have seen.
+/// The command line warns of samples that it cannot have seen.
 #[test]
 fn run_tells_of_a_cpu_that_comes() {
     needs!(Tracepoint, OfflineCpu);

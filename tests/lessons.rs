@@ -24,7 +24,7 @@ mod lesson_09_disklatency;
 mod lesson_10_vfsreadlat;
 
 use common::lessons::Lesson;
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use std::fs::File;
 use std::io::Write;
 use std::process::Command;
@@ -136,7 +136,7 @@ fn lesson_05_disksnoop() {
     lesson.stop();
 }
 
-/// What the lessons with records print of a shell that makes processes.
+/// Checks the output of a lesson with records while a shell makes processes.
 fn hello_events(run: common::lessons::Run, message: &str) {
     let heading = "TIME(s)            COMM             PID    MESSAGE\n";
     let mut lesson = Lesson::start(run, heading);

@@ -22,7 +22,7 @@ mod lesson_18_xdp;
 mod lesson_19_setuid_monitor;
 
 use common::lessons::{Lesson, Run};
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, no_program};
 use nix::sched::{CloneFlags, CpuSet, sched_getaffinity, sched_setaffinity, unshare};
 use nix::unistd::{Pid, gettid};
@@ -129,7 +129,7 @@ fn lesson_13_strlen_count() {
     assert!(counts.is_sorted() && !counts.is_empty(), "{text}");
 }
 
-/// What a client asks the lesson's server for, it prints; and nothing that was asked before it was attached.
+/// The lesson prints the requests that a client makes of its server, and none from before it was attached.
 #[test]
 fn lesson_14_http_requests() {
     needs!(Uprobe, Tracefs);

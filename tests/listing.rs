@@ -26,7 +26,7 @@ fn a_dump_of_bpftool_is_read_back() {
     assert_eq!(slots(include_str!("vectors/listing/xlated-6.18.txt")), slots(SAMPLE));
 }
 
-/// What of a listing cannot be used again says why.
+/// The error about a part of a listing that cannot be used again says why.
 #[test]
 fn what_only_its_kernel_knows_is_refused() {
     let refused = [
@@ -53,7 +53,7 @@ fn what_only_its_kernel_knows_is_refused() {
     }
 }
 
-/// What the kernel writes and the language itself would not take: the opcode decides.
+/// Forms that the kernel writes and the language itself does not accept: the opcode decides.
 #[test]
 fn the_opcode_says_what_the_text_does_not() {
     for (listing, text) in [

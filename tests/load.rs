@@ -3,7 +3,7 @@
 mod common;
 
 use common::bpf_ids;
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use rawbpf::asm::{Code, Reloc, RelocTarget};
 use rawbpf::insn::{ByteOrder, Insn};
 use rawbpf::{Errno, Loader, MapSpec, ProgramSpec, ProgramType, VerifierError, bpf};
@@ -156,7 +156,7 @@ static REJECTED: [Rejected; 22] = [
     }),
 ];
 
-/// How the compiler puts spaces into the text of a macro is its own affair.
+/// Removes the spaces of a macro's text, where the compiler may put them as it likes.
 fn dense(text: &str) -> String {
     text.split_whitespace().collect()
 }
@@ -188,7 +188,7 @@ fn what_the_verifier_rejects_is_named_with_its_cause() {
             && !error.cause().contains('\n')
             && error.errno() == Errno(case.errno)
             && error.log().contains("processed ")
-            // What a person sees has all of it, and where in this file the program stands.
+            // The message has all of it, and the place of the program in this file.
             && message.starts_with(&title)
             && message.contains("tests/load.rs:")
             && message.contains(statement)
@@ -208,7 +208,7 @@ fn what_the_verifier_rejects_is_named_with_its_cause() {
     assert!(wrong.is_empty(), "{wrong}");
 }
 
-/// The old log does not say where; the report of Linux 7.3 does.
+/// The old log does not name the place; the report of Linux 7.3 does.
 #[test]
 fn a_program_that_does_not_end_is_rejected() {
     needs!(Bpf);
@@ -219,7 +219,7 @@ fn a_program_that_does_not_end_is_rejected() {
     assert_eq!(error.reason().is_some(), error.log().contains("\nReason:\n"));
 }
 
-/// Where the kernel explains itself, all of it reaches the user, put together again from its lines.
+/// The kernel's own explanation reaches the user whole, put together again from its lines.
 #[test]
 fn the_kernels_report_is_passed_on_whole() {
     needs!(Bpf);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, bpf_ids, rawbpf, role, said, this_test_as};
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -381,7 +381,7 @@ fn field<'c>(call: &'c SystemCall, name: &str) -> Option<&'c str> {
     call.fields.iter().find(|(field, _)| *field == name).map(|(_, value)| value.as_str())
 }
 
-/// What the library does besides loading is shown to whoever asks for it.
+/// The system calls of the library besides loading are shown, too.
 #[test]
 fn the_calls_of_a_run_and_of_a_reader_are_shown() {
     needs!(Bpf);

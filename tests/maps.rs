@@ -19,7 +19,7 @@ mod values;
 use rawbpf::map::Map;
 use rawbpf::{Errno, Error, Loader, MapSpec, Program, ProgramSpec};
 
-/// A frame of a type that nobody knows.
+/// A frame of an unknown type.
 const FRAME: [u8; 64] = {
     let mut frame = [0; 64];
     (frame[12], frame[13]) = (0x88, 0xb5);

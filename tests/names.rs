@@ -5,7 +5,7 @@ mod common;
 #[path = "names/places.rs"]
 mod places;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use rawbpf::asm::{ParseOptions, parse};
 use rawbpf::attach::{self, Target};
 use rawbpf::perf::{PerfOptions, PerfReader, Record};
@@ -151,7 +151,7 @@ fn arguments_of_tracepoints_and_functions_have_names() {
     load(raw).unwrap_or_else(|error| panic!("{error}"));
 }
 
-/// What `test_run` of the program returns.
+/// The return value of the program in `test_run`.
 fn run(text: &str) -> u32 {
     load(text).unwrap_or_else(|error| panic!("{error}")).test_run(&[0; 64], 1).unwrap().returned
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, rawbpf, said};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -79,7 +79,7 @@ twice:
         exit
 "#;
 
-/// What `first` gives: 11 + 1010 + 'e' + 3.
+/// The return value of `first`: 11 + 1010 + 'e' + 3.
 const FIRST: u32 = 11 + 1010 + 101 + 3;
 
 const ORDERS: [(ByteOrder, &str); 2] = [(ByteOrder::Little, "little"), (ByteOrder::Big, "big")];
@@ -272,7 +272,7 @@ fn bpftool(args: &[&str]) -> Output {
     Command::new("bpftool").args(args).output().unwrap()
 }
 
-/// What our own loader makes of a program of a text gives on an empty packet: its result.
+/// The return value of a text's program on an empty packet, loaded by our own loader.
 fn loaded_by_us(module: &Collection<'_>, program: &str) -> u32 {
     let specs: Vec<_> = module
         .programs()

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, rawbpf, said};
 use rawbpf::asm::{ParseOptions, Section, parse};
 use rawbpf::map::{Array, Update};
@@ -150,7 +150,7 @@ fn what_cannot_be_executed_says_why() {
 }
 
 plain! {
-    /// What is kept of a process.
+    /// The value that is stored for a process.
     #[derive(Debug, Clone, Copy)]
     #[repr(C)]
     struct Seen {
@@ -208,7 +208,7 @@ fn id(map: &Map) -> String {
     map.info().unwrap().id.to_string()
 }
 
-/// What bpftool prints, if there is one.
+/// The output of bpftool, if there is one.
 fn bpftool(args: &[&str]) -> Option<String> {
     // Where Debian has it, which is not in everybody's path.
     let found = ["bpftool", "/usr/sbin/bpftool"]
@@ -384,7 +384,7 @@ fn fields_are_shown_by_their_names() {
     assert_eq!(objects[1]["value"].as_array().unwrap().len(), 16);
 }
 
-/// What bpftool shows of strings: text. What is none stays numbers.
+/// Strings are shown as text, as bpftool does. An array that is no string is shown as numbers.
 #[test]
 fn strings_are_shown_as_text() {
     needs!(Bpf, Root, Btf);

@@ -56,7 +56,7 @@ fn digits(line: &str, in_a_word: bool) -> Vec<Number<'_>> {
     found
 }
 
-/// Where in the slots an operand arrives, and what of it there is room for.
+/// The field of the slots in which an operand is encoded, and its range.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Field {
     /// The offset, 16 bits.
@@ -130,7 +130,7 @@ impl Field {
         }
     }
 
-    /// What arrived.
+    /// Reads the encoded operand.
     fn read(self, slots: &[Insn]) -> i128 {
         let imm = slots[0].imm();
         match self {

@@ -1,5 +1,5 @@
-//! Lessons beside a peer: Debian's `bpftrace` watches the same events, by a script that shares nothing with the lesson, and
-//! both count as many as were made. What one of them can say it has missed, it may lack.
+//! Lessons beside a peer: Debian's `bpftrace` watches the same events, by a script that shares nothing with the lesson,
+//! and both count as many as were made. Either may lack as many as it reports to have missed.
 #![allow(dead_code, clippy::duplicate_mod, reason = "each lesson has a `main` and its `lesson`")]
 
 #[path = "peers/bpftrace.rs"]
@@ -28,7 +28,7 @@ mod trace;
 
 use bpftrace::{Bpftrace, Maps, alone};
 use common::lessons::{Lesson, Run};
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, no_program};
 use events::{OnDisk, SECTOR};
 use nix::sched::{CloneFlags, unshare};
@@ -38,16 +38,16 @@ use std::net::{TcpStream, UdpSocket};
 use std::process::Command;
 use trace::KernelTrace;
 
-/// So many events both are to count.
+/// The number of events that both are to count.
 const TIMES: usize = 200;
 
-/// How many lines of a text end with these words.
+/// The number of lines of a text that end with these words.
 fn lines(text: &str, end: &[&str]) -> usize {
     let ends = |line: &&str| line.split_whitespace().collect::<Vec<_>>().ends_with(end);
     text.lines().filter(ends).count()
 }
 
-/// What nobody else uses at this time: a number of this process.
+/// A number that no other process uses at this time: derived from this process's.
 fn own(most: u32) -> u32 {
     std::process::id() % most
 }
@@ -58,7 +58,7 @@ fn stop(lesson: Lesson) -> (String, u64) {
     (lesson.stop(), missed)
 }
 
-/// Both have counted so many, but for what each is known to have missed.
+/// Both have counted this many, less the number that each is known to have missed.
 #[track_caller]
 fn agree(ours: (usize, u64), theirs: u64, times: usize, words: (&str, &Maps)) {
     let (ours, missed) = (ours.0 as u64, ours.1);
@@ -67,7 +67,7 @@ fn agree(ours: (usize, u64), theirs: u64, times: usize, words: (&str, &Maps)) {
     assert!(fits, "{ours} (missed: {missed}), {theirs} of {times}: {words:?}");
 }
 
-/// How many lines of a lesson about disks, `TIME T BYTES LAT`, are about reads of so many bytes.
+/// The number of lines of a lesson about disks, `TIME T BYTES LAT`, that are about reads of this size.
 fn reads(text: &str, bytes: usize) -> usize {
     let row = |line: &&str| {
         let words: Vec<_> = line.split_whitespace().collect();
@@ -76,8 +76,8 @@ fn reads(text: &str, bytes: usize) -> usize {
     text.lines().filter(row).count()
 }
 
-/// Sizes of requests that nobody else makes: such as show that everybody listens, such as are counted, such as show that all has
-/// come.
+/// Sizes of requests that no other process makes: one that shows that all readers listen, one that is counted, one that
+/// shows that all has come.
 fn sizes() -> [usize; 3] {
     [1, 3, 5].map(|sectors| own(8) as usize * 4096 + sectors * SECTOR)
 }

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 use rawbpf::kernel::cpu;
@@ -118,7 +118,7 @@ fn a_signal_ends_the_wait() {
     panic!("never interrupted");
 }
 
-/// Nobody is woken for a few samples, and yet they come without a deadline.
+/// There is no wake-up for a few samples, and yet they come without a deadline.
 #[test]
 fn what_wakes_nobody_comes_all_the_same() {
     needs!(Bpf);
@@ -295,7 +295,7 @@ fn a_flight_recorder_has_the_last_samples() {
     // 40 bytes a record, and the oldest is gone.
     let fit = (64 << 10) / 40;
     assert!((fit - 1..=fit).contains(&(numbers.len() as u64)), "{} of {fit}", numbers.len());
-    // It goes on, and stands still when it is told to.
+    // It goes on, and stands still when it is paused.
     run(&program, 5);
     recorder.pause().unwrap();
     run(&program, 4);
@@ -411,7 +411,7 @@ fn samples_that_are_too_large_are_told() {
         })
         .unwrap();
     assert_eq!(lengths, [65_516]);
-    // The kernel says that all is well.
+    // The kernel returns success.
     assert_eq!(run(&huge, 1), 0);
     let error = reader.drain(|_| Continue(())).unwrap_err().to_string();
     assert!(error.contains("a sample of more than a record can hold"), "{error}");

@@ -5,7 +5,7 @@ mod common;
 mod types;
 
 use common::Folder;
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rawbpf::asm::Style;
@@ -20,7 +20,7 @@ fn load(spec: &ProgramSpec<'_>) -> Program {
     Loader::new().load(spec).unwrap()
 }
 
-/// What the machine has of a type of programs: why it cannot be loaded, if it cannot.
+/// The error of loading a program on this machine, if it fails: a type or feature is missing.
 fn missing(spec: &ProgramSpec<'_>) -> Option<String> {
     Loader::new().load(spec).err().map(|error| error.to_string())
 }

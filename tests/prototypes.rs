@@ -1,9 +1,9 @@
-//! The table of helpers' prototypes against the running kernel's verifier: it reads just the registers that a helper takes, and
-//! takes in each what the prototype says.
+//! The table of helpers' prototypes against the running kernel's verifier: it reads just the registers that a helper
+//! takes, and accepts in each the types of the prototype.
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use rawbpf::asm::{HELPERS, HelperPrototype, ParseOptions, helper_prototype, parse};
 use rawbpf::{Loader, ProgramType, TextSpec};
 use std::fmt::Write;
@@ -36,8 +36,8 @@ const KINDS: &[&str] = &[
 /// current process, and the other's flags, which must be 0, are not declared to the verifier.
 const TAKEN_WITH_FEWER: &[&str] = &["get_cgroup_classid", "get_branch_snapshot"];
 
-/// What the verifier says to a call with the first `given` arguments in their registers and nothing in the others; `None` if it
-/// has nothing to say.
+/// The verifier's error for a call with the first `given` arguments in their registers and nothing in the others;
+/// `None` if it accepts it.
 fn ask(kind: &str, number: usize, prototype: &HelperPrototype, given: usize) -> Option<String> {
     let mut text = String::from(
         ".map m, array, value=64, max=1\n.map r, ringbuf, max=4096\nr6 = r1\nr7 = r10\n\

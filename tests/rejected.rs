@@ -7,12 +7,12 @@ mod common;
 mod table;
 
 use case::Case;
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use rawbpf::asm::{ParseOptions, parse};
 use rawbpf::{AttachType, Error, Loader, ProgramSpec, ProgramType, TextSpec, VerifierError};
 use table::CASES;
 
-/// What the kernel says to a text: `None` if it takes it.
+/// The kernel's error for a text; `None` if it accepts it.
 fn ask(case: &Case, text: &str, level: u32) -> Option<Error> {
     let file = format!("{}.s", case.name);
     let module =
@@ -33,7 +33,7 @@ fn level(case: &Case) -> u32 {
     if case.advice == ["complex"] { 4 } else { 1 }
 }
 
-/// What is wrong with the diagnosis of a case, if anything.
+/// The difference between a case's diagnosis and the expected one, if any.
 fn wrong(case: &Case, error: &VerifierError) -> Option<String> {
     let key = error.advice().map_or("none", |advice| advice.key);
     let message = error.to_string();

@@ -1,10 +1,10 @@
-//! Who is not root: with two capabilities, and with what a token lends.
+//! Users that are not root: with two capabilities, and with the rights that a token delegates.
 
 mod common;
 #[path = "rights/raw.rs"]
 mod raw;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, role, said, this_test_as};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -139,7 +139,7 @@ fn a_container_loads_by_a_token() {
     let child = command.spawn().unwrap();
     // The container has the only other end now.
     drop(command);
-    // What its manager does: the file systems that it asks for are made by who may lend.
+    // The container's manager: it makes the file systems that are asked for, with its privileges.
     while let Some((options, fs)) = receive(ours.as_fd()) {
         let made = raw::make(fs.unwrap().as_fd(), &options);
         match &made {
@@ -182,7 +182,7 @@ fn container() {
     // Keys and values have types, which are made by the token's right too.
     assert_ne!(packets.info().unwrap().btf_id, 0);
 
-    // What is not lent is said, in the words that lend it.
+    // The error names the rights that are not delegated, in the words of the mount options.
     let folder = mounted("maps", "delegate_cmds=map_create,delegate_maps=hash");
     let token = Token::create(folder).unwrap();
     let error = Loader::new().token(&token).load(&PASS).unwrap_err();
@@ -272,7 +272,8 @@ fn receive(socket: BorrowedFd<'_>) -> Option<(String, Option<OwnedFd>)> {
     Some((text, fd.map(raw::received)))
 }
 
-/// Maintained kernels want CAP_SYS_ADMIN for the uprobe PMU since July 2025; those before do with CAP_PERFMON.
+/// Maintained kernels require CAP_SYS_ADMIN for the uprobe PMU since July 2025; those before accept
+/// CAP_PERFMON.
 #[test]
 fn a_uprobe_that_wants_more_says_what() {
     needs!(Root, Bpf, Uprobe);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{said, this_test_as, wait_until};
 use rawbpf::asm::{Collection, ParseOptions, parse};
 use rawbpf::flags::BPF_F_RB_OVERWRITE;
@@ -28,14 +28,14 @@ plain! {
     }
 }
 
-/// How many events were made, how many of them found no room.
+/// The number of events made, and of those that found no room.
 static MADE: MapSpec = MapSpec::bss("made", 16);
 
 /// Sends an event with `ringbuf_output`, and returns what that returned.
 static OUTPUT: ProgramSpec = ProgramSpec::new("output", ProgramType::SocketFilter, output(0));
-/// The same, waking nobody.
+/// The same, without a wake-up.
 static QUIET: ProgramSpec = ProgramSpec::new("quiet", ProgramType::SocketFilter, output(1));
-/// The same, waking whoever waits.
+/// The same, with a forced wake-up.
 static LOUD: ProgramSpec = ProgramSpec::new("loud", ProgramType::SocketFilter, output(2));
 
 const fn output(flags: u32) -> rawbpf::asm::Code<'static> {
@@ -243,7 +243,7 @@ fn a_reader_that_waits_is_woken_and_one_that_is_not_waited_for_is_not() {
             });
         }
     }
-    // Nobody is woken for this one; the deadline finds it.
+    // There is no wake-up for this one; the deadline finds it.
     std::thread::scope(|scope| {
         scope.spawn(|| {
             std::thread::sleep(Duration::from_millis(10));
@@ -432,7 +432,7 @@ fn no_user_ring() -> Option<String> {
     load_take(&mut Loader::new(), &spec).err().map(|error| error.to_string())
 }
 
-/// How many samples were taken, and what their first bytes come to.
+/// The number of samples taken, and the sum of their first bytes.
 fn taken<'m>(loader: &mut Loader<'m>, module: &'m Collection<'m>) -> [u64; 2] {
     let map = loader.map(&module.maps()[1]).unwrap();
     <[u64; 2]>::from_bytes(&map.lookup(&0u32.to_ne_bytes()).unwrap().unwrap()).unwrap()

@@ -1,9 +1,9 @@
-//! Runs with a command or of one process, in situations that are not the usual: how they start, end, and what they tell.
+//! Runs with a command or of one process, in unusual situations: how they start, end, and what they report.
 #![allow(unsafe_code, reason = "what a process inherits is set between fork and exec")]
 
 mod common;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, rawbpf, said, wait_until};
 use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long a run may take that has nothing to wait for. Emulated machines are slow.
+/// The time limit of a run that has nothing to wait for. Emulated machines are slow.
 const LIMIT: Duration = Duration::from_secs(240);
 
 /// The command line, to be run. Where the test program finds its libraries, a traced command would look, too.
@@ -208,7 +208,7 @@ fn a_command_that_cannot_be_run_is_told_before_anything_is_attached() {
     }
 }
 
-/// Whoever traces a process without `CAP_SYS_PTRACE` takes from it what its file would give it.
+/// Without `CAP_SYS_PTRACE`, tracing a process takes from it the privileges that its file would give it.
 #[test]
 fn a_command_keeps_the_rights_of_its_file() {
     needs!(Bpf, Tracepoint, Root);
@@ -312,7 +312,8 @@ fn a_command_can_be_run_where_there_is_no_proc() {
     assert!(text(&done.stdout).contains("shell\n"), "{}", said(&done));
 }
 
-/// How much the kernel writes into a buffer follows from the number of CPUs.
+/// A list of CPUs that is not the kernel's is refused: the number of bytes that the kernel writes into a buffer follows
+/// from the number of CPUs.
 #[test]
 fn what_is_mounted_over_the_list_of_cpus_is_refused_at_once() {
     needs!(Bpf, Root);

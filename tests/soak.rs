@@ -5,7 +5,7 @@ mod common;
 #[path = "../examples/soak.rs"]
 mod soak;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use std::time::Duration;
 
 const TIME: Duration = Duration::from_secs(2);

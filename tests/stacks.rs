@@ -6,18 +6,18 @@ mod common;
 #[path = "common/frames.rs"]
 mod frames;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use frames::{FRAMES, getsid};
 use rawbpf::attach::{self, Target};
 use rawbpf::kernel::symbols;
 use rawbpf::map::{Hash, StackTrace};
 use rawbpf::{Loader, MapSpec, ProgramSpec, ProgramType, bpf, user};
 
-/// What is asked for by nobody else.
+/// An argument that no other process passes.
 const ARGUMENT: i32 = 765_432;
 
 static STACKS: MapSpec = MapSpec::stack_trace("stacks", 16, 64);
-/// What the helper answered.
+/// The return value of the helper.
 static ANSWER: MapSpec = Hash::<u32, i64>::spec("answer", 1);
 
 /// `BPF_F_USER_STACK`, `include/uapi/linux/bpf.h`.

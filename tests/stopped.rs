@@ -1,8 +1,9 @@
-//! A process that reads and is stopped for a while (`SIGSTOP`): what comes meanwhile is there afterwards, or told as lost.
+//! A process that reads and is stopped for a while (`SIGSTOP`): records that come meanwhile are there afterwards, or
+//! reported as lost.
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use common::{role, this_test_as};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::{Signal, kill};
@@ -17,7 +18,7 @@ use std::time::{Duration, Instant};
 
 static PERF: MapSpec = MapSpec::perf_event_array("events");
 static RING: MapSpec = MapSpec::ring_buffer("events", 64 << 10);
-/// How many samples were sent, and how many of them were refused.
+/// The numbers of samples sent, and of those refused.
 static COUNTS: MapSpec = MapSpec::bss("counts", 16);
 
 static SEND_PERF: ProgramSpec = ProgramSpec::new(
@@ -72,8 +73,9 @@ static SEND_RING: ProgramSpec = ProgramSpec::new(
     },
 );
 
-/// The reading process: says `ready`, reads until its standard input ends, and says how many samples it read and how many
-/// it was told were lost. For each byte of its input it says, once it has read what was there, how many those were.
+/// The reading process: prints `ready`, reads until its standard input ends, and prints how many samples it read and
+/// how many were reported as lost. For each byte of its input it prints, once it has read the samples that were there,
+/// their number.
 fn read_until_the_end(mut poll: impl FnMut(bool) -> [u64; 2]) -> u64 {
     println!("ready");
     let asked = std::sync::mpsc::sync_channel(1);
@@ -98,7 +100,7 @@ fn read_until_the_end(mut poll: impl FnMut(bool) -> [u64; 2]) -> u64 {
     lost
 }
 
-/// The child that reads, and what it says.
+/// The child that reads, and its output.
 struct Reading {
     child: Child,
     says: BufReader<std::process::ChildStdout>,
@@ -115,7 +117,7 @@ impl Reading {
         reading
     }
 
-    /// The number behind a word that it says, among what the test harness prints.
+    /// The number after a word of its output, among the lines of the test harness.
     fn number(&mut self, word: &str) -> u64 {
         let mut line = String::new();
         while self.says.read_line(&mut line).unwrap() > 0 {

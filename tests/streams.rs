@@ -1,11 +1,12 @@
 //! Every command with streams that take nothing and signals that come at the wrong time: a table of commands, one of conditions, and for
 //! each pair the status that README promises. None may panic, hang, or leave anything attached.
 //!
-//! How long a thing may take is not measured: what hangs does not end within half a minute, also where two CPUs are shared.
+//! The duration is not measured: a command that hangs does not end within half a minute, also where two CPUs are
+//! shared.
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use common::{Folder, bpf_ids, rawbpf, wait_until};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::sys::signal::{Signal, kill};
@@ -120,10 +121,10 @@ const PLAIN: &[Plain] = &[
     fails(&["bt", "--no-such-option"], 1),
 ];
 
-/// A command that attaches something and goes on until it is told to end.
+/// A command that attaches something and goes on until a signal ends it.
 struct Endless {
     words: &'static [&'static str],
-    /// Whether it prints before it is told to end.
+    /// Whether it prints before a signal ends it.
     prints: bool,
 }
 
@@ -182,7 +183,7 @@ impl Files {
         self.folder.path().join(name)
     }
 
-    /// The command of these words, which has nothing to read, and what it says in files.
+    /// The command of these words, which has nothing to read, with its output in files.
     fn command(&self, words: &[&str]) -> Command {
         let word = |word: &&str| match *word {
             file @ ("COUNT" | "RING" | "EXEC" | "OBJECT") => self.path(file).into_os_string(),
@@ -321,7 +322,7 @@ fn full_device() -> File {
     OpenOptions::new().write(true).open("/dev/full").unwrap()
 }
 
-/// What standard output says that takes no byte more.
+/// The error when standard output accepts no further byte.
 const FULL: &str = "cannot write to standard output: No space left on device";
 
 #[test]

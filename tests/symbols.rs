@@ -8,7 +8,7 @@ mod common;
 #[path = "uprobe/compiled.rs"]
 mod compiled;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, alone, no_program, rawbpf, said, wait_until};
 use compiled::Compiled;
 use rawbpf::user::{self, Symbols};
@@ -135,7 +135,7 @@ fn bt_for_a_while(process: &Running) -> Output {
     Command::new(rawbpf()).arg("bt").args(["-p", &process.pid(), "-e", &script]).output().unwrap()
 }
 
-/// What is printed has the three frames, one below the other.
+/// Checks that the output has the three frames, one below the other.
 #[track_caller]
 fn assert_has_frames(done: &Output, name: &str) {
     let printed = String::from_utf8_lossy(&done.stdout).into_owned();
@@ -223,7 +223,7 @@ struct Page(*mut libc::c_void);
 impl Page {
     const SIZE: usize = 1 << 16;
 
-    /// What is in a file from an offset on.
+    /// Maps a file from an offset on.
     fn of(file: &File, offset: u64) -> Page {
         let (protection, flags) = (libc::PROT_READ | libc::PROT_EXEC, libc::MAP_PRIVATE);
         let (fd, offset) = (file.as_raw_fd(), offset as libc::off_t);

@@ -8,7 +8,7 @@ mod common;
 #[path = "common/frames.rs"]
 mod frames;
 
-use common::needs::{Thing, needs, needs_tried};
+use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, bpf_ids, rawbpf, role, said, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getsid};
@@ -134,7 +134,7 @@ const TARGET: &str = "tracepoint:syscalls/sys_enter_getsid";
 /// The calls that the command makes: three, one and two of a number.
 const CALLS: [i32; 6] = [7001, 7003, 7001, 7002, 7003, 7001];
 
-/// What is counted of them.
+/// The table of their counts, as it is printed.
 const TABLE: &str =
     "\ncounts:\n     VALUE KEY\n         1 7002\n         2 7003\n         3 7001\n";
 
@@ -321,7 +321,7 @@ fn lines_of_trace_printk_are_shown() {
     assert!(rows[0].ends_with(" sid 7001") && rows[1].ends_with(" sid 7003"), "{text}");
 }
 
-/// What is sent for each call: the number in the byte order of the machine, and the word.
+/// The records that are sent for each call: the number in the byte order of the machine, and the word.
 fn sent() -> Vec<String> {
     let one = |number: i32| {
         let bytes = u64::try_from(number).unwrap().to_ne_bytes();
@@ -330,7 +330,7 @@ fn sent() -> Vec<String> {
     CALLS.map(one).into()
 }
 
-/// What `bpf_ktime_get_ns` gives.
+/// The time of `bpf_ktime_get_ns`.
 fn monotonic_ns() -> u64 {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a live timespec that the call fills.
@@ -714,7 +714,7 @@ fn ctrl_c_prints_the_maps_and_leaves_nothing() {
     assert!(!is_loaded("until_ctrl_c"));
 }
 
-/// What poll(3) of the C library asks for: newer architectures have only the second.
+/// The system calls that poll(3) of the C library makes: newer architectures have only the second.
 #[cfg(any(target_arch = "x86_64", target_arch = "s390x"))]
 const POLLS: [i64; 2] = [libc::SYS_poll, libc::SYS_ppoll];
 #[cfg(not(any(target_arch = "x86_64", target_arch = "s390x")))]

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::needs::{Thing, needs};
+use common::requires::{Thing, needs};
 use std::fs;
 use std::path::Path;
 
@@ -11,7 +11,7 @@ fn bare(line: &str) -> &str {
     line.split("//").next().unwrap_or_default().trim()
 }
 
-/// What stands between lines that begin a block in that language and those that end it.
+/// The contents of the code blocks in that language.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let begin = format!("```{language}\n");
     let blocks = text.split(&begin).skip(1);

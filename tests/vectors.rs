@@ -31,7 +31,7 @@ fn vectors() -> Vec<Vector> {
 /// LLVM drops the upper half of this immediate without a word. Here it is refused, unless that is asked for.
 const CUT: &str = "ld_pseudo r1, 2, 0x700000042";
 
-/// What asks for it.
+/// The directive that allows it.
 const CUTTING: &str = ".option llvm_ld_pseudo";
 
 fn bytes(slots: &[Insn], order: ByteOrder) -> Vec<u8> {

@@ -31,7 +31,7 @@ static HELLO: ProgramSpec = ProgramSpec::new(
         r2 = 14;
         call trace_printk;
 
-        // r0 is what a program returns. To a kprobe it says nothing, but it has to be set.
+        // r0 is the return value of a program. It means nothing for a kprobe, but it has to be set.
         r0 = 0;
         exit;
     },

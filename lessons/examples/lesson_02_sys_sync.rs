@@ -15,7 +15,7 @@ use std::io::Write;
 #[path = "lesson/mod.rs"]
 mod lesson;
 
-/// What it says. A constant of Rust, so that the program can take its length from it.
+/// The message. A constant of Rust, so that the program can take its length from it.
 const MESSAGE: &str = "sys_sync() called";
 
 static SYNC_CALLED: ProgramSpec = ProgramSpec::new(

@@ -37,8 +37,8 @@ pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outco
     writeln!(out, "{:<18} {:<16} {:<6} MESSAGE", "TIME(s)", "COMM", "PID")?;
     while more() {
         let Some(line) = pipe.next_line(lesson::soon())? else { continue };
-        // The kernel puts time, CPU, name and number of the thread before what the program has printed. A line without
-        // them was printed by somebody else.
+        // The kernel puts time, CPU, name and number of the thread before the text that the program has printed. A
+        // line without them is from another source.
         let Some(fields) = TraceFields::parse(line) else { continue };
         writeln!(
             out,

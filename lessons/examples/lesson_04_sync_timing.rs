@@ -31,7 +31,7 @@ static SYNC_TIMING: ProgramSpec = ProgramSpec::new(
         *(u64 *)(r10 - 16) = r6;            // the new value
 
         // map_lookup_elem(map, address of the key): r0 is the address of the value, or 0 if there is none. The verifier
-        // remembers which, and lets nobody read through r0 who has not looked.
+        // tracks that, and rejects a load through r0 without a check.
         r1 = LAST ll;
         r2 = r10;
         r2 += -8;

@@ -112,7 +112,7 @@ pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outco
     Ok(())
 }
 
-/// What the program has printed: bytes, flags, microseconds. `None` if somebody else has printed.
+/// Parses a line that the program printed: bytes, flags, microseconds. `None` if it is another program's.
 fn numbers(message: &str) -> Option<(u32, u32, u64)> {
     let mut words = message.split(' ');
     let bytes = words.next()?.parse().ok()?;

@@ -16,7 +16,7 @@ use std::ops::ControlFlow;
 mod lesson;
 
 rawbpf::plain! {
-    /// What the program sends. `#[repr(C)]`: the fields lie in memory in this order, as in C.
+    /// The sample that the program sends. `#[repr(C)]`: the fields lie in memory in this order, as in C.
     #[repr(C)]
     struct Event {
         ts: u64,
@@ -35,8 +35,8 @@ static HELLO: ProgramSpec = ProgramSpec::new(
     "hello",
     ProgramType::Kprobe,
     bpf! {
-        // r1 is the context: for a kprobe the registers of the function that is entered. perf_event_output wants it, and
-        // calls spoil r1, so it is kept in r6.
+        // r1 is the context: for a kprobe the registers of the function that is entered. perf_event_output takes it,
+        // and calls overwrite r1, so it is kept in r6.
         r6 = r1;
 
         // The event is put together on the stack. stack!(Event, pid) is where its field pid is when the whole Event lies at

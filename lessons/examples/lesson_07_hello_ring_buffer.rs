@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 mod lesson;
 
 rawbpf::plain! {
-    /// What the program sends.
+    /// The record that the program sends.
     #[repr(C)]
     struct Event {
         ts: u64,
@@ -35,8 +35,8 @@ static HELLO: ProgramSpec = ProgramSpec::new(
     "hello",
     ProgramType::Kprobe,
     bpf! {
-        // ringbuf_reserve(map, size, flags): r0 is the address of so many bytes in the ring, or 0 if it is full. No event is
-        // put together on the stack and copied: it is written in its place.
+        // ringbuf_reserve(map, size, flags): r0 is the address of that many bytes in the ring, or 0 if it is full. No
+        // event is put together on the stack and copied: it is written in its place.
         r1 = EVENTS ll;
         r2 = {Event::SIZE};
         r3 = 0;

@@ -27,8 +27,8 @@ static COUNT: ProgramSpec = ProgramSpec::new(
         call log2;                                      // below: r0 is the bucket
         *(u32 *)(r10 - 4) = w0;
 
-        // The key of an array is the number of the element, 4 bytes. It is always there; the verifier wants to be told all
-        // the same, for a number of 65 and more would give 0.
+        // The key of an array is the number of the element, 4 bytes. It is always there; the verifier requires the
+        // check all the same, for a number of 65 and more would give 0.
         r1 = DIST ll;
         r2 = r10;
         r2 += -4;

@@ -17,7 +17,7 @@ mod lesson;
 /// When each request began, nanoseconds, by the address of its `struct request`.
 static START: MapSpec = MapSpec::hash("start", 8, 8, 10240);
 
-/// How many requests took so long.
+/// The number of requests for each range of latencies.
 static DIST: MapSpec = MapSpec::array("dist", 8, 65);
 
 /// A request is handed to the disk's driver.

@@ -17,7 +17,7 @@ mod lesson;
 /// When each thread began to read: its number is the key, nanoseconds the value.
 static START: MapSpec = MapSpec::hash("start", 4, 8, 10240);
 
-/// How many reads took so long.
+/// The number of reads for each range of latencies.
 static DIST: MapSpec = MapSpec::array("dist", 8, 65);
 
 /// `vfs_read` is entered.
@@ -25,7 +25,7 @@ static ENTRY: ProgramSpec = ProgramSpec::new(
     "entry",
     ProgramType::Kprobe,
     bpf! {
-        // A thread is in one vfs_read at a time, so its number tells which return belongs to which entry.
+        // A thread is in one vfs_read at a time, so its number identifies which return belongs to which entry.
         call get_current_pid_tgid;
         *(u32 *)(r10 - 4) = w0;             // the key: the lower half, the thread
         call ktime_get_ns;

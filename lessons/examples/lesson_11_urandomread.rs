@@ -19,9 +19,9 @@ use std::io::Write;
 #[path = "lesson/mod.rs"]
 mod lesson;
 
-/// A tracepoint is a place in the kernel's source that promises to stay. What it passes is laid out in
-/// `/sys/kernel/tracing/events/syscalls/sys_enter_getrandom/format`; `args.len` is looked up there when this is
-/// loaded. That is why the program has to say what it is for.
+/// A tracepoint is a place in the kernel's source that is meant to be stable. The layout of its arguments is in
+/// `/sys/kernel/tracing/events/syscalls/sys_enter_getrandom/format`; `args.len` is looked up there when this is loaded.
+/// That is why the program has to name its tracepoint.
 static URANDOMREAD: ProgramSpec = ProgramSpec::new(
     "urandomread",
     ProgramType::Tracepoint,

@@ -18,7 +18,7 @@ use std::ops::ControlFlow;
 mod lesson;
 
 plain! {
-    /// What is known of a request when the disk gets it. Its first 16 bytes, which name it, are the key of the map, the
+    /// A request when it is issued to the disk. Its first 16 bytes, which identify it, are the key of the map, the
     /// others the value.
     #[repr(C)]
     struct Issued {
@@ -29,7 +29,7 @@ plain! {
         bytes: u64,
     }
 
-    /// What is sent when it is done. It begins with the same key.
+    /// The record that is sent when the request is done. It begins with the same key.
     #[repr(C)]
     struct Event {
         sector: u64,
@@ -58,7 +58,7 @@ static ISSUE: ProgramSpec = ProgramSpec::new(
         // r6 to r9 survive calls, r1 to r5 do not: the context, the fields of the tracepoint, moves to r6.
         r6 = r1;
 
-        // The key. The hash table compares bytes, so those that nobody needs are set to 0 as well.
+        // The key. The hash table compares bytes, so padding is set to 0 as well.
         r1 = *(u64 *)(r6 + args.sector);
         *(u64 *)(r10 + {stack!(Issued, sector)}) = r1;
         r1 = *(u32 *)(r6 + args.dev);
@@ -115,7 +115,8 @@ static COMPLETE: ProgramSpec = ProgramSpec::new(
         r0 -= r7;
         *(u64 *)(r10 + {stack!(Event, delta)}) = r0;
 
-        // What kind of request, in letters: W, R, WS, FF ... They are not aligned to 8 bytes, so no single load gets them.
+        // The kind of request, in letters: W, R, WS, FF ... They are not aligned to 8 bytes, so no single load gets
+        // them.
         r1 = r10;
         r1 += {stack!(Event, rwbs)};            // to
         r2 = 8;                                 // so many bytes

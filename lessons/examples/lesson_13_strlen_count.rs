@@ -17,15 +17,15 @@ use std::time::Duration;
 #[path = "lesson/mod.rs"]
 mod lesson;
 
-/// So much of a string tells it from others.
+/// The number of bytes of a string that distinguish it from others.
 const LENGTH: usize = 80;
 
 /// The strings, and how often each was seen.
 static COUNTS: MapSpec = Hash::<[u8; LENGTH], u64>::spec("counts", 65536);
-/// How many calls found no room there for their string: a variable, which is a map of one element.
+/// The number of calls that found no room in the map for their string: a variable, which is a map of one element.
 static FULL: MapSpec = MapSpec::bss("full", 8);
 
-/// Where the string is on the stack: at its top.
+/// The offset of the string on the stack: at its top.
 const KEY: i64 = -(LENGTH as i64);
 /// And below it the first count of a new one.
 const ZERO: i64 = KEY - 8;

@@ -21,14 +21,14 @@ mod server;
 
 /// So much of a path is read.
 const LENGTH: usize = 128;
-/// Where it is on the stack: at its top.
+/// The offset of the path on the stack: at its top.
 const PATH: i64 = -(LENGTH as i64);
 /// And below it what is printed.
 const FORMAT: i64 = PATH - 8;
 
-/// Whoever wrote the program has put the probe there, with a note in the file which register each argument is in. It
-/// is `args.arg6` here, so rawbpf has to read the note, and the program has to say of which file and probe it is. For the
-/// kernel this is a uprobe like any other.
+/// The author of the program has put the probe there, with a note in the file which register each argument is in. It is
+/// `args.arg6` here, so rawbpf has to read the note, and the program has to name the file and the probe. For the kernel
+/// this is a uprobe like any other.
 static DO_TRACE: ProgramSpec = ProgramSpec::new(
     "do_trace",
     ProgramType::Kprobe,

@@ -25,7 +25,7 @@ plain! {
     }
 }
 
-/// How often.
+/// The number of switches for each pair of threads.
 static STATS: MapSpec = Hash::<Key, u64>::spec("stats", 16384);
 
 /// The kernel calls `finish_task_switch(struct task_struct *prev)` when it has just switched to another thread: the current
@@ -37,8 +37,8 @@ static COUNT_SCHED: ProgramSpec = ProgramSpec::new(
         // The context of a kprobe is the registers of the interrupted function, and its first argument is in one of
         // them: `di` on x86-64.
         r3 = *(u64 *)(r1 + pt_regs.parm1);
-        // It is a pointer, but nobody has told the verifier to what, so it cannot be followed by a load.
-        // probe_read_kernel(to, size, from) reads what may not be there.
+        // It is a pointer whose type the verifier does not know, so it cannot be followed by a load.
+        // probe_read_kernel(to, size, from) reads memory that may be invalid.
         r3 += task_struct.pid;
         r2 = 4;
         r1 = r10;

@@ -26,7 +26,7 @@ plain! {
         daddr: [u8; 4],
         kind: u8,
         code: u8,
-        // What is sent must be written, all of it; so there are no bytes without a name.
+        // All bytes that are sent must have been written, so the padding has a name, too.
         zero: u16,
         comm: [u8; 16],
     }
@@ -35,11 +35,11 @@ plain! {
 /// The way to user space.
 static EVENTS: MapSpec = MapSpec::perf_event_array("events");
 
-/// Where on the stack the program keeps a number that it has read, below the event.
+/// The offset on the stack at which the program keeps a number that it has read, below the event.
 const SCRATCH: i64 = stack!(Event) - 8;
 
-/// `icmp_rcv(struct sk_buff *skb)`. A `sk_buff` has a pointer to a piece of memory, `head`, and says how many bytes behind it
-/// the header of each layer begins.
+/// `icmp_rcv(struct sk_buff *skb)`. A `sk_buff` has a pointer to a piece of memory, `head`, and the offset from it at
+/// which the header of each layer begins.
 static ICMP_RCV: ProgramSpec = ProgramSpec::new(
     "icmp_rcv",
     ProgramType::Kprobe,
@@ -96,7 +96,8 @@ static ICMP_RCV: ProgramSpec = ProgramSpec::new(
         call probe_read_kernel;
         *(u16 *)(r10 + {stack!(Event, zero)}) = 0;
 
-        // Who was running when it came. Over loopback that is who sent it; else whoever the network card has interrupted.
+        // The thread that was running when it came. Over loopback that is the sender; else the one that the network
+        // card has interrupted.
         call get_current_pid_tgid;
         r0 >>= 32;
         *(u32 *)(r10 + {stack!(Event, pid)}) = r0;

@@ -19,17 +19,17 @@ mod lesson;
 mod packet;
 
 plain! {
-    /// What is sent before the bytes of a packet.
+    /// The header that is sent before the bytes of a packet.
     #[repr(C)]
     struct Event {
-        /// How long it is.
+        /// The length of the packet.
         len: u32,
-        /// How many of its bytes follow.
+        /// The number of its bytes that follow.
         captured: u32,
     }
 }
 
-/// So many bytes of a packet are sent at most: enough for its headers.
+/// The largest number of bytes of a packet that are sent: enough for its headers.
 const CAPTURE: u32 = 128;
 
 /// The way to user space.
@@ -55,8 +55,8 @@ static XDP: ProgramSpec = ProgramSpec::new(
         all:
         *(u32 *)(r10 + {stack!(Event, captured)}) = r1;
 
-        // perf_event_output(context, map, flags, data, size). The low half of the flags says into which CPU's ring; how
-        // many bytes of the packet to put behind the data, stands in the high half.
+        // perf_event_output(context, map, flags, data, size). The low half of the flags selects the CPU's ring; the
+        // number of bytes of the packet to append to the data is in the high half.
         r3 = r1;
         r3 <<= 32;
         r1 = enum.BPF_F_CURRENT_CPU ll;
@@ -68,7 +68,7 @@ static XDP: ProgramSpec = ProgramSpec::new(
         r5 = {Event::SIZE};
         call perf_event_output;
 
-        // What happens to the packet: it goes on its way. A 0 here, XDP_ABORTED, would drop it.
+        // The verdict on the packet: it passes. A 0 here, XDP_ABORTED, would drop it.
         r0 = xdp_action.XDP_PASS;
         exit;
     },
@@ -85,8 +85,8 @@ pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outco
         let mut events = Vec::new();
         reader.poll(lesson::soon(), |record| {
             if let Record::Sample { cpu, bytes, .. } = record {
-                // What is sent has no fixed size, and the kernel fills it up to a multiple of 8: the event says where it
-                // ends.
+                // The samples have no fixed size, and the kernel fills them up to a multiple of 8: the event holds the
+                // length.
                 if let Some((head, rest)) = bytes.split_first_chunk::<{ Event::SIZE }>()
                     && let Some(event) = Event::from_bytes(head)
                     && let Some(frame) = rest.get(..event.captured as usize)

@@ -13,9 +13,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Puts a program together at run time.
 ///
-/// Instructions are values of [`Op`], every one of which has an encoding; what jumps, calls and maps refer to are
-/// [`Label`]s and [`MapSpec`]s. So there is no way to write an instruction that is none. What can still be wrong, a
-/// label that stands nowhere, say, is told by [`finish`](Builder::finish), all of it at once.
+/// Instructions are values of [`Op`], every one of which has an encoding; jumps, calls and map references name
+/// [`Label`]s and [`MapSpec`]s. So an instruction without an encoding cannot be written. All remaining errors, such as
+/// a label that is not bound, are reported together by [`finish`](Builder::finish).
 ///
 /// ```
 /// use rawbpf::asm::{BuildOptions, Builder};
@@ -55,12 +55,12 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// refused: see [`Far`](super::Far).
 #[derive(Debug)]
 pub struct Builder<'a> {
-    /// What tells its labels from those of others.
+    /// An id that distinguishes its labels from those of other builders.
     id: u32,
-    /// What was pushed, as if every jump reached: nearly always that is what the code is in the end. (Slots beyond 32
-    /// bits are refused, so that it does not matter if their indices are cut off.)
+    /// The slots pushed, encoded as if every jump reached: nearly always that is the final code. (Code beyond 32-bit
+    /// slot indices is refused, so truncated indices do not matter.)
     slots: Vec<Insn>,
-    /// How many instructions that is.
+    /// The number of instructions in `slots`.
     instructions: usize,
     labels: Vec<Place<'a>>,
     /// The instructions that lead to labels, in order.
@@ -80,7 +80,7 @@ struct Use {
     label: u32,
 }
 
-/// A place in the code of one [`Builder`], which instructions can refer to before it is known.
+/// A position in the code of one [`Builder`], which instructions can refer to before it is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Label {
     builder: u32,
@@ -96,8 +96,8 @@ impl Default for Builder<'_> {
 impl<'a> Builder<'a> {
     /// A builder with no instructions.
     pub fn new() -> Builder<'a> {
-        // Only so that a label knows where it belongs. Nothing depends on the order, and it takes four
-        // thousand million builders until two have the same number.
+        // Only to check that a label belongs to this builder. Nothing depends on the order, and two builders have the
+        // same number only after 2^32 of them.
         static NEXT: AtomicU32 = AtomicU32::new(0);
         Builder {
             id: NEXT.fetch_add(1, Ordering::Relaxed),
@@ -113,31 +113,31 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// How many instructions were pushed.
+    /// Returns the number of instructions pushed.
     pub fn len(&self) -> usize {
         self.instructions
     }
 
-    /// Whether none was.
+    /// Returns whether no instruction was pushed.
     pub fn is_empty(&self) -> bool {
         self.instructions == 0
     }
 
-    /// Makes room for that many more slots and labels, if there is the memory.
+    /// Reserves capacity for that many more slots and labels, if memory allows.
     pub(super) fn reserve(&mut self, slots: usize, labels: usize) {
-        // Without room it takes longer, that is all.
+        // Failing to reserve only costs time.
         let _ = self.slots.try_reserve(slots);
         let _ = self.lines.try_reserve(slots);
         let _ = self.labels.try_reserve(labels);
         let _ = self.uses.try_reserve(labels);
     }
 
-    /// A new label, which is to be bound to a place with [`bind`](Builder::bind). Messages call it by its number.
+    /// Creates a label, to be bound to a position with [`bind`](Builder::bind). Messages refer to it by its number.
     pub fn label(&mut self) -> Label {
         self.new_label(None)
     }
 
-    /// A new label with a name for messages. Two labels of one name are still two.
+    /// Creates a label with a name for messages. Two labels of the same name are distinct.
     pub fn label_named(&mut self, name: impl Into<String>) -> Label {
         self.new_label(Some(Cow::Owned(name.into())))
     }
@@ -148,13 +148,13 @@ impl<'a> Builder<'a> {
     }
 
     fn new_label(&mut self, name: Option<Cow<'a, str>>) -> Label {
-        // Memory ends before the numbers do. If not, the last number belongs to no label.
+        // Memory runs out before the numbers do. If not, the last number belongs to no label.
         let index = u32::try_from(self.labels.len()).unwrap_or(u32::MAX);
         self.labels.push(Place { name, slot: None });
         Label { builder: self.id, index }
     }
 
-    /// Puts the label here, before the next instruction.
+    /// Binds the label to this position, before the next instruction.
     pub fn bind(&mut self, label: Label) -> &mut Self {
         let (here, instruction, span) = (self.slots.len(), self.instructions, self.span.clone());
         let mistake = match self.place(label) {
@@ -181,12 +181,12 @@ impl<'a> Builder<'a> {
         self.labels.get_mut(label.index as usize)
     }
 
-    /// Where in the text ([`Assembly::with_source`]) the next instructions come from, bytes; until this is called
-    /// again.
+    /// Sets the range in the text ([`Assembly::with_source`]), in bytes, that the following instructions come from,
+    /// until the next call.
     pub fn at(&mut self, span: Range<u32>) -> &mut Self {
         let slot = self.slots.len() as u32;
         let line = Line { slot, start: span.start, end: span.end };
-        // The last word before an instruction is what counts.
+        // The last call before an instruction is the one that counts.
         match self.lines.last_mut() {
             Some(last) if last.slot == slot => *last = line,
             _ => self.lines.push(line),
@@ -195,8 +195,8 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// An instruction as it is. The offset of a jump is what it says, in slots of the finished code; if a jump to a
-    /// label grows in between, so that the number would lead elsewhere than it did here, that is an error.
+    /// Pushes an instruction unchanged. The offset of a jump is kept as it is, in slots of the finished code; if a jump
+    /// to a label in between grows, so that the offset would lead to another instruction, that is an error.
     pub fn push(&mut self, op: Op) -> &mut Self {
         let encoded = op.encode();
         self.slots.push(encoded.first());
@@ -205,21 +205,22 @@ impl<'a> Builder<'a> {
         self
     }
 
-    /// An instruction of one slot that is encoded already.
+    /// Pushes an encoded instruction of one slot.
     #[inline]
     pub(super) fn push_slot(&mut self, slot: Insn) {
         self.slots.push(slot);
         self.instructions += 1;
     }
 
-    /// The same for one that leads to a label of this builder.
+    /// Pushes an encoded instruction of one slot that refers to a label of this builder.
     #[inline]
     pub(super) fn push_slot_to(&mut self, slot: Insn, label: Label) {
         self.uses.push(Use { slot: self.slots.len() as u32, label: label.index });
         self.push_slot(slot);
     }
 
-    /// An instruction whose offset is to lead to a label. One that is not a jump or a call stays as it is.
+    /// Pushes an instruction whose offset is to lead to a label. An instruction other than a jump or call is kept as it
+    /// is.
     pub(super) fn push_to(&mut self, op: Op, label: Label) -> &mut Self {
         if self.place(label).is_some() {
             self.uses.push(Use { slot: self.slots.len() as u32, label: label.index });
@@ -279,7 +280,7 @@ impl<'a> Builder<'a> {
         self.push(Op::LoadImm64 { dst, kind: Pseudo::MapValue, low: 0, high: offset as i32 })
     }
 
-    /// Has a number of the next instruction filled in when the code is loaded.
+    /// Has a field of the next instruction filled in when the code is loaded.
     ///
     /// ```
     /// use rawbpf::asm::{BuildOptions, Builder, RelocField, RelocKind, RelocTarget};
@@ -308,12 +309,12 @@ impl<'a> Builder<'a> {
     /// Points every jump at its label, and encodes.
     ///
     /// # Errors
-    /// Everything that is wrong.
+    /// All errors that were found.
     pub fn finish(&self, options: &BuildOptions) -> Result<Assembly<'a>, ResolveErrors> {
         self.finish_within(options, Limits::REAL)
     }
 
-    /// [`finish`](Builder::finish) with other limits, so that little code can be too far from itself.
+    /// [`finish`](Builder::finish) with other limits, so that tests reach them with little code.
     pub(super) fn finish_within(
         &self,
         options: &BuildOptions,
@@ -338,13 +339,13 @@ impl<'a> Builder<'a> {
             let labels = self.named_labels(slots.len());
             return Ok(Assembly::new(slots, self.relocations, labels, self.lines));
         }
-        // What was pointed already is told by `uses`, and pointed anew.
+        // Slots that were resolved already are in `uses`, and are resolved again.
         self.slots = slots;
         self.grow(options, Limits::REAL)
     }
 
-    /// Points every jump at its label where all of them reach, as they nearly always do: then everything stays where it
-    /// is. Otherwise, or if anything is wrong, `false`.
+    /// Resolves every jump to its label if all of them reach, as they nearly always do: then no slot moves. Returns
+    /// `false` otherwise, or on any error.
     fn point(&self, slots: &mut [Insn], limits: Limits) -> bool {
         self.mistakes.is_empty()
             && slots.len() as i64 <= limits.slots
@@ -360,7 +361,7 @@ impl<'a> Builder<'a> {
             })
     }
 
-    /// The same where jumps have to grow, or something is wrong.
+    /// Resolves every jump to its label where jumps have to grow, or reports the errors.
     #[cold]
     fn grow(&self, options: &BuildOptions, limits: Limits) -> Result<Assembly<'a>, ResolveErrors> {
         if u32::try_from(self.slots.len()).is_err() {
@@ -380,8 +381,8 @@ impl<'a> Builder<'a> {
         Ok(Assembly::new(slots, relocations, labels, lines))
     }
 
-    /// The labels that have names and do not stand behind the last slot. A number, as texts have, is no name of a place: it can
-    /// stand for several.
+    /// The labels that have names and are not bound behind the last slot. A numeric label, as texts have, is not a name
+    /// of a position: several can have the same number.
     fn named_labels(&self, slots: usize) -> NamedLabels {
         let mut named = NamedLabels::default();
         for index in &self.bound {
@@ -398,7 +399,7 @@ impl<'a> Builder<'a> {
         named
     }
 
-    /// What was pushed, as instructions again.
+    /// The pushed slots, decoded to instructions again.
     pub(super) fn draft(&self) -> Draft<'_> {
         let mut units = Vec::with_capacity(self.instructions);
         let mut origins = Vec::with_capacity(self.instructions + 1);
@@ -406,7 +407,7 @@ impl<'a> Builder<'a> {
         let mut slot = 0;
         while let Some(rest) = self.slots.get(slot..).filter(|rest| !rest.is_empty()) {
             let label = uses.next_if(|used| used.slot as usize == slot).map(|used| used.label);
-            // Whatever was encoded can be decoded.
+            // Every encoded instruction can be decoded.
             let unit = Unit { op: Op::decode(rest).unwrap_or(Op::Exit), label };
             origins.push(slot as u32);
             units.push(unit);

@@ -1,14 +1,14 @@
-//! The control flow of a program: its basic blocks and the ways between them, and a drawing of them.
+//! The control flow graph of a program: its basic blocks and the edges between them, and its output for Graphviz.
 
 use super::listing::{Instructions, Labels, Place, Undecodable, place};
 use super::print::{Style, Target, print};
 use crate::insn::{Insn, Op};
 use std::fmt::{self, Write};
 
-/// A program as basic blocks: runs of instructions that are entered at the top only and left at the bottom only.
+/// A program as basic blocks: runs of instructions that are entered only at the top and left only at the bottom.
 ///
-/// Calls do not end a block. A jump to somewhere outside of the program, and one whose target is known only when it
-/// runs, leads nowhere here.
+/// Calls do not end a block. A jump out of the program, and one whose target is known only at run time, has no
+/// edge.
 #[derive(Debug, Clone)]
 pub struct ControlFlow<'a> {
     slots: &'a [Insn],
@@ -16,7 +16,7 @@ pub struct ControlFlow<'a> {
     labels: Labels,
 }
 
-/// A run of instructions.
+/// A basic block.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Block {
     /// The index of its first slot.
@@ -25,29 +25,29 @@ pub struct Block {
     pub end: usize,
     /// Whether a function begins here: the program itself, or one that it calls.
     pub function: bool,
-    /// Where it leads.
+    /// The edges to its successors.
     pub edges: Vec<Edge>,
 }
 
-/// A way out of a block.
+/// An edge from one block to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Edge {
-    /// How it is gone.
+    /// The kind of transfer.
     pub kind: EdgeKind,
     /// The index of the block that it leads to.
     pub to: usize,
 }
 
-/// How one block leads to another.
+/// The kind of transfer along an [`Edge`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum EdgeKind {
-    /// In any case: a jump, or simply what comes next.
+    /// Unconditional: a jump, or falling through to the next instruction.
     Always,
-    /// By a conditional jump.
+    /// A conditional jump, taken.
     Taken,
-    /// Past a conditional jump.
+    /// A conditional jump, not taken.
     NotTaken,
-    /// By a call, which comes back, or by taking the function's address.
+    /// A call, which returns, or a load of the function's address.
     Call,
 }
 
@@ -55,7 +55,7 @@ impl<'a> ControlFlow<'a> {
     /// Finds the blocks of a program.
     ///
     /// # Errors
-    /// A slot that is no instruction, told by its index.
+    /// [`Undecodable`] names the slot that is not an instruction.
     pub fn new(slots: &'a [Insn]) -> Result<Self, Undecodable> {
         let labels = Labels::new(slots);
         let mut blocks = blocks(slots, &labels)?;
@@ -73,10 +73,10 @@ impl<'a> ControlFlow<'a> {
         &self.blocks
     }
 
-    /// The graph in the language of Graphviz: `dot -Tsvg` draws it.
+    /// The graph in Graphviz's language: `dot -Tsvg` draws it.
     pub fn dot(&self, style: Style) -> String {
         let mut out = String::with_capacity(self.slots.len() * 48 + 512);
-        // A `String` takes all that is written.
+        // Writing to a `String` cannot fail.
         let _ = self.write_dot(&mut out, style);
         out
     }
@@ -158,7 +158,7 @@ const fn attributes(kind: EdgeKind) -> &'static str {
     }
 }
 
-/// Whether what comes next is another block: execution does not simply go on, or not always.
+/// Whether an instruction ends a block: execution does not always continue with the next one.
 const fn ends_block(op: Op) -> bool {
     matches!(
         op,
@@ -225,7 +225,7 @@ mod tests {
     use crate::bpf;
     use proptest::prelude::*;
 
-    /// Start, end, whether a function begins there, and the ways out.
+    /// Start, end, whether a function begins there, and the edges.
     type Shape = (usize, usize, bool, Vec<(EdgeKind, usize)>);
 
     fn shape(slots: &[Insn]) -> Vec<Shape> {

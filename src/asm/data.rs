@@ -1,19 +1,19 @@
-//! The data of a text, as it is read.
+//! The data sections of a text, while it is being parsed.
 
 use crate::spec::{CollectionData, Section, Variable};
 
 /// The most bytes of a section: the verifier takes no higher offset into a value (`BPF_MAX_VAR_OFF`).
 pub(super) const MOST: usize = 1 << 29;
 
-/// One section as it is written.
+/// One section while it is being written.
 #[derive(Debug, Clone, Default)]
 struct Bytes {
     bytes: Vec<u8>,
-    /// Zeros that follow: so many that take no memory until something stands behind them, or somebody asks.
+    /// Trailing zeros, which take no memory until something follows them or the bytes are needed.
     zeros: usize,
-    /// Where the last byte ends that is not there to align the next.
+    /// The end of the last byte that is not alignment padding.
     filled: usize,
-    /// The variables that have not ended: all of them begin at the same byte.
+    /// The variables whose end is not known yet: all of them begin at the same byte.
     open: Vec<usize>,
 }
 
@@ -22,7 +22,7 @@ impl Bytes {
         self.bytes.len() + self.zeros
     }
 
-    /// Writes out the zeros. In an empty section the system has them ready.
+    /// Writes out the zeros. For an empty section the allocator has zeroed memory ready.
     fn settle(&mut self) {
         let length = self.len();
         if self.bytes.is_empty() {
@@ -34,7 +34,7 @@ impl Bytes {
     }
 }
 
-/// The sections of a text, and what has a name in them.
+/// The sections of a text, and the variables in them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sections<'t> {
     sections: [Bytes; 3],
@@ -42,12 +42,12 @@ pub(super) struct Sections<'t> {
 }
 
 impl<'t> Sections<'t> {
-    /// How many bytes a section has so far.
+    /// The current size of a section in bytes.
     pub(super) fn len(&self, section: Section) -> usize {
         self.sections[section as usize].len()
     }
 
-    /// A label: where it stands.
+    /// Adds a label; returns its offset.
     pub(super) fn label(&mut self, section: Section, name: &'t str) -> u32 {
         let offset = self.len(section) as u32;
         let open = self.sections[section as usize].open.first();
@@ -61,7 +61,7 @@ impl<'t> Sections<'t> {
         offset
     }
 
-    /// Bytes that were written down, as numbers of `width` bytes or text (0).
+    /// Appends declared bytes, as numbers of `width` bytes or text (0).
     pub(super) fn push(
         &mut self,
         section: Section,
@@ -78,25 +78,25 @@ impl<'t> Sections<'t> {
         here.filled = here.bytes.len();
     }
 
-    /// So many zeros.
+    /// Appends `count` zeros.
     pub(super) fn zeros(&mut self, section: Section, count: usize) {
         let width = if matches!(count, 1 | 2 | 4 | 8) { count as u32 } else { 0 };
         self.declared(section, width);
         let here = &mut self.sections[section as usize];
-        // Once there are too many it does not matter how many.
+        // Beyond the limit the exact count does not matter.
         if here.len() <= MOST {
             here.zeros += count;
         }
         here.filled = here.len();
     }
 
-    /// Zeros up to a multiple of that.
+    /// Appends zeros up to a multiple of `to`.
     pub(super) fn align(&mut self, section: Section, to: usize) {
         let here = &mut self.sections[section as usize];
         here.zeros += here.len().next_multiple_of(to) - here.len();
     }
 
-    /// A string that has no name: where it stands.
+    /// Adds a string without a name; returns its offset.
     pub(super) fn text(&mut self, bytes: impl Iterator<Item = u8>) -> u32 {
         self.end(Section::Rodata);
         let place = self.len(Section::Rodata) as u32;
@@ -104,7 +104,7 @@ impl<'t> Sections<'t> {
         place
     }
 
-    /// What the variables that begin here are, if nothing has been said of it.
+    /// Records the width of the variables that begin here, if it is not set yet.
     fn declared(&mut self, section: Section, width: u32) {
         let here = &self.sections[section as usize];
         let length = here.len() as u32;
@@ -117,7 +117,7 @@ impl<'t> Sections<'t> {
         }
     }
 
-    /// The variables of a section that have not ended end here.
+    /// Ends the open variables of a section here.
     fn end(&mut self, section: Section) {
         let here = &mut self.sections[section as usize];
         for index in here.open.drain(..) {
@@ -127,7 +127,7 @@ impl<'t> Sections<'t> {
         }
     }
 
-    /// The end of the text.
+    /// Ends all sections, at the end of the text.
     pub(super) fn finish(mut self) -> CollectionData<'t> {
         for section in Section::ALL {
             self.end(section);

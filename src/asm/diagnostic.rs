@@ -1,13 +1,14 @@
-//! What is wrong in a text, shown where it is.
+//! Diagnostics of a text, with the source line they are about.
 
 use super::message::Message;
 use super::statement::{Problem, Span};
 use crate::util::{escape, excerpt};
 use std::fmt;
 
-/// One mistake in a text.
+/// One error in a text.
 ///
-/// Displays as a compiler would, of a long line what is around the place, and nothing that could drive a terminal:
+/// Displays as a compiler would. A long line is cut to the part around the error, and nothing is printed that
+/// could control a terminal:
 ///
 /// ```text
 /// error: `r12` is not a register: r0 to r10 (64 bits), w0 to w10 (32 bits)
@@ -22,24 +23,24 @@ pub struct Diagnostic {
     file: String,
     line: usize,
     column: usize,
-    /// What is shown of the line, and the marks below it.
+    /// The part of the line that is shown, and the marks below it.
     excerpt: (String, String),
 }
 
 impl Diagnostic {
-    /// The mistake at a place of a text, when it is known which line the place is in and where that begins.
+    /// The diagnostic of a mistake whose line and that line's start are known.
     fn new(mistake: Mistake, file: &str, text: &str, line: usize, line_start: usize) -> Diagnostic {
         let Mistake { message, start, end } = mistake;
         let shown = text.get(line_start..).unwrap_or_default().lines().next().unwrap_or_default();
         let before = text.get(line_start..start).unwrap_or_default().chars().count();
         let marked = text.get(start..end).unwrap_or_default().lines().next().unwrap_or_default();
-        // A tab is as wide as the terminal likes: as one space each, the marks stand right.
+        // A tab has the width that the terminal gives it: as one space each, the marks are in the right columns.
         let place = before..before + marked.chars().count();
         let excerpt = excerpt::excerpt(shown, place, '^', 1);
         Diagnostic { message, file: file.into(), line, column: before + 1, excerpt }
     }
 
-    /// What is wrong, one line.
+    /// The message, in one line.
     pub fn message(&self) -> &str {
         &self.message
     }
@@ -67,7 +68,7 @@ impl fmt::Display for Diagnostic {
     }
 }
 
-/// What is wrong, and at which bytes of the text.
+/// A message, and the range of bytes of the text that it is about.
 #[derive(Debug)]
 pub(crate) struct Mistake {
     pub message: String,
@@ -76,7 +77,7 @@ pub(crate) struct Mistake {
 }
 
 impl Mistake {
-    /// A problem that the reader of statements found.
+    /// The mistake for a problem that the statement parser found.
     pub(super) fn of(problem: &Problem, text: &str) -> Mistake {
         let mut message = Message::new();
         problem.write(text.as_bytes(), &mut message);
@@ -85,12 +86,12 @@ impl Mistake {
     }
 }
 
-/// All mistakes of a text, in its order; at least one.
+/// All errors of a text, in its order; at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Diagnostics(Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Brings mistakes into the order of the text, and finds the line of each on one way through it.
+    /// Sorts mistakes by their position in the text, and finds the line of each in one pass over it.
     pub(crate) fn new(mut mistakes: Vec<Mistake>, file: &str, text: &str) -> Diagnostics {
         mistakes.sort_by_key(|mistake| mistake.start);
         let (mut line, mut line_start, mut at) = (1, 0, 0);
@@ -108,7 +109,7 @@ impl Diagnostics {
         Diagnostics(mistakes.into_iter().map(place).collect())
     }
 
-    /// The mistakes one by one.
+    /// Iterates over the diagnostics.
     pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
         self.0.iter()
     }

@@ -6,7 +6,7 @@ use super::statement::{Cursor, Literal, Parsed, Span, What, same, sub};
 use crate::spec::{implied_flags, implied_sizes};
 use crate::uapi::MapType;
 
-/// A directive, read.
+/// A parsed directive.
 pub(super) enum Directive {
     /// `.program hello, kprobe/sys_clone`
     Program { name: Span, target: Option<Span> },
@@ -38,7 +38,7 @@ pub(super) enum Directive {
     Align { span: Span, to: usize },
 }
 
-/// Reads the directive that begins here.
+/// Parses the directive that begins here.
 pub(super) fn read(cursor: &mut Cursor<'_>) -> Parsed<Directive> {
     let start = cursor.at;
     cursor.at += 1;
@@ -107,7 +107,7 @@ fn program(cursor: &mut Cursor<'_>) -> Parsed<Directive> {
     Ok(Directive::Program { name, target })
 }
 
-/// What stands up to white space or the end of the line: a target has its own syntax.
+/// The rest up to white space or the end of the line: a target has its own syntax.
 fn rest_of_line(cursor: &mut Cursor<'_>) -> Parsed<Span> {
     let start = cursor.at;
     while !cursor.at_end() && !cursor.peek().is_ascii_whitespace() && cursor.peek() != b'#' {
@@ -133,7 +133,7 @@ fn license(cursor: &mut Cursor<'_>) -> Parsed<String> {
     }
 }
 
-/// One string or more, with commas between them.
+/// Parses one or more strings, separated by commas.
 fn strings(cursor: &mut Cursor<'_>, nul: bool) -> Parsed<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
@@ -151,7 +151,8 @@ fn strings(cursor: &mut Cursor<'_>, nul: bool) -> Parsed<Vec<u8>> {
                 }
             }
         }
-        // The literal of the language ends with a NUL; here the directive says whether there is one.
+        // The literal of the language ends with a NUL; here the directive decides whether there is
+        // one.
         let has_nul = cursor.text.get(start) == Some(&b'"');
         if has_nul && !nul {
             bytes.pop();
@@ -196,8 +197,7 @@ fn map(cursor: &mut Cursor<'_>) -> Parsed<Directive> {
         let what = What::Not("a type of map, such as hash, array or perf_event_array");
         return cursor.problem(word, what);
     };
-    // Key, value, most, flags, extra.
-    // What the type implies need not be said.
+    // Key, value, most, flags, extra. Sizes that the type implies can be left out.
     let (key, value) = implied_sizes(kind);
     let implied = [key.unwrap_or(0), value.unwrap_or(0), 0, implied_flags(kind), 0];
     let mut numbers: [i64; 5] = implied.map(i64::from);

@@ -1,10 +1,10 @@
 //! `bpf!`: the assembly language inside Rust, assembled by the compiler.
 //!
-//! The macro itself does little. It hands the text of its tokens to the same reader that everything else
-//! uses, and beside it, in order, what only Rust can know: the values of the expressions in braces and the
-//! maps that paths name. To find those it looks at each token with its neighbours, all at once, by
-//! repeating over copies of the tokens that are shifted against each other. Nothing recurses over the
-//! statements, so the length of a program is not bounded by `recursion_limit`.
+//! The macro itself does little. It passes the text of its tokens to the parser that everything else uses, and
+//! beside it, in order, the values that only Rust can compute: those of the expressions in braces and the maps that
+//! paths name. To find those it looks at each token with its neighbours, all at once, by repeating over copies of
+//! the tokens that are shifted against each other. Nothing recurses over the statements, so the length of a program
+//! is not bounded by `recursion_limit`.
 
 pub use super::statement::{Value, field, stack};
 
@@ -55,7 +55,7 @@ use crate::insn::{ByteOrder, Insn, Op};
 /// });
 /// ```
 ///
-/// What is wrong is a compile error that names it:
+/// An error is a compile error that names its cause:
 ///
 /// ```compile_fail
 /// # use rawbpf::{asm::Code, bpf};
@@ -67,8 +67,8 @@ use crate::insn::{ByteOrder, Insn, Op};
 #[macro_export]
 macro_rules! bpf {
     ($($t:tt)*) => {{
-        // Items are not hygienic: names that nobody gives to a map of theirs. What runs long is the reading
-        // of some thousands of statements, which comes to an end.
+        // Items are not hygienic, so these have names that no user gives to a map. `long_running_const_eval` is
+        // triggered by parsing some thousands of statements, which terminates.
         const __BPF_SOURCE: $crate::asm::dsl::Source<'static> = $crate::asm::dsl::Source {
             text: ::core::stringify!($($t)*),
             file: ::core::file!(),
@@ -94,8 +94,8 @@ macro_rules! bpf {
     }};
 }
 
-/// The values in a stretch of tokens, in their order: each token seen with the six before it and the
-/// one after it.
+/// The values in a sequence of tokens, in their order: each token is matched with the six before it and the one
+/// after it.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __bpf_values {
@@ -171,7 +171,7 @@ macro_rules! __bpf_value {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __bpf_element {
-    // `task_struct.comm[3]`, `skb[12]`, and a path of more names than can be seen from here.
+    // `task_struct.comm[3]`, `skb[12]`, and a path with more names than are matched here.
     ($f:tt $e:tt $d:tt $c:tt . $a:ident $($x:tt)*) => {
         $crate::asm::dsl::Value::Group($crate::__bpf_values!($($x)*))
     };
@@ -203,7 +203,7 @@ macro_rules! __bpf_element_of {
     };
 }
 
-/// A block of `bpf!` as the macro hands it over.
+/// A block of `bpf!` as the macro passes it on.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {
     pub text: &'a str,
@@ -212,7 +212,7 @@ pub struct Source<'a> {
     pub values: &'a [Value<'a>],
 }
 
-/// How much room a block needs.
+/// The number of items that a block assembles to.
 #[derive(Debug, Clone, Copy)]
 pub struct Measure {
     pub values: usize,
@@ -228,7 +228,7 @@ impl Measure {
         Measure { values: 0, slots: 0, relocations: 0, labels: 0, lines: 0, data: 0 };
 }
 
-/// A block, assembled, with the room that was measured.
+/// An assembled block, in arrays of the measured sizes.
 #[derive(Debug)]
 pub struct Assembled<
     'a,
@@ -263,7 +263,7 @@ const fn leaves(values: &[Value<'_>]) -> usize {
     count
 }
 
-/// The values of a block in a row.
+/// The values of a block as one array.
 pub const fn flatten<'a, const COUNT: usize>(source: &Source<'a>) -> [Value<'a>; COUNT] {
     let mut row = [Value::Text; COUNT];
     flatten_into(source.values, &mut row, 0);
@@ -286,7 +286,7 @@ const fn flatten_into<'a>(values: &[Value<'a>], row: &mut [Value<'a>], mut at: u
     at
 }
 
-/// Counts what a block assembles to. A mistake in it ends the compilation here.
+/// Counts the items that a block assembles to. An error in it ends the compilation here.
 pub const fn count<'a>(source: &Source<'a>, values: &'a [Value<'a>]) -> Measure {
     let mut measure = Measure { values: values.len(), ..Measure::NONE };
     let mut cursor = Cursor::new(source.text, values);
@@ -422,7 +422,7 @@ pub const fn assemble<
         line += 1;
     }
 
-    // Jumps go to labels that may come later, so they are pointed last.
+    // Jumps can refer to later labels, so they are resolved last.
     let mut i = 0;
     while i < SLOTS {
         if let Some(name) = jumps[i] {
@@ -446,12 +446,12 @@ const fn named<'a>(
     Reloc { slot: slot as u32, field, kind: symbol.kind, target }
 }
 
-/// A piece of the text; `&text[start..end]`, which `const fn` does not have.
+/// A substring; `&text[start..end]`, which `const fn` does not have.
 const fn piece(text: &str, span: Span) -> &str {
     text.split_at(span.end).0.split_at(span.start).1
 }
 
-/// How many bytes a string has that was read already.
+/// The length in bytes of a string literal that was parsed already.
 const fn length(text: &[u8], literal: Span) -> usize {
     let mut bytes = literal_at(text, literal);
     let mut length = 0;
@@ -468,7 +468,7 @@ const fn literal_at(text: &[u8], span: Span) -> Literal<'_> {
     }
 }
 
-/// Where the statement starts that made a slot.
+/// The start of the statement that a slot comes from.
 const fn line_of(lines: &[Line], slot: usize) -> usize {
     let mut i = lines.len() - 1;
     while lines[i].slot as usize > slot {
@@ -490,7 +490,7 @@ const fn find(text: &[u8], labels: &[(Span, usize)], count: usize, name: Span) -
     None
 }
 
-/// Points a jump or a call in slot `from` at a label. Distances count from the next slot.
+/// Resolves a jump or a call in slot `from` to a label. Distances count from the next slot.
 const fn point(
     text: &[u8],
     labels: &[(Span, usize)],
@@ -518,7 +518,7 @@ const fn point(
     Ok(insn.with_offset(distance as i16))
 }
 
-/// Puts the parts together.
+/// Assembles the parts into a [`Code`].
 pub const fn code<
     'a,
     const SLOTS: usize,
@@ -545,7 +545,7 @@ pub const fn code<
     }
 }
 
-/// Ends the compilation with what is wrong and the statement it is in.
+/// Ends the compilation with the problem and the statement it is in.
 const fn fail(source: &Source<'_>, start: usize, problem: Problem) -> ! {
     let text = source.text.as_bytes();
     let mut message = Message::new();
@@ -612,7 +612,7 @@ mod tests {
             (10, "counts"),
         ];
         assert_eq!(named, expected);
-        // One static is one map, however it is named.
+        // One static is one map, whichever path names it.
         let counts = RelocTarget::Map(&maps::COUNTS);
         assert!(CODE.relocations[1..].iter().all(|reloc| is_same_map(reloc.target, counts)));
     }
@@ -634,7 +634,7 @@ mod tests {
             r3 = maps::deep::PAIR[{EIGHT - 8}] + {EIGHT} + 7 ll;
             r4 = PAIR ll;
             r5 = {EIGHT};
-            // Brackets that are not those of a map.
+            // Brackets that do not index a map.
             r0 = *(u8 *)skb[{1 << 4}];
             r6 = task_struct.comm[3] ll;
             r7 = *(u8 *)(r1 + task_struct.comm[{EIGHT}]);
@@ -760,7 +760,7 @@ mod tests {
             ]
         );
         assert_eq!(CODE.data.rodata, b"hi\0x\n");
-        // BPF_PSEUDO_MAP_VALUE, and the place of each string.
+        // BPF_PSEUDO_MAP_VALUE, and the offset of each string.
         let second = |slot: usize| (CODE.slots[slot].src(), CODE.slots[slot + 1].imm());
         assert_eq!((second(2), second(4)), ((2, 0), (2, 3)));
     }

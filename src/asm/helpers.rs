@@ -5,13 +5,13 @@
 
 use crate::util::Version;
 
-/// The helpers that a version of Linux brought, major and minor: the name of each, and its prototype.
+/// The helpers that a version of Linux (major, minor) added: the name of each, and its prototype.
 type Added = (u16, u16, &'static [(&'static str, &'static str)]);
 
-/// The helpers in the order of their numbers from 1 on, with the version of Linux that brought each: they were only ever added
-/// at the end, a few with each version (`include/uapi/linux/bpf.h` of that version). 3.19 was the first whose programs could
-/// be attached to anything. Behind each name is what it returns and takes, which `tests/prototypes.rs` holds against the running
-/// kernel's verifier.
+/// The helpers in the order of their numbers from 1 on, with the version of Linux that added each: they were only
+/// ever added at the end, a few with each version (`include/uapi/linux/bpf.h` of that version). 3.19 was the first
+/// whose programs could be attached to anything. Beside each name is its prototype, which `tests/prototypes.rs`
+/// checks against the running kernel's verifier.
 #[rustfmt::skip]
 const TABLE: &[Added] = &[
     (3, 19, &[
@@ -338,7 +338,8 @@ pub const HELPERS: [&str; COUNT] = {
     names
 };
 
-/// The prototype of each helper, at the index that is its number: what it returns, and in parentheses what it takes.
+/// The prototype of each helper, at the index that is its number: the type of the result, and in parentheses the
+/// arguments.
 pub(super) static PROTOTYPES: [&str; COUNT] = {
     let mut prototypes = [""; COUNT];
     let (mut number, mut at) = (1, 0);
@@ -354,8 +355,8 @@ pub(super) static PROTOTYPES: [&str; COUNT] = {
     prototypes
 };
 
-/// Returns the version of Linux that brought the helper of this number; `None` if it is not known here. Some program types
-/// got it later.
+/// Returns the version of Linux that added the helper of this number; `None` if it is not known here. Some program
+/// types got it later.
 pub(crate) fn helper_since(number: u32) -> Option<Version> {
     let mut first = 1;
     TABLE.iter().find_map(|(major, minor, names)| {
@@ -365,7 +366,7 @@ pub(crate) fn helper_since(number: u32) -> Option<Version> {
     })
 }
 
-/// The numbers in the order of the names, so that a name is found by halving.
+/// The numbers in the order of the names, for binary search by name.
 const BY_NAME: [u8; HELPERS.len()] = {
     let mut order = [0; HELPERS.len()];
     let mut count = 0;
@@ -386,7 +387,7 @@ const fn before(a: &str, b: &str) -> bool {
     compare(a.as_bytes(), b.as_bytes()) < 0
 }
 
-/// Less than, equal to or greater than 0 as `a` stands before, at or after `b`.
+/// Compares two names: less than, equal to or greater than 0 as `a` sorts before, with or after `b`.
 pub(super) const fn compare(a: &[u8], b: &[u8]) -> i32 {
     let mut i = 0;
     while i < a.len() && i < b.len() {

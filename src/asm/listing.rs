@@ -1,37 +1,37 @@
-//! A whole program as text, with names for the places that it jumps to and the functions that it calls.
+//! Disassembly of a whole program, with labels for jump targets and functions.
 
 use super::print::{Style, Target, decimal, hex_byte, print};
 use super::{Code, RelocKind, RelocTarget};
 use crate::insn::{ByteOrder, DecodeError, Insn, Op, Pseudo};
 use std::fmt::{self, Write};
 
-/// How a program is printed.
+/// Options of [`disassemble`].
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PrintOptions<'a> {
-    /// How instructions are spelled. In the kernel's style each stands after its slot's number, and jumps are
-    /// distances, as in its logs.
+    /// The syntax of instructions. In the kernel's style each instruction follows the number of its slot, and jumps
+    /// are distances, as in its logs.
     pub style: Style,
     /// Whether each instruction is followed by a comment with its slot and its bytes in this order.
     pub bytes: Option<ByteOrder>,
-    /// What the slots were assembled from, for the names of maps and, before the instructions that each became, the
-    /// lines of the source as comments.
+    /// The code that the slots were assembled from, for the names of maps and, as comments before the instructions
+    /// of each statement, the lines of the source.
     pub code: Option<&'a Code<'a>>,
 }
 
-/// A slot of a program that is no instruction.
+/// The error for a slot of a program that is not an instruction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("slot {slot}: {error}")]
 pub struct Undecodable {
     /// The index of the slot.
     pub slot: usize,
-    /// What is wrong with it.
+    /// The reason.
     pub error: DecodeError,
 }
 
 /// Prints a program, one statement a line, so that it can be assembled again to the same bytes.
 ///
-/// What is jumped to gets a label, `L1` and so on, and functions that are called are `func_1` and so on. A jump
-/// that goes nowhere keeps its distance.
+/// Jump targets get labels, `L1` and so on, and called functions `func_1` and so on. A jump to a place outside the
+/// program keeps its distance.
 ///
 /// ```
 /// use rawbpf::asm::{Code, PrintOptions, disassemble};
@@ -46,13 +46,13 @@ pub struct Undecodable {
 /// ```
 ///
 /// # Errors
-/// A slot that is no instruction, told by its index.
+/// [`Undecodable`] names the slot that is not an instruction.
 pub fn disassemble(slots: &[Insn], options: &PrintOptions<'_>) -> Result<String, Undecodable> {
     list(slots, options, |_, error| Err(error))
 }
 
-/// Prints a program as [`disassemble`] does; a slot that is no instruction is shown by its bytes and the reason, and the
-/// listing goes on. Such a line cannot be assembled.
+/// Prints a program as [`disassemble`] does; a slot that is not an instruction is shown by its bytes and the
+/// reason, and the listing continues. Such a line cannot be assembled.
 ///
 /// ```
 /// use rawbpf::asm::{PrintOptions, disassemble_lossy};
@@ -66,7 +66,7 @@ pub fn disassemble(slots: &[Insn], options: &PrintOptions<'_>) -> Result<String,
 pub fn disassemble_lossy(slots: &[Insn], options: &PrintOptions<'_>) -> String {
     let shown = list(slots, options, |out, undecodable| {
         let Undecodable { slot, error } = undecodable;
-        // A `String` takes all that is written.
+        // Writing to a `String` cannot fail.
         let _ = match options.style {
             Style::Llvm => out.write_str("    "),
             Style::Kernel => write!(out, "{slot:>4}: ({:02x}) ", error.slot.opcode()),
@@ -79,11 +79,11 @@ pub fn disassemble_lossy(slots: &[Insn], options: &PrintOptions<'_>) -> String {
     shown.unwrap_or_default()
 }
 
-/// A slot that is no instruction, as it is shown.
+/// Prints a slot that is not an instruction.
 pub(crate) fn unknown(out: &mut String, slot: Insn) {
     out.push_str("unknown");
     for byte in slot.to_bytes(ByteOrder::NATIVE) {
-        // A `String` takes all that is written.
+        // Writing to a `String` cannot fail.
         let _ = out.write_char(' ').and_then(|()| hex_byte(out, byte));
     }
 }
@@ -101,7 +101,7 @@ fn list(
     let mut notes = Notes { options, line: 0, reloc: 0 };
     for instruction in Instructions::from(slots, 0) {
         match instruction {
-            // A `String` takes all that is written.
+            // Writing to a `String` cannot fail.
             Ok((slot, op)) => {
                 let _ = statement(&mut out, slot, op, &labels, &mut notes);
             }
@@ -112,10 +112,10 @@ fn list(
 }
 
 impl Code<'_> {
-    /// Prints the code, with the names of its maps and its source as comments; as [`disassemble`] does.
+    /// Prints the code, with the names of its maps and its source as comments, as [`disassemble`] does.
     ///
     /// # Errors
-    /// A slot that is no instruction, told by its index.
+    /// [`Undecodable`] names the slot that is not an instruction.
     pub fn disassemble(&self, options: &PrintOptions<'_>) -> Result<String, Undecodable> {
         disassemble(self.slots, &PrintOptions { code: Some(self), ..*options })
     }
@@ -181,7 +181,7 @@ fn statement(
     out.write_char('\n')
 }
 
-/// What is known about the slots from elsewhere; both lists are in the order of the slots, as the listing is.
+/// Additional information about the slots; both lists are in the order of the slots, as the listing is.
 struct Notes<'a> {
     options: &'a PrintOptions<'a>,
     line: usize,
@@ -205,12 +205,12 @@ impl<'a> Notes<'a> {
         Ok(())
     }
 
-    /// The name of the map whose address, or that of whose value, this instruction loads.
+    /// Returns the name of the map whose address, or whose value's address, this instruction loads.
     fn map(&mut self, op: Op, slot: usize) -> Option<&'a str> {
         let (Some(code), Op::LoadImm64 { kind, low: 0, high, .. }) = (self.options.code, op) else {
             return None;
         };
-        // An offset that no value has cannot be written.
+        // An offset beyond every value cannot be written.
         if !matches!((kind, high), (Pseudo::MapFd, 0) | (Pseudo::MapValue, 0..)) {
             return None;
         }
@@ -237,14 +237,14 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
 }
 
-/// The instructions of a program one by one, each with the index of its first slot.
+/// An iterator over the instructions of a program, each with the index of its first slot.
 pub(crate) struct Instructions<'a> {
     slots: &'a [Insn],
     at: usize,
 }
 
 impl<'a> Instructions<'a> {
-    /// Those from this slot on.
+    /// The instructions from this slot on.
     pub(crate) fn from(slots: &'a [Insn], slot: usize) -> Self {
         Instructions { slots, at: slot }
     }
@@ -262,7 +262,7 @@ impl Iterator for Instructions<'_> {
                 Some(Ok((slot, op)))
             }
             Err(error) => {
-                // What follows may be in order.
+                // The slots that follow may be valid.
                 self.at += 1;
                 Some(Err(Undecodable { slot, error }))
             }
@@ -295,7 +295,7 @@ pub(crate) fn place(op: Op, slot: usize) -> Option<Place> {
         }
         Op::JumpLong { offset } => Some(Place::Jump(next + i64::from(offset))),
         Op::CallLocal { offset } => Some(Place::Function(next + i64::from(offset))),
-        // Also from the slot after the first one (check_ld_imm in the kernel's verifier).
+        // Also to the slot after the first one (check_ld_imm in the kernel's verifier).
         Op::LoadImm64 { kind: Pseudo::Function, low, .. } => {
             Some(Place::Function(next + i64::from(low)))
         }
@@ -309,7 +309,7 @@ const FUNCTION: &str = "func_";
 /// The names of places, by slot.
 #[derive(Debug, Clone)]
 pub(crate) struct Labels {
-    /// 0 where there is none; else the number and, as the lowest bit, whether it is a function's.
+    /// 0 for slots without a name; else the number and, as the lowest bit, whether it is a function's.
     names: Vec<u32>,
 }
 
@@ -319,7 +319,7 @@ impl Labels {
         Labels { names: Vec::new() }
     }
 
-    /// Names for whatever an instruction refers to.
+    /// Names all slots that an instruction refers to.
     pub(crate) fn new(slots: &[Insn]) -> Labels {
         const INSTRUCTION: u32 = 1;
         const JUMP: u32 = 2;
@@ -337,7 +337,7 @@ impl Labels {
         }
         let (mut labels, mut functions) = (0, 0);
         for name in &mut names {
-            // Nothing can be said of a jump into the second half of `lddw`.
+            // A jump into the second half of `lddw` gets no label.
             let instruction = *name & INSTRUCTION != 0;
             *name = if instruction && *name & CALL != 0 {
                 functions += 1;

@@ -1,16 +1,16 @@
-//! Listings that the kernel made, read back: the verifier's log, and `bpftool prog dump xlated`.
+//! Parsing of listings that the kernel made: the verifier's log, and `bpftool prog dump xlated`.
 //!
 //! Both show an instruction as its index, its opcode in parentheses and its text, `7: (79) r0 = *(u64 *)(r1 +8)`,
 //! among lines about other things. A log shows an instruction once for every path that led there, in the order of
-//! the paths, and what was learned of the registers behind a `;` (Linux 7.3 has other remarks behind `//` and tabs).
+//! the paths, and the state of the registers behind a `;` (Linux 7.3 has other remarks behind `//` and tabs).
 
 use super::statement::{Cursor, Dialect, Problem, Span, Statement, Target, What};
 use crate::insn::Op;
 use std::collections::BTreeMap;
 
-/// Whether the text is such a listing.
+/// Returns whether the text is such a listing.
 pub(super) fn is_listing(text: &str) -> bool {
-    // Only lines with the mark behind the index are looked at: in other texts hardly any.
+    // Only lines with the mark behind the index are examined: other texts have hardly any.
     let mut read = 0;
     text.match_indices(':').any(|(colon, _)| {
         if colon < read || !text[colon..].starts_with(": ") {
@@ -30,7 +30,7 @@ struct Line<'t> {
     /// The instruction's text, and where it begins in the line.
     text: &'t str,
     start: usize,
-    /// What is remarked on it, what the registers hold then.
+    /// The remark behind it: the register state at that point.
     remark: &'t str,
 }
 
@@ -38,13 +38,13 @@ impl<'t> Line<'t> {
     fn read(line: &'t str) -> Option<Line<'t>> {
         let line_length = line.len();
         let line = line.trim_start_matches([' ', '\t']);
-        // Told by the first character, for nearly all lines of other texts.
+        // The first character decides for nearly all lines of other texts.
         if !line.starts_with(|c: char| c.is_ascii_digit()) {
             return None;
         }
         let (index, rest) = line.split_once(": ")?;
         let index = index.parse().ok()?;
-        // Linux 6.16 and later begin a long log with all instructions, and which registers live before each.
+        // Linux 6.16 and later begin a long log with all instructions and the registers that are live before each.
         let live = |byte: u8| byte == b'.' || byte.is_ascii_digit();
         let rest = match rest.split_once(' ') {
             Some((word, after)) if word.bytes().all(live) => after,
@@ -56,7 +56,7 @@ impl<'t> Line<'t> {
         }
         let opcode = u8::from_str_radix(opcode, 16).ok()?;
         let start = line_length - rest.len();
-        // What the verifier remarks stands behind one of these, none of which is part of an instruction.
+        // The verifier's remark follows one of these, none of which is part of an instruction.
         let end = [";", "//", "\t"].iter().filter_map(|mark| rest.find(mark)).min();
         let (text, remark) = rest.split_at_checked(end.unwrap_or(rest.len()))?;
         Some(Line { index, opcode, text: text.trim_end(), start, remark })
@@ -66,7 +66,8 @@ impl<'t> Line<'t> {
 /// The opcode of `lddw`.
 const LDDW: u8 = 0x18;
 
-/// Whether the remark on `r1 = 0x…` says that it loads a number: `; R1_w=0xffff0000ffff0000`, and not `map_ptr(…)`.
+/// Returns whether the remark on `r1 = 0x…` says that it loads a number: `; R1_w=0xffff0000ffff0000`, and not
+/// `map_ptr(…)`.
 fn loads_a_number(line: &Line<'_>) -> bool {
     let Some((register, _)) = line.text.split_once(" = ") else { return false };
     let mut words = line.remark.trim_start_matches(';').split_whitespace();
@@ -124,7 +125,7 @@ pub(super) fn read(text: &str) -> Result<Vec<(Op, Span)>, Vec<Problem>> {
 }
 
 fn instruction(line: &Line<'_>) -> Result<Op, Problem> {
-    // What looks like an address is none if the log says that the register holds a number then.
+    // A number that looks like an address is a constant if the log says that the register then holds a number.
     let constant = line.opcode == LDDW && loads_a_number(line);
     let wide = constant.then(|| format!("{} ll", line.text));
     let mut cursor = match &wide {
@@ -133,7 +134,7 @@ fn instruction(line: &Line<'_>) -> Result<Op, Problem> {
     };
     match cursor.statement().map_err(|_| cursor.failure())? {
         Statement::Op { op, target: Target::None } => Ok(op),
-        // A name that nothing here explains: `call bpf_prog_12ab34cd`.
+        // A name that is not defined in the listing: `call bpf_prog_12ab34cd`.
         Statement::Op { target: Target::Label(span) | Target::Name(span, _), .. } => {
             Err(Problem { span, what: What::NoHelper })
         }

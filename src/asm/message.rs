@@ -1,6 +1,6 @@
-//! A message that can be written in `const`, where there is no `format!`.
+//! A message buffer for `const` code, where there is no `format!`.
 
-/// Text of bounded length; what does not fit is left out and marked with `…`.
+/// Text of bounded length; text beyond the bound is left out and marked with `…`.
 pub(super) struct Message {
     bytes: [u8; Message::ROOM],
     length: usize,

@@ -40,6 +40,6 @@ pub use prototypes::{HelperPrototype, helper_prototype};
 pub use resolve::{BuildOptions, Far, ResolveError, ResolveErrors};
 
 pub use crate::spec::{
-    Assembly, Code, CodeLabels, Collection, CollectionProgram, Data, LabelPlace, Line, Reloc,
-    RelocField, RelocKind, RelocTarget, Section, Variable,
+    Assembly, Code, CodeLabels, Collection, CollectionProgram, CoreKind, CoreReloc, Data, Extern,
+    LabelPlace, Line, Reloc, RelocField, RelocKind, RelocTarget, Section, Variable,
 };

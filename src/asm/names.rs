@@ -1,4 +1,4 @@
-//! Tables of names, for texts with hundreds of thousands of labels.
+//! Hash tables of names, for texts with hundreds of thousands of labels.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -11,7 +11,7 @@ pub(super) fn names<'t, V>(names: usize) -> Names<'t, V> {
     HashMap::with_capacity_and_hasher(names, Seed(RandomState::new().hash_one(0)))
 }
 
-/// Starts a hash at a place that differs from table to table: nobody can write a text whose names all fall together.
+/// The initial state of a hash, random for each table, so that no text can be written whose names all collide.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Seed(u64);
 
@@ -23,12 +23,12 @@ impl BuildHasher for Seed {
     }
 }
 
-/// A hash that multiplies eight bytes at a time and folds the halves of the product together. Names are short, and the
-/// hash of the standard library takes longer to begin and to end than this takes for all of one.
+/// A hash that multiplies eight bytes at a time and folds the halves of the product together. Names are short, and for
+/// those the setup and finalization of the standard library's hash take longer than all of this.
 ///
-/// The last two bytes of a name are only added at the end. So `L100` and `L101`, which stand near each other in a text,
-/// stand near each other in the table, too: of one that no cache holds, a piece that is in the cache is used many times.
-/// That makes few names fall together, those that differ in these two bytes alone: no text can have many.
+/// The last two bytes of a name are only added at the end. So `L100` and `L101`, which are near each other in a text,
+/// are near each other in the table, too: in a table larger than the cache, each cached piece is used many times. Only
+/// names that differ in these two bytes alone collide more often because of it, and no text can have many of those.
 #[derive(Debug)]
 pub(super) struct Folded {
     state: u64,
@@ -63,11 +63,11 @@ impl Hasher for Folded {
     }
 
     fn write_u8(&mut self, _end: u8) {
-        // What `str` adds to tell where it ends, which the length above has done.
+        // `str` adds this byte to mark its end; the length above has done that.
     }
 
     fn finish(&self) -> u64 {
-        // The table takes the low bits for the place, and the high seven to tell neighbours apart.
+        // The table takes the low bits for the bucket, and the high seven to tell neighbours apart.
         self.state.wrapping_add(self.near) ^ self.near << 57
     }
 }
@@ -82,7 +82,7 @@ mod tests {
         let seed = Seed(1);
         let names = (0..100_000).map(|n| format!("LBB0_{n}"));
         let hashes: Vec<u64> = names.map(|name| seed.hash_one(name.as_str())).collect();
-        // The table takes the low bits for the place and the high seven for a first comparison.
+        // The table takes the low bits for the bucket and the high seven for a first comparison.
         let low: HashSet<_> = hashes.iter().map(|hash| hash & 0xffff).collect();
         let high: HashSet<_> = hashes.iter().map(|hash| hash >> 57).collect();
         // Of 65,536 places, 100,000 balls thrown at random leave about 22 % empty.

@@ -1,8 +1,7 @@
-//! Text to code.
+//! The parser: text to code.
 //!
-//! The statements are read by the same functions that the compiler runs for `bpf!`
-//! ([`statement`](super::statement)); here is what a text has besides: directives, labels that are looked up in a
-//! table, and listings of the kernel.
+//! Statements are parsed by the same functions that the compiler runs for `bpf!` ([`statement`](super::statement));
+//! this module adds what only a text has: directives, labels that are looked up in a table, and listings of the kernel.
 
 use super::build::{Builder, Label};
 use super::data::Sections;
@@ -26,7 +25,7 @@ use std::borrow::Cow;
 
 mod data;
 
-/// How a text is assembled.
+/// Options of [`parse()`].
 #[derive(Debug, Clone, Default)]
 pub struct ParseOptions {
     build: BuildOptions,
@@ -46,14 +45,14 @@ impl ParseOptions {
         self
     }
 
-    /// How far jumps are made to reach.
+    /// Sets the handling of jumps that do not reach their labels.
     pub fn build(mut self, options: BuildOptions) -> ParseOptions {
         self.build = options;
         self
     }
 }
 
-/// Assembles a text. `file` is what messages call it.
+/// Assembles a text. `file` is its name in messages.
 ///
 /// ```
 /// use rawbpf::asm::{ParseOptions, parse};
@@ -71,7 +70,7 @@ impl ParseOptions {
 /// parentheses behind each index.
 ///
 /// # Errors
-/// All the mistakes there are, not the first only.
+/// All errors that were found, not only the first.
 pub fn parse<'t>(
     text: &'t str,
     file: &str,
@@ -85,7 +84,7 @@ pub fn parse<'t>(
     }
     parser.statements();
     let module = parser.finish();
-    // To this language a listing is one mistake after the other: only a text with mistakes need be looked at.
+    // As assembly, a listing is an error on each line: only a text with errors need be examined.
     if module.is_err() && listing_text::is_listing(text) {
         let mut parser = Parser::new(text, file, options);
         parser.listing();
@@ -94,7 +93,7 @@ pub fn parse<'t>(
     module
 }
 
-/// For how many of a text's mistakes nearest names are looked for.
+/// The most errors of a text for which nearest names are searched.
 const HINTED: usize = 100;
 
 /// Adds the nearest names to a mistake.
@@ -104,12 +103,12 @@ fn offer(mistake: &mut Mistake, names: &[String]) {
     }
 }
 
-/// Whether the name of a label is a number.
+/// Returns whether the name of a label is a number.
 fn is_number(name: &str) -> bool {
     name.as_bytes().first().is_some_and(u8::is_ascii_digit)
 }
 
-/// How many colons there are; of as many bytes at a time as a `u8` can count, which the compiler makes vectors of.
+/// Counts the colons, in chunks of as many bytes as a `u8` can count, which the compiler vectorizes.
 fn colons(text: &[u8]) -> usize {
     let count = |bytes: &[u8]| bytes.iter().map(|byte| u8::from(*byte == b':')).sum::<u8>();
     text.chunks(192).map(|bytes| usize::from(count(bytes))).sum()
@@ -120,18 +119,18 @@ struct Parser<'t, 'o> {
     file: &'o str,
     options: &'o ParseOptions,
     mistakes: Vec<Mistake>,
-    /// Those of the mistakes that are names which are not known.
+    /// The mistakes that are about unknown names.
     unknown: Vec<(usize, Span)>,
     collection: Collection<'t>,
     /// The data of the collection.
     data: Sections<'t>,
     /// The indices of the maps by their names.
     map_names: Names<'t, usize>,
-    /// In the order of their names.
+    /// The constants, in the order of their names.
     constants: Vec<(&'t str, i128)>,
     /// Whether every word that looks like a register is one: no constant has such a name.
     unmistakable: bool,
-    /// Where in the data a name stands.
+    /// The data sections and offsets of labels in data.
     data_labels: Names<'t, (Section, u32)>,
     /// The section that is being read, if it is not code.
     section: Option<Section>,
@@ -140,14 +139,14 @@ struct Parser<'t, 'o> {
     counted: (usize, u32),
 }
 
-/// The program that is being read.
+/// The program that is being parsed.
 struct Draft<'t> {
-    /// Where `.program` names it.
+    /// The position of its name in `.program`.
     declared: Option<Span>,
     name: &'t str,
     target: Option<&'t str>,
     builder: Builder<'t>,
-    /// Where in `named` a name is: the table is small, and moves quickly when it grows.
+    /// The index in `named` of each name: the table is small, and is copied quickly when it grows.
     labels: Names<'t, u32>,
     named: Vec<Named>,
     numbered: Names<'t, Numbered>,
@@ -158,9 +157,9 @@ struct Draft<'t> {
 struct Named {
     label: Label,
     bound: bool,
-    /// What is wrong where it was first used if the label stands nowhere,
+    /// The problem at its first use if the label is not defined,
     used: Option<Unbound>,
-    /// and where that is. (No text has more than 4 GiB, and of these there can be very many.)
+    /// and the position of that use. (No text has more than 4 GiB, and there can be very many of these.)
     at: (u32, u32),
 }
 
@@ -173,7 +172,7 @@ impl Named {
         self.label
     }
 
-    /// What is wrong, if the label stands nowhere.
+    /// Returns the problem, if the label is not defined.
     fn problem(&self) -> Option<Problem> {
         let span = Span { start: self.at.0 as usize, end: self.at.1 as usize };
         let what = self.used.filter(|_| !self.bound)?.what();
@@ -181,7 +180,7 @@ impl Named {
     }
 }
 
-/// What a name could have been, if it is not a label.
+/// The kinds of name that an undefined label could have been.
 #[derive(Clone, Copy)]
 enum Unbound {
     Helper,
@@ -199,7 +198,7 @@ impl Unbound {
     }
 }
 
-/// A label with a number: the last one that stood, and the next one if something refers to it already.
+/// A label with a number: its last definition, and the next one if something refers to it already.
 #[derive(Default)]
 struct Numbered {
     last: Option<Label>,
@@ -222,7 +221,7 @@ impl<'t> Draft<'t> {
 
     fn named(&mut self, name: &'t str) -> &mut Named {
         let next = self.named.len();
-        // A text has fewer than 2^32 bytes, and so it has names.
+        // A text has fewer than 2^32 bytes, and so fewer names.
         let index = *self.labels.entry(name).or_insert(next as u32) as usize;
         if index == next {
             let label = self.builder.label_lent(name);
@@ -272,8 +271,7 @@ impl<'t, 'o> Parser<'t, 'o> {
     fn statements(&mut self) {
         let (mut at, mut llvm_ld_pseudo) = (0, false);
         loop {
-            // The constants can grow with every directive, so that they are lent to one stretch of
-            // statements at a time.
+            // Every directive can add constants, so they are lent to one run of statements at a time.
             let constants = std::mem::take(&mut self.constants);
             let mut cursor = Cursor::at(self.text, at, Dialect::Text, &constants);
             cursor.llvm_ld_pseudo = llvm_ld_pseudo;
@@ -288,7 +286,7 @@ impl<'t, 'o> Parser<'t, 'o> {
         }
     }
 
-    /// Reads statements up to a directive or the end.
+    /// Parses statements up to a directive or the end.
     fn stretch(&mut self, cursor: &mut Cursor<'_>, quick: bool) -> Option<Directive> {
         loop {
             cursor.at = indentation(cursor.text, cursor.at);
@@ -324,7 +322,7 @@ impl<'t, 'o> Parser<'t, 'o> {
                 }
             };
             self.mistake(problem);
-            // The next statement is told by the next separator; whatever stands before it belongs to this one.
+            // The next separator begins the next statement; everything before it belongs to this one.
             while !cursor.at_end() {
                 cursor.at += 1;
                 cursor.skip();
@@ -388,7 +386,7 @@ impl<'t, 'o> Parser<'t, 'o> {
         Ok(())
     }
 
-    /// Before the first slot of a statement that stands there.
+    /// Prepares for the first slot of the statement at this position.
     fn begin(&mut self, start: usize, end: usize) -> Result<(), Problem> {
         if self.section.is_some() {
             let what = What::Not(
@@ -398,14 +396,14 @@ impl<'t, 'o> Parser<'t, 'o> {
         }
         let draft = &mut self.draft;
         if draft.statements == 0 && self.collection.programs.is_empty() {
-            // Few texts have other colons than those of labels, and what grows is copied.
+            // Few texts have other colons than those of labels, and a table that grows is copied.
             let labels = colons(self.text.as_bytes());
             let _ = draft.labels.try_reserve(labels);
             let _ = draft.named.try_reserve(labels);
-            // Room for statements of an ordinary length. A second program gets none: it would be as much again.
+            // Room for statements of ordinary length. A second program gets none: it would be as much again.
             draft.builder.reserve((self.text.len() - start) / 16, labels);
         }
-        // No text of 4 GiB gets here: `finish` has refused it.
+        // A text of 4 GiB does not get here: `finish` has refused it.
         draft.builder.at(start as u32..end as u32);
         draft.statements += 1;
         Ok(())
@@ -523,7 +521,7 @@ impl<'t, 'o> Parser<'t, 'o> {
 
     // ---- the end ----------------------------------------------------------------------------------
 
-    /// Finishes the program that was being read, if there is one.
+    /// Finishes the program that is being parsed, if there is one.
     fn end_of_program(&mut self) {
         let draft = std::mem::replace(&mut self.draft, Draft::new("main", None));
         if draft.statements == 0 {
@@ -569,7 +567,7 @@ impl<'t, 'o> Parser<'t, 'o> {
         }
     }
 
-    /// Returns the number of the line at a place behind all those that were asked for before.
+    /// Returns the line number of a position. Positions must be passed in ascending order.
     fn line_at(&mut self, place: usize) -> u32 {
         let (counted, line) = &mut self.counted;
         if let Some(passed) = self.text.as_bytes().get(*counted..place) {
@@ -587,7 +585,7 @@ impl<'t, 'o> Parser<'t, 'o> {
         self.mistakes.push(Mistake { message: error.to_string(), start, end });
     }
 
-    /// Adds the nearest labels to the last mistake, a label that stands nowhere, and of a call the nearest helpers.
+    /// Adds the nearest labels to the last mistake, an undefined label, and for a call the nearest helpers.
     fn nearest_label(&mut self, draft: &Draft<'_>, problem: &Problem) {
         let wanted = self.slice(problem.span);
         let plain = wanted.strip_prefix("bpf_").unwrap_or(wanted);
@@ -606,7 +604,7 @@ impl<'t, 'o> Parser<'t, 'o> {
         }
     }
 
-    /// Adds the nearest constants, maps and variables to the mistakes that are names which are not known.
+    /// Adds the nearest constants, maps and variables to the mistakes that are about unknown names.
     fn nearest_names(&mut self) {
         for (index, span) in std::mem::take(&mut self.unknown).into_iter().take(HINTED) {
             let mut nearest = Nearest::new(self.slice(span), OFFERED);
@@ -669,7 +667,7 @@ mod tests {
             ]
         );
         assert_eq!(module.data().rodata, b"ab\0");
-        // What is not a name of the kernel's, or stands where none may, is a mistake as before.
+        // A name that the kernel does not have, or in the wrong place, is still an error.
         for wrong in
             ["r1 = task_struct", "goto +a.b", "r1 += a.", "r1 = sizeof()", "call a.b", "r1 = \"a\""]
         {

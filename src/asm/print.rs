@@ -1,7 +1,7 @@
-//! One instruction as text.
+//! Printing of a single instruction.
 //!
-//! In two styles. LLVM's is the assembly language itself: what it prints can be read back and gives the same
-//! bytes. The kernel's is how the verifier's log shows an instruction.
+//! There are two styles. LLVM's is the assembly language itself: its output can be parsed again and gives the same
+//! bytes. The kernel's is that of the verifier's log.
 //!
 //! Nothing here allocates, and no number passes through `format!`: a listing of a million slots is a matter of
 //! milliseconds.
@@ -19,17 +19,18 @@ use std::fmt::{self, Write};
 #[cfg(test)]
 mod tests;
 
-/// How instructions are spelled.
+/// The syntax in which instructions are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum Style {
     /// The assembly language: `r0 = *(u32 *)(r1 + 4)`, `call trace_printk`, `goto +3`.
     #[default]
     Llvm,
-    /// As the kernel's log has it: `(61) r0 = *(u32 *)(r1 +4)`, `(85) call bpf_trace_printk#6`, `(05) goto pc+3`.
+    /// The syntax of the kernel's log: `(61) r0 = *(u32 *)(r1 +4)`, `(85) call bpf_trace_printk#6`, `(05) goto
+    /// pc+3`.
     Kernel,
 }
 
-/// What is known of an instruction's operand beside the instruction.
+/// The name of an instruction's operand, known from its context.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Target<'a> {
     /// Nothing.
@@ -38,7 +39,7 @@ pub(crate) enum Target<'a> {
     Label(&'static str, u32),
     /// The map whose address is loaded, or that of its value.
     Map(&'a str),
-    /// The same as a label, or an address in full: `count + 4`.
+    /// The name of a label, or of an address in full: `count + 4`.
     #[cfg(feature = "elf")]
     Name(&'a str),
 }
@@ -137,7 +138,7 @@ const fn swap_name(swap: Swap) -> &'static str {
     }
 }
 
-/// How an atomic operation is written.
+/// The syntax of an atomic operation.
 enum Atomic {
     /// `lock *(…) += r2`
     Lock(&'static str),
@@ -157,7 +158,7 @@ const fn atomic_form(op: AtomicOp) -> Atomic {
     }
 }
 
-/// The helper's name; none for 0, which is no helper, and for numbers that have no name.
+/// Returns the helper's name; `None` for 0, which is not a helper, and for numbers without a name.
 pub(super) fn helper_name(number: i32) -> Option<&'static str> {
     let index = usize::try_from(number).ok().filter(|index| *index > 0)?;
     HELPERS.get(index).copied()
@@ -165,7 +166,7 @@ pub(super) fn helper_name(number: i32) -> Option<&'static str> {
 
 // ---- the pieces of a line -----------------------------------------------------------------------------
 
-/// Where the text goes, and what the styles write differently on every line.
+/// The output and its style, with the parts of a line that differ between the styles.
 struct Text<'w, T> {
     out: &'w mut T,
     style: Style,
@@ -229,7 +230,7 @@ impl<T: Write> Text<'_, T> {
         }
     }
 
-    /// Where a jump goes.
+    /// Writes the target of a jump.
     fn target(&mut self, target: Target<'_>, offset: i64) -> fmt::Result {
         match (target, self.style) {
             (Target::Label(prefix, number), _) => {
@@ -247,12 +248,12 @@ impl<T: Write> Text<'_, T> {
     }
 }
 
-/// The numbers from 00 to 99, one after the other.
+/// The numbers from 00 to 99 as text, one after the other.
 const PAIRS: &str = "0001020304050607080910111213141516171819202122232425262728293031323334353637383940414243\
                      4445464748495051525354555657585960616263646566676869707172737475767778798081828384858687\
                      888990919293949596979899";
 
-/// Writes a number in decimal. Most are short, and those are one piece of a table.
+/// Writes a number in decimal. Most numbers are short, and those are one piece of a table.
 pub(super) fn decimal<T: Write>(out: &mut T, value: u64) -> fmt::Result {
     if value < 100 {
         let at = value as usize * 2;
@@ -306,8 +307,8 @@ fn llvm<T: Write>(t: &mut Text<'_, T>, op: Op, target: Target<'_>) -> fmt::Resul
             t.text("*")?;
             t.memory(unsigned(size), base, offset)?;
             t.text(" = ")?;
-            // The machine stores the low bits only. A value that has others is marked, as it would be in C:
-            // without the mark it is refused, because it is hardly what was meant.
+            // The machine stores only the low bits. A value with other bits set gets a cast, as it would in C:
+            // without the cast it is refused, because it is most likely a mistake.
             match size {
                 Size::Byte if !(i8::MIN.into()..=u8::MAX.into()).contains(&imm) => {
                     t.text("(u8)")?;
@@ -399,7 +400,7 @@ fn llvm<T: Write>(t: &mut Text<'_, T>, op: Op, target: Target<'_>) -> fmt::Resul
         Op::CallLocal { offset } => {
             t.text("call ")?;
             if matches!(target, Target::None | Target::Map(_)) {
-                // A bare number is a helper's.
+                // A number alone is a helper's.
                 t.text("pc")?;
             }
             t.target(target, offset.into())
@@ -418,10 +419,11 @@ fn llvm<T: Write>(t: &mut Text<'_, T>, op: Op, target: Target<'_>) -> fmt::Resul
     }
 }
 
-/// An instruction whose syntax is that of others; the kernel's style names all registers whole.
+/// Prints an instruction whose syntax several operations share; the kernel's style prints all registers as 64-bit
+/// ones.
 fn shaped<T: Write>(t: &mut Text<'_, T>, op: Op) -> fmt::Result {
     let slot = op.encode().first();
-    // Every instruction that nothing else here prints is one of these: a test goes through them all.
+    // Every instruction that is not printed elsewhere here is one of these: a test goes through them all.
     let Some(shaped) = SHAPED.iter().find(|shaped| shaped.is(slot)) else { return Ok(()) };
     let size = UNSIGNED[slot.opcode() as usize >> 3 & 3];
     let bits = match t.style {
@@ -454,7 +456,7 @@ fn shaped<T: Write>(t: &mut Text<'_, T>, op: Op) -> fmt::Result {
     }
 }
 
-/// The register of a slot that is an instruction, which has no others.
+/// Returns the register of a field of a valid instruction, which has no numbers above 10.
 fn register(number: u8) -> Reg {
     Reg::new(number).unwrap_or(Reg::R0)
 }
@@ -478,7 +480,7 @@ fn load_imm64<T: Write>(
         }
         return t.text(" ll");
     }
-    // Any other name stands for the whole address, so whatever was to be added to it has no place beside one.
+    // Any other name stands for the whole address, so an offset to be added could not be written beside it.
     if !matches!(target, Target::None) && high == 0 {
         t.reg(Bits::B64, dst)?;
         t.text(" = ")?;
@@ -512,12 +514,12 @@ fn load_imm64<T: Write>(
     Ok(())
 }
 
-/// The number whose halves are the two immediates.
+/// Returns the number whose halves are the two immediates.
 pub(super) const fn wide(low: i32, high: i32) -> u64 {
     (high as u32 as u64) << 32 | low as u32 as u64
 }
 
-// ---- what both styles write alike ---------------------------------------------------------------------
+// ---- common to both styles ----------------------------------------------------------------------------
 
 fn arithmetic<T: Write>(t: &mut Text<'_, T>, op: Op) -> fmt::Result {
     match op {
@@ -587,8 +589,8 @@ fn plain_memory<T: Write>(t: &mut Text<'_, T>, op: Op) -> fmt::Result {
 
 // ---- the kernel's style -------------------------------------------------------------------------------
 
-/// As the verifier of Linux 6.18 logs it. It has no `w` registers for memory, atomics name their width, and
-/// whatever is added to a base has its sign before it.
+/// Prints as the verifier of Linux 6.18 logs. It has no `w` registers for memory, atomics name their width, and an
+/// offset from a base always has its sign.
 fn kernel<T: Write>(t: &mut Text<'_, T>, op: Op) -> fmt::Result {
     let opcode = op.encode().first().opcode();
     t.text("(")?;
@@ -671,8 +673,8 @@ fn kernel<T: Write>(t: &mut Text<'_, T>, op: Op) -> fmt::Result {
     }
 }
 
-/// The kernel shows the number that a reference has become. Before it is loaded, what it refers to is all there is;
-/// that is shown the way bpftool does it, with a descriptor where that has an id.
+/// Prints a 64-bit immediate. In the kernel's log it is the resolved address. Before the load only the reference is
+/// known; that is printed as bpftool does, with a descriptor in place of the id.
 fn kernel_imm64<T: Write>(
     t: &mut Text<'_, T>,
     dst: Reg,

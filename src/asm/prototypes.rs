@@ -1,9 +1,9 @@
-//! What each helper takes and returns: its prototype in C.
+//! Prototypes of the helpers, in C.
 
 use super::helpers::{HELPERS, PROTOTYPES};
 use std::fmt;
 
-/// What a helper takes and returns.
+/// The C prototype of a helper: its result, name and arguments.
 ///
 /// ```
 /// use rawbpf::asm::helper_prototype;
@@ -42,8 +42,8 @@ impl HelperPrototype {
         self.returns
     }
 
-    /// Returns the arguments, those of r1 to r5 in order, each with its type and its name: `const void *key`. That of a helper
-    /// with a variable number of them ends with `...`.
+    /// Returns the arguments, those of r1 to r5 in order, each with its type and its name: `const
+    /// void *key`. For a helper with a variable number of arguments the last is `...`.
     pub fn arguments(&self) -> impl Iterator<Item = &'static str> + use<> {
         self.arguments.split(", ").filter(|argument| !argument.is_empty())
     }

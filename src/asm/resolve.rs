@@ -1,6 +1,6 @@
-//! From labels to distances.
+//! Resolution of labels to distances.
 //!
-//! Where everything stands is found in [`layout`]; here it is written down, and what cannot be is told.
+//! [`layout`] finds the position of every instruction; this module encodes the result and reports the errors.
 
 mod chain;
 mod layout;
@@ -14,21 +14,21 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-/// What is done about a jump to a label that 16 bits cannot reach.
+/// The handling of a jump to a label that 16 bits cannot reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Far {
     /// It becomes `gotol`, and a conditional jump becomes one over a `gotol`. Linux 6.6. Only `may_goto` is refused.
     #[default]
     Long,
-    /// It goes in steps of 16 bits: from one `goto` to the next, which stand in between and which other code jumps over.
-    /// Any Linux. Over one place no more than some 4,000 labels can be reached that way.
+    /// It goes in steps of 16 bits: from one `goto` to the next, which stand in between and which other code jumps
+    /// over. Any Linux. No more than some 4,000 labels can be reached over one position that way.
     Chain,
     /// It is an error.
     Refuse,
 }
 
-/// How [`Builder::finish`](super::Builder::finish) does it.
+/// Options of [`Builder::finish`](super::Builder::finish).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BuildOptions {
     far: Far,
@@ -40,43 +40,43 @@ impl BuildOptions {
         BuildOptions { far: Far::Long }
     }
 
-    /// What is done about jumps that do not reach.
+    /// Sets the handling of jumps that do not reach.
     pub const fn far(mut self, far: Far) -> BuildOptions {
         self.far = far;
         self
     }
 }
 
-/// Something that keeps code from being finished. Labels are called by their names, in backquotes, or by their
-/// numbers; `span` is what [`Builder::at`](super::Builder::at) said last before it.
+/// An error that keeps code from being finished. Labels are shown by their names, in backquotes, or by their
+/// numbers; `span` is the range that [`Builder::at`](super::Builder::at) set last before it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResolveError {
-    /// Something leads to a label that stands nowhere.
+    /// An instruction refers to a label that is not bound.
     #[error("label {label} is not defined")]
     Undefined {
         /// The label.
         label: String,
-        /// What leads there.
+        /// The instruction that refers to it.
         span: Option<Range<u32>>,
     },
-    /// A label stands at two places.
+    /// A label is bound to two positions.
     #[error("label {label} is defined twice")]
     BoundTwice {
         /// The label.
         label: String,
-        /// The second place.
+        /// The second position.
         span: Option<Range<u32>>,
     },
-    /// A label that another builder made.
+    /// A label of another builder is used.
     #[error("the label at instruction {instruction} belongs to another builder")]
     Foreign {
-        /// How many instructions were pushed before.
+        /// The number of instructions pushed before.
         instruction: usize,
-        /// Where.
+        /// The place of its use.
         span: Option<Range<u32>>,
     },
-    /// A jump that does not reach.
+    /// A jump does not reach its label.
     #[error("the {jump} to {label} spans {distance} slots, more than 16 bits can say")]
     TooFar {
         /// `goto`, `may_goto`.
@@ -85,31 +85,31 @@ pub enum ResolveError {
         label: String,
         /// Slots from the next instruction.
         distance: i64,
-        /// The jump.
+        /// The position of the jump.
         span: Option<Range<u32>>,
     },
-    /// A jump by a number leads over a jump to a label that is too far and had to grow.
+    /// A jump by a number crosses a jump to a label that is too far and had to grow.
     #[error(
         "the jump by {offset} leads over a jump to a label that is made to reach: {distance} slots now"
     )]
     Shifted {
         /// The number.
         offset: i64,
-        /// How far it would have to lead now.
+        /// The number that it would need now.
         distance: i64,
-        /// The jump by a number.
+        /// The position of the jump by a number.
         span: Option<Range<u32>>,
     },
-    /// More slots than a distance of 32 bits can express.
+    /// The code has more slots than a distance of 32 bits can express.
     #[error("the code has {slots} slots, more than 32 bits can say")]
     TooLarge {
-        /// How many.
+        /// The number of slots.
         slots: i64,
     },
 }
 
 impl ResolveError {
-    /// Where in the text it is, if that was told.
+    /// Returns the range in the text that it is about, if one was set.
     pub fn span(&self) -> Option<Range<u32>> {
         match self {
             ResolveError::Undefined { span, .. }
@@ -122,7 +122,7 @@ impl ResolveError {
     }
 }
 
-/// Everything that keeps code from being finished: at least one.
+/// All errors that keep code from being finished: at least one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolveErrors(Vec<ResolveError>);
 
@@ -131,7 +131,7 @@ impl ResolveErrors {
         ResolveErrors(vec![error])
     }
 
-    /// Each.
+    /// Iterates over the errors.
     pub fn iter(&self) -> std::slice::Iter<'_, ResolveError> {
         self.0.iter()
     }
@@ -147,7 +147,8 @@ impl<'a> IntoIterator for &'a ResolveErrors {
 }
 
 impl fmt::Display for ResolveErrors {
-    /// One a line, of many the first ten: code that is too large has thousands of jumps that do not reach.
+    /// Writes one error a line, and of many the first ten: code that is too large has thousands of jumps that do not
+    /// reach.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 10;
         for (i, error) in self.0.iter().take(SHOWN).enumerate() {
@@ -169,7 +170,7 @@ pub(super) struct Unit {
     pub label: Option<u32>,
 }
 
-/// A label: its name, and the slot before which it stands while all jumps are short.
+/// A label: its name, and the slot before which it is while all jumps are short.
 #[derive(Debug)]
 pub(super) struct Place<'a> {
     pub name: Option<Cow<'a, str>>,
@@ -177,7 +178,7 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    /// How messages call it.
+    /// Returns its name as messages show it.
     pub(super) fn called(&self, index: u32) -> String {
         match &self.name {
             Some(name) => format!("`{name}`"),
@@ -186,7 +187,7 @@ impl Place<'_> {
     }
 }
 
-/// What was built, before anything is known of distances.
+/// The pushed instructions and labels, before any layout.
 #[derive(Debug)]
 pub(super) struct Draft<'a> {
     pub units: Vec<Unit>,
@@ -196,12 +197,12 @@ pub(super) struct Draft<'a> {
     pub lines: &'a [Line],
 }
 
-/// How much fits. Tests have less.
+/// The limits of the layout. Tests use smaller ones.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// How far a jump of 16 bits goes forward; it goes one slot farther backward.
+    /// The greatest forward distance of a jump of 16 bits; backward it reaches one slot farther.
     pub reach: i64,
-    /// How many slots there may be.
+    /// The most slots.
     pub slots: i64,
 }
 
@@ -220,7 +221,7 @@ pub(super) struct Resolved {
     pub starts: Vec<u32>,
 }
 
-/// Points every jump at its label. `mistakes` are those that were made before.
+/// Resolves every jump to its label. `mistakes` are errors found earlier.
 pub(super) fn resolve(
     draft: &Draft<'_>,
     options: &BuildOptions,
@@ -242,11 +243,11 @@ pub(super) fn resolve(
     if !errors.is_empty() {
         return Err(ResolveErrors(errors));
     }
-    // None is beyond the last slot, and that has 31 bits.
+    // No start is beyond the last slot, and that has 31 bits.
     Ok(Resolved { slots, starts: layout.starts.iter().map(|start| *start as u32).collect() })
 }
 
-/// Writes a settled layout down.
+/// Encodes a settled layout.
 struct Writer<'a> {
     layout: &'a Layout<'a>,
     slots: Vec<Insn>,
@@ -254,7 +255,7 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// The unit, whatever it has become.
+    /// Writes a unit in the form that the layout gave it.
     fn unit(&mut self, index: usize) {
         let draft = self.layout.draft;
         let Some(unit) = draft.units.get(index) else { return };
@@ -275,7 +276,7 @@ impl Writer<'_> {
             (Form::Chained, op) => {
                 let first = self.layout.chain.first(index, target);
                 let step = first.and_then(|island| self.layout.chain.step(island, label));
-                // An island that is full leaves the jump as long as it is.
+                // If the island is full, the jump stays long.
                 let to = step.unwrap_or_else(|| self.layout.start(target));
                 self.point(op, start, to, label, index);
             }
@@ -302,7 +303,7 @@ impl Writer<'_> {
         self.point(Op::JumpLong { offset: 0 }, from, self.layout.start(target), label, unit);
     }
 
-    /// An instruction in slot `from` that leads to the slot `to`, and in the end to the label.
+    /// Writes an instruction in slot `from` that refers to slot `to`, as the next step to `label`.
     fn point(&mut self, op: Op, from: i64, to: i64, label: u32, unit: usize) {
         match pointed(op, to - from - 1, self.layout.limits) {
             Some(op) => self.op(op),
@@ -321,7 +322,7 @@ impl Writer<'_> {
         });
     }
 
-    /// The steps of chains that stand before a unit.
+    /// Writes the chain steps that are placed before a unit.
     fn island_before(&mut self, unit: usize) {
         let Some((number, island)) = self.layout.chain.before(unit) else { return };
         let mut from = island.start;
@@ -342,7 +343,8 @@ impl Writer<'_> {
         }
     }
 
-    /// A number counts slots as they were pushed; it must still lead to the same instruction.
+    /// Checks a jump by a number, which counts slots as they were pushed: it must still lead to the same
+    /// instruction.
     fn check_number(&mut self, unit: usize, op: Op) {
         let layout = self.layout;
         let Some(offset) = number(op).filter(|_| layout.has_grown()) else { return };
@@ -356,7 +358,7 @@ impl Writer<'_> {
 }
 
 impl Draft<'_> {
-    /// Where in the source a unit comes from.
+    /// Returns the range in the source that a unit comes from.
     fn span(&self, unit: usize) -> Option<Range<u32>> {
         let slot = *self.origins.get(unit)?;
         let after = self.lines.partition_point(|line| line.slot <= slot);
@@ -376,7 +378,7 @@ impl Draft<'_> {
     }
 }
 
-/// The offset of an instruction that leads somewhere: slots from the next slot.
+/// The offset of an instruction that refers to another slot, counted from the next slot.
 fn number(op: Op) -> Option<i64> {
     match op {
         Op::Jump { offset } | Op::MayJump { offset } | Op::JumpIf { offset, .. } => {
@@ -388,7 +390,7 @@ fn number(op: Op) -> Option<i64> {
     }
 }
 
-/// The instruction over that distance; `None` if its field does not hold it.
+/// Returns the instruction with that distance; `None` if its field does not hold it.
 pub(super) fn pointed(op: Op, distance: i64, limits: Limits) -> Option<Op> {
     let short = i16::try_from(distance).ok().filter(|_| limits.reaches(distance));
     let long = i32::try_from(distance).ok();
@@ -407,8 +409,8 @@ pub(super) fn pointed(op: Op, distance: i64, limits: Limits) -> Option<Op> {
     })
 }
 
-/// The same for the slot of an instruction that leads somewhere, without decoding it: in jumps of 16 bits it is the offset
-/// that says how far, in calls, `gotol` and addresses of functions it is the immediate.
+/// Sets the distance in an encoded slot, without decoding it: for jumps of 16 bits it is the offset, for calls,
+/// `gotol` and addresses of functions the immediate.
 pub(super) fn pointed_slot(slot: Insn, distance: i64, limits: Limits) -> Option<Insn> {
     const LONG: u8 = Op::JumpLong { offset: 0 }.encode().first().opcode();
     const CALL: u8 = Op::CallLocal { offset: 0 }.encode().first().opcode();

@@ -1,7 +1,7 @@
-//! One statement of the assembly language: its grammar, as `const` functions over bytes.
+//! The grammar of one statement of the assembly language, as `const` functions over bytes.
 //!
-//! [`bpf!`](crate::bpf) runs this in the compiler. It is the only reader of the syntax, so whatever is to
-//! read the language at run time uses it too, and the two cannot differ.
+//! [`bpf!`](crate::bpf) runs this in the compiler. It is the only parser of the syntax, so code that parses the
+//! language at run time uses it too, and the two cannot differ.
 
 use self::memory::size_bits;
 use super::message::Message;
@@ -29,43 +29,43 @@ pub(super) use literal::{Chunks, Literal};
 pub(super) use symbol::Symbol;
 pub(super) use value::addressable;
 
-/// What stands in the source as Rust: the value of `{expression}`, or the map that a path names.
+/// The value of a Rust part of the source: of `{expression}`, or the map that a path names.
 #[derive(Debug, Clone, Copy)]
 #[doc(hidden)]
 pub enum Value<'a> {
-    /// A token of the assembly language, read from the text.
+    /// A token of the assembly language, parsed from the text.
     Text,
     /// `{expression}`.
     Int(i128),
     /// `path ll`.
     Map(&'a MapSpec<'a>),
-    /// What stands inside a pair of parentheses or brackets.
+    /// The values inside a pair of parentheses or brackets.
     Group(&'a [Value<'a>]),
 }
 
-/// What a statement means.
+/// A parsed statement.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Statement<'a> {
     /// `name:`
     Label(Span),
     /// One instruction.
     Op { op: Op, target: Target<'a> },
-    /// `.option llvm_ld_pseudo`, which is about what follows.
+    /// `.option llvm_ld_pseudo`, which applies to the statements that follow.
     Option,
     /// `*(u8 *)(r10 - 16) = "text"`: as many stores of constants as the bytes need.
     Bytes { base: Reg, offset: i16, literal: Span },
 }
 
-/// What an instruction refers to that only its surroundings can tell.
+/// An operand of an instruction that is resolved from its context.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Target<'a> {
     None,
-    /// The place a jump goes to, or the function a call calls.
+    /// The target of a jump or call.
     Label(Span),
     /// The map whose address is loaded.
     Map(&'a MapSpec<'a>),
-    /// The map, the data or the function whose address is loaded, by name, and bytes to add to it. Of a map's value
-    /// the instruction says both already.
+    /// The map, the data or the function whose address is loaded, by name, and bytes to add to it. For a map's
+    /// value the instruction already has both.
     Name(Span, i32),
     /// The string whose address is loaded.
     Text(Span),
@@ -78,25 +78,25 @@ pub(super) struct Span {
     pub end: usize,
 }
 
-/// What is wrong, and where.
+/// An error, and its position.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Problem {
     pub span: Span,
     pub what: What,
 }
 
-/// What is wrong.
+/// The kinds of error in a statement.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum What {
-    /// Something else should stand here.
+    /// Something else is expected here.
     Expected(&'static str),
     /// The name here is not one of these.
     Not(&'static str),
-    /// The name here is no register, nor what else could stand here, which this says.
+    /// The name here is neither a register nor one of the alternatives in this text.
     NoRegister(&'static str),
     /// The number here does not fit its field.
     Range { field: &'static str, value: i128, low: i64, high: i64 },
-    /// The number of 64 bits here does not fit the 32 of an immediate, of a move or of another instruction.
+    /// The number here needs 64 bits, and an immediate has 32, of a move or of another instruction.
     Wide { value: i128, moved: bool },
     /// The number here begins with a zero.
     Octal,
@@ -104,31 +104,31 @@ pub(super) enum What {
     Huge,
     /// Arithmetic without a result: a division by zero, or one beyond 128 bits.
     Undefined,
-    /// A number that stands for something of the machine that wrote it down, and why it cannot be used here.
+    /// A number that is only valid on the machine that printed it, with the reason why it cannot be used here.
     Foreign(&'static str),
     /// An access of part of a field, or beyond it.
     Width { width: u32, bytes: u32 },
     /// A name that is neither a helper nor a label.
     NoHelper,
-    /// No such label.
+    /// A label that is not defined.
     NoLabel,
     /// A name that is neither a map nor data, nor a label.
     NoAddress,
-    /// The label stands twice.
+    /// The label is defined twice.
     SecondLabel,
     /// The constant or the map is declared twice.
     SecondName,
-    /// A listing that does not go on where the instruction before it ends.
+    /// A listing that does not continue where the instruction before it ends.
     Gap { before: usize },
-    /// A jump that 16 bits cannot express.
+    /// A jump too far for 16 bits.
     Far { distance: i64 },
 }
 
-/// What reading gives, or the word that it failed. What is wrong is kept by the [`Cursor`]: carried along in every
-/// result it would make all of them large, and reading several times slower.
+/// The result of parsing. The error is kept in the [`Cursor`]: carried along in every result it would make all of
+/// them large, and parsing several times slower.
 pub(super) type Parsed<T> = Result<T, Failed>;
 
-/// Reading failed; [`Cursor::failure`] says why.
+/// Parsing failed; [`Cursor::failure`] has the error.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Failed;
 
@@ -144,7 +144,7 @@ macro_rules! ok {
 
 use ok;
 
-/// Says how the kernel's constants are written, where a name looks like one of them.
+/// Adds the syntax of the kernel's constants to a message, if a name looks like one of them.
 const fn enumerator(name: &[u8], message: &mut Message) {
     let mut i = 0;
     while i < name.len() {
@@ -161,7 +161,7 @@ const fn enumerator(name: &[u8], message: &mut Message) {
 }
 
 impl Problem {
-    /// Says it in one sentence, with the culprit by name.
+    /// Writes it as one sentence, with the offending text.
     pub(super) const fn write(&self, text: &[u8], message: &mut Message) {
         let found = sub(text, self.span.start, self.span.end);
         match self.what {
@@ -308,7 +308,7 @@ impl Problem {
 const INSTRUCTION: &str = "an instruction, which begins with a register, `*(type *)`, `if`, `goto`, `gotol`, `may_goto`, `call`, \
                            `exit`, `lock`, `store_release` or `callx`";
 
-/// The value of a number as octal digits; `None` if it has others, or is beyond 126 bits.
+/// The value of a number's digits as octal; `None` if it has others, or is beyond 126 bits.
 const fn octal(digits: &[u8]) -> Option<i128> {
     let (mut i, mut value) = (0, 0);
     while i < digits.len() {
@@ -345,7 +345,7 @@ pub(super) const fn same(a: &[u8], b: &[u8]) -> bool {
 }
 
 impl<'a> Cursor<'a> {
-    /// Passes the white space and the `;` between statements; whether another statement follows.
+    /// Passes the white space and the `;` between statements; returns whether another statement follows.
     #[inline]
     pub(super) const fn more(&mut self) -> bool {
         self.skip();
@@ -356,7 +356,7 @@ impl<'a> Cursor<'a> {
         self.at < self.text.len()
     }
 
-    /// Reads one statement and the `;` that ends it (a label has none).
+    /// Parses one statement and the `;` that ends it (a label has none).
     pub(super) const fn statement(&mut self) -> Parsed<Statement<'a>> {
         let start = self.at;
         if self.peek().is_ascii_digit() && !matches!(self.dialect, Dialect::Macro) {
@@ -370,7 +370,7 @@ impl<'a> Cursor<'a> {
             // Most statements begin with a register.
             ok!(self.assign(dst))
         } else if self.peek() == b'.' && matches!(self.dialect, Dialect::Macro) {
-            // A text has more directives than this one, and reads them all itself.
+            // A text has more directives than this one, and parses them all itself.
             self.at += 1;
             let word = ok!(self.word("the name of a directive"));
             if !same(sub(self.text, word.start, word.end), b"option") {
@@ -427,7 +427,7 @@ impl<'a> Cursor<'a> {
         Ok(statement)
     }
 
-    /// What stands behind the name of an operation whose syntax is that of others, but for those with a result.
+    /// Parses the operands of an operation whose syntax several share, except of those with a result.
     const fn shaped(&mut self, shaped: &Shaped, name: Span) -> Parsed<Statement<'a>> {
         let op = if matches!(shaped.shape, Shape::Register) {
             let dst = ok!(self.register64()).reg;
@@ -449,7 +449,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// What stands behind `.option`.
+    /// Parses the operand of `.option`.
     pub(in crate::asm) const fn option(&mut self) -> Parsed<()> {
         let name = ok!(self.word("the name of an option"));
         if !same(sub(self.text, name.start, name.end), b"llvm_ld_pseudo") {
@@ -459,7 +459,7 @@ impl<'a> Cursor<'a> {
         Ok(())
     }
 
-    /// `1:`, a label that can be used again; `1f` and `1b` mean the next and the last one.
+    /// Parses `1:`, a label that can be reused; `1f` and `1b` refer to the next and the last one.
     const fn numbered_label(&mut self) -> Parsed<Statement<'a>> {
         let start = self.at;
         while self.peek().is_ascii_digit() {

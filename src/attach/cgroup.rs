@@ -1,16 +1,16 @@
-//! What the processes of a control group do, and of those below it: packets, sockets, addresses, options, devices
-//! (`cgroups(7)`, version 2; Linux 4.10).
+//! Attaches programs to control groups, for their processes and those of the groups below: packets, sockets, addresses,
+//! options, devices (`cgroups(7)`, version 2; Linux 4.10).
 //!
-//! The program is tied to the group by a link (Linux 5.7), which goes with its descriptor. Kernels without those take it by
-//! `BPF_PROG_ATTACH`; there it stays when the process is killed, for as long as the group is there. Either way other programs may be
-//! there, too (`BPF_F_ALLOW_MULTI`); those of a group run before those of the groups above it.
+//! The program is attached to the group by a link (Linux 5.7), which is detached when its descriptor is closed. Kernels without
+//! links take it by `BPF_PROG_ATTACH`; that outlives the process if it is killed, and ends with the group. Either way other
+//! programs may be attached, too (`BPF_F_ALLOW_MULTI`); those of a group run before those of the groups above it.
 //!
-//! [`AttachType::LsmCgroup`] wants the name of its hook at load, in [`ProgramSpec::target`](crate::ProgramSpec::target):
+//! [`AttachType::LsmCgroup`] needs the name of its hook at load, in [`ProgramSpec::target`](crate::ProgramSpec::target):
 //! `socket_bind`.
 
 use super::Target;
 use super::device::{duplicate, refused_because};
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use crate::error::{Error, Result};
 use crate::features::{Feature, Features};
 use crate::permission::{self, Denied, Need};
@@ -26,7 +26,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// How a program is tied to a control group.
+/// The call that attaches a program to a control group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {
@@ -72,7 +72,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
         if errno == Errno(libc::EBADF) {
             return none(path, OTHER_VERSION);
         }
-        // Whoever may attach and is refused is refused by a program, rather than by what may be there besides.
+        // Only a certain cause: with permission, the likely reason of a refusal is another program, not a security module.
         let why = permission::explain(errno, Need::Network).filter(Denied::is_certain);
         let notes = if why.is_some() { &[][..] } else { &NOTES };
         refused_because(program, target, Refusal::new(step, errno), why, notes)
@@ -86,8 +86,8 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
             extra: LinkExtra::None,
         };
         match syscall::link_create(&link) {
-            Ok(link) => return Ok(Link::new(target.clone(), vec![Part::Link(link)])),
-            // A kernel without links does not know the command. A newer one that means it says it again to the other.
+            Ok(link) => return Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
+            // A kernel without links rejects the command. A newer one that refuses for another reason does so again below.
             Err(Errno(libc::EINVAL)) if method == Method::Best => {}
             Err(errno) => {
                 if errno == Errno(libc::EINVAL) {
@@ -99,7 +99,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
     }
     let attached = Attached::new(group, program, *attach_type)
         .map_err(|Refusal { step, errno, .. }| refused(step, errno))?;
-    Ok(Link::new(target.clone(), vec![Part::kept(attached)]))
+    Ok(Link::new(target.clone(), vec![Attachment::kept(attached)]))
 }
 
 const OTHER_VERSION: &str =
@@ -116,7 +116,7 @@ fn open(path: &Path) -> Result<File> {
     })
 }
 
-/// The error for a control group that is not there, with those near it; or where there are any.
+/// Returns the error for a control group that does not exist, with similar names, or the mount point of `cgroup2`.
 fn none(path: &Path, note: &'static str) -> Error {
     let wanted = path.display().to_string();
     let mut nearest = Nearest::new(&wanted, OFFERED);
@@ -143,7 +143,7 @@ fn none(path: &Path, note: &'static str) -> Error {
     Error::NotFound { what: "control group", name: wanted, nearest, note: Some(note) }
 }
 
-/// A program in the list of a control group, which is taken out when this is dropped.
+/// A program attached to a control group, which is detached when this is dropped.
 #[derive(Debug)]
 pub(super) struct Attached {
     group: File,
@@ -153,7 +153,7 @@ pub(super) struct Attached {
 
 impl Attached {
     fn new(group: File, program: &Program, attach_type: AttachType) -> Result<Attached, Refusal> {
-        // First, so that nothing can go wrong once it is there.
+        // First, so that nothing can fail once it is attached.
         let program = duplicate(program)?;
         let attach = ProgAttach {
             target: syscall::Target::Fd(group.as_fd()),
@@ -172,7 +172,7 @@ impl Attached {
 impl Drop for Attached {
     fn drop(&mut self) {
         let group = syscall::Target::Fd(self.group.as_fd());
-        // Of a group that is gone there is nothing to detach from.
+        // If the group has been removed this fails, and the program is detached already.
         let _ = syscall::prog_detach(group, self.program.as_fd(), self.attach_type as u32);
     }
 }

@@ -1,8 +1,8 @@
-//! A program as a filter of the queueing discipline `clsact`, in direct-action mode (Linux 4.5), by rtnetlink.
+//! Programs as filters of the queueing discipline `clsact`, in direct-action mode (Linux 4.5), by rtnetlink.
 //!
-//! `clsact` is made if it is not there, and goes with the last filter if it was made here. Who made it has to be known by whoever is
-//! the last to go, which may be another process; so the names of the filters say so in the kernel. Who comes when a filter with the
-//! mark is there marks its own, too.
+//! `clsact` is created if it does not exist, and removed with the last filter if it was created here. The process that removes the
+//! last filter may be another one, and has to know that; so the names of the filters carry a mark. A filter that is added while
+//! one with the mark exists gets the mark, too.
 
 use super::Direction;
 use super::device::Device;
@@ -14,7 +14,7 @@ use crate::syscall::netlink::{
 use crate::uapi::Errno;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// `struct tcmsg`: family, device, handle, parent, and what else there is to say, a filter's priority and protocol.
+/// `struct tcmsg`: family, device, handle, parent, and `info`: a filter's priority and protocol.
 const STRUCTURE: usize = 20;
 const HANDLE: usize = 8;
 const PARENT: usize = 12;
@@ -41,19 +41,19 @@ const ALL_PROTOCOLS: u16 = 3u16.to_be();
 /// The priority of the first filter, as the kernel chooses it; there is room below and above.
 const MIDDLE: u16 = 0xc000;
 
-/// At the end of the name of a filter whose `clsact` was made for filters like it.
+/// The end of the name of a filter whose `clsact` was created for filters of this library.
 const MARK: &str = " [clsact by rawbpf]";
 /// `CLS_BPF_NAME_LEN`, without its NUL.
 const LONGEST_NAME: usize = 255;
 
-/// At which end of the filters that are there.
+/// The end of the list of filters at which one is added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum End {
     First,
     Last,
 }
 
-/// A filter, which is taken away when this is dropped.
+/// A filter, which is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Filter {
     device: Device,
@@ -63,11 +63,11 @@ pub(super) struct Filter {
     handle: u32,
     /// The number of the program (Linux 4.13), or 0.
     program: u32,
-    /// Whether `clsact` is to go with the last filter.
+    /// Whether `clsact` is to be removed with the last filter.
     marked: bool,
 }
 
-/// What is known of a filter that is there.
+/// A filter that exists, as the kernel lists it.
 #[derive(Debug)]
 struct Seen {
     info: u32,
@@ -95,7 +95,7 @@ impl Filter {
             program: 0,
             marked: made,
         };
-        // Dropping it takes away what is there by then, if that is nothing but `clsact`.
+        // On an error, dropping it removes whatever was created so far, if only `clsact`.
         attached.add(end, program)?;
         Ok(attached)
     }
@@ -133,24 +133,24 @@ impl Filter {
             made = self.look_for(info, program);
         }
         if let Some(made) = made {
-            // From here on dropping it takes it away.
+            // From here on dropping it removes the filter.
             (self.info, self.handle, self.program) = (made.info, made.handle, made.program);
         }
         match answer {
-            // It is there and has not been told from others; no kernel has been seen to do that.
+            // The filter exists and was not identified; no kernel is known to do that.
             Ok(()) if self.handle == 0 => Err(Refusal::new("RTM_NEWTFILTER", Errno(libc::EIO))),
             answer => answer,
         }
     }
 
-    /// Looks for a filter of which only the priority is known, and that its program is this one.
+    /// Finds a filter by its priority and its program, after the kernel's answer was lost.
     fn look_for(&mut self, info: u32, program: &Program) -> Option<Seen> {
         let program = program.info().ok()?.id;
         let filters = filters(&mut self.device, self.parent).ok()?;
         filters.into_iter().find(|filter| filter.info == info && filter.program == program)
     }
 
-    /// Takes it away, if it is still the one that was made.
+    /// Removes the filter, if it still has this program.
     fn remove(&mut self) -> Result<(), Refusal> {
         let about = structure(self.device.index, self.handle, self.parent, self.info);
         let get = Message::new(RTM_GETTFILTER, 0, &about).with(TCA_KIND, b"bpf\0");
@@ -169,7 +169,7 @@ impl Drop for Filter {
         if self.handle != 0 {
             let _ = self.remove();
         }
-        // Somebody who adds a filter between the question and its removal loses it: the kernel cannot be asked to remove it
+        // A filter that is added between the query and the removal is lost: the kernel has no way to remove `clsact`
         // only if it is empty.
         let mut empty =
             |parent| filters(&mut self.device, parent).is_ok_and(|filters| filters.is_empty());
@@ -181,8 +181,8 @@ impl Drop for Filter {
     }
 }
 
-/// Makes `clsact`, if it is not there; whether it was made. (If the kernel's answer is lost, an empty one may stay, which harms
-/// nobody.)
+/// Creates `clsact` if it does not exist; returns whether it was created. (If the kernel's answer is lost, an empty one may
+/// stay, which is harmless.)
 fn make_clsact(device: &mut Device, direction: Direction) -> Result<bool, Refusal> {
     let about = structure(device.index, CLSACT_HANDLE, CLSACT, 0);
     let make = Message::new(RTM_NEWQDISC, CREATE, &about).with(TCA_KIND, b"clsact\0");
@@ -192,10 +192,10 @@ fn make_clsact(device: &mut Device, direction: Direction) -> Result<bool, Refusa
         Err(refusal) => return Err(refusal),
     };
     if direction == Direction::Ingress {
-        // The older `ingress` may be in that place, and will do.
+        // The older `ingress` may be there, and is sufficient.
         return Ok(false);
     }
-    // It would take filters for what goes out, too, and run them on what comes in.
+    // The older `ingress` would accept egress filters, too, and run them on ingress.
     let (index, mut kind) = (device.index, None);
     let all = Message::new(RTM_GETQDISC, DUMP, &structure(index, 0, 0, 0));
     device.netlink.ask(all, |answer| {
@@ -214,7 +214,7 @@ fn filters(device: &mut Device, parent: u32) -> Result<Vec<Seen>, Refusal> {
     Ok(found)
 }
 
-/// A filter in an answer, or the head of those of one priority, whose number is 0.
+/// Reads a filter from an answer, or the head of those of one priority, whose number is 0.
 fn seen(answer: Answer<'_>) -> Option<Seen> {
     let attributes = answer.attributes(STRUCTURE);
     let (info, handle) = (answer.word(INFO), answer.word(HANDLE));

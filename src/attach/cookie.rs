@@ -1,12 +1,12 @@
-//! The number that a program in many places knows them by.
+//! Cookies: the number by which a program at many places knows at which one it runs.
 
 use crate::error::Result;
 use crate::features::{Feature, Features};
 
-/// What `get_attach_cookie` gives to a program.
+/// The cookie that `get_attach_cookie` returns to a program.
 ///
-/// With it comes how the kernel is asked why it refused one: a program that attaches without cookies has nothing of all
-/// those questions in it.
+/// The function that asks why the kernel refused a cookie comes with it: a program that attaches without cookies
+/// links none of the feature probes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cookie {
     pub number: u64,
@@ -18,13 +18,13 @@ impl Cookie {
         Cookie { number, demand: |feature| Features::new().demand(feature) }
     }
 
-    /// Does nothing if the kernel has what a cookie of that kind takes.
+    /// Returns an error if the kernel lacks the feature that a cookie of that kind needs.
     pub(super) fn demand(self, feature: Feature) -> Result<()> {
         (self.demand)(feature)
     }
 }
 
-/// There is one way of asking: cookies differ by their numbers.
+/// Cookies compare by their numbers: the function is always the same.
 impl PartialEq for Cookie {
     fn eq(&self, other: &Cookie) -> bool {
         self.number == other.number

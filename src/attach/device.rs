@@ -1,4 +1,4 @@
-//! Network devices, by their names, and what the kernel says when it will not have a program there.
+//! Network devices, by their names, and the kernel's reasons for refusing a program there.
 
 use super::Target;
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ const IFLA_IFNAME: u16 = 3;
 /// The longest name of a device, `IFNAMSIZ` without its NUL.
 const LONGEST: usize = 15;
 
-/// A network device, and the socket that speaks of it, in the network namespace of the thread that found it.
+/// A network device, and the netlink socket for it, in the network namespace of the thread that found it.
 #[derive(Debug)]
 pub(super) struct Device {
     pub netlink: Netlink,
@@ -90,7 +90,7 @@ pub(super) fn refused(
     refused_because(program, target, refusal, why, notes)
 }
 
-/// The same where it is known why, or that it cannot be known.
+/// The same with a cause that is already determined, or `None`.
 pub(super) fn refused_because(
     program: &Program,
     target: &Target,
@@ -109,7 +109,7 @@ pub(super) fn refused_because(
     }
 }
 
-/// The program's descriptor once more, for what has to name the program later.
+/// Duplicates the program's descriptor, for calls that name the program later.
 pub(super) fn duplicate(program: impl AsFd) -> Result<OwnedFd, Refusal> {
     let duplicate = program.as_fd().try_clone_to_owned();
     duplicate.map_err(|error| Refusal::new("fcntl(F_DUPFD_CLOEXEC)", Errno::of(&error)))

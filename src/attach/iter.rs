@@ -1,6 +1,6 @@
-//! Iterators: a program that is run for each object of a kind, and a file to read what it writes of them (Linux 5.8).
+//! Iterators: a program that is run for each object of a kind, and a file to read its output (Linux 5.8).
 
-use super::link::Part;
+use super::link::Attachment;
 use super::{Link, Options, Target, trampoline};
 use crate::error::{Error, Result};
 use crate::map::Map;
@@ -12,8 +12,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
-/// One walk over the objects. Reading it runs the program, which writes by `seq_write`, `seq_printf`; the end of the file is
-/// that of the walk.
+/// One iteration over the objects. Reading it runs the program, which writes by `seq_write`, `seq_printf`; the end of the file
+/// is that of the iteration.
 #[derive(Debug)]
 pub struct Iter(File);
 
@@ -29,7 +29,7 @@ impl AsFd for Iter {
     }
 }
 
-/// Begins a walk. There can be several of one link. `bpf(2)`, `BPF_ITER_CREATE`; Linux 5.8.
+/// Starts an iteration. There can be several of one link. `bpf(2)`, `BPF_ITER_CREATE`; Linux 5.8.
 ///
 /// ```no_run
 /// use rawbpf::attach::{self, Options, Target, iter};
@@ -123,5 +123,5 @@ fn create(program: &Program, target: &Target, info: &[u8]) -> Result<Link, Errno
         flags: 0,
         extra: if info.is_empty() { LinkExtra::None } else { LinkExtra::Iter(info) },
     })?;
-    Ok(Link::new(target.clone(), vec![Part::Link(link)]))
+    Ok(Link::new(target.clone(), vec![Attachment::Link(link)]))
 }

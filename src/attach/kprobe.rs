@@ -1,13 +1,13 @@
 //! Functions of the kernel: kprobes and kretprobes.
 //!
-//! The kernel offers them as a PMU of their own (Linux 4.17): the perf event *is* the probe and goes
+//! The kernel offers them as a PMU of their own (Linux 4.17): the perf event *is* the probe and ends
 //! with its descriptor. Where that is missing, a probe is written into `kprobe_events` in tracefs, where
-//! it would outlive the process; so it gets a name that says whose it is, and whoever attaches that way
-//! next takes away what dead processes left (`Documentation/trace/kprobetrace.rst`).
+//! it would outlive the process; so its name holds the owner, and the next process that attaches that way
+//! removes the probes of dead processes (`Documentation/trace/kprobetrace.rst`).
 
 use super::cookie::Cookie;
 use super::legacy::LegacyProbe;
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use super::{Options, Target, many, perf_event, pmu};
 use crate::error::{Error, Result};
 use crate::kernel::{extent, functions, symbols, tracefs};
@@ -21,7 +21,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-/// How a probe is made.
+/// The interface by which a probe is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {
@@ -89,14 +89,14 @@ pub(super) fn attach_with(
     }
 }
 
-/// The error for a function that is not there, or the one that came up in looking for its neighbours.
+/// Returns the error for a function that does not exist, or the one of looking for similar names.
 fn not_found(function: &str) -> Result<Error> {
     let nearest = symbols::nearest(function)?;
     let note = symbols::changed_by_compiler(function, &nearest);
     Ok(Error::NotFound { what: "kernel function", name: function.into(), nearest, note })
 }
 
-/// Refuses a place behind the end of a function. The kernel would take it for one in the function that comes next.
+/// Refuses an offset beyond the end of a function. The kernel would take it for one in the next function.
 fn check_inside(target: &Target, place: &Place) -> Result<()> {
     if place.offset == 0 || extent::ANCHORS.contains(&place.function.as_str()) {
         return Ok(());
@@ -111,7 +111,7 @@ fn check_inside(target: &Target, place: &Place) -> Result<()> {
     }
 }
 
-/// The error of a name that several functions have, with targets that mean one each; any other error as it is.
+/// Returns the error for a name of several functions, with targets that mean one each; any other error as it is.
 fn ambiguous(target: &Target, function: &str, error: Error) -> Error {
     match &error {
         Error::Attach { errno: Errno(libc::EADDRNOTAVAIL), .. } => {}
@@ -129,7 +129,7 @@ fn ambiguous(target: &Target, function: &str, error: Error) -> Error {
     }
 }
 
-/// Where exactly a probe goes.
+/// The position of a probe.
 struct Place {
     function: String,
     offset: u64,
@@ -155,17 +155,17 @@ impl Probe {
         self,
         program: &Program,
         cookie: Option<Cookie>,
-        parts: &mut Vec<Part>,
+        parts: &mut Vec<Attachment>,
     ) -> Result<()> {
         let Probe { target, event, legacy } = self;
         parts.push(perf_event::tie(program, &target, event, cookie)?);
-        // Last the probe that the event came from, which the kernel keeps (EBUSY) while an event is open on it.
-        parts.extend(legacy.map(Part::kept));
+        // Last the probe of the event, which the kernel keeps (EBUSY) while an event is open on it.
+        parts.extend(legacy.map(Attachment::kept));
         Ok(())
     }
 }
 
-/// Puts a program on each function that matches a pattern and will have it.
+/// Attaches a program to each function that matches a pattern and can be probed.
 fn attach_to_all(
     program: &Program,
     target: &Target,
@@ -184,7 +184,7 @@ fn attach_to_all(
     for name in names {
         match maker.make(program, target, &place(name)) {
             Ok(Some(probe)) => probe.tie_as(program, cookie, &mut parts)?,
-            // It was in a module that has gone.
+            // Its module has been unloaded.
             Ok(None) => skipped += 1,
             Err(error) if many::is_passed_over(&error) => {
                 skipped += 1;
@@ -199,9 +199,9 @@ fn attach_to_all(
     }
 }
 
-/// What makes probes on this kernel.
+/// The interface that makes probes on this kernel.
 enum Maker {
-    /// The PMU's number as an event type, and the bit of `config` that asks for the return.
+    /// The PMU's number as an event type, and the bit of `config` that selects the return.
     Pmu { kind: u32, config: u64 },
     /// The folder of tracefs.
     Tracefs(PathBuf),
@@ -214,7 +214,7 @@ impl Maker {
             Ok(found.map(|(kind, config)| Maker::Pmu { kind, config }))
         };
         let in_tracefs = |root: PathBuf| {
-            // What cannot be looked at will be said when it is to be written.
+            // A file that cannot be examined here gives its error when it is written.
             let missing = matches!(root.join("kprobe_events").try_exists(), Ok(false));
             (!missing).then_some(Maker::Tracefs(root))
         };
@@ -280,8 +280,8 @@ fn without_module(function: &str) -> &str {
     function.split_once(':').map_or(function, |(_, name)| name)
 }
 
-/// Writes a probe into tracefs and gives the number of the tracepoint that it makes; `None` if the kernel has no such
-/// function. `refused` makes the error if it will not have a probe there.
+/// Writes a probe into tracefs and returns the number of its tracepoint; `None` if the kernel has no such
+/// function. `refused` makes the error if the kernel refuses a probe there.
 fn write(
     root: &Path,
     place: &Place,
@@ -292,7 +292,7 @@ fn write(
     match LegacyProbe::write(&events, *returns, &format!("{function}+{offset}"))? {
         Ok(made) => Ok(Some(made)),
         Err(Errno(libc::ENOENT)) => Ok(None),
-        // Newer kernels (6.12 does, 6.1 does not) say this of a name that they do not know, too.
+        // Newer kernels (6.12 does, 6.1 does not) return this for a function that does not exist, too.
         Err(Errno(libc::EINVAL)) if !symbols::function_exists(without_module(function))? => {
             Ok(None)
         }

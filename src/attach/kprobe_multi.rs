@@ -1,11 +1,11 @@
-//! Many functions of the kernel by one link: `kprobe.multi` (Linux 5.18) and `kprobe.session` (6.10), both with
+//! Attaches to many kernel functions by one link: `kprobe.multi` (Linux 5.18) and `kprobe.session` (6.10), both with
 //! `CONFIG_FPROBE`.
 //!
-//! The program says at load that it is for this ([`AttachType::TraceKprobeMulti`], [`AttachType::TraceKprobeSession`]):
-//! helpers such as `get_func_ip` are others. A kernel without either takes it at load all the same and says only here that
-//! it cannot.
+//! The program has to be loaded for it ([`AttachType::TraceKprobeMulti`], [`AttachType::TraceKprobeSession`]):
+//! helpers such as `get_func_ip` have another implementation. A kernel without either loads it all the same and refuses only
+//! to attach it.
 
-use super::link::Part;
+use super::link::Attachment;
 use super::{Link, Options, Target, many};
 use crate::error::{Error, Result};
 use crate::features::Features;
@@ -26,7 +26,7 @@ pub(super) fn is_for(program: &Program) -> bool {
     program.attach_type() == Some(AttachType::TraceKprobeMulti)
 }
 
-/// Whether a target is better reached in this way than by probes of its own.
+/// Whether a target is better attached in this way than by separate probes.
 pub(super) fn is_better(target: &Target) -> bool {
     matches!(target, Target::Kprobe { function, offset: 0, .. } if is_pattern(function))
 }
@@ -94,7 +94,7 @@ fn link(
     });
     match link {
         Ok(link) => {
-            let link = Link::new(target.clone(), vec![Part::Link(link)]);
+            let link = Link::new(target.clone(), vec![Attachment::Link(link)]);
             Ok(link.of_many(names.len(), 0))
         }
         Err(errno) => {
@@ -108,7 +108,7 @@ fn link(
 
 fn refused(program: &Program, target: &Target, errno: Errno, source: Source) -> Error {
     let note = match (errno, source) {
-        // It looks each name up among those that ftrace can trace (ftrace_lookup_symbols()).
+        // The kernel looks each name up among those that ftrace can trace (ftrace_lookup_symbols()).
         (Errno(libc::ESRCH), Source::Symbols) => Some(
             "not all of these functions can be traced; those that can are in available_filter_functions, which this \
              process cannot read: is tracefs mounted?",

@@ -1,6 +1,6 @@
 //! Probes that are written into files of tracefs, `kprobe_events` and `uprobe_events`, and would outlive the process.
 //!
-//! Each gets a name that says whose it is, and whoever writes one next takes away what dead processes left
+//! The name of each holds its owner, and the next process that adds one removes those of dead processes
 //! (`Documentation/trace/kprobetrace.rst`, `uprobetracer.rst`).
 
 use crate::error::{Error, Result};
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// The group of our probes in tracefs.
 const GROUP: &str = "rawbpf";
 
-/// A probe in such a file, which is taken out again when this is dropped.
+/// A probe in such a file, which is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct LegacyProbe {
     events: PathBuf,
@@ -24,8 +24,8 @@ pub(super) struct LegacyProbe {
 }
 
 impl LegacyProbe {
-    /// Writes a probe, of a return or not, and gives the number of the tracepoint that it makes. What the kernel answers
-    /// to the probe itself comes back as it is.
+    /// Writes a probe, of a return or not, and returns the number of its tracepoint. The kernel's answer
+    /// to the probe itself is returned as it is.
     pub(super) fn write(
         events: &Path,
         returns: bool,
@@ -50,17 +50,17 @@ impl LegacyProbe {
 
 impl Drop for LegacyProbe {
     fn drop(&mut self) {
-        // Nobody is there to be told; the next start tries again.
+        // An error cannot be reported here; the next attachment tries again.
         let _ = append(&self.events, &format!("-:{GROUP}/{}\n", self.name));
     }
 }
 
-/// One command to such a file, which takes a whole one a write.
+/// Writes one command to such a file, which takes a whole one per write.
 fn append(events: &Path, command: &str) -> io::Result<()> {
     fs::OpenOptions::new().append(true).open(events)?.write_all(command.as_bytes())
 }
 
-/// Takes out the probes whose process is gone. The kernel keeps any that is in use after all (EBUSY), for
+/// Removes the probes whose process is gone. The kernel keeps any that is in use after all (EBUSY), for
 /// instance by a process that another PID namespace hides from us.
 fn remove_left_behind(events: &Path) -> Result<()> {
     let text = file::read(events).map_err(|source| permission::file("read", events, source))?;
@@ -84,8 +84,8 @@ fn our_probe(line: &str) -> Option<&str> {
     (group == GROUP).then_some(rest)
 }
 
-/// The process that a probe belongs to. Numbers of processes are used again; with the time of its start,
-/// one is told from its successor.
+/// The process that a probe belongs to. PIDs are reused; its start time distinguishes it from its
+/// successor.
 #[derive(Debug, PartialEq, Eq)]
 struct Owner {
     pid: u32,

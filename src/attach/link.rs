@@ -1,4 +1,4 @@
-//! What attaching gives: a program in its place, for as long as this is kept.
+//! Links: attached programs, for as long as the link is kept.
 
 use super::Target;
 use crate::error::{Error, Result};
@@ -11,69 +11,69 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::path::Path;
 
-/// A program in its place. Dropping it detaches, and the kernel does the same for a process that is killed.
+/// An attached program. Dropping it detaches, and the kernel does the same for a process that is killed.
 #[derive(Debug)]
 #[must_use = "dropping a link detaches the program"]
 pub struct Link {
     target: Target,
-    /// What keeps the program there, dropped in this order: what came first is the last to go.
-    parts: Vec<Part>,
-    /// In how many places.
+    /// The objects that keep the program attached, dropped in this order: the first of them is the last to go.
+    parts: Vec<Attachment>,
+    /// The number of places.
     places: usize,
-    /// How many others were passed over.
+    /// The number of places that were skipped.
     skipped: usize,
 }
 
-/// Something that keeps a program in its place until it is dropped.
+/// An object that keeps a program attached until it is dropped.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(super) enum Attachment {
     /// A `bpf_link`.
     Link(OwnedFd),
-    /// A perf event, a socket: what the program is tied to by its own descriptor. (A link holds its event itself.)
+    /// A perf event, a socket: an object to which the program is tied by its own descriptor. (A link holds its event itself.)
     Held(#[allow(dead_code, reason = "held open, not looked at")] OwnedFd),
-    /// Whatever its drop takes off: a probe in tracefs, a program on a device, a filter. Behind a pointer, so that a program
-    /// that attaches in one way has only that way of detaching in it.
+    /// An object whose drop detaches: a probe in tracefs, a program on a device, a filter. Boxed, so that a program
+    /// that attaches in one way links only that way of detaching.
     Kept(#[allow(dead_code, reason = "its drop takes it off")] Box<dyn Keep>),
 }
 
-/// Something whose drop takes a program from its place.
+/// An object whose drop detaches a program.
 pub(super) trait Keep: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {}
 
 impl<T: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe> Keep for T {}
 
-impl Part {
-    /// What is taken off when it is dropped.
-    pub(super) fn kept(keep: impl Keep + 'static) -> Part {
-        Part::Kept(Box::new(keep))
+impl Attachment {
+    /// Creates a part that detaches when it is dropped.
+    pub(super) fn kept(keep: impl Keep + 'static) -> Attachment {
+        Attachment::Kept(Box::new(keep))
     }
 }
 
 impl Link {
     /// A link that lives as long as its parts, which are dropped in their order.
-    pub(super) fn new(target: Target, parts: Vec<Part>) -> Link {
+    pub(super) fn new(target: Target, parts: Vec<Attachment>) -> Link {
         Link { target, parts, places: 1, skipped: 0 }
     }
 
-    /// The same, for a target that stands for many places: of those that matched, how many have the program and how many
-    /// would not take it.
+    /// The same, for a target that stands for many places: the number of matches that have the program, and the number that
+    /// were skipped.
     pub(super) fn of_many(mut self, places: usize, skipped: usize) -> Link {
         (self.places, self.skipped) = (places, skipped);
         self
     }
 
-    /// What the program is attached to, by the kernel's own name: `kprobe:__x64_sys_clone`.
+    /// Returns the target that the program is attached to, by the kernel's own name: `kprobe:__x64_sys_clone`.
     pub fn target(&self) -> &Target {
         &self.target
     }
 
-    /// In how many places the program is: 1, or as many as the pattern of the target matched.
+    /// Returns the number of places that the program is attached to: 1, or as many as the pattern of the target matched.
     pub fn places(&self) -> usize {
         self.places
     }
 
-    /// How many places the pattern of the target matched that cannot be probed, and were passed over: functions that the
-    /// kernel keeps from kprobes, and names that several functions have; of an event of the perf subsystem, CPUs that were said to
-    /// run and have no such event (`ENODEV`).
+    /// Returns the number of places that the pattern of the target matched and that were skipped because they cannot be probed:
+    /// functions that the kernel excludes from kprobes, and names that several functions have; of a perf event, CPUs that were
+    /// listed as online and have no such event (`ENODEV`).
     pub fn skipped(&self) -> usize {
         self.skipped
     }
@@ -81,7 +81,7 @@ impl Link {
     /// The parts that are links of the kernel's.
     fn links(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.parts.iter().filter_map(|part| match part {
-            Part::Link(fd) => Some(fd.as_fd()),
+            Attachment::Link(fd) => Some(fd.as_fd()),
             _ => None,
         })
     }
@@ -93,7 +93,7 @@ impl Link {
         links.next().is_none().then_some(first)
     }
 
-    /// Puts another program in the place of the one that is there, in one step: no packet passes between the two unseen. Both
+    /// Replaces the program atomically: no packet passes between the two unseen. Both
     /// are loaded for the same kind of place. `bpf(2)`, `BPF_LINK_UPDATE`: control groups (Linux 5.7), network namespaces
     /// (5.8), XDP (5.9), tcx (6.6). Probes keep the program that they have.
     ///
@@ -123,7 +123,7 @@ impl Link {
         })
     }
 
-    /// Gives the link a name in the BPF file system. The program then stays attached when this is dropped and when the
+    /// Pins the link in the BPF file system. The program then stays attached when this is dropped and when the
     /// process ends, until the file is removed. `bpf(2)`, `BPF_OBJ_PIN`; Linux 5.7.
     ///
     /// # Errors

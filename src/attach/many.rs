@@ -9,10 +9,10 @@ use crate::util::glob::{Glob, is_pattern};
 use std::ops::ControlFlow;
 
 /// The most probes that are made one by one. Each takes a descriptor, of which a process has 1,024 by default, and some
-/// ten milliseconds when it is taken away.
+/// ten milliseconds when it is removed.
 pub(super) const MOST: usize = 1000;
 
-/// The kernel functions whose names match, each name once, sorted. `sys_NAME` means the system calls.
+/// Returns the kernel functions whose names match, each name once, sorted. `sys_NAME` means the system calls.
 ///
 /// # Errors
 /// [`Error::NotFound`] if there is none; else as [`symbols::each`].
@@ -51,7 +51,7 @@ fn none(what: &'static str, pattern: &str) -> Error {
     Error::NotFound { what, name: pattern.into(), nearest: Vec::new(), note: None }
 }
 
-/// Refuses to make more probes one by one than there can be.
+/// Refuses to make more than [`MOST`] probes one by one.
 pub(super) fn check_count(target: &Target, places: usize, instead: &'static str) -> Result<()> {
     if places <= MOST {
         return Ok(());
@@ -59,8 +59,8 @@ pub(super) fn check_count(target: &Target, places: usize, instead: &'static str)
     Err(Error::TooManyPlaces { target: target.to_string(), places, most: MOST, instead })
 }
 
-/// Whether an error says that just this place will not be probed: the kernel keeps it from probes, or has several functions
-/// of that name (Linux 6.7), or no longer has it.
+/// Whether an error means that just this place cannot be probed: the kernel excludes it from probes, or has several
+/// functions of that name (Linux 6.7), or no longer has it.
 pub(super) fn is_passed_over(error: &Error) -> bool {
     match error {
         Error::Attach { step, errno, .. } => {

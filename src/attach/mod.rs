@@ -1,8 +1,8 @@
-//! Attaching: where a program can run, one file per kind of place.
+//! Attaching: the places at which a program can run, one file per kind.
 //!
-//! What attaching gives is a [`Link`]: the program runs for as long as it is kept, and dropping it
-//! detaches. The kernel does the same for a process that is killed, because all that holds a
-//! program in its place are file descriptors. (Where an old kernel can only do it in ways that outlive a process, the file
+//! Attaching returns a [`Link`]: the program runs for as long as the link is kept, and dropping it
+//! detaches. The kernel does the same for a process that is killed, because a program is kept
+//! attached by file descriptors alone. (Where an old kernel can only do it in ways that outlive a process, the file
 //! of that kind of place says so.)
 //!
 //! A program is loaded for one kind of place: [`Target::spec`] makes a spec fit for a target, and [`load_and_attach`] does
@@ -47,7 +47,7 @@ use crate::program::{Loader, Program};
 use crate::spec::ProgramSpec;
 use crate::uapi::AttachType;
 
-/// What is said of an attachment besides its place. Nothing of it need be said.
+/// Options of an attachment besides its target. All of them are optional.
 ///
 /// ```
 /// use rawbpf::attach::Options;
@@ -63,25 +63,25 @@ pub struct Options {
 }
 
 impl Options {
-    /// Nothing besides the place.
+    /// No options.
     pub const fn new() -> Options {
         Options { cookie: None, pid: None, one_cpu: false }
     }
 
-    /// What `get_attach_cookie` gives to the program, so that one program in many places knows in which one it runs
-    /// (kprobes, uprobes, tracepoints, perf events Linux 5.15; `fentry` and its kin 5.19; raw tracepoints 6.10).
+    /// The cookie that `get_attach_cookie` returns to the program, so that one program at many places knows at which one
+    /// it runs (kprobes, uprobes, tracepoints, perf events Linux 5.15; `fentry` and its kin 5.19; raw tracepoints 6.10).
     pub const fn cookie(mut self, cookie: u64) -> Options {
         self.cookie = Some(Cookie::new(cookie));
         self
     }
 
-    /// One process and not all: uprobes, USDT probes, perf events, iterators over tasks (Linux 6.1).
+    /// Selects one process instead of all: uprobes, USDT probes, perf events, iterators over tasks (Linux 6.1).
     pub const fn pid(mut self, pid: u32) -> Options {
         self.pid = Some(pid);
         self
     }
 
-    /// One CPU and not all: perf events of the whole system, such as a timer that ticks once.
+    /// Selects one CPU instead of all: perf events of the whole system, such as a timer that ticks once.
     pub const fn one_cpu(mut self) -> Options {
         self.one_cpu = true;
         self
@@ -92,7 +92,7 @@ impl Options {
         self.cookie.map(|cookie| cookie.number)
     }
 
-    /// Refuses what this kind of place does not have.
+    /// Refuses options that this kind of place does not support.
     fn check(&self, target: &Target) -> Result<()> {
         let (cookie, pid) = match target.plain() {
             Target::Uprobe { .. }
@@ -148,7 +148,7 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
 /// Attaches a program to what a target names, with options.
 ///
 /// # Errors
-/// Those of [`attach`]; [`Error::Unsupported`] too if this kind of place does not have an
+/// The errors of [`attach`]; [`Error::Unsupported`] too if this kind of place does not have an
 /// option.
 pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     let plain = target.plain();
@@ -171,7 +171,7 @@ pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Res
 /// nothing of those in it.
 ///
 /// # Errors
-/// Those of [`attach_with`]; [`Error::Target`] for such a place.
+/// The errors of [`attach_with`]; [`Error::Target`] for such a place.
 pub(crate) fn attach_traced(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     options.check(target)?;
     let target = target.plain();
@@ -250,8 +250,8 @@ pub(crate) fn attach_to_file(
 /// Loads a program for a target and attaches it, in the best way that this kernel has: kernel functions by a pattern, for
 /// instance, all at once by `kprobe.multi` (Linux 5.18, `CONFIG_FPROBE`), and else by a kprobe for each of them.
 ///
-/// Nothing is asked beforehand. The way has to be named at load, so where a kernel lacks it the program is loaded a second
-/// time.
+/// Nothing is probed in advance. The way has to be named at load, so where a kernel lacks it the program is loaded a
+/// second time.
 ///
 /// ```no_run
 /// use rawbpf::attach::{self, Options, Target};
@@ -265,7 +265,7 @@ pub(crate) fn attach_to_file(
 /// ```
 ///
 /// # Errors
-/// Those of [`Loader::load`] and [`attach_with`].
+/// The errors of [`Loader::load`] and [`attach_with`].
 pub fn load_and_attach<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,

@@ -1,11 +1,11 @@
-//! Attaching to the network and to control groups by a kernel that is not there: each call fails in turn, and each message is
-//! refused or its answer lost. Nothing stays open or attached, and the error names the step. And by this kernel, as it would be
-//! if it had no links.
+//! Attaching to the network and to control groups with a fake kernel: each call fails in turn, and each message is
+//! refused or its answer lost. Nothing stays open or attached, and the error names the step. Then on this kernel, with
+//! its links disabled.
 
 use super::{Direction, Target, TcMethod, cgroup, socket, tc, xdp};
 use crate::error::{Error, Result};
-use crate::needs::{Thing, needs};
 use crate::program::Program;
+use crate::requires::{Thing, needs};
 use crate::spec::ProgramSpec;
 use crate::syscall::{Call, fake, wait_readable};
 use crate::uapi::{AttachType, Errno, ProgramType};
@@ -16,7 +16,7 @@ use std::os::fd::{AsFd, IntoRawFd};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// What these calls are known to answer.
+/// The errors that these calls are known to return.
 const ERRNOS: &[i32] = &[
     libc::EPERM,
     libc::EINVAL,
@@ -30,15 +30,15 @@ const ERRNOS: &[i32] = &[
     libc::EINTR,
 ];
 
-/// The words of the fake kernel.
+/// The error text of the fake kernel.
 const SAID: &str = "the stars are not right";
 
-/// How a call fails.
+/// The way in which a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
-    /// It is refused. If it is to receive an answer, what was asked for has been done.
+    /// The call is refused. If it is to receive an answer, the request has been carried out.
     Call,
-    /// It is there to receive an answer, which is that what was asked for is refused.
+    /// The call receives an answer, which is that the request is refused.
     Answer,
 }
 
@@ -60,7 +60,7 @@ struct Kernel {
     message: Vec<u8>,
     /// The other ends of the descriptors that were handed out.
     ends: Vec<PipeReader>,
-    /// What is there.
+    /// The attached objects.
     there: Vec<&'static str>,
 }
 
@@ -166,7 +166,7 @@ impl Kernel {
         self.there.retain(|there| *there != what);
     }
 
-    /// Does what the message asks for, and gives the answer.
+    /// Carries out the request, and returns the answer.
     fn act(&mut self) -> Vec<u8> {
         let message = std::mem::take(&mut self.message);
         let dump = short(&message, 6) & 0x300 == 0x300;
@@ -338,7 +338,7 @@ const WAYS: [Way; 9] = [
     },
 ];
 
-/// Attaches by a kernel with that fault, and drops what came of it. The calls, the outcome, and what is left.
+/// Attaches on a kernel with that fault, and drops the result. Returns the calls, the outcome, and the objects left.
 fn attach(way: Way, fault: Option<Fault>) -> (Vec<&'static str>, Result<()>, Vec<&'static str>) {
     let kernel = Rc::new(RefCell::new(Kernel { fault, ..Kernel::default() }));
     let asked = Rc::clone(&kernel);
@@ -372,13 +372,13 @@ fn an_attachment_makes_only_the_calls_it_needs() {
     }
 }
 
-/// Whether it goes on without.
+/// Whether it continues with another method.
 fn is_optional(step: &str, errno: Errno) -> bool {
     match (step, errno.0) {
         ("netlink option", _) => true,
-        // A kernel without links, which is asked the older way.
+        // A kernel without links, where the older method is used.
         ("BPF_LINK_CREATE", libc::EINVAL) => true,
-        // It is there already.
+        // It exists already.
         ("RTM_NEWQDISC", libc::EEXIST) => true,
         _ => false,
     }
@@ -394,7 +394,7 @@ fn every_call_can_fail() {
                 && at > 0
                 && steps[..at].iter().rev().take_while(|before| **before == step).count() % 2 == 1;
             for errno in ERRNOS.iter().copied().map(Errno) {
-                // There is no older way for all.
+                // Network namespaces have no older method.
                 let is_optional = |step, errno| way.name != "netns" && is_optional(step, errno);
                 for how in [How::Call, How::Answer] {
                     if how == How::Answer && !receives {
@@ -403,7 +403,7 @@ fn every_call_can_fail() {
                     let fault = Fault { at, how, errno };
                     let (seen, result, there) = attach(way, Some(fault));
                     let what = format!("{} {step} {fault:?}: {seen:?}", way.name);
-                    // Nobody knows whether it was made: what is there may be somebody else's.
+                    // It is unknown whether it was created: one that exists may belong to another process.
                     let unknown = step == "RTM_NEWQDISC" && receives && how == How::Call;
                     let left = if unknown && there == ["clsact"] { vec![] } else { there };
                     assert_eq!(left, [""; 0], "{what}");
@@ -429,7 +429,7 @@ fn every_call_can_fail() {
     }
 }
 
-/// On this kernel, whose links are taken away from it.
+/// On this kernel, with its links disabled.
 #[test]
 fn without_links_it_goes_the_older_way() {
     needs!(Bpf, Root);

@@ -1,9 +1,9 @@
-//! What a network namespace decides (`network_namespaces(7)`): which socket a packet or a connection comes to (`sk_lookup`, Linux 5.9),
-//! and what the headers of a packet are (`flow_dissector`, a link Linux 5.8). Both by links alone.
+//! Attaches programs to network namespaces (`network_namespaces(7)`): they choose the socket of a packet or a connection (`sk_lookup`,
+//! Linux 5.9), and dissect the headers of a packet (`flow_dissector`, a link Linux 5.8). Both by links alone.
 
 use super::Target;
 use super::device::refused;
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::permission::{self, Need};
@@ -54,7 +54,7 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
         extra: LinkExtra::None,
     };
     match syscall::link_create(&link) {
-        Ok(link) => Ok(Link::new(target.clone(), vec![Part::Link(link)])),
+        Ok(link) => Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
         Err(errno) => {
             if errno == Errno(libc::EINVAL) && *attach_type == AttachType::SkLookup {
                 Features::new().demand(AttachType::SkLookup)?;

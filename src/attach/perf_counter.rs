@@ -1,7 +1,7 @@
-//! Events of the perf subsystem: a program that runs after so many of them, or so often in a second. A profiler's tick.
+//! Perf events: a program that runs after a number of events, or at a frequency, as a profiler does.
 //! `perf_event_open(2)`; Linux 4.9.
 
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use super::{Options, PerfEventKind, Sampling, Target, perf_event};
 use crate::error::{Error, Result};
 use crate::kernel::{cpu, perf_names};
@@ -41,7 +41,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
     let places = events.len();
     let tied =
         events.into_iter().map(|event| perf_event::tie(program, target, event, options.cookie));
-    let parts: Vec<Part> = tied.collect::<Result<_>>()?;
+    let parts: Vec<Attachment> = tied.collect::<Result<_>>()?;
     Ok(Link::new(target.clone(), parts).of_many(places, skipped))
 }
 
@@ -76,7 +76,7 @@ fn on_each_cpu(
                     break;
                 }
             }
-            // It has been switched off since.
+            // The CPU has been taken offline since.
             Err(Errno(libc::ENODEV)) if !one => skipped += 1,
             Err(Errno(libc::ENODEV)) => {}
             Err(errno) => return Err(refused(errno)),
@@ -101,7 +101,7 @@ fn in_each_thread(
         let Some(thread) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
         match in_thread(event, thread) {
             Ok(event) => events.push(event),
-            // It has ended since.
+            // The thread has ended since.
             Err(Errno(libc::ESRCH)) => {}
             Err(errno) => return Err(refused(errno)),
         }

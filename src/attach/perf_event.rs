@@ -1,8 +1,8 @@
-//! What kprobes and tracepoints share: a perf event, and the tie between it and a program.
+//! Perf events of kprobes and tracepoints, and attaching programs to them.
 
 use super::Target;
 use super::cookie::Cookie;
-use super::link::Part;
+use super::link::Attachment;
 use crate::error::{Error, Result};
 use crate::features::Feature;
 use crate::kernel::cpu;
@@ -29,14 +29,14 @@ pub(super) fn open(event: &PerfEvent<'_>) -> Result<OwnedFd, Errno> {
     }
 }
 
-/// Makes a program run on an event: by a link (Linux 5.15), or the older way by ioctl. What keeps it there comes back: a
-/// link has a hold on the event of its own.
+/// Attaches a program to an event: by a link (Linux 5.15), or the older way by ioctl. Returns the part to keep: a
+/// link holds the event itself.
 pub(super) fn tie(
     program: &Program,
     target: &Target,
     event: OwnedFd,
     cookie: Option<Cookie>,
-) -> Result<Part> {
+) -> Result<Attachment> {
     let refused = |step, errno| refused(program, target, step, errno);
     let link = LinkCreate {
         program: program.as_fd(),
@@ -47,19 +47,19 @@ pub(super) fn tie(
             .map_or(LinkExtra::None, |cookie| LinkExtra::PerfEvent { cookie: cookie.number }),
     };
     match syscall::link_create(&link) {
-        Ok(link) => Ok(Part::Link(link)),
+        Ok(link) => Ok(Attachment::Link(link)),
         Err(errno @ Errno(libc::EINVAL)) => {
-            // Nothing but a link can keep a cookie.
+            // Only a link can have a cookie.
             if let Some(cookie) = cookie {
                 cookie.demand(Feature::PerfEventLink)?;
                 return Err(refused("BPF_LINK_CREATE", errno));
             }
-            // Kernels without such links know neither the attach type nor, long ago, the command. A newer
-            // one that means EINVAL says it again to the ioctl.
+            // Kernels without such links reject the attach type or, long ago, the command. A newer
+            // one that refuses for another reason does so again for the ioctl.
             syscall::perf_event_set_bpf(event.as_fd(), program.as_fd())
                 .map_err(|errno| refused("PERF_EVENT_IOC_SET_BPF", errno))?;
             // It runs already: it was not opened as `disabled`.
-            Ok(Part::Held(event))
+            Ok(Attachment::Held(event))
         }
         Err(errno) => Err(refused("BPF_LINK_CREATE", errno)),
     }

@@ -6,8 +6,8 @@ use crate::util::file;
 use std::io;
 use std::path::Path;
 
-/// The number of a PMU as a type of event, and the bit of `config` that asks for the return of a function, if that is
-/// wanted; `None` if the kernel has no such PMU.
+/// Returns the number of a PMU as a type of event, and the bit of `config` that selects the return of a function, if
+/// that is wanted; `None` if the kernel has no such PMU.
 pub(super) fn find(name: &str, returns: bool) -> Result<Option<(u32, u64)>> {
     let Some(kind) = read_number(name, "type", "")? else { return Ok(None) };
     let bit = if returns { read_number(name, "format/retprobe", "config:")? } else { None };
@@ -15,7 +15,7 @@ pub(super) fn find(name: &str, returns: bool) -> Result<Option<(u32, u64)>> {
     Ok(Some((kind, config)))
 }
 
-/// Where the PMUs are.
+/// The folder of the PMUs.
 const DEVICES: &str = "/sys/bus/event_source/devices";
 
 /// Whether the kernel's PMUs can be seen: where sysfs is not mounted there is no telling which there are.
@@ -23,7 +23,7 @@ pub(super) fn is_visible() -> bool {
     Path::new(DEVICES).is_dir()
 }
 
-/// Refuses to do without a PMU, if there is none because none can be seen.
+/// Refuses to continue without a PMU, if sysfs is not mounted.
 pub(super) fn demand<T>(found: Option<T>) -> Result<Option<T>> {
     if found.is_none() && !is_visible() {
         let source = io::Error::from_raw_os_error(libc::ENOENT);
@@ -32,7 +32,7 @@ pub(super) fn demand<T>(found: Option<T>) -> Result<Option<T>> {
     Ok(found)
 }
 
-/// Whether events of a PMU can be told something by this name.
+/// Whether events of a PMU have a format field of this name.
 pub(super) fn has_format(name: &str, format: &str) -> bool {
     folder(name).join("format").join(format).exists()
 }

@@ -1,10 +1,10 @@
 //! Tracepoints with their arguments as they are (`raw_tracepoint`, Linux 4.17) or with types (`tp_btf`, 5.5).
 //!
-//! Both by `bpf(BPF_RAW_TRACEPOINT_OPEN)`, which makes a link. Kernels from 5.19 to 6.9 let one of the second kind be made by
-//! `BPF_LINK_CREATE` too, but take a cookie there without a word and forget it; this command refuses what it does not
+//! Both by `bpf(BPF_RAW_TRACEPOINT_OPEN)`, which creates a link. On kernels from 5.19 to 6.9 `BPF_LINK_CREATE` can create
+//! the second kind too, but silently ignores a cookie there; this command refuses arguments that it does not
 //! know.
 
-use super::link::Part;
+use super::link::Attachment;
 use super::{Link, Options, Target, trampoline};
 use crate::error::{Error, Result};
 use crate::list::raw_tracepoints;
@@ -40,9 +40,9 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
         })
     };
     match (open(options.number().unwrap_or(0)), &name) {
-        (Ok(link), _) => Ok(Link::new(target.clone(), vec![Part::Link(link)])),
+        (Ok(link), _) => Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
         (Err(Errno(libc::ENOENT)), Some((name, _))) => Err(not_found(name)),
-        // Was it the cookie?
+        // Checks whether the cookie was the reason.
         (Err(Errno(libc::EINVAL)), _) if options.cookie.is_some() && open(0).is_ok() => {
             Err(Error::Unsupported { what: "cookies of raw tracepoints", needs: "Linux 6.10" })
         }
@@ -54,7 +54,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
 
 fn not_found(name: &str) -> Error {
     let mut nearest = Nearest::new(name, OFFERED);
-    // Without names the error is as true.
+    // The nearest names are optional.
     let _ = raw_tracepoints::each(|name| nearest.offer(name));
     Error::NotFound {
         what: "raw tracepoint",

@@ -1,11 +1,11 @@
 //! Packets as they come to a socket (`socket(7)`, `SO_ATTACH_BPF`, Linux 3.19).
 //!
-//! What the program returns is how many bytes of the packet the socket gets, and 0 none of it. The program sees the packet from
+//! The program returns the number of bytes of the packet that the socket gets, 0 for none of it. The program sees the packet from
 //! the layer that the socket is of: a packet socket all of it, a UDP socket from the UDP header on.
 
 use super::Target;
 use super::device::{Device, refused};
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use crate::error::{Error, Result};
 use crate::permission::Need;
 use crate::program::Program;
@@ -22,11 +22,11 @@ const NOTES: [(i32, &str); 5] = [
     (libc::ENETDOWN, "the device is down: ip link set dev DEVICE up"),
 ];
 
-/// Makes a program the filter of a socket, in the place of the one that it has.
+/// Attaches a program to a socket as its filter, replacing the filter that it has.
 ///
-/// Dropping the link takes the filter off the socket, whichever it is by then: the kernel has room for one, and does not tell
+/// Dropping the link removes the filter of the socket, whichever it is by then: the kernel has room for one, and does not report
 /// which it is. The link holds the socket open, as a duplicate of its descriptor; so a connection does not end before the link is
-/// dropped, too. Its [`Link::target`] says `socket:`.
+/// dropped, too. Its [`Link::target`] is `socket:`.
 ///
 /// # Errors
 /// [`Error::Place`] if the program is of another type, [`Error::Attach`] if the kernel refuses: `EPERM` if the filter is locked.
@@ -38,11 +38,11 @@ pub fn attach(program: &Program, socket: impl AsFd) -> Result<Link> {
     let socket = socket.as_fd().try_clone_to_owned();
     let socket = socket.map_err(|error| refused("fcntl(F_DUPFD_CLOEXEC)", Errno::of(&error)))?;
     set_filter(socket.as_fd(), program).map_err(|errno| refused("SO_ATTACH_BPF", errno))?;
-    Ok(Link::new(target, vec![Part::kept(Attached(socket))]))
+    Ok(Link::new(target, vec![Attachment::kept(Attached(socket))]))
 }
 
-/// Attaches a program to a [`Target::Socket`]: makes a packet socket for the device (`packet(7)`), whose filter it is. Nobody
-/// reads the socket. Packets that the machine sends pass it, too; on the loopback device each does so twice.
+/// Attaches a program to a [`Target::Socket`]: creates a packet socket for the device (`packet(7)`), whose filter it is. The
+/// socket is not read. Packets that the machine sends pass it, too; on the loopback device each does so twice.
 ///
 /// # Errors
 /// [`Error::NotFound`] with the nearest names if there is no such device, [`Error::Attach`] if the kernel refuses.
@@ -59,15 +59,15 @@ pub fn attach_device(program: &Program, target: &Target) -> Result<Link> {
     let refused = |step| {
         move |errno| refused(program, target, Refusal::new(step, errno), Need::Packets, &NOTES)
     };
-    // Of no protocol, so that no packet comes before the program is there.
+    // Without a protocol, so that no packet arrives before the program is attached.
     let socket = syscall::socket(libc::AF_PACKET, libc::SOCK_RAW, 0).map_err(refused("socket"))?;
-    // What the program lets through is not worth any memory.
+    // Packets that the program passes are not read: the least memory.
     let least = 1i32.to_ne_bytes();
     syscall::set_option(socket.as_fd(), libc::SOL_SOCKET, libc::SO_RCVBUF, &least)
         .map_err(refused("SO_RCVBUF"))?;
     set_filter(socket.as_fd(), program).map_err(refused("SO_ATTACH_BPF"))?;
     syscall::bind(socket.as_fd(), &address(index)).map_err(refused("bind"))?;
-    Ok(Link::new(target.clone(), vec![Part::Held(socket)]))
+    Ok(Link::new(target.clone(), vec![Attachment::Held(socket)]))
 }
 
 /// `struct sockaddr_ll` of all protocols of a device.
@@ -86,13 +86,13 @@ fn set_filter(socket: BorrowedFd<'_>, program: &Program) -> Result<(), Errno> {
     syscall::set_option(socket, libc::SOL_SOCKET, libc::SO_ATTACH_BPF, &program)
 }
 
-/// A socket whose filter is taken off when this is dropped.
+/// A socket whose filter is removed when this is dropped.
 #[derive(Debug)]
 pub(super) struct Attached(OwnedFd);
 
 impl Drop for Attached {
     fn drop(&mut self) {
-        // The value is not looked at.
+        // The value is ignored.
         let nothing = 0i32.to_ne_bytes();
         let _ =
             syscall::set_option(self.0.as_fd(), libc::SOL_SOCKET, libc::SO_DETACH_BPF, &nothing);

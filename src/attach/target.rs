@@ -1,4 +1,4 @@
-//! Targets: the names of places to attach to, as a person writes them.
+//! Targets: the names of attach points, as users write them.
 
 use crate::error::{Error, Result};
 use crate::program::Program;
@@ -14,7 +14,7 @@ use std::str::FromStr;
 
 pub use crate::spec::attach_point::{Direction, Suffix, TcMethod, TrampolineAt, XdpMode};
 
-/// A place to attach to.
+/// An attach point.
 ///
 /// In the name of a file, a byte that is not UTF-8 is written as the private code point U+EF00 plus the byte, here and by [`Display`](fmt::Display).
 ///
@@ -79,7 +79,7 @@ pub enum Target {
     /// A function of the kernel by BTF and trampoline: `fentry:NAME`, `fexit:NAME`, `fmod_ret:NAME` (Linux 5.5),
     /// `fsession:NAME` (7.0).
     Trampoline {
-        /// Where in the function.
+        /// The position in the function.
         at: TrampolineAt,
         /// The function.
         function: String,
@@ -97,12 +97,12 @@ pub enum Target {
     /// A function of programs and libraries: `uprobe:FILE:NAME`, `uprobe:FILE:NAME+OFFSET`, `uprobe:FILE:0xOFFSET`,
     /// `uretprobe:FILE:NAME`; with `*`, `?` or `[` in the name all functions that match.
     ///
-    /// A symbol that is called just so comes before all other readings: `main.(*Server).Handle` of Go is no pattern. Then
-    /// names of C++ and Rust are looked for, `ns::Type::function`, with parameters if several functions have the name
-    /// (feature `symbolize`). Of several local functions of one name `NAME@0xOFFSET` is the one at that place in the file.
+    /// A symbol that is exactly this text takes precedence: `main.(*Server).Handle` of Go is no pattern. Then
+    /// names of C++ and Rust are looked up, `ns::Type::function`, with parameters if several functions have the name
+    /// (feature `symbolize`). Of several local functions of one name `NAME@0xOFFSET` is the one at that offset in the file.
     ///
-    /// The return of a function of Go can end the process: the kernel changes the return address on the stack, which Go
-    /// moves when it has to grow, and looks through.
+    /// Probing the return of a Go function can crash the process: the kernel changes the return address on the stack, which
+    /// the Go runtime copies and unwinds when the stack grows.
     Uprobe {
         /// A path, or a library's name as the linker knows it: `c`, `libc.so.6`; or a program's, found by `PATH`.
         file: String,
@@ -113,7 +113,7 @@ pub enum Target {
         /// Whether the program runs when the function returns.
         returns: bool,
     },
-    /// The function of programs and libraries that a symbol names, which is taken as it is: no pattern, no offset, no name of
+    /// The function of programs and libraries with exactly this symbol: no pattern, no offset, no name of
     /// C++. It is written as a [`Target::Uprobe`].
     UprobeSymbol {
         /// As for uprobes.
@@ -155,9 +155,9 @@ pub enum Target {
     /// An event of the perf subsystem that overflows: `software:EVENT:PERIOD`, `hardware:EVENT:PERIOD`, `profile:hz:RATE`
     /// (Linux 4.9).
     PerfEvent {
-        /// Which.
+        /// The event.
         event: PerfEventKind,
-        /// How often the program runs.
+        /// The sampling period or frequency.
         sampling: Sampling,
     },
     /// Packets that come to a network device, before the kernel looks at them: `xdp:DEVICE`, `xdpdrv:DEVICE`,
@@ -165,7 +165,7 @@ pub enum Target {
     Xdp {
         /// The device's name.
         device: String,
-        /// By whom the program is run.
+        /// The XDP mode: native driver, generic, or the first that works.
         mode: XdpMode,
     },
     /// Packets in and out of a network device: `tcx:DEVICE/ingress` (Linux 6.6), `clsact:DEVICE/egress` (Linux 4.5),
@@ -173,25 +173,25 @@ pub enum Target {
     Tc {
         /// The device's name.
         device: String,
-        /// Which way.
+        /// The direction.
         direction: Direction,
-        /// How.
+        /// The way of attaching.
         method: TcMethod,
     },
-    /// What processes of a control group do: `cgroup:PATH:ATTACH_TYPE`, the type with or without `cgroup_`
+    /// Activity of the processes of a control group: `cgroup:PATH:ATTACH_TYPE`, the type with or without `cgroup_`
     /// (Linux 4.10).
     Cgroup {
         /// The control group's folder.
         path: PathBuf,
-        /// What is looked at.
+        /// The attach type.
         attach_type: AttachType,
     },
-    /// What a network namespace decides: `netns:PATH:sk_lookup`, `netns:PATH:flow_dissector`; without a path that of the thread
+    /// A hook of a network namespace: `netns:PATH:sk_lookup`, `netns:PATH:flow_dissector`; without a path that of the thread
     /// (Linux 5.9).
     Netns {
         /// A file that stands for the namespace, `/run/netns/NAME` or `/proc/PID/ns/net`, or empty.
         path: PathBuf,
-        /// What is decided.
+        /// The attach type.
         attach_type: AttachType,
     },
     /// All packets of a network device, as they come to a packet socket: `socket:DEVICE`. For a socket that the process
@@ -210,23 +210,23 @@ pub enum Target {
     },
 }
 
-/// Which event of the perf subsystem, [perf_event_open(2)](https://man7.org/linux/man-pages/man2/perf_event_open.2.html).
+/// An event of the perf subsystem, [perf_event_open(2)](https://man7.org/linux/man-pages/man2/perf_event_open.2.html).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PerfEventKind {
-    /// One that the kernel counts (`PERF_TYPE_SOFTWARE`), by its name: `cpu-clock`.
+    /// A software event (`PERF_TYPE_SOFTWARE`), by its name: `cpu-clock`.
     Software(String),
-    /// One that the CPU counts (`PERF_TYPE_HARDWARE`), by its name: `cycles`.
+    /// A hardware event (`PERF_TYPE_HARDWARE`), by its name: `cycles`.
     Hardware(String),
 }
 
-/// How often an event runs its program.
+/// The sampling period or frequency of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Sampling {
-    /// After every so many; of clocks, nanoseconds.
+    /// Once per this many events; of clocks, nanoseconds.
     Period(u64),
-    /// So often in a second.
+    /// This many times a second.
     Frequency(u64),
 }
 
@@ -316,8 +316,8 @@ impl Target {
         self.facts().word
     }
 
-    /// The row of the attach-point table, as far as it is needed for attaching. Each is looked up by the compiler, so that no
-    /// table is in a program that reads no names.
+    /// Returns the part of the attach-point table's row that attaching needs. It is evaluated at compile time, so that
+    /// binaries that parse no targets do not contain the table.
     fn facts(&self) -> Facts {
         match self {
             Target::Kprobe { returns: false, .. } => const { facts("kprobe") },
@@ -383,11 +383,11 @@ impl Target {
         }
     }
 
-    /// Refuses a program of another type than those that are attached there, or one that was loaded for something else.
+    /// Refuses a program of another type than the target's, or one that was loaded for another attach type.
     pub(super) fn check(&self, program: &Program) -> Result<()> {
         let Facts { program_type, attach_type, .. } = self.loaded();
         let kind = program.kind();
-        // What takes the place of a function of another program has been given that at load.
+        // A program of type `ext` names the function that it replaces at load.
         if kind == ProgramType::Ext && matches!(self.plain(), Target::Trampoline { .. }) {
             return Ok(());
         }
@@ -489,13 +489,13 @@ impl Target {
         })
     }
 
-    /// Refuses a program that reads arguments which are elsewhere there.
+    /// Refuses a program whose `args.NAME` was resolved for another place.
     pub(super) fn check_arguments(&self, program: &Program) -> Result<()> {
         self.attach_to().map_or(Ok(()), |place| program.check_arguments(&place))
     }
 }
 
-/// Whether the kernel holds programs of a type to the attach type that they were loaded for.
+/// Whether the kernel requires the attach type that a program of this type was loaded for.
 fn is_fixed(kind: ProgramType) -> bool {
     !matches!(kind, ProgramType::Xdp | ProgramType::SchedCls | ProgramType::CgroupSkb)
 }
@@ -698,13 +698,13 @@ fn tracepoint(rest: &str) -> Result<Target, &'static str> {
     }
 }
 
-/// What is behind the file can be the name of any symbol. Only at the end of it an offset is seen, if there is a number.
+/// The text after the file can be the name of any symbol. An offset is read only at its end, and only if it is a number.
 fn uprobe(rest: &str, returns: bool) -> Result<Target, &'static str> {
     let (file, place) = file_and_function(rest)?;
     let numbered = place.rsplit_once('+').and_then(|(name, offset)| Some((name, number(offset)?)));
     let (function, offset) = match (place.strip_prefix("0x"), numbered) {
         (Some(_), _) if number(place).is_some() => ("", number(place).unwrap_or_default()),
-        // A function returns to one place: whoever looks for it says so.
+        // A function has one return: an offset stays in the name, and the lookup reports it.
         (_, Some((function, offset))) if !returns && !function.is_empty() => (function, offset),
         _ => (place, 0),
     };

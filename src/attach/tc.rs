@@ -1,15 +1,15 @@
 //! Packets in and out of a network device, at the place of traffic control (`tc(8)`).
 //!
-//! The program is tied to the device by a link (tcx, Linux 6.6), which goes with its descriptor. Kernels without those take it
-//! as a filter of the queueing discipline `clsact` (Linux 4.5), see [`TcMethod`]; there it stays when the process is killed,
-//! until `tc filter del dev DEVICE ingress` (or `egress`).
+//! The program is attached to the device by a link (tcx, Linux 6.6), which is detached when its descriptor is closed. Kernels
+//! without tcx take it as a filter of the queueing discipline `clsact` (Linux 4.5), see [`TcMethod`]; that outlives the process if
+//! it is killed, until `tc filter del dev DEVICE ingress` (or `egress`).
 //!
-//! What the program returns decides: `-1` (`TCX_NEXT`, `TC_ACT_UNSPEC`) lets the next one decide, `0` (`TC_ACT_OK`) lets the packet
-//! pass, `2` (`TC_ACT_SHOT`) drops it (`include/uapi/linux/pkt_cls.h`).
+//! The program's return value decides: `-1` (`TCX_NEXT`, `TC_ACT_UNSPEC`) passes the packet to the next program, `0` (`TC_ACT_OK`)
+//! lets the packet pass, `2` (`TC_ACT_SHOT`) drops it (`include/uapi/linux/pkt_cls.h`).
 
 use super::clsact::{self, End};
 use super::device::{Device, refused};
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use super::{Direction, Target, TcMethod};
 use crate::error::{Error, Result};
 use crate::features::Features;
@@ -20,7 +20,7 @@ use crate::syscall::{self, LinkCreate, LinkExtra, Relative};
 use crate::uapi::{AttachType, Errno};
 use std::os::fd::{AsFd, BorrowedFd};
 
-/// Where a program goes among those that are there.
+/// The position of a program among those already attached.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Position<'a> {
@@ -38,11 +38,11 @@ const BPF_F_BEFORE: u32 = 1 << 3;
 const BPF_F_AFTER: u32 = 1 << 4;
 const BPF_F_LINK: u32 = 1 << 13;
 
-/// What a filter takes.
+/// The requirements of a filter.
 const MODULES: &str = "the kernel was built without CONFIG_NET_SCH_INGRESS or CONFIG_NET_CLS_BPF, or those modules are not \
     installed";
 
-/// The answers to a filter.
+/// The errors of adding a filter.
 const NOTES: [(i32, &str); 4] = [
     (libc::ENOENT, MODULES),
     (libc::EOPNOTSUPP, MODULES),
@@ -108,9 +108,9 @@ pub fn attach(program: &Program, target: &Target, position: Position<'_>) -> Res
             },
         };
         match (syscall::link_create(&link), end) {
-            (Ok(link), _) => return Ok(Link::new(target.clone(), vec![Part::Link(link)])),
-            // A kernel without such links knows no such attach type. A newer one that means it says it again to the filter,
-            // and in words.
+            (Ok(link), _) => return Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
+            // A kernel without such links rejects the attach type. A newer one that refuses for another reason does so again for
+            // the filter, with a text.
             (Err(Errno(libc::EINVAL)), Some(_)) if *method == TcMethod::Best => {}
             (Err(errno), _) => {
                 if errno == Errno(libc::EINVAL) {
@@ -124,7 +124,7 @@ pub fn attach(program: &Program, target: &Target, position: Position<'_>) -> Res
     let filter = clsact::Filter::new(device, *direction, end.unwrap_or(End::Last), program);
     let filter =
         filter.map_err(|refusal| refused(program, target, refusal, Need::Network, &NOTES))?;
-    Ok(Link::new(target.clone(), vec![Part::kept(filter)]))
+    Ok(Link::new(target.clone(), vec![Attachment::kept(filter)]))
 }
 
 /// The descriptor of a link that another one is to be beside.

@@ -1,6 +1,6 @@
 //! Static tracepoints of the kernel (Linux 4.7).
 
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use super::{Options, Target, many, perf_event};
 use crate::error::{Error, Result};
 use crate::kernel::tracefs;
@@ -45,7 +45,7 @@ fn one(
     category: &str,
     name: &str,
     options: &Options,
-) -> Result<Part> {
+) -> Result<Attachment> {
     let event = PerfEvent {
         kind: perf_event::TYPE_TRACEPOINT,
         config: tracefs::tracepoint_id(category, name)?,

@@ -1,7 +1,7 @@
 //! Functions of the kernel that programs are entered from directly: `fentry`, `fexit`, `fmod_ret` (Linux 5.5) and the hooks
 //! of security modules (5.7). What exactly is named at load, by BTF.
 
-use super::link::Part;
+use super::link::Attachment;
 use super::{Link, Options, Target};
 use crate::error::{Error, Result};
 use crate::permission::{self, Need};
@@ -36,7 +36,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
         },
     };
     match link {
-        Ok(link) => Ok(Link::new(target.clone(), vec![Part::Link(link)])),
+        Ok(link) => Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
         Err((step, errno)) => Err(refused(program, target, step, errno)),
     }
 }
@@ -49,7 +49,7 @@ fn open(program: &Program) -> Result<OwnedFd, Errno> {
 fn create(program: &Program, target: &Target, cookie: u64) -> Result<OwnedFd, Errno> {
     let expected = match target {
         Target::Lsm { .. } => AttachType::LsmMac,
-        // What it was loaded for, which another process did perhaps; then the kernel will say that it is wrong.
+        // The type it was loaded for, perhaps by another process; if that is wrong, the kernel refuses it.
         _ => program.attach_type().unwrap_or(AttachType::TraceFentry),
     };
     syscall::link_create(&LinkCreate {
@@ -61,7 +61,7 @@ fn create(program: &Program, target: &Target, cookie: u64) -> Result<OwnedFd, Er
     })
 }
 
-/// Whether hooks lead to programs. Where the list of modules cannot be read that is not known, and nothing is said.
+/// Whether LSM hooks call programs. If the list of security modules cannot be read that is not known, and it is `Ok`.
 fn lsm_is_active() -> Result<()> {
     match file::read_to_string(LSM) {
         Ok(list) if !list.split(',').any(|one| one.trim() == "bpf") => Err(Error::Unsupported {
@@ -101,7 +101,7 @@ pub(super) fn refused(
     attach_error(program, target, step, errno, note)
 }
 
-/// The same with what an answer means in this one case.
+/// The same with a note on the meaning of the errno in this case.
 pub(super) fn noted(program: &Program, target: &Target, errno: Errno, note: &'static str) -> Error {
     attach_error(program, target, "BPF_LINK_CREATE", errno, Some(note))
 }

@@ -4,15 +4,15 @@
 //! kprobes there is a PMU for it (Linux 4.17), `uprobe_events` in tracefs where that is missing, and one link for many
 //! places, `uprobe.multi` (Linux 6.6), for programs that were loaded for it ([`AttachType::TraceUprobeMulti`]).
 //!
-//! The kernel does not look at what it breaks: a place in the middle of an instruction makes another instruction of it, and
-//! ends the process sooner or later. So a place has to be in code, and inside the function if there is one; what begins
-//! where in there, is up to the caller.
+//! The kernel does not check the instruction at the offset: a breakpoint in the middle of an instruction corrupts it, and
+//! crashes the process sooner or later. So an offset has to be in code, and inside the function if there is one; that it is
+//! the start of an instruction is up to the caller.
 //!
 //! [`AttachType::TraceUprobeMulti`]: crate::AttachType::TraceUprobeMulti
 
 use super::cookie::Cookie;
 use super::legacy::LegacyProbe;
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use super::{Options, Target, perf_event, pmu, uprobe_multi};
 use crate::error::{Error, Result};
 use crate::kernel::tracefs;
@@ -33,8 +33,8 @@ pub use super::kprobe::Method;
 /// Attaches a program to a [`Target::Uprobe`], a [`Target::UprobeMulti`] or a [`Target::UprobeSession`]. With a pattern for a name that is every function that matches, by a probe for
 /// each, at most a thousand.
 ///
-/// The file is found as [`find_file`](user::find_file) does. A function that is chosen when a process starts (IFUNC:
-/// `strlen` of glibc is one) is the one that processes use which are running now, or the one process that is asked for.
+/// The file is found as [`find_file`](user::find_file) does. Of a function that is chosen when a process starts (IFUNC:
+/// `strlen` of glibc is one), the implementation used by the running processes is taken, or that of the given process.
 /// Looking functions up by name needs the feature `elf`.
 ///
 /// # Errors
@@ -129,11 +129,11 @@ pub(super) fn attach_to(
     probes.attach(spots, Method::Best, true)
 }
 
-/// Where in a file a probe is to be.
+/// A position in a file at which to probe.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Spot {
     pub offset: u64,
-    /// Where the counter is that the kernel is to keep above zero meanwhile, as an offset too.
+    /// The offset of the semaphore, the counter that the kernel keeps above zero while the probe exists.
     pub semaphore: Option<u64>,
     pub cookie: Option<Cookie>,
 }
@@ -144,7 +144,7 @@ impl Spot {
     }
 }
 
-/// What probes at all spots of one file have in common.
+/// The settings that probes at all positions of one file share.
 pub(super) struct Probes<'p> {
     pub program: &'p Program,
     pub target: Target,
@@ -154,7 +154,7 @@ pub(super) struct Probes<'p> {
 }
 
 impl Probes<'_> {
-    /// Attaches in all spots or in none; or in all that can be probed, if there is one.
+    /// Attaches at all positions or at none; or, with `skip`, at all that can be probed, if there is one.
     pub(super) fn attach(self, mut spots: Vec<Spot>, method: Method, skip: bool) -> Result<Link> {
         let path = CString::new(self.path.as_os_str().as_bytes()).map_err(|_| Error::Target {
             target: self.target.to_string(),
@@ -163,7 +163,7 @@ impl Probes<'_> {
         let matched = spots.len();
         if uprobe_multi::is_for(self.program, &self.target) {
             let link = uprobe_multi::link(&self, &path, &mut spots, skip)?;
-            let link = Link::new(self.target, vec![Part::Link(link)]);
+            let link = Link::new(self.target, vec![Attachment::Link(link)]);
             return Ok(link.of_many(spots.len(), matched - spots.len()));
         }
         let instead = "a program for uprobe.multi (Linux 6.6) has room for all";
@@ -179,8 +179,8 @@ impl Probes<'_> {
                 made => made?,
             };
             let tied = perf_event::tie(self.program, &self.target, event, spot.cookie)?;
-            // Last what the event came from, which the kernel keeps while an event is open on it.
-            parts.extend([Some(tied), legacy.map(Part::kept)].into_iter().flatten());
+            // Last the probe of the event, which the kernel keeps while an event is open on it.
+            parts.extend([Some(tied), legacy.map(Attachment::kept)].into_iter().flatten());
         }
         Ok(Link::new(self.target, parts).of_many(matched - skipped, skipped))
     }
@@ -207,15 +207,15 @@ impl Probes<'_> {
     }
 }
 
-/// Whether the kernel says of just this place that it cannot be probed: it has to carry out the instruction elsewhere, and
-/// knows some that it cannot.
+/// Whether the kernel refuses just this place: it has to execute the instruction out of line, and
+/// some instructions do not allow that.
 fn is_no_place(error: &Error) -> bool {
     matches!(error, Error::Attach { step: "perf_event_open", errno: Errno(ENOTSUPP), .. })
 }
 
-/// What makes probes on this kernel.
+/// The interface that makes probes on this kernel.
 enum Maker {
-    /// The PMU's number as an event type, and the bit of `config` that asks for the return.
+    /// The PMU's number as an event type, and the bit of `config` that selects the return.
     Pmu { kind: u32, config: u64 },
     /// The file in tracefs.
     Tracefs(PathBuf),
@@ -229,7 +229,7 @@ impl Maker {
         };
         let in_tracefs = |root: PathBuf| {
             let events = root.join("uprobe_events");
-            // What cannot be looked at will be said when it is to be written.
+            // A file that cannot be examined here gives its error when it is written.
             let missing = matches!(events.try_exists(), Ok(false));
             (!missing).then_some(Maker::Tracefs(events))
         };
@@ -290,7 +290,7 @@ impl Maker {
     }
 }
 
-/// The bits of `config` that say where a semaphore is.
+/// The bits of `config` that hold the offset of the semaphore.
 fn semaphore(spot: &Spot) -> Result<u64> {
     let Some(offset) = spot.semaphore else { return Ok(0) };
     if !pmu::has_format("uprobe", "ref_ctr_offset") {
@@ -308,7 +308,7 @@ fn semaphore(spot: &Spot) -> Result<u64> {
     }
 }
 
-/// Writes a probe into tracefs and gives the number of the tracepoint that it makes.
+/// Writes a probe into tracefs and returns the number of its tracepoint.
 fn write(probes: &Probes<'_>, events: &Path, spot: &Spot) -> Result<(LegacyProbe, u64)> {
     let path = probes.path.to_string_lossy();
     if path.contains(char::is_whitespace) || path.contains('\u{fffd}') {
@@ -332,16 +332,16 @@ fn write(probes: &Probes<'_>, events: &Path, spot: &Spot) -> Result<(LegacyProbe
     }
 }
 
-/// What a target says of the place in its file.
+/// A position in a file, as a target gives it.
 #[derive(Debug, Clone, Copy)]
 enum Place<'t> {
-    /// A text, and the number behind it: to be read in the light of what is in the file.
+    /// A text, and the number behind it: to be resolved with the symbols of the file.
     Text(&'t str, u64),
     /// A symbol as it is, and bytes behind it.
     Symbol(&'t str, u64),
 }
 
-/// Whether a text ends as one with an offset does.
+/// Whether a text ends like one with an offset.
 fn has_offset(name: &str) -> bool {
     name.rsplit_once('+').is_some_and(|(_, offset)| super::target::number(offset).is_some())
 }
@@ -382,7 +382,7 @@ fn places(path: &Path, place: Place<'_>, _: Option<u32>) -> Result<user::Places>
     }
 }
 
-/// Refuses an offset behind the end of the file.
+/// Refuses an offset beyond the end of the file.
 #[cfg(not(feature = "elf"))]
 fn check_offset(path: &Path, offset: u64) -> Result<()> {
     let about = std::fs::metadata(path);

@@ -1,8 +1,8 @@
-//! Many places of one file by one link: `uprobe.multi` (Linux 6.6) and `uprobe.session` (6.13).
+//! Attaches to many places of one file by one link: `uprobe.multi` (Linux 6.6) and `uprobe.session` (6.13).
 //!
-//! The program says at load that it is for this ([`AttachType::TraceUprobeMulti`],
-//! [`AttachType::TraceUprobeSession`]). A kernel that has it not takes it at
-//! load all the same.
+//! The program has to be loaded for it ([`AttachType::TraceUprobeMulti`],
+//! [`AttachType::TraceUprobeSession`]). A kernel without it loads it
+//! all the same.
 
 use super::Target;
 use super::uprobe::{Probes, Spot};
@@ -33,7 +33,7 @@ fn attach_type(target: &Target) -> AttachType {
     }
 }
 
-/// Whether a target is better reached in this way than by probes of its own.
+/// Whether a target is better attached in this way than by separate probes.
 pub(super) fn is_better(target: &Target) -> bool {
     match target {
         Target::Uprobe { function, .. } => is_pattern(function),
@@ -44,12 +44,12 @@ pub(super) fn is_better(target: &Target) -> bool {
 
 const ONE_PROCESS: &str = "uprobe.multi in one process";
 
-/// Whether an error says that the kernel has such links for all processes alone.
+/// Whether an error means that the kernel has such links only for all processes.
 pub(super) fn is_for_all_alone(error: &Error) -> bool {
     matches!(error, Error::Unsupported { what, .. } if *what == ONE_PROCESS)
 }
 
-/// One link to all spots. If some cannot be probed, and it is said to go without, they are taken out.
+/// Creates one link to all spots. If some cannot be probed, and they may be skipped, they are removed.
 pub(super) fn link(
     probes: &Probes<'_>,
     path: &CStr,
@@ -67,7 +67,7 @@ pub(super) fn link(
             let mut good = Vec::new();
             let whole = sift(probes, path, spots, &mut good);
             *spots = good;
-            // The last that was tried, or nothing at all.
+            // A link to those that can be probed, or ENOTSUPP if there are none.
             whole.and_then(|()| match spots.is_empty() {
                 true => Err(Errno(ENOTSUPP)),
                 false => link_to(probes, path, spots),
@@ -99,7 +99,7 @@ pub(super) fn link(
     })
 }
 
-/// Finds those of the spots that can be probed. The kernel does not tell in which one it failed: by halves it takes few
+/// Finds the spots that can be probed. The kernel does not report the one at which it failed: bisection takes few
 /// tries, because there are few such.
 fn sift(
     probes: &Probes<'_>,
@@ -152,9 +152,9 @@ fn create(probes: &Probes<'_>, extra: LinkExtra<'_>) -> Result<OwnedFd, Errno> {
     })
 }
 
-/// Whether the kernel takes the number of a process for that, and not for that of a thread (Linux 6.10, and updates of 6.6
-/// and later). The same change made it look at the number first, so that a folder and a number that cannot be tell: this is
-/// how libbpf asks, too.
+/// Whether the kernel takes the `pid` of such a link for a process, and not for a thread (Linux 6.10, and updates of 6.6
+/// and later). The same change made it check the number first, so that a folder and an invalid number distinguish them:
+/// libbpf probes in the same way.
 fn knows_processes(probes: &Probes<'_>) -> bool {
     let extra = LinkExtra::UprobeMulti {
         path: c"/",

@@ -1,8 +1,8 @@
-//! Static probes of programs and libraries, USDT: uprobes at the places that their notes tell.
+//! USDT, static probes of programs and libraries: uprobes at the positions that their ELF notes give.
 //!
-//! Their arguments are wherever the compiler had them. Of one that is in a register, and in the same one in all places, a
-//! program that says what it is for ([`ProgramSpec::target`](crate::ProgramSpec::target), `FILE:PROVIDER:NAME`) gets at it by
-//! name: `r2 = *(u32 *)(r1 + args.arg1)`. For all others there is
+//! Their arguments are wherever the compiler had them. An argument that is in a register, and in the same one in all places,
+//! can be read by name if the program names the probe ([`ProgramSpec::target`](crate::ProgramSpec::target),
+//! `FILE:PROVIDER:NAME`): `r2 = *(u32 *)(r1 + args.arg1)`. All others are read with
 //! [`UsdtProbe::load_argument`](user::UsdtProbe::load_argument).
 
 use super::cookie::Cookie;
@@ -19,11 +19,11 @@ pub use super::uprobe::Method;
 /// Attaches a program to all places of a [`Target::Usdt`]; with a pattern for the provider or the name, of all probes that
 /// match. A semaphore is counted up meanwhile (Linux 4.20).
 ///
-/// The program knows by its cookie in which place it runs: what [`Options::cookie`] says, or 0, and the index of the place
-/// added. Where the kernel has no cookies (before Linux 5.15), and none is asked for, it does not know.
+/// The program knows by its cookie at which place it runs: [`Options::cookie`], or 0, plus the index of the place.
+/// Without cookies (before Linux 5.15), and if none is asked for, it does not know.
 ///
 /// # Errors
-/// Those of [`uprobe::attach`](super::uprobe::attach).
+/// The errors of [`uprobe::attach`](super::uprobe::attach).
 pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
     let target = target.plain();
     target.check(program)?;

@@ -1,11 +1,11 @@
 //! XDP: packets as a network device receives them, before the kernel makes a `struct sk_buff` of them (Linux 4.8), or in
 //! generic mode right after (4.12).
 //!
-//! The program is tied to the device by a link (Linux 5.9), which goes with its descriptor. Kernels without those take it by
-//! netlink; there it stays when the process is killed, until `ip link set dev DEVICE xdp off`.
+//! The program is attached to the device by a link (Linux 5.9), which is detached when its descriptor is closed. Kernels
+//! without links take it by netlink; that outlives the process if it is killed, until `ip link set dev DEVICE xdp off`.
 
 use super::device::{Device, duplicate, link_structure, refused};
-use super::link::{Link, Part};
+use super::link::{Attachment, Link};
 use super::{Target, XdpMode};
 use crate::error::{Error, Result};
 use crate::features::Features;
@@ -16,7 +16,7 @@ use crate::syscall::{self, LinkCreate, LinkExtra};
 use crate::uapi::{AttachType, Errno};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// How a program is tied to a device.
+/// The interface by which a program is attached to a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {
@@ -84,9 +84,9 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
             extra: LinkExtra::None,
         };
         match syscall::link_create(&link) {
-            Ok(link) => return Ok(Link::new(target.clone(), vec![Part::Link(link)])),
-            // A kernel without such links knows no such attach type. A newer one that means it says it again by netlink,
-            // and in words.
+            Ok(link) => return Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
+            // A kernel without such links rejects the attach type. A newer one that refuses for another reason does so again
+            // by netlink, with a text.
             Err(Errno(libc::EINVAL)) if method == Method::Best => {}
             Err(errno) => {
                 if errno == Errno(libc::EINVAL) {
@@ -97,10 +97,10 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
         }
     }
     let attached = Attached::new(netlink, index, mode, program).map_err(refused)?;
-    Ok(Link::new(target.clone(), vec![Part::kept(attached)]))
+    Ok(Link::new(target.clone(), vec![Attachment::kept(attached)]))
 }
 
-/// A program that netlink has put on a device, which is taken off when this is dropped.
+/// A program attached by netlink, which is detached when this is dropped.
 #[derive(Debug)]
 pub(super) struct Attached {
     netlink: Netlink,
@@ -116,7 +116,7 @@ impl Attached {
         mode: u32,
         program: &Program,
     ) -> Result<Attached, Refusal> {
-        // First, so that nothing can go wrong once it is there.
+        // First, so that nothing can fail once it is attached.
         let program = duplicate(program)?;
         let fd = program.as_raw_fd().to_ne_bytes();
         let flags = (mode | UPDATE_IF_NOEXIST).to_ne_bytes();
@@ -131,7 +131,7 @@ impl Attached {
     }
 }
 
-/// Takes a program off, only if it is this one that is there. Linux 5.7.
+/// Detaches a program, only if it is still the attached one. Linux 5.7.
 fn take_off(
     netlink: &mut Netlink,
     index: u32,
@@ -154,7 +154,7 @@ impl Drop for Attached {
     fn drop(&mut self) {
         let Attached { netlink, index, mode, program } = self;
         let taken_off = take_off(netlink, *index, *mode, program);
-        // Before Linux 5.7 there is no such question, and whatever is there goes.
+        // Before Linux 5.7 there is no such check, and any program is detached.
         if matches!(taken_off, Err(Refusal { errno: Errno(libc::EINVAL), .. })) {
             let (none, flags) = ((-1i32).to_ne_bytes(), mode.to_ne_bytes());
             let attributes = [(IFLA_XDP_FD, &none[..]), (IFLA_XDP_FLAGS, &flags)];

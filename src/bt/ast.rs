@@ -3,7 +3,7 @@
 use super::source::Span;
 use std::sync::Arc;
 
-/// How deep expressions, statements and types may be nested, all together.
+/// The maximum nesting depth of expressions, statements and types, counted together.
 pub(crate) const MAX_DEPTH: usize = 200;
 
 /// A name or a number or the like, and its place.
@@ -29,7 +29,7 @@ pub(crate) struct Script {
     pub maps: Vec<MapDeclaration>,
     /// `macro name(…) { … }`.
     pub macros: Vec<Macro>,
-    /// What is parsed and refused later, by name: `import`, `fn`.
+    /// Constructs that are parsed and rejected later, by name: `import`, `fn`.
     pub unsupported: Vec<Spanned<&'static str>>,
     /// The probes.
     pub probes: Vec<Probe>,
@@ -144,14 +144,14 @@ pub(crate) struct Probe {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct AttachPoint {
     /// Its parts: `kprobe`, `vfs_read`.
-    pub parts: Vec<Part>,
+    pub parts: Vec<Component>,
     /// Its place.
     pub span: Span,
 }
 
 /// A part of an attach point.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Part {
+pub(crate) struct Component {
     /// Its text, without quotes and with `$1` replaced.
     pub text: String,
     /// The length of the text up to the last closing quote, if some was in quotes.
@@ -208,9 +208,9 @@ pub(crate) enum StatementKind {
     },
     /// `if … else if … else …`
     If {
-        /// The conditions and what is done.
+        /// The conditions and their blocks.
         arms: Vec<(Expr, Block)>,
-        /// What is done if none of them holds.
+        /// The `else` block, run if no condition holds.
         otherwise: Option<Block>,
     },
     /// `while (condition) { … }`
@@ -224,14 +224,14 @@ pub(crate) enum StatementKind {
     For {
         /// The variable with its `$`.
         variable: Name,
-        /// What it goes through.
+        /// The map or range that is iterated over.
         iterable: Iterable,
         /// The body.
         body: Block,
     },
     /// `unroll(n) { … }`
     Unroll {
-        /// How often.
+        /// The number of repetitions.
         count: Expr,
         /// The body.
         body: Block,
@@ -246,7 +246,7 @@ pub(crate) enum StatementKind {
     Block(Block),
 }
 
-/// What a `for` loop goes through.
+/// The map or range that a `for` loop iterates over.
 #[derive(Debug, Clone)]
 pub(crate) enum Iterable {
     /// The elements of a map.
@@ -324,7 +324,7 @@ pub(crate) enum ExprKind {
     },
     /// `++x`, `x--`
     Step {
-        /// What is changed.
+        /// The operand: a variable or a map element.
         target: Box<Expr>,
         /// Whether it is `++`.
         increment: bool,
@@ -342,10 +342,10 @@ pub(crate) enum ExprKind {
     Element {
         /// The tuple.
         base: Box<Expr>,
-        /// Which one.
+        /// The index of the element.
         index: Spanned<u32>,
     },
-    /// `x[i]` of what is not a map.
+    /// `x[i]` of a value that is not a map.
     Index {
         /// The array, pointer or tuple.
         base: Box<Expr>,
@@ -371,7 +371,7 @@ pub(crate) enum ExprKind {
     Tuple(Vec<Expr>),
     /// `{ …; x }`
     Block(Box<Block>),
-    /// Something that the parser knows and nothing after it: refused by this name.
+    /// A construct that is parsed and then rejected, by this name.
     Unsupported(&'static str),
 }
 

@@ -1,4 +1,4 @@
-//! The names that the language has for what the kernel knows: a table for the checker, for errors and for the documentation.
+//! The table of builtins: for the checker, for error messages and for the documentation.
 
 use super::hir::Builtin;
 use super::probe::Kind;
@@ -9,7 +9,7 @@ use super::types::Clock;
 pub(crate) struct Row {
     /// Its name. `argN` and `sargN` stand for one with a number.
     pub name: &'static str,
-    /// What it is.
+    /// Its identity to the checker.
     pub id: Id,
     /// The name of its type, for the documentation.
     pub ty: &'static str,
@@ -21,7 +21,7 @@ pub(crate) struct Row {
     pub help: &'static str,
 }
 
-/// What a builtin is to the checker.
+/// The kind of a builtin, as the checker distinguishes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Id {
     /// A value that the kernel gives, of the type that [`ty`](Row::ty) names.
@@ -50,7 +50,7 @@ pub(crate) enum Id {
     Curtask,
     /// `has_cpid`
     HasCpid,
-    /// Something that is refused by its name.
+    /// A builtin that is parsed and rejected by its name.
     Unsupported,
 }
 

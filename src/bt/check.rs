@@ -1,9 +1,9 @@
-//! From the syntax tree to the typed program: names, types, constants.
+//! Semantic analysis: from the syntax tree to the typed program (names, types, constants).
 //!
-//! Types of maps and variables are found by a fix point over the whole program: all probes are gone through, each
-//! assignment widens the type of what is assigned to, until nothing changes. Only then, in one last pass, errors are told
-//! and the typed program is built, with a conversion wherever a value has another type than its place. Each pass does
-//! the same; [`Checker::last`] is the difference.
+//! Types of maps and variables are found by a fixed point over the whole program: each pass visits all probes, and each
+//! assignment widens the type of its target, until nothing changes. Only the last pass reports errors and builds the
+//! typed program, with a conversion wherever the type of a value differs from that of its place. All passes run the
+//! same code; [`Checker::last`] is the difference.
 
 use super::ast::{self, Script};
 use super::config::{Config, Problem};
@@ -41,17 +41,17 @@ mod variable;
 #[cfg(test)]
 mod tests;
 
-/// That there is no result: an error has been told, or a type is not known yet.
+/// The absence of a result: an error has been reported, or a type is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Stop;
 
 type Checked<T> = Result<T, Stop>;
 
-/// How often the program is gone through at most before types must be known. Each pass widens something, and a type can
-/// be widened a few times only.
+/// The maximum number of inference passes before all types must be known. Each pass widens at least one type, and a
+/// type can be widened a few times only.
 const MAX_PASSES: usize = 64;
 
-/// By how much the checker may count deeper than the parser.
+/// The additional nesting depth that the checker allows over the parser's limit.
 const SLACK: usize = 20;
 
 /// Checks a script. There is a program if there is no error among the diagnostics.
@@ -64,7 +64,7 @@ pub(crate) fn check(
     let mut checker = Checker::new(source, script, config, environment);
     checker.definitions();
     checker.expand();
-    // Of what is assigned in probes that could not be found nothing is known.
+    // Maps assigned in probes that could not be found have unknown types.
     checker.incomplete = checker.diagnostics.has_errors();
     for _ in 0..MAX_PASSES {
         checker.changed = false;
@@ -90,7 +90,7 @@ struct MapState {
     keyed: Option<(bool, Span)>,
     asynchronous: bool,
     declared: Option<(MapKind, u32)>,
-    /// Whether something that would tell its type is wrong.
+    /// Whether an expression that would determine its type is wrong.
     failed: bool,
     span: Span,
 }
@@ -109,14 +109,14 @@ struct VariableState {
 /// A program that a block becomes: for attach points that can share it.
 #[derive(Debug, Clone)]
 struct Instance {
-    /// Which block of the script.
+    /// The index of the block in the script.
     block: usize,
     kind: Kind,
     attach_points: Vec<AttachPoint>,
     /// The arguments by name, as far as the block uses them.
     arguments: context::Arguments,
     variables: Vec<VariableState>,
-    /// Variables by what declares them: the place of the declaration, in which use of a macro.
+    /// Variables by their declarations: the place of the declaration, and the use of a macro that contains it.
     declared: HashMap<(u64, u32, Arc<str>), VarId>,
 }
 
@@ -126,7 +126,7 @@ struct Frame<'a> {
     scopes: Vec<HashMap<Arc<str>, VarId>>,
     /// Variables of inner blocks that have ended.
     ended: HashMap<Arc<str>, VarId>,
-    /// What the parameters of the macro stand for.
+    /// The arguments bound to the parameters of the macro.
     expressions: HashMap<&'a str, &'a ast::Expr>,
     /// The maps that parameters stand for.
     maps: HashMap<&'a str, Arc<str>>,
@@ -142,7 +142,7 @@ struct Checker<'a> {
     environment: &'a dyn Environment,
     config: Config,
     diagnostics: Diagnostics,
-    /// Whether this is the last pass, which tells errors and whose result counts.
+    /// Whether this is the last pass, which reports errors and whose result counts.
     last: bool,
     /// Whether a type became another one in this pass.
     changed: bool,
@@ -152,20 +152,20 @@ struct Checker<'a> {
     maps: Vec<MapState>,
     map_ids: HashMap<Arc<str>, MapId>,
     instances: Vec<Instance>,
-    /// The instance that is being gone through.
+    /// The index of the current instance.
     current: usize,
-    /// Stands for an instance while definitions are gone through.
+    /// The instance that is current while definitions are checked.
     preamble: Instance,
-    /// How deep expressions and blocks are nested.
+    /// The current nesting depth of expressions and blocks.
     depth: usize,
-    /// Whether it has been told that they are nested too deeply.
+    /// Whether the error about nesting too deeply has been reported.
     too_deep: bool,
     frames: Vec<Frame<'a>>,
-    /// How many loops are around.
+    /// The number of enclosing loops.
     loops: usize,
     formats: Vec<Format>,
     strings: Vec<Arc<[u8]>>,
-    /// Variables that have been told to be undefined, by the block.
+    /// Variables that have been reported as undefined, by the block.
     undefined: HashSet<(usize, Arc<str>)>,
 }
 
@@ -208,16 +208,16 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Tells an error, in the last pass.
+    /// Reports an error, in the last pass.
     fn error<T>(&mut self, span: Span, message: impl Into<String>) -> Checked<T> {
-        self.tell(Diagnostic::error(span, message))
+        self.report(Diagnostic::error(span, message))
     }
 
     fn unsupported<T>(&mut self, span: Span, feature: impl std::fmt::Display) -> Checked<T> {
-        self.tell(Diagnostic::unsupported(span, feature))
+        self.report(Diagnostic::unsupported(span, feature))
     }
 
-    fn tell<T>(&mut self, diagnostic: Diagnostic) -> Checked<T> {
+    fn report<T>(&mut self, diagnostic: Diagnostic) -> Checked<T> {
         if self.last {
             self.diagnostics.push(diagnostic);
         }
@@ -302,7 +302,7 @@ impl<'a> Checker<'a> {
             other => {
                 let message = format!("unknown kind of map: `{other}`");
                 let hint = "expected hash, lruhash, percpuhash or percpulruhash";
-                return self.tell(Diagnostic::error(declaration.kind.span, message).hint(hint));
+                return self.report(Diagnostic::error(declaration.kind.span, message).hint(hint));
             }
         };
         let entries = match declaration.arguments.as_slice() {

@@ -16,13 +16,13 @@ pub(crate) struct Config {
     pub max_programs: u32,
     /// The most bytes that `cat()` prints.
     pub max_cat_bytes: u64,
-    /// How stacks are printed.
+    /// The format in which stacks are printed.
     pub stack_mode: StackMode,
-    /// What is added to strings that were cut.
+    /// The suffix that is appended to truncated strings.
     pub str_trunc_trailer: String,
     /// The pages of the ring buffer; chosen by the number of CPUs if 0.
     pub ring_pages: u32,
-    /// What happens if a probe does not exist.
+    /// The reaction to a probe that does not exist.
     pub missing_probes: MissingProbes,
     /// Whether maps are printed at the end.
     pub print_maps_on_exit: bool,
@@ -34,14 +34,14 @@ pub(crate) struct Config {
     pub license: String,
 }
 
-/// What happens if a probe does not exist or cannot be attached.
+/// The reaction to a probe that does not exist or cannot be attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum MissingProbes {
     /// The run fails.
     Error,
     /// A warning.
     Warn,
-    /// Nothing.
+    /// No message.
     Ignore,
 }
 
@@ -65,7 +65,7 @@ impl Default for Config {
     }
 }
 
-/// The value of a setting as somebody wrote it.
+/// The value of a setting as it is written in the script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Value<'a>(pub &'a str);
 
@@ -247,10 +247,10 @@ pub(crate) fn stack_mode(name: &str) -> Option<StackMode> {
     }
 }
 
-/// Why a setting cannot be set.
+/// The reason why a setting cannot be set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Problem {
-    /// There is none of that name; the nearest ones.
+    /// No setting has that name; the nearest names.
     Unknown(Vec<String>),
     /// The value is wrong.
     Value(String),
@@ -276,8 +276,8 @@ impl Config {
         (setting.set)(self, Value(negated)).map_err(Problem::Value)
     }
 
-    /// Sets what variables of the environment ask for, and returns those that are wrong, with what is wrong. Variables that
-    /// are no settings are left alone.
+    /// Sets the settings in the environment, and returns the invalid ones with their problems. Variables that are not
+    /// settings are ignored.
     pub(crate) fn set_from<'a>(
         &mut self,
         environment: impl Iterator<Item = (&'a str, &'a str)>,

@@ -50,7 +50,7 @@ static CONSTANTS: &[(&str, i128)] = constants! {
     LOCK_SH LOCK_EX LOCK_UN
 };
 
-/// Those that are the same on all machines and that the C library does not have.
+/// Constants that are the same on all machines and that the C library does not define.
 static OTHERS: &[(&str, i128)] = &[
     ("NULL", 0),
     ("TASK_COMM_LEN", 16),

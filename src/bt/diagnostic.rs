@@ -4,25 +4,25 @@ use super::source::{Source, Span};
 use crate::util::{escape, excerpt};
 use std::fmt::{self, Write};
 
-/// How serious something is.
+/// The severity of a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Severity {
     /// The script is not run.
     Error,
-    /// It is.
+    /// The script is run.
     Warning,
 }
 
-/// Something to say about a place in a script.
+/// An error or a warning at a place in a script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Diagnostic {
-    /// How serious it is.
+    /// The severity.
     pub severity: Severity,
     /// The place.
     pub span: Span,
     /// The problem, one line.
     pub message: String,
-    /// What to do, a line each.
+    /// Suggested fixes, one line each.
     pub hints: Vec<String>,
 }
 
@@ -38,12 +38,12 @@ impl Diagnostic {
         Diagnostic { severity: Severity::Warning, ..Diagnostic::error(span, message) }
     }
 
-    /// The refusal of something that the language has and this compiler has not.
+    /// Returns the error for a feature of the language that this compiler does not support.
     pub(crate) fn unsupported(span: Span, feature: impl fmt::Display) -> Diagnostic {
         Diagnostic::error(span, format!("not supported: {feature}"))
     }
 
-    /// Adds a line on what to do.
+    /// Adds a hint line.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Diagnostic {
         self.hints.push(hint.into());
         self
@@ -94,7 +94,7 @@ impl Diagnostic {
     }
 }
 
-/// All that there is to say about a script, in the order of its text.
+/// All diagnostics of a script, in the order of its text.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Diagnostics(pub Vec<Diagnostic>);
 

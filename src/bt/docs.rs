@@ -1,11 +1,11 @@
-//! The tables of `docs/bt.md`, which have to be what the tables of the compiler give, and its list of what is refused, which
-//! has to be what the compiler refuses.
+//! Tests that the tables of `docs/bt.md` match those of the compiler, and its list of unsupported features matches the
+//! constructs that the compiler rejects.
 
 use super::builtins::{self, BUILTINS};
 use super::config::SETTINGS;
 use super::functions::{self, FUNCTIONS, Usage};
 use super::probe::{Kind, PROVIDERS};
-use crate::needs::{Thing, needs};
+use crate::requires::{Thing, needs};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ const KINDS: [Kind; 15] = [
     Kind::Iter,
 ];
 
-/// Providers that are parsed and then refused.
+/// Providers that are parsed and then rejected.
 const REFUSED: [&str; 7] =
     ["self", "usdt", "watchpoint", "asyncwatchpoint", "iter", "bench", "test"];
 
@@ -37,10 +37,10 @@ const REFUSED: [&str; 7] =
 const LEAST: [(&str, &str); 2] =
     [("fentry", "5.10; arm64 6.0, s390x 6.3"), ("fexit", "5.10; arm64 6.0, s390x 6.3")];
 
-/// The least kernel of what says nothing.
+/// The minimum kernel of everything else.
 const LEAST_OF_ALL: &str = "5.10";
 
-/// Text as it stands in a cell.
+/// Escapes text for a table cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").replace('*', "\\*").replace('<', "\\<")
 }
@@ -147,7 +147,7 @@ fn the_docs_have_the_tables() {
     }
 }
 
-/// The items of the list of what is refused.
+/// The items of the list of unsupported features.
 fn listed() -> Vec<String> {
     let text = fs::read_to_string(document()).unwrap();
     let (_, section) = text.split_once("\n## Not supported\n").unwrap();

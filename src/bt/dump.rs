@@ -1,4 +1,4 @@
-//! The typed program as text, for `-d ast`: what the compiler has understood, with the type of everything.
+//! Prints the typed program, for `-d ast`, with the type of every expression.
 
 use super::hir::{
     Access, Aggregation, Async, Call, Expr, ExprKind, MapId, Probe, Program, Statement,
@@ -39,7 +39,7 @@ impl<'a> Dump<'a> {
     fn variable(&self, id: VarId) -> String {
         let variables = self.probe.map_or(&[][..], |probe| &probe.variables);
         let name = variables.get(id.0 as usize).map_or("$?", |variable| &variable.name);
-        // Several of one name are told apart by their numbers.
+        // Those of the same name are distinguished by their numbers.
         let several = variables.iter().filter(|other| &*other.name == name).count() > 1;
         if several { format!("{name}#{}", id.0) } else { name.to_owned() }
     }
@@ -224,7 +224,7 @@ impl<'a> Dump<'a> {
             ExprKind::DataLocation { offset, relative } => {
                 format!("{}({offset})", if *relative { "rel_loc" } else { "data_loc" })
             }
-            ExprKind::Part { value, offset, index, bits } => {
+            ExprKind::Extract { value, offset, index, bits } => {
                 let index = index
                     .as_ref()
                     .map(|(index, size)| format!(" + ({}) * {size}", self.expr(index)));

@@ -1,4 +1,4 @@
-//! What the compiler asks the machine: behind a trait, so that tests can answer.
+//! Queries of the compiler about the machine, behind a trait so that tests can supply the answers.
 
 use super::probe::AttachPoint;
 use crate::btf::KernelTypes;
@@ -41,17 +41,17 @@ pub(crate) trait Environment {
     /// Returns the positional parameters.
     fn parameters(&self) -> &[String];
 
-    /// Whether functions that can harm are allowed.
+    /// Whether functions that need `--unsafe` are allowed.
     fn allows_unsafe(&self) -> bool;
 
     /// Whether there is a command of `-c`.
     fn has_command(&self) -> bool;
 }
 
-/// That there is no such attach point.
+/// The error that an attach point does not exist.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Missing {
-    /// Why, if it is not just that there is none of that name.
+    /// The cause, if it is not just an unknown name.
     pub problem: String,
     /// Names that come near.
     pub nearest: Vec<String>,

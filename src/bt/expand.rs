@@ -16,12 +16,12 @@ use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// The running machine. What has to be read is read when it is asked for.
+/// The running machine. Data about it is read lazily.
 #[derive(Debug, Default)]
 pub(crate) struct Machine {
     /// The kernel's types.
     pub types: KernelTypes,
-    /// What can be attached to.
+    /// The available attach points.
     pub places: Places,
     /// The programs and libraries whose debug information is needed.
     pub debug_files: DebugFiles,
@@ -29,7 +29,7 @@ pub(crate) struct Machine {
     pub parameters: Vec<String>,
     /// The options of the script, with their values.
     pub options: Vec<(String, Option<String>)>,
-    /// Whether functions that can harm are allowed.
+    /// Whether functions that need `--unsafe` are allowed.
     pub allow_unsafe: bool,
     /// Whether there is a command of `-c`.
     pub command: bool,
@@ -77,7 +77,8 @@ impl Machine {
 
     fn raw_tracepoints(&self, module: Option<&String>, name: &str) -> Expanded {
         if !is_pattern(name) {
-            // Attaching tells whether it is there; to find it in a list, all types of the kernel would have to be read.
+            // Attaching finds out whether it exists; to find it in a list, all types of the kernel would have to be
+            // read.
             let point = AttachPoint::RawTracepoint { module: module.cloned(), name: name.into() };
             return Ok(vec![point]);
         }
@@ -238,14 +239,14 @@ const X86: [&str; 21] = [
     "orig_ax", "ip", "cs", "flags", "sp", "ss",
 ];
 
-/// Those of AArch64.
+/// The registers of AArch64.
 const ARM: [&str; 34] = [
     "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
     "r15", "r16", "r17", "r18", "r19", "r20", "r21", "r22", "r23", "r24", "r25", "r26", "r27",
     "r28", "r29", "r30", "sp", "pc", "pstate",
 ];
 
-/// Those of s390x, after 24 bytes.
+/// The registers of s390x, after 24 bytes.
 const S390: [&str; 16] = [
     "r0", "r1", "r2", "r3", "r4", "r5", "r6", "r7", "r8", "r9", "r10", "r11", "r12", "r13", "r14",
     "r15",
@@ -311,7 +312,7 @@ impl Environment for Machine {
     }
 
     fn cgroup_id(&self, path: &str) -> Result<u64, String> {
-        // The number of the folder's inode is the cgroup's.
+        // The inode number of the directory is the cgroup id.
         std::fs::metadata(path).map(|found| found.ino()).map_err(|error| format!("{path}: {error}"))
     }
 
@@ -347,7 +348,7 @@ impl Environment for Machine {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
 
     #[test]
     fn events_have_the_names_of_bpftrace() {

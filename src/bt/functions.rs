@@ -5,30 +5,30 @@
 pub(crate) struct Row {
     /// Its name.
     pub name: &'static str,
-    /// What it is.
+    /// Its identity to the checker.
     pub id: Id,
-    /// How it is called, with types.
+    /// Its signature, with types.
     pub signature: &'static str,
     /// The least and the most number of arguments.
     pub arguments: (usize, usize),
     /// The least kernel, if it is newer than 5.10.
     pub since: Option<&'static str>,
-    /// Whether it can harm, so that `--unsafe` is needed.
+    /// Whether it is an unsafe function, which needs `--unsafe`.
     pub unsafe_mode: bool,
-    /// How it may be used.
+    /// The positions in which it may be used.
     pub usage: Usage,
     /// One line of help.
     pub help: &'static str,
 }
 
-/// How a function may be used.
+/// The positions in which a function may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Usage {
     /// Only as a statement.
     Statement,
     /// As a value.
     Value,
-    /// Only as what is assigned to a map.
+    /// Only as the value assigned to a map.
     MapValue,
 }
 
@@ -100,7 +100,7 @@ pub(crate) enum Id {
     Usym,
     Warnf,
     Zero,
-    /// One that the language has and this compiler has not.
+    /// A function of the language that this compiler does not support.
     Unsupported,
 }
 

@@ -74,7 +74,7 @@ pub(crate) struct Map {
     pub kind: Option<MapKind>,
     /// Whether a probe does something with it that only happens in user space in order (`print`, `clear`, `zero`).
     pub asynchronous: bool,
-    /// Where it is used first.
+    /// The location of its first use.
     pub span: Span,
 }
 
@@ -98,9 +98,9 @@ pub(crate) enum MapKind {
 pub(crate) struct Probe {
     /// The kind of all its attach points.
     pub kind: Kind,
-    /// Where it is attached; at least one.
+    /// The attach points; at least one.
     pub attach_points: Vec<AttachPoint>,
-    /// Which block of the script it is, from 0.
+    /// The index of the block in the script.
     pub block: u32,
     /// Its variables, those of inner blocks among them. Each declaration is another one.
     pub variables: Vec<Variable>,
@@ -119,7 +119,7 @@ pub(crate) struct Variable {
     pub name: Arc<str>,
     /// Its type.
     pub ty: Type,
-    /// Where it is declared.
+    /// The location of its declaration.
     pub span: Span,
 }
 
@@ -135,7 +135,7 @@ pub(crate) struct Statement {
 /// The kinds of statements.
 #[derive(Debug, Clone)]
 pub(crate) enum StatementKind {
-    /// Evaluates an expression for what it does.
+    /// Evaluates an expression for its side effects.
     Expr(Expr),
     /// Gives a variable its first value, all zeros. A variable in a loop gets it in each round.
     Declare(VarId),
@@ -175,9 +175,9 @@ pub(crate) enum StatementKind {
     },
     /// `if`, with all its `else if`.
     If {
-        /// The conditions and what is done, in order.
+        /// The conditions and their bodies, in order.
         arms: Vec<(Expr, Vec<Statement>)>,
-        /// What is done if none of them holds.
+        /// The `else` block, run if no condition holds.
         otherwise: Vec<Statement>,
     },
     /// `while`
@@ -209,7 +209,7 @@ pub(crate) enum StatementKind {
     },
     /// `unroll(n)`
     Unroll {
-        /// How often.
+        /// The number of repetitions.
         count: u32,
         /// The body.
         body: Vec<Statement>,
@@ -222,7 +222,7 @@ pub(crate) enum StatementKind {
     Continue,
     /// `return`: the end of this run of the probe.
     Return(Option<Expr>),
-    /// Something that user space does when it gets there, in order with all others.
+    /// An action of user space, in order with all others.
     Async(Async),
 }
 
@@ -247,7 +247,7 @@ pub(crate) enum Aggregation {
     Lhist(Expr, Lhist),
 }
 
-/// What user space does for a probe.
+/// An action that user space carries out for a probe.
 #[derive(Debug, Clone)]
 pub(crate) enum Async {
     /// `printf(format, …)`; the arguments in the order of the format, those for `*` among them.
@@ -271,9 +271,9 @@ pub(crate) enum Async {
     PrintMap {
         /// The map.
         map: MapId,
-        /// How many elements are printed.
+        /// The number of elements that are printed.
         top: u32,
-        /// By what values are divided.
+        /// The divisor of the printed values.
         div: u32,
     },
     /// `print(@map[key])` of an aggregation: the element as it is in user space when it gets there.
@@ -295,7 +295,7 @@ pub(crate) enum Async {
     Join {
         /// The address of the array.
         array: Expr,
-        /// What is printed between them.
+        /// The text between the strings.
         separator: Arc<[u8]>,
     },
 }
@@ -338,38 +338,38 @@ pub(crate) enum ExprKind {
     Load {
         /// The address: a pointer or an integer.
         address: Box<Expr>,
-        /// Added to the address.
+        /// The offset that is added to the address.
         offset: i64,
-        /// How it is read.
+        /// The kind of memory access.
         access: Access,
-        /// Which bits of it are meant.
+        /// The bit-field to extract, if it is one.
         bits: Option<Bits>,
     },
     /// The address of an object in memory, a pointer: an array in a struct, a string in the context.
     Address {
         /// The address that the offset is added to.
         address: Box<Expr>,
-        /// Added to the address.
+        /// The offset that is added to the address.
         offset: i64,
     },
     /// The address of what a `__data_loc` field of a tracepoint stands for: that of the context plus the lower 16 bits of
     /// the field, a `u32` at `offset`. If `relative`, plus the end of the field too.
     DataLocation {
-        /// Where the field is in the context.
+        /// The offset of the field in the context.
         offset: u32,
         /// Whether it counts from the end of the field (`__rel_loc`).
         relative: bool,
     },
     /// A part of a value that does not lie in readable memory: a field of a struct in a variable, an element of a tuple.
     /// Its type is the expression's.
-    Part {
+    Extract {
         /// The value.
         value: Box<Expr>,
-        /// Where the part begins.
+        /// The offset of the part.
         offset: u32,
         /// An index that is only known at run time, and the size of an element. An index that is too large gives zeros.
         index: Option<(Box<Expr>, u32)>,
-        /// Which bits of it are meant.
+        /// The bit-field to extract, if it is one.
         bits: Option<Bits>,
     },
     /// A tuple.
@@ -430,7 +430,7 @@ pub(crate) enum ExprKind {
     StepVariable {
         /// The variable: an integer or a pointer.
         variable: VarId,
-        /// What is added: 1, -1, or for a pointer the size of what it points to.
+        /// The amount that is added: 1, -1, or for a pointer the size of the type it points to.
         by: i64,
         /// Whether the value is that after the change.
         prefix: bool,
@@ -441,7 +441,7 @@ pub(crate) enum ExprKind {
         map: MapId,
         /// The key; none if the map is a single value.
         key: Option<Box<Expr>>,
-        /// What is added.
+        /// The amount that is added.
         by: i64,
         /// Whether the value is that after the change.
         prefix: bool,
@@ -463,7 +463,7 @@ pub(crate) enum Unary {
     Invert,
 }
 
-/// How memory is read.
+/// The kind of access by which memory is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Access {
     /// A load from the context.
@@ -524,14 +524,14 @@ pub(crate) enum Builtin {
     Arg(u32),
     /// The n-th argument on the stack.
     StackArg(u32),
-    /// What a function returns, of `kretprobe` and `uretprobe`; `fexit` has it in the context.
+    /// The return value of a function, of `kretprobe` and `uretprobe`; `fexit` has it in the context.
     Retval,
     /// A register, by where it is in `struct pt_regs`.
     Register {
         /// Bytes from the beginning of `struct pt_regs`.
         offset: u16,
     },
-    /// The stack of the kernel or of the process; the type says how much.
+    /// The stack of the kernel or of the process; the type gives the depth.
     Stack,
     /// The name of the probe (type `Probe`) or of the function (type `Function`).
     Name,
@@ -546,7 +546,7 @@ pub(crate) enum Call {
     Str {
         /// The address.
         address: Expr,
-        /// Where it is.
+        /// The address space.
         space: super::types::Space,
         /// The most bytes, with the zero, if it is not the size of the type.
         length: Option<Expr>,
@@ -555,7 +555,7 @@ pub(crate) enum Call {
     Buf {
         /// The address.
         address: Expr,
-        /// Where it is.
+        /// The address space.
         space: super::types::Space,
         /// The number of bytes; cut to what the type holds.
         length: Expr,
@@ -567,7 +567,7 @@ pub(crate) enum Call {
     /// `ntop(family, address)`, the address an integer (IPv4 in network order, as it lies in memory) or an array of 4 or 16
     /// bytes.
     Ntop {
-        /// The address family; told by the size of the address if not given.
+        /// The address family; inferred from the size of the address if not given.
         family: Option<Expr>,
         /// The address.
         address: Expr,
@@ -598,14 +598,14 @@ pub(crate) enum Call {
         left: Expr,
         /// The other.
         right: Expr,
-        /// How many bytes.
+        /// The number of bytes to compare.
         length: u32,
     },
     /// `strcontains(a, b)`, of type `bool`.
     Strcontains {
         /// The string.
         text: Expr,
-        /// What is looked for.
+        /// The substring to look for.
         part: Expr,
     },
     /// `strlen(s)`

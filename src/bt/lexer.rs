@@ -1,10 +1,10 @@
-//! From text to words, with the preprocessor's lines and the replacement of macros.
+//! Lexer: from text to tokens, with preprocessor directives and macro expansion.
 //!
 //! `#include` is accepted and has no effect: the kernel's types come from its BTF. Macros of `#define` are replaced as C
 //! does, with and without parameters, `#if` and its kin choose lines. Attach points have words of their own and are
 //! read by [`Lexer::attach_points`].
 
-use super::ast::{AttachPoint, Part};
+use super::ast::{AttachPoint, Component};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::literal;
 use super::source::Span;
@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 mod directive;
 
-/// How deep macros may use each other.
+/// The maximum nesting depth of macro expansions.
 const MAX_FRAMES: usize = 64;
 
-/// How many macros are replaced before it is taken for a mistake.
+/// The maximum number of macro expansions; more are reported as an error.
 const MAX_EXPANSIONS: usize = 200_000;
 
 /// Text to read words from.
@@ -73,7 +73,7 @@ pub(super) struct Lexer {
     expansions: usize,
     /// Whether it reads the expression of an `#if`.
     directive: bool,
-    /// What was wrong.
+    /// The errors and warnings so far.
     pub diagnostics: Diagnostics,
 }
 
@@ -457,7 +457,7 @@ impl Lexer {
     fn attach_point(&mut self) -> AttachPoint {
         let (start, mut parts) = (self.at(), Vec::new());
         loop {
-            let first: &str = parts.first().map_or("", |part: &Part| &part.text);
+            let first: &str = parts.first().map_or("", |part: &Component| &part.text);
             let first = first.rsplit('=').next().unwrap_or_default();
             let path = parts.len() == 1
                 && matches!(first, "uprobe" | "uretprobe" | "usdt" | "u" | "ur" | "U");
@@ -471,10 +471,10 @@ impl Lexer {
     }
 
     /// Reads a part of an attach point: in a path, `/` does not begin the predicate.
-    fn part(&mut self, path: bool, may_be_path: bool) -> Part {
+    fn part(&mut self, path: bool, may_be_path: bool) -> Component {
         let start = self.at();
         let path = path || may_be_path && matches!(self.byte(0), Some(b'/' | b'.'));
-        let mut part = Part { text: String::new(), quoted: None, span: Span::default() };
+        let mut part = Component { text: String::new(), quoted: None, span: Span::default() };
         loop {
             let rest = self.rest();
             let Some(char) = rest.chars().next() else { break };

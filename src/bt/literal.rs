@@ -90,7 +90,7 @@ pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, (usize, usize)> {
     Ok(out)
 }
 
-/// At most `most` digits from `at` on.
+/// Returns at most `most` digits from `at` on.
 fn digits(bytes: &[u8], at: usize, most: usize, radix: u32) -> &str {
     let rest = bytes.get(at..).unwrap_or_default();
     let count =

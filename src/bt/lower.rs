@@ -1,10 +1,10 @@
-//! From the typed program to BPF programs, through [`codegen`](crate::codegen).
+//! Lowering: from the typed program to BPF programs, through [`codegen`](crate::codegen).
 //!
 //! Scalars are variables of the code generator. Everything else is an object in memory; an expression of such a type is
 //! first [prepared](memory::Prepared), which evaluates everything that it depends on, and then put into its
 //! place, which may be a record of the ring buffer, a key or a variable.
 //!
-//! What hardly ever happens (no room in a map or in the ring buffer, a division by 0) is emitted behind all other code
+//! Cold paths (no room in a map or in the ring buffer, a division by 0) are emitted behind all other code
 //! ([`Lower::cold`]).
 
 mod aggregate;
@@ -81,7 +81,7 @@ pub(crate) fn lower<'p>(
     Ok(Plan { programs, records: shared.records, points })
 }
 
-/// The feature by which programs of a kind know which of their attach points it is.
+/// The feature by which programs of a kind find out at which of their attach points they run.
 fn cookie_feature(kind: Kind) -> Feature {
     match kind {
         Kind::Fentry | Kind::Fexit => Feature::TracingCookie,
@@ -122,7 +122,7 @@ fn program_name(point: &AttachPoint) -> String {
     name.chars().map(|char| if valid(char) { char } else { '_' }).collect()
 }
 
-/// Whether the verifier is to know the types of the program's arguments.
+/// Whether the verifier must track the types of the program's arguments.
 fn is_typed(probe: &Probe, target: &Target<'_>) -> bool {
     match probe.kind {
         Kind::Fentry | Kind::Fexit | Kind::Iter => true,
@@ -159,14 +159,14 @@ fn program_type(probe: &Probe, target: &Target<'_>) -> (ProgramType, Option<Atta
     }
 }
 
-/// How a program knows which attach point it runs at.
+/// The source of the index of the attach point that a program runs at.
 #[derive(Debug, Clone, Copy)]
 enum Point {
     Known(u32),
     Cookie,
 }
 
-/// What all probes share.
+/// State that all probes share.
 struct Shared<'p, 't> {
     program: &'p Program,
     maps: &'p MapPlan<'p>,
@@ -179,7 +179,7 @@ impl<'p> Shared<'p, '_> {
     fn compile(&mut self, probe: &'p Probe, point: Point, name: &str) -> Lowered<Compiled<'p>> {
         let records = self.records.len();
         let mut bytes = scratch::Sizes::default();
-        // In each round more is asked for; the maps of scratch memory end that.
+        // Each round requests more scratch memory; the size of its maps bounds the rounds.
         loop {
             self.records.truncate(records);
             let lower = Lower::new(self, probe, point, name, bytes.clone())?;
@@ -207,7 +207,7 @@ fn scratch_needed(error: &CodegenError) -> Option<u32> {
     }
 }
 
-/// Something that is emitted behind the other code.
+/// A piece of cold code, emitted behind the other code.
 type Cold<'l, 'p, 't> = Box<dyn FnOnce(&mut Lower<'l, 'p, 't>) + 'p>;
 
 /// The lowering of one probe.
@@ -218,7 +218,7 @@ struct Lower<'l, 'p, 't> {
     f: Function<'p>,
     context: Var,
     point: Point,
-    /// Whether pointers from the context have types that the verifier knows.
+    /// Whether pointers from the context have types that the verifier tracks.
     typed: bool,
     variables: variable::Variables,
     loops: Vec<control::Loop>,
@@ -227,9 +227,9 @@ struct Lower<'l, 'p, 't> {
     scratch: Option<scratch::Scratch>,
     sizes: scratch::Sizes,
     cold: Vec<(Block, Span, Cold<'l, 'p, 't>)>,
-    /// The place of what is being lowered.
+    /// The place of the construct that is being lowered.
     span: Span,
-    /// What loop bodies that are functions of their own share with the main function.
+    /// The frame that loop bodies compiled to functions of their own share with the main function.
     frame: Option<callback::Frame>,
     /// The number of such functions so far.
     callbacks: u32,
@@ -295,7 +295,7 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
         Ok(compiled.map(|compiled| compiled.with_source(&source.text, &source.name, 1)))
     }
 
-    /// Emits what was put off.
+    /// Emits the deferred code.
     fn emit_cold(&mut self) {
         while let Some((block, span, emit)) = self.cold.pop() {
             self.at(span);
@@ -314,13 +314,13 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
         }
     }
 
-    /// Says which place of the script the next instructions come from.
+    /// Sets the place in the script of the next instructions.
     fn at(&mut self, span: Span) {
         self.span = span;
         self.f.at(span.start..span.end);
     }
 
-    /// Has something emitted behind the other code, in a block that is returned.
+    /// Defers code to behind the other code; returns its block.
     fn cold(&mut self, emit: impl FnOnce(&mut Lower<'l, 'p, 't>) + 'p) -> Block {
         let block = self.f.block();
         self.cold.push((block, self.span, Box::new(emit)));

@@ -4,10 +4,10 @@
 //!
 //! 1. `lexer` and `parser` make the syntax tree of `ast`, with the place of everything in the text (`source`).
 //! 2. `probe` reads attach points, `expand` finds what their wildcards match, through `environment`.
-//! 3. `check` resolves names, folds constants, infers types by a fix point over the program and gives the typed
+//! 3. `check` resolves names, folds constants, infers types by a fixed point over the program and gives the typed
 //!    program of `hir`, in which nothing is left to be checked.
 //! 4. `lower` makes code of it through [`codegen`](crate::codegen).
-//! 5. `run` loads and attaches the programs and does what their records say.
+//! 5. `run` loads and attaches the programs and carries out the actions of their records.
 //!
 //! An embedder begins with [`Script`]. `types` says how each type is laid out in keys, values and records. Names, help and
 //! types of builtins and functions are the tables of `builtins` and `functions`. `lower` compiles the typed program for a

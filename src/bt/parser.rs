@@ -1,7 +1,7 @@
-//! From words to the syntax tree, by recursive descent.
+//! Recursive-descent parser: from tokens to the syntax tree.
 //!
-//! It accepts the language of bpftrace 0.17 to 0.27, in both dialects; what later stages do not support is refused
-//! there, by name. After a mistake it goes on behind the statement, so that each mistake is told once.
+//! It accepts the language of bpftrace 0.17 to 0.27, in both dialects; later stages reject what they do not support, by
+//! name. After an error, parsing resumes behind the statement, so that each error is reported once.
 
 use super::ast::{Expr, ExprKind, MAX_DEPTH, Name, Probe, Script, Spanned};
 use super::diagnostic::{Diagnostic, Diagnostics};
@@ -19,13 +19,13 @@ mod types;
 #[cfg(test)]
 mod tests;
 
-/// That something was wrong, which has been told.
+/// The error of a failed parse; it has been reported as a diagnostic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Failed;
 
 type Parsed<T> = Result<T, Failed>;
 
-/// What a script is given from outside before it is parsed.
+/// Values given on the command line, which the parser substitutes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Given {
     /// The positional parameters.
@@ -34,7 +34,7 @@ pub(crate) struct Given {
     pub macros: Vec<(&'static str, String)>,
 }
 
-/// Parses a script. What cannot be parsed is left out of the result and told in the diagnostics.
+/// Parses a script. Parts that cannot be parsed are left out of the result and reported in the diagnostics.
 pub(crate) fn parse(source: &Source, given: &Given) -> (Script, Diagnostics) {
     if source.text.len() > MAX_SIZE {
         let mut diagnostics = Diagnostics::default();
@@ -48,7 +48,7 @@ pub(crate) fn parse(source: &Source, given: &Given) -> (Script, Diagnostics) {
     let mut diagnostics = std::mem::take(&mut parser.lexer.diagnostics);
     let lexical: Vec<_> = diagnostics.0.iter().map(|one| one.span).collect();
     for diagnostic in parser.diagnostics.0 {
-        // A word that is none has been told by the lexer.
+        // The lexer has already reported an invalid word.
         if !lexical
             .iter()
             .any(|span| span.start <= diagnostic.span.start && diagnostic.span.start <= span.end)
@@ -68,7 +68,7 @@ struct Parser {
     /// The place of the word before.
     last: Span,
     depth: usize,
-    /// How many braces are open.
+    /// The number of open braces.
     braces: usize,
     /// Whether a `/` before `{` ends the expression.
     predicate: bool,
@@ -151,7 +151,7 @@ impl Parser {
         }
     }
 
-    /// Tells that something else was expected here.
+    /// Reports a syntax error: another token was expected here.
     fn expected<T>(&mut self, what: &str) -> Parsed<T> {
         let message = format!("syntax error: expected {what}, found {}", self.token);
         self.fail(self.span, message)
@@ -188,7 +188,7 @@ impl Parser {
     fn too_deep<T>(&mut self) -> Parsed<T> {
         let message = format!("nested too deeply: more than {MAX_DEPTH} levels");
         self.diagnostics.push(Diagnostic::error(self.span, message));
-        // What is left of the script would only tell the same again at each bracket.
+        // The rest of the script would only repeat the same error at each bracket.
         while self.token != Token::End {
             self.advance();
         }

@@ -43,18 +43,18 @@ use std::collections::{HashMap, HashSet};
 pub(crate) struct Globals {
     /// The number of user maps.
     maps: u32,
-    /// How many zeros there are at the end.
+    /// The number of zero bytes at the end.
     zeros: u32,
 }
 
 impl Globals {
     /// `u64`: `CLOCK_BOOTTIME` when the run began, for `elapsed`, in nanoseconds.
     pub(crate) const START: u32 = 0;
-    /// `u64`: what is added to the boot clock to get TAI, for `nsecs(sw_tai)`.
+    /// `u64`: the offset of TAI from the boot clock, for `nsecs(sw_tai)`.
     pub(crate) const TAI_OFFSET: u32 = 8;
     /// `u64`: the process id of the command of `-c`, 0 if there is none.
     pub(crate) const COMMAND: u32 = 16;
-    /// `u64`: 0, which the verifier does not know.
+    /// `u64`: 0, a value that is unknown to the verifier.
     pub(crate) const OPAQUE_ZERO: u32 = 24;
     /// `u64`: how many records were lost because the ring buffer was full.
     pub(crate) const LOST_RECORDS: u32 = 32;
@@ -63,15 +63,15 @@ impl Globals {
     /// `u32`: the status of an `exit()` whose record found the ring buffer full; and behind it a `u32` that is 1 if there was
     /// one.
     pub(crate) const LOST_EXIT: u32 = 48;
-    /// Where the counters of [`Globals::lost_elements`] begin.
+    /// The offset of the first of the counters of [`Globals::lost_elements`].
     const LOST_ELEMENTS: u32 = 56;
 
-    /// Returns where the `u64` is that counts the updates of a map that were lost because it was full.
+    /// Returns the offset of the `u64` that counts the updates of a map that were lost because it was full.
     pub(crate) fn lost_elements(self, map: MapId) -> u32 {
         Self::LOST_ELEMENTS + map.0 * 8
     }
 
-    /// Returns where zeros begin that nobody writes to, and how many there are.
+    /// Returns the offset and the number of the zero bytes at the end, which are never written.
     pub(crate) fn zeros(self) -> (u32, u32) {
         (Self::LOST_ELEMENTS + self.maps * 8, self.zeros)
     }
@@ -82,13 +82,13 @@ impl Globals {
     }
 }
 
-/// How the elements of a map of the script are stored.
+/// The layout in which the elements of a map of the script are stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Storage {
     /// One value: an array with one element, in which a `u64` at this offset is 1 if there is a value. Removing the value is
     /// to store zeros.
     Single {
-        /// Where the `u64` is: behind the value, aligned to 8.
+        /// The offset of the `u64`: behind the value, aligned to 8.
         present: u32,
     },
     /// One value: a hash table with one element, whose key is a `u64` of 0.
@@ -102,7 +102,7 @@ pub(crate) enum Storage {
 pub(crate) struct UserMap<'p> {
     /// Its declaration with the types of key and value.
     pub map: &'p Map,
-    /// How its elements are stored.
+    /// The layout in which its elements are stored.
     pub storage: Storage,
     /// Whether there is a value for each CPU, to be merged.
     pub per_cpu: bool,
@@ -115,7 +115,7 @@ pub(crate) struct UserMap<'p> {
 /// A map of stacks.
 #[derive(Debug, Clone)]
 pub(crate) struct StackMap<'p> {
-    /// Whose stacks.
+    /// The address space of the stacks: kernel or user.
     pub space: Space,
     /// The most frames.
     pub depth: u32,
@@ -142,8 +142,8 @@ pub(crate) struct MapPlan<'p> {
 /// The sizes of the values of scratch maps, owner's word included.
 const SCRATCH: [u32; 4] = [1 << 9, 1 << 11, 1 << 13, 1 << 15];
 
-/// How many runs of programs can have scratch memory on one CPU at the same time: programs that interrupt each other,
-/// and uprobes of tasks that preempt each other.
+/// The number of program runs that can hold scratch memory on one CPU at the same time: programs that interrupt each
+/// other, and uprobes of tasks that preempt each other.
 const SCRATCH_SLOTS: u32 = 8;
 
 /// The largest value of a per-CPU map (`PCPU_MIN_UNIT_SIZE`).
@@ -230,7 +230,7 @@ fn ring_bytes(program: &Program, target: &Target<'_>) -> u32 {
     pages.clamp(1, most).next_power_of_two().min(most).saturating_mul(page)
 }
 
-/// What a program does that decides how its maps are.
+/// Properties of a program that decide the types and layouts of its maps.
 #[derive(Debug, Default)]
 struct Uses {
     /// Maps whose aggregated value is read in a probe.
@@ -276,8 +276,9 @@ impl Uses {
         uses
     }
 
-    /// Programs of uprobes are preempted by each other. Those of raw tracepoints and of `fentry` are interrupted by other
-    /// ones. All others do not run while another one does on their CPU: the kernel skips them.
+    /// Finds maps that are changed by programs that interrupt each other. Programs of uprobes are preempted by each
+    /// other. Those of raw tracepoints and of `fentry` are interrupted by other ones. All others do not run while
+    /// another one does on their CPU: the kernel skips them.
     fn find_nested(&mut self, program: &Program) {
         let mut changed: HashMap<MapId, Vec<Kind>> = HashMap::new();
         for probe in program.probes.iter().filter(|probe| probe.kind != Kind::Special) {
@@ -393,8 +394,8 @@ pub(crate) struct ProgramPlan<'p> {
     pub points: std::ops::Range<u32>,
     /// Its type.
     pub kind: ProgramType,
-    /// How it is attached, for types that say so when they are loaded. Of `fentry`, `fexit` and raw tracepoints with BTF, the
-    /// target is to be set from the attach point.
+    /// The expected attach type, for program types that have one at load time. For `fentry`, `fexit` and raw
+    /// tracepoints with BTF, the target is to be set from the attach point.
     pub attach_type: Option<AttachType>,
     /// Whether each attach point has to have its index in [`Plan::points`] as its cookie.
     pub cookies: bool,
@@ -407,7 +408,7 @@ pub(crate) struct ProgramPlan<'p> {
 /// The layout of a kind of record.
 #[derive(Debug, Clone)]
 pub(crate) struct Record<'p> {
-    /// What it means.
+    /// The action that the record asks for.
     pub kind: RecordKind<'p>,
     /// Its size in bytes.
     pub size: u32,
@@ -435,7 +436,7 @@ pub(crate) const JOINED: u32 = 16;
 /// A field of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RecordField {
-    /// Where it begins.
+    /// Its offset.
     pub offset: u32,
     /// Its type, which is also its layout.
     pub ty: Type,

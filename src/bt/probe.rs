@@ -26,7 +26,7 @@ pub(crate) enum AttachPoint {
         hardware: bool,
         /// Its name as written, `cpu` or `cpu-clock`.
         event: String,
-        /// Every how many of them; the event's default if not given.
+        /// The sample period in events; the event's default if not given.
         count: Option<u64>,
     },
     /// `tracepoint:category:name`
@@ -89,18 +89,18 @@ pub(crate) enum AttachPoint {
     Watchpoint {
         /// Whether the process is not stopped while it is set up.
         asynchronous: bool,
-        /// Where.
+        /// The watched address.
         address: Watched,
-        /// How many bytes.
+        /// The number of bytes to watch.
         length: u64,
         /// `r`, `w`, `x`.
         mode: String,
     },
     /// `iter:task`, `iter:task:pin`
     Iter {
-        /// What is iterated over.
+        /// The iterator type: the kind of objects to iterate over.
         target: String,
-        /// Where the iterator is pinned.
+        /// The path at which the iterator is pinned.
         pin: Option<String>,
     },
     /// `bench:name`, `test:name`: only run on request.
@@ -112,14 +112,14 @@ pub(crate) enum AttachPoint {
     },
 }
 
-/// How often a timer fires.
+/// The rate of a timer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Rate {
-    /// So many times a second.
+    /// The frequency, in hertz.
     Hertz(u64),
-    /// Every so many units of so many nanoseconds: `s:1` is 1 of 1,000,000,000.
+    /// The period as a number of units, each in nanoseconds: `s:1` is 1 of 1,000,000,000.
     Period {
-        /// How many units.
+        /// The number of units.
         count: u64,
         /// The unit in nanoseconds: 1, 1,000, 1,000,000 or 1,000,000,000.
         unit: u64,
@@ -136,7 +136,7 @@ impl Rate {
     }
 }
 
-/// What a watchpoint watches.
+/// The location that a watchpoint watches.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Watched {
     /// An address.
@@ -248,7 +248,7 @@ impl AttachPoint {
     }
 }
 
-/// The full name as bpftrace gives it: what the builtin `probe` prints.
+/// Writes the full name as bpftrace gives it: the value of the builtin `probe`.
 impl fmt::Display for AttachPoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = self.kind().word();

@@ -41,7 +41,7 @@ pub(crate) struct Source {
     lines: Arc<[u32]>,
 }
 
-/// A place as people count: lines and columns from 1, columns in characters.
+/// A place for error messages: lines and columns from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Position {
     /// The line.

@@ -1,4 +1,4 @@
-//! What code is made for: the parts of a kernel that decide what instructions are chosen.
+//! The target of code generation: the properties of a kernel that decide which instructions are chosen.
 
 use crate::bpf;
 use crate::codegen::Isa;
@@ -8,7 +8,7 @@ use crate::program::Loader;
 use crate::spec::{MapSpec, ProgramSpec};
 use crate::uapi::{ProgramType, flags};
 
-/// Something that not all kernels have and that changes what code is made. Asked for, never inferred from the version.
+/// A kernel feature that decides which code is generated. Probed, never inferred from the version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum Feature {
     /// Atomic operations with results: `cmpxchg`, `xadd` that fetches. Linux 5.12
@@ -27,15 +27,15 @@ pub(crate) enum Feature {
     CurrentTaskBtf,
     /// Keys of more than 512 bytes. Linux 5.11
     LargeKeys,
-    /// Hash tables that allocate elements on demand are safe in programs that trace. Linux 6.1
+    /// Hash tables that allocate elements on demand are safe in tracing programs. Linux 6.1
     AllocatingHash,
     /// The helper `ktime_get_tai_ns` (208). Linux 6.1
     TaiClock,
-    /// The helper `jiffies64` (118) in programs that trace. Linux 5.19
+    /// The helper `jiffies64` (118) in tracing programs. Linux 5.19
     Jiffies,
 }
 
-/// What code is made for.
+/// The target of code generation.
 #[derive(Clone, Copy)]
 pub(crate) struct Target<'t> {
     /// The instruction set. v3 is right on every kernel from 5.10 on.
@@ -44,25 +44,25 @@ pub(crate) struct Target<'t> {
     pub cpus: u32,
     /// The size of a page.
     pub page_size: u32,
-    /// Device and inode of the PID namespace that `pid` and `tid` are of; none if it is the initial one.
+    /// Device and inode of the PID namespace of `pid` and `tid`; none if it is the initial one.
     pub pid_namespace: Option<(u64, u64)>,
-    /// Whether memory is read directly through pointers whose types the verifier knows. If a kernel refuses such a program,
-    /// lower again without: all memory is read by helpers then.
+    /// Whether memory is read directly through pointers whose types the verifier tracks. If a kernel rejects such a
+    /// program, lower again without: all memory is read by helpers then.
     pub direct_loads: bool,
-    /// Where the code before register allocation is written, program by program, if somebody wants to see it.
+    /// Receives the code before register allocation, program by program, if it is to be shown.
     pub virtual_code: Option<&'t std::cell::RefCell<Vec<String>>>,
-    /// Whether the kernel has something. Asked only for what the program needs, maybe more than once.
+    /// Whether the kernel has a feature. Queried only for features that the program needs, maybe more than once.
     pub has: &'t dyn Fn(Feature) -> bool,
 }
 
 impl Target<'_> {
-    /// Whether the kernel has something.
+    /// Whether the kernel has a feature.
     pub(crate) fn has(&self, feature: Feature) -> bool {
         (self.has)(feature)
     }
 }
 
-/// A key that kernels before 5.11 refuse (`MAX_BPF_STACK`).
+/// A key that kernels before 5.11 reject (`MAX_BPF_STACK`).
 static LARGE_KEY: MapSpec = MapSpec::hash("large_key", 520, 8, 1);
 
 /// A hash table that allocates its elements on demand. Kernels before 6.1 refuse it in programs of perf events, which run in
@@ -85,7 +85,8 @@ static ALLOCATES: ProgramSpec = ProgramSpec::new(
 );
 
 impl Feature {
-    /// Asks the running kernel. What cannot be told counts as missing: the code without it is right everywhere.
+    /// Detects the features of the running kernel. A feature that cannot be determined counts as missing: the code
+    /// without it is right everywhere.
     pub(crate) fn is_in(self, kernel: &Features) -> bool {
         let has = |feature: features::Feature| kernel.has(feature).unwrap_or(false);
         let helper = |kind, name| kernel.has_helper(kind, name).unwrap_or(false);

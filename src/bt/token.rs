@@ -25,7 +25,7 @@ pub(crate) enum Token {
     PositionalCount,
     /// An operator or a bracket.
     Punct(&'static str),
-    /// Something that is none of these, of which an error tells already.
+    /// An invalid token, for which an error has been reported.
     Invalid,
 }
 
@@ -39,10 +39,10 @@ pub(crate) const PUNCTUATION: [&str; 43] = [
     "?", "=", "+", "-", "*", "/", "%", "&", "|", "^", "<",
 ];
 
-/// Those that did not fit there: no other begins with them.
+/// Operators of one character that are matched after [`PUNCTUATION`].
 pub(crate) const SINGLE: [&str; 4] = [">", "!", "~", "."];
 
-/// As messages name it.
+/// Writes the token as error messages show it.
 impl fmt::Display for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -39,7 +39,7 @@ use std::sync::Arc;
 /// The type of a value.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Type {
-    /// Nothing: the result of a function that only acts.
+    /// No value: the result of a function that is only called for its effect.
     Void,
     /// `true` or `false`, one byte.
     Bool,
@@ -118,13 +118,13 @@ pub(crate) struct Int {
 /// A pointer type.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Pointer {
-    /// The type of what it points to; `Void` if that is not known.
+    /// The type of the pointee; `Void` if it is not known.
     pub to: Type,
     /// The address space.
     pub space: Space,
 }
 
-/// An address space, which says by which helper memory is read.
+/// An address space, which decides the helper by which memory is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Space {
     /// The kernel's (`bpf_probe_read_kernel`).
@@ -136,15 +136,15 @@ pub(crate) enum Space {
 /// A stack type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Stack {
-    /// Whose.
+    /// The address space: kernel or user.
     pub space: Space,
-    /// How it is printed.
+    /// The format in which it is printed.
     pub mode: StackMode,
     /// The most frames that are taken.
     pub depth: u32,
 }
 
-/// How a stack is printed.
+/// The format in which a stack is printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) enum StackMode {
     /// `symbol+offset`.
@@ -172,9 +172,9 @@ pub(crate) enum Clock {
 /// The buckets of `lhist()`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Lhist {
-    /// Where the first bucket begins.
+    /// The start of the first bucket.
     pub min: i64,
-    /// Where the last one ends.
+    /// The end of the last bucket.
     pub max: i64,
     /// The width of each; more than 0.
     pub step: i64,
@@ -192,7 +192,7 @@ impl Lhist {
 
 /// The buckets of `hist()`.
 pub(crate) mod hist {
-    /// The most bits that a script may ask for.
+    /// The maximum number of bits that a script can request.
     pub(crate) const MAX_BITS: u32 = 5;
 
     /// Returns the number of buckets for 2^`bits` buckets per power of two: one for negative values, one for each
@@ -243,16 +243,16 @@ pub(crate) struct Struct {
     pub union: bool,
     /// Its size in bytes.
     pub size: u32,
-    /// Its fields in order, those of anonymous structs among them; empty until somebody asked for one
+    /// Its fields in order, those of anonymous structs among them; empty until they are first requested
     /// ([`Struct::complete`]).
     pub fields: Vec<Field>,
     /// Whether `fields` has been filled in.
     pub complete: bool,
-    /// Where its definition is.
+    /// The origin of its definition.
     pub definition: Definition,
 }
 
-/// Where a struct or union is defined.
+/// The origin of a struct's or union's definition.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Definition {
     /// In the script.
@@ -288,18 +288,18 @@ pub(crate) struct Field {
     pub name: Arc<str>,
     /// Its type.
     pub ty: Type,
-    /// Where it begins, in bytes; of a bit-field: where the integer begins in which it lies.
+    /// Its offset, in bytes; for a bit-field, the offset of the integer that contains it.
     pub offset: u32,
-    /// Which bits of that integer it is, if it is a bit-field.
+    /// The bits of that integer, if it is a bit-field.
     pub bits: Option<Bits>,
 }
 
 /// The place of a bit-field in its storage unit, an integer of the size of the field's type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Bits {
-    /// By how many bits the loaded integer is to be shifted right.
+    /// The number of bits by which the loaded integer is to be shifted right.
     pub shift: u32,
-    /// How many bits it has.
+    /// The number of bits.
     pub size: u32,
 }
 
@@ -427,7 +427,7 @@ impl Type {
             Type::Buffer(_) | Type::Inet | Type::User => 4,
             Type::Tuple(elements) => tuple_layout(elements, structs).align,
             Type::Array(of, _) => of.align(structs),
-            // The definition does not tell; as if it had a member as large as its size allows.
+            // The definition does not say; assume a member as large as its size allows.
             Type::Struct(_) => 1 << self.size(structs).trailing_zeros().min(3),
             _ => 8,
         }
@@ -544,7 +544,7 @@ impl fmt::Display for Type {
 /// The layout of a tuple.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TupleLayout {
-    /// Where each element begins.
+    /// The offset of each element.
     pub offsets: Vec<u32>,
     /// The size with padding.
     pub size: u32,

@@ -1,8 +1,8 @@
-//! Walks over the typed program.
+//! Visitors of the typed program.
 
 use super::hir::{Aggregation, Async, Call, Expr, ExprKind, Program, Statement, StatementKind};
 
-/// Something in a typed program.
+/// A node of a typed program.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Node<'p> {
     /// A statement.
@@ -11,7 +11,7 @@ pub(crate) enum Node<'p> {
     Expr(&'p Expr),
 }
 
-/// Visits all statements and expressions of a program, each before what is in it.
+/// Visits all statements and expressions of a program, parents before children.
 pub(crate) fn program<'p>(program: &'p Program, f: &mut dyn FnMut(Node<'p>)) {
     for probe in &program.probes {
         probe.predicate.iter().for_each(|predicate| expression(predicate, f));
@@ -77,7 +77,7 @@ pub(crate) fn aggregated(function: &Aggregation) -> Option<&Expr> {
     }
 }
 
-/// Returns the expressions of what user space does.
+/// Returns the expressions of an action of user space.
 pub(crate) fn arguments(action: &Async) -> Vec<&Expr> {
     match action {
         Async::Printf(_, all)
@@ -120,7 +120,7 @@ pub(crate) fn children(one: &Expr) -> Vec<&Expr> {
         | ExprKind::Unary(_, value)
         | ExprKind::Convert(value)
         | ExprKind::Block(_, value) => vec![value],
-        ExprKind::Part { value, index, .. } => {
+        ExprKind::Extract { value, index, .. } => {
             let index = index.iter().map(|(index, _)| &**index);
             [&**value].into_iter().chain(index).collect()
         }

@@ -8,16 +8,16 @@ use std::collections::BTreeMap;
 /// The longest name that every kernel takes (`KSYM_NAME_LEN` was 128 before Linux 6.1, its final zero included).
 const LONGEST: usize = 127;
 
-/// How long strings may be, all in all (`BTF_MAX_NAME_OFFSET`), and the blob (`BTF_MAX_SIZE`).
+/// The greatest total length of the strings (`BTF_MAX_NAME_OFFSET`) and of the blob (`BTF_MAX_SIZE`), in bytes.
 const MOST_BYTES: usize = 0xff_ffff;
 
-/// How long the header is, bytes.
+/// The length of the header, in bytes.
 const HEADER: u32 = 24;
 
-/// How many types there may be (`BTF_MAX_TYPE`).
+/// The greatest number of types (`BTF_MAX_TYPE`).
 const MOST_TYPES: u32 = 0xf_ffff;
 
-/// How many parts a type may have, before Linux 7.2.
+/// The greatest number of members, parameters or values of a type before Linux 7.2.
 const MOST_PARTS: usize = 0xffff;
 
 /// Makes a blob of BTF in this machine's byte order, of the kinds that Linux 5.2 knows. Types are known by the
@@ -42,9 +42,9 @@ const MOST_PARTS: usize = 0xffff;
 pub struct Builder {
     types: Vec<u8>,
     strings: Vec<u8>,
-    /// Where a string is.
+    /// The offset of each string.
     offsets: BTreeMap<Box<[u8]>, u32>,
-    /// The number of a type.
+    /// The number of each type.
     ids: BTreeMap<Box<[u8]>, u32>,
     trouble: Option<&'static str>,
 }
@@ -56,7 +56,7 @@ impl Default for Builder {
 }
 
 impl Builder {
-    /// One without types.
+    /// Creates a builder without types.
     pub fn new() -> Builder {
         Builder {
             types: Vec::new(),
@@ -83,8 +83,8 @@ impl Builder {
         offset
     }
 
-    /// Puts in many strings at once, as they are, with room for a zero after the last: where they begin, and the strings
-    /// to put the other zeros in.
+    /// Adds many strings at once, as they are, with room for a zero after the last. Returns the offset of the first, and
+    /// the strings to put the other zeros in.
     pub(super) fn strings(&mut self, strings: &[u8]) -> (u32, &mut [u8]) {
         let start = self.strings.len();
         // With room for what goes before the strings in the end, so that they are not copied once more.
@@ -145,7 +145,7 @@ impl Builder {
         self.add_parts(Kind::Enum, name, false, values.len(), 4, &words)
     }
 
-    /// What a function takes and gives. The kernel wants all parameters named if a function is to have it.
+    /// Adds a function prototype. The kernel requires all parameters to be named if a function is to have it.
     pub fn prototype(&mut self, returns: u32, parameters: &[Parameter<'_>]) -> u32 {
         let mut words = Vec::with_capacity(parameters.len() * 2);
         for parameter in parameters {
@@ -154,18 +154,18 @@ impl Builder {
         self.add_parts(Kind::Prototype, "", false, parameters.len(), returns, &words)
     }
 
-    /// A function that only its program sees (`BTF_FUNC_STATIC`): the verifier looks at it again at every call. (One
-    /// that is global it verifies by itself, on the strength of its prototype.)
+    /// A function that is visible only in its program (`BTF_FUNC_STATIC`): the verifier checks it again at every call.
+    /// (A global one is verified by itself, by its prototype.)
     pub fn function(&mut self, name: &str, prototype: u32) -> u32 {
         self.add(Kind::Function, name, 0, prototype, &[])
     }
 
-    /// A function that everybody sees (`BTF_FUNC_GLOBAL`).
+    /// A function that is visible everywhere (`BTF_FUNC_GLOBAL`).
     pub(super) fn global_function(&mut self, name: &str, prototype: u32) -> u32 {
         self.add(Kind::Function, name, 1, prototype, &[])
     }
 
-    /// A variable that everybody sees.
+    /// A variable that is visible everywhere.
     pub fn variable(&mut self, name: &str, of: u32) -> u32 {
         self.add(Kind::Variable, name, 0, of, &[1])
     }

@@ -8,7 +8,7 @@ const DEPTH: usize = 16;
 /// It takes no more types than this: in damaged BTF a function can take itself, several times.
 const STEPS: usize = 1000;
 
-/// What a declaration may still take.
+/// The nesting depth and number of types that a declaration may still use.
 struct Left {
     depth: usize,
     steps: usize,
@@ -26,7 +26,7 @@ impl Btf {
         Ok(text.trim_end().to_owned())
     }
 
-    /// What C writes around `inner`, which is what has been declared so far: C begins with the name.
+    /// Writes the declarator of type `id` around `inner`, the part declared so far: C begins with the name.
     fn declare(&self, id: u32, inner: String, left: &mut Left) -> Result<String, BtfError> {
         if left.depth == 0 || left.steps == 0 {
             return Err(BtfError::Damaged { id, problem: "it is declared by too many others" });
@@ -91,13 +91,13 @@ impl Btf {
                     _ => format!("{word} {}", self.declare(of, inner, left)?),
                 }
             }
-            // A tag is a remark.
+            // A tag has no counterpart in C.
             (Kind::TypeTag, Body::Alias(of)) => self.declare(of, inner, left)?,
             _ => named(""),
         })
     }
 
-    /// What a type is behind `const` and the like, and tags.
+    /// Returns the kind of a type behind qualifiers (`const` and the like) and tags.
     fn behind_words(&self, id: u32) -> Result<Kind, BtfError> {
         let mut next = id;
         for _ in 0..DEPTH {
@@ -115,9 +115,9 @@ impl Btf {
 #[cfg(test)]
 mod tests {
     use crate::btf::{KernelTypes, Kind};
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
 
-    /// What the kernel's headers say, which is older than all kernels that have BTF.
+    /// The expected declarations are those of the kernel's headers, which are older than all kernels that have BTF.
     #[test]
     fn this_kernels_functions_are_declared_as_in_c() {
         needs!(Btf);

@@ -1,30 +1,30 @@
-//! What can be wrong with BTF, and with what is asked of it.
+//! Errors about BTF, and about queries of it.
 
 use super::Kind;
 use crate::error::{Error, NearestNames};
 use std::path::PathBuf;
 
-/// Why types could not be read, or a name was not found in them.
+/// An error while reading types, or finding a name in them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum BtfError {
     /// The bytes are not BTF that this can read.
     #[error("not BTF for this machine: {problem}")]
     Header {
-        /// What is wrong with the header.
+        /// The problem with the header.
         problem: &'static str,
     },
 
-    /// A type or a string is not where it must be, or is not what it must be.
+    /// A type or a string is misplaced or malformed.
     #[error("damaged BTF: type {id}: {problem}")]
     Damaged {
         /// The number of the type.
         id: u32,
-        /// What is wrong with it.
+        /// The problem with the type.
         problem: &'static str,
     },
 
-    /// A type is of a kind that is newer than this reader, and nothing says how long it is.
+    /// A type is of a kind that is newer than this reader, and its length is unknown.
     #[error("type {id} is of the unknown kind {kind}")]
     UnknownKind {
         /// The number of the type.
@@ -33,12 +33,12 @@ pub enum BtfError {
         kind: u32,
     },
 
-    /// What was asked for is not a path.
+    /// A path is malformed.
     #[error("`{path}` is not the path of a field: {problem}")]
     Path {
         /// The text.
         path: String,
-        /// What is wrong with it.
+        /// The problem with the path.
         problem: &'static str,
     },
 
@@ -82,7 +82,7 @@ pub enum BtfError {
     Pointer {
         /// The path as far as the pointer.
         pointer: String,
-        /// What leads on from what is loaded.
+        /// The rest of the path, starting at the value the pointer points to.
         then: String,
     },
 
@@ -91,7 +91,7 @@ pub enum BtfError {
     NoParts {
         /// The path as far as that.
         path: String,
-        /// What it is.
+        /// Its kind.
         kind: Kind,
         /// `fields`, `elements`.
         part: &'static str,
@@ -102,9 +102,9 @@ pub enum BtfError {
     Index {
         /// The path as far as the array.
         path: String,
-        /// How many elements it has.
+        /// The number of its elements.
         len: u32,
-        /// The one that was asked for.
+        /// The index that was asked for.
         index: u32,
     },
 
@@ -113,23 +113,37 @@ pub enum BtfError {
     NoSize {
         /// Its name, or the path to it.
         name: String,
-        /// What it is.
+        /// Its kind.
         kind: Kind,
     },
 
-    /// A blob that was to be made is larger, or something in it, than any kernel takes.
+    /// BTF to be written is larger than any kernel takes, or a part of it is.
     #[error("BTF that no kernel takes: {what}")]
     TooLarge {
-        /// What is too large.
+        /// The part that is too large.
         what: &'static str,
     },
 
-    /// A file does not hold what it should.
+    /// A CO-RE relocation cannot be resolved, whatever the kernel has.
+    #[error("CO-RE relocation: {problem}")]
+    Core {
+        /// The problem.
+        problem: &'static str,
+    },
+
+    /// Types of the kernel that match an object's type do not agree.
+    #[error("CO-RE relocation: the kernel has several types for `{name}`, which do not agree")]
+    Ambiguous {
+        /// The field, type or enumerator.
+        name: String,
+    },
+
+    /// A file has malformed contents.
     #[error("cannot understand {}: {source}", .path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with its contents.
         source: Box<BtfError>,
     },
 }

@@ -6,20 +6,26 @@ use super::{Btf, BtfError, Field, Kind};
 use crate::error::{Error, Result};
 use crate::permission;
 use crate::syscall::{BTF_FOLDER, Contents};
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// The types of a kernel and of its modules. Nothing is read before it is needed: vmlinux when the first name is
-/// asked for, a module when a name was found neither in vmlinux nor in the modules before it. What was read is kept
-/// as long as this lives; vmlinux is mapped and costs no memory where the kernel lends it (Linux 6.16).
+/// looked up, a module when a name was found neither in vmlinux nor in the modules before it. Types that were read are
+/// kept as long as this lives; vmlinux is mapped and costs no memory where the kernel allows that (Linux 6.16).
 #[derive(Debug)]
 pub struct KernelTypes {
     folder: PathBuf,
     vmlinux: OnceLock<Arc<Btf>>,
     modules: OnceLock<Vec<Module>>,
+    /// Types that were found for CO-RE relocations, by their names and kinds.
+    candidates: Mutex<HashMap<(String, Kind), Candidates>>,
 }
+
+/// The module, or none for vmlinux, and the number of each type.
+type Candidates = Arc<[(Option<usize>, u32)]>;
 
 #[derive(Debug)]
 struct Module {
@@ -28,11 +34,11 @@ struct Module {
     btf: OnceLock<Option<Btf>>,
 }
 
-/// Where a name was found.
+/// The BTF in which a name was found.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'a> {
-    /// The module, or none if it is vmlinux. The kernel wants a descriptor of its BTF where a number of a type in it
-    /// is meant.
+    /// The module; `None` for vmlinux. The kernel requires a descriptor of its BTF where a type ID in it is
+    /// used.
     pub module: Option<&'a str>,
     /// The types of it, in which numbers of types can be looked up.
     pub btf: &'a Btf,
@@ -45,23 +51,28 @@ impl Default for KernelTypes {
 }
 
 impl KernelTypes {
-    /// Those of the running kernel.
+    /// The types of the running kernel.
     pub fn new() -> KernelTypes {
         KernelTypes::in_folder(BTF_FOLDER)
     }
 
-    /// Those in a folder that looks like `/sys/kernel/btf`.
+    /// The types in a folder that is laid out like `/sys/kernel/btf`.
     pub fn in_folder(folder: impl Into<PathBuf>) -> KernelTypes {
         let folder = folder.into();
-        KernelTypes { folder, vmlinux: OnceLock::new(), modules: OnceLock::new() }
+        KernelTypes {
+            folder,
+            vmlinux: OnceLock::new(),
+            modules: OnceLock::new(),
+            candidates: Mutex::default(),
+        }
     }
 
     /// The types of the kernel itself.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] if the kernel shows none, [`Error::File`] if they cannot be read, [`Error::Btf`]
-    /// if they are not as they should be. All but the first types are only looked at when they are needed: what is
-    /// wrong with them is said then.
+    /// [`Error::Unsupported`] if the kernel has no BTF, [`Error::File`] if it cannot be read, [`Error::Btf`]
+    /// if it is malformed. All but the first types are only checked when they are needed: faults in
+    /// them are reported then.
     pub fn vmlinux(&self) -> Result<&Arc<Btf>> {
         if let Some(btf) = self.vmlinux.get() {
             return Ok(btf);
@@ -118,10 +129,10 @@ impl KernelTypes {
         Ok(self.modules.get_or_init(|| modules.collect()))
     }
 
-    /// Shows vmlinux and then each module to `f`, which gets the module's name too.
+    /// Passes vmlinux and then each module to `f`, which gets the module's name too.
     ///
     /// # Errors
-    /// What `f` says; else as [`KernelTypes::vmlinux`].
+    /// Any error of `f`; else as [`KernelTypes::vmlinux`].
     pub(crate) fn each<'a>(
         &'a self,
         mut f: impl FnMut(Option<&'a str>, &'a Btf) -> Result<(), BtfError>,
@@ -135,11 +146,12 @@ impl KernelTypes {
         Ok(())
     }
 
-    /// Asks vmlinux and, as long as there is no type of that name, one module after the other; says where it was
-    /// found. A type that vmlinux has is not looked for in modules, even if it has not the field that is wanted.
+    /// Calls `ask` with vmlinux and, as long as there is no type of that name, with one module after the other; returns
+    /// the BTF in which it was found too. A type that vmlinux has is not looked for in modules, even if it lacks the
+    /// field.
     ///
     /// # Errors
-    /// What `ask` says; else as [`KernelTypes::vmlinux`].
+    /// The error of `ask`; else as [`KernelTypes::vmlinux`].
     pub fn find<T>(&self, ask: impl Fn(&Btf) -> Result<T, BtfError>) -> Result<(T, Place<'_>)> {
         let mut asked = Vec::new();
         self.search(ask, &mut asked).map_err(|error| match error.btf() {
@@ -148,7 +160,7 @@ impl KernelTypes {
         })
     }
 
-    /// As [`KernelTypes::find`], but for the nearest names; `asked` becomes what was asked in vain.
+    /// As [`KernelTypes::find`], but without the nearest names; `asked` becomes the BTF that was searched in vain.
     fn search<'a, T>(
         &'a self,
         ask: impl Fn(&Btf) -> Result<T, BtfError>,
@@ -180,6 +192,61 @@ impl KernelTypes {
             }
         }
         Err(trouble.unwrap_or_else(|| missing.into()))
+    }
+
+    /// Returns the types of that name and kind, those with a flavour (`NAME___FLAVOUR`) among them: all of vmlinux, or all of
+    /// the modules if vmlinux has none.
+    ///
+    /// # Errors
+    /// As [`KernelTypes::vmlinux`].
+    pub(super) fn candidates(&self, name: &str, kind: Kind) -> Result<Vec<(&Btf, u32)>> {
+        let key = (name.to_owned(), kind);
+        let known =
+            self.candidates.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        let found = match known {
+            Some(found) => found,
+            None => {
+                let found = self.search_candidates(name, kind)?;
+                let mut all = self.candidates.lock().unwrap_or_else(PoisonError::into_inner);
+                all.insert(key, Arc::clone(&found));
+                found
+            }
+        };
+        let mut candidates = Vec::with_capacity(found.len());
+        for (module, id) in found.iter() {
+            let btf = match module {
+                None => Some(&**self.vmlinux()?),
+                Some(index) => match self.modules()?.get(*index) {
+                    Some(module) => self.open(module)?,
+                    None => None,
+                },
+            };
+            candidates.extend(btf.map(|btf| (btf, *id)));
+        }
+        Ok(candidates)
+    }
+
+    fn search_candidates(&self, name: &str, kind: Kind) -> Result<Candidates> {
+        let ids = self.vmlinux()?.flavours_of(name, kind)?;
+        if !ids.is_empty() {
+            return Ok(ids.into_iter().map(|id| (None, id)).collect());
+        }
+        let (mut found, mut trouble) = (Vec::new(), None);
+        for (index, module) in self.modules()?.iter().enumerate() {
+            match self.open(module) {
+                Ok(Some(btf)) => {
+                    let ids = btf.flavours_of(name, kind)?;
+                    found.extend(ids.into_iter().map(|id| (Some(index), id)));
+                }
+                Ok(None) => {}
+                // Another module may have it.
+                Err(error) => trouble = trouble.or(Some(error)),
+            }
+        }
+        match trouble.filter(|_| found.is_empty()) {
+            Some(error) => Err(error),
+            None => Ok(found.into()),
+        }
     }
 
     /// Finds a field by its path, as [`Btf::field`].
@@ -233,9 +300,9 @@ impl KernelTypes {
     /// Whether there is that type or field, as [`Btf::exists`].
     ///
     /// # Errors
-    /// As [`KernelTypes::find`], but for what says that it is not there.
+    /// As [`KernelTypes::find`], except those that mean that it does not exist.
     pub fn exists(&self, path: &str) -> Result<bool> {
-        // Without looking for the nearest names: that it is not there is an answer.
+        // Without searching for the nearest names: that it does not exist is a result.
         match self.search(|btf| btf.look_up_existence(path), &mut Vec::new()) {
             Ok(_) => Ok(true),
             Err(error) if error.btf().is_some_and(BtfError::is_not_found) => Ok(false),

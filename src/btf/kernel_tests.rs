@@ -4,13 +4,13 @@ use super::describe::MapTypes;
 use super::program::{Entry, for_program};
 use super::*;
 use crate::insn::Insn;
-use crate::needs::{Thing, needs, skip};
+use crate::requires::{Thing, needs, skip};
 use crate::syscall::{self, BtfLoad, MapBtf, MapCreate, ProgBtf, ProgLoad};
 use crate::uapi::{MapType, ProgramType};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
 
-/// What `bpftool` prints; why it cannot be asked.
+/// Returns the output of `bpftool`, or the reason why it cannot be run.
 fn bpftool(arguments: &[&str]) -> Result<String, String> {
     let output = Command::new("bpftool").args(arguments).output();
     let output = output.map_err(|error| format!("bpftool: {error}"))?;

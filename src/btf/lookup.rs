@@ -1,39 +1,39 @@
-//! From names to what they stand for: fields, sizes, enumerators, functions.
+//! Lookups by name: fields, sizes, enumerators, functions.
 
 use super::path::{Head, Path, Step, To};
 use super::{Body, Btf, BtfError, Kind, Parameter, Type};
 use crate::util::nearest::{Nearest, OFFERED};
 
-/// How deep anonymous structs and unions may be nested, and arrays.
+/// The greatest nesting depth of anonymous structs and unions, and of arrays.
 const DEPTH: usize = 32;
 
-/// How many members are looked at for one field. The largest structs of a kernel have some hundred; only a damaged
-/// blob, with a struct in itself, comes here.
+/// The most members that are examined for one field. The largest structs of a kernel have some hundred; only a damaged
+/// blob, with a struct that contains itself, reaches this.
 const MEMBERS: usize = 1 << 14;
 
-/// Where a field is.
+/// The position and type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field {
-    /// Where it begins, in bytes from the beginning of the outermost struct. Of a bit-field: where the
-    /// integer begins in which it lies.
+    /// Its offset in bytes from the beginning of the outermost struct. Of a bit-field: the offset of the
+    /// integer in which it lies.
     pub offset: u32,
     /// Its size in bytes; 0 of an array with an open end. Of a bit-field: the size of that integer.
     pub size: u32,
-    /// Which of its bits, if it is a bit-field.
+    /// The bits of the integer that it occupies, if it is a bit-field.
     pub bits: Option<Bits>,
     /// Its type, by the number in the blob that it was found in.
     pub type_id: u32,
-    /// What it is, behind typedefs and `const`.
+    /// Its kind, behind typedefs and `const`.
     pub kind: Kind,
 }
 
-/// Which bits of an integer a bit-field is.
+/// The bits of an integer that a bit-field occupies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Bits {
-    /// How many bits of the integer come before it, in the order in which they lie in memory: from the lowest on
-    /// little-endian machines, from the highest on big-endian ones.
+    /// The number of bits of the integer that come before it, in memory order: from the lowest on little-endian
+    /// machines, from the highest on big-endian ones.
     pub offset: u32,
-    /// How many bits it has.
+    /// Its size in bits.
     pub size: u32,
 }
 
@@ -44,8 +44,8 @@ impl Field {
         kind && matches!(self.size, 1 | 2 | 4 | 8)
     }
 
-    /// By how many bits the integer, once loaded, is to be shifted right so that the bit-field comes to lie lowest; 0 of
-    /// what is not a bit-field. Above it the bits of others remain.
+    /// Returns the number of bits by which the integer, once loaded, is to be shifted right so that the bit-field is
+    /// lowest; 0 if it is not a bit-field. Higher bits of the integer remain set.
     pub fn shift(&self) -> u32 {
         match self.bits {
             None => 0,
@@ -55,7 +55,7 @@ impl Field {
     }
 }
 
-/// What a function takes and gives.
+/// The prototype of a function: its parameters and return type.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Function<'a> {
@@ -68,13 +68,13 @@ pub struct Function<'a> {
 }
 
 impl Function<'_> {
-    /// Which parameter has this name, from 0.
+    /// Returns the index of the parameter with this name, from 0.
     pub fn parameter(&self, name: &str) -> Option<usize> {
         self.parameters.iter().position(|parameter| parameter.name == name)
     }
 }
 
-/// What is looked for: the kinds it can be of, and a word for them.
+/// The kinds of type that a lookup accepts, and a word for them in messages.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Wanted<'a> {
     what: &'static str,
@@ -106,7 +106,7 @@ impl Wanted<'static> {
         Wanted { what: "enum", kinds: &[Kind::Enum, Kind::Enum64, Kind::Typedef] };
     const ENUMERATOR: Wanted<'static> = Wanted { what: "enumerator", kinds: ENUM };
 
-    /// What can be meant, with the keyword in front or without.
+    /// Returns the kinds that are meant, by the keyword in front if there is one.
     fn narrowed(self, head: Head<'_>) -> Wanted<'static> {
         match head.keyword {
             Some(Kind::Struct) => Wanted { what: "struct", kinds: STRUCT },
@@ -172,7 +172,7 @@ impl Btf {
     /// Whether there is that type or field, or field of a field.
     ///
     /// # Errors
-    /// As [`Btf::field`], but for those that say that it is not there: a path through a pointer is a mistake on
+    /// As [`Btf::field`], except those that mean that it does not exist: a path through a pointer is a mistake on
     /// every kernel.
     pub fn exists(&self, path: &str) -> Result<bool, BtfError> {
         match self.look_up_existence(path) {
@@ -182,7 +182,7 @@ impl Btf {
         }
     }
 
-    /// What a function takes and gives: `id` is that of a function, a prototype, a pointer to one or a typedef of
+    /// Returns the prototype of a function: `id` is that of a function, a prototype, a pointer to one or a typedef of
     /// that, as `btf_trace_NAME` is (whose first parameter is not one of the tracepoint's).
     ///
     /// # Errors
@@ -310,8 +310,8 @@ impl Btf {
         Err(no_type(name, Wanted::ENUMERATOR))
     }
 
-    /// What the first of the types that a head can mean gives, if it can; what the first one says if none can. The
-    /// rest is not looked for.
+    /// Returns the result of `f` for the first type with the name of `head` for which it succeeds, or the first error if
+    /// it succeeds for none. Later types are not examined.
     fn first_of<T>(
         &self,
         head: Head<'_>,
@@ -388,8 +388,8 @@ impl Btf {
         Ok(Field { offset, size, bits: None, type_id: place.of, kind })
     }
 
-    /// Where a bit-field begins and how many bits it has: as its struct says, or its integer in the way of before
-    /// 2018. `None` for what is none.
+    /// Returns the offset and size of a bit-field, in bits: from its struct, or from its integer in the encoding of
+    /// before 2018. `None` if it is not a bit-field.
     fn bit_field(&self, place: &Found, size: u32) -> Result<Option<(u64, u32)>, BtfError> {
         if let Some(bits) = place.bits {
             return Ok(Some((place.bit_offset, bits)));

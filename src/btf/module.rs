@@ -1,11 +1,11 @@
-//! The descriptor of a module's BTF, which the kernel wants where it is told the number of a type in it.
+//! The descriptor of a module's BTF, which the kernel requires together with a type ID in it.
 
 use crate::error::{Error, Result};
 use crate::syscall::{self, InfoArray, Numbered, ObjInfo};
 use crate::uapi::Errno;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-/// The BTF of a module, among all that the kernel has.
+/// Opens the BTF of a module, found among all BTF of the kernel.
 pub(crate) fn module_btf(module: &str) -> Result<OwnedFd> {
     let refused = |errno| Error::ModuleBtf { module: module.into(), errno };
     let mut id = 0;

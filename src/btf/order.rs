@@ -3,11 +3,11 @@
 /// The first two bytes (`BTF_MAGIC`).
 const MAGIC: u16 = 0xeb9f;
 
-/// Where the five words of the header are that follow magic number, version and flags.
+/// The position of the five header words that follow magic number, version and flags.
 const WORDS: std::ops::Range<usize> = 4..24;
 
-/// The blob in the other order than it is in: the magic number, the words of the header, and the records of types, which are
-/// made of words throughout. `None` if the header cannot be.
+/// Converts a blob to the other byte order: the magic number, the words of the header, and the records of types, which
+/// consist of words throughout. `None` if the header is malformed.
 pub(crate) fn swapped(mut blob: Vec<u8>) -> Option<Vec<u8>> {
     let magic = blob.first_chunk_mut::<2>()?;
     let foreign = match u16::from_ne_bytes(*magic) {

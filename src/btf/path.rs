@@ -9,7 +9,7 @@ pub(super) struct Path<'a> {
     text: &'a str,
     /// The type it begins with.
     pub(super) head: Head<'a>,
-    /// What leads on from there.
+    /// The steps from there.
     pub(super) steps: Vec<Step<'a>>,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Head<'a> {
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Step<'a> {
     pub(super) to: To<'a>,
-    /// Where in the text it begins.
+    /// The offset in the text at which it begins.
     begin: usize,
 }
 

@@ -1,5 +1,5 @@
-//! What the kernel is told of a program: the names of its functions, and which line of the source each instruction
-//! came from.
+//! BTF of a program: the names of its functions (`func_info`), and the source line of each instruction
+//! (`line_info`).
 
 use super::builder::identifier;
 use super::{Body, Btf, BtfError, Builder, Parameter};
@@ -13,22 +13,22 @@ pub(crate) struct FunctionAt<'a> {
     pub(crate) name: &'a str,
 }
 
-/// What the first function of a program takes.
+/// The parameters of the first function of a program.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Entry<'a> {
-    /// Nothing is said of it.
+    /// Unknown; the function is static.
     Unsaid,
-    /// Nothing is said of what it takes, but that everybody sees it: as in an object, whose symbol for it says the same.
+    /// Unknown, but the function is global: as in an object, whose symbol for it says the same.
     #[cfg(feature = "elf")]
     Global,
-    /// The context, which is a struct of this name.
+    /// The context, a pointer to a struct of this name.
     Context(&'static str),
-    /// The same as the function of that number in the types of another program, whose place it is to take.
+    /// The same as those of that function in the types of another program, which it is to replace.
     InPlaceOf(Likeness<'a>),
 }
 
-/// A function in the types of another program, by its number. How its prototype is copied comes with it: a program that takes
-/// the place of no other has nothing of that in it.
+/// A function in the types of another program, by its number. The function that copies its prototype comes with it: a
+/// program that replaces no other links none of that code.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Likeness<'a> {
     types: &'a Btf,
@@ -45,7 +45,7 @@ impl<'a> Likeness<'a> {
 /// The highest column that the records of lines can hold.
 pub(crate) const MOST_COLUMN: u32 = 0x3ff;
 
-/// Where the instructions from one slot on come from.
+/// The source position of the instructions from one slot on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct LineAt {
     /// The first of them. Not the second half of an instruction of two slots: the kernel refuses that.
@@ -54,7 +54,7 @@ pub(crate) struct LineAt {
     pub(crate) line: u32,
     /// The column in the line, from 1; 0 if it is not known. From [`MOST_COLUMN`] on it need not be exact.
     pub(crate) column: u32,
-    /// Where that is in the text, bytes: at what begins here,
+    /// The start of the statement in the text, as a byte offset,
     pub(crate) start: u32,
     /// up to the separator that ends it.
     pub(crate) end: u32,
@@ -71,7 +71,7 @@ pub(crate) struct Source<'a, L> {
     pub(crate) lines: L,
 }
 
-/// What `BPF_PROG_LOAD` wants, once the blob is loaded.
+/// The BTF arguments of `BPF_PROG_LOAD`, with the blob still to be loaded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ProgramTypes {
     /// The BTF to load.
@@ -82,7 +82,7 @@ pub(crate) struct ProgramTypes {
     pub(crate) lines: Vec<[u32; 4]>,
 }
 
-/// What is said of one program among the types that a [`Builder`] collects.
+/// The records of one program among the types that a [`Builder`] collects.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct About {
     /// As [`ProgramTypes::functions`].
@@ -105,8 +105,8 @@ pub(crate) fn describe_program(
     source: Source<'_, impl Iterator<Item = LineAt>>,
 ) -> Result<About, BtfError> {
     let int = builder.int("int", 4, true);
-    // Without parameters: those of a static function are never looked at, and void pointers for want of better
-    // would be remarked upon in the log.
+    // Without parameters: those of a static function are never checked, and void pointers in their place
+    // would be reported in the log.
     let prototype = builder.prototype(int, &[]);
     let first = match entry {
         Entry::Unsaid => prototype,

@@ -1,7 +1,7 @@
 //! A blob of BTF: its header, its records one after the other, a type by its number and types by their names.
 
 use super::types::{KINDS, words};
-use super::{Body, BtfError, Kind, Type, search};
+use super::{Body, BtfError, Kind, Type, core, search};
 use crate::syscall::Contents;
 use std::ops::{Deref, Range};
 use std::sync::{Arc, OnceLock};
@@ -12,20 +12,20 @@ const MAGIC: u16 = 0xeb9f;
 /// The header of before Linux 7.1, which brought two more words for the layout section.
 const SHORT_HEADER: usize = 24;
 
-/// The place of every so many-th record is kept.
+/// The offset of every 64th record is kept.
 const STRIDE: usize = 64;
 
-/// How many records are gone over when a blob is opened. The types that everything uses come first, those that
-/// `task_struct` is made of for one.
+/// The number of records that are read when a blob is opened. The most used types come first, for instance those that
+/// `task_struct` is made of.
 const HEAD: u32 = 4096;
 
-/// How many aliases (typedefs, `const`, …) may stand before a type. The kernel allows 32 (`MAX_RESOLVE_DEPTH`).
+/// The most aliases (typedefs, `const`, …) before a type. The kernel allows 32 (`MAX_RESOLVE_DEPTH`).
 const DEPTH: usize = 64;
 
 /// The types of a kernel, of one of its modules, or of an object file.
 ///
-/// It owns the bytes, or maps those of the kernel, and adds little to them: four bytes for every 64 types. Whatever is
-/// wrong with them, reading ends, and with an error.
+/// It owns the bytes, or maps those of the kernel, and adds little to them: four bytes for every 64 types. Reading
+/// malformed bytes ends with an error.
 #[derive(Debug, Clone)]
 pub struct Btf {
     bytes: Bytes,
@@ -35,20 +35,22 @@ pub struct Btf {
     base: Option<Arc<Btf>>,
     /// The number of the first type.
     first: u32,
-    /// Of the first records.
+    /// The index of the first records.
     head: Index,
-    /// Of all, once somebody asked for what is not among the first.
+    /// The index of all records, built when a type is looked up that is not among the first.
     whole: OnceLock<Index>,
+    /// Where names with three underscores stand among the own strings, once somebody asked for flavours.
+    flavoured: OnceLock<Vec<u32>>,
 }
 
-/// How far records have been gone over.
+/// An index of the records that have been read.
 #[derive(Debug, Clone)]
 struct Index {
-    /// Where in `types` every 64th begins.
+    /// The offset in `types` of every 64th record.
     starts: Vec<u32>,
-    /// How many they are.
+    /// The number of records read.
     count: u32,
-    /// Whether something is wrong with the one after them.
+    /// Whether the record after them is malformed.
     wrong: bool,
 }
 
@@ -70,14 +72,14 @@ impl Deref for Bytes {
     }
 }
 
-/// A type as it lies in the blob.
+/// A type as it is encoded in the blob.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Record<'a> {
     pub(super) id: u32,
     pub(super) name: u32,
     info: u32,
     pub(super) size_or_type: u32,
-    /// What follows the twelve bytes that every type has.
+    /// The bytes after the twelve that every type has.
     pub(super) tail: &'a [u8],
 }
 
@@ -86,7 +88,7 @@ impl Record<'_> {
         Kind::of(kind_number(self.info))
     }
 
-    /// How many parts it has. 16 bits, and 24 since Linux 7.2; the kernel took care that those between were 0.
+    /// The number of its members, parameters or values. 16 bits, and 24 since Linux 7.2; the bits between were 0.
     pub(super) fn vlen(self) -> u32 {
         self.info & 0xff_ffff
     }
@@ -109,7 +111,7 @@ struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// The next one. The error is the kind of one whose length nobody knows, or none if it is cut off.
+    /// Reads the next record. The error is the kind of a record of unknown length, or none if the record is cut off.
     #[inline]
     fn step(&mut self) -> Result<Option<Record<'a>>, Option<u32>> {
         let Some((head, rest)) = self.rest.split_at_checked(12) else {
@@ -130,7 +132,7 @@ impl<'a> Records<'a> {
         Ok(Some(record))
     }
 
-    /// What is wrong with the next one, of which `step` said so.
+    /// Returns the error for the next record, which `step` found to be malformed.
     #[cold]
     fn wrong(&self, kind: Option<u32>) -> BtfError {
         let id = self.id;
@@ -141,7 +143,7 @@ impl<'a> Records<'a> {
         })
     }
 
-    /// What the blob says of the length of a kind (`struct btf_layout`, Linux 7.1).
+    /// Returns the sizes that the blob gives for a kind (`struct btf_layout`, Linux 7.1).
     #[cold]
     fn layout_of(&self, kind: u32) -> Option<(usize, usize)> {
         let [fixed, each, ..] = *self.layout.as_chunks::<4>().0.get(kind as usize)?;
@@ -152,7 +154,7 @@ impl<'a> Records<'a> {
 impl<'a> Iterator for Records<'a> {
     type Item = Result<Record<'a>, BtfError>;
 
-    /// Nothing comes after an error.
+    /// The iteration ends after an error.
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         match self.step() {
@@ -192,7 +194,7 @@ impl Btf {
         Btf::open(Bytes::Owned(bytes), None)?.checked()
     }
 
-    /// Takes the bytes of a blob whose types and strings go on where those of `base` end: that of a module,
+    /// Reads the bytes of a blob whose types and strings continue those of `base`: that of a module,
     /// over that of vmlinux.
     ///
     /// # Errors
@@ -201,8 +203,8 @@ impl Btf {
         Btf::open(Bytes::Owned(bytes), Some(base))?.checked()
     }
 
-    /// As [`Btf::new`] and [`Btf::split`], but only the first records are looked at. What is wrong with others is said
-    /// by whoever comes to them.
+    /// As [`Btf::new`] and [`Btf::split`], but only the first records are checked. Faults in others are reported
+    /// when they are read.
     pub(super) fn open(bytes: Bytes, base: Option<Arc<Btf>>) -> Result<Btf, BtfError> {
         let header = |problem| BtfError::Header { problem };
         let Some((head, _)) = bytes.split_at_checked(SHORT_HEADER) else {
@@ -243,8 +245,8 @@ impl Btf {
         }
         let first = base.as_ref().map_or(1, |base| base.end());
         let head = Index { starts: Vec::new(), count: 0, wrong: false };
-        let whole = OnceLock::new();
-        let mut btf = Btf { bytes, types, strings, layout, base, first, head, whole };
+        let (whole, flavoured) = (OnceLock::new(), OnceLock::new());
+        let mut btf = Btf { bytes, types, strings, layout, base, first, head, whole, flavoured };
         let own = btf.own_strings();
         if own.last().is_some_and(|last| *last != 0)
             || btf.base.is_none() && own.first() != Some(&0)
@@ -256,7 +258,7 @@ impl Btf {
         wrong.map_or(Ok(btf), Err)
     }
 
-    /// Looks at each record, to know that they end where they should.
+    /// Reads each record, to check that they end where they should.
     pub(super) fn checked(self) -> Result<Btf, BtfError> {
         let (whole, wrong) = self.walk(u32::MAX);
         match wrong {
@@ -265,12 +267,12 @@ impl Btf {
         }
     }
 
-    /// All records, or those before the first with which something is wrong.
+    /// Returns the index of all records, or of those before the first malformed one.
     fn whole(&self) -> &Index {
         self.whole.get_or_init(|| self.walk(u32::MAX).0)
     }
 
-    /// Goes over so many records, or all there are; what is wrong with the next one, if that is why it ends.
+    /// Reads `most` records, or all; returns the error of the next one too, if that is why it ended.
     fn walk(&self, most: u32) -> (Index, Option<BtfError>) {
         let mut records = self.records();
         let len = records.rest.len();
@@ -362,7 +364,7 @@ impl Btf {
     /// The type behind typedefs, `const`, `volatile`, `restrict` and tags.
     ///
     /// # Errors
-    /// As [`Btf::get`]; also if they lead round in a circle.
+    /// As [`Btf::get`]; also if they form a cycle.
     pub fn resolve(&self, id: u32) -> Result<Type<'_>, BtfError> {
         let mut next = id;
         for _ in 0..DEPTH {
@@ -388,7 +390,7 @@ impl Btf {
             .ok_or(BtfError::Damaged { id, problem: "a name of it is not among the strings" })
     }
 
-    /// Where the strings of this blob begin, those of the base being counted first.
+    /// Returns the offset at which the strings of this blob begin, those of the base being counted first.
     fn strings_below(&self) -> u32 {
         self.base.as_ref().map_or(0, |base| {
             // The header has it in a `u32`.
@@ -397,12 +399,42 @@ impl Btf {
         })
     }
 
-    /// Where a name stands among the strings, those of the base included: a module may use them.
+    /// Returns the offsets of a name among the strings, those of the base included: a module may use them.
     pub(super) fn name_offsets(&self, name: &str) -> Vec<u32> {
         let mut found = self.base.as_ref().map_or_else(Vec::new, |base| base.name_offsets(name));
         let below = self.strings_below();
         let own = search::find(self.own_strings(), name);
         found.extend(own.into_iter().filter_map(|offset| offset.checked_add(below)));
+        found
+    }
+
+    /// Returns the numbers of the types of that name, with any flavour, and of a kind that can stand for that one.
+    pub(super) fn flavours_of(&self, name: &str, kind: Kind) -> Result<Vec<u32>, BtfError> {
+        let mut names = self.name_offsets(name);
+        names.extend(self.flavour_offsets(name));
+        let mut found = Vec::new();
+        if names.is_empty() {
+            return Ok(found);
+        }
+        for record in self.records() {
+            let record = record?;
+            if names.contains(&record.name) && core::kinds_are_compatible(kind, record.kind()) {
+                found.push(record.id);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Returns where names that consist of this one and a flavour stand among the strings, those of the base included.
+    fn flavour_offsets(&self, name: &str) -> Vec<u32> {
+        let mut found = self.base.as_ref().map_or_else(Vec::new, |base| base.flavour_offsets(name));
+        let (below, own) = (self.strings_below(), self.own_strings());
+        let flavoured = self.flavoured.get_or_init(|| search::flavoured(own));
+        let is_it = |offset: &u32| {
+            self.string(*offset, 0).is_ok_and(|found| core::essential_name(found) == name)
+        };
+        let offsets = flavoured.iter().filter_map(|offset| offset.checked_add(below));
+        found.extend(offsets.filter(is_it));
         found
     }
 

@@ -142,9 +142,9 @@ fn every_kind() -> Vec<u8> {
             19, 0, 4,
         // 21: double
         s("double"), info(16, 0, 0), 8,
-        // 22: a remark on the member 1 of node
+        // 22: a tag on the member 1 of node
         s("remark"), info(17, 0, 0), 5, 1,
-        // 23: int with a remark, 24: volatile, 25: struct node *restrict
+        // 23: int with a tag, 24: volatile, 25: struct node *restrict
         s("user"), info(18, 0, 0), 1,
         0, info(9, 0, 0), 23,
         0, info(11, 0, 0), 2,
@@ -484,7 +484,7 @@ fn what_is_no_btf_is_refused() {
     assert!(change(28, &info(4, 0xffff, 0).to_ne_bytes()).contains("type 1: it is cut off"));
 }
 
-/// What leads round in a circle ends.
+/// Following types that form a cycle ends.
 #[test]
 fn circles_end() -> Result<(), BtfError> {
     let strings = Strings::new(&["round", "inside", "x", "array", "kilo"]);

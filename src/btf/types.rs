@@ -34,7 +34,7 @@ pub enum Kind {
     Restrict,
     /// A function.
     Function,
-    /// What a function takes and gives.
+    /// A function prototype: parameters and return type.
     Prototype,
     /// A variable. Linux 5.2.
     Variable,
@@ -42,9 +42,9 @@ pub enum Kind {
     Section,
     /// A floating-point number. Linux 5.13.
     Float,
-    /// A remark on a declaration. Linux 5.16.
+    /// A tag on a declaration. Linux 5.16.
     DeclTag,
-    /// A remark on a type. Linux 5.17.
+    /// A tag on a type. Linux 5.17.
     TypeTag,
     /// An enumeration of 64 bits. Linux 6.0.
     Enum64,
@@ -52,8 +52,8 @@ pub enum Kind {
     Unknown,
 }
 
-/// Each kind, the word that the kernel's documentation has for it, how many bytes follow the twelve that every type
-/// has, and how many more for each of its `vlen` parts.
+/// Each kind, its name in the kernel's documentation, the number of bytes after the twelve that every type has, and
+/// the number of bytes for each of its `vlen` members, parameters or values.
 pub(super) const KINDS: [(Kind, &str, usize, usize); 20] = [
     (Kind::Void, "void", 0, 0),
     (Kind::Int, "int", 4, 0),
@@ -82,7 +82,7 @@ impl Kind {
         KINDS.get(number as usize).map_or(Kind::Unknown, |(kind, ..)| *kind)
     }
 
-    /// The kernel's word for it: `int`, `ptr`, `func_proto`.
+    /// Returns the kernel's name for it: `int`, `ptr`, `func_proto`.
     pub fn word(self) -> &'static str {
         KINDS.get(self as usize).map_or("unknown", |(_, word, ..)| word)
     }
@@ -103,11 +103,11 @@ pub struct Type<'a> {
     pub name: &'a str,
     /// Its kind.
     pub kind: Kind,
-    /// What it is made of.
+    /// The rest of its description, by kind.
     pub body: Body<'a>,
 }
 
-/// What a type is made of. The numbers are those of other types, 0 being `void`.
+/// The description of a type. The numbers are those of other types, 0 being `void`.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum Body<'a> {
@@ -121,9 +121,9 @@ pub enum Body<'a> {
         signed: bool,
         /// Whether it holds a truth value.
         boolean: bool,
-        /// Where its bits begin, 0 but for bit-fields in the way of before 2018.
+        /// The offset of its bits, 0 except for bit-fields in the encoding of before 2018.
         offset: u32,
-        /// How many bits it has: those of its size, but for such bit-fields.
+        /// The number of its bits: those of its size, except for such bit-fields.
         bits: u32,
     },
     /// A pointer to a type.
@@ -134,7 +134,7 @@ pub enum Body<'a> {
         element: u32,
         /// The type of an index.
         index: u32,
-        /// How many elements it has; 0 if the end is open.
+        /// The number of its elements; 0 for a flexible array.
         len: u32,
     },
     /// A struct or a union; the kind says which.
@@ -148,7 +148,7 @@ pub enum Body<'a> {
     Enum {
         /// Its size in bytes.
         size: u32,
-        /// Whether its values are signed. BTF of kernels before 6.0 does not tell: there it is `false`, and a
+        /// Whether its values are signed. BTF of kernels before 6.0 does not record that: there it is `false`, and a
         /// negative value appears as its lower 32 bits.
         signed: bool,
         /// Its values, in order.
@@ -163,12 +163,12 @@ pub enum Body<'a> {
     Alias(u32),
     /// A function, by its prototype.
     Function {
-        /// The type of what it takes and gives.
+        /// The type of its prototype.
         prototype: u32,
-        /// Who can see it.
+        /// Its linkage.
         linkage: Linkage,
     },
-    /// What a function takes and gives.
+    /// A function prototype: parameters and return type.
     Prototype {
         /// The type of its result.
         returns: u32,
@@ -179,7 +179,7 @@ pub enum Body<'a> {
     Variable {
         /// Its type.
         of: u32,
-        /// Who can see it.
+        /// Its linkage.
         linkage: Linkage,
     },
     /// A section of variables.
@@ -194,28 +194,28 @@ pub enum Body<'a> {
         /// Its size in bytes.
         size: u32,
     },
-    /// A remark on a declaration.
+    /// A tag on a declaration.
     DeclTag {
         /// The type that it is about.
         of: u32,
-        /// Which of its members or parameters it is about.
+        /// The member or parameter that it is about; `None` for the type itself.
         part: Option<u32>,
     },
-    /// Something newer than this reader.
+    /// A kind newer than this reader.
     Unknown,
 }
 
-/// Who can see a function or a variable (`BTF_FUNC_*`, `BTF_VAR_*`).
+/// The linkage of a function or a variable (`BTF_FUNC_*`, `BTF_VAR_*`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Linkage {
-    /// The file it is in.
+    /// Visible in its own file.
     Static,
-    /// Everybody.
+    /// Visible everywhere.
     Global,
-    /// It is defined elsewhere.
+    /// Defined elsewhere.
     Extern,
-    /// Some number that is none of these.
+    /// Another number.
     Unknown(u32),
 }
 
@@ -237,9 +237,9 @@ pub struct Member<'a> {
     pub name: &'a str,
     /// Its type.
     pub of: u32,
-    /// Where it begins, in bits from the beginning of the struct.
+    /// Its offset in bits from the beginning of the struct.
     pub bit_offset: u32,
-    /// How many bits it has, if the struct says that it is a bit-field.
+    /// Its size in bits, if the struct declares it as a bit-field.
     pub bits: Option<u32>,
 }
 
@@ -266,7 +266,7 @@ pub struct Parameter<'a> {
 pub struct Variable {
     /// The variable, a type of the kind [`Kind::Variable`].
     pub of: u32,
-    /// Where it begins, in bytes.
+    /// Its offset, in bytes.
     pub offset: u32,
     /// Its size in bytes.
     pub size: u32,
@@ -359,7 +359,7 @@ parts! {
 }
 
 impl Enumerators<'_> {
-    /// Whether one of them has one of these names, told without looking at any text.
+    /// Whether one of them has one of these names, by their offsets in the strings.
     pub(super) fn named(self, names: &[u32]) -> bool {
         let size = if self.0.record.kind() == Kind::Enum64 { 12 } else { 8 };
         let mut parts = self.0;

@@ -32,7 +32,7 @@ pub(super) struct AsmArgs {
     #[arg(long, value_enum)]
     endian: Option<Order>,
 
-    /// What a jump becomes that 16 bits cannot express
+    /// Encoding of jumps whose distance does not fit in 16 bits
     #[arg(long, value_enum, default_value_t = FarArg::Long)]
     far: FarArg,
 }

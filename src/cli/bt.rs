@@ -8,7 +8,7 @@ mod show;
 
 use self::args::{Args, Mode, Program};
 use super::Failure;
-use super::stdio::{finish, print, tell};
+use super::stdio::{finish, print, write_stderr};
 use crate::bt::{self, Options, Script};
 use crate::util::escape;
 use std::ffi::OsString;
@@ -40,7 +40,7 @@ pub(super) fn main_alone(all: &[OsString]) -> ExitCode {
         None => "no command, expected bt".into(),
     };
     let cause = "this program was built without the other commands (feature `cli`)";
-    tell(&format!("rawbpf: {problem}; {cause}\n\n{}\n", help::usage()));
+    write_stderr(&format!("rawbpf: {problem}; {cause}\n\n{}\n", help::usage()));
     ExitCode::from(2)
 }
 
@@ -52,12 +52,12 @@ pub(super) fn main(words: &[OsString]) -> ExitCode {
     };
     match failure {
         Failure::OutputClosed => return ExitCode::SUCCESS,
-        Failure::Shown(text) => tell(&format!("{text}\n")),
+        Failure::Shown(text) => write_stderr(&format!("{text}\n")),
         Failure::NotRun { status, .. } => {
-            tell(&format!("ERROR: {failure}\n"));
+            write_stderr(&format!("ERROR: {failure}\n"));
             return ExitCode::from(status);
         }
-        failure => tell(&format!("ERROR: {failure}\n")),
+        failure => write_stderr(&format!("ERROR: {failure}\n")),
     }
     ExitCode::FAILURE
 }
@@ -128,7 +128,7 @@ fn text(mut from: impl Read, name: &str) -> Result<String, Failure> {
 fn compile(text: &str, options: &Options, args: &Args) -> Result<Script, Failure> {
     let script = Script::compile_with(text, options)?;
     if args.warnings {
-        tell(script.warnings());
+        write_stderr(script.warnings());
     }
     Ok(script)
 }

@@ -20,12 +20,12 @@ pub(super) struct CheckArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=2))]
     log: Option<u32>,
 
-    /// How to print the verdicts
+    /// Format of the verdicts
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
-/// What became of one program.
+/// The result for one program.
 enum Verdict {
     Accepted {
         slots: usize,
@@ -52,7 +52,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
             Format::Json => in_json(spec, &verdict, show_log).to_string() + "\n",
         };
         print(&line)?;
-        // The first trouble tells the exit status.
+        // The first failure determines the exit status.
         let one = match &verdict {
             Verdict::Accepted { .. } => 0,
             Verdict::Rejected(_) => 1,
@@ -98,7 +98,7 @@ fn in_words(spec: &TextSpec<'_>, verdict: &Verdict, show_log: bool) -> String {
     text
 }
 
-/// The figures that a log tells, each with a comma before it.
+/// The figures of a log, each with a comma before it.
 fn figures(statistics: &Statistics) -> String {
     let Statistics { processed, total_states, peak_states, verification_time, .. } = statistics;
     let mut text = String::new();

@@ -26,7 +26,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-/// How long a command has to end when it is told to.
+/// Time that a command has to end after it was signalled to.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A command: a process that is held, runs or has ended. Dropping one that is held kills it.
@@ -193,7 +193,7 @@ impl Child {
             None => Ok(()),
             Some(Held::Traced) => self.resume(Resume::Detach),
             Some(Held::Gate(mut gate)) => {
-                // If it has been killed meanwhile, nobody reads; that is seen when it is waited for.
+                // If it has been killed meanwhile, the pipe has no reader; that is seen when it is waited for.
                 let _ = gate.write_all(b"!");
                 drop(gate);
                 match self.report() {
@@ -264,7 +264,7 @@ impl Child {
         there == Ok(true) && self.report().is_none()
     }
 
-    /// Returns what it says if it cannot become the command; waits until it has or cannot.
+    /// Returns its report if it cannot become the command; waits until it has or cannot.
     fn report(&mut self) -> Option<Report> {
         let mut bytes = [0; Report::SIZE];
         self.report.read_exact(&mut bytes).ok().map(|()| Report::from_bytes(bytes))
@@ -309,7 +309,7 @@ fn status(ended: Waited) -> u8 {
     }
 }
 
-/// Where programs are if the environment does not say it (`execvp(3)`).
+/// The search path for programs if the environment has none (`execvp(3)`).
 const PATH: &[u8] = b"/bin:/usr/bin";
 
 /// The files that a command's first word may name, in the order in which they are tried: itself, or those of that name in the

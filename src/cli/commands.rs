@@ -1,7 +1,7 @@
 //! The commands beside `bt`: their command line, and what becomes of their results.
 
 use super::{
-    Failure, asm, bt, check, disasm, exec, explain, features, list, load, map, prog, run, scene,
+    Failure, asm, bt, check, disasm, exec, explain, features, list, load, map, prog, run, session,
     stdio, trace, words,
 };
 use crate::error::ErrorKind;
@@ -72,7 +72,7 @@ pub(super) struct RunArgs {
     pub attach: Vec<crate::attach::Target>,
 
     #[command(flatten)]
-    pub limits: scene::Limits,
+    pub limits: session::Limits,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -100,8 +100,8 @@ impl From<Order> for ByteOrder {
 }
 
 impl Failure {
-    /// The exit statuses: 1 it failed, 2 the command line was wrong (mostly clap says so), 3 this kernel
-    /// cannot, 4 not permitted.
+    /// The exit statuses: 1 failed, 2 the command line was wrong (mostly from clap), 3 not supported by this kernel, 4
+    /// not permitted.
     fn status(&self) -> u8 {
         match self {
             Failure::Library(error) => match error.kind() {
@@ -117,7 +117,7 @@ impl Failure {
     }
 }
 
-/// How much of the verifier's log the user wants to see: the environment's `RAWBPF_LOG`.
+/// The log level of the verifier that the user asks for: the environment's `RAWBPF_LOG`.
 pub(super) fn log_level() -> Option<u32> {
     std::env::var("RAWBPF_LOG").ok()?.parse().ok()
 }
@@ -153,21 +153,21 @@ pub(super) fn main() -> ExitCode {
         Err(failure) => {
             match &failure {
                 Failure::OutputClosed => {}
-                Failure::Shown(text) => stdio::tell(&format!("{text}\n")),
+                Failure::Shown(text) => stdio::write_stderr(&format!("{text}\n")),
                 failure => stdio::warn(failure),
             }
             if let Failure::Library(error) = &failure
                 && let (Some(error), Some(_)) = (error.verifier(), log_level())
             {
-                stdio::tell(&format!("{}\n", error.log().trim_end()));
+                stdio::write_stderr(&format!("{}\n", error.log().trim_end()));
             }
             ExitCode::from(stdio::finish(failure.status()))
         }
     }
 }
 
-/// Prints what clap has to say instead of running a command, help or a mistake; the exit status. It would print the words of
-/// the command line as they are.
+/// Prints clap's output instead of running a command, help or a mistake, and returns the exit status. Clap would print
+/// the words of the command line unescaped.
 fn say(mut error: clap::Error) -> ExitCode {
     if error.use_stderr() {
         let words: Vec<_> = error.context().map(|(kind, value)| (kind, value.clone())).collect();
@@ -183,7 +183,7 @@ fn say(mut error: clap::Error) -> ExitCode {
             error.insert(kind, value);
         }
         let text = error.render();
-        stdio::tell(&text.to_string());
+        stdio::write_stderr(&text.to_string());
         return ExitCode::from(error.exit_code().try_into().unwrap_or(2));
     }
     let text = error.render();

@@ -1,4 +1,4 @@
-//! What is in a map at the end of a trace: tables sorted by value, and histograms.
+//! The contents of maps at the end of a trace: tables sorted by value, and histograms.
 
 use super::map::per_cpu;
 use super::output::readable;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use std::cmp::Ordering;
 use std::fmt::Write as _;
 
-/// How maps are printed, for `--help`.
+/// The rules by which maps are printed, for `--help`.
 pub(super) const RULES: &str = "An array of 8-byte values is printed as a histogram: of powers of two if its name \
     ends in hist or it has 64 or 65 elements, with a line for each index if its name ends in linear. Other arrays and \
     hash tables are tables, the largest value last; elements of an array that are 0 are left out, and what a map \
@@ -107,7 +107,7 @@ enum Scale {
 }
 
 impl Scale {
-    /// That of an array, if it is a histogram.
+    /// The scale of an array, if it is a histogram.
     fn of(map: &Map) -> Option<Scale> {
         let name = map.name();
         match (map.value_size(), map.max_entries()) {
@@ -167,14 +167,14 @@ pub(super) fn number(bytes: &[u8]) -> Option<u64> {
     })
 }
 
-/// A key or a value, as far as it can be told what it is.
+/// A key or a value, in the form in which it is printed.
 #[derive(Debug, Clone, PartialEq)]
 enum Shown {
     Number(u64),
     Text(String),
     /// Bytes in hexadecimal, or the name of a variable.
     Plain(String),
-    /// What its type says.
+    /// A value decoded by its type.
     Typed(Value),
 }
 
@@ -193,7 +193,7 @@ impl Shown {
         }
     }
 
-    /// What a map has for each CPU: the sum of numbers, or else those that are not 0.
+    /// Combines the values of the CPUs: the sum of numbers, or else those that are not 0.
     fn together(cpus: impl Iterator<Item = (u32, Shown)>) -> Shown {
         let all: Vec<_> = cpus.collect();
         let numbers: Option<Vec<_>> = all.iter().map(|(_, shown)| shown.number()).collect();

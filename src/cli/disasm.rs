@@ -34,7 +34,7 @@ pub(super) struct DisasmArgs {
     #[arg(long, value_enum)]
     endian: Option<Order>,
 
-    /// How instructions are spelled
+    /// Syntax of the instructions
     #[arg(long, value_enum, default_value_t = Spelling::Llvm)]
     style: Spelling,
 
@@ -72,7 +72,7 @@ pub(super) fn disasm(args: &DisasmArgs) -> Result<u8, Failure> {
     }
     if args.program.is_some() {
         return Err(Failure::Usage(format!(
-            "{} is no ELF object: --program is for those",
+            "{} is not an ELF object, which --program needs",
             escape::shown(&name),
         )));
     }
@@ -91,7 +91,7 @@ pub(super) fn disasm(args: &DisasmArgs) -> Result<u8, Failure> {
     Ok(0)
 }
 
-/// What is printed of an object.
+/// Prints the programs of an object.
 fn object(args: &DisasmArgs, name: &str, bytes: &[u8], style: Style) -> Result<String, Failure> {
     let object = Object::read(bytes)
         .map_err(|error| Failure::Other(format!("{}: {error}", escape::shown(name),)))?;

@@ -37,7 +37,7 @@ pub(super) struct ExecArgs {
     #[arg(long, value_name = "HEX|@FILE", value_parser = words::by(bytes))]
     ctx: Option<Bytes>,
 
-    /// Run it N times, and tell the mean time; the last run is the one whose results are printed
+    /// Run it N times, and print the mean time; the last run is the one whose results are printed
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     repeat: Option<u32>,
 
@@ -45,7 +45,7 @@ pub(super) struct ExecArgs {
     #[arg(long, value_name = "N")]
     cpu: Option<u32>,
 
-    /// How to print what came of it
+    /// Format of the result
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }

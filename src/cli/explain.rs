@@ -24,7 +24,7 @@ pub(super) struct ExplainArgs {
     #[arg(required = true, allow_negative_numbers = true, value_parser = super::words::any())]
     instruction: Vec<String>,
 
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 
@@ -33,7 +33,7 @@ pub(super) struct ExplainArgs {
     endian: Option<Order>,
 }
 
-/// Explains what the arguments say.
+/// Explains the instructions of the arguments.
 pub(super) fn explain(args: &ExplainArgs) -> Result<u8, Failure> {
     let text = args.instruction.join(" ");
     let order = args.endian.map_or(ByteOrder::NATIVE, ByteOrder::from);
@@ -109,12 +109,12 @@ fn slots(text: &str, order: ByteOrder) -> Result<Vec<Insn>, Failure> {
 // ---- the parts of an opcode ---------------------------------------------------------------------------
 
 /// Some bits of the opcode.
-struct Part {
+struct OpcodeField {
     name: &'static str,
-    /// Where its lowest bit is, and how many there are.
+    /// The index of its lowest bit, and the number of bits.
     low: u8,
     bits: u8,
-    /// What its value is called, and what that is.
+    /// The name of its value, and the meaning.
     value: (&'static str, &'static str),
 }
 
@@ -142,16 +142,16 @@ const MODES: [(&str, &str); 8] = [
 ];
 
 /// The opcode's parts from the highest bits to the lowest (RFC 9669 sections 3.3, 4 and 5).
-fn parts(op: Op) -> [Part; 3] {
+fn parts(op: Op) -> [OpcodeField; 3] {
     let opcode = op.encode().first().opcode();
     let (middle, low) = (opcode >> 3, opcode & 7);
-    let class = Part { name: "class", low: 0, bits: 3, value: CLASSES[low as usize & 7] };
+    let class = OpcodeField { name: "class", low: 0, bits: 3, value: CLASSES[low as usize & 7] };
     if low < class::ALU {
         let mode = MODES[usize::from(opcode >> 5) & 7];
         let size = SIZES[middle as usize & 3];
         return [
-            Part { name: "mode", low: 5, bits: 3, value: mode },
-            Part { name: "size", low: 3, bits: 2, value: size },
+            OpcodeField { name: "mode", low: 5, bits: 3, value: mode },
+            OpcodeField { name: "size", low: 3, bits: 2, value: size },
             class,
         ];
     }
@@ -168,8 +168,8 @@ fn parts(op: Op) -> [Part; 3] {
         _ => ("X", "the second operand is a register"),
     };
     [
-        Part { name: "code", low: 4, bits: 4, value: (op.row().name, "") },
-        Part { name: "source", low: 3, bits: 1, value: source },
+        OpcodeField { name: "code", low: 4, bits: 4, value: (op.row().name, "") },
+        OpcodeField { name: "source", low: 3, bits: 1, value: source },
         class,
     ]
 }
@@ -210,7 +210,7 @@ fn in_words(out: &mut String, op: Op, names: &Names) -> fmt::Result {
     let mut field = |name: &str, value: i64, bits: u32, role: &str| {
         let digits = value as u64 & (u64::MAX >> (64 - bits));
         let digits = format!("0x{digits:0width$x}", width = bits as usize / 4);
-        // A register has a name; what the source field says of calls and `lddw` is a number.
+        // A register has a name; the source field of calls and `lddw` is a number.
         let register =
             bits == 4 && role != UNUSED && !role.starts_with(|c: char| c.is_ascii_digit());
         let value = if register { format!("r{value}") } else { value.to_string() };
@@ -260,7 +260,7 @@ fn origin(op: Op) -> Origin {
     Origin { isa, linux: helper.or(linux), rfc: op.row().rfc, group: group.map(Group::name) }
 }
 
-/// The bits of the opcode, each part with a line that leads to what it says.
+/// The bits of the opcode, each part with a line that leads to its meaning.
 fn opcode(out: &mut String, op: Op) -> fmt::Result {
     let value = op.encode().first().opcode();
     let parts = parts(op);
@@ -347,7 +347,7 @@ mod tests {
             let isa = |op| origin(op).isa.map(|isa| format!("v{isa}"));
             let op = Op::decode(&slots(hex, ByteOrder::Little).ok().unwrap()).unwrap();
             match op {
-                // LLVM itself uses them from v4 only, as the table's note says; they have always been there.
+                // LLVM itself uses them from v4 only, as the table's note has it; they have always been there.
                 Op::StoreImm { .. } => assert_eq!(isa(op).as_deref(), Some("v1")),
                 // No part of the ISA's versions.
                 Op::MayJump { .. } | Op::AddrSpaceCast { .. } | Op::CallRegister { .. } => {

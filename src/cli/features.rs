@@ -20,12 +20,13 @@ pub(super) struct FeaturesArgs {
     #[arg(value_parser = words::any())]
     pattern: Option<String>,
 
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
 
-/// Prints what the arguments ask for. If nothing at all can be told that is why it fails.
+/// Prints the features that match the arguments. It fails if no probe at all could be made, and reports
+/// why.
 pub(super) fn features(args: &FeaturesArgs) -> Result<u8, Failure> {
     let features = Features::new();
     let pattern = args.pattern.as_deref().unwrap_or_default();
@@ -64,7 +65,7 @@ pub(super) fn features(args: &FeaturesArgs) -> Result<u8, Failure> {
     }
     print(&out)?;
     match tally.refused {
-        Some(error) if !tally.told => Err(error.into()),
+        Some(error) if !tally.reported => Err(error.into()),
         _ => Ok(0),
     }
 }
@@ -78,7 +79,7 @@ fn types(name: &str) -> Vec<ProgramType> {
     }
 }
 
-/// What was found out: whether it is there, if that can be told, and how.
+/// The result of a probe: whether the feature is there, if that can be determined, and the evidence.
 type Found = (Option<bool>, String);
 
 /// The helpers that have this in their name: a row for each, as text, or one for each type of program.
@@ -128,7 +129,7 @@ fn named(
     }
 }
 
-/// So many types of programs are listed behind a helper.
+/// The largest number of program types that are listed behind a helper.
 const MOST: usize = 6;
 
 fn heading(out: &mut String, group: Group) {
@@ -139,10 +140,10 @@ fn heading(out: &mut String, group: Group) {
         writeln!(out, "{:<28} {:<4} {:<6} FOUND BY", group.name().to_uppercase(), "HERE", "SINCE");
 }
 
-/// Whether anything could be told, and why something could not.
+/// Whether anything could be found out, and the first error.
 #[derive(Default)]
 struct Tally {
-    told: bool,
+    reported: bool,
     refused: Option<Error>,
 }
 
@@ -150,13 +151,13 @@ impl Tally {
     /// Asks, unless that leaves a trace, notes whether it was found out, and gives what is to be printed.
     fn find(&mut self, features: &Features, probe: Probe, trace: Option<&str>) -> Found {
         if let Some(trace) = trace {
-            self.told = true;
+            self.reported = true;
             return (None, format!("not asked: {trace}"));
         }
         let Finding { has, found, .. } = features.find(probe);
         match has {
             Ok(here) => {
-                self.told = true;
+                self.reported = true;
                 (Some(here), found)
             }
             Err(error) => {
@@ -195,7 +196,7 @@ fn row(out: &mut String, format: Format, probe: Probe, (here, found): Found) {
     out.push('\n');
 }
 
-/// How many helpers the programs of each type may call.
+/// Prints the number of helpers that the programs of each type may call.
 fn counts(out: &mut String, format: Format, features: &Features) {
     if format == Format::Text {
         heading(out, Group::Helpers);
@@ -207,7 +208,7 @@ fn counts(out: &mut String, format: Format, features: &Features) {
         }
         let all = answers.len();
         let has = answers.iter().filter(|answer| matches!(answer, Ok(true))).count();
-        // Those that cannot be told are not counted; without any other there is nothing to say.
+        // Probes without a result are not counted; if there are no others there is no number.
         let here = answers.iter().any(Result::is_ok).then_some(has);
         let _ = match format {
             Format::Text => {

@@ -21,7 +21,7 @@ pub(super) struct ListArgs {
     #[arg(short, long)]
     verbose: bool,
 
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -35,7 +35,7 @@ static AFTER_HELP: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// Prints what the arguments ask for. It is a failure if there is nothing.
+/// Prints the attach points that match the arguments. It is a failure if there are none.
 pub(super) fn list(args: &ListArgs) -> Result<u8, Failure> {
     let places = Places::new();
     let pattern = args.pattern.as_deref().unwrap_or_default();

@@ -30,7 +30,7 @@ pub(super) struct LoadArgs {
     #[arg(long, value_name = "DIR")]
     pin: Option<PathBuf>,
 
-    /// How to print calls and results
+    /// Format of calls and results
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -66,7 +66,7 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Failure> {
     print(&lines)?;
     match pins {
         Some(pins) => pins.keep(),
-        None => warn("nothing was pinned: all of it goes as this command ends (--pin keeps it)"),
+        None => warn("nothing pinned; programs are unloaded on exit (--pin keeps them)"),
     }
     Ok(0)
 }
@@ -82,7 +82,7 @@ fn sections<'s, 'a>(
     all.filter_map(move |section| Some((code?, section)))
 }
 
-/// What `--trace` shows: maps, then programs, then pins.
+/// Creates the objects in the order that `--trace` shows: maps, then programs, then pins.
 fn make<'a>(
     module: &'a Collection<'a>,
     specs: &[ProgramSpec<'a>],
@@ -107,7 +107,7 @@ fn make<'a>(
     Ok((loader, programs))
 }
 
-/// Prints a call. If nobody reads it, the results will tell.
+/// Prints a call. An error of the output is left to the printing of the results.
 fn show(call: &SystemCall, format: Format) {
     let line = match format {
         Format::Text => format!("{call}\n"),
@@ -200,7 +200,7 @@ const PROG_ID: usize = 1;
 /// `jited_prog_len` in `struct bpf_prog_info`, after a tag of eight bytes.
 const PROG_JITED_LEN: usize = 4;
 
-/// The first words of what the kernel says of an object; nothing before Linux 4.13.
+/// The first words of the kernel's information on an object; nothing before Linux 4.13.
 fn info(object: BorrowedFd<'_>) -> Option<[u32; 6]> {
     let mut bytes = [0; 24];
     obj_info(&mut ObjInfo { object, info: &mut bytes, len: 0, arrays: &mut [] }).ok()?;

@@ -1,4 +1,4 @@
-//! What a run has lost, or is going to lose, told on standard error.
+//! Warnings, on standard error, about events that a run has lost or is going to lose.
 
 use super::stdio::warn;
 use crate::error::Error;
@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-/// How often to look for CPUs that come and go.
+/// The interval at which to look for CPUs that come and go.
 pub(super) const CPUS: Duration = Duration::from_secs(1);
 
-/// Tells, at the end, how much there was no room for.
+/// Reports, at the end, how many events found no room.
 fn report_lost(count: u64, what: &str) {
     if count > 0 {
         warn(format!("{count} {what} were lost: the kernel had no room for them"));
@@ -32,12 +32,12 @@ pub(super) fn report_lost_samples(reader: &mut PerfReader, what: &str) {
     }
 }
 
-/// Which CPUs it has been told of that nothing arrives from them.
+/// The CPUs about which it has been reported that nothing arrives from them.
 #[derive(Debug, Default)]
 pub(super) struct SilentCpus(Vec<u32>);
 
 impl SilentCpus {
-    /// Reads what has arrived, sees which CPUs have come, and tells what may be lost of theirs.
+    /// Reads what has arrived, looks for new CPUs, and reports what may have been lost on them.
     pub(super) fn read(
         &mut self,
         reader: &mut PerfReader,
@@ -64,7 +64,8 @@ impl SilentCpus {
     }
 }
 
-/// Tells, at the end, how many lines of a trace buffer were lost, and if it has been switched off since it `was_off` or not.
+/// Reports, at the end, how many lines of a trace buffer were lost, and whether it has been switched off since it
+/// `was_off` or not.
 pub(super) fn report_lost_lines(pipe: &TracePipe, was_off: bool) {
     report_lost(pipe.lost(), "lines of the trace buffer");
     if !was_off {
@@ -72,7 +73,7 @@ pub(super) fn report_lost_lines(pipe: &TracePipe, was_off: bool) {
     }
 }
 
-/// Tells if nothing arrives in a trace buffer, because tracing is switched off there. Returns whether it is.
+/// Reports if nothing arrives in a trace buffer, because tracing is switched off there. Returns whether it is.
 pub(super) fn report_switched_off(pipe: &TracePipe) -> bool {
     let off = pipe.switched_off();
     if let Some(switch) = &off {

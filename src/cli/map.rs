@@ -27,7 +27,7 @@ pub(super) struct MapArgs {
     command: Command,
 }
 
-/// How to write keys and values, for `--help`.
+/// The syntax of keys and values, for `--help`.
 const BYTES: &str = "ID is a number, name:NAME, or the path of a pin (pinned:PATH, or PATH with a / in it). KEY and \
     VALUE are bytes, 'hex 01 00 00 00', or a number, 1 or 0x1, if they have 1, 2, 4 or 8 bytes. In a map that has a \
     value for each CPU, VALUE is that of every CPU, or those of all one after the other, each filled up to 8 bytes.";
@@ -49,7 +49,7 @@ enum Command {
     Dump {
         #[arg(value_name = "ID", value_parser = words::parsed::<Which>())]
         which: Which,
-        /// How to print it
+        /// Output format
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
@@ -60,7 +60,7 @@ enum Command {
         which: Which,
         #[arg(allow_hyphen_values = true, value_parser = words::any())]
         key: String,
-        /// How to print it
+        /// Output format
         #[arg(long, value_enum, default_value_t = Format::Text)]
         format: Format,
     },
@@ -93,7 +93,7 @@ struct ListArgs {
     #[arg(long)]
     pids: bool,
 
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -105,7 +105,7 @@ enum If {
     Exist,
 }
 
-/// Does what the arguments say.
+/// Runs a subcommand of `map`.
 pub(super) fn map(args: &MapArgs) -> Result<u8, Failure> {
     match &args.command {
         Command::List(how) => list(how)?,
@@ -334,7 +334,8 @@ fn value_of(map: &Map, text: &str) -> Result<Vec<u8>, Failure> {
     if whole == size {
         return bytes("VALUE", text, size);
     }
-    // Those of all CPUs are bytes. A number is one of them, even where there is only one CPU.
+    // Values for all CPUs are given as bytes in hexadecimal. A number is one of the values, even
+    // where there is only one CPU.
     if text.starts_with("hex")
         && let Ok(all) = bytes("VALUE", text, whole)
     {

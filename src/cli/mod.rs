@@ -43,7 +43,7 @@ mod prog;
 #[cfg(feature = "cli")]
 mod run;
 #[cfg(feature = "cli")]
-mod scene;
+mod session;
 #[cfg(feature = "cli")]
 mod stacks;
 #[cfg(feature = "cli")]
@@ -63,13 +63,13 @@ use crate::error::Error;
 use std::fmt;
 use std::process::ExitCode;
 
-/// Why a command ended without doing what it was told.
+/// The reason why a command failed.
 enum Failure {
-    /// The library said why.
+    /// An error of the library.
     Library(Error),
     /// Something around it, in words.
     Other(String),
-    /// It failed, and this says all there is to say.
+    /// It failed, and the message is already complete.
     Shown(String),
     /// The command line asks for something that there is not.
     Usage(String),

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// How to say which, for `--help`.
+/// The syntax that selects an object, for `--help`.
 pub(super) const WHICH: &str =
     "ID is a number, name:NAME, or the path of a pin (pinned:PATH, or PATH with a / in it)";
 
@@ -63,7 +63,7 @@ pub(super) fn is_named(kept: &str, name: &str) -> bool {
     kept == name || kept.len() == 15 && name.starts_with(kept)
 }
 
-/// A number that `/proc/self/fdinfo` tells of an object: `memlock`, `frozen`.
+/// A number that `/proc/self/fdinfo` holds for an object: `memlock`, `frozen`.
 pub(super) fn fdinfo(object: BorrowedFd<'_>, key: &str) -> Option<u64> {
     let path = format!("/proc/self/fdinfo/{}", object.as_raw_fd());
     field(&file::read_to_string(path).ok()?, key)
@@ -74,7 +74,7 @@ fn field(text: &str, key: &str) -> Option<u64> {
     lines.find(|(name, _)| *name == key)?.1.trim().parse().ok()
 }
 
-/// Who has a descriptor of an object, by its number.
+/// The processes that hold a descriptor of an object, by its number.
 #[derive(Debug, Default)]
 pub(super) struct Holders(BTreeMap<u32, Vec<(u32, String)>>);
 
@@ -109,7 +109,7 @@ impl Holders {
         found
     }
 
-    /// `comm(1), other(2)`; nothing if there is nobody.
+    /// `comm(1), other(2)`; nothing if there are none.
     pub(super) fn text(&self, id: u32) -> Option<String> {
         let holders = self.0.get(&id)?;
         Some(

@@ -17,7 +17,7 @@ pub(super) struct Row<'a> {
 
 /// Bytes that a program has sent, and whose form only it knows.
 pub(super) struct Sample<'a> {
-    /// When it sent them, nanoseconds of `CLOCK_MONOTONIC`, where the kernel notes it.
+    /// The time at which it sent them, nanoseconds of `CLOCK_MONOTONIC`, where the kernel notes it.
     pub time: Option<u64>,
     /// The map that it sent them through.
     pub map: &'a str,
@@ -32,7 +32,7 @@ pub(super) const ROWS: &str = "TIME(s)            COMM             PID    MESSAG
 /// The headings of samples.
 pub(super) const SAMPLES: &str = "TIME(s)        MAP              CPU  SIZE   DATA";
 
-/// Where the bytes of a sample stand.
+/// The column at which the bytes of a sample begin.
 const DATA: usize = 44;
 
 /// Standard output, in one of the formats.
@@ -41,7 +41,7 @@ pub(super) struct Output {
     out: String,
 }
 
-/// From how much on it is written although nobody asked.
+/// The length from which on output is written without a flush.
 const LONG: usize = 8 << 10;
 
 impl Output {
@@ -145,7 +145,7 @@ pub(super) fn readable(bytes: &[u8]) -> String {
     escape::shown_bytes(bytes).to_string()
 }
 
-/// A byte as people write it down who look for text: a dot for what is none.
+/// A byte as in the text column of a hex dump: a dot if it is not printable.
 fn character(byte: u8) -> char {
     if byte == b' ' || byte.is_ascii_graphic() { byte.into() } else { '.' }
 }

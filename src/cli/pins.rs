@@ -11,7 +11,7 @@ use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// What was pinned. Unless it is [kept](Pins::keep) it is taken away when this is dropped.
+/// Pins of this command. Unless they are [kept](Pins::keep) they are removed when this is dropped.
 pub(super) struct Pins {
     dir: PathBuf,
     /// Whether the folder is ours.
@@ -40,7 +40,7 @@ impl Pins {
         }
     }
 
-    /// Where an object of that name is pinned.
+    /// The path of the pin of an object with that name.
     pub(super) fn path(dir: &Path, name: &str) -> PathBuf {
         // The file system keeps names with a period for itself.
         dir.join(name.replace(['.', '/'], "_"))
@@ -76,7 +76,8 @@ impl Drop for Pins {
     }
 }
 
-/// The type of the file system that a folder is in (`proc_pid_mountinfo(5)`); `None` if it cannot be told.
+/// The type of the file system that a folder is in (`proc_pid_mountinfo(5)`); `None` if it cannot be
+/// determined.
 fn file_system(dir: &Path) -> Option<String> {
     let mounts = file::read_to_string("/proc/self/mountinfo").ok()?;
     let mounted = mounts.lines().filter_map(|line| {

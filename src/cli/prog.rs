@@ -56,7 +56,7 @@ struct ListArgs {
     #[arg(long)]
     pids: bool,
 
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -74,11 +74,11 @@ struct DumpArgs {
     #[arg(long)]
     linum: bool,
 
-    /// How instructions are spelled
+    /// Syntax of the instructions
     #[arg(long, value_enum, default_value_t = Spelling::Kernel)]
     style: Spelling,
 
-    /// How to print it
+    /// Output format
     #[arg(long, value_enum, default_value_t = Format::Text)]
     format: Format,
 }
@@ -97,7 +97,7 @@ enum Spelling {
     Kernel,
 }
 
-/// Does what the arguments say.
+/// Runs a subcommand of `prog`.
 pub(super) fn prog(args: &ProgArgs) -> Result<u8, Failure> {
     match &args.command {
         Command::List(how) => list(how)?,
@@ -143,7 +143,7 @@ fn list(how: &ListArgs) -> Result<(), Failure> {
             Ok(fd) => out += &row(&info, fd.as_fd(), holders.as_ref(), how.format),
             // It has gone since.
             Err(Errno(libc::ENOENT)) => {}
-            // The library says it in words.
+            // The library's call returns the error with its explanation.
             Err(_) => drop(Program::open_id(info.id)?),
         }
     }

@@ -4,7 +4,7 @@ use super::losses::{
     self, SilentCpus, report_lost_lines, report_lost_samples, report_switched_off,
 };
 use super::output::Row;
-use super::scene::{ROWS, Reading, Scene, Stage};
+use super::session::{ROWS, Reading, Session, Stage};
 use super::stdio::{print, warn};
 use super::{Failure, Format, RunArgs, loader};
 use crate::attach::{self, Link, Options};
@@ -66,7 +66,7 @@ fn list() -> Result<u8, Failure> {
 }
 
 fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
-    let scene = Scene::new(&args.limits, None)?;
+    let session = Session::new(&args.limits, None)?;
     // Opened before anything is attached, and emptied: if it is the buffer of the whole system, it holds what others left
     // there.
     let mut pipe = TracePipe::open()?;
@@ -86,7 +86,7 @@ fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
         every: None,
     };
     let off = report_switched_off(&pipe.reader);
-    let status = scene.play(links, &[ROWS], &mut [&mut pipe])?;
+    let status = session.play(links, &[ROWS], &mut [&mut pipe])?;
     report_lost_lines(&pipe.reader, off);
     Ok(status)
 }
@@ -96,8 +96,8 @@ pub(super) fn row_of<'a>(fields: &TraceFields<'a>) -> Row<'a> {
     Row { time: fields.time_ns, comm: name_of(fields), pid: fields.pid, message: fields.message }
 }
 
-/// The name of the task that printed. The tracer knows only those it has seen being scheduled, and calls the
-/// others `<...>`; while a task lives, it can be asked.
+/// The name of the task that printed. The tracer has only the names of tasks that it has seen being scheduled, and
+/// prints the others as `<...>`; while a task lives, `/proc` has it.
 fn name_of<'a>(fields: &TraceFields<'a>) -> Cow<'a, [u8]> {
     if fields.task != b"<...>" {
         return fields.task.into();
@@ -113,11 +113,11 @@ fn name_of<'a>(fields: &TraceFields<'a>) -> Cow<'a, [u8]> {
 
 fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
     const MESSAGE: &[u8] = b"Hello, perf_output!";
-    let scene = Scene::new(&args.limits, None)?;
+    let session = Session::new(&args.limits, None)?;
     let mut loader = loader();
     // Before the program runs: what it sends to a CPU without a reader is gone.
     let events = loader.map(&perf_output::EVENTS)?;
-    // The loop waits for the descriptor alone, and people want to see each event at once.
+    // The loop waits for the descriptor alone, and each event is to be shown at once.
     let options = PerfOptions::new().sample_size(Event::SIZE).wakeup(Wakeup::Events(1));
     let reader = PerfReader::open(events, &options)?;
     let links = attach_as_told(&mut loader, &perf_output::PERF_OUTPUT, args)?;
@@ -147,7 +147,7 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
         },
         every: Some(losses::CPUS),
     };
-    let status = scene.play(links, &[ROWS], &mut [&mut reading])?;
+    let status = session.play(links, &[ROWS], &mut [&mut reading])?;
     report_lost_samples(&mut reading.reader, "samples");
     Ok(status)
 }

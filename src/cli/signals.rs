@@ -1,4 +1,4 @@
-//! Signals as something to wait for, instead of something that interrupts; and whether the end of the run was asked for.
+//! Signals that are waited for, instead of interrupting; and whether the end of the run was asked for.
 
 use super::Failure;
 use crate::syscall::{self, Inherited};
@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Instant;
 
-/// What a signal asks of a run.
+/// The request that a signal makes of a run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Event {
     /// Ctrl-C, or a polite request to end.
@@ -19,7 +19,7 @@ pub(super) enum Event {
     Show,
 }
 
-/// Those that are waited for.
+/// The signals that are waited for.
 fn signals() -> SigSet {
     let mut set = SigSet::empty();
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
@@ -28,14 +28,14 @@ fn signals() -> SigSet {
     set
 }
 
-/// Those, and `SIGUSR1`, which ends other runs than those of scripts.
+/// The same, and `SIGUSR1`, which ends other runs than those of scripts.
 fn with_show() -> SigSet {
     let mut set = signals();
     set.add(Signal::SIGUSR1);
     set
 }
 
-/// What was so before [`Signals::block`].
+/// The signal mask and dispositions before [`Signals::block`].
 static INHERITED: OnceLock<Inherited> = OnceLock::new();
 
 /// Returns what this process has inherited, which is what a command begins with; once signals are blocked.
@@ -52,14 +52,14 @@ pub(super) struct Signals {
     pending: [(Event, AtomicBool); 2],
     /// Whether [`Event::Stop`] ever came.
     stopped: AtomicBool,
-    /// When the run ends by itself.
+    /// The time when the run ends by itself.
     deadline: OnceLock<Instant>,
 }
 
 static SIGNALS: OnceLock<Signals> = OnceLock::new();
 
 impl Signals {
-    /// From now on the signals that end a run wait to be read.
+    /// Blocks the signals that end a run, so that they wait to be read.
     pub(super) fn block() -> Result<&'static Signals, Failure> {
         Signals::of(signals())
     }
@@ -80,12 +80,12 @@ impl Signals {
         Ok(SIGNALS.get_or_init(new))
     }
 
-    /// Those that this process waits for, if it does.
+    /// The signals that this process waits for, if it does.
     pub(super) fn waited_for() -> Option<&'static Signals> {
         SIGNALS.get()
     }
 
-    /// Sets when the run ends by itself, for those who wait for something else meanwhile.
+    /// Sets when the run ends by itself, for waits elsewhere.
     pub(super) fn end_at(&self, deadline: Instant) {
         // A process has one run.
         let _ = self.deadline.set(deadline);

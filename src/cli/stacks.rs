@@ -2,7 +2,7 @@
 
 use super::contents::number;
 use super::map::per_cpu;
-use super::scene::{Source, Stage};
+use super::session::{Source, Stage};
 use super::stdio::warn;
 use super::{Failure, Format};
 use crate::error::Error;
@@ -59,8 +59,8 @@ struct Stack {
     count: Option<u64>,
 }
 
-/// What `get_stackid` has kept: frames, the innermost first, with 0 after the last one (`kernel/bpf/stackmap.c`). Their
-/// counts are looked for in the other maps.
+/// Prints the stacks that `get_stackid` has stored: frames, the innermost first, with 0 after the last one
+/// (`kernel/bpf/stackmap.c`). Their counts are looked for in the other maps.
 pub(super) fn stacks(
     map: &Map,
     maps: &[Map],
@@ -153,7 +153,7 @@ fn json<'k>(map: &str, stack: &Stack, frames: impl Iterator<Item = Frame<'k>>, o
     let _ = writeln!(out, "{row}");
 }
 
-/// What an id stands for that is none: what `get_stackid` answers instead of one.
+/// The error that an id stands for if it is none of a stack: `get_stackid` returns it instead of one.
 fn error(id: u32) -> Option<Errno> {
     let answer = id.cast_signed();
     (-4095..0).contains(&answer).then_some(Errno(-answer))

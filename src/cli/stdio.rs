@@ -1,9 +1,9 @@
 //! Standard output and standard error: the one place where the command line writes.
 //!
-//! * Text is made safe for a terminal here ([`escape::lines`]), whoever it came from.
-//! * A stream that takes nothing is waited for (a full pipe, also one that is not blocking), and with it the signals and the time
-//!   that end a run: once the end was asked for, what nobody reads is dropped and counted.
-//! * No failure to write panics, as those of `println!` do. Standard error has nobody to be told.
+//! * Text is made safe for a terminal here ([`escape::lines`]), whatever its source.
+//! * A stream that takes nothing is waited for (a full pipe, also one that is not blocking), and with it the signals
+//!   and the time that end a run: once the end was asked for, output without a reader is dropped and counted.
+//! * No failure to write panics, as those of `println!` do. A failure of standard error is not reported.
 
 use super::Failure;
 use super::signals::Signals;
@@ -17,7 +17,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long standard output may take nothing after the end of the run was asked for.
+/// The longest time that standard output may accept nothing after the end of the run was asked for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The same for standard error, whose messages come after.
@@ -30,9 +30,9 @@ const PIPE: usize = 4096;
 pub(super) struct Stream {
     to: To,
     patience: Duration,
-    /// How to write without blocking; found at the first write.
+    /// The way to write without blocking; found at the first write.
     manner: Option<Manner>,
-    /// Bytes that were not written since nobody read.
+    /// Bytes that were not written since there was no reader.
     dropped: u64,
     /// Whether it was given up.
     gave_up: bool,
@@ -73,7 +73,7 @@ impl Stream {
         Stream::new(To::File(file), PATIENCE)
     }
 
-    /// Writes all of it, or drops what is left if nobody reads and the run is to end.
+    /// Writes all of it, or drops the rest if there is no reader and the run is to end.
     pub(super) fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut rest = bytes;
         if self.manner.is_none() && !rest.is_empty() {
@@ -86,7 +86,7 @@ impl Stream {
                 self.dropped += rest.len() as u64;
                 return Ok(());
             }
-            // Until it says that there is no room: then it is waited for anew.
+            // Until there is no room: then it is waited for anew.
             while !rest.is_empty() {
                 let (fd, most) = match self.manner.as_ref() {
                     Some(Manner::Reopened(file)) => (file.as_fd(), rest.len()),
@@ -100,7 +100,7 @@ impl Stream {
                     }
                     Err(nix::Error::EINTR) => {}
                     Err(nix::Error::EAGAIN) => {
-                        // What is said to have room and has none would be asked for ever.
+                        // Without the pause, a stream that polls as writable and has no room would be a busy loop.
                         std::thread::sleep(Duration::from_micros(100));
                         break;
                     }
@@ -208,19 +208,19 @@ pub(super) fn print_bytes(bytes: &[u8]) -> Result<(), Failure> {
     lock(&STDOUT).get_or_insert_with(Stream::stdout).write(bytes).map_err(failed)
 }
 
-/// Writes text to standard error, made safe for a terminal. If that takes nothing, there is nobody to tell.
-pub(super) fn tell(text: &str) {
-    tell_bytes(escape::messages(text).as_bytes());
+/// Writes text to standard error, made safe for a terminal. If that takes nothing, the text is dropped.
+pub(super) fn write_stderr(text: &str) {
+    write_stderr_bytes(escape::messages(text).as_bytes());
 }
 
 /// Writes bytes that are safe to standard error.
-pub(super) fn tell_bytes(bytes: &[u8]) {
+pub(super) fn write_stderr_bytes(bytes: &[u8]) {
     let _ = lock(&STDERR).get_or_insert_with(Stream::stderr).write(bytes);
 }
 
 /// Writes a message of this program to standard error.
 pub(super) fn warn(message: impl Display) {
-    tell(&format!("rawbpf: {message}\n"));
+    write_stderr(&format!("rawbpf: {message}\n"));
 }
 
 /// Why standard output took no more.
@@ -231,13 +231,13 @@ pub(super) fn failed(error: io::Error) -> Failure {
     }
 }
 
-/// Tells at the end of the process what of its output was dropped; the exit status.
+/// Reports at the end of the process how much of its output was dropped; returns the exit status.
 pub(super) fn finish(status: u8) -> u8 {
     let dropped = lock(&STDOUT).as_ref().map_or(0, Stream::dropped);
     report_dropped(dropped, status)
 }
 
-/// Tells how much of the output was dropped; the exit status, which is then not that of success.
+/// Reports how much of the output was dropped; returns the exit status, which is then not that of success.
 pub(super) fn report_dropped(dropped: u64, status: u8) -> u8 {
     if dropped == 0 {
         return status;

@@ -60,7 +60,7 @@ impl TextArgs {
         Text::new(file, bytes)
     }
 
-    /// One of its programs, of the type that the arguments or the text say.
+    /// One of its programs, of the type that the arguments or the text give.
     pub(super) fn program<'s>(&self, spec: &'s TextSpec<'_>) -> Result<ProgramSpec<'s>, Failure> {
         let named = match self.kind {
             Some(_) => None,
@@ -81,7 +81,7 @@ impl TextArgs {
     }
 }
 
-/// What objects begin with.
+/// The magic number of ELF objects.
 pub(super) const ELF: &[u8] = b"\x7fELF";
 
 impl Text {
@@ -102,7 +102,7 @@ impl Text {
         }
     }
 
-    /// What it holds, one program at least; else what is wrong with it.
+    /// Parses the programs, one at least; the error says what is wrong.
     pub(super) fn parse(&self) -> Result<Collection<'_>, Failure> {
         let file = &self.file;
         let collection = match &self.contents {

@@ -5,7 +5,7 @@ use super::contents::{RULES, contents};
 use super::losses::{SilentCpus, report_lost_lines, report_lost_samples, report_switched_off};
 use super::output::Sample;
 use super::run::row_of;
-use super::scene::{Limits, ROWS, Reading, SAMPLES, Scene, Source, Stage};
+use super::session::{Limits, ROWS, Reading, SAMPLES, Session, Source, Stage};
 use super::stacks::{Owners, is_stacks};
 use super::stdio::{print, warn};
 use super::text::Text;
@@ -33,8 +33,8 @@ use std::time::Duration;
     after_help = AFTER_HELP.as_str(),
 )]
 pub(super) struct TraceArgs {
-    /// Where to attach, and the text or object last, - for standard input. Programs that no TARGET is for go where the text says, as
-    /// in `.program look, kprobe/sys_clone`. In a text of several programs write PROGRAM=TARGET
+    /// Targets to attach to, and the text or object last, - for standard input. Programs that no TARGET is for go where
+    /// the text says, as in `.program look, kprobe/sys_clone`. In a text of several programs write PROGRAM=TARGET
     #[arg(required = true, value_name = "TARGET|FILE", value_parser = words::any())]
     words: Vec<String>,
 
@@ -42,7 +42,7 @@ pub(super) struct TraceArgs {
     #[arg(long, value_name = "PID")]
     pid: Option<u32>,
 
-    /// What get_attach_cookie gives to the programs
+    /// Value that get_attach_cookie returns to the programs
     #[arg(long, value_name = "N")]
     cookie: Option<u64>,
 
@@ -75,20 +75,20 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     let places = places(&module, words)?;
     places.iter().try_for_each(|(_, target)| uprobes::check(target, args.pid, args.yes))?;
 
-    let scene = Scene::new(&args.limits, args.pid)?;
+    let session = Session::new(&args.limits, args.pid)?;
     let mut pipe = if module.programs().iter().any(|program| prints(program.slots())) {
         Some(lines()?)
     } else {
         None
     };
-    // Before the programs run: what they send where nobody reads is gone.
+    // Before the programs run: records that they send before there is a reader are lost.
     let mut loader = loader();
     let mut maps = Vec::new();
     for spec in module.maps() {
         maps.push(loader.map(spec)?.clone());
     }
     let (mut perf, mut rings) = readers(&maps)?;
-    // What the text says of its data is the same for all of its programs.
+    // The data of the text are the same for all of its programs.
     if let Some(spec) = specs.first() {
         let code = spec.code();
         for section in [Section::Data, Section::Bss] {
@@ -100,7 +100,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
 
     let mut owners = Owners::default();
     if maps.iter().any(is_stacks) {
-        scene.pid().into_iter().chain(args.pid).for_each(|pid| owners.watch(pid));
+        session.pid().into_iter().chain(args.pid).for_each(|pid| owners.watch(pid));
     }
     let links = attach_all(&mut loader, &specs, &places, args)?;
     if let Some(pid) = args.pid {
@@ -119,7 +119,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     sources.extend(perf.iter_mut().map(|reader| reader as &mut dyn Source));
     sources.extend(rings.iter_mut().map(|reader| reader as &mut dyn Source));
     sources.push(&mut owners);
-    let status = scene.play(links, &headings, &mut sources)?;
+    let status = session.play(links, &headings, &mut sources)?;
 
     if let Some(pipe) = &pipe {
         report_lost_lines(&pipe.reader, off);
@@ -141,14 +141,14 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     Ok(status)
 }
 
-/// What may be the matter if there are no stacks at the tracepoint of a system call.
+/// A possible cause if there are no stacks at the tracepoint of a system call.
 const NO_STACK: &str = "before Linux 6.12 get_stackid has no stack of the kernel at the tracepoints of single system \
     calls and answers -EFAULT; at tracepoint:raw_syscalls/sys_enter, for all calls, it has one";
 
 /// A program of the text, by its place there, and what it is attached to.
 type Placed = (usize, Target);
 
-/// Where each program goes: to what the words say, or else to what the text says.
+/// The target of each program: the one that the arguments name, or else the one in the text.
 fn places(module: &Collection<'_>, words: &[String]) -> Result<Vec<Placed>, Failure> {
     let programs = module.programs();
     let mut places = Vec::new();
@@ -181,7 +181,7 @@ fn places(module: &Collection<'_>, words: &[String]) -> Result<Vec<Placed>, Fail
 
 fn target_of(text: &str) -> Result<Target, Failure> {
     let target: Target = text.parse().map_err(|error: Error| Failure::Usage(error.to_string()))?;
-    // It runs when somebody reads it, and not when something happens.
+    // It runs when its file is read, and not when something happens.
     if matches!(target.plain(), Target::Iter { .. }) {
         return Err(Failure::Usage(format!(
             "`{}` is an iterator: nothing happens there that could be traced",
@@ -191,7 +191,7 @@ fn target_of(text: &str) -> Result<Target, Failure> {
     Ok(target)
 }
 
-/// What the text says of a program: `kprobe/sys_clone` in `.program look, kprobe/sys_clone`.
+/// The target that the text gives a program: `kprobe/sys_clone` in `.program look, kprobe/sys_clone`.
 fn own_target(program: &CollectionProgram<'_>) -> Result<Target, Failure> {
     let name = program.name();
     let Some(target) = program.target() else {
@@ -286,10 +286,10 @@ fn lines() -> Result<Reading<TracePipe, ReadLines>, Failure> {
     Ok(Reading { reader: pipe, read, every: None })
 }
 
-/// How long a sample may wait that nobody was woken for.
+/// The longest time that a sample may wait for which there was no wake-up.
 pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
-/// What programs send through a perf event array.
+/// The samples that programs send through a perf event array.
 struct Perf {
     name: String,
     reader: PerfReader,
@@ -318,7 +318,7 @@ impl Source for Perf {
     }
 }
 
-/// What programs send through a ring buffer.
+/// The samples that programs send through a ring buffer.
 struct Ring {
     name: String,
     reader: RingBufReader,
@@ -348,7 +348,7 @@ fn readers(maps: &[Map]) -> Result<(Vec<Perf>, Vec<Ring>), Failure> {
         let name = map.name().to_owned();
         match map.kind() {
             MapType::PerfEventArray => {
-                // The loop waits for the descriptor alone, and people want to see each sample at once.
+                // The loop waits for the descriptor alone, and each sample is to be shown at once.
                 let options = PerfOptions::new().wakeup(Wakeup::Events(1)).time();
                 let reader = PerfReader::open(map, &options)?;
                 perf.push(Perf { name, reader, silent: SilentCpus::default() });

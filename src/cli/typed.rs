@@ -16,7 +16,7 @@ pub(super) struct Types {
 }
 
 impl Types {
-    /// Those that the map was made with; `None` if there are none that can be read.
+    /// The types that the map was created with; `None` if there are none that can be read.
     pub(super) fn of(info: &MapInfo) -> Option<Types> {
         if info.btf_id == 0 {
             return None;
@@ -87,7 +87,7 @@ fn value(btf: &Btf, id: u32, bytes: &[u8], depth: u32) -> Value {
                 };
                 let shown = shown.unwrap_or(Value::Null);
                 match (member.name, shown) {
-                    // What an anonymous struct or union holds belongs to what it is in.
+                    // The members of an anonymous struct or union belong to the one that it is in.
                     ("", Value::Object(inner)) => object.extend(inner),
                     (name, shown) => {
                         object.insert(name.into(), shown);

@@ -1,4 +1,4 @@
-//! Uprobes that can do harm to the processes that they are in, which is said before they are there.
+//! Warnings and refusals of uprobes that can do harm to the processes that they are in.
 
 use super::Failure;
 use super::stdio::warn;
@@ -7,7 +7,7 @@ use crate::user;
 use crate::util::escape::shown_path;
 use crate::util::glob::is_pattern;
 
-/// Refuses to probe all functions of a file in every process, unless that is said; warns of returns of functions of Go.
+/// Refuses to probe all functions of a file in every process, unless `yes` is set; warns of returns of functions of Go.
 ///
 /// # Errors
 /// [`Failure::Usage`].
@@ -25,7 +25,7 @@ pub(super) fn check(target: &Target, pid: Option<u32>, yes: bool) -> Result<(), 
     if !everywhere && !returns {
         return Ok(());
     }
-    // What cannot be read is said when it is to be probed.
+    // A file that cannot be read is reported when it is probed.
     let Ok(path) = user::find_file(file, pid) else { return Ok(()) };
     let named = match pattern {
         true => user::functions_named(&path, function).unwrap_or_default(),

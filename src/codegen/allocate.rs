@@ -1,4 +1,4 @@
-//! Registers for variables: a linear scan over live ranges with gaps.
+//! Register allocation: a linear scan over live ranges with gaps.
 
 use super::ir::{Arg, Inst, Src, Var};
 use super::liveness::{
@@ -8,10 +8,10 @@ use super::mir::{Mir, MirEnd};
 use crate::insn::{Bits, Reg};
 use std::collections::BTreeMap;
 
-/// How far a variable has been taken apart because there was no register for all of it.
+/// The degree to which a variable's live range has been split because there was no register for all of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Class {
-    /// Not at all.
+    /// The whole variable.
     Whole,
     /// A piece of one, between two calls of a block.
     Piece,
@@ -19,7 +19,7 @@ pub(super) enum Class {
     Moment,
 }
 
-/// Where each variable is, or which of them have to be taken apart.
+/// The register of each variable, or the variables that have to be spilled.
 pub(super) enum Outcome {
     Registers(Vec<Option<Reg>>),
     Spill { vars: Vec<bool>, ranges: Ranges, flow: Flow },
@@ -44,7 +44,7 @@ pub(super) fn ranges(mir: &Mir<'_>, flow: &Flow) -> Ranges {
         for (inst, _) in &block.insts {
             let def = inst.def();
             inst.for_uses(|var, late| {
-                // What is read and written is not a gap, but for what a call loses.
+                // A range that is read and written is not a gap, but for the registers that a call clobbers.
                 let late = late || def == Some(var) && !loses_registers(inst);
                 let access = if late { Access::ReadLate } else { Access::Read };
                 mentions.push(Mention { item: var.0, at, access });
@@ -66,14 +66,14 @@ fn loses_registers(inst: &Inst<'_>) -> bool {
     matches!(inst, Inst::Call { .. } | Inst::CompareExchange { .. })
 }
 
-/// What instructions want of certain registers.
+/// The register constraints of instructions.
 #[derive(Default)]
 struct Fixed {
-    /// Positions at which r0 to r5 are lost.
+    /// Positions at which r0 to r5 are clobbered.
     calls: Vec<u32>,
-    /// Positions at which r0 is lost.
+    /// Positions at which r0 is clobbered.
     exchanges: Vec<u32>,
-    /// Up to where parameters are in their registers, by register.
+    /// The end of the parameters' time in their registers, by register.
     parameters: [u32; REGISTERS],
 }
 
@@ -115,7 +115,7 @@ impl Fixed {
     }
 }
 
-/// Registers that variables would best be in, and variables whose registers they would best share.
+/// Register hints: preferred registers of variables, and variables that prefer to share one.
 struct Hints {
     registers: Vec<Option<Reg>>,
     friends: Vec<[u32; 2]>,
@@ -125,7 +125,7 @@ impl Hints {
     fn of(mir: &Mir<'_>) -> Hints {
         let count = mir.vars as usize;
         let mut hints = Hints { registers: vec![None; count], friends: vec![[NONE; 2]; count] };
-        // Backwards, so that what becomes an argument in several steps is computed in its place from the first.
+        // Backwards, so that an argument computed in several steps is computed in its register from the first.
         for block in mir.blocks.iter().rev() {
             match block.end.0 {
                 MirEnd::Return(Arg::Var(var)) => hints.want(var, Some(Reg::R0), true),
@@ -191,7 +191,7 @@ impl Hints {
     }
 }
 
-/// How much is lost if each variable has no register: its uses, those in loops counting more.
+/// Returns the cost of spilling each variable: its uses, those in loops counting more.
 fn costs(mir: &Mir<'_>) -> Vec<u64> {
     let depths = loop_depths(mir);
     let mut costs = vec![0u64; mir.vars as usize];
@@ -211,7 +211,8 @@ fn costs(mir: &Mir<'_>) -> Vec<u64> {
     costs
 }
 
-/// In how many loops each block is, as far as the layout shows them: a jump back is a loop over what is in between.
+/// Returns the loop depth of each block, as far as the layout shows it: a jump back is a loop over the blocks in
+/// between.
 fn loop_depths(mir: &Mir<'_>) -> Vec<u32> {
     let mut changes = vec![0i64; mir.blocks.len() + 1];
     for (block, from) in mir.blocks.iter().zip(0u32..) {
@@ -241,7 +242,7 @@ struct Groups {
     segments: BTreeMap<u32, Vec<Segment>>,
 }
 
-/// Variables of more segments are not joined: that would take long, and mean little.
+/// The maximum number of segments of variables to coalesce: more take long, for little gain.
 const MOST_SEGMENTS: usize = 64;
 
 impl Groups {
@@ -306,10 +307,10 @@ struct Scan<'m> {
     hints: Hints,
     groups: Groups,
     ranges: &'m Ranges,
-    /// By leader.
+    /// Spill weights, by leader.
     weights: Vec<u64>,
     registers: Vec<Option<Reg>>,
-    /// What each register holds: the start of a segment, its end, and the leader.
+    /// The segments that each register holds: by the start of a segment, its end and the leader.
     held: [BTreeMap<u32, (u32, u32)>; REGISTERS],
 }
 
@@ -423,7 +424,7 @@ impl Scan<'_> {
         let (groups, ranges) = (&self.groups, self.ranges);
         let segments = groups.of_leader(var, ranges).to_vec();
         let weight = |var: u32| self.weights.get(var as usize).copied().unwrap_or(0);
-        // What has to give way is what costs least: seldom used, or alive for long.
+        // The cheapest is evicted: seldom used, or alive for long.
         let least = self
             .candidates(var, &segments)
             .into_iter()
@@ -503,7 +504,8 @@ impl Scan<'_> {
     }
 }
 
-/// Takes out instructions whose only effect is a result that is replaced before it is read. Returns whether there were any.
+/// Removes instructions whose only effect is a result that is overwritten before it is read. Returns whether there were
+/// any.
 pub(super) fn drop_replaced(mir: &mut Mir<'_>, kept: Option<Var>) -> bool {
     let flow = flow(mir);
     let ranges = ranges(mir, &flow);

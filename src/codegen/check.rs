@@ -1,4 +1,4 @@
-//! Whether what a function names is its own.
+//! Checks that variables, objects and blocks belong to the function that uses them.
 
 use super::error::{CodegenError, CodegenProblem};
 use super::function::Function;

@@ -1,4 +1,4 @@
-//! From functions to instructions.
+//! The compiler: from functions to instructions.
 
 use super::allocate::{Class, Outcome, allocate, drop_replaced, flow};
 use super::emit::{Placed, emit};
@@ -23,7 +23,7 @@ pub(super) fn compile<'a>(
     rodata: Vec<u8>,
     options: &Options,
 ) -> Result<Compiled<'a>, CodegenError> {
-    // The main function is the last: nobody calls it.
+    // The main function is the last: it is never called.
     let mut functions = functions;
     functions.push(main);
     let used = used_functions(&functions);
@@ -88,30 +88,30 @@ fn refers_to(inst: &Inst<'_>, mut f: impl FnMut(FunctionId)) {
     }
 }
 
-/// One function on its way through the compiler.
+/// The state of one function in the compiler.
 struct Body<'a> {
-    /// As it was lowered.
+    /// The code as it was lowered.
     lowered: Mir<'a>,
     scratch: Option<Scratch>,
     in_memory: bool,
     /// The objects that are to lie in scratch memory, and the variables.
     moved: Vec<bool>,
     far: Vec<Var>,
-    /// With registers.
+    /// The code with registers.
     mir: Mir<'a>,
     registers: Vec<Option<Reg>>,
     frame: Frame,
 }
 
-/// In each round of the register allocation something is taken apart that was not before; two or three will do for nearly
-/// all code. After so many everything is, and then there are always enough registers.
+/// The maximum number of rounds of register allocation. Each splits live ranges that were not split before; two or
+/// three suffice for nearly all code. After this many everything is split, and then there are always enough registers.
 const MOST_ROUNDS: usize = 12;
 
 impl<'a> Body<'a> {
     fn new(mut lowered: Mir<'a>, scratch: Option<Scratch>, in_memory: bool) -> Body<'a> {
         let base = scratch.map(|scratch| scratch.base);
         simplify(&mut lowered, base);
-        // What only computed what was taken out goes next, as far as that is worth it.
+        // Instructions that only computed removed values go next, as far as that is worth it.
         for _ in 0..2 {
             if drop_replaced(&mut lowered, base) {
                 drop_unused(&mut lowered, base);
@@ -135,7 +135,7 @@ impl<'a> Body<'a> {
         self.frame.size.max(1).next_multiple_of(FRAME_UNIT)
     }
 
-    /// Gives registers, and moves to scratch memory what does not fit into a frame of that size.
+    /// Allocates registers, and moves to scratch memory what does not fit into a frame of that size.
     fn fit(&mut self, function: &Function<'a>, limit: u32) -> Result<(), Failure> {
         loop {
             let places = self.scratch_places()?;
@@ -152,7 +152,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    /// Where in scratch memory the moved objects are, behind the moved variables.
+    /// Returns the offsets in scratch memory of the moved objects, behind the moved variables.
     fn scratch_places(&self) -> Result<Vec<Option<u32>>, Failure> {
         let mut places = vec![None; self.moved.len()];
         let far = self.far.len() as u32 * GRANULE;
@@ -232,7 +232,7 @@ impl<'a> Body<'a> {
         Err((CodegenProblem::NoRegisters, None))
     }
 
-    /// Chooses what else is to go to scratch memory. Returns whether there was anything.
+    /// Chooses more variables and objects to move to scratch memory. Returns whether there were any.
     fn move_more(&mut self, function: &Function<'a>, limit: u32) -> bool {
         let flow = flow(&self.mir);
         let (objects, vars) =
@@ -410,7 +410,7 @@ fn fit_chains<'a>(
     }
 }
 
-/// The chain of calls whose frames are the largest together.
+/// The call chain with the largest total frame size.
 fn deepest(bodies: &[Option<Body<'_>>]) -> (u32, Vec<usize>) {
     // Functions come before those that call them.
     let mut deepest: Vec<(u32, Option<usize>)> = Vec::new();
@@ -455,7 +455,7 @@ fn finish<'a>(
     if let Some(main) = is_reached.last_mut() {
         *main = true;
     }
-    // What only code calls that can never run is not called.
+    // Calls from unreachable code do not count.
     for (index, body) in bodies.iter().enumerate().rev() {
         let Some(body) = body.as_ref().filter(|_| is_reached.get(index) == Some(&true)) else {
             continue;

@@ -1,4 +1,4 @@
-//! Virtual code as text, for people who want to see what a compiler wrote.
+//! Displays virtual code as text, to inspect the code that a compiler generates.
 
 use super::function::Function;
 use super::ir::{
@@ -183,7 +183,7 @@ impl Function<'_> {
                 write!(f, "{object}: {size} bytes")
             }
             Inst::Keep(object) => write!(f, "keep {object}"),
-            // Nothing else is written by the builder.
+            // The builder writes no other instructions.
             other => write!(f, "{other:?}"),
         }
     }

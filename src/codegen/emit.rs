@@ -1,4 +1,4 @@
-//! From instructions over variables to those of BPF.
+//! Emission: from instructions over variables to those of BPF.
 
 use super::constants::negated;
 use super::frame::Frame;
@@ -111,7 +111,7 @@ impl<'a> Emit<'_, '_, 'a> {
         self.builder.push(Op::Alu { bits, op, dst, src });
     }
 
-    /// The next instruction has a number that the kernel is asked for.
+    /// Adds a relocation by name to the next instruction.
     fn name(&mut self, field: RelocField, kind: RelocKind, name: &'a str) {
         self.builder.relocate(field, kind, RelocTarget::Name(name));
     }
@@ -339,8 +339,8 @@ impl<'a> Emit<'_, '_, 'a> {
     }
 }
 
-/// Moves that happen at once, in an order in which none overwrites what another still reads. A circle goes by r0, which no
-/// argument is moved to.
+/// Orders parallel moves so that none overwrites a register that another still reads. Cycles are broken with r0, which
+/// is never the destination of an argument.
 fn in_order(mut moves: Vec<(Reg, Reg)>) -> Vec<(Reg, Reg)> {
     let mut ordered = Vec::with_capacity(moves.len() + 1);
     moves.retain(|(to, from)| to != from);
@@ -349,7 +349,7 @@ fn in_order(mut moves: Vec<(Reg, Reg)>) -> Vec<(Reg, Reg)> {
         match free {
             Some(free) => ordered.push(moves.swap_remove(free)),
             None => {
-                // All that is left are circles, so that r0 is read by nobody any more.
+                // Only cycles are left, so that r0 is not read any more.
                 ordered.push((Reg::R0, first));
                 for (_, from) in moves.iter_mut().filter(|(_, from)| *from == first) {
                     *from = Reg::R0;
@@ -365,7 +365,7 @@ mod tests {
     use super::in_order;
     use crate::insn::Reg::{self, *};
 
-    /// What registers hold after the moves, if each held its own number before.
+    /// Returns the contents of the registers after the moves, if each held its own number before.
     fn after(moves: &[(Reg, Reg)]) -> [u8; 11] {
         let mut held = std::array::from_fn(|number| number as u8);
         for (to, from) in in_order(moves.to_vec()) {

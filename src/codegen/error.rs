@@ -1,4 +1,4 @@
-//! Code that is invalid by its types.
+//! Errors in virtual code.
 
 use std::ops::Range;
 
@@ -64,7 +64,7 @@ pub enum CodegenProblem {
         /// `at most 5`, or the number of parameters.
         expected: String,
     },
-    /// An object of no bytes, or aligned to something else than 1, 2, 4 or 8.
+    /// An object of no bytes, or with an alignment other than 1, 2, 4 or 8.
     #[error(
         "object of {size} bytes aligned to {align}: expected a size above 0, an alignment of 1, 2, 4 or 8"
     )]
@@ -101,13 +101,13 @@ pub enum CodegenProblem {
         /// Bytes of scratch memory that the function needs.
         bytes: u32,
     },
-    /// More pointers are alive at once than the stack has room for. (Numbers can lie in scratch memory; the verifier
-    /// takes pointers only back from the stack.)
+    /// More pointers are alive at once than fit on the stack. (Numbers can lie in scratch memory; the verifier tracks
+    /// spilled pointers only on the stack.)
     #[error(
         "the stack is full: {bytes} bytes of values that may be pointers are alive at once, expected at most {limit}"
     )]
     TooManyPointers {
-        /// Bytes of the frame without what can lie in scratch memory.
+        /// Bytes of the frame without the variables and objects that can lie in scratch memory.
         bytes: u32,
         /// Bytes that there are.
         limit: u32,

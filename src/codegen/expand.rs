@@ -1,4 +1,5 @@
-//! What takes several instructions: comparisons that give 0 or 1, and signed division where the instruction set has none.
+//! Operations that expand to several instructions: comparisons that give 0 or 1, and signed division where the
+//! instruction set has none.
 
 use super::constants::{self, mirrored};
 use super::ir::{Inst, Src, Var};
@@ -9,7 +10,7 @@ const B64: Bits = Bits::B64;
 
 /// The order of two numbers, as a question whether one is less.
 enum Less<'a> {
-    /// The answer is known.
+    /// The result is known.
     Always(bool),
     /// `a < b`, or its opposite.
     Than { a: Val<'a>, b: Val<'a>, opposite: bool },
@@ -98,12 +99,12 @@ impl<'a> Lower<'a> {
                 self.alu_to(dst, B64, AluOp::Rsh, below, sign);
             }
             (true, false) => {
-                let below = self.mir.fresh();
+                let below = self.mir.new_var();
                 self.push(Inst::Neg { bits: B64, dst: below, src: value });
                 self.alu_to(dst, B64, AluOp::Rsh, below, sign);
             }
             (false, _) => {
-                let negative = self.mir.fresh();
+                let negative = self.mir.new_var();
                 self.push(Inst::Neg { bits: B64, dst: negative, src: value });
                 let either = self.alu(B64, AluOp::Or, negative, Src::Var(value));
                 if zero {
@@ -176,8 +177,8 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// Signed `a / b` or `a % b` by unsigned ones: of the absolute values, with the sign corrected. The sign is 0 or -1, so that
-    /// `(x ^ sign) - sign` is `x` or `-x`.
+    /// Emits signed `a / b` or `a % b` as an unsigned operation on the absolute values, with the sign corrected. The
+    /// sign is 0 or -1, so that `(x ^ sign) - sign` is `x` or `-x`.
     pub(super) fn divide(&mut self, bits: Bits, modulo: bool, dst: Var, a: Var, b: Var) {
         let (sign_a, absolute_a) = self.absolute(bits, a);
         let (sign_b, absolute_b) = self.absolute(bits, b);
@@ -191,7 +192,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// The same by a constant other than 0.
+    /// Emits the same by a constant other than 0.
     pub(super) fn divide_by(&mut self, bits: Bits, modulo: bool, dst: Var, a: Var, b: u64) {
         let (negative, absolute) = match bits {
             Bits::B64 => ((b as i64) < 0, (b as i64).unsigned_abs()),
@@ -215,7 +216,7 @@ impl<'a> Lower<'a> {
     fn absolute(&mut self, bits: Bits, value: Var) -> (Var, Var) {
         let by = Src::Imm(if bits == Bits::B64 { 63 } else { 31 });
         let sign = self.alu(bits, AluOp::Arsh, value, by);
-        let absolute = self.mir.fresh();
+        let absolute = self.mir.new_var();
         self.signed(bits, absolute, value, sign);
         (sign, absolute)
     }
@@ -227,7 +228,7 @@ impl<'a> Lower<'a> {
     }
 }
 
-/// The order of `a` and `b` as a question whether something is less.
+/// The order of `a` and `b`, as a less-than comparison.
 fn less<'a>(condition: Condition, a: Val<'a>, b: Val<'a>) -> Less<'a> {
     let signed = is_signed(condition);
     let (or_equal, greater) = match condition {

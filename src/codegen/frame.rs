@@ -5,10 +5,10 @@ use super::liveness::{Access, Flow, Mention, Ranges, Segment, live_ranges};
 use super::mir::{Mir, MirEnd};
 use std::collections::BTreeMap;
 
-/// Memory is given out in pieces of so many bytes.
+/// The unit of memory allocation, in bytes.
 pub(super) const GRANULE: u32 = 8;
 
-/// Memory and who has it when: for each piece, the start of a segment and its end.
+/// Memory and its users over time: for each granule, the start of a segment and its end.
 #[derive(Debug, Default)]
 pub(super) struct Memory {
     granules: Vec<BTreeMap<u32, u32>>,
@@ -27,7 +27,7 @@ impl Memory {
             .all(|(start, end)| held.range(..*end).next_back().is_none_or(|(_, to)| to <= start))
     }
 
-    /// Gives out so many bytes for these segments, if there is room below the limit. Returns the first byte.
+    /// Allocates that many bytes for these segments, if there is room below the limit. Returns the first byte.
     pub(super) fn place(&mut self, bytes: u32, segments: &[Segment], limit: u32) -> Option<u32> {
         let count = bytes.div_ceil(GRANULE) as usize;
         let most = (limit / GRANULE) as usize;
@@ -52,16 +52,16 @@ impl Memory {
     }
 }
 
-/// Which object a variable or slot points into.
+/// Marks a variable or slot that points into no object; `SEVERAL`, into more than one.
 const NO_OBJECT: u32 = u32::MAX;
 const SEVERAL: u32 = u32::MAX - 1;
 
-/// What points into objects.
+/// The pointers into objects.
 struct Pointers {
-    /// By variable, then by slot.
+    /// The object that each variable, then each slot, points into.
     holds: Vec<u32>,
     vars: u32,
-    /// Objects whose address went where it cannot be followed.
+    /// Objects whose address escaped.
     pinned: Vec<bool>,
     changed: bool,
 }
@@ -133,7 +133,7 @@ impl Pointers {
             | Inst::Fetch { src, .. }
             | Inst::CompareExchange { new: src, .. } => self.pin(self.held(*src)),
             Inst::Call { target, args, dst } if !matches!(target, Target::Helper(_)) => {
-                // What is called may return one pointer, or store it behind another.
+                // A called function may return one pointer, or store it behind another.
                 let mut objects: Vec<u32> = args
                     .as_slice()
                     .iter()
@@ -209,7 +209,7 @@ pub(super) fn memory_ranges(mir: &Mir<'_>, flow: &Flow, slots: u32) -> (Ranges, 
     (live_ranges(flow, objects + slots, &mentions), pointers.pinned)
 }
 
-/// For an object whose address cannot be followed.
+/// The live range of an object whose address escaped.
 const ALWAYS: [Segment; 1] = [(0, u32::MAX)];
 
 /// A frame: where everything is, as bytes below the frame pointer.

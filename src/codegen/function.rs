@@ -9,13 +9,14 @@ use crate::insn::{AtomicOp, AtomicSize, Bits, Condition, SignBits, Size, Swap, S
 use crate::spec::MapSpec;
 use std::ops::Range;
 
-/// One function, written statement by statement over variables ([`Var`]), objects in memory ([`Object`]) and blocks
+/// A function, written statement by statement over variables ([`Var`]), objects in memory ([`Object`]) and blocks
 /// ([`Block`]).
 ///
-/// Statements go into the current block, at first the entry. Nothing here fails: mistakes, such as a variable of another
-/// function, are reported by [`Unit::compile`](super::Unit::compile), the first of them.
+/// Statements are appended to the current block, at first the entry. No method fails: errors, such as a variable of
+/// another function, are reported by [`Unit::compile`](super::Unit::compile), the first of them.
 ///
-/// What is appended after the end of a block, before [`switch_to`](Function::switch_to), can never run and is dropped.
+/// Instructions appended after the end of a block, before [`switch_to`](Function::switch_to), can never run and are
+/// dropped.
 #[derive(Debug, Clone)]
 pub struct Function<'a> {
     pub(super) name: String,
@@ -97,27 +98,27 @@ impl<'a> Function<'a> {
         self.span = span(piece);
     }
 
-    /// Gives the function `size` bytes of scratch memory, aligned to 8, such as a part of a per-CPU array's value. `base`
-    /// holds their address from here on and is not assigned any more; what runs before this point must not use what is
-    /// made after it. Objects made from here on that do not fit on the stack are moved to the memory, the largest first, and
-    /// so are numbers that fit neither into registers nor on the stack.
+    /// Gives the function `size` bytes of scratch memory, aligned to 8, such as a part of a per-CPU array's value.
+    /// `base` holds their address from here on and must not be assigned any more; code before this point must not use
+    /// variables and objects created after it. Objects created from here on that do not fit on the stack are moved to
+    /// the memory, the largest first, and so are numbers that fit neither into registers nor on the stack.
     ///
     /// The memory need not be zeroed. It must be the function's own while it runs: programs interrupt each other
-    /// on a CPU. Without it, a frame that is too large is the error
-    /// [`ScratchNeeded`](CodegenProblem::ScratchNeeded), which says the size to give; giving more makes no difference. Write
-    /// the function again with that much. (Once more if the new code needs more.)
+    /// on a CPU. Without it, a frame that is too large is the error [`ScratchNeeded`](CodegenProblem::ScratchNeeded)
+    /// with the size to give; giving more makes no difference. Write the function again with that much. (Once more if
+    /// the new code needs more.)
     pub fn scratch(&mut self, base: Var, size: u32) {
         let (objects, vars) = (self.objects.len() as u32, self.vars);
         self.scratch = Some(Scratch { base, size, objects, vars });
     }
 
-    /// Says that the variable never holds a pointer, so that it may be moved to scratch memory. Results of calls and of loads
-    /// of eight bytes, and what is computed from them by addition, are otherwise taken for pointers.
+    /// Declares that the variable never holds a pointer, so that it may be moved to scratch memory. Results of calls
+    /// and of loads of eight bytes, and values computed from them by addition, are otherwise taken for pointers.
     pub fn number(&mut self, var: Var) {
         self.numbers.push(var);
     }
 
-    fn fresh(&mut self) -> Var {
+    fn new_var(&mut self) -> Var {
         let var = Var(self.vars);
         self.vars = self.vars.saturating_add(1);
         var
@@ -152,12 +153,12 @@ impl<'a> Function<'a> {
 impl<'a> Function<'a> {
     /// Returns a new variable. It holds 0 until it is assigned.
     pub fn var(&mut self) -> Var {
-        self.fresh()
+        self.new_var()
     }
 
     /// Returns a new variable that holds a constant. It costs no register: uses have the constant.
     pub fn imm(&mut self, value: i64) -> Var {
-        let dst = self.fresh();
+        let dst = self.new_var();
         self.assign(dst, value);
         dst
     }
@@ -169,14 +170,14 @@ impl<'a> Function<'a> {
 
     /// Returns `a op b`, 64 bits.
     pub fn binary(&mut self, op: Binary, a: impl Into<Operand>, b: impl Into<Operand>) -> Var {
-        let dst = self.fresh();
+        let dst = self.new_var();
         self.binary_to(dst, Bits::B64, op, a, b);
         dst
     }
 
     /// Returns `a op b` of the low halves, 32 bits, zero-extended.
     pub fn binary32(&mut self, op: Binary, a: impl Into<Operand>, b: impl Into<Operand>) -> Var {
-        let dst = self.fresh();
+        let dst = self.new_var();
         self.binary_to(dst, Bits::B32, op, a, b);
         dst
     }
@@ -235,7 +236,7 @@ impl<'a> Function<'a> {
 
     /// Returns the low bytes of `a`, with the sign of the highest of them extended to 64 bits.
     pub fn sign_extend(&mut self, a: impl Into<Operand>, from: Size) -> Var {
-        let (dst, src) = (self.fresh(), a.into());
+        let (dst, src) = (self.new_var(), a.into());
         match sign_bits(from) {
             Some(from) => self.stmt(Stmt::SignExtend { from, dst, src }),
             None => self.stmt(Stmt::Assign { dst, src }),
@@ -247,7 +248,7 @@ impl<'a> Function<'a> {
     pub fn zero_extend(&mut self, a: impl Into<Operand>, from: Size) -> Var {
         match from {
             Size::Double => {
-                let dst = self.fresh();
+                let dst = self.new_var();
                 self.assign(dst, a);
                 dst
             }
@@ -260,7 +261,7 @@ impl<'a> Function<'a> {
 
     /// Returns the low `bits` of `a` with their bytes reordered, the others 0.
     pub fn swap(&mut self, swap: Swap, bits: SwapBits, a: impl Into<Operand>) -> Var {
-        let dst = self.fresh();
+        let dst = self.new_var();
         self.stmt(Stmt::Swap { swap, bits, dst, src: a.into() });
         dst
     }
@@ -274,7 +275,7 @@ impl<'a> Function<'a> {
         a: impl Into<Operand>,
         b: impl Into<Operand>,
     ) -> Var {
-        let (dst, bits) = (self.fresh(), Bits::B64);
+        let (dst, bits) = (self.new_var(), Bits::B64);
         self.stmt(Stmt::Compare { bits, condition, dst, a: a.into(), b: b.into() });
         dst
     }
@@ -286,7 +287,7 @@ impl<'a> Function<'a> {
         a: impl Into<Operand>,
         b: impl Into<Operand>,
     ) -> Var {
-        let (dst, bits) = (self.fresh(), Bits::B32);
+        let (dst, bits) = (self.new_var(), Bits::B32);
         self.stmt(Stmt::Compare { bits, condition, dst, a: a.into(), b: b.into() });
         dst
     }
@@ -317,7 +318,7 @@ impl<'a> Function<'a> {
     }
 
     fn symbol(&mut self, symbol: Symbol<'a>) -> Var {
-        let dst = self.fresh();
+        let dst = self.new_var();
         self.inst(Inst::Symbol { dst, symbol });
         dst
     }
@@ -325,13 +326,13 @@ impl<'a> Function<'a> {
 
 /// # Memory
 impl<'a> Function<'a> {
-    /// Returns a new object of `size` bytes, aligned to `align` (1, 2, 4 or 8). Its life begins here, with contents that are
-    /// undefined, each time this point is reached, and ends with the last use of it or of a pointer into it. Objects that are
-    /// not alive at the same time share their memory.
+    /// Returns a new object of `size` bytes, aligned to `align` (1, 2, 4 or 8). Its lifetime begins here, with
+    /// undefined contents, each time this point is reached, and ends with the last use of it or of a pointer into it.
+    /// Objects that are not alive at the same time share their memory.
     ///
-    /// Pointers that the function computes from [`address`](Function::address) are followed; an object whose address is
-    /// stored in memory lives until the function ends. A helper is taken to keep no pointer beyond its call: for one that
-    /// does (`dynptr_from_mem`), name the object in [`keep`](Function::keep) after its last use.
+    /// Pointers computed from [`address`](Function::address) are tracked; an object whose address is stored in memory
+    /// is alive until the function ends. Helpers are assumed to keep no pointer beyond the call: for one that does
+    /// (`dynptr_from_mem`), name the object in [`keep`](Function::keep) after its last use.
     pub fn object(&mut self, size: u32, align: u32) -> Object {
         if size == 0 || !matches!(align, 1 | 2 | 4 | 8) {
             self.mistake(CodegenProblem::Object { size, align });
@@ -349,7 +350,7 @@ impl<'a> Function<'a> {
 
     /// Returns the address of a place as a value.
     pub fn address(&mut self, of: impl Into<Address>) -> Var {
-        let (dst, of) = (self.fresh(), of.into());
+        let (dst, of) = (self.new_var(), of.into());
         self.check(of, 0);
         self.stmt(Stmt::Address { dst, of });
         dst
@@ -386,7 +387,7 @@ impl<'a> Function<'a> {
         field: Option<&'a str>,
     ) -> Var {
         self.check(from, size.bytes().into());
-        let (dst, base, offset) = (self.fresh(), from.base, from.offset);
+        let (dst, base, offset) = (self.new_var(), from.base, from.offset);
         self.inst(Inst::Load { kind, size, dst, base, offset, field });
         dst
     }
@@ -425,7 +426,7 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// Adds and the like, atomically, without a result. [`Add`](AtomicBinary::Add) is in every version of the instruction
+    /// Adds an atomic operation without a result. [`Add`](AtomicBinary::Add) is in every version of the instruction
     /// set, the others are in v3 (Linux 5.12).
     pub fn atomic(
         &mut self,
@@ -468,7 +469,7 @@ impl<'a> Function<'a> {
 
     fn fetch(&mut self, size: AtomicSize, op: AtomicOp, to: Address, src: Operand) -> Var {
         self.check(to, atomic_bytes(size));
-        let dst = self.fresh();
+        let dst = self.new_var();
         self.stmt(Stmt::Fetch { size, op, to, src, dst });
         dst
     }
@@ -481,7 +482,7 @@ impl<'a> Function<'a> {
         expected: impl Into<Operand>,
         new: impl Into<Operand>,
     ) -> Var {
-        let (dst, to) = (self.fresh(), to.into());
+        let (dst, to) = (self.new_var(), to.into());
         self.check(to, atomic_bytes(size));
         let (expected, new) = (expected.into(), new.into());
         self.stmt(Stmt::CompareExchange { size, to, expected, new, dst });
@@ -532,7 +533,7 @@ impl<'a> Function<'a> {
             };
             self.argument_count(what, args.len());
         }
-        let (dst, mut all, mut count) = (self.fresh(), [Operand::Imm(0); MAX_ARGS], 0);
+        let (dst, mut all, mut count) = (self.new_var(), [Operand::Imm(0); MAX_ARGS], 0);
         for (to, arg) in all.iter_mut().zip(args) {
             *to = *arg;
             count += 1;

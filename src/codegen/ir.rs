@@ -6,8 +6,8 @@ use crate::insn::{
 use crate::spec::MapSpec;
 use std::ops::Range;
 
-/// A variable of a [`Function`](super::Function): 64 bits, assigned as often as wanted. One that is read where nothing was
-/// assigned holds 0.
+/// A variable of a [`Function`](super::Function): 64 bits, assigned any number of times. One that is read before any
+/// assignment holds 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Var(pub(super) u32);
 
@@ -153,7 +153,7 @@ pub enum AtomicBinary {
     Xor,
 }
 
-/// A number that the kernel which loads the program is asked for, by a name.
+/// A number that is resolved by name against the kernel that loads the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum KernelValue {
     /// The offset of a field, bytes, or the value of an enumerator: `task_struct.tgid`, `pid_type.PIDTYPE_TGID`,
@@ -172,7 +172,7 @@ pub(super) enum Base {
     Object(Object),
 }
 
-/// A constant that only the loader or the layout knows.
+/// A constant that is resolved by the loader or the layout.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Symbol<'a> {
     Map(&'a MapSpec<'a>),
@@ -227,7 +227,7 @@ impl<'a> Args<'a> {
     }
 }
 
-/// Something that is called.
+/// The target of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Target<'a> {
     Helper(i32),
@@ -334,7 +334,7 @@ pub(super) enum Inst<'a> {
         args: Args<'a>,
         dst: Option<Var>,
     },
-    /// The object begins here: what it held is of no interest.
+    /// The object's lifetime begins here: its previous contents are undefined.
     Start(Object),
     /// The object is of interest up to here.
     Keep(Object),
@@ -365,7 +365,7 @@ pub(super) enum Inst<'a> {
     },
 }
 
-/// A statement as it is written: an instruction, or something that becomes several.
+/// A statement as it is written: an instruction, or an operation that expands to several.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Stmt<'a> {
     Inst(Inst<'a>),
@@ -382,7 +382,7 @@ pub(super) enum Stmt<'a> {
     Call { target: Target<'a>, args: [Operand; 5], count: u8, dst: Var },
 }
 
-/// How a block ends, as it is written.
+/// The terminator of a block, as it is written.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum End {
     Jump(Block),

@@ -1,7 +1,7 @@
 //! The ranges of positions in which variables, objects and spill slots are alive.
 //!
-//! Each item is followed on its own, from its reads backwards to its writes, so that the work is as large as the result and not
-//! blocks times items.
+//! Each item is followed on its own, from its reads backwards to its writes, so that the work is proportional to the
+//! result and not to blocks times items.
 
 /// Positions: four for each instruction. It reads at the first, loses registers at the second, writes at the third.
 pub(super) const STEP: u32 = 4;
@@ -68,7 +68,7 @@ pub(super) type Segment = (u32, u32);
 #[derive(Debug, Default)]
 pub(super) struct Ranges {
     segments: Vec<Segment>,
-    /// Where those of each item begin, and one more.
+    /// The index of the first segment of each item, and one more.
     starts: Vec<u32>,
     /// The items that are read where nothing was written.
     pub unwritten: Vec<u32>,
@@ -157,8 +157,8 @@ fn join(segments: &mut Vec<Segment>, first: usize) {
     segments.truncate(first + kept);
 }
 
-/// What is known of the item that is being followed: tables by block that hold the item's number where it applies, so that they
-/// need not be emptied for the next.
+/// The state of the walk for one item: tables by block that hold the item's number where it applies, so that they need
+/// not be emptied for the next.
 struct Walk<'f> {
     flow: &'f Flow,
     live_in: Vec<u32>,
@@ -280,7 +280,7 @@ mod tests {
         let ranges = live_ranges(&flow(), 1, &[mention(0, 4, Access::ReadLate)]);
         assert_eq!(ranges.of(0), [(0, 24)]);
         assert_eq!(ranges.unwritten, [0]);
-        // A result that nobody reads takes a register for the moment of the write.
+        // An unused result takes a register for the moment of the write.
         let ranges = live_ranges(&flow(), 1, &[mention(0, 1, Access::Write)]);
         assert_eq!(ranges.of(0), [(6, 7)]);
     }

@@ -1,5 +1,5 @@
-//! From statements to instructions over variables: constants are put where they are used, and what the instruction set
-//! lacks is done by what it has.
+//! Lowering: from statements to instructions over variables. Constants are propagated to their uses, and operations
+//! that the instruction set lacks are replaced by those that it has.
 
 use super::constants::{self, mirrored};
 use super::error::CodegenProblem;
@@ -16,7 +16,7 @@ use crate::insn::{AluOp, AtomicOp, Bits, ByteOrder, Condition, SignExtend, Size,
 /// A mistake and its place.
 pub(super) type Failure = (CodegenProblem, Span);
 
-/// What an operand is known to be.
+/// The value of an operand, as far as it is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Val<'a> {
     Var(Var),
@@ -39,9 +39,9 @@ struct Compared {
 /// A variable of the function as it was written.
 #[derive(Debug, Clone, Copy)]
 struct Facts<'a> {
-    /// It is assigned at one place, which every use has passed: it is as good as its value.
+    /// Whether it is assigned at one place, which dominates every use, so that it can be replaced by its value.
     single: bool,
-    /// Its value, if it is single and that is something better than the variable.
+    /// Its value, if it is single and the value is simpler than the variable.
     value: Option<Val<'a>>,
     /// Its sign bit is 0.
     small: bool,
@@ -115,7 +115,7 @@ pub(super) fn lower<'a>(function: &Function<'a>, isa: Isa) -> Result<Mir<'a>, Fa
     let mir = Mir { vars: function.vars, objects: function.objects.clone(), blocks: Vec::new() };
     let mut lower =
         Lower { isa, facts, mir, out: Vec::new(), span: None, block: 0, at: 0, failure: None };
-    // Parameters are read before anything else, and once, even if something jumps back to the entry.
+    // Parameters are read before anything else, and once, even if a jump leads back to the entry.
     for (var, index) in function.parameters.iter().zip(0..) {
         lower.push(Inst::Parameter { dst: *var, index });
     }
@@ -141,8 +141,8 @@ pub(super) fn lower<'a>(function: &Function<'a>, isa: Isa) -> Result<Mir<'a>, Fa
     }
 }
 
-/// Finds out what is known of variables without looking at the order of things, and which are read where nothing was
-/// assigned.
+/// Collects facts about variables that do not depend on the order of statements, and the variables that are read before
+/// any assignment.
 fn facts<'a>(
     function: &Function<'a>,
     order: &[u32],
@@ -205,7 +205,7 @@ impl<'a> Lower<'a> {
         self.failure.get_or_insert((problem, span));
     }
 
-    /// Whether the instruction set has it; else that is the mistake.
+    /// Checks that the instruction set has it; otherwise reports the error.
     fn wants(&mut self, what: &'static str, needs: Isa) {
         let have = self.isa;
         if have < needs {
@@ -217,7 +217,7 @@ impl<'a> Lower<'a> {
         self.facts.get(var.0 as usize).copied().unwrap_or(UNKNOWN)
     }
 
-    /// Records what the statement at hand assigns to the variable.
+    /// Records the value that the current statement assigns to the variable.
     fn learn(&mut self, var: Var, learn: impl FnOnce(&mut Facts<'a>)) {
         if let Some(facts) = self.facts.get_mut(var.0 as usize).filter(|facts| facts.single) {
             learn(facts);
@@ -234,7 +234,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// What the operand is.
+    /// Returns the known value of the operand.
     pub(super) fn value(&self, operand: Operand) -> Val<'a> {
         match operand {
             Operand::Imm(value) => Val::Imm(value as u64),
@@ -266,14 +266,14 @@ impl<'a> Lower<'a> {
         match value {
             Val::Var(var) => var,
             value => {
-                let dst = self.mir.fresh();
+                let dst = self.mir.new_var();
                 self.put(dst, value);
                 dst
             }
         }
     }
 
-    /// A variable that holds what the operand is. A constant that the block has in a variable is taken from there.
+    /// Returns a variable that holds the operand. A constant that the block has in a variable is taken from there.
     fn operand_var(&mut self, operand: Operand) -> Var {
         let value = self.value(operand);
         let Operand::Var(of) = operand else { return self.in_var(value) };
@@ -307,7 +307,7 @@ impl<'a> Lower<'a> {
 
     /// The result of an operation, in a new variable.
     pub(super) fn alu(&mut self, bits: Bits, op: AluOp, a: Var, b: Src) -> Var {
-        let dst = self.mir.fresh();
+        let dst = self.mir.new_var();
         self.alu_to(dst, bits, op, a, b);
         dst
     }
@@ -320,7 +320,7 @@ impl<'a> Lower<'a> {
         let ordered = signed || !super::mir::is_commutative(op);
         if ordered && b == Src::Var(dst) && a != dst {
             // The result must not replace the second operand before that is read.
-            let to = self.mir.fresh();
+            let to = self.mir.new_var();
             self.push(Inst::Alu { bits, op, signed, dst: to, a, b });
             self.push(Inst::Mov { bits: Bits::B64, dst, src: to });
         } else {
@@ -398,7 +398,7 @@ impl<'a> Lower<'a> {
                 let src = self.operand_var(src);
                 let (base, offset) = self.place(to, atomic_bytes(size));
                 // The result replaces the operand, and must not replace the address.
-                let to = self.mir.fresh();
+                let to = self.mir.new_var();
                 self.push(Inst::Fetch { size, op, base, offset, src, dst: to });
                 self.put(dst, Val::Var(to));
             }
@@ -406,7 +406,7 @@ impl<'a> Lower<'a> {
                 self.wants("an atomic operation with a result", Isa::V3);
                 let (expected, new) = (self.operand_var(expected), self.operand_var(new));
                 let (base, offset) = self.place(to, atomic_bytes(size));
-                let to = self.mir.fresh();
+                let to = self.mir.new_var();
                 self.push(Inst::CompareExchange { size, base, offset, expected, new, dst: to });
                 self.put(dst, Val::Var(to));
             }
@@ -455,7 +455,7 @@ impl<'a> Lower<'a> {
                 let (base, offset) = self.place(of, size.bytes().into());
                 match kind {
                     LoadKind::Signed(bits) if self.isa < Isa::V4 => {
-                        let src = self.mir.fresh();
+                        let src = self.mir.new_var();
                         let kind = LoadKind::Zero;
                         self.push(Inst::Load { kind, size, dst: src, base, offset, field });
                         self.sign_extend(dst, src, bits as u8);
@@ -663,7 +663,7 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// The comparison that the variable is the result of, if its operands are still what they were.
+    /// The comparison that the variable is the result of, if its operands are unchanged.
     fn fusible(&self, var: Var) -> Option<Compared> {
         let facts = self.fact(var);
         let compared = facts.compared?;
@@ -741,7 +741,7 @@ impl<'a> Lower<'a> {
 
     /// The low half, extended.
     pub(super) fn widened(&mut self, signed: bool, src: Var) -> Var {
-        let dst = self.mir.fresh();
+        let dst = self.mir.new_var();
         if signed {
             self.sign_extend(dst, src, 32);
         } else {

@@ -1,15 +1,15 @@
-//! Instructions over variables, in blocks, and who reads and writes what in them.
+//! Instructions over variables, in blocks, with the variables that they read and write.
 
 use super::ir::{Arg, Base, Inst, Object, ObjectData, Span, Src, Var};
 use crate::insn::{AluOp, Bits, Condition};
 
-/// One function between lowering and registers.
+/// A function between lowering and register allocation.
 #[derive(Debug, Clone)]
 pub(super) struct Mir<'a> {
     /// The number of variables.
     pub vars: u32,
     pub objects: Vec<ObjectData>,
-    /// In the order in which they are laid out, the entry first.
+    /// The blocks in the order of the layout, the entry first.
     pub blocks: Vec<MirBlock<'a>>,
 }
 
@@ -65,7 +65,7 @@ impl MirEnd<'_> {
 }
 
 impl<'a> Mir<'a> {
-    pub(super) fn fresh(&mut self) -> Var {
+    pub(super) fn new_var(&mut self) -> Var {
         let var = Var(self.vars);
         self.vars += 1;
         var
@@ -91,8 +91,8 @@ pub(super) fn is_commutative(op: AluOp) -> bool {
 }
 
 impl<'a> Inst<'a> {
-    /// The variables that are read, to be changed. The second argument says that the variable is still read when the
-    /// result is written, so that the two need different registers.
+    /// Passes each variable that is read to `f`, to be changed. The second argument is whether the variable is still
+    /// read when the result is written, so that the two need different registers.
     pub(super) fn for_uses_mut(&mut self, mut f: impl FnMut(&mut Var, bool)) {
         let base = |base: &mut Base, late, f: &mut dyn FnMut(&mut Var, bool)| {
             if let Base::Var(var) = base {

@@ -1,9 +1,9 @@
-//! Code over any number of variables, compiled to instructions: registers, stack and calling convention are found by the
-//! compiler.
+//! Code over any number of variables, compiled to instructions: the compiler allocates registers and stack, and follows
+//! the calling convention.
 //!
-//! A [`Function`] is written statement by statement, over variables of 64 bits ([`Var`]), objects in memory ([`Object`])
-//! and blocks ([`Block`]). A [`Unit`] is a main function with the functions that it calls or hands to helpers;
-//! [`Unit::compile`] makes instructions of it.
+//! A [`Function`] is written statement by statement, over variables of 64 bits ([`Var`]), objects in memory
+//! ([`Object`]) and blocks ([`Block`]). A [`Unit`] is a main function with the functions that it calls or hands to
+//! helpers; [`Unit::compile`] compiles it to instructions.
 //!
 //! ```
 //! use rawbpf::codegen::{Function, Options, Unit};
@@ -44,18 +44,18 @@
 //! # Ok::<(), rawbpf::codegen::CodegenError>(())
 //! ```
 //!
-//! # What the verifier is told
+//! # Facts kept for the verifier
 //!
-//! The verifier knows things of registers: that a pointer is not null, that a number is below 64. Code that is compiled keeps
-//! this knowledge: a variable that was compared is used in the register in which it was compared, or was stored
-//! to the stack after the comparison. Values of 0 and 1 ([`Function::compare`]) are computed without branches, because the verifier
-//! would follow each of them on its own.
+//! The verifier tracks facts about registers: that a pointer is not null, that a number is below 64. Compiled code
+//! preserves them: a variable that was compared is used in the register in which it was compared, or was stored to the
+//! stack after the comparison. Values of 0 and 1 ([`Function::compare`]) are computed without branches, because the
+//! verifier would follow each of them on its own.
 //!
 //! # Memory
 //!
-//! All stack frames of a chain of calls together have 512 bytes. Variables that are not in registers and objects lie there,
-//! and share their memory with others that are not alive at the same time. What does not fit is moved to scratch memory, the largest
-//! objects first: see [`Function::scratch`].
+//! The stack frames of a call chain have 512 bytes together. Objects and variables without registers lie there, and
+//! share their memory with others that are not alive at the same time. The excess is moved to scratch memory, the
+//! largest objects first: see [`Function::scratch`].
 
 mod allocate;
 mod check;

@@ -1,10 +1,10 @@
-//! Takes out what is not needed: blocks that nobody reaches, jumps to jumps, copies, results that nobody uses.
+//! Simplification: removes unreachable blocks, jumps to jumps, copies, and unused results.
 
 use super::ir::{Inst, Src, Var};
 use super::mir::{Mir, MirEnd, is_commutative};
 use crate::insn::Bits;
 
-/// `kept` is used, even if nobody reads it yet.
+/// `kept` counts as used, even if it is not read yet.
 pub(super) fn simplify(mir: &mut Mir<'_>, kept: Option<Var>) {
     skip_empty(mir);
     prune(mir);
@@ -27,7 +27,7 @@ fn skip_empty(mir: &mut Mir<'_>) {
     }
     let find = |leads: &mut Vec<u32>, from: u32| {
         let at = |leads: &Vec<u32>, block: u32| leads.get(block as usize).copied().unwrap_or(block);
-        // Empty blocks in a circle lead nowhere else: any of them will do.
+        // Empty blocks in a cycle lead to no other block: any of them will do.
         let (mut to, mut steps) = (from, 0);
         while at(leads, to) != to && steps <= leads.len() {
             to = at(leads, to);
@@ -120,7 +120,7 @@ fn merge(mir: &mut Mir<'_>) {
     }
 }
 
-/// `t = …; x = t` becomes `x = …` where `t` is used for nothing else.
+/// `t = …; x = t` becomes `x = …` where `t` has no other use.
 fn forward_copies(mir: &mut Mir<'_>) {
     let uses = uses(mir);
     let mut defs = vec![0u32; mir.vars as usize];
@@ -165,7 +165,7 @@ fn may_write(inst: &Inst<'_>, dst: Var) -> bool {
     }
 }
 
-/// How often each variable is read.
+/// Returns the number of reads of each variable.
 fn uses(mir: &Mir<'_>) -> Vec<u32> {
     let mut uses = vec![0u32; mir.vars as usize];
     let mut count = |var: Var| {
@@ -182,13 +182,13 @@ fn uses(mir: &Mir<'_>) -> Vec<u32> {
     uses
 }
 
-/// Takes out instructions whose only effect is a result that nobody reads.
+/// Removes instructions whose only effect is an unused result.
 pub(super) fn drop_unused(mir: &mut Mir<'_>, kept: Option<Var>) {
     let mut uses = uses(mir);
     if let Some(count) = kept.and_then(|var| uses.get_mut(var.0 as usize)) {
         *count += 1;
     }
-    // In a block what uses comes behind what is used; for the other cases it takes another round.
+    // Within a block uses come behind definitions; other cases take another round.
     loop {
         let mut dropped = false;
         for block in mir.blocks.iter_mut().rev() {

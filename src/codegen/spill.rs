@@ -1,5 +1,5 @@
-//! Takes variables apart that have no register: each becomes pieces, which are loaded where they are used and stored where they
-//! are assigned. A constant is made again instead.
+//! Spilling: splits variables that have no register into pieces, which are loaded where they are used and stored where
+//! they are assigned. Constants are rematerialized instead.
 
 use super::allocate::Class;
 use super::ir::{Arg, Args, Inst, Span, Var};
@@ -7,17 +7,17 @@ use super::liveness::{Flow, Ranges, STEP};
 use super::mir::{Mir, MirBlock, MirEnd};
 use crate::insn::{Bits, Condition};
 
-/// Where the value of a variable is that has no register.
+/// The location of the value of a variable that has no register.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Home<'a> {
     Slot(u32),
-    /// It is made again by this instruction.
+    /// It is rematerialized by this instruction.
     Again(Inst<'a>),
-    /// At an offset from where the scratch variable points to.
+    /// It is in memory, at an offset from the scratch variable.
     Scratch(Var, i32),
 }
 
-/// What is known of the variables besides their ranges.
+/// The state of the variables besides their live ranges.
 #[derive(Debug, Clone)]
 pub(super) struct State<'a> {
     pub classes: Vec<Class>,
@@ -107,8 +107,8 @@ struct EdgeStore<'a> {
     store: (Inst<'a>, Span),
 }
 
-/// Puts stores on the edges between blocks: at the start of a block that is reached from nowhere else, or into a new block
-/// behind the first.
+/// Inserts stores on the edges between blocks: at the start of a block that has no other predecessor, or into a new
+/// block behind the first.
 fn on_edges<'a>(mir: &mut Mir<'a>, stores: Vec<EdgeStore<'a>>) {
     if stores.is_empty() {
         return;
@@ -162,7 +162,7 @@ fn on_edges<'a>(mir: &mut Mir<'a>, stores: Vec<EdgeStore<'a>>) {
 struct Rewrite<'s, 'a> {
     /// The piece that holds each variable, if the first number is that of the epoch.
     pieces: Vec<(u32, Var)>,
-    /// Pieces end where the epoch does: at calls and at the end of a block.
+    /// The current epoch. Pieces end where it does: at calls and at the end of a block.
     epoch: u32,
     out: Vec<(Inst<'a>, Span)>,
     span: Span,
@@ -280,8 +280,8 @@ impl<'a> Rewrite<'_, 'a> {
         MirBlock { insts: std::mem::take(&mut self.out), end: (end, span) }
     }
 
-    /// Stores variables that were compared once more behind the comparison: then the verifier knows of the value in memory what
-    /// it has learned of that in the register.
+    /// Stores variables that were compared again behind the comparison: then the verifier has the same bounds for the
+    /// value in memory as for that in the register.
     fn bounds(
         &mut self,
         end: &mut MirEnd<'a>,

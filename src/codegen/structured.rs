@@ -1,4 +1,4 @@
-//! Branches and loops whose blocks make themselves.
+//! Structured control flow: branches and loops that create their own blocks.
 
 use super::function::Function;
 use super::ir::{Binary, Block, Operand, Var};
@@ -44,7 +44,8 @@ impl<'a> Function<'a> {
         }
     }
 
-    /// Runs `body` with 0, 1, …, `count` - 1, but no more than `most` times, which the verifier wants to be told. Linux 5.3
+    /// Runs `body` with 0, 1, …, `count` - 1, but no more than `most` times, the bound that the verifier requires.
+    /// Linux 5.3
     ///
     /// Within `body`, a jump to the block that it gets leaves the loop.
     pub fn repeat(
@@ -65,7 +66,7 @@ impl<'a> Function<'a> {
         match clamp {
             Some(count) => self.branch(Condition::Ge, index, count, after, within),
             None => {
-                // Both tests are of the index itself, so that the verifier knows it to be bounded.
+                // Both tests are of the index itself, so that the verifier tracks its bound.
                 let test = self.block();
                 self.branch(Condition::Ge, index, most, after, test);
                 self.switch_to(test);

@@ -1,4 +1,4 @@
-//! Code that is compiled, without a kernel: what it looks like, and what is refused.
+//! Tests of compilation, without a kernel: the code that results, and the code that is rejected.
 
 use super::*;
 use crate::asm::{PrintOptions, disassemble};
@@ -61,7 +61,7 @@ fn a_comparison_becomes_part_of_its_branch() {
     f.ret(1);
     f.switch_to(other);
     f.ret(2);
-    // Whichever way round it is, there is one comparison and no number that says what came of it.
+    // In either order there is one comparison, and its result is not computed as a number.
     assert_code(
         f,
         &["r = *(u32 *)(r + 4)", "if r >= 10 goto L1", "r = 1", "exit", "r = 2", "exit"],
@@ -213,7 +213,7 @@ fn objects_whose_address_is_stored_stay() {
         f.zero(other, 16, 8);
     }
     f.ret(0);
-    // The two last lie where the pointer was, which nobody looks at any more, but not where the object is.
+    // The last two lie where the pointer was, which is dead by then, but not where the object is.
     assert_eq!(compile(f).frames()[0].1, 16 + 16);
 }
 

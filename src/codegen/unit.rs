@@ -1,4 +1,4 @@
-//! Functions that belong together, and what they are compiled to.
+//! Compilation units: functions that belong together, and the compiled result.
 
 use super::error::CodegenError;
 use super::function::Function;
@@ -14,8 +14,8 @@ pub enum Isa {
     V1,
     /// `<` and `<=` in jumps. Linux 4.14
     V2,
-    /// Jumps on 32 bits (Linux 5.1), atomics with results (Linux 5.12). The default; of code that uses no atomics but `+=`,
-    /// Linux 5.1 takes all.
+    /// Jumps on 32 bits (Linux 5.1), atomics with results (Linux 5.12). The default; code without atomics other than
+    /// `+=` runs on Linux 5.1.
     #[default]
     V3,
     /// Signed division, moves and loads that extend the sign, `bswap`, long jumps. Linux 6.6
@@ -28,7 +28,7 @@ impl fmt::Display for Isa {
     }
 }
 
-/// How a [`Unit`] is compiled.
+/// Options to compile a [`Unit`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     pub(super) isa: Isa,
@@ -48,21 +48,21 @@ impl Options {
         Options { isa: Isa::V3, stack: 512, in_memory: false }
     }
 
-    /// Sets the version of the instruction set. What it lacks is done by other instructions where that is possible.
+    /// Sets the version of the instruction set. Operations that it lacks are replaced by others where that is possible.
     pub const fn isa(mut self, isa: Isa) -> Options {
         self.isa = isa;
         self
     }
 
-    /// Sets the bytes of stack that the frames of a chain of calls may have together, at most 512. Lower it for
-    /// programs that make tail calls from functions: these have 256.
+    /// Sets the stack limit of a call chain, in bytes, at most 512. Lower it for programs that make tail calls from
+    /// functions: these have 256.
     pub const fn stack(mut self, bytes: u32) -> Options {
         self.stack = if bytes < 512 { bytes } else { 512 };
         self
     }
 
-    /// Sets whether variables are kept in memory between instructions, as if there were no registers: to find out whether a
-    /// fault is one of the register allocation.
+    /// Sets whether variables are kept in memory between instructions, without register allocation: to find out whether
+    /// a bug is in the register allocator.
     pub const fn in_memory(mut self, in_memory: bool) -> Options {
         self.in_memory = in_memory;
         self
@@ -83,8 +83,8 @@ impl<'a> Unit<'a> {
         Unit::default()
     }
 
-    /// Adds a function that others call ([`Function::call`]) or hand to a helper ([`Function::function_address`]). Those
-    /// that nobody refers to are left out.
+    /// Adds a function that others call ([`Function::call`]) or hand to a helper ([`Function::function_address`]).
+    /// Functions without references are left out.
     ///
     /// Functions are added before those that call them, so that none calls itself, which no kernel takes.
     pub fn add(&mut self, function: Function<'a>) -> FunctionId {
@@ -127,7 +127,7 @@ pub struct Compiled<'a> {
 }
 
 impl<'a> Compiled<'a> {
-    /// Adds the text that [`Function::at`] spoke of, the file in which it stands, and the line of the file at which it
+    /// Adds the source text of the places given to [`Function::at`], its file, and the line of the file at which it
     /// begins.
     pub fn with_source(mut self, text: &'a str, file: &'a str, line: u32) -> Compiled<'a> {
         self.assembly = self.assembly.with_source(text, file, line);

@@ -1,4 +1,4 @@
-//! Causes of a refusal, as data: what [`permission`](crate::permission) finds out after the kernel has said no.
+//! Causes of a refusal, as data: the findings of [`permission`](crate::permission) after the kernel has refused.
 
 use std::fmt;
 
@@ -7,19 +7,19 @@ use std::fmt;
 #[repr(u32)]
 #[non_exhaustive]
 pub enum Capability {
-    /// To use files whatever their mode says.
+    /// Bypass of file permission checks.
     DacOverride = 1,
-    /// To configure the network.
+    /// Network configuration.
     NetAdmin = 12,
-    /// To see all packets.
+    /// Raw and packet sockets.
     NetRaw = 13,
-    /// To lock memory beyond the limit.
+    /// Locking memory beyond the limit.
     IpcLock = 14,
-    /// To administer; before Linux 5.8 all of BPF and tracing.
+    /// System administration; before Linux 5.8 all of BPF and tracing.
     SysAdmin = 21,
-    /// To watch performance and trace. Linux 5.8.
+    /// Performance monitoring and tracing. Linux 5.8.
     Perfmon = 38,
-    /// To use BPF. Linux 5.8.
+    /// BPF. Linux 5.8.
     Bpf = 39,
 }
 
@@ -44,26 +44,26 @@ impl fmt::Display for Capability {
     }
 }
 
-/// Why the kernel refused, as far as can be told from outside. Displays as one line: the cause, then what
-/// to do.
+/// The reason why the kernel refused, as far as it can be determined from outside. Displays as one line: the cause, then
+/// what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Denied {
     /// The process lacks capabilities.
     Capability {
-        /// Those it lacks.
+        /// The capabilities it lacks.
         missing: Vec<Capability>,
         /// The setting that makes them necessary, if it is one.
         setting: Option<Setting>,
     },
     /// The process has the capabilities, but only inside a user namespace, as root of a container often
-    /// has; the kernel asks for them outside.
+    /// has; the kernel requires them in the initial one.
     UserNamespace {
-        /// Those that are asked for.
+        /// The capabilities that are required.
         needs: Vec<Capability>,
     },
-    /// The process has the capabilities in its user namespace, and a token ([`Token`](crate::Token)) that does not lend the
-    /// right.
+    /// The process has the capabilities in its user namespace, and a token ([`Token`](crate::Token)) that does not delegate
+    /// the right.
     Token {
         /// The options that the BPF file system of the token would have to be mounted with:
         /// `delegate_cmds=map_create,delegate_maps=array`.
@@ -75,7 +75,7 @@ pub enum Denied {
         /// The limit, bytes.
         limit: u64,
     },
-    /// The memory of the rings would go over what a user may lock for them.
+    /// The memory of the rings would exceed the amount that a user may lock for them.
     RingMemory {
         /// `kernel.perf_event_mlock_kb`, KiB for each CPU, if it can be read.
         mlock_kb: Option<u64>,
@@ -89,12 +89,12 @@ pub enum Denied {
     Seccomp,
     /// A security module may have refused; nothing else is missing.
     SecurityModule {
-        /// Those that are active and could have.
+        /// The active modules that could have refused.
         active: Vec<String>,
     },
 }
 
-/// A setting of the kernel's (`sysctl(8)`) that has a part in a refusal, and what it is now.
+/// A setting of the kernel (`sysctl(8)`) that contributes to a refusal, and its current value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Setting {
@@ -116,7 +116,7 @@ impl fmt::Display for Setting {
 }
 
 impl Denied {
-    /// Whether this was the cause, and not only a likely one that is left when nothing else is found.
+    /// Whether this was the cause, and not only a likely one that remains when no other is found.
     pub fn is_certain(&self) -> bool {
         !matches!(self, Denied::Seccomp | Denied::SecurityModule { .. })
     }

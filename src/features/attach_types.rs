@@ -1,7 +1,7 @@
-//! Types of attachment: which version brought each, and how the kernel shows that it knows it.
+//! Attach types: the version that brought each, and the probe that detects it.
 //!
 //! Nothing is ever attached. The program is loaded for that type, and then attached to something that does not
-//! exist: a kernel that knows the type looks for it and says so, one that does not calls the type wrong (`EINVAL`).
+//! exist: a kernel with the type returns an error about that, one without returns `EINVAL` for the type.
 
 use super::program_types::{NOTHING, YES};
 use super::row::Yes::{Answers, Done};
@@ -77,7 +77,7 @@ const fn later((major, minor): (u16, u16), row: Row<AttachType>) -> Row<AttachTy
 /// Reads what only such programs may read: `xdp_md.egress_ifindex`.
 const EGRESS: &[Insn] = bpf! { r0 = *(u32 *)(r1 + 20); r0 = 2; exit; }.slots;
 
-/// A CPU map whose values hold a program, which came together with the type.
+/// A CPU map whose values hold a program, which the same version brought as the type.
 const CPU_PROGRAMS: Shape = map_types::shape(MapType::CpuMap, 4, 8, 1);
 
 /// A table of functions that is registered by a link; of type 1, which is an integer.
@@ -104,7 +104,7 @@ pub(super) const FPROBE: &[&str] = &["CONFIG_FPROBE"];
 pub(super) const UPROBE: &[&str] = &["CONFIG_UPROBES", "CONFIG_BPF_EVENTS"];
 pub(super) const PERF: &[&str] = &["CONFIG_PERF_EVENTS", "CONFIG_BPF_EVENTS"];
 
-/// What an XDP link says of a device that has no XDP of its own, or has another program already.
+/// The errors of an XDP link on a device that has no native XDP, or has another program already.
 pub(super) const NO_NATIVE_XDP: &[i32] = &[EOPNOTSUPP, EBUSY, EEXIST];
 
 use ProgramType as P;

@@ -66,7 +66,7 @@ const LDSX: &[Insn] = bpf! { *(u64 *)(r10 - 8) = 1; r0 = *(s8 *)(r10 - 8); r0 = 
 const MOVSX: &[Insn] = bpf! { r1 = 1; r0 = (s8)r1; r0 = 0; exit; }.slots;
 const BSWAP: &[Insn] = bpf! { r0 = 1; r0 = bswap32 r0; r0 = 0; exit; }.slots;
 const SDIV: &[Insn] = bpf! { r0 = 1; r0 s/= 2; r0 = 0; exit; }.slots;
-/// By more than nothing, so that the immediate, which such a jump is all about, is not zero.
+/// A jump over one instruction, so that the immediate, which is what distinguishes such a jump, is not zero.
 const GOTOL: &[Insn] = bpf! { r0 = 0; if r1 == 0 goto on; gotol out; on: r0 = 1; out: exit; }.slots;
 const FOUR: &[Insn] = bpf! {
     *(u64 *)(r10 - 8) = 1;
@@ -159,7 +159,7 @@ pub(super) static ROWS: &[Row<Feature>] = &[
     row(Large, (5, 2), &[], Test::Do(commands::large), Done),
     row(GlobalData, (5, 2), &[], Test::Do(commands::global_data), Done),
     code(BoundedLoops, (5, 3), &[], LOOP),
-    // This type may not sleep. A kernel that knows the flag says so; another one does not know the flag.
+    // This type may not sleep. A kernel with the flag returns an error about that; another one rejects the flag.
     row(
         Sleepable,
         (5, 10),

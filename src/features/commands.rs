@@ -44,7 +44,7 @@ pub(super) static ROWS: &[Row<Feature>] = &[
     row(LinkIds, (5, 8), &[], |_| next_id(Numbered::Link), Answers(&[ENOENT])),
     row(EnableStats, (5, 8), &[], stats, Done),
     row(IterCreate, (5, 8), ITER, iter_create, Done),
-    // An iterator's link cannot be taken away from anywhere.
+    // The link of an iterator cannot be detached.
     row(LinkDetach, (5, 9), ITER, link_detach, Answers(&[EOPNOTSUPP])),
     row(BindMap, (5, 10), &[], bind_map, Done),
 ];
@@ -236,7 +236,7 @@ pub(super) fn bound_fd_array(_: &Kernel) -> Result<(), Refusal> {
     load(NOTHING, |load| (load.fd_array, load.bind_fd_array) = (&maps, true)).map(drop)
 }
 
-/// A load that asks for a log. That the kernel does not say how long it is has no errno of its own.
+/// A load with a log. A kernel that does not report the size of the log has no errno of its own for that.
 pub(super) fn log_true_size(_: &Kernel) -> Result<(), Refusal> {
     let mut buffer = vec![0; LOG_SIZE];
     let mut size = 0;

@@ -1,4 +1,4 @@
-//! Asking the kernel: one row of the tables, one answer.
+//! Probing the kernel: one row of the tables, one answer.
 
 use super::helpers;
 use super::program_types::bases;
@@ -15,10 +15,10 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Room for what the verifier says of a program of a few instructions.
+/// The size of the log buffer, enough for the verifier's log of a program of a few instructions.
 pub(super) const LOG_SIZE: usize = 4096;
 
-/// What the kernel answered, and what that means.
+/// The kernel's answer, and its meaning.
 #[derive(Debug, Clone)]
 pub(super) struct Outcome {
     pub has: Has,
@@ -53,17 +53,17 @@ const NOWHERE: syscall::Target<'static> = syscall::Target::Interface(u32::MAX);
 /// The loopback device has the number 1 in every network namespace.
 const LOOPBACK: syscall::Target<'static> = syscall::Target::Interface(1);
 
-/// `XDP_FLAGS_DRV_MODE`: by the driver or not at all.
+/// `XDP_FLAGS_DRV_MODE`: native XDP or an error.
 const DRIVER_ONLY: u32 = 1 << 2;
 
-/// How the verifier tells of the call that it has come to.
+/// The start of the verifier's log line for a helper call.
 const CALL: &str = "(85) call ";
 
-/// What the verifier says of a helper that it does not have, or not for this type of program (the last since 6.13).
+/// The verifier's messages for a helper that it does not have, or not for this type of program (the last since 6.13).
 const NO_HELPER: &[&str] = &["invalid func ", "unknown func ", "cannot use helper "];
 
 impl Kernel {
-    /// Does what the row says, and judges the answer.
+    /// Runs the test of a row, and interprets the answer.
     pub(super) fn ask(&self, test: &Test, yes: Yes) -> Outcome {
         let wants_log = matches!(yes, Yes::Verifier | Yes::Says(_));
         let answer = match test {
@@ -103,8 +103,8 @@ impl Kernel {
     fn ask_for_helper(&self, load: &Load, code: &[Insn]) -> Outcome {
         match self.load_code(load, code, true) {
             Ok(_) => judge(Ok("load"), Yes::Done),
-            // It comes to the call, and looks for the helper before it looks at arguments. What it says without having come
-            // there is about the program: before Linux 5.11 only a few LSM hooks may sleep.
+            // The verifier reaches the call, and looks up the helper before it checks arguments. A message from before the
+            // call is about the program: before Linux 5.11 only a few LSM hooks may sleep.
             Err(refusal) if refusal.log.contains(CALL) => {
                 let no = NO_HELPER.iter().any(|words| refusal.log.contains(words));
                 Outcome { has: if no { Has::No } else { Has::Yes }, found: words(&refusal) }
@@ -339,7 +339,7 @@ fn load_as(
     })
 }
 
-/// What an answer means.
+/// Interprets an answer.
 fn judge(answer: Result<&'static str, Refusal>, yes: Yes) -> Outcome {
     let refusal = match answer {
         Ok("done") => return Outcome { has: Has::Yes, found: "done".into() },

@@ -1,8 +1,8 @@
-//! Everything else that a kernel can have: instructions, abilities of programs and maps, links, commands, BTF.
+//! The other features of a kernel: instructions, abilities of programs and maps, links, commands, BTF.
 
 use super::row::Row;
 
-/// What a [`Probe`](super::Probe) belongs to; the table of `rawbpf features` has a part for each.
+/// The groups of [`Probe`](super::Probe)s; the table of `rawbpf features` has a part for each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Group {
@@ -16,11 +16,11 @@ pub enum Group {
     Helpers,
     /// Instructions, one by one and by the versions of the instruction set that compilers count (`-mcpu=v3`).
     Instructions,
-    /// What programs can do, and what can be said of them at load.
+    /// Abilities of programs, and options of loading them.
     Programs,
     /// Functions of the kernel that programs can call by name.
     Functions,
-    /// What maps can do.
+    /// Abilities of maps.
     Maps,
     /// Links.
     Links,
@@ -31,7 +31,7 @@ pub enum Group {
 }
 
 impl Group {
-    /// The word for it: `program_types`.
+    /// Returns its name: `program_types`.
     pub const fn name(self) -> &'static str {
         match self {
             Group::ProgramTypes => "program_types",
@@ -69,7 +69,7 @@ impl Group {
 /// Makes the enum: groups of variants, each with its name.
 macro_rules! features {
     ($($group:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)* })*) => {
-        /// Something that a kernel can have, besides types of programs, maps and attachment, and helpers.
+        /// A feature of a kernel other than program types, map types, attach types and helpers.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum Feature { $($($(#[$doc])* $variant,)*)* }
@@ -83,7 +83,7 @@ macro_rules! features {
                 match self { $($(Feature::$variant => $name,)*)* }
             }
 
-            /// What it belongs to.
+            /// Returns the group it belongs to.
             pub const fn group(self) -> Group {
                 match self { $($(Feature::$variant)|* => Group::$group,)* }
             }
@@ -93,7 +93,7 @@ macro_rules! features {
 
 features! {
     Instructions {
-        /// The instruction set of the beginning. Linux 3.19.
+        /// The original instruction set. Linux 3.19.
         V1 = "v1",
         /// Jumps if less. Linux 4.14.
         V2 = "v2",
@@ -157,9 +157,9 @@ features! {
         KernelPointers = "kptr",
         /// Uprobes that may sleep. Linux 6.0.
         SleepableUprobes = "sleepable_uprobes",
-        /// The kernel tells how long the whole log is. Linux 6.4.
+        /// The kernel returns the size of the whole log. Linux 6.4.
         LogTrueSize = "log_true_size",
-        /// Rights that a BPF file system lends (BPF token). Linux 6.9.
+        /// Rights that a BPF file system delegates (BPF token). Linux 6.9.
         Token = "token",
         /// Maps that belong to a program although it does not name them, given at load. Linux 6.14.
         BoundFdArray = "fd_array_cnt",
@@ -171,7 +171,7 @@ features! {
         RcuReadLock = "bpf_rcu_read_lock",
         /// `bpf_cpumask_create`. Linux 6.3.
         CpuMask = "bpf_cpumask_create",
-        /// `bpf_xdp_metadata_rx_timestamp`: what the network device knows of a packet. Linux 6.3.
+        /// `bpf_xdp_metadata_rx_timestamp`: metadata of a packet from the network device. Linux 6.3.
         XdpMetadata = "bpf_xdp_metadata_rx_timestamp",
         /// `bpf_iter_num_new`: loops by open-coded iterators. Linux 6.4.
         OpenIterators = "bpf_iter_num_new",
@@ -275,23 +275,23 @@ features! {
         BtfTypes = "types",
         /// Functions. Linux 5.0.
         BtfFunctions = "func",
-        /// Structs with bit fields that say where they begin. Linux 5.0.
+        /// Structs with bit-field offsets (`kind_flag`). Linux 5.0.
         BtfBitFields = "bitfields",
         /// Variables. Linux 5.2.
         BtfVariables = "var",
         /// Sections of variables. Linux 5.2.
         BtfSections = "datasec",
-        /// Functions that say whether they are static, global or from elsewhere. Linux 5.6.
+        /// Functions with linkage: static, global or extern. Linux 5.6.
         BtfLinkage = "func_global",
         /// Floating-point numbers. Linux 5.13.
         BtfFloat = "float",
-        /// Remarks on declarations. Linux 5.16.
+        /// Tags on declarations. Linux 5.16.
         BtfDeclTags = "decl_tag",
-        /// Remarks on types. Linux 5.17.
+        /// Tags on types. Linux 5.17.
         BtfTypeTags = "type_tag",
         /// Enumerations of 64 bits. Linux 6.0.
         BtfEnum64 = "enum64",
-        /// Remarks that stand for attributes. Linux 6.15.
+        /// Tags that stand for attributes. Linux 6.15.
         BtfAttributes = "attributes",
     }
 }

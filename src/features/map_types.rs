@@ -70,7 +70,7 @@ pub(super) static ROWS: &[Row<MapType>] = &[
     row(&[], Stack, (0, 4, 1)),
     storage(NET, SkStorage),
     row(NET, DevMapHash, (4, 4, 1)),
-    // Type 1 of the kernel's is an integer and no table of functions. The kernel says so if it knows any.
+    // Type 1 of the kernel is an integer and no table of functions. A kernel with the type returns an error about that.
     Row {
         yes: Answers(&[ENOTSUPP]),
         ..with(

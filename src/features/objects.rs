@@ -1,4 +1,4 @@
-//! What maps can do, and links.
+//! Features of maps, and links.
 
 use super::attach_types::{FPROBE, LINKED_TABLE, NETKIT, NO_NATIVE_XDP, PERF, TCX, UPROBE};
 use super::list::Feature::{self, *};

@@ -1,4 +1,4 @@
-//! Types of programs: which version brought each, and the smallest program of it.
+//! Program types: the version that brought each, and the smallest program of it.
 
 use super::row::Yes::{Done, Verifier};
 use super::row::{Load, Row, Target, Test, Yes};
@@ -9,9 +9,9 @@ use crate::spec::attach_point::{default_attach_type, first_version};
 use crate::uapi::ProgramType::{self, *};
 use crate::uapi::{AttachType, flags};
 
-/// Does nothing. What it returns every type may return.
+/// Does nothing. Every type may return 0.
 pub(super) const NOTHING: &[Insn] = bpf! { r0 = 0; exit; }.slots;
-/// The same for those that have to say yes.
+/// The same for types that have to return 1.
 pub(super) const YES: &[Insn] = bpf! { r0 = 1; exit; }.slots;
 
 const fn row(
@@ -27,8 +27,8 @@ const fn plain(kind: ProgramType) -> Load {
     Load::new(kind, NOTHING)
 }
 
-/// Those that are attached to a type in BTF are loaded with one that is none they could have: the verifier says so
-/// only if the type of program exists.
+/// A program of a type that is attached to a type in BTF names an integer, which cannot be attached to: the verifier
+/// says so only if the type of program exists.
 const fn to_an_integer(kind: ProgramType, attach: AttachType) -> Load {
     plain(kind).attach(attach).target(Target::Id(1))
 }

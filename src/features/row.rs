@@ -1,4 +1,4 @@
-//! What a row of the tables says: since when there is something, what else it takes, and how the kernel is asked.
+//! The rows of the feature tables: the version that brought a feature, its other requirements, and its probe.
 
 use super::kernel::Kernel;
 use crate::btf::Kind;
@@ -11,14 +11,14 @@ use crate::util::Version;
 pub(super) struct Row<T: 'static> {
     pub of: T,
     pub since: Version,
-    /// The options without which a kernel of that version lacks it, and what else it takes: `CONFIG_BPF_LSM`,
+    /// The options without which a kernel of that version lacks it, and its other requirements: `CONFIG_BPF_LSM`,
     /// `a JIT that can`.
     pub config: &'static [&'static str],
     pub test: Test,
     pub yes: Yes,
 }
 
-/// A call, or a few of them, whose answer tells.
+/// A call, or a few of them, whose answer shows whether the feature exists.
 #[derive(Debug)]
 pub(super) enum Test {
     /// A program is loaded.
@@ -39,24 +39,24 @@ pub(super) enum Test {
     Helper(ProgramType, &'static str),
     /// A function of this name is in the kernel's BTF.
     Function(&'static str),
-    /// What does not fit into a table.
+    /// A function, for tests that do not fit into a table.
     Do(fn(&Kernel) -> Result<(), Refusal>),
 }
 
-/// Which answers mean that the kernel has it. That it does what it is asked always does.
+/// The errors which mean that the kernel has it. Success always does.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Yes {
-    /// No other.
+    /// None.
     Done,
-    /// One of these: the kernel got far enough to find out what is wrong.
+    /// One of these: the kernel got far enough to find the fault.
     Answers(&'static [i32]),
-    /// The verifier has anything to say: it was reached.
+    /// Any, if the verifier has written a log: it was reached.
     Verifier,
-    /// The verifier says one of these.
+    /// Any, if the verifier's log holds one of these.
     Says(&'static [&'static str]),
 }
 
-/// A program to load: the smallest that tells.
+/// A program to load: the smallest that distinguishes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Load {
     pub kind: ProgramType,
@@ -87,7 +87,7 @@ impl Load {
     }
 }
 
-/// What a program says at load that it is for.
+/// The attach target that a program names at load.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Target {
     None,
@@ -111,7 +111,7 @@ pub(super) struct Shape {
     pub extra: Extra,
 }
 
-/// What only some maps are told.
+/// Arguments that only some maps take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Extra {
     None,
@@ -125,7 +125,7 @@ pub(super) enum Extra {
     Name(&'static str),
 }
 
-/// Where a link is to lead.
+/// The target of a link.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Place {
     /// To the descriptor -1, or the network device -1: there are none.
@@ -157,7 +157,7 @@ pub(super) struct Refusal {
     /// Which call.
     pub step: &'static str,
     pub errno: Errno,
-    /// What the verifier wrote.
+    /// The verifier's log.
     pub log: String,
 }
 

@@ -21,7 +21,7 @@ const fn info(kind: u32, parts: u32) -> u32 {
     kind << 24 | parts
 }
 
-/// The bit of it whose meaning is the kind's own.
+/// The bit whose meaning depends on the kind (`kind_flag`).
 const FLAG: u32 = 1 << 31;
 
 /// An integer of 32 bits with a sign, always type 1.

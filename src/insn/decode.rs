@@ -1,4 +1,4 @@
-//! From slots to instructions, as strictly as the kernel.
+//! Decoding of slots to instructions, as strict as the kernel.
 
 use super::op::{
     CALL, CALL_KFUNC, CALL_LOCAL, END, EXIT, JA, JCOND, LOAD_ACQUIRE, NEG, STORE_RELEASE,
@@ -10,16 +10,16 @@ use super::{
 };
 use std::fmt;
 
-/// A slot that is no instruction.
+/// The error for a slot that is not an instruction.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct DecodeError {
     /// The slot.
     pub slot: Insn,
-    /// What is wrong with it.
+    /// The reason.
     pub reason: Reason,
 }
 
-/// Why a slot is no instruction. Each is something that Linux refuses too (`kernel/bpf/verifier.c`).
+/// The reason why a slot is not an instruction. Linux refuses each of these too (`kernel/bpf/verifier.c`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]
 pub enum Reason {
@@ -29,11 +29,11 @@ pub enum Reason {
     Reserved(&'static str),
     /// A register above `r10`.
     Register(u8),
-    /// The offset of an arithmetic instruction is none of those that mean something.
+    /// The offset of an arithmetic instruction is not one of the valid values.
     AluOffset(i16),
-    /// A byte swap of another number of bits than 16, 32 and 64.
+    /// A byte swap of a number of bits other than 16, 32 and 64.
     SwapBits(i32),
-    /// The immediate of an atomic instruction names no operation of that size.
+    /// The immediate of an atomic instruction is not an operation of that size.
     Atomic(i32),
     /// The source field of `lddw` is above 6.
     Pseudo(u8),
@@ -83,11 +83,11 @@ macro_rules! ok {
 }
 
 impl Op {
-    /// The instruction at the start of `slots`; how many slots it takes is [`Op::slots`].
+    /// Decodes the instruction at the start of `slots`; [`Op::slots`] is the number of slots it takes.
     ///
     /// # Errors
-    /// Whatever Linux refuses before it looks at what a program does: unknown opcodes, fields that are not used
-    /// and not zero, registers that do not exist, half of a wide instruction.
+    /// Everything that Linux refuses before it verifies a program's behaviour: unknown opcodes, unused fields
+    /// that are not zero, registers that do not exist, half of a wide instruction.
     pub const fn decode(slots: &[Insn]) -> Result<Op, DecodeError> {
         let Some((slot, rest)) = slots.split_first() else {
             let slot = Insn::from_fields(0, 0, 0, 0, 0);
@@ -99,7 +99,7 @@ impl Op {
         }
     }
 
-    /// How many slots the instruction takes: 2 for `lddw`, else 1.
+    /// Returns the number of slots that the instruction takes: 2 for `lddw`, else 1.
     pub const fn slots(self) -> usize {
         if matches!(self, Op::LoadImm64 { .. }) { 2 } else { 1 }
     }
@@ -125,7 +125,7 @@ const fn decode(slot: Slot, rest: &[Insn]) -> Result<Op, Reason> {
     }
 }
 
-/// The slot whose fields are asked for and checked one by one.
+/// A slot whose fields are read and checked one by one.
 #[derive(Clone, Copy)]
 struct Slot(Insn);
 
@@ -170,7 +170,8 @@ impl Slot {
         }
     }
 
-    /// The second operand: a register or the immediate, as the source bit says; the other one is not used.
+    /// Returns the second operand: a register or the immediate, depending on the source bit; the other field is
+    /// unused.
     const fn source(self) -> Result<Source, Reason> {
         if self.0.opcode() & SOURCE_REG == 0 {
             ok!(self.no_src());

@@ -1,4 +1,4 @@
-//! Instructions, decoded, and their encoding.
+//! Decoded instructions, and their encoding.
 
 use super::{
     AluOp, AtomicOp, AtomicSize, Bits, Condition, Insn, PacketSize, Pseudo, Reg, SOURCE_REG,
@@ -13,11 +13,12 @@ pub(super) const NEG: u8 = 0x80;
 pub(super) const END: u8 = 0xd0;
 pub(super) const LOAD_ACQUIRE: i32 = 0x100;
 pub(super) const STORE_RELEASE: i32 = 0x110;
-/// The source field of `call`: a helper, a function of this program, a kernel function.
+/// The values of the source field of `call`: 0 for a helper, 1 for a function of this program, 2 for a kernel
+/// function.
 pub(super) const CALL_LOCAL: u8 = 1;
 pub(super) const CALL_KFUNC: u8 = 2;
 
-/// One instruction. Every value of this type has an encoding, and every encoding that the kernel takes is a value.
+/// One instruction. Every value of this type has an encoding, and every encoding that the kernel accepts is a value.
 ///
 /// Offsets of jumps and calls count slots from the next instruction, those of memory bytes. Versions are those of
 /// the ISA (RFC 9669 section 2.4 and LLVM's `-mcpu`) and of Linux.
@@ -26,9 +27,9 @@ pub(super) const CALL_KFUNC: u8 = 2;
 pub enum Op {
     /// `r1 += r2`, `w1 = 5`. v1; LLVM uses 32 bits from v3 on
     Alu {
-        /// 32 or 64.
+        /// The width, 32 or 64 bits.
         bits: Bits,
-        /// What is done.
+        /// The operation.
         op: AluOp,
         /// The first operand, which gets the result.
         dst: Reg,
@@ -37,7 +38,7 @@ pub enum Op {
     },
     /// `r1 s/= r2`, `w1 s%= 5`: signed division. v4 (Linux 6.6)
     AluSigned {
-        /// 32 or 64.
+        /// The width, 32 or 64 bits.
         bits: Bits,
         /// Division or remainder.
         op: SignedOp,
@@ -48,25 +49,25 @@ pub enum Op {
     },
     /// `r1 = -r1`. v1
     Neg {
-        /// 32 or 64.
+        /// The width, 32 or 64 bits.
         bits: Bits,
         /// The register.
         dst: Reg,
     },
     /// `r1 = (s8)r2`: a move that extends the sign. v4 (Linux 6.6)
     MoveSigned {
-        /// From and to how many bits.
+        /// The widths of source and result.
         extend: SignExtend,
-        /// Where to.
+        /// The destination register.
         dst: Reg,
-        /// Where from.
+        /// The source register.
         src: Reg,
     },
     /// `r1 = addr_space_cast(r2, 0, 1)`: between arena and kernel addresses. Linux 6.9
     AddrSpaceCast {
-        /// Where to.
+        /// The destination register.
         dst: Reg,
-        /// Where from.
+        /// The source register.
         src: Reg,
         /// The address space of the result.
         to: u16,
@@ -75,96 +76,96 @@ pub enum Op {
     },
     /// `r1 = be16 r1`. v1; `bswap16` v4 (Linux 6.6)
     Swap {
-        /// To which order.
+        /// The kind of byte swap.
         swap: Swap,
-        /// How many bits; the others become zero.
+        /// The number of low bits that are swapped; the others become zero.
         bits: SwapBits,
         /// The register.
         dst: Reg,
     },
     /// `r1 = *(u32 *)(r2 + 8)`: the upper bits become zero. v1
     Load {
-        /// How many bytes.
+        /// The size of the access.
         size: Size,
-        /// Where to.
+        /// The destination register.
         dst: Reg,
-        /// The address,
+        /// The register with the base address.
         base: Reg,
-        /// and bytes from it.
+        /// The offset from it, in bytes.
         offset: i16,
     },
     /// `r1 = *(s32 *)(r2 + 8)`: the sign is extended to 64 bits. v4 (Linux 6.6)
     LoadSigned {
-        /// How many bits.
+        /// The size of the access.
         size: SignBits,
-        /// Where to.
+        /// The destination register.
         dst: Reg,
-        /// The address,
+        /// The register with the base address.
         base: Reg,
-        /// and bytes from it.
+        /// The offset from it, in bytes.
         offset: i16,
     },
     /// `*(u32 *)(r1 + 8) = r2`. v1
     Store {
-        /// How many bytes.
+        /// The size of the access.
         size: Size,
-        /// The address,
+        /// The register with the base address.
         base: Reg,
-        /// and bytes from it.
+        /// The offset from it, in bytes.
         offset: i16,
-        /// What is stored.
+        /// The register to store.
         src: Reg,
     },
     /// `*(u32 *)(r1 + 8) = 5`: for eight bytes the sign is extended. v1
     StoreImm {
-        /// How many bytes.
+        /// The size of the access.
         size: Size,
-        /// The address,
+        /// The register with the base address.
         base: Reg,
-        /// and bytes from it.
+        /// The offset from it, in bytes.
         offset: i16,
-        /// What is stored.
+        /// The value to store.
         imm: i32,
     },
     /// `lock *(u64 *)(r1 + 8) += r2`, `r2 = atomic_fetch_add((u64 *)(r1 + 8), r2)`, `r2 = xchg_64(r1 + 8, r2)`.
     /// Addition without result v1; the others v3 (Linux 5.12)
     Atomic {
-        /// How many bytes.
+        /// The size of the access.
         size: AtomicSize,
-        /// What is done.
+        /// The operation.
         op: AtomicOp,
-        /// The address,
+        /// The register with the base address.
         base: Reg,
-        /// and bytes from it.
+        /// The offset from it, in bytes.
         offset: i16,
-        /// The operand, which gets the old value where there is a result (for `cmpxchg`, `r0` does).
+        /// The operand, which receives the old value if there is a result (for `cmpxchg`, `r0` does).
         src: Reg,
     },
     /// `r1 = load_acquire((u64 *)(r2 + 8))`. v4 (Linux 6.15)
     LoadAcquire {
-        /// How many bytes.
+        /// The size of the access.
         size: Size,
-        /// Where to.
+        /// The destination register.
         dst: Reg,
-        /// The address,
+        /// The register with the base address.
         base: Reg,
-        /// and bytes from it.
+        /// The offset from it, in bytes.
         offset: i16,
     },
     /// `store_release((u64 *)(r1 + 8), r2)`. v4 (Linux 6.15)
     StoreRelease {
-        /// How many bytes.
+        /// The size of the access.
         size: Size,
-        /// The address,
+        /// The register with the base address.
         base: Reg,
-        /// and bytes from it.
+        /// The offset from it, in bytes.
         offset: i16,
-        /// What is stored.
+        /// The register to store.
         src: Reg,
     },
     /// `r0 = *(u16 *)skb[12]`, `r0 = *(u16 *)skb[r2 + 12]`: legacy packet access, into `r0`. v1
     LoadPacket {
-        /// How many bytes.
+        /// The size of the access.
         size: PacketSize,
         /// A register with an offset to add.
         index: Option<Reg>,
@@ -173,9 +174,9 @@ pub enum Op {
     },
     /// `r1 = 0x1122334455667788 ll`, and the addresses that the kernel fills in. Two slots. v1
     LoadImm64 {
-        /// Where to.
+        /// The destination register.
         dst: Reg,
-        /// What the immediates are.
+        /// The kind of immediate.
         kind: Pseudo,
         /// The first slot's immediate: the low half of a number.
         low: i32,
@@ -185,64 +186,65 @@ pub enum Op {
     },
     /// `goto +3`. v1
     Jump {
-        /// Slots from the next instruction.
+        /// The distance in slots, counted from the next instruction.
         offset: i16,
     },
     /// `gotol +3`. v4 (Linux 6.6)
     JumpLong {
-        /// Slots from the next instruction.
+        /// The distance in slots, counted from the next instruction.
         offset: i32,
     },
-    /// `may_goto +3`: taken once the kernel has had enough of a loop. Linux 6.9
+    /// `may_goto +3`: taken once the kernel's limit for loops is reached. Linux 6.9
     MayJump {
-        /// Slots from the next instruction.
+        /// The distance in slots, counted from the next instruction.
         offset: i16,
     },
-    /// `gotox r1`: to an address out of a jump table. Linux 6.19
+    /// `gotox r1`: to an address from a jump table. Linux 6.19
     JumpRegister {
-        /// The address.
+        /// The register with the address.
         dst: Reg,
     },
     /// `if r1 s> 5 goto +3`. v1; `<`, `<=`, `s<`, `s<=` v2 (Linux 4.14); 32 bits v3 (Linux 5.1)
     JumpIf {
-        /// 32 or 64.
+        /// The width, 32 or 64 bits.
         bits: Bits,
-        /// When it is taken.
+        /// The condition under which it is taken.
         condition: Condition,
         /// The first operand.
         dst: Reg,
         /// The second operand.
         src: Source,
-        /// Slots from the next instruction.
+        /// The distance in slots, counted from the next instruction.
         offset: i16,
     },
     /// `call 6`, `call trace_printk`: a helper of the kernel. v1
     CallHelper {
-        /// Its number.
+        /// The helper's number.
         number: i32,
     },
     /// `call function`: a function of this program. Linux 4.16
     CallLocal {
-        /// Slots from the next instruction.
+        /// The distance in slots, counted from the next instruction.
         offset: i32,
     },
     /// A call of a kernel function. Linux 5.13
     CallKfunc {
-        /// Its BTF id.
+        /// The function's BTF id.
         btf_id: i32,
-        /// Whose BTF: 0 the kernel's own, else an index into the load's array of descriptors.
+        /// The BTF of the function: 0 for the kernel's own, else an index into the load's array of descriptors.
         fd_index: i16,
     },
     /// `callx r1`: LLVM emits it, Linux refuses it.
     CallRegister {
-        /// The address.
+        /// The register with the address.
         dst: Reg,
     },
-    /// `exit`: back to the caller with `r0`. v1
+    /// `exit`: returns to the caller with `r0`. v1
     Exit,
 }
 
-/// An operation: a variant of [`Op`] and, of those that share it, which one. Operands and widths are not part of it.
+/// An operation: a variant of [`Op`], and for variants that several operations share, the operation. Operands and
+/// widths are not part of it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[allow(missing_docs)]
 pub(crate) enum Operation {
@@ -287,34 +289,35 @@ pub struct Encoded {
 }
 
 impl Encoded {
-    /// The first slot, for most instructions the only one.
+    /// Returns the first slot, for most instructions the only one.
     pub const fn first(self) -> Insn {
         self.slots[0]
     }
 
-    /// The second slot of a wide instruction.
+    /// Returns the second slot of a wide instruction.
     pub const fn second(self) -> Option<Insn> {
         if self.wide { Some(self.slots[1]) } else { None }
     }
 
-    /// How many slots: 1 or 2.
+    /// Returns the number of slots: 1 or 2.
     pub const fn count(self) -> usize {
         1 + self.wide as usize
     }
 
-    /// The slots in order.
+    /// Returns the slots in order.
     pub fn as_slice(&self) -> &[Insn] {
         if self.wide { &self.slots } else { std::slice::from_ref(&self.slots[0]) }
     }
 }
 
 impl Op {
-    /// The instruction as slots. Never fails.
+    /// Encodes the instruction. Never fails.
     pub const fn encode(self) -> Encoded {
         self.encode_here()
     }
 
-    /// The same for callers who know which instruction it is, so that the compiler leaves only what that one needs.
+    /// Encodes the instruction, inlined: for callers with a known variant, so that the compiler leaves only the code
+    /// for that one.
     #[inline(always)]
     pub(crate) const fn encode_here(self) -> Encoded {
         let slot = match self {
@@ -419,7 +422,7 @@ impl Op {
         Encoded { slots: [slot, slot], wide: false }
     }
 
-    /// The operation without widths and operands: the row of the instruction table that it belongs to.
+    /// Returns the operation without widths and operands: the row of the instruction table that it belongs to.
     #[cfg_attr(not(feature = "cli"), allow(dead_code))]
     pub(super) const fn operation(self) -> Operation {
         match self {
@@ -451,7 +454,7 @@ impl Op {
         }
     }
 
-    /// `lddw` of a number.
+    /// Returns `lddw` of a number.
     pub const fn load_imm64(dst: Reg, imm: u64) -> Op {
         let (low, high) = (imm as u32 as i32, (imm >> 32) as u32 as i32);
         Op::LoadImm64 { dst, kind: Pseudo::Imm64, low, high }

@@ -1,9 +1,9 @@
-//! The instruction table: one row for each operation, with all that is known of it without its operands.
+//! The instruction table: one row for each operation, with everything that does not depend on its operands.
 //!
-//! The decoder, the printer, the reader of the assembly language, `rawbpf explain`, the feature probes and the table in
-//! `docs/assembly.md` are made from it. It is a constant: of what a program does not use, its binary holds nothing.
+//! The decoder, the printer, the parser of the assembly language, `rawbpf explain`, the feature probes and the table in
+//! `docs/assembly.md` are generated from it. It is a constant: a binary contains only the parts that its program uses.
 
-// Without the command, versions and spellings are all that is read.
+// Without the command, only versions and spellings are read.
 #![cfg_attr(not(feature = "cli"), allow(dead_code))]
 
 mod rows;
@@ -16,14 +16,15 @@ pub(crate) use rows::TABLE;
 use super::{AluOp, AtomicOp, Bits, Condition, Insn, Op, Size, class, mode};
 use crate::util::Version;
 
-/// What is known of an operation.
+/// A row of the table: the properties of an operation.
 #[derive(Debug)]
 pub(crate) struct Row {
     /// The operation.
     pub operation: Operation,
     /// The name of the operation code: RFC 9669's, or where that has none, the kernel's.
     pub name: &'static str,
-    /// The spelling, by an example whose operands are `r1`, `r2`, 5, 8 and so on. Operators and mnemonics are cut out of it.
+    /// The spelling, by an example whose operands are `r1`, `r2`, 5, 8 and so on. Operators and mnemonics are extracted
+    /// from it.
     pub spelling: &'static str,
     /// The form that works on 64 bits, or the only one.
     pub wide: Form,
@@ -31,20 +32,20 @@ pub(crate) struct Row {
     pub narrow: Form,
     /// The section of RFC 9669.
     pub rfc: Option<&'static str>,
-    /// The use of the fields.
+    /// The meanings of the fields.
     pub fields: Fields,
-    /// What it does, in one line. Names in braces stand for operands: `cli/explain/meaning.rs` has the list.
+    /// The meaning, in one line. Names in braces stand for operands: `cli/explain/meaning.rs` has the list.
     pub meaning: &'static str,
-    /// What else is to be known of it, whatever its operands.
+    /// Further remarks that hold for all operands.
     pub notes: &'static [&'static str],
-    /// How printer and reader go about it.
+    /// The syntax, for printer and parser.
     pub syntax: Syntax,
 }
 
-/// The syntax of an operation, with an instruction to which only the operands need be added.
+/// The syntax of an operation, with an instruction to which only the operands are added.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Syntax {
-    /// Printer and reader know it by itself.
+    /// Printer and parser have code for it.
     Own,
     /// `name r1`
     Register(Op),
@@ -54,18 +55,18 @@ pub(crate) enum Syntax {
     Store(Op),
 }
 
-/// What differs between the widths of an operation.
+/// The properties of one width of an operation.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Form {
     /// The version of the ISA, as compilers count (`-mcpu=v3`); `None` if it is part of no version.
     pub isa: Option<u8>,
-    /// The first Linux that takes it; `None` if none does.
+    /// The first Linux that accepts it; `None` if none does.
     pub linux: Option<Version>,
     /// The conformance group of RFC 9669 section 2.4; `None` if the RFC does not have the instruction.
     pub group: Option<Group>,
 }
 
-/// The use of the fields beside the opcode; [`UNUSED`] if they have to be 0.
+/// The meanings of the fields beside the opcode; [`UNUSED`] if they have to be 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) struct Fields {
     /// The destination register.
@@ -80,7 +81,7 @@ pub(crate) struct Fields {
     pub next_imm: &'static str,
 }
 
-/// What is said of a field that has to be 0.
+/// The text for a field that has to be 0.
 pub(crate) const UNUSED: &str = "not used";
 
 /// A conformance group: instructions that an implementation supports together (RFC 9669 section 2.4).
@@ -111,14 +112,14 @@ impl Group {
 }
 
 impl Op {
-    /// The row of the table that this instruction belongs to.
+    /// Returns the row of the table that this instruction belongs to.
     pub(crate) fn row(self) -> &'static Row {
         let operation = self.operation();
-        // Every operation has a row: a test goes through them.
+        // Every operation has a row: a test checks all of them.
         TABLE.iter().find(|row| row.operation == operation).unwrap_or(&TABLE[0])
     }
 
-    /// The versions and the conformance group of this instruction.
+    /// Returns the versions and the conformance group of this instruction.
     pub(crate) fn form(self) -> Form {
         let row = self.row();
         if self.encode().first().is_64() { row.wide } else { row.narrow }
@@ -126,7 +127,7 @@ impl Op {
 }
 
 impl Insn {
-    /// Whether the instruction works on 64 bits: by its class, its size, or of a byte swap the immediate.
+    /// Returns whether the instruction works on 64 bits: by its class, its size, or for a byte swap the immediate.
     pub(crate) const fn is_64(self) -> bool {
         match self.opcode() & 7 {
             class::ALU | class::ALU64 if self.opcode() & 0xf0 == super::op::END => self.imm() == 64,
@@ -136,7 +137,7 @@ impl Insn {
         }
     }
 
-    /// Whether its source bit or its mode says that the second operand is a register.
+    /// Returns whether its source bit or its mode says that the second operand is a register.
     pub(crate) const fn has_source_register(self) -> bool {
         match self.opcode() & 7 {
             class::LD => self.opcode() & 0xe0 == mode::IND,
@@ -146,13 +147,13 @@ impl Insn {
         }
     }
 
-    /// How wide the registers of the instruction are written.
+    /// Returns the width with which the registers of the instruction are printed.
     pub(crate) const fn bits(self) -> Bits {
         if matches!(self.opcode() & 7, class::ALU | class::JMP32) { Bits::B32 } else { Bits::B64 }
     }
 }
 
-/// An operation whose syntax is that of others.
+/// An operation whose syntax is one that several share.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Shaped {
     /// Its name.
@@ -177,13 +178,13 @@ pub(crate) enum Shape {
 }
 
 impl Shaped {
-    /// Whether a slot is this operation with any operands.
+    /// Returns whether a slot is this operation with any operands.
     #[inline]
     pub(crate) const fn is(&self, slot: Insn) -> bool {
         slot.opcode() | self.size == self.opcode && slot.imm() == self.imm
     }
 
-    /// The instruction with these operands; `None` if there is none of that size.
+    /// Returns the instruction with these operands; `None` if there is none of that size.
     pub(crate) const fn with(&self, size: Size, dst: u8, src: u8, offset: i16) -> Option<Op> {
         let opcode = self.opcode & !self.size | size as u8 & self.size;
         match Op::decode(&[Insn::from_fields(opcode, dst, src, offset, self.imm)]) {
@@ -202,7 +203,7 @@ const SHAPED_COUNT: usize = {
     count
 };
 
-/// The operations whose syntax is that of others.
+/// The operations whose syntax is one that several share.
 pub(crate) const SHAPED: &[Shaped; SHAPED_COUNT] = &{
     let none = Shaped { name: "", shape: Shape::Register, opcode: 0, size: 0, imm: 0 };
     let mut all = [none; SHAPED_COUNT];
@@ -232,7 +233,7 @@ pub(crate) const SHAPED: &[Shaped; SHAPED_COUNT] = &{
     all
 };
 
-/// The operation of that name among those whose syntax is that of others.
+/// Returns the operation of that name among those whose syntax several share.
 pub(crate) const fn shaped(name: &[u8]) -> Option<&'static Shaped> {
     let mut at = 0;
     while at < SHAPED.len() {
@@ -245,7 +246,7 @@ pub(crate) const fn shaped(name: &[u8]) -> Option<&'static Shaped> {
     None
 }
 
-/// The row of that spelling, which there has to be.
+/// Returns the row of that spelling, which must exist.
 pub(crate) const fn row(spelling: &str) -> &'static Row {
     let mut at = 0;
     while at < TABLE.len() {
@@ -258,7 +259,7 @@ pub(crate) const fn row(spelling: &str) -> &'static Row {
     panic!("no row of the instruction table has this spelling")
 }
 
-// ---- what is looked up by number or by spelling, worked out when this is compiled ------------------------------
+// ---- tables by number or by spelling, computed at compile time -------------------------------------------------
 
 /// The arithmetic operations by the high half of the opcode.
 pub(super) const ALU_BY_CODE: [Option<AluOp>; 16] = {
@@ -286,7 +287,7 @@ pub(super) const CONDITION_BY_CODE: [Option<Condition>; 16] = {
     by_code
 };
 
-/// Where an atomic operation with this immediate stands in what is kept by it; `None` if none can have it.
+/// Returns the index of an atomic operation with this immediate in tables by operation; `None` if none can have it.
 pub(super) const fn atomic_index(imm: i32) -> Option<usize> {
     if imm & !0xf1 == 0 { Some((imm >> 3 | imm & 1) as usize) } else { None }
 }
@@ -361,8 +362,8 @@ pub(crate) const LOCKED: [&str; 16] = {
     by_code
 };
 
-/// What follows `atomic_` in the names of those with a result, by the high half of the immediate: `fetch_add`. Exchanges
-/// have other names.
+/// The rest of the name after `atomic_` of operations with a result, by the high half of the immediate: `fetch_add`.
+/// Exchanges have other names.
 pub(crate) const FETCHING: [&str; 16] = {
     let mut by_code = [""; 16];
     let mut at = 0;
@@ -380,30 +381,30 @@ pub(crate) const FETCHING: [&str; 16] = {
     by_code
 };
 
-/// The operators of the assembly language that can stand in one place, to be looked for in a text.
+/// The operators of the assembly language that are allowed in one place, for searching in a text.
 pub(crate) struct Operators<const N: usize> {
-    /// The place of the first operator that begins with this byte; N if none does.
+    /// The index of the first operator that begins with this byte; N if none does.
     first: [u8; 128],
-    /// Those that begin with the same byte behind each other, the longest first.
+    /// The operators, those with the same first byte together, the longest first.
     all: [Operator; N],
 }
 
 /// An operator.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Operator {
-    /// What it means.
+    /// The operation it stands for.
     pub operation: Operation,
-    /// Whether there is an `s` before it.
+    /// Whether it has an `s` prefix.
     signed: bool,
-    /// Its bytes behind that, at most four, as a little-endian number; and a mask of as many.
+    /// Its bytes behind that, at most four, as a little-endian number; and a mask of that many bytes.
     word: u32,
     mask: u32,
-    /// How many they are.
+    /// The number of those bytes.
     pub length: usize,
 }
 
 impl<const N: usize> Operators<N> {
-    /// The operator that stands where a text goes on with these four bytes, behind an `s` or not.
+    /// Returns the operator that a text has at these four bytes, which follow an `s` or not.
     #[inline(always)]
     pub(crate) const fn find(&self, four: [u8; 4], signed: bool) -> Option<&Operator> {
         let mut at = self.first[(four[0] & 127) as usize] as usize;
@@ -422,7 +423,7 @@ impl<const N: usize> Operators<N> {
 const NO_OPERATOR: Operator =
     Operator { operation: Operation::Exit, signed: false, word: 0, mask: 0, length: 0 };
 
-/// The places of operators.
+/// The places in which operators can stand.
 #[derive(Clone, Copy)]
 enum Place {
     Assignment,
@@ -448,7 +449,7 @@ pub(crate) const LOCKED_OPERATORS: Operators<LOCKED_COUNT> = operators(Place::Lo
 /// The ends of the names of atomic operations with a result: `add` of `atomic_fetch_add`.
 pub(crate) const FETCHING_NAMES: Operators<FETCHING_COUNT> = operators(Place::Fetching);
 
-/// The operator in a row, if it has one that can stand there.
+/// Returns the operator in a row, if it has one that is allowed there.
 const fn operator(row: &Row, place: Place) -> Option<&'static str> {
     match (row.operation, place) {
         (Operation::Alu(AluOp::Mov), _) => None,
@@ -520,7 +521,7 @@ const fn parsed(operation: Operation, spelling: &str) -> Operator {
     Operator { operation, signed, word, mask, length: bytes.len() - signed as usize }
 }
 
-/// The text between a beginning and an end, which it has to have.
+/// Returns the text between a prefix and a suffix, both of which must be there.
 const fn between(text: &'static str, before: &str, after: &str) -> &'static str {
     assert!(
         starts_with(text.as_bytes(), before.as_bytes()),

@@ -17,8 +17,8 @@ const ONLINE: &str = "/sys/devices/system/cpu/online";
 /// The list of the CPUs that there can be.
 pub(crate) const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
 
-/// A number that no CPU has. `CONFIG_NR_CPUS` ends at 8192 on x86-64; a larger number in a list is
-/// damage, and believing it would cost memory.
+/// A number above that of every CPU. `CONFIG_NR_CPUS` ends at 8192 on x86-64; a larger number in a list is
+/// rejected, since it would cost memory.
 const LIMIT: u32 = 1 << 16;
 
 /// The numbers of the CPUs that run now, ascending: those a perf event can be opened on.
@@ -54,8 +54,8 @@ pub fn nr_cpu_ids() -> Result<u32> {
     Ok(possible()?.last().map_or(1, |highest| highest + 1))
 }
 
-/// Returns a number of CPUs that the kernel cannot have more of than, whatever files say: for as many bits it has room in a
-/// set of CPUs. `sched_getaffinity(2)`.
+/// Returns an upper limit of the number of CPUs, independent of any file: the size of the kernel's CPU mask, in bits.
+/// `sched_getaffinity(2)`.
 pub(crate) fn most() -> usize {
     static MOST: OnceLock<usize> = OnceLock::new();
     *MOST.get_or_init(|| syscall::cpu_set_bits().unwrap_or(LIMIT as usize))
@@ -66,7 +66,7 @@ fn read(path: &'static str) -> Result<Vec<u32>> {
     let failed = |source| permission::file("read", path, source);
     let wrong = |problem| Error::Format { path: path.into(), problem };
     let file = file::open(path).map_err(failed)?;
-    // How much the kernel writes into buffers follows from the number of CPUs, so not just anybody may say it.
+    // The number of CPUs determines the size of buffers that the kernel writes, so it must come from the kernel itself.
     if !syscall::is_in_sysfs(&file) {
         return Err(wrong("it is not the kernel's: something else is mounted there, not sysfs"));
     }

@@ -1,20 +1,20 @@
-//! Functions of the kernel by their places: how long they are, and which others have the same name.
+//! Sizes of kernel functions, and functions that share a name.
 //!
-//! The table of symbols says where functions begin, and nothing else: a function ends where the next symbol begins, as the
-//! kernel itself reckons it (`kallsyms_lookup_size_offset()`).
+//! The symbol table has the start addresses of functions, and nothing else: a function ends where the next symbol begins, as in
+//! the kernel's own `kallsyms_lookup_size_offset()`.
 
 use super::symbols::{self, Symbol};
 use crate::error::Result;
 use std::ops::ControlFlow;
 
-/// What passes all symbols to a function until it breaks.
+/// A function that passes all symbols to a callback until it breaks.
 type Each<'e> = &'e dyn Fn(&mut dyn FnMut(&Symbol<'_>) -> ControlFlow<()>) -> Result<()>;
 
-/// The symbols that name the beginning of the kernel: from there any place in it can be told.
+/// The symbols that name the beginning of the kernel: any place in it can be given as an offset from them.
 pub(crate) const ANCHORS: [&str; 2] = ["_text", "_stext"];
 
-/// Returns how many bytes a function has, `NAME` or `MODULE:NAME`; `None` if there is none of that name, or several, or where addresses
-/// are hidden.
+/// Returns the size of a function in bytes, `NAME` or `MODULE:NAME`; `None` if there is none of that name, or several, or where
+/// addresses are hidden.
 ///
 /// # Errors
 /// As [`symbols::each`].
@@ -22,7 +22,7 @@ pub(crate) fn size(function: &str) -> Result<Option<u64>> {
     size_among(&|f| symbols::each(f), function)
 }
 
-/// Returns targets of kprobes that mean one of several functions of a name each: by its module, or by its place in the kernel. None
+/// Returns kprobe targets that each mean one of several functions of a name: by its module, or by its offset in the kernel. None
 /// where addresses are hidden.
 ///
 /// # Errors

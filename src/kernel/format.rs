@@ -1,19 +1,19 @@
-//! What a tracepoint passes to programs: its `format` file, by name.
+//! The fields of a tracepoint, from its `format` file.
 
 use super::tracefs;
 use crate::error::{Error, Result};
 use std::path::Path;
 
-/// A field of what a tracepoint passes.
+/// A field of a tracepoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     /// Its name.
     pub name: String,
     /// Its type as C has it, `const char *`, `char[16]`.
     pub of: String,
-    /// Where it begins in the context of a program, bytes.
+    /// Its offset in the context of a program, in bytes.
     pub offset: u32,
-    /// How many bytes it has.
+    /// Its size, in bytes.
     pub size: u32,
     /// Whether it is a signed number.
     pub signed: bool,
@@ -25,7 +25,7 @@ impl Field {
         !self.of.contains('[') && matches!(self.size, 1 | 2 | 4 | 8)
     }
 
-    /// How many elements it has, and of how many bytes each, if it is an array that is in the context itself.
+    /// Returns the number of its elements and the size of each, in bytes, if it is an array in the context itself.
     pub fn elements(&self) -> Option<(u32, u32)> {
         let (element, count) = self.of.strip_suffix(']')?.rsplit_once('[')?;
         let count = count.parse().ok().filter(|count| *count > 0 && !element.contains('['))?;
@@ -39,7 +39,7 @@ impl Field {
 /// # Errors
 /// As [`tracefs::tracepoint_id`]; [`Error::Format`] if the file is not as it should be.
 pub fn fields(category: &str, name: &str) -> Result<Vec<Field>> {
-    // It says what is wrong if there is no such tracepoint.
+    // Returns the error if there is no such tracepoint.
     tracefs::tracepoint_id(category, name)?;
     let relative = format!("events/{category}/{name}/format");
     let mut options = std::fs::OpenOptions::new();
@@ -89,7 +89,7 @@ fn field(line: &str) -> Option<Field> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
     use proptest::prelude::*;
 
     /// From Linux 6.1, shortened.

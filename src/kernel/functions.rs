@@ -1,8 +1,8 @@
-//! The functions of the kernel that programs can be put on, by name.
+//! The kernel functions that programs can be attached to, by name.
 //!
-//! `available_filter_functions` in tracefs has those that ftrace can trace, which is what kprobes on many functions,
-//! `fentry` and the like build on. A kernel without ftrace, a mount that is missing or a process that may not read it leave
-//! `/proc/kallsyms`, which also has functions that cannot be probed.
+//! `available_filter_functions` in tracefs lists the functions that ftrace can trace, which kprobes on many functions,
+//! `fentry` and the like are based on. Without ftrace, without tracefs, or if the process may not read it,
+//! `/proc/kallsyms` is used, which also lists functions that cannot be probed.
 
 use super::symbols;
 use super::tracefs;
@@ -13,23 +13,23 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-/// In which folder of tracefs it is does not matter: it is one file.
+/// The file that lists the traceable functions; it is the same in every mount of tracefs.
 const TRACEABLE: &str = "available_filter_functions";
 
-/// No line is longer: a name of `KSYM_NAME_LEN` (512 since Linux 6.1) and a module.
+/// The length of the longest line: a name of `KSYM_NAME_LEN` (512 since Linux 6.1) and a module.
 const LONGEST: u64 = 1024;
 
-/// Where the names came from.
+/// The source of a list of functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// From tracefs: each of them can be traced.
+    /// Tracefs: each of them can be traced.
     Traceable,
-    /// From the table of symbols: some of them cannot be probed.
+    /// The symbol table: some of them cannot be probed.
     Symbols,
 }
 
-/// Passes every function that can perhaps be probed to `f`, with its module if it is in one, until it breaks. A name comes
-/// as often as the kernel has it.
+/// Passes every function that can perhaps be probed to `f`, with its module if it is in one, until it breaks. A name is
+/// passed as often as the kernel has it.
 ///
 /// # Errors
 /// As [`symbols::each`].
@@ -113,9 +113,9 @@ fn function(line: &[u8]) -> Option<(&str, Option<&str>)> {
     (!name.is_empty()).then_some((name, module))
 }
 
-/// Whether it is a function as somebody wrote it: not padding (`__pfx_`, `__cfi_`), not what a compiler moved away
+/// Whether it is a function of the source code: not padding (`__pfx_`, `__cfi_`), not a part that a compiler split off
 /// (`.cold`), not one that was overridden when the kernel was linked (`__ftrace_invalid_address___`), and no code that the
-/// kernel made while running (programs, trampolines: it calls their modules `bpf` and `__builtin__…`).
+/// kernel generated at run time (programs, trampolines: it calls their modules `bpf` and `__builtin__…`).
 fn is_plain(name: &str, module: Option<&str>) -> bool {
     let shadow = ["__pfx_", "__cfi_", "__ftrace_invalid_address___"];
     let made = module.is_some_and(|module| module == "bpf" || module.starts_with("__builtin__"));

@@ -1,7 +1,7 @@
 //! The names of the events that the perf subsystem counts, those of `perf list`.
 
-/// What the kernel counts (`enum perf_sw_ids`), `PERF_TYPE_SOFTWARE`. Some have a short name, too. (`dummy` and
-/// `bpf-output` count nothing.)
+/// The events that the kernel counts (`enum perf_sw_ids`), `PERF_TYPE_SOFTWARE`. Some have a short name, too. (`dummy`
+/// and `bpf-output` count nothing.)
 pub(crate) const SOFTWARE: &[(&str, u64)] = &[
     ("cpu-clock", 0),
     ("task-clock", 1),
@@ -19,7 +19,7 @@ pub(crate) const SOFTWARE: &[(&str, u64)] = &[
     ("cgroup-switches", 11),
 ];
 
-/// What the CPU counts (`enum perf_hw_id`), `PERF_TYPE_HARDWARE`.
+/// The events that the CPU counts (`enum perf_hw_id`), `PERF_TYPE_HARDWARE`.
 pub(crate) const HARDWARE: &[(&str, u64)] = &[
     ("cpu-cycles", 0),
     ("cycles", 0),

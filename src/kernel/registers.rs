@@ -1,4 +1,4 @@
-//! Where the kernel keeps the arguments of a function when a kprobe interrupts it: offsets into `struct pt_regs`.
+//! The offsets in `struct pt_regs` of the arguments of a function, as a kprobe finds them.
 //!
 //! From the calling conventions, as `arch/*/include/asm/ptrace.h` and `asm/syscall.h` of the kernel have them. A system
 //! call is special: its arguments are in the registers that user space used, one of which may differ.
@@ -9,7 +9,7 @@ struct Registers {
     arguments: &'static [u16],
     /// Of the arguments of a system call, from the first.
     syscall: &'static [u16],
-    /// What a function returns.
+    /// Of the return value.
     result: u16,
     /// The stack pointer.
     stack: u16,
@@ -19,7 +19,7 @@ struct Registers {
     instruction: u16,
 }
 
-/// Those of the machine this was compiled for; `None` where they are not known here.
+/// The offsets for the target architecture; `None` where they are not known here.
 const HERE: Option<Registers> = if cfg!(target_arch = "x86_64") {
     // r15 r14 r13 r12 bp bx r11 r10 r9 r8 ax cx dx si di orig_ax ip cs flags sp ss.
     Some(Registers {

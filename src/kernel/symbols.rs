@@ -110,7 +110,7 @@ pub fn address_of(name: &str) -> Result<Option<u64>> {
     Ok(found)
 }
 
-/// The functions of the kernel and its modules by their addresses, to find in which one an address lies: the frames of a
+/// The functions of the kernel and its modules by their addresses, to find the one in which an address lies: the frames of a
 /// stack. Some megabytes, read once and kept.
 #[derive(Debug, Clone)]
 pub struct Symbols {
@@ -122,18 +122,18 @@ pub struct Symbols {
 #[derive(Debug, Clone, Copy)]
 struct Place {
     address: u64,
-    /// Where its name is, and where that of its module ends, which follows.
+    /// The start and end of its name in `names`. The module's name follows.
     name: (u32, u32),
     module_end: u32,
     is_function: bool,
 }
 
-/// Where an address lies: `vfs_read+0x1f` or, in a module, `nf_hook+0x4 [nf_tables]`.
+/// The function in which an address lies: `vfs_read+0x1f` or, in a module, `nf_hook+0x4 [nf_tables]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Located<'a> {
     /// The function.
     pub name: &'a str,
-    /// How many bytes behind its start.
+    /// The offset from its start, in bytes.
     pub offset: u64,
     /// The module that it belongs to, if it is not part of the kernel itself.
     pub module: Option<&'a str>,
@@ -194,10 +194,10 @@ impl Symbols {
         self
     }
 
-    /// The function in which an address lies: the one that begins last before it. `None` before the first one, where
-    /// data begins last, or if all addresses are hidden.
+    /// Returns the function in which an address lies: the last one that starts at or before it. `None` before the first one,
+    /// if the last symbol before it is data, or if all addresses are hidden.
     ///
-    /// The file tells no sizes, so what lies behind the last function of the kernel or of a module seems to lie in it.
+    /// The file has no sizes, so addresses after the last function of the kernel or of a module seem to lie in it.
     pub fn at(&self, address: u64) -> Option<Located<'_>> {
         let after = self.places.partition_point(|place| place.address <= address);
         let place = self.places.get(after.checked_sub(1)?).filter(|place| place.is_function)?;
@@ -208,8 +208,8 @@ impl Symbols {
     }
 }
 
-/// What a kernel for this architecture puts before the name of a system call to name the function that
-/// takes it: since Linux 4.17 to 6.6, where the architecture has its own wrappers
+/// The prefix that a kernel for this architecture puts before the name of a system call to name its entry
+/// function: since Linux 4.17 to 6.6, where the architecture has its own wrappers
 /// (`arch/*/include/asm/syscall_wrapper.h`).
 const WRAPPER: Option<&str> = if cfg!(target_arch = "x86_64") {
     Some("__x64_sys_")
@@ -225,8 +225,8 @@ const WRAPPER: Option<&str> = if cfg!(target_arch = "x86_64") {
     None
 };
 
-/// What else it can be: the function itself, where there is no wrapper (`include/linux/syscalls.h`), and
-/// the two names of the one that widens its arguments, since Linux 4.17 and before.
+/// The other prefixes: that of the function itself, where there is no wrapper (`include/linux/syscalls.h`), and
+/// the two of the function that widens its arguments, since Linux 4.17 and before.
 const OTHERS: [&str; 3] = ["sys_", "__se_sys_", "SyS_"];
 
 /// The prefixes of all architectures, and of the functions behind the wrapper.
@@ -305,7 +305,7 @@ struct Search<'a> {
     found: Nearest<'a>,
     /// The same search by the name of a system call; keeps nothing itself.
     call: Nearest<'a>,
-    /// Whether the name says that it is a system call.
+    /// Whether the name has the prefix of a system call.
     is_call: bool,
 }
 
@@ -347,8 +347,8 @@ impl<'a> Search<'a> {
     }
 }
 
-/// How far what a compiler has made of a function is from it: a whole one with other parameters (`.isra.0`, `.constprop.0`), a part that is
-/// called (`.part.0`), or what is seldom run (`.cold`).
+/// Returns the distance of a compiler-made variant from its function: a whole function with other parameters (`.isra.0`,
+/// `.constprop.0`), a part that is called (`.part.0`), or the cold part (`.cold`).
 fn split_off(suffix: &str) -> usize {
     match suffix {
         _ if suffix.contains("cold") => 2,
@@ -357,7 +357,7 @@ fn split_off(suffix: &str) -> usize {
     }
 }
 
-/// What is to be known if the nearest name is one that a compiler has made of the function.
+/// Returns an explanation if the nearest name is a compiler-made variant of the function.
 pub(crate) fn changed_by_compiler(name: &str, nearest: &[String]) -> Option<&'static str> {
     let first = nearest.first()?.strip_prefix(name)?;
     first.starts_with('.').then_some(

@@ -1,8 +1,8 @@
-//! Instances of the tracer: trace buffers of one's own, `Documentation/trace/ftrace.rst`, "Instances".
+//! Trace instances: private trace buffers, `Documentation/trace/ftrace.rst`, "Instances".
 //!
-//! An instance is a folder in `instances` of tracefs, which would outlive the process. Whoever has one holds a lock on the
-//! folder (`flock(2)`), which ends with the process, however it ends; whoever makes one next takes away those that nobody has
-//! locked. A lock, unlike the number of a process, means the same in every PID namespace.
+//! An instance is a folder in `instances` of tracefs, which would outlive the process. The owner holds a lock on the
+//! folder (`flock(2)`), which is released when the process ends, however it ends; whoever creates the next instance removes
+//! those without a lock. A lock, unlike a PID, means the same in every PID namespace.
 
 use crate::syscall;
 use std::fs::{self, File};
@@ -12,13 +12,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What the names of our instances begin with.
+/// The prefix of the names of our instances.
 const PREFIX: &str = "rawbpf-";
 
-/// How often it is tried to make one, where others take it for left behind before it is locked.
+/// The number of attempts to create one, where other processes remove it as stale before it is locked.
 const TRIES: u32 = 16;
 
-/// A trace buffer of its own, which is taken away when this is dropped.
+/// A private trace buffer, which is removed when this is dropped.
 #[derive(Debug)]
 pub(crate) struct TraceInstance {
     path: PathBuf,
@@ -27,7 +27,7 @@ pub(crate) struct TraceInstance {
 }
 
 impl TraceInstance {
-    /// Makes an instance in the tracefs at `root`, and takes away those that processes left behind which have ended.
+    /// Creates an instance in the tracefs at `root`, and removes those left behind by processes that have ended.
     pub(crate) fn create(root: &Path) -> io::Result<TraceInstance> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let instances = root.join("instances");
@@ -52,7 +52,7 @@ impl TraceInstance {
         &self.path
     }
 
-    /// Has the tracepoint `events/CATEGORY/NAME` written into the buffer.
+    /// Enables the tracepoint `events/CATEGORY/NAME` in the buffer.
     pub(crate) fn enable(&self, category: &str, name: &str) -> io::Result<()> {
         fs::write(self.path.join("events").join(category).join(name).join("enable"), "1")
     }
@@ -60,7 +60,7 @@ impl TraceInstance {
 
 impl Drop for TraceInstance {
     fn drop(&mut self) {
-        // Nobody is there to be told; the next start tries again.
+        // An error cannot be reported here; the next instance tries again.
         let _ = fs::remove_dir(&self.path);
     }
 }
@@ -69,12 +69,12 @@ impl Drop for TraceInstance {
 fn locked(path: &Path) -> Option<File> {
     let folder = File::open(path).ok()?;
     syscall::lock(folder.as_fd()).ok()?;
-    // It may have been taken away, and made anew, since it was opened.
+    // It may have been removed, and created anew, since it was opened.
     let (there, ours) = (fs::metadata(path).ok()?, folder.metadata().ok()?);
     ((there.dev(), there.ino()) == (ours.dev(), ours.ino())).then_some(folder)
 }
 
-/// Takes away the instances that nobody has locked. One whose pipe is being read cannot be taken away: the kernel says `EBUSY`.
+/// Removes the instances without a lock. One whose pipe is being read cannot be removed: the kernel returns `EBUSY`.
 fn remove_left_behind(instances: &Path) {
     for entry in fs::read_dir(instances).into_iter().flatten().flatten() {
         if entry.file_name().as_encoded_bytes().starts_with(PREFIX.as_bytes()) {
@@ -91,7 +91,7 @@ fn remove_left_behind(instances: &Path) {
 mod tests {
     use super::*;
 
-    /// Any folders will do: what is left behind goes, what is locked and what is not ours stays.
+    /// Any folders will do: stale ones are removed, locked ones and those of others stay.
     #[test]
     fn only_what_nobody_has_is_taken_away() {
         let root = tempfile::tempdir().unwrap();

@@ -1,8 +1,8 @@
-//! The tracing file system: where it is, and what it says of tracepoints.
+//! The tracing file system: its location, and its information about tracepoints.
 //!
-//! The usual place, `/sys/kernel/tracing` (Linux 4.1), is used without looking; only if what is wanted is not there does
-//! `/proc/self/mounts` say where else it could be. Where it is not mounted at all, this process gets a mount of its own that has
-//! no place in any folder (`fsmount(2)`, Linux 5.2): nothing changes for anybody else.
+//! The usual place, `/sys/kernel/tracing` (Linux 4.1), is used without looking; only if a file is missing there is another
+//! place looked up in `/proc/self/mounts`. Where tracefs is not mounted at all, this process gets a detached mount of its own
+//! (`fsmount(2)`, Linux 5.2), which no other process sees.
 
 use crate::error::{Error, Result};
 use crate::kernel::read_value;
@@ -21,19 +21,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-/// Where tracefs usually is.
+/// The usual mount point of tracefs.
 const USUAL: &str = "/sys/kernel/tracing";
 
-/// Where it is inside debugfs, the only place before Linux 4.1. Looking there has the kernel mount it.
+/// Its folder inside debugfs, the only place before Linux 4.1. Looking there makes the kernel mount it.
 const IN_DEBUGFS: &str = "tracing";
 
-/// Returns the folder that tracefs is mounted on; where it is not, that of a mount which this process alone has. `what` says
-/// what for, should there be none: `reading trace_pipe`.
+/// Returns the folder that tracefs is mounted on; if it is not mounted, that of a mount private to this process. `what` is the
+/// purpose, for the error if there is none: `reading trace_pipe`.
 ///
 /// # Errors
 /// [`Error::NoTracefs`] if it is not mounted and this process may not mount it, or the kernel is older than 5.2.
 pub fn root(what: &'static str) -> Result<PathBuf> {
-    // `EACCES` means that something is there, and what is wrong will be said of the file that matters.
+    // `EACCES` means that something is there; the error will be that of the file that is opened.
     match fs::symlink_metadata(Path::new(USUAL).join("events")) {
         Err(error) if is_missing(&error) => elsewhere(what),
         _ => Ok(USUAL.into()),
@@ -103,7 +103,7 @@ pub(crate) fn matching(category: &str, name: &str) -> Result<Vec<(String, String
     Ok(found)
 }
 
-/// What [`root`] is wanted for here.
+/// The purpose of [`root`] here.
 const TRACEPOINTS: &str = "attaching to a tracepoint";
 
 /// Whether a name stays inside its folder: one with a slash would be a path to some other file.
@@ -180,7 +180,7 @@ fn no_category(events: &Path, category: &str) -> Error {
     }
 }
 
-/// Opens a file of tracefs, and says where it was. `what` is what for, should there be no tracefs.
+/// Opens a file of tracefs, and returns its path too. `what` is the purpose, for the error if there is no tracefs.
 pub(crate) fn open(
     what: &'static str,
     relative: &Path,
@@ -207,7 +207,7 @@ fn is_missing(error: &io::Error) -> bool {
     matches!(Errno::of(error), Errno(libc::ENOENT | libc::ENOTDIR))
 }
 
-/// Where tracefs is, by the list of mounts, or else a mount of our own.
+/// Returns the location of tracefs by the list of mounts, or else a private mount.
 fn elsewhere(what: &'static str) -> Result<PathBuf> {
     let path = Path::new("/proc/self/mounts");
     let mounts = file::read(path).map_err(|source| permission::file("read", path, source))?;

@@ -1,4 +1,4 @@
-//! What a program gets at a place.
+//! The arguments of a program at an attach point.
 
 use super::Places;
 use crate::btf::{Btf, BtfError, KernelTypes, Kind};
@@ -7,7 +7,7 @@ use crate::kernel::format;
 use crate::spec::attach_point::Arguments as Meaning;
 use std::collections::HashMap;
 
-/// One thing that a program gets.
+/// One argument of a program.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Argument {
@@ -15,15 +15,15 @@ pub struct Argument {
     pub name: String,
     /// As C declares it: `struct file *file`.
     pub declaration: String,
-    /// Of a tracepoint's fields: where it is in the context, bytes.
+    /// The offset of a tracepoint's field in the context, in bytes.
     pub offset: Option<u32>,
-    /// Of a tracepoint's fields: how many bytes it has.
+    /// The size of a tracepoint's field, in bytes.
     pub size: Option<u32>,
 }
 
 type Arguments = Result<Option<Vec<Argument>>>;
 
-/// What a program gets at the place of that name, by the meaning of its arguments.
+/// Returns the arguments of a program at the place of that name, by their meaning.
 pub(super) fn of(places: &Places, arguments: Meaning, name: &str) -> Arguments {
     match arguments {
         Meaning::TracepointRecord => of_tracepoint(name),
@@ -67,7 +67,7 @@ fn of_tracepoint(name: &str) -> Arguments {
 fn declared(places: &Places, function: &str, skipped: usize, result: bool) -> Arguments {
     let functions = match places.functions() {
         Ok(functions) => functions,
-        // A kernel without BTF does not tell.
+        // Without BTF they are not known.
         Err(Error::Unsupported { .. }) => return Ok(None),
         Err(error) => return Err(error),
     };

@@ -1,4 +1,4 @@
-//! The kinds of places, and how those of each kind are found.
+//! The kinds of attach points, and the functions that list those of each kind.
 
 use super::Places;
 use crate::btf::{Body, Kind as TypeKind};
@@ -28,7 +28,7 @@ pub(super) fn kinds() -> impl Iterator<Item = &'static AttachPoint> + Clone {
 
 type Finder = fn(&Places, &str) -> Result<Names>;
 
-/// What finds the names that match, in any order, and some perhaps twice; `None` where none can be listed.
+/// Returns the function that lists the names that match, in any order and some perhaps twice, of a kind that can be listed.
 pub(super) fn finder(list: List) -> Option<Finder> {
     Some(match list {
         List::KernelFunctions => kprobes,
@@ -49,7 +49,7 @@ pub(super) fn finder(list: List) -> Option<Finder> {
     })
 }
 
-/// What becomes of the pattern that a person wrote.
+/// Returns the pattern for names from the one given by the user.
 pub(super) fn pattern(list: List, pattern: &str) -> String {
     match list {
         List::Tracepoints => tracepoint_pattern(pattern),
@@ -138,7 +138,7 @@ fn functions_with_types(places: &Places, wanted: impl Fn(&str) -> bool) -> Resul
 fn typed_functions(places: &Places, pattern: &str) -> Result<Names> {
     let glob = Glob::new(pattern);
     let mut names = functions_with_types(places, |name| glob.matches(name))?;
-    // Those that are not entered through ftrace cannot be had. Where that is not to be seen, all are shown.
+    // Functions that ftrace cannot trace cannot be attached to. If the list of traceable ones is unreadable, all are listed.
     let mut traceable = HashSet::new();
     let known = functions::each_traceable(&mut |name, _| {
         if glob.matches(name) {
@@ -152,8 +152,8 @@ fn typed_functions(places: &Places, pattern: &str) -> Result<Names> {
     Ok(names)
 }
 
-/// Those whose result a program can decide (check_attach_modify_return(), `kernel/bpf/verifier.c`): the hooks of security
-/// modules, and the functions in which errors may be injected.
+/// Lists the functions whose return value a program can change (check_attach_modify_return(), `kernel/bpf/verifier.c`): the
+/// LSM hooks, and the functions in which errors may be injected.
 fn changeable_functions(places: &Places, pattern: &str) -> Result<Names> {
     let list = file::read_to_string("/sys/kernel/debug/error_injection/list").unwrap_or_default();
     // `__x64_sys_open [module]\tERRNO`
@@ -250,7 +250,7 @@ fn perf_events(kind: u32, names: &[(&'static str, u64)]) -> Vec<&'static str> {
             PerfEvent { kind, config, sample_period: 1 << 48, cpu: -1, ..PerfEvent::default() };
         match syscall::perf_event_open(&event) {
             Ok(_) => true,
-            // Whoever may not open it is not told more.
+            // Without permission to open it, it is listed.
             Err(errno) => matches!(errno, Errno(libc::EPERM | libc::EACCES)),
         }
     };

@@ -1,17 +1,17 @@
-//! The tracepoints that programs can have with their arguments as they are.
+//! Raw tracepoints: the tracepoints whose arguments programs get as they are.
 
 use crate::btf::{KernelTypes, Kind};
 use crate::error::{Error, Result};
 use crate::kernel::tracefs;
 
-/// What comes before the name of a tracepoint in the name of its type (`__BPF_DECLARE_TRACE`, `include/trace/bpf_probe.h`).
+/// The prefix of a tracepoint's name in the name of its BTF type (`__BPF_DECLARE_TRACE`, `include/trace/bpf_probe.h`).
 pub(crate) const PREFIX: &str = "btf_trace_";
 
 /// Passes the name of every tracepoint to `f`, in no order and perhaps more than once: by BTF, or by tracefs of a kernel
-/// without (which does not have those that are for programs alone).
+/// without (which does not list those that only programs can use).
 ///
 /// # Errors
-/// Those of [`KernelTypes::vmlinux`] and [`tracefs::categories`].
+/// The errors of [`KernelTypes::vmlinux`] and [`tracefs::categories`].
 pub(crate) fn each(mut f: impl FnMut(&str)) -> Result<()> {
     let types = KernelTypes::new();
     let by_btf = types.each(|_, btf| {
@@ -40,7 +40,7 @@ pub(crate) fn each(mut f: impl FnMut(&str)) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
 
     #[test]
     fn this_kernel_has_some() {

@@ -1,5 +1,5 @@
 use super::*;
-use crate::needs::{Thing, needs};
+use crate::requires::{Thing, needs};
 use proptest::prelude::*;
 
 fn kinds(pattern: &str) -> (Vec<&'static str>, String) {

@@ -10,14 +10,14 @@ use std::os::fd::AsFd;
 /// Keys and values, one after the other.
 pub(super) type Pairs = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// How many bytes of keys and values one call moves, about.
+/// The approximate number of bytes of keys and values that one call moves.
 const CHUNK: usize = 64 << 10;
 
-/// How many elements one call moves at least that have a value for each CPU: most of the room for those stays empty.
+/// The least number of elements with a value for each CPU that one call moves: most of the room for those stays empty.
 const FEW: usize = 16;
 
-/// The kernel has no batches (`EINVAL` before Linux 5.6), or not for this map. An `EINVAL` for another reason comes
-/// again from the single operations, which then say so.
+/// Whether the kernel has no batches (`EINVAL` before Linux 5.6), or not for this map. An `EINVAL` for another reason
+/// comes again from the single operations, which then return it.
 fn no_batch(errno: Errno) -> bool {
     matches!(errno, Errno(libc::EINVAL | ENOTSUPP | libc::EOPNOTSUPP))
 }
@@ -67,7 +67,7 @@ impl Map {
                 values.resize(some.len() * value_room, 0);
                 match self.write_batch(&keys, Some(&values), some.len()) {
                     (Ok(()), _) => continue,
-                    // The one after those that were done is told again by itself, and says why.
+                    // The element after those that were done is set again by itself, which returns its error.
                     (Err(errno), count) if !no_batch(errno) => done = count,
                     (Err(_), _) => self.lacks_batch(),
                 }
@@ -79,8 +79,8 @@ impl Map {
         Ok(())
     }
 
-    /// Deletes many elements; tells how many there were. `bpf(2)`, `BPF_MAP_DELETE_BATCH` (Linux 5.6 for hash tables), or one
-    /// after the other.
+    /// Deletes many elements; returns how many there were. `bpf(2)`, `BPF_MAP_DELETE_BATCH` (Linux 5.6 for hash
+    /// tables), or one after the other.
     ///
     /// # Errors
     /// As [`delete`](Map::delete). What came before the element that failed is deleted.
@@ -119,15 +119,15 @@ impl Map {
         Ok(deleted)
     }
 
-    /// Deletes the elements that are there now; what programs add meanwhile may stay. A queue or stack is emptied,
-    /// an array cannot be.
+    /// Deletes the elements that are there now; those that programs add meanwhile may stay. A queue or stack is
+    /// emptied, an array cannot be.
     ///
     /// # Errors
-    /// Those of [`delete_batch`](Map::delete_batch), [`keys`](Map::keys) or, for a queue or stack,
+    /// Errors of [`delete_batch`](Map::delete_batch), [`keys`](Map::keys) or, for a queue or stack,
     /// [`lookup_and_delete`](Map::lookup_and_delete).
     pub fn clear(&self) -> Result<()> {
         if matches!(self.kind(), MapType::Queue | MapType::Stack) {
-            // As many as there can be: a program that goes on pushing does not keep us.
+            // As many as the map can hold, so that this ends although a program goes on pushing.
             for _ in 0..self.max_entries() {
                 if self.lookup_and_delete(&[])?.is_none() {
                     break;
@@ -139,7 +139,7 @@ impl Map {
         self.delete_batch(&keys).map(drop)
     }
 
-    /// One call; and how many elements it did before it failed.
+    /// Makes one call; also returns how many elements it did before it failed.
     fn write_batch(
         &self,
         keys: &[u8],
@@ -163,7 +163,7 @@ impl Map {
     fn read_all(&self, delete: bool) -> Result<Pairs> {
         let (key_size, value_len) = (self.key_size() as usize, self.value_len()?);
         let mut found = Vec::new();
-        // Queues and the like have no keys to go by; the kernel says so.
+        // Queues and the like have no keys to go by; the kernel returns an error.
         if key_size > 0 && self.has_batch() {
             if let Some(done) = self.read_batches(delete, key_size, value_len, &mut found)? {
                 return Ok(done);
@@ -241,7 +241,7 @@ impl Map {
     }
 }
 
-/// How many elements of so many bytes one call moves.
+/// The number of elements of this size that one call moves.
 fn chunk(size: usize) -> usize {
     (CHUNK / size.max(1)).max(1)
 }

@@ -23,11 +23,11 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
 impl Map {
-    /// Creates the map: it is checked, created with those in it that it needs, gets its contents, is frozen and pinned, as far
-    /// as the spec says so. `bpf(2)`, `BPF_MAP_CREATE`; Linux 3.19 for the first of the types.
+    /// Creates the map: it is checked, created with the inner maps that it needs, filled, frozen and pinned, as far as
+    /// the spec has it. `bpf(2)`, `BPF_MAP_CREATE`; Linux 3.19 for the first of the types.
     ///
-    /// If something is pinned at the path of the spec, that is used, if it is a map of the same type, sizes and flags,
-    /// and keeps what it holds.
+    /// If the path of the spec has a pin, its map is used, if it has the same type, sizes and flags, and keeps its
+    /// contents.
     ///
     /// Names (Linux 4.15), types of keys and values (4.18), and that the contents are frozen (5.2) are left out on
     /// kernels that do not have them.
@@ -46,7 +46,7 @@ impl Map {
         Map::create_by(spec, None)
     }
 
-    /// The same by the right of a token.
+    /// Creates the map with a token, if there is one.
     pub(crate) fn create_by(spec: &MapSpec<'_>, token: Option<&Token>) -> Result<Map> {
         check(spec)?;
         let find = spec.find_table.and_then(Hook::get::<FindTable>);
@@ -56,9 +56,9 @@ impl Map {
         };
         let value_size = table.as_ref().map_or(spec.value_size, |table| table.size);
         let (spec, table) = (&MapSpec { value_size, ..*spec }, table.as_ref());
-        let Some(path) = spec.pin else { return fresh(spec, token, table) };
+        let Some(path) = spec.pin else { return create_new(spec, token, table) };
         let c_path = c_path(Path::new(path)).map_err(|errno| refused(spec, errno, token))?;
-        // Somebody else may pin or unpin it between two of these steps.
+        // Another process may pin or unpin it between two of these steps.
         let mut answer = Errno(libc::EEXIST);
         for _ in 0..3 {
             match syscall::obj_get(&c_path, 0, None) {
@@ -69,7 +69,7 @@ impl Map {
                     return Err(info::unopened(which, errno, None));
                 }
             }
-            let map = fresh(spec, token, table)?;
+            let map = create_new(spec, token, table)?;
             match syscall::obj_pin(map.as_fd(), &c_path, None) {
                 Ok(()) => return Ok(map),
                 Err(Errno(libc::EEXIST)) => answer = Errno(libc::EEXIST),
@@ -97,7 +97,7 @@ fn refused(spec: &MapSpec<'_>, errno: Errno, token: Option<&Token>) -> Error {
     }
 }
 
-/// What of a map a kernel that refuses it most likely does not have.
+/// Names the feature of a map that a kernel which refuses it most likely does not have.
 fn lacks(spec: &MapSpec<'_>, errno: Errno) -> Option<String> {
     if !matches!(errno.0, libc::EINVAL | libc::E2BIG) {
         return None;
@@ -123,7 +123,7 @@ fn object(spec: &MapSpec<'_>, max_entries: u32, flags: u32, fd: OwnedFd) -> Map 
     }))
 }
 
-/// How many entries it gets.
+/// The number of entries that it is created with.
 fn entries(spec: &MapSpec<'_>) -> Result<u32> {
     match (spec.kind, spec.max_entries) {
         (MapType::PerfEventArray, 0) => cpu::nr_cpu_ids(),
@@ -131,8 +131,8 @@ fn entries(spec: &MapSpec<'_>) -> Result<u32> {
     }
 }
 
-/// A map that nobody else has.
-fn fresh(spec: &MapSpec<'_>, token: Option<&Token>, table: Option<&Table>) -> Result<Map> {
+/// Creates a map that is not shared.
+fn create_new(spec: &MapSpec<'_>, token: Option<&Token>, table: Option<&Table>) -> Result<Map> {
     // The kernel looks at one such map and does not keep it.
     let inner = match spec.inner {
         Some(inner) => {
@@ -143,10 +143,10 @@ fn fresh(spec: &MapSpec<'_>, token: Option<&Token>, table: Option<&Table>) -> Re
     };
     let max_entries = entries(spec)?;
     let inner = inner.as_ref().map(AsFd::as_fd);
-    let made = match ladder(spec, max_entries, inner, token, table) {
+    let made = match create_with_fallbacks(spec, max_entries, inner, token, table) {
         // Linux 5.10 reads its own types when the first program since its start is loaded.
         Err(Errno(ENOTSUPP)) if table.is_some() && load_something() => {
-            ladder(spec, max_entries, inner, token, table)
+            create_with_fallbacks(spec, max_entries, inner, token, table)
         }
         answer => answer,
     };
@@ -155,12 +155,12 @@ fn fresh(spec: &MapSpec<'_>, token: Option<&Token>, table: Option<&Table>) -> Re
     if let Some(contents) = spec.contents {
         let key = 0u32.to_ne_bytes();
         let refuse = |errno| Error::UpdateMap { map: spec.name.into(), key: "0".into(), errno };
-        // As long as the value: `check` has seen to it.
+        // As long as the value, as `check` has verified.
         syscall::map_update(map.as_fd(), &key, contents, 0).map_err(refuse)?;
     }
     if spec.frozen {
         match syscall::map_freeze(map.as_fd()) {
-            // Before Linux 5.2 there is no such command. What programs may do with it does not depend on it.
+            // The command does not exist before Linux 5.2. Access by programs does not depend on it.
             Ok(()) | Err(Errno(libc::EINVAL)) => {}
             Err(errno) => return Err(map.refused("freeze", errno, None)),
         }
@@ -209,7 +209,7 @@ impl Table {
     fn find(of: &str) -> Result<Table> {
         let types = KernelTypes::new();
         let name = format!("{STRUCT_OPS}{of}");
-        // Better that the struct is missing than one of a name that nobody has given.
+        // The error names the struct of the spec as missing, rather than one with the prefix.
         types.size_of(&format!("struct {of}"))?;
         let (id, place) = types.type_id(&name, Kind::Struct)?;
         let size = place.btf.size_of(&format!("struct {name}"))?;
@@ -221,7 +221,7 @@ impl Table {
 ///
 /// A kernel that does not know a field answers `E2BIG` if it is beyond its `bpf_attr`, and `EINVAL` if it is not for
 /// that command; one that takes no types for that type of map `EINVAL` or `ENOTSUPP`.
-fn ladder(
+fn create_with_fallbacks(
     spec: &MapSpec<'_>,
     max_entries: u32,
     inner: Option<BorrowedFd<'_>>,
@@ -337,7 +337,7 @@ fn reused(spec: &MapSpec<'_>, path: &Path, fd: OwnedFd) -> Result<Map> {
     }
     let Object { fd, flags, max_entries, .. } = match Arc::try_unwrap(pinned.0) {
         Ok(object) => object,
-        // Nobody else has it: it has just been opened.
+        // It is not shared: it has just been opened.
         Err(shared) => return Ok(Map(shared)),
     };
     Ok(object(spec, max_entries, flags, fd))

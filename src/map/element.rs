@@ -1,4 +1,4 @@
-//! One element of a map, as bytes.
+//! Operations on one element of a map, as bytes.
 
 use super::{Map, refusals, rules};
 use crate::error::{Error, Result};
@@ -7,7 +7,7 @@ use crate::syscall;
 use crate::uapi::{ENOTSUPP, Errno, MapType};
 use std::os::fd::AsFd;
 
-/// What [`Map::update`] does if there is an element with that key, or if there is none.
+/// The condition of [`Map::update`]: whether an element with that key has to exist or not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Update {
     /// Sets it in either case (`BPF_ANY`).
@@ -54,8 +54,8 @@ impl Map {
         Ok(self.read(key, &mut value, 0)?.then_some(value))
     }
 
-    /// As [`lookup`](Map::lookup), under the [`SpinLock`](crate::SpinLock) in the value, so that no part of it changes
-    /// meanwhile (`BPF_F_LOCK`). Linux 5.1.
+    /// Returns the same as [`lookup`](Map::lookup), read under the [`SpinLock`](crate::SpinLock) in the value, so that
+    /// no part of it changes meanwhile (`BPF_F_LOCK`). Linux 5.1.
     ///
     /// # Errors
     /// As [`lookup`](Map::lookup).
@@ -72,7 +72,8 @@ impl Map {
         self.write(key, value, update.flags())
     }
 
-    /// As [`update`](Map::update), under the [`SpinLock`](crate::SpinLock) in the value (`BPF_F_LOCK`). Linux 5.1.
+    /// Does the same as [`update`](Map::update), under the [`SpinLock`](crate::SpinLock) in the value (`BPF_F_LOCK`).
+    /// Linux 5.1.
     ///
     /// # Errors
     /// As [`update`](Map::update).
@@ -206,7 +207,7 @@ impl Map {
     }
 }
 
-/// What room has in it that the kernel has not written.
+/// The byte that fills buffers before the kernel writes to them.
 pub(super) const UNWRITTEN: u8 = 0xa5;
 
 /// Checks that the kernel has written nothing into the room behind the values of the CPUs that are known.
@@ -218,7 +219,7 @@ pub(super) fn is_unwritten(rest: &[u8]) -> Result<()> {
     Err(Error::Format { path: cpu::POSSIBLE.into(), problem })
 }
 
-/// That there is none is an answer.
+/// Maps `ENOENT` to `false`.
 pub(super) fn found(answer: Result<(), Errno>) -> Result<bool, Errno> {
     match answer {
         Ok(()) => Ok(true),

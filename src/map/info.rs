@@ -1,4 +1,4 @@
-//! What the kernel knows of a map; maps that are there already; pins.
+//! The kernel's information on a map; maps that exist already; pins.
 
 use super::{Map, Object};
 use crate::error::{Error, Result};
@@ -13,11 +13,11 @@ use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, OnceLock};
 
-/// What the kernel knows of a map: `struct bpf_map_info`. What this kernel does not tell is 0.
+/// The kernel's information on a map: `struct bpf_map_info`. Fields that this kernel does not report are 0.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct MapInfo {
-    /// The number of its type; [`Map::kind`] says which that is.
+    /// The number of its type; [`Map::kind`] returns the type.
     pub kind: u32,
     /// Its own number, which no other map has while it lives.
     pub id: u32,
@@ -25,7 +25,7 @@ pub struct MapInfo {
     pub key_size: u32,
     /// Bytes of a value.
     pub value_size: u32,
-    /// How many elements it holds at most.
+    /// The largest number of elements that it can hold.
     pub max_entries: u32,
     /// Its [`flags`](crate::flags).
     pub flags: u32,
@@ -39,7 +39,7 @@ pub struct MapInfo {
     pub key_type: u32,
     /// The type of its values there.
     pub value_type: u32,
-    /// Of a `struct_ops` map: the type of its value in the kernel's BTF (Linux 5.6).
+    /// The type of a `struct_ops` map's value in the kernel's BTF (Linux 5.6).
     pub vmlinux_value_type: u32,
     /// The number of that BTF, the kernel's own or a module's (Linux 6.9).
     pub vmlinux_btf_id: u32,
@@ -105,8 +105,8 @@ impl Map {
         opened(which, fd)
     }
 
-    /// Opens the map that has this number, which [`info`](Map::info) tells of every map. `bpf(2)`,
-    /// `BPF_MAP_GET_FD_BY_ID` and `BPF_OBJ_GET_INFO_BY_FD` (Linux 4.13). It takes `CAP_SYS_ADMIN`.
+    /// Opens the map with this id, which [`info`](Map::info) returns for every map. `bpf(2)`, `BPF_MAP_GET_FD_BY_ID`
+    /// and `BPF_OBJ_GET_INFO_BY_FD` (Linux 4.13). It takes `CAP_SYS_ADMIN`.
     ///
     /// # Errors
     /// [`Error::OpenMap`]; `ENOENT` if there is none.
@@ -125,7 +125,7 @@ impl Map {
         opened(format_args!("behind a descriptor"), fd)
     }
 
-    /// What the kernel knows of it. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
+    /// Returns the kernel's information on it. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
     ///
     /// # Errors
     /// [`Error::MapCall`].

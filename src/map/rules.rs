@@ -1,4 +1,4 @@
-//! What a kernel wants of a map of each type, so that it need not be asked: its own answer is `EINVAL` and no more.
+//! The kernel's requirements on a map of each type, checked before it is asked: its own answer is `EINVAL` and no more.
 //!
 //! The rules are those of the `map_alloc_check` functions in `kernel/bpf/` and `net/`, as of Linux 7.3, as far as all
 //! kernels that have the type agree on them; what depends on the kernel is left to it.
@@ -14,7 +14,7 @@ use crate::uapi::flags::{
     BPF_F_WRONLY, BPF_F_WRONLY_PROG, BPF_F_ZERO_SEED,
 };
 
-/// What a size may be.
+/// The constraint on a size.
 #[derive(Debug, Clone, Copy)]
 enum Size {
     /// Not 0.
@@ -29,7 +29,7 @@ enum Size {
     Times(u32),
 }
 
-/// What the number of entries may be.
+/// The constraint on the number of entries.
 #[derive(Debug, Clone, Copy)]
 enum Entries {
     /// Not 0.
@@ -142,7 +142,8 @@ pub(super) const fn is_storage(kind: MapType) -> bool {
     )
 }
 
-/// Returns the flags that a type of map can have as far as is known here: whether others are unsupported, the kernel says.
+/// Returns the flags that a type of map can have as far as is known here: whether the kernel supports others shows when
+/// the map is created.
 pub(super) fn usual_flags(kind: MapType) -> u32 {
     RULES.iter().find(|rule| rule.kind == kind).map_or(0, |rule| rule.allowed)
 }
@@ -165,7 +166,7 @@ pub(super) fn check(spec: &MapSpec<'_>) -> Result<()> {
             ));
         }
     }
-    // The table has them all; a test says so.
+    // The table has them all, as a test checks.
     let Some(rule) = RULES.iter().find(|rule| rule.kind == spec.kind) else { return Ok(()) };
     for (field, size, value) in
         [("key_size", rule.key, spec.key_size), ("value_size", rule.value, spec.value_size)]
@@ -342,7 +343,7 @@ mod tests {
     const INNER: MapSpec<'static> = MapSpec::array("inner", 8, 1);
     const NESTED: MapSpec<'static> = MapSpec::array_of_maps("nested", 1, &INNER);
 
-    /// The field to blame, and what the message says of it. The rules are the kernel's own checks.
+    /// The invalid field, and the message about it. The rules are the kernel's own checks.
     #[rustfmt::skip]
     const WRONG: &[(MapSpec<'static>, &str, &str, &str)] = &[
         (MapSpec::hash("m", 0, 8, 1), "key_size", "0", "cannot be 0"),
@@ -407,7 +408,8 @@ mod tests {
         );
     }
 
-    /// What a text may leave out is what no kernel takes otherwise: the table of rules, read the other way.
+    /// A text may leave out exactly the attributes for which every kernel takes one value only: the table of rules,
+    /// read the other way.
     #[test]
     fn what_a_type_implies_is_its_rule() {
         let only = |size| match size {

@@ -14,10 +14,10 @@ type Answer = Option<Result<i64, Errno>>;
 
 const ENOTSUPP: i32 = crate::uapi::ENOTSUPP;
 
-/// What a kernel answers to types and to a name.
+/// A kernel's answer to types and to a name.
 type Refuses = fn(types: bool, name: bool) -> Option<i32>;
 
-/// What a map was created with: types, a name.
+/// The attributes that a map was created with: types, a name.
 type Asked = Rc<RefCell<Vec<(bool, bool)>>>;
 
 /// A kernel that refuses what a map is created with, as far as `refuses` says.
@@ -74,8 +74,8 @@ fn a_refusal_that_has_nothing_to_do_with_them_is_told() {
             _ => None,
         };
         let error = fake::with(kernel, || Map::create(&COUNTS)).unwrap_err();
-        let Error::CreateMap { errno: told, .. } = &error else { panic!("{error:?}") };
-        assert_eq!((*told, *asked.borrow()), (Errno(errno), tries), "{error}");
+        let Error::CreateMap { errno: reported, .. } = &error else { panic!("{error:?}") };
+        assert_eq!((*reported, *asked.borrow()), (Errno(errno), tries), "{error}");
     }
     // Storage is nothing without its types.
     let (asked, kernel) = old_kernel(|types, _| types.then_some(libc::EINVAL));
@@ -84,7 +84,7 @@ fn a_refusal_that_has_nothing_to_do_with_them_is_told() {
     assert_eq!(asked.borrow()[..], [(true, true)]);
 }
 
-/// What is younger than the kernel is told with the version that brought it.
+/// The error about a type that is newer than the kernel names the version that brought it.
 #[test]
 fn a_type_that_a_kernel_lacks_is_told_with_its_version() {
     let here = crate::kernel::version::running().unwrap();
@@ -114,10 +114,11 @@ fn a_type_that_a_kernel_lacks_is_told_with_its_version() {
         // The map in a map is refused by this kernel, too.
         let since =
             crate::spec::first_map_version(if inner.is_some() { MapType::Hash } else { kind });
-        let told = error.to_string().contains(&format!("Linux {since} brought the type {kind}"));
-        assert_eq!(told, here < since, "{error}");
+        let reported =
+            error.to_string().contains(&format!("Linux {since} brought the type {kind}"));
+        assert_eq!(reported, here < since, "{error}");
         assert_eq!(error.kind() == crate::ErrorKind::Unsupported, here < since, "{error}");
-        younger += u32::from(told);
+        younger += u32::from(reported);
     }
     assert!(younger > 0 || here >= crate::spec::first_map_version(MapType::Rhash));
 }
@@ -127,12 +128,13 @@ fn u128_as_bytes() -> TypeDesc<'static> {
     <[u64; 2]>::TYPE
 }
 
-/// A hash table with keys of 4 bytes and values of 8, in the kernel's place; what it was asked, by name.
+/// A hash table with keys of 4 bytes and values of 8, in the kernel's place; it records the commands
+/// that it gets, by name.
 #[derive(Default)]
 struct Table {
     elements: BTreeMap<u32, u64>,
     asked: Vec<&'static str>,
-    /// What it answers to batches.
+    /// Its answer to batches.
     batches: Option<i32>,
     /// The key that is gone whenever somebody asks for the next, and there again: the walk begins anew.
     restless: bool,
@@ -232,7 +234,7 @@ impl Table {
     }
 }
 
-/// Does something with a hash table of such a kernel; what it was asked.
+/// Does something with a hash table of such a kernel; returns the commands that it got.
 fn on(table: Table, action: impl FnOnce(&Hash<u32, u64>)) -> Vec<&'static str> {
     let table = Rc::new(RefCell::new(table));
     let kernel = Rc::clone(&table);
@@ -269,7 +271,7 @@ fn without_batches_it_is_one_by_one_and_that_is_remembered() {
     }
 }
 
-/// Any other answer is told, and not taken for a kernel without batches.
+/// Any other error is reported, and not taken for a kernel without batches.
 #[test]
 fn a_batch_that_is_refused_is_an_error() {
     let asked = on(without_batches(libc::EFAULT), |hash| {
@@ -283,7 +285,7 @@ fn a_batch_that_is_refused_is_an_error() {
     assert_eq!(asked, ["read batch", "read batch"]);
 }
 
-/// The list of CPUs may say that there are fewer than there are: the kernel does not know what it says.
+/// The list of CPUs may hold fewer than there are: the kernel does not go by it.
 #[test]
 fn there_is_room_for_the_values_of_all_cpus_whatever_the_list_says() {
     const CPUS: usize = 3;
@@ -409,7 +411,7 @@ fn contents_are_frozen_if_the_kernel_can() {
 }
 
 /// Fills `struct bpf_map_info` with the words at these offsets.
-fn tell(info: &mut [u8], words: &[(usize, u32)]) {
+fn write_words(info: &mut [u8], words: &[(usize, u32)]) {
     for (at, word) in words {
         word.write(&mut info[*at..]);
     }
@@ -425,7 +427,7 @@ fn a_pinned_map_has_the_sizes_that_the_kernel_says() {
                 Some(fake::descriptor())
             }
             Call::ObjInfo(info) => {
-                tell(info.info, words);
+                write_words(info.info, words);
                 Some(Ok(0))
             }
             _ => panic!("{call:?}"),
@@ -462,7 +464,7 @@ fn a_map_that_somebody_else_pins_meanwhile_is_used() {
             Some(Err(Errno(libc::EEXIST)))
         }
         Call::ObjInfo(info) => {
-            tell(info.info, &[(0, 1), (8, 4), (12, 8), (16, 16)]);
+            write_words(info.info, &[(0, 1), (8, 4), (12, 8), (16, 16)]);
             Some(Ok(0))
         }
         _ => panic!("{call:?}"),

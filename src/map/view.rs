@@ -27,7 +27,7 @@ use crate::error::{Error, Result};
 use crate::uapi::MapType;
 use crate::util::pod::{Plain, with_bytes, with_zeroed};
 
-/// What a view demands of a map.
+/// The requirements of a view on a map.
 struct Shape {
     /// Its name.
     view: &'static str,
@@ -37,7 +37,7 @@ struct Shape {
 }
 
 impl Shape {
-    /// For keys and values of these types.
+    /// The requirements for keys and values of these types.
     fn of<K: Plain, V: Plain>(view: &'static str, kinds: &'static [MapType]) -> Shape {
         Shape { view, kinds, key_size: K::SIZE, value_sizes: [V::SIZE; 2] }
     }

@@ -15,10 +15,11 @@ pub struct Entries<'a>(Walk<'a, Vec<u8>>);
 #[derive(Debug)]
 pub(super) struct Walk<'a, K> {
     map: &'a Map,
-    /// The key that is given next: it was asked for before the one before it was given, which may be deleted by now.
+    /// The next key: it is looked up before the one before it is returned, which may be deleted by the time of the
+    /// next call.
     next: Option<K>,
     state: State,
-    /// How many more there may be.
+    /// The largest number of keys that may follow.
     left: u64,
 }
 
@@ -32,10 +33,10 @@ enum State {
 impl Map {
     /// Its keys, in no order. `bpf(2)`, `BPF_MAP_GET_NEXT_KEY`; Linux 4.12.
     ///
-    /// The map may change meanwhile. The key that was given last can be deleted, and the walk goes on. If somebody
-    /// else deletes the one that is next, the kernel begins again at the first, and keys come twice: so each key that
-    /// is there all the time comes at least once. If more than twice as many came as the map can hold the walk ends
-    /// with [`Error::MapChanged`].
+    /// The map may change meanwhile. The key that was returned last can be deleted, and the walk goes on. If the next
+    /// one is deleted by another process or a program, the kernel begins again at the first, and keys come twice: so
+    /// each key that is there all the time comes at least once. If more than twice as many came as the map can hold
+    /// the walk ends with [`Error::MapChanged`].
     ///
     /// ```no_run
     /// # let map = rawbpf::Map::open_id(7)?;

@@ -9,6 +9,7 @@ use crate::spec::{
     Assembly, Collection, CollectionData, CollectionProgram, Line, NamedLabels, Reloc, RelocField,
     RelocKind, RelocTarget, Section, Variable,
 };
+use crate::spec::{CoreReloc, Extern};
 use crate::util::lines::line_breaks;
 use std::collections::BTreeSet;
 
@@ -21,7 +22,7 @@ pub(super) struct LinkReloc {
     target: LinkTarget,
 }
 
-/// What it is filled in of.
+/// The target of a relocation.
 #[derive(Debug, Clone)]
 pub(super) enum LinkTarget {
     /// The name of a map.
@@ -30,10 +31,14 @@ pub(super) enum LinkTarget {
     Data(Section, i32),
     /// Something of the kernel's.
     Name(String),
+    /// A type of the object.
+    Core(CoreReloc),
+    /// A variable or function of the kernel that the object declares.
+    Extern(Extern),
 }
 
 impl Object {
-    /// What the object holds, ready to be loaded on this machine. `file` is what messages call it; the statements that they
+    /// Returns the maps, data and programs of the object, ready to be loaded on this machine. `file` is what messages call it; the statements that they
     /// show are those of its [`text`](Object::text).
     ///
     /// A program is loaded as the object means it, or not at all: whatever of it cannot be done here is an error. An object
@@ -45,7 +50,7 @@ impl Object {
         if self.order != ByteOrder::NATIVE {
             return Err(ObjectError::Order);
         }
-        let unsaid = self.unsaid();
+        let unsaid = self.unloadable();
         if !unsaid.is_empty() {
             return Err(ObjectError::Unsaid { what: unsaid });
         }
@@ -72,6 +77,7 @@ impl Object {
             .flat_map(|program| &program.relocations)
             .filter_map(|reloc| match (reloc.kind, &reloc.target) {
                 (RelocKind::Kfunc, LinkTarget::Name(name)) => Some(name.as_str()),
+                (_, LinkTarget::Extern(wanted)) => Some(&*wanted.name),
                 _ => None,
             })
             .collect();
@@ -114,6 +120,11 @@ impl ObjectProgram {
                 LinkTarget::Map(name) => (Some(Pseudo::MapFd as u8), 0, RelocTarget::Name(name)),
                 LinkTarget::Data(section, offset) => {
                     (Some(Pseudo::MapValue as u8), *offset, RelocTarget::Section(*section))
+                }
+                LinkTarget::Core(core) => (None, 0, RelocTarget::Core(core)),
+                LinkTarget::Extern(wanted) => {
+                    let kfunc = (reloc.kind == RelocKind::Kfunc).then_some(KFUNC);
+                    (kfunc, 0, RelocTarget::Extern(wanted))
                 }
                 LinkTarget::Name(name) => {
                     let kfunc = (reloc.kind == RelocKind::Kfunc).then_some(KFUNC);

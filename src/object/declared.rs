@@ -17,9 +17,9 @@ pub(super) struct Declared {
     pub symbol: String,
     /// The directive, if there is one.
     pub directive: Option<String>,
-    /// What it is defined as, if it can be declared.
+    /// Its definition, if it can be declared.
     pub defined: Option<Defined>,
-    /// What it does not say.
+    /// Remarks on what it does not say.
     pub remarks: Vec<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What is wrong with an object.
+//! Errors of objects.
 
 use crate::btf::BtfError;
 
@@ -9,7 +9,7 @@ pub enum ObjectError {
     /// It is no object for BPF, or what holds it together is damaged.
     #[error("it is no object for BPF that can be read: {problem}")]
     File {
-        /// What is wrong.
+        /// The problem.
         problem: &'static str,
     },
     /// A section of it is damaged.
@@ -17,7 +17,7 @@ pub enum ObjectError {
     Section {
         /// The name of the section.
         section: String,
-        /// What is wrong.
+        /// The problem.
         problem: &'static str,
     },
     /// It is for machines of the other byte order.

@@ -3,6 +3,7 @@
 use super::ObjectError;
 use super::collection::LinkReloc;
 use super::declared::declared;
+use super::externs::externs;
 use super::functions::{Code, Named};
 use super::link::Linker;
 use super::listing::Listing;
@@ -40,12 +41,12 @@ pub struct Object {
     pub(super) maps: Vec<(String, Defined)>,
     pub(super) data: [Vec<u8>; 3],
     pub(super) variables: Vec<NamedPlace>,
-    /// What stands before the programs in a listing.
+    /// The part of a listing before the programs.
     pub(super) head: String,
     /// Of that, what it cannot say.
     unsaid: Vec<String>,
     pub(super) programs: Vec<ObjectProgram>,
-    /// What the statements of a collection are, once one was asked for.
+    /// The statements of a collection, once one was asked for.
     pub(super) listing: OnceLock<Listing>,
 }
 
@@ -57,14 +58,16 @@ pub struct ObjectProgram {
     pub(super) slots: Vec<Insn>,
     /// The names of functions, where they begin.
     pub(super) functions: BTreeMap<usize, String>,
-    /// What addresses are the addresses of, and which functions elsewhere are called.
+    /// The targets of addresses and of calls of functions elsewhere, by slot.
     pub(super) operands: HashMap<usize, String>,
     /// Instructions with a name of the kernel's in place of a number.
     pub(super) adjusted: HashMap<usize, Adjusted>,
-    /// What is filled in at load, in the order of the slots.
+    /// The relocations, in the order of the slots.
     pub(super) relocations: Vec<LinkReloc>,
-    /// What the language does not say.
+    /// Remarks on what neither the language nor a collection has.
     pub(super) remarks: HashMap<usize, Vec<String>>,
+    /// Remarks on what a collection has and the language does not.
+    pub(super) text_remarks: HashMap<usize, String>,
     /// Jumps out of a function, and calls of what is not here.
     pub(super) astray: HashSet<usize>,
 }
@@ -144,8 +147,15 @@ impl Object {
         });
         strays(&mut head, &raw, &mut unsaid);
 
-        let linker =
-            Linker { raw: &raw, code: &code, maps: &maps, variables: &variables, relocations };
+        let linker = Linker {
+            raw: &raw,
+            code: &code,
+            maps: &maps,
+            variables: &variables,
+            relocations,
+            externs: btf.as_ref().map_or_else(HashMap::new, externs),
+            types: btf.as_ref().map_or_else(Default::default, |btf| btf.as_bytes().into()),
+        };
         let programs = linker.programs(&mut names)?;
         let maps = maps.into_iter().filter_map(|map| Some((map.name?, map.defined?))).collect();
         Ok(Object {
@@ -161,17 +171,31 @@ impl Object {
         })
     }
 
-    /// What the [`text`](Object::text) only remarks upon: part of what the object asks for that the assembly language does not say.
+    /// Returns what the [`text`](Object::text) only remarks upon: part of what the object asks for that the assembly language does not say.
     /// Where there is something, a program that is made of the text is not the one that is meant.
     pub fn unsaid(&self) -> Vec<String> {
+        self.remarked(true)
+    }
+
+    /// Returns what of it a collection cannot have.
+    pub(super) fn unloadable(&self) -> Vec<String> {
+        self.remarked(false)
+    }
+
+    fn remarked(&self, of_text: bool) -> Vec<String> {
         let mut all = self.unsaid.clone();
         for program in &self.programs {
-            let mut remarks: Vec<_> = program.remarks.iter().collect();
-            remarks.sort();
-            for (slot, remarks) in remarks {
-                let of = |remark| format!("program {}, slot {slot}: {remark}", program.name);
-                all.extend(remarks.iter().map(of));
+            let mut remarks: Vec<(usize, &str)> = Vec::new();
+            for (slot, own) in &program.remarks {
+                remarks.extend(own.iter().map(|remark| (*slot, remark.as_str())));
             }
+            if of_text {
+                let own = program.text_remarks.iter();
+                remarks.extend(own.map(|(slot, remark)| (*slot, remark.as_str())));
+            }
+            remarks.sort_by_key(|(slot, _)| *slot);
+            let of = |(slot, remark)| format!("program {}, slot {slot}: {remark}", program.name);
+            all.extend(remarks.into_iter().map(of));
         }
         all
     }
@@ -193,7 +217,7 @@ impl ObjectProgram {
         &self.name
     }
 
-    /// Where it is to be attached, as `.program` says it; `None` if the name of its section does not say.
+    /// Returns its attach point, as `.program` says it; `None` if the name of its section does not say.
     pub fn target(&self) -> Option<&str> {
         self.target.as_deref()
     }
@@ -204,7 +228,7 @@ impl ObjectProgram {
         &self.slots
     }
 
-    /// What the instruction in a slot names: a map, a variable, a function that is elsewhere, or the field of the kernel's whose
+    /// Returns the name in the instruction in a slot: a map, a variable, a function that is elsewhere, or the field of the kernel's whose
     /// offset it takes.
     pub fn named(&self, slot: usize) -> Option<&str> {
         let adjusted = || Some(self.adjusted.get(&slot)?.name.as_str());

@@ -24,7 +24,7 @@ pub(super) struct Section<'a> {
     pub kind: SectionType,
     pub flags: SectionFlags,
     pub contents: Vec<u8>,
-    /// How many bytes it has: those of a section without contents, `.bss`, are zeros in memory only.
+    /// Its size in bytes: those of a section without contents, `.bss`, are zeros in memory only.
     pub size: u64,
     pub relocations: Vec<Relocation>,
 }
@@ -82,7 +82,7 @@ impl<'a> Strings<'a> {
         Strings { bytes: vec![0], known: HashMap::from([(("", ""), 0)]) }
     }
 
-    /// Where a string is, which is put together of two.
+    /// The offset of a string that is put together of two.
     fn at(&mut self, start: &'a str, end: &'a str) -> u32 {
         // They are names of a text, which has less than 4 GiB; `to_bytes` looks whether all of them do.
         let next = self.bytes.len() as u32;
@@ -93,7 +93,7 @@ impl<'a> Strings<'a> {
     }
 }
 
-/// What is known of a section once its contents have their place.
+/// The header of a section, once its contents have their place.
 struct Header<'a> {
     names: [&'a str; 2],
     kind: SectionType,

@@ -1,4 +1,4 @@
-//! Where the functions of an object are, and what their instructions name.
+//! The functions of an object, and the targets of their instructions.
 
 use super::ObjectError;
 use super::raw::{Kind, Raw, RawRelocation, RawSymbol, SymbolKind};
@@ -21,7 +21,7 @@ pub(super) struct Function {
     pub symbol: Option<usize>,
 }
 
-/// What an instruction names.
+/// The target of a relocated instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Named {
     Function(Spot),
@@ -29,9 +29,11 @@ pub(super) enum Named {
     Map(usize, u64),
     /// The number of the section of data, and the offset there.
     Data(usize, u64),
-    /// A function that is not in the object.
-    Elsewhere(String),
-    /// What the language has no word for.
+    /// A function that is not in the object, and whether the program can do without it.
+    Elsewhere(String, bool),
+    /// The address of a symbol that is not in the object, and whether the program can do without it.
+    Outside(String, bool),
+    /// Something that the language has no word for.
     Unsaid(String),
 }
 
@@ -107,7 +109,7 @@ impl Code {
     }
 }
 
-/// What an instruction names, by its relocation or by a distance.
+/// Returns the target of an instruction, by its relocation or by a distance.
 fn named(
     raw: &Raw<'_>,
     section: usize,
@@ -126,12 +128,14 @@ fn named(
     let in_section = symbol.section.and_then(|index| Some((index, raw.sections.get(index)?)));
     let (value, kind) = (i64::try_from(symbol.value).ok(), in_section.map(|(_, found)| found.kind));
     match (op, in_section, kind, value) {
-        (Op::CallLocal { .. }, None, ..) => Some(Named::Elsewhere(symbol.name.clone())),
+        (Op::CallLocal { .. }, None, ..) => {
+            Some(Named::Elsewhere(symbol.name.clone(), symbol.weak))
+        }
         (Op::CallLocal { offset }, Some((index, _)), Some(Kind::Code), Some(value)) => {
             let to = (value / SLOT as i64).saturating_add(i64::from(offset) + 1);
             Some(function_at(raw, index, to))
         }
-        (Op::LoadImm64 { .. }, None, ..) => unsaid("the address of something elsewhere,"),
+        (Op::LoadImm64 { .. }, None, ..) => Some(Named::Outside(symbol.name.clone(), symbol.weak)),
         (Op::LoadImm64 { low, .. }, Some((index, found)), Some(kind), Some(value)) => {
             let to = value.saturating_add(low.into());
             let inside = u64::try_from(to).ok().filter(|to| *to < found.size);

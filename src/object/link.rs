@@ -2,6 +2,7 @@
 
 use super::collection::LinkTarget;
 use super::declared::Declared;
+use super::externs::Declaration;
 use super::file::{Adjusted, ObjectProgram};
 use super::functions::{Code, Function, Named, led};
 use super::names::{Names, shown};
@@ -10,8 +11,9 @@ use super::relocated::{Relocated, Relocations};
 use super::variables::Variables;
 use super::{ObjectError, target};
 use crate::asm::{Instructions, Place, place};
-use crate::spec::{RelocField, RelocKind};
+use crate::spec::{CoreReloc, Extern, RelocField, RelocKind};
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 
 /// The most slots of all programs of an object together, each with the functions that it calls.
 const MOST_SLOTS: usize = 1 << 22;
@@ -32,6 +34,10 @@ pub(super) struct Linker<'r> {
     pub maps: &'r [Declared],
     pub variables: &'r Variables<'r>,
     pub relocations: Relocations,
+    /// The BTF that they are about.
+    pub types: Arc<[u8]>,
+    /// The declarations of what is not in the object, by their names.
+    pub externs: HashMap<&'r str, Declaration>,
 }
 
 impl Linker<'_> {
@@ -152,6 +158,7 @@ impl Linker<'_> {
             adjusted: HashMap::new(),
             relocations: Vec::new(),
             remarks: HashMap::new(),
+            text_remarks: HashMap::new(),
             astray: HashSet::new(),
         };
         for (index, function) in &members {
@@ -196,18 +203,22 @@ impl Linker<'_> {
         for (slot, op) in instructions {
             match relocations.and_then(|all| all.get(&(first + slot))).map(Vec::as_slice) {
                 None => {}
-                Some([one]) if let Some(statement) = one.statement(op) => {
-                    let name = one.name().unwrap_or_default().to_owned();
-                    if let Some((field, kind, name)) = one.reloc(op) {
-                        let target = LinkTarget::Name(name.to_owned());
-                        program.relocate(start + slot, field, kind, target);
+                Some([one]) if let Some((field, core)) = self.core(program, start + slot, one) => {
+                    program.relocate(start + slot, field, RelocKind::Core, LinkTarget::Core(core));
+                    match one.statement(op) {
+                        Some(statement) => {
+                            let name = one.name().unwrap_or_default().to_owned();
+                            program.adjusted.insert(start + slot, Adjusted { name, statement });
+                            // What stands there is of the compiler's kernel.
+                            if let Some(insn) = program.slots.get_mut(start + slot) {
+                                *insn = Relocated::without_number(*insn, op);
+                            }
+                            self.clear_second(program, start + slot);
+                        }
+                        None => {
+                            program.text_remarks.insert(start + slot, one.remark());
+                        }
                     }
-                    program.adjusted.insert(start + slot, Adjusted { name, statement });
-                    // What stands there is of the compiler's kernel.
-                    if let Some(insn) = program.slots.get_mut(start + slot) {
-                        *insn = Relocated::without_number(*insn, op);
-                    }
-                    self.clear_second(program, start + slot);
                 }
                 Some(all) => {
                     let remarks = all.iter().map(Relocated::remark);
@@ -223,7 +234,7 @@ impl Linker<'_> {
             }
             let at = start + slot;
             let Some(named) = self.code.named.get(&(section, first + slot)) else { continue };
-            if matches!(named, Named::Elsewhere(_) | Named::Unsaid(_)) {
+            if matches!(named, Named::Elsewhere(..) | Named::Unsaid(_)) {
                 program.astray.insert(at);
             }
             let operand = match named {
@@ -262,13 +273,36 @@ impl Linker<'_> {
                         name
                     })
                     .ok_or_else(|| "the address of data without a name".into()),
-                Named::Elsewhere(name) => {
+                Named::Outside(name, weak) => {
+                    let remark = format!("the address of something elsewhere, `{name}`");
+                    let found = self.externs.get(name.as_str());
+                    let Some((kind, type_id)) = found.and_then(|found| found.address()) else {
+                        let remark = match found {
+                            Some(Declaration::Kconfig) => {
+                                format!("{remark}: __kconfig is not supported")
+                            }
+                            _ => remark,
+                        };
+                        program.remarks.entry(at).or_default().push(shown(&remark));
+                        continue;
+                    };
+                    let target = LinkTarget::Extern(self.wanted(name, *weak, type_id));
+                    program.relocate(at, RelocField::Immediate, kind, target);
+                    program.text_remarks.insert(at, shown(&remark));
+                    continue;
+                }
+                Named::Elsewhere(name, weak) => {
                     let word = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
                     let digit = name.starts_with(|first: char| first.is_ascii_digit());
                     if name.is_empty() || digit || !name.chars().all(word) {
                         Err(format!("a call of `{name}`"))
                     } else {
-                        let target = LinkTarget::Name(name.clone());
+                        let target = match self.externs.get(name.as_str()) {
+                            Some(Declaration::Function(type_id)) => {
+                                LinkTarget::Extern(self.wanted(name, *weak, *type_id))
+                            }
+                            _ => LinkTarget::Name(name.clone()),
+                        };
                         let field = RelocField::Immediate;
                         program.relocate(at, field, RelocKind::Kfunc, target);
                         Ok(name.clone())
@@ -284,6 +318,21 @@ impl Linker<'_> {
                 Err(remark) => program.remarks.entry(at).or_default().push(shown(&remark)),
             }
         }
+    }
+
+    fn wanted(&self, name: &str, weak: bool, type_id: u32) -> Extern {
+        Extern { name: name.into(), weak, types: Arc::clone(&self.types), type_id }
+    }
+
+    /// Returns the CO-RE relocation of an instruction.
+    fn core(
+        &self,
+        program: &ObjectProgram,
+        at: usize,
+        relocated: &Relocated,
+    ) -> Option<(RelocField, CoreReloc)> {
+        let insn = program.slots.get(at).copied()?;
+        relocated.core(insn, program.slots.get(at + 1).copied(), &self.types)
     }
 
     /// The second half of an address: whoever fills it in asks only for the first.

@@ -110,7 +110,8 @@ impl ObjectProgram {
             }
             (None, None) => {}
         }
-        for remark in self.remarks.get(&slot).into_iter().flatten() {
+        let text = self.text_remarks.get(&slot);
+        for remark in self.remarks.get(&slot).into_iter().flatten().chain(text) {
             let _ = writeln!(out, "    # {remark}");
         }
         out.push_str("    ");

@@ -8,7 +8,7 @@ use crate::insn::ByteOrder;
 use crate::spec::MapSpec;
 use crate::uapi::MapType;
 
-/// How many bytes a member has: a pointer.
+/// The size of a member in bytes: a pointer.
 const POINTER: u32 = 8;
 
 /// Why a map cannot be defined in an object.
@@ -49,7 +49,7 @@ pub(super) fn define(builder: &mut Builder, map: &MapSpec<'_>) -> (u32, u32) {
     (builder.composite("", false, size, &members), size)
 }
 
-/// How many bytes the variable of a map has.
+/// The size of the variable of a map in bytes.
 pub(super) fn size(map: &MapSpec<'_>) -> u32 {
     let numbers = [map.key_size, map.value_size, map.max_entries, map.flags, map.map_extra as u32];
     let there = numbers.iter().filter(|number| **number != 0).count() as u32;
@@ -70,7 +70,7 @@ pub(super) struct Defined {
     pub max_entries: u32,
     pub flags: u32,
     pub extra: u64,
-    /// What of it a text cannot say.
+    /// The properties that a text cannot say.
     pub besides: Vec<String>,
 }
 

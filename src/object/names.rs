@@ -3,7 +3,7 @@
 use crate::asm::helper_number;
 use std::collections::HashMap;
 
-/// How much of a name is shown in a comment, letters.
+/// The most letters of a name that are shown in a comment.
 const SHOWN: usize = 200;
 
 /// Names that have been given out, with the number that the next one of the same kind gets.

@@ -1,4 +1,4 @@
-//! What goes where in an object: which functions there are, in which sections, and what their instructions name.
+//! The layout of an object: its functions, their sections, and the targets of their instructions.
 
 use super::{maps, target};
 use crate::asm::{
@@ -37,7 +37,7 @@ pub(super) struct CodeSection {
     pub relocations: Vec<(u32, RelocationType, To)>,
 }
 
-/// What an instruction names.
+/// The target of a relocated instruction.
 #[derive(Clone, Copy)]
 pub(super) enum To {
     /// By its index in [`Plan::functions`].
@@ -57,14 +57,14 @@ pub(super) struct Function {
 }
 
 impl Function {
-    /// Where in its section the slot is that has this number in the program.
+    /// Returns the slot in its section of the slot with this number in the program.
     pub fn moved(&self, slot: u32) -> u32 {
         slot - self.slots.start + self.offset
     }
 }
 
 impl<'m> Plan<'m> {
-    /// What an object of this text is to hold.
+    /// Plans the object of a text.
     pub fn new(module: &'m Collection<'m>, codes: &[Code<'_>]) -> Plan<'m> {
         let text = module.programs().first().map_or("", |program| program.code().text);
         let text_section =
@@ -105,7 +105,7 @@ impl<'m> Plan<'m> {
         self.mistake(message, span);
     }
 
-    /// Where in the text a piece of it stands.
+    /// Returns the place of a piece of the text.
     fn span(&self, piece: &str) -> Range<usize> {
         let start = piece.as_ptr().addr().wrapping_sub(self.text.as_ptr().addr());
         let span = start..start.saturating_add(piece.len());
@@ -131,7 +131,11 @@ impl<'m> Plan<'m> {
     fn program(&mut self, program: &CollectionProgram<'_>, code: &Code<'_>) {
         let first = self.functions.len();
         for reloc in code.relocations {
-            if let (true, RelocTarget::Name(name)) = (reloc.kind != RelocKind::Map, reloc.target) {
+            if reloc.kind != RelocKind::Map {
+                let name = match reloc.target {
+                    RelocTarget::Name(name) => name,
+                    _ => "",
+                };
                 let message = format!(
                     "what `{}` is, only the kernel knows that loads the program: an object cannot hold it",
                     reloc.name()
@@ -268,7 +272,7 @@ fn references(
                 let second = code.slots.get(reloc.slot as usize + 1);
                 To::Data(section, second.map_or(0, |second| second.imm() as u32))
             }
-            RelocTarget::Map(_) => return None,
+            RelocTarget::Map(_) | RelocTarget::Core(_) | RelocTarget::Extern(_) => return None,
         };
         Some((reloc.slot, to))
     });

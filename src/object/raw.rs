@@ -1,4 +1,4 @@
-//! What an ELF file for BPF says: its sections, its symbols, its relocations. Nothing of it is believed before it is looked at.
+//! The contents of an ELF file for BPF: its sections, its symbols, its relocations. Nothing of it is believed before it is looked at.
 
 use super::ObjectError;
 use crate::asm::Section;
@@ -13,7 +13,7 @@ const MOST: u64 = 1 << 29;
 /// The longest name, bytes: twice what the kernel allows (`KSYM_NAME_LEN`). Many names can be in one place of a file.
 pub(super) const LONGEST: usize = 1024;
 
-/// What is wrong if more is read of a file than is there.
+/// The problem if more is read of a file than is there.
 const OVERLAP: &str = "its sections lie one over the other";
 
 /// A file as it is.
@@ -37,7 +37,7 @@ pub(super) struct RawSection<'d> {
     pub relocations: Vec<RawRelocation>,
 }
 
-/// What a section is for.
+/// The purpose of a section.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Code,
@@ -64,6 +64,7 @@ pub(super) struct RawSymbol {
     pub value: u64,
     pub size: u64,
     pub global: bool,
+    pub weak: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -192,6 +193,7 @@ impl<'d> Raw<'d> {
                 value: symbol.st_value(endian),
                 size: symbol.st_size(endian),
                 global: !symbol.is_local(),
+                weak: symbol.is_weak(),
             });
         }
 

@@ -1,30 +1,31 @@
-//! What a program adjusts to the types of a kernel when it is loaded (CO-RE). Much of it has a name in the language, which the loader
+//! CO-RE relocations of an object, which adjust a program to the types of a kernel when it is loaded. Much of it has a name in the language, which the loader
 //! looks up as it does any: the offset of a field by an access such as `0:1:2` is `pair.b.c`. What has none is remarked upon.
 
 use super::names::shown;
 use crate::btf::{Body, Btf, Kind, Type};
-use crate::insn::{ByteOrder, Insn, Op, Pseudo, Source};
-use crate::spec::{RelocField, RelocKind};
+use crate::insn::{ByteOrder, Insn, Op, Pseudo, Source, class};
+use crate::spec::{CoreKind, CoreReloc, RelocField, RelocKind};
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
-/// What is adjusted (`enum bpf_core_relo_kind` of `include/uapi/linux/bpf.h`), and how the language names it.
+/// The name of each kind of relocation in messages, and how the language writes it, by [`CoreKind::ALL`].
 const KINDS: [(&str, As); 13] = [
     ("offset of field", As::Offset),
     ("size of field", As::Field("sizeof")),
     ("existence of field", As::Field("exists")),
-    ("sign of field", As::Nothing),
+    ("signedness of field", As::Nothing),
     ("left shift for field", As::Nothing),
     ("right shift for field", As::Nothing),
-    ("local number of type", As::Nothing),
-    ("number of type", As::Nothing),
+    ("local BTF id of type", As::Nothing),
+    ("BTF id of type", As::Nothing),
     ("existence of type", As::Type("exists")),
     ("size of type", As::Type("sizeof")),
     ("existence of enumerator", As::Enumerator("exists")),
     ("value of enumerator", As::Enumerator("")),
-    ("likeness of type", As::Nothing),
+    ("match of type", As::Nothing),
 ];
 
-/// How the language names something.
+/// The form of a name in the language.
 #[derive(Clone, Copy)]
 enum As {
     /// `task_struct.tgid`
@@ -44,24 +45,24 @@ const STEPS: usize = 64;
 /// The most parts of types that are looked through for all accesses of an object together: no real one comes near.
 const PARTS: u64 = 1 << 26;
 
-/// Where the header says how long it is, and where this part begins in longer ones.
+/// The offsets of the length of the header, and of the place of this part in longer ones.
 const LENGTH: usize = 4;
 const PART: usize = 24;
 
-/// What an instruction is adjusted to.
+/// A CO-RE relocation of an instruction.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Relocated {
     /// The name that stands for the same, if there is one.
     name: Option<String>,
-    /// What is filled in at load, and of what, if there is such a name.
-    reloc: Option<(RelocKind, String)>,
+    /// The property, the type and the access; `None` of a kind that is not known here.
+    core: Option<(CoreKind, u32, Box<str>)>,
     /// Whether that is an offset, which can stand in an address.
     offset: bool,
-    /// What to say in its place.
+    /// The remark in place of a name.
     remark: String,
 }
 
-/// What is adjusted, by the name of the section and the slot there.
+/// The relocations, by the name of the section and the slot there.
 pub(super) type Relocations = HashMap<String, BTreeMap<usize, Vec<Relocated>>>;
 
 /// All of it; `None` if it is damaged: what is not known to be adjusted would be taken as it stands.
@@ -80,17 +81,21 @@ impl Relocated {
         self.name.as_deref()
     }
 
-    /// What is filled in at load in place of the number of an instruction.
-    pub(super) fn reloc(&self, op: Op) -> Option<(RelocField, RelocKind, &str)> {
-        let (kind, name) = self.reloc.as_ref()?;
-        let field = match op {
-            Op::Alu { .. } | Op::LoadImm64 { .. } => RelocField::Immediate,
-            _ => RelocField::Offset,
-        };
-        Some((field, *kind, name))
+    /// Returns the relocation of this instruction, whose second slot follows; `None` if it is not one that has a number.
+    pub(super) fn core(
+        &self,
+        insn: Insn,
+        second: Option<Insn>,
+        types: &Arc<[u8]>,
+    ) -> Option<(RelocField, CoreReloc)> {
+        let (kind, type_id, access) = self.core.clone()?;
+        let (field, original) = number(insn, second)?;
+        let name = self.name.as_deref().unwrap_or(&self.remark).into();
+        let types = Arc::clone(types);
+        Some((field, CoreReloc { kind, types, type_id, access, name, original }))
     }
 
-    /// What to say if there is no such instruction.
+    /// Returns the remark in place of a name.
     pub(super) fn remark(&self) -> String {
         self.remark.clone()
     }
@@ -129,10 +134,27 @@ impl Relocated {
     }
 }
 
+/// Returns the number of an instruction that a relocation can change, and where it is.
+fn number(insn: Insn, second: Option<Insn>) -> Option<(RelocField, u64)> {
+    const REGISTER: u8 = 8;
+    let offset = (RelocField::Offset, i64::from(insn.offset()).cast_unsigned());
+    match insn.opcode() & 7 {
+        class::ALU | class::ALU64 if insn.opcode() & REGISTER == 0 => {
+            Some((RelocField::Immediate, i64::from(insn.imm()).cast_unsigned()))
+        }
+        class::LDX | class::ST | class::STX => Some(offset),
+        _ if insn.is_wide() && insn.src() == Pseudo::Imm64 as u8 && insn.offset() == 0 => {
+            let high = u64::from(second?.imm().cast_unsigned()) << 32;
+            Some((RelocField::Immediate, high | u64::from(insn.imm().cast_unsigned())))
+        }
+        _ => None,
+    }
+}
+
 /// Says what the language calls what is adjusted.
 struct Namer<'b> {
     btf: &'b Btf,
-    /// How many parts of types may still be looked through.
+    /// The number of parts of types that may still be looked through.
     left: u64,
 }
 
@@ -169,6 +191,32 @@ impl Namer<'_> {
             }
             As::Nothing => None,
         }
+    }
+
+    /// Returns the names that an access leads over, bit-fields among them, for messages: `.b.c`; nothing where there are none.
+    fn shown_path(&self, id: u32, access: &str) -> String {
+        let mut path = String::new();
+        let mut next = Some(id);
+        for index in access.split(':').skip(1).take(STEPS) {
+            let (Some(of), Ok(index)) = (next, index.parse::<usize>()) else { break };
+            next = match self.btf.resolve(of).map(|of| of.body) {
+                Ok(Body::Composite { mut members, .. }) => match members.nth(index) {
+                    Some(Ok(member)) => {
+                        if !member.name.is_empty() {
+                            path = format!("{path}.{}", shown(member.name));
+                        }
+                        Some(member.of)
+                    }
+                    _ => None,
+                },
+                Ok(Body::Array { element, .. }) => {
+                    path = format!("{path}[{index}]");
+                    Some(element)
+                }
+                _ => None,
+            };
+        }
+        path
     }
 
     /// `pair.b.c[3]`: the indices are those of members and of elements of arrays, the first that of the struct in an array of them.
@@ -216,7 +264,7 @@ fn head(of: Type<'_>) -> Option<String> {
     if kind && !own { word(of.name).map(str::to_owned) } else { None }
 }
 
-/// What the language has for a name.
+/// Returns the name if the language can say it.
 fn word(name: &str) -> Option<&str> {
     let letter = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
     let digit = name.starts_with(|first: char| first.is_ascii_digit());
@@ -260,6 +308,7 @@ fn read(
                 return None;
             }
             let (access, kind) = (word(record, 8)?, word(record, 12)?);
+            let core = CoreKind::ALL.get(kind as usize).copied();
             let (kind, named) =
                 KINDS.get(kind as usize).copied().unwrap_or(("something", As::Nothing));
             let of = btf.declaration(id, "").unwrap_or_else(|_| format!("type {id}"));
@@ -270,9 +319,11 @@ fn read(
                 RelocKind::Exists => format!("exists({name})"),
                 _ => name.clone(),
             });
-            let remark = format!("CO-RE: {kind}, {} {}", shown(&of), shown(access));
+            let field = namer.shown_path(id, access);
+            let remark = format!("CO-RE: {kind}, {}{field} {}", shown(&of), shown(access));
             let offset_of = matches!(named, As::Offset);
-            keep(section, offset, Relocated { name, reloc, offset: offset_of, remark });
+            let core = core.map(|kind| (kind, id, access.into()));
+            keep(section, offset, Relocated { name, core, offset: offset_of, remark });
         }
         part = part.get(8 + records.len()..)?;
     }
@@ -393,7 +444,7 @@ mod tests {
     fn a_name_takes_the_place_of_the_number() {
         let named = |name: &str, offset| Relocated {
             name: Some(name.into()),
-            reloc: None,
+            core: None,
             offset,
             remark: String::new(),
         };

@@ -46,7 +46,7 @@ mod tests {
     use super::*;
     use crate::spec::attach_point::ATTACH_POINTS;
 
-    /// What libbpf's documentation lists (`Documentation/bpf/libbpf/program_types.rst`).
+    /// The sections that libbpf's documentation lists (`Documentation/bpf/libbpf/program_types.rst`).
     #[test]
     fn targets_are_spelled_as_libbpf_has_them() {
         for (target, expected) in [

@@ -21,7 +21,7 @@ pub(super) struct Collected {
     lines: Vec<Infos<4>>,
 }
 
-/// What `.BTF.ext` says of one section: its name, and records that begin with the offset of an instruction.
+/// The part of `.BTF.ext` about one section: its name, and records that begin with the offset of an instruction.
 struct Infos<const N: usize> {
     name: u32,
     records: Vec<[u32; N]>,
@@ -64,7 +64,7 @@ impl Collected {
         &mut self.builder
     }
 
-    /// What is known of instructions in a section, by the offsets of these in bytes.
+    /// Functions and lines of the instructions in a section, by the offsets of these in bytes.
     pub fn section(&mut self, name: &str, about: About) {
         let name = self.builder.string(name);
         let About { functions, lines } = about;

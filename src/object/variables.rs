@@ -14,7 +14,7 @@ const MOST: usize = 1 << 29;
 /// The data of an object. The sections of one kind, `.rodata` and `.rodata.str1.1`, become one.
 pub(super) struct Variables<'d> {
     pieces: Vec<Piece<'d>>,
-    /// Where the piece is that a section is.
+    /// The index of the piece of each section.
     indices: HashMap<usize, usize>,
     widths: HashMap<String, u32>,
     order: ByteOrder,
@@ -25,7 +25,7 @@ struct Piece<'d> {
     /// Its number in the file.
     section: usize,
     of: Section,
-    /// Where it begins in what it becomes a part of, and at a multiple of what.
+    /// Its offset in the combined section, and its alignment.
     base: u64,
     align: u64,
     bytes: &'d [u8],
@@ -33,7 +33,7 @@ struct Piece<'d> {
     labels: BTreeMap<u64, Vec<Label>>,
 }
 
-/// What has a name in a section.
+/// A named range of a section.
 #[derive(Debug, Clone)]
 pub(super) struct NamedPlace {
     pub name: String,

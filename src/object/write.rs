@@ -173,7 +173,7 @@ fn object(
     file.to_bytes(order).map_err(str::to_owned)
 }
 
-/// What is said of maps, data, functions and lines.
+/// Describes maps, data, functions and lines in BTF.
 fn types(
     module: &Collection<'_>,
     plan: &Plan<'_>,

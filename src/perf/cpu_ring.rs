@@ -14,25 +14,35 @@ pub(super) struct CpuRing {
     pub ring: Ring,
     /// Bytes that have been read and not yet handed back.
     pub read: usize,
-    /// That of the last sample.
+    /// The form of the last sample.
     pub shape: Option<Shape>,
-    /// Samples lost in rings of this CPU that are gone, and as records have told of this one,
-    told: u64,
+    /// Samples lost in rings of this CPU that are gone, and those reported by records of this one,
+    reported_lost: u64,
     /// and as is known from them or from the event itself.
     pub lost: u64,
     /// Samples lost in rings of this CPU that are gone.
     before: u64,
-    /// How long the event has run, nanoseconds, when it was asked last: it stands still when the CPU has been offline.
+    /// The time that the event had run when it was last read, in nanoseconds: it stands still when the CPU has been
+    /// offline.
     enabled: u64,
 }
 
 impl CpuRing {
     /// The ring of a CPU that has lost `before` samples in other rings.
     pub(super) fn new(cpu: u32, ring: Ring, before: u64) -> CpuRing {
-        CpuRing { cpu, ring, read: 0, shape: None, told: before, lost: before, before, enabled: 0 }
+        CpuRing {
+            cpu,
+            ring,
+            read: 0,
+            shape: None,
+            reported_lost: before,
+            lost: before,
+            before,
+            enabled: 0,
+        }
     }
 
-    /// Asks the event how long it has run and how many samples it lost; `None` if it does not say.
+    /// Reads from the event how long it has run and how many samples it lost; `None` if it cannot be read.
     pub(super) fn ask(&mut self, says_lost: bool) -> Option<u64> {
         let mut counts = [0; 3];
         let counts = if says_lost { &mut counts[..] } else { &mut counts[..2] };
@@ -66,13 +76,13 @@ impl CpuRing {
         self.ring.unread() == self.read
     }
 
-    /// What has been seen and not read.
+    /// The bytes that have been seen and not read.
     pub(super) fn pieces(&self) -> (&[u8], &[u8]) {
         record::behind(self.ring.filled(), self.read)
     }
 
-    /// The sample that lies `at` so many bytes behind what has been handed back, if it is in the shape of the last one. One
-    /// that lies across the end of the ring is not seen.
+    /// The sample that lies `at` bytes behind the position that has been released, if it has the form of the last one.
+    /// One that wraps around the end of the ring is not found.
     #[inline]
     pub(super) fn sample_at(&self, at: usize, layout: Layout) -> Option<(Option<u64>, &[u8])> {
         let shape = self.shape.as_ref()?;
@@ -81,8 +91,8 @@ impl CpuRing {
         shape.sample(record, layout.time)
     }
 
-    /// How much is handed back at once: handing back costs the kernel's CPU a cache line, not handing back costs a slow
-    /// consumer room.
+    /// The number of bytes that are released at once: releasing costs the kernel's CPU a cache line, not releasing
+    /// costs a slow consumer room.
     pub(super) fn enough(&self) -> usize {
         self.ring.size() / 8
     }
@@ -95,11 +105,11 @@ impl CpuRing {
         }
     }
 
-    /// Notes that a record told of so many lost samples.
-    pub(super) fn tell(&mut self, lost: u64) {
-        self.told = self.told.saturating_add(lost);
-        // What is told of late was counted already, if the kernel was asked.
-        self.lost = self.lost.max(self.told);
+    /// Counts the lost samples that a record reported.
+    pub(super) fn record_lost(&mut self, lost: u64) {
+        self.reported_lost = self.reported_lost.saturating_add(lost);
+        // Losses that records report late were counted already, if the count was read from the event.
+        self.lost = self.lost.max(self.reported_lost);
     }
 
     /// The error for a record that could not be read. A sample of a wrong size has been passed over, all else that was
@@ -162,6 +172,6 @@ impl Drop for Batch<'_> {
     fn drop(&mut self) {
         self.from.read += self.progress.bytes;
         self.from.release();
-        self.from.tell(self.progress.lost);
+        self.from.record_lost(self.progress.lost);
     }
 }

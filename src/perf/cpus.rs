@@ -1,10 +1,9 @@
 //! CPUs that come and go.
 //!
-//! When a CPU goes offline the kernel takes its events off it for good (`perf_event_exit_cpu`) and tells nobody: the
-//! descriptor does not hang up, and when the CPU is back the event does not count again, nor does anything sent to it
-//! arrive. (Tried on Linux 5.10, 6.1 and 7.) What can be seen of it is that the time for which the event has run
-//! (`PERF_FORMAT_TOTAL_TIME_ENABLED`) stands still. Going to sleep and waking up again does the same to all CPUs but
-//! the first.
+//! When a CPU goes offline the kernel removes its events for good (`perf_event_exit_cpu`) without notice: the
+//! descriptor does not hang up, and when the CPU is back the event does not count again, and nothing sent to it
+//! arrives. (Tried on Linux 5.10, 6.1 and 7.) The visible sign is that the time for which the event has run
+//! (`PERF_FORMAT_TOTAL_TIME_ENABLED`) stands still. Suspend and resume do the same to all CPUs but the first.
 
 use super::cpu_ring::CpuRing;
 use super::{PerfReader, elements};
@@ -13,24 +12,24 @@ use crate::kernel::cpu;
 use crate::ring::Ring;
 use std::time::{Duration, Instant};
 
-/// How often a reader that waits looks for CPUs.
+/// The interval at which a reader that waits looks for CPUs.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
 
 /// The least time in which an event has to have run on: more than any clock's tick.
 const LEAST: Duration = Duration::from_millis(20);
 
-/// What is known of the CPUs as a whole.
+/// State of the CPUs as a whole.
 #[derive(Debug)]
 pub(super) struct Cpus {
     /// Whether the events can be asked how many samples they lost.
     pub says_lost: bool,
     /// Whether the rings are paused, and new ones are to be.
     pub paused: bool,
-    /// When they were looked for.
+    /// The time of the last look for CPUs.
     looked: Instant,
-    /// Those on which events were opened after the others.
+    /// CPUs on which events were opened after the others.
     late: Vec<u32>,
-    /// Those that run and have no event.
+    /// CPUs that are online and have no event.
     missing: Vec<u32>,
 }
 
@@ -44,10 +43,11 @@ impl Cpus {
 impl PerfReader {
     /// Sees which CPUs have come, or gone and come back, and opens events on them. Returns on how many.
     ///
-    /// A CPU that goes offline takes its event with it; what its ring holds is still read. When it is back, and on a CPU
-    /// that is new, there is no event until one is opened, and what programs send there is refused, which they see
-    /// in what `perf_event_output` returns. [`PerfReader::poll`] sees to it within two seconds, as far as it can;
-    /// this does it now, and says why if it cannot. It takes 20 ms: whether an event runs shows over time.
+    /// A CPU that goes offline takes its event with it; the contents of its ring are still read. When it is back, and
+    /// on a CPU that is new, there is no event until one is opened, and samples that programs send there are refused,
+    /// which shows only in the return value of `perf_event_output`. [`PerfReader::poll`] opens one within two seconds,
+    /// as far as it can; this does it now, and returns an error if it cannot. It takes 20 ms: whether an event runs
+    /// shows over time.
     ///
     /// A CPU whose old ring holds samples that have not been read is left for the next time: [drain](PerfReader::drain)
     /// before.
@@ -62,14 +62,14 @@ impl PerfReader {
         self.open_missing()
     }
 
-    /// Takes the numbers of the CPUs on which events were opened later than on the others, since this was called last: those
-    /// that came, or went and came back. What programs sent there before was refused, and nobody has counted it.
+    /// Takes the numbers of the CPUs on which events were opened later than on the others, since the last call: those
+    /// that came, or went and came back. Samples that programs sent there before were refused, and are counted nowhere.
     pub fn late_cpus(&mut self) -> Vec<u32> {
         std::mem::take(&mut self.cpus.late)
     }
 
-    /// Returns the numbers of the CPUs that were said to run, and on which the kernel opened no event (`ENODEV`), when they were
-    /// looked at last. What programs send there is refused, and nobody counts it.
+    /// Returns the numbers of the CPUs that were listed as online, and on which the kernel opened no event (`ENODEV`),
+    /// at the last look. Samples that programs send there are refused, and are counted nowhere.
     pub fn missing_cpus(&self) -> &[u32] {
         &self.cpus.missing
     }

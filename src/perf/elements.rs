@@ -19,9 +19,9 @@ const COUNT_BPF_OUTPUT: u64 = 10;
 const SAMPLE_TIME: u64 = 1 << 2;
 /// `PERF_SAMPLE_RAW`.
 const SAMPLE_RAW: u64 = 1 << 10;
-/// `PERF_FORMAT_TOTAL_TIME_ENABLED`: reading the event tells how long it has run.
+/// `PERF_FORMAT_TOTAL_TIME_ENABLED`: reading the event returns the time that it has run.
 const FORMAT_ENABLED: u64 = 1;
-/// `PERF_FORMAT_LOST` (Linux 6.0): reading the event tells how many samples it lost.
+/// `PERF_FORMAT_LOST` (Linux 6.0): reading the event returns the number of samples that it lost.
 const FORMAT_LOST: u64 = 1 << 4;
 /// `pid` of an event of every process.
 const EVERY_PROCESS: i32 = -1;
@@ -48,9 +48,9 @@ impl Elements {
             return refuse("a perf_event_array has keys and values of 4 bytes");
         }
         let (name, count) = (map.name().to_owned(), map.max_entries());
-        // When a file of the map is closed, the kernel takes the events out that were put in through it
-        // (`perf_event_fd_array_release`), and no others: those of a reader that came later stay. So this wants a file of its
-        // own, which is to be had by the map's number and with `CAP_SYS_ADMIN`.
+        // When a file of the map is closed, the kernel removes the events that were put in through it
+        // (`perf_event_fd_array_release`), and no others: those of a reader that came later stay. So this needs a file
+        // of its own, which is opened by the map's id and takes `CAP_SYS_ADMIN`.
         if map.flags() & BPF_F_PRESERVE_ELEMS == 0
             && let Ok(info) = map.info()
             && let Ok(map) = syscall::fd_by_id(Numbered::Map, info.id, 0)
@@ -88,7 +88,7 @@ impl Elements {
 impl Drop for Elements {
     fn drop(&mut self) {
         for cpu in self.set.iter().flatten() {
-            // If there is nothing to delete, so much the better.
+            // It does not matter if there is nothing to delete.
             let _ = syscall::map_delete(self.map.as_fd(), &cpu.to_ne_bytes());
         }
     }
@@ -112,7 +112,7 @@ pub(super) fn event(options: &Checked, cpu: u32, says_lost: bool) -> PerfEvent<'
     }
 }
 
-/// Opens what `open` opens for a CPU; `None` if the CPU does not run. Finds out whether events say what they lost.
+/// Calls `open` for a CPU; `None` if the CPU is offline. Finds out whether events report the samples that they lost.
 pub(super) fn open<R>(
     cpu: u32,
     says_lost: &mut bool,
@@ -120,7 +120,7 @@ pub(super) fn open<R>(
 ) -> Result<Option<R>> {
     let mut opened = open(*says_lost);
     if *says_lost && matches!(opened, Err(OpenError::Event(Errno(libc::EINVAL)))) {
-        // Before Linux 6.0 events cannot be asked what they lost.
+        // Before Linux 6.0 events do not report the samples that they lost.
         *says_lost = false;
         opened = open(false);
     }

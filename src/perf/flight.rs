@@ -12,7 +12,7 @@ use crate::uapi::Errno;
 use elements::Elements;
 use std::time::Duration;
 
-/// How long to wait where the kernel does not say when it has ended what it was doing: what it does with a ring takes
+/// Time to wait for the kernel to finish an operation on a ring where it does not report the end: such operations take
 /// microseconds.
 const GRACE: Duration = Duration::from_millis(20);
 
@@ -45,7 +45,7 @@ pub struct FlightRecorder {
     rings: Vec<Recording>,
     options: Checked,
     paused: bool,
-    /// Where the events are. `None` only in tests.
+    /// The map elements that hold the events. `None` only in tests.
     elements: Option<Elements>,
 }
 
@@ -57,7 +57,7 @@ pub(super) struct Recording {
     copy: Vec<u8>,
 }
 
-/// Where in the copies a record is, and what it sorts by.
+/// The place of a record in the copies, and its sort key.
 struct Place {
     time: u64,
     ring: usize,
@@ -68,7 +68,7 @@ impl FlightRecorder {
     /// Opens a perf event on every CPU that runs, and puts them into `map`. `write_backward` of [perf_event_open(2)], Linux
     /// 4.7.
     ///
-    /// Of the options, those about the ring, the samples and their times count: nobody is woken. With
+    /// Of the options, those about the ring, the samples and their times count: there are no wake-ups. With
     /// [`PerfOptions::time`] the samples of all CPUs are handed out in their order, else CPU by CPU.
     ///
     /// # Errors
@@ -108,9 +108,9 @@ impl FlightRecorder {
         FlightRecorder { rings: rings.collect(), options, paused: true, elements: None }
     }
 
-    /// Hands out what the rings hold, the oldest first: a copy, made while they are [paused](FlightRecorder::pause), which
-    /// takes some milliseconds. What programs send meanwhile is lost, and told with what comes next
-    /// ([`Record::Lost`]). Returns how many records were handed out.
+    /// Hands out the contents of the rings, the oldest first: a copy, made while they are
+    /// [paused](FlightRecorder::pause), which takes some milliseconds. Samples that programs send meanwhile are lost,
+    /// and reported with the next ones ([`Record::Lost`]). Returns the number of records handed out.
     ///
     /// The rings keep what they hold: it comes again the next time, if it has not been overwritten.
     ///
@@ -216,7 +216,7 @@ impl Recording {
             match record::next((rest, &[]), layout, &mut scratch) {
                 Ok(None) => break,
                 Ok(Some((record, body))) => {
-                    // What has no time belongs before the sample that was written behind it.
+                    // A record without a time belongs before the sample that was written behind it.
                     if let Body::Sample { time: Some(sent), .. } = body {
                         time = sent;
                     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::kernel::cpu;
-use crate::needs::{Thing, needs};
+use crate::requires::{Thing, needs};
 use crate::spec::{MapSpec, ProgramSpec};
 use crate::syscall::{Call, PerfEvent, fake};
 use crate::uapi::ProgramType;
@@ -100,7 +100,7 @@ fn a_cpu_that_goes_offline_before_it_is_opened_is_passed_over() {
     let mut reader = fake::with(offline, || PerfReader::open(&map, &PerfOptions::new())).unwrap();
     let cpus: Vec<u32> = reader.lost_per_cpu().map(|(cpu, _)| cpu).collect();
     assert_eq!(cpus, cpu::online().unwrap()[1..]);
-    // Whoever reads can tell that nothing comes from there, and since when something does.
+    // The reader reports that nothing comes from there, and since when something does.
     assert_eq!((reader.late_cpus(), reader.missing_cpus()), (vec![], &[first][..]));
     assert_eq!(reader.refresh().unwrap(), 1);
     assert_eq!((reader.late_cpus(), reader.missing_cpus()), (vec![first], &[][..]));
@@ -190,14 +190,14 @@ static SEND: ProgramSpec = ProgramSpec::new(
     },
 );
 
-/// What the program is attached to: another function for each test, because it runs for every
-/// thread of the process that comes by.
+/// The function that the program is attached to: another one for each test, because it runs for every
+/// thread of the process that calls it.
 #[inline(never)]
 extern "C" fn probed<const TEST: u64>(number: u64) -> u64 {
     std::hint::black_box(number ^ TEST)
 }
 
-/// Where a function lies in the file that it was started from.
+/// The offset of a function in the executable file.
 fn offset_in_executable(address: usize) -> u64 {
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     for line in maps.lines() {
@@ -305,9 +305,9 @@ fn what_the_kernel_loses_is_counted() {
     let mut reader = PerfReader::open(map, &options).unwrap();
     let fit = ring::page_size() as u64 / 48;
     let sent = fit * cpu::online().unwrap().len() as u64 + 500;
-    let (mut came, mut told) = (0, 0);
+    let (mut came, mut reported) = (0, 0);
     call_probed::<2>(sent);
-    // The kernel tells of a loss with the next sample that fits, on each CPU that lost some.
+    // The kernel reports a loss with the next sample that fits, on each CPU that lost some.
     let end = after(10_000).unwrap();
     let mut more = 0;
     loop {
@@ -315,23 +315,23 @@ fn what_the_kernel_loses_is_counted() {
             .drain(|record| {
                 match record {
                     Record::Sample { .. } => came += 1,
-                    Record::Lost { count, .. } => told += count,
+                    Record::Lost { count, .. } => reported += count,
                 }
                 Continue(())
             })
             .unwrap();
-        if came + told == sent + more || Instant::now() > end {
+        if came + reported == sent + more || Instant::now() > end {
             break;
         }
         call_probed_everywhere::<2>();
         more += cpu::online().unwrap().len() as u64;
     }
-    assert_eq!(came + told, sent + more);
-    assert!(told >= 500);
-    assert_eq!(reader.lost(), told);
+    assert_eq!(came + reported, sent + more);
+    assert!(reported >= 500);
+    assert_eq!(reader.lost(), reported);
 }
 
-/// What is lost with no sample after it, nobody tells of, unless the kernel is asked.
+/// Samples lost with none after them appear in no record; they are counted when the kernel is asked.
 #[test]
 fn what_is_lost_last_is_counted_when_asked() {
     needs!(Uprobe);
@@ -342,25 +342,25 @@ fn what_is_lost_last_is_counted_when_asked() {
     let fit = ring::page_size() as u64 / 48;
     let sent = fit * cpu::online().unwrap().len() as u64 + 500;
     call_probed::<6>(sent);
-    let (mut came, mut told) = (0, 0);
+    let (mut came, mut reported) = (0, 0);
     reader
         .drain(|record| {
             match record {
                 Record::Sample { .. } => came += 1,
-                Record::Lost { count, .. } => told += count,
+                Record::Lost { count, .. } => reported += count,
             }
             Continue(())
         })
         .unwrap();
     if reader.cpus.says_lost {
         assert_eq!(came + reader.count_lost(), sent);
-        // Asking again finds no more, and what is told of now is not counted twice.
+        // Asking again finds no more, and losses that are reported now are not counted twice.
         assert_eq!(came + reader.count_lost(), sent);
         call_probed::<6>(1);
         reader.drain(|_| Continue(())).unwrap();
         assert_eq!(came + reader.lost(), sent);
     } else {
-        assert_eq!(reader.count_lost(), told);
+        assert_eq!(reader.count_lost(), reported);
     }
 }
 
@@ -373,7 +373,7 @@ fn the_watermark_is_where_the_kernel_wakes() {
     let mut reader = PerfReader::open(map, &options).unwrap();
     let watch = watch(&reader);
     let mut count = 0;
-    // Below it nobody is woken.
+    // Below it there is no wake-up.
     call_probed::<3>(10);
     assert!(!ready(&watch), "woken for 480 bytes");
     // At most that many are below it on every CPU, the next one wakes.
@@ -434,7 +434,7 @@ fn in_a_loop_of_ones_own_a_look_reads_what_made_it_readable() {
     assert!(ready(&watch));
     assert_eq!(poll(&mut reader, Some(Instant::now())), Polled::Woken);
     assert!(!ready(&watch));
-    // What a break leaves does not make it readable again.
+    // Records that are left after a break do not make it readable again.
     call_probed::<4>(2);
     assert!(ready(&watch));
     assert_eq!(reader.poll(None, |_| Break(())).unwrap(), Polled::Stopped);

@@ -1,23 +1,23 @@
-//! How a reader reads.
+//! Options of a reader.
 
 use super::record::{Layout, SampleSize};
 use std::time::Duration;
 
-/// When the kernel wakes a reader that waits. See [the
+/// The condition on which the kernel wakes a reader that waits. See [the
 /// module](super#when-the-reader-is-woken-and-what-that-costs).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Wakeup {
-    /// When this many samples have been written to a ring since it last woke the reader, and at the
-    /// latest when half of the ring has. At least 1.
+    /// Wakes when this many samples have been written to a ring since the last wake-up, and at the latest when half of
+    /// the ring has been written. At least 1.
     Events(u32),
-    /// When more than this many bytes have been written to a ring since it last woke the reader. At
-    /// least 1, at most half of the ring, so that there is room while the reader is on its way.
+    /// Wakes when more than this many bytes have been written to a ring since the last wake-up. At least 1, at most
+    /// half of the ring, so that there is room while the reader is on its way.
     Watermark(u32),
 }
 
-/// How a [`PerfReader`](super::PerfReader) reads. The defaults are for programs that may send much: they are not slowed
-/// down by wake-ups, and nothing waits for more than a tenth of a second.
+/// Options of a [`PerfReader`](super::PerfReader). The defaults are for programs that may send much: they are not
+/// slowed down by wake-ups, and nothing waits for more than a tenth of a second.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PerfOptions {
     ring_size: usize,
@@ -60,18 +60,18 @@ impl PerfOptions {
         self
     }
 
-    /// When to wake; at first when a quarter of the ring has been written.
+    /// Sets when the kernel wakes the reader; by default when a quarter of the ring has been written.
     pub const fn wakeup(mut self, wakeup: Wakeup) -> PerfOptions {
         self.wakeup = Some(wakeup);
         self
     }
 
-    /// How long a sample may lie in a ring that has not been filled so far that the kernel wakes the reader, while
-    /// [`poll`](super::PerfReader::poll) waits: after that time it reads what there is. 100 ms at first; [`Duration::MAX`]
-    /// is for ever.
+    /// Sets the time that a sample may lie in a ring that is not yet so full that the kernel wakes the reader, while
+    /// [`poll`](super::PerfReader::poll) waits: after that time it reads the samples that there are. 100 ms by default;
+    /// [`Duration::MAX`] is for ever.
     ///
-    /// It costs a look at the rings every so often, some microseconds. With [`Wakeup::Events`]`(1)` nothing waits, and this
-    /// says nothing.
+    /// It costs a look at the rings at such intervals, some microseconds. With [`Wakeup::Events`]`(1)` there is a
+    /// wake-up for every sample, and this has no effect.
     pub const fn max_delay(mut self, delay: Duration) -> PerfOptions {
         self.max_delay = delay;
         self
@@ -80,10 +80,9 @@ impl PerfOptions {
     /// The number of bytes that the program submits each time, which is then exactly what is handed
     /// out.
     ///
-    /// Without it, up to 7 bytes follow on a sample: the kernel fills every record up to a multiple
-    /// of 8 and does not say by how much. 16 bytes arrive as 20, 32 as 36; what is in the filling
-    /// is left over from earlier records. With it, a sample that can not have been of this size is
-    /// an [`Error::SampleSize`](crate::Error::SampleSize).
+    /// Without it, up to 7 bytes follow on a sample: the kernel pads every record to a multiple of 8 and does not
+    /// report by how much. 16 bytes arrive as 20, 32 as 36; the padding holds remains of earlier records. With it, a
+    /// sample that can not have been of this size is an [`Error::SampleSize`](crate::Error::SampleSize).
     pub const fn sample_size(mut self, bytes: usize) -> PerfOptions {
         self.sample_size = Some(bytes);
         self
@@ -98,17 +97,17 @@ impl PerfOptions {
 
     /// Hands out the samples of all CPUs in the order of their times, which they then [have](PerfOptions::time).
     ///
-    /// What a CPU has written may become visible after something later of another CPU. So
-    /// [`poll`](super::PerfReader::poll) leaves a sample in its ring until it is `window` old, some milliseconds; the rings
-    /// have to have room for what comes in that time. [`drain`](super::PerfReader::drain) reads all that there is.
-    /// What appears later than that is handed out at once and counted by [`late`](super::PerfReader::late).
+    /// A record of one CPU may become visible after a later one of another CPU. So [`poll`](super::PerfReader::poll)
+    /// leaves a sample in its ring until it is `window` old, some milliseconds; the rings have to have room for the
+    /// samples of that time. [`drain`](super::PerfReader::drain) reads all that there is. A sample that appears later
+    /// than that is handed out at once and counted by [`late`](super::PerfReader::late).
     pub const fn in_order(mut self, window: Duration) -> PerfOptions {
         self.time = true;
         self.window = Some(window);
         self
     }
 
-    /// What they come to on a machine with such pages, or what is wrong with them.
+    /// Resolves the options for a machine with this page size; the error says which option is invalid.
     pub(super) fn check(&self, page: usize) -> Result<Checked, &'static str> {
         if self.ring_size == 0 {
             return Err("the ring size is 0");
@@ -154,7 +153,7 @@ pub(super) struct Checked {
     pub ring_size: usize,
     pub wakeup: u32,
     pub watermark: bool,
-    /// Until when something can lie in a ring that wakes nobody.
+    /// The longest time that a record without a wake-up can lie in a ring.
     pub max_delay: Option<Duration>,
     pub layout: Layout,
     /// Nanoseconds.

@@ -14,7 +14,7 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::ops::ControlFlow;
 
-/// Where the merge is.
+/// State of the merge.
 #[derive(Debug, Default)]
 pub(super) struct Order {
     /// The time of the first sample of each ring that has one, and the index of the ring.
@@ -119,7 +119,7 @@ impl<F: FnMut(Record<'_>) -> ControlFlow<()>> Merge<'_, '_, F> {
             };
             ring.read += length;
             if let Some(count) = lost {
-                ring.tell(count);
+                ring.record_lost(count);
                 self.pass.records += 1;
                 let record = Record::Lost { cpu: ring.cpu, count };
                 self.pass.stopped = (self.consume)(record).is_break();

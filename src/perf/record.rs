@@ -1,4 +1,4 @@
-//! The records in a ring, from bytes that are not believed.
+//! The records in a ring, parsed from untrusted bytes.
 
 use super::Record;
 use crate::ring::{AHEAD, prefetch};
@@ -21,9 +21,9 @@ const LARGEST: usize = u16::MAX as usize & !7;
 /// filling in the sample's size (`perf_sample_save_raw_data`): 16 bytes arrive as 20, 32 as 36.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SampleSize {
-    /// What the program submits.
+    /// The size that the program submits.
     pub submitted: u32,
-    /// What the record says.
+    /// The size that the record states.
     recorded: u32,
 }
 
@@ -40,7 +40,7 @@ impl SampleSize {
     }
 }
 
-/// What records hold, which is what the event was opened for.
+/// Layout of the records, as the event was opened.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Layout {
     /// Each sample has a time.
@@ -50,7 +50,7 @@ pub(super) struct Layout {
 }
 
 impl Layout {
-    /// Where in its record a sample's bytes begin.
+    /// The offset in its record at which a sample's bytes begin.
     fn raw_at(self) -> usize {
         HEADER + if self.time { 8 } else { 0 } + 4
     }
@@ -62,17 +62,17 @@ impl Layout {
     }
 }
 
-/// Why reading stopped where it did.
+/// The reason why reading stopped where it did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Problem {
-    /// A record that cannot be. Where the next one begins is not known.
+    /// An invalid record. The start of the next one is not known.
     Corrupt(&'static str),
     /// A sample of `recorded` bytes with the filling, which is not what was to be expected. Its record has `length`
     /// bytes.
     WrongSize { recorded: u32, length: usize },
 }
 
-/// What a record is.
+/// The contents of a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Body<'r> {
     Sample {
@@ -80,18 +80,18 @@ pub(super) enum Body<'r> {
         bytes: &'r [u8],
     },
     Lost(u64),
-    /// A kind of the kernel's that was not asked for; its size is all that matters.
+    /// A record type that was not asked for; only its size matters.
     Other,
 }
 
-/// How far reading has come, up to date also when the consumer panics.
+/// Progress of the reading, up to date also when the consumer panics.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
     /// Bytes of the records that were handed out or passed over.
     pub bytes: usize,
     /// Records handed out.
     pub records: usize,
-    /// Samples that records said were lost.
+    /// The samples that records reported as lost.
     pub lost: u64,
 }
 
@@ -177,22 +177,22 @@ pub(super) fn next<'r>(
     Ok(Some((record, body)))
 }
 
-/// What was found right of a sample, and is right of the next one too if it begins with the same bytes: most programs send
-/// samples of one size.
+/// The form of a sample that was checked, and that is valid for the next one too if it begins with the same bytes: most
+/// programs send samples of one size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Shape {
     header: [u8; HEADER],
-    /// Of the record; a header says it, so it is a multiple of 8, and not 0.
+    /// The length of the record; it comes from a header, so it is a multiple of 8, and not 0.
     length: usize,
     recorded: [u8; 4],
-    /// Where in the record the sample begins,
+    /// Offset in the record at which the sample begins,
     raw_at: usize,
     /// and how many bytes are handed out.
     handed_out: usize,
 }
 
 impl Shape {
-    /// That of a record that has been found right and holds `bytes`.
+    /// The form of a record that has been checked and holds `bytes`.
     pub(super) fn of(record: &[u8], bytes: &[u8], layout: Layout) -> Option<Shape> {
         let raw_at = layout.raw_at();
         Some(Shape {
@@ -308,7 +308,7 @@ pub(super) fn read(
     Ok(ControlFlow::Continue(()))
 }
 
-/// What is left of the two pieces behind their first `length` bytes, of which there are so many.
+/// The rest of the two pieces after their first `length` bytes, which they have to have.
 #[inline]
 pub(super) fn behind<'r>(
     (bytes, then): (&'r [u8], &'r [u8]),

@@ -8,8 +8,8 @@ use std::marker::PhantomData;
 
 /// Hands out what is in the rings, record after record, without copying. Made by [`PerfReader::records`].
 ///
-/// It reads what [`PerfReader::drain`] would, for a loop that is to have its own `?` and `break`; ring after ring, also
-/// in a reader that is told to hand out [in order](super::PerfOptions::in_order):
+/// It reads the same records as [`PerfReader::drain`], for a loop that needs its own `?` and `break`; ring after ring,
+/// also in a reader with the option [`in_order`](super::PerfOptions::in_order):
 ///
 /// ```no_run
 /// # use rawbpf::perf::PerfReader;
@@ -70,14 +70,14 @@ impl<'r> Records<'r> {
         Some(Record::Sample { cpu, time_ns, bytes })
     }
 
-    /// The same for what is not like the one before.
+    /// Returns the next record, of any form.
     fn next_of_any_kind(&mut self) -> Result<Option<Record<'_>>> {
         if !self.find()? {
             return Ok(None);
         }
         let PerfReader { rings, turn, options, scratch, .. } = &mut *self.reader;
         let Some(ring) = rings.get_mut(*turn) else { return Ok(None) };
-        // What was found is found again: a loop that looks cannot lend what it sees.
+        // The record is looked up a second time: the loop that found it cannot return what it borrows.
         let pieces = record::behind(ring.ring.filled(), ring.read);
         let Ok(Some((record, body))) = record::next(pieces, options.layout, scratch) else {
             return Ok(None);
@@ -114,7 +114,7 @@ impl<'r> Records<'r> {
             if ring.read >= ring.enough() {
                 ring.release();
             }
-            let (found, told) = match record::next(ring.pieces(), options.layout, scratch) {
+            let (found, reported) = match record::next(ring.pieces(), options.layout, scratch) {
                 Ok(None) => {
                     self.leave();
                     continue;
@@ -131,7 +131,7 @@ impl<'r> Records<'r> {
             };
             match found {
                 None => {
-                    ring.tell(told);
+                    ring.record_lost(reported);
                     return Ok(true);
                 }
                 Some(passed_over) => ring.read += passed_over,
@@ -166,16 +166,16 @@ impl Drop for Records<'_> {
     }
 }
 
-/// What a ring held, with the sample as a value of a type.
+/// A record of a ring, with the sample as a value of a type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Value<T> {
-    /// What a program sent.
+    /// A sample that a program sent.
     #[non_exhaustive]
     Sample {
         /// The CPU that it ran on.
         cpu: u32,
-        /// When it was sent, if samples have [times](super::PerfOptions::time).
+        /// The time at which it was sent, if samples have [times](super::PerfOptions::time).
         time_ns: Option<u64>,
         /// The sample.
         value: T,
@@ -185,7 +185,7 @@ pub enum Value<T> {
     Lost {
         /// The CPU whose ring was full.
         cpu: u32,
-        /// How many were lost.
+        /// The number of lost samples.
         count: u64,
     },
 }

@@ -103,7 +103,7 @@ fn an_option_that_cannot_be_is_refused() {
 #[test]
 fn without_a_size_the_filling_comes_with_the_sample() {
     let (mut reader, mut kernel) = one(None);
-    // What a real kernel makes of them, see `kernel_tests`.
+    // For the sizes that a real kernel makes of them, see `kernel_tests`.
     for (submitted, handed_out) in [(0, 4), (1, 4), (4, 4), (5, 12), (16, 20), (32, 36), (36, 36)] {
         assert!(kernel.send(&vec![7; submitted]));
         let mut expected = vec![7; submitted];
@@ -263,7 +263,7 @@ fn a_record_that_cannot_be_empties_its_ring_and_no_more() {
                 }
                 other => panic!("{expected:?}: {other:?}"),
             }
-            // What came before it has been read, and so has the other ring.
+            // The records before it have been read, and so has the other ring.
             assert_eq!(kept, [Kept::Sample(0, vec![1; 4]), Kept::Sample(2, vec![2; 4])]);
             assert_eq!(kernels[0].tail(), kernels[0].head());
             // And so will be what comes after it, as soon as it begins where a record can begin.
@@ -294,7 +294,7 @@ fn a_head_that_cannot_be_is_not_followed() {
             assert_eq!(drain(&mut reader).unwrap(), []);
         }
     }
-    // Exactly a ring away is believable, if what is there is.
+    // A distance of exactly a ring is valid, if the records there are.
     let (mut reader, mut kernel) = one(None);
     kernel.put(&fake::record(9, &vec![0; ring.min(65_528) as usize - 8]));
     if kernel.head() == ring {
@@ -470,7 +470,7 @@ fn nothing_is_left_behind_while_others_go_on_sending() {
             let kernel = thread.join().unwrap();
             assert_eq!((count, kernel.tail()), (kernel.sent, kernel.head()));
             assert_eq!(kernel.sent + kernel.all_lost, SAMPLES);
-            // All but those that were lost after the last that was written have been told.
+            // All losses have been reported but those after the last sample that was written.
             assert!(next <= SAMPLES && next >= kernel.sent);
         }
     });
@@ -502,7 +502,7 @@ fn a_deadline_ends_the_wait_and_not_earlier() {
     let deadline = after(20);
     assert_eq!(poll(&mut reader, deadline), (Polled::Deadline, 0));
     assert!(Instant::now() >= deadline.unwrap());
-    // One that has passed is a look; what has woken nobody is read too.
+    // A deadline that has passed is a look; records without a wake-up are read too.
     kernel.send(&[1]);
     assert_eq!(poll(&mut reader, Some(Instant::now())), (Polled::Deadline, 1));
     // And what comes during the wait without waking anybody is read at its end.
@@ -617,8 +617,8 @@ fn traffic() -> impl Strategy<Value = Vec<Option<(u8, usize)>>> {
 }
 
 proptest! {
-    /// What a correct kernel writes is what comes out, in order, with what was lost told where it
-    /// was lost.
+    /// The records that a correct kernel writes are read in order, with losses reported where they
+    /// happened.
     #[test]
     fn what_is_sent_is_what_is_read(start in 0..1_000_000u64, traffic in traffic()) {
         let (mut reader, mut kernels) = reader_at(start * 8, 1, None);
@@ -654,8 +654,8 @@ proptest! {
         prop_assert_eq!(reader.lost() + lost, kernel.all_lost);
     }
 
-    /// Whatever is in a ring, and wherever its head is said to be: an answer, and only bytes of the
-    /// ring.
+    /// Whatever is in a ring, and whatever position its head has: reading ends, and returns only
+    /// bytes of the ring.
     #[test]
     fn anything_at_all_gets_an_answer(
         position in any::<u64>(),

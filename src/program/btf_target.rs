@@ -1,4 +1,4 @@
-//! Targets in BTF: what programs of the types `tracing`, `lsm`, `struct_ops` and `ext` are attached to, by its number.
+//! Attach targets in BTF, by their ids: for programs of the types `tracing`, `lsm`, `struct_ops` and `ext`.
 
 use super::Loader;
 use super::prepare::Other;
@@ -11,26 +11,26 @@ use crate::spec::{Code, Hook, ProgramSpec};
 use crate::uapi::{AttachType, ProgramType, flags};
 use std::os::fd::OwnedFd;
 
-/// What a program is for, by numbers in BTF.
+/// The attach target of a program, by its ids in BTF.
 #[derive(Default)]
 pub(super) struct BtfTarget {
-    /// In the place of an attach type: the member of a table of functions.
+    /// The index of the member of a table of functions, which is passed in place of an attach type.
     pub member: Option<u32>,
-    /// Its number in BTF.
+    /// Its BTF id.
     pub id: u32,
-    /// That BTF, if it is a module's.
+    /// The BTF of its module, if it is in one.
     pub module: Option<OwnedFd>,
 }
 
-/// The search for a target in the kernel's BTF, which only specs of the types that need it carry.
+/// The function that finds a target in the kernel's BTF; only specs of the types that need it carry it.
 struct FindTarget(for<'a> fn(&Loader<'a>, &ProgramSpec<'a>) -> Result<BtfTarget>);
 
-/// Whether programs of a type have their targets in BTF.
+/// Returns whether programs of a type have their targets in BTF.
 const fn is_in_btf(kind: ProgramType) -> bool {
     matches!(kind, ProgramType::Tracing | ProgramType::Lsm | ProgramType::StructOps)
 }
 
-/// The hook of programs of a type: to find their targets, or because the kernel needs an attach type.
+/// Returns the hook for programs of a type: to find their targets, or because the kernel needs an attach type.
 const fn find_target(kind: ProgramType) -> Option<Hook> {
     if is_in_btf(kind) {
         Some(Hook::new(&FindTarget(target_in_kernel)))
@@ -42,8 +42,8 @@ const fn find_target(kind: ProgramType) -> Option<Hook> {
 }
 
 impl<'a> ProgramSpec<'a> {
-    /// A program under the license `GPL`, which opens all helpers to it. One of type `syscall` has
-    /// [`BPF_F_SLEEPABLE`](flags::BPF_F_SLEEPABLE): the kernel knows no others.
+    /// Describes a program under the license `GPL`, which permits all helpers. One of type `syscall` has
+    /// [`BPF_F_SLEEPABLE`](flags::BPF_F_SLEEPABLE): the kernel accepts no others.
     pub const fn new(name: &'a str, kind: ProgramType, code: Code<'a>) -> Self {
         ProgramSpec {
             name,
@@ -77,13 +77,13 @@ impl<'a> ProgramSpec<'a> {
     }
 }
 
-/// The flags that every program of a type has.
+/// Returns the flags that every program of a type has.
 const fn flags_of(kind: ProgramType) -> u32 {
     if matches!(kind, ProgramType::Syscall) { flags::BPF_F_SLEEPABLE } else { 0 }
 }
 
 impl<'a> Loader<'a> {
-    /// What the program is for, by numbers in BTF.
+    /// Returns the attach target of the program.
     pub(super) fn btf_target(
         &self,
         spec: &ProgramSpec<'a>,
@@ -101,7 +101,7 @@ impl<'a> Loader<'a> {
             },
         };
         found.map_err(|problem| match problem {
-            // It names the program itself.
+            // The error names the program already.
             problem @ Error::AttachPoint(_) => problem,
             problem => Error::LoadTarget {
                 program: spec.name.into(),
@@ -123,7 +123,7 @@ fn refuse_without_attach_type<'a>(_: &Loader<'a>, spec: &ProgramSpec<'a>) -> Res
     Ok(BtfTarget::default())
 }
 
-/// What the target names in the kernel's types; nothing where the type of the program is not attached by them.
+/// Finds the target in the kernel's types; returns the default where programs of the type are not attached by BTF.
 fn target_in_kernel<'a>(loader: &Loader<'a>, spec: &ProgramSpec<'a>) -> Result<BtfTarget> {
     refuse_without_attach_type(loader, spec)?;
     let module = |name: Option<&str>| name.map(module_btf).transpose();
@@ -146,7 +146,7 @@ fn target_in_kernel<'a>(loader: &Loader<'a>, spec: &ProgramSpec<'a>) -> Result<B
     Ok(BtfTarget { member: None, id, module: module(place.module)? })
 }
 
-/// The function of another program that the target names.
+/// Finds the function of another program that the target names.
 fn function_of(spec: &ProgramSpec<'_>, other: &Other<'_>) -> Result<BtfTarget> {
     let Some(target) = spec.target else {
         let problem = "its target is the name of a function of that program";
@@ -156,7 +156,7 @@ fn function_of(spec: &ProgramSpec<'_>, other: &Other<'_>) -> Result<BtfTarget> {
     Ok(BtfTarget { id, ..BtfTarget::default() })
 }
 
-/// The same problem in the words of whoever wrote the target, who did not write what BTF puts before it.
+/// Rewrites an error for the author of the target, who did not write the prefix that the name has in BTF.
 fn without_prefix(problem: Error, prefix: &str, target: &str) -> Error {
     let Some(BtfError::NoType { nearest, .. }) = problem.btf() else { return problem };
     let what = match prefix {
@@ -174,13 +174,13 @@ fn without_prefix(problem: Error, prefix: &str, target: &str) -> Error {
     }
 }
 
-/// What stands before the names of tracepoints, iterators and hooks in BTF.
+/// The prefixes of the names of tracepoints, iterators and hooks in BTF.
 const TRACEPOINT: &str = "btf_trace_";
 const ITERATOR: &str = "bpf_iter_";
 const HOOK: &str = "bpf_lsm_";
 
-/// What stands in BTF before the name of what a program is attached to, and what that is there; `None` for the types that are
-/// not attached by BTF.
+/// Returns the prefix in BTF of the name of the attach target, and the kind of type it is there; `None` for the
+/// program types that are not attached by BTF.
 pub(super) fn attach_point(
     kind: ProgramType,
     attach_type: Option<AttachType>,

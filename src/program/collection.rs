@@ -5,8 +5,8 @@ use crate::error::{Error, Result};
 use crate::spec::Collection;
 
 impl<'a> Loader<'a> {
-    /// Creates the maps of a collection and loads its programs, in their order: all of it, or nothing stays. Each program is
-    /// of the type that its target names.
+    /// Creates the maps of a collection and loads its programs, in their order: either all of them, or none.
+    /// The target of each program determines its type.
     ///
     /// ```no_run
     /// use rawbpf::Loader;
@@ -20,7 +20,8 @@ impl<'a> Loader<'a> {
     /// ```
     ///
     /// # Errors
-    /// Those of [`load`](Loader::load) and [`map`](Loader::map); [`Error::Spec`] if a program does not say of which type it is.
+    /// The errors of [`load`](Loader::load) and [`map`](Loader::map); [`Error::Spec`] if the type of a
+    /// program is not determined.
     pub fn load_collection(&mut self, collection: &'a Collection<'a>) -> Result<Vec<Program>> {
         let mut specs = Vec::with_capacity(collection.programs().len());
         for program in collection.programs() {
@@ -46,7 +47,8 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    /// What a kernel is asked to make of a text: maps by name, and programs by name, license and descriptors.
+    /// The objects that a kernel is asked to create for a text: maps by name, and programs by name, license
+    /// and descriptors.
     fn made(text: &str) -> (Vec<String>, Result<usize>) {
         let seen = Rc::new(RefCell::new(Vec::new()));
         let log = Rc::clone(&seen);

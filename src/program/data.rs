@@ -1,4 +1,4 @@
-//! Variables of programs: the maps that hold them, and the values they start with.
+//! Variables of programs: the maps that hold them, and their initial values.
 
 use super::Loader;
 use crate::asm::{Code, Data, Section};
@@ -10,9 +10,9 @@ use crate::token::Token;
 use crate::uapi::MapType;
 
 impl<'a> Loader<'a> {
-    /// Gives the one value of an array other contents than its spec says, before the map is created: configuration that
-    /// is known at run time, such as a process to look for. Programs cannot change those of
-    /// [`MapSpec::rodata`], and the verifier knows them, so that code which they rule out costs nothing.
+    /// Sets the contents of the one value of an array, in place of those in its spec, before the map is created:
+    /// configuration that is known at run time, such as a process id. Programs cannot change the contents of
+    /// [`MapSpec::rodata`], and the verifier knows them, so that code which they make unreachable costs nothing.
     ///
     /// ```no_run
     /// use rawbpf::{Loader, MapSpec, ProgramSpec, ProgramType, bpf};
@@ -31,7 +31,7 @@ impl<'a> Loader<'a> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Spec`] if the map has been created by this loader already, or is no array of one element;
+    /// [`Error::Spec`] if this loader has created the map already, or it is not an array of one element;
     /// [`Error::ValueSize`] if its value has another size.
     pub fn set(&mut self, spec: &'a MapSpec<'a>, contents: impl Into<Vec<u8>>) -> Result<()> {
         let refuse = |problem| Err(Error::Spec { what: "map", name: spec.name.into(), problem });
@@ -51,7 +51,7 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// A map with the contents that it is to have.
+    /// Creates a map with its initial contents.
     pub(super) fn create(&self, spec: &'a MapSpec<'a>) -> Result<Map> {
         match self.values.iter().find(|(known, _)| std::ptr::eq(*known, spec)) {
             Some((_, contents)) => {
@@ -61,11 +61,11 @@ impl<'a> Loader<'a> {
         }
     }
 
-    /// The map that holds a section of that code's data: one for all programs of a text. It is created now if no program
-    /// that was loaded has used it yet.
+    /// Returns the map that holds a section of that code's data: one for all programs of a text. It is created now if
+    /// no loaded program has used it yet.
     ///
     /// # Errors
-    /// Those of [`Map::create`]; [`Error::MapField`] if the section is empty.
+    /// The errors of [`Map::create`]; [`Error::MapField`] if the section is empty.
     pub fn section(&mut self, code: &Code<'a>, section: Section) -> Result<&Map> {
         let bytes = code.data.section(section);
         let known =
@@ -81,8 +81,8 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Creates the map of a section. Its value is shown as a struct with the variables as fields, which all kernels with BTF
-/// take, also 5.10, which refuses a `DATASEC` without variables.
+/// Creates the map of a section. Its value has as type a struct with the variables as fields, which all kernels with
+/// BTF accept, also 5.10, which refuses a `DATASEC` without variables.
 fn create(data: &Data<'_>, section: Section, token: Option<&Token>) -> Result<Map> {
     let (name, bytes) = (section.name(), data.section(section));
     let zeros = section == Section::Bss && bytes.iter().all(|byte| *byte == 0);
@@ -102,7 +102,7 @@ fn create(data: &Data<'_>, section: Section, token: Option<&Token>) -> Result<Ma
     Map::create_by(&spec, token)
 }
 
-/// What a variable is shown as: `len` numbers or letters; one number if `len` is `None`.
+/// The displayed type of a variable: `len` numbers or letters; one number if `len` is `None`.
 pub(crate) struct Described<'v> {
     name: &'v str,
     offset: u32,
@@ -120,7 +120,7 @@ impl Described<'_> {
     }
 }
 
-/// The variables of a section by their places. Of two names of the same bytes one is shown.
+/// Returns the variables of a section by their offsets. If two names have the same bytes, one is included.
 pub(crate) fn describe<'v>(data: &Data<'v>, section: Section) -> Vec<Described<'v>> {
     let mut variables: Vec<_> =
         data.variables.iter().filter(|v| v.section() == section && v.size() > 0).collect();
@@ -169,7 +169,7 @@ mod tests {
         },
     );
 
-    /// What happens to maps: each is told by its name.
+    /// An operation on a map.
     #[derive(Debug, PartialEq)]
     enum Step {
         Create { name: String, size: u32, flags: u32, types: bool },
@@ -177,7 +177,7 @@ mod tests {
         Freeze,
     }
 
-    /// What a kernel saw that takes everything.
+    /// Runs with a kernel that accepts everything; returns the operations that it saw.
     fn seen<T>(run: impl FnOnce() -> T) -> (Vec<Step>, T) {
         let steps = std::rc::Rc::new(std::cell::RefCell::new(Vec::new()));
         let log = std::rc::Rc::clone(&steps);

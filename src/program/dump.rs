@@ -1,5 +1,5 @@
-//! A program as it is in the kernel: its instructions as the verifier left them, its machine code, and the lines of
-//! the source that they come from.
+//! Dumps of a loaded program: its instructions as the verifier left them, its machine code, and the source lines that
+//! they come from.
 
 use super::Program;
 use super::info::{self, BTF_ID, Raw};
@@ -18,49 +18,49 @@ use std::os::fd::AsFd;
 
 /// The instructions of a program in the kernel.
 ///
-/// They are not those that were loaded: the verifier has put addresses of helpers in the place of their numbers,
-/// numbers of maps in that of descriptors, has inlined what it could and removed what is never reached.
+/// They differ from those that were loaded: the verifier has replaced the numbers of helpers by addresses and the
+/// descriptors of maps by ids, and has inlined calls and removed unreachable code.
 #[derive(Debug, Clone)]
 pub struct ProgramDump {
-    /// The slots. Empty for those who may not see them: it takes `CAP_BPF`, and `CAP_SYS_ADMIN` before Linux 5.8.
+    /// The slots. Empty without permission to see them: that takes `CAP_BPF`, and `CAP_SYS_ADMIN` before Linux 5.8.
     pub slots: Vec<Insn>,
     /// The name of each function that begins at a slot, if the program has BTF (Linux 5.0).
     pub functions: BTreeMap<u32, String>,
-    /// The source, if the program has BTF that tells it (Linux 5.0).
+    /// The source, if the program has BTF with line information (Linux 5.0).
     pub lines: Vec<SourceLine>,
-    /// The machine code, a piece a function. Empty without a JIT and for those who may not see addresses of the kernel
+    /// The machine code, one item per function. Empty without a JIT, and without permission to see kernel addresses
     /// (`kernel.kptr_restrict`).
     pub jited: Vec<JitedFunction>,
-    /// What calls of addresses are calls of.
+    /// The names of called functions, by the immediate of the call.
     names: BTreeMap<i32, String>,
 }
 
-/// The source of the slots from one on.
+/// The source line of the slots from one on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceLine {
-    /// The index of the first.
+    /// The index of the first slot.
     pub slot: u32,
-    /// The file.
+    /// The name of the file.
     pub file: String,
-    /// The line in it, 0 if it is not known.
+    /// The line number, 0 if it is not known.
     pub line: u32,
     /// The column, 0 if it is not known.
     pub column: u32,
-    /// What stands there.
+    /// The text of the line.
     pub text: String,
 }
 
-/// A function as machine code.
+/// The machine code of a function.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct JitedFunction {
-    /// Where it is, 0 for those who may not know (Linux 4.18).
+    /// Its address, 0 without permission to see it (Linux 4.18).
     pub address: u64,
     /// Its bytes.
     pub code: Vec<u8>,
 }
 
 impl Program {
-    /// Reads it back from the kernel. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
+    /// Reads the program back from the kernel. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
     ///
     /// The names of helpers come from `/proc/kallsyms`, which takes some tens of milliseconds to read. Where
     /// addresses are hidden (`kernel.kptr_restrict`) they stay numbers.
@@ -84,7 +84,8 @@ impl Program {
         let addresses = array(&info::JITED_SYMBOLS)?;
         let lengths = array(&info::JITED_LENGTHS)?;
         let jited = jited(&code, &addresses, &lengths);
-        // Who has no BTF has no functions and lines. That of another may be gone, or not to be opened.
+        // A program without BTF has no functions and lines. The BTF of another program may be gone, or opening it not
+        // permitted.
         let btf = btf(&first).ok().flatten();
         let (mut functions, mut lines) = (BTreeMap::new(), Vec::new());
         if let Some(btf) = btf {
@@ -96,7 +97,7 @@ impl Program {
     }
 }
 
-/// The machine code of each function. Kernels before 4.18 give it in one piece.
+/// Splits the machine code into functions. Kernels before 4.18 return it in one piece.
 fn jited(code: &[u8], addresses: &[u8], lengths: &[u8]) -> Vec<JitedFunction> {
     let addresses = addresses.as_chunks::<8>().0.iter().map(|word| u64::from_ne_bytes(*word));
     let mut addresses = addresses.chain(std::iter::repeat(0));
@@ -119,12 +120,12 @@ fn jited(code: &[u8], addresses: &[u8], lengths: &[u8]) -> Vec<JitedFunction> {
     pieces
 }
 
-/// The types of the program behind a descriptor; `None` if it has none.
+/// Returns the types of the program behind a descriptor; `None` if it has none.
 pub(super) fn types(program: std::os::fd::BorrowedFd<'_>) -> Result<Option<Btf>, Errno> {
     btf(&info::ask(program)?)
 }
 
-/// The program's own types.
+/// Returns the program's own types.
 fn btf(program: &Raw) -> Result<Option<Btf>, Errno> {
     let id = program.word(BTF_ID);
     if id == 0 {
@@ -134,7 +135,7 @@ fn btf(program: &Raw) -> Result<Option<Btf>, Errno> {
     Ok(read_btf(fd.as_fd())?.and_then(|bytes| Btf::new(bytes).ok()))
 }
 
-/// The bytes of BTF that was loaded: `struct bpf_btf_info`, which begins with a pointer to them and their size.
+/// Reads the bytes of loaded BTF: `struct bpf_btf_info`, which begins with a pointer to them and their size.
 pub(crate) fn read_btf(btf: std::os::fd::BorrowedFd<'_>) -> Result<Option<Vec<u8>>, Errno> {
     let mut info = [0; 16];
     syscall::obj_info(&mut ObjInfo { object: btf, info: &mut info, len: 0, arrays: &mut [] })?;
@@ -151,7 +152,7 @@ pub(crate) fn read_btf(btf: std::os::fd::BorrowedFd<'_>) -> Result<Option<Vec<u8
     Ok(Some(bytes))
 }
 
-/// `struct bpf_func_info`: a slot and a type.
+/// Parses `struct bpf_func_info`: a slot and a type.
 fn named(btf: &Btf, records: &[u8]) -> BTreeMap<u32, String> {
     let words: Vec<u32> = info::words(records).collect();
     let (records, _) = words.as_chunks::<2>();
@@ -159,7 +160,7 @@ fn named(btf: &Btf, records: &[u8]) -> BTreeMap<u32, String> {
     records.iter().filter_map(name).collect()
 }
 
-/// `struct bpf_line_info`: a slot, where the names of the file and the text of the line are, line and column.
+/// Parses `struct bpf_line_info`: a slot, the string offsets of the file name and of the line's text, line and column.
 fn source(btf: &Btf, records: &[u8]) -> Vec<SourceLine> {
     let words: Vec<u32> = info::words(records).collect();
     let (records, _) = words.as_chunks::<4>();
@@ -181,11 +182,11 @@ const CALL: u8 = 0x85;
 const LOCAL: u8 = 1;
 const KFUNC: u8 = 2;
 
-/// The symbol that addresses in calls are counted from.
+/// The symbol whose address the immediates of calls are relative to.
 const BASE: &str = "__bpf_call_base";
 
-/// What the calls of a program call, by the number in the instruction: the distance of an address from a symbol, or
-/// the number of a kernel function in BTF.
+/// Returns the names of the functions that a program calls, by the immediate of the call: the distance of an address
+/// from a symbol, or the BTF id of a kernel function.
 fn names(slots: &[Insn]) -> BTreeMap<i32, String> {
     let calls = |source: Option<u8>| {
         let wanted = move |slot: &&Insn| {
@@ -202,7 +203,7 @@ fn names(slots: &[Insn]) -> BTreeMap<i32, String> {
     if let Ok(Some(base)) = symbols::address_of(BASE) {
         let wanted: BTreeMap<u64, i32> =
             calls(None).map(|imm| (base.wrapping_add_signed(imm.into()), imm)).collect();
-        // Without names it is still a listing.
+        // Without names the listing is still useful.
         let _ = symbols::each(|symbol| {
             if let Some(imm) = wanted.get(&symbol.address).filter(|_| symbol.is_function()) {
                 let name = symbol.name.to_owned();
@@ -211,8 +212,8 @@ fn names(slots: &[Insn]) -> BTreeMap<i32, String> {
             ControlFlow::Continue(())
         });
     }
-    // Where kernel functions may be out of reach of 32 bits (since Linux 6.3 on x86-64) it is the number of the
-    // function that stays.
+    // If kernel functions may be out of reach of 32 bits (since Linux 6.3 on x86-64), the immediate remains the BTF id
+    // of the function.
     let kfuncs = calls(Some(KFUNC)).filter(|imm| !names.contains_key(imm)).collect::<Vec<_>>();
     if let (false, Ok(btf)) = (kfuncs.is_empty(), KernelTypes::new().vmlinux()) {
         for imm in kfuncs {
@@ -224,10 +225,10 @@ fn names(slots: &[Insn]) -> BTreeMap<i32, String> {
 }
 
 impl ProgramDump {
-    /// The instructions one by one, each with the index of its first slot and as text; in the kernel's style as the
-    /// verifier's log and `bpftool prog dump xlated` have it: `(85) call bpf_ktime_get_ns#271264`.
+    /// Returns the instructions one by one, each with the index of its first slot and as text; in the kernel's style as
+    /// in the verifier's log and `bpftool prog dump xlated`: `(85) call bpf_ktime_get_ns#271264`.
     ///
-    /// What is no instruction that a program can be loaded with is shown by its number, or by what the kernel calls it.
+    /// An instruction that no program can be loaded with is shown by its number, or by the kernel's name for it.
     pub fn instructions(&self, style: Style) -> Vec<(usize, String)> {
         let mut listed = Vec::new();
         let mut at = 0;
@@ -239,7 +240,7 @@ impl ProgramDump {
         listed
     }
 
-    /// The text of the first instruction, and how many slots it takes.
+    /// Returns the text of the first instruction, and the number of its slots.
     fn instruction(&self, at: usize, slots: &[Insn], style: Style) -> (String, usize) {
         let Some(slot) = slots.first() else { return (String::new(), 1) };
         let code = match style {
@@ -248,7 +249,7 @@ impl ProgramDump {
         };
         match slot.opcode() {
             CALL if slot.src() == LOCAL => {
-                // The distance: in place of it stands the number of the function, or where it is.
+                // The distance is here: the immediate has been replaced by the id of the function, or its address.
                 let distance = slot.offset();
                 let target = u32::try_from(at as i64 + 1 + i64::from(distance)).ok();
                 let name = target.and_then(|target| self.functions.get(&target));
@@ -272,12 +273,12 @@ impl ProgramDump {
                 };
                 return (code + &text, 1);
             }
-            // The address of a variable that there is one of for each CPU (BPF_ADDR_PERCPU, Linux 6.10).
+            // The address of a per-CPU variable (BPF_ADDR_PERCPU, Linux 6.10).
             0xbf if slot.offset() == -1 => {
                 let (dst, src) = (slot.dst(), slot.src());
                 return (code + &format!("r{dst} = &(void __percpu *)(r{src})"), 1);
             }
-            // BPF_ST | BPF_NOSPEC: nothing goes on by guess past this. Linux 5.14.
+            // BPF_ST | BPF_NOSPEC: a barrier against speculative execution. Linux 5.14.
             0xc2 => return (code + "nospec", 1),
             _ => {}
         }
@@ -299,14 +300,14 @@ impl ProgramDump {
         }
     }
 
-    /// The source that begins at a slot.
+    /// Returns the source line that begins at a slot.
     pub fn line_at(&self, slot: usize) -> Option<&SourceLine> {
         let at = self.lines.binary_search_by_key(&slot, |line| line.slot as usize).ok()?;
         self.lines.get(at)
     }
 
-    /// The listing: names of functions, instructions with the index of their slot, and before them the source that they
-    /// come from, with `places` also its file, line and column.
+    /// Returns the listing: names of functions, instructions with the index of their slot, and before them the source
+    /// that they come from, with `places` also its file, line and column.
     pub fn text(&self, style: Style, places: bool) -> String {
         let mut out = String::new();
         for (slot, text) in self.instructions(style) {
@@ -357,7 +358,7 @@ mod tests {
             Insn::from_fields(0, 0, 0, 0, 0),
             Insn::from_fields(0x18, 2, 2, 0, 13),
             Insn::from_fields(0, 0, 0, 0, 8),
-            // The number of the function, and the distance.
+            // The id of the function, and the distance.
             Insn::from_fields(0x85, 0, 1, 2, 1),
             Insn::from_fields(0xbf, 0, 1, -1, 0),
             Insn::from_fields(0x85, 0, 0, 0, -5),
@@ -402,7 +403,7 @@ mod tests {
             pieces.iter().map(|p| (p.address, p.code.clone())).collect::<Vec<_>>(),
             expected
         );
-        // Before Linux 4.18, and lengths that are more than there is.
+        // Before Linux 4.18, and lengths beyond the end of the code.
         assert_eq!(jited(b"abc", &[], &[])[0].code, b"abc");
         assert_eq!(jited(b"a", &address, &lengths).len(), 1);
         assert_eq!(jited(b"", &address, &[]), []);

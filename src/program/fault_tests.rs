@@ -1,5 +1,6 @@
-//! A load in which every call fails in turn, with every plausible answer: nothing is left open, nothing panics, and the
-//! error names the step. A fake kernel hands out the ends of pipes, whose other ends tell when they are closed.
+//! Fault injection: a load in which every call fails in turn, with every plausible error. No descriptor leaks, nothing
+//! panics, and the error names the step. A fake kernel returns the ends of pipes, whose other ends detect when they are
+//! closed.
 
 use super::Loader;
 use crate::bpf;
@@ -17,7 +18,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// What `bpf(2)` and what is behind it are known to answer.
+/// The errors that `bpf(2)` and the calls around it are known to return.
 const ERRNOS: &[i32] = &[
     libc::EPERM,
     libc::EACCES,
@@ -42,8 +43,8 @@ static INNER: MapSpec<'_> = MapSpec::array("inner", 8, 2);
 static OUTER: MapSpec<'_> = MapSpec::new("outer", MapType::ArrayOfMaps, 4, 4, 3).with_inner(&INNER);
 static PINNED: MapSpec<'_> = MapSpec::array("pinned", 8, 5).with_pin("/sys/fs/bpf/pinned");
 
-/// All that a load can need: maps, one of maps and one with a pin, read-only data, a field by name, a function of a module
-/// by name, and the function of a module that it is for.
+/// A program that needs everything a load can need: maps, one of maps and one with a pin, read-only data, a field by
+/// name, a function of a module by name, and a function of a module as its target.
 const EVERYTHING: ProgramSpec<'_> = ProgramSpec::new(
     "everything",
     ProgramType::Tracing,
@@ -92,20 +93,20 @@ impl Types {
     }
 }
 
-/// What a call is about, so that the same one is known again when it is repeated with other arguments.
+/// The identity of a call, so that a repetition with other arguments is recognized.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Step {
     command: &'static str,
-    /// The name of the map or program, as an error has to say it.
+    /// The name of the map or program, which an error must contain.
     of: &'static str,
 }
 
-/// Which call is to fail.
+/// The call that is to fail.
 #[derive(Debug, Clone, Copy)]
 struct Fault {
     /// The number of the call.
     at: usize,
-    /// Whether every later one that is about the same fails too.
+    /// Whether every later call with the same identity fails too.
     again: bool,
     errno: Errno,
 }
@@ -115,9 +116,9 @@ struct Kernel {
     fault: Option<Fault>,
     failing: Option<Step>,
     steps: Vec<Step>,
-    /// What was handed out last under this number is of this object.
+    /// The object of the last descriptor that was returned under this number.
     objects: HashMap<RawFd, &'static str>,
-    /// The other end of each descriptor that was handed out.
+    /// The other end of each descriptor that was returned.
     ends: Vec<(Step, PipeReader)>,
 }
 
@@ -137,12 +138,12 @@ impl Kernel {
             }
         }
         match call {
-            // The number of BTF that is not there is asked for once more at the end.
+            // The id after the last one is requested once more at the end.
             Call::NextId { after, next, .. } => match *after {
                 0 | 1 => **next = *after + 1,
                 _ => return Err(Errno(libc::ENOENT)),
             },
-            // The module is the second.
+            // The second is the module's.
             Call::ObjInfo(info) => {
                 let name = if self.objects[&info.object.as_raw_fd()] == "1" {
                     "vmlinux"
@@ -204,7 +205,8 @@ impl Kernel {
         Step { command, of }
     }
 
-    /// The descriptors that are still open. One that another thread's new process has inherited is open for a moment.
+    /// Returns the descriptors that are still open. One that another thread's new process has inherited is open for a
+    /// moment.
     fn left_open(&self) -> Vec<Step> {
         let open = |end: &PipeReader| {
             let wait = Some(Duration::from_secs(5));
@@ -214,7 +216,7 @@ impl Kernel {
     }
 }
 
-/// A program that is accepted, and gets no descriptor then, has a log of that.
+/// A program that is accepted, but gets no descriptor afterwards, has a log.
 fn write_log(call: &mut Call<'_, '_>, errno: Errno) {
     let Call::ProgLoad(load) = call else { return };
     let accepted = matches!(errno, Errno(libc::EMFILE | libc::ENFILE | libc::ENOMEM));
@@ -225,7 +227,7 @@ fn write_log(call: &mut Call<'_, '_>, errno: Errno) {
     }
 }
 
-/// One load by a kernel with that fault: the steps, and what came of it. Nothing is left of it.
+/// Loads once, on a kernel with that fault; returns the steps and the result, and drops everything else.
 fn load(types: &Types, fault: Option<Fault>) -> (Vec<Step>, Result<(), Error>) {
     by_kernel_with(types, fault, |loader| loader.load(&EVERYTHING).map(drop))
 }
@@ -272,8 +274,8 @@ fn a_load_that_works_makes_only_the_calls_it_needs() {
     let (steps, result) = load(&types, None);
     result.unwrap();
     let steps: Vec<_> = steps.iter().map(|step| (step.command, step.of)).collect();
-    // The BTF of a module is found among all that there is: vmlinux first, then the module. (Twice: for the function
-    // that is called, and for the one that the program is for.)
+    // The BTF of a module is searched among all: vmlinux first, then the module. (Twice: for the function that is
+    // called, and for the one that is the target of the program.)
     let module = [("next id", "helpful"), ("open", "helpful"), ("info", "helpful")].repeat(2);
     let expected = [
         &[
@@ -294,7 +296,7 @@ fn a_load_that_works_makes_only_the_calls_it_needs() {
     assert_eq!(steps, expected.concat());
 }
 
-/// Whether a load can do without a step, for a kernel that never takes it.
+/// Returns whether a load succeeds without a step, on a kernel that never accepts it.
 fn is_optional(step: Step, errno: Errno) -> bool {
     match step.command {
         "btf" => true,
@@ -316,7 +318,7 @@ fn every_call_can_fail() {
                 let (seen, result) = load(&types, Some(Fault { at, again, errno }));
                 let what = format!("{step:?} {errno:?} {again}: {seen:?}");
                 let Err(error) = result else {
-                    // Once, and tried again; or not needed.
+                    // It failed once and was repeated, or was not needed.
                     assert!(!again || is_optional(step, errno), "loaded without {what}");
                     continue;
                 };
@@ -329,7 +331,7 @@ fn every_call_can_fail() {
     }
 }
 
-/// As `rawbpf check` does it: a program that was accepted is loaded again for its log, which nothing depends on.
+/// As in `rawbpf check`: a program that was accepted is loaded again for its log, which is optional.
 #[test]
 fn every_call_of_a_load_with_its_log_can_fail() {
     let types = Types::new();

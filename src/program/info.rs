@@ -1,4 +1,4 @@
-//! What the kernel knows of a program, and of all that there are.
+//! Information about loaded programs, and the iterator over all of them.
 
 use super::Program;
 use crate::error::{Error, Result};
@@ -10,59 +10,59 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-/// What the kernel knows of a program: `struct bpf_prog_info`. What this kernel does not tell is 0 or empty; sizes are 0
-/// also for those who lack `CAP_BPF`.
+/// The kernel's information about a program: `struct bpf_prog_info`. Fields that this kernel does not report are 0 or
+/// empty; sizes are 0 also without `CAP_BPF`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct ProgramInfo {
-    /// Its number, which no other program has while it lives.
+    /// Its id, which no other program has during its lifetime.
     pub id: u32,
-    /// The number of its type, which [`kind`](ProgramInfo::kind) gives a name.
+    /// The number of its type; [`kind`](ProgramInfo::kind) returns the type.
     pub type_number: u32,
-    /// A digest of its instructions, the same for the same ones.
+    /// A digest of its instructions; equal instructions have equal tags.
     pub tag: [u8; 8],
-    /// Its name, 15 bytes of it (Linux 4.15).
+    /// The first 15 bytes of its name (Linux 4.15).
     pub name: String,
-    /// When it was loaded, counted from the start of the machine, its sleep included (Linux 4.15).
+    /// The time of loading, since boot and including suspend (Linux 4.15).
     pub loaded: Duration,
     /// The user who loaded it (Linux 4.15).
     pub uid: u32,
-    /// The numbers of the maps that it keeps (Linux 4.15).
+    /// The ids of the maps that it uses (Linux 4.15).
     pub map_ids: Vec<u32>,
-    /// Bytes of its instructions as the verifier left them.
+    /// The size of its instructions after verification, in bytes.
     pub xlated_len: u32,
-    /// Bytes of its machine code; 0 without a JIT.
+    /// The size of its machine code, in bytes; 0 without a JIT.
     pub jited_len: u32,
-    /// The network device that it is for (Linux 4.16).
+    /// The index of the network device that it is for (Linux 4.16).
     pub ifindex: u32,
     /// Whether its license is compatible with the GPL (Linux 4.18).
     pub gpl_compatible: bool,
-    /// The number of its own BTF (Linux 5.0).
+    /// The id of its own BTF (Linux 5.0).
     pub btf_id: u32,
-    /// How long it has run, while [`RunStatistics`] were on (Linux 5.1).
+    /// The total run time, measured while [`RunStatistics`] were enabled (Linux 5.1).
     pub run_time: Duration,
-    /// How often it has run, while [`RunStatistics`] were on (Linux 5.1).
+    /// The number of runs while [`RunStatistics`] were enabled (Linux 5.1).
     pub run_count: u64,
-    /// How often it has not run, because it was running already (Linux 5.12).
+    /// The number of runs that were skipped because the program was already running (Linux 5.12).
     pub recursion_misses: u64,
-    /// How many instructions the verifier went through (Linux 5.16).
+    /// The number of instructions that the verifier processed (Linux 5.16).
     pub verified_insns: u32,
-    /// The number of the BTF that names what it is for (Linux 6.0).
+    /// The id of the BTF that contains its attach target (Linux 6.0).
     pub attach_btf_object_id: u32,
-    /// What it is for, by its number in that BTF (Linux 6.0).
+    /// The id of its attach target in that BTF (Linux 6.0).
     pub attach_btf_id: u32,
 }
 
 impl ProgramInfo {
-    /// Its type; `None` for one that this library does not know.
+    /// Returns its type; `None` for one that this library does not know.
     pub fn kind(&self) -> Option<ProgramType> {
         ProgramType::ALL.iter().copied().find(|kind| *kind as u32 == self.type_number)
     }
 
-    /// What the kernel knows of the program behind a descriptor. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
+    /// Returns information about the program behind a descriptor. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
     ///
     /// # Errors
-    /// [`Error::ProgramCall`] if there is no program behind it.
+    /// [`Error::ProgramCall`] if it is not a program.
     pub fn of(program: impl AsFd) -> Result<ProgramInfo> {
         let which = || "behind a descriptor".to_owned();
         let fd = program.as_fd();
@@ -76,7 +76,7 @@ const ASK: &str = "ask about";
 /// A `struct bpf_prog_info` as the kernel filled it.
 pub(super) struct Raw([u8; INFO]);
 
-/// Its size: up to `attach_btf_id` (Linux 6.0), and filled up to 8 bytes.
+/// Its size: up to `attach_btf_id` (Linux 6.0), padded to 8 bytes.
 const INFO: usize = 232;
 
 impl Raw {
@@ -93,8 +93,8 @@ impl Raw {
     }
 }
 
-/// An array that `struct bpf_prog_info` points to: where its pointer is, its count, the size of its items if the
-/// structure holds it, and what that is.
+/// An array that `struct bpf_prog_info` points to: the offsets of its pointer, of its count and of the size of its
+/// items if the structure holds it, and that size.
 pub(super) struct Array {
     pointer_at: usize,
     pub(super) count_at: usize,
@@ -113,21 +113,21 @@ pub(super) const FUNCTIONS: Array =
     Array { pointer_at: 136, count_at: 144, size_at: Some(132), item: 8 };
 pub(super) const LINES: Array =
     Array { pointer_at: 152, count_at: 148, size_at: Some(172), item: 16 };
-/// `btf_id`.
+/// The offset of `btf_id`.
 pub(super) const BTF_ID: usize = 128;
 
-/// Asks the kernel, without arrays.
+/// Queries the kernel, without arrays.
 pub(super) fn ask(program: BorrowedFd<'_>) -> Result<Raw, Errno> {
     let mut bytes = [0; INFO];
     syscall::obj_info(&mut ObjInfo { object: program, info: &mut bytes, len: 0, arrays: &mut [] })?;
     Ok(Raw(bytes))
 }
 
-/// Asks the kernel for an array that it has said how many items of there are.
+/// Queries the kernel for an array whose count it has reported.
 pub(super) fn array(program: BorrowedFd<'_>, first: &Raw, array: &Array) -> Result<Vec<u8>, Errno> {
     let room = first.word(array.count_at) as usize * array.item as usize;
     let known = array.size_at.is_none_or(|at| first.word(at) == array.item);
-    // Items of another size are of a kernel that this does not know; it refuses other sizes than its own.
+    // Items of another size belong to a newer kernel; it refuses sizes other than its own.
     if room == 0 || !known {
         return Ok(Vec::new());
     }
@@ -147,16 +147,16 @@ pub(super) fn array(program: BorrowedFd<'_>, first: &Raw, array: &Array) -> Resu
         arrays: &mut arrays,
     })?;
     let second = Raw(bytes);
-    // What it may not tell this user it has not written, and taken the pointer away.
+    // The kernel leaves out what this user may not see, and clears the pointer.
     if second.long(array.pointer_at) == 0 {
         return Ok(Vec::new());
     }
-    // More may have come since: a program can be bound to a map.
+    // The count may have grown since: a program can be bound to a map.
     items.truncate(second.word(array.count_at) as usize * array.item as usize);
     Ok(items)
 }
 
-/// The numbers that an array holds.
+/// Iterates over the numbers in an array.
 pub(super) fn words(bytes: &[u8]) -> impl Iterator<Item = u32> + '_ {
     bytes.as_chunks::<4>().0.iter().map(|word| u32::from_ne_bytes(*word))
 }
@@ -177,7 +177,7 @@ pub(super) fn info(program: BorrowedFd<'_>) -> Result<ProgramInfo, Errno> {
         map_ids,
         name: String::from_utf8_lossy(name).into_owned(),
         ifindex: raw.word(80),
-        // One bit, whose place depends on the byte order; the others are filling.
+        // A bit field of one bit, whose place depends on the byte order; the other bits are padding.
         gpl_compatible: raw.word(84) != 0,
         btf_id: raw.word(BTF_ID),
         run_time: Duration::from_nanos(raw.long(192)),
@@ -189,8 +189,8 @@ pub(super) fn info(program: BorrowedFd<'_>) -> Result<ProgramInfo, Errno> {
     })
 }
 
-/// Whether there may be a program behind a descriptor: the kernel tells what it knows of any object of BPF's, all in
-/// one place, and does not say of which sort it is. Of what else there is it knows nothing.
+/// Checks that a descriptor may be a program: the kernel's information call works for all BPF objects, and does not
+/// report the kind of object. For other files it fails.
 fn check(fd: BorrowedFd<'_>) -> Result<(), &'static str> {
     let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();
     let link = link.as_os_str().as_bytes();
@@ -211,7 +211,7 @@ pub(super) fn refused(
 }
 
 impl Program {
-    /// What the kernel knows of it. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
+    /// Returns the kernel's information about it. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
     ///
     /// # Errors
     /// [`Error::ProgramCall`].
@@ -219,8 +219,8 @@ impl Program {
         info(self.as_fd()).map_err(|errno| self.refused(ASK, errno, None))
     }
 
-    /// Opens the program that has this number, which [`info`](Program::info) tells. `bpf(2)`,
-    /// `BPF_PROG_GET_FD_BY_ID`; Linux 4.13. It takes `CAP_SYS_ADMIN`.
+    /// Opens the program with this id, which is in [`info`](Program::info). `bpf(2)`, `BPF_PROG_GET_FD_BY_ID`; Linux
+    /// 4.13. It takes `CAP_SYS_ADMIN`.
     ///
     /// # Errors
     /// [`Error::ProgramCall`]; `ENOENT` if there is none.
@@ -229,11 +229,11 @@ impl Program {
         opened(format_args!("with the number {id}"), fd)
     }
 
-    /// The program behind a descriptor, which may come from another process. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux
-    /// 4.13.
+    /// Takes the program behind a descriptor, which may come from another process. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`;
+    /// Linux 4.13.
     ///
     /// # Errors
-    /// [`Error::ProgramCall`] if there is none behind it.
+    /// [`Error::ProgramCall`] if it is not a program.
     pub fn from_fd(fd: OwnedFd) -> Result<Program> {
         opened("behind a descriptor", fd)
     }
@@ -256,7 +256,7 @@ fn by_id(id: u32, errno: Errno) -> Error {
 
 pub(super) const OPEN: &str = "open";
 
-/// A program from its descriptor.
+/// Creates a program from its descriptor.
 pub(super) fn opened(which: impl fmt::Display, fd: OwnedFd) -> Result<Program> {
     let invalid = |note| refused(OPEN, &which, Errno(libc::EINVAL), Some(note));
     check(fd.as_fd()).map_err(invalid)?;
@@ -265,10 +265,10 @@ pub(super) fn opened(which: impl fmt::Display, fd: OwnedFd) -> Result<Program> {
     Ok(Program { name: info.name, kind, attach_type: None, arguments: None, fd })
 }
 
-/// The programs that are in the kernel now, in the order of their numbers. `bpf(2)`, `BPF_PROG_GET_NEXT_ID`; Linux
-/// 4.13. It takes `CAP_SYS_ADMIN`.
+/// Iterates over the programs in the kernel, in the order of their ids. `bpf(2)`, `BPF_PROG_GET_NEXT_ID`; Linux 4.13.
+/// It takes `CAP_SYS_ADMIN`.
 ///
-/// One that goes away meanwhile is passed over.
+/// A program that is unloaded meanwhile is skipped.
 ///
 /// ```no_run
 /// for program in rawbpf::programs() {
@@ -281,7 +281,7 @@ pub fn programs() -> Programs {
     Programs { ids: ids(Numbered::Program) }
 }
 
-/// What [`programs`] gives.
+/// The iterator that [`programs`] returns.
 #[derive(Debug)]
 pub struct Programs {
     ids: Ids,
@@ -316,12 +316,12 @@ fn numbers(errno: Errno) -> Error {
     Error::ProgramCall { action: "list", which, errno, why, note: None }
 }
 
-/// The numbers of the objects of a sort, in their order. It ends with the last, or with an error.
+/// Iterates over the ids of one kind of object, in ascending order. It ends with the last, or with an error.
 pub(crate) fn ids(kind: Numbered) -> Ids {
     Ids { kind, last: Some(0) }
 }
 
-/// What [`ids`] gives.
+/// The iterator that [`ids`] returns.
 #[derive(Debug)]
 pub(crate) struct Ids {
     kind: Numbered,
@@ -345,16 +345,16 @@ impl Iterator for Ids {
     }
 }
 
-/// As long as this lives the kernel measures how often and how long programs run, which costs each run some tens of
-/// nanoseconds: [`ProgramInfo::run_time`], [`ProgramInfo::run_count`].
+/// A guard that keeps the kernel's run statistics of programs enabled, which costs each run some tens of nanoseconds:
+/// [`ProgramInfo::run_time`], [`ProgramInfo::run_count`].
 #[derive(Debug)]
 pub struct RunStatistics {
     _fd: OwnedFd,
 }
 
 impl RunStatistics {
-    /// Has the kernel begin, unless somebody else has. `bpf(2)`, `BPF_ENABLE_STATS`; Linux 5.8. It takes
-    /// `CAP_SYS_ADMIN`. (The setting `kernel.bpf_stats_enabled`, Linux 5.1, does the same, and stays.)
+    /// Enables the statistics, if nothing else has. `bpf(2)`, `BPF_ENABLE_STATS`; Linux 5.8. It takes `CAP_SYS_ADMIN`.
+    /// (The sysctl `kernel.bpf_stats_enabled`, Linux 5.1, does the same permanently.)
     ///
     /// # Errors
     /// [`Error::ProgramCall`].
@@ -376,7 +376,7 @@ mod tests {
     use crate::error::ErrorKind;
     use crate::syscall::{Call, fake};
 
-    /// A kernel with some programs, of which those that are not `there` have gone when they are opened.
+    /// A fake kernel with some programs, of which those that are not `there` are gone when they are opened.
     fn kernel(
         all: &'static [u32],
         there: fn(u32) -> Result<i64, Errno>,
@@ -456,7 +456,7 @@ mod tests {
         };
         let error = fake::with(unasked, || Program::open_id(7)).unwrap_err();
         assert!(error.to_string().starts_with("cannot ask about the program with"), "{error}");
-        // A file that is none of BPF's, asked of the kernel itself.
+        // A file that is not a BPF object, on the real kernel.
         let file = std::fs::File::open("/dev/null").unwrap();
         assert!(ProgramInfo::of(&file).is_err());
     }

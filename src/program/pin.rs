@@ -1,4 +1,4 @@
-//! Pins: names in a BPF file system, which keep a program when nobody holds it.
+//! Pins: names in a BPF file system, which keep a program after its descriptors are closed.
 
 use super::info::{OPEN, opened};
 use super::{Program, info};
@@ -13,11 +13,11 @@ use std::path::Path;
 
 impl Program {
     /// Opens the program that is pinned at a path. `bpf(2)`, `BPF_OBJ_GET` (Linux 4.4) and `BPF_OBJ_GET_INFO_BY_FD`
-    /// (4.13). Its name is what the kernel keeps of it, 15 bytes.
+    /// (4.13). Its name is the one in the kernel, 15 bytes.
     ///
     /// # Errors
     /// [`Error::ProgramCall`](crate::Error::ProgramCall); `EINVAL` if a map or a link is pinned there, `EACCES` if the
-    /// path is of another file system.
+    /// path is not in a BPF file system.
     pub fn open_pinned(path: impl AsRef<Path>) -> Result<Program> {
         let path = path.as_ref();
         let which = format_args!("pinned at {}", crate::util::escape::shown_path(path));
@@ -34,18 +34,18 @@ impl Program {
         opened(which, fd)
     }
 
-    /// Pins it at a path in a BPF file system: it is there until [`unpin`](Program::unpin), whatever becomes of this.
-    /// `bpf(2)`, `BPF_OBJ_PIN`; Linux 4.4.
+    /// Pins the program at a path in a BPF file system: it stays there until [`unpin`](Program::unpin), even after
+    /// this is dropped. `bpf(2)`, `BPF_OBJ_PIN`; Linux 4.4.
     ///
     /// # Errors
-    /// [`Error::ProgramCall`](crate::Error::ProgramCall); `EEXIST` if something is there, `EPERM` if it is no BPF file
-    /// system.
+    /// [`Error::ProgramCall`](crate::Error::ProgramCall); `EEXIST` if the path exists, `EPERM` if it is not in a BPF
+    /// file system.
     pub fn pin(&self, path: impl AsRef<Path>) -> Result<()> {
         pin_object(self.as_fd(), path.as_ref())
             .map_err(|(errno, note)| self.refused("pin", errno, note))
     }
 
-    /// Removes its pin at a path, if it is this program that is pinned there. `unlink(2)`, after the commands of
+    /// Removes its pin at a path, if this program is the one pinned there. `unlink(2)`, after the commands of
     /// [`open_pinned`](Program::open_pinned).
     ///
     /// # Errors
@@ -61,7 +61,7 @@ impl Program {
     }
 }
 
-/// Pins an object; the kernel's answer if it refuses, and what that means.
+/// Pins an object; if the kernel refuses, returns the errno and its meaning.
 pub(crate) fn pin_object(
     object: BorrowedFd<'_>,
     path: &Path,
@@ -70,7 +70,7 @@ pub(crate) fn pin_object(
     pinned.map_err(|errno| {
         let name = path.file_name().unwrap_or_default().as_bytes();
         let note = match errno {
-            // The kernel keeps such names for itself (bpf_lookup()).
+            // The kernel reserves such names (bpf_lookup()).
             Errno(libc::EPERM) if name.contains(&b'.') => Some("its name must not hold a dot"),
             Errno(libc::EPERM) => {
                 Some("pins are only in a BPF file system: mount -t bpf bpf /sys/fs/bpf")

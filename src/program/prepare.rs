@@ -1,5 +1,4 @@
-//! Making a load ready: slots with everything filled in, what the program is attached to, and what the kernel is told of
-//! its source.
+//! Preparation of a load: resolved slots, the attach target, and the BTF that describes the source.
 
 use super::relocate::{Arguments, Relocated, relocate};
 use super::source;
@@ -20,7 +19,7 @@ pub(super) struct Other<'o> {
 }
 
 impl<'a> Loader<'a> {
-    /// Does something with a load that is ready but for the log.
+    /// Prepares a load, except for the log, and calls `action` with it.
     pub(super) fn prepared<T>(
         &mut self,
         spec: &ProgramSpec<'a>,
@@ -50,11 +49,12 @@ impl<'a> Loader<'a> {
         let mut types = source::describe(spec.name, entry, &spec.code, &added);
         let mut loaded = types.as_ref().map(|types| load_types(types, token));
         if let (Some(Err(Errno(libc::EINVAL))), Entry::Context(_)) = (&loaded, entry) {
-            // A kernel before 5.6 does not take global functions.
+            // A kernel before 5.6 does not accept global functions.
             types = source::describe(spec.name, Entry::Unsaid, &spec.code, &added);
             loaded = types.as_ref().map(|types| load_types(types, token));
         }
-        // They are for people who look at the program: a kernel that does not want them gets it without.
+        // The types only help people who inspect the program: if a kernel refuses them, it is loaded
+        // without.
         let loaded = loaded.and_then(Result::ok);
         let name = object_name(spec.name);
         let done = action(&mut ProgLoad {
@@ -86,7 +86,7 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// A program with its types.
+/// Returns a program with its types.
 pub(super) fn other(program: &Program) -> Result<Other<'_>> {
     let refused = |errno, note| program.refused("read the types of", errno, note);
     let types = dump::types(program.as_fd()).map_err(|errno| refused(errno, None))?;
@@ -95,7 +95,7 @@ pub(super) fn other(program: &Program) -> Result<Other<'_>> {
     Ok(Other { program, types })
 }
 
-/// Gives the kernel the types of a program.
+/// Loads the types of a program into the kernel.
 fn load_types(types: &ProgramTypes, token: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Errno> {
     let mut load = BtfLoad { btf: &types.blob, token, log: None };
     memlock::with_memlock(|| syscall::btf_load(&mut load))
@@ -109,8 +109,9 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    /// How often types were refused, with which answer, and whether the program had any in the end.
-    fn told(kind: ProgramType, refusals: &[i32]) -> (usize, bool) {
+    /// Loads on a kernel that refuses types with these errors. Returns the number of attempts to load
+    /// types, and whether the program had any in the end.
+    fn reported(kind: ProgramType, refusals: &[i32]) -> (usize, bool) {
         let seen = Rc::new(RefCell::new((0, false)));
         let log = Rc::clone(&seen);
         let mut refusals = Vec::from(refusals).into_iter();
@@ -125,7 +126,7 @@ mod tests {
                     seen.1 = load.btf.is_some();
                     Some(fake::descriptor())
                 }
-                // A kernel on which EPERM is no matter of memory.
+                // A kernel on which EPERM is not about locked memory.
                 Call::MemlockGet { soft, hard } => {
                     (**soft, **hard) = (syscall::UNLIMITED, syscall::UNLIMITED);
                     Some(Ok(0))
@@ -142,11 +143,11 @@ mod tests {
     #[test]
     fn types_that_a_kernel_does_not_take_are_left_out_step_by_step() {
         let (xdp, kprobe) = (ProgramType::Xdp, ProgramType::Kprobe);
-        assert_eq!(told(xdp, &[]), (1, true));
-        // Before Linux 5.6 no function is global.
-        assert_eq!(told(xdp, &[libc::EINVAL]), (2, true));
-        assert_eq!(told(xdp, &[libc::EINVAL; 2]), (2, false));
-        assert_eq!(told(xdp, &[libc::EPERM]), (1, false));
-        assert_eq!(told(kprobe, &[libc::EINVAL]), (1, false));
+        assert_eq!(reported(xdp, &[]), (1, true));
+        // Before Linux 5.6 functions cannot be global.
+        assert_eq!(reported(xdp, &[libc::EINVAL]), (2, true));
+        assert_eq!(reported(xdp, &[libc::EINVAL; 2]), (2, false));
+        assert_eq!(reported(xdp, &[libc::EPERM]), (1, false));
+        assert_eq!(reported(kprobe, &[libc::EINVAL]), (1, false));
     }
 }

@@ -1,9 +1,11 @@
-//! Relocations, resolved: what the instructions of a program leave open is filled in here and nowhere else.
+//! Resolution of relocations: the only place that fills in the open fields of a program's instructions.
 //!
-//! Code carries its resolver as a hook, if it has relocations, which a `const` knows: so a program that names no map, and
-//! nothing of the kernel, has the making of maps and the reading of BTF nowhere in it.
+//! Code with relocations carries its resolver as a hook, which is decided in `const`: so a program that names no map,
+//! and nothing of the kernel, does not contain the code that creates maps and parses BTF.
 
 mod arguments;
+mod core;
+mod externs;
 mod kernel;
 mod problem;
 
@@ -13,45 +15,46 @@ pub(crate) use kernel::kernel_number;
 pub use problem::NameProblem;
 
 use self::arguments::Places;
+use self::core::LocalTypes;
 use self::kernel::{Context, Number};
 use self::problem::is_missing;
 use super::Loader;
 use super::source::Added;
 use crate::asm::{Assembly, CollectionProgram};
-use crate::btf::{Btf, Kind, module_btf};
+use crate::btf::{Btf, Kind, essential_name, module_btf};
 use crate::codegen::Compiled;
 use crate::error::{Error, Result};
 use crate::insn::{Insn, Op, class, mode};
-use crate::spec::{Code, Hook, ProgramSpec, Reloc, RelocField, RelocKind, RelocTarget};
+use crate::spec::{Code, Hook, POISON, ProgramSpec, Reloc, RelocField, RelocKind, RelocTarget};
 use crate::uapi::Errno;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// What comes of relocations besides the instructions.
+/// The results of relocation besides the instructions.
 #[derive(Default)]
 pub(super) struct Relocated {
-    /// The array of descriptors that some instructions have their index in.
+    /// The array of descriptors that some instructions index.
     pub modules: Vec<OwnedFd>,
-    /// The arguments that instructions read, of the place that they were resolved for.
+    /// The arguments that instructions read, with their places in the attach target.
     pub arguments: Option<Box<dyn Arguments>>,
-    /// The functions that stand behind the code.
+    /// The functions that were added behind the code.
     pub added: Vec<Added>,
     /// Their instructions.
     pub behind: Vec<Insn>,
 }
 
-/// Fills relocations in. The types are those of the program that this one is for a function of, if it is.
+/// Resolves relocations. The types are those of the other program, if this one is for a function of one.
 type Resolve =
     for<'a> fn(&mut Loader<'a>, &ProgramSpec<'a>, Option<&Btf>, &mut [Insn]) -> Result<Relocated>;
 
 /// The resolver that code carries.
 struct Resolver(Resolve);
 
-/// The code with the resolver that it needs: none if everything is in it.
+/// Adds the resolver that the code needs, if it has relocations.
 #[doc(hidden)]
 pub const fn resolvable(mut code: Code<'_>) -> Code<'_> {
     let mut index = 0;
     while index < code.relocations.len() {
-        // Maps and data take no look at the kernel's types.
+        // Maps and data do not need the kernel's types.
         if !matches!(code.relocations[index].kind, RelocKind::Map) {
             code.resolver = Some(Hook::new(&Resolver(resolve)));
             return code;
@@ -63,7 +66,7 @@ pub const fn resolvable(mut code: Code<'_>) -> Code<'_> {
 }
 
 impl Assembly<'_> {
-    /// The code, for a [`ProgramSpec`].
+    /// Returns the code, for a [`ProgramSpec`].
     pub fn code(&self) -> Code<'_> {
         resolvable(self.unresolved())
     }
@@ -77,14 +80,14 @@ impl Compiled<'_> {
 }
 
 impl CollectionProgram<'_> {
-    /// Its code, with zeros where addresses and numbers of the kernel's are to be filled in, without the maps and the data:
-    /// [`TextSpec`](super::TextSpec) has them.
+    /// Returns its code, with zeros in place of addresses and numbers of the kernel's that are to be filled in, without
+    /// the maps and the data: [`TextSpec`](super::TextSpec) has them.
     pub fn code(&self) -> Code<'_> {
         resolvable(self.unresolved())
     }
 }
 
-/// Fills in what the instructions of a program leave open.
+/// Resolves the relocations of a program's instructions.
 pub(super) fn relocate<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
@@ -103,7 +106,7 @@ fn by_hand(spec: &ProgramSpec<'_>) -> Error {
     Error::Spec { what: "program", name: spec.name.into(), problem }
 }
 
-/// Puts the descriptor of a map in its place.
+/// Writes the descriptor of a map into its instruction.
 fn put_map<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
@@ -113,6 +116,7 @@ fn put_map<'a>(
     let map = match reloc.target {
         RelocTarget::Map(map) => loader.map(map)?,
         RelocTarget::Section(section) => loader.section(&spec.code, section)?,
+        RelocTarget::Core(_) | RelocTarget::Extern(_) => return Err(by_hand(spec)),
         RelocTarget::Name(name) => match spec.code.maps.iter().find(|map| map.name == name) {
             Some(map) => loader.map(map)?,
             None => {
@@ -129,7 +133,7 @@ fn put_map<'a>(
     Ok(())
 }
 
-/// The resolver of code that names maps and data alone.
+/// The resolver for code that refers only to maps and data.
 fn resolve_maps<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
@@ -145,7 +149,7 @@ fn resolve_maps<'a>(
     Ok(Relocated::default())
 }
 
-/// The resolver of everything.
+/// The resolver for all relocations.
 fn resolve<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
@@ -166,6 +170,7 @@ fn resolve<'a>(
         added: Vec::new(),
         behind: Vec::new(),
         modules: Vec::new(),
+        local: LocalTypes::default(),
     };
     for reloc in spec.code.relocations {
         resolution.fill(reloc)?;
@@ -175,11 +180,7 @@ fn resolve<'a>(
     Ok(Relocated { modules, added, behind, arguments: places.into_arguments(spec) })
 }
 
-/// How a missing name in a statement that cannot be reached goes into the instruction: as a call of a helper that there
-/// never was. The verifier takes out what `exists` has made unreachable, and refuses the rest.
-const POISON: i32 = 0x0bad_1dea;
-
-/// The relocations of one program, while they are resolved.
+/// The relocations of one program, during their resolution.
 struct Resolution<'l, 'a> {
     spec: &'l ProgramSpec<'a>,
     context: Context<'l>,
@@ -187,11 +188,13 @@ struct Resolution<'l, 'a> {
     insns: &'l mut [Insn],
     added: Vec<Added>,
     behind: Vec<Insn>,
-    /// Modules of whose BTF the kernel wants descriptors.
+    /// Modules whose BTF descriptors the kernel needs.
     modules: Vec<(&'l str, OwnedFd)>,
+    /// The types of the object, if the program is from one.
+    local: LocalTypes,
 }
 
-impl Resolution<'_, '_> {
+impl<'l> Resolution<'l, '_> {
     fn fill(&mut self, reloc: &Reloc<'_>) -> Result<()> {
         let slot = reloc.slot as usize;
         let Some(insn) = self.insns.get(slot).copied() else { return Ok(()) };
@@ -199,6 +202,13 @@ impl Resolution<'_, '_> {
         let found = match reloc.kind {
             RelocKind::Map => return Ok(()),
             RelocKind::Kfunc => return self.put_kfunc(reloc, &name),
+            RelocKind::Variable | RelocKind::FunctionAddress | RelocKind::Symbol => {
+                let RelocTarget::Extern(wanted) = reloc.target else {
+                    return Err(by_hand(self.spec));
+                };
+                let done = self.put_extern(reloc, wanted);
+                return done.map_err(|problem| refused(self.spec, reloc, problem));
+            }
             RelocKind::ArgumentValue => {
                 return match self.put_value(slot, &name) {
                     Ok(()) => Ok(()),
@@ -217,6 +227,11 @@ impl Resolution<'_, '_> {
                 self.context.types.size_of(&name).map(Number::of).map_err(Into::into)
             }
             RelocKind::Exists => self.exists(&name),
+            RelocKind::Core => {
+                let RelocTarget::Core(core) = reloc.target else { return Err(by_hand(self.spec)) };
+                let done = self.put_core(reloc, core);
+                return done.map_err(|problem| refused(self.spec, reloc, problem));
+            }
         };
         let done = found
             .and_then(|found| found.checked(reloc.field, access(insn)))
@@ -246,7 +261,8 @@ impl Resolution<'_, '_> {
         }
     }
 
-    /// Whether the program asks if there is this, or what it is a part of: then it can do without.
+    /// Returns whether the program checks with `exists` for this name, or for one that it is a part of: then it may be
+    /// missing.
     fn is_asked_for(&self, name: &str) -> bool {
         let relocations = self.spec.code.relocations.iter();
         relocations.filter(|reloc| reloc.kind == RelocKind::Exists).any(|reloc| {
@@ -256,7 +272,7 @@ impl Resolution<'_, '_> {
         })
     }
 
-    /// Puts the call of the function that returns an argument in its place; the first one for an argument adds the function.
+    /// Writes the call of the function that returns an argument; the first call for an argument adds the function.
     fn put_value(&mut self, slot: usize, name: &str) -> Answer<()> {
         let start = match self.added.iter().find(|one| one.name == symbol(name)) {
             Some(one) => one.slot,
@@ -276,20 +292,33 @@ impl Resolution<'_, '_> {
         Ok(())
     }
 
-    /// Puts the number of a kernel function into the call of it. Of a function in a module the kernel wants the module's
-    /// BTF as well: its place in the array of descriptors, where the first is not used.
+    /// Writes the BTF id of a kernel function into the call of it. For a function in a module the kernel needs the
+    /// module's BTF as well: its index in the array of descriptors, where the first is not used.
     fn put_kfunc(&mut self, reloc: &Reloc<'_>, name: &str) -> Result<()> {
-        let refused = |error| refused(self.spec, reloc, error);
-        let (id, place) = self.context.types.type_id(name, Kind::Function).map_err(refused)?;
+        let refused = |error: NameProblem| refused(self.spec, reloc, error);
+        let types = self.context.types;
+        // Functions of objects can have flavours, for several prototypes of one.
+        let name = match reloc.target {
+            RelocTarget::Extern(_) => essential_name(name),
+            _ => name,
+        };
+        let (id, place) = match types.type_id(name, Kind::Function).map_err(NameProblem::from) {
+            Ok(found) => found,
+            Err(problem) => {
+                let weak = matches!(reloc.target, RelocTarget::Extern(wanted) if wanted.weak);
+                if weak && is_missing(&problem) {
+                    poison(self.insns, reloc.slot as usize);
+                    return Ok(());
+                }
+                return Err(refused(problem));
+            }
+        };
+        if let RelocTarget::Extern(wanted) = reloc.target {
+            self.local.check(wanted, place.btf, id).map_err(refused)?;
+        }
         let index = match place.module {
             None => 0,
-            Some(module) => match self.modules.iter().position(|(known, _)| *known == module) {
-                Some(index) => index + 1,
-                None => {
-                    self.modules.push((module, module_btf(module).map_err(refused)?));
-                    self.modules.len()
-                }
-            },
+            Some(module) => self.module(module).map_err(|error| refused(error.into()))? + 1,
         };
         if let Some(insn) = self.insns.get_mut(reloc.slot as usize) {
             *insn = insn.with_imm(id as i32).with_offset(index as i16);
@@ -297,10 +326,19 @@ impl Resolution<'_, '_> {
         Ok(())
     }
 
-    /// The array of descriptors.
+    /// Returns the index of a module among those whose BTF descriptors the kernel needs.
+    fn module(&mut self, module: &'l str) -> Result<usize> {
+        if let Some(index) = self.modules.iter().position(|(known, _)| *known == module) {
+            return Ok(index);
+        }
+        self.modules.push((module, module_btf(module)?));
+        Ok(self.modules.len() - 1)
+    }
+
+    /// Returns the array of descriptors.
     fn modules(&mut self) -> Result<Vec<OwnedFd>> {
         let Some((_, first)) = self.modules.first() else { return Ok(Vec::new()) };
-        // What is at index 0 is not looked at.
+        // The descriptor at index 0 is not used.
         let first = first.try_clone().map_err(|source| Error::LoadProgram {
             program: self.spec.name.into(),
             kind: self.spec.kind,
@@ -313,14 +351,14 @@ impl Resolution<'_, '_> {
     }
 }
 
-/// The name of the function that returns an argument: `args_arg3` of `args.arg3`.
+/// Returns the name of the function that returns an argument: `args_arg3` for `args.arg3`.
 fn symbol(name: &str) -> String {
     name.replace(|letter: char| !letter.is_ascii_alphanumeric(), "_")
 }
 
 type Answer<T> = std::result::Result<T, NameProblem>;
 
-/// The error of a relocation that cannot be resolved.
+/// Returns the error of a relocation that cannot be resolved.
 fn refused(spec: &ProgramSpec<'_>, reloc: &Reloc<'_>, problem: impl Into<NameProblem>) -> Error {
     let (code, slot) = (&spec.code, reloc.slot as usize);
     Error::Name {
@@ -333,7 +371,7 @@ fn refused(spec: &ProgramSpec<'_>, reloc: &Reloc<'_>, problem: impl Into<NamePro
     }
 }
 
-/// How many bytes an access of memory moves.
+/// Returns the size of a memory access in bytes.
 fn access(insn: Insn) -> Option<u32> {
     let memory = matches!(insn.opcode() & 7, class::LDX | class::ST | class::STX);
     let plain = matches!(insn.opcode() & 0xe0, mode::MEM | mode::MEMSX | mode::ATOMIC);
@@ -346,11 +384,11 @@ fn access(insn: Insn) -> Option<u32> {
     (memory && plain).then_some(bytes)
 }
 
-/// Puts a number into an instruction.
+/// Writes a number into an instruction.
 fn put(insns: &mut [Insn], slot: usize, field: RelocField, value: i128) -> Answer<()> {
     let wide = insns.get(slot).is_some_and(|insn| insn.opcode() == 0x18);
     let Some(insn) = insns.get(slot).copied() else { return Ok(()) };
-    // 32-bit arithmetic and stores of up to 32 bits read the same bits either way.
+    // In 32-bit arithmetic and stores of up to 32 bits the same bits have either meaning.
     let narrow = match insn.opcode() & 7 {
         class::ALU | class::JMP32 => true,
         class::ST => access(insn) != Some(8),
@@ -382,14 +420,13 @@ fn put(insns: &mut [Insn], slot: usize, field: RelocField, value: i128) -> Answe
     Ok(())
 }
 
-/// Makes an instruction one that the verifier refuses if it gets there.
+/// Replaces an instruction by one that the verifier refuses if it is reachable.
 fn poison(insns: &mut [Insn], slot: usize) {
     let wide = insns.get(slot).is_some_and(|insn| insn.opcode() == 0x18);
-    if let Some(insn) = insns.get_mut(slot) {
+    // The second slot of a wide instruction is none by itself.
+    let slots = if wide { slot..slot + 2 } else { slot..slot + 1 };
+    for insn in insns.get_mut(slots).into_iter().flatten() {
         *insn = Op::CallHelper { number: POISON }.encode().first();
-    }
-    if let Some(insn) = insns.get_mut(slot + 1).filter(|_| wide) {
-        *insn = Op::Jump { offset: 0 }.encode().first();
     }
 }
 
@@ -421,7 +458,7 @@ mod tests {
         assert!(MapSpec::struct_ops("ops", "tcp_congestion_ops").find_table.is_some());
     }
 
-    /// What is put into a spec past its functions is not passed over in silence.
+    /// Relocations that are set in a spec directly, without its functions, are not silently ignored.
     #[test]
     fn what_was_set_by_hand_is_refused() {
         let none = |_: &mut Call<'_, '_>| -> Option<Result<i64, Errno>> { panic!("asked") };
@@ -454,7 +491,7 @@ mod tests {
             let error = Map::create(&table).unwrap_err();
             assert!(matches!(error, Error::MapField { field: "kind", .. }), "{error}");
         });
-        // Code in the place of other code is as good as that was.
+        // Replacing the whole code of a spec is supported.
         let ok = |call: &mut Call<'_, '_>| match call {
             Call::MapCreate(_) | Call::ProgLoad(_) | Call::BtfLoad(_) => Some(fake::descriptor()),
             _ => None,

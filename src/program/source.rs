@@ -1,4 +1,4 @@
-//! What the kernel is told of the source: which functions there are and which statement each instruction comes from,
+//! Source information for the kernel: the functions of a program and the statement that each instruction comes from,
 //! for its log, for `bpftool prog dump xlated linum` and for profilers.
 
 use crate::btf::{
@@ -11,8 +11,8 @@ use crate::uapi::ProgramType;
 use crate::util::lines::{line_breaks, line_start};
 use std::borrow::Cow;
 
-/// The struct that a program of a type is called with (`include/linux/bpf_types.h`), where it is one that has its name
-/// for this alone. A function that is said to take it can be replaced by another program.
+/// Returns the context struct of a program type (`include/linux/bpf_types.h`), if the name of that struct is unique to
+/// the type. A function declared with it can be replaced by another program.
 pub(crate) fn context(kind: ProgramType) -> Entry<'static> {
     use ProgramType::*;
     Entry::Context(match kind {
@@ -32,7 +32,8 @@ pub(crate) fn context(kind: ProgramType) -> Entry<'static> {
     })
 }
 
-/// Functions and lines of a program; nothing if they cannot be described, which no program needs.
+/// Describes the functions and lines of a program; returns nothing if they cannot be described, because they are
+/// optional.
 pub(super) fn describe(
     name: &str,
     entry: Entry<'_>,
@@ -44,17 +45,17 @@ pub(super) fn describe(
     Some(ProgramTypes { blob: builder.finish().ok()?, functions, lines })
 }
 
-/// A function that was added behind the code when it was loaded.
+/// A function that was added behind the code during the load.
 #[derive(Debug)]
 pub(super) struct Added {
     /// The slot at which it begins.
     pub slot: u32,
     pub name: String,
-    /// The slot of the statement that it was made for, and has its source line of.
+    /// The slot of the statement that it was made for, whose source line it gets.
     pub caller: u32,
 }
 
-/// The same among other types.
+/// Describes the functions and lines of a program, among other types.
 #[cfg(feature = "elf")]
 pub(crate) fn describe_in(
     builder: &mut Builder,
@@ -89,7 +90,7 @@ fn describe_with(
     describe_program(builder, &functions, entry, source)
 }
 
-/// The slots at which functions begin, and their names: the label there, or one made of the slot.
+/// Returns the slots at which functions begin, and their names: the label there, or one made from the slot.
 pub(crate) fn functions<'c>(name: &'c str, code: &Code<'c>) -> Vec<(u32, Cow<'c, str>)> {
     const CALL: u8 = Op::CallLocal { offset: 0 }.encode().first().opcode();
     const LDDW: u8 = Op::load_imm64(crate::insn::Reg::R0, 0).encode().first().opcode();
@@ -127,7 +128,7 @@ fn lines(code: &Code<'_>) -> impl Iterator<Item = LineAt> {
         let (start, end) = (line.start as usize, line.end as usize);
         let mut column = 0;
         if code.breaks {
-            // Statements stand in the order of the text and have no line breaks in them: those between are counted.
+            // Statements are in the order of the text and contain no line breaks: those between them are counted.
             let passed = text.get(counted..start).unwrap_or_default();
             if let Some(last) = passed.iter().rposition(|byte| *byte == b'\n') {
                 number += line_breaks(passed);
@@ -211,7 +212,7 @@ mod tests {
                 }
                 places
             });
-            // Twice its own text, and what is looked at for the column.
+            // Twice its own text, and the text that is examined for the column.
             let most = 2 * (text.len() + PROGRAMS * MOST_COLUMN as usize);
             assert!(described <= most, "{described} of {most}");
             for (i, place) in places.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Running a program once, or many times, without attaching it.
+//! Test runs: running a program once or repeatedly, without attaching it.
 
 mod runner;
 
@@ -14,18 +14,18 @@ use runner::{Out, note, runner};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-/// What came of [`Program::test_run`].
+/// The result of [`Program::test_run`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TestRun {
-    /// What the last run returned: the low half of its `r0`.
+    /// The return value of the last run: the low half of its `r0`.
     pub returned: u32,
-    /// The mean time of one run, to the nanosecond.
+    /// The mean duration of one run, rounded to nanoseconds.
     pub time: Duration,
 }
 
-/// What [`Program::test_run_with`] hands to the program, and how it has it run.
+/// The input of [`Program::test_run_with`], and the options of the run.
 ///
-/// Which types of program take what, and since when:
+/// Support by program type, and the Linux version that added it:
 ///
 /// | types | Linux | data | context | besides |
 /// |---|---|---|---|---|
@@ -40,7 +40,7 @@ pub struct TestRun {
 /// | `struct_ops` | 5.16 | | the arguments | of `bpf_dummy_ops` alone |
 /// | `netfilter` | 6.4 | an Ethernet frame with an IP packet | `struct nf_hook_state`'s first fields | repeat |
 ///
-/// All others can only be attached.
+/// All other types can only be attached.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TestRunOptions<'a> {
     data: &'a [u8],
@@ -54,7 +54,7 @@ pub struct TestRunOptions<'a> {
 }
 
 impl<'a> TestRunOptions<'a> {
-    /// One run over nothing.
+    /// Creates options for one run without input.
     pub const fn new() -> TestRunOptions<'a> {
         TestRunOptions {
             data: &[],
@@ -68,86 +68,87 @@ impl<'a> TestRunOptions<'a> {
         }
     }
 
-    /// What the program runs over: a packet.
+    /// Sets the input data: a packet.
     pub const fn data(mut self, data: &'a [u8]) -> Self {
         self.data = data;
         self
     }
 
-    /// The context, as bytes of the struct that the type of program has.
+    /// Sets the context, as bytes of the struct of the program type.
     pub const fn context(mut self, context: &'a [u8]) -> Self {
         self.context = context;
         self
     }
 
-    /// How many bytes of the data are wanted back; 0 is none. What the program can make of a packet fits into the
-    /// room that there is if nothing is said (64 KiB and a page more than goes in).
+    /// Sets the maximum number of bytes of data to return; 0 for none. The default (64 KiB and a page more than the
+    /// input) is enough for anything that a program can make of a packet.
     pub const fn data_room(mut self, bytes: usize) -> Self {
         self.data_room = Some(bytes);
         self
     }
 
-    /// How many bytes of the context are wanted back; 0 is none. If nothing is said, it comes back where one goes in.
+    /// Sets the maximum number of bytes of context to return; 0 for none. By default it is returned if one is passed
+    /// in.
     pub const fn context_room(mut self, bytes: usize) -> Self {
         self.context_room = Some(bytes);
         self
     }
 
-    /// How often; 0 counts as 1. All runs are over the same data, as the run before left it.
+    /// Sets the number of runs; 0 counts as 1. All runs work on the same data, as the run before left it.
     pub const fn repeat(mut self, times: u32) -> Self {
         self.repeat = times;
         self
     }
 
-    /// Flags: `BPF_F_TEST_*` of [`flags`](crate::flags).
+    /// Sets the flags: `BPF_F_TEST_*` of [`flags`](crate::flags).
     pub const fn flags(mut self, flags: u32) -> Self {
         self.flags = flags;
         self
     }
 
-    /// On this CPU instead of the one that the call is made on. Raw tracepoints alone, Linux 5.10.
+    /// Sets the CPU to run on, in place of the one that the call is made on. Only for raw tracepoints, Linux 5.10.
     pub const fn cpu(mut self, cpu: u32) -> Self {
         self.cpu = Some(cpu);
         self
     }
 
-    /// How many packets are handled at once, with
-    /// [`BPF_F_TEST_XDP_LIVE_FRAMES`](crate::flags::BPF_F_TEST_XDP_LIVE_FRAMES): 64 if nothing is said, at most 256.
-    /// Linux 5.18.
+    /// Sets the number of packets per batch with
+    /// [`BPF_F_TEST_XDP_LIVE_FRAMES`](crate::flags::BPF_F_TEST_XDP_LIVE_FRAMES): by default 64, at most 256. Linux
+    /// 5.18.
     pub const fn batch_size(mut self, packets: u32) -> Self {
         self.batch_size = packets;
         self
     }
 }
 
-/// What came of [`Program::test_run_with`].
+/// The result of [`Program::test_run_with`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TestRunOutput {
-    /// What the last run returned: the low half of its `r0`.
+    /// The return value of the last run: the low half of its `r0`.
     pub returned: u32,
-    /// The mean time of one run, to the nanosecond. Zero where the kernel does not measure it: `tracing`,
+    /// The mean duration of one run, rounded to nanoseconds. Zero where the kernel does not measure it: `tracing`,
     /// `raw_tracepoint`, `syscall`, `struct_ops`.
     pub time: Duration,
-    /// The data as the program left it, as much as there was room for. Empty where none comes back.
+    /// The data as the program left it, up to the requested size. Empty if none is returned.
     pub data: Vec<u8>,
-    /// How long the data is: more than there is of it, if the room was too small.
+    /// The full length of the data, which is greater than that of `data` if the requested size was too small.
     pub data_len: usize,
-    /// The context as the program left it, as much as there was room for. Empty where none comes back; also where the
-    /// data is so long that the kernel stopped there.
+    /// The context as the program left it, up to the requested size. Empty if none is returned, and also if the data
+    /// did not fit, because the kernel then stops there.
     pub context: Vec<u8>,
-    /// How long the context is: more than there is of it, if the room was too small.
+    /// The full length of the context, which is greater than that of `context` if the requested size was too small.
     pub context_len: usize,
 }
 
-/// What a packet can grow by: the MTU of the loopback device, which packets of test runs come from, is 64 KiB.
+/// The most that a packet can grow: the MTU of the loopback device, which packets of test runs come from, is 64 KiB.
 const GROWTH: usize = (64 << 10) + 4096;
 
-/// More than any struct that is a context has.
+/// A size greater than that of any context struct.
 const CONTEXT_ROOM: usize = 256;
 
 impl Program {
-    /// Has the kernel run the program `repeat` times (0 counts as 1) over `data`, here and now. `bpf(2)`,
-    /// `BPF_PROG_TEST_RUN`; Linux 4.12 for socket filters. Kprobes and tracepoints cannot be run so.
+    /// Runs the program in the kernel, `repeat` times (0 counts as 1), over `data`. `bpf(2)`, `BPF_PROG_TEST_RUN`;
+    /// Linux 4.12 for socket filters. Kprobes and tracepoints cannot be run this way.
     ///
     /// For a socket filter `data` is an Ethernet frame: 14 bytes of header, which the program does not see, and up
     /// to some 3 KiB. [`TestRunOptions`] lists the other types.
@@ -169,15 +170,15 @@ impl Program {
     /// ```
     ///
     /// # Errors
-    /// [`Error::TestRun`] if the kernel refuses, or a signal comes (`EINTR`).
+    /// [`Error::TestRun`] if the kernel refuses, or a signal interrupts the run (`EINTR`).
     pub fn test_run(&self, data: &[u8], repeat: u32) -> Result<TestRun> {
         let options = TestRunOptions::new().data(data).repeat(repeat).data_room(0);
         let TestRunOutput { returned, time, .. } = self.test_run_with(&options)?;
         Ok(TestRun { returned, time })
     }
 
-    /// Has the kernel run the program with all that it can be told, and gives back what the program made of it.
-    /// `bpf(2)`, `BPF_PROG_TEST_RUN`; Linux 4.12.
+    /// Runs the program in the kernel with all options, and returns the output. `bpf(2)`, `BPF_PROG_TEST_RUN`; Linux
+    /// 4.12.
     ///
     /// ```no_run
     /// use rawbpf::{Loader, ProgramSpec, ProgramType, TestRunOptions, bpf};
@@ -194,7 +195,7 @@ impl Program {
     /// ```
     ///
     /// # Errors
-    /// [`Error::TestRun`] if the kernel refuses, or a signal comes (`EINTR`).
+    /// [`Error::TestRun`] if the kernel refuses, or a signal interrupts the run (`EINTR`).
     pub fn test_run_with(&self, options: &TestRunOptions<'_>) -> Result<TestRunOutput> {
         let runner = runner(self.kind);
         let gives_data = runner.is_some_and(|runner| runner.data_out);
@@ -210,7 +211,7 @@ impl Program {
             None if options.context.is_empty() || context_goes != Out::Beside => 0,
             None => options.context.len().max(CONTEXT_ROOM),
         };
-        // Before Linux 5.0 the kernel does not look how much room there is.
+        // Before Linux 5.0 the kernel does not check the size of the buffer.
         let mut data = vec![0; if data_room == 0 { 0 } else { data_room.max(GROWTH) }];
         let room = data.len();
         let mut context = options.context.to_vec();
@@ -230,7 +231,7 @@ impl Program {
         let answer = syscall::prog_test_run(&mut run);
         let ProgTestRun { returned, duration, data_len, context_len, .. } = run;
         match answer {
-            // It has run, and something of what came of it did not fit.
+            // The program has run, and part of the output did not fit.
             Ok(()) | Err(Errno(libc::ENOSPC)) => {}
             Err(errno) => {
                 return Err(Error::TestRun {
@@ -250,7 +251,7 @@ impl Program {
                 (context, len)
             }
             _ if context_room == 0 => (Vec::new(), 0),
-            // Of the one that follows when the data does not fit nothing is written.
+            // If the data does not fit, the context, which follows it, is not written.
             _ if answer.is_err() && data_len > room => (Vec::new(), 0),
             _ => {
                 context_out.truncate(context_len);
@@ -274,7 +275,7 @@ mod tests {
 
     type Kernel = fn(&mut ProgTestRun<'_>) -> Result<i64, Errno>;
 
-    /// Loads and runs with a kernel that answers the run like this.
+    /// Loads, and runs with a kernel that answers the run with this function.
     fn run_as(
         kind: ProgramType,
         options: &TestRunOptions<'_>,
@@ -326,7 +327,7 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_told_by_its_length() {
-        // A kernel before 5.0 writes as much as there is: there is room for it, whatever was wanted.
+        // A kernel before 5.0 writes all of the data: the buffer has room for it, whatever size was requested.
         let options = TestRunOptions::new().data(b"data").data_room(2);
         let answer = run_as(SKB, &options, |run| {
             assert!(run.data_out.len() >= 1 << 16);
@@ -337,7 +338,7 @@ mod tests {
         .unwrap();
         assert_eq!((&answer.data[..], answer.data_len), (&b"da"[..], 4));
 
-        // The context is longer than its room: the kernel writes what fits, and says so.
+        // The context is longer than its buffer: the kernel writes the part that fits, and reports it.
         let options = TestRunOptions::new().context(b"x").context_room(2);
         let answer = run_as(SKB, &options, |run| {
             run.context_out.copy_from_slice(b"ct");
@@ -348,7 +349,7 @@ mod tests {
         assert_eq!((&answer.context[..], answer.context_len), (&b"ct"[..], 192));
         assert_eq!(answer.returned, 5);
 
-        // So is the data, and there the kernel stops.
+        // The data is longer too, and there the kernel stops.
         let options = TestRunOptions::new().context(b"x");
         let answer = run_as(SKB, &options, |run| {
             run.data_len = 1 << 20;

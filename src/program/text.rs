@@ -1,4 +1,4 @@
-//! Programs of a text, as the loader takes them.
+//! Programs of a text, as specs for the loader.
 
 use super::resolvable;
 use crate::asm::{Code, Collection, CollectionProgram};
@@ -8,7 +8,8 @@ use crate::spec::{AttachTo, ProgramSpec};
 use crate::uapi::ProgramType;
 use crate::user;
 
-/// A program of a [text](crate::asm::parse()), ready to be lent to a [`Loader`](crate::Loader) as a [`ProgramSpec`].
+/// A program of a [text](crate::asm::parse()), which can be borrowed as a [`ProgramSpec`] for a
+/// [`Loader`](crate::Loader).
 ///
 /// ```no_run
 /// use rawbpf::asm::{ParseOptions, parse};
@@ -36,8 +37,8 @@ pub struct TextSpec<'m> {
 }
 
 impl<'m> TextSpec<'m> {
-    /// The program, with the license of its text (`GPL` where the text declares none, as
-    /// [`ProgramSpec::new`] has it) and references to its maps. `file` is what messages call the text.
+    /// Prepares a program, with the license of its text (`GPL` if the text declares none, as in [`ProgramSpec::new`])
+    /// and references to its maps. `file` is the name of the text in messages.
     ///
     /// # Errors
     /// [`Error::Spec`] if the program is not one of the collection's.
@@ -53,13 +54,13 @@ impl<'m> TextSpec<'m> {
         Ok(TextSpec { program, collection, file })
     }
 
-    /// The type that the program's target names: `kprobe` in `.program look, kprobe/sys_clone`. `None` where there is
-    /// no target, or one of a type that is not known here.
+    /// Returns the type that the program's target names: `kprobe` in `.program look, kprobe/sys_clone`. `None`
+    /// without a target, or if its type is not known here.
     pub fn kind(&self) -> Option<ProgramType> {
         Some(self.attach_point().ok()??.program_type)
     }
 
-    /// Returns what the program's target says; `None` if it has none.
+    /// Returns the attach point that the program's target names; `None` if it has none.
     ///
     /// # Errors
     /// [`Error::AttachPoint`] with the nearest names if that is not known.
@@ -67,19 +68,19 @@ impl<'m> TextSpec<'m> {
         Ok(self.program.target().map(Named::read).transpose()?)
     }
 
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &'m str {
         self.program.name()
     }
 
-    /// The code, with the places of its statements.
+    /// Returns the code, with the source positions of its statements.
     pub fn code(&self) -> Code<'m> {
         let Collection { maps, .. } = self.collection;
         let (data, file) = (self.collection.data(), self.file);
         resolvable(Code { maps, data, file, ..self.program.unresolved() })
     }
 
-    /// The spec, as a program of that type. What the text says besides the type is left out if it is about another.
+    /// Returns the spec, as a program of that type. If the text names another type, its target is left out.
     pub fn program(&self, kind: ProgramType) -> ProgramSpec<'m> {
         let license = self.collection.license().unwrap_or("GPL");
         let mut spec = ProgramSpec::new(self.name(), kind, self.code()).with_license(license);
@@ -95,8 +96,8 @@ impl<'m> TextSpec<'m> {
     }
 }
 
-/// The place in a file, where its name does not tell by itself which kind it is of: `FILE:PROBE` without a provider, and functions with
-/// colons in their names.
+/// Returns the place in a file, if its name alone does not determine the kind: `FILE:PROBE` without a provider, and
+/// functions with colons in their names.
 fn in_file(attach: Attach, rest: &str) -> Option<AttachTo<'_>> {
     match attach {
         Attach::Usdt => {

@@ -1,23 +1,24 @@
-//! Loading for the verifier's sake: the log of a program that it accepts.
+//! Loading with the verifier's log of a program that it accepts.
 
-use super::{ENOSPC, LOG_MOST, LOG_START, LOG_STATS, Loader, Program, explain, patiently};
+use super::{ENOSPC, LOG_MOST, LOG_START, LOG_STATS, Loader, Program, explain, load_retrying};
 use crate::error::Result;
 use crate::spec::ProgramSpec;
 use crate::syscall::{Log, ProgLoad};
 
 impl<'a> Loader<'a> {
-    /// Loads a program, and gives what the verifier wrote about it: the statistics
+    /// Loads a program, and returns the verifier's log: the statistics
     /// ([`VerifierLog::statistics`](crate::verifier::VerifierLog::statistics)), and with a log level of 1 or 2 the
-    /// path too. The log is empty on kernels before 5.2, which write none about less than the path.
+    /// path too. Without the path, the log is empty on kernels before 5.2, which write no statistics alone.
     ///
-    /// It takes the verifier twice as long as [`load`](Loader::load): once to find out whether, once more to tell.
+    /// This takes the verifier twice as long as [`load`](Loader::load): once to check the program, once more for
+    /// the log.
     ///
     /// # Errors
-    /// Those of [`load`](Loader::load).
+    /// The errors of [`load`](Loader::load).
     pub fn load_with_log(&mut self, spec: &ProgramSpec<'a>) -> Result<(Program, String)> {
         let level = self.log_level;
         let ((fd, log), arguments) = self.prepared(spec, None, |load| {
-            let fd = match patiently(load) {
+            let fd = match load_retrying(load) {
                 Ok(fd) => fd,
                 Err(errno) => explain(spec, load, errno, level.max(1))?,
             };
@@ -27,13 +28,13 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// What the verifier writes about a program that it accepts; what there is of it, if it is too long.
+/// Returns the verifier's log of a program that it accepts; the part that fits, if it is too long.
 fn log_of(load: &ProgLoad<'_>, level: u32) -> String {
     let mut buffer = vec![0; LOG_START];
     loop {
         let log = Log { level, buffer: &mut buffer, true_size: 0 };
         let mut again = ProgLoad { log: Some(log), ..*load };
-        let answer = patiently(&mut again);
+        let answer = load_retrying(&mut again);
         let too_long = matches!(answer, Err(ENOSPC));
         if !too_long || buffer.len() == LOG_MOST {
             let end = buffer.iter().position(|byte| *byte == 0).unwrap_or(buffer.len());
@@ -75,7 +76,7 @@ mod tests {
         assert_eq!(asked.borrow()[..], [None, Some((5, LOG_START)), Some((5, LOG_MOST))]);
     }
 
-    /// A security module says no after the verifier has written its statistics.
+    /// A security module refuses the load after the verifier has written its statistics.
     #[test]
     fn a_refusal_without_a_word_of_the_verifier_is_no_rejection() {
         let load = |text: &'static [u8]| {

@@ -1,4 +1,4 @@
-//! What the tutorial's programs listen to: every system call that makes a process or a thread.
+//! The system calls that the tutorial's programs trace: all that make a process or a thread.
 //!
 //! The tutorial attaches to `sys_clone` alone, which was all there was to listen to. Since then C libraries
 //! start threads and processes with `clone3`, and shells with `vfork`; a program on `sys_clone` sees few of
@@ -13,12 +13,12 @@ use crate::uapi::ProgramType;
 /// The calls. Not every architecture has each of them.
 pub const CALLS: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
 
-/// What a program was attached to.
+/// The attachments of a program.
 #[derive(Debug)]
 pub struct Attached {
-    /// One link a call that this kernel has.
+    /// One link for each of the calls that this kernel has.
     pub links: Vec<Link>,
-    /// Why the tracepoints of the calls had to do, where kprobes were not to be had.
+    /// The error of the kprobes, if the tracepoints of the calls are used instead.
     pub instead_of_kprobes: Option<Error>,
 }
 
@@ -26,7 +26,7 @@ pub struct Attached {
 /// tracepoints `syscalls/sys_enter_…` if it has no kprobes.
 ///
 /// # Errors
-/// Those of loading and attaching; [`Error::NotFound`] if the kernel has none of the calls.
+/// Errors of loading and attaching; [`Error::NotFound`] if the kernel has none of the calls.
 pub fn attach<'a>(loader: &mut Loader<'a>, spec: &ProgramSpec<'a>) -> Result<Attached> {
     let kprobe = |call: &str| Target::kprobe(format!("sys_{call}"));
     match attach_all(loader, &spec.with_kind(ProgramType::Kprobe), kprobe) {

@@ -7,7 +7,7 @@ use crate::bpf;
 use crate::spec::ProgramSpec;
 use crate::uapi::ProgramType;
 
-/// What the program prints.
+/// The message that the program prints.
 pub const MESSAGE: &str = "Hello, World!";
 
 /// Prints [`MESSAGE`] with `bpf_trace_printk` (Linux 4.1).

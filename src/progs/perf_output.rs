@@ -10,7 +10,7 @@ use crate::{bpf, stack};
 /// The map through which the records come.
 pub static EVENTS: MapSpec = MapSpec::perf_event_array("events");
 
-/// One record: who made the system call, and when.
+/// One record: the process that made the system call, and the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(C)]
 pub struct Event {
@@ -26,7 +26,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// How many bytes the program sends.
+    /// The number of bytes that the program sends.
     pub const SIZE: usize = size_of::<Event>();
 
     /// Reads a record; `None` if it does not have just that many bytes.

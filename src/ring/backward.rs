@@ -5,8 +5,8 @@
 //! first, up to the one that has been overwritten in part. The ring is mapped so that it cannot be written: then the
 //! kernel does not ask for a tail and overwrites what it likes (`rb->overwrite`).
 //!
-//! So nothing of this memory is ever this side's alone, and there is never a reference to it but to atomic words: what is
-//! given out is a copy. That it is of one time is for the caller to see to, who pauses the event before.
+//! So this memory is never exclusive to the reader, and there is never a reference to it but to atomic words: readers
+//! get a copy. The caller has to pause the event first, so that the copy is consistent.
 
 use super::{DATA_HEAD, Mapping, OpenError, Ring, page_size, seen_head};
 use crate::syscall::{self, PerfEvent, memlock};
@@ -22,7 +22,7 @@ pub(crate) struct Backward {
     event: OwnedFd,
     /// Bytes of data, a power of two.
     size: usize,
-    /// Where the data begins.
+    /// Offset of the data.
     data: usize,
 }
 
@@ -50,7 +50,7 @@ impl Backward {
         self.event.as_fd()
     }
 
-    /// How many bytes of records it can hold.
+    /// The capacity for records, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.size
     }

@@ -6,7 +6,7 @@
 //!
 //! * *busy*: the program has the record and is still writing it. The producer's position is already behind it; nothing
 //!   from here on can be read yet.
-//! * *discard*: the program wants it passed over.
+//! * *discard*: the program discarded the record.
 //!
 //! The orderings, each written once below:
 //!
@@ -69,7 +69,7 @@ impl Word for AtomicU32 {
     }
 }
 
-/// What the kernel wrote to a word; what it wrote before that can be read after this.
+/// Loads a word that the kernel writes, with acquire ordering: everything that it wrote before can be read after this.
 #[inline]
 pub(super) fn seen<W: Word>(word: &W) -> W::Value {
     let value = word.load();
@@ -85,23 +85,23 @@ pub(super) fn finished<W: Word<Value = u32>>(header: &W) -> bool {
     seen(header) & BUSY == 0
 }
 
-/// What is next in a ring.
+/// The next item of a ring.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Found<'r> {
     /// Nothing that can be read yet.
     Nothing,
-    /// What a program sent.
+    /// A record that a program sent.
     Record(&'r [u8]),
     /// Something that a program began and threw away.
     Discarded,
-    /// A header that cannot be.
+    /// An invalid header.
     Corrupt(&'static str),
 }
 
-/// What is next in a ring, by its place.
+/// The next item of a ring, by its place.
 enum Step {
     Nothing,
-    /// Where its header begins, and how many bytes follow.
+    /// Offset of its header, and the number of bytes that follow.
     Record {
         start: usize,
         length: usize,
@@ -110,7 +110,7 @@ enum Step {
     Corrupt(&'static str),
 }
 
-/// What [`BpfRing::copy_next`] came to.
+/// The result of [`BpfRing::copy_next`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Copied {
     Nothing,
@@ -168,7 +168,7 @@ impl BpfRing {
         Ok(BpfRing { consumer, producer, _claim: claim, size, page: page_size(), tail, head: tail })
     }
 
-    /// How many bytes of records it can hold.
+    /// The capacity for records, in bytes.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
@@ -186,8 +186,8 @@ impl BpfRing {
 
     /// Sees how far programs have written.
     ///
-    /// An error if the position cannot be. If somebody else has moved the consumer's, reading goes on from where it is
-    /// now.
+    /// Returns an error if the position is invalid. If another process has moved the consumer's, reading goes on from
+    /// where it is now.
     pub(crate) fn look(&mut self) -> Result<(), &'static str> {
         let now = self.consumer.word(0).load(Ordering::Relaxed);
         if now != self.tail {
@@ -207,13 +207,14 @@ impl BpfRing {
         Ok(())
     }
 
-    /// What has been seen and not released, from `at` on: a position that [`Unread`] came to, or else there is nothing.
+    /// The bytes that have been seen and not released, from `at` on: a position that [`Unread`] came to; at any other
+    /// there are none.
     #[inline]
     pub(crate) fn unread(&self, at: usize) -> Unread<'_> {
         self.unread_like(at, Like::default())
     }
 
-    /// The same with a guess what comes next.
+    /// The same with a prediction of the next record's form.
     #[inline]
     pub(crate) fn unread_like(&self, at: usize, like: Like) -> Unread<'_> {
         let left = self.head.wrapping_sub(at);
@@ -240,8 +241,8 @@ impl BpfRing {
         }
     }
 
-    /// Copies what comes next and hands it back to the kernel. An error if it cannot be, or if it may have been overwritten,
-    /// since somebody else has moved the consumer's position.
+    /// Copies the next record and releases it. Returns an error if the record is invalid, or if it may have been
+    /// overwritten, since another process has moved the consumer's position.
     pub(crate) fn copy_next(&mut self, copy: &mut Vec<u8>) -> Result<Copied, &'static str> {
         let mut unread = self.unread(self.tail);
         let copied = match unread.step() {
@@ -267,7 +268,7 @@ impl BpfRing {
 
     /// Whether there is a record now that can be read. If not, the kernel wakes when there is.
     ///
-    /// To be asked after everything that could be read has been released.
+    /// To be called after everything that could be read has been released.
     pub(crate) fn is_ready(&self) -> bool {
         fence(Ordering::SeqCst);
         let unread = BpfRing::unread(self, self.tail);
@@ -276,11 +277,12 @@ impl BpfRing {
     }
 }
 
-/// What has been seen and not released. The memory stays this side's for as long as the ring is borrowed.
+/// The bytes that have been seen and not released. The kernel does not write to this memory for as long as the ring is
+/// borrowed.
 ///
 /// `head - at` is at most the size of the ring, and `at` a multiple of 8, always.
 pub(crate) struct Unread<'r> {
-    /// Where the data begins.
+    /// Start of the data.
     data: NonNull<u8>,
     /// The size of the ring, less 1.
     mask: usize,
@@ -310,7 +312,7 @@ impl<'r> Unread<'r> {
         self.at
     }
 
-    /// What the record was like that [`Unread::next`] gave last.
+    /// The form of the record that [`Unread::next`] returned last.
     pub(crate) fn like(&self) -> Like {
         self.like
     }
@@ -323,7 +325,7 @@ impl<'r> Unread<'r> {
             && seen(self.header(self.at & self.mask)) == self.like.header
     }
 
-    /// What comes next.
+    /// Returns the next item.
     #[inline]
     pub(crate) fn next(&mut self) -> Found<'r> {
         let (start, length) = match self.step() {
@@ -357,8 +359,8 @@ impl<'r> Unread<'r> {
         }
         let start = self.at & self.mask;
         let header = seen(self.header(start));
-        // Most programs send records of one size. Then where the next one is need not wait for what this one says, but
-        // for its being as foreseen.
+        // Most programs send records of one size. Then finding the next record need not wait for this header, but only
+        // for the check that it is as predicted.
         if header != self.like.header || self.like.whole > left {
             if header & BUSY != 0 {
                 return Step::Nothing;

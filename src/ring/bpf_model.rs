@@ -5,7 +5,7 @@
 //! the header and stores the producer's position with `Release`; `bpf_ringbuf_commit` writes the header with `xchg`,
 //! which is a full barrier, and then compares the consumer's position with the record's.
 //!
-//! That the model sees a missing ordering is itself tested: with one left out it fails.
+//! That the model detects a missing ordering is itself tested: with one left out it fails.
 
 use super::bpf::{BUSY, Word, finished, seen};
 use loom::cell::UnsafeCell;
@@ -92,7 +92,7 @@ impl Memory {
     }
 }
 
-/// What the reader does without.
+/// The memory ordering that the reader leaves out.
 #[derive(Clone, Copy, PartialEq)]
 enum Without {
     Nothing,

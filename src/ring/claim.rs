@@ -1,9 +1,9 @@
-//! Who in this process has the memory of a map: one at a time.
+//! Exclusive claims of this process on the memory of ring buffer maps.
 //!
 //! A slice of a ring buffer's memory may be handed out because the kernel writes nothing there until the consumer's
-//! position is moved, and nobody else moves it. A second reader of the same map would, from safe code, through another
-//! descriptor if need be; so this has to be known for the whole process. (A perf ring has no such trouble: it is made
-//! for its reader, and nobody else has its descriptor.)
+//! position is moved, and only the reader moves it. A second reader of the same map would, from safe code, through
+//! another descriptor if need be; so claims are kept for the whole process. (A perf ring has no such problem: it is
+//! made for its reader, and there is no other descriptor of it.)
 //!
 //! Another process that has the map can still move the position. That is found out when the position is looked at
 //! next, and is the one thing here that the kernel does not guarantee.
@@ -12,21 +12,21 @@ use crate::uapi::Errno;
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The numbers of the maps whose memory is in use. A number is not given away again while somebody has the map.
+/// The ids of the maps whose memory is in use. An id is not used again while the map is open.
 static CLAIMED: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 /// The right to a map's memory, until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Claim(u32);
 
-/// Why a ring buffer's memory could not be had.
+/// The error of claiming and mapping a ring buffer's memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claimed {
     /// It is in use in this process.
     Already,
-    /// `mmap(2)` said no.
+    /// `mmap(2)` failed.
     Memory(Errno),
-    /// A position in it cannot be.
+    /// A position in it is invalid.
     Corrupt(&'static str),
 }
 

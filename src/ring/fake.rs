@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 pub(crate) const LOST: u32 = 2;
 pub(crate) const SAMPLE: u32 = 9;
 
-/// What writes into a ring.
+/// The writer of a ring.
 pub(crate) struct Kernel {
     memory: Mapping,
     /// Stands for the perf event: readable when the reader is to be woken.
@@ -24,7 +24,7 @@ pub(crate) struct Kernel {
     head: u64,
     /// The time of the next sample, if samples have times.
     pub time: Option<u64>,
-    /// Samples that found no room, and of which no record tells yet.
+    /// Samples that found no room, and that no record has reported yet.
     lost: u64,
     /// Samples that were written.
     pub sent: u64,
@@ -77,7 +77,7 @@ pub(crate) fn backward(size: usize) -> (Backward, BackwardKernel) {
     (ring, BackwardKernel { memory, size, head: 0 })
 }
 
-/// What writes into a ring from its end to its beginning.
+/// The writer of a ring that is filled from its end to its beginning.
 pub(crate) struct BackwardKernel {
     memory: Mapping,
     size: usize,
@@ -98,8 +98,8 @@ impl BackwardKernel {
     }
 }
 
-/// A record: a header, and behind it `body`, filled up to a multiple of 8 with bytes that nobody
-/// may look at.
+/// A record: a header, and behind it `body`, filled up to a multiple of 8 with bytes that are not to
+/// be read.
 pub(crate) fn record(kind: u32, body: &[u8]) -> Vec<u8> {
     let size = (8 + body.len()).next_multiple_of(8);
     let mut bytes = header(kind, size as u16).to_vec();
@@ -136,7 +136,7 @@ pub(crate) fn lost(count: u64) -> Vec<u8> {
 }
 
 impl Kernel {
-    /// How far the reader has handed back.
+    /// The position up to which the reader has released.
     pub(crate) fn tail(&self) -> u64 {
         self.memory.position(DATA_TAIL).load(Ordering::Acquire)
     }

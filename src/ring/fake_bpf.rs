@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// What shares the memory with a ring.
+/// The writer that shares the memory with a ring.
 pub(crate) struct Kernel {
     /// Consumer's page, producer's page, the data twice; all of it writable.
     memory: Mapping,
@@ -72,7 +72,7 @@ pub(crate) fn ring(size: usize, position: usize) -> (BpfRing, Kernel) {
     (ring.unwrap(), kernel)
 }
 
-/// The same, if it can be.
+/// The same, with the error if it fails.
 pub(crate) fn try_ring(size: usize, position: usize) -> (Result<BpfRing, Claimed>, Kernel) {
     let (file, kernel) = memory(size, position);
     let page = page_size();
@@ -127,12 +127,12 @@ impl Kernel {
         self.memory.word(0).store(position, Ordering::Release);
     }
 
-    /// Where the next record will be.
+    /// The position of the next record.
     pub(crate) fn position(&self) -> usize {
         self.position
     }
 
-    /// Says that the producer is there.
+    /// Sets the producer's position.
     pub(crate) fn set_producer(&mut self, position: usize) {
         self.position = position;
         self.producer().store(position, Ordering::Release);

@@ -6,7 +6,7 @@
 //! keeps its writes behind that (an `Acquire` load is the nearest there is); it writes the record,
 //! `smp_wmb()`, and the head (a `Release` store).
 //!
-//! That the model sees a missing ordering is itself tested: with `Relaxed` at either place it
+//! That the model detects a missing ordering is itself tested: with `Relaxed` at either place it
 //! fails. (So it does with `Relaxed` written into either of the two functions, one at a time; that
 //! was tried too.)
 
@@ -42,7 +42,7 @@ impl Position for Shared {
     }
 }
 
-/// What lies in the memory; a record is one cell.
+/// The contents of the memory; a record is one cell.
 struct Memory {
     head: Shared,
     tail: Shared,

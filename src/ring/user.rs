@@ -72,12 +72,12 @@ impl UserRing {
         (self.size - HEADER).min(LARGEST)
     }
 
-    /// Where the next sample begins.
+    /// The position of the next sample.
     pub(crate) fn position(&self) -> usize {
         self.head
     }
 
-    /// How many bytes are free, headers included; `None` if the consumer's position cannot be.
+    /// The number of free bytes, headers included; `None` if the consumer's position is invalid.
     pub(crate) fn room(&self) -> Option<usize> {
         let used = self.head.wrapping_sub(seen(self.consumer.word(0)));
         self.size.checked_sub(used)

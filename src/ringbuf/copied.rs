@@ -1,4 +1,4 @@
-//! Reading by copies, for rings that somebody else may read too.
+//! Reading by copies, for rings that may have other readers.
 
 use super::{IntoFlow, Record, RingBufReader};
 use crate::error::Result;
@@ -8,9 +8,9 @@ impl RingBufReader {
     /// Reads as [`RingBufReader::drain`] does, and passes copies of the records to `consume`: they stay as they are, whatever
     /// another process does with the ring.
     ///
-    /// A copy is passed on only if nobody else had moved the consumer's position when it was made, so it is what the program
-    /// sent. If somebody has, that is an [`Error::CorruptRingBuffer`](crate::Error::CorruptRingBuffer), and the next call goes on
-    /// from where the position is then.
+    /// A copy is passed on only if the consumer's position had not been moved by another reader when it was made, so it
+    /// is what the program sent. If it has, that is an [`Error::CorruptRingBuffer`](crate::Error::CorruptRingBuffer),
+    /// and the next call goes on from where the position is then.
     ///
     /// # Errors
     /// As [`RingBufReader::drain`].

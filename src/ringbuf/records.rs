@@ -8,7 +8,7 @@ use std::marker::PhantomData;
 
 /// Hands out what is in the ring buffers, record after record, without copying. Made by [`RingBufReader::records`].
 ///
-/// It reads what [`RingBufReader::drain`] would, for a loop that is to have its own `?` and `break`:
+/// It reads the same records as [`RingBufReader::drain`], for a loop that needs its own `?` and `break`:
 ///
 /// ```no_run
 /// # use rawbpf::ringbuf::RingBufReader;
@@ -32,7 +32,7 @@ pub struct Records<'r> {
     reader: &'r mut RingBufReader,
     /// Rings still to be visited, that of this turn included.
     visits: usize,
-    /// How far the ring of this turn has been read; `None` if it has not been looked at.
+    /// The position up to which the ring of this turn has been read; `None` if it has not been looked at.
     at: Option<usize>,
     like: Like,
 }
@@ -79,11 +79,11 @@ impl<'r> Records<'r> {
         }
     }
 
-    /// The same for what is not like the one before.
+    /// Returns the next record, of any form.
     fn next_of_any_kind(&mut self) -> Result<Option<Record<'_>>> {
         let Some(found) = self.find()? else { return Ok(None) };
         let index = self.reader.turn;
-        // What was found is found again: a loop that looks cannot lend what it sees.
+        // The record is looked up a second time: the loop that found it cannot return what it borrows.
         let ring = self.reader.rings.get(index);
         Ok(ring.and_then(|ring| match ring.ring.unread(found).next() {
             Found::Record(bytes) => Some(Record { ring: index, bytes }),
@@ -96,7 +96,7 @@ impl<'r> Records<'r> {
         Typed { records: self, value: PhantomData }
     }
 
-    /// Where the next record is, in the ring of this turn, behind which `at` is then.
+    /// Finds the next record in the ring of this turn; `at` is then behind it.
     fn find(&mut self) -> Result<Option<usize>> {
         while self.visits > 0 {
             let Some(ring) = self.reader.rings.get_mut(self.reader.turn) else { break };

@@ -183,7 +183,7 @@ fn positions_that_cannot_be_are_not_followed() {
     }
 }
 
-/// What another reader takes while copies are handed out may have been overwritten since.
+/// Records that another reader takes while copies are handed out may have been overwritten since.
 #[test]
 fn what_another_reader_takes_meanwhile_is_not_taken_for_a_copy() {
     let (mut reader, mut kernel) = one();
@@ -216,7 +216,7 @@ fn another_reader_is_noticed() {
         kernel.set_consumer(32);
         let error = way(&mut reader).unwrap_err().to_string();
         assert!(error.contains("has another reader"), "{error}");
-        // What it left is read.
+        // The records that it left are read.
         assert_eq!(way(&mut reader).unwrap(), [(0, vec![2]), (0, vec![3])]);
         kernel.set_consumer(61);
         let error = way(&mut reader).unwrap_err().to_string();
@@ -255,7 +255,7 @@ fn break_leaves_the_rest_and_starves_nobody() {
         assert_eq!(reader.records().next().unwrap().unwrap().bytes, expected);
     }
     assert!(reader.records().next().unwrap().is_none());
-    // What is left after that is read whole, also what came since.
+    // The records that are left after that are all read, also those that came since.
     kernels[0].send(&[1]);
     kernels[0].send(&[2]);
     reader.records().next().unwrap();
@@ -527,7 +527,7 @@ fn traffic() -> impl Strategy<Value = Vec<Option<(u8, usize, bool)>>> {
 }
 
 proptest! {
-    /// What a correct kernel writes is what comes out, in order.
+    /// The records that a correct kernel writes are read in order.
     #[test]
     fn what_is_sent_is_what_is_read(start in 0..100_000usize, traffic in traffic()) {
         let (mut reader, mut kernels) = reader_at(start * 8, 1);
@@ -553,7 +553,7 @@ proptest! {
         }
     }
 
-    /// Whatever is in a ring, and wherever its positions are said to be: an answer, and only bytes of the ring.
+    /// Whatever is in a ring, and whatever its positions are: reading ends, and returns only bytes of the ring.
     #[test]
     fn anything_at_all_gets_an_answer(
         position in any::<usize>().prop_map(|position| position & !7),

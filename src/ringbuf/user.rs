@@ -46,7 +46,7 @@ pub struct UserRingBuf {
     /// Ready each time that a program has taken samples.
     epoll: OwnedFd,
     name: String,
-    /// It has to stay open to wake. `None` only in tests.
+    /// The map, which has to stay open for wake-ups. `None` only in tests.
     _map: Option<Map>,
 }
 
@@ -71,7 +71,7 @@ impl UserRingBuf {
         let epoll =
             syscall::epoll_create().map_err(|errno| failed("create an epoll set", errno))?;
         if let Some(map) = map {
-            // As long as there is any room at all the map is writable: what counts is that it has been woken.
+            // The map is writable as long as there is any room at all: edge-triggered, only wake-ups are reported.
             let bits = libc::EPOLLOUT | libc::EPOLLET;
             syscall::epoll_add_for(epoll.as_fd(), map.as_fd(), 0, bits)
                 .map_err(|errno| failed("wait for a user ring buffer", errno))?;
@@ -82,8 +82,8 @@ impl UserRingBuf {
     /// Space for a sample of `len` bytes, to be written in place; `None` if there is none now.
     ///
     /// # Errors
-    /// [`Error::RecordSize`] if there can never be so much; [`Error::CorruptRingBuffer`] if the kernel's position
-    /// cannot be.
+    /// [`Error::RecordSize`] if the ring can never hold that much; [`Error::CorruptRingBuffer`] if the kernel's
+    /// position is invalid.
     pub fn reserve(&mut self, len: usize) -> Result<Option<Sample<'_>>> {
         let largest = self.ring.largest();
         if len > largest {
@@ -111,11 +111,11 @@ impl UserRingBuf {
         Ok(true)
     }
 
-    /// Waits until a program has taken samples, if none has since this was asked last; `false` if the deadline has passed
-    /// or a signal handler ran. The first time, it only tells that the ring is not full.
+    /// Waits until a program has taken samples, if none has since the last call; `false` if the deadline has passed or
+    /// a signal handler ran. The first call returns as soon as the ring is not full.
     ///
     /// Programs that drain with `BPF_RB_NO_WAKEUP` do not end the wait. Whether there is room enough then, only
-    /// [`UserRingBuf::reserve`] can tell.
+    /// [`UserRingBuf::reserve`] shows.
     ///
     /// # Errors
     /// [`Error::Reader`] if waiting failed.
@@ -156,7 +156,7 @@ pub struct Sample<'r> {
 }
 
 impl Sample<'_> {
-    /// Where to write it. There is in it what was there before.
+    /// The bytes to write. They hold the ring's earlier contents.
     pub fn bytes(&mut self) -> &mut [u8] {
         // It has been checked that there is room, and the kernel does not take room back.
         self.ring.space(self.len).unwrap_or_default()

@@ -1,4 +1,4 @@
-//! The attach-point table: one row for each kind of place that a program can be attached to, or be loaded for.
+//! The attach-point table: one row for each kind of attach point, or of program that has no target.
 //!
 //! Everything that reads or writes such names uses this table: targets (`kprobe:sys_clone`), the target of `.program` in a
 //! text, sections of objects, the kinds of `list`, and the versions of attach types in [`features`](crate::features). Names of
@@ -23,49 +23,50 @@ pub use table::{ATTACH_POINTS, Attach, Direction, TcMethod, TrampolineAt, XdpMod
 use crate::uapi::{AttachType, ProgramType, flags};
 use crate::util::Version;
 
-/// A kind of place that a program is attached to, or loaded for.
+/// A kind of attach point.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct AttachPoint {
     /// The name in targets and texts: a first word such as `kprobe`, or a whole name such as `cgroup/connect4`.
     pub name: &'static str,
-    /// Other names that libbpf has for the section.
+    /// Other names of libbpf for the section.
     pub also: &'static [&'static str],
-    /// libbpf's name of the section that such programs stand in.
+    /// libbpf's name of the section for such programs.
     pub section: &'static str,
-    /// The type that programs for it have.
+    /// The type of such programs.
     pub program_type: ProgramType,
     /// `expected_attach_type` at load, as libbpf sends it; `None` where it sends 0.
     pub attach_type: Option<AttachType>,
-    /// The suffix that the first word may have.
+    /// The suffix that the first word can have.
     pub suffix: Option<Suffix>,
     /// The syntax of the rest of the name.
     pub rest: Rest,
-    /// The first word that it shares with other points, with the place in the middle: `cgroup` in `cgroup:PATH:connect4`.
+    /// The first word that it shares with other attach points, with the place in the middle: `cgroup` in
+    /// `cgroup:PATH:connect4`.
     pub among: Option<&'static str>,
     /// The meaning of `args.NAME` in such a program.
     pub arguments: Arguments,
     /// The first version of Linux that has it.
     pub since: Version,
-    /// How the places of this kind are listed.
+    /// The kind of listing of its targets.
     pub list: List,
-    /// Whether another kind lists the same names, so that this one is listed only if it is named.
+    /// Whether another kind lists the same names, so that this one is only listed if it is named.
     pub repeats: bool,
-    /// How a program is attached.
+    /// The method of attaching a program.
     pub attach: Attach,
 }
 
-/// What the first word of a name can end with.
+/// A suffix of the first word of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Suffix {
-    /// `.s`: the program may sleep ([`BPF_F_SLEEPABLE`](flags::BPF_F_SLEEPABLE)).
+    /// `.s`: the program is sleepable ([`BPF_F_SLEEPABLE`](flags::BPF_F_SLEEPABLE)).
     Sleepable,
-    /// `.frags`: XDP takes packets in several pieces ([`BPF_F_XDP_HAS_FRAGS`](flags::BPF_F_XDP_HAS_FRAGS)).
+    /// `.frags`: XDP with multi-buffer packets ([`BPF_F_XDP_HAS_FRAGS`](flags::BPF_F_XDP_HAS_FRAGS)).
     Frags,
 }
 
 impl Suffix {
-    /// Both.
+    /// All suffixes.
     pub const ALL: [Suffix; 2] = [Suffix::Sleepable, Suffix::Frags];
 
     /// Returns its text, with the period.
@@ -91,9 +92,9 @@ impl Suffix {
 pub enum Rest {
     /// Nothing follows.
     Nothing,
-    /// A kernel function, with an offset perhaps: `FUNCTION+OFFSET`.
+    /// A kernel function, with an optional offset: `FUNCTION+OFFSET`.
     FunctionOffset,
-    /// A kernel function, or a pattern of some.
+    /// A kernel function, or a pattern that matches several.
     Function,
     /// A tracepoint, hook, system call or iterator.
     Name,
@@ -137,8 +138,8 @@ impl Rest {
         }
     }
 
-    /// Whether libbpf has it too, behind a slash in the name of a section (`kprobe+` in its table). What it does not have is
-    /// left out of objects.
+    /// Returns whether libbpf has it too, behind a slash in the name of a section (`kprobe+` in its table).
+    /// Otherwise it is left out of objects.
     pub const fn is_in_section(self) -> bool {
         !matches!(
             self,
@@ -159,7 +160,8 @@ pub enum Arguments {
     EntryRegisters,
     /// `ret` in the registers of a kernel function's return.
     ReturnRegister,
-    /// Entry and return of a kernel function by one program: its parameters in registers, of which only the entry has all.
+    /// Entry and return of a kernel function by one program: its parameters in registers, all of which are only
+    /// valid at the entry.
     SessionRegisters,
     /// The parameters of a system call, which its function is passed in a `struct pt_regs`.
     SyscallRegisters,
@@ -184,11 +186,12 @@ pub enum Arguments {
 }
 
 impl Arguments {
-    /// Returns what BTF puts before the name in the function that has these parameters, and how many of its parameters are
-    /// not passed to programs; `None` if no function of the kernel's BTF has them.
+    /// Returns the prefix, in BTF, of the name of the function with these parameters, and the number of its
+    /// first parameters that are not passed to programs; `None` if no function in the kernel's BTF has them.
     pub const fn function(self) -> Option<(&'static str, usize)> {
         match self {
-            // `btf_trace_NAME` has the types, too, but not the names. The first is the data of whoever listens.
+            // `btf_trace_NAME` has the types, too, but not the names. The first parameter is private data of
+            // the registered probe.
             Arguments::TracepointParameters => Some(("__traceiter_", 1)),
             Arguments::EntryRegisters
             | Arguments::ReturnRegister
@@ -201,7 +204,7 @@ impl Arguments {
         }
     }
 
-    /// Whether `args.ret` is what the function returns.
+    /// Returns whether `args.ret` is the result of the function.
     pub const fn has_result(self) -> bool {
         matches!(
             self,
@@ -212,7 +215,7 @@ impl Arguments {
     }
 }
 
-/// The names that `list` shows for a kind.
+/// The kind of names that `list` shows for an attach point.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum List {
@@ -224,11 +227,11 @@ pub enum List {
     Tracepoints,
     /// Tracepoints by their names alone.
     RawTracepoints,
-    /// The same, on a kernel that has types.
+    /// Tracepoints, on a kernel with BTF.
     TypedTracepoints,
-    /// Kernel functions that have types and can be traced.
+    /// Kernel functions with BTF that can be traced.
     TypedFunctions,
-    /// Those whose result a program may decide.
+    /// Kernel functions whose result a program may modify.
     ModifiableFunctions,
     /// Security hooks.
     Hooks,
@@ -238,8 +241,8 @@ pub enum List {
     FileFunctions,
     /// USDT probes of a file.
     UsdtProbes,
-    /// Events that the kernel counts.
+    /// Software events of perf.
     SoftwareEvents,
-    /// Events that the CPU counts.
+    /// Hardware events of perf.
     HardwareEvents,
 }

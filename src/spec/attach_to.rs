@@ -1,12 +1,12 @@
-//! Places of attachment in specs.
+//! Attachment places in specs.
 
 use std::fmt;
 
-/// The place that a program is loaded for, as an attachment knows it: the arguments that it passes are those that
-/// `args.NAME` means. It is shown as a [`target`](super::ProgramSpec::target) is written.
+/// The place that a program is loaded for, in the form that an attachment has it: `args.NAME` refers to the
+/// arguments passed there. It is displayed in the syntax of a [`target`](super::ProgramSpec::target).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AttachTo<'a> {
-    /// A tracepoint, or those that match patterns: `CATEGORY/NAME`.
+    /// A tracepoint, or all that match patterns: `CATEGORY/NAME`.
     Tracepoint {
         /// The folder under `events` in tracefs.
         category: &'a str,
@@ -18,18 +18,18 @@ pub enum AttachTo<'a> {
         /// Its name without the category.
         name: &'a str,
     },
-    /// A function, or those that match a pattern: of the kernel `FUNCTION`, of a program or library `FILE:FUNCTION`.
+    /// A function, or all that match a pattern: `FUNCTION` for the kernel, `FILE:FUNCTION` for a program or library.
     Function {
         /// The path or name of the file; `None` for the kernel.
         file: Option<&'a str>,
         /// The function, or empty if the place is an offset in the file.
         function: &'a str,
-        /// Bytes from there.
+        /// The offset from there, in bytes.
         offset: u64,
         /// Whether the program runs when the function returns.
         returns: bool,
     },
-    /// A static probe of a program or library: `FILE:PROVIDER:NAME`.
+    /// A USDT probe of a program or library: `FILE:PROVIDER:NAME`.
     Usdt {
         /// The path or name of the file.
         file: &'a str,
@@ -40,7 +40,7 @@ pub enum AttachTo<'a> {
     },
 }
 
-/// What a place ends with that is the return of a function, as `kprobe_events` in tracefs has it.
+/// The suffix of a place that is the return of a function, as in `kprobe_events` in tracefs.
 pub(crate) const RETURN: &str = "%return";
 
 impl fmt::Display for AttachTo<'_> {
@@ -54,7 +54,7 @@ impl fmt::Display for AttachTo<'_> {
                     write!(f, "{file}:")?;
                 }
                 match (file.is_some() && function.contains(':'), function) {
-                    // Not to be taken for a USDT probe.
+                    // Quoted, so that it is not taken for a USDT probe.
                     (true, function) => write!(f, "\"{function}\"")?,
                     (false, function) => f.write_str(function)?,
                 }

@@ -1,4 +1,4 @@
-//! Collections: programs with the maps and the data that they share, as a text or an object holds them.
+//! Collections: programs with the maps and the data that they share, from a text or an object.
 
 use super::{Code, CodeLabels, Data, LabelPlace, Line, MapSpec, Reloc, Section, Variable};
 use crate::error::{Error, Result};
@@ -7,8 +7,8 @@ use crate::util::lines::line_breaks;
 use crate::util::nearest::{Nearest, OFFERED};
 use std::borrow::Cow;
 
-/// Programs, and the maps and the data that they share: what [`parse`](crate::asm::parse()) makes of a text and
-/// [`Object::collection`](crate::object::Object::collection) of an object. A [`Loader`](crate::Loader) loads it.
+/// Programs, and the maps and the data that they share: the result of [`parse`](crate::asm::parse()) for a text and of
+/// [`Object::collection`](crate::object::Object::collection) for an object. A [`Loader`](crate::Loader) loads it.
 #[derive(Debug, Clone, Default)]
 pub struct Collection<'a> {
     pub(crate) file: Cow<'a, str>,
@@ -27,50 +27,51 @@ pub struct CollectionProgram<'a> {
     pub(crate) assembly: Assembly<'a>,
 }
 
-/// The bytes of the sections of data, and what has a name in them.
+/// The bytes of the data sections, and the variables in them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CollectionData<'a> {
-    /// In the order of [`Section::ALL`].
+    /// The sections, in the order of [`Section::ALL`].
     pub sections: [Vec<u8>; 3],
-    /// In the order of the labels.
+    /// The variables, in the order of the labels.
     pub variables: Vec<Variable<'a>>,
 }
 
 impl<'a> Collection<'a> {
-    /// The file that it comes from, as messages call it.
+    /// Returns the name of its file in messages.
     pub fn file(&self) -> &str {
         &self.file
     }
 
-    /// The license that it declares: in a text by `.license`, in an object in the section `license`. A text that declares
-    /// none is under the GPL, as [`ProgramSpec::new`](super::ProgramSpec::new) has it; an object is under none.
+    /// Returns the license that it declares: in a text by `.license`, in an object in the section `license`. A text
+    /// that declares none has the GPL, as in [`ProgramSpec::new`](super::ProgramSpec::new); an object has none.
     pub fn license(&self) -> Option<&str> {
         self.license.as_deref()
     }
 
-    /// The maps that it declares.
+    /// Returns the maps that it declares.
     pub fn maps(&self) -> &[MapSpec<'a>] {
         &self.maps
     }
 
-    /// The bytes of `.rodata`, `.data` and `.bss`, and the variables in them.
+    /// Returns the bytes of `.rodata`, `.data` and `.bss`, and the variables in them.
     pub fn data(&self) -> Data<'_> {
         let [rodata, data, bss] = &self.data.sections;
         Data { rodata, data, bss, variables: self.variables() }
     }
 
-    /// What has a name in the data, in the order of the labels.
+    /// Returns the variables, in the order of the labels.
     pub fn variables(&self) -> &[Variable<'a>] {
         &self.data.variables
     }
 
-    /// What its programs name that is in no other place than the kernel: functions that they call.
+    /// Returns the external names that only the kernel can define: functions that its programs call.
     pub fn externs(&self) -> impl Iterator<Item = &str> {
         self.externs.iter().map(|name| &**name)
     }
 
-    /// Gives a variable a value, in place of the one that is declared: before anything of this collection is loaded.
-    /// The verifier knows what is in `.rodata`, so that code which a constant there rules out costs nothing.
+    /// Sets the initial value of a variable, in place of the declared one. It has to be set before anything of this
+    /// collection is loaded. The verifier knows the contents of `.rodata`, so that code which a constant there makes
+    /// unreachable costs nothing.
     ///
     /// ```
     /// use rawbpf::asm::{ParseOptions, parse};
@@ -87,7 +88,7 @@ impl<'a> Collection<'a> {
         self.data.set(name, value)
     }
 
-    /// The programs. Code of a text before the first `.program` is one of its own, `main`.
+    /// Returns the programs. Code of a text before the first `.program` is a program of its own, `main`.
     pub fn programs(&self) -> &[CollectionProgram<'a>] {
         &self.programs
     }
@@ -121,38 +122,38 @@ impl CollectionData<'_> {
 }
 
 impl<'a> CollectionProgram<'a> {
-    /// Its name.
+    /// Returns its name.
     pub fn name(&self) -> &'a str {
         self.name
     }
 
-    /// Where it is to be attached, as `.program` says: `kprobe/sys_clone`.
+    /// Returns its attach target, as in `.program`: `kprobe/sys_clone`.
     pub fn target(&self) -> Option<&'a str> {
         self.target
     }
 
-    /// Its code without the maps, the data and the loader's resolver.
+    /// Returns its code without the maps, the data and the loader's resolver.
     pub(crate) fn unresolved(&self) -> Code<'_> {
         self.assembly.unresolved()
     }
 
-    /// Its slots, with zeros where addresses are to be filled in.
+    /// Returns its slots, with zeros in place of addresses that are filled in at load.
     pub fn slots(&self) -> &[Insn] {
         self.assembly.unresolved().slots
     }
 
-    /// What is filled in at load. Maps of the collection stand there by their names.
+    /// Returns the relocations. They refer to maps of the collection by name.
     pub fn relocations(&self) -> &[Reloc<'a>] {
         &self.assembly.relocations
     }
 
-    /// The statement that a slot comes from; `None` past the end.
+    /// Returns the statement that a slot comes from; `None` past the end.
     pub fn statement(&self, slot: usize) -> Option<String> {
         self.assembly.unresolved().statement(slot)
     }
 }
 
-/// Labels with names, as [`CodeLabels`] has them.
+/// Labels with names, in the form of [`CodeLabels`].
 #[derive(Debug, Clone, Default)]
 pub(crate) struct NamedLabels {
     pub text: String,
@@ -160,7 +161,7 @@ pub(crate) struct NamedLabels {
 }
 
 impl NamedLabels {
-    /// Adds a label behind those that are there.
+    /// Adds a label after the existing ones.
     pub fn push(&mut self, name: &str, slot: u32) {
         // Code has fewer labels than memory holds, and 4 GiB of names are beyond that.
         let start = self.text.len() as u32;
@@ -170,7 +171,7 @@ impl NamedLabels {
     }
 }
 
-/// Finished code, which lends itself as [`Code`].
+/// Finished code, which can be borrowed as [`Code`].
 #[derive(Debug, Clone)]
 pub struct Assembly<'a> {
     slots: Vec<Insn>,
@@ -189,11 +190,11 @@ impl<'a> Assembly<'a> {
         labels: NamedLabels,
         mut lines: Vec<Line>,
     ) -> Assembly<'a> {
-        // The last word on where things come from may have been followed by nothing.
+        // The last source position may not have been followed by an instruction.
         if lines.last().is_some_and(|line| line.slot as usize >= slots.len()) {
             lines.pop();
         }
-        // Room that was made for more is given back if it is much.
+        // Excess capacity is released if it is much.
         if slots.capacity() / 2 > slots.len() {
             slots.shrink_to_fit();
         }
@@ -203,16 +204,16 @@ impl<'a> Assembly<'a> {
         Assembly { slots, relocations, labels, lines, text: "", file: "", line: 0 }
     }
 
-    /// The same with the text that [`Builder::at`](crate::asm::Builder::at) spoke of, the file in which it stands, and the line of the file at
-    /// which it begins.
+    /// Sets the text that [`Builder::at`](crate::asm::Builder::at) refers to, the file that contains it, and the line
+    /// of the file at which it begins.
     pub fn with_source(self, text: &'a str, file: &'a str, line: u32) -> Assembly<'a> {
         let before = self.lines.first().and_then(|first| text.get(..first.start as usize));
         let line = line.saturating_add(line_breaks(before.unwrap_or_default().as_bytes()));
         self.with_source_at(text, file, line)
     }
 
-    /// The same with the line of the file in which the first statement begins, where that is known: to count up to each
-    /// program of a long text takes long.
+    /// Sets the source and the line of the file in which the first statement begins, where that is known: counting
+    /// lines up to each program of a long text would take long.
     pub(crate) fn with_source_at(
         mut self,
         text: &'a str,
@@ -223,12 +224,12 @@ impl<'a> Assembly<'a> {
         self
     }
 
-    /// Where in the text the first statement begins, bytes.
+    /// Returns the start of the first statement in the text, in bytes.
     pub(crate) fn first_statement(&self) -> Option<u32> {
         self.lines.first().map(|line| line.start)
     }
 
-    /// The code without the loader's resolver.
+    /// Returns the code without the loader's resolver.
     pub(crate) fn unresolved(&self) -> Code<'_> {
         Code {
             slots: &self.slots,

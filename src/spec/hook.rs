@@ -1,13 +1,13 @@
-//! Functions of upper modules in specs.
+//! Functions of upper layers in specs.
 
 use std::any::Any;
 use std::fmt;
 
-/// A function of the loader that a spec carries because it needs it: the type of the function is known to the module
-/// that puts it there, and takes it out again, alone.
+/// A function of the loader, carried by the specs that need it. Only the module that puts it there, and calls it,
+/// knows the type of the function.
 ///
-/// A spec that needs no maps and nothing of the kernel's types has none: so a program that loads only such specs has the
-/// making of maps and the reading of BTF nowhere in it.
+/// A spec that needs no maps and none of the kernel's types has no hook: so a program that loads only such specs
+/// does not contain the code that creates maps and parses BTF.
 #[derive(Clone, Copy)]
 pub struct Hook(&'static (dyn Any + Send + Sync));
 
@@ -16,13 +16,13 @@ impl Hook {
         Hook(function)
     }
 
-    /// The function, if it is one of this type.
+    /// Returns the function, if it is of this type.
     pub(crate) fn get<T: Any>(self) -> Option<&'static T> {
         self.0.downcast_ref()
     }
 }
 
-/// There is one of each type.
+/// There is one function of each type.
 impl PartialEq for Hook {
     fn eq(&self, other: &Hook) -> bool {
         self.0.type_id() == other.0.type_id()

@@ -1,12 +1,12 @@
-//! What a map is to be.
+//! Specs of maps.
 
 use super::Hook;
 use crate::uapi::{MapType, flags};
 use crate::util::pod::Plain;
 use crate::util::{TypeDesc, Version};
 
-/// A map to be. Naming its `static` in an instruction of `bpf!` is all it takes to have it created at
-/// load. Two programs that name the same `static` share one map.
+/// The description of a map. A map whose `static` is named in an instruction of `bpf!` is created at load. Two
+/// programs that name the same `static` share one map.
 ///
 /// ```
 /// use rawbpf::MapSpec;
@@ -15,44 +15,44 @@ use crate::util::{TypeDesc, Version};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MapSpec<'a> {
-    /// Its name, in messages whole; the kernel keeps the first 15 bytes, letters, digits, `_` and `.`.
+    /// Its name. Messages show all of it; the kernel keeps the first 15 bytes, letters, digits, `_` and `.`.
     pub name: &'a str,
-    /// What kind of map.
+    /// The map type.
     pub kind: MapType,
-    /// Bytes of a key.
+    /// The size of a key, in bytes.
     pub key_size: u32,
-    /// Bytes of a value.
+    /// The size of a value, in bytes.
     pub value_size: u32,
-    /// How many elements it holds at most. 0 in a perf event array means one for every possible CPU.
+    /// The greatest number of elements. 0 in a perf event array means one for every possible CPU.
     pub max_entries: u32,
     /// Flags of `BPF_MAP_CREATE`: see [`flags`].
     pub flags: u32,
-    /// What only some types have: the number of hash functions of a bloom filter (Linux 5.16), the address
-    /// of an arena (Linux 6.9). Else 0.
+    /// A parameter of some map types: the number of hash functions of a bloom filter (Linux 5.16), the address of an
+    /// arena (Linux 6.9). Else 0.
     pub map_extra: u64,
-    /// What the maps in a map of maps are like.
+    /// The spec of the inner maps, for a map of maps.
     pub inner: Option<&'a MapSpec<'a>>,
-    /// Of a `struct_ops` map: the struct of the kernel whose functions it holds, `tcp_congestion_ops`.
+    /// The kernel struct whose functions a `struct_ops` map holds, such as `tcp_congestion_ops`.
     pub table: Option<&'a str>,
-    /// The NUMA node of its memory (Linux 4.14); `None` leaves it to the kernel.
+    /// The NUMA node of its memory (Linux 4.14); with `None` the kernel chooses.
     pub numa_node: Option<u32>,
-    /// The bytes that the one value of an array has from the start, such as those of `.rodata`.
+    /// The initial bytes of the one value of an array, such as those of `.rodata`.
     pub contents: Option<&'a [u8]>,
     /// Whether system calls can no longer change it once it has its contents (`BPF_MAP_FREEZE`, Linux 5.2).
     pub frozen: bool,
-    /// Where in the BPF file system it is pinned. A map that is there already is used in its place, if it
-    /// is compatible.
+    /// The path in the BPF file system at which it is pinned. A map that is already there is used instead, if it is
+    /// compatible.
     pub pin: Option<&'a str>,
-    /// What its keys and values are made of, so that `bpftool map dump` shows them by their fields (Linux 4.18).
-    /// A kernel that does not take them gets the map without; storage of sockets, tasks and the like has to have them.
+    /// The types of keys and values, so that `bpftool map dump` shows their fields (Linux 4.18). On kernels that
+    /// refuse the types the map is created without them; storage of sockets, tasks and the like requires them.
     pub types: Option<(TypeDesc<'a>, TypeDesc<'a>)>,
-    /// The search for the `table` in BTF, of the type of map that has one.
+    /// The loader's function that finds the `table` in BTF, for the map type that has one.
     #[doc(hidden)]
     pub find_table: Option<Hook>,
 }
 
 impl<'a> MapSpec<'a> {
-    /// A map of any type, with nothing set but this.
+    /// A map of any type, with only these attributes set.
     pub const fn new(
         name: &'a str,
         kind: MapType,
@@ -89,8 +89,8 @@ impl<'a> MapSpec<'a> {
         MapSpec::new(name, MapType::Array, 4, value_size, max_entries)
     }
 
-    /// A variable of programs: an array of one value, with these bytes from the start. Instructions reach it by its
-    /// address, `r1 = NAME[0] ll` (Linux 5.2).
+    /// A variable of programs: an array of one value, with these initial bytes. Instructions reach it by its address,
+    /// `r1 = NAME[0] ll` (Linux 5.2).
     ///
     /// ```
     /// use rawbpf::{MapSpec, ProgramSpec, ProgramType, bpf};
@@ -105,30 +105,30 @@ impl<'a> MapSpec<'a> {
     /// });
     /// ```
     pub const fn data(name: &'a str, contents: &'a [u8]) -> Self {
-        // A value of 4 GiB and more is refused when the map is created, for its contents are of another size.
+        // A value of 4 GiB and more is refused when the map is created, because its contents have another size.
         let size =
             if contents.len() > u32::MAX as usize { u32::MAX } else { contents.len() as u32 };
         MapSpec::array(name, size, 1).with_contents(contents)
     }
 
-    /// As [`data`](MapSpec::data), with `size` bytes that are 0 from the start (Linux 5.2).
+    /// A variable as with [`data`](MapSpec::data), with `size` bytes that are initially 0 (Linux 5.2).
     pub const fn bss(name: &'a str, size: u32) -> Self {
         MapSpec::array(name, size, 1)
     }
 
-    /// As [`data`](MapSpec::data), with bytes that neither programs nor, once the map is created, system calls can
-    /// change: the verifier takes them for constants (Linux 5.2).
+    /// A variable as with [`data`](MapSpec::data), whose bytes neither programs nor, once the map is created, system
+    /// calls can change: the verifier treats them as constants (Linux 5.2).
     pub const fn rodata(name: &'a str, contents: &'a [u8]) -> Self {
         MapSpec::data(name, contents).with_flags(flags::BPF_F_RDONLY_PROG).with_frozen(true)
     }
 
-    /// Programs for `tail_call`, by `u32` index (Linux 4.2).
+    /// An array of programs for `tail_call`, by `u32` index (Linux 4.2).
     pub const fn prog_array(name: &'a str, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::ProgArray, 4, 4, max_entries)
     }
 
-    /// The perf event array through which `perf_event_output` reaches user space, one element a CPU
-    /// (Linux 4.3).
+    /// The perf event array through which `perf_event_output` sends data to user space, one element per CPU (Linux
+    /// 4.3).
     pub const fn perf_event_array(name: &'a str) -> Self {
         MapSpec::new(name, MapType::PerfEventArray, 4, 4, 0)
     }
@@ -148,17 +148,17 @@ impl<'a> MapSpec<'a> {
         MapSpec::new(name, MapType::PercpuArray, 4, value_size, max_entries)
     }
 
-    /// Stacks of at most `depth` addresses, by the number that `get_stackid` gives (Linux 4.6).
+    /// A table of stack traces of at most `depth` addresses, by the number that `get_stackid` returns (Linux 4.6).
     pub const fn stack_trace(name: &'a str, depth: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::StackTrace, 4, depth.saturating_mul(8), max_entries)
     }
 
-    /// A hash table that forgets what was least recently used when it is full (Linux 4.10).
+    /// A hash table that evicts the least recently used elements when it is full (Linux 4.10).
     pub const fn lru_hash(name: &'a str, key_size: u32, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::LruHash, key_size, value_size, max_entries)
     }
 
-    /// As [`lru_hash`](MapSpec::lru_hash), with one value for each CPU (Linux 4.10).
+    /// A hash table as with [`lru_hash`](MapSpec::lru_hash), with one value for each CPU (Linux 4.10).
     pub const fn lru_percpu_hash(
         name: &'a str,
         key_size: u32,
@@ -168,8 +168,8 @@ impl<'a> MapSpec<'a> {
         MapSpec::new(name, MapType::LruPercpuHash, key_size, value_size, max_entries)
     }
 
-    /// Prefixes, of which a lookup finds the longest that matches (Linux 4.11). A key is a `u32`, how many
-    /// bits count, and then `key_size - 4` bytes of address. It has the flag that the kernel demands of it.
+    /// A trie of prefixes, of which a lookup finds the longest match (Linux 4.11). A key is a `u32`, the number of
+    /// significant bits, and then `key_size - 4` bytes of address. The flag that the kernel requires is set.
     pub const fn lpm_trie(name: &'a str, key_size: u32, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::LpmTrie, key_size, value_size, max_entries)
             .with_flags(flags::BPF_F_NO_PREALLOC)
@@ -190,32 +190,32 @@ impl<'a> MapSpec<'a> {
         MapSpec::new(name, MapType::HashOfMaps, key_size, 4, max_entries).with_inner(inner)
     }
 
-    /// First in, first out (Linux 4.20).
+    /// A queue: first in, first out (Linux 4.20).
     pub const fn queue(name: &'a str, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::Queue, 0, value_size, max_entries)
     }
 
-    /// Last in, first out (Linux 4.20).
+    /// A stack: last in, first out (Linux 4.20).
     pub const fn stack(name: &'a str, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::Stack, 0, value_size, max_entries)
     }
 
-    /// One ring of `bytes` for all CPUs: a power of two and whole pages (Linux 5.8).
+    /// One ring buffer of `bytes` for all CPUs: a power of two and whole pages (Linux 5.8).
     pub const fn ring_buffer(name: &'a str, bytes: u32) -> Self {
         MapSpec::new(name, MapType::RingBuf, 0, 0, bytes)
     }
 
-    /// A filter for some `max_entries` values (Linux 5.16).
+    /// A bloom filter for some `max_entries` values (Linux 5.16).
     pub const fn bloom_filter(name: &'a str, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::BloomFilter, 0, value_size, max_entries)
     }
 
-    /// A ring of `bytes` that user space writes and programs read (Linux 6.1).
+    /// A ring buffer of `bytes` that user space writes and programs read (Linux 6.1).
     pub const fn user_ring_buffer(name: &'a str, bytes: u32) -> Self {
         MapSpec::new(name, MapType::UserRingBuf, 0, 0, bytes)
     }
 
-    /// An arena of at most `pages` pages (Linux 6.9). It has the flag that the kernel demands of it.
+    /// An arena of at most `pages` pages (Linux 6.9). The flag that the kernel requires is set.
     pub const fn arena(name: &'a str, pages: u32) -> Self {
         MapSpec::new(name, MapType::Arena, 0, 0, pages).with_flags(flags::BPF_F_MMAPABLE)
     }
@@ -232,7 +232,7 @@ impl<'a> MapSpec<'a> {
         self
     }
 
-    /// The same map of maps, of maps like `inner`.
+    /// The same map of maps, with inner maps like `inner`.
     pub const fn with_inner(mut self, inner: &'a MapSpec<'a>) -> Self {
         self.inner = Some(inner);
         self
@@ -244,7 +244,7 @@ impl<'a> MapSpec<'a> {
         self
     }
 
-    /// The same array with these bytes in its one value.
+    /// The same array with these initial bytes of its one value.
     pub const fn with_contents(mut self, contents: &'a [u8]) -> Self {
         self.contents = Some(contents);
         self
@@ -274,9 +274,9 @@ impl<'a> MapSpec<'a> {
         self
     }
 
-    /// Memory of `value_size` bytes that belongs to a socket, inode, task or control group: one of the types
-    /// `sk_storage` (Linux 5.2), `inode_storage` (5.10), `task_storage` (5.11), `cgrp_storage` (6.2). It has the flag that
-    /// the kernel demands of it.
+    /// Local storage of `value_size` bytes that belongs to a socket, inode, task or control group: one of the types
+    /// `sk_storage` (Linux 5.2), `inode_storage` (5.10), `task_storage` (5.11), `cgrp_storage` (6.2). The flag that
+    /// the kernel requires is set.
     pub const fn storage<V: Plain>(name: &'a str, kind: MapType) -> Self {
         MapSpec::new(name, kind, 4, V::SIZE as u32, 0)
             .with_flags(flags::BPF_F_NO_PREALLOC)
@@ -284,7 +284,7 @@ impl<'a> MapSpec<'a> {
     }
 }
 
-/// Returns the version that brought a type of map.
+/// Returns the version that added a map type.
 pub(crate) const fn first_map_version(of: MapType) -> Version {
     let (major, minor) = match of {
         MapType::Hash | MapType::Array => (3, 19),
@@ -316,16 +316,16 @@ pub(crate) const fn first_map_version(of: MapType) -> Version {
     Version::new(major, minor)
 }
 
-/// Returns the key and the value size that maps of a type have, if no other is possible.
+/// Returns the key and the value size that maps of a type must have, where only one is possible.
 pub(crate) const fn implied_sizes(of: MapType) -> (Option<u32>, Option<u32>) {
     match of {
-        // By index, and what the values are is a descriptor or a number.
+        // By index, and the values are descriptors or numbers.
         MapType::ProgArray
         | MapType::PerfEventArray
         | MapType::CgroupArray
         | MapType::ArrayOfMaps
         | MapType::XskMap
-        // Sockets, devices and CPUs: 8 bytes give cookies or programs as well.
+        // Sockets, devices and CPUs: 8-byte values give cookies or programs as well.
         | MapType::DevMap
         | MapType::DevMapHash
         | MapType::SockMap
@@ -355,7 +355,7 @@ pub(crate) const fn implied_sizes(of: MapType) -> (Option<u32>, Option<u32>) {
     }
 }
 
-/// Returns the flags without which no kernel makes a map of a type.
+/// Returns the flags that every kernel requires for a map type.
 pub(crate) const fn implied_flags(of: MapType) -> u32 {
     match of {
         MapType::LpmTrie

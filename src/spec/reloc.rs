@@ -1,48 +1,49 @@
-//! Relocations: what is filled into code when it is loaded, because only then it is known.
+//! Relocations: values that are only known at load, and are filled into the code then.
 
-use super::{MapSpec, Section};
+use super::{CoreReloc, Extern, MapSpec, Section};
 
-/// A number of an instruction that is filled in at load.
+/// A field of an instruction that is filled in at load.
 ///
-/// Whoever makes code makes these: [`bpf!`](crate::bpf), texts, the [`Builder`](crate::asm::Builder) and objects; the
-/// [`Loader`](crate::Loader) resolves them, all in one place.
+/// Relocations are made by [`bpf!`](crate::bpf), texts, the [`Builder`](crate::asm::Builder) and objects; the
+/// [`Loader`](crate::Loader) resolves all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Reloc<'a> {
     /// The index of the instruction's first slot.
     pub slot: u32,
-    /// The number of the instruction that is filled in.
+    /// The field that is filled in.
     pub field: RelocField,
-    /// What is filled in.
+    /// The kind of value that is filled in.
     pub kind: RelocKind,
-    /// What it is filled in of.
+    /// The object or name that the value is derived from.
     pub target: RelocTarget<'a>,
 }
 
-/// A number of an instruction.
+/// A field of an instruction that a relocation fills in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RelocField {
     /// The 16-bit offset of a load or store.
     Offset = 0,
-    /// The immediate: 32 bits, in `lddw` 64.
+    /// The immediate: 32 bits, or 64 in `lddw`.
     Immediate = 1,
 }
 
-/// What is filled in.
+/// The kind of value that a relocation fills in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum RelocKind {
-    /// The descriptor of a map, in the first slot of `lddw`; if the instruction is for the address of a value, the second
-    /// has the offset already.
+    /// The descriptor of a map, in the first slot of `lddw`; if the instruction loads the address of a value, the
+    /// second has the offset already.
     Map,
-    /// The BTF id of a kernel function that is called, and the place of its module's BTF: `call kfunc bpf_task_acquire`.
+    /// The BTF id of a kernel function that is called, and the index of its module's BTF: `call kfunc
+    /// bpf_task_acquire`.
     Kfunc,
     /// The offset of a field in bytes, or else the value of an enumerator: `task_struct.tgid`, `pid_type.PIDTYPE_TGID`.
     Value,
     /// The value of an enumerator of any enumeration: `enum.BPF_F_CURRENT_CPU`.
     Enumerator,
-    /// The offset of an argument in the context, which depends on what the program is attached to: `args.filename`.
+    /// The offset of an argument in the context, which depends on the attach target: `args.filename`.
     Argument,
-    /// The function that returns the value of an argument of a USDT probe, wherever that is: `call args.arg3`. It is made at load,
-    /// and the whole instruction becomes the call of it.
+    /// The function that returns the value of an argument of a USDT probe, wherever the argument is stored: `call
+    /// args.arg3`. The function is generated at load, and the whole instruction becomes a call to it.
     ArgumentValue,
     /// The offset of a register in the context of a kprobe, by its role: `pt_regs.parm1`.
     Register,
@@ -50,21 +51,34 @@ pub enum RelocKind {
     Size,
     /// 1 if the kernel has a type, field or enumerator, else 0: `exists(task_struct.cpu)`.
     Exists,
+    /// A property of a type of an object, in the kernel's types (CO-RE). An instruction with one that the kernel does not have is
+    /// replaced by an invalid call, which the verifier refuses if it can be reached.
+    Core,
+    /// The address of a kernel variable by its BTF id, which lets the verifier know its type (`__ksym` with a type).
+    Variable,
+    /// The address of a kernel function by its BTF id: what tells whether the kernel has it (`bpf_ksym_exists`).
+    FunctionAddress,
+    /// The address of a kernel symbol, a number to the verifier (`__ksym` without a type).
+    Symbol,
 }
 
-/// What a relocation refers to.
+/// The target of a relocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RelocTarget<'a> {
     /// A map.
     Map(&'a MapSpec<'a>),
     /// A section of the code's [data](super::Code::data), which becomes a map of one element.
     Section(Section),
-    /// A name as the source writes it: of a map, or of something of the kernel's.
+    /// A name as the source spells it: of a map, or of something in the kernel.
     Name(&'a str),
+    /// A type of an object.
+    Core(&'a CoreReloc),
+    /// A variable or function of the kernel that an object declares.
+    Extern(&'a Extern),
 }
 
 impl RelocKind {
-    /// What a name with a period stands for: its first word says it.
+    /// Returns the kind of a name with a period, which its first word decides.
     pub(crate) const fn of_path(path: &[u8]) -> RelocKind {
         match path {
             [b'a', b'r', b'g', b's', rest @ ..] if ends_word(rest) => RelocKind::Argument,
@@ -85,17 +99,19 @@ const fn ends_word(rest: &[u8]) -> bool {
 }
 
 impl Reloc<'_> {
-    /// The name of what it refers to, without white space between the parts of a path.
+    /// Returns the name of its target, without white space between the parts of a path.
     pub fn name(&self) -> String {
         match self.target {
             RelocTarget::Map(map) => map.name.into(),
             RelocTarget::Section(section) => section.name().into(),
             RelocTarget::Name(name) => compact(name),
+            RelocTarget::Core(core) => core.name.to_string(),
+            RelocTarget::Extern(found) => found.name.to_string(),
         }
     }
 }
 
-/// A path without the white space that may stand around its punctuation; between two words one space stays.
+/// Returns a path without the white space around its punctuation; between two words one space is kept.
 fn compact(text: &str) -> String {
     let mut path = String::with_capacity(text.len());
     for word in text.split_whitespace() {

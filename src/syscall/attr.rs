@@ -226,7 +226,7 @@ attr! {
 }
 
 attr! {
-    /// What every `BPF_LINK_CREATE` begins with
+    /// The common head of every `BPF_LINK_CREATE`
     LinkHead {
         0 prog_fd: u32,
         4 target: u32,

@@ -1,4 +1,4 @@
-//! The contents of a file as memory: the file itself where the kernel lends it, else a copy.
+//! The contents of a file as memory: mapped where the kernel allows that, else a copy.
 
 use crate::util::file;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::ptr::{self, NonNull};
 
-/// Where the kernel shows its types (Linux 5.4) and those of its modules (Linux 5.11), if it was built with
+/// The folder with the kernel's BTF (Linux 5.4) and that of its modules (Linux 5.11), if it was built with
 /// `CONFIG_DEBUG_INFO_BTF`.
 pub(crate) const BTF_FOLDER: &str = "/sys/kernel/btf";
 
@@ -18,12 +18,12 @@ const SYSFS: u64 = 0x6265_6572;
 /// `MADV_POPULATE_WRITE` (Linux 5.14): brings all pages in at once.
 const POPULATE_WRITE: i32 = 23;
 
-/// Bytes that nobody changes as long as this lives.
+/// Bytes that do not change as long as this lives.
 ///
-/// The types of the kernel are 5 MB that it has in memory anyway. Since Linux 6.16 it lends them (`mmap(2)`, private
-/// and read-only): no copy, no page fault, nothing added to what the process takes. Before, and of a module, `sysfs`
-/// gives 4 KiB for each `read(2)`, and more time than that takes the page faults of a fresh buffer: so it is brought
-/// in at once, in huge pages where there are some.
+/// The BTF of the kernel is 5 MB that it has in memory anyway. Since Linux 6.16 it can be mapped (`mmap(2)`, private
+/// and read-only): no copy, no page fault, no memory of the process. Before that, and for modules, `sysfs`
+/// returns 4 KiB for each `read(2)`, and the page faults of a new buffer take more time than that: so it is
+/// populated at once, in huge pages where there are some.
 #[derive(Debug)]
 pub(crate) struct Contents {
     base: NonNull<u8>,
@@ -36,11 +36,11 @@ unsafe impl Send for Contents {}
 unsafe impl Sync for Contents {}
 
 impl Contents {
-    /// The contents of a file. Only one in [`BTF_FOLDER`] is mapped; of others anybody could change the bytes, or cut
-    /// them off. A file that is longer than it says is cut off there.
+    /// Reads the contents of a file. Only one in [`BTF_FOLDER`] is mapped; other processes could change or truncate
+    /// others. A file that is longer than its reported size is cut off there.
     pub(crate) fn of(path: &Path) -> io::Result<Contents> {
         let file = file::open(path)?;
-        // No slice is longer than `isize` can say.
+        // The greatest length of a slice is `isize::MAX`.
         let too_long = |_| io::ErrorKind::FileTooLarge;
         let len = isize::try_from(file.metadata()?.len()).map_err(too_long)?.unsigned_abs();
         if path.parent() == Some(Path::new(BTF_FOLDER))
@@ -120,7 +120,7 @@ pub(crate) fn is_in_sysfs(file: &File) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
     use std::fs;
     use std::path::PathBuf;
 

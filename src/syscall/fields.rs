@@ -1,6 +1,6 @@
-//! A call in words: its name, and its fields as the kernel's headers name them.
+//! A decoded call: its name, and its fields as the kernel's headers name them.
 //!
-//! What stands here is what `include/uapi/linux/bpf.h` and `perf_event.h` say, for people: nothing is decided by it.
+//! The names and values are those of `include/uapi/linux/bpf.h` and `perf_event.h`. They are for display only.
 
 use super::{
     Answer, Call, LinkCreate, LinkExtra, Log, MapCreate, MapReadBatch, MapWriteBatch, Numbered,
@@ -83,7 +83,7 @@ const PERF_TYPE_TRACEPOINT: u32 = 2;
 const FD_TYPES: &[&str] =
     &["raw_tracepoint", "tracepoint", "kprobe", "kretprobe", "uprobe", "uretprobe"];
 
-/// So many bytes of a key or value are shown.
+/// The number of bytes of a key or value that are shown.
 const SHOWN: usize = 32;
 
 impl Fields {
@@ -91,11 +91,11 @@ impl Fields {
         self.0.push((name, value.into()));
     }
 
-    /// What a field that the kernel was told of has become.
+    /// Records the value that the kernel has written to an input field.
     fn became(&mut self, name: &'static str, value: impl ToString) {
         let value = value.to_string();
         match self.0.iter_mut().find(|(field, _)| *field == name) {
-            Some((_, told)) if *told != value => *told = format!("{told} => {value}"),
+            Some((_, shown)) if *shown != value => *shown = format!("{shown} => {value}"),
             Some(_) => {}
             None => self.push(name, value),
         }
@@ -257,8 +257,8 @@ pub(super) fn name(call: &Call<'_, '_>) -> (&'static str, Option<&'static str>) 
     ("bpf", Some(command))
 }
 
-/// What the kernel is told.
-pub(super) fn told(call: &Call<'_, '_>, to: &mut Fields) {
+/// Adds the inputs of a call.
+pub(super) fn returned(call: &Call<'_, '_>, to: &mut Fields) {
     match call {
         Call::MapCreate(map) => map_create(map, to),
         Call::MapLookup { map, key, flags, .. }
@@ -378,10 +378,10 @@ pub(super) fn told(call: &Call<'_, '_>, to: &mut Fields) {
     }
 }
 
-/// What the kernel has written back.
+/// Adds the values that the kernel has written back.
 pub(super) fn answered(call: &Call<'_, '_>, answer: Answer, to: &mut Fields) {
     let log_size = |log: &Option<Log<'_>>| log.as_ref().map_or(0, |log| u64::from(log.true_size));
-    // These tell something of what was refused, too.
+    // These are informative for refused calls, too.
     match call {
         Call::ProgLoad(load) => to.number("log_true_size", log_size(&load.log)),
         Call::BtfLoad(load) => to.number("btf_log_true_size", log_size(&load.log)),

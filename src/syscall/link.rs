@@ -16,7 +16,7 @@ const BPF_LINK_UPDATE: i32 = 29;
 const BPF_ITER_CREATE: i32 = 33;
 const BPF_LINK_DETACH: i32 = 34;
 
-/// What `bpf(BPF_LINK_CREATE)` is told.
+/// The arguments of `bpf(BPF_LINK_CREATE)`.
 #[derive(Debug, Clone)]
 pub(crate) struct LinkCreate<'a> {
     /// The program, or the map of a `struct_ops` (6.4).
@@ -27,14 +27,14 @@ pub(crate) struct LinkCreate<'a> {
     pub extra: LinkExtra<'a>,
 }
 
-/// What only some links are told.
+/// Arguments that only some links take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum LinkExtra<'a> {
     /// Nothing: control groups, XDP, `sk_lookup`, `struct_ops`, …
     None,
-    /// Which objects an iterator visits, a `union bpf_iter_link_info` (5.8); empty for all.
+    /// The objects that an iterator visits, a `union bpf_iter_link_info` (5.8); empty for all.
     Iter(&'a [u8]),
-    /// What `get_attach_cookie` gives (5.15).
+    /// The cookie that `get_attach_cookie` returns (5.15).
     PerfEvent { cookie: u64 },
     /// Kernel functions by name (5.18). As many cookies as functions, or none.
     KprobeMulti { flags: u32, functions: &'a [&'a CStr], cookies: &'a [u64] },
@@ -42,8 +42,8 @@ pub(crate) enum LinkExtra<'a> {
     Tracing { target_btf_id: u32, cookie: u64 },
     /// A hook of netfilter (6.4).
     Netfilter { pf: u32, hooknum: u32, priority: i32, flags: u32 },
-    /// Before or after what, as the flags say, in a list that must have this revision (0 is any): tcx (6.6), netkit
-    /// (6.7), control groups (6.17).
+    /// The program before or after which it goes, as the flags say, in a list that must have this revision (0 is any):
+    /// tcx (6.6), netkit (6.7), control groups (6.17).
     Relative { relative: Relative<'a>, expected_revision: u64 },
     /// Places in a file, by offset; `pid` 0 is every process (6.6). As many reference counters and cookies as
     /// offsets, or none.
@@ -62,7 +62,7 @@ pub(crate) fn link_create(link: &LinkCreate<'_>) -> Result<OwnedFd, Errno> {
     owned(call(Call::LinkCreate(link)))
 }
 
-/// Puts another program (or `struct_ops` map, Linux 6.4) into a link. `bpf(2)`, `BPF_LINK_UPDATE` (Linux 5.7).
+/// Replaces the program (or `struct_ops` map, Linux 6.4) of a link. `bpf(2)`, `BPF_LINK_UPDATE` (Linux 5.7).
 pub(crate) fn link_update(link: BorrowedFd<'_>, new: BorrowedFd<'_>) -> Result<(), Errno> {
     call(Call::LinkUpdate { link, new }).map(drop)
 }
@@ -73,7 +73,7 @@ pub(crate) fn link_detach(link: BorrowedFd<'_>) -> Result<(), Errno> {
     call(Call::LinkDetach { link }).map(drop)
 }
 
-/// Makes an iterator that can be read of its link. `bpf(2)`, `BPF_ITER_CREATE` (Linux 5.8).
+/// Creates a readable iterator from its link. `bpf(2)`, `BPF_ITER_CREATE` (Linux 5.8).
 pub(crate) fn iter_create(link: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     owned(call(Call::IterCreate { link }))
 }

@@ -1,10 +1,10 @@
-//! The commands about maps.
+//! The `bpf(2)` commands about maps.
 //!
-//! How long a key and a value are the kernel knows from the map and not from the call. It reads and writes that
-//! many bytes wherever it is pointed to, so **the caller checks the lengths** before it calls
+//! The kernel takes the lengths of key and value from the map and not from the call. It reads and writes that
+//! many bytes at whatever address it gets, so **the caller checks the lengths** before it calls
 //! anything here: a key of `key_size` bytes; a value of `value_size` bytes or, in a map that has one value for each
 //! CPU, of `value_size` rounded up to 8, times the number of possible CPUs.
-//! Where a map has no keys or no values the slice is empty, and the kernel gets a null pointer.
+//! For a map without keys or without values the slice is empty, and the kernel gets a null pointer.
 
 use super::attr::{MapBatchAttr, MapCreateAttr, MapElemAttr, object_name};
 use super::{Answer, Call, Errno, address, address_mut, bpf, call, maybe_raw, owned, raw};
@@ -23,14 +23,14 @@ const BPF_MAP_LOOKUP_AND_DELETE_BATCH: i32 = 25;
 const BPF_MAP_UPDATE_BATCH: i32 = 26;
 const BPF_MAP_DELETE_BATCH: i32 = 27;
 
-/// What `bpf(BPF_MAP_CREATE)` is told.
+/// The arguments of `bpf(BPF_MAP_CREATE)`.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct MapCreate<'a> {
     pub map_type: u32,
     pub key_size: u32,
     pub value_size: u32,
     pub max_entries: u32,
-    /// The flags that say that `numa_node`, `value_type_btf` or `token` is there are set with it.
+    /// The flags for the presence of `numa_node`, `value_type_btf` and `token` are set when those are.
     pub flags: u32,
     /// Linux 4.15.
     pub name: &'a [u8],
@@ -53,7 +53,7 @@ pub(crate) struct MapCreate<'a> {
 }
 
 impl MapCreate<'_> {
-    /// The flags, with those that say that something else is there.
+    /// Returns the flags, with those for the presence of other fields.
     pub(super) fn all_flags(&self) -> u32 {
         [
             (self.numa_node.is_some(), BPF_F_NUMA_NODE),
@@ -73,13 +73,13 @@ pub(crate) struct MapBtf<'a> {
     pub value_type: u32,
 }
 
-/// What `bpf(BPF_MAP_LOOKUP_BATCH)` and `bpf(BPF_MAP_LOOKUP_AND_DELETE_BATCH)` are told, and what they tell.
+/// The arguments and results of `bpf(BPF_MAP_LOOKUP_BATCH)` and `bpf(BPF_MAP_LOOKUP_AND_DELETE_BATCH)`.
 #[derive(Debug)]
 pub(crate) struct MapReadBatch<'a> {
     pub map: BorrowedFd<'a>,
     /// Whether what is read is deleted.
     pub delete: bool,
-    /// Where to go on: what `next` was set to before. `None` begins.
+    /// The position to continue at: the earlier value of `next`. `None` begins.
     pub from: Option<&'a [u8]>,
     /// Set by the kernel. `key_size` bytes, and at least 4: hash tables put the number of a bucket here.
     pub next: &'a mut [u8],
@@ -87,13 +87,13 @@ pub(crate) struct MapReadBatch<'a> {
     pub keys: &'a mut [u8],
     /// `count` values.
     pub values: &'a mut [u8],
-    /// How many there is room for. Set by the kernel to how many there are, also when it answers `ENOENT`: these
+    /// The capacity in entries. Set by the kernel to the number of entries read, also when it answers `ENOENT`: these
     /// are the last.
     pub count: u32,
     pub elem_flags: u64,
 }
 
-/// What `bpf(BPF_MAP_UPDATE_BATCH)` and `bpf(BPF_MAP_DELETE_BATCH)` are told, and what they tell.
+/// The arguments and results of `bpf(BPF_MAP_UPDATE_BATCH)` and `bpf(BPF_MAP_DELETE_BATCH)`.
 #[derive(Debug)]
 pub(crate) struct MapWriteBatch<'a> {
     pub map: BorrowedFd<'a>,
@@ -101,7 +101,7 @@ pub(crate) struct MapWriteBatch<'a> {
     pub keys: &'a [u8],
     /// `count` values to set; `None` deletes.
     pub values: Option<&'a [u8]>,
-    /// How many. Set by the kernel to how many were done.
+    /// The number of entries. Set by the kernel to the number processed.
     pub count: u32,
     pub elem_flags: u64,
 }
@@ -113,7 +113,7 @@ pub(crate) fn map_create(map: &MapCreate<'_>) -> Result<OwnedFd, Errno> {
 
 /// Reads one element of a map into `value`. `bpf(2)`, `BPF_MAP_LOOKUP_ELEM` (Linux 3.18; flags 5.1).
 ///
-/// The kernel takes the lengths of `key` and `value` on trust: the caller checks them.
+/// The kernel does not check the lengths of `key` and `value`: the caller does.
 pub(crate) fn map_lookup(
     map: BorrowedFd<'_>,
     key: &[u8],
@@ -125,7 +125,7 @@ pub(crate) fn map_lookup(
 
 /// Sets one element of a map. `bpf(2)`, `BPF_MAP_UPDATE_ELEM` (Linux 3.18).
 ///
-/// The kernel takes the lengths of `key` and `value` on trust: the caller checks them.
+/// The kernel does not check the lengths of `key` and `value`: the caller does.
 pub(crate) fn map_update(
     map: BorrowedFd<'_>,
     key: &[u8],
@@ -137,7 +137,7 @@ pub(crate) fn map_update(
 
 /// Deletes one element of a map. `bpf(2)`, `BPF_MAP_DELETE_ELEM` (Linux 3.18).
 ///
-/// The kernel takes the length of `key` on trust: the caller checks it.
+/// The kernel does not check the length of `key`: the caller does.
 pub(crate) fn map_delete(map: BorrowedFd<'_>, key: &[u8]) -> Result<(), Errno> {
     call(Call::MapDelete { map, key }).map(drop)
 }
@@ -145,7 +145,7 @@ pub(crate) fn map_delete(map: BorrowedFd<'_>, key: &[u8]) -> Result<(), Errno> {
 /// Puts the key after `key` into `next`, or the first one (`None`, Linux 4.12, or a key that is not there);
 /// `ENOENT` after the last. `bpf(2)`, `BPF_MAP_GET_NEXT_KEY` (Linux 3.18).
 ///
-/// The kernel takes the lengths of `key` and `next` on trust: the caller checks them.
+/// The kernel does not check the lengths of `key` and `next`: the caller does.
 pub(crate) fn map_next_key(
     map: BorrowedFd<'_>,
     key: Option<&[u8]>,
@@ -157,7 +157,7 @@ pub(crate) fn map_next_key(
 /// Reads one element into `value` and deletes it. `bpf(2)`, `BPF_MAP_LOOKUP_AND_DELETE_ELEM` (Linux 4.20 for
 /// queues and stacks, 5.14 for hash tables and with flags).
 ///
-/// The kernel takes the lengths of `key` and `value` on trust: the caller checks them.
+/// The kernel does not check the lengths of `key` and `value`: the caller does.
 pub(crate) fn map_lookup_and_delete(
     map: BorrowedFd<'_>,
     key: &[u8],
@@ -175,14 +175,14 @@ pub(crate) fn map_freeze(map: BorrowedFd<'_>) -> Result<(), Errno> {
 /// Reads many elements of a map, and deletes them or not. `bpf(2)`, `BPF_MAP_LOOKUP_BATCH`,
 /// `BPF_MAP_LOOKUP_AND_DELETE_BATCH` (Linux 5.6).
 ///
-/// The kernel takes the lengths of all slices on trust: the caller checks them against `count`.
+/// The kernel does not check the lengths of the slices: the caller checks them against `count`.
 pub(crate) fn map_read_batch(batch: &mut MapReadBatch<'_>) -> Result<(), Errno> {
     call(Call::MapReadBatch(batch)).map(drop)
 }
 
 /// Sets or deletes many elements of a map. `bpf(2)`, `BPF_MAP_UPDATE_BATCH`, `BPF_MAP_DELETE_BATCH` (Linux 5.6).
 ///
-/// The kernel takes the lengths of all slices on trust: the caller checks them against `count`.
+/// The kernel does not check the lengths of the slices: the caller checks them against `count`.
 pub(crate) fn map_write_batch(batch: &mut MapWriteBatch<'_>) -> Result<(), Errno> {
     call(Call::MapWriteBatch(batch)).map(drop)
 }

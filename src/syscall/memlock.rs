@@ -14,18 +14,18 @@ pub(crate) fn counts_memlock(release: &str) -> bool {
     }
 }
 
-/// Runs `f`, which makes a map or a program; if a kernel before 5.11 refuses it over the limit on locked
-/// memory, once more with the limit raised as far as this process may, and puts the limit back.
+/// Runs `f`, which creates a map or a program; if a kernel before 5.11 refuses it because of the limit on locked
+/// memory, runs it once more with the limit raised as far as this process may, and restores the limit.
 ///
-/// The limit belongs to the whole process, so for that moment other threads see it raised. Kernels
-/// since 5.11 cost no more than `f` itself.
+/// The limit belongs to the whole process, so for that moment other threads see it raised. On kernels
+/// since 5.11 the cost is that of `f` itself.
 pub(crate) fn with_memlock<T>(f: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     with_memlock_on(syscall::release, |errno| errno == Errno(libc::EPERM), f)
 }
 
 /// Creates a map, with no limit on locked memory in the way.
 pub(crate) fn create_map(map: &MapCreate<'_>) -> Result<OwnedFd, Errno> {
-    // Maps of devices say EINVAL where the others say EPERM (dev_map_init_map() before Linux 5.11).
+    // Maps of devices return EINVAL where the others return EPERM (dev_map_init_map() before Linux 5.11).
     let devices = [MapType::DevMap as u32, MapType::DevMapHash as u32].contains(&map.map_type);
     let says = |errno| match errno {
         Errno(libc::EPERM) => true,
@@ -75,7 +75,7 @@ impl Raised {
 
 impl Drop for Raised {
     fn drop(&mut self) {
-        // Lowering is always allowed, and there is nobody to tell of what cannot fail.
+        // Lowering is always allowed, so this cannot fail.
         let _ = syscall::set_memlock(self.soft, self.hard);
     }
 }
@@ -97,7 +97,7 @@ mod tests {
         }
     }
 
-    /// What the fake kernel was asked, in order; `creates` answers each creation.
+    /// Returns the calls that the fake kernel received, in order; `creates` answers each creation.
     fn asked(
         release: fn() -> String,
         limits: (u64, u64),

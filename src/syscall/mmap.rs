@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicUsize, Ordering, fence};
 
 const WORD: usize = size_of::<usize>();
 
-/// The memory of a map. Programs write it at any time, so there is never a reference to it but to atomic words;
-/// what is read and written are copies, word by word.
+/// The memory of a map. Programs write it at any time, so there is never a reference to it except to atomic words;
+/// reads and writes are copies, word by word.
 pub(crate) struct SharedWords {
     base: NonNull<AtomicUsize>,
     words: usize,
@@ -39,9 +39,9 @@ impl SharedWords {
         SharedWords::map_at(map, 0, len, writable)
     }
 
-    /// The same at an address, if it is not 0 and there is room: else the kernel chooses or refuses. Of an arena (Linux
-    /// 6.9) every page is there that is touched (`arena_vm_fault`), if it has not `BPF_F_SEGV_ON_FAULT`: the caller has
-    /// looked.
+    /// The same at an address, if it is not 0 and the range is free: else the kernel chooses or refuses. In an arena
+    /// (Linux 6.9) every page that is accessed exists (`arena_vm_fault`), unless it has `BPF_F_SEGV_ON_FAULT`: the
+    /// caller has checked that.
     pub(crate) fn map_at(
         map: BorrowedFd<'_>,
         address: usize,
@@ -63,12 +63,12 @@ impl SharedWords {
         Ok(SharedWords { base, words: len / WORD, writable })
     }
 
-    /// Where it begins.
+    /// Returns the address of its first byte.
     pub(crate) fn address(&self) -> usize {
         self.base.as_ptr().addr()
     }
 
-    /// How many bytes it has.
+    /// Returns its length in bytes.
     pub(crate) fn len(&self) -> usize {
         self.words * WORD
     }

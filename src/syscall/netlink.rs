@@ -2,7 +2,7 @@
 //! `rtnetlink(7)`, `Documentation/userspace-api/netlink/intro.rst`.
 //!
 //! Everything here is bytes in safe code; the socket is one of `socket.rs`. It belongs to the network namespace in which it was
-//! opened, so that what was configured by it can be taken back by it, whatever namespace a thread is in by then.
+//! opened, so that a configuration made by it can be undone by it, whatever namespace a thread is in by then.
 
 use super::{Errno, receive, send, set_option, socket};
 use std::os::fd::{AsFd, OwnedFd};
@@ -30,17 +30,17 @@ const NAMES: &[(u16, &str)] = &[
     (RTM_GETTFILTER, "RTM_GETTFILTER"),
 ];
 
-/// Make it if it is not there, and fail if it is.
+/// `NLM_F_CREATE | NLM_F_EXCL`: creates the object, fails if it exists.
 pub(crate) const CREATE: u16 = 0x400 | 0x200;
-/// Tell what has become of it.
+/// `NLM_F_ECHO`: returns the resulting object.
 pub(crate) const ECHO: u16 = 0x8;
-/// All that there are.
+/// `NLM_F_DUMP`: returns all objects.
 pub(crate) const DUMP: u16 = 0x300;
 
 /// `NLM_F_REQUEST`, `NLM_F_ACK`.
 const REQUEST: u16 = 0x1;
 const ACK: u16 = 0x4;
-/// In an answer of error: it holds no more of the request than its header; it ends in attributes.
+/// Flags of an error message: it holds no more of the request than its header; it ends in attributes.
 const CAPPED: u16 = 0x100;
 const ACK_TLVS: u16 = 0x200;
 
@@ -62,13 +62,13 @@ const HEADER: usize = 16;
 const ATTRIBUTE_TYPE: u16 = 0x3fff;
 const NESTED: u16 = 0x8000;
 
-/// What a dump is received in. The kernel makes no part of one longer than that.
+/// The size of the receive buffer of a dump. The kernel makes no part of one longer than that.
 const ROOM: usize = 32 << 10;
 
-/// So many signals in a row are borne.
+/// The number of attempts, each interrupted by a signal.
 const ATTEMPTS: usize = 32;
 
-/// A request that is put together.
+/// A request under construction.
 #[derive(Debug, Clone)]
 pub(crate) struct Message(Vec<u8>);
 
@@ -84,7 +84,7 @@ impl Message {
         Message(bytes)
     }
 
-    /// The same with an attribute more.
+    /// Adds an attribute.
     pub(crate) fn with(mut self, kind: u16, value: &[u8]) -> Message {
         let length = u16::try_from(value.len() + 4).unwrap_or(u16::MAX);
         self.0.extend(length.to_ne_bytes());
@@ -94,7 +94,7 @@ impl Message {
         self
     }
 
-    /// The same with an attribute more that holds attributes.
+    /// Adds an attribute that holds attributes.
     pub(crate) fn with_nested(self, kind: u16, attributes: &[(u16, &[u8])]) -> Message {
         let inner = attributes
             .iter()
@@ -127,7 +127,7 @@ fn name(kind: u16) -> &'static str {
     NAMES.iter().find(|(number, _)| *number == kind).map_or("netlink", |(_, name)| name)
 }
 
-/// What a message that is sent asks for.
+/// Returns the name of the request in a message that is sent.
 pub(super) fn words(bytes: &[u8]) -> &'static str {
     name(number(bytes, 4, u16::from_ne_bytes).unwrap_or(0))
 }
@@ -205,13 +205,13 @@ fn number<T, const N: usize>(bytes: &[u8], at: usize, from: fn([u8; N]) -> T) ->
     bytes.get(at..)?.first_chunk().copied().map(from)
 }
 
-/// What the kernel answered when it refused.
+/// The kernel's answer to a request that it refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Refusal {
-    /// What was being done: a system call, or the name of a message.
+    /// The step that failed: a system call, or the name of a message.
     pub step: &'static str,
     pub errno: Errno,
-    /// Why, in the kernel's words (Linux 4.12), or empty.
+    /// The kernel's reason as text (Linux 4.12), or empty.
     pub said: String,
     /// Its answer was not received: it may have done what was asked for.
     pub lost: bool,
@@ -234,7 +234,7 @@ impl Netlink {
     pub(crate) fn open() -> Result<Netlink, Refusal> {
         let opened = socket(libc::AF_NETLINK, libc::SOCK_RAW, libc::NETLINK_ROUTE);
         let socket = opened.map_err(|errno| Refusal::new("socket", errno))?;
-        // That errors come with words, and without the whole request. Kernels before Linux 4.12 know no words.
+        // For errors with text, and without the whole request. Kernels before Linux 4.12 have no such text.
         for option in [NETLINK_EXT_ACK, NETLINK_CAP_ACK] {
             let _ = set_option(socket.as_fd(), SOL_NETLINK, option, &1i32.to_ne_bytes());
         }
@@ -251,13 +251,13 @@ impl Netlink {
         let refused = |errno| Refusal::new(step, errno);
         self.sequence = self.sequence.wrapping_add(1);
         message.finish(self.sequence);
-        patiently(|| send(self.socket.as_fd(), &message.0)).map_err(refused)?;
+        retry_interrupted(|| send(self.socket.as_fd(), &message.0)).map_err(refused)?;
         let mut room = vec![0; ROOM];
         loop {
             let lost = |errno| Refusal { lost: true, ..refused(errno) };
-            let received = patiently(|| receive(self.socket.as_fd(), &mut room));
+            let received = retry_interrupted(|| receive(self.socket.as_fd(), &mut room));
             let length = received.map_err(lost)?;
-            // Nothing is believed of a message that is not all there.
+            // A truncated message is rejected.
             let bytes = room.get(..length).ok_or_else(|| lost(Errno(libc::EMSGSIZE)))?;
             for (kind, flags, sequence, body) in messages(bytes) {
                 match kind {
@@ -275,11 +275,11 @@ impl Netlink {
     }
 }
 
-/// What the last message of an answer says: `struct nlmsgerr`, or the end of a dump.
+/// Reads the last message of an answer: `struct nlmsgerr`, or the end of a dump.
 fn end(step: &'static str, kind: u16, flags: u16, body: &[u8]) -> Result<(), Refusal> {
     let errno = match number(body, 0, i32::from_ne_bytes) {
         Some(0) => return Ok(()),
-        // The end of a dump need not say that nothing was wrong.
+        // The end of a dump need not have an error number.
         None if kind == NLMSG_DONE => return Ok(()),
         Some(negative) => Errno(negative.saturating_neg()),
         None => Errno(libc::EIO),
@@ -298,7 +298,7 @@ fn end(step: &'static str, kind: u16, flags: u16, body: &[u8]) -> Result<(), Ref
 }
 
 /// A call, again if a signal interrupted it.
-fn patiently<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+fn retry_interrupted<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     for _ in 0..ATTEMPTS {
         match call() {
             Err(Errno(libc::EINTR)) => {}

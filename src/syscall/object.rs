@@ -19,7 +19,7 @@ const BPF_TOKEN_CREATE: i32 = 36;
 /// `BPF_STATS_RUN_TIME`.
 const STATS_RUN_TIME: u32 = 0;
 
-/// What has a number in the kernel.
+/// The kinds of kernel object that have an ID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Numbered {
     /// Linux 4.13.
@@ -44,15 +44,15 @@ impl Numbered {
     }
 }
 
-/// What `bpf(BPF_OBJ_GET_INFO_BY_FD)` is told, and what it tells.
+/// The arguments and results of `bpf(BPF_OBJ_GET_INFO_BY_FD)`.
 #[derive(Debug)]
 pub(crate) struct ObjInfo<'a> {
     pub object: BorrowedFd<'a>,
-    /// Where the `struct bpf_*_info` goes. Whatever it holds is overwritten.
+    /// The buffer for the `struct bpf_*_info`. Whatever it holds is overwritten.
     pub info: &'a mut [u8],
-    /// Set by the kernel to how much of it has been written.
+    /// Set by the kernel to the number of bytes it has written.
     pub len: u32,
-    /// Where the arrays go that the structure points to.
+    /// The buffers for the arrays that the structure points to.
     pub arrays: &'a mut [InfoArray<'a>],
 }
 
@@ -65,14 +65,14 @@ pub(crate) struct InfoArray<'a> {
     pub count_at: usize,
     /// The offset of the size of an item in the structure, a `u32`, if it is asked for (`*_rec_size`).
     pub size_at: Option<usize>,
-    /// Bytes of an item; 1 where the kernel counts bytes. **The kernel takes it on trust**, as it does that
-    /// the offsets are those of the fields: the caller is right about them.
+    /// Bytes of an item; 1 where the kernel counts bytes. **The kernel does not check it**, nor that
+    /// the offsets are those of the fields: the caller is responsible for them.
     pub item: u32,
-    /// Where the items go.
+    /// The buffer for the items.
     pub bytes: &'a mut [u8],
 }
 
-/// What `bpf(BPF_BTF_LOAD)` is told, and the one thing it tells besides the descriptor.
+/// The arguments of `bpf(BPF_BTF_LOAD)`, and its log.
 #[derive(Debug, Default)]
 pub(crate) struct BtfLoad<'a> {
     pub btf: &'a [u8],
@@ -81,19 +81,19 @@ pub(crate) struct BtfLoad<'a> {
     pub token: Option<BorrowedFd<'a>>,
 }
 
-/// What `bpf(BPF_TASK_FD_QUERY)` is told, and what it tells.
+/// The arguments and results of `bpf(BPF_TASK_FD_QUERY)`.
 #[derive(Debug)]
 pub(crate) struct TaskFdQuery<'a> {
     pub pid: u32,
     /// A descriptor of that process.
     pub fd: u32,
-    /// Where the name of the function, tracepoint or file goes, with a NUL after it.
+    /// The buffer for the name of the function, tracepoint or file, with a NUL after it.
     pub name: &'a mut [u8],
-    /// Set by the kernel to how long the name is.
+    /// Set by the kernel to the length of the name.
     pub name_len: u32,
-    /// Set by the kernel to the number of the program.
+    /// Set by the kernel to the ID of the program.
     pub program_id: u32,
-    /// Set by the kernel to what it is (`enum bpf_task_fd_type`).
+    /// Set by the kernel to the kind of attachment (`enum bpf_task_fd_type`).
     pub kind: u32,
     /// Set by the kernel for kprobes and uprobes.
     pub probe_offset: u64,
@@ -101,7 +101,7 @@ pub(crate) struct TaskFdQuery<'a> {
     pub probe_addr: u64,
 }
 
-/// Gives an object a name in the BPF file system, which keeps it there; the path is relative to `dir` if it has one
+/// Pins an object in the BPF file system, which keeps it there; the path is relative to `dir` if it has one
 /// (Linux 6.5). `bpf(2)`, `BPF_OBJ_PIN` (Linux 4.4).
 pub(crate) fn obj_pin(
     object: BorrowedFd<'_>,
@@ -133,32 +133,32 @@ pub(crate) fn fd_by_id(kind: Numbered, id: u32, flags: u32) -> Result<OwnedFd, E
     owned(call(Call::FdById { kind, id, flags }))
 }
 
-/// What the kernel knows of a program, a map, BTF or a link. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD` (Linux 4.13, BTF
-/// 4.18, links 5.8). The information may be longer than what this kernel knows: the rest is zero.
+/// Queries the kernel's information about a program, a map, BTF or a link. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`
+/// (Linux 4.13, BTF 4.18, links 5.8). The buffer may be longer than the structure of this kernel: the rest is zero.
 ///
-/// The kernel takes what [`InfoArray`] says on trust: the caller checks it.
+/// The kernel does not check [`InfoArray`]: the caller does.
 pub(crate) fn obj_info(info: &mut ObjInfo<'_>) -> Result<(), Errno> {
     call(Call::ObjInfo(info)).map(drop)
 }
 
-/// Gives the kernel types. `bpf(2)`, `BPF_BTF_LOAD` (Linux 4.18).
+/// Loads BTF. `bpf(2)`, `BPF_BTF_LOAD` (Linux 4.18).
 pub(crate) fn btf_load(load: &mut BtfLoad<'_>) -> Result<OwnedFd, Errno> {
     owned(call(Call::BtfLoad(load)))
 }
 
-/// Has the kernel measure how often and how long programs run, as long as the descriptor is open. `bpf(2)`,
+/// Enables run-time statistics of programs (run count and time), as long as the descriptor is open. `bpf(2)`,
 /// `BPF_ENABLE_STATS` (Linux 5.8).
 pub(crate) fn enable_stats() -> Result<OwnedFd, Errno> {
     owned(call(Call::EnableStats { kind: STATS_RUN_TIME }))
 }
 
-/// What program a perf event or raw tracepoint of a process has, and where. `bpf(2)`, `BPF_TASK_FD_QUERY`
-/// (Linux 4.18).
+/// Returns the program that a perf event or raw tracepoint of a process runs, and the place it is attached to.
+/// `bpf(2)`, `BPF_TASK_FD_QUERY` (Linux 4.18).
 pub(crate) fn task_fd_query(query: &mut TaskFdQuery<'_>) -> Result<(), Errno> {
     call(Call::TaskFdQuery(query)).map(drop)
 }
 
-/// Makes a token, which lends the rights that the BPF file system was mounted with. `bpf(2)`, `BPF_TOKEN_CREATE`
+/// Creates a token, which delegates the rights that the BPF file system was mounted with. `bpf(2)`, `BPF_TOKEN_CREATE`
 /// (Linux 6.9).
 pub(crate) fn token_create(bpffs: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     owned(call(Call::TokenCreate { bpffs }))

@@ -8,7 +8,7 @@ use super::{Answer, Call, Errno, call, owned};
 use std::ffi::CStr;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
-/// What `perf_event_open(2)` is told; the rest of `struct perf_event_attr` stays zero.
+/// The arguments of `perf_event_open(2)`; the rest of `struct perf_event_attr` stays zero.
 #[derive(Debug, Default, Clone)]
 pub(crate) struct PerfEvent<'a> {
     pub kind: u32,
@@ -22,7 +22,7 @@ pub(crate) struct PerfEvent<'a> {
     /// Records of the files that the process maps as code (Linux 3.16).
     pub mmap: bool,
     pub sample_type: u64,
-    /// What `read(2)` of the event gives besides its count.
+    /// The values that `read(2)` of the event returns besides its count (`PERF_FORMAT_*`).
     pub read_format: u64,
     /// Wake after this many samples or, with `watermark`, bytes.
     pub wakeup: u32,
@@ -49,7 +49,7 @@ const PERF_EVENT_IOC_SET_BPF: u32 = write_request(8);
 /// `PERF_EVENT_IOC_PAUSE_OUTPUT`, `_IOW('$', 9, __u32)`.
 const PERF_EVENT_IOC_PAUSE_OUTPUT: u32 = write_request(9);
 
-/// `_IOW('$', number, __u32)`. Most architectures say "write" with bit 30 of a request; these with bit 31.
+/// `_IOW('$', number, __u32)`. Most architectures encode "write" as bit 30 of a request; these as bit 31.
 const fn write_request(number: u32) -> u32 {
     let bit_31 = cfg!(any(
         target_arch = "powerpc",
@@ -66,7 +66,7 @@ pub(crate) fn perf_event_open(event: &PerfEvent<'_>) -> Result<OwnedFd, Errno> {
     owned(call(Call::PerfEventOpen(event)))
 }
 
-/// Reads the count of a perf event and what more its `read_format` asks for, which has to be as much as there is room for.
+/// Reads the count of a perf event and the values of its `read_format`, whose number must be the length of `counts`.
 /// `read(2)`.
 pub(crate) fn perf_event_read(event: BorrowedFd<'_>, counts: &mut [u64]) -> Result<(), Errno> {
     let size = size_of_val(counts);

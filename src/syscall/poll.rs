@@ -11,12 +11,12 @@ pub(crate) fn epoll_create() -> Result<OwnedFd, Errno> {
     owned(if fd < 0 { Err(Errno::last()) } else { Ok(i64::from(fd)) })
 }
 
-/// Adds a descriptor to an `epoll(7)` set, to be told when it is readable; `key` comes back with it.
+/// Adds a descriptor to an `epoll(7)` set, for `EPOLLIN`; `key` is returned with its events.
 pub(crate) fn epoll_add(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>, key: u64) -> Result<(), Errno> {
     epoll_add_for(epoll, fd, key, libc::EPOLLIN)
 }
 
-/// As [`epoll_add`], to be told of these `EPOLL*` bits.
+/// As [`epoll_add`], for these `EPOLL*` bits.
 pub(crate) fn epoll_add_for(
     epoll: BorrowedFd<'_>,
     fd: BorrowedFd<'_>,
@@ -40,7 +40,7 @@ pub(crate) fn epoll_remove(epoll: BorrowedFd<'_>, fd: BorrowedFd<'_>) -> Result<
     if answer < 0 { Err(Errno::last()) } else { Ok(()) }
 }
 
-/// How many ready descriptors one [`epoll_wait`] reports at most.
+/// The most ready descriptors that one [`epoll_wait`] reports.
 const EPOLL_BATCH: usize = 64;
 
 /// Waits until a descriptor of the set is ready or the time is over (`None`: without end), and passes

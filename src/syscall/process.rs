@@ -8,17 +8,17 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// What a process has inherited that this program changes for itself, and hands on to commands as it was.
+/// Inherited signal state that this process changes for itself, and restores for the commands it runs.
 #[derive(Clone, Copy)]
 pub(crate) struct Inherited {
     mask: libc::sigset_t,
     ignores_child: bool,
 }
 
-/// Blocks signals, and has `SIGCHLD` do nothing rather than be ignored, which would have the kernel forget how children end.
-/// Returns what was so before.
+/// Blocks signals, and has `SIGCHLD` do nothing rather than be ignored, which would make the kernel discard the exit
+/// status of children. Returns the state before.
 ///
-/// It changes what the whole process does at a signal: for a program, not for a library. `sigprocmask(2)`, `sigaction(2)`.
+/// It changes the signal handling of the whole process: for a program, not for a library. `sigprocmask(2)`, `sigaction(2)`.
 pub(crate) fn block_signals(signals: &libc::sigset_t) -> Result<Inherited, Errno> {
     let mut mask = MaybeUninit::uninit();
     // SAFETY: reads one live set, and writes the other, which it initialises if it does not fail.
@@ -34,7 +34,7 @@ pub(crate) fn block_signals(signals: &libc::sigset_t) -> Result<Inherited, Errno
 }
 
 impl Inherited {
-    /// Makes it so again in this process, which has forked. Calls only what may be called then: `signal-safety(7)`.
+    /// Restores it in this process, which has forked. Calls only async-signal-safe functions: `signal-safety(7)`.
     fn restore(&self, also_unblocked: Option<i32>) -> Result<(), Errno> {
         let mut mask = self.mask;
         // SAFETY: `mask` is live; no handler is set.
@@ -54,7 +54,7 @@ impl Inherited {
         }
     }
 
-    /// Has a process that the standard library starts begin with it.
+    /// Restores it in a process that the standard library starts, before it executes the command.
     pub(crate) fn hand_on(self, command: &mut Command) {
         // SAFETY: the function calls only what may be called after a fork.
         unsafe {
@@ -75,7 +75,7 @@ pub(crate) struct Executable<'a> {
     shell_words: Vec<*const c_char>,
 }
 
-/// What runs a file that the kernel does not know how to execute, as `execvp(3)` has it.
+/// The interpreter of a file that the kernel does not know how to execute, as in `execvp(3)`.
 const SHELL: &CStr = c"/bin/sh";
 
 impl<'a> Executable<'a> {
@@ -115,17 +115,17 @@ impl<'a> Executable<'a> {
     }
 }
 
-/// How a new process is kept from running the command before it is to.
+/// The way in which a new process is kept from running the command too early.
 #[derive(Clone, Copy)]
 pub(crate) enum Hold<'a> {
     /// By `ptrace(2)`: it executes the command, and stops before its first instruction with `SIGTRAP`.
     Trace,
-    /// By a pipe, of which these are the two ends: it executes the command when a byte comes, and ends if none can come any
-    /// more.
+    /// By a pipe, of which these are the two ends: it executes the command when a byte arrives, and exits when the pipe
+    /// is closed.
     Gate { reader: BorrowedFd<'a>, writer: BorrowedFd<'a> },
 }
 
-/// What a new process writes into the pipe `report` if it cannot become the command.
+/// The message that a new process writes into the pipe `report` if it cannot execute the command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Report {
     /// It could not be traced.
@@ -135,7 +135,7 @@ pub(crate) enum Report {
 }
 
 impl Report {
-    /// The bytes of it.
+    /// Its length, in bytes.
     pub(crate) const SIZE: usize = 5;
 
     fn to_bytes(self) -> [u8; Report::SIZE] {
@@ -174,17 +174,17 @@ pub(crate) fn fork_held(
             Err(errno) => Report::NotTraced(errno),
         };
         let bytes = why.to_bytes();
-        // A few bytes fit into a pipe that nobody else writes to. If the parent has gone, nobody wants them.
+        // A few bytes fit into a pipe with one writer. If the parent has exited, they are not needed.
         libc::write(report.as_raw_fd(), bytes.as_ptr().cast(), bytes.len());
         libc::_exit(1);
     }
 }
 
-/// What a process does that has been forked, before it executes a command.
+/// Prepares a forked process, before it executes a command.
 fn begin(inherited: &Inherited, hold: Hold<'_>) -> Result<(), Errno> {
     match hold {
         Hold::Trace => {
-            // The signal by which it stops has to come through; nobody blocks it who knows what it is for.
+            // The signal by which it stops must be delivered; callers have no reason to block it.
             inherited.restore(Some(libc::SIGTRAP))?;
             let null = std::ptr::null_mut::<libc::c_void>();
             // SAFETY: takes no addresses.
@@ -211,7 +211,7 @@ fn begin(inherited: &Inherited, hold: Hold<'_>) -> Result<(), Errno> {
     }
 }
 
-/// What has become of a child.
+/// The state of a child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Waited {
     /// It has ended with a status.
@@ -222,7 +222,7 @@ pub(crate) enum Waited {
     Stopped(i32),
 }
 
-/// Returns what has become of a child, or waits until something has if `block` says so. `waitpid(2)`.
+/// Returns the state of a child, or waits for a change if `block` says so. `waitpid(2)`.
 pub(crate) fn wait_for_child(pid: i32, block: bool) -> Result<Option<Waited>, Errno> {
     let mut status = 0;
     let options = if block { 0 } else { libc::WNOHANG };
@@ -238,18 +238,18 @@ pub(crate) fn wait_for_child(pid: i32, block: bool) -> Result<Option<Waited>, Er
     }
 }
 
-/// What a process that has stopped for this one, which traces it, is told.
+/// The request to a traced process that has stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Resume {
-    /// To go on, with a signal or, for 0, without.
+    /// Continue, with a signal or, for 0, without.
     Continue(i32),
-    /// To go on, untraced.
+    /// Continue, untraced.
     Detach,
-    /// To stand, and to be killed should this process end.
+    /// Stay stopped, and be killed should this process end.
     KillAtExit,
 }
 
-/// Tells a child that has stopped how to go on. `ptrace(2)`: from the thread that has forked it.
+/// Resumes a child that has stopped. `ptrace(2)`: from the thread that has forked it.
 pub(crate) fn resume_child(pid: i32, how: Resume) -> Result<(), Errno> {
     let (request, data) = match how {
         Resume::Continue(signal) => (libc::PTRACE_CONT, signal),
@@ -272,7 +272,7 @@ pub(crate) fn pidfd_open(pid: u32) -> Result<OwnedFd, Errno> {
     owned(if answer < 0 { Err(Errno::last()) } else { Ok(answer) })
 }
 
-/// Sends a signal to the process of a descriptor, whoever has its number by now. `pidfd_send_signal(2)`; Linux 5.1.
+/// Sends a signal to the process of a descriptor, even if its PID has been reused. `pidfd_send_signal(2)`; Linux 5.1.
 pub(crate) fn pidfd_signal(process: BorrowedFd<'_>, signal: i32) -> Result<(), Errno> {
     let null = std::ptr::null::<libc::siginfo_t>();
     // SAFETY: takes a descriptor that is open and integers; without a `siginfo_t` the kernel makes one.

@@ -22,13 +22,13 @@ const BPF_PROG_BIND_MAP: i32 = 35;
 /// `BPF_F_REPLACE` of `BPF_PROG_ATTACH`.
 const BPF_F_REPLACE: u32 = 1 << 2;
 
-/// What `bpf(BPF_PROG_LOAD)` is told, and the one thing it tells besides the descriptor.
+/// The arguments of `bpf(BPF_PROG_LOAD)`, and its log.
 #[derive(Debug, Default)]
 pub(crate) struct ProgLoad<'a> {
     pub prog_type: u32,
     /// Linux 4.17.
     pub expected_attach_type: u32,
-    /// The flag that says that `token` is there is set with it.
+    /// `BPF_F_TOKEN_FD` is set when `token` is.
     pub flags: u32,
     pub insns: &'a [Insn],
     pub license: &'a CStr,
@@ -38,22 +38,22 @@ pub(crate) struct ProgLoad<'a> {
     pub ifindex: u32,
     /// Its types, functions and source lines (5.0).
     pub btf: Option<ProgBtf<'a>>,
-    /// What it is attached to, by its number in BTF (5.5).
+    /// The BTF type ID of the function, hook or tracepoint that it is attached to (5.5).
     pub attach_btf_id: u32,
-    /// Where that number is: the program, or the BTF of a module (5.11); `None` is the kernel (5.5).
+    /// The object that has that type ID: the program, or the BTF of a module (5.11); `None` is the kernel (5.5).
     pub attach_to: Option<BorrowedFd<'a>>,
-    /// What the instructions name by index (5.14). Index 0 of kfuncs means the kernel and is not looked at.
+    /// The descriptors that the instructions name by index (5.14). Index 0 of kfuncs means the kernel and is not read.
     pub fd_array: &'a [BorrowedFd<'a>],
     /// Whether the maps and BTF in `fd_array` belong to the program, named or not (6.14).
     pub bind_fd_array: bool,
     /// Linux 6.9.
     pub token: Option<BorrowedFd<'a>>,
-    /// Where the verifier's log goes; `None` asks for no log, which is much the fastest.
+    /// The buffer for the verifier's log; `None` asks for no log, which is much the fastest.
     pub log: Option<Log<'a>>,
 }
 
 impl ProgLoad<'_> {
-    /// The flags, with the one that says that a token is there.
+    /// Returns the flags, with `BPF_F_TOKEN_FD` if there is a token.
     pub(super) fn all_flags(&self) -> u32 {
         self.flags | if self.token.is_some() { BPF_F_TOKEN_FD } else { 0 }
     }
@@ -69,7 +69,7 @@ pub(crate) struct ProgBtf<'a> {
     pub line_info: &'a [[u32; 4]],
 }
 
-/// A log, as a load of a program or of BTF asks for it.
+/// A log buffer for a load of a program or of BTF.
 #[derive(Debug)]
 pub(crate) struct Log<'a> {
     pub level: u32,
@@ -86,19 +86,19 @@ impl Log<'_> {
     }
 }
 
-/// What `bpf(BPF_PROG_TEST_RUN)` is told, and what it tells.
+/// The arguments and results of `bpf(BPF_PROG_TEST_RUN)`.
 #[derive(Debug)]
 pub(crate) struct ProgTestRun<'a> {
     pub program: BorrowedFd<'a>,
     pub data: &'a [u8],
-    /// Where the data goes as the program leaves it; empty if it is not wanted.
+    /// The buffer for the data as the program leaves it; empty if it is not wanted.
     ///
-    /// **Before Linux 5.0 the kernel writes all of it**, whatever room there is: the caller has as much room
-    /// as data can grow to, or asks for none.
+    /// **Before Linux 5.0 the kernel writes all of it**, whatever the size of the buffer: the caller provides as many
+    /// bytes as data can grow to, or an empty buffer.
     pub data_out: &'a mut [u8],
-    /// The context, for types that take one (5.2). Programs of the type `syscall` leave what they make of it here.
+    /// The context, for types that take one (5.2). Programs of the type `syscall` modify it in place.
     pub context: &'a mut [u8],
-    /// Where the context goes as the program leaves it; empty if it is not wanted (5.2).
+    /// The buffer for the context as the program leaves it; empty if it is not wanted (5.2).
     pub context_out: &'a mut [u8],
     pub repeat: u32,
     /// `BPF_F_TEST_*` (5.10).
@@ -107,13 +107,13 @@ pub(crate) struct ProgTestRun<'a> {
     pub cpu: u32,
     /// Packets at once, with `BPF_F_TEST_XDP_LIVE_FRAMES` (5.18).
     pub batch_size: u32,
-    /// Set by the kernel to what the program returned.
+    /// Set by the kernel to the return value of the program.
     pub returned: u32,
     /// Set by the kernel to the mean time of one run, nanoseconds.
     pub duration: u32,
-    /// Set by the kernel to how long the data is, also where that is more than there was room for (`ENOSPC`).
+    /// Set by the kernel to the length of the data, also where that exceeds the buffer (`ENOSPC`).
     pub data_len: u32,
-    /// Set by the kernel to how long the context is.
+    /// Set by the kernel to the length of the context.
     pub context_len: u32,
 }
 
@@ -138,29 +138,29 @@ impl<'a> ProgTestRun<'a> {
     }
 }
 
-/// What `bpf(BPF_PROG_ATTACH)` is told.
+/// The arguments of `bpf(BPF_PROG_ATTACH)`.
 #[derive(Debug, Clone)]
 pub(crate) struct ProgAttach<'a> {
     pub target: Target<'a>,
     pub program: BorrowedFd<'a>,
     pub attach_type: u32,
-    /// The flag that says that `replace` is there is set with it.
+    /// `BPF_F_REPLACE` is set when `replace` is.
     pub flags: u32,
-    /// The program whose place this one takes (5.6).
+    /// The program that this one replaces (5.6).
     pub replace: Option<BorrowedFd<'a>>,
-    /// Before or after what, as the flags say (6.6).
+    /// The program before or after which it goes, as the flags say (6.6).
     pub relative: Relative<'a>,
     /// The revision that the list must have; 0 is any (6.6).
     pub expected_revision: u64,
 }
 
-/// What `bpf(BPF_RAW_TRACEPOINT_OPEN)` is told.
+/// The arguments of `bpf(BPF_RAW_TRACEPOINT_OPEN)`.
 #[derive(Debug, Clone)]
 pub(crate) struct RawTracepoint<'a> {
     /// The tracepoint; `None` for a program that named what it is attached to at load (5.5).
     pub name: Option<&'a CStr>,
     pub program: BorrowedFd<'a>,
-    /// What `get_attach_cookie` gives (6.10).
+    /// The cookie that `get_attach_cookie` returns (6.10).
     pub cookie: u64,
 }
 
@@ -174,7 +174,7 @@ pub(crate) fn prog_test_run(run: &mut ProgTestRun<'_>) -> Result<(), Errno> {
     call(Call::ProgTestRun(run)).map(drop)
 }
 
-/// Has a program keep a map that its instructions do not name. `bpf(2)`, `BPF_PROG_BIND_MAP` (Linux 5.10).
+/// Makes a program hold a map that its instructions do not name. `bpf(2)`, `BPF_PROG_BIND_MAP` (Linux 5.10).
 pub(crate) fn prog_bind_map(program: BorrowedFd<'_>, map: BorrowedFd<'_>) -> Result<(), Errno> {
     call(Call::ProgBindMap { program, map }).map(drop)
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::insn::Insn;
-use crate::needs::{Thing, needs};
+use crate::requires::{Thing, needs};
 use crate::uapi::{AttachType, MapType, ProgramType, flags};
 use std::os::fd::AsFd;
 

@@ -1,4 +1,4 @@
-//! Watching the calls of this thread as they are made.
+//! Tracing of the system calls of this thread.
 
 use super::fields::{self, Fields};
 use super::{Answer, Call, Errno, answer};
@@ -6,9 +6,9 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-/// A system call that was made, in words.
+/// A system call that was made, decoded.
 ///
-/// Displays as one line, in the way of `strace(1)`:
+/// Displays as one line, in the format of `strace(1)`:
 ///
 /// `bpf(BPF_MAP_CREATE, {map_type=hash (1), key_size=4, value_size=8, max_entries=16, map_name="counts"}) = 3 <0.000021>`
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,17 +17,17 @@ pub struct SystemCall {
     /// Its name: `bpf`, `perf_event_open`, `ioctl`, `getrlimit`, `setrlimit`; `socket`, `bind`, `setsockopt`, `send`,
     /// `recv` where it takes those to attach.
     pub call: &'static str,
-    /// What the call is told to do, if it does several things: `BPF_MAP_CREATE`.
+    /// The command, of calls that have several: `BPF_MAP_CREATE`.
     pub command: Option<&'static str>,
     /// The fields of its attributes by the names that the kernel's headers give them (`union bpf_attr`,
-    /// `struct perf_event_attr`), with values for people. Fields that are zero are left out, and so are addresses: what a short
-    /// string, key or value is stands in their place, and of all else how much of it there is (`insn_cnt`, `btf_size`).
-    /// What the kernel wrote back (`retval`, `log_true_size`) comes last; of what it changed both are there,
+    /// `struct perf_event_attr`), with readable values. Fields that are zero are left out, and so are addresses: the contents
+    /// of short strings, keys and values stand in their place, and the length of everything else (`insn_cnt`, `btf_size`).
+    /// Results that the kernel wrote back (`retval`, `log_true_size`) come last; a field that it changed has both values,
     /// `info_len=88 => 80`.
     pub fields: Vec<(&'static str, String)>,
-    /// What it returned: a descriptor, or a number that means nothing.
+    /// Its result: a descriptor, or a number without meaning.
     pub result: Result<i64, Errno>,
-    /// How long it took.
+    /// Its duration.
     pub time: Duration,
 }
 
@@ -65,16 +65,16 @@ fn symbol_first(errno: Errno) -> String {
 
 type Observer = Box<dyn FnMut(&SystemCall)>;
 
-/// How a call is made that somebody watches.
+/// A function that makes a call and reports it.
 type Watch = fn(&mut Call<'_, '_>) -> Answer;
 
 thread_local! {
-    /// A pointer, and set by nothing but [`observe`]: a program in which nobody watches has none of the words for it.
+    /// A function pointer, set by [`observe`] only: a program that does not call it links no code that decodes calls.
     static WATCH: Cell<Option<Watch>> = const { Cell::new(None) };
     static OBSERVER: RefCell<Option<Observer>> = const { RefCell::new(None) };
 }
 
-/// Runs `body`, and shows `observer` each [`SystemCall`] that this thread makes in it, right after it was made: each call
+/// Runs `body`, and passes `observer` each [`SystemCall`] that this thread makes in it, right after it was made: each call
 /// of `bpf(2)` and `perf_event_open(2)`, and the `ioctl(2)`, sockets and limits on locked memory that belong to them.
 ///
 /// Inside another `observe` the inner observer takes the place of the outer one until `body` ends, by a panic too. Calls that
@@ -100,7 +100,7 @@ pub fn observe<T>(observer: impl FnMut(&SystemCall) + 'static, body: impl FnOnce
     body()
 }
 
-/// How calls are made, if somebody watches those of this thread. If nobody does this costs one look at a thread-local.
+/// Returns the function that traces the calls of this thread, if they are observed. If not, this is one thread-local read.
 pub(super) fn watch() -> Option<Watch> {
     WATCH.get()
 }
@@ -114,7 +114,7 @@ fn watched(call: &mut Call<'_, '_>) -> Answer {
     }
     let (name, command) = fields::name(call);
     let mut fields = Fields::default();
-    fields::told(call, &mut fields);
+    fields::returned(call, &mut fields);
     let start = Instant::now();
     let result = answer(call);
     let time = start.elapsed();
@@ -144,7 +144,7 @@ mod tests {
 
     type Story = Rc<RefCell<Vec<SystemCall>>>;
 
-    /// What is shown while `body` runs.
+    /// Returns the calls that are reported while `body` runs.
     fn shown(body: impl FnOnce()) -> Vec<SystemCall> {
         let story = Story::default();
         let to = Rc::clone(&story);
@@ -152,7 +152,7 @@ mod tests {
         story.take()
     }
 
-    /// The line without the time, which nobody knows beforehand.
+    /// Returns the line without the time, which varies.
     fn line(call: &SystemCall) -> String {
         let line = call.to_string();
         let (line, time) = line.rsplit_once(" <").unwrap();
@@ -190,10 +190,10 @@ mod tests {
             fake::with(|_| Some(Err(Errno(libc::EPERM))), || drop(map_create(&HASH)));
         });
         let Ok(fd) = calls[0].result else { panic!("{calls:?}") };
-        let told = "bpf(BPF_MAP_CREATE, {map_type=hash (1), key_size=4, value_size=8, max_entries=16, \
+        let reported = "bpf(BPF_MAP_CREATE, {map_type=hash (1), key_size=4, value_size=8, max_entries=16, \
             map_name=\"counts\"}) = ";
-        assert_eq!(line(&calls[0]), format!("{told}{fd}"));
-        assert_eq!(line(&calls[1]), format!("{told}-1 EPERM (Operation not permitted)"));
+        assert_eq!(line(&calls[0]), format!("{reported}{fd}"));
+        assert_eq!(line(&calls[1]), format!("{reported}-1 EPERM (Operation not permitted)"));
     }
 
     #[test]

@@ -38,10 +38,9 @@ pub struct TraceFields<'a> {
     /// Whether the trace clock does not measure time (`counter`, `x86-tsc`). Then `time_ns` is the number
     /// that it counted.
     pub time_is_count: bool,
-    /// What printed it: `bpf_trace_printk` since Linux 5.9; nothing before.
+    /// The helper that printed it: `bpf_trace_printk` since Linux 5.9; nothing before.
     pub function: Option<&'a str>,
-    /// What was printed. Line breaks in it end it: what comes after them are lines of their own,
-    /// without fields.
+    /// The printed message. A line break ends it: the text after it is a line of its own, without fields.
     pub message: &'a [u8],
 }
 
@@ -139,27 +138,27 @@ fn whole_number(text: &[u8]) -> Option<u32> {
     if rest.is_empty() { u32::try_from(value).ok() } else { None }
 }
 
-/// What follows one space or more.
+/// Returns the text after one space or more.
 fn spaces(text: &[u8]) -> Option<&[u8]> {
     let rest = text.strip_prefix(b" ")?;
     let end = rest.iter().position(|byte| *byte != b' ').unwrap_or(rest.len());
     rest.get(end..)
 }
 
-/// What comes before the next space, and the rest with it.
+/// Splits at the next space, which stays with the rest.
 fn word(text: &[u8]) -> (&[u8], &[u8]) {
     let end = text.iter().position(|byte| *byte == b' ').unwrap_or(text.len());
     text.split_at_checked(end).unwrap_or((text, b""))
 }
 
-/// What comes before a byte, and what after it.
+/// Splits a text at a byte, which is left out.
 fn split_at_byte(text: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     let end = text.iter().position(|other| *other == byte)?;
     Some((text.get(..end)?, text.get(end + 1..)?))
 }
 
-/// How many events were lost, if a line is the one that says so: `CPU:1 [LOST 508 EVENTS]`, or `CPU:1
-/// [LOST EVENTS]` where the kernel does not know, which counts as one (`print_trace_line`,
+/// Returns the number of events lost, if the line reports them: `CPU:1 [LOST 508 EVENTS]`, or `CPU:1
+/// [LOST EVENTS]` where the kernel does not know the number, which counts as one (`print_trace_line`,
 /// `kernel/trace/trace.c`).
 pub(super) fn lost_events(line: &[u8]) -> Option<u64> {
     let (_, rest) = number(line.strip_prefix(b"CPU:")?)?;

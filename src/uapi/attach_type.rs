@@ -3,9 +3,9 @@
 use std::fmt;
 
 kernel_enum! {
-    /// Where a program of its type is attached (`enum bpf_attach_type`), by the name that `bpftool` prints.
+    /// The attach type of a program (`enum bpf_attach_type`), by the name that `bpftool` prints.
     ///
-    /// Some types of program must name it at load already (`expected_attach_type`): the verifier's rules depend on it.
+    /// Some program types need it already at load (`expected_attach_type`): the verifier's rules depend on it.
     AttachType {
         /// Packets that a control group receives. Linux 4.10.
         CgroupInetIngress = 0 "cgroup_inet_ingress",
@@ -15,13 +15,13 @@ kernel_enum! {
         CgroupInetSockCreate = 2 "cgroup_inet_sock_create",
         /// Events of the TCP connections of a control group. Linux 4.13.
         CgroupSockOps = 3 "cgroup_sock_ops",
-        /// Where a message in a stream ends. Linux 4.14.
+        /// Finds the end of a message in a stream. Linux 4.14.
         SkSkbStreamParser = 4 "sk_skb_stream_parser",
-        /// Where a message of a stream goes. Linux 4.14.
+        /// Decides the destination of a message of a stream. Linux 4.14.
         SkSkbStreamVerdict = 5 "sk_skb_stream_verdict",
         /// Devices that a control group uses. Linux 4.15.
         CgroupDevice = 6 "cgroup_device",
-        /// Where data that a socket sends goes. Linux 4.17.
+        /// Decides the destination of data that a socket sends. Linux 4.17.
         SkMsgVerdict = 7 "sk_msg_verdict",
         /// `bind` to an IPv4 address. Linux 4.17.
         CgroupInet4Bind = 8 "cgroup_inet4_bind",
@@ -83,7 +83,7 @@ kernel_enum! {
         SkLookup = 36 "sk_lookup",
         /// Packets as the network driver receives them, by a link. Linux 5.9.
         Xdp = 37 "xdp",
-        /// Where data goes, of stream and datagram sockets, without a parser. Linux 5.13.
+        /// Decides the destination of data, of stream and datagram sockets, without a parser. Linux 5.13.
         SkSkbVerdict = 38 "sk_skb_verdict",
         /// A socket of a `SO_REUSEPORT` group. Linux 5.14.
         SkReuseportSelect = 39 "sk_reuseport_select",

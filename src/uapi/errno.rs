@@ -1,11 +1,11 @@
-//! What the kernel answers when it refuses.
+//! Error numbers of the kernel.
 
 use std::fmt;
 use std::io;
 
-/// What the kernel answered when it refused: the number behind `errno`.
+/// An error number of the kernel, as in `errno`.
 ///
-/// Displays as the C library's words and the symbol, `Operation not permitted (EPERM)`.
+/// Displays as the C library's text and the symbol, `Operation not permitted (EPERM)`.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Errno(pub i32);
 
@@ -45,21 +45,22 @@ const ERRNO_NAMES: &[(i32, &str)] = &[
     (ENOTSUPP, "ENOTSUPP"),
 ];
 
-/// The kernel's own errno, which leaks to user space from `bpf(2)`.
+/// An errno internal to the kernel, which `bpf(2)` nevertheless returns to user space.
 pub(crate) const ENOTSUPP: i32 = 524;
 
 impl Errno {
-    /// The symbol, such as `EPERM`, where it is one that these calls are known to return.
+    /// Returns the symbol, such as `EPERM`, if it is one that these calls are known to return.
     pub fn name(self) -> Option<&'static str> {
         ERRNO_NAMES.iter().find(|(number, _)| *number == self.0).map(|(_, name)| *name)
     }
 
-    /// The errno an [`io::Error`] holds; `EIO` for one that did not come from the operating system.
+    /// Returns the errno in an [`io::Error`]; `EIO` for one that did not come from the operating
+    /// system.
     pub fn of(error: &io::Error) -> Errno {
         Errno(error.raw_os_error().unwrap_or(libc::EIO))
     }
 
-    /// The errno of the last system call of this thread that failed.
+    /// Returns the errno of the last system call of this thread that failed.
     pub(crate) fn last() -> Errno {
         Errno::of(&io::Error::last_os_error())
     }
@@ -71,7 +72,7 @@ impl fmt::Display for Errno {
             return write!(f, "{}", io::Error::from_raw_os_error(self.0));
         };
         let words = io::Error::from_raw_os_error(self.0).to_string();
-        // std appends " (os error 1)"; the symbol says it better.
+        // std appends " (os error 1)"; the symbol replaces it.
         let words = words.split(" (os error").next().unwrap_or(&words);
         let words = if self.0 == ENOTSUPP { "Operation is not supported" } else { words };
         write!(f, "{words} ({name})")

@@ -1,7 +1,8 @@
-//! Flags: what `bpf(2)` takes as bits, by the names of `include/uapi/linux/bpf.h`.
+//! Flags of `bpf(2)`, by the names of `include/uapi/linux/bpf.h`.
 //!
-//! Those of a map go into [`MapSpec::flags`](crate::MapSpec::flags), those of a program into
-//! [`ProgramSpec::flags`](crate::ProgramSpec::flags). One that is not here is the kernel's to judge.
+//! Flags of a map go into [`MapSpec::flags`](crate::MapSpec::flags), flags of a program into
+//! [`ProgramSpec::flags`](crate::ProgramSpec::flags). Flags that are not listed here are passed to the kernel
+//! unchecked.
 
 use crate::util::Version;
 
@@ -73,7 +74,7 @@ pub const BPF_F_TEST_XDP_LIVE_FRAMES: u32 = 1 << 1;
 /// Test run: the packet has a checksum that the program is to keep right; the kernel compares. Linux 6.11.
 pub const BPF_F_TEST_SKB_CHECKSUM_COMPLETE: u32 = 1 << 2;
 
-/// The name of a flag, and the version that brought it.
+/// A flag, its name, and the version that added it.
 pub(crate) type Known = (u32, &'static str, Version);
 
 const fn known(flag: u32, name: &'static str, major: u16, minor: u16) -> Known {

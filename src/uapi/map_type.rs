@@ -17,7 +17,7 @@ kernel_enum! {
         PercpuHash = 5 "percpu_hash",
         /// An array with one value for each CPU. Linux 4.6.
         PercpuArray = 6 "percpu_array",
-        /// Stacks of the kernel or of a process, by the number that `get_stackid` gives. Linux 4.6.
+        /// Stacks of the kernel or of a process, by the number that `get_stackid` returns. Linux 4.6.
         StackTrace = 7 "stack_trace",
         /// Control groups by index, to ask what a packet or task belongs to. Linux 4.8.
         CgroupArray = 8 "cgroup_array",
@@ -37,7 +37,7 @@ kernel_enum! {
         SockMap = 15 "sockmap",
         /// CPUs by number, for XDP to have packets handled there. Linux 4.15.
         CpuMap = 16 "cpumap",
-        /// `AF_XDP` sockets by index, for XDP to hand packets to user space. Linux 4.18.
+        /// `AF_XDP` sockets by index, for XDP to redirect packets to user space. Linux 4.18.
         XskMap = 17 "xskmap",
         /// Sockets by any key. Linux 4.18.
         SockHash = 18 "sockhash",
@@ -52,7 +52,7 @@ kernel_enum! {
         Queue = 22 "queue",
         /// Last in, first out, no keys. Linux 4.20.
         Stack = 23 "stack",
-        /// Memory that belongs to a socket and goes with it. Linux 5.2.
+        /// Memory that belongs to a socket and is freed with it. Linux 5.2.
         SkStorage = 24 "sk_storage",
         /// Network devices by any `u32` key. Linux 5.4.
         DevMapHash = 25 "devmap_hash",
@@ -60,15 +60,15 @@ kernel_enum! {
         StructOps = 26 "struct_ops",
         /// One ring for all CPUs, to send records to user space. Linux 5.8.
         RingBuf = 27 "ringbuf",
-        /// Memory that belongs to an inode and goes with it. Linux 5.10.
+        /// Memory that belongs to an inode and is freed with it. Linux 5.10.
         InodeStorage = 28 "inode_storage",
-        /// Memory that belongs to a task and goes with it. Linux 5.11.
+        /// Memory that belongs to a task and is freed with it. Linux 5.11.
         TaskStorage = 29 "task_storage",
-        /// Says whether a value may have been put in, or surely was not. Linux 5.16.
+        /// A bloom filter: a lookup returns whether a value may have been added, or certainly was not. Linux 5.16.
         BloomFilter = 30 "bloom_filter",
         /// A ring the other way: user space writes, a program reads. Linux 6.1.
         UserRingBuf = 31 "user_ringbuf",
-        /// Memory that belongs to a control group and goes with it. Linux 6.2.
+        /// Memory that belongs to a control group and is freed with it. Linux 6.2.
         CgrpStorage = 32 "cgrp_storage",
         /// Memory that programs and user space share, with pointers in it. Linux 6.9.
         Arena = 33 "arena",

@@ -71,7 +71,7 @@ kernel_enum! {
         Lsm = 29 "lsm",
         /// Chooses the socket that a packet or connection comes to, context `struct bpf_sk_lookup`. Linux 5.9.
         SkLookup = 30 "sk_lookup",
-        /// Run by a system call of user space alone; the context is what the caller hands over. Linux 5.14.
+        /// Run only by a system call of user space; the context is passed by the caller. Linux 5.14.
         Syscall = 31 "syscall",
         /// Hooks of netfilter, context `struct bpf_nf_ctx`. Linux 6.4.
         Netfilter = 32 "netfilter",

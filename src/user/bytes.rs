@@ -1,7 +1,7 @@
-//! The bytes of a file that belongs to somebody else.
+//! The bytes of a file that another user may own.
 //!
-//! Such a file is never mapped: its owner may truncate it at any time, and whoever then touches the mapping is sent SIGBUS.
-//! It is read piece by piece into memory, and no more of it than a limit: a file of a few blocks can say that it has
+//! Such a file is never mapped: its owner may truncate it at any time, and an access to the mapping then raises SIGBUS.
+//! It is read piece by piece into memory, and no more of it than a limit: a file of a few blocks can claim a size of
 //! terabytes.
 
 use object::read::{ReadCache, ReadRef};
@@ -9,13 +9,13 @@ use std::cell::RefCell;
 use std::fs::File;
 use std::ops::Range;
 
-/// The bytes of a file, read when they are asked for.
+/// The bytes of a file, read on demand.
 pub(super) type Bytes<'a> = &'a Pieces<'a>;
 
 /// The most that is read of a file in large pieces. A million symbols, with names of 100 bytes, take half of it.
 const MOST: u64 = 256 << 20;
 
-/// The size from which a piece counts. Smaller ones are headers, as many as the code asks for and not the file.
+/// The size from which a piece counts. Smaller ones are headers, whose number depends on the code and not on the file.
 const LARGE: u64 = 64 << 10;
 
 /// The pieces of a file that have been read.

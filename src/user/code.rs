@@ -18,21 +18,21 @@ pub(crate) struct Code {
     pub(super) process: Process,
     pub(super) start: u64,
     pub(super) end: u64,
-    /// What it begins with, bytes from the beginning of the file.
+    /// The file offset of the mapping, in bytes.
     pub(super) offset: u64,
     /// The file, as the process sees it; empty if there is none.
     pub(super) path: PathBuf,
     pub(super) source: Source,
 }
 
-/// Where code comes from.
+/// The source of code.
 #[derive(Debug, Clone)]
 pub(super) enum Source {
     /// A file, by a path that leads to it from here.
     Path(PathBuf),
     /// A file that is kept open, since no path may lead to it when it is read.
     Held(Arc<Held>),
-    /// No file, or one that nothing leads to: the process made it.
+    /// No file, or one without any path: code that the process generated.
     Unknown,
 }
 
@@ -44,7 +44,7 @@ pub(super) struct Held {
     pub(super) id: (u64, u64),
 }
 
-/// What tells one piece of code from another.
+/// The identity of a piece of code.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Place<'c> {
     Path(&'c Path, u64),
@@ -53,7 +53,7 @@ pub(crate) enum Place<'c> {
 }
 
 impl Code {
-    /// What a mapping shows.
+    /// Returns the code of a mapping.
     pub(super) fn new(process: Process, mapping: Mapping, keeper: &mut Keeper) -> Code {
         let source = keeper.source(process, &mapping);
         let Mapping { start, end, offset, path, executable: _, inode: _, backing: _ } = mapping;
@@ -103,7 +103,7 @@ const MOST_HELD: usize = 256;
 pub(super) struct Keeper {
     /// Whether all are, since they may be deleted before they are read.
     all: bool,
-    /// By inode, and path from here or, if they are deleted, from there.
+    /// Files by inode, and by path from here or, if they are deleted, from there.
     held: HashMap<(u64, PathBuf), Arc<Held>>,
 }
 
@@ -130,7 +130,7 @@ impl Keeper {
             return Source::Held(Arc::clone(held));
         }
         let at_path = path.as_deref().and_then(Held::open);
-        // What has the path now can be another file than what was mapped.
+        // The path can now lead to another file than the one that was mapped.
         let found = match at_path {
             Some(held) if held.id.1 == mapping.inode => Some(held),
             other => deleted(process, mapping).or(other),
@@ -159,8 +159,8 @@ impl Held {
     }
 }
 
-/// The file of a mapping that no path leads to: by the mapping itself, for which the kernel wants `CAP_SYS_ADMIN` or
-/// `CAP_CHECKPOINT_RESTORE` (`proc_map_files_get_link`); or as the program that the process runs.
+/// Opens the file of a mapping that no path leads to: by the mapping itself, for which the kernel requires
+/// `CAP_SYS_ADMIN` or `CAP_CHECKPOINT_RESTORE` (`proc_map_files_get_link`); or as the program that the process runs.
 fn deleted(process: Process, mapping: &Mapping) -> Option<Held> {
     let own = Path::new("/proc").join(process.0.to_string());
     let name = format!("{:x}-{:x}", mapping.start, mapping.end);
@@ -180,7 +180,7 @@ mod tests {
     use std::io::Read;
     use std::process::{Command, Stdio};
 
-    /// A process whose program is gone by the time when it is asked.
+    /// A process whose program has been deleted before it is looked up.
     #[test]
     fn the_file_of_a_deleted_program_is_found() {
         const ROLE: &str = "RAWBPF_TEST_WAITS";
@@ -247,7 +247,7 @@ mod tests {
         assert_eq!(fs::read(again.path()).unwrap(), b"second");
         // One that has its path is not kept, unless all are.
         assert!(matches!(source(&mut Keeper::default(), first_inode), Source::Path(_)));
-        // Nor is what is no file.
+        // Nor is a path that does not lead to a regular file.
         let folder = Mapping { path: "/".into(), ..mapping(1) };
         assert!(matches!(Keeper::of_all().source(Process(u32::MAX), &folder), Source::Path(_)));
     }

@@ -17,21 +17,22 @@ use std::io::{self, Read, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-/// The folder in which distributions put them.
+/// The directory in which distributions install them.
 const FOLDER: &str = "usr/lib/debug";
 
 /// The largest section `.gnu_debuglink`: a file name and a checksum.
 const LONGEST_LINK: u64 = 8 << 10;
 
-/// Finds the debug file of a file. One that is in memory alone has a path below `/proc/self/fd`, which is good for as long as it is kept.
+/// Finds the debug file of a file. One that is in memory alone has a path below `/proc/self/fd`, which is valid for as
+/// long as it is kept.
 pub(super) fn find(elf: &Elf) -> Option<Elf> {
     let path = elf.path().canonicalize().unwrap_or_else(|_| elf.path().into());
     let roots = roots(elf.path());
     by_build_id(elf, &roots).or_else(|| by_link(elf, &path, &roots)).or_else(|| embedded(elf))
 }
 
-/// The folders that are the root for a file: that of this process, and that of the process through which the file was found
-/// (`/proc/PID/root/…`).
+/// Returns the root directories for a file: that of this process, and that of the process through which the file was
+/// found (`/proc/PID/root/…`).
 fn roots(path: &Path) -> Vec<PathBuf> {
     let mut roots = vec![PathBuf::from("/")];
     let parts: Vec<_> = path.components().take(4).collect();
@@ -134,7 +135,7 @@ fn crc32(mut file: impl Read) -> io::Result<u32> {
     }
 }
 
-/// What is in the section `.gnu_debugdata`.
+/// Returns the file in the section `.gnu_debugdata`.
 #[cfg(feature = "symbolize")]
 fn embedded(elf: &Elf) -> Option<Elf> {
     use std::io::Write;
@@ -158,11 +159,11 @@ const LARGEST_PACKED: u64 = 64 << 20;
 #[cfg(feature = "symbolize")]
 const LARGEST: u64 = 256 << 20;
 
-/// The largest dictionary: that of `xz -9`. A file can ask for 3 GiB.
+/// The largest dictionary: that of `xz -9`. A file can request 3 GiB.
 #[cfg(feature = "symbolize")]
 const LARGEST_DICTIONARY: usize = 64 << 20;
 
-/// What was compressed by xz; `None` if it is damaged, or is made to fill the memory.
+/// Decompresses xz data; `None` if it is damaged, or crafted to fill the memory.
 #[cfg(feature = "symbolize")]
 fn unpacked(packed: Vec<u8>) -> Option<Vec<u8>> {
     use std::num::NonZeroUsize;
@@ -196,7 +197,7 @@ mod tests {
         assert_eq!(link(b"abc\0\x01\x02\x03\x04", big), Some((name, 0x0102_0304)));
         let padded = link(b"abcd\0\0\0\0\x01\0\0\0", little);
         assert_eq!(padded, Some((OsStr::new("abcd"), 1)));
-        // A name leads to no other folder.
+        // A name cannot lead to another directory.
         for none in [
             &b""[..],
             b"abc",

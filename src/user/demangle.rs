@@ -1,17 +1,18 @@
-//! Names of functions of C++ and Rust as people write them, and the symbols that stand for them.
+//! Demangled names of functions of C++ and Rust, and the symbols that stand for them.
 
 use cpp_demangle::{DemangleOptions, Symbol};
 use std::fmt::{self, Write};
 
-/// The most that a name becomes. A short one can stand for one that fills the memory: it may say the same part of itself again
-/// and again.
+/// The maximum length of a demangled name. A short symbol can stand for a name that fills the memory: it may refer to
+/// the same part of itself again and again.
 const LONGEST: usize = 64 << 10;
 
-/// A name as people write it, to be found among symbols: `ns::Type::function`, with its parameters or without them.
+/// A demangled name as written in a target, to be found among symbols: `ns::Type::function`, with its parameters or
+/// without them.
 pub(super) struct Readable<'w> {
-    /// Without its spaces.
+    /// The name without its spaces.
     text: String,
-    /// What the symbol holds as it is.
+    /// The raw text that the symbol contains.
     word: &'w str,
 }
 
@@ -58,8 +59,8 @@ pub(super) fn forms(symbol: &str) -> Vec<String> {
         .collect()
 }
 
-/// Returns the name behind a symbol for people to read, with what compilers say of parts of functions; `None` if it is not of
-/// C++ or Rust.
+/// Returns the demangled name of a symbol, with the compilers' notes on parts of functions; `None` if it is not a
+/// symbol of C++ or Rust.
 pub(super) fn readable(symbol: &str) -> Option<String> {
     if let Ok(rust) = rustc_demangle::try_demangle(symbol) {
         return Limited::of(|out| write!(out, "{rust:#}"));
@@ -72,7 +73,7 @@ pub(super) fn readable(symbol: &str) -> Option<String> {
 struct Limited(String);
 
 impl Limited {
-    /// What is written to it, if it is all that was to be written.
+    /// Returns the text written by `write`, if it fits the limit.
     fn of(write: impl FnOnce(&mut Limited) -> fmt::Result) -> Option<String> {
         let mut out = Limited(String::new());
         write(&mut out).is_ok().then_some(out.0)
@@ -97,7 +98,7 @@ fn without_spaces(name: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Symbols of g++ and rustc, and what `c++filt -i` prints of them.
+    /// Symbols of g++ and rustc, with the output of `c++filt -i` for them.
     #[test]
     fn symbols_are_found_by_names() {
         for (symbol, names, others) in [

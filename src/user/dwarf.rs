@@ -30,7 +30,7 @@ pub(crate) use abi::Place;
 pub(crate) use function::Parameter;
 pub(crate) use types::Type;
 
-/// How many references are followed from one entry: typedefs of typedefs, a function of its declaration.
+/// The maximum number of references followed from one entry: typedefs of typedefs, a function to its declaration.
 const DEPTH: usize = 64;
 
 /// The debug information of a file.
@@ -39,7 +39,7 @@ pub(crate) struct DebugInfo {
     elf: Elf,
     sections: DwarfSections<Vec<u8>>,
     endian: RunTimeEndian,
-    /// Those of `.debug_info` in order, then those of `.debug_types`.
+    /// The units of `.debug_info` in order, then those of `.debug_types`.
     units: Vec<UnitPlace>,
     /// Types by the signatures that other units know them by.
     signatures: HashMap<u64, TypeId>,
@@ -108,7 +108,7 @@ type Bytes<'a> = EndianSlice<'a, RunTimeEndian>;
 type Die<'a> = DebuggingInformationEntry<Bytes<'a>>;
 type Value<'a> = AttributeValue<Bytes<'a>>;
 
-/// Where a unit lies in its section.
+/// The range of a unit in its section.
 #[derive(Debug, Clone, Copy)]
 struct UnitPlace {
     /// With [`IN_TYPES`], as in a [`TypeId`].

@@ -1,7 +1,7 @@
-//! What is read of an ELF file: where its segments lie, the symbols of its functions, sections.
+//! ELF files: their segments, the symbols of their functions, sections.
 //!
-//! Only the tables that are asked for are read, so that it does not matter how much debug information a file has. Nothing
-//! of a file is believed before it is checked: it may be damaged, or made to do harm.
+//! Only the tables that are needed are read, so that it does not matter how much debug information a file has. Files
+//! are treated as untrusted: everything is checked before use, as a file may be damaged or malicious.
 
 use super::bytes::{Bytes, Pieces};
 use super::debug_file;
@@ -19,7 +19,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-/// What object's reader says of a file that is not as it should be.
+/// The result of reading with the crate `object`, whose errors describe malformed files.
 pub(super) type Read<T> = object::read::Result<T>;
 
 /// An open file that begins as ELF files do.
@@ -28,18 +28,18 @@ pub(crate) struct Elf {
     path: PathBuf,
     file: File,
     length: u64,
-    /// Device and inode: what a file is known by, however it is called.
+    /// Device and inode: the identity of the file, independent of its path.
     id: (u64, u64),
     pub(super) is_64: bool,
     pub(super) endian: Endianness,
     pub(super) machine: u16,
     segments: Vec<Segment>,
-    /// Its separate debug file, once it was asked for.
+    /// Its separate debug file, once it was looked up.
     debug: OnceCell<Option<Box<Elf>>>,
 }
 
-/// The size of the longest name of a symbol, with the byte behind it; a longer one is none. The end of a name is looked for
-/// as often as there are symbols.
+/// The maximum length of a symbol name, with the terminating zero; longer ones are ignored. The end of a name is
+/// searched once for each symbol.
 const LONGEST_NAME: usize = 32 << 10;
 
 /// A part of the file that is mapped into memory (`PT_LOAD`).
@@ -51,12 +51,12 @@ struct Segment {
     executable: bool,
 }
 
-/// Which symbols.
+/// The symbol tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Table {
-    /// Those by which the dynamic linker ties files together: `.dynsym`.
+    /// The symbols for dynamic linking: `.dynsym`.
     Dynamic,
-    /// All, also the local ones: `.symtab`. If it was stripped off, that of the separate debug file.
+    /// All symbols, also the local ones: `.symtab`. If it was stripped off, that of the separate debug file.
     Whole,
 }
 
@@ -65,25 +65,25 @@ pub(super) enum Table {
 pub(super) struct Symbol<'a> {
     pub name: &'a str,
     pub version: Option<&'a str>,
-    /// There is another one of this name, with another version, that callers get who do not ask for this one.
+    /// Whether it is a non-default version: references without a version bind to another symbol of this name.
     pub hidden: bool,
     pub address: u64,
     pub size: u64,
     pub kind: Kind,
-    /// Not only for its own source file.
+    /// Whether it is visible outside its source file.
     pub global: bool,
-    /// It is in this file, and not only used by it.
+    /// Whether it is defined in this file, and not only referenced.
     pub defined: bool,
 }
 
-/// What a symbol says that it is.
+/// The kind of a symbol, from its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     /// A function.
     Function,
-    /// One that gives the function to use, for just this machine (`STT_GNU_IFUNC`).
+    /// An indirect function, which returns the function to use on this machine (`STT_GNU_IFUNC`).
     Indirect,
-    /// It does not say: functions that were written in assembly language.
+    /// No type: functions that were written in assembly language.
     Unknown,
     /// A variable.
     Variable,
@@ -93,7 +93,7 @@ impl Elf {
     /// Opens a file and reads its headers.
     ///
     /// # Errors
-    /// [`Error::File`] if it cannot be opened, [`Error::Format`] if it is no ELF file.
+    /// [`Error::File`] if it cannot be opened, [`Error::Format`] if it is not an ELF file.
     pub(crate) fn open(path: &Path) -> Result<Elf> {
         let failed =
             |action| move |source| Error::File { action, path: path.into(), source, why: None };
@@ -168,7 +168,7 @@ impl Elf {
         Error::Format { path: self.path.clone(), problem }
     }
 
-    /// Where in the file that lies which is mapped to an address. `executable`: only if it is code there.
+    /// Returns the file offset that is mapped to an address. `executable`: only if it is code there.
     pub(super) fn offset(&self, address: u64, executable: bool) -> Option<u64> {
         self.segments.iter().filter(|segment| segment.executable || !executable).find_map(|s| {
             let within = address.checked_sub(s.address).filter(|within| *within < s.size)?;
@@ -176,7 +176,7 @@ impl Elf {
         })
     }
 
-    /// To which address that is mapped which lies there in the file. `executable` as above.
+    /// Returns the address to which that file offset is mapped. `executable` as above.
     pub(super) fn address(&self, offset: u64, executable: bool) -> Option<u64> {
         self.segments.iter().filter(|segment| segment.executable || !executable).find_map(|s| {
             let within = offset.checked_sub(s.offset).filter(|within| *within < s.size)?;
@@ -184,8 +184,8 @@ impl Elf {
         })
     }
 
-    /// How far from its addresses in the file something lies in memory, if the mapping at `start` shows the file from
-    /// `offset` on. Mappings begin with a page, and segments anywhere within it.
+    /// Returns the load bias, the distance of addresses in memory from those in the file, if the mapping at `start`
+    /// shows the file from `offset` on. Mappings begin with a page, and segments anywhere within it.
     pub(super) fn bias(&self, start: u64, offset: u64) -> Option<u64> {
         const LARGEST_PAGE: u64 = 1 << 16;
         let of = |s: &&Segment| {
@@ -245,8 +245,8 @@ impl Elf {
         read.ok().flatten().map(<[u8]>::to_vec)
     }
 
-    /// Passes each symbol of a table to `f` that is or may be a function or a variable. `false` if the file has no such table,
-    /// and no debug file that has it.
+    /// Passes each symbol of a table that is or may be a function or a variable to `f`. `false` if the file has no such
+    /// table, and no debug file that has it.
     ///
     /// # Errors
     /// [`Error::Format`] if the table is damaged.
@@ -255,11 +255,11 @@ impl Elf {
             return Ok(true);
         }
         let debug = self.debug_file().filter(|_| table == Table::Whole);
-        // A damaged one is as good as none.
+        // A damaged one is treated as missing.
         Ok(debug.is_some_and(|debug| debug.own_symbols(table, f).unwrap_or_default()))
     }
 
-    /// The same of what is in the file itself.
+    /// Passes the symbols in the file itself, as [`Elf::symbols`].
     fn own_symbols(&self, table: Table, f: &mut dyn FnMut(&Symbol<'_>)) -> Result<bool> {
         let (data, kind) = (&Pieces::new(&self.file), table.section());
         let done = if self.is_64 {
@@ -344,7 +344,7 @@ fn section<'d, H: FileHeader<Endian = Endianness>>(
     }
 }
 
-/// No note of a build ID is larger.
+/// The maximum size of the note of a build ID.
 const LARGEST_NOTE: u64 = 64 << 10;
 
 fn build_id<'d, H: FileHeader<Endian = Endianness>>(data: Bytes<'d>) -> Read<Option<&'d [u8]>> {

@@ -14,7 +14,7 @@ pub(super) struct Fake {
     pub whole: Vec<FakeSymbol>,
     /// Provider, name, arguments, location, semaphore.
     pub probes: Vec<(&'static str, &'static str, &'static str, u64, u64)>,
-    /// Where the notes say that the section `.stapsdt.base` was; it is at 0x402000.
+    /// The address of the section `.stapsdt.base` that the notes record; it is at 0x402000.
     pub base: u64,
     /// Relocations: place, type, symbol, number.
     pub relocations: Vec<(u64, u32, u32, u64)>,
@@ -35,7 +35,7 @@ pub(super) struct FakeSymbol {
     /// Type and binding: `STT_FUNC` is 2, `STB_GLOBAL` 1 << 4.
     pub info: u8,
     pub defined: bool,
-    /// Of the table of versions: 1 none, 2 `V1`, 3 `V2`; with 0x8000 it is hidden.
+    /// The index into the table of versions: 1 none, 2 `V1`, 3 `V2`; with 0x8000 it is hidden.
     pub version: u16,
 }
 
@@ -50,7 +50,7 @@ pub(super) fn function(name: &'static str, address: u64) -> FakeSymbol {
     FakeSymbol { name, address, size: 16, info: GLOBAL | FUNCTION, defined: true, version: 1 }
 }
 
-/// What is written, in one of the byte orders.
+/// The output buffer, in one of the byte orders.
 struct Out {
     bytes: Vec<u8>,
     is_64: bool,

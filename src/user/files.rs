@@ -1,8 +1,8 @@
-//! The functions of files by their places in them.
+//! Symbol tables of files, by file offset.
 //!
-//! Symbols are read with [`Elf`], which reads pieces into memory, and not by a crate that maps files: whoever owns a file may
-//! truncate it, and the kernel answers an access beyond the new end of a mapping with SIGBUS. So nobody can end the
-//! tracer by truncating the program that is traced, and no handler of a signal is needed, which a library must not install.
+//! Symbols are read with [`Elf`], which reads pieces into memory, and not by a crate that maps files: the owner of a
+//! file may truncate it, and an access beyond the new end of a mapping raises SIGBUS. So the tracer cannot be killed by
+//! truncating the traced program, and no signal handler is needed, which a library must not install.
 
 use super::code::{Code, Source};
 use super::demangle::readable;
@@ -17,22 +17,22 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-/// The most memory for the names of all files, bytes, and for those of all processes. When there are more, all are
-/// forgotten, and read again when they are needed.
+/// The maximum memory for the names of all files, in bytes, and for those of all processes. Beyond it, all are dropped,
+/// and read again when they are needed.
 const MOST: usize = 512 << 20;
 
 /// The most bytes of names of one file.
 const MOST_TEXT: usize = 256 << 20;
 
-/// The files that were looked into, and what processes say of code that is in no file.
+/// The symbol tables that were read, and the perf maps of processes for code that is in no file.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
-    /// `None` if it is no ELF file, or cannot be read.
+    /// `None` if it is not an ELF file, or cannot be read.
     known: RefCell<HashMap<Key, Option<Arc<Names>>>>,
     made: RefCell<HashMap<u32, PerfMap>>,
 }
 
-/// What a file is known by.
+/// The identity of a file.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     Path(PathBuf),
@@ -40,7 +40,7 @@ enum Key {
 }
 
 impl Files {
-    /// What an address in a piece of code stands for. `None` if it is in no file, and the process has not given it a name.
+    /// Resolves an address in a piece of code. `None` if it is in no file, and the process has not given it a name.
     pub(crate) fn locate(&self, code: &Code, address: u64) -> Option<Located> {
         let offset = code.offset_of(address);
         let names = match &code.source {
@@ -63,8 +63,8 @@ impl Files {
         })
     }
 
-    /// Notes where a process says what its code is, to be read when it has ended; `parent` is one that is known to have started
-    /// it.
+    /// Records the location of a process's perf map, to be read when it has ended; `parent` is the process that started
+    /// it, if known.
     pub(crate) fn hold(&self, pid: u32, parent: Option<u32>) {
         let parent = parent.and_then(|parent| self.with_made(parent, |map| map.place()));
         self.with_made(pid, |map| map.hold(parent));
@@ -101,11 +101,11 @@ impl Files {
     }
 }
 
-/// Which of several symbols an address belongs to: one whose size is known, the innermost, one that says that it is a
-/// function, is not only for its own source file, and has the plainest name (`read`, and not `__GI___read`).
+/// The rank of symbols that contain an address: best is one whose size is known, the innermost, one with the type of a
+/// function, one that is not local to its source file, and one with the plainest name (`read`, and not `__GI___read`).
 type Rank = (bool, u64, Reverse<u64>, bool, bool, Reverse<usize>, Reverse<u32>);
 
-/// The functions of a file by their places in it. What is damaged has no names.
+/// Returns the functions of a file by file offset. Damaged symbols have no names.
 fn functions_by_place(elf: &Elf) -> Names {
     let mut kept = Kept { elf, text: String::new(), ranges: Vec::new() };
     // The second has only what the first has, if there is a first.
@@ -114,7 +114,7 @@ fn functions_by_place(elf: &Elf) -> Names {
     let _: [Result<bool>; 2] = [Table::Whole, Table::Dynamic].map(|table| read(table, &mut kept));
     let Kept { text, mut ranges, .. } = kept;
     ranges.sort_unstable_by_key(|range| range.start);
-    // Without a size it is as long as there is nothing else.
+    // Without a size it extends to the next symbol.
     let mut next = u64::MAX;
     let mut begins = next;
     for range in ranges.iter_mut().rev() {

@@ -1,9 +1,9 @@
-//! Functions that are chosen when a process starts (`STT_GNU_IFUNC`): which one it is.
+//! Indirect functions (`STT_GNU_IFUNC`), which are chosen when a process starts: finds the chosen one.
 //!
-//! What a symbol such as `strlen` of glibc names is not the function but one that chooses it: the dynamic linker calls that
-//! once, and puts its answer where callers find it. A probe on the symbol would count the starts of processes. Only running
-//! the chooser tells what it chooses, and that is nothing to do with a file that somebody named. But every process that
-//! uses the library has the answer in its memory, at places that the file's relocations tell.
+//! A symbol such as `strlen` of glibc does not name the function but its resolver: the dynamic linker calls that once,
+//! and stores the result where callers find it. A probe on the symbol would count the starts of processes. Only running
+//! the resolver shows what it chooses, and code of a file from the command line must not be run for that. But every
+//! process that uses the library has the result in its memory, at places that the file's relocations give.
 
 use super::bytes::{Bytes, Pieces};
 use super::elf::{Elf, Read};
@@ -17,14 +17,15 @@ use std::collections::HashMap;
 use std::ffi::CStr;
 use std::path::Path;
 
-/// Relocations of one machine: to what a chooser answers, and the two to the address of a symbol.
+/// Relocation types of one machine: that of the result of a resolver, and those of the address of a symbol.
 struct Relocations {
     machine: u16,
     chosen: u32,
     symbols: [u32; 3],
 }
 
-/// From the ABIs of the machines. (RISC-V has no `GLOB_DAT`, but the address of a symbol: 2 with 64 bits.)
+/// Relocation types from the ABIs of the machines. (RISC-V has no `GLOB_DAT`, but the address of a symbol: 2 with 64
+/// bits.)
 const RELOCATIONS: &[Relocations] = &[
     Relocations { machine: elf::EM_X86_64.0, chosen: 37, symbols: [6, 7, 1] },
     Relocations { machine: elf::EM_386.0, chosen: 42, symbols: [6, 7, 1] },
@@ -35,16 +36,16 @@ const RELOCATIONS: &[Relocations] = &[
     Relocations { machine: elf::EM_PPC64.0, chosen: 248, symbols: [20, 21, 38] },
 ];
 
-/// Where in the file the functions begin that processes use for `name`: those that are running now, or the one that is
-/// asked for. Nearly always it is one; with other settings (`GLIBC_TUNABLES`) a process may use another.
+/// Returns the file offsets of the functions that processes use for `name`: all processes that are running, or the
+/// given one. Nearly always it is one; with other settings (`GLIBC_TUNABLES`) a process may use another.
 ///
 /// # Errors
-/// [`Error::Place`] if no process tells.
+/// [`Error::Place`] if the result is not found in any process.
 pub(super) fn chosen(elf: &Elf, name: &str, found: &Found, pid: Option<u32>) -> Result<Vec<u64>> {
     let mut search =
         Search { elf, name, resolver: found.offset, offsets: Vec::new(), users: 0, unread: 0 };
     let processes = pid.map_or_else(Process::all, |pid| vec![Process(pid)]);
-    // What the library uses itself is in one place of one file.
+    // Calls within the library use a slot in one place of one file.
     let own = slots(elf, Wanted::Chosen(found.address))?;
     let mut others = HashMap::new();
     for process in &processes {
@@ -83,7 +84,7 @@ type Others = HashMap<(u64, u64), Option<(Elf, Vec<u64>)>>;
 struct Search<'e> {
     elf: &'e Elf,
     name: &'e str,
-    /// Where the chooser is, which is not what is looked for.
+    /// The address of the resolver, which is not what is looked for.
     resolver: u64,
     offsets: Vec<u64>,
     /// Processes that have the file mapped, and those of them whose memory cannot be read.
@@ -153,16 +154,16 @@ fn word(elf: &Elf, memory: &Memory, at: u64) -> Option<u64> {
     }
 }
 
-/// What a slot is to hold.
+/// The expected contents of a slot.
 #[derive(Clone, Copy)]
 pub(super) enum Wanted<'w> {
-    /// What the chooser at this address has answered.
+    /// The function chosen by the resolver at this address.
     Chosen(u64),
     /// The address of a symbol.
     Symbol(&'w str),
 }
 
-/// The addresses, as the file has them, at which processes have what is wanted.
+/// Returns the addresses, as the file has them, that processes have in the wanted slots.
 pub(super) fn slots(elf: &Elf, wanted: Wanted<'_>) -> Result<Vec<u64>> {
     let Some(kinds) = RELOCATIONS.iter().find(|known| known.machine == elf.machine) else {
         return Ok(Vec::new());
@@ -176,7 +177,7 @@ pub(super) fn slots(elf: &Elf, wanted: Wanted<'_>) -> Result<Vec<u64>> {
     read.map_err(|_| elf.damaged("its relocations are damaged"))
 }
 
-/// One relocation.
+/// A relocation.
 struct Entry {
     at: u64,
     kind: u32,
@@ -201,7 +202,7 @@ fn slots_of<H: FileHeader<Endian = Endianness>>(
     let mut slots = Vec::new();
     let mut read = 0u64;
     for section in sections.iter() {
-        // Those that processes are to have, and not what a linker is still to do.
+        // Relocations that have been applied in processes, not those that a linker has yet to process.
         let dynamic = section.sh_addr(endian).into() != 0;
         if !dynamic || !matches!(section.sh_type(endian), elf::SHT_RELA | elf::SHT_REL) {
             continue;

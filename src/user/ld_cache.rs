@@ -1,7 +1,7 @@
-//! `/etc/ld.so.cache`: which libraries there are, as `ldconfig(8)` found them.
+//! `/etc/ld.so.cache`: the libraries that `ldconfig(8)` found.
 //!
-//! The format is that of glibc (`sysdeps/generic/dl-cache.h`): a header, entries that point to names and paths, and these.
-//! Since glibc 2.32 it stands alone; before, behind an older one, from the beginning of which nothing is counted.
+//! The format is that of glibc (`sysdeps/generic/dl-cache.h`): a header, entries that point to names and paths, and
+//! these. Since glibc 2.32 it stands alone; before, it followed one in an older format, and offsets do not count that.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -9,23 +9,23 @@ use std::path::Path;
 
 const MAGIC: &[u8] = b"glibc-ld.so.cache1.1";
 
-/// How the older format begins.
+/// The magic of the older format.
 const OLD_MAGIC: &[u8] = b"ld.so-1.7.0";
 
 /// Bytes before the first entry, and of each of them.
 const HEADER: usize = 48;
 const ENTRY: usize = 24;
 
-/// A library that the cache knows.
+/// A library in the cache.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Entry<'a> {
-    /// What programs ask for: `libc.so.6`.
+    /// The name that programs ask for: `libc.so.6`.
     pub name: &'a [u8],
     pub path: &'a Path,
 }
 
-/// The libraries in a cache, without those for particular CPUs (`glibc-hwcaps`); none if it is not one that can be read. (The
-/// linker does without it then, too.)
+/// Returns the libraries in a cache, without those for particular CPUs (`glibc-hwcaps`); none if the cache is invalid.
+/// (The dynamic linker continues without it then, too.)
 pub(super) fn entries(bytes: &[u8]) -> Vec<Entry<'_>> {
     let cache = match bytes.starts_with(OLD_MAGIC) {
         true => {
@@ -37,7 +37,7 @@ pub(super) fn entries(bytes: &[u8]) -> Vec<Entry<'_>> {
     if !cache.starts_with(MAGIC) {
         return Vec::new();
     }
-    // Two bits say the byte order, if the cache is new enough to say it.
+    // Two bits hold the byte order, if the cache is new enough to have them.
     let big = match cache.get(28).map(|flags| flags & 3) {
         Some(2) => false,
         Some(3) => true,

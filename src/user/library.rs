@@ -1,4 +1,4 @@
-//! Where programs and libraries are: as the dynamic linker looks for libraries (`ld.so(8)`), and a shell for programs.
+//! Search for libraries, as the dynamic linker does it (`ld.so(8)`), and for programs, as a shell does.
 
 use super::ld_cache;
 use super::process::Process;
@@ -11,25 +11,25 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Folders in which the linker looks without being told; those of one architecture, `/lib/x86_64-linux-gnu`, are below.
+/// The default directories of the linker; those of one architecture, `/lib/x86_64-linux-gnu`, are below.
 const FOLDERS: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
 
 /// Finds a program or a library.
 ///
 /// * A name with a slash is a path.
-/// * Else it is a library, `c`, `libc` or `libc.so.6`: looked for in the folders of `LD_LIBRARY_PATH`, in
-///   `/etc/ld.so.cache`, and in `/lib`, `/usr/lib` and the like, with `-linux-gnu` folders in them. Without a version it is
-///   `libNAME.so` if that is a library, or else that of the highest version. It is one for the same kind of machine as this
-///   program. (Libraries for particular CPUs, in `glibc-hwcaps`, have to be given by their paths.)
-/// * Else it is a program, looked for in the folders of `PATH`.
+/// * Else it is a library, `c`, `libc` or `libc.so.6`: looked for in the directories of `LD_LIBRARY_PATH`, in
+///   `/etc/ld.so.cache`, and in `/lib`, `/usr/lib` and the like, with `-linux-gnu` directories in them. Without a version
+///   it is `libNAME.so` if that is a library, or else that of the highest version. It is one for the same kind of machine
+///   as this program. (Libraries for particular CPUs, in `glibc-hwcaps`, have to be given by their paths.)
+/// * Else it is a program, looked for in the directories of `PATH`.
 ///
-/// With a process it is what that process sees: first among the files that it has mapped, and then as above, but in its root
-/// and with its environment.
+/// With a process it is the file that this process sees: looked for first among the files that it has mapped, and then
+/// as above, but in its root and with its environment.
 ///
 /// A byte of the name that is not UTF-8 is written as the private code point U+EF00 plus the byte.
 ///
 /// # Errors
-/// [`Error::NoFile`] if there is nothing of that name, with where it was looked for.
+/// [`Error::NoFile`] if there is no file of that name, with the places that were searched.
 pub fn find_file(name: &str, pid: Option<u32>) -> Result<PathBuf> {
     let view = View { process: pid.map(Process) };
     if name.contains('/') {
@@ -69,7 +69,7 @@ pub fn find_file(name: &str, pid: Option<u32>) -> Result<PathBuf> {
 
 const LD_CACHE: &str = "/etc/ld.so.cache";
 
-/// Whose files.
+/// The view of the file system: that of a process, or our own.
 struct View {
     process: Option<Process>,
 }
@@ -88,7 +88,7 @@ impl View {
         machine(Path::new(&format!("/proc/{pid}/exe")))
     }
 
-    /// A variable that lists folders.
+    /// Returns the directories in an environment variable.
     fn folders(&self, variable: &str) -> Vec<PathBuf> {
         let value = match self.process {
             None => env::var_os(variable).map(|value| value.as_bytes().to_vec()),
@@ -107,7 +107,7 @@ impl View {
         if value.is_empty() {
             return Vec::new();
         }
-        // Nothing between two colons is the current folder, which of another process is not this one's.
+        // An empty name between two colons is the current directory, which differs between this process and another.
         let names = value.split(separator).map(|name| if name.is_empty() { b"." } else { name });
         let folders = names.map(|name| PathBuf::from(OsStr::from_bytes(name)));
         folders.filter(|folder| self.process.is_none() || folder.is_absolute()).collect()
@@ -141,7 +141,7 @@ impl View {
     }
 }
 
-/// Class, byte order, machine: what a file and a process must have in common.
+/// Class, byte order and machine, which a file and a process must have in common.
 type Machine = ([u8; 2], [u8; 2]);
 
 fn machine(path: &Path) -> Option<Machine> {
@@ -166,11 +166,11 @@ struct Library<'n> {
     native: Option<Machine>,
 }
 
-/// How well a file's name fits: the very name, the name without a version, the highest version.
+/// The rank of a file name, the greatest is best: whether it is the very name, whether it has no version, its version.
 type Rank = (bool, bool, Vec<u64>);
 
 impl Library<'_> {
-    /// What a file with it may be called, for messages.
+    /// Returns the possible names of its file, for messages.
     fn names(&self) -> String {
         match self.name {
             name if name.contains(".so") => format!("{name}, {name}.*"),
@@ -181,10 +181,10 @@ impl Library<'_> {
         }
     }
 
-    /// Whether a file's name is one for it, and how good.
+    /// Returns the rank of a file's name, if it is one for the library.
     fn fits(&self, file: &str) -> Option<Rank> {
         if file == self.name {
-            // A program's, unless it says that it is a library.
+            // The name of a program, unless it contains `.so`.
             return file.contains(".so").then(|| (true, true, Vec::new()));
         }
         let with = |stem: &str| {

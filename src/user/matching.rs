@@ -1,4 +1,4 @@
-//! Programs and libraries by a pattern.
+//! Search for programs and libraries by a pattern.
 
 use super::find_file;
 use super::process::Process;
@@ -10,10 +10,11 @@ use std::path::{Path, PathBuf};
 
 /// Finds the files that a pattern matches, sorted, or the one that [`find_file`] finds.
 ///
-/// A pattern with a slash is one for files; without, for what the process has mapped as code, by path or by name.
+/// A pattern with a slash matches files; one without, the files that the process has mapped as code, by path or by
+/// name.
 ///
 /// # Errors
-/// As [`find_file`]; [`Error::Target`] for a pattern that needs a process.
+/// The errors of [`find_file`]; [`Error::Target`] for a pattern that needs a process.
 pub(crate) fn find_files(name: &str, pid: Option<u32>) -> Result<Vec<PathBuf>> {
     if !is_pattern(name) || name.contains('/') && escape::path(name).is_file() {
         return find_file(name, pid).map(|found| vec![found]);

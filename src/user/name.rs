@@ -1,13 +1,13 @@
-//! Functions of files as people write them: `FILE:FUNCTION`.
+//! Parser of probe targets: `FILE:FUNCTION`.
 
 use std::path::Path;
 
 /// The places that a target names in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Places {
-    /// Bytes from the beginning of the file.
+    /// The file offsets, in bytes.
     pub offsets: Vec<u64>,
-    /// How many functions matched whose place cannot be told.
+    /// The number of matching functions whose place is unknown.
     pub skipped: usize,
     /// The functions were found by a pattern.
     pub by_pattern: bool,
@@ -19,7 +19,7 @@ impl Places {
         Places::of(vec![offset])
     }
 
-    /// The places of what one name means.
+    /// The places that one name means.
     pub(super) fn of(offsets: Vec<u64>) -> Places {
         Places { offsets, skipped: 0, by_pattern: false }
     }
@@ -27,15 +27,15 @@ impl Places {
 
 /// Takes `FILE:FUNCTION` apart. Both can hold colons: a path, and names such as `ns::Type::function` of C++ and `type:.eq.main.T` of Go.
 ///
-/// A name without a slash in front of the first colon is that of a library. Of paths the longest that there is counts, and where
-/// there is none what stands before the last colon that is not one of two.
+/// A name without a slash in front of the first colon is that of a library. Of paths the longest that exists counts,
+/// and if none exists the part before the last single colon.
 pub(crate) fn file_and_function(text: &str) -> Option<(&str, &str)> {
     let (first, rest) = text.split_once(':')?;
     let split = if first.contains('/') && rest.contains(':') {
         let places = || text.match_indices(':').map(|(at, _)| at).rev();
         let exists = |at: &usize| {
             let file = text.get(..*at).filter(|file| file.contains('/'));
-            // A pipe is a file, too, and no folder is one.
+            // A pipe is accepted as a file, too; a directory is not.
             file.is_some_and(|file| Path::new(file).metadata().is_ok_and(|about| !about.is_dir()))
         };
         let byte = |at: usize| text.as_bytes().get(at);

@@ -20,7 +20,8 @@ const MOST: u64 = 128 << 20;
 /// The most names that are taken from one.
 const MOST_NAMES: usize = 2 << 20;
 
-/// How long the file is not read again, if nothing has a name yet; it is also ten times as long as it took to read it.
+/// The minimum time between reads of the file, if nothing has a name yet; it is also ten times as long as it took to
+/// read it.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The names that a process gives its own code.
@@ -33,11 +34,11 @@ pub(super) struct PerfMap {
     names: Names,
     /// Size and time of the last change when it was read.
     version: Option<(u64, i64, i64)>,
-    /// Before then it is not looked at again.
+    /// The time of the next read.
     again: Option<Instant>,
 }
 
-/// Where the file of a process is, and whose it has to be; kept from when the process lived.
+/// The location and the expected owner of the file of a process; kept from when the process was running.
 #[derive(Debug, Clone)]
 pub(super) struct Place {
     folder: Arc<File>,
@@ -58,8 +59,8 @@ impl PerfMap {
         }
     }
 
-    /// Notes where the file is, so that it can be read when the process has ended. Of one that has ended already, `parent`
-    /// may tell: where that of the process is that started it.
+    /// Records the location of the file, so that it can be read when the process has ended. For a process that has
+    /// ended already, it is derived from that of `parent`, the process that started it.
     pub(super) fn hold(&mut self, parent: Option<Place>) {
         if self.found.is_some() {
             return;
@@ -71,7 +72,7 @@ impl PerfMap {
         self.found = self.place.as_ref().and_then(Place::find);
     }
 
-    /// Where the file is.
+    /// Returns the location of the file.
     pub(super) fn place(&self) -> Option<Place> {
         self.place.clone()
     }
@@ -85,17 +86,17 @@ impl PerfMap {
         Some((name, offset, Path::new("/tmp").join(self.place.as_ref()?.name())))
     }
 
-    /// Forgets the names; they are read again when one is needed.
+    /// Drops the names; they are read again when one is needed.
     pub(super) fn forget(&mut self) {
         (self.names, self.version, self.again) = (Names::default(), None, None);
     }
 
-    /// How much memory the names take, bytes.
+    /// Returns the memory that the names take, in bytes.
     pub(super) fn size(&self) -> usize {
         self.names.size()
     }
 
-    /// Reads what was written since the last time.
+    /// Reads the lines added since the last read.
     fn look(&mut self) {
         let start = Instant::now();
         if self.again.is_some_and(|again| start < again) {
@@ -118,7 +119,7 @@ impl PerfMap {
 }
 
 impl Place {
-    /// That of a process that lives.
+    /// Returns the location for a running process.
     fn of(process: Process) -> Option<Place> {
         let status = fs::read(format!("/proc/{}/status", process.0)).ok()?;
         let (number, user) = number_and_user(&String::from_utf8_lossy(&status))?;
@@ -144,7 +145,7 @@ impl Place {
     }
 }
 
-/// Opens what is there without touching it: no device, no pipe notices.
+/// Opens a file without side effects on devices and pipes.
 fn handle(path: &Path, flags: i32) -> io::Result<File> {
     File::options().read(true).custom_flags(libc::O_PATH | libc::O_NOFOLLOW | flags).open(path)
 }
@@ -257,7 +258,7 @@ mod tests {
             std::os::unix::fs::chown(path(1), Some(0), None).unwrap();
             assert!(find(1, 1000).is_some(), "root's is good for all");
         }
-        // Links, pipes and folders.
+        // Links, pipes and directories.
         symlink(path(1), path(2)).unwrap();
         nix::unistd::mkfifo(&path(3), nix::sys::stat::Mode::S_IRUSR).unwrap();
         fs::create_dir(path(4)).unwrap();
@@ -283,7 +284,7 @@ mod tests {
         assert_eq!(map.at(0x1000), Some(("a", 0, "/tmp/perf-4294967295.map".into())));
     }
 
-    /// What a file becomes while it is in use: more, another, less, nothing.
+    /// Changes of a file that is in use: it grows, is replaced, shrinks, is emptied.
     #[test]
     fn what_is_written_later_is_read_later() {
         let path = PathBuf::from(format!("/tmp/perf-{}.map", std::process::id()));

@@ -1,4 +1,4 @@
-//! Where in a file uprobes go that are to be on a function.
+//! The places of uprobes on functions, as file offsets.
 
 use super::Places;
 use super::elf::Elf;
@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::util::glob::{Glob, is_pattern};
 use std::path::Path;
 
-/// Returns where in a program or library that lies which it maps to an address.
+/// Returns the file offset of an address of a program or library.
 ///
 /// # Errors
-/// Those of [`Elf::open`]; [`Error::Place`] if it is no address of code.
+/// The errors of [`Elf::open`]; [`Error::Place`] if it is not an address of code.
 #[cfg(feature = "bt")]
 pub(crate) fn file_offset(path: &Path, address: u64) -> Result<u64> {
     Elf::open(path)?.offset(address, true).ok_or_else(|| Error::Place {
@@ -23,12 +23,13 @@ pub(crate) fn file_offset(path: &Path, address: u64) -> Result<u64> {
 impl Elf {
     /// The places that a text names, `FUNCTION` or a pattern, with an offset perhaps, or an offset alone.
     ///
-    /// A symbol that is called just so comes first, even if the text looks like something else: `main.(*T).f` of Go, `a+0x10`.
-    /// Then a function so many bytes behind which it is; a function of C++ or Rust of that name (feature `symbolize`); and at last all
-    /// functions that match.
+    /// A symbol of exactly this name comes first, even if the text looks like an offset or a pattern: `main.(*T).f` of
+    /// Go, `a+0x10`. Then a function with an offset in bytes; a function of C++ or Rust of that name (feature
+    /// `symbolize`); and at last all functions that match.
     ///
     /// # Errors
-    /// Those of [`Elf::places`] and [`Elf::matching`]; [`Error::Place`] with the functions there are, if several have the name.
+    /// The errors of [`Elf::places`] and [`Elf::matching`]; [`Error::Place`] with the functions there are, if several
+    /// have the name.
     pub(crate) fn resolve(&self, text: &str, offset: u64, pid: Option<u32>) -> Result<Places> {
         let mut symbols = vec![match (text, offset) {
             ("", offset) => format!("{offset:#x}"),
@@ -68,10 +69,11 @@ impl Elf {
         self.places(text, offset, pid).map(Places::of)
     }
 
-    /// The places of a function, or so many bytes into it: one, unless it is one that processes choose.
+    /// Returns the places of an offset in a function: one, unless it is an indirect function.
     ///
     /// # Errors
-    /// Those of [`find`]; [`Error::Place`] if the function is not that long, or nothing tells what is chosen.
+    /// The errors of [`find`]; [`Error::Place`] if the function is not that long, or the choice of an indirect function
+    /// is unknown.
     pub(crate) fn places(&self, function: &str, offset: u64, pid: Option<u32>) -> Result<Vec<u64>> {
         self.of_found(function, &find(self, function)?, offset, pid)
     }
@@ -104,8 +106,8 @@ impl Elf {
         Ok(vec![place])
     }
 
-    /// The places of all functions that match a pattern, each once, and how many of those that are chosen by processes were
-    /// left out because nothing tells what is chosen.
+    /// Returns the places of all functions that match a pattern, each once, and the number of indirect functions that
+    /// were left out because the choice is unknown.
     ///
     /// # Errors
     /// [`Error::NotInFile`] if there is none, [`Error::Place`] if there is an offset.
@@ -159,7 +161,7 @@ impl Elf {
         Ok((offsets, skipped))
     }
 
-    /// Refuses an offset that is in no code.
+    /// Rejects an offset that is not in code.
     ///
     /// # Errors
     /// [`Error::Place`].
@@ -174,10 +176,11 @@ impl Elf {
     }
 }
 
-/// The functions of a file that a name means: the one whose symbol it is, or else all that it matches as a pattern.
+/// Returns the functions of a file that a name means: the one with that symbol, or else all that it matches as a
+/// pattern.
 ///
 /// # Errors
-/// Those of [`functions`](super::functions).
+/// The errors of [`functions`](super::functions).
 pub(crate) fn functions_named(path: &Path, name: &str) -> Result<Vec<Function>> {
     let mut functions = symbols::functions(path)?;
     if functions.iter().any(|one| one.name == name) {
@@ -193,7 +196,8 @@ pub(crate) fn is_of_go(path: &Path) -> bool {
     Elf::open(path).is_ok_and(|elf| elf.is_of_go())
 }
 
-/// The functions whose symbols match; or else, if the pattern is one of C++ or Rust, those whose names there match.
+/// Returns the functions whose symbols match; or else, if the pattern is one of C++ or Rust, those whose demangled
+/// names match.
 fn matching(mut functions: Vec<Function>, pattern: &str, glob: &Glob) -> Vec<Function> {
     let by_symbol = functions.iter().any(|one| glob.matches(&one.name));
     functions.retain(|one| match by_symbol {

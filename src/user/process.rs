@@ -1,4 +1,4 @@
-//! What a process has mapped: `/proc/PID/maps`, `proc_pid_maps(5)`.
+//! The memory mappings of a process: `/proc/PID/maps`, `proc_pid_maps(5)`.
 
 use crate::util::file;
 use std::ffi::OsString;
@@ -18,7 +18,7 @@ pub(super) struct Mapping {
     pub start: u64,
     pub end: u64,
     pub executable: bool,
-    /// What it begins with, bytes from the beginning of the file.
+    /// The file offset of the mapping, in bytes.
     pub offset: u64,
     /// The file, as the process sees it; of a deleted one, by the path that it had.
     pub path: PathBuf,
@@ -27,7 +27,7 @@ pub(super) struct Mapping {
     pub backing: Backing,
 }
 
-/// What a part of the memory shows.
+/// The backing of a memory mapping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Backing {
     /// A file that has a path.
@@ -54,7 +54,7 @@ impl Process {
         Ok(all)
     }
 
-    /// All that is executable of its memory, in the order of addresses, but for what the kernel brings along.
+    /// Returns the executable mappings, in the order of addresses, without those of the kernel, such as the vDSO.
     #[cfg(feature = "symbolize")]
     pub(super) fn executable_mappings(self) -> io::Result<Vec<Mapping>> {
         let mut all = self.all_mappings()?;
@@ -83,14 +83,15 @@ impl Process {
         root.join(path.strip_prefix("/").unwrap_or(path))
     }
 
-    /// The same, by the name that it has here too, if that is the same file.
+    /// Returns the same path, or `path` itself if that is the same file here.
     pub(super) fn short_path(self, path: &Path) -> PathBuf {
         let long = self.path(path);
         let same = identity(path).is_some_and(|id| Some(id) == identity(&long));
         if same { path.into() } else { long }
     }
 
-    /// The same for a process that may have ended: by its own name, unless the process is known to mean another file by it.
+    /// Returns the same path for a process that may have ended: `path` itself, unless it is known to be another file in
+    /// the process's root.
     #[cfg(feature = "symbolize")]
     pub(super) fn path_here(self, path: &Path) -> PathBuf {
         let long = self.path(path);
@@ -140,8 +141,8 @@ fn mapping(line: &[u8]) -> Option<Mapping> {
     Some(Mapping { start, end, executable, offset, path: unescaped(path), inode, backing })
 }
 
-/// What the name of a mapping stands for, and the path of the file; `None` if it is the kernel's. (`show_map_vma`,
-/// `fs/proc/task_mmu.c`)
+/// Returns the backing that the name of a mapping stands for, and the path of the file; `None` if the mapping is the
+/// kernel's. (`show_map_vma`, `fs/proc/task_mmu.c`)
 pub(super) fn backing(name: &[u8]) -> Option<(Backing, &[u8])> {
     if name.starts_with(b"/") && !name.starts_with(b"//") {
         return Some(match name.strip_suffix(b" (deleted)") {

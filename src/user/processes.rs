@@ -1,4 +1,4 @@
-//! Frames of the stacks of any processes, those that live and those that were watched while they did.
+//! Resolution of stack frames for any process that is running, or that was watched while it ran.
 
 use super::code::{Code, code_of};
 use super::files::Files;
@@ -14,39 +14,39 @@ use std::time::{Duration, Instant};
 #[derive(Debug, Default)]
 pub(crate) struct Processes {
     watched: Vec<Watch>,
-    /// Those that were asked, by their numbers.
+    /// Processes whose mappings were read, by their PIDs.
     known: HashMap<u32, Known>,
-    /// All that lived when the first stack was of nobody who is watched.
+    /// All processes that were running at the first stack of a process that is not watched.
     living: OnceCell<Vec<Vec<Code>>>,
     files: Files,
 }
 
-/// What a process had mapped when it was asked last.
+/// The mappings of a process when they were last read.
 #[derive(Debug)]
 struct Known {
     code: Vec<Code>,
     asked: Instant,
 }
 
-/// How long a process is not asked again, if it had nothing at an address.
+/// The time for which the mappings of a process are not read again, if it had nothing at an address.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// The most processes whose mappings are kept.
 const MOST: usize = 1 << 10;
 
 impl Processes {
-    /// Notes from now on what a process maps, and those that it starts, so that their addresses have names also when they have
-    /// ended.
+    /// Records from now on the mappings of a process, and of those that it starts, so that their addresses have names
+    /// also when they have ended.
     ///
     /// # Errors
-    /// Those of [`Watch::new`]: it has names as long as it lives.
+    /// The errors of [`Watch::new`]: the process has names only while it runs then.
     pub(crate) fn watch(&mut self, pid: u32) -> Result<()> {
         self.watched.push(Watch::new(pid)?);
         self.files.hold(pid, None);
         Ok(())
     }
 
-    /// Notes what the watched processes have mapped since the last time.
+    /// Records the new mappings of the watched processes.
     pub(crate) fn look(&mut self) {
         self.watched.iter_mut().for_each(Watch::look);
         for watch in &self.watched {
@@ -59,7 +59,7 @@ impl Processes {
         !self.watched.is_empty()
     }
 
-    /// Where an address of a process lies.
+    /// Resolves an address of a process.
     pub(crate) fn frame(&mut self, pid: u32, address: u64) -> Option<Located> {
         let noted = self.watched.iter().find_map(|watch| watch.code_at(pid, address));
         if let Some(found) = noted.and_then(|code| self.files.locate(code, address)) {
@@ -71,7 +71,7 @@ impl Processes {
         let ask = || code_of(Process(pid)).unwrap_or_default();
         let known = self.known.entry(pid);
         let known = known.or_insert_with(|| Known { code: ask(), asked: Instant::now() });
-        // What it has mapped since then; and its number can have become another one's.
+        // New mappings since then; or the PID was reused.
         if !known.code.iter().any(|code| code.holds(address)) && known.asked.elapsed() >= PAUSE {
             known.asked = Instant::now();
             if let Ok(code) = code_of(Process(pid)) {
@@ -82,9 +82,9 @@ impl Processes {
         self.files.locate(code, address)
     }
 
-    /// Where the frames of a stack lie, the innermost first, that is the stack of a process which nobody knows. An address
-    /// gets a name only if it can have no other one. If a process that is watched has code where the stack begins, it is
-    /// that one's, or of one of those that it starts.
+    /// Resolves the frames of the stack of an unknown process, the innermost first. An address gets a name only if it
+    /// can have no other one. If a watched process has code where the stack begins, the stack belongs to that process,
+    /// or to one of those that it starts.
     pub(crate) fn locate(&self, frames: &[u64]) -> Vec<Option<Located>> {
         // The innermost frame is the program's own place and not found by walking.
         let innermost = frames.iter().copied().find(|frame| !is_kernel(*frame)).unwrap_or(0);
@@ -109,8 +109,8 @@ impl Processes {
     }
 }
 
-/// Whether it says something of a process that it has code there. Above 4 GiB places are random; below there are programs
-/// that can only be where they are, as many others are.
+/// Whether code at this address identifies a process. Above 4 GiB addresses are random; below there are programs with
+/// fixed addresses, which many others have, too.
 fn tells(code: &[Code], frame: u64) -> bool {
     frame >= 1 << 32 && code.iter().any(|code| code.holds(frame))
 }
@@ -132,13 +132,13 @@ mod tests {
         let not_code = &raw const on_the_stack as usize as u64;
         let places = processes.locate(&[here, not_code, u64::MAX - 7]);
         if here < 1 << 32 {
-            // A program that is always there, as static ones are on some machines, tells nothing of its process.
+            // A program at a fixed address, as static ones are on some machines, does not identify its process.
             return assert_eq!(places, [None, None, None]);
         }
         let name = places[0].as_ref().and_then(|place| place.name.as_deref()).unwrap();
         assert!(name.contains("frames_of_a_living_process_are_located"), "{name}");
         assert_eq!(places[1..], [None, None]);
-        // Of nobody: what is behind it may be another's.
+        // An unidentified process: the other frames may be those of any.
         assert_eq!(processes.locate(&[not_code, here]), [None, None]);
     }
 
@@ -160,13 +160,13 @@ mod tests {
         let paths = |frames: &[u64]| self::paths(&processes, frames);
         // Both have it, and the same there; each has its own there.
         assert_eq!(paths(&[high + 5, 0x400010]), [Some("/c".into()), None]);
-        // Only one has it, but nothing says that it is the one.
+        // Only one has it, but that does not prove that it is the one.
         assert_eq!(paths(&[0x500010]), [None]);
 
         let watched = vec![Watch::of(vec![code(0x400000, "/e"), code(0x600000, "/e")])];
         let processes = Processes { watched, ..processes };
         let paths = |frames: &[u64]| self::paths(&processes, frames);
-        // Those of the command, although others have something there; and those of somebody else.
+        // The frames of the command, although other processes have code there; and frames of other processes.
         assert_eq!(paths(&[0x600010]), [Some("/e".into())]);
         assert_eq!(paths(&[0x400010]), [Some("/e".into())]);
         assert_eq!(paths(&[high + 5]), [Some("/c".into())]);

@@ -1,4 +1,4 @@
-//! Names of addresses: which of many ranges, that may lie in one another, an address belongs to.
+//! Names of addresses: the range that contains an address, among many that may be nested.
 
 use std::collections::BinaryHeap;
 
@@ -7,9 +7,9 @@ use std::collections::BinaryHeap;
 pub(super) struct Named<R> {
     pub start: u64,
     pub end: u64,
-    /// Where ranges overlap, the highest is meant.
+    /// The precedence: where ranges overlap, the highest wins.
     pub rank: R,
-    /// Of the name, in all the names.
+    /// The position of the name in the text of all names.
     pub name: Span,
 }
 
@@ -22,8 +22,8 @@ pub(super) struct Span {
 
 /// Names by addresses.
 ///
-/// Ranges that overlap are cut into pieces that do not, so that one search finds the name of an address, however they
-/// overlap: the file that they come from may be made so that everything else takes long.
+/// Overlapping ranges are cut into disjoint pieces, so that one search finds the name of an address, however they
+/// overlap: the file that they come from may be crafted so that any other way takes long.
 #[derive(Debug, Default)]
 pub(super) struct Names {
     text: String,
@@ -34,7 +34,7 @@ pub(super) struct Names {
 struct Piece {
     start: u64,
     end: u64,
-    /// Where the range begins that it is a part of.
+    /// The start of the range that it is a part of.
     of: u64,
     name: Span,
 }
@@ -45,7 +45,7 @@ impl Names {
         ranges.retain(|range| range.start < range.end);
         ranges.sort_unstable_by_key(|range| range.start);
         let mut pieces: Vec<Piece> = Vec::with_capacity(ranges.len());
-        // Those that have begun, by rank; the index tells ranges of one rank apart.
+        // The ranges that have begun, by rank; the index distinguishes ranges of one rank.
         let mut open: BinaryHeap<(R, usize)> = BinaryHeap::new();
         let (mut at, mut next) = (0, 0);
         loop {
@@ -83,7 +83,7 @@ impl Names {
         Some((name, address - piece.of))
     }
 
-    /// How much memory it takes, bytes.
+    /// Returns the size in memory, in bytes.
     pub(super) fn size(&self) -> usize {
         self.text.len() + self.pieces.len() * size_of::<Piece>()
     }

@@ -1,4 +1,4 @@
-//! Frames of the stacks of processes: which function of which file an address lies in.
+//! Symbols of stack frames: the function and the file of an address of a process.
 
 use super::code::{Code, code_of};
 use super::files::Files;
@@ -8,12 +8,12 @@ use crate::util::escape::{shown, shown_path};
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What addresses in the code of a process stand for: the frames of its stacks, as `get_stackid` and `get_stack` give
-/// them with the flag `BPF_F_USER_STACK` (256).
+/// Symbolizer for the code addresses of a process: the frames of its stacks, as `get_stackid` and `get_stack` give them
+/// with the flag `BPF_F_USER_STACK` (256).
 ///
-/// The kernel finds frames by the chain of frame pointers. Of code that was compiled without them, as most libraries
-/// are, it sees the innermost frame and may go astray behind it. (`perf_callchain_user`, `arch/x86/events/core.c`; on s390x
-/// since Linux 6.7.)
+/// The kernel finds frames by the chain of frame pointers. In code that was compiled without them, as most libraries
+/// are, it finds the innermost frame and may report wrong ones behind it. (`perf_callchain_user`,
+/// `arch/x86/events/core.c`; on s390x since Linux 6.7.)
 ///
 /// ```no_run
 /// use rawbpf::map::StackTrace;
@@ -42,10 +42,11 @@ pub struct Symbols {
 pub struct Located {
     /// The function, if the symbol tables of the file name one; names of C++ and Rust are demangled.
     pub name: Option<String>,
-    /// How many bytes behind the start of the function it is; without a function, of the file.
+    /// The offset of the address from the start of the function, in bytes; without a function, from the start of the
+    /// file.
     pub offset: u64,
-    /// The program or library, by the path that the process knows it by, or knew it by if it is deleted. Of code that the
-    /// process made, the file in which it gave it the name: `/tmp/perf-PID.map`.
+    /// The program or library, by its path in the process, or by its last path if it is deleted. For code that the
+    /// process generated, the file with its names: `/tmp/perf-PID.map`.
     pub path: PathBuf,
 }
 
@@ -62,26 +63,27 @@ impl fmt::Display for Located {
 }
 
 impl Symbols {
-    /// Reads what a process has mapped: `/proc/PID/maps`,
+    /// Reads the mappings of a process: `/proc/PID/maps`,
     /// [proc_pid_maps(5)](https://man7.org/linux/man-pages/man5/proc_pid_maps.5.html).
     ///
-    /// That has to be done while it lives; its files are read when addresses are looked up, which can be later. A file that
-    /// was deleted, such as a program that was replaced while it runs, is read through `/proc/PID/map_files` or
+    /// That has to be done while it runs; its files are read when addresses are looked up, which can be later. A file
+    /// that was deleted, such as a program that was replaced while it runs, is read through `/proc/PID/map_files` or
     /// `/proc/PID/exe`. Symbols that were stripped off are those of the separate debug file, if there is one.
     ///
-    /// Nothing of a file is believed, and none is mapped into memory: whoever owns it may truncate it while it is read.
+    /// Files are treated as untrusted, and none is mapped into memory: the owner may truncate it while it is read.
     ///
     /// # Errors
-    /// [`Error::File`](crate::Error::File): there is no such process, or it belongs to somebody else.
+    /// [`Error::File`](crate::Error::File): there is no such process, or it belongs to another user.
     pub fn of(pid: u32) -> Result<Symbols> {
         let files = Files::default();
         files.hold(pid, None);
         Ok(Symbols { code: code_of(Process(pid))?, files })
     }
 
-    /// Where an address of the process lies. `None` if no file is mapped there as code: the heap, the vDSO. Code that was made at run time has the name that the process gives it in `/tmp/perf-PID.map`, as JIT
-    /// compilers do for perf (Node.js with `--perf-basic-prof`, Java with `-XX:+DumpPerfMapAtExit`, .NET with
-    /// `DOTNET_PerfMapEnabled=1`); the file has to belong to the process's user or to root.
+    /// Resolves an address of the process. `None` if no file is mapped there as code: the heap, the vDSO. Code that was
+    /// made at run time has the name that the process gives it in `/tmp/perf-PID.map`, as JIT compilers do for perf
+    /// (Node.js with `--perf-basic-prof`, Java with `-XX:+DumpPerfMapAtExit`, .NET with `DOTNET_PerfMapEnabled=1`); the
+    /// file has to belong to the process's user or to root.
     pub fn at(&self, address: u64) -> Option<Located> {
         let code = self.code.iter().find(|code| code.holds(address))?;
         self.files.locate(code, address)

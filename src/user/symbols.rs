@@ -1,4 +1,4 @@
-//! Functions of programs and libraries, by their names.
+//! Functions of programs and libraries, by name.
 
 use super::elf::{Elf, Kind, Symbol, Table, split_version};
 use crate::error::{Error, Result};
@@ -10,22 +10,22 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Function {
-    /// Its name, as the linker knows it: of C++ and Rust mangled. Behind an `@` the version, if it is one that only old
-    /// programs ask for.
+    /// Its symbol name: of C++ and Rust mangled. Behind an `@` the version, if it is one that only old programs ask
+    /// for.
     pub name: String,
-    /// Where it begins, bytes from the beginning of the file.
+    /// Its file offset, in bytes.
     pub offset: u64,
-    /// How long it is, bytes; 0 if nothing is known.
+    /// Its size, in bytes; 0 if it is unknown.
     pub size: u64,
-    /// It is no function itself: it gives the address of the one that is best for this machine (`STT_GNU_IFUNC`), and is
-    /// called once, when a process starts. `strlen` of glibc is one.
+    /// Whether it is an indirect function (`STT_GNU_IFUNC`): a resolver that returns the address of the best function
+    /// for this machine, called once, when a process starts. `strlen` of glibc is one.
     pub indirect: bool,
-    /// The name alone means another function of the file, or one of several.
+    /// Whether the name alone means another function of the file, or one of several.
     pub ambiguous: bool,
 }
 
 impl Function {
-    /// Returns the name by which a target means this function: with its place in the file where the name alone does not tell,
+    /// Returns the name for a probe target: with the place in the file where the name alone is ambiguous,
     /// `helper@0x1139`.
     pub fn target_name(&self) -> Cow<'_, str> {
         match self.ambiguous {
@@ -35,16 +35,16 @@ impl Function {
     }
 }
 
-/// The functions that the symbol tables of a file name, those of `.symtab` and of `.dynsym`, sorted by name. Of a file that
-/// was stripped there are those that it lends to others, and those of its separate debug file, if that is installed.
+/// Returns the functions in the symbol tables of a file, `.symtab` and `.dynsym`, sorted by name. Of a stripped file
+/// these are the exported ones, and those of its separate debug file, if that is installed.
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be read, [`Error::Format`] if it is no ELF file or is damaged.
+/// [`Error::File`] if it cannot be read, [`Error::Format`] if it is not an ELF file or is damaged.
 pub fn functions(path: impl AsRef<Path>) -> Result<Vec<Function>> {
     all(&Elf::open(path.as_ref())?)
 }
 
-/// The same of an open file.
+/// Returns the functions of an open file.
 pub(crate) fn all(elf: &Elf) -> Result<Vec<Function>> {
     let mut functions = Vec::new();
     let mut keep = |symbol: &Symbol<'_>| {
@@ -86,15 +86,16 @@ pub(crate) struct Found {
     pub indirect: bool,
 }
 
-/// How badly a symbol that has the name fits: whether it does not even say that it is a function, is only for its own
-/// source file, is a version that only old programs ask for.
+/// The rank of a symbol among those of one name, the least is best: whether its type is not that of a function, whether
+/// it is local to its source file, whether its version is one that only old programs ask for.
 type Rank = (bool, bool, bool);
 
-/// The function of a name, `strlen`, of a name and a version, `memcpy@GLIBC_2.2.5`, or of a name and a place,
+/// Finds the function of a name, `strlen`, of a name and a version, `memcpy@GLIBC_2.2.5`, or of a name and a place,
 /// `helper@0x1139`.
 ///
 /// # Errors
-/// [`Error::NotInFile`] with the nearest names if there is none, [`Error::Place`] if there are several or it is no code.
+/// [`Error::NotInFile`] with the nearest names if there is none, [`Error::Place`] if there are several or it is not
+/// code.
 pub(crate) fn find(elf: &Elf, wanted: &str) -> Result<Found> {
     match search(elf, wanted)? {
         Ok(found) => Ok(found),
@@ -102,14 +103,14 @@ pub(crate) fn find(elf: &Elf, wanted: &str) -> Result<Found> {
     }
 }
 
-/// The same, or why there is no function of that name.
+/// Finds a function as [`find`], or returns the reasons why there is none of that name.
 ///
 /// # Errors
-/// As [`find`], but for that.
+/// The errors of [`find`], but for that one.
 pub(super) fn search(elf: &Elf, wanted: &str) -> Result<Result<Found, NotFound>> {
     let mut search = Search::new(elf, wanted, None);
     let dynamic = elf.symbols(Table::Dynamic, &mut |symbol| search.look_at(symbol))?;
-    // Whatever else has this name, it is not what callers get.
+    // Other symbols of this name are not what callers bind to.
     let settled = search.best == Some((false, false, false));
     let whole = settled || elf.symbols(Table::Whole, &mut |symbol| search.look_at(symbol))?;
     let only_used = search.only_used;
@@ -185,7 +186,7 @@ pub(super) fn find_readable(elf: &Elf, name: &str) -> Result<Option<Found>> {
     }
 }
 
-/// How many of several functions a message shows.
+/// The maximum number of functions that a message lists.
 #[cfg(feature = "symbolize")]
 const MOST_SHOWN: usize = 8;
 
@@ -219,7 +220,7 @@ struct Search<'w> {
     best: Option<Rank>,
     /// The best there are.
     places: Vec<Place>,
-    /// The file has the name, but for something that it expects from another one.
+    /// Whether the file has the name, but only as an undefined symbol.
     only_used: bool,
 }
 
@@ -267,7 +268,7 @@ impl<'w> Search<'w> {
     }
 }
 
-/// What is known if there is no function of a name.
+/// The reasons why no function of a name was found.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NotFound {
     only_used: bool,

@@ -1,4 +1,4 @@
-//! What is read of ELF files: of all kinds of them, whole and damaged.
+//! Tests of reading ELF files of all kinds, whole and damaged.
 
 use super::elf::Elf;
 use super::fake::*;
@@ -170,7 +170,7 @@ fn places_of_patterns_are_listed_once() {
     let file = Written::new(&Fake { is_64: true, ..symbols() }.bytes());
     let elf = Elf::open(file.path()).unwrap();
     assert_eq!(elf.matching("o*", 0, None).unwrap(), (vec![0x1010, 0x1040, 0x1070], 0));
-    // Nobody runs this file, so nothing tells what is chosen.
+    // No process runs this file, so the choice cannot be found.
     let (offsets, skipped) = elf.matching("[hl]e*", 0, None).unwrap();
     assert_eq!((&offsets[..], skipped), (&[0x1080, 0x1090][..], 1));
     let alone = elf.matching("length*", 0, None).unwrap_err().to_string();
@@ -335,7 +335,7 @@ fn usdt_probes_are_found() {
     assert_eq!(usdt_probes(file.path()).unwrap(), []);
 }
 
-/// Everything that is read of a file, whatever comes of it.
+/// Runs all readers on a file; the results do not matter.
 fn read_all(bytes: &[u8]) {
     let file = Written::new(bytes);
     let Ok(elf) = Elf::open(file.path()) else { return };

@@ -1,10 +1,10 @@
-//! Static probes in programs and libraries, USDT: what the section `.note.stapsdt` says of them.
+//! Static probes in programs and libraries (USDT), as described by the section `.note.stapsdt`.
 //!
-//! Whoever wrote the program has put them there (`sys/sdt.h` of SystemTap): an instruction that does nothing, and a note
-//! with a name, the place of the instruction and what the arguments are in. The compiler may make several copies of the code
-//! around it, and then the probe has several places, each with its own note. A probe can have a semaphore, a counter in the
-//! program's memory: only while that is not zero does the program go to the trouble of making the arguments. The kernel
-//! counts it up while a program is attached.
+//! The authors of a program place them (`sys/sdt.h` of SystemTap): a `nop` instruction, and a note with a name, the
+//! place of the instruction and the locations of the arguments. The compiler may make several copies of the code around
+//! it, and then the probe has several places, each with its own note. A probe can have a semaphore, a counter in the
+//! program's memory: only while that is not zero does the program compute the arguments. The kernel increments it while
+//! a program is attached.
 
 mod argument;
 mod load;
@@ -29,12 +29,12 @@ use std::path::Path;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsdtProbe {
-    /// Who provides it: usually the name of the program or library.
+    /// The provider: usually the name of the program or library.
     pub provider: String,
     /// Its name.
     pub name: String,
-    /// Where it is, in the order of the file. A program that is attached knows in which it runs: `get_attach_cookie` gives
-    /// the index (Linux 5.15).
+    /// Its places, in the order of the file. An attached program finds out at which of them it runs:
+    /// `get_attach_cookie` gives the index (Linux 5.15).
     pub places: Vec<UsdtPlace>,
     native: bool,
 }
@@ -43,17 +43,17 @@ pub struct UsdtProbe {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct UsdtPlace {
-    /// Where it is, bytes from the beginning of the file.
+    /// Its file offset, in bytes.
     pub offset: u64,
-    /// Where its semaphore is, bytes from the beginning of the file, if it has one.
+    /// The file offset of its semaphore, in bytes, if it has one.
     pub semaphore: Option<u64>,
     /// Its arguments.
     pub arguments: Vec<Argument>,
-    /// Its address as the file has it, from which the addresses of variables are reckoned.
+    /// Its address in the file, to which the addresses of variables are relative.
     address: u64,
     /// Addresses of variables that arguments are in.
     variables: Vec<(String, u64)>,
-    /// It has a semaphore that is not in the file: the kernel cannot count it up.
+    /// Whether its semaphore is not in the file, so that the kernel cannot increment it.
     pub(crate) unreachable: bool,
 }
 
@@ -82,8 +82,7 @@ impl UsdtProbe {
 /// ```
 ///
 /// # Errors
-/// [`Error::File`] if it cannot be read, [`Error::Format`] if it is no ELF file or
-/// its notes are damaged.
+/// [`Error::File`] if it cannot be read, [`Error::Format`] if it is not an ELF file or its notes are damaged.
 pub fn usdt_probes(path: impl AsRef<Path>) -> Result<Vec<UsdtProbe>> {
     probes(&Elf::open(path.as_ref())?)
 }
@@ -122,7 +121,7 @@ pub(crate) fn find_usdt(path: &Path, provider: &str, name: &str) -> Result<Vec<U
     })
 }
 
-/// Those of an open file.
+/// The probes of an open file.
 fn probes(elf: &Elf) -> Result<Vec<UsdtProbe>> {
     let data = &Pieces::new(elf.file());
     let read = if elf.is_64 {
@@ -136,7 +135,7 @@ fn probes(elf: &Elf) -> Result<Vec<UsdtProbe>> {
     // Few have many places, and their notes are often side by side.
     let mut order = std::collections::BTreeMap::new();
     for note in notes {
-        // Linkers leave the notes of code that they leave out.
+        // Linkers keep the notes of code that they discard.
         let Some(offset) = elf.offset(note.location, true) else { continue };
         let semaphore = match note.semaphore {
             0 => None,
@@ -192,7 +191,7 @@ fn is_native(elf: &Elf) -> bool {
     machine && elf.endian == order
 }
 
-/// The addresses of the variables that arguments are in, if the file says them.
+/// Returns the addresses of the variables that arguments are in, as far as the file has their symbols.
 fn variables(elf: &Elf, arguments: &[Argument]) -> Result<Vec<(String, u64)>> {
     let names: Vec<&str> = arguments
         .iter()
@@ -229,7 +228,7 @@ fn notes<H: FileHeader<Endian = Endianness>>(data: Bytes<'_>, elf: &Elf) -> Read
             break;
         }
         let bytes = section.data(endian, data)?;
-        // What other notes look like does not matter.
+        // The format of other notes does not matter.
         let Ok(mut notes) = NoteIterator::<H>::new(endian, section.sh_addralign(endian), bytes)
         else {
             continue;
@@ -253,8 +252,8 @@ fn notes<H: FileHeader<Endian = Endianness>>(data: Bytes<'_>, elf: &Elf) -> Read
     if found.is_empty() {
         return Ok(Vec::new());
     }
-    // What moved the code after the compiler had written the notes (prelink) has moved this section, too, and the notes
-    // say where it was.
+    // A tool that moved the code after the compiler had written the notes (prelink) has moved this section, too, and
+    // the notes record its original address.
     let base = sections.section_by_name(endian, b".stapsdt.base");
     let base = base.map(|(_, section)| section.sh_addr(endian).into());
     let moved = |address: u64, noted: u64| match base {
@@ -271,7 +270,7 @@ fn notes<H: FileHeader<Endian = Endianness>>(data: Bytes<'_>, elf: &Elf) -> Read
     Ok(placed.collect())
 }
 
-/// What a note describes, and where it says that the base was: three addresses, and three texts.
+/// Parses the description of a note, three addresses and three strings; returns it with the recorded base address.
 fn note_of(mut bytes: &[u8], elf: &Elf) -> Option<(Note, u64)> {
     let mut address = || {
         if elf.is_64 {

@@ -1,9 +1,9 @@
-//! The code that a process and those that it starts map while they live.
+//! Watches a process and those that it starts, and records the code that they map while they run.
 //!
-//! What a process has mapped can be read as long as it lives, `/proc/PID/maps`; its stacks are often looked at when it
-//! has ended. The kernel tells of each file that is mapped as code (`PERF_RECORD_MMAP2`, Linux 3.16) whoever has an event
-//! open on the process, which is also how `perf record` knows. A child begins with the memory of its parent, so that what is
-//! told of any of them is good for all.
+//! The mappings of a process can be read from `/proc/PID/maps` only while it runs; its stacks are often resolved after
+//! it has ended. For each file that is mapped as code the kernel writes a `PERF_RECORD_MMAP2` (Linux 3.16) to the
+//! events that are open on the process, which `perf record` relies on, too. A child begins with the memory of its
+//! parent, so that a record for one of them holds for all.
 
 use super::code::{Code, Keeper};
 use super::process::{self, Backing, Mapping, Process};
@@ -27,18 +27,18 @@ const ROOM: usize = 64 << 10;
 const HEADER: usize = 8;
 const RECORD_MMAP2: u32 = 10;
 
-/// A process whose mappings are noted, and those that it starts.
+/// A watched process, with the mappings of it and of those that it starts.
 #[derive(Debug)]
 pub(crate) struct Watch {
     process: Process,
-    /// When it was asked last.
+    /// The time when its mappings were last read.
     asked: Instant,
-    /// One for each CPU: events that are inherited share no ring.
+    /// The ring buffers, one for each CPU: inherited events cannot share one.
     rings: Vec<Ring>,
     noted: Noted,
 }
 
-/// What was noted.
+/// The recorded mappings.
 #[derive(Debug)]
 struct Noted {
     code: Vec<Code>,
@@ -49,18 +49,18 @@ struct Noted {
     makers: HashSet<u32>,
 }
 
-/// The most mappings that are noted. A process can map something at another address again and again.
+/// The maximum number of recorded mappings. A process can map something at another address again and again.
 const MOST: usize = 1 << 16;
 
-/// How often the process itself is asked. The events are those of its first thread, and of what that one starts; threads that
-/// were there before have none.
+/// The interval at which the mappings of the process itself are read. The events are those of its first thread and of
+/// the threads and processes that this one starts; other threads that existed before have none.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 impl Watch {
-    /// Of a process that is there; what it has mapped already is noted, too.
+    /// Watches a running process; its current mappings are recorded, too.
     ///
     /// # Errors
-    /// [`Error::Reader`] if the kernel allows no event on the process.
+    /// [`Error::Reader`] if the kernel does not permit an event on the process.
     pub(crate) fn new(pid: u32) -> Result<Watch> {
         let process = Process(pid);
         let (rings, noted) = (Vec::new(), Noted::new(Vec::new()));
@@ -97,11 +97,11 @@ impl Watch {
         Watch { process, asked: Instant::now(), rings: Vec::new(), noted: Noted::new(code) }
     }
 
-    /// Notes what was mapped since the last time.
+    /// Records the new mappings.
     pub(crate) fn look(&mut self) {
         let mut records = Vec::new();
         for ring in &mut self.rings {
-            // If its position cannot be, what it held is gone: those addresses get no names.
+            // If the position of the ring cannot be read, its records are lost: those addresses get no names.
             ring.look();
             let (bytes, then) = ring.filled();
             records.extend_from_slice(bytes);
@@ -125,7 +125,7 @@ impl Watch {
         }
     }
 
-    /// All that was noted.
+    /// Returns the recorded code.
     pub(crate) fn code(&self) -> &[Code] {
         &self.noted.code
     }
@@ -140,11 +140,11 @@ impl Watch {
         self.noted.makers.iter().copied()
     }
 
-    /// What a process had last at an address, if it is one of those that are watched.
+    /// Returns the last code that a process had at an address, if it is one of those that are watched.
     pub(crate) fn code_at(&self, pid: u32, address: u64) -> Option<&Code> {
         let holding = || self.noted.code.iter().rev().filter(|code| code.holds(address));
         let own = holding().find(|code| code.process == Process(pid));
-        // What the first one has it may have from before anybody watched.
+        // Code of the first process may be inherited from before watching began.
         own.or_else(|| holding().next().filter(|_| self.process == Process(pid)))
     }
 }
@@ -167,7 +167,7 @@ impl Noted {
     }
 }
 
-/// The files that records say were mapped as code, and by which process.
+/// Returns the files that `PERF_RECORD_MMAP2` records report as mapped, with the processes.
 fn mappings(mut records: &[u8]) -> impl Iterator<Item = (u32, Mapping)> {
     std::iter::from_fn(move || {
         while let Some(header) = records.first_chunk::<HEADER>() {
@@ -203,7 +203,7 @@ fn mapping(record: &[u8]) -> Option<(u32, Mapping)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
     use proptest::prelude::*;
 
     fn record(kind: u32, path: &[u8]) -> Vec<u8> {

@@ -119,7 +119,7 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
-/// Returns whole lines of output, made safe for a terminal: what is left in them after names were [`shown`], whoever wrote it.
+/// Returns whole lines of output, made safe for a terminal: escapes what is left in them after names were [`shown`].
 /// Line feeds and tabs stay. Applied to JSON it yields JSON: what it writes is an escape in the strings that it can be in.
 pub(crate) fn lines(text: &str) -> Cow<'_, str> {
     escaped(text, |c| is_unsafe(c) && !matches!(c, '\n' | '\t'))

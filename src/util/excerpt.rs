@@ -1,4 +1,4 @@
-//! A line of source text with a place marked, as diagnostics show it: of a long line only what is around the place.
+//! A line of source text with a place marked, as diagnostics show it: of a long line only the part around the place.
 
 use super::escape;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 /// The most characters of a line that are shown.
 const SHOWN: usize = 160;
 
-/// How many of them come before the place, if the line is longer.
+/// The number of them before the place, if the line is longer.
 const BEFORE: usize = 60;
 
 /// The most characters of a message that are shown.
@@ -14,12 +14,12 @@ const MESSAGE: usize = 2000;
 
 /// Marks a place in a line.
 ///
-/// Returns what is shown of the line, and below it spaces and marks (`^` or `~`) under the characters of the place; under the end
-/// of the line, or wherever it begins, if it is empty. Neither drives a terminal: a tab is as many spaces as `tab` says, since its
-/// width is the terminal's affair.
+/// Returns the shown part of the line, and below it spaces and marks (`^` or `~`) under the characters of the place; under the end
+/// of the line, or wherever it begins, if it is empty. Neither drives a terminal: a tab is `tab` spaces, since its width depends
+/// on the terminal.
 pub(crate) fn excerpt(line: &str, place: Range<usize>, mark: char, tab: usize) -> (String, String) {
     let Range { start, end } = place;
-    // Lines can be very long, and of them no more is looked at than is shown.
+    // Lines can be very long; no more of them is examined than is shown.
     let longer = line.chars().nth(SHOWN).is_some();
     let first = if longer { start.saturating_sub(BEFORE) } else { 0 };
     let (mut shown, mut marks) = (String::new(), String::new());

@@ -1,6 +1,6 @@
-//! Files that are to be regular, as those of `/proc`, `/sys` and tracefs are.
+//! Files that must be regular, such as those of `/proc`, `/sys` and tracefs.
 //!
-//! A FIFO that is mounted in the place of such a file would keep whoever opens or reads it waiting for ever.
+//! A FIFO that is mounted in the place of such a file would block its reader for ever.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};

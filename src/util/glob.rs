@@ -8,7 +8,7 @@ pub(crate) fn is_pattern(text: &str) -> bool {
 /// A pattern that was taken apart.
 #[derive(Debug, Clone)]
 pub(crate) struct Glob {
-    /// What every name that matches begins with: most names are told apart by it.
+    /// The prefix of every name that matches: most other names are ruled out by it.
     prefix: String,
     rest: Vec<Step>,
 }
@@ -101,7 +101,7 @@ impl Step {
     }
 }
 
-/// What follows a `[`: the set, and what comes after it. A `]` that stands first is one of the set.
+/// Parses the text after a `[`: returns the set, and the text after it. A `]` that stands first is one of the set.
 fn set(text: &str) -> Option<(Step, &str)> {
     let (others, text) = match text.strip_prefix(['!', '^']) {
         Some(text) => (true, text),

@@ -1,6 +1,6 @@
 //! The names that come nearest to a misspelled one.
 
-/// How many names a message offers.
+/// The number of names that a message offers.
 pub(crate) const OFFERED: usize = 3;
 
 /// Collects, out of any number of names, the few that come nearest to the one that was asked for. Holds
@@ -30,9 +30,9 @@ impl<'a> Nearest<'a> {
         worst.min(self.wanted.len().div_ceil(3))
     }
 
-    /// How far `name` is from the wanted one, if it is near enough to be worth keeping.
+    /// Returns the distance of `name` from the wanted one, if it is near enough to be worth keeping.
     ///
-    /// Most names are told apart by their length or by letters that only one of the two has, each of
+    /// Most names are ruled out by their length or by letters that only one of the two has, each of
     /// which is a letter to change: only the few that are left are compared in full.
     pub(crate) fn distance(&self, name: &str) -> Option<usize> {
         let limit = self.limit();
@@ -78,8 +78,8 @@ impl<'a> Nearest<'a> {
     }
 }
 
-/// The set of bytes in a name, as bits (64 of them: two bytes that share a bit only make the set say
-/// less).
+/// Returns the set of bytes in a name, as bits (64 of them: two bytes that share a bit only make the set less
+/// exact).
 fn letters(name: &str) -> u64 {
     name.bytes().fold(0, |set, byte| set | 1 << (byte & 63))
 }

@@ -1,20 +1,20 @@
-//! Plain data: what the keys and values of maps are made of, in Rust and in the kernel alike.
+//! Plain data: the types of keys and values of maps, the same in Rust and in the kernel.
 
 use super::{FieldDesc, TypeDesc};
 
-/// A type whose bytes are all its own: integers, arrays, and structs of them that [`plain!`](macro@crate::plain) has
+/// A type without padding: integers, arrays, and structs of them that [`plain!`](macro@crate::plain) has
 /// checked. Keys and values of maps are of such types.
 ///
-/// The kernel compares keys byte by byte. A struct with padding would have bytes that nobody has set, so that two
-/// equal keys could differ; and a program that leaves them unset on its stack is rejected. So there is none
-/// in what [`plain!`](macro@crate::plain) makes: the compiler refuses it.
+/// The kernel compares keys byte by byte. A struct with padding would have uninitialised bytes, so that two
+/// equal keys could differ; and a program that leaves them unset on its stack is rejected. So a type that
+/// [`plain!`](macro@crate::plain) makes has none: the compiler refuses it.
 ///
 /// Numbers are in the byte order of the machine, as programs see them.
 pub trait Plain: Sized + 'static {
-    /// How many bytes it has.
+    /// The size of the type, in bytes.
     const SIZE: usize;
 
-    /// How tools are to show it.
+    /// The description of the type for tools.
     const TYPE: TypeDesc<'static>;
 
     /// Writes it to the first [`SIZE`](Plain::SIZE) bytes of `to`, of which there are as many.
@@ -37,7 +37,7 @@ pub trait Plain: Sized + 'static {
         bytes
     }
 
-    /// What has these bytes; `None` if there are not as many as it has.
+    /// Creates a value from its bytes; `None` if their number is not its size.
     fn from_bytes(bytes: &[u8]) -> Option<Self> {
         (bytes.len() == Self::SIZE).then(|| Self::read(bytes))
     }
@@ -248,7 +248,7 @@ macro_rules! plain {
             }
         }
 
-        // So that the check is made though nobody uses the type.
+        // So that the check is made even if the type is not used.
         const _: usize = <$name as $crate::Plain>::SIZE;
     )+};
 }

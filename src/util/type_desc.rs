@@ -1,6 +1,6 @@
-//! Plain descriptions of types, which can stand in a `const`.
+//! Descriptions of types, which can stand in a `const`.
 
-/// What a key or a value of a map is made of, so that `bpftool map dump` shows it by its fields.
+/// The type of a key or a value of a map, so that `bpftool map dump` shows its fields.
 ///
 /// ```
 /// use rawbpf::btf::{FieldDesc, TypeDesc};
@@ -29,9 +29,9 @@ pub enum TypeDesc<'a> {
     },
     /// An array.
     Array {
-        /// What it is an array of.
+        /// The type of its elements.
         element: &'a TypeDesc<'a>,
-        /// How many elements it has.
+        /// The number of its elements.
         len: u32,
     },
     /// A struct.
@@ -50,7 +50,7 @@ pub enum TypeDesc<'a> {
 pub struct FieldDesc<'a> {
     /// Its name.
     pub name: &'a str,
-    /// Where it begins, in bytes.
+    /// Its offset, in bytes.
     pub offset: u32,
     /// Its type.
     pub desc: TypeDesc<'a>,

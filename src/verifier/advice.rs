@@ -1,4 +1,4 @@
-//! What to do about the common causes: a table, and what the program at hand adds to it.
+//! Advice on the common causes of rejections: a table, and additions that depend on the program.
 
 mod calls;
 mod program;
@@ -6,17 +6,17 @@ mod values;
 
 use std::borrow::Cow;
 
-/// What to do about a rejection, for one kind of cause.
+/// Advice on a rejection, for one kind of cause.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Advice {
     /// The kind of cause, one word or a few with hyphens: `null-check`. It stays the same whatever the kernel's words.
     pub key: &'static str,
-    /// What to do, one sentence or two.
+    /// The advice, one sentence or two.
     pub text: Cow<'static, str>,
 }
 
-/// The kind of cause, the words that tell it (of every kernel; a star stands for anything), one a line, and what to do;
+/// The kind of cause, the words of its message (of every kernel; a star stands for anything), one a line, and what to do;
 /// `{register}` stands for the register that the cause names. The first row that fits counts: what is special stands before
 /// what is general. (An array of the words would take three times the room of the words, for their addresses and for what the
 /// dynamic linker does to them.)

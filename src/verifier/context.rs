@@ -10,7 +10,7 @@ struct Struct {
     fields: &'static str,
 }
 
-/// Those of `include/uapi/linux/bpf.h`, which only grow at their ends.
+/// The context structures of `include/uapi/linux/bpf.h`, which only grow at their ends.
 #[rustfmt::skip]
 static STRUCTS: &[Struct] = &[
     Struct {
@@ -127,7 +127,7 @@ pub(super) fn refused(cause: &str) -> Option<(i64, i64)> {
     Some((number("off=")?, number("size=").filter(|size| *size > 0)?))
 }
 
-/// What a program type's context is.
+/// The kind of a program type's context.
 enum Context {
     /// A structure of the table.
     Struct(&'static str),
@@ -227,7 +227,7 @@ fn not_aligned(offset: i64, size: i64) -> String {
     )
 }
 
-/// What is wrong with an access to a structure of the table.
+/// Explains an access to a structure of the table that the verifier rejects: the key of the advice, and its text.
 fn field(key: &'static str, name: &str, access: Access) -> Option<(&'static str, String)> {
     let Access { offset, size, writes, signed } = access;
     let Struct { fields, size: whole, .. } = STRUCTS.iter().find(|known| known.name == name)?;
@@ -241,7 +241,7 @@ fn field(key: &'static str, name: &str, access: Access) -> Option<(&'static str,
         })
         .filter(|(_, at, bytes)| *at < end && offset < at + bytes)
         .collect();
-    // Of fields that share a place the one that is meant has the access's own size.
+    // Of fields at the same offset, the one with the access's own size is meant.
     let exact = touched.iter().find(|(_, at, bytes)| (*at, *bytes) == (offset, size));
     let Some((first, at, bytes)) = exact.or(touched.first()) else {
         let text = match offset < 0 || end > *whole {

@@ -1,5 +1,5 @@
-//! What there is to say of a rejection beside the cause: where, what was known of the registers, facts about the program, and what
-//! to do.
+//! Diagnosis of a rejection beside its cause: the instruction, the state of the registers, facts about the program, and
+//! advice.
 
 use super::advice::{self, Advice};
 use super::context::{self, Access};
@@ -9,11 +9,11 @@ use super::path::{self, Origin, Step};
 use crate::asm::{Code, HELPERS, helper_prototype};
 use crate::error::Denied;
 use crate::insn::{AluOp, Op, Pseudo, Reg, Source};
-use crate::spec::{MapSpec, ProgramSpec, RelocTarget};
+use crate::spec::{MapSpec, POISON, ProgramSpec, RelocTarget};
 use crate::uapi::ProgramType;
 use std::borrow::Cow;
 
-/// What there is to say of a rejection.
+/// The diagnosis of a rejection.
 pub(super) struct Diagnosis {
     pub instruction: Option<usize>,
     pub cause: String,
@@ -23,25 +23,30 @@ pub(super) struct Diagnosis {
 }
 
 /// A rejected program at the instruction that it was rejected for.
-struct Scene<'a> {
+struct Refusal<'a> {
     code: &'a Code<'a>,
     kind: ProgramType,
     cause: &'a str,
     slot: Option<usize>,
     op: Option<Op>,
-    /// The way to it, which ends with it; empty if the log does not tell.
+    /// The path to it, which ends with it; empty if the log does not hold it.
     path: &'a [Step<'a>],
     lockdown: &'a dyn Fn() -> Option<String>,
 }
 
 impl Diagnosis {
-    /// Reads it out of a log; `lockdown` says whether the kernel is locked down, and is called if it matters.
+    /// Reads it out of a log; `lockdown` returns the mode if the kernel is locked down, and is called if it matters.
     pub(super) fn of(
         spec: &ProgramSpec<'_>,
         log: &VerifierLog<'_>,
         lockdown: &dyn Fn() -> Option<String>,
     ) -> Diagnosis {
         let (said, cause) = log.verdict();
+        // All of the rest would be a fifth of the smallest program that loads something.
+        if !cfg!(feature = "advice") {
+            let (known, notes) = (Vec::new(), Vec::new());
+            return Diagnosis { instruction: said, known, notes, advice: None, cause };
+        }
         let code = &spec.code;
         let whole = log.path();
         let (slot, steps) = place(code, log, &whole, said, &cause);
@@ -49,12 +54,12 @@ impl Diagnosis {
         let path = if path.last().map(|last| last.index) == slot { path } else { &[] };
         let op =
             slot.and_then(|slot| code.slots.get(slot..)).and_then(|rest| Op::decode(rest).ok());
-        let scene = Scene { code, kind: spec.kind, cause: &cause, slot, op, path, lockdown };
+        let refusal = Refusal { code, kind: spec.kind, cause: &cause, slot, op, path, lockdown };
         let row = advice::row(&cause);
         let key = row.map_or("", |(key, _)| key);
-        let known = scene.known();
-        let notes = scene.notes(key);
-        let advice = row.map(|(key, text)| scene.advice(key, text));
+        let known = refusal.known();
+        let notes = refusal.notes(key);
+        let advice = row.map(|(key, text)| refusal.advice(key, text));
         Diagnosis { instruction: slot, known, notes, advice, cause }
     }
 }
@@ -82,37 +87,37 @@ fn place(
     (said, path.len())
 }
 
-/// How many registers are worth telling of.
+/// The largest number of registers that a message describes.
 const KNOWN: usize = 3;
 
-/// How many times a register's value is followed to another.
+/// The largest number of times that a register's value is followed to another register.
 const MOVES: usize = 32;
 
-impl<'a> Scene<'a> {
-    /// What is known of the registers that a rejection is about, a line each: those that the cause names, then those that
-    /// the instruction reads.
+impl<'a> Refusal<'a> {
+    /// Describes the registers that a rejection is about, a line each: those that the cause names, then those that the
+    /// instruction reads.
     fn known(&self) -> Vec<String> {
         if self.path.is_empty() {
             return Vec::new();
         }
         let mut registers = named(self.cause);
         registers.extend(self.op.map(path::read_by).unwrap_or_default());
-        let mut told: Vec<Reg> = Vec::new();
+        let mut described: Vec<Reg> = Vec::new();
         let mut lines = Vec::new();
         for register in registers {
             // The frame pointer is what it is.
-            if register == Reg::R10 || told.contains(&register) {
+            if register == Reg::R10 || described.contains(&register) {
                 continue;
             }
-            told.push(register);
-            lines.extend(self.tell(register));
+            described.push(register);
+            lines.extend(self.describe(register));
         }
         lines.truncate(KNOWN);
         lines
     }
 
-    /// What is known of a register at the end of the path, if anything.
-    fn tell(&self, register: Reg) -> Option<String> {
+    /// Describes a register at the end of the path, if anything is known of it.
+    fn describe(&self, register: Reg) -> Option<String> {
         let found = path::provenance(self.path, self.code.slots, register);
         let name = format!("r{}", register.number());
         let value = found.value.map(|value| format!(" {value},")).unwrap_or_default();
@@ -125,7 +130,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// An instruction as it is told: by its index and its statement.
+    /// An instruction as messages show it: by its index and its statement.
     fn at(&self, index: usize) -> String {
         match self.code.statement(index) {
             Some(statement) => format!("instruction {index}: {statement}"),
@@ -133,7 +138,7 @@ impl<'a> Scene<'a> {
         }
     }
 
-    /// What the kernel knew of the register that the cause names first.
+    /// The verifier's state of the register that the cause names first.
     fn value(&self) -> Option<&'a str> {
         let register = *named(self.cause).first()?;
         path::provenance(self.path, self.code.slots, register).value
@@ -149,7 +154,7 @@ impl<'a> Scene<'a> {
 
     // ---- facts --------------------------------------------------------------------------------------------
 
-    /// Facts about the program that the cause does not tell, a line each.
+    /// Facts about the program that the cause does not hold, a line each.
     fn notes(&self, key: &str) -> Vec<String> {
         let mut notes = Vec::new();
         // The remark on the reference that leaks is one of several, where there are several references.
@@ -162,6 +167,7 @@ impl<'a> Scene<'a> {
         {
             notes.push(format!("{}: never gets to {}", self.at(jump), self.at(unreachable)));
         }
+        notes.extend(self.missing().map(|name| format!("{name}: missing in the kernel's types, or of a size that this instruction cannot read")));
         notes.extend(self.element().map(|element| element.describe()));
         if ABOUT_ARGUMENTS.contains(&key)
             && let Some(prototype) = self.helper().and_then(helper_prototype)
@@ -169,6 +175,19 @@ impl<'a> Scene<'a> {
             notes.push(format!("{}({})", prototype.name(), prototype.in_registers()));
         }
         notes
+    }
+
+    /// Returns the name in the instruction that a call of no helper was put in place of, because the kernel does not have it.
+    fn missing(&self) -> Option<String> {
+        let slot =
+            self.slot.filter(|_| number_after(self.cause, "unknown#") == Some(POISON as usize))?;
+        let mut relocations = self.code.relocations.iter();
+        let reloc = relocations.find(|reloc| reloc.slot as usize == slot)?;
+        Some(match reloc.target {
+            RelocTarget::Core(core) if core.name.starts_with("CO-RE") => core.name.to_string(),
+            RelocTarget::Core(core) => format!("CO-RE: {}", core.name),
+            _ => reloc.name(),
+        })
     }
 
     /// The map whose element a helper is called for, if that is what the rejection is about.
@@ -187,7 +206,7 @@ impl<'a> Scene<'a> {
         }
         let map = self.map_in(Reg::R1)?;
         let named = named(self.cause).first().map(|register| register.number());
-        // Of kernels that do not name the register the size tells it.
+        // Of kernels that do not name the register, a size in the message identifies it.
         let sizes = [" size=", " access_size=", " size "];
         let size = sizes.iter().find_map(|word| number_after(self.cause, word));
         let is = |argument: Option<u8>, bytes: u32| {
@@ -231,18 +250,23 @@ impl<'a> Scene<'a> {
         match reloc.target {
             RelocTarget::Map(map) => Some(map),
             RelocTarget::Name(name) => maps.iter().find(|map| map.name == name),
-            RelocTarget::Section(_) => None,
+            RelocTarget::Section(_) | RelocTarget::Core(_) | RelocTarget::Extern(_) => None,
         }
     }
 
     // ---- what to do ---------------------------------------------------------------------------------------
 
-    /// What to do: the table's word, unless this program has more to say.
+    /// The advice: the table's text, unless there is more specific advice for this program.
     fn advice(&self, key: &'static str, text: &'static str) -> Advice {
         let special = match key {
             "context" => self.context_access(),
             "socket-field" => self.socket_access(),
             "helper-type" => self.locked_down(text),
+            "helper-unknown" => self.missing().map(|_| {
+                let text = "The statement is reached on a kernel without that type, field or enumerator: guard it by a test of its \
+                            existence (`exists`, `bpf_core_field_exists`).";
+                ("core", text.to_owned())
+            }),
             "packet" => self.packet().map(|text| (key, text)),
             "unreachable" if self.slot != number_after(self.cause, "unreachable insn") => {
                 let text = "The loop has no way out, so nothing behind it is ever reached: leave it by a condition.";
@@ -305,7 +329,7 @@ impl<'a> Scene<'a> {
     fn packet(&self) -> Option<String> {
         let meta = match self.value() {
             Some(value) => value.starts_with("pkt_meta"),
-            // Kernels before 5.17 do not tell what the register is; the load from the context does.
+            // Kernels before 5.17 do not print the type of the register; the load from the context shows it.
             None => self.loads_meta_data(),
         };
         let text = "Compare a pointer behind what is to be accessed with `data` first, where the metadata ends and the packet \
@@ -354,7 +378,7 @@ impl<'a> Scene<'a> {
             _ => return None,
         };
         let Some(mode) = (self.lockdown)().filter(|mode| modes.contains(&mode.as_str())) else {
-            // The file that says so may not be there, as in a container.
+            // The file with the mode may not be there, as in a container.
             let text = format!("{otherwise} A kernel that is locked down does not have it either.");
             return Some(("helper-type", text));
         };

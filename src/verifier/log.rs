@@ -6,11 +6,10 @@ use super::state::State;
 
 /// The verifier's log, read line by line as it is asked for.
 ///
-/// It is a trace: instructions in the order in which the verifier went through them, with what it knew of the
-/// registers, and what it remarked. The forms differ by kernel. Before Linux 5.17 states stand on lines
-/// of their own (and on level 1 hardly any), since then behind the instruction that changed them. Since Linux 7.3 a
-/// [`Report`] can follow on the trace. All of them are read, and a line that is none of what is known is a
-/// [remark](Entry::Remark): nothing is dropped.
+/// It is a trace: instructions in the order in which the verifier went through them, with the state of the registers,
+/// and its messages. The forms differ by kernel. Before Linux 5.17 states stand on lines of their own (and on level 1
+/// hardly any), since then behind the instruction that changed them. Since Linux 7.3 a [`Report`] can follow on the
+/// trace. All of them are read, and a line in no known form is a [remark](Entry::Remark): nothing is dropped.
 ///
 /// ```
 /// use rawbpf::verifier::{Entry, VerifierLog};
@@ -42,23 +41,23 @@ pub struct VerifierLog<'a> {
 pub enum Entry<'a> {
     /// An instruction that was gone through, `7: (79) r0 = *(u64 *)(r1 +400)`.
     Instruction(Traced<'a>),
-    /// What was known before an instruction, `7: R0=0 R10=fp0`. (Without its index, it belongs to what was
-    /// traced last.)
+    /// The state before an instruction, `7: R0=0 R10=fp0`. (Without its index, it belongs to the instruction traced
+    /// last.)
     State {
-        /// Before which instruction.
+        /// The index of the instruction's slot.
         index: Option<usize>,
-        /// What was known.
+        /// The state.
         state: State<'a>,
     },
     /// The verifier goes back to a branch and takes its other way, `from 2 to 5: R10=fp0`.
     Branch {
         /// The jump.
         from: usize,
-        /// Where it goes on.
+        /// The slot at which verification continues.
         to: usize,
         /// Whether this is a way that only a processor that speculates would take.
         speculative: bool,
-        /// What was known there.
+        /// The state there.
         state: State<'a>,
     },
     /// Nothing new on this way, `5: safe`.
@@ -67,12 +66,12 @@ pub enum Entry<'a> {
     Source {
         /// The line.
         text: &'a str,
-        /// File and line, where the kernel says it (6.10 and later).
+        /// File and line, where the kernel prints them (6.10 and later).
         place: Option<(&'a str, u32)>,
     },
-    /// What the verifier has to say, `R3 !read_ok`: the last remarks are why it gave up.
+    /// A message of the verifier, `R3 !read_ok`: the last ones are the cause of the rejection.
     Remark(&'a str),
-    /// How the verifier got there, and how much work it was.
+    /// A line of the verifier's bookkeeping: backtracking, or statistics.
     Bookkeeping(&'a str),
 }
 
@@ -85,18 +84,18 @@ pub struct Traced<'a> {
     pub opcode: u8,
     /// The kernel's text of it.
     pub text: &'a str,
-    /// What it changed, as far as the log says. Linux 5.17.
+    /// The state that it changed, as far as the log holds it. Linux 5.17.
     pub after: State<'a>,
 }
 
-/// How much work it was for the verifier. What a log does not say is `None`: the whole comes with the bit 4
+/// Statistics of the verification. A number that a log does not hold is `None`: all of them come with the bit 4
 /// (`BPF_LOG_STATS`) of the log level.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Statistics {
     /// Instructions gone through, each as often as it was.
     pub processed: Option<u64>,
-    /// How many there may be.
+    /// The limit of instructions processed.
     pub limit: Option<u64>,
     /// The most states kept for one instruction.
     pub max_states_per_insn: Option<u64>,
@@ -106,7 +105,7 @@ pub struct Statistics {
     pub peak_states: Option<u64>,
     /// The longest chain of states that a read was marked in.
     pub mark_read: Option<u64>,
-    /// How long it took, microseconds.
+    /// The duration of the verification, in microseconds.
     pub verification_time: Option<u64>,
     /// Bytes of stack, a number for each function; since Linux 7.3 the most of any.
     pub stack_depth: Vec<u32>,
@@ -123,7 +122,7 @@ impl<'a> VerifierLog<'a> {
         self.text
     }
 
-    /// What is in it, in order, without the report.
+    /// Returns the entries of the log, in order, without the report.
     pub fn entries(&self) -> Entries<'a> {
         Entries { lines: report::split(self.text).0.lines(), rest: None }
     }
@@ -141,7 +140,7 @@ impl<'a> VerifierLog<'a> {
         Report::read(report::split(self.text).1)
     }
 
-    /// How much work it was.
+    /// Reads the statistics.
     pub fn statistics(&self) -> Statistics {
         let mut statistics = Statistics::default();
         // They are its last lines.
@@ -151,14 +150,14 @@ impl<'a> VerifierLog<'a> {
         statistics
     }
 
-    /// Why, in the verifier's own words, on one line: what it remarked on the last instruction, with `; ` in
-    /// between. If it remarked on none, the headline of the report; if there is no such thing either, the last line
-    /// that is not empty.
+    /// Returns the cause, in the verifier's own words, on one line: the messages after the last instruction, with `;
+    /// ` in between. If there are none, the headline of the report; if there is none either, the last line that is
+    /// not empty.
     pub fn cause(&self) -> String {
         self.verdict().1
     }
 
-    /// The slot at which the verifier gave up, if the log says.
+    /// The slot at which verification failed, if the log holds it.
     pub fn instruction(&self) -> Option<usize> {
         self.verdict().0
     }
@@ -169,7 +168,7 @@ impl<'a> VerifierLog<'a> {
         self.report().is_none() && !self.entries().any(tells)
     }
 
-    /// What was known where a loop was found that does not end, `cur state: R0=0`.
+    /// The state at which an infinite loop was detected, `cur state: R0=0`.
     pub(super) fn last_state(&self) -> Option<State<'a>> {
         let line = self.text.lines().rev().find_map(|line| line.strip_prefix("cur state:"))?;
         State::read(line)
@@ -189,7 +188,7 @@ impl<'a> VerifierLog<'a> {
                 _ => {}
             }
         }
-        // Checks made before any instruction is traced say in their own words which one they mean.
+        // Checks made before any instruction is traced name the instruction in their own words.
         let instruction =
             instruction.or_else(|| remarks.iter().find_map(|remark| number_after(remark, "insn")));
         let report = self.report();
@@ -248,8 +247,8 @@ impl<'a> Iterator for Entries<'a> {
     }
 }
 
-/// What a line is. On level 1 an instruction can be followed by the state after a jump, `2: (25) if r0 > 0x7
-/// goto pc+2 5: R10=fp0`, which is an entry of its own.
+/// Parses a line. On level 1 an instruction can be followed by the state after a jump, `2: (25) if r0 > 0x7 goto pc+2
+/// 5: R10=fp0`, which is an entry of its own.
 fn read_line(line: &str) -> (Entry<'_>, Option<Entry<'_>>) {
     if let Some((traced, rest)) = traced(line) {
         return (Entry::Instruction(traced), rest);
@@ -303,8 +302,8 @@ fn traced(line: &str) -> Option<(Traced<'_>, Option<Entry<'_>>)> {
     Some((Traced { index, opcode, text: text.trim(), after }, next))
 }
 
-/// What stands before and behind the semicolon that ends an instruction. No instruction's text holds one; a state that stands
-/// on the same line has some in parentheses, `5: R0=scalar(var_off=(0x0; 0x7))`.
+/// Splits at the semicolon that ends an instruction. No instruction's text holds one; a state that stands on the same
+/// line has some in parentheses, `5: R0=scalar(var_off=(0x0; 0x7))`.
 fn comment(text: &str) -> Option<(&str, &str)> {
     let mut depth = 0u32;
     let at = text.bytes().position(|byte| {
@@ -318,7 +317,7 @@ fn comment(text: &str) -> Option<(&str, &str)> {
     Some((text.get(..at)?, text.get(at + 1..)?))
 }
 
-/// What the kernel cannot print as an instruction, `3: BUG_ld_00`: the second slot of `lddw` by itself.
+/// Parses an instruction that the kernel cannot print, `3: BUG_ld_00`: the second slot of `lddw` by itself.
 fn undecoded(line: &str) -> Option<Traced<'_>> {
     let (index, text) = line.split_once(": ")?;
     let (_, opcode) = text.strip_prefix("BUG_")?.rsplit_once('_')?;
@@ -370,7 +369,7 @@ fn source(comment: &str) -> Entry<'_> {
     }
 }
 
-/// How lines begin that say how the verifier got there, not why it stopped.
+/// The beginnings of lines that are bookkeeping of the verifier, not the cause of a rejection.
 const BOOKKEEPING: &[&str] = &[
     "processed ",
     "verification time",
@@ -408,8 +407,8 @@ fn is_bookkeeping(line: &str) -> bool {
         || line.starts_with("Func#") && (line.contains("is safe") || line.contains("is global and"))
 }
 
-/// `arg#0 reference type('UNKNOWN ') size cannot be determined: -22` is said of programs that are well;
-/// `arg#0 expected pointer to stack` is why one is not.
+/// `arg#0 reference type('UNKNOWN ') size cannot be determined: -22` is printed for valid programs; `arg#0 expected
+/// pointer to stack` is the cause of a rejection.
 fn is_argument_remark(line: &str) -> bool {
     line.starts_with("arg#") && !line.contains("size cannot be determined")
 }

@@ -5,8 +5,8 @@ use super::state::State;
 use crate::insn::{Insn, Op, Pseudo};
 use std::collections::BTreeMap;
 
-/// Returns the step of the path, by its index there, whose jump closes the loop that the verifier found without an end when it
-/// came to `slot` again, in this state (Linux 6.3 tells it).
+/// Returns the step of the path, by its index there, whose jump closes the infinite loop that the verifier found when
+/// it came to `slot` again, in this state (printed since Linux 6.3).
 pub(super) fn closing_jump(
     path: &[Step<'_>],
     slots: &[Insn],
@@ -32,13 +32,13 @@ fn jumps(slots: &[Insn], slot: usize) -> bool {
     op.is_some_and(|op| matches!(op, Op::Jump { .. } | Op::JumpLong { .. } | Op::JumpIf { .. }))
 }
 
-/// Returns the index in the path of the last visit to the slot in this state. Where the state is not told, it is the first visit:
-/// then loops within loops are thought to end.
+/// Returns the index in the path of the last visit to the slot in this state. If the state is not in the log, it is the
+/// first visit: then loops within loops are taken to end.
 fn cycle(path: &[Step<'_>], slot: usize, state: Option<State<'_>>) -> Option<usize> {
     let Some(state) = state else {
         return path.iter().position(|step| step.index == slot);
     };
-    // What was known when the slot was reached each time.
+    // The states in which the slot was reached each time.
     let mut known: Known = BTreeMap::new();
     let mut visits = Vec::new();
     let mut left = path.iter().filter(|step| step.index == slot).count();
@@ -65,7 +65,7 @@ fn cycle(path: &[Step<'_>], slot: usize, state: Option<State<'_>>) -> Option<usi
 /// Values by frame and name.
 type Known = BTreeMap<(u32, String), String>;
 
-/// How many visits to a slot are looked at.
+/// The largest number of visits to a slot that are compared.
 const VISITS: usize = 64;
 
 fn learn(known: &mut Known, state: Option<State<'_>>) {
@@ -99,7 +99,7 @@ pub(super) fn endless_jump_before(slots: &[Insn], slot: usize) -> Option<usize> 
     (!exits && jumps(slots, before)).then_some(before)
 }
 
-/// Where the program can go from each slot; also into functions, or over calls as if each returned.
+/// The successors of each slot; also into functions, or over calls as if each returned.
 fn successors(slots: &[Insn], calls: bool) -> Vec<[Option<usize>; 2]> {
     let mut next = vec![[None, None]; slots.len()];
     let mut at = 0;

@@ -4,7 +4,7 @@ use super::log::{Entry, first_number};
 use super::state::State;
 use crate::insn::{AtomicOp, Insn, Op, Reg};
 
-/// One instruction on the way, with what was known before and after it where the log says.
+/// One instruction of the path, with the states before and after it where the log holds them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Step<'a> {
@@ -12,16 +12,16 @@ pub struct Step<'a> {
     pub index: usize,
     /// The kernel's text of it.
     pub text: &'a str,
-    /// What was known before it. On log level 1 that is said after some jumps only.
+    /// The state before it. On log level 1 the kernel prints it after some jumps only.
     pub before: Option<State<'a>>,
-    /// What it changed, on the way that was taken first. Linux 5.17.
+    /// The state that it changed, on the path that was verified first. Linux 5.17.
     pub after: Option<State<'a>>,
     /// Whether the other way of this branch was gone already.
     returned_to: bool,
 }
 
-/// Puts the way together. The verifier goes one way to its end, then back to the last branch whose other way it has
-/// not gone; so what it says before that and behind the branch belongs to other ways.
+/// Assembles the path. The verifier follows one path to its end, then goes back to the last branch whose other side
+/// it has not followed; so entries before that and behind the branch belong to other paths.
 pub(super) fn path<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<Step<'a>> {
     let mut path: Vec<Step<'a>> = Vec::new();
     let mut before = None;
@@ -30,7 +30,7 @@ pub(super) fn path<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<Step<'a>
     for entry in entries {
         match entry {
             Entry::Instruction(traced) => {
-                // Kernels before 5.17 do not say on level 2 from where they go on.
+                // Kernels before 5.17 do not print on level 2 from where they go on.
                 if ended && !follows(&path, traced.index) {
                     cut(&mut path, |step| jump_target(step) == Some(traced.index));
                 }
@@ -92,7 +92,7 @@ fn cut(path: &mut Vec<Step<'_>>, mut is_it: impl FnMut(&Step<'_>) -> bool) {
             path.truncate(place + 1);
             if let Some(branch) = path.last_mut() {
                 branch.returned_to = true;
-                // That was about its other way.
+                // That was about its other side.
                 branch.after = None;
             }
         }
@@ -100,7 +100,7 @@ fn cut(path: &mut Vec<Step<'_>>, mut is_it: impl FnMut(&Step<'_>) -> bool) {
     }
 }
 
-/// Where a conditional jump leads, `if r0 > 0x7 goto pc+2`.
+/// The target of a conditional jump, `if r0 > 0x7 goto pc+2`.
 fn jump_target(step: &Step<'_>) -> Option<usize> {
     let (_, distance) = step.text.split_once("goto pc")?;
     let magnitude: usize = first_number(distance.get(1..)?)?;
@@ -112,10 +112,10 @@ fn jump_target(step: &Step<'_>) -> Option<usize> {
     }
 }
 
-/// Where a register got what it holds at the end of a path.
+/// The origin of a register's value at the end of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Origin {
-    /// It holds what it held at the beginning of the program or function.
+    /// It holds its value from the beginning of the program or function.
     Start,
     /// This instruction wrote it.
     Written(usize),
@@ -123,11 +123,11 @@ pub(super) enum Origin {
     Lost(usize),
     /// Nothing wrote it.
     Never,
-    /// The log does not tell.
+    /// The log does not hold it.
     Unknown,
 }
 
-/// What there is to say of a register at the last instruction of a path.
+/// A register's value and its origin at the last instruction of a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Provenance<'a> {
     pub origin: Origin,
@@ -135,7 +135,7 @@ pub(super) struct Provenance<'a> {
     pub value: Option<&'a str>,
 }
 
-/// Where a register got what it holds before the last instruction of the path.
+/// Finds the origin of a register's value before the last instruction of the path.
 pub(super) fn provenance<'a>(path: &[Step<'a>], slots: &[Insn], register: Reg) -> Provenance<'a> {
     let known =
         |state: Option<State<'a>>| state.and_then(|state| state.register(register.number()));
@@ -199,7 +199,7 @@ pub(super) fn provenance<'a>(path: &[Step<'a>], slots: &[Insn], register: Reg) -
     Provenance { origin, value }
 }
 
-/// What an instruction does to a register, if anything.
+/// The effect of an instruction on a register, if any.
 fn effect(op: Op, register: Reg, index: usize) -> Option<Origin> {
     match op {
         Op::CallHelper { .. }

@@ -2,7 +2,7 @@
 
 use super::log::opcode;
 
-/// How a report begins.
+/// The beginning of a report.
 const REPORT: &str = "Verification failed: ";
 
 /// The trace and the report of a log; the second is empty where there is none.
@@ -40,29 +40,29 @@ pub(super) fn split(log: &str) -> (&str, &str) {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// Which kind of rule was broken, and how: `Register Type Safety: Unreadable register`.
+    /// The category of the error, and the error: `Register Type Safety: Unreadable register`.
     pub headline: String,
-    /// Why, in whole sentences.
+    /// The explanation, in whole sentences.
     pub reason: Option<String>,
     /// The slot at which the verifier gave up.
     pub instruction: Option<usize>,
-    /// What the verifier found wrong there: `R3 is not readable`.
+    /// The error at that instruction: `R3 is not readable`.
     pub error: Option<String>,
     /// The line of the source there, `look @ look.rs:31:9`, if the program has BTF.
     pub place: Option<String>,
-    /// What on the way led to it, in order.
+    /// The events on the path that led to it, in order.
     pub causes: Vec<Event>,
-    /// What to do.
+    /// The suggestion.
     pub suggestion: Option<String>,
 }
 
-/// One thing on the way to a rejection that the kernel holds worth telling.
+/// An event on the path to a rejection that the kernel reports.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Event {
-    /// At which slot, if the report says.
+    /// The slot, if the report names it.
     pub instruction: Option<usize>,
-    /// What: `branch: took the true branch of this conditional, goto followed`.
+    /// The event's text: `branch: took the true branch of this conditional, goto followed`.
     pub what: String,
 }
 
@@ -122,7 +122,7 @@ impl Report {
     }
 }
 
-/// What a remark on an instruction or a line of the source says: `   | ^-- error: R3 is not readable`.
+/// Parses a remark on an instruction or a line of the source: `   | ^-- error: R3 is not readable`.
 fn remark(line: &str) -> Option<&str> {
     let (before, what) = line.split_once("^-- ")?;
     let blank = before.chars().all(|c| matches!(c, ' ' | '|' | '\t'));

@@ -1,6 +1,6 @@
-//! What the verifier knew of registers and stack slots at one point.
+//! The verifier's state of registers and stack slots at one point.
 
-/// What was known of registers and stack slots: `R0=scalar(id=1) R10=fp0 fp-8=mmmmmmmm`.
+/// The verifier's state of registers and stack slots: `R0=scalar(id=1) R10=fp0 fp-8=mmmmmmmm`.
 ///
 /// Values are the kernel's words. Those for a number are `inv` before Linux 5.18 and `scalar` since; a number that is
 /// known is written as such, `inv0` or `0`.
@@ -24,7 +24,7 @@ impl<'a> State<'a> {
         is_name(plain(name)).then_some(state)
     }
 
-    /// Whose it is: 0 the program's, 1 that of a function it called, and so on.
+    /// The index of the stack frame: 0 is the program's, 1 that of a function it called, and so on.
     pub fn frame(&self) -> u32 {
         self.frame
     }
@@ -43,15 +43,15 @@ impl<'a> State<'a> {
         })
     }
 
-    /// What was known of a register.
+    /// The state of a register.
     pub fn register(&self, number: u8) -> Option<&'a str> {
         let is_it =
             |name: &str| name.strip_prefix('R').and_then(|n| n.parse().ok()) == Some(number);
         self.values().find(|(name, _)| is_it(name)).map(|(_, value)| value)
     }
 
-    /// What was known of the eight bytes of stack at an offset, a letter a byte from the highest to the lowest: `m`
-    /// holds something, `0` zero, `?` or `.` nothing, `r` a part of a register that was saved; or the register.
+    /// The state of the eight bytes of stack at an offset, a letter a byte from the highest to the lowest: `m` holds
+    /// something, `0` zero, `?` or `.` nothing, `r` a part of a register that was saved; or the register.
     pub fn stack(&self, offset: i32) -> Option<&'a str> {
         let is_it =
             |name: &str| name.strip_prefix("fp").and_then(|n| n.parse().ok()) == Some(offset);

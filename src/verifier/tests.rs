@@ -12,9 +12,8 @@ mod case;
 #[path = "../../tests/rejected/table.rs"]
 mod table;
 
-/// What each kernel wrote, with log levels 1 and 2, about the programs that `tests/load.rs` has it
-/// reject, and with level 1 about those of the table: 5.10 and 7.3 about programs with BTF, and so with the lines of
-/// their source.
+/// Logs of each kernel, with log levels 1 and 2, about the programs that `tests/load.rs` has it reject, and with
+/// level 1 about those of the table: 5.10 and 7.3 about programs with BTF, and so with the lines of their source.
 const LOGS: [(&str, &str); 5] = [
     ("5.10", include_str!("../../tests/data/verifier/5.10.txt")),
     ("6.1", include_str!("../../tests/data/verifier/6.1.txt")),
@@ -43,7 +42,7 @@ const CAUSES: [(&str, Option<usize>, &str); 21] = [
     ("CONTEXT_FOR_MAP", Some(1), "R1 type=ctx expected=map_ptr"),
     ("DIVISION", Some(1), "div by zero"),
     ("SHIFT", Some(1), "invalid shift 64"),
-    // Only the report says where.
+    // Only the report names the instruction.
     ("NO_EXIT", None, "last insn is not an exit or jmp"),
     ("JUMP", Some(1), "jump out of range from insn 1 to 9"),
     ("GPL", Some(5), "cannot call GPL-restricted function from non-GPL compatible program"),
@@ -115,7 +114,7 @@ fn the_logs_of_every_kernel_are_read() {
     }
 }
 
-/// What a kernel says of a program of the table, by the log that it wrote.
+/// The diagnosis of a program of the table, from the log that a kernel wrote.
 fn diagnosis(case: &case::Case, log: &str) -> VerifierError {
     let text = case.source();
     let module = parse(&text, case.name, &ParseOptions::new()).unwrap();
@@ -124,7 +123,7 @@ fn diagnosis(case: &case::Case, log: &str) -> VerifierError {
     VerifierError::new(&spec.program(kind), Errno(libc::EACCES), log.as_bytes())
 }
 
-/// Those of the table that a kernel rejected.
+/// The programs of the table that a kernel rejected.
 fn tabled(file: &str) -> impl Iterator<Item = (&'static case::Case, &str)> {
     split(file).into_iter().filter_map(|(name, _, log)| {
         Some((table::CASES.iter().find(|case| case.name == name)?, log))
@@ -170,7 +169,7 @@ fn case(kernel: &str, name: &str) -> VerifierError {
 #[test]
 fn the_registers_that_matter_are_told_on_every_kernel() {
     for (kernel, _) in LOGS {
-        // Kernels before 5.17 do not say at this level what a register holds; where it got that, they do.
+        // Kernels before 5.17 do not print at this level what a register holds; they do print where it got that.
         let known = |name| case(kernel, name).known().to_vec();
         let got = known("no_null_check");
         assert_eq!(got.len(), 1, "{kernel}: {got:?}");
@@ -227,7 +226,7 @@ fn statistics_are_read_in_every_form() {
     assert_eq!((two.stack_depth, two.processed, two.limit), (vec![8, 32], Some(7), None));
 }
 
-/// What level 2 says before each instruction, in the form before 5.17 and the one since.
+/// Level 2 prints the state before each instruction, in one form before 5.17 and in another since.
 #[test]
 fn states_are_read_in_both_forms() {
     for (kernel, map) in
@@ -271,13 +270,13 @@ fn a_state_behind_a_branch_is_read_whole() {
     assert_eq!(copy.after.register(6), Some("scalar(id=1,var_off=(0x0; 0xff))"));
 }
 
-/// What a kernel under `lockdown=confidentiality` says: the helper is not there.
+/// A kernel under `lockdown=confidentiality` says that the helper does not exist.
 #[test]
 fn a_kernel_that_is_locked_down_is_told_from_a_wrong_type() {
     let read = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call probe_read_kernel; exit; });
     let write = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call probe_write_user; exit; });
     let other = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call skb_load_bytes; exit; });
-    let told = |spec: &ProgramSpec<'_>, name: &str, mode: Option<&str>| {
+    let reported = |spec: &ProgramSpec<'_>, name: &str, mode: Option<&str>| {
         let log = format!("0: (85) call {name}\nprogram of this type cannot use helper {name}\n");
         let lockdown = || mode.map(str::to_owned);
         let errno = Errno(libc::EINVAL);
@@ -286,14 +285,14 @@ fn a_kernel_that_is_locked_down_is_told_from_a_wrong_type() {
         (advice.key, advice.text.to_string())
     };
     let helper = "bpf_probe_read_kernel#113";
-    let (key, text) = told(&read, helper, Some("confidentiality"));
+    let (key, text) = reported(&read, helper, Some("confidentiality"));
     assert_eq!(key, "lockdown");
     assert!(text.contains("the kernel is locked down (confidentiality)"), "{text}");
-    assert_eq!(told(&read, helper, Some("integrity")).0, "helper-type");
-    assert_eq!(told(&read, helper, None).0, "helper-type");
-    assert_eq!(told(&write, "bpf_probe_write_user#36", Some("integrity")).0, "lockdown");
+    assert_eq!(reported(&read, helper, Some("integrity")).0, "helper-type");
+    assert_eq!(reported(&read, helper, None).0, "helper-type");
+    assert_eq!(reported(&write, "bpf_probe_write_user#36", Some("integrity")).0, "lockdown");
     let skb = "bpf_skb_load_bytes#26";
-    assert_eq!(told(&other, skb, Some("confidentiality")).0, "helper-type");
+    assert_eq!(reported(&other, skb, Some("confidentiality")).0, "helper-type");
 }
 
 /// Programs with BTF have the lines of their source in the log, whatever these hold.
@@ -411,7 +410,7 @@ processed 7 insns (limit 1000000) max_states_per_insn 0 total_states 0 peak_stat
 
 #[test]
 fn a_log_without_a_trace() {
-    // What is left of a program that was given up: before Linux 6.4 the trace has no room.
+    // The log of a program that was given up: before Linux 6.4 the trace has no room.
     let verdict =
         read("BPF program is too large. Processed 1000001 insn\nprocessed 1000001 insns\n");
     assert_eq!(verdict.cause, "BPF program is too large. Processed 1000001 insn");

@@ -1,6 +1,6 @@
 //! Iterators.
 
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use nix::unistd::gettid;
 use rawbpf::attach::{self, Options, Target, iter};
 use rawbpf::map::{Hash, Map, Update};
@@ -120,8 +120,8 @@ fn elements_lacks() -> Option<String> {
         ProgramSpec::new("nothing", ProgramType::Tracing, bpf! { r0 = 0; exit; });
     let target: Target = "iter:bpf_map_elem".parse().unwrap();
     let error = Loader::new().load(&target.spec(&NOTHING)).err()?;
-    match error.verifier() {
-        Some(verdict) if verdict.errno() == Errno(libc::EPERM) => Some(error.to_string()),
+    match error {
+        Error::LoadProgram { errno: Errno(libc::EPERM), .. } => Some(error.to_string()),
         _ => panic!("{error}"),
     }
 }

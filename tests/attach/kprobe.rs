@@ -1,7 +1,7 @@
 //! Kprobes and kretprobes, by each way there is.
 
 use super::{CALLS, Watch};
-use crate::common::needs::{Thing, needs};
+use crate::common::requires::{Thing, needs};
 use crate::common::{self, wait_until};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -352,7 +352,7 @@ fn a_probe_of_a_killed_process_is_taken_out_by_the_next() {
     let mut living = Holder::start(test);
     assert_eq!((dead.probes(), living.probes()), (1, 1));
     dead.kill();
-    // Nobody was there to do it, and what holds a descriptor of the probe is gone with the process.
+    // There was no process left to do it, and the descriptors of the probe are gone with the process.
     assert_eq!((dead.probes(), living.probes()), (1, 1));
 
     let attach = || kprobe::attach(&watch.program, &target, Method::Tracefs).unwrap();
@@ -374,7 +374,7 @@ fn a_probe_of_a_killed_process_is_taken_out_by_the_next() {
     assert_eq!(legacy_probes(), [""; 0]);
 }
 
-/// A tracefs that takes nothing more: it says so, and where.
+/// A tracefs that accepts nothing more: the error says so, and where.
 #[test]
 fn a_full_tracefs_is_an_error_that_says_so() {
     needs!(Bpf, Tracefs, Root);

@@ -1,7 +1,7 @@
 //! Kprobes on many functions: by patterns, at once and one by one, and at entry and return together.
 
 use super::{A_COOKIE, COOKIE, COUNT, Counter, ask_group, has_cookie};
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use nix::unistd::{getpgid, getsid};
 use rawbpf::attach::kprobe::{self, Method};
 use rawbpf::attach::{self, Options, Target};
@@ -38,7 +38,7 @@ fn expected() -> usize {
     functions(known.strip_suffix("pgid").unwrap(), "id").len()
 }
 
-/// Whether the kernel puts a program on many functions at once: what its configuration says, not what we do.
+/// Whether the kernel puts a program on many functions at once, by its configuration, not by what we do.
 fn has_multi() -> bool {
     // FPROBE came with 5.18; Debian's kernels have it from 6.12 on.
     super::running() >= (6, 12)

@@ -1,7 +1,7 @@
 //! Events of the perf subsystem.
 
 use super::{COUNT, Counter, has_cookie};
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use crate::common::wait_until;
 use rawbpf::attach::{Options, Target};
 use rawbpf::{Errno, Error};

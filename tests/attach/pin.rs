@@ -1,7 +1,7 @@
 //! Links with a name in the BPF file system outlive the process that made them.
 
 use super::{CALLS, COUNT, State, ask_group, rename};
-use crate::common::needs::{Thing, needs};
+use crate::common::requires::{Thing, needs};
 use crate::common::{self, Folder, bpf_ids, wait_until};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -11,7 +11,7 @@ use rawbpf::map::{Array, Map};
 use rawbpf::{Error, ErrorKind, Loader, ProgramType};
 use std::path::Path;
 
-/// Where the part of the test that ends puts its pins.
+/// The environment variable with the folder for the pins of the process that ends.
 const PLACE: &str = "RAWBPF_TEST_PLACE";
 
 const LINK: &str = "link";
@@ -47,7 +47,7 @@ fn goes_on(test: &'static str, target: &str, cause: fn()) {
         let folder = Folder::new();
         let place = folder.path();
         mount(Some("bpf"), place, Some("bpf"), MsFlags::empty(), None::<&str>).unwrap();
-        // What that one prints is no result of this test program's.
+        // The output of that one is no result of this test program's.
         let output = common::this_test_as(test, "pinner").env(PLACE, place).output().unwrap();
         assert!(output.status.success(), "{}", common::said(&output));
 
@@ -62,7 +62,7 @@ fn goes_on(test: &'static str, target: &str, cause: fn()) {
         assert_eq!(count(), CALLS as u64, "{target}");
 
         std::fs::remove_file(place.join(LINK)).unwrap();
-        // What a file system lets go of the kernel takes away a little later.
+        // The kernel frees the objects of a file system a little later.
         wait_until("the link is gone", || {
             let before = count();
             cause();
@@ -80,7 +80,7 @@ fn a_pinned_raw_tracepoint_outlives_its_process() {
     goes_on(test, "raw_tracepoint:task_rename", rename);
 }
 
-/// What holds the perf event is the link.
+/// A pinned link holds its perf event.
 #[test]
 fn a_pinned_tracepoint_outlives_its_process() {
     needs!(Root, Tracepoint);

@@ -2,7 +2,7 @@
 
 use super::{COUNT, Counter, counting, has_cookie, rename};
 use crate::STATE;
-use crate::common::needs::{Thing, needs};
+use crate::common::requires::{Thing, needs};
 use rawbpf::attach::{Options, Target};
 use rawbpf::{Error, ProgramSpec};
 

@@ -1,7 +1,7 @@
 //! Tracepoints, by their files in tracefs.
 
 use super::{CALLS, Counter, Watch, ask_group};
-use crate::common::needs::{Thing, needs};
+use crate::common::requires::{Thing, needs};
 use rawbpf::attach::{self, Options, Target};
 use rawbpf::progs::perf_output::PERF_OUTPUT;
 use rawbpf::{Errno, Error, Loader, ProgramType};

@@ -2,7 +2,7 @@
 
 use super::{COUNT, Counter, STATE, counting, has_cookie};
 use crate::common::Folder;
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use nix::errno::Errno;
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -26,7 +26,7 @@ fn lacks() -> Option<String> {
     }
 }
 
-/// What this kernel calls the function of the system call.
+/// The name of the system call's function in this kernel.
 fn getpgid_function() -> String {
     symbols::resolve_syscall("getpgid").unwrap().unwrap()
 }
@@ -155,7 +155,8 @@ fn a_hook_can_forbid() {
     make("after").unwrap();
 }
 
-/// Where the list of security modules has no `bpf`, a program is not attached to what nobody calls.
+/// A program is not attached if the list of security modules has no `bpf`: the kernel would never
+/// call it.
 #[test]
 fn a_kernel_without_the_security_module_says_how_to_have_it() {
     needs!(Root, Bpf, Btf, Jit);

@@ -1,7 +1,7 @@
 //! Control groups.
 
 use super::common::alone;
-use super::common::needs::{Thing, needs, needs_tried};
+use super::common::requires::{Thing, needs, needs_tried};
 use super::common::{role, said, this_test_as, wait_until};
 use super::{COUNT, IP, PACKETS, Watch, counting, in_own_network, ping, raw, udp};
 use rawbpf::attach::cgroup::{self, Method};
@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 const METHODS: [Method; 3] = [Method::Link, Method::ProgAttach, Method::Best];
 
-/// Where control groups of version 2 are.
+/// The mount point of control groups of version 2.
 fn root() -> Option<PathBuf> {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
     let mut mounts = mounts.lines().map(|line| line.split(' '));
@@ -84,7 +84,7 @@ fn alone_in(test: &str, body: impl FnOnce(&Group) + Send) {
 /// Every way of attaching, what makes it run, and how often.
 type Row = (AttachType, u32, fn());
 
-/// What is counted is what does not depend on a length, which is 0 for all.
+/// Counts every run, whatever the length, which is 0 for all.
 static COUNT_ALL: ProgramSpec = counting! { "count_all", CgroupSkb, 0, 1, r6 = 0; };
 
 /// `CGROUP_SKB` sees packets from the header of IP on.

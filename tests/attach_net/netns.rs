@@ -1,7 +1,7 @@
-//! What a network namespace decides.
+//! Programs of network namespaces.
 
 use super::common::alone;
-use super::common::needs::{Thing, needs};
+use super::common::requires::{Thing, needs};
 use super::{COUNT, FRAME, PACKETS, Watch, counting, in_own_network, raw};
 use rawbpf::attach::{self, Target};
 use rawbpf::{Error, ProgramSpec};

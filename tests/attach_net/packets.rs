@@ -1,7 +1,7 @@
 //! Programs that send the packets they see to user space: `perf_event_output` with the packet as its context.
 
 use super::common::alone;
-use super::common::needs::{Thing, needs};
+use super::common::requires::{Thing, needs};
 use super::{FRAME, PACKETS, PAYLOAD, in_own_network, ping};
 use rawbpf::attach::{self, Target};
 use rawbpf::perf::{PerfOptions, PerfReader, Record};
@@ -10,13 +10,13 @@ use std::ops::ControlFlow;
 
 static EVENTS: MapSpec = MapSpec::perf_event_array("events");
 
-/// How many bytes the program sends of its own, before those of the packet: its length.
+/// The number of bytes that the program sends before those of the packet: its length.
 const OWN: usize = 8;
 
 /// Sends the length of a frame, and the frame, which statements have put r7 bytes of; returns something.
 ///
-/// The upper half of the flags of `perf_event_output` says how many bytes of the packet to send, the lower half to which CPU's ring:
-/// this one's.
+/// The upper half of the flags of `perf_event_output` is the number of bytes of the packet to send, the lower half
+/// selects the CPU's ring: this one's.
 macro_rules! sending {
     ($name:literal, $kind:ident, $returns:literal, $($statements:tt)*) => {
         ProgramSpec::new($name, ProgramType::$kind, bpf! {

@@ -1,5 +1,5 @@
-//! What is there, and what others put there, asked of the kernel without the code under test: devices, queueing disciplines, filters
-//! and the programs of control groups.
+//! Sets up and reads state of the kernel without the code under test: devices, queueing disciplines, filters and the
+//! programs of control groups.
 #![allow(unsafe_code, reason = "these calls have no safe wrapper but the one that is tested")]
 
 use super::common::wait_until;
@@ -142,14 +142,15 @@ pub(crate) fn bring_up(device: u32) {
     ask(RTM_NEWLINK, ACK, &[&link(device, IFF_UP)]).unwrap();
 }
 
-/// What the kernel says of a device's XDP: how it is attached (0 not, 1 native, 2 generic), and the program's number.
+/// The XDP state that the kernel reports for a device: the mode (0 not attached, 1 native, 2 generic), and the
+/// program's number.
 pub(crate) fn xdp(device: u32) -> (u8, u32) {
     let found = ask(RTM_GETLINK, ACK, &[&link(device, 0)]).unwrap();
     let xdp = find(IFLA_XDP, &found[0][16..]).unwrap();
     (find(2, xdp).unwrap()[0], find(4, xdp).map_or(0, |id| word(id, 0)))
 }
 
-/// Puts a program on a device in generic mode, in the place of another one, as somebody else would.
+/// Puts a program on a device in generic mode, in the place of another one, as another process would.
 pub(crate) fn set_xdp(device: u32, program: Option<&dyn AsRawFd>) {
     let fd = program.map_or(-1, AsRawFd::as_raw_fd).to_ne_bytes();
     let xdp = [attribute(1, &fd), attribute(3, &2u32.to_ne_bytes())].concat();
@@ -158,8 +159,8 @@ pub(crate) fn set_xdp(device: u32, program: Option<&dyn AsRawFd>) {
 
 /// Makes a pair of devices, whose packets come out at the other one, and switches them on; their numbers.
 ///
-/// The one that was on first hears of its carrier only when the kernel's worker gets to it (`net/core/link_watch.c`). Until then what it
-/// sends goes to the queueing discipline that drops everything, and `send(2)` says that all is well.
+/// The one that was on first hears of its carrier only when the kernel's worker gets to it (`net/core/link_watch.c`).
+/// Until then its packets go to the queueing discipline that drops everything, and `send(2)` returns success.
 pub(crate) fn make_veth() -> Result<[u32; 2]> {
     let peer = [link(0, 0), attribute(3, b"right\0")].concat();
     let data = attribute(1, &peer);
@@ -187,13 +188,13 @@ pub(crate) fn qdiscs(device: u32) -> Vec<String> {
     found.map(|body| text(find(TCA_KIND, &body[20..]).unwrap())).collect()
 }
 
-/// Makes one there, as somebody else would.
+/// Makes one there, as another process would.
 pub(crate) fn make_qdisc(device: u32, kind: &str) -> Result<()> {
     let kind = attribute(TCA_KIND, format!("{kind}\0").as_bytes());
     ask(RTM_NEWQDISC, CREATE | ACK, &[&tc(device, 0xffff_0000, CLSACT, 0), &kind]).map(drop)
 }
 
-/// Removes what is there, with its filters, as somebody else would.
+/// Removes the one that is there, with its filters, as another process would.
 pub(crate) fn remove_qdisc(device: u32) {
     ask(RTM_DELQDISC, ACK, &[&tc(device, 0xffff_0000, CLSACT, 0)]).unwrap();
 }
@@ -213,7 +214,7 @@ pub(crate) fn filters(device: u32) -> Vec<(String, u32)> {
     all
 }
 
-/// Adds a filter for what comes in, as somebody else would.
+/// Adds a filter for incoming packets, as another process would.
 pub(crate) fn add_filter(device: u32, program: impl AsFd) {
     let all_protocols = u32::from(3u16.to_be());
     let fd = program.as_fd().as_raw_fd().to_ne_bytes();
@@ -260,7 +261,7 @@ impl Packets {
     }
 }
 
-/// Lets nobody change the filter of a socket any more.
+/// Locks the filter of a socket against changes.
 pub(crate) fn lock_filter(socket: impl AsFd) {
     let socket = socket.as_fd().try_clone_to_owned().unwrap();
     set_option(&socket, libc::SO_LOCK_FILTER, &1i32).unwrap();
@@ -286,7 +287,7 @@ pub(crate) fn programs_of(group: impl AsFd, attach_type: u32) -> io::Result<Vec<
     Ok(ids[..attr[6] as usize].to_vec())
 }
 
-/// Attaches a program to a control group so that no other may be there or below, as somebody else would.
+/// Attaches a program to a control group so that no other may be there or below, as another process would.
 pub(crate) fn attach_alone(group: impl AsFd, program: impl AsFd, attach_type: u32) {
     let [group, program] =
         [group.as_fd(), program.as_fd()].map(|fd| fd.as_raw_fd().cast_unsigned());

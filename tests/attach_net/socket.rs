@@ -1,7 +1,7 @@
 //! Filters of sockets.
 
 use super::common::alone;
-use super::common::needs::{Thing, needs};
+use super::common::requires::{Thing, needs};
 use super::{COUNT, FRAME, PACKETS, UDP, Watch, counting, in_own_network, ping_on, raw, udp};
 use rawbpf::attach::{self, socket};
 use rawbpf::{Errno, Error, Loader, ProgramSpec, ProgramType, bpf};
@@ -33,7 +33,7 @@ fn a_program_sees_the_packets_of_a_device() {
             assert_eq!((watch.counts(), packet_sockets()), (0, 0));
             let link = watch.attach(target);
             assert_eq!((link.target().to_string().as_str(), packet_sockets()), (target, 1));
-            // What goes out, and the same as it comes in.
+            // The packets that go out, and the same as they come in.
             assert_eq!(watch.counts(), 2 * PACKETS, "{target}");
             drop(link);
             assert_eq!((watch.counts(), packet_sockets()), (0, 0), "{target}");

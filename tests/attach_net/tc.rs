@@ -1,7 +1,7 @@
 //! Traffic control: links (tcx) and filters of `clsact`.
 
 use super::common::alone;
-use super::common::needs::{Thing, needs, needs_tried};
+use super::common::requires::{Thing, needs, needs_tried};
 use super::common::wait_until;
 use super::{COUNT, FRAME, PACKETS, Watch, counting, in_own_network, raw};
 use nix::kmod::{DeleteModuleFlags, ModuleInitFlags, delete_module, finit_module};
@@ -16,7 +16,7 @@ use std::ffi::CStr;
 use std::fs::File;
 use std::path::Path;
 
-/// `TC_ACT_UNSPEC`: whoever comes next decides. The length is in `struct __sk_buff`.
+/// `TC_ACT_UNSPEC`: the next program decides. The length is in `struct __sk_buff`.
 static COUNT_TC: ProgramSpec = counting! { "count_tc", SchedCls, FRAME, -1,
     r6 = *(u32 *)(r1 + 0);
 };
@@ -63,7 +63,7 @@ fn a_program_sees_packets(method: TcMethod, filters: usize) {
         drop(link);
         nothing_is_left();
     }
-    // Whoever came first, and whoever goes first.
+    // Whichever direction is attached first, and whichever is detached first.
     for order in [DIRECTIONS, [Direction::Egress, Direction::Ingress]] {
         for first_goes_first in [true, false] {
             let [first, second] = order.map(attach);
@@ -138,7 +138,7 @@ fn what_is_of_others_stays() {
     });
 }
 
-/// Somebody else's filter in the place that ours had is not ours.
+/// Another process's filter in the place that ours had is not ours.
 #[test]
 fn a_filter_that_has_been_replaced_is_left_alone() {
     let _alone = alone();
@@ -296,7 +296,7 @@ impl Drop for WithoutModules {
     }
 }
 
-/// What a kernel says that has neither.
+/// The error of a kernel that has neither.
 #[test]
 fn a_kernel_that_has_neither_says_so() {
     let _alone = alone();

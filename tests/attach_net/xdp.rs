@@ -1,7 +1,7 @@
 //! XDP.
 
 use super::common::alone;
-use super::common::needs::{Thing, needs, needs_tried};
+use super::common::requires::{Thing, needs, needs_tried};
 use super::common::{Folder, wait_until};
 use super::{COUNT, FRAME, PACKETS, Watch, counting, in_own_network, mount_bpf, raw};
 use nix::mount::umount;
@@ -19,7 +19,7 @@ static COUNT_XDP: ProgramSpec = counting! { "count_xdp", Xdp, FRAME, 2,
 
 const METHODS: [Method; 3] = [Method::Link, Method::Netlink, Method::Best];
 
-/// How the kernel says that it runs a program: in native or in generic mode.
+/// The kernel's constants for the mode of a program: native or generic.
 const NATIVE: u8 = 1;
 const GENERIC: u8 = 2;
 
@@ -65,7 +65,7 @@ fn another_program_takes_the_place_at_once() {
         assert_eq!((first.counts(), second.counts()), (0, PACKETS));
         assert_eq!((first.links(), second.links()), (0, 1));
         assert_eq!(raw::xdp(raw::LOOPBACK), (GENERIC, second.id()));
-        // What does not fit changes nothing.
+        // An error changes nothing.
         let filter = ProgramSpec::new("other", ProgramType::SocketFilter, bpf! { r0 = 0; exit; });
         let error = link.update(&Loader::new().load(&filter).unwrap()).unwrap_err();
         assert!(matches!(error, Error::LinkCall { errno: Errno(libc::EINVAL), .. }), "{error}");
@@ -88,7 +88,7 @@ fn a_driver_runs_it_natively() {
         let [left, right] = raw::make_veth().unwrap();
         let watch = Watch::new(&COUNT_XDP);
         let (from, to) = (raw::Packets::of(left), raw::Packets::of(right));
-        // Of a type that nobody knows, to nobody.
+        // Of an unknown type, which no protocol handles.
         let mut frame = [0xff; FRAME];
         (frame[12], frame[13]) = (0x88, 0xb5);
         // The packets of a virtual wire are handled later: it is over when they have come out behind the program.
@@ -189,7 +189,7 @@ fn what_somebody_else_has_put_there_meanwhile_stays() {
     });
 }
 
-/// A link is dropped by whoever has it, wherever that is by then.
+/// A link can be dropped in any network namespace.
 #[test]
 fn dropping_it_in_another_network_takes_it_off_where_it_is() {
     let _alone = alone();

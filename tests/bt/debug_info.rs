@@ -1,6 +1,6 @@
 //! Parameters and structs of programs by their debug information. What is expected is what the programs are given.
 
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use crate::common::{Folder, no_program, said};
 use crate::{bt, text};
 use std::fs;
@@ -25,7 +25,7 @@ fn run(program: &std::path::Path, script: &str) -> Output {
     bt(&["-q", "-e", &script.replace("PROGRAM", &program), "-c", &program])
 }
 
-/// What the script prints.
+/// The output of the script.
 #[track_caller]
 fn printed(program: &std::path::Path, script: &str) -> String {
     let output = run(program, script);

@@ -128,7 +128,7 @@ pub enum Step {
     },
 }
 
-/// What a program begins with, and what it does.
+/// A random program: the values that it begins with, and its operations.
 #[derive(Debug, Clone)]
 pub struct Program {
     pub values: Vec<u64>,
@@ -311,7 +311,7 @@ pub fn program(fetch: bool) -> impl Strategy<Value = Program> {
     })
 }
 
-// What it computes.
+// The expected result.
 
 struct State {
     vars: Vec<u64>,
@@ -541,7 +541,7 @@ impl State {
 }
 
 impl Program {
-    /// What the program returns.
+    /// The return value of the program.
     pub fn expected(&self) -> u32 {
         let objects = self.objects.iter().map(|size| vec![0; *size as usize]).collect();
         let mut state = State { vars: self.values.clone(), objects };

@@ -1,5 +1,5 @@
-//! What is in the kernel, asked without the code under test: the programs there are, and what the kernel
-//! knows of one. `bpf(2)`, `BPF_PROG_GET_NEXT_ID` and its relatives; Linux 4.13.
+//! The objects of the kernel, read without the code under test: the ids of programs, and information on
+//! one. `bpf(2)`, `BPF_PROG_GET_NEXT_ID` and its relatives; Linux 4.13.
 #![allow(unsafe_code, reason = "bpf(2) has no safe wrapper but the one that is tested")]
 
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd, RawFd};
@@ -10,7 +10,7 @@ const OBJ_GET_INFO_BY_FD: i64 = 15;
 const LINK_GET_FD_BY_ID: i64 = 30;
 const LINK_GET_NEXT_ID: i64 = 31;
 
-/// What the kernel knows of a program: the first fields of `struct bpf_prog_info`.
+/// The kernel's information on a program: the first fields of `struct bpf_prog_info`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Info {
     pub(crate) id: u32,
@@ -63,7 +63,7 @@ pub(crate) fn links_of(program: u32) -> Vec<u32> {
     }
 }
 
-/// What the kernel knows of the program behind a descriptor.
+/// The kernel's information on the program behind a descriptor.
 pub(crate) fn info(program: impl AsFd) -> Info {
     let mut maps = [0u32; 16];
     // type, id; tag; lengths; two pointers; load_time; uid, nr_map_ids; map_ids; name (16)

@@ -1,9 +1,9 @@
-//! What is done with bytes that may be BTF: the body of a fuzz target and of a test.
+//! Reads bytes that may be BTF: the body of a fuzz target and of a test.
 
 use rawbpf::btf::{Body, Btf, Type};
 use std::sync::Arc;
 
-/// So many types are asked for by name and path.
+/// The number of types that are asked for by name and path.
 const ASKED: usize = 48;
 
 /// Reads all there is to read in a blob, and asks for what it names. Nothing that is wrong with it may lead to a panic,

@@ -13,7 +13,7 @@ pub(crate) type Run = fn(&mut dyn Write, &mut dyn FnMut() -> bool) -> Result<(),
 /// One lesson at a time: `trace_pipe` has one reader, and what one test does another would see.
 static ALONE: Mutex<()> = Mutex::new(());
 
-/// What has been printed so far.
+/// The output so far.
 #[derive(Clone, Default)]
 struct Printed(Arc<Mutex<Vec<u8>>>);
 
@@ -57,7 +57,7 @@ impl Lesson {
                 if !busy || asked.load(Ordering::Relaxed) {
                     return outcome.map_err(|error| error.to_string());
                 }
-                // Somebody else reads it, and there is one reader at a time.
+                // Another process reads it, and there is one reader at a time.
                 std::thread::sleep(Duration::from_millis(10));
             }
         });
@@ -66,7 +66,7 @@ impl Lesson {
         lesson
     }
 
-    /// What it has printed.
+    /// The output of the lesson.
     pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.printed.lock()).into_owned()
     }

@@ -1,11 +1,11 @@
-//! What the tests against the kernel share.
+//! Code shared by the tests against the kernel.
 #![allow(dead_code, unused_imports, reason = "each test binary uses some of it")]
 
 pub(crate) mod bpf_ids;
 pub(crate) mod lessons;
-#[path = "../../src/needs.rs"]
-pub(crate) mod needs;
 pub(crate) mod random;
+#[path = "../../src/requires.rs"]
+pub(crate) mod requires;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -22,7 +22,8 @@ pub(crate) fn rawbpf() -> PathBuf {
 
 /// Lets one test of this program run at a time that counts, or looks at what all of them leave in the kernel.
 ///
-/// Who lists links holds each of them for a moment: one that another test lets go of meanwhile would stay as long.
+/// A process that lists links holds each of them for a moment: one that another test releases meanwhile would stay as
+/// long.
 pub(crate) fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)

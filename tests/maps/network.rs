@@ -1,7 +1,7 @@
 //! Maps of sockets and of places for packets.
 
 use super::{lacks, load, raw, run};
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use rawbpf::map::{CpuMap, DevMap, Redirect, SockMap, Storage, Update, XskMap};
 use rawbpf::{Errno, Error, MapSpec, MapType, ProgramSpec, ProgramType, bpf, flags};
 use std::net::UdpSocket;

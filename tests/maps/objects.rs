@@ -2,7 +2,7 @@
 
 use super::{FRAME, lacks, load, raw, run};
 use crate::common::Folder;
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rawbpf::map::{Array, Hash, Map, MapOfMaps, ProgArray, StackTrace, Update};
@@ -263,7 +263,7 @@ fn bpf_file_system() -> Folder {
     folder
 }
 
-/// What is not a map is not taken for one.
+/// An object that is not a map is not taken for one.
 #[test]
 fn other_objects_are_no_maps() {
     needs!(Bpf);
@@ -314,8 +314,8 @@ fn contents_that_nobody_changes() {
 
 static PLACES: MapSpec = MapSpec::new("places", MapType::InsnArray, 4, 16, 2);
 
-/// What it holds is for the program that is loaded with it: which instruction, before and after. Here it is set and read;
-/// jumps through it are not tested.
+/// The map's values are for the program that is loaded with it: the index of an instruction, before and after. Here
+/// they are set and read; jumps through it are not tested.
 #[test]
 fn places_in_a_program() {
     needs!(Bpf);

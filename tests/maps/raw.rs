@@ -1,4 +1,5 @@
-//! What the tests of maps do that the library does not: sockets, processes and mappings by descriptor.
+//! System calls that the tests of maps need and the library does not make: sockets, processes and mappings
+//! by descriptor.
 #![allow(unsafe_code, reason = "system calls without a safe wrapper here")]
 
 use std::io::{Error, Result};
@@ -115,14 +116,14 @@ impl Drop for Mapping {
     }
 }
 
-/// How large a page is here, bytes.
+/// The page size, in bytes.
 pub(crate) fn page() -> usize {
     // SAFETY: takes an integer.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(size).unwrap()
 }
 
-/// What puts a program in its place, until it is dropped.
+/// A program's attachment, which lasts until it is dropped.
 pub(crate) enum Attached {
     Group([u32; 4]),
     Link(#[allow(dead_code, reason = "it is held")] OwnedFd),

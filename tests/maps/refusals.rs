@@ -1,6 +1,6 @@
-//! The kernel's answers to changes that cannot be: the same number means another thing for another type of map.
+//! The kernel's answers to invalid changes: the same number means another thing for another type of map.
 
-use crate::common::needs::{Thing, needs};
+use crate::common::requires::{Thing, needs};
 use crate::lacks;
 use rawbpf::map::{Map, Update};
 use rawbpf::{Error, ErrorKind, MapSpec, MapType, flags};

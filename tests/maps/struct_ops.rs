@@ -1,7 +1,7 @@
 //! A table of functions of the kernel: congestion control of TCP.
 
 use super::raw;
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use rawbpf::map::{Array, StructOps};
 use rawbpf::{Errno, Error, Loader, MapSpec, ProgramSpec, ProgramType, bpf, flags};
 use std::io::{Read, Write};
@@ -9,7 +9,7 @@ use std::net::{TcpListener, TcpStream};
 
 const OPS: &str = "tcp_congestion_ops";
 
-/// How often each function was called: `init`, `cong_avoid`.
+/// The number of calls of each function: `init`, `cong_avoid`.
 static CALLS: MapSpec = MapSpec::array("calls", 16, 1);
 static CALLS_OF: [ProgramSpec; 2] = [
     spec(

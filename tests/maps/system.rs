@@ -2,7 +2,7 @@
 
 use super::{lacks, load, raw};
 use crate::common::Folder;
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rawbpf::asm::Code;
@@ -313,7 +313,7 @@ fn an_arena() {
     assert!(error.to_string().contains("mapped already"), "{error}");
 }
 
-/// Where user space wants it.
+/// An arena is mapped at the address that user space asks for.
 #[test]
 fn an_arena_has_its_place() {
     needs!(Bpf);

@@ -1,7 +1,7 @@
 //! Maps of plain values.
 
 use super::{lacks, load, run};
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use proptest::prelude::*;
 use rawbpf::kernel::cpu;
 use rawbpf::map::{
@@ -489,9 +489,9 @@ fn lengths_are_checked() {
     let batch = map.update_batch(&[([0u8; 4], [0u8; 4])]);
     assert!(matches!(batch, Err(Error::MapLength { .. })));
     let view = Hash::<u32, u32>::of(&map).unwrap_err();
-    assert_eq!(view.to_string(), "map `hash` is no Hash: its value_size is 8, and not 4");
+    assert_eq!(view.to_string(), "map `hash`: value_size is 8, expected 4 for Hash");
     let view = Array::<u64>::of(&map).unwrap_err();
-    assert_eq!(view.to_string(), "map `hash` is no Array: its kind is hash, and not array");
+    assert_eq!(view.to_string(), "map `hash`: kind is hash, expected array for Array");
 }
 
 /// Deleting what was just read, or what comes next, does not make the walk endless, and misses nothing that stays.

@@ -1,6 +1,6 @@
-//! `args.NAME` means the arguments of the place that a program is attached to, wherever else its spec says it goes.
+//! `args.NAME` means the arguments of the target that a program is attached to, whatever target its spec has.
 
-use super::common::needs::{Thing, needs};
+use super::common::requires::{Thing, needs};
 use rawbpf::asm::{ParseOptions, parse};
 use rawbpf::attach::{self, Link, Options, Target};
 use rawbpf::{
@@ -153,7 +153,7 @@ fn a_target_is_enough_to_know_the_arguments() {
     assert!(error.to_string().contains("`vfs_read` passes no `code`"), "{error}");
 }
 
-/// What the second argument was of system calls that have a strange first one.
+/// The second argument of system calls that have a strange first one.
 static SECOND: MapSpec = MapSpec::hash("second", 8, 4, 64);
 static ARRAY: ProgramSpec = ProgramSpec::new(
     "array",

@@ -85,7 +85,7 @@ impl Bpftrace {
         }
     }
 
-    /// What it has printed so far: the data of the lines of one type.
+    /// The output so far: the data of the lines of one type.
     fn of_type(&self, wanted: &str) -> impl Iterator<Item = Value> {
         let out = fs::read_to_string(self.folder.path().join("out")).unwrap_or_default();
         let lines: Vec<_> =
@@ -109,8 +109,8 @@ impl Drop for Bpftrace {
     }
 }
 
-/// How many events the programs of a process have missed: on a CPU on which the program of a tracepoint runs the kernel
-/// starts no other one, whatever an interrupt brings. (It counts them since Linux 6.7.)
+/// The number of events that the programs of a process have missed: on a CPU on which the program of a tracepoint runs
+/// the kernel starts no other one, whatever an interrupt brings. (It counts them since Linux 6.7.)
 pub(crate) fn missed(process: &str) -> u64 {
     let files = fs::read_dir(format!("/proc/{process}/fdinfo")).unwrap().flatten();
     let count = |text: String| {
@@ -124,11 +124,11 @@ fn text(value: Value) -> Option<String> {
     value.as_str().map(str::to_owned)
 }
 
-/// What a script has counted.
+/// The counts of a script.
 #[derive(Debug)]
 pub(crate) struct Maps {
     maps: Map<String, Value>,
-    /// How much of it has been missed.
+    /// The number of events that it missed.
     pub(crate) missed: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What lessons and their peers are to see: each of these makes one event.
+//! Events for the lessons and their peers: each of these functions makes one.
 #![allow(unsafe_code, reason = "a system call and a function of C")]
 
 use crate::common::Folder;
@@ -47,7 +47,8 @@ pub(crate) struct OnDisk {
     _folder: Folder,
 }
 
-/// What disks count in. Files are cached in pages of 4096 bytes or more, so that no other's requests end within one.
+/// The unit of disks, in bytes. Files are cached in pages of 4096 bytes or more, so that no other's requests end within
+/// one.
 pub(crate) const SECTOR: usize = 512;
 
 impl OnDisk {

@@ -30,7 +30,7 @@ impl KernelTrace {
         trace
     }
 
-    /// How many there are. Nothing may be lost.
+    /// The number of events. Nothing may be lost.
     #[track_caller]
     pub(crate) fn count(&self) -> usize {
         let text = fs::read_to_string(self.0.join("trace")).unwrap();

@@ -1,6 +1,6 @@
 //! Programs of every type, for every way of attaching them, and with every flag.
 
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use rawbpf::asm::Code;
 use rawbpf::attach::{self, Target, TrampolineAt};
 use rawbpf::features::{Feature, Features, Probe};

@@ -1,4 +1,4 @@
-//! What a row of the table of rejected programs is.
+//! A row of the table of rejected programs.
 
 /// A program that is wrong in one way.
 #[derive(Clone, Copy)]
@@ -19,8 +19,8 @@ pub(crate) struct Case {
     pub advice: &'static [&'static str],
     /// The tracepoint or iterator that it is for.
     pub target: Option<&'static str>,
-    /// What the advice says, in words of its own; empty if it is that of the kind. (Of the first kind: other kernels may say
-    /// something else.)
+    /// The text of the advice, if it is a special one; empty if it is that of the kind. (Of the first kind: other
+    /// kernels may lead to other advice.)
     pub advises: &'static str,
     /// A note that is among those of the message; empty if that does not matter.
     pub notes: &'static str,
@@ -57,7 +57,7 @@ pub(crate) const fn of_type(
 }
 
 impl Case {
-    /// What it says, and what is said to it.
+    /// Sets the text, and the expected causes.
     pub(crate) const fn is(mut self, text: &'static str, causes: &'static [&'static str]) -> Case {
         (self.text, self.causes) = (text, causes);
         self

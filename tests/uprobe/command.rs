@@ -1,6 +1,6 @@
 //! `rawbpf trace` on functions and USDT probes of this program, with their arguments by name.
 
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use crate::common::{self, Folder, no_program, rawbpf, said};
 use crate::compiled::{Compiled, file, thrice};
 use crate::watch::{ENTRY, Watch, rawbpf_test_double, this_file};
@@ -59,7 +59,7 @@ fn trace(args: &[&str], text: &str) -> String {
     fs::write(&file, text).unwrap();
     let mut command = Command::new(rawbpf());
     command.arg("trace").args(args).arg(file).arg("--");
-    // What the caller says of itself would be among what is printed of it.
+    // The caller's own output would be among the output of the command.
     command.args(["sh", "-c", "exec \"$0\" \"$@\" > /dev/null"]).arg(this_file());
     command.args(["--exact", "command::functions_and_probes_are_traced", "--nocapture"]);
     command.arg("--test-threads=1").env(common::ROLE, "caller").env_remove("RAWBPF_LOG");
@@ -114,7 +114,7 @@ fn functions_with_colons_in_their_names_are_traced() {
         assert_eq!(output.status.code(), Some(0), "{}", said(&output));
         assert_eq!(String::from_utf8_lossy(&output.stdout), TABLE);
     }
-    // What it reads is known when it is loaded, before anybody says where it is attached.
+    // The layout is known when it is loaded, before it is attached.
     fs::write(folder.path("count.s"), text(&format!(", uprobe/{target}"), "u64")).unwrap();
     let output = Command::new(rawbpf()).arg("check").arg(folder.path("count.s")).output().unwrap();
     assert!(output.status.success(), "{}", said(&output));

@@ -1,7 +1,7 @@
 //! Programs and libraries that are damaged: the body of the fuzz target, over its seeds.
 
 use crate::common::Folder;
-use crate::common::needs::needs_tried;
+use crate::common::requires::needs_tried;
 use proptest::prelude::*;
 use rawbpf::user;
 use std::fs;
@@ -10,7 +10,7 @@ use std::path::Path;
 #[path = "../common/elf_bytes.rs"]
 mod elf_bytes;
 
-/// Files of 64 and 32 bits; `Err` says why not.
+/// Files of 64 and 32 bits; `Err` is the reason why there are none.
 fn seeds() -> Result<Vec<Vec<u8>>, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/elf");
     let read = |name| fs::read(folder.join(name)).map_err(|_| "the seeds are not here".to_owned());

@@ -1,7 +1,7 @@
 //! Functions of stripped files, whose names are in a separate debug file.
 
-use crate::common::needs::{Thing, needs, needs_tried};
 use crate::common::no_program;
+use crate::common::requires::{Thing, needs, needs_tried};
 use crate::compiled::{Compiled, file, thrice};
 use crate::watch::{ENTRY, Watch};
 use rawbpf::attach::{self, Options, Target};

@@ -1,6 +1,6 @@
 //! Uprobes on functions, by name and by place, in every way there is.
 
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use crate::common::{self, Folder};
 use crate::watch::{
     COOKIE, Caller, ENTRY, METHODS, RETURN, SECOND, Watch, probes_in_tracefs, rawbpf_test_add,
@@ -469,7 +469,7 @@ fn what_is_no_place_for_a_probe_says_why() {
         let header = words(&format!("uprobe:{}:0x10", this_file()));
         assert!(header.contains("no part of the file that is code"), "{header}");
     }
-    // What it is not, is said by the kernel.
+    // An offset beyond the file is refused by the kernel.
     let beyond = words(&format!("uprobe:{}:0x100000", text.display()));
     assert!(beyond.contains("EINVAL"), "{beyond}");
     watch.assert_nothing_is_left();

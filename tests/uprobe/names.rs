@@ -1,6 +1,6 @@
 //! Names of symbols that look like something else, and every name that `rawbpf list` prints.
 
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use crate::common::{no_program, rawbpf, said};
 use crate::compiled::{Compiled, file, thrice};
 use crate::watch::{ENTRY, RETURN, Watch};
@@ -37,7 +37,7 @@ fn odd(folder: &Compiled) -> String {
     file(&folder.build("odd", ("odd.c", &source), &["-O1"]))
 }
 
-/// How often a program ran, and the sum of what it saw, while a target was attached.
+/// The number of a program's runs, and the sum of the values that it saw, while a target was attached.
 #[track_caller]
 fn seen(watch: &Watch, target: &Target, program: &str) -> (u64, u64) {
     let link = attach::attach(&watch.program, target).unwrap_or_else(|error| panic!("{error}"));

@@ -4,7 +4,7 @@ use std::arch::{asm, global_asm};
 use std::hint::black_box;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 
-// What notes say where it was when they were written.
+// The address at which the notes were written.
 global_asm!(
     ".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat",
     ".weak _.stapsdt.base",
@@ -124,7 +124,7 @@ pub(crate) fn second(value: u64) {
     }
 }
 
-/// `rawbpf_test:guarded`: only while somebody wants to know.
+/// `rawbpf_test:guarded`: only while its semaphore is up.
 #[inline(never)]
 pub(crate) fn guarded(value: u64) {
     if semaphore() == 0 {

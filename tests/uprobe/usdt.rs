@@ -1,7 +1,7 @@
 //! USDT probes: found in this program's own file, attached in all places, with their arguments and semaphores.
 
 use crate::common;
-use crate::common::needs::{Thing, needs, needs_tried};
+use crate::common::requires::{Thing, needs, needs_tried};
 use crate::probes::{RAWBPF_TEST_NUMBER, first, guarded, many, second, semaphore, sizes};
 use crate::watch::{COOKIE, Caller, ENTRY, METHODS, Watch, this_file};
 use rawbpf::asm::{BuildOptions, Builder};
@@ -405,7 +405,7 @@ fn a_probe_is_attached_in_all_its_places() {
         attach::attach_with(program, &this("twice"), &options)
     });
     assert_eq!(real, this("twice").to_string());
-    // Whoever the provider is, it is found.
+    // The probe is found for any provider.
     let any: Target = format!("usdt:{}::twice", this_file()).parse().unwrap();
     let real = watch.sees_while_attached(both, (2, 1), |p| attach::attach(p, &any));
     assert_eq!(real, this("twice").to_string());
@@ -457,7 +457,7 @@ fn loading_for_a_probe_takes_the_best_way() {
 #[test]
 fn a_semaphore_is_up_while_a_program_is_attached() {
     needs!(Uprobe, Tracefs);
-    // (A panic in here would leave it up: whoever maps a file anew to show a backtrace gets the probe, too.)
+    // (A panic in here would leave it up: a process that maps the file anew to show a backtrace gets the probe, too.)
     let test = "usdt::a_semaphore_is_up_while_a_program_is_attached";
     if common::role().is_some() {
         return Caller::serve(|| guarded(8));

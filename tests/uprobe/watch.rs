@@ -1,4 +1,4 @@
-//! What the tests of uprobes share: a program that counts for each process, and what there is to call.
+//! Code shared by the tests of uprobes: a program that counts for each process, and functions to call.
 
 use crate::common::{self, bpf_ids};
 use rawbpf::attach::Link;
@@ -28,7 +28,7 @@ pub(crate) extern "C" fn rawbpf_test_double(a: u64) -> u64 {
     black_box(a) * 2
 }
 
-/// How often it ran in a process, and the sum of what it saw.
+/// The number of runs in a process, and the sum of the values seen.
 static SEEN: MapSpec = Hash::<u32, [u64; 2]>::spec("seen", 4096);
 
 macro_rules! counting {
@@ -104,7 +104,7 @@ impl Watch {
         Ok(Watch { program, seen, _alone: alone })
     }
 
-    /// How often it has run in a process since the last time this was asked, and the sum of what it has seen.
+    /// The number of runs in a process since the last time this was called, and the sum of the values seen.
     pub(crate) fn take(&self, process: u32) -> (u64, u64) {
         let [count, sum] = self.seen.lookup(&process).unwrap().unwrap_or_default();
         self.seen.update(&process, &[0, 0], Update::Any).unwrap();
@@ -154,7 +154,7 @@ pub(crate) fn this_file() -> String {
     path.into_os_string().into_string().unwrap()
 }
 
-/// Another process of this program, which calls something whenever it is told to.
+/// Another process of this program, which makes a call for each line of its input.
 pub(crate) struct Caller {
     child: Child,
     input: ChildStdin,
@@ -194,7 +194,7 @@ impl Caller {
         }
     }
 
-    /// What the other process does, until nobody tells it anything any more.
+    /// The body of the other process, until its standard input ends.
     pub(crate) fn serve(f: impl Fn()) {
         for line in std::io::stdin().lines() {
             line.unwrap();

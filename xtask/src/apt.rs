@@ -23,7 +23,7 @@ pub struct Archive {
     beside_machine: bool,
     /// `deb`, or `deb-src` of an archive of sources.
     kind: &'static str,
-    /// What apt had to say when the mirrors were asked.
+    /// The messages of apt when the mirrors were asked.
     complaints: String,
     /// Whether the signatures of all suites could be checked.
     checked: bool,
@@ -37,7 +37,7 @@ pub struct Package {
     pub size: u64,
 }
 
-/// Where this machine gets its packages from, or what to do when it is not known.
+/// The mirrors that this machine gets its packages from; the error says what to do when they are not known.
 pub fn mirrors() -> Result<Mirrors> {
     let mut mirrors = sources::mirrors(&sources::read(Path::new("/etc/apt")));
     if let Ok(main) = std::env::var("RAWBPF_DEBIAN_MIRROR") {
@@ -204,7 +204,7 @@ impl Archive {
         Ok(keys.exists().then_some(keys))
     }
 
-    /// What went wrong when the mirrors were asked, in apt's words; empty when nothing did.
+    /// The messages of apt when the mirrors were asked; empty when there were no errors.
     pub fn complaints(&self) -> &str {
         &self.complaints
     }
@@ -267,7 +267,7 @@ impl Archive {
         }
         let mut command = self.apt("apt-get");
         command.args(["install", "--yes", "--download-only", "--no-install-recommends"]);
-        // What is present already would not be fetched, but must be here to be unpacked.
+        // A package that is installed already would not be fetched, but must be here to be unpacked.
         command.args(["--reinstall", "-o", "Debug::NoLocking=1"]).args(names);
         let (good, output) = run(&mut command)?;
         if !good {
@@ -315,7 +315,7 @@ impl Archive {
         set("Acquire::Retries", "4");
         set("Acquire::http::Timeout", "30");
         set("Acquire::https::Timeout", "30");
-        // The folder belongs to whoever runs this, which the user that apt would switch to cannot write.
+        // The folder belongs to the user that runs this, and the user that apt would switch to cannot write to it.
         set("APT::Sandbox::User", "root");
         if !self.arch.is_empty() {
             set("APT::Architecture", self.arch);
@@ -371,7 +371,7 @@ fn capture(command: &mut Command) -> Result<(bool, String, String)> {
     Ok((status.success(), String::from_utf8_lossy(&out).into_owned(), err))
 }
 
-/// The last lines of what a program printed, which say why it failed.
+/// The last lines of a program's output, which hold its error.
 fn tail(output: &str) -> String {
     let lines: Vec<&str> = output.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(6)..].join("\n")
@@ -385,7 +385,7 @@ fn files_with(folder: &Path, extension: &str) -> Vec<PathBuf> {
     files
 }
 
-/// The first of the errors and warnings that apt printed; a hundred more of the same help nobody.
+/// The first of the errors and warnings that apt printed; a hundred more of the same do not help.
 fn complaints(output: &str) -> String {
     let lines = output.lines().filter(|line| line.starts_with("E: ") || line.starts_with("W: "));
     lines.take(3).collect::<Vec<_>>().join("\n")

@@ -14,7 +14,7 @@ pub enum Arch {
 }
 
 impl Arch {
-    /// What Rust calls it.
+    /// Rust's name of it.
     pub fn name(self) -> &'static str {
         match self {
             Arch::X86_64 => "x86_64",
@@ -23,7 +23,7 @@ impl Arch {
         }
     }
 
-    /// What Debian calls it.
+    /// Debian's name of it.
     pub fn debian(self) -> &'static str {
         match self {
             Arch::X86_64 => "amd64",
@@ -32,7 +32,7 @@ impl Arch {
         }
     }
 
-    /// How the names of its kernels' packages end; the cloud flavour is the small one.
+    /// The suffix of its kernels' packages; the cloud flavour is the small one.
     pub fn flavour(self) -> &'static str {
         match self {
             Arch::X86_64 => "-cloud-amd64",

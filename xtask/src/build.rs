@@ -41,7 +41,7 @@ pub fn for_guest(arch: Arch, what: &[&str]) -> Result<Vec<Artifact>> {
         // Under emulation it is worth optimising a little: property tests take a fifth of the time. The checks of a
         // debug build stay.
         .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
-        // Without debug information the initramfs has a tenth of the size; panics tell their place all the same.
+        // Without debug information the initramfs has a tenth of the size; panics print their place all the same.
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env("CARGO_PROFILE_DEV_STRIP", "debuginfo");
     if !arch.is_host() {
@@ -105,7 +105,7 @@ pub fn programs(arch: Arch, with_rawbpf: bool) -> Result<Programs> {
     })
 }
 
-/// What `programs` made.
+/// The result of `programs`.
 #[derive(Clone, Debug)]
 pub struct Programs {
     pub init: PathBuf,

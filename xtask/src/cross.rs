@@ -1,7 +1,7 @@
 //! Programs for other architectures: Debian's cross compilers link them, and where the toolchain has no standard
 //! library for the target, cargo builds it from Debian's copy of its sources.
 //!
-//! Those sources must be of the very version of the compiler; they lie in a folder that looks like the toolchain's own
+//! The sources must be of the very version of the compiler; they lie in a folder that looks like the toolchain's own
 //! but for them. `-Zbuild-std` is a feature of nightly compilers, which RUSTC_BOOTSTRAP=1 allows on others; it is used
 //! for guests of a test machine only.
 
@@ -15,7 +15,7 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where the sources may be found, the likelier first: (is it of the security archive, suite).
+/// The suites that may hold the sources, the likelier first: (is it of the security archive, suite).
 const SUITES: [(bool, &str); 6] = [
     (false, "trixie-backports"),
     (false, "forky-backports"),

@@ -19,11 +19,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// How long one test program may take in a guest; emulation is ten to thirty times slower than the host.
+/// The time limit of one test program in a guest; emulation is ten to thirty times slower than the host.
 const LIMIT: Duration = Duration::from_secs(600);
 /// Memory beside the initramfs: the verifier's log of a large program alone may take hundreds of MiB.
 const ROOM_MIB: u64 = 1024;
-/// Where a test says what it lacked.
+/// The file in which a test records what it lacked.
 const LEDGER: &str = "/tmp/ledger";
 /// Cases of a property test: they have run in full on the host, and emulation is slow.
 const PROPTEST_CASES: &str = "32";
@@ -36,7 +36,7 @@ pub struct Guest {
     pub cpus: u32,
 }
 
-/// What one architecture's guests run.
+/// The tests that one architecture's guests run.
 struct Suite {
     programs: Programs,
     tests: Vec<Artifact>,
@@ -166,7 +166,7 @@ fn run_one(boot: &Boot, filter: &[String]) -> Result<Place> {
         }
     }
     place.troubles.extend(outcome.trouble);
-    // A program that was ended for want of memory, a warning of the kernel: the console tells.
+    // A program that was ended for want of memory, a warning of the kernel: the console has it.
     if !place.troubles.is_empty() && !outcome.console.trim().is_empty() {
         eprintln!(
             "xtask: {}: {}; the console's last lines:",
@@ -183,7 +183,7 @@ fn run_one(boot: &Boot, filter: &[String]) -> Result<Place> {
     Ok(place)
 }
 
-/// What came back from one test program.
+/// The report of one test program.
 #[derive(Default)]
 struct Report {
     name: String,

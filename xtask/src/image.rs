@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use std::io::{Read, Write};
 use std::process::Stdio;
 
-/// What the packed kernel is packed with, by its first bytes: the program and its Debian package.
+/// The compressions of packed kernels, by their first bytes: the program and its Debian package.
 const PACKERS: [(&[u8], &str, &str); 5] = [
     (b"\xfd7zXZ\0", "xz", "xz-utils"),
     (b"\x28\xb5\x2f\xfd", "zstd", "zstd"),
@@ -78,7 +78,7 @@ fn filter(program: &str, package: &str, input: &[u8]) -> Result<Vec<u8>> {
         child.0.stdin.take().zip(child.0.stdout.take()).context("no pipe")?;
     let mut out = Vec::new();
     std::thread::scope(|scope| {
-        // Its answer tells what it made of the input, so a pipe that it closes early is no error of its own.
+        // Its output shows what it made of the input, so a pipe that it closes early is no error of its own.
         scope.spawn(move || stdin.write_all(input));
         stdout.read_to_end(&mut out)
     })?;

@@ -15,10 +15,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Where `rawbpf` lies in the guest.
+/// The path of `rawbpf` in the guest.
 pub const RAWBPF: &str = "/bin/rawbpf";
 
-/// What the guest's environment holds in any case.
+/// Variables that the guest's environment always holds.
 const ENVIRONMENT: [(&str, &str); 6] = [
     ("PATH", "/bin:/sbin:/usr/bin:/usr/sbin"),
     ("HOME", "/root"),
@@ -29,7 +29,7 @@ const ENVIRONMENT: [(&str, &str); 6] = [
     ("RAWBPF_TEST_DISK", "/disk"),
 ];
 
-/// What init is told, see `order.rs` there.
+/// The orders to init, see `order.rs` there.
 pub struct Orders(Vec<u8>);
 
 impl Orders {

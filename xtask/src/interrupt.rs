@@ -1,7 +1,9 @@
 //! Being ended early: Ctrl-C and its like take the machines and the run's files with them.
 
-use nix::sys::signal::{SigSet, Signal, killpg};
+use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::iterator::Signals;
 use std::collections::HashSet;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -20,18 +22,12 @@ fn ours() -> MutexGuard<'static, Ours> {
     OURS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Must be called before any other thread is started, as they inherit what is blocked here.
-/// (And so do programs that we start: they end when we end them.)
+/// Ends on SIGINT, SIGTERM and SIGHUP, with what we have started. The signals are caught and not blocked: what is blocked
+/// here would be blocked in all that we start, down to the commands that tests trace.
 pub fn watch() {
-    let mut set = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        set.add(signal);
-    }
-    if set.thread_block().is_err() {
-        return;
-    }
+    let Ok(mut signals) = Signals::new([SIGINT, SIGTERM, SIGHUP]) else { return };
     std::thread::spawn(move || {
-        let Ok(signal) = set.wait() else { return };
+        let Some(signal) = signals.forever().next() else { return };
         let ours = ours();
         for &pid in &ours.processes {
             end(pid);
@@ -39,8 +35,9 @@ pub fn watch() {
         for folder in &ours.folders {
             let _ = std::fs::remove_dir_all(folder);
         }
-        eprintln!("\nxtask: {signal}: stopped");
-        std::process::exit(128 + signal as i32);
+        let name = signal_hook::low_level::signal_name(signal).unwrap_or("signal");
+        eprintln!("\nxtask: {name}: stopped");
+        std::process::exit(128 + signal);
     });
 }
 

@@ -36,9 +36,9 @@ const MODULES: [&str; 4] = ["loop", "veth", "sch_ingress", "cls_bpf"];
 /// A kernel that can be booted.
 #[derive(Clone, Debug)]
 pub struct Kernel {
-    /// What it was asked for by.
+    /// The name that it was asked for by.
     pub line: String,
-    /// What `uname -r` says.
+    /// Its release, as `uname -r` prints it.
     pub release: String,
     /// The version of Debian's package.
     pub version: String,
@@ -170,7 +170,7 @@ fn fetch_one(arch: Arch, archive: &Archive, package: &Package, home: &Path) -> R
     let scratch = paths::Scratch::new()?;
     for deb in archive.download(&names)? {
         apt::unpack(&deb, scratch.path())?;
-        // A hundred modules are in there that nobody asks for.
+        // It holds a hundred modules that are not needed.
         let _ = fs::remove_file(deb);
     }
     let modules = scratch.path().join("usr/lib/modules").join(&release);
@@ -194,7 +194,7 @@ fn fetch_one(arch: Arch, archive: &Archive, package: &Package, home: &Path) -> R
     }
     paths::write_whole(&folder.join("image"), &image)?;
     keep_modules(scratch.path(), &folder.join("modules"))?;
-    // Last, for it says that the rest is there.
+    // Last, since it marks that the rest is there.
     paths::write_whole(&folder.join("version"), package.version.as_bytes())?;
     Ok(release)
 }

@@ -57,7 +57,7 @@ enum Rule {
     Circle { areas: Vec<String>, steps: Vec<(String, PathBuf, usize)> },
     /// The table has no such area.
     NotInTable { area: String },
-    /// A path of which nobody can say which area it means.
+    /// A path that does not show which area it means.
     Unclear { path: String, why: &'static str },
     /// A file under `src/` that no `mod` item names.
     NotInCrate,

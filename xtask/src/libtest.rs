@@ -1,8 +1,8 @@
-//! Reads what Rust's test programs print, and the ledger in which tests say what they lacked.
+//! Reads the output of Rust's test programs, and the ledger in which tests record what they lacked.
 
 use std::collections::BTreeMap;
 
-/// What became of a test.
+/// The status of a test.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
     Passed,
@@ -11,11 +11,11 @@ pub enum Status {
     Skipped(String),
 }
 
-/// Everything one test program said.
+/// The results of one test program.
 #[derive(Debug, Default)]
 pub struct Results {
     pub tests: BTreeMap<String, Status>,
-    /// What does not add up.
+    /// An inconsistency in the output.
     pub complaint: Option<String>,
 }
 
@@ -117,7 +117,7 @@ fn summary_counts(text: &str) -> Option<usize> {
     Some(sum)
 }
 
-/// What a test program says about its failures: everything after its list of tests.
+/// The part of a test program's output about its failures: everything after its list of tests.
 pub fn failures(stdout: &str) -> &str {
     match stdout.find("\nfailures:\n") {
         Some(at) => stdout[at + 1..].trim_end(),

@@ -1,4 +1,4 @@
-//! What a package holds, and what it is built with.
+//! Checks of a package: its contents, and the compilers that build it.
 
 use crate::{build, paths};
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! Where things are kept: what was downloaded outlives the clone, what a run makes does not outlive the run.
+//! Paths of files that are kept: downloads outlive the clone, the files of a run do not outlive the run.
 
 use anyhow::{Context, Result};
 use std::cell::RefCell;
@@ -59,7 +59,8 @@ fn writable(dir: &Path) -> bool {
 pub struct Lock(());
 
 thread_local! {
-    /// How often this thread holds it, and the locked file: to fetch one thing another may have to be fetched first.
+    /// The number of times that this thread holds it, and the locked file: to fetch one thing another may have to be
+    /// fetched first.
     static LOCK: RefCell<(u32, Option<File>)> = const { RefCell::new((0, None)) };
 }
 

@@ -20,8 +20,8 @@ const PROGRAMS: [(&str, &str); 9] = [
     ("ping", "iputils-ping"),
 ];
 
-/// What `PATH` has to be for the tests; `None` if it can stay as it is. What cannot be had is told: the tests that need it
-/// skip themselves.
+/// The `PATH` for the tests; `None` if it can stay as it is. Programs that cannot be had are reported: the tests that
+/// need them skip themselves.
 pub fn path() -> Option<OsString> {
     let (mut folders, mut missing, mut reason) = (Vec::new(), Vec::new(), None);
     for (program, package) in PROGRAMS {
@@ -34,7 +34,7 @@ pub fn path() -> Option<OsString> {
         }
     }
     if let Some(reason) = reason {
-        // apt says it in several lines.
+        // apt's message has several lines.
         let reason = format!("{reason:#}").replace('\n', "; ");
         eprintln!("xtask: tests go without {}: {reason}", missing.join(", "));
     }

@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-/// Who runs the guest's instructions.
+/// The accelerator: KVM or emulation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accel {
     Tcg,
@@ -35,19 +35,19 @@ pub struct Machine<'a> {
     pub append: &'a str,
     pub kernel: &'a Kernel,
     pub initramfs: &'a [u8],
-    /// How long until init must have spoken.
+    /// The time until init must have spoken.
     pub boot_limit: Duration,
-    /// How long in all.
+    /// The time limit in all.
     pub limit: Duration,
 }
 
-/// How the machine ended.
+/// The end of the machine.
 pub struct Outcome {
-    /// Init said that all its jobs are done.
+    /// Init reported that all its jobs are done.
     pub whole: bool,
     /// Why not, when it did not.
     pub trouble: Option<String>,
-    /// What the kernel printed.
+    /// The kernel's console output.
     pub console: String,
     /// From start to end.
     pub took: Duration,
@@ -119,7 +119,7 @@ pub fn run(machine: &Machine, mut sink: impl FnMut(Event) -> Result<()>) -> Resu
             }
         }
     }
-    // If it has said goodbye there is nothing more to come, and its own end need not be waited for.
+    // After init's last message there is nothing more to come, and its own end need not be waited for.
     drop(child);
     let console =
         String::from_utf8_lossy(&fs::read(&console_path).unwrap_or_default()).into_owned();
@@ -309,7 +309,7 @@ pub fn parse_memory(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Refuses what would crash the guest or cannot be.
+/// Refuses numbers of CPUs that would crash the guest or are invalid.
 pub fn check_cpus(arch: Arch, cpus: u32) -> Result<()> {
     if !(1..=8).contains(&cpus) {
         bail!("--cpus takes 1 to 8 (on {})", arch.name());

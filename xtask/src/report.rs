@@ -1,9 +1,9 @@
 //! Reads what the guest's first process reports: frames of a kind, a length and that many bytes, after a magic line.
 
-/// What opens the report; whatever came before is firmware or kernel talking.
+/// The magic number at the beginning of the report; the bytes before it come from firmware or kernel.
 const MAGIC: &[u8] = b"\0rawbpf-vm-report-1\n";
 
-/// One thing that the guest said.
+/// One item of the guest's report.
 #[derive(Debug, PartialEq)]
 pub enum Event {
     /// The first process runs.
@@ -20,7 +20,7 @@ pub enum Event {
     Goodbye,
 }
 
-/// How a job ended.
+/// The end of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     Exit(i32),
@@ -74,7 +74,7 @@ impl Reader {
         events
     }
 
-    /// What is wrong with the report now that it has ended, if anything.
+    /// The error in the report now that it has ended, if any.
     pub fn complaint(&self) -> Option<String> {
         if self.broken {
             Some("the report is damaged".into())

@@ -23,7 +23,7 @@ pub struct Mirrors {
     pub main: String,
     pub security: Option<String>,
     pub keyring: Option<String>,
-    /// What this machine itself installs from: (is it the security archive, suite).
+    /// The suites that this machine itself installs from: (is it the security archive, suite).
     pub own: Vec<(bool, String)>,
 }
 

@@ -1,4 +1,4 @@
-//! What became of every test in every place, and what follows from it.
+//! The results of every test in every place, and the verdict on them.
 
 use crate::libtest::{self, Results, Status};
 use std::collections::BTreeMap;
@@ -9,7 +9,7 @@ pub struct Place {
     pub name: String,
     /// By `binary::test`.
     pub tests: BTreeMap<String, Status>,
-    /// What went wrong that is no test's result: a program that crashed, a machine that panicked.
+    /// Failures that are no test's result: a program that crashed, a machine that panicked.
     pub troubles: Vec<String>,
     pub took: Duration,
 }
@@ -24,7 +24,7 @@ impl Place {
         }
     }
 
-    /// Takes in what one test program said, and shows it at once if something is wrong with it.
+    /// Adds the results of one test program, and shows them at once if something is wrong.
     pub fn add(
         &mut self,
         binary: &str,

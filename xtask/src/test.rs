@@ -20,7 +20,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::{Duration, Instant};
 
-/// How long one test program may take here.
+/// The time limit of one test program on the host.
 const HOST_LIMIT: Duration = Duration::from_secs(900);
 
 /// The options of `cargo xtask test`.
@@ -67,12 +67,12 @@ pub fn run(options: &Options) -> Result<u8> {
             let _ = fetched.send(programs::path());
         }
         for (arch, line) in wanted {
-            // What goes wrong is told when the kernel is needed.
+            // An error is reported when the kernel is needed.
             let _ = kernels::get(arch, &line, refresh);
         }
     });
 
-    // Only the whole can tell whether a test runs nowhere.
+    // Only a whole run shows whether a test runs nowhere.
     let whole = !options.host_only
         && !options.vm_only
         && options.kernel.is_none()
@@ -182,7 +182,7 @@ fn run_on_host(
     command
         .args(filter)
         .current_dir(&program.folder)
-        // What cargo sets for tests; ours are those of this program.
+        // The variables that cargo sets for tests; ours are those of this program.
         .env("CARGO_MANIFEST_DIR", &program.folder)
         .env("CARGO_PKG_NAME", &program.package)
         .env("RAWBPF_TEST_LEDGER", &ledger);
@@ -222,7 +222,7 @@ fn documentation(place: &mut Place, filter: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What tests are called by: `lib`, the name of the file in tests/, and for other packages the package's.
+/// The name of a test program: `lib`, the name of the file in tests/, and for other packages the package's.
 pub fn binary_name(program: &Artifact) -> String {
     match (program.package.as_str(), program.kind.as_str()) {
         ("rawbpf", "lib" | "rlib") => "lib".into(),
@@ -241,7 +241,7 @@ struct Done {
     took: Duration,
 }
 
-/// Runs with its output in files, so that a program which leaves something running holds nobody up.
+/// Runs with its output in files, so that a program which leaves a process running delays nothing.
 fn run_limited(command: &mut Command, folder: &Path, limit: Duration) -> Result<Done> {
     let name = command.get_program().to_string_lossy().into_owned();
     let file = |name: &str| -> Result<(PathBuf, File)> {

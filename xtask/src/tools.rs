@@ -14,7 +14,7 @@ use std::process::Command;
 #[derive(Clone, Debug)]
 pub struct Tool {
     pub program: PathBuf,
-    /// Where it was unpacked, unless it is the machine's own.
+    /// The folder that it was unpacked to, unless it is the machine's own.
     pub root: Option<PathBuf>,
 }
 
@@ -32,7 +32,7 @@ impl Tool {
         command
     }
 
-    /// Makes a program at `path` that is this one, for whoever knows nothing of its libraries.
+    /// Makes a program at `path` that is this one, for callers that do not set the paths of its libraries.
     pub fn script(&self, path: &Path) -> Result<()> {
         let mut line = String::new();
         for (key, value) in self.command().get_envs() {
@@ -98,7 +98,7 @@ fn unpacked(root: &Path, packages: &[&str]) -> Result<()> {
     Ok(())
 }
 
-/// Where a program is on this machine.
+/// The path of a program on this machine.
 pub fn in_path(program: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(program)).find(
         |path| path.metadata().is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0),

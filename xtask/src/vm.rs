@@ -18,7 +18,7 @@ pub const MACHINE_FAILED: u8 = 125;
 /// The exit status when the command ran out of time.
 const TIMED_OUT: u8 = 124;
 
-/// How the guest's instructions are run.
+/// The accelerator that the user asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum AccelWish {
     /// KVM where a trial boot shows that it works, else emulation.
@@ -78,7 +78,7 @@ pub struct Options {
 pub fn run(options: &Options) -> Result<u8> {
     let done = run_all(options);
     match done {
-        // What a shell shows for a program that SIGPIPE ended.
+        // The exit status that shells show for a program that SIGPIPE ended.
         Err(e) if is_closed_pipe(&e) => Ok(128 + 13),
         other => other,
     }
@@ -113,7 +113,7 @@ fn run_all(options: &Options) -> Result<u8> {
     Ok(status)
 }
 
-/// Whether this is because whoever read our output has seen enough, as `head` does.
+/// Whether this is because the reader of our output has closed it, as `head` does.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.root_cause().downcast_ref().map(io::Error::kind) == Some(io::ErrorKind::BrokenPipe)
 }

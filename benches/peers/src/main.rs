@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     let bytes: Vec<u8> = slots.iter().flat_map(|slot| slot.to_bytes(ByteOrder::Little)).collect();
     let text = disassemble(&slots, &PrintOptions::default())?;
     let rbpf_text = rbpf_text(&bytes);
-    // Nobody is measured at something wrong.
+    // All are checked before they are measured.
     let options = ParseOptions::new();
     if parse(&text, "peers", &options)?.programs()[0].slots() != slots
         || rbpf::assembler::assemble(&rbpf_text)? != bytes
@@ -323,7 +323,7 @@ fn installed(program: &str) -> bool {
     process(Command::new(program).arg("--version")).is_some()
 }
 
-/// What a process takes of processors, if it ends well.
+/// The processor time of a process, if it ends successfully.
 fn process(command: &mut Command) -> Option<Duration> {
     let start = time_of_children();
     let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status().ok()?;

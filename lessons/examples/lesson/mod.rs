@@ -1,4 +1,4 @@
-//! What the lessons share: how one is run until Ctrl-C, and two little things for printing.
+//! Code that the lessons share: running one until Ctrl-C, and two small functions for printing.
 #![allow(dead_code, reason = "no lesson needs all of it")]
 
 use nix::sys::signal::{SigSet, Signal};
@@ -12,13 +12,13 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-/// What a lesson's `run` gives back.
+/// The result of a lesson's `run`.
 pub type Outcome = Result<(), Box<dyn Error>>;
 
-/// A lesson: it prints to the first, and goes on as long as the second says so.
+/// A lesson: it prints to the first argument, and goes on as long as the second returns `true`.
 pub type Run = fn(&mut dyn Write, &mut dyn FnMut() -> bool) -> Outcome;
 
-/// Runs a lesson on standard output until Ctrl-C. What goes wrong is told on standard error.
+/// Runs a lesson on standard output until Ctrl-C. An error is printed on standard error.
 pub fn start(run: Run) -> ExitCode {
     let outcome = until_ctrl_c().and_then(|mut more| run(&mut std::io::stdout().lock(), &mut more));
     match outcome {
@@ -30,7 +30,7 @@ pub fn start(run: Run) -> ExitCode {
     }
 }
 
-/// Says `true` until SIGINT (Ctrl-C) or SIGTERM has come.
+/// Returns `true` until SIGINT (Ctrl-C) or SIGTERM has come.
 ///
 /// The signals are blocked and read from a `signalfd(2)`: they interrupt nothing, so a lesson ends where it asks, and
 /// prints what it has counted.
@@ -53,7 +53,7 @@ pub fn text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
 }
 
-/// The counts of an array of `u64`, as a histogram wants them.
+/// The counts of an array of `u64`, in the form that a histogram takes.
 pub fn counts(map: &Map) -> rawbpf::Result<Vec<u64>> {
     let mut counts = vec![0; map.max_entries() as usize];
     for entry in map {

@@ -1,4 +1,4 @@
-//! What lessons 17 and 18 print of a packet.
+//! Printing of packets, for lessons 17 and 18.
 
 use std::net::Ipv4Addr;
 
@@ -12,7 +12,8 @@ pub struct Packet {
 }
 
 impl Packet {
-    /// Reads the headers: 14 bytes of Ethernet, the last two of which say what follows, then those of IP.
+    /// Reads the headers: 14 bytes of Ethernet, the last two of which are the type of the next header,
+    /// then those of IP.
     pub fn read(frame: &[u8]) -> Option<Packet> {
         const IPV4: [u8; 2] = [0x08, 0x00];
         let (ethernet, rest) = frame.split_first_chunk::<14>()?;

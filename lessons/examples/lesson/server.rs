@@ -1,4 +1,4 @@
-//! What lesson 14 looks into: a small HTTP server with a static probe, as Node.js had one.
+//! The server that lesson 14 traces: a small HTTP server with a static probe, as Node.js had one.
 //!
 //! `http__server__request` and its arguments are Node's: the request, the connection, the client's address and port, the
 //! method, the path, the descriptor. With `sys/sdt.h` of SystemTap a C program writes `DTRACE_PROBE7(…)`; here the same is
@@ -12,7 +12,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::Duration;
 
-// What the notes say: where this was when they were written. If somebody moves the code, everybody can see by how much.
+// The address at which the notes were written. If the code is moved, the difference from it shows by how much.
 std::arch::global_asm!(
     ".pushsection .stapsdt.base,\"aG\",\"progbits\",.stapsdt.base,comdat",
     ".weak _.stapsdt.base",
@@ -36,8 +36,8 @@ macro_rules! nothing {
     };
 }
 
-/// The probe: an instruction that does nothing, and a note that says where it is and which registers the arguments are in. The
-/// note is not loaded, so the program pays for one instruction.
+/// The probe: an instruction that does nothing, and a note with its address and the registers of its arguments. The
+/// note is not loaded, so the cost to the program is one instruction.
 macro_rules! probe {
     ($($value:expr),* ; $($more:ident)?) => {
         asm!(
@@ -80,7 +80,7 @@ fn http_server_request(stream: &TcpStream, peer: &SocketAddr, method: &CStr, pat
     }
 }
 
-/// Answers whoever asks, until the program ends. Gives the address.
+/// Answers every request, until the program ends. Returns the address.
 pub fn start() -> io::Result<SocketAddr> {
     let listener = TcpListener::bind(("127.0.0.1", 0))?;
     let address = listener.local_addr()?;

@@ -8,7 +8,7 @@ use crate::asm::{RelocField, RelocKind, RelocTarget, Section};
 use crate::insn::{ByteOrder, Op, Pseudo};
 
 impl<'t> Parser<'t, '_> {
-    /// A directive that makes bytes of the section.
+    /// Parses a directive that adds bytes to the section.
     pub(super) fn data(&mut self, directive: Directive) -> Result<(), What> {
         let Some(section) = self.section else {
             return Err(What::Not("allowed here: data stands after .rodata, .data or .bss"));
@@ -90,7 +90,7 @@ impl<'t> Parser<'t, '_> {
                 (Pseudo::MapValue, high as i32, RelocTarget::Section(*section))
             }
             (None, None) => {
-                // A function, then: or a mistake, which shows when the label does not.
+                // A function, or an error that is reported when no label defines it.
                 if offset != 0 || value {
                     let what = What::Not("a map or data; only their addresses take an offset");
                     return Err(Problem { span, what });
@@ -179,7 +179,7 @@ last:   .half 1
         use Section::{Bss, Data, Rodata};
         let expected = [
             ("limit", Rodata, 0, 8, 4),
-            // Neither the string that has no name belongs to it, nor what fills up to the next variable.
+            // Neither the string without a name belongs to it, nor the padding up to the next variable.
             ("word", Rodata, 8, 3, 0),
             ("count", Data, 0, 8, 8),
             ("seen", Bss, 0, 4, 4),

@@ -1,4 +1,4 @@
-//! What is printed, against LLVM's spelling, the kernel's, and our own reader.
+//! The printer, compared with LLVM's spelling, the kernel's, and the parser.
 
 use super::*;
 use crate::asm::statement::{Cursor, Dialect, Statement};
@@ -6,7 +6,7 @@ use crate::asm::{PrintOptions, disassemble};
 use crate::insn::{ByteOrder, Insn};
 use proptest::prelude::*;
 
-/// Instructions with the bytes that LLVM's assembler makes of them.
+/// Instructions with the bytes that LLVM's assembler emits for them.
 const ISA: &str = include_str!("../../../tests/vectors/isa.tsv");
 
 fn slots(hex: &str, order: ByteOrder) -> Vec<Insn> {
@@ -46,7 +46,7 @@ fn every_instruction_is_spelled_as_llvm_does() {
     assert_eq!(lines, 192);
 }
 
-/// What the verifier of Linux 6.18 logged of programs with these bytes.
+/// The lines that the verifier of Linux 6.18 logged for programs with these bytes.
 const LOGGED: [(&str, &str); 47] = [
     ("b7 00 00 00 00 00 00 00", "(b7) r0 = 0"),
     ("b7 01 00 00 f9 ff ff ff", "(b7) r1 = -7"),
@@ -191,7 +191,7 @@ fn whatever_can_be_decoded_is_encoded_and_read_back_the_same() {
     let mut text = String::new();
     let mut instructions = 0_u32;
     for_every_slot(|slot| {
-        // The second one only counts for `lddw`.
+        // The second slot only counts for `lddw`.
         let second = Insn::from_fields(0, 0, 0, 0, slot.imm() ^ i32::from(slot.offset()));
         match check_round_trip(&[slot, second], &mut text) {
             Ok(decoded) => instructions += u32::from(decoded),
@@ -204,7 +204,7 @@ fn whatever_can_be_decoded_is_encoded_and_read_back_the_same() {
 proptest! {
     #[test]
     fn any_slots_that_decode_come_back(bytes: [u8; 16], opcode: prop::sample::Index) {
-        // Most opcodes are none, and most fields have to be zero: try those too.
+        // Most opcodes are not valid, and most fields have to be zero: those are tried too.
         let opcodes: Vec<u8> = (0..=u8::MAX).collect();
         let [first, second] = [0, 8].map(|at| {
             Insn::from_bytes(bytes[at..at + 8].try_into().unwrap(), ByteOrder::Little)

@@ -1,16 +1,17 @@
-//! Far jumps in steps of 16 bits, for kernels without `gotol`.
+//! Far jumps as chains of 16-bit jumps, for kernels without `gotol`.
 //!
-//! About every half reach of a jump there is a place for an *island*: a row of `goto`s, one for each label that is led
-//! over it, and before them a `goto` past them all, unless nothing gets there from above. A far jump goes to
-//! an island, from there to the next, and at last to its label.
+//! About every half reach of a jump there is a place for an *island*: a row of `goto`s, one for each label reached
+//! through it, and before them a `goto` past them all, unless the code before does not fall through. A far jump goes
+//! to an island, from there to the next, and at last to its label.
 //!
-//! Where islands may be and which of them a jump uses is decided by where everything stood before there were any. So a jump
-//! keeps its way while islands grow, every step that was once made stays in use (the verifier refuses code that
-//! nothing leads to), and all jumps to one label share their steps. That islands do not grow into the way of their own steps is
-//! seen to by a bound: with a reach of 8, islands are 3 to 5 apart, a step is 5 at most, passes over one whole island at most
+//! The places of islands, and the islands that a jump uses, are decided by the positions before there were any. So a
+//! jump keeps its way while islands grow, every step that was once made stays in use (the verifier refuses unreachable
+//! code), and all jumps to one label share their steps. Bounds ensure that islands do not grow beyond the reach of
+//! their own steps: with a reach of 8, islands are 3 to 5 apart, a step is 5 at most, passes over one whole island at
+//! most and starts and ends within two others, and an island is at most 1.
 //! and starts and ends within two others, and an island is at most 1.
 //!
-//! A function must not be left by a jump (the verifier refuses that too). What lies between a jump and its label is in the
+//! A jump must not leave its function (the verifier refuses that too). The code between a jump and its label is in the
 //! same function if they are; and an island before the first instruction of a function belongs to the one before.
 
 use super::{Draft, Limits, number};
@@ -22,23 +23,23 @@ use std::collections::HashMap;
 pub(super) struct Island {
     /// The unit before which it is.
     pub unit: usize,
-    /// Where that unit was when there were no islands.
+    /// The slot of that unit before any islands were added.
     origin: i64,
-    /// Whether the instruction before goes on to the next one.
+    /// Whether the instruction before it falls through to the next one.
     falls_in: bool,
-    /// Where each step leads in the end.
+    /// The label that each step leads to in the end.
     pub labels: Vec<u32>,
     /// Its first slot.
     pub start: i64,
 }
 
 impl Island {
-    /// Whether it begins with a `goto` past it.
+    /// Returns whether it begins with a `goto` past it.
     pub fn is_jumped_over(&self) -> bool {
         self.falls_in && !self.labels.is_empty()
     }
 
-    /// How many slots it has.
+    /// Returns the number of slots.
     pub fn slots(&self) -> i64 {
         self.labels.len() as i64 + i64::from(self.is_jumped_over())
     }
@@ -48,12 +49,12 @@ impl Island {
 #[derive(Debug, Default)]
 pub(super) struct Chain {
     islands: Vec<Island>,
-    /// Which step of an island leads to a label.
+    /// The step for a label in an island, by the island's number and the label.
     steps: HashMap<(usize, u32), usize>,
     origins: Vec<i64>,
-    /// How far one step goes at most.
+    /// The greatest distance of one step.
     stride: i64,
-    /// How many labels an island can serve.
+    /// The most labels that an island can serve.
     most: usize,
 }
 
@@ -79,7 +80,7 @@ impl Chain {
         }
     }
 
-    /// How far one step goes at most, islands not counted.
+    /// Returns the greatest distance of one step, islands not counted.
     pub fn stride(&self) -> i64 {
         self.stride
     }
@@ -95,19 +96,19 @@ impl Chain {
         Some((number, island))
     }
 
-    /// The slot of an island's step to a label.
+    /// Returns the slot of an island's step to a label.
     pub fn step(&self, island: usize, label: u32) -> Option<i64> {
         let position = *self.steps.get(&(island, label))?;
         let island = self.islands.get(island)?;
         Some(island.start + i64::from(island.is_jumped_over()) + position as i64)
     }
 
-    /// Makes all steps from a jump to its label that are not there yet.
+    /// Adds all missing steps from a jump to its label.
     pub fn route(&mut self, jump: usize, label: u32, target: usize) {
         let mut next = self.first(jump, target);
         while let Some(number) = next {
             let Some(island) = self.islands.get_mut(number) else { return };
-            // What is led over an island goes on from there always in the same way.
+            // From an island on, the way to a label is always the same.
             if self.steps.contains_key(&(number, label)) || island.labels.len() >= self.most {
                 return;
             }
@@ -117,7 +118,7 @@ impl Chain {
         }
     }
 
-    /// The island to which a far jump goes; `None` if there is none in between.
+    /// Returns the island to which a far jump goes; `None` if there is none in between.
     pub fn first(&self, jump: usize, target: usize) -> Option<usize> {
         let from = *self.origins.get(jump)?;
         let after = self.islands.partition_point(|island| island.unit <= jump);
@@ -128,7 +129,7 @@ impl Chain {
         }
     }
 
-    /// The island to which a step goes; `None` if it goes to its label.
+    /// Returns the island to which a step goes; `None` if it goes to its label.
     pub fn onward(&self, number: usize, target: usize) -> Option<usize> {
         let island = self.islands.get(number)?;
         let distance = self.origins.get(target)? - island.origin;
@@ -141,15 +142,15 @@ impl Chain {
         }
     }
 
-    /// The last island within a step forward, of those from `begin` on that are before the target.
+    /// Returns the last island within a step forward, of those from `begin` on that are before the target.
     fn last_within(&self, from: i64, begin: usize, target: usize) -> Option<usize> {
         let end = self.islands.partition_point(|island| island.unit <= target);
         let within = self.islands.partition_point(|island| island.origin <= from + self.stride);
-        // If one step does not go that far, the writer will say so.
+        // If one step does not reach that far, the writer reports it.
         (begin < end).then(|| (end.min(within)).max(begin + 1) - 1)
     }
 
-    /// The first island within a step backward, of those before `end` that are behind the target.
+    /// Returns the first island within a step backward, of those before `end` that are behind the target.
     fn first_within(&self, from: i64, target: usize, end: usize) -> Option<usize> {
         let begin = self.islands.partition_point(|island| island.unit <= target);
         let within = self.islands.partition_point(|island| island.origin < from - self.stride);
@@ -157,8 +158,8 @@ impl Chain {
     }
 }
 
-/// The best place for an island from `nominal` on: where nothing gets to from above, and in any case where no jump by
-/// a number leads over.
+/// Finds the best place for an island from `nominal` on: preferably where the code before does not fall through, and
+/// in any case where no jump by a number crosses.
 fn best(
     draft: &Draft<'_>,
     origins: &[i64],
@@ -190,14 +191,14 @@ fn best(
     found.map(|(_, island)| island)
 }
 
-/// Over which slots jumps by numbers lead: nothing can be put before those.
+/// The slots that jumps by numbers cross: nothing can be inserted before those.
 #[derive(Debug)]
 struct Crossed(Vec<bool>);
 
 impl Crossed {
     fn new(draft: &Draft<'_>, origins: &[i64]) -> Crossed {
         let last = origins.last().copied().unwrap_or_default();
-        // By how much more jumps lead over a slot than over the one before.
+        // The number of jumps that cross a slot, less that of the slot before.
         let mut change = vec![0i32; usize::try_from(last).unwrap_or_default() + 2];
         let mut add = |slot: i64, by: i32| {
             let change = usize::try_from(slot).ok().and_then(|slot| change.get_mut(slot));

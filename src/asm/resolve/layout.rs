@@ -1,22 +1,22 @@
-//! Where everything stands, when some jumps need more room than others.
+//! The layout of code in which some jumps need more slots than others.
 //!
-//! A jump that is made to reach takes more slots, or needs steps on its way; that moves what comes after, so that other
-//! jumps may no longer reach. The layout therefore starts with every jump short and goes over the code again and
-//! again. What did not reach once stays long, so that the passes come to an end; and they are counted, because code
-//! can be contrived in which every pass makes one more jump too far for the next. After the last pass all jumps that could
-//! ever become too far are made long at once: a few slots may be wasted, but none of these jumps can fail.
+//! A far jump takes more slots, or needs steps on its way; that moves the code behind it, so that other jumps may no
+//! longer reach. The layout therefore starts with every jump short and goes over the code repeatedly. A jump that did
+//! not reach once stays long, so the passes terminate; and they are limited, because code can be contrived in which
+//! every pass makes one more jump too far for the next. After the last pass all jumps that could ever become too far
+//! are made long at once: a few slots may be wasted, but none of these jumps can fail.
 
 use super::chain::Chain;
 use super::{Draft, Far, Limits, Place};
 use crate::insn::{Condition, Op};
 
-/// After how many passes no more is tried to keep jumps short.
+/// The most passes that keep jumps short where possible.
 pub(super) const PASSES: usize = 16;
 
-/// What a unit becomes.
+/// The encoded form of a unit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Form {
-    /// What it is.
+    /// The instruction itself.
     Short,
     /// `gotol`.
     Long,
@@ -24,29 +24,29 @@ pub(super) enum Form {
     Inverted(Condition),
     /// The condition, which has no opposite, to a `gotol`, and a `goto` over that.
     Around,
-    /// What it is, to the first step of a chain.
+    /// The instruction itself, to the first step of a chain.
     Chained,
 }
 
-/// Where each unit stands. Indices are those of the units, or of the place after the last.
+/// The position of each unit. Indices are those of the units, or of the end of the code.
 #[derive(Debug)]
 pub(super) struct Layout<'a> {
     pub draft: &'a Draft<'a>,
     pub limits: Limits,
     /// The first slot of each unit, and the slot after the last.
     pub starts: Vec<i64>,
-    /// The same while every jump is short.
+    /// The first slot of each unit while every jump is short, and the slot after the last.
     origins: Vec<i64>,
-    /// The unit before which each label stands.
+    /// The unit before which each label is.
     targets: Vec<Option<usize>>,
-    /// Which jumps did not reach.
+    /// The jumps that did not reach.
     long: Vec<bool>,
     far: Far,
     pub chain: Chain,
 }
 
 impl<'a> Layout<'a> {
-    /// Every jump short.
+    /// Creates a layout in which every jump is short.
     pub fn new(draft: &'a Draft<'a>, far: Far, limits: Limits) -> Layout<'a> {
         let origins: Vec<i64> = draft.origins.iter().map(|origin| i64::from(*origin)).collect();
         let slot = |place: &Place<'_>| place.slot.map(|slot| draft.unit(slot));
@@ -59,7 +59,7 @@ impl<'a> Layout<'a> {
         Layout { draft, limits, starts: origins.clone(), origins, targets, long, far, chain }
     }
 
-    /// Makes jumps long until all reach that can be made to. Gives the number of passes.
+    /// Lengthens jumps until all reach that can. Returns the number of passes.
     pub fn settle(&mut self) -> usize {
         for pass in 1..=PASSES {
             if !self.lengthen(|layout, index, target| !layout.is_near(index, target)) {
@@ -76,7 +76,7 @@ impl<'a> Layout<'a> {
                     distance.abs() > layout.chain.stride()
                 });
             }
-            // Nothing is ever farther away than where all jumps are long.
+            // No distance is ever greater than with all jumps long.
             Far::Long => {
                 let settled = self.long.clone();
                 self.lengthen(|_, _, _| true);
@@ -85,7 +85,7 @@ impl<'a> Layout<'a> {
                     let target = unit.label.and_then(|label| self.target(label));
                     target.is_some_and(|target| !self.is_near(index, target))
                 });
-                // A unit that cannot grow is not long, however far it leads.
+                // A unit that cannot grow does not become long, however far its target is.
                 let long = self.long.iter().zip(settled).zip(far);
                 self.long = long.map(|((long, settled), far)| *long && (settled || far)).collect();
             }
@@ -94,7 +94,7 @@ impl<'a> Layout<'a> {
         PASSES + 1
     }
 
-    /// Makes long what is to be and can be. Whether there was any.
+    /// Makes the jumps long that are too far and can grow. Returns whether there were any.
     fn lengthen(&mut self, is_far: impl Fn(&Self, usize, usize) -> bool) -> bool {
         let mut any = false;
         for (index, unit) in self.draft.units.iter().enumerate() {
@@ -117,12 +117,12 @@ impl<'a> Layout<'a> {
         any
     }
 
-    /// Whether a short jump would reach.
+    /// Returns whether a short jump would reach.
     fn is_near(&self, index: usize, target: usize) -> bool {
         self.limits.reaches(self.start(target) - self.start(index) - 1)
     }
 
-    /// Counts the slots anew.
+    /// Computes the first slot of every unit again.
     fn place(&mut self) {
         let mut next = 0;
         let mut starts = std::mem::take(&mut self.starts);
@@ -143,37 +143,37 @@ impl<'a> Layout<'a> {
         self.starts = starts;
     }
 
-    /// What a unit becomes.
+    /// Returns the encoded form of a unit.
     pub fn form(&self, index: usize) -> Form {
         form(self.draft, &self.long, self.far, index)
     }
 
-    /// The unit before which a label stands.
+    /// Returns the unit before which a label is.
     pub fn target(&self, label: u32) -> Option<usize> {
         *self.targets.get(label as usize)?
     }
 
-    /// The first slot of a unit.
+    /// Returns the first slot of a unit.
     pub fn start(&self, index: usize) -> i64 {
         self.starts.get(index).copied().unwrap_or_default()
     }
 
-    /// What would be its first slot if every jump were short.
+    /// Returns the first slot that a unit has while every jump is short.
     pub fn origin(&self, index: usize) -> i64 {
         self.origins.get(index).copied().unwrap_or_default()
     }
 
-    /// How many slots there are.
+    /// Returns the number of slots.
     pub fn slots(&self) -> i64 {
         self.starts.last().copied().unwrap_or_default()
     }
 
-    /// Whether anything takes more room than it did when it was pushed.
+    /// Returns whether anything takes more slots than when it was pushed.
     pub fn has_grown(&self) -> bool {
         self.starts.last() != self.origins.last()
     }
 
-    /// Where the slot is now that was there when every jump was short; `None` outside the code.
+    /// Returns the current position of a slot of the code with every jump short; `None` outside the code.
     pub fn moved(&self, slot: i64) -> Option<i64> {
         let after = self.origins.partition_point(|origin| *origin <= slot);
         let unit = after.checked_sub(1)?;
@@ -183,7 +183,7 @@ impl<'a> Layout<'a> {
     }
 }
 
-/// How many slots a unit has while it is short.
+/// Returns the number of slots of a unit while it is short.
 fn width(origins: &[i64], index: usize) -> i64 {
     match (origins.get(index), origins.get(index + 1)) {
         (Some(start), Some(end)) => end - start,
@@ -205,7 +205,7 @@ fn form(draft: &Draft<'_>, long: &[bool], far: Far, index: usize) -> Form {
     }
 }
 
-/// The condition that holds where this one does not.
+/// Returns the condition that holds exactly where this one does not.
 fn opposite(condition: Condition) -> Option<Condition> {
     Some(match condition {
         Condition::Eq => Condition::Ne,
@@ -218,7 +218,7 @@ fn opposite(condition: Condition) -> Option<Condition> {
         Condition::SignedLe => Condition::SignedGt,
         Condition::SignedGe => Condition::SignedLt,
         Condition::SignedLt => Condition::SignedGe,
-        // No instruction jumps where no bit is set.
+        // There is no condition for "no common bit is set".
         Condition::Set => return None,
     })
 }

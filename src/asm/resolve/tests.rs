@@ -1,4 +1,4 @@
-//! Whatever becomes of the jumps of a program, they lead where they led.
+//! Tests that the jumps of a program lead to the same instructions, whatever form they take.
 
 use super::layout::{Layout, PASSES};
 use super::*;
@@ -31,13 +31,13 @@ fn options(far: Far) -> BuildOptions {
     BuildOptions::new().far(far)
 }
 
-/// `r9 = number`: an instruction that can be told from all others.
+/// `r9 = number`: an instruction that is distinct from all others.
 fn mark(number: usize) -> Op {
     let src = Source::Imm(i32::try_from(number).unwrap());
     Op::Alu { bits: Bits::B64, op: AluOp::Mov, dst: Reg::R9, src }
 }
 
-/// What stands in a program, each after a mark.
+/// The items of a program, each placed after a mark.
 #[derive(Debug, Clone, Copy)]
 enum Item {
     Nothing,
@@ -52,7 +52,7 @@ enum Item {
     Function(usize),
 }
 
-/// A program, and at which items its labels stand.
+/// A program, and the items before which its labels are.
 #[derive(Debug, Clone)]
 struct Program {
     items: Vec<Item>,
@@ -128,7 +128,7 @@ fn holds(bits: Bits, condition: Condition, a: u64, b: u64) -> bool {
     }
 }
 
-/// A machine that knows `r1` and `r2`, and what `may_goto` does.
+/// A machine that models only `r1` and `r2`, and the decision of `may_goto`.
 #[derive(Debug, Clone, Copy)]
 struct Machine<'a> {
     ops: &'a [Option<Op>],
@@ -138,7 +138,8 @@ struct Machine<'a> {
 }
 
 impl Machine<'_> {
-    /// Goes on from a slot over jumps alone. The number of the mark at which that ends; `None` at another instruction.
+    /// Continues from a slot over jumps alone. Returns the number of the mark at which that ends; `None` at another
+    /// instruction.
     fn mark_from(self, mut at: usize) -> Option<usize> {
         for _ in 0..self.ops.len() {
             at = match self.ops[at].unwrap() {
@@ -165,7 +166,7 @@ impl Machine<'_> {
     }
 }
 
-/// Where the mark of each item stands.
+/// The slot of each item's mark.
 fn marks(ops: &[Option<Op>], count: usize) -> Vec<usize> {
     let mut found = vec![usize::MAX; count];
     for (at, op) in ops.iter().enumerate() {
@@ -187,7 +188,7 @@ fn check(program: &Program, slots: &[Insn], relocations: &[crate::asm::Reloc<'_>
         let function = |offset: i32, at: usize| {
             Machine { ops, r1: 0, r2: 0, enough: false }.mark_from(offset_by(at, offset.into()))
         };
-        // An island may come first: the instruction itself is where that leads.
+        // An island may come first: the instruction itself is at its target.
         let mut itself = after;
         if let Op::Jump { offset } = ops[itself].unwrap() {
             itself = offset_by(itself, offset.into());
@@ -234,7 +235,7 @@ fn check(program: &Program, slots: &[Insn], relocations: &[crate::asm::Reloc<'_>
     assert_all_used(ops, &marks);
 }
 
-/// The verifier refuses code that nothing leads to, so none must be added.
+/// The verifier refuses unreachable code, so none must be added.
 fn assert_all_used(ops: &[Option<Op>], roots: &[usize]) {
     let mut seen = vec![false; ops.len()];
     let mut todo = roots.to_vec();
@@ -302,14 +303,14 @@ proptest! {
                 prop_assert!(-reach - 1 <= distance && distance <= reach);
             }
         }
-        // What is refused is what would have been changed.
+        // Code is refused exactly if it would have been changed.
         let refused = builder.finish_within(&options(Far::Refuse), short(reach));
         let changed = builder.finish_within(&options(Far::Long), short(reach)).unwrap();
         let near = builder.finish(&BuildOptions::new()).unwrap();
         prop_assert_eq!(refused.is_ok(), changed.code().slots == near.code().slots);
     }
 
-    /// Whatever is asked for: an answer, and no wrong one.
+    /// Any request gives a result, and never a wrong one.
     #[test]
     fn nothing_panics(
         mut program in programs(),
@@ -353,7 +354,7 @@ fn over_forty_thousand_slots() {
     let long = |item: fn(usize) -> Item| finished(&wide(item, item), Far::Long).code().slots.len();
     let chain =
         |item: fn(usize) -> Item| finished(&wide(item, item), Far::Chain).code().slots.len();
-    // 40,001 marks, and what two jumps become.
+    // 40,001 marks, and the slots of two jumps.
     assert_eq!(long(Item::Jump), 40_001 + 2);
     assert_eq!(long(|label| on(Condition::SignedGt, label)), 40_001 + 4);
     assert_eq!(long(|label| on(Condition::Set, label)), 40_001 + 6);
@@ -411,7 +412,7 @@ fn the_last_slot_that_a_jump_reaches() {
 #[test]
 fn an_island_stands_where_nothing_has_to_jump_over_it() {
     let mut program = wide(Item::Jump, |_| Item::Exit);
-    // Islands are looked for from each half of the reach on.
+    // Islands are searched from each half of the reach on.
     program.items[18_000] = Item::Exit;
     program.items[34_000] = Item::Exit;
     let assembly = finished(&program, Far::Chain);
@@ -506,7 +507,7 @@ fn a_number_that_would_lead_elsewhere_is_an_error() {
     assert!(build(false).is_ok());
     let error = ResolveError::Shifted { offset: 1, distance: 2, span: None };
     assert_eq!(build(true).unwrap_err().iter().collect::<Vec<_>>(), [&error]);
-    // Islands keep out of the way.
+    // Islands are placed where they are not in the way.
     let mut builder = Builder::new();
     let far = builder.label();
     builder.jump(far);
@@ -563,12 +564,12 @@ fn statements_have_their_lines_in_whatever_order_they_come() {
     let assembly = builder.finish(&BuildOptions::new()).unwrap().with_source(text, "a.bpf", 7);
     let code = assembly.code();
     let lines: Vec<_> = (0..4).map(|slot| code.line_number(slot)).collect();
-    // Past the end: where the code begins.
+    // Past the end: the line at which the code begins.
     assert_eq!((code.line, lines), (8, vec![8, 9, 7, 8]));
 }
 
-/// Jumps, the last of which is one slot too far, and each other as much less as there are jumps behind it: it reaches until
-/// all of those have grown, so that every pass grows one.
+/// Jumps, the last of which is one slot too far, and each other as much less as there are jumps behind it: it reaches
+/// until all of those have grown, so that every pass grows one.
 fn cascade(count: usize, reach: usize) -> Builder<'static> {
     let mut builder = Builder::new();
     let labels: Vec<Label> = (0..count).map(|_| builder.label()).collect();
@@ -609,7 +610,7 @@ fn the_passes_are_counted() {
     assert!(passes(&million.builder(), Far::Long, Limits::REAL.reach) <= PASSES);
     assert!(passes(&million.builder(), Far::Chain, Limits::REAL.reach) <= PASSES);
 
-    // Contrived: after so many passes it is enough, and all still reach.
+    // Contrived: after that many passes all are made long, and all still reach.
     for (count, expected) in [(PASSES - 1, PASSES), (PASSES, PASSES + 1), (100, PASSES + 1)] {
         let cascade = cascade(count, 1000);
         assert_eq!(passes(&cascade, Far::Long, 1000), expected);

@@ -3,7 +3,7 @@
 use super::{Failed, Parsed, Problem, Span, Symbol, Value, What, is_operator};
 use crate::insn::table::{Operation, Operators};
 
-/// Which bytes names and numbers are made of. Looked up, because every byte of a text is asked about.
+/// The bytes that names and numbers consist of. A table, because every byte of a text is looked up.
 const WORD: [bool; 256] = {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -19,7 +19,7 @@ pub(super) const fn is_word(byte: u8) -> bool {
     WORD[byte as usize]
 }
 
-/// After which bytes there can be something to pass: white space, and what comments begin with.
+/// The bytes after which there can be something to skip: white space, and the first characters of comments.
 const GAP: [bool; 256] = {
     let mut table = [false; 256];
     let bytes = b" \t\n\r\x0c#/";
@@ -31,10 +31,10 @@ const GAP: [bool; 256] = {
     table
 };
 
-/// Where a text comes from, which decides what ends a line and how numbers are meant.
+/// The kind of source text, which decides the ends of lines and the interpretation of numbers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::asm) enum Dialect {
-    /// The tokens of `bpf!`: the compiler has taken out the comments, and lines mean nothing.
+    /// The tokens of `bpf!`: the compiler has removed the comments, and lines mean nothing.
     Macro,
     /// A text file: a line break ends a statement, and there are comments.
     Text,
@@ -43,7 +43,7 @@ pub(in crate::asm) enum Dialect {
     Listing(u8),
 }
 
-/// Reads statements one after the other.
+/// Parses statements one after the other.
 pub(in crate::asm) struct Cursor<'a> {
     pub(in crate::asm) text: &'a [u8],
     pub(in crate::asm) at: usize,
@@ -51,22 +51,22 @@ pub(in crate::asm) struct Cursor<'a> {
     /// The values of the expressions and paths in the text, in its order.
     values: &'a [Value<'a>],
     value: usize,
-    /// How wide the field is whose offset the last number was, if it was one.
+    /// The width of the field whose offset the last number was, if it was one.
     pub(super) width: Option<u32>,
-    /// From where to where white space and comments were passed last.
+    /// The range of the white space and comments that were skipped last.
     gap: Span,
-    /// How deep in signs and parentheses a number is being read.
+    /// The current nesting of signs and parentheses in a number.
     pub(super) depth: u8,
     /// The names that stand in place of numbers, of the offset and of the immediate.
     pub(super) symbols: [Option<Symbol>; 2],
-    /// Whether `.option llvm_ld_pseudo` stood before.
+    /// Whether `.option llvm_ld_pseudo` was seen.
     pub(in crate::asm) llvm_ld_pseudo: bool,
     failure: Problem,
-    /// What names stand for in place of numbers, in the order of the names.
+    /// The values of named constants, in the order of the names.
     pub(super) constants: &'a [(&'a str, i128)],
 }
 
-/// Before anything has failed.
+/// The initial value of the failure.
 const NONE: Problem = Problem { span: Span { start: 0, end: 0 }, what: What::Expected("") };
 
 impl<'a> Cursor<'a> {
@@ -117,7 +117,7 @@ impl<'a> Cursor<'a> {
         matches!(self.dialect, Dialect::Listing(_))
     }
 
-    /// The next of the values that Rust worked out.
+    /// Returns the next of the values that Rust evaluated.
     pub(super) const fn next_value(&mut self) -> Value<'a> {
         if self.value == self.values.len() {
             return Value::Text;
@@ -136,7 +136,7 @@ impl<'a> Cursor<'a> {
         self.byte(0)
     }
 
-    /// Passes white space; in a text also comments, but no line break.
+    /// Skips white space; in a text also comments, but no line break.
     #[inline]
     pub(in crate::asm) const fn skip(&mut self) {
         // Most of the time there is one space or none.
@@ -154,7 +154,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Where what was read last ends: before the white space and the comment that were passed behind it.
+    /// Returns the end of the last token: before the white space and the comment that were skipped behind
+    /// it.
     pub(in crate::asm) const fn behind(&self) -> usize {
         if self.gap.end == self.at { self.gap.start } else { self.at }
     }
@@ -177,14 +178,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Passes what is left of the line, but not the break at its end.
+    /// Skips the rest of the line, but not the break at its end.
     pub(in crate::asm) const fn skip_line(&mut self) {
         while self.at < self.text.len() && self.text[self.at] != b'\n' {
             self.at += 1;
         }
     }
 
-    /// Passes a comment in `/*` and `*/`; one that is not closed reaches to the end of the text.
+    /// Skips a comment in `/*` and `*/`; one that is not closed reaches to the end of the text.
     const fn skip_comment(&mut self) {
         self.at += 2;
         while self.at < self.text.len() {
@@ -196,7 +197,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Whether the statement ends here.
+    /// Returns whether the statement ends here.
     #[inline]
     pub(in crate::asm) const fn at_end(&self) -> bool {
         self.at >= self.text.len()
@@ -204,26 +205,26 @@ impl<'a> Cursor<'a> {
             || (matches!(self.dialect, Dialect::Text) && self.peek() == b'\n')
     }
 
-    /// Keeps what is wrong, and fails.
+    /// Records the error, and fails.
     #[cold]
     pub(in crate::asm) const fn problem<T>(&mut self, span: Span, what: What) -> Parsed<T> {
         self.failure = Problem { span, what };
         Err(Failed)
     }
 
-    /// What was wrong when reading failed.
+    /// Returns the error after parsing failed.
     pub(in crate::asm) const fn failure(&self) -> Problem {
         self.failure
     }
 
-    /// What stands here is not what should; the token it shows is a word or one character.
+    /// Fails because something else is expected here; the token that is shown is a word or one character.
     pub(in crate::asm) const fn expected<T>(&mut self, wanted: &'static str) -> Parsed<T> {
         let start = self.at;
         let mut end = start;
         while end < self.text.len() && is_word(self.text[end]) {
             end += 1;
         }
-        // An operator whole.
+        // An operator is shown whole.
         while end == start || (end < self.text.len() && is_operator(self.text[end - 1])) {
             if end >= self.text.len() || !is_operator(self.text[end]) {
                 break;
@@ -232,7 +233,7 @@ impl<'a> Cursor<'a> {
         }
         if end == start && start < self.text.len() {
             end += 1;
-            // Never half a character: the text is UTF-8.
+            // The text is UTF-8: characters are not split.
             while end < self.text.len() && self.text[end] & 0xc0 == 0x80 {
                 end += 1;
             }
@@ -240,7 +241,7 @@ impl<'a> Cursor<'a> {
         self.problem(Span { start, end }, What::Expected(wanted))
     }
 
-    /// Passes this punctuation if it stands here. Always inlined: then the loop is a comparison or two.
+    /// Skips this punctuation if it is next. Always inlined: then the loop is a comparison or two.
     #[inline(always)]
     pub(in crate::asm) const fn take(&mut self, token: &'static str) -> bool {
         let token = token.as_bytes();
@@ -265,7 +266,7 @@ impl<'a> Cursor<'a> {
         if self.take(token) { Ok(()) } else { self.expected(wanted) }
     }
 
-    /// Passes the operator that stands here, if it is one of these.
+    /// Skips the next operator, if it is one of these.
     #[inline]
     pub(super) const fn operator<const N: usize>(
         &mut self,
@@ -282,7 +283,7 @@ impl<'a> Cursor<'a> {
         Some(operator.operation)
     }
 
-    /// Passes this word if it stands here.
+    /// Skips this word if it is next.
     #[inline(always)]
     pub(in crate::asm) const fn take_word(&mut self, word: &'static str) -> bool {
         let word = word.as_bytes();
@@ -307,7 +308,7 @@ impl<'a> Cursor<'a> {
         word
     }
 
-    /// A word, with what stands right behind it left as it is.
+    /// Reads a word, without skipping anything behind it.
     #[inline]
     pub(super) const fn word_alone(&mut self, wanted: &'static str) -> Parsed<Span> {
         let (text, start) = (self.text, self.at);
@@ -315,7 +316,7 @@ impl<'a> Cursor<'a> {
         while end < text.len() && is_word(text[end]) {
             end += 1;
         }
-        // Numbers are made of the same bytes, but for the first.
+        // Numbers consist of the same bytes, except for the first.
         if end == start || text[start].is_ascii_digit() {
             return self.expected(wanted);
         }

@@ -1,31 +1,30 @@
-//! The statements that most of a text consists of, spelled as printers and most people spell them, read quickly.
+//! A fast path for the most common statements, in the spelling of printers and most people.
 //!
-//! This knows nothing that the reader beside it does not know better: whatever is not just so, a second space, a
-//! number in hexadecimal, a comment, a mistake, is left to it, and tests hold that the two agree. It exists because
-//! the reader that runs in the compiler, too, where only `const` code does, takes four times as long.
+//! The full parser beside it defines the language: anything in a different form, such as a second space, a number in
+//! hexadecimal, a comment or an error, is left to it, and tests check that the two agree. This exists because the full
+//! parser, which also runs in the compiler, where only `const` code does, takes four times as long.
 
 use super::Span;
 use super::cursor::is_word;
 use crate::insn::{AluOp, Bits, Condition, Insn, Op, Reg, Size, Source, Swap, SwapBits};
 
-/// A statement, and where it leads.
+/// A statement, and the label it refers to.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::asm) enum Plain {
     /// `name:`
     Label(Span),
     /// An instruction.
     Slot(Insn),
-    /// One that leads to a label.
+    /// An instruction that refers to a label.
     To(Insn, Span),
 }
 
-/// How many bytes are looked at: more than any of these statements has before the name of its label, so that it is
-/// found out once and not at every byte that the text does not end there.
+/// The number of bytes examined: more than any of these statements has before the name of its label, so that the end of
+/// the text is checked once and not at every byte.
 const WINDOW: usize = 64;
 
-/// Reads the statement that begins at `start`, and says where it ends: at the `;` or the line break, or behind the
-/// colon of a label. `None` says nothing but that it is for the reader that knows all of the language; as do the last
-/// statements of a text.
+/// Parses the statement that begins at `start`, and returns its end: at the `;` or the line break, or behind the colon
+/// of a label. `None` only means that it is left to the full parser; so are the last statements of a text.
 #[inline]
 pub(in crate::asm) fn plain(text: &[u8], start: usize) -> Option<(Plain, usize)> {
     let window = text.get(start..)?.first_chunk::<WINDOW>()?;
@@ -44,7 +43,7 @@ pub(in crate::asm) fn plain(text: &[u8], start: usize) -> Option<(Plain, usize)>
     }
 }
 
-/// Passes the ends of statements and the indentation of lines, which is all that there is between most of them.
+/// Skips the ends of statements and the indentation of lines, which is all that there is between most of them.
 #[inline]
 pub(in crate::asm) fn indentation(text: &[u8], mut at: usize) -> usize {
     loop {
@@ -58,7 +57,7 @@ pub(in crate::asm) fn indentation(text: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// Whether a constant of this name cannot be taken for a register.
+/// Returns whether a constant of this name cannot be taken for a register.
 pub(in crate::asm) fn unmistakable(constant: &str) -> bool {
     !constant.starts_with(['r', 'w'])
 }
@@ -100,7 +99,7 @@ fn to(slot: Insn, text: &[u8], start: usize) -> Option<(Plain, usize)> {
     ends.then_some((Plain::To(slot, Span { start, end }), end))
 }
 
-/// Where the name that begins here ends; `None` if it is none.
+/// Returns the end of the name that begins here; `None` if there is none.
 #[inline]
 fn name(text: &[u8], start: usize) -> Option<usize> {
     let name = text.get(start..)?;
@@ -111,7 +110,7 @@ fn name(text: &[u8], start: usize) -> Option<usize> {
     (length > 0).then_some(start + length)
 }
 
-/// All of these instructions are of one slot.
+/// Encodes an instruction; all of these have one slot.
 #[inline(always)]
 fn slot(op: Op) -> Insn {
     op.encode_here().first()
@@ -124,8 +123,8 @@ struct Scan<'w> {
 }
 
 impl Scan<'_> {
-    /// The byte that far ahead. No statement comes to the end of the window: what has no bound of its own, names and
-    /// numbers, is bounded below or looked for in the text itself.
+    /// Returns the byte that far ahead. No statement comes to the end of the window: names and numbers, whose length is
+    /// not bounded by the syntax, are bounded below or searched in the text itself.
     #[inline(always)]
     fn byte(&self, ahead: usize) -> u8 {
         self.window[(self.at + ahead) % WINDOW]
@@ -156,7 +155,7 @@ impl Scan<'_> {
         let digit = self.byte(1).wrapping_sub(b'0');
         let ten = digit == 1 && self.byte(2) == b'0';
         self.at += if ten { 3 } else { 2 };
-        // A word that goes on is no register; it goes on with none of the bytes that may follow one.
+        // A longer word is not a register, and fails later: no byte that may follow a register continues a word.
         Some((bits, if ten { Reg::R10 } else { Reg::new(digit).filter(|_| digit < 10)? }))
     }
 
@@ -178,7 +177,7 @@ impl Scan<'_> {
             value = value * 10 + i32::from(digit);
             self.at += 1;
         }
-        // What begins with a zero is refused.
+        // A number that begins with a zero is refused.
         let octal = self.window.get(first) == Some(&b'0') && self.at - first > 1;
         (self.at > first && !octal).then_some(if negative { -value } else { value })
     }
@@ -348,8 +347,8 @@ mod tests {
         VECTORS.lines().skip(1).filter_map(|line| line.split('\t').next()).chain(more)
     }
 
-    /// What is read of a text that goes on long enough: `None` if it is for the other reader. What is read is also what
-    /// that one reads.
+    /// Parses a line, followed by enough text, on the fast path: `None` if it is left to the full parser. Checks that
+    /// the full parser gives the same result.
     fn read(line: &str) -> Option<Plain> {
         let text = format!("{line}\n{:WINDOW$}", "");
         let (plain, end) = plain(text.as_bytes(), 0)?;
@@ -358,7 +357,7 @@ mod tests {
             Ok(statement) => statement,
             Err(_) => panic!("`{line}` is wrong, and was read as {plain:?}"),
         };
-        // Behind a label the other one has passed the white space already.
+        // Behind a label the full parser has skipped the white space already.
         let at = if matches!(plain, Plain::Label(_)) { end } else { cursor.at };
         assert_eq!(end, at, "{line}");
         match (plain, statement) {

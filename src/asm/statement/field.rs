@@ -1,9 +1,9 @@
-//! Fields of Rust types, as operands: an offset that remembers how wide what stands there is.
+//! Fields of Rust types, as operands: an offset together with the width of the field.
 
 /// The place of a field: its offset, and its width in bytes.
 ///
-/// `bpf!` takes numbers out of braces, so a field has to be one: an offset in the low 64 bits of a number that no field
-/// of an instruction could hold otherwise.
+/// `bpf!` takes numbers out of braces, so a field has to be encoded as one: an offset in the low 64 bits of a number
+/// that no field of an instruction could hold otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[doc(hidden)]
 pub struct Field {
@@ -35,8 +35,7 @@ pub const fn field<T, F>(offset: usize, _type: fn(&T) -> &F) -> i128 {
     Field { offset: offset as i64, width: size_of::<F>() as u32 }.to_value()
 }
 
-/// The place of a field of what lies on top of the stack, below the frame pointer, for
-/// [`stack!`](crate::stack).
+/// The place of a field of a struct at the top of the stack, below the frame pointer, for [`stack!`](crate::stack).
 #[doc(hidden)]
 pub const fn stack<T, F>(offset: usize, _type: fn(&T) -> &F) -> i128 {
     // The frame is aligned to eight bytes, and so is what lies in it.
@@ -44,8 +43,8 @@ pub const fn stack<T, F>(offset: usize, _type: fn(&T) -> &F) -> i128 {
     Field { offset: offset as i64 - size as i64, width: size_of::<F>() as u32 }.to_value()
 }
 
-/// The offset of a field of a `#[repr(C)]` type, for an operand of [`bpf!`](crate::bpf). An access at this offset has to be as
-/// wide as the field: another is a compile error that names both widths.
+/// The offset of a field of a `#[repr(C)]` type, for an operand of [`bpf!`](crate::bpf). An access at this offset must
+/// have the width of the field: another width is a compile error that names both.
 ///
 /// ```
 /// use rawbpf::{asm::Code, bpf, field};
@@ -83,8 +82,9 @@ macro_rules! field {
     };
 }
 
-/// The offset from the frame pointer, `r10`, of a field of a `#[repr(C)]` type that lies at the top of the stack: named stack
-/// slots. As with [`field!`](crate::field), accesses have to be as wide as the field. Without a field, where the whole begins.
+/// The offset from the frame pointer, `r10`, of a field of a `#[repr(C)]` struct at the top of the stack: named stack
+/// slots. As with [`field!`](crate::field), accesses must have the width of the field. Without a field, the offset of
+/// the whole struct.
 ///
 /// ```
 /// use rawbpf::{asm::Code, bpf, stack};

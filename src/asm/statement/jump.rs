@@ -6,7 +6,7 @@ use crate::asm::helpers::{HELPERS, helper_number};
 use crate::insn::table::{COMPARISON_OPERATORS, Operation};
 use crate::insn::{Condition, Op};
 
-/// Where a jump goes.
+/// The target of a jump.
 #[derive(Clone, Copy)]
 pub(super) enum Destination {
     Distance(i128, Span),
@@ -17,8 +17,8 @@ const DISTANCE: &str =
     "a label, nor a distance from the next instruction, which has a sign: `+3` or `-3`";
 
 impl<'a> Cursor<'a> {
-    /// `+3`, `-3`, `pc+3`, a label, or in a text `1f` and `1b`. A bare number is none of these: LLVM reads it as an
-    /// absolute address.
+    /// Parses `+3`, `-3`, `pc+3`, a label, or in a text `1f` and `1b`. A bare number is none of these: LLVM reads
+    /// it as an absolute address.
     pub(super) const fn jump_target(&mut self) -> Parsed<Destination> {
         if self.peek() == b'p' && self.byte(1) == b'c' && matches!(self.byte(2), b'+' | b'-') {
             self.at += 2;
@@ -47,7 +47,7 @@ impl<'a> Cursor<'a> {
         Ok(Destination::Label(ok!(self.word("a label, or a distance such as +3"))))
     }
 
-    /// The target of a jump whose offset has 16 bits.
+    /// Parses the target of a jump whose offset has 16 bits.
     pub(super) const fn jump(&mut self, op: Op) -> Parsed<Statement<'a>> {
         match ok!(self.jump_target()) {
             Destination::Label(label) => Ok(to(op, label)),
@@ -95,14 +95,14 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// `call trace_printk`, `call 6`, `call function`, `call pc+3`, `call kfunc 123`, `call args.arg3`; in what the kernel writes
-    /// `call bpf_trace_printk#6`, `call pc+3#bpf_prog_5e59ebbeafcc272a_F`.
+    /// Parses `call trace_printk`, `call 6`, `call function`, `call pc+3`, `call kfunc 123`, `call args.arg3`; in
+    /// the kernel's style `call bpf_trace_printk#6`, `call pc+3#bpf_prog_5e59ebbeafcc272a_F`.
     pub(super) const fn call(&mut self) -> Parsed<Statement<'a>> {
         if self.peek() == b'p' && self.byte(1) == b'c' && matches!(self.byte(2), b'+' | b'-') {
             self.at += 2;
             let offset = ok!(self.distance32());
             if self.is_listing() && self.peek() == b'#' {
-                // A dump says which function that is: `pc+3#bpf_prog_5e59ebbeafcc272a_F`.
+                // A dump also names the function: `pc+3#bpf_prog_5e59ebbeafcc272a_F`.
                 self.at += 1;
                 ok!(self.word("the name of a function"));
             }
@@ -115,7 +115,7 @@ impl<'a> Cursor<'a> {
             return Ok(one(Op::CallHelper { number: number as i32 }));
         }
         if ok!(self.names_an_argument()) {
-            // No helper: the call is put here when the program is loaded.
+            // Not a helper: the call is filled in when the program is loaded.
             return Ok(one(Op::CallHelper { number: 0 }));
         }
         let name = ok!(self.word_alone("a helper"));
@@ -150,8 +150,8 @@ impl<'a> Cursor<'a> {
         Ok(one(Op::CallKfunc { btf_id: id as i32, fd_index }))
     }
 
-    /// The kernel's way, a name and a number: of a helper its own; of a kernel function its BTF id. In a dump of
-    /// what was translated the number is an address and says nothing, and the name says it all.
+    /// The kernel's style, a name and a number: of a helper its own; of a kernel function its BTF id. In a dump of
+    /// translated code the number is an address, which is ignored, and the name alone counts.
     const fn numbered_call(&mut self, name: Span) -> Parsed<Statement<'a>> {
         self.at += 1;
         let (value, span) = ok!(self.number("a number"));

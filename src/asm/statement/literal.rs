@@ -58,8 +58,8 @@ impl<'a> Literal<'a> {
         Some(Literal { text, at: quote + 1, nul: !bytes, closed: false })
     }
 
-    /// The next byte; `None` past the last; where the trouble is if an escape is wrong or the end is
-    /// missing.
+    /// Returns the next byte; `None` past the last; an error with the position of an invalid escape
+    /// or of a missing end.
     pub(in crate::asm) const fn next(&mut self) -> Result<Option<u8>, usize> {
         if self.closed {
             return Ok(None);
@@ -89,7 +89,7 @@ impl<'a> Literal<'a> {
     }
 }
 
-/// Lays a string out as stores of constants, each as wide as its alignment and the rest allow: the
+/// Splits a string into stores of constants, each as wide as its alignment and the rest allow: the
 /// verifier refuses a misaligned store to the stack.
 pub(in crate::asm) struct Chunks<'a> {
     bytes: Literal<'a>,
@@ -99,7 +99,7 @@ pub(in crate::asm) struct Chunks<'a> {
 }
 
 impl<'a> Chunks<'a> {
-    /// `literal` has been read before, so it is whole.
+    /// `literal` has been parsed before, so it is complete.
     pub(in crate::asm) const fn new(
         text: &'a [u8],
         literal: Span,
@@ -108,7 +108,7 @@ impl<'a> Chunks<'a> {
     ) -> Self {
         let bytes = match Literal::open(text, literal.start) {
             Some(bytes) => bytes,
-            // It has been read before, so this cannot be; an empty one stores nothing.
+            // It has been parsed before, so this cannot happen; an empty one stores nothing.
             None => Literal { text, at: text.len(), nul: false, closed: true },
         };
         let mut left = 0;

@@ -12,7 +12,7 @@ use crate::spec::RelocField;
 pub(super) struct Address {
     pub(super) base: Reg,
     pub(super) offset: i16,
-    /// How wide the field is that stands there, if the offset is one's.
+    /// The width of the field at this address, if the offset is a field's.
     pub(super) width: Option<u32>,
     pub(super) span: Span,
 }
@@ -54,7 +54,7 @@ impl<'a> Cursor<'a> {
         Ok(access)
     }
 
-    /// The size of an atomic operation with a result, and how wide its registers are.
+    /// Parses the size of an atomic operation with a result, and returns the width of its registers.
     pub(super) const fn atomic_access(&mut self) -> Parsed<(AtomicSize, Bits)> {
         let access = ok!(self.access());
         match (access.size, access.signed) {
@@ -93,7 +93,7 @@ impl<'a> Cursor<'a> {
         Ok(Address { base, offset: ok!(self.offset16(value, span)), width, span })
     }
 
-    /// That an access of so many bytes is one of the whole field, if its address is a field's.
+    /// Checks that an access of that many bytes covers the whole field, if its address is a field's.
     pub(super) const fn whole_field(&mut self, address: Address, bytes: u8) -> Parsed<()> {
         match address.width {
             Some(width) if width != bytes as u32 => {
@@ -153,8 +153,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Whether the 32 bits of the immediate are meant whole, though fewer are stored: `= (u8)1000`, which a slot can
-    /// say and the kernel takes. What the kernel lists has no cast.
+    /// Parses a cast such as in `= (u8)1000`, and returns whether the immediate may have all 32 bits although fewer
+    /// are stored, which a slot can encode and the kernel accepts. Listings of the kernel need no cast.
     const fn cast(&mut self, size: Size) -> Parsed<bool> {
         if self.is_listing() {
             return Ok(true);
@@ -176,7 +176,7 @@ impl<'a> Cursor<'a> {
         Ok(false)
     }
 
-    /// A string, checked whole, so that laying it out later cannot fail; and how many bytes it has.
+    /// Parses a string and checks it completely, so that splitting it later cannot fail; returns its size in bytes.
     pub(super) const fn string(&mut self) -> Parsed<(Span, i64)> {
         let start = self.at;
         let mut bytes = match Literal::open(self.text, start) {
@@ -202,7 +202,7 @@ impl<'a> Cursor<'a> {
     /// The string of a store.
     pub(super) const fn store_text(&mut self, address: Address) -> Parsed<Statement<'a>> {
         if self.symbols[RelocField::Offset as usize].is_some() {
-            // It is as many stores as the offset's alignment needs, which has to be known.
+            // The number of stores depends on the alignment of the offset, which has to be known.
             return self.problem(address.span, What::Not("an offset where a string can be stored"));
         }
         let (literal, length) = ok!(self.string());
@@ -238,9 +238,9 @@ impl<'a> Cursor<'a> {
         Ok(one(Op::Atomic { size, op, base, offset, src: src.reg }))
     }
 
-    /// `ld_pseudo r1, 1, 42`: `lddw` with the source field said outright; a fourth operand is the second slot's
-    /// immediate, 0 if it is left out. LLVM's assembler has no fourth operand and drops the upper half of the third
-    /// without a word: that only where `.option llvm_ld_pseudo` asks for it.
+    /// Parses `ld_pseudo r1, 1, 42`: `lddw` with an explicit source field; a fourth operand is the second slot's
+    /// immediate, 0 if it is left out. LLVM's assembler has no fourth operand and silently drops the upper half of
+    /// the third: this does so only under `.option llvm_ld_pseudo`.
     pub(super) const fn load_pseudo(&mut self) -> Parsed<Statement<'a>> {
         let dst = ok!(self.register64()).reg;
         ok!(self.need(",", "`,`"));
@@ -265,7 +265,7 @@ impl<'a> Cursor<'a> {
         Ok(one(Op::LoadImm64 { dst, kind, low, high }))
     }
 
-    /// A number as 32 bits, signed or not.
+    /// Parses a number of 32 bits, signed or not.
     pub(super) const fn imm32(&mut self) -> Parsed<i32> {
         let (value, span) = ok!(self.number("a number"));
         Ok(ok!(self.fit("the immediate", value, span, i32::MIN as i64, u32::MAX as i64)) as i32)

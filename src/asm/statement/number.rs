@@ -1,4 +1,4 @@
-//! Registers and numbers, the operands of everything.
+//! Registers and numbers, the operands of all instructions.
 
 use super::cursor::is_word;
 use super::field::Field;
@@ -9,7 +9,7 @@ use crate::insn::{Bits, Reg, Source};
 use crate::spec::RelocField;
 
 const REGISTERS: &str = "a register: r0 to r10 (64 bits), w0 to w10 (32 bits)";
-/// A register as it is written: `r1` or `w1`.
+/// A register as it is spelled: `r1` or `w1`.
 #[derive(Clone, Copy)]
 pub(super) struct Register {
     pub(super) reg: Reg,
@@ -44,7 +44,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A register of just that width.
+    /// Parses a register of exactly that width.
     pub(super) const fn register_as(&mut self, bits: Bits) -> Parsed<Register> {
         let register = ok!(self.register());
         match (bits, register.bits) {
@@ -61,8 +61,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The register that stands here. `None`, and nothing is read, if it is none: then [`register_of`](Self::register_of)
-    /// says what is wrong.
+    /// Parses a register. Returns `None`, and consumes nothing, if there is none here: then
+    /// [`register_of`](Self::register_of) gives the error.
     #[inline]
     pub(super) const fn plain_register(&mut self) -> Option<Register> {
         let bits = match self.peek() {
@@ -106,14 +106,15 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A number: decimal, `0x`, `0b`, a character, `{expression}`, a constant's name, or arithmetic on those.
+    /// Parses a number: decimal, `0x`, `0b`, a character, `{expression}`, a constant's name, or arithmetic on
+    /// those.
     pub(in crate::asm) const fn number(&mut self, wanted: &'static str) -> Parsed<(i128, Span)> {
         let start = self.at;
         let value = match self.plain_number() {
             Some(value) => value as i128,
             None => ok!(self.arithmetic(0, wanted)),
         };
-        // The white space that was passed to look for an operator is not part of it.
+        // The white space that was skipped to find an operator is not part of it.
         let mut end = self.at;
         while end > start && self.text[end - 1].is_ascii_whitespace() {
             end -= 1;
@@ -121,8 +122,9 @@ impl<'a> Cursor<'a> {
         Ok((value, Span { start, end }))
     }
 
-    /// The number that stands here, if it is decimal, not very long and alone, as nearly all are. `None`, and nothing is
-    /// read, if it is more than that, or wrong: then [`arithmetic`](Self::arithmetic) reads it, in 128 bits.
+    /// Parses a number that is decimal, short and alone, as nearly all are. Returns `None`, and consumes
+    /// nothing, for anything else, and for errors: then [`arithmetic`](Self::arithmetic) parses it, in 128
+    /// bits.
     #[inline]
     pub(super) const fn plain_number(&mut self) -> Option<i64> {
         let (text, start) = (self.text, self.at);
@@ -142,7 +144,7 @@ impl<'a> Cursor<'a> {
                 return None;
             }
         }
-        // What begins with a zero is another number elsewhere.
+        // A number that begins with a zero has another value in other languages.
         if at == first
             || (at < text.len() && is_word(text[at]))
             || (text[first] == b'0' && at - first > 1)
@@ -161,7 +163,7 @@ impl<'a> Cursor<'a> {
         Some(if sign == b'-' { -value } else { value })
     }
 
-    /// Arithmetic of operators that bind at least as tightly as `least`, from left to right.
+    /// Parses arithmetic of operators that bind at least as tightly as `least`, from left to right.
     const fn arithmetic(&mut self, least: u8, wanted: &'static str) -> Parsed<i128> {
         let start = self.at;
         let mut left = ok!(self.signed(wanted));
@@ -185,14 +187,14 @@ impl<'a> Cursor<'a> {
             self.at += if binds == 4 { 2 } else { 1 };
             self.skip();
             let right = ok!(self.arithmetic(binds + 1, "a number"));
-            // What comes of it is not the field any more.
+            // The result is no longer the offset of a field.
             self.width = None;
             let shift = if right < 0 || right > 127 { 128 } else { right as u32 };
             let result = match operator {
                 b'|' => Some(left | right),
                 b'^' => Some(left ^ right),
                 b'&' => Some(left & right),
-                // A multiplication, so that bits that are lost are noticed.
+                // A multiplication, so that lost bits are detected.
                 b'<' if shift < 127 => left.checked_mul(1 << shift),
                 b'<' => None,
                 b'>' => left.checked_shr(shift),
@@ -209,9 +211,9 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// A number with any signs before it.
+    /// Parses a number with any signs before it.
     const fn signed(&mut self, wanted: &'static str) -> Parsed<i128> {
-        // Each level of signs and parentheses is one of calls, and the stack of calls has an end.
+        // Each level of signs and parentheses is a recursive call, and the call stack is limited.
         const DEEPEST: u8 = 100;
         if self.depth == DEEPEST {
             return self.expected("a number that is nested less deep");
@@ -269,7 +271,7 @@ impl<'a> Cursor<'a> {
         Ok(value)
     }
 
-    /// What a constant's name stands for.
+    /// Returns the value of a named constant.
     pub(super) const fn constant(&self, name: Span) -> Option<i128> {
         let name = sub(self.text, name.start, name.end);
         let (mut low, mut high) = (0, self.constants.len());
@@ -376,7 +378,7 @@ impl<'a> Cursor<'a> {
         Ok(value as i128)
     }
 
-    /// `{expression}`: the compiler has already worked it out.
+    /// Returns the value of `{expression}`, which the compiler has evaluated.
     pub(super) const fn expression(&mut self) -> Parsed<i128> {
         let start = self.at;
         self.at = match closing_brace(self.text, self.at) {
@@ -420,8 +422,8 @@ impl<'a> Cursor<'a> {
         Ok(Operand::Number(value, span))
     }
 
-    /// The second operand of an instruction of that width. 64-bit instructions extend the sign of their
-    /// 32 bits, so `0xffffffff` is not one of theirs; 32-bit ones read the same bits either way.
+    /// Parses the second operand of an instruction of that width. 64-bit instructions sign-extend their 32
+    /// bits, so `0xffffffff` does not fit; in 32-bit ones the same bits have either meaning.
     pub(super) const fn source(&mut self, bits: Bits) -> Parsed<Source> {
         let start = self.at;
         if !(self.peek() == b'_' || self.peek().is_ascii_alphabetic()) {
@@ -455,7 +457,7 @@ impl<'a> Cursor<'a> {
         Ok(ok!(self.fit("the immediate", value, span, low, high)) as i32)
     }
 
-    /// The immediate of a move, in whose place another instruction moves one of 64 bits.
+    /// Parses the immediate of a move; the error for one of 64 bits names the instruction that moves those.
     pub(super) const fn moved(&mut self, bits: Bits, value: i128, span: Span) -> Parsed<i32> {
         let (low, high) = self.immediates(bits);
         if matches!(bits, Bits::B64) && is_wide(value, low, high) {
@@ -464,7 +466,7 @@ impl<'a> Cursor<'a> {
         self.immediate(bits, value, span)
     }
 
-    /// The least and the greatest immediate of instructions of that width.
+    /// Returns the least and the greatest immediate of instructions of that width.
     const fn immediates(&self, bits: Bits) -> (i64, i64) {
         let high = match bits {
             Bits::B64 if !self.is_listing() => i32::MAX as i64,
@@ -493,14 +495,14 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Whether a number of 64 bits is beyond these bounds.
+/// Returns whether a number of 64 bits is outside these bounds.
 const fn is_wide(value: i128, low: i64, high: i64) -> bool {
     let fits = low as i128 <= value && value <= high as i128;
     !fits && i64::MIN as i128 <= value && value <= u64::MAX as i128
 }
 
-/// Just past the brace that closes the one at `at`, or `None`. Braces inside strings and characters of
-/// the Rust expression do not count.
+/// Returns the position after the brace that closes the one at `at`, or `None`. Braces inside strings and
+/// characters of the Rust expression do not count.
 const fn closing_brace(text: &[u8], mut at: usize) -> Option<usize> {
     let mut depth = 0;
     while at < text.len() {

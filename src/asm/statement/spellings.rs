@@ -1,4 +1,4 @@
-//! Spellings of other assemblers, and mistakes that people make: read, or refused with the right spelling.
+//! Spellings of other assemblers, and common mistakes: accepted, or refused with the right spelling.
 
 use crate::asm::{ParseOptions, parse};
 

@@ -1,20 +1,20 @@
-//! Names of the running kernel, where an offset or an immediate may stand: `task_struct.tgid`,
-//! `sizeof(task_struct)`, `exists(task_struct.cpu)`, `args.filename`. Their values come when the program is loaded.
+//! Names of the running kernel, in place of an offset or an immediate: `task_struct.tgid`, `sizeof(task_struct)`,
+//! `exists(task_struct.cpu)`, `args.filename`. Their values are filled in when the program is loaded.
 
 use super::{Cursor, Parsed, Span, What, ok, same, sub};
 use crate::spec::{RelocField, RelocKind};
 
-/// A name that stands in place of a number.
+/// A name in place of a number.
 #[derive(Debug, Clone, Copy)]
 pub(in crate::asm) struct Symbol {
     pub kind: RelocKind,
-    /// The name itself: of `sizeof(name)` what is in parentheses.
+    /// The name itself: of `sizeof(name)` the part in parentheses.
     pub span: Span,
 }
 
 impl<'a> Cursor<'a> {
-    /// Reads the name that stands here, if one does, and keeps it for that number of the instruction. Whatever else
-    /// stands here is left alone: one word by itself is no such name.
+    /// Parses a name, if there is one here, and keeps it for that number of the instruction. Anything else is left
+    /// unread: one word by itself is not such a name.
     pub(super) const fn symbol(&mut self, field: RelocField) -> Parsed<Option<Span>> {
         let start = self.at;
         if self.is_listing() || !(self.peek() == b'_' || self.peek().is_ascii_alphabetic()) {
@@ -70,7 +70,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Reads the name of an argument whose value is called for, `args.arg3`, if one stands here.
+    /// Parses the name of an argument whose value is called for, `args.arg3`, if there is one here.
     pub(super) const fn names_an_argument(&mut self) -> Parsed<bool> {
         let start = self.at;
         if self.is_listing() || !self.take_word("args") {
@@ -86,7 +86,7 @@ impl<'a> Cursor<'a> {
         Ok(path)
     }
 
-    /// Reads the name of a kernel function that is called, if one stands here.
+    /// Parses the name of a kernel function that is called, if there is one here.
     pub(super) const fn names_a_function(&mut self) -> bool {
         if !(self.peek() == b'_' || self.peek().is_ascii_alphabetic()) {
             return false;
@@ -105,7 +105,7 @@ impl<'a> Cursor<'a> {
         false
     }
 
-    /// Where what was read ends, without the white space behind it.
+    /// Returns the end of the last token, without the white space behind it.
     const fn trimmed(&self) -> usize {
         let mut end = self.at;
         while end > 0 && self.text[end - 1].is_ascii_whitespace() {
@@ -114,14 +114,14 @@ impl<'a> Cursor<'a> {
         end
     }
 
-    /// The names in the statement that was read last: for its offset, and for its immediate.
+    /// Takes the names in the last statement: for its offset, and for its immediate.
     pub(in crate::asm) const fn take_symbols(&mut self) -> [Option<Symbol>; 2] {
         let symbols = self.symbols;
         self.symbols = [None; 2];
         symbols
     }
 
-    /// Whether a word is what asks for the size of a type or whether there is one.
+    /// Returns whether a word is `sizeof` or `exists`, followed by a parenthesis.
     pub(super) const fn asks(&self, word: Span) -> bool {
         let word = sub(self.text, word.start, word.end);
         self.peek() == b'(' && (same(word, b"sizeof") || same(word, b"exists"))

@@ -1,4 +1,4 @@
-//! Assignments to registers, and the values there are.
+//! Assignments to registers, and the values that can be assigned.
 
 use super::memory::{Access, Address, atomic_bytes, size_bits};
 use super::number::Register;
@@ -56,7 +56,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// The right side of `r1 = …`.
+    /// Parses the right side of `r1 = …`.
     pub(super) const fn value_for(&mut self, dst: Register) -> Parsed<Statement<'a>> {
         let Register { reg, bits, .. } = dst;
         match self.peek() {
@@ -123,7 +123,7 @@ impl<'a> Cursor<'a> {
         Ok(one(Op::Alu { bits, op: AluOp::Mov, dst: reg, src }))
     }
 
-    /// Whether `(s8)`, `(s16)` or `(s32)` stands here, and not arithmetic.
+    /// Returns whether `(s8)`, `(s16)` or `(s32)` is next, and not arithmetic.
     const fn extends_a_sign(&mut self) -> bool {
         let start = self.at;
         self.at += 1;
@@ -149,7 +149,7 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// Instructions that work on one register in place say it twice.
+    /// Checks that both registers are the same: instructions on one register in place name it twice.
     pub(super) const fn must_be(&mut self, src: Register, dst: Register) -> Parsed<()> {
         if src.reg as u8 == dst.reg as u8 {
             Ok(())
@@ -244,7 +244,7 @@ impl<'a> Cursor<'a> {
     pub(super) const fn named_value(&mut self, dst: Register) -> Parsed<Statement<'a>> {
         let Register { reg, bits, .. } = dst;
         let start = self.at;
-        // A register and nothing more. Maps and constants can have the name of one.
+        // Only a register. Maps and constants can have the name of one.
         if self.constants.is_empty()
             && let Some(src) = self.plain_register()
         {
@@ -366,7 +366,7 @@ impl<'a> Cursor<'a> {
     /// `r1 = NAME[0] + 8 ll`: the address of a byte in the one value of an array.
     const fn map_value(&mut self, dst: Register, name: Span) -> Parsed<Statement<'a>> {
         ok!(self.needs_64(dst));
-        // In the row of values, too, the map stands before the numbers.
+        // In the list of values, too, the map precedes the numbers.
         let map = if matches!(self.dialect, Dialect::Macro) {
             match self.next_value() {
                 Value::Map(map) => Some(map),
@@ -407,7 +407,8 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// What a dump says where an address was: `map[id:5]`, `map[id:5][0]+16`, `subprog[+3]`.
+    /// Parses what a dump shows for an address: `subprog[+3]` is one of a function; `map[id:5]` and
+    /// `map[id:5][0]+16` are errors.
     const fn dumped(&mut self, dst: Register, name: Span) -> Parsed<Statement<'a>> {
         if same(sub(self.text, name.start, name.end), b"subprog") {
             ok!(self.need("[", "`[`"));
@@ -424,7 +425,7 @@ impl<'a> Cursor<'a> {
         self.problem(Span { start: name.start, end }, What::Foreign(MAP_ID))
     }
 
-    /// The values that are written like calls: atomics and address space casts.
+    /// Parses the values in the syntax of calls: atomics and address space casts.
     pub(super) const fn function(&mut self, dst: Register, span: Span) -> Parsed<Statement<'a>> {
         let name = sub(self.text, span.start, span.end);
         ok!(self.need("(", "`(`"));
@@ -546,8 +547,8 @@ impl<'a> Cursor<'a> {
     }
 }
 
-/// Whether the kernel has an address for that byte of the map's first value (its `map_direct_value_addr` functions):
-/// an array has to have one element, and the others that can do it have no end that is known here.
+/// Checks that the kernel has an address for that byte of the map's first value (its `map_direct_value_addr`
+/// functions): an array has to have one element, and the size of other maps with addresses is not known here.
 pub(in crate::asm) const fn addressable(map: &MapSpec<'_>, offset: i32) -> Result<(), What> {
     match map.kind {
         MapType::Array | MapType::PercpuArray if map.max_entries != 1 => {
@@ -569,7 +570,7 @@ const fn word_or_double(word: bool) -> (AtomicSize, Bits) {
     if word { (AtomicSize::Word, Bits::B32) } else { (AtomicSize::Double, Bits::B64) }
 }
 
-/// The atomic operation of that name, as the assembly language or the kernel's log has it.
+/// Returns the atomic operation of that name, in the assembly language or the kernel's log.
 const fn atomic_named(name: &[u8]) -> Option<AtomicOp> {
     let name = match name {
         [b'a', b't', b'o', b'm', b'i', b'c', b'_', rest @ ..]
@@ -597,12 +598,12 @@ const fn atomic_named(name: &[u8]) -> Option<AtomicOp> {
     }
 }
 
-/// Whether a number that a listing shows is that of an address of the kernel's, as those of maps, values and variables are, and
-/// not a constant that somebody wrote.
+/// Returns whether a number in a listing is a kernel address, as those of maps, values and variables are, and not a
+/// constant from the source.
 ///
-/// x86-64, arm64 and others have their data above 0xffff000000000000. There is none from 0xfffffffe00000000 on, but the kernel's
-/// own image from 0xffffffff80000000 on, where small negative numbers are as well. Nor is it likely at an address that is a mask, a
-/// mask of one bit, a multiple of 2^32, or the same 32 bits twice.
+/// On x86-64, arm64 and others, kernel data is above 0xffff000000000000. There is none from 0xfffffffe00000000 on,
+/// except for the kernel image from 0xffffffff80000000 on, where small negative numbers are as well. Nor is data
+/// likely at an address that is a mask, a mask of one bit, a multiple of 2^32, or the same 32 bits twice.
 const fn is_address(value: i128) -> bool {
     if value < 0xffff_0000_0000_0000 || value >= 0xffff_ffff_ffff_0000 {
         return false;
@@ -618,7 +619,7 @@ const fn is_address(value: i128) -> bool {
     !constant
 }
 
-/// The widths that there are, for a byte swap that has another.
+/// Returns the valid widths of a byte swap, for the error about another width.
 const fn swap_widths(name: &[u8]) -> Option<&'static str> {
     let (digits, widths) = match name {
         [b'b', b'e', digits @ ..] => (digits, "a width of `be`: be16, be32, be64"),

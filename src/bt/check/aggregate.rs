@@ -1,4 +1,4 @@
-//! Aggregating functions: what a map is assigned that is no value.
+//! Checks aggregating functions, which are assigned to maps and are not values.
 
 use super::join::{Given, constant, convert};
 use super::{Checked, Checker, Stop};

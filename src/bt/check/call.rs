@@ -1,4 +1,4 @@
-//! Functions.
+//! Checks function calls.
 
 mod machine;
 mod map;
@@ -16,11 +16,11 @@ use crate::bt::types::{Clock, Int, Pointer, Space, Type};
 use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
 
-/// How `time()` prints if it is not told.
+/// The default format of `time()`.
 const TIME: &[u8] = b"%H:%M:%S\n";
 
 impl<'a> Checker<'a> {
-    /// That a function has as many arguments as it takes.
+    /// Checks the number of arguments of a function.
     pub(super) fn count_arguments(
         &mut self,
         row: &Row,
@@ -37,7 +37,7 @@ impl<'a> Checker<'a> {
             (least, most) => format!("{least} to {most}"),
         };
         let message = format!("{}: {} arguments, expected {expected}", row.name, arguments.len());
-        self.tell(
+        self.report(
             Diagnostic::error(span, message).hint(format!("it is called as {}", row.signature)),
         )
     }
@@ -68,7 +68,7 @@ impl<'a> Checker<'a> {
         match row.usage {
             Usage::MapValue => {
                 let hint = format!("assign it to a map: @ = {name}(…)");
-                self.tell(
+                self.report(
                     Diagnostic::error(span, format!("{name}() can only be assigned to a map"))
                         .hint(hint),
                 )
@@ -83,10 +83,12 @@ impl<'a> Checker<'a> {
         functions::FUNCTIONS.iter().for_each(|row| nearest.offer(row.name));
         self.script.macros.iter().for_each(|one| nearest.offer(&one.name.node));
         let nearest = nearest.into_names();
-        self.tell(Diagnostic::error(place, format!("unknown function: `{name}`")).nearest(&nearest))
+        self.report(
+            Diagnostic::error(place, format!("unknown function: `{name}`")).nearest(&nearest),
+        )
     }
 
-    /// Functions that only act.
+    /// Checks a call of a function without a result.
     fn acting(
         &mut self,
         row: &'static Row,
@@ -242,7 +244,7 @@ impl<'a> Checker<'a> {
         Ok(self.acts(kind, span))
     }
 
-    /// Functions that are values.
+    /// Checks a call of a function with a result.
     fn function(
         &mut self,
         row: &'static Row,

@@ -22,18 +22,18 @@ pub(super) struct Argument {
     pub name: Arc<str>,
     /// Its type.
     pub ty: Type,
-    /// How it is found.
+    /// The location of its value.
     pub place: Place,
 }
 
-/// How an argument is found.
+/// The location of an argument's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Place {
     /// It lies in the context.
     Offset(u32),
     /// A `__data_loc` or `__rel_loc` field at that offset says where.
     Data {
-        /// Where the field is.
+        /// The offset of the field.
         offset: u32,
         /// Whether it counts from its own end.
         relative: bool,
@@ -151,7 +151,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A field of a tracepoint by what its `format` file says.
+    /// Returns the argument for a field of a tracepoint, from its description in the `format` file.
     fn tracepoint_field(&mut self, field: &format::Field, space: Space) -> Argument {
         let name: Arc<str> = field.name.as_str().into();
         let declared = field.of.replace("const ", "").replace("volatile ", "");

@@ -15,7 +15,7 @@ use crate::util::nearest::Nearest;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What is known of the debug information of files.
+/// The debug information of files, as far as it was read.
 #[derive(Debug, Default)]
 pub(super) struct DebugTypes {
     files: Vec<(String, Opened)>,
@@ -25,7 +25,7 @@ pub(super) struct DebugTypes {
     named: HashMap<(u32, Named, Arc<str>), Option<Type>>,
 }
 
-/// How a script names a type.
+/// Returns the name of a type in scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Named {
     /// `struct NAME`
@@ -39,7 +39,7 @@ pub(super) enum Named {
 }
 
 impl Named {
-    /// How a script names one that is pointed to.
+    /// Returns the name in scripts of a type that is pointed to.
     pub(super) fn of(name: &TypeNameKind) -> Named {
         match name {
             TypeNameKind::Struct(_) => Named::Struct,
@@ -67,7 +67,7 @@ fn size_of(size: u64) -> u32 {
     u32::try_from(size).unwrap_or(u32::MAX)
 }
 
-/// What has no type of its own in the language.
+/// Types without a counterpart in the language.
 fn bytes(size: u64) -> Type {
     match size {
         0 => Type::Void,
@@ -269,7 +269,7 @@ impl Checker<'_> {
             Ok(found) => {
                 let (what, hint) = match found {
                     Some(_) => (
-                        "its debug information does not tell of this function",
+                        "its debug information does not report of this function",
                         "functions of assembly language and of files compiled without -g have only arg0, arg1 …",
                     ),
                     None => (
@@ -278,7 +278,7 @@ impl Checker<'_> {
                     ),
                 };
                 let message = format!("{point}: {what}");
-                return self.tell(Diagnostic::error(span, message).hint(hint));
+                return self.report(Diagnostic::error(span, message).hint(hint));
             }
             Err(error) => return self.debug_error(point, &error, span),
         };

@@ -1,4 +1,4 @@
-//! Operators, literals and casts.
+//! Checks operators, literals and casts.
 
 use super::join::{Given, boolean, constant, convert, expr, integer, join, literal, string};
 use super::{Checked, Checker};
@@ -94,7 +94,7 @@ impl<'a> Checker<'a> {
             Type::Hist(_) | Type::Lhist(_) | Type::Stats(_) => {
                 let given = self.type_text(&of.ty);
                 let hint = "print() shows it";
-                self.tell(
+                self.report(
                     Diagnostic::error(span, format!("{given} cannot be used as a value"))
                         .hint(hint),
                 )
@@ -313,7 +313,7 @@ impl<'a> Checker<'a> {
                 return Ok(Expr { ty, span, ..address });
             }
             (Type::Array(of, _), Type::Int(int)) if of.int().is_some() => {
-                // bpftrace wants them to be equal; the first bytes can be had too.
+                // bpftrace requires equal sizes; the first bytes are accepted here, too.
                 if u32::from(int.size) > size {
                     let (from, to) = (self.type_text(&value.ty), self.type_text(&ty));
                     return self.error(

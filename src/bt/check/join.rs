@@ -11,7 +11,7 @@ pub(super) fn expr(kind: ExprKind, ty: Type, span: Span) -> Expr {
     Expr { kind, ty, span }
 }
 
-/// Nothing, as the value of what only acts.
+/// Returns the void expression: the value of statements.
 pub(super) fn nothing(span: Span) -> Expr {
     expr(ExprKind::Tuple(Vec::new()), Type::Void, span)
 }
@@ -103,7 +103,7 @@ pub(super) fn join(first: &Type, second: &Type) -> Option<Type> {
     })
 }
 
-/// What is known of the type of a place: a variable, the keys or the values of a map.
+/// The inferred type of a place (a variable, the keys or the values of a map), so far.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Known {
     /// The type so far.
@@ -180,7 +180,7 @@ pub(super) fn convert(from: Expr, to: &Type) -> Expr {
 }
 
 impl Checker<'_> {
-    /// Widens the type of a place for a value; whether there is one that holds both.
+    /// Widens the type of a place for a value; returns whether there is one that holds both.
     pub(super) fn widen(&mut self, place: &mut Known, value: Given<'_>) -> bool {
         let Some(known) = &place.ty else {
             *place = Known { ty: Some(value.ty.clone()), literal: value.literal };
@@ -205,7 +205,7 @@ impl Checker<'_> {
         true
     }
 
-    /// Makes a value one of the type of its place, or tells why not.
+    /// Converts a value to the type of its place, or reports the reason why it cannot.
     pub(super) fn fit(&mut self, value: Expr, to: &Type, what: &str) -> Checked<Expr> {
         if converts(&value.ty, to) {
             return Ok(convert(value, to));

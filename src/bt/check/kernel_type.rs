@@ -13,7 +13,7 @@ use crate::util::nearest::{Nearest, OFFERED};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// How deep pointers, arrays and anonymous structs are followed.
+/// The maximum depth to which pointers, arrays and anonymous structs are followed.
 pub(super) const DEPTH: usize = 24;
 
 /// The most members that a value has that is printed, those of structs in it among them.
@@ -32,7 +32,7 @@ pub(super) struct Table {
     pub typedefs: HashMap<Arc<str>, Type>,
     /// Enumerations of the script by name, with their integer types.
     pub script_enums: HashMap<Arc<str>, (EnumId, Int)>,
-    /// Enumerators of the script, and those of BTF that were asked for.
+    /// Enumerators of the script, and those of BTF that were looked up.
     pub enumerators: HashMap<Arc<str>, Option<(i128, EnumId, Int)>>,
     /// Types of debug information.
     pub debug: DebugTypes,
@@ -175,7 +175,7 @@ pub(super) fn blob<'a>(types: &'a KernelTypes, module: Option<&str>) -> Result<&
 }
 
 impl<'a> Checker<'a> {
-    /// The kernel's types, or an error that says what needs them.
+    /// Returns the kernel's types, or an error with the construct that needs them.
     pub(super) fn kernel_types(&mut self, span: Span, what: &str) -> Checked<&'a KernelTypes> {
         match self.environment.types() {
             Ok(types) => Ok(types),
@@ -348,6 +348,6 @@ impl<'a> Checker<'a> {
         let nearest = nearest.into_names();
         let owner = self.type_text(&Type::Struct(id));
         let message = format!("{owner} has no field `{name}`");
-        self.tell(Diagnostic::error(span, message).nearest(&nearest))
+        self.report(Diagnostic::error(span, message).nearest(&nearest))
     }
 }

@@ -1,4 +1,4 @@
-//! Macros of the language: bodies that are gone through anew at each use, with variables of their own.
+//! Macros of the language: their bodies are checked anew at each use, with variables of their own.
 
 use super::join::nothing;
 use super::{Checked, Checker, Frame};
@@ -8,11 +8,11 @@ use crate::bt::source::Span;
 use crate::bt::types::Type;
 use std::collections::HashSet;
 
-/// How deep macros may use each other.
+/// The maximum nesting depth of macro uses.
 const DEPTH: usize = 16;
 
 impl<'a> Checker<'a> {
-    /// Checks what can be told of macros before they are used.
+    /// Checks the definitions of macros, as far as possible before they are used.
     pub(super) fn check_macros(&mut self) {
         let mut names = HashSet::new();
         for one in &self.script.macros {
@@ -28,7 +28,7 @@ impl<'a> Checker<'a> {
         self.script.macros.iter().find(|one| &*one.name.node == name)
     }
 
-    /// Uses a macro.
+    /// Expands a use of a macro.
     pub(super) fn use_macro(
         &mut self,
         used: &'a ast::Macro,
@@ -96,7 +96,7 @@ impl<'a> Checker<'a> {
         result
     }
 
-    /// What a name stands for that is a parameter of the macro, gone through where the macro is used.
+    /// Checks the argument bound to the macro parameter `name`, in the scope in which the macro is used.
     pub(super) fn parameter(&mut self, name: &str) -> Option<Checked<Expr>> {
         let argument = *self.frames.last()?.expressions.get(name)?;
         let frame = self.frames.pop()?;
@@ -129,7 +129,7 @@ impl<'a> Checker<'a> {
         Ok(Expr { kind: hir::ExprKind::Block(statements, Box::new(value)), ty, span })
     }
 
-    /// A value, or the expression for nothing of what only acts.
+    /// Returns a value, or the void expression for a function without a result.
     pub(super) fn value_or_nothing(&mut self, of: &'a ast::Expr) -> Checked<Expr> {
         let checked = self.expr(of)?;
         if checked.ty == Type::Void {

@@ -11,7 +11,7 @@ use crate::bt::types::{Int, Type};
 use crate::util::nearest::{Nearest, OFFERED};
 
 impl<'a> Checker<'a> {
-    /// What an element of a map is as a value.
+    /// Returns the type of a map element when it is read as a value.
     pub(super) fn element_type(&self, value: &Type) -> Type {
         match value {
             Type::Count => Type::U64,
@@ -45,7 +45,7 @@ impl<'a> Checker<'a> {
         self.error(span, format!("{name} is used {is} in line {line}, and {here} here"))
     }
 
-    /// Tells that nothing gives a map a type.
+    /// Reports a map whose type cannot be inferred.
     pub(super) fn unknown_map<T>(&mut self, id: MapId, span: Span) -> Checked<T> {
         let state = self.map(id).clone();
         if state.failed || self.incomplete {
@@ -57,11 +57,11 @@ impl<'a> Checker<'a> {
         }
         let nearest = nearest.into_names();
         if self.last {
-            // The first use tells.
+            // Reported at the first use only.
             self.map(id).failed = true;
         }
         let message = format!("undefined map: {}: nothing is ever assigned to it", state.name);
-        self.tell(Diagnostic::error(span, message).nearest(&nearest))
+        self.report(Diagnostic::error(span, message).nearest(&nearest))
     }
 
     /// The key of an access, and the type of the map's keys widened for it.
@@ -84,7 +84,7 @@ impl<'a> Checker<'a> {
         self.fit_key(id, checked)
     }
 
-    /// Widens the type of a map's keys for a key and makes it one of that type.
+    /// Widens the type of a map's keys for a key and converts the key to it.
     pub(super) fn fit_key(&mut self, id: MapId, key: Expr) -> Checked<Expr> {
         let span = key.span;
         if key.ty == Type::Void {
@@ -184,7 +184,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// `@m += n` of a pointer, by the size of what it points to.
+    /// `@m += n` of a pointer, by the size of its pointee.
     pub(super) fn move_pointer(
         &mut self,
         map: MapId,

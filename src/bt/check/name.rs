@@ -17,11 +17,11 @@ use crate::util::escape;
 use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
 
-/// The frames of a stack if the script does not say; the most that the kernel takes by default.
+/// The default number of stack frames; the most that the kernel takes by default.
 pub(super) const STACK_DEPTH: u32 = 127;
 
 impl<'a> Checker<'a> {
-    /// What a name stands for.
+    /// Resolves a name to the expression it stands for.
     pub(super) fn named(&mut self, name: &Arc<str>, span: Span) -> Checked<Expr> {
         if let Some(value) = self.parameter(name) {
             return value;
@@ -59,12 +59,13 @@ impl<'a> Checker<'a> {
             nearest.offer(name);
         }
         let nearest = nearest.into_names();
-        self.tell(
+        self.report(
             Diagnostic::error(span, format!("unknown identifier: `{name}`")).nearest(&nearest),
         )
     }
 
-    /// Whether probes of this kind have a builtin; else an error that says which have, and what this one has.
+    /// Checks that probes of this kind have a builtin; otherwise the error lists those that have it, and the builtins
+    /// of this one.
     pub(super) fn offers(&mut self, row: &Row, name: &str, span: Span) -> Checked<()> {
         let kind = self.kind();
         let Some(kinds) = row.kinds.filter(|kinds| !kinds.contains(&kind)) else { return Ok(()) };
@@ -80,7 +81,7 @@ impl<'a> Checker<'a> {
         if !offered.is_empty() {
             diagnostic = diagnostic.hint(format!("{word} probes have {}", offered.join(", ")));
         }
-        self.tell(diagnostic)
+        self.report(diagnostic)
     }
 
     fn builtin(&mut self, row: &'static Row, number: u32, span: Span) -> Checked<Expr> {
@@ -165,7 +166,7 @@ impl<'a> Checker<'a> {
                 "arg{number}: this machine passes {most} arguments in registers, arg0 to arg{}",
                 most - 1
             );
-            return self.tell(
+            return self.report(
                 Diagnostic::error(span, message).hint("those on the stack are sarg0, sarg1 …"),
             );
         }

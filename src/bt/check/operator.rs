@@ -1,4 +1,4 @@
-//! Operators.
+//! Checks operators.
 
 use super::join::{
     boolean, constant, constant_text, convert, expr, integer, join, literal, string,
@@ -75,7 +75,7 @@ impl<'a> Checker<'a> {
             match self.condition(operand) {
                 Err(_) => failed = true,
                 Ok(operand) => match constant(&operand) {
-                    // It decides, and what comes after it is never evaluated.
+                    // This operand decides the result, and later ones are never evaluated.
                     Some(value) if (value != 0) != and => {
                         if kept.is_empty() {
                             return Ok(boolean(!and, span));
@@ -108,7 +108,7 @@ impl<'a> Checker<'a> {
         let (left, right) = (self.value(left), self.value(right));
         match (left, right) {
             (Ok(left), Ok(right)) => self.binary(op.node, left, right, span),
-            // Sums of what is not known yet are numbers.
+            // Sums of unknown types are numbers.
             _ if !self.last && !op.node.is_comparison() => {
                 Ok(expr(ExprKind::Int(1), Type::I64, span))
             }
@@ -150,7 +150,8 @@ impl<'a> Checker<'a> {
             BinaryOp::Shl | BinaryOp::Shr => left.ty.is_signed(),
             _ => is_signed(&left) || is_signed(&right) || both_signed(&left, &right),
         };
-        // What is divided, or shifted right, tells whether that is signed; a difference of unsigned ones is a number as any.
+        // The left operand decides whether a division or a right shift is signed; a difference of unsigned numbers is a
+        // number as any.
         let operation = match op {
             BinaryOp::Sub => is_signed(&left) || is_signed(&right),
             _ => signed,
@@ -166,7 +167,7 @@ impl<'a> Checker<'a> {
         Ok(expr(kind, ty, span))
     }
 
-    /// That a constant divisor is not 0, and a constant shift not too wide.
+    /// Checks that a constant divisor is not 0, and a constant shift not too wide.
     pub(super) fn check_divisor(&mut self, op: BinaryOp, right: &Expr) -> Checked<()> {
         match (op, constant(right)) {
             (BinaryOp::Div | BinaryOp::Mod, Some(0)) => self.error(right.span, "division by 0"),
@@ -345,7 +346,7 @@ fn is_signed(of: &Expr) -> bool {
     of.ty.is_signed() && constant(of).is_none_or(|value| value < 0)
 }
 
-/// Whether both are of signed types; one of them is a constant then, or [`is_signed`] would have told.
+/// Whether both are of signed types; one of them is a constant then, or [`is_signed`] would have returned true.
 fn both_signed(left: &Expr, right: &Expr) -> bool {
     left.ty.is_signed() && right.ty.is_signed()
 }

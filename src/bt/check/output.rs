@@ -1,4 +1,4 @@
-//! What is printed: format strings and their arguments, `print()`.
+//! Checks output functions: format strings and their arguments, `print()`.
 
 use super::join::{constant, convert, literal};
 use super::{Checked, Checker};

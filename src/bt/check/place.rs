@@ -1,4 +1,4 @@
-//! Parts of values: fields, elements, what a pointer points to.
+//! Checks accesses to parts of values: fields, elements, dereferences.
 
 use super::context::Place;
 use super::join::{constant, expr};
@@ -45,7 +45,7 @@ impl<'a> Checker<'a> {
                 diagnostic = diagnostic
                     .hint("cast it to a pointer to a struct first: ((struct NAME *)x).FIELD");
             }
-            return self.tell(diagnostic);
+            return self.report(diagnostic);
         };
         let field = self.field(id, name, place)?;
         Ok(self.part(base, field.offset, field.ty, field.bits, span))
@@ -58,7 +58,7 @@ impl<'a> Checker<'a> {
         if self.kind() == Kind::Uretprobe {
             let message = "`args` is not available in uretprobe probes: when a function returns, the registers that held its arguments hold something else";
             let hint = "keep what is needed in a map by a uprobe: @x[tid] = args.NAME";
-            return self.tell(Diagnostic::error(args, message).hint(hint));
+            return self.report(Diagnostic::error(args, message).hint(hint));
         }
         if !kinds.contains(&self.kind())
             && let Some((row, _)) = crate::bt::builtins::find("args")
@@ -93,7 +93,7 @@ impl<'a> Checker<'a> {
         if nearest.is_empty() && !names.is_empty() {
             diagnostic = diagnostic.hint(format!("it has {}", names.join(", ")));
         }
-        self.tell(diagnostic.nearest(&nearest))
+        self.report(diagnostic.nearest(&nearest))
     }
 
     /// A part of a struct, tuple or array at an offset.
@@ -125,18 +125,18 @@ impl<'a> Checker<'a> {
                     span,
                 )
             }
-            ExprKind::Part { value, offset: start, index: None, bits: None } => {
+            ExprKind::Extract { value, offset: start, index: None, bits: None } => {
                 let offset = start.saturating_add(offset);
-                expr(ExprKind::Part { value, offset, index: None, bits }, ty, span)
+                expr(ExprKind::Extract { value, offset, index: None, bits }, ty, span)
             }
             kind => {
                 let value = Box::new(Expr { kind, ty: base.ty, span: base.span });
-                expr(ExprKind::Part { value, offset, index: None, bits }, ty, span)
+                expr(ExprKind::Extract { value, offset, index: None, bits }, ty, span)
             }
         }
     }
 
-    /// Whether the verifier knows what a pointer points to.
+    /// Whether the verifier tracks the type that a pointer points to.
     fn trusted(&self, pointer: &Expr) -> bool {
         let typed =
             matches!(self.kind(), Kind::RawTracepoint | Kind::Fentry | Kind::Fexit | Kind::Iter);
@@ -164,7 +164,7 @@ impl<'a> Checker<'a> {
         };
         if to == Type::Void {
             let hint = "cast it first: *(uint64 *)x";
-            return self.tell(
+            return self.report(
                 Diagnostic::error(span, "`*`: the type that the pointer points to is not known")
                     .hint(hint),
             );
@@ -257,7 +257,7 @@ impl<'a> Checker<'a> {
                     advance(address, scaled(index));
                     *access = untyped(*access);
                 }
-                // An element is read by itself even where the verifier knows the type of the first one.
+                // An element is read by itself even where the verifier tracks the type of the first one.
                 if known != 0 {
                     *access = untyped(*access);
                 }
@@ -291,7 +291,7 @@ impl<'a> Checker<'a> {
                     Some(index) => {
                         let index = Some((Box::new(index), size as u32));
                         let kind =
-                            ExprKind::Part { value: Box::new(value), offset, index, bits: None };
+                            ExprKind::Extract { value: Box::new(value), offset, index, bits: None };
                         Ok(expr(kind, of, span))
                     }
                 }
@@ -362,7 +362,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// How to read what the verifier cannot follow.
+/// Returns the access for memory whose pointer the verifier does not track.
 fn untyped(access: Access) -> Access {
     match access {
         Access::Btf => Access::Kernel,

@@ -1,4 +1,4 @@
-//! Which programs a block becomes.
+//! Groups the attach points of a block into programs.
 
 use super::context::{Arguments, RETVAL};
 use super::type_name::integer;
@@ -21,7 +21,7 @@ const BANNED: [&str; 4] = [
     "queued_spin_lock_slowpath",
 ];
 
-/// What a block uses of its probes.
+/// The properties of its probes that a block uses.
 #[derive(Debug, Default)]
 struct Uses<'a> {
     /// Fields of `args`.
@@ -36,7 +36,7 @@ struct Uses<'a> {
     types: bool,
     /// `probe` or `func` where their text must be known.
     names: bool,
-    /// Macros that were looked into.
+    /// Macros that were visited.
     macros: HashSet<&'a str>,
 }
 
@@ -48,7 +48,7 @@ impl<'a> Checker<'a> {
         for (block, written) in self.script.probes.iter().enumerate() {
             let uses = self.uses(written);
             let mut groups: HashMap<Group, usize> = HashMap::new();
-            let mut told = false;
+            let mut reported = false;
             for point in &written.attach_points {
                 let alone = written.attach_points.len() == 1;
                 let Ok(points) = self.expand_one(point, alone) else { continue };
@@ -57,8 +57,8 @@ impl<'a> Checker<'a> {
                     continue;
                 }
                 count += points.len();
-                if count > self.config.max_probes as usize && !told {
-                    told = true;
+                if count > self.config.max_probes as usize && !reported {
+                    reported = true;
                     let message = format!(
                         "{count} probes or more, expected at most {} (max_probes)",
                         self.config.max_probes
@@ -88,7 +88,7 @@ impl<'a> Checker<'a> {
     fn expand_one(&mut self, point: &ast::AttachPoint, alone: bool) -> Checked<Vec<AttachPoint>> {
         let spec = match probe::parse(point) {
             Ok(spec) => spec,
-            Err(diagnostic) => return self.tell(diagnostic),
+            Err(diagnostic) => return self.report(diagnostic),
         };
         match &spec {
             AttachPoint::Watchpoint { .. } => {
@@ -126,7 +126,7 @@ impl<'a> Checker<'a> {
             MissingProbes::Warn => Diagnostic::warning(point.span, message),
             MissingProbes::Ignore => return Ok(Vec::new()),
         };
-        self.tell(diagnostic.nearest(&missing.unwrap_or_default().nearest))
+        self.report(diagnostic.nearest(&missing.unwrap_or_default().nearest))
     }
 
     /// Adds an attach point to the program that it can share, or makes one for it.
@@ -332,7 +332,7 @@ fn is_name(of: &Expr) -> bool {
     matches!(&of.kind, ExprKind::Ident(name) if matches!(&**name, "probe" | "func"))
 }
 
-/// What attach points that share a program have in common.
+/// The properties that attach points sharing a program have in common.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Group {
     kind: Kind,

@@ -1,4 +1,4 @@
-//! Statements, variables and assignments.
+//! Checks statements, variables and assignments.
 
 use super::join::{Given, constant, convert, join, nothing};
 use super::{Checked, Checker, Stop, statement};
@@ -7,11 +7,11 @@ use crate::bt::hir::{self, Expr, Statement, StatementKind};
 use crate::bt::source::Span;
 use crate::bt::types::Type;
 
-/// How often `unroll` may repeat.
+/// The maximum count of `unroll`.
 const MAX_UNROLL: i128 = 1000;
 
 impl<'a> Checker<'a> {
-    /// Goes through a block with a scope of its own. All statements are gone through even if one fails.
+    /// Checks a block with a scope of its own. All statements are checked even if one fails.
     pub(super) fn block(&mut self, block: &'a ast::Block) -> Checked<Vec<Statement>> {
         self.nested(block.span, |checker| checker.statements(block))
     }
@@ -29,7 +29,7 @@ impl<'a> Checker<'a> {
         if failed { Err(Stop) } else { Ok(statements) }
     }
 
-    /// Goes through a statement and adds what it becomes.
+    /// Checks a statement and appends the result.
     pub(super) fn statement(
         &mut self,
         one: &'a ast::Statement,
@@ -228,7 +228,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// What a call is that only acts.
+    /// Returns a void expression for a call that is a statement.
     pub(super) fn acts(&mut self, kind: StatementKind, span: Span) -> Expr {
         let kind = hir::ExprKind::Block(vec![statement(kind, span)], Box::new(nothing(span)));
         Expr { kind, ty: Type::Void, span }

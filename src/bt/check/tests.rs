@@ -225,7 +225,7 @@ fn understood(text: &str) -> String {
     dump(&program.unwrap())
 }
 
-/// That a line of the typed program is this one.
+/// Asserts that a line of the typed program is this one.
 fn has_line(text: &str, line: &str) {
     let shown = understood(text);
     assert!(shown.lines().any(|one| one.trim() == line), "{text}\nexpected: {line}\n{shown}");

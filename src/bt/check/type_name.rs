@@ -78,7 +78,7 @@ const INTEGERS: [(&str, u8); 60] = [
     ("sector_t", 8),
 ];
 
-/// Unsigned ones whose name does not say so.
+/// Unsigned types whose name does not begin with `u` or `__u`.
 const UNSIGNED: [&str; 8] =
     ["__be16", "__be32", "__be64", "__le16", "__le32", "__le64", "size_t", "sector_t"];
 
@@ -89,7 +89,7 @@ pub(super) fn integer(name: &str) -> Option<Int> {
     Some(Int { size: *size, signed })
 }
 
-/// Where the next field of a struct begins, in bits.
+/// The layout of a struct so far: the offset of the next field, in bits.
 struct Layout {
     at: u64,
     align: u32,
@@ -194,7 +194,7 @@ impl<'a> Checker<'a> {
         INTEGERS.iter().for_each(|(name, _)| nearest.offer(name));
         self.types.script.keys().for_each(|name| nearest.offer(name));
         let nearest = nearest.into_names();
-        self.tell(Diagnostic::error(span, format!("unknown type: `{word}`")).nearest(&nearest))
+        self.report(Diagnostic::error(span, format!("unknown type: `{word}`")).nearest(&nearest))
     }
 
     fn struct_type(&mut self, word: &Arc<str>, union: bool, span: Span) -> Checked<Type> {
@@ -238,12 +238,12 @@ impl<'a> Checker<'a> {
             }
             Ok(_) => {}
         }
-        self.tell(diagnostic)
+        self.report(diagnostic)
     }
 
     /// Defines the types of the script, in order.
     pub(super) fn define_types(&mut self) {
-        // Names first: definitions may point to what comes after them.
+        // Names first: definitions may refer to later ones.
         for definition in &self.script.types {
             if let TypeDefinition::Struct(StructDefinition { name: Some(name), union, .. }) =
                 definition

@@ -1,4 +1,4 @@
-//! Variables: scopes, and assignments.
+//! Checks variables: scopes, and assignments.
 
 use super::join::{Given, Known, constant, converts, join};
 use super::{Checked, Checker, Stop, VariableState, statement};
@@ -69,13 +69,13 @@ impl<'a> Checker<'a> {
             frame.scopes.iter().flat_map(HashMap::keys).for_each(|name| nearest.offer(name));
         }
         let nearest = nearest.into_names();
-        // The first use tells.
+        // Reported at the first use only.
         let block = self.instance().block;
         if self.last && !self.undefined.insert((block, Arc::clone(name))) {
             return Err(Stop);
         }
         let message = format!("undefined variable: {name}");
-        self.tell(Diagnostic::error(span, message).nearest(&nearest))
+        self.report(Diagnostic::error(span, message).nearest(&nearest))
     }
 
     pub(super) fn state(&mut self, id: VarId) -> &mut VariableState {
@@ -95,7 +95,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// Widens the type of a variable; whether there is one that holds the value too.
+    /// Widens the type of a variable; returns whether there is one that holds the value too.
     pub(super) fn widen_variable(&mut self, id: VarId, value: Given<'_>) -> bool {
         let state = self.state(id).clone();
         if state.fixed {
@@ -223,8 +223,9 @@ impl<'a> Checker<'a> {
         Ok(())
     }
 
-    /// The variable that the first assignment in a scope makes. One of that name in a block that has ended is used on if the
-    /// value fits: up to bpftrace 0.20 it would be the same, and later nobody could tell.
+    /// Returns the variable that the first assignment in a scope declares. A variable of that name from a block that
+    /// has ended is reused if the value fits: up to bpftrace 0.20 it would be the same one, and in later versions reuse
+    /// cannot be observed.
     pub(super) fn first_assignment(
         &mut self,
         name: &Arc<str>,

@@ -5,7 +5,7 @@ use crate::bt::source::Span;
 use crate::bt::token::Token;
 use std::sync::Arc;
 
-/// An `#if` whose end has not come.
+/// An `#if` without its `#endif` so far.
 #[derive(Debug)]
 pub(super) struct Condition {
     /// Whether one of its branches has been taken.
@@ -102,7 +102,7 @@ impl Lexer {
         }
     }
 
-    /// Says which `#if`s have no end.
+    /// Reports the `#if`s without `#endif`.
     pub(super) fn close_conditions(&mut self) {
         for condition in std::mem::take(&mut self.conditions) {
             let (start, end) = (condition.place.start as usize, condition.place.end as usize);
@@ -169,7 +169,7 @@ impl Lexer {
     }
 }
 
-/// The first word of a preprocessor's line, and what comes after it.
+/// Splits a preprocessor directive into its first word and the rest.
 fn head(line: &str) -> (&str, &str) {
     let text = line.trim_start().strip_prefix('#').unwrap_or_default().trim_start();
     let length = text.bytes().take_while(|byte| is_word(*byte)).count();
@@ -297,7 +297,7 @@ impl Expression {
                 value.cast_signed()
             }
             Token::Ident(name) if &*name == "defined" => {
-                // The name must not be replaced by what it stands for.
+                // The name must not be expanded as a macro.
                 let macros = std::mem::take(&mut self.lexer.macros);
                 self.next();
                 let bracket = self.take("(");

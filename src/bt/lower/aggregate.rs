@@ -9,7 +9,7 @@ use crate::bt::types::{Lhist, Type, hist};
 use crate::codegen::{Binary, Operand, Var};
 use crate::insn::{AtomicSize, Bits, Condition, Size};
 
-/// How often a value that others change is tried to be exchanged.
+/// The maximum number of compare-and-exchange attempts on a value that other programs change.
 const MOST_TRIES: u32 = 16;
 
 impl<'p> Lower<'_, 'p, '_> {
@@ -109,8 +109,8 @@ impl<'p> Lower<'_, 'p, '_> {
         self.add_to(Element { place, ..element }, 0, 1.into());
     }
 
-    /// The bucket of `hist()`, by halving: each step takes away half of the bits that may be there. The verifier follows the
-    /// ranges of both variables, so that it knows the bucket to be one of the map's.
+    /// Computes the bucket of `hist()` by bisection: each step removes half of the bits that may be set. The verifier
+    /// tracks the ranges of both variables, so that the bucket is proved to be one of the map's.
     fn hist_bucket(&mut self, value: Operand, bits: u32) -> Var {
         let (bucket, rest) = (self.f.var(), self.f.var());
         self.f.number(bucket);
@@ -161,7 +161,7 @@ impl<'p> Lower<'_, 'p, '_> {
         bucket
     }
 
-    /// Tells the verifier that a bucket is one of so many.
+    /// Bounds a bucket below `buckets` for the verifier.
     fn within(&mut self, bucket: Var, buckets: u32) {
         let (outside, after) = (self.f.block(), self.f.block());
         self.f.branch(Condition::Lt, bucket, buckets, after, outside);

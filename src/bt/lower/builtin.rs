@@ -89,7 +89,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 if stack.space == Space::Kernel {
                     return Ok(Prepared::Words { words, size: 8 });
                 }
-                // Addresses of a process mean something only together with the process, as its files tell.
+                // User addresses are meaningful only together with the process, whose mappings resolve them.
                 let process = self.global_process()?;
                 words.push((8, Size::Word, process));
                 words.push((12, Size::Word, 0.into()));
@@ -106,7 +106,7 @@ impl<'p> Lower<'_, 'p, '_> {
         };
         let size = stack.depth.saturating_mul(8).max(8);
         let room = self.room(size);
-        // Linux 5.10 wants memory that has been written to here, in raw tracepoints.
+        // Linux 5.10 requires initialized memory here, in raw tracepoints.
         self.zero(room, size);
         let flags = if stack.space == Space::User { USER_STACK } else { 0 };
         let (context, to) = (self.context, self.pointer(room));

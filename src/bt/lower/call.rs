@@ -45,7 +45,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 Ok(self.call_number(helper::OVERRIDE_RETURN, &[context.into(), value]).into())
             }
             Call::SocketCookie(socket) => {
-                // The helper takes pointers only whose type the verifier knows.
+                // The helper takes only pointers whose type the verifier tracks.
                 if !matches!(self.probe.kind, Kind::Fentry | Kind::Fexit)
                     || !super::read::is_from_context(socket)
                 {
@@ -75,7 +75,7 @@ impl<'p> Lower<'_, 'p, '_> {
             Call::Buf { address, space, length } => {
                 let Type::Buffer(room) = of.ty else { return self.never() };
                 let most = match &address.ty {
-                    // One of ours, behind which something else may lie.
+                    // Memory of the program, behind which other data may lie.
                     Type::String(size) => (*size).min(room),
                     _ => room,
                 };
@@ -172,7 +172,7 @@ impl<'p> Lower<'_, 'p, '_> {
         Ok(Prepared::Parts { parts, size: 20 })
     }
 
-    /// `strlen()`: by the helper that reads strings, which says how long they are.
+    /// Lowers `strlen()`: by the helper that reads strings, which returns their length.
     fn string_length(&mut self, of: &'p Expr) -> Lowered<Operand> {
         let size = self.size(&of.ty);
         let place = self.object(of)?;

@@ -1,9 +1,9 @@
 //! Loop bodies that are functions of their own, called by a helper of the kernel.
 //!
-//! Such a function shares with the main function a frame on the main function's stack: the context, and the variables that are
-//! used inside and outside of it. Up to Linux 6.6 the verifier goes through it once and takes what it leaves in the frame for
-//! what is there after any number of rounds. It must therefore never know anything of what is in the frame: all that is
-//! stored there has a zero added that it does not know.
+//! Such a function shares with the main function a frame on the main function's stack: the context, and the variables
+//! that are used inside and outside of it. Up to Linux 6.6 the verifier simulates one iteration and takes the contents
+//! of the frame after it for those after any number of iterations. It must therefore never track a constant in the
+//! frame: a zero that is unknown to the verifier is added to everything that is stored there.
 
 use super::control::{self, Loop};
 use super::memory::{Place, Prepared};
@@ -21,23 +21,23 @@ use std::collections::HashMap;
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
     base: Address,
-    /// Where the first value of each range is.
+    /// The offset of the first value of each range.
     starts: HashMap<*const Statement, u32>,
 }
 
-/// Where the context is in the frame.
+/// The offset of the context in the frame.
 const CONTEXT: u32 = 0;
-/// Where the address of the scratch memory is.
+/// The offset of the address of the scratch memory.
 const SCRATCH: u32 = 8;
-/// Where it says that the run has ended.
+/// The offset of the flag that the run has ended.
 const ENDED: u32 = 16;
-/// Where variables begin.
+/// The offset of the first variable.
 const VARIABLES: u32 = 24;
 
 /// The most rounds of the helper `loop` (`BPF_MAX_LOOPS`).
 const MOST_ROUNDS: u32 = 8 << 20;
 
-/// What is in the frame.
+/// The contents of the frame.
 struct Plan {
     starts: Vec<*const Statement>,
     captured: Vec<VarId>,
@@ -58,7 +58,7 @@ impl<'p> Lower<'_, 'p, '_> {
         }
     }
 
-    /// Lays out the frame and puts into it what is known from the start.
+    /// Lays out the frame and stores its initial contents.
     pub(super) fn place_frame(&mut self) {
         let plan = self.plan_frame(self.probe);
         if plan.starts.is_empty() {
@@ -384,7 +384,7 @@ impl Users<'_> {
     }
 
     fn expression(&mut self, of: &Expr) {
-        // Blocks in expressions are gone through as all statements are.
+        // Blocks in expressions are visited as all statements are.
         match &of.kind {
             ExprKind::Block(statements, value) => {
                 self.list(statements);

@@ -35,7 +35,7 @@ impl Side {
 /// The most bytes that `strcontains()` compares.
 const MAX_COMPARED: u32 = 4096;
 
-/// So many words are compared without a branch for each.
+/// The number of words that are compared without a branch for each.
 const TOGETHER: usize = 4;
 
 impl<'p> Lower<'_, 'p, '_> {

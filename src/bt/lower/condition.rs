@@ -89,7 +89,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 Ok(all.unwrap_or(0.into()))
             }
             _ => {
-                // The sum of 1 and what the verifier does not know is the same to it as the latter: one state on both paths.
+                // The sum of 1 and a value that is unknown to the verifier is just as unknown: one state on both paths.
                 let result = self.f.var();
                 self.f.number(result);
                 let (yes, after) = (self.f.block(), self.f.block());

@@ -9,9 +9,9 @@ use crate::insn::{Bits, Condition};
 /// A loop that is being lowered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Loop {
-    /// Where `continue` goes.
+    /// The target of `continue`.
     pub next: Block,
-    /// Where `break` goes.
+    /// The target of `break`.
     pub end: Block,
 }
 
@@ -21,7 +21,7 @@ pub(super) const INLINE: u64 = 16;
 /// The most rounds where there is none.
 const MOST_INLINE: u64 = 1000;
 
-/// How many rounds a range has, if that is known.
+/// Returns the number of iterations of a range, if it is known.
 pub(super) fn rounds(start: &Expr, end: &Expr) -> Option<u64> {
     let (ExprKind::Int(first), ExprKind::Int(last)) = (&start.kind, &end.kind) else { return None };
     Some(match start.ty.is_signed() {
@@ -86,7 +86,7 @@ impl<'p> Lower<'_, 'p, '_> {
         done
     }
 
-    /// `for ($i : start..end)` of few rounds: the verifier follows each.
+    /// Lowers `for ($i : start..end)` with few iterations: the verifier simulates each.
     fn range_inline(
         &mut self,
         variable: VarId,

@@ -37,7 +37,7 @@ impl<'p> Lower<'_, 'p, '_> {
             }
             ExprKind::Address { address, offset } => self.offset_address(address, *offset)?,
             ExprKind::DataLocation { offset, relative } => self.data_location(*offset, *relative),
-            ExprKind::Part { value, offset, index, bits } => {
+            ExprKind::Extract { value, offset, index, bits } => {
                 let place = self.part(value, *offset, index.as_ref(), &of.ty)?;
                 self.scalar_part(place, *bits, &of.ty)
             }
@@ -55,7 +55,7 @@ impl<'p> Lower<'_, 'p, '_> {
             }
             ExprKind::Binary { op, signed, left, right } => {
                 let mut left_value = self.number(left)?;
-                // To a pointer to the context the verifier lets nobody add what it knows no bounds of.
+                // The verifier rejects adding an unbounded scalar to a pointer to the context.
                 if is_context(left)
                     && !matches!(right.kind, ExprKind::Int(_))
                     && let Operand::Var(pointer) = left_value
@@ -91,7 +91,7 @@ impl<'p> Lower<'_, 'p, '_> {
         })
     }
 
-    /// Evaluates a number that is calculated with: no pointer that the verifier knows the type of.
+    /// Evaluates a number for arithmetic: never a pointer whose type the verifier tracks.
     pub(super) fn number(&mut self, of: &'p Expr) -> Lowered<Operand> {
         let value = self.scalar(of)?;
         match value {
@@ -111,7 +111,7 @@ impl<'p> Lower<'_, 'p, '_> {
         number.into()
     }
 
-    /// Evaluates an expression for what it does.
+    /// Evaluates an expression for its side effects.
     pub(super) fn effect(&mut self, of: &'p Expr) -> Lowered<()> {
         self.at(of.span);
         match &of.kind {
@@ -169,7 +169,7 @@ impl<'p> Lower<'_, 'p, '_> {
             ExprKind::Load { address, offset, access, .. } => {
                 self.prepare_load(address, *offset, *access, &of.ty)?
             }
-            ExprKind::Part { value, offset, index, .. } => {
+            ExprKind::Extract { value, offset, index, .. } => {
                 Prepared::Copy(self.part(value, *offset, index.as_ref(), &of.ty)?, size)
             }
             ExprKind::Tuple(elements) => {
@@ -286,7 +286,7 @@ impl<'p> Lower<'_, 'p, '_> {
         self.f.binary(plain, left, right).into()
     }
 
-    /// A division or remainder. By 0 it is 1, and a record says so.
+    /// Lowers a division or remainder. With divisor 0 the result is 1, and a record reports it.
     fn divide(&mut self, op: Binary, signed: bool, left: Operand, right: Operand) -> Operand {
         let op = match (op, signed) {
             (Binary::Div, true) => Binary::SignedDiv,
@@ -365,7 +365,7 @@ impl<'p> Lower<'_, 'p, '_> {
         })
     }
 
-    /// An array of the size of an integer, or what the first bytes of an object are, as an integer.
+    /// Returns an array of the size of an integer, or the first bytes of an object, as an integer.
     fn convert_object(&mut self, value: &'p Expr, to: &Type) -> Lowered<Operand> {
         let (have, want) = (self.size(&value.ty), self.size(to));
         let mut place = self.object(value)?;
@@ -449,7 +449,7 @@ fn is_context(of: &Expr) -> bool {
     }
 }
 
-/// Whether a value may be a pointer of which the verifier knows the type.
+/// Whether a value may be a pointer whose type the verifier tracks.
 fn is_typed(of: &Expr) -> bool {
     match &of.kind {
         ExprKind::Load { .. } => matches!(of.ty, Type::Pointer(_)),

@@ -14,9 +14,9 @@ use crate::insn::{AtomicSize, Condition, Size};
 pub(super) struct Element {
     /// The address of its value.
     pub place: Place,
-    /// Where the word is that says that there is a value.
+    /// The offset of the word that says that there is a value.
     pub present: Option<u32>,
-    /// Whether nobody else changes it while the program runs: it is this CPU's, and no program interrupts another.
+    /// Whether nothing else changes it while the program runs: it is this CPU's, and no program interrupts another.
     pub own: bool,
 }
 
@@ -69,7 +69,7 @@ impl<'p> Lower<'_, 'p, '_> {
         }
     }
 
-    /// Runs something with an element if there is one.
+    /// Emits code for an element if there is one.
     pub(super) fn if_element(
         &mut self,
         map: MapId,
@@ -347,7 +347,8 @@ impl<'p> Lower<'_, 'p, '_> {
         Ok(self.whether(Condition::Ne, found))
     }
 
-    /// 1 if a pointer or a result compares to 0 like that, else 0, by a branch: the verifier compares pointers only so.
+    /// Returns 1 if a pointer or a result compares to 0 like that, else 0, by a branch: the verifier compares pointers
+    /// only so.
     fn whether(&mut self, condition: Condition, value: Var) -> Operand {
         let zero = self.load_global(crate::bt::plan::Globals::OPAQUE_ZERO);
         let result = self.f.var();

@@ -1,4 +1,4 @@
-//! Objects in memory: places, what is to be put into them, copies.
+//! Objects in memory: places, initialization, copies.
 
 use super::helper::{self, COMM};
 use super::{Lower, Lowered};
@@ -35,7 +35,7 @@ pub(super) enum Prepared {
     Scalar(Operand, Size),
     /// Constant bytes and zeros up to the size.
     Bytes(Arc<[u8]>, u32),
-    /// An object that lies in memory of ours.
+    /// An object that lies in memory of the program.
     Copy(Place, u32),
     /// Bytes read from elsewhere.
     Read { address: Operand, space: Space, size: u32 },
@@ -99,7 +99,7 @@ pub(super) fn pieces(bytes: u32, align: u32) -> impl Iterator<Item = (u32, Size)
 }
 
 impl<'p> Lower<'_, 'p, '_> {
-    /// New memory, aligned to 8.
+    /// Allocates an object, aligned to 8.
     pub(super) fn room(&mut self, size: u32) -> Place {
         Place::aligned(self.f.object(size.max(1).next_multiple_of(8), 8))
     }
@@ -204,7 +204,7 @@ impl<'p> Lower<'_, 'p, '_> {
         self.zero_between(to, stored, size);
     }
 
-    /// Copies memory of ours.
+    /// Copies memory of the program.
     pub(super) fn copy(&mut self, from: Place, to: Place, size: u32) {
         let align = from.align.min(to.align);
         if size.div_ceil(align.max(1)) <= MAX_WORDS {
@@ -245,7 +245,7 @@ impl<'p> Lower<'_, 'p, '_> {
         self.f.switch_to(after);
     }
 
-    /// A number that is at most `most`, both taken as unsigned, as the verifier sees too.
+    /// Bounds a number by `most`, both as unsigned, so that the verifier tracks the bound.
     pub(super) fn clamped(&mut self, value: Operand, most: u32) -> crate::codegen::Var {
         let clamped = self.f.var();
         self.f.assign(clamped, value);

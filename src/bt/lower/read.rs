@@ -8,7 +8,7 @@ use crate::bt::types::{Bits, Int, Space, Type};
 use crate::codegen::{Binary, Operand, Var};
 use crate::insn::{Condition, Size};
 
-/// Whether an address is a pointer that came from the context through reads that the verifier follows.
+/// Whether an address is a pointer that came from the context through reads that the verifier tracks.
 pub(super) fn is_from_context(address: &Expr) -> bool {
     match &address.kind {
         ExprKind::Load { access: Access::Context, address, .. } => {
@@ -19,7 +19,7 @@ pub(super) fn is_from_context(address: &Expr) -> bool {
     }
 }
 
-/// How a scalar is read: its address and offset, and which bits of it are meant.
+/// The operands of a scalar read: address and offset, and the bits of it that are meant.
 struct Scalar<'e> {
     address: &'e Expr,
     offset: i64,
@@ -91,7 +91,7 @@ impl<'p> Lower<'_, 'p, '_> {
         }
     }
 
-    /// Whether the verifier knows the type of a pointer.
+    /// Whether the verifier tracks the type of a pointer.
     fn follows(&self, address: &Expr) -> bool {
         if !self.shared.target.direct_loads {
             return false;
@@ -107,7 +107,7 @@ impl<'p> Lower<'_, 'p, '_> {
         }
     }
 
-    /// A pointer whose type the verifier knows.
+    /// Returns a pointer whose type the verifier tracks.
     fn typed_pointer(&mut self, address: &'p Expr) -> Lowered<Operand> {
         match address.kind {
             ExprKind::Builtin(Builtin::Curtask) => {
@@ -117,7 +117,7 @@ impl<'p> Lower<'_, 'p, '_> {
         }
     }
 
-    /// Loads a number of a type from memory of ours.
+    /// Loads a number of a type from memory of the program.
     pub(super) fn load_sized(&mut self, from: Place, size: Size, ty: &Type) -> Var {
         let signed = ty.int().is_some_and(|int| int.signed) && size != Size::Double;
         match signed {

@@ -10,7 +10,7 @@ use crate::codegen::{Binary, Operand};
 use crate::insn::{Bits, Condition, Size};
 
 impl<'p> Lower<'_, 'p, '_> {
-    /// Has user space do something.
+    /// Sends a record that asks user space for an action.
     pub(super) fn act(&mut self, action: &'p Async) -> Lowered<()> {
         match action {
             Async::Join { array, separator: _ } => return self.join(action, array),
@@ -46,7 +46,7 @@ impl<'p> Lower<'_, 'p, '_> {
         self.send_or(kind, values, |_| {});
     }
 
-    /// The same; what is done besides if there is no room for it.
+    /// Sends a record as above; also emits the given code if there is no room for it.
     fn send_or(
         &mut self,
         kind: RecordKind<'p>,
@@ -86,8 +86,8 @@ impl<'p> Lower<'_, 'p, '_> {
         (index as u32, offsets, layout.size)
     }
 
-    /// Reserves a record, has it filled in and sends it; without room it is counted. Until it is sent, nothing may end the
-    /// program: the verifier does not allow that.
+    /// Reserves a record, fills it in and submits it; without room the loss is counted. Until it is submitted, the
+    /// program must not exit: the verifier rejects that.
     fn reserve(
         &mut self,
         index: u32,

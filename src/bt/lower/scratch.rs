@@ -1,4 +1,4 @@
-//! Scratch memory for what does not fit on the stack.
+//! Scratch memory for variables and objects that do not fit on the stack.
 //!
 //! Programs interrupt each other on a CPU, and uprobes are preempted, so that memory per CPU alone is not a program's own.
 //! There are several pieces for each CPU; a program takes the first that is free, by an atomic exchange, and gives it back at its
@@ -100,12 +100,12 @@ impl<'p> Lower<'_, 'p, '_> {
     }
 }
 
-/// How much scratch memory each function of a program needs, by its name.
+/// The amount of scratch memory that each function of a program needs, by its name.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Sizes(Vec<(String, u32)>);
 
 impl Sizes {
-    /// Takes note of what a function needs; whether it is more than before.
+    /// Records the scratch memory that a function needs; returns whether it is more than before.
     pub(super) fn raise(&mut self, function: &str, bytes: u32) -> bool {
         let bytes = bytes.next_multiple_of(8);
         match self.0.iter_mut().find(|(name, _)| name == function) {
@@ -125,7 +125,7 @@ impl Sizes {
         self.0.iter().fold(0, |all, (_, bytes)| all.saturating_add(*bytes))
     }
 
-    /// Where the part of a function begins, and its size.
+    /// Returns the offset and the size of the part of a function.
     fn part(&self, function: &str) -> (u32, u32) {
         let mut start = 0_u32;
         for (name, bytes) in &self.0 {

@@ -3,7 +3,7 @@
 use super::{Lower, Lowered};
 use crate::bt::hir::{Statement, StatementKind};
 
-/// So many pieces of cold code are put off before they are emitted in between.
+/// The number of deferred pieces of cold code at which they are emitted in between.
 const COLD: usize = 200;
 
 impl<'p> Lower<'_, 'p, '_> {

@@ -1,6 +1,6 @@
 //! Scripts compiled, loaded and run on this kernel.
 //!
-//! What they are to leave is computed by hand from the language's definition, or by other code: Rust's arithmetic, the
+//! Expected results are computed by hand from the language's definition, or by other code: Rust's arithmetic, the
 //! buckets of [`value`](crate::bt::value).
 
 mod aggregates;

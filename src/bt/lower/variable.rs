@@ -8,7 +8,7 @@ use crate::bt::visit::{self, Node};
 use crate::codegen::{Operand, Var};
 use std::collections::HashSet;
 
-/// How a variable is held.
+/// The storage of a variable.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Home {
     Scalar(Var),
@@ -23,7 +23,7 @@ pub(super) enum Home {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Variables {
     pub(super) homes: Vec<Option<Home>>,
-    /// Those that change within expressions: a value that was read before is to stay.
+    /// Variables that change within expressions: values read earlier have to be preserved.
     unstable: HashSet<VarId>,
 }
 
@@ -54,7 +54,7 @@ impl<'p> Lower<'_, 'p, '_> {
         }
     }
 
-    /// How a variable is held. A scalar that is none yet becomes one of the current function.
+    /// Returns the storage of a variable. A scalar that has none yet becomes one of the current function.
     fn home(&mut self, id: VarId) -> Option<Home> {
         let known = self.variables.homes.get(id.0 as usize).copied()?;
         let scalar = self.probe.variables.get(id.0 as usize)?.ty.is_scalar();
@@ -147,7 +147,7 @@ impl<'p> Lower<'_, 'p, '_> {
     ) -> Lowered<()> {
         let place = self.begun(id)?;
         if let Some(Home::Far(_)) = self.home(id) {
-            // The verifier is not to know constants in it: loop bodies change it.
+            // The verifier must not track constants in it: loop bodies change it.
             let from = self.in_memory(value);
             let (dst, src) = (self.pointer(place), self.pointer(from));
             let args = [dst, value.size().into(), src];

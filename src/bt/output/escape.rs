@@ -1,12 +1,12 @@
-//! Bytes that came from outside: control characters for terminals, and what is not UTF-8 in JSON.
+//! Escaping of untrusted bytes: control characters for terminals, and bytes that are not UTF-8 in JSON.
 
 use super::digits::push_hex_byte;
 use crate::util::escape::{PRIVATE, is_private, is_unsafe};
 
 /// Treatment of control characters in strings that do not come from the script.
 ///
-/// A process can give itself, its files and its arguments any name, and so write escape sequences to the terminal of whoever
-/// traces it. Scripts that read the output expect the very bytes, however, as bpftrace writes them.
+/// A process can give itself, its files and its arguments any name, and so write escape sequences to the terminal on
+/// which it is traced. Scripts that read the output expect the very bytes, however, as bpftrace writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum ControlCharacters {
     /// Writes all bytes as they are. For files and pipes.

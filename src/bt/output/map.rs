@@ -1,4 +1,4 @@
-//! Whole maps: their order, and what `print(@map, top, div)` makes of them.
+//! Whole maps: their order, and the output of `print(@map, top, div)`.
 
 use crate::bt::value::{Average, Number, Value};
 use std::borrow::Cow;

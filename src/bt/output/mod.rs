@@ -22,8 +22,8 @@
 //! - JSON is always valid: UTF-8 is kept, and bytes that are not UTF-8 become private code points, U+EF00 plus the byte.
 //! - Control characters in strings from outside are escaped if the output is a terminal ([`ControlCharacters`]). Elsewhere the bytes of
 //!   strings are those that bpftrace writes, since scripts and what reads them depend on them.
-//! - Names of symbols and of their files are escaped whatever the output is, `\\u001b`: nothing depends on their bytes, and whoever
-//!   makes an executable can name them.
+//! - Names of symbols and of their files are always escaped, `\\u001b`: scripts do not depend on their bytes, and the
+//!   author of an executable chooses them.
 //! - A warning of the same kind at the same place is written once, and counted at the end.
 
 mod digits;
@@ -130,7 +130,7 @@ impl Output {
     /// Writes to standard output and standard error what gathered for them. What could not be written is kept.
     ///
     /// # Errors
-    /// Those of the writers.
+    /// The errors of the writers.
     pub fn drain(&mut self, mut out: impl Write, mut messages: impl Write) -> io::Result<()> {
         drain(&mut self.out, &mut out)?;
         drain(&mut self.messages, &mut messages)
@@ -201,12 +201,12 @@ impl Output {
         self.scratch = text;
     }
 
-    /// Writes what `cat()` has read.
+    /// Writes the data that `cat()` has read.
     pub fn cat(&mut self, contents: &[u8]) {
         self.string("cat", contents);
     }
 
-    /// Writes what a command run by `system()` has written.
+    /// Writes the output of a command run by `system()`.
     pub fn system(&mut self, output: &[u8]) {
         self.string("syscall", output);
     }
@@ -224,7 +224,7 @@ impl Output {
         };
     }
 
-    /// Writes how many events were lost since it was last told. Nothing if none were.
+    /// Writes the number of events lost since the last report; nothing if none were.
     pub fn lost_events(&mut self, events: u64) {
         let plural = if events == 1 { "" } else { "s" };
         match self.options.format {
@@ -247,7 +247,7 @@ impl Output {
         }
     }
 
-    /// Writes that something failed: `ERROR: failed to open file '/x' (…)`.
+    /// Writes a failure: `ERROR: failed to open file '/x' (…)`.
     pub fn failure(&mut self, text: &str) {
         self.notice("ERROR", "error", text);
     }

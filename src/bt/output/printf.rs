@@ -99,7 +99,7 @@ struct Flags {
     alternate: bool,
 }
 
-/// The kinds of arguments that conversions tell apart.
+/// The kinds of arguments that conversions distinguish.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ArgKind {

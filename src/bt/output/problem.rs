@@ -133,7 +133,7 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// Counts a problem. Whether it is the first of its kind.
+    /// Counts a problem; returns whether it is the first of its kind.
     pub(super) fn is_new(&mut self, place: &Place<'_>, problem: &Problem<'_>) -> bool {
         match self.known.iter_mut().find(|(known, _)| known.is(place, problem)) {
             Some((_, repeated)) => {
@@ -172,7 +172,7 @@ pub(super) fn push_text(out: &mut Vec<u8>, place: &Place<'_>, problem: &Problem<
     let controls = ControlCharacters::Escape;
     push_outside(out, place.source.as_bytes(), controls);
     out.push(b'\n');
-    // Tabs are kept, so that the underline stands below what it means.
+    // Tabs are kept, so that the underline is aligned with the text.
     let before = place.source.chars().chain(std::iter::repeat(' '));
     for c in before.take(place.column.saturating_sub(1)) {
         out.push(if c == '\t' { b'\t' } else { b' ' });

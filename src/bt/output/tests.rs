@@ -350,7 +350,7 @@ fn what_cannot_be_written_is_kept() {
     assert_eq!((output.out(), output.messages()), (&b""[..], &b""[..]));
 }
 
-/// Whoever makes an executable names its symbols; nobody who reads the output of a script depends on their bytes.
+/// Symbol names come from the author of an executable; readers of a script's output do not depend on their bytes.
 #[test]
 fn names_of_symbols_are_safe_wherever_they_go() {
     let name = "m\u{1b}[31m\nX";

@@ -85,7 +85,7 @@ fn portable(format: &[u8], microseconds: Option<i128>) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::needs::{Thing, needs};
+    use crate::requires::{Thing, needs};
 
     #[test]
     fn formats_are_read_alike_everywhere() {

@@ -6,7 +6,7 @@ use crate::bt::source::Span;
 use crate::bt::token::Token;
 use std::sync::Arc;
 
-/// A binary operator as it is written: its precedence, and what it is.
+/// A binary operator as it is written: its precedence and the operator.
 #[derive(Clone, Copy)]
 enum Operator {
     Plain(u8, BinaryOp),
@@ -242,7 +242,7 @@ impl Parser {
         Ok(list)
     }
 
-    /// Parses what begins with a name: a function, a builtin, `sizeof`.
+    /// Parses an expression that begins with a name: a function, a builtin, `sizeof`.
     fn word(&mut self, name: Name) -> Parsed<Expr> {
         self.advance();
         let start = name.span;
@@ -336,7 +336,7 @@ impl Parser {
 /// `a && b && c` as one with three operands.
 fn logical(and: bool, left: Expr, right: Expr, span: Span) -> Expr {
     let mut operands = match left.kind {
-        // Parentheses make no difference: what comes first is evaluated first in any case.
+        // Parentheses make no difference: the left operand is evaluated first in any case.
         ExprKind::Logical { and: same, operands } if same == and => operands,
         kind => vec![Expr { kind, span: left.span }],
     };

@@ -23,7 +23,7 @@ const ASSIGNMENTS: [(&str, Option<BinaryOp>); 11] = [
     (">>=", Some(BinaryOp::Shr)),
 ];
 
-/// What a statement without `;` was.
+/// The result of parsing a statement that may lack its `;`.
 enum Parse {
     Done(Statement),
     /// An expression without semicolon at the end of a block.
@@ -51,7 +51,7 @@ impl Parser {
             }
             if self.token == Token::End {
                 if self.lexer.diagnostics.has_errors() || self.diagnostics.has_errors() {
-                    // Most likely what was wrong before has swallowed it.
+                    // Most likely the error before has swallowed it.
                     return Err(Failed);
                 }
                 let message = "syntax error: block without end, expected `}`";

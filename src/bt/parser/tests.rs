@@ -104,7 +104,7 @@ fn show_type(ty: &crate::bt::ast::TypeName) -> String {
     }
 }
 
-/// How an expression is understood, as the only statement of a probe.
+/// Returns the parse of an expression, as the only statement of a probe.
 fn expression(text: &str) -> String {
     let script = parsed(&format!("BEGIN {{ {text} }}"));
     let body = &script.probes[0].body;

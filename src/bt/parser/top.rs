@@ -1,4 +1,4 @@
-//! What a script consists of: the preamble and probes.
+//! Parser of the top level of a script: the preamble and probes.
 
 use super::{Failed, Parsed, Parser, Probe, Script};
 use crate::bt::ast::{Macro, MapDeclaration, Setting, SettingValue, Spanned, TypeDefinition};
@@ -24,8 +24,8 @@ impl Parser {
                 self.skip_item();
             }
         }
-        let told = self.diagnostics.has_errors() || self.lexer.diagnostics.has_errors();
-        if script.probes.is_empty() && !told {
+        let reported = self.diagnostics.has_errors() || self.lexer.diagnostics.has_errors();
+        if script.probes.is_empty() && !reported {
             let message = "no probes to attach: expected a probe, as `BEGIN { … }`";
             self.diagnostics.push(Diagnostic::error(self.span, message));
         }

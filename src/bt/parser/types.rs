@@ -266,7 +266,7 @@ impl Parser {
         }
     }
 
-    /// Parses `(*name)(…)`, which is a pointer to we do not say what.
+    /// Parses `(*name)(…)`, a pointer to a function of unspecified type.
     fn function_pointer(&mut self) -> Parsed<FieldDefinition> {
         let start = self.span;
         self.expect("(")?;
@@ -289,7 +289,7 @@ impl Parser {
         Ok(FieldDefinition { name, ty, bits: None })
     }
 
-    /// Skips `__attribute__((…))`; tells whether it was `packed`.
+    /// Skips `__attribute__((…))`; returns whether it was `packed`.
     fn attributes(&mut self) -> bool {
         let mut packed = false;
         while self.is_word("__attribute__") {

@@ -1,7 +1,7 @@
-//! From the parts of an attach point to what they mean.
+//! Parser of attach points, from their parts.
 
 use super::{AttachPoint, Rate, Watched};
-use crate::bt::ast::{self, Part};
+use crate::bt::ast::{self, Component};
 use crate::bt::diagnostic::Diagnostic;
 use crate::bt::literal;
 use crate::bt::source::Span;
@@ -11,11 +11,11 @@ use crate::util::nearest::{Nearest, OFFERED};
 pub(crate) struct Provider {
     /// Its name, and the others that it has.
     pub names: &'static [&'static str],
-    /// How attach points of it are written.
+    /// The syntax of its attach points.
     pub form: &'static str,
     /// The least and the most parts after the name.
     parts: (usize, usize),
-    read: fn(&Provider, &[Part]) -> Result<AttachPoint, Diagnostic>,
+    read: fn(&Provider, &[Component]) -> Result<AttachPoint, Diagnostic>,
 }
 
 /// All providers.
@@ -173,12 +173,12 @@ pub(crate) fn parse(point: &ast::AttachPoint) -> Result<AttachPoint, Diagnostic>
     (provider.read)(provider, rest)
 }
 
-fn text(part: &Part) -> String {
+fn text(part: &Component) -> String {
     part.text.clone()
 }
 
 /// The module and the name.
-fn qualified(parts: &[Part]) -> (Option<String>, &Part) {
+fn qualified(parts: &[Component]) -> (Option<String>, &Component) {
     match parts {
         [name] => (None, name),
         [module, .., name] => (Some(text(module)), name),
@@ -187,16 +187,17 @@ fn qualified(parts: &[Part]) -> (Option<String>, &Part) {
     }
 }
 
-fn unreachable_part() -> (Option<String>, &'static Part) {
-    static NONE: Part = Part { text: String::new(), quoted: None, span: Span { start: 0, end: 0 } };
+fn unreachable_part() -> (Option<String>, &'static Component) {
+    static NONE: Component =
+        Component { text: String::new(), quoted: None, span: Span { start: 0, end: 0 } };
     (None, &NONE)
 }
 
-fn number(provider: &Provider, part: &Part) -> Result<u64, Diagnostic> {
+fn number(provider: &Provider, part: &Component) -> Result<u64, Diagnostic> {
     literal::integer(&part.text).map_err(|problem| provider.error(part.span, problem))
 }
 
-fn signal(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
+fn signal(provider: &Provider, parts: &[Component]) -> Result<AttachPoint, Diagnostic> {
     match parts {
         [kind, name] if kind.text == "signal" => Ok(AttachPoint::Signal(text(name))),
         _ => Err(provider
@@ -204,7 +205,7 @@ fn signal(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic
     }
 }
 
-fn timer(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
+fn timer(provider: &Provider, parts: &[Component]) -> Result<AttachPoint, Diagnostic> {
     let (unit, value) = match parts {
         [unit, value] => (Some(unit), value),
         _ => (None, qualified(parts).1),
@@ -236,7 +237,7 @@ fn timer(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic>
     })
 }
 
-fn event(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
+fn event(provider: &Provider, parts: &[Component]) -> Result<AttachPoint, Diagnostic> {
     let (event, count) = match parts {
         [event, count] => (event, Some(number(provider, count)?)),
         _ => (qualified(parts).1, None),
@@ -244,18 +245,18 @@ fn event(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic>
     Ok(AttachPoint::Event { hardware: provider.is("hardware"), event: text(event), count })
 }
 
-fn tracepoint(_: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
+fn tracepoint(_: &Provider, parts: &[Component]) -> Result<AttachPoint, Diagnostic> {
     let (category, name) = qualified(parts);
     Ok(AttachPoint::Tracepoint { category: category.unwrap_or_default(), name: text(name) })
 }
 
-fn raw_tracepoint(_: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
+fn raw_tracepoint(_: &Provider, parts: &[Component]) -> Result<AttachPoint, Diagnostic> {
     let (module, name) = qualified(parts);
     Ok(AttachPoint::RawTracepoint { module, name: text(name) })
 }
 
 /// A function with an offset, or an address.
-fn place(provider: &Provider, part: &Part) -> Result<(String, u64), Diagnostic> {
+fn place(provider: &Provider, part: &Component) -> Result<(String, u64), Diagnostic> {
     if let Some(quoted) = part.quoted {
         // An offset stands behind the quotes.
         let (function, behind) = part.text.split_at_checked(quoted).unwrap_or((&part.text, ""));
@@ -277,7 +278,7 @@ fn place(provider: &Provider, part: &Part) -> Result<(String, u64), Diagnostic> 
     }
 }
 
-fn kprobe(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
+fn kprobe(provider: &Provider, parts: &[Component]) -> Result<AttachPoint, Diagnostic> {
     let (module, name) = qualified(parts);
     let (function, offset) = place(provider, name)?;
     let ret = provider.is("kretprobe");
@@ -287,7 +288,7 @@ fn kprobe(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic
     Ok(AttachPoint::Kprobe { ret, module, function, offset })
 }
 
-fn fentry(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
+fn fentry(provider: &Provider, parts: &[Component]) -> Result<AttachPoint, Diagnostic> {
     let (module, name) = qualified(parts);
     if module.as_deref() == Some("bpf") {
         return Err(Diagnostic::unsupported(name.span, "fentry and fexit of BPF programs"));
@@ -295,7 +296,7 @@ fn fentry(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic
     Ok(AttachPoint::Fentry { exit: provider.is("fexit"), module, function: text(name) })
 }
 
-fn uprobe(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
+fn uprobe(provider: &Provider, parts: &[Component]) -> Result<AttachPoint, Diagnostic> {
     let (path, name) = qualified(parts);
     let demangled = match parts {
         [_, language, _] if matches!(language.text.as_str(), "cpp" | "rust") => true,
@@ -313,7 +314,7 @@ fn uprobe(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic
     Ok(AttachPoint::Uprobe { ret, path: path.unwrap_or_default(), function, offset, demangled })
 }
 
-fn usdt(_: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
+fn usdt(_: &Provider, parts: &[Component]) -> Result<AttachPoint, Diagnostic> {
     let (path, name) = qualified(parts);
     let provider = match parts {
         [_, provider, _] => Some(text(provider)).filter(|provider| !provider.is_empty()),
@@ -322,7 +323,7 @@ fn usdt(_: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
     Ok(AttachPoint::Usdt { path: path.unwrap_or_default(), provider, name: text(name) })
 }
 
-fn watchpoint(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
+fn watchpoint(provider: &Provider, parts: &[Component]) -> Result<AttachPoint, Diagnostic> {
     let [address, length, mode] = parts else {
         return Err(provider.error(Span::default(), "expected three parts"));
     };
@@ -357,14 +358,14 @@ fn watchpoint(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagno
     })
 }
 
-fn iter(_: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
+fn iter(_: &Provider, parts: &[Component]) -> Result<AttachPoint, Diagnostic> {
     match parts {
         [target, pin] => Ok(AttachPoint::Iter { target: text(target), pin: Some(text(pin)) }),
         _ => Ok(AttachPoint::Iter { target: text(qualified(parts).1), pin: None }),
     }
 }
 
-fn on_request(provider: &Provider, parts: &[Part]) -> Result<AttachPoint, Diagnostic> {
+fn on_request(provider: &Provider, parts: &[Component]) -> Result<AttachPoint, Diagnostic> {
     Ok(AttachPoint::OnRequest { test: provider.is("test"), name: text(qualified(parts).1) })
 }
 

@@ -1,4 +1,4 @@
-//! What is done for a record.
+//! The actions that records ask for.
 
 use super::layout::Reader;
 use super::sink::Sink;
@@ -15,7 +15,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-/// A kind of record: what is done, and with which values.
+/// A kind of record: its action, and the values of it.
 #[derive(Debug)]
 pub(super) struct Record {
     pub action: Action,
@@ -23,7 +23,7 @@ pub(super) struct Record {
     pub span: Span,
 }
 
-/// What is done.
+/// The action that a record asks for.
 #[derive(Debug)]
 pub(super) enum Action {
     Printf(Text),
@@ -45,9 +45,9 @@ pub(super) enum Action {
 /// A format.
 #[derive(Debug)]
 pub(super) enum Text {
-    /// One that is always the same.
+    /// A fixed format.
     Fixed(Format),
-    /// One with widths that are arguments.
+    /// A format with widths that are arguments.
     Starred(format::Format),
 }
 
@@ -185,7 +185,7 @@ pub(super) fn time(format: &[u8]) -> Vec<u8> {
     WallTime::from(SystemTime::now()).time(format)
 }
 
-/// Reads what `cat()` prints.
+/// Reads the file that `cat()` prints.
 pub(super) fn cat(path: &[u8], most: u64) -> Result<Vec<u8>, String> {
     let text = String::from_utf8_lossy(path);
     let failed = |error: std::io::Error| {
@@ -199,7 +199,7 @@ pub(super) fn cat(path: &[u8], most: u64) -> Result<Vec<u8>, String> {
     Ok(contents)
 }
 
-/// Runs a command of the shell and returns what it has written to its standard output.
+/// Runs a shell command and returns its standard output.
 pub(super) fn system(shell: fn() -> Command, command: &[u8]) -> Result<Vec<u8>, String> {
     use std::os::unix::ffi::OsStrExt;
     let text = std::ffi::OsStr::from_bytes(command);

@@ -1,4 +1,4 @@
-//! From attach points to links.
+//! Attaches programs to attach points.
 
 use super::events;
 use crate::attach::{self, Link, Options, PerfEventKind, Sampling, Target, TrampolineAt};
@@ -10,7 +10,7 @@ use crate::user;
 use std::cmp::Reverse;
 use std::path::Path;
 
-/// A program that was loaded, and where it goes.
+/// A loaded program, and its attach points.
 #[derive(Debug)]
 pub(super) struct Placed<'p> {
     pub program: Program,
@@ -20,13 +20,13 @@ pub(super) struct Placed<'p> {
     pub cookies: bool,
 }
 
-/// What came of attaching a program.
+/// The result of attaching a program.
 #[derive(Debug, Default)]
 pub(super) struct Attached {
     pub links: Vec<Link>,
-    /// At how many points it is.
+    /// The number of points at which it is attached.
     pub points: usize,
-    /// On how many CPUs that run there is no event for it.
+    /// The number of online CPUs that have no event for it.
     pub cpus_without: usize,
     /// Points at which it could not be attached.
     pub failed: Vec<(u32, Error)>,
@@ -76,7 +76,7 @@ pub(super) fn multi(points: &[&AttachPoint]) -> Option<AttachType> {
     }
 }
 
-/// Attaches a program at all its points. What is not there is told; the program is everywhere else.
+/// Attaches a program at all its points. Points that do not exist are reported; the program is attached at the others.
 ///
 /// # Errors
 /// [`Error::NoFeature`] if it was loaded for a way that the kernel lacks.
@@ -237,7 +237,7 @@ pub(super) fn unmapped_file(
     }
 }
 
-/// Returns what a program of the type `tracing` is for, which it says when it is loaded.
+/// Returns the attach target of a program of the type `tracing`, which is given when it is loaded.
 pub(super) fn traced(point: &AttachPoint) -> Option<&str> {
     match point {
         AttachPoint::RawTracepoint { name, .. } => Some(name),
@@ -246,7 +246,7 @@ pub(super) fn traced(point: &AttachPoint) -> Option<&str> {
     }
 }
 
-/// Returns whether an error says that just this place takes no probe, as some that a pattern matches do not.
+/// Returns whether an error means that just this place cannot be probed, as some that a pattern matches cannot.
 pub(super) fn is_passed_over(error: &Error) -> bool {
     match error {
         Error::NotFound { .. } | Error::NotInFile { .. } | Error::Place { .. } => true,

@@ -16,7 +16,7 @@ pub enum Event {
     },
     /// `print()` of a value.
     Value(Value),
-    /// `print()` of a map, with what is in it at that point.
+    /// `print()` of a map, with its contents at that point.
     Map(Map),
     /// `time()`: the text.
     Time(Vec<u8>),

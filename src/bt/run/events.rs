@@ -9,7 +9,7 @@ pub(super) struct Event {
     pub name: &'static str,
     /// Its name for the kernel's tools.
     pub kernel: &'static str,
-    /// After how many of them a probe runs that does not say it.
+    /// The default sample period, in events.
     pub count: u64,
 }
 

@@ -1,4 +1,4 @@
-//! What this kernel has of what the compiler asks for.
+//! Detection of the kernel features that the compiler asks for.
 
 use crate::bt::plan::Feature;
 use crate::features::Features;
@@ -13,7 +13,7 @@ pub(super) struct Kernel {
 }
 
 impl Kernel {
-    /// Returns whether the kernel has something; if that cannot be found out, no.
+    /// Returns whether the kernel has a feature; `false` if that cannot be determined.
     pub(super) fn has(&self, feature: Feature) -> bool {
         if let Some(known) = self.known.borrow().get(&feature) {
             return *known;
@@ -24,7 +24,7 @@ impl Kernel {
     }
 }
 
-/// The features and what they are called.
+/// The features and their names.
 #[cfg(feature = "bt-cli")]
 const NAMES: [(Feature, &str); 11] = [
     (Feature::Atomics, "atomic operations with results"),
@@ -40,7 +40,7 @@ const NAMES: [(Feature, &str); 11] = [
     (Feature::Jiffies, "jiffies (jiffies64)"),
 ];
 
-/// Returns what this kernel has of what the compiler can use.
+/// Returns the features of this kernel that the compiler can use.
 #[cfg(feature = "bt-cli")]
 pub(crate) fn capabilities() -> Vec<(&'static str, bool)> {
     let kernel = Kernel::default();

@@ -1,4 +1,4 @@
-//! From bytes to values: the layouts of `bt::types`, read back.
+//! Decodes values from bytes, by the layouts of `bt::types`.
 
 use super::resolve::Names;
 use crate::bt::hir::Program;
@@ -14,7 +14,7 @@ use crate::bt::value::{
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-/// What values are read by, besides their types.
+/// The context needed to decode values, besides their types.
 #[derive(Debug)]
 pub(super) struct Reader {
     /// The program, with its structs, enumerations and strings.
@@ -135,7 +135,7 @@ impl Reader {
         self.program.strings.get(number as usize).cloned().unwrap_or_default()
     }
 
-    /// A string that was cut, and what says so.
+    /// Returns a truncated string with the trailer that marks it.
     fn cut(&self, text: &[u8]) -> Vec<u8> {
         [text, self.program.config.str_trunc_trailer.as_bytes()].concat()
     }
@@ -166,7 +166,7 @@ impl Reader {
     }
 }
 
-/// Merges the values that aggregations have on CPUs.
+/// Merges the per-CPU values of an aggregation.
 fn aggregate<'b>(ty: &Type, cpus: &mut dyn Iterator<Item = &'b [u8]>) -> Value {
     let signed = |sign: Sign, bits: u64| match sign {
         Sign::Signed => Number::Signed(bits.cast_signed()),

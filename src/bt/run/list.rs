@@ -1,4 +1,4 @@
-//! What probes there are, by the names that scripts give them.
+//! Lists the available probes, by the names that scripts give them.
 
 use super::events::EVENTS;
 use crate::bt::probe::PROVIDERS;
@@ -74,7 +74,7 @@ impl Probes {
     /// Returns those that a pattern matches: `KIND:NAME`, both with wildcards.
     ///
     /// # Errors
-    /// Why nothing can be looked for.
+    /// The reason why nothing can be listed.
     pub(crate) fn find(&self, pattern: &str) -> Result<Vec<String>, String> {
         let (word, rest) = pattern.split_once(':').unwrap_or((pattern, "*"));
         let provider = PROVIDERS.iter().find(|provider| provider.names.contains(&word));
@@ -94,7 +94,7 @@ impl Probes {
         Ok(without_places().filter(fits).collect())
     }
 
-    /// Those of all kinds. A kind that cannot be listed here has none.
+    /// Returns the probes of all kinds. A kind that cannot be listed here has none.
     fn anywhere(&self, pattern: &str) -> Vec<String> {
         let glob = Glob::new(pattern);
         let mut found: Vec<_> = without_places()
@@ -177,7 +177,7 @@ impl Probes {
         }
     }
 
-    /// The parameters of a function of a program or library; none if its debug information does not tell.
+    /// The parameters of a function of a program or library; none without debug information.
     fn parameters(&self, path: &str, function: &str) -> Option<Vec<String>> {
         let opened = self.debug_files.open(Path::new(path));
         let Ok(Some(info)) = &*opened else { return None };

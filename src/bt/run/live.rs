@@ -30,17 +30,17 @@ pub struct Run {
     state: State,
     links: Vec<Link>,
     programs: Vec<(String, Program)>,
-    /// What runs at the end, and how often.
+    /// The programs that run at the end, with the number of runs of each.
     ends: Vec<(Program, usize)>,
     probes: usize,
     warnings: String,
     queue: Queue,
     finished: bool,
-    /// How many bytes of records were taken from the ring when it was last drained.
+    /// The number of bytes of records that the last drain took from the ring.
     drained: usize,
 }
 
-/// What a run is made of.
+/// The parts that a run is built from.
 pub(super) struct Parts {
     pub reader: Reader,
     pub records: Vec<Record>,
@@ -55,7 +55,7 @@ pub(super) struct Parts {
     pub warnings: String,
 }
 
-/// What records are done with.
+/// The state needed to process records.
 #[derive(Debug)]
 struct State {
     reader: Reader,
@@ -69,28 +69,28 @@ struct State {
     exit_was_lost: bool,
     /// An error that a map had.
     error: Option<Error>,
-    /// When losses were looked for.
+    /// The time of the last check for losses.
     looked: Instant,
-    /// Until when commands of `system()` are run, if the end was asked for.
+    /// The deadline for running commands of `system()`, if the end was asked for.
     commands_until: Option<Instant>,
-    /// How many commands were not run.
+    /// The number of commands that were not run.
     not_run: u64,
     /// Whether the last record was a command.
     ran_command: bool,
 }
 
-/// How often losses are looked for while a script runs, and what processes map is noted.
+/// The interval at which lost events are checked for, and mappings of processes are recorded, while a script runs.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How long the ring is left alone while records keep coming. A record that finds everything before it read makes the kernel
-/// wake the reader, from an interrupt within the probe (`bpf_ringbuf_commit`): on a virtual machine that costs the probed
-/// program more than the probe itself.
+/// The time for which the ring is not drained while records keep coming. A record that is committed when everything
+/// before it has been read makes the kernel wake the reader, from an interrupt within the probe (`bpf_ringbuf_commit`):
+/// on a virtual machine that costs the probed program more than the probe itself.
 const PACE: Duration = Duration::from_millis(2);
 
 /// The part of the ring that may fill within [`PACE`].
 const PACED_PART: usize = 16;
 
-/// How many events are taken from the ring at once to be iterated over.
+/// The number of events that are taken from the ring at once to be iterated over.
 const BATCH: usize = 64;
 
 impl Run {
@@ -160,7 +160,7 @@ impl Run {
         }
     }
 
-    /// Waits for records and puts their events into the queue. Whether the deadline has come.
+    /// Waits for records and puts their events into the queue. Returns whether the deadline has passed.
     fn wait(&mut self, deadline: Option<Instant>) -> Result<bool> {
         let Run { ring, state, queue, .. } = self;
         let Some(ring) = ring else {
@@ -208,7 +208,8 @@ impl Run {
         self.drain_into(output, Some(Instant::now() + LOOK))
     }
 
-    /// From now on handles what was sent before the end was asked for; commands of `system()` for a while only.
+    /// Prepares for the end of the run: records that were sent before are still handled, commands of `system()` only until
+    /// a deadline.
     #[cfg_attr(not(feature = "bt-cli"), allow(dead_code))]
     pub(crate) fn end_is_near(&mut self) {
         self.state.commands_until.get_or_insert_with(|| Instant::now() + LOOK);
@@ -323,7 +324,7 @@ impl Run {
         Ok(())
     }
 
-    /// Returns a map of the script by its name, `@` or `@name`, with what is in it now.
+    /// Returns a map of the script by its name, `@` or `@name`, with its current contents.
     ///
     /// # Errors
     /// [`Error::System`](super::Error::System) if there is no such map, or if it cannot be read.
@@ -341,7 +342,7 @@ impl Run {
         }
     }
 
-    /// Returns the maps of the script in the order of their names, with what is in them now.
+    /// Returns the maps of the script in the order of their names, with their current contents.
     ///
     /// # Errors
     /// As [`Run::read_map`].
@@ -356,14 +357,14 @@ impl Run {
         Ok(all)
     }
 
-    /// Returns how often to look for events even if nobody wakes, if that is needed.
+    /// Returns the interval at which to poll for events without a wakeup, if that is needed.
     #[cfg_attr(not(feature = "bt-cli"), allow(dead_code))]
     pub(crate) fn interval(&self) -> Option<Duration> {
         (self.ring.is_some() || self.state.reader.names.watches()).then_some(LOOK)
     }
 
-    /// Returns how long to leave the ring alone, after records were taken from it, so that the probes need not wake anybody
-    /// for each of those that follow.
+    /// Returns the time to wait before draining the ring again, after records were taken from it, so that the records
+    /// that follow need no wakeup each.
     #[cfg_attr(not(feature = "bt-cli"), allow(dead_code))]
     pub(crate) fn pace(&self) -> Option<Duration> {
         let size = self.ring.as_ref().map_or(0, RingBufReader::size);
@@ -385,7 +386,7 @@ impl Iterator for Run {
 }
 
 impl State {
-    /// Does what a record asks for. Breaks off behind `exit()`.
+    /// Carries out the action that a record asks for. Stops after `exit()`.
     fn record(&mut self, bytes: &[u8], sink: &mut dyn Sink) -> ControlFlow<()> {
         let State { reader, records, maps, shell, .. } = self;
         let index = bytes.get(..8).and_then(|index| index.try_into().ok()).map(u64::from_ne_bytes);
@@ -466,7 +467,7 @@ impl State {
         self.error.take().map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// Notes, now and then, what processes map and what was lost.
+    /// Records, at intervals, mappings of processes and lost events.
     fn look(&mut self, sink: &mut dyn Sink) -> Result<()> {
         if self.looked.elapsed() < LOOK {
             return Ok(());
@@ -476,7 +477,7 @@ impl State {
         self.losses(sink)
     }
 
-    /// Reports what was lost since the last time.
+    /// Reports new losses.
     fn losses(&mut self, sink: &mut dyn Sink) -> Result<()> {
         let losses = self.globals.losses(self.maps.len())?;
         sink.lost(losses.records);
@@ -500,7 +501,7 @@ impl State {
     }
 }
 
-/// The counters that programs keep of what was lost.
+/// The loss counters that programs keep.
 #[derive(Debug)]
 pub(super) struct Globals {
     map: Map,
@@ -522,7 +523,7 @@ impl Globals {
         Globals { map, layout, known: Losses::default() }
     }
 
-    /// Returns what was lost since the last call.
+    /// Returns the losses since the last call.
     fn losses(&mut self, maps: usize) -> crate::error::Result<Losses> {
         let bytes = self.map.lookup(&0_u32.to_ne_bytes())?.unwrap_or_default();
         let number = |offset: u32| {

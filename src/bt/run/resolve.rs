@@ -28,7 +28,7 @@ pub(super) struct Names {
     clocks: Option<Clocks>,
 }
 
-/// By what the clocks of the system are before the boot clock, nanoseconds.
+/// The time by which the system's clocks are ahead of the boot clock, in nanoseconds.
 #[derive(Debug, Clone, Copy)]
 struct Clocks {
     real: i128,
@@ -42,13 +42,13 @@ impl Names {
         self.stacks.push((space, depth, map));
     }
 
-    /// Notes from now on what a process has mapped, so that its addresses have names also when it has ended.
+    /// Records from now on the mappings of a process, so that its addresses have names also when it has ended.
     pub(super) fn watch(&mut self, pid: u32) {
-        // Without it names are found as long as the process lives.
+        // If that fails, names are found only while the process runs.
         let _ = self.processes.watch(pid);
     }
 
-    /// Notes what the watched processes have mapped since the last time.
+    /// Records the new mappings of the watched processes.
     pub(super) fn look(&mut self) {
         self.processes.look();
     }
@@ -83,7 +83,7 @@ impl Names {
         Stack { user, mode, frames }
     }
 
-    /// Where an address of a process lies; that of a caller is behind its call.
+    /// Resolves a user address of a process; the return address of a caller lies behind its call.
     fn user_frame(&mut self, pid: u32, address: u64, caller: bool) -> Option<Frame> {
         let inside = if caller { address.saturating_sub(1) } else { address };
         let located = self.processes.frame(pid, inside)?;
@@ -241,10 +241,10 @@ fn hierarchies(mounts: &str) -> Vec<Hierarchy> {
     all
 }
 
-/// How deep cgroups can be, so that a loop of mounts has an end.
+/// The maximum depth of cgroups, so that a loop of mounts ends.
 const DEEPEST: usize = 64;
 
-/// The folder of that number, below and with the root.
+/// Returns the directory with that inode number, at or below the root.
 fn folder(root: &Path, id: u64) -> Option<PathBuf> {
     if fs::metadata(root).is_ok_and(|about| about.ino() == id) {
         return Some(root.into());
@@ -282,7 +282,7 @@ mod without {
     #[derive(Debug, Default)]
     pub(super) struct Processes;
 
-    /// Where an address lies.
+    /// A resolved address.
     pub(super) struct Located {
         pub(super) name: Option<String>,
         pub(super) offset: u64,

@@ -12,7 +12,7 @@ use std::fmt;
 use std::process::Command;
 use std::sync::Arc;
 
-/// A mistake in a script, or something that it asks for and that this machine does not have, with the place in the script.
+/// An error in a script, or a feature that it needs and this machine does not have, with the place in the script.
 ///
 /// It is shown as bpftrace shows it, with the line and an underline; control characters in it are escaped.
 #[derive(Debug)]
@@ -51,10 +51,10 @@ impl std::error::Error for ScriptError {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// It is about the script.
+    /// An error in the script.
     #[error(transparent)]
     Script(#[from] ScriptError),
-    /// It is about the machine.
+    /// An error of the machine.
     #[error(transparent)]
     System(#[from] crate::error::Error),
 }
@@ -62,7 +62,7 @@ pub enum Error {
 /// The result of compiling or running a script.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// How a script is compiled and run.
+/// Options to compile and run a script.
 ///
 /// ```
 /// use rawbpf::bt::Options;
@@ -133,7 +133,7 @@ impl Options {
         self
     }
 
-    /// Allows functions that can harm: `system()`, `signal()`, `override()`.
+    /// Allows the unsafe functions: `system()`, `signal()`, `override()`.
     #[must_use]
     pub fn allow_unsafe(mut self, allow: bool) -> Options {
         self.allow_unsafe = allow;
@@ -154,7 +154,7 @@ impl Options {
         self
     }
 
-    /// Sets what `system()` runs commands by.
+    /// Sets the shell that `system()` runs commands with.
     #[cfg(feature = "bt-cli")]
     pub(crate) fn shell(mut self, shell: fn() -> Command) -> Options {
         self.shell = shell;
@@ -210,7 +210,7 @@ impl Script {
     /// Compiles a script.
     ///
     /// # Errors
-    /// [`Error::Script`] with all mistakes that were found.
+    /// [`Error::Script`] with all errors that were found.
     pub fn compile(text: &str) -> Result<Script> {
         Script::compile_with(text, &Options::new())
     }

@@ -1,4 +1,4 @@
-//! What becomes of a script, stage by stage.
+//! Shows the stages of a script's compilation.
 
 use super::feature::Kernel;
 use super::script::{Options, Parsed, Result, Script, ScriptError};

@@ -1,4 +1,4 @@
-//! Where the events of a run go: to an [`Output`], or to an embedder as values.
+//! Destinations for the events of a run: an [`Output`], or an embedder that takes them as values.
 
 use super::event::Event;
 use crate::bt::output::printf::{Arg, Format};
@@ -88,7 +88,7 @@ impl Sink for Output {
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub events: VecDeque<Event>,
-    /// Writes messages, and knows which ones it has written.
+    /// Writes messages, and records which ones it has written.
     messages: Output,
 }
 

@@ -1,4 +1,4 @@
-//! From a compiled script to one that runs: its maps, its programs, `BEGIN`, and the links.
+//! Starts a compiled script: its maps, its programs, `BEGIN`, and the links.
 
 use super::action::Record;
 use super::attach::{self, Placed};
@@ -34,7 +34,7 @@ pub(super) fn start(script: &Script) -> Result<Run> {
     let mut target = target(&has)?;
     match start_for(script, &target) {
         Err(Failed { refused: true, .. }) => {
-            // Some verifiers do not know all types that others know.
+            // Some kernels' verifiers lack types that others have.
             target.direct_loads = false;
             start_for(script, &target).map_err(|failed| *failed.error)
         }
@@ -42,7 +42,7 @@ pub(super) fn start(script: &Script) -> Result<Run> {
     }
 }
 
-/// Returns what code is made for.
+/// Returns the target of code generation.
 pub(super) fn target<'t>(has: &'t dyn Fn(plan::Feature) -> bool) -> Result<Target<'t>> {
     Ok(Target {
         isa: Isa::V3,
@@ -63,10 +63,10 @@ fn pid_namespace() -> Option<(u64, u64)> {
     (about.ino() != FIRST_NAMESPACE).then(|| (about.dev(), about.ino()))
 }
 
-/// Why a script does not run.
+/// The reason why a script does not run.
 struct Failed {
     error: Box<Error>,
-    /// Whether the verifier refused a program.
+    /// Whether the verifier rejected a program.
     refused: bool,
 }
 
@@ -242,7 +242,7 @@ fn uses_user_symbols(program: &hir::Program) -> bool {
     found
 }
 
-/// Writes what programs are told by the map of globals.
+/// Writes the map of globals that programs read.
 fn fill(map: &Map, layout: plan::Globals, command: Option<u32>) -> Result<()> {
     let mut bytes = vec![0; layout.size() as usize];
     let mut put = |offset: u32, number: u64| {

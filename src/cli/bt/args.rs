@@ -5,7 +5,7 @@ use crate::util::escape;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-/// What is to be done.
+/// The action of a command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Mode {
     #[default]
@@ -16,19 +16,19 @@ pub(super) enum Mode {
     Info,
 }
 
-/// When output is written.
+/// Buffering of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) enum Buffering {
-    /// When all that has come is printed.
+    /// Written when all that has come is printed.
     #[default]
     Line,
-    /// When much has come, and at the end.
+    /// Written when much has come, and at the end.
     Full,
     /// After each event.
     None,
 }
 
-/// Where the script is.
+/// The source of the script.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Program {
     Text(String),
@@ -51,7 +51,7 @@ pub(super) enum Stage {
 pub(super) struct Args {
     pub mode: Mode,
     pub program: Option<Program>,
-    /// What `-l` looks for.
+    /// The pattern of `-l`.
     pub pattern: Option<String>,
     pub parameters: Vec<String>,
     /// The script's own options.
@@ -59,7 +59,7 @@ pub(super) struct Args {
     pub verbose: bool,
     pub quiet: bool,
     pub warnings: bool,
-    /// Whether failed reads and lookups are to be told, which they are not here.
+    /// Whether failed reads and lookups are to be reported (`-k`), which is not supported.
     pub failures: bool,
     pub json: bool,
     pub allow_unsafe: bool,

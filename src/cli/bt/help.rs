@@ -1,4 +1,4 @@
-//! What `--help` and `--info` print.
+//! The texts of `--help` and `--info`.
 
 use crate::bt::capabilities;
 use crate::features::Features;
@@ -52,7 +52,7 @@ EXAMPLES:
         where the kernel spends its time
 ";
 
-/// Returns the part of the help that says how it is called.
+/// Returns the usage line of the help.
 pub(super) fn usage() -> &'static str {
     let (_, usage) = HELP.split_once("\n\n").unwrap_or_default();
     usage.split_once("\n\n").map_or(HELP, |(usage, _)| usage)

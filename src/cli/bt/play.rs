@@ -7,7 +7,7 @@ use crate::bt::{Options, Run};
 use crate::cli::Failure;
 use crate::cli::child::{self, Child};
 use crate::cli::signals::{Event, Signals};
-use crate::cli::stdio::{Stream, print_bytes, report_dropped, tell, tell_bytes};
+use crate::cli::stdio::{Stream, print_bytes, report_dropped, write_stderr, write_stderr_bytes};
 use crate::util::escape::shown_path;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::File;
@@ -16,8 +16,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
-/// A variable of the environment by which bpftrace is told to say on standard error that all is attached, with a line that
-/// is the variable's name: whoever causes the events that a script counts waits for it. It does not go to the file of `-o`.
+/// The environment variable that makes bpftrace report on standard error, with a line that is the variable's name, that
+/// all is attached: a process that causes the events which a script counts waits for it. The line does not go to the
+/// file of `-o`.
 const NOTIFY_ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
 
 /// Compiles a script, runs it and prints what it does; the exit status.
@@ -28,29 +29,31 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
         let child = Child::new(&args::command(line)?)?;
         options = options.command(child.pid());
         if let Some(note) = child.note().filter(|_| args.warnings) {
-            tell(&format!("WARNING: {note}\n"));
+            write_stderr(&format!("WARNING: {note}\n"));
         }
         command = Some(child);
     }
     let process = args.pid.map(|pid| child::process("-p", pid)).transpose()?;
     let script = compile(text, &options, args)?;
     if args.failures && args.warnings {
-        tell("WARNING: not supported: -k: what cannot be read is 0, and nothing tells\n");
+        write_stderr(
+            "WARNING: not supported: -k: what cannot be read is 0, and no message says so\n",
+        );
     }
     let mut out = Out::new(args)?;
     let run = script.attach()?;
     if args.warnings {
-        tell(run.warnings());
+        write_stderr(run.warnings());
     }
     if !args.quiet {
         out.output.attached_probes(run.probes() as u64);
-        out.tell();
+        out.write_messages();
     }
     if args.dry_run {
         return Ok(0);
     }
     if std::env::var_os(NOTIFY_ATTACHED).is_some() {
-        tell(&format!("{NOTIFY_ATTACHED}\n"));
+        write_stderr(&format!("{NOTIFY_ATTACHED}\n"));
     }
     command.as_mut().map_or(Ok(()), Child::release)?;
     let mut play =
@@ -111,11 +114,11 @@ impl Play {
             return Ok(());
         }
         self.out.write()?;
-        self.out.tell();
+        self.out.write_messages();
         Ok(())
     }
 
-    /// Waits for events if asked to, for a signal, and for the end of the process of `-p` or of the command.
+    /// Waits for events if `events` is set, for a signal, and for the end of the process of `-p` or of the command.
     fn wait(&mut self, events: bool, timeout: Option<Duration>) -> Result<(), Failure> {
         let ends = self.command.iter().map(AsFd::as_fd);
         let ends = ends.chain([self.signals.as_fd()]).chain(self.process.iter().map(AsFd::as_fd));
@@ -146,7 +149,7 @@ impl Play {
     }
 }
 
-/// Where the output goes.
+/// The destination of the output.
 struct Out {
     output: Output,
     /// The file of `-o`.
@@ -154,7 +157,7 @@ struct Out {
     buffering: Buffering,
 }
 
-/// From how much on output is written that may be kept.
+/// The length from which on buffered output is written.
 const LONG: usize = 64 << 10;
 
 impl Out {
@@ -192,8 +195,8 @@ impl Out {
     }
 
     /// Writes the messages.
-    fn tell(&mut self) {
-        tell_bytes(self.output.messages());
+    fn write_messages(&mut self) {
+        write_stderr_bytes(self.output.messages());
         self.output.take_messages();
     }
 

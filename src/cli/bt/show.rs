@@ -6,7 +6,7 @@ use crate::bt::Options;
 use crate::cli::Failure;
 use crate::cli::stdio::print;
 
-/// Prints the stages that were asked for.
+/// Prints the stages of `-d`.
 pub(super) fn show(text: &str, options: &Options, args: &Args) -> Result<u8, Failure> {
     let wanted = |stage| args.debug.contains(&Stage::All) || args.debug.contains(&stage);
     let mut out = String::new();

@@ -4,7 +4,7 @@ use super::meaning::meaning;
 use super::slots;
 use crate::insn::table::{Form, Group, Row, TABLE};
 use crate::insn::{ByteOrder, Op};
-use crate::needs::{Thing, needs};
+use crate::requires::{Thing, needs};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -35,7 +35,7 @@ fn lines() -> String {
             out,
             "| `{}` | {} | {isa} | {linux} | {rfc} | {group} |",
             escaped(row.spelling),
-            // What stands for code is not read as Markdown.
+            // The text of code is not read as Markdown.
             escaped(&says).replace('*', "\\*").replace('<', "\\<"),
         )
         .unwrap();

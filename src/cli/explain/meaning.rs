@@ -7,11 +7,11 @@ use crate::insn::{
     AluOp, AtomicOp, AtomicSize, Bits, Insn, Op, Pseudo, Reg, SignedOp, Size, Source, SwapBits,
 };
 
-/// What there is to say about one instruction.
+/// The explanation of one instruction.
 pub(super) struct Meaning {
     /// Its effect, in one line.
     pub says: String,
-    /// What is special about it.
+    /// Notes on special cases.
     pub notes: Vec<String>,
 }
 
@@ -96,7 +96,7 @@ fn operand(name: &str, op: Op) -> String {
     }
 }
 
-/// What depends on the operands and cannot stand in the table.
+/// Adds notes that depend on the operands and so cannot stand in the table.
 fn notes_on_operands(op: Op, notes: &mut Vec<String>) {
     let slot = op.encode().first();
     let mut note = |text: String| notes.push(text);
@@ -170,7 +170,7 @@ fn note_extension(bits: Bits, src: Source, note: &mut impl FnMut(String)) {
     }
 }
 
-/// What happens to a division by zero.
+/// Adds a note on division by zero.
 fn note_divisor(bits: Bits, src: Source, modulo: bool, dst: Reg, note: &mut impl FnMut(String)) {
     if let Source::Imm(imm) = src {
         if imm == 0 {
@@ -205,7 +205,7 @@ fn register(bits: Bits, number: u8) -> String {
     format!("{letter}{number}")
 }
 
-/// How wide the registers of an atomic operation are.
+/// The width of an atomic operation's registers.
 fn memory_bits(slot: Insn) -> Bits {
     if slot.is_64() { Bits::B64 } else { Bits::B32 }
 }
@@ -233,7 +233,7 @@ fn helper(number: i32) -> String {
     }
 }
 
-/// Where a distance leads, which is counted from the next slot.
+/// Describes the target of a distance, which is counted from the next slot.
 fn away(distance: i64) -> String {
     match distance {
         0 => "at the next slot".into(),

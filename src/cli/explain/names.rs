@@ -12,7 +12,7 @@ pub(super) struct Name {
     kind: RelocKind,
     /// The name as the statement has it: `sizeof(task_struct)`.
     text: String,
-    /// What is put in its place.
+    /// The value that is put in its place.
     what: String,
     /// The number that it is in the running kernel, if that has one.
     here: Option<i128>,
@@ -50,7 +50,7 @@ impl Names {
         Names { statement, names }
     }
 
-    /// What stands in the slot once the name is filled in, if that is another instruction.
+    /// The instruction that the slot holds once the name is resolved, if it is another one.
     pub(super) fn becomes(&self) -> Option<Insn> {
         let call = self.names.iter().any(|name| name.kind == RelocKind::ArgumentValue);
         call.then(|| Op::CallLocal { offset: 0 }.encode().first())
@@ -90,9 +90,14 @@ impl Names {
         self.names.iter().map(|Name { text, what, here, kind, .. }| {
             let here = match (here, kind) {
                 (Some(here), _) => format!("; in the running kernel {here}"),
-                (None, RelocKind::Argument | RelocKind::ArgumentValue | RelocKind::Map) => {
-                    String::new()
-                }
+                (
+                    None,
+                    RelocKind::Argument
+                    | RelocKind::ArgumentValue
+                    | RelocKind::Map
+                    | RelocKind::Core
+                    | RelocKind::Symbol,
+                ) => String::new(),
                 (None, _) => "; the running kernel has none".into(),
             };
             format!("`{text}` is filled in when the program is loaded: {what}{here}.")
@@ -112,7 +117,7 @@ impl Names {
     }
 }
 
-/// What stands in the place of a name once the program is loaded.
+/// Describes the value that takes the place of a name once the program is loaded.
 fn what(kind: RelocKind, target: &RelocTarget<'_>, name: &str) -> String {
     match (kind, target) {
         (RelocKind::Map, RelocTarget::Section(section)) => {
@@ -137,6 +142,10 @@ fn what(kind: RelocKind, target: &RelocTarget<'_>, name: &str) -> String {
             "the offset in the context of the register that has that role on this machine".into()
         }
         (RelocKind::Size, _) => "the size of that type or field in bytes".into(),
+        (RelocKind::Variable, _) => "the BTF id of that kernel variable".into(),
+        (RelocKind::FunctionAddress, _) => "the BTF id of that kernel function".into(),
+        (RelocKind::Symbol, _) => "the address of that kernel symbol".into(),
+        (RelocKind::Core, _) => "a property of a type of the object, in the kernel's types".into(),
         (RelocKind::Exists, _) => "1 if the kernel has that type, field or enumerator, else 0".into(),
     }
 }

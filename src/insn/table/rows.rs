@@ -8,12 +8,12 @@ const fn form(isa: u8, (major, minor): (u16, u16), group: Group) -> Form {
     Form { isa: Some(isa), linux: Some(Version::new(major, minor)), group: Some(group) }
 }
 
-/// A form that is not in RFC 9669.
+/// Returns a form that is not in RFC 9669.
 const fn outside(isa: Option<u8>, (major, minor): (u16, u16)) -> Form {
     Form { isa, linux: Some(Version::new(major, minor)), group: None }
 }
 
-/// The forms that work on 64 bits and on fewer.
+/// The forms of an operation: on 64 bits and on fewer.
 struct Forms {
     wide: Form,
     narrow: Form,
@@ -27,13 +27,13 @@ const fn both(form: Form) -> Forms {
     Forms { wide: form, narrow: form }
 }
 
-/// The classes of 32-bit arithmetic are as old as Linux's BPF; that compilers use them only for v3 is because
-/// earlier verifiers lost sight of what the registers held.
+/// Returns the forms of arithmetic. The classes of 32-bit arithmetic are as old as Linux's BPF; compilers use
+/// them only for v3, because earlier verifiers did not track the values of registers through them.
 const fn arithmetic(wide: Group, narrow: Group) -> Forms {
     Forms { wide: form(1, (3, 18), wide), narrow: form(3, (3, 18), narrow) }
 }
 
-/// Comparisons of 32 bits came after those of 64.
+/// Returns the forms of a comparison. Comparisons of 32 bits were added after those of 64.
 const fn comparison(isa: u8, linux: (u16, u16)) -> Forms {
     Forms { wide: form(isa, linux, Group::Base64), narrow: form(3, (5, 1), Group::Base32) }
 }
@@ -113,7 +113,7 @@ const fn row(
 }
 
 impl Row {
-    /// Printed and read as others of that syntax are.
+    /// Sets a syntax that several operations share.
     const fn like(mut self, syntax: Syntax) -> Row {
         self.syntax = syntax;
         self
@@ -187,7 +187,7 @@ pub(crate) const TABLE: &[Row] = &[
     row(Operation::CallKfunc { module: false }, "CALL", "call kfunc 123", call((5, 13)), "4.3.1",
         Fields { src: "2: a function of the kernel", offset: "whose BTF", imm: "its BTF id", ..NONE },
         "r0 = the function with BTF id {imm} of the kernel itself (…)", &[CALL]),
-    // The RFC has no index of descriptors, and so no functions of modules.
+    // The RFC has no array of descriptors, and so no functions of modules.
     row(Operation::CallKfunc { module: true }, "CALL", "call kfunc 123, 4", both(outside(Some(1), (5, 16))), "",
         Fields { src: "2: a function of the kernel", offset: "whose BTF", imm: "its BTF id", ..NONE },
         "r0 = the function with BTF id {imm} of the module whose BTF has index {offset} in the load's array of descriptors (…)", &[CALL]),

@@ -1,4 +1,4 @@
-//! The table against the language, RFC 9669 and itself.
+//! Tests of the table against the language, RFC 9669 and itself.
 
 use super::*;
 use crate::asm::{ParseOptions, parse};
@@ -24,7 +24,7 @@ fn the_spelling_of_a_row_is_read_and_printed_as_that_operation() {
     }
 }
 
-/// All that LLVM can encode.
+/// The instructions that LLVM can encode.
 fn vectors() -> impl Iterator<Item = (&'static str, Op)> {
     include_str!("../../../tests/vectors/isa.tsv").lines().skip(1).map(|line| {
         let (text, rest) = line.split_once('\t').unwrap();
@@ -45,8 +45,8 @@ fn every_operation_of_llvms_has_its_row() {
     }
 }
 
-/// The opcodes and conformance groups of the registry that RFC 9669 founded. Of sign-extending loads it has none:
-/// they belong to base32, as all that the RFC says nothing else of.
+/// The opcodes and conformance groups of the registry that RFC 9669 founded. It has no sign-extending loads: they
+/// belong to base32, as all instructions for which the RFC gives no other group.
 #[test]
 fn groups_are_those_of_the_registry() {
     let registry: Vec<[&str; 5]> = include_str!("../../../tests/vectors/rfc9669_groups.tsv")

@@ -11,7 +11,7 @@ use std::os::fd::AsFd;
 
 /// Memory that programs and user space share, up to 4 GiB, with pointers in it that mean the same to both. Linux 6.9.
 ///
-/// It has its place, the addresses that those pointers hold, when it is first mapped or by the spec's
+/// It gets its address, to which those pointers refer, when it is first mapped or by the spec's
 /// [`map_extra`](crate::MapSpec::map_extra). Programs that use it are loaded after that.
 ///
 /// ```no_run

@@ -62,7 +62,7 @@ pub struct StackTrace {
 derefs! { Array<V> PercpuArray<V> StackTrace<> }
 
 impl<V: Plain> Array<V> {
-    /// The map with so many elements (Linux 3.19), with the type of its values for tools to show.
+    /// The spec of a map with this number of elements (Linux 3.19), with the type of its values for tools to show.
     pub const fn spec(name: &str, max_entries: u32) -> MapSpec<'_> {
         MapSpec::array(name, V::SIZE as u32, max_entries).with_types::<u32, V>()
     }
@@ -152,7 +152,7 @@ pub struct MappedArray<V> {
 }
 
 impl<V: Plain> MappedArray<V> {
-    /// How many elements there are.
+    /// Returns the number of elements.
     pub fn len(&self) -> usize {
         self.count
     }
@@ -167,7 +167,7 @@ impl<V: Plain> MappedArray<V> {
         self.memory.is_writable()
     }
 
-    /// One element; `None` beyond the end.
+    /// Returns one element; `None` beyond the end.
     pub fn get(&self, index: usize) -> Option<V> {
         let from = self.place(index)?;
         let stride = V::SIZE.next_multiple_of(8);
@@ -189,7 +189,7 @@ impl<V: Plain> MappedArray<V> {
 }
 
 impl<V: Plain> PercpuArray<V> {
-    /// The map with so many elements (Linux 4.6), with the type of its values for tools to show.
+    /// The spec of a map with this number of elements (Linux 4.6), with the type of its values for tools to show.
     pub const fn spec(name: &str, max_entries: u32) -> MapSpec<'_> {
         MapSpec::percpu_array(name, V::SIZE as u32, max_entries).with_types::<u32, V>()
     }

@@ -50,9 +50,9 @@ impl<V: Plain> CgroupStorage<V> {
         Ok(CgroupStorage { map: shape.check(map)?, types: PhantomData })
     }
 
-    /// What a group has: one value, or those of all CPUs in the order of
-    /// [`cpu::possible`](crate::kernel::cpu::possible). `None` if no program with the map is attached to it in that way.
-    /// [`Map::lookup`]; Linux 4.19.
+    /// Returns the storage of a group: one value, or those of all CPUs in the order of
+    /// [`cpu::possible`](crate::kernel::cpu::possible). `None` if no program with the map is attached to it in that
+    /// way. [`Map::lookup`]; Linux 4.19.
     ///
     /// # Errors
     /// As [`Map::lookup`].

@@ -139,7 +139,7 @@ impl<K: Plain, V: Plain> Hash<K, V> {
         self.map.update_batch(&bytes)
     }
 
-    /// Deletes many elements; tells how many there were: [`Map::delete_batch`]. Linux 5.6.
+    /// Deletes many elements; returns how many there were: [`Map::delete_batch`]. Linux 5.6.
     ///
     /// # Errors
     /// As [`Map::delete_batch`].
@@ -154,7 +154,7 @@ impl<K: Plain, V: Plain> PercpuHash<K, V> {
         MapSpec::percpu_hash(name, K::SIZE as u32, V::SIZE as u32, max_entries).with_types::<K, V>()
     }
 
-    /// One that forgets what was least recently used when it is full (Linux 4.10).
+    /// The spec of a hash table that evicts the least recently used element when it is full (Linux 4.10).
     pub const fn lru_spec(name: &str, max_entries: u32) -> MapSpec<'_> {
         MapSpec::lru_percpu_hash(name, K::SIZE as u32, V::SIZE as u32, max_entries)
             .with_types::<K, V>()

@@ -71,8 +71,8 @@ macro_rules! of_descriptors {
 }
 
 of_descriptors! {
-    /// Programs for `tail_call`, by index. All are of one type. They are taken out when nobody has the map any more
-    /// but programs.
+    /// Programs for `tail_call`, by index. All are of one type. They are removed when only programs hold the map any
+    /// more.
     ///
     /// ```no_run
     /// use rawbpf::map::{ProgArray, Update};
@@ -149,7 +149,7 @@ impl<K: Plain> SockMap<K> {
     }
 }
 
-/// Where XDP sends a packet on: an element of a [`DevMap`] or [`CpuMap`].
+/// The destination of a packet that XDP redirects: an element of a [`DevMap`] or [`CpuMap`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Redirect {
     /// The number of the network device; or how many packets may wait for the CPU.

@@ -33,7 +33,7 @@ macro_rules! ends {
         }
 
         impl<V: Plain> $name<V> {
-            /// The map for at most so many values (Linux 4.20). The kernel takes no types for it.
+            /// The spec of a map for at most this number of values (Linux 4.20). The kernel accepts no types for it.
             pub const fn spec(name: &str, max_entries: u32) -> MapSpec<'_> {
                 MapSpec::$spec(name, V::SIZE as u32, max_entries)
             }
@@ -78,7 +78,7 @@ macro_rules! ends {
 ends!(Queue, Queue, queue, "the oldest first", "the oldest");
 ends!(Stack, Stack, stack, "the newest first", "the newest");
 
-/// A filter, which says of a value that it has surely not been put in, or that it may have been.
+/// A bloom filter, which reports that a value has certainly not been added, or that it may have been.
 ///
 /// ```no_run
 /// use rawbpf::map::{BloomFilter, Map};
@@ -100,7 +100,8 @@ pub struct BloomFilter<V> {
 derefs! { Queue<V> Stack<V> BloomFilter<V> }
 
 impl<V: Plain> BloomFilter<V> {
-    /// The map for some so many values (Linux 5.16); its [`map_extra`](MapSpec::map_extra) is the number of hash functions, 0 for 5.
+    /// The spec of a filter for about this number of values (Linux 5.16); its [`map_extra`](MapSpec::map_extra) is the
+    /// number of hash functions, 0 for 5.
     pub const fn spec(name: &str, max_entries: u32) -> MapSpec<'_> {
         MapSpec::bloom_filter(name, V::SIZE as u32, max_entries)
     }

@@ -8,8 +8,8 @@ use crate::syscall::{self, LinkCreate, LinkExtra, Numbered};
 use crate::uapi::{AttachType, Errno, MapType, flags};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// What is in front of a struct's name in that of the struct which a `struct_ops` map holds: a head for the kernel's use, and
-/// `data`, the struct itself.
+/// The prefix of the name of the struct that a `struct_ops` map holds: a head for the kernel's use, and `data`, the
+/// struct itself.
 pub(crate) const STRUCT_OPS: &str = "bpf_struct_ops_";
 
 /// A struct of the kernel whose members are functions, such as `tcp_congestion_ops`, with programs in their places. A
@@ -40,7 +40,7 @@ pub struct StructOps {
     of: String,
     types: KernelTypes,
     value: Vec<u8>,
-    /// What the descriptors in the value stand for.
+    /// The programs whose descriptors are in the value.
     programs: Vec<OwnedFd>,
 }
 
@@ -50,8 +50,8 @@ impl StructOps {
     /// A view of this map, whose functions and other members are all empty until they are set here.
     ///
     /// # Errors
-    /// [`Error::MapView`] if it is another kind of map; [`Error::MapCall`], [`Error::Btf`] if the kernel does not tell
-    /// which struct it is.
+    /// [`Error::MapView`] if it is another kind of map; [`Error::MapCall`], [`Error::Btf`] if the kernel does not
+    /// report which struct it is.
     pub fn of(map: &Map) -> Result<Self> {
         if map.kind() != MapType::StructOps {
             return Err(Error::MapView {
@@ -167,7 +167,7 @@ enum Held {
 impl Drop for Registered {
     fn drop(&mut self) {
         if let Held::Map(map) = &self.0 {
-            // There is nobody to tell.
+            // A drop has no way to report an error.
             let _ = syscall::map_delete(map.as_fd(), &[0; 4]);
         }
     }

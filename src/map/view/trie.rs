@@ -15,7 +15,7 @@ use std::marker::PhantomData;
 /// network, such as [`Ipv4Addr::octets`](std::net::Ipv4Addr::octets).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Prefix<A> {
-    /// How many bits count.
+    /// The length of the prefix, in bits.
     pub bits: u32,
     /// The address, whose other bits do not matter.
     pub address: A,
@@ -64,7 +64,7 @@ pub struct LpmTrie<A, V> {
 derefs! { LpmTrie<A, V> }
 
 impl<A: Plain, V: Plain> LpmTrie<A, V> {
-    /// The map for at most so many prefixes (Linux 4.11).
+    /// The spec of a map for at most this number of prefixes (Linux 4.11).
     pub const fn spec(name: &str, max_entries: u32) -> MapSpec<'_> {
         MapSpec::lpm_trie(name, <Prefix<A>>::SIZE as u32, V::SIZE as u32, max_entries)
             .with_types::<Prefix<A>, V>()

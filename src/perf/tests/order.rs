@@ -14,7 +14,7 @@ fn send(kernel: &mut Kernel, time: u64) -> bool {
     kernel.send(&[time as u8])
 }
 
-/// What a pass hands out: CPU and time, and for lost samples how many.
+/// One pass of a reader: CPU and time of each record, and for lost samples their number.
 fn pass(reader: &mut PerfReader, until: u64) -> (Vec<(u32, u64)>, Option<u64>) {
     let mut seen = Vec::new();
     let (pass, later) = reader
@@ -43,7 +43,7 @@ fn the_earliest_comes_first_and_what_is_young_stays() {
     let (seen, later) = pass(&mut reader, 30);
     assert_eq!(seen, [(4, 5), (0, 10), (2, 20), (2, 30)]);
     assert_eq!(later, Some(40));
-    // What was handed out has been handed back, the rest has not.
+    // The records that were handed out have been released, the rest have not.
     assert_eq!([0, 1, 2].map(|n: usize| kernels[n].tail()), [24, 48, 24]);
     // A ring that was empty has something now that comes before what was left.
     assert!(send(&mut kernels[2], 35));

@@ -43,7 +43,7 @@ fn a_loop_that_is_left_goes_on_where_it_was() {
         assert_eq!(keep(record), Kept::Sample(u32::from(n == 2) * 2, vec![n]));
     }
     assert!(reader.records().next().unwrap().is_none());
-    // What it left is read by a drain too, and what came since.
+    // The records that it left are read by a drain too, and those that came since.
     assert!(kernels[0].send(&[3]) && kernels[0].send(&[4]));
     reader.records().next().unwrap();
     assert!(kernels[0].send(&[5]) && kernels[1].send(&[6]));

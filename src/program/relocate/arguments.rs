@@ -1,7 +1,7 @@
-//! Arguments of what a program is attached to: `args.NAME`.
+//! Arguments of the attach target: `args.NAME`.
 //!
-//! Where an argument is depends on the place. A program can be for several, which a pattern names or to which it is attached
-//! one after the other, if they all pass what it reads in the same way.
+//! The place of an argument depends on the attach target. A program can have several, by a pattern or by being
+//! attached to one after the other, if they all pass the arguments that it reads in the same way.
 
 use super::kernel::{Context, Number};
 use super::problem::{ArgumentAt, is_missing};
@@ -17,7 +17,7 @@ use crate::util::glob::{Glob, is_pattern};
 use std::fmt;
 use std::ops::ControlFlow;
 
-/// What would say which arguments there are.
+/// Returns the target that would determine the arguments, for the error about a missing one.
 const fn needs(kind: ProgramType) -> &'static str {
     match kind {
         ProgramType::Tracepoint => "`category/name` of a tracepoint",
@@ -25,16 +25,16 @@ const fn needs(kind: ProgramType) -> &'static str {
     }
 }
 
-/// The places that a program is for, and what was asked of them.
+/// The attach targets of a program, and the arguments that it reads.
 pub(super) struct Places {
-    /// As the spec names it.
+    /// The target in the spec.
     target: Option<String>,
-    /// Each of those that it stands for, once something was asked.
+    /// The targets that it matches, once an argument was looked up.
     each: Option<Vec<String>>,
     found: Vec<Found>,
 }
 
-/// An argument that was asked for, and where it is, if it is anywhere.
+/// An argument that was looked up, and its place, if it exists.
 #[derive(Debug)]
 struct Found {
     name: String,
@@ -43,9 +43,9 @@ struct Found {
 
 #[derive(Debug)]
 enum At {
-    /// In the context.
+    /// The place in the context.
     Context(Option<ArgumentAt>),
-    /// What these instructions return.
+    /// The value that these instructions return.
     Value(Vec<Insn>),
 }
 
@@ -56,7 +56,7 @@ impl Places {
         Places { target, each: None, found: Vec::new() }
     }
 
-    /// Where an argument, `args.NAME`, is in all places.
+    /// Returns the place of an argument, `args.NAME`, which is the same in all targets.
     pub fn argument(&mut self, context: &Context<'_>, name: &str) -> Answer<Number> {
         let needs = needs(context.kind);
         let Some(target) = &self.target else { return Err(NameProblem::NoTarget { needs }) };
@@ -85,7 +85,7 @@ impl Places {
         answer
     }
 
-    /// The function that returns the value of an argument, `args.NAME`, of a USDT probe.
+    /// Returns the instructions that return the value of an argument, `args.NAME`, of a USDT probe.
     pub fn value(&mut self, context: &Context<'_>, name: &str) -> Answer<Vec<Insn>> {
         let needs = "FILE:PROVIDER:NAME of a USDT probe";
         let target = self.target.as_deref().ok_or(NameProblem::NoTarget { needs })?;
@@ -110,9 +110,9 @@ impl Places {
         Ok(code)
     }
 
-    /// What is to be kept of it for attachments.
+    /// Returns the arguments that later attachments have to match.
     pub fn into_arguments(self, spec: &ProgramSpec<'_>) -> Option<Box<dyn Arguments>> {
-        // Where the others are attached was said to the kernel when they were loaded.
+        // For other program types the attach target is fixed at load.
         let free = matches!(
             spec.kind,
             ProgramType::Tracepoint
@@ -142,7 +142,7 @@ impl Places {
     }
 }
 
-/// An answer, in which it is no failure that there is no such argument.
+/// Turns a missing argument into a successful answer that contains the error.
 fn located(answer: Answer<Number>) -> Answer<Answer<Number>> {
     match answer {
         Err(problem) if !is_missing(&problem) => Err(problem),
@@ -156,7 +156,7 @@ impl Number {
     }
 }
 
-/// The places that a target stands for: those that match, if it is a pattern.
+/// Returns the targets that a target stands for: those that match, if it is a pattern.
 fn expand(kind: ProgramType, target: &str) -> Answer<Vec<String>> {
     let tracepoint = kind == ProgramType::Tracepoint;
     let function = kind == ProgramType::Kprobe && !target.contains(':');
@@ -179,10 +179,10 @@ fn expand(kind: ProgramType, target: &str) -> Answer<Vec<String>> {
     Ok(names)
 }
 
-/// The arguments that a program reads: those of the place that it was loaded for. Behind a trait, so that the comparison is nowhere
-/// in a binary without such programs.
+/// The arguments that a program reads, with their places in the target it was loaded for. Behind a trait, so that
+/// a binary without such programs does not contain the comparison.
 pub(in crate::program) trait Arguments: fmt::Debug + Send + Sync {
-    /// Refuses a place that passes otherwise what the program reads.
+    /// Refuses a target that passes these arguments in another way.
     fn check(&self, place: &AttachTo<'_>) -> Result<()>;
 }
 
@@ -199,7 +199,7 @@ struct ReadArguments {
 #[derive(Debug)]
 struct Read {
     found: Found,
-    /// File and line.
+    /// The file and line.
     place: String,
     statement: String,
 }
@@ -244,7 +244,7 @@ impl Arguments for ReadArguments {
 }
 
 impl Context<'_> {
-    /// Where an argument of a place is in the context of the program.
+    /// Returns the place of an argument of a target in the context of the program.
     fn argument(&self, target: &str, argument: &str) -> Answer<Number> {
         let tracepoint = self.kind == ProgramType::Tracepoint;
         let needs = needs(self.kind);
@@ -270,7 +270,7 @@ impl Context<'_> {
                     let width = matches!(size, 1 | 2 | 4 | 8).then_some(size);
                     return Ok(Number { width, ..Number::of(field.offset + index * size) });
                 }
-                // The first ones are not for programs.
+                // The first fields are common to all tracepoints and not for programs.
                 let own = fields.into_iter().filter(|field| !field.name.starts_with("common_"));
                 return Err(none(own.map(|field| field.name).collect()));
             };
@@ -278,7 +278,7 @@ impl Context<'_> {
             return Ok(Number { width, ..Number::of(field.offset) });
         }
         if self.kind == ProgramType::Kprobe && target.ends_with(RETURN) {
-            // The registers of the arguments hold others by then.
+            // At the return the argument registers hold other values.
             return match registers::offset(argument).filter(|_| argument == "ret") {
                 Some(offset) => Ok(Number { width: Some(8), ..Number::of(offset) }),
                 None => Err(none(vec!["ret".into()])),
@@ -307,11 +307,12 @@ impl Context<'_> {
         } else {
             8 * index as u64
         };
-        // Each has eight bytes, however small it is.
+        // Each has eight bytes, whatever its type.
         Ok(Number { width: Some(8), ..Number::of(offset) })
     }
 
-    /// The names of the parameters that are passed to the program; `None` if it is of a type that is passed none.
+    /// Returns the names of the parameters that are passed to the program; `None` for program types that get
+    /// none.
     fn parameters(&self, target: &str) -> Answer<Option<Vec<String>>> {
         if let (ProgramType::Tracing, Some(btf)) = (self.kind, self.theirs) {
             let id = btf.type_id(target, Kind::Function).map_err(Error::from)?;
@@ -328,8 +329,8 @@ impl Context<'_> {
                 | (ProgramType::Tracing, Some(AttachType::TraceRawTp))
         );
         let (name, skipped) = if tracepoint {
-            // It is called with the data of whoever listens, and then what the tracepoint passes. (The typedef
-            // `btf_trace_NAME` has the types as well, but the compiler leaves out the names there.)
+            // The first parameter is private data of the registered probe, then come those of the tracepoint.
+            // (The typedef `btf_trace_NAME` has the types as well, but the compiler leaves out the names there.)
             (format!("__traceiter_{target}"), 1)
         } else if self.kind == ProgramType::Kprobe {
             (target.into(), 0)
@@ -340,7 +341,7 @@ impl Context<'_> {
             }
         };
         let found = match self.types.type_id(&name, Kind::Function) {
-            // The name of a system call means its function, whatever the kernel calls that.
+            // The name of a system call stands for its function, whatever its name in the kernel.
             Err(error) if self.kind == ProgramType::Kprobe && name.starts_with("sys_") => {
                 match symbols::resolve_syscall(&name)? {
                     Some(function) => self.types.type_id(&function, Kind::Function),
@@ -355,10 +356,11 @@ impl Context<'_> {
     }
 }
 
-/// Where an argument is of a function in a program or library, `FILE:FUNCTION`, or of a USDT probe, `FILE:PROVIDER:NAME`.
+/// Returns the place of an argument of a function in a program or library, `FILE:FUNCTION`, or of a USDT probe,
+/// `FILE:PROVIDER:NAME`.
 fn user_argument(target: &str, argument: &str) -> Answer<Number> {
     let mut parts = target.rsplitn(3, ':');
-    // A function with colons in its name is in quotes, or has two of them behind the file.
+    // A function with colons in its name is quoted, or the file is followed by two colons.
     let function = |file: &str, provider: &str| {
         target.contains(":\"") || provider.is_empty() && file.contains(':')
     };
@@ -367,7 +369,7 @@ fn user_argument(target: &str, argument: &str) -> Answer<Number> {
     {
         return usdt_argument(target, file, provider, name, argument);
     }
-    // Nothing says how many a function of C has: as many as there are registers for them.
+    // The number of arguments of a C function is not recorded: every argument register is allowed.
     let register = match argument.strip_prefix("arg") {
         Some(number) => registers::offset(&format!("parm{number}")),
         None if argument == "ret" => registers::offset(argument),
@@ -422,7 +424,7 @@ fn usdt_argument(
     }
 }
 
-/// The function that returns an argument of a USDT probe, by the notes of the file.
+/// Returns the instructions that return an argument of a USDT probe, from the notes of the file.
 #[cfg(feature = "elf")]
 fn usdt_value(
     target: &str,
@@ -445,7 +447,7 @@ fn usdt_value(
         });
     };
     let mut found: Option<Vec<Insn>> = None;
-    // Several, if the provider or the name is a pattern.
+    // There are several if the provider or the name is a pattern.
     for probe in &probes {
         let mut builder = Builder::new();
         let (bits, op) = (Bits::B64, AluOp::Mov);
@@ -503,7 +505,7 @@ fn usdt_argument(target: &str, _: &str, _: &str, _: &str, argument: &str) -> Ans
     })
 }
 
-/// The names of a function's parameters; of one that has none, none can be asked for by name.
+/// Returns the names of a function's parameters; empty for a function without parameters.
 fn named(function: &Function<'_>, skipped: usize) -> Vec<String> {
     let names = function.parameters.iter().skip(skipped);
     names.map(|parameter| parameter.name.to_owned()).collect()

@@ -1,4 +1,4 @@
-//! Numbers that the running kernel has for names.
+//! Lookup of names in the running kernel.
 
 use super::{Answer, NameProblem};
 #[cfg(feature = "cli")]
@@ -10,21 +10,21 @@ use crate::spec::RelocField;
 use crate::spec::RelocKind;
 use crate::uapi::{AttachType, ProgramType};
 
-/// What names are looked up for and in.
+/// The context of a lookup: the program's type and the types to search.
 pub(super) struct Context<'l> {
     pub kind: ProgramType,
     pub attach_type: Option<AttachType>,
     pub types: &'l KernelTypes,
-    /// The types of another program, if the program is for a function of that.
+    /// The types of another program, if this one is for a function of that.
     pub theirs: Option<&'l Btf>,
 }
 
-/// What a name stands for.
+/// The number that a name stands for.
 pub(super) struct Number {
     pub value: i128,
-    /// How many bytes there are, where it is the offset of a number.
+    /// The size in bytes of the number in memory, if this is its offset.
     pub width: Option<u32>,
-    /// How it can be had if no access fetches it.
+    /// The error for an access of a bit-field, which no load can read alone.
     pub bits: Option<NameProblem>,
 }
 
@@ -33,7 +33,7 @@ impl Number {
         Number { value: value.into(), width: None, bits: None }
     }
 
-    /// The number, if an access of so many bytes at it is one of the whole field.
+    /// Returns the number, if an access of that size covers the whole field.
     pub fn checked(self, field: RelocField, access: Option<u32>) -> Answer<i128> {
         if field == RelocField::Offset {
             if let Some(problem) = self.bits {
@@ -49,7 +49,7 @@ impl Number {
     }
 }
 
-/// Returns the number that the running kernel has for a name, if it has one and that depends on nothing else.
+/// Returns the number of a name in the running kernel, if it exists there and depends on nothing else.
 #[cfg(feature = "cli")]
 pub(crate) fn kernel_number(kind: RelocKind, name: &str) -> Option<i128> {
     let types = KernelTypes::new();
@@ -63,12 +63,20 @@ pub(crate) fn kernel_number(kind: RelocKind, name: &str) -> Option<i128> {
         RelocKind::Exists if name.contains('.') => Some(context.value(name).is_ok().into()),
         RelocKind::Exists => types.exists(name).ok().map(i128::from),
         RelocKind::Kfunc => types.type_id(name, Kind::Function).ok().map(|(id, _)| id.into()),
-        RelocKind::Map | RelocKind::Argument | RelocKind::ArgumentValue => None,
+        RelocKind::Variable => types.type_id(name, Kind::Variable).ok().map(|(id, _)| id.into()),
+        RelocKind::FunctionAddress => {
+            types.type_id(name, Kind::Function).ok().map(|(id, _)| id.into())
+        }
+        RelocKind::Map
+        | RelocKind::Argument
+        | RelocKind::ArgumentValue
+        | RelocKind::Core
+        | RelocKind::Symbol => None,
     }
 }
 
 impl Context<'_> {
-    /// The offset of a field, or the value of an enumerator.
+    /// Returns the offset of a field, or the value of an enumerator.
     pub fn value(&self, path: &str) -> Answer<Number> {
         let (head, rest) = path.split_once('.').unwrap_or((path, ""));
         match head {

@@ -4,72 +4,89 @@ use crate::btf::BtfError;
 use crate::error::Error;
 use std::fmt;
 
-/// Why a name in an instruction has no number here.
+/// The reason why a name in an instruction cannot be resolved.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum NameProblem {
-    /// The kernel does not know it, or shows nothing to look it up in.
+    /// The kernel does not have it, or exposes no types to look it up in.
     #[error(transparent)]
     Kernel(#[from] Error),
-    /// The access has not the size of the field.
+    /// The access does not have the size of the field.
     #[error("the field has {size} bytes, and the access {access}")]
     Width {
-        /// Of the field.
+        /// The size of the field, in bytes.
         size: u32,
-        /// Of the access.
+        /// The size of the access, in bytes.
         access: u32,
     },
-    /// The field is some bits of an integer.
+    /// The field is a bit-field.
     #[error(
         "it is a bit-field: load the {size} bytes at {offset}, shift them right by {shift} and mask {bits} bits"
     )]
     BitField {
-        /// Bytes of the integer.
+        /// The size of the integer, in bytes.
         size: u32,
-        /// Where that begins.
+        /// The offset of the integer.
         offset: u32,
-        /// How many bits come before it.
+        /// The number of bits below the field.
         shift: u32,
-        /// How many it has.
+        /// The number of bits of the field.
         bits: u32,
+    },
+    /// The instruction is not one that the relocation can be for.
+    #[error("{problem}")]
+    Instruction {
+        /// The problem.
+        problem: &'static str,
+    },
+    /// The kernel has no symbol of that name.
+    #[error("the kernel has no symbol of that name")]
+    NoSymbol,
+    /// The object declares it with another type than the kernel's.
+    #[error("the object declares it as `{object}`, and the kernel has `{kernel}`")]
+    Declaration {
+        /// The declaration of the object.
+        object: String,
+        /// The declaration of the kernel.
+        kernel: String,
     },
     /// The number does not fit the instruction.
     #[error("it is {value} here, and the instruction holds {low} to {high}")]
     Range {
         /// The number.
         value: i128,
-        /// The least that fits.
+        /// The least value that fits.
         low: i64,
-        /// The greatest that fits.
+        /// The greatest value that fits.
         high: i64,
     },
-    /// The arguments are those of what the program is attached to, and the spec does not say what that is.
+    /// The arguments depend on the attach target, and the spec has none.
     #[error("the program does not say what it is for: {needs}")]
     NoTarget {
-        /// What would say it.
+        /// The kind of target that is needed.
         needs: &'static str,
     },
-    /// The program is for several places, and they do not pass the argument in the same way.
+    /// The program has several targets, and they do not pass the argument in the same way.
     #[error(
         "it is at another place there: {first} has {}, {other} has {}; load the program once for each",
         shown(&.at.0), shown(&.at.1)
     )]
     Layout {
-        /// A place.
+        /// The first target.
         first: String,
-        /// Another, where it is elsewhere or of another size.
+        /// Another target, which has it at another offset or with another size.
         other: String,
-        /// Where it is in the first and in the other place; `None` if that has no such argument.
+        /// The place in the first and in the other target; `None` if that has no such argument.
         at: (Option<ArgumentAt>, Option<ArgumentAt>),
     },
-    /// What the program is for passes no such argument.
+    /// The attach target passes no such argument.
     #[error("`{of}` passes no `{argument}`, but {}", .known.join(", "))]
     NoArgument {
         /// The tracepoint or function.
         of: String,
-        /// The name that was asked for.
+        /// The name that was looked up.
         argument: String,
-        /// Those that there are.
+        /// The arguments that exist.
         known: Vec<String>,
     },
     /// The argument of a USDT probe is not in one register.
@@ -80,42 +97,42 @@ pub enum NameProblem {
     NotInRegister {
         /// The probe.
         of: String,
-        /// The name that was asked for.
+        /// The name that was looked up.
         argument: String,
-        /// Where it is, as the notes of the file say it: `8@-16(%rbp)`.
+        /// Its place, in the syntax of the notes of the file: `8@-16(%rbp)`.
         place: String,
     },
-    /// The value of an argument cannot be had.
+    /// The value of an argument is not available.
     #[error("`{argument}` of `{of}`: {problem}")]
     NoValue {
-        /// The place.
+        /// The attach target.
         of: String,
-        /// The name that was asked for.
+        /// The name that was looked up.
         argument: String,
-        /// Why not.
+        /// The reason.
         problem: String,
     },
-    /// The program is for several places, and they need different instructions for the value of the argument.
+    /// The program has several targets, and they need different instructions for the value of the argument.
     #[error(
         "its value is found in different ways at {first} and at {other}; load the program once for each"
     )]
     OtherValue {
-        /// A place.
+        /// The first target.
         first: String,
-        /// Another.
+        /// Another target.
         other: String,
     },
-    /// On this architecture that argument is not in a register, or the architecture is not known here.
+    /// On this architecture that argument is not in a register, or the architecture is not supported here.
     #[error("this architecture keeps it in no register that is known here")]
     NoRegister,
 }
 
-/// Where an argument is in the context of a program.
+/// The place of an argument in the context of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArgumentAt {
-    /// Its offset, bytes.
+    /// Its offset, in bytes.
     pub offset: i64,
-    /// How many bytes it has, if it is a number.
+    /// Its size in bytes, if it is a number.
     pub size: Option<u32>,
 }
 
@@ -133,7 +150,7 @@ fn shown(at: &Option<ArgumentAt>) -> String {
 }
 
 impl Error {
-    /// Returns why a name in an instruction could not be resolved, if this is [`Error::Name`].
+    /// Returns the reason why a name in an instruction could not be resolved, if this is [`Error::Name`].
     pub fn name_problem(&self) -> Option<&NameProblem> {
         match self {
             Error::Name { problem, .. } => problem.downcast_ref(),
@@ -142,7 +159,7 @@ impl Error {
     }
 }
 
-/// Whether the kernel simply has no such thing.
+/// Returns whether the name simply does not exist in the kernel.
 pub(super) fn is_missing(problem: &NameProblem) -> bool {
     match problem {
         NameProblem::Kernel(Error::NotFound { .. }) | NameProblem::NoArgument { .. } => true,

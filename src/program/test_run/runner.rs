@@ -1,30 +1,30 @@
-//! Which types of program the kernel can run by themselves, since when, and on what terms.
+//! The kernel's support for test runs by program type, with versions and restrictions.
 
 use super::TestRunOptions;
 use crate::uapi::{ENOTSUPP, Errno, ProgramType};
 
-/// How the kernel runs programs of a type.
+/// The test run of a group of program types.
 pub(super) struct Runner {
     kinds: &'static [ProgramType],
-    /// The version that brought it.
+    /// The version that added it.
     since: &'static str,
     pub(super) data_out: bool,
     pub(super) context_out: Out,
-    /// What it may mean that the kernel refuses with `EINVAL`.
+    /// The likely cause if the kernel refuses with `EINVAL`.
     invalid: &'static str,
 }
 
-/// Where the context goes as the program leaves it.
+/// The destination of the context after the run.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Out {
     Nowhere,
-    /// To where the kernel is told.
+    /// A separate buffer.
     Beside,
-    /// To where it came from.
+    /// The input buffer.
     InPlace,
 }
 
-/// `net/bpf/test_run.c`, and the types whose `bpf_prog_ops` name a function of it.
+/// The test runs in `net/bpf/test_run.c`, and the types whose `bpf_prog_ops` name a function of it.
 const RUNNERS: &[Runner] = &[
     Runner {
         kinds: &[
@@ -112,18 +112,18 @@ const RUNNERS: &[Runner] = &[
 const SKB: &str = "its data has to be an Ethernet frame: 14 bytes at least, less than a page; of a context (Linux \
                    5.2) only some fields may be other than 0; it runs on this CPU alone";
 
-/// How programs of this type are run, if they are.
+/// Returns the test run of a program type, if there is one.
 pub(super) fn runner(kind: ProgramType) -> Option<&'static Runner> {
     RUNNERS.iter().find(|runner| runner.kinds.contains(&kind))
 }
 
-/// Whether programs of this type run over a packet.
+/// Returns whether programs of this type run over a packet.
 #[cfg(feature = "cli")]
 pub(crate) fn takes_packet(kind: ProgramType) -> bool {
     kind == ProgramType::Netfilter || runner(kind).is_some_and(|runner| runner.data_out)
 }
 
-/// What an answer means.
+/// Returns the meaning of an error.
 pub(super) fn note(
     kind: ProgramType,
     errno: Errno,

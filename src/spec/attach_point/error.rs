@@ -1,30 +1,30 @@
-//! Errors about the places that programs are attached to.
+//! Errors about attach points.
 
 use crate::error::Error;
 use crate::uapi::{AttachType, ProgramType};
 
-/// A name of an attach point that is not one, or a program that does not go with it.
+/// An invalid name of an attach point, or a program that does not match it.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum AttachPointError {
     /// The first word of the name is not known.
     #[error("`{text}`: unknown attach point: `{name}`, expected {}", one_of(.nearest))]
     Unknown {
-        /// All of the name.
+        /// The whole name.
         text: String,
-        /// The word.
+        /// The first word.
         name: String,
-        /// The nearest words, or all.
+        /// The nearest words, or all of them.
         nearest: Vec<String>,
     },
-    /// The rest of the name is not an attach type that such programs have.
+    /// The rest of the name is not an attach type of such programs.
     #[error("`{text}`: unknown attach type: `{name}`, expected {}", one_of(.nearest))]
     AttachType {
-        /// All of the name.
+        /// The whole name.
         text: String,
         /// The rest.
         name: String,
-        /// The nearest attach types, or all; none if nothing can follow the first word.
+        /// The nearest attach types, or all of them; empty if nothing can follow the first word.
         nearest: Vec<String>,
     },
     /// The program has no attach type, and the kernel needs one for its type.

@@ -1,20 +1,21 @@
-//! What the compiler can look up in the table, so that a program which reads no names has no table in it; and by types.
+//! Lookups in the table that the compiler can evaluate, so that a program which parses no names does not contain the
+//! table; and lookups by types.
 
 use super::table::ROWS;
 use super::{ATTACH_POINTS, AttachPoint};
 use crate::uapi::{AttachType, ProgramType};
 use crate::util::Version;
 
-/// What the kernel makes of a program that is loaded without an attach type.
+/// The kernel's treatment of a program that is loaded without an attach type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Default {
-    /// It is for this one, and so libbpf sends it; `None` is 0.
+    /// The attach type that the kernel assumes, which libbpf therefore sends; `None` is 0.
     Is(Option<AttachType>),
-    /// It refuses the program: it has to be one of several.
+    /// The kernel refuses the program: one of several has to be chosen.
     Choose,
 }
 
-/// Returns the attach type that programs of a type have if nothing else is said.
+/// Returns the default attach type of programs of a type.
 pub(crate) const fn default_attach_type(of: ProgramType) -> Option<AttachType> {
     match DEFAULTS[of as usize] {
         Default::Is(attach_type) => attach_type,
@@ -22,7 +23,7 @@ pub(crate) const fn default_attach_type(of: ProgramType) -> Option<AttachType> {
     }
 }
 
-/// Whether the kernel refuses programs of a type that are loaded without an attach type.
+/// Returns whether the kernel refuses programs of a type that are loaded without an attach type.
 pub(crate) const fn needs_attach_type(of: ProgramType) -> bool {
     matches!(DEFAULTS[of as usize], Default::Choose)
 }
@@ -30,7 +31,8 @@ pub(crate) const fn needs_attach_type(of: ProgramType) -> bool {
 /// One past the highest number of a program type.
 const TYPES: usize = ProgramType::Netfilter as usize + 1;
 
-/// Made of the table while this is compiled: a program that loads one program has no table in it.
+/// The default attach types, computed at compile time from the table: a program that loads one program does not contain
+/// the table.
 static DEFAULTS: [Default; TYPES] = defaults();
 
 const fn defaults() -> [Default; TYPES] {
@@ -43,7 +45,8 @@ const fn defaults() -> [Default; TYPES] {
     all
 }
 
-/// The row that says so, the first that says nothing, or the only one; else there is a choice to make.
+/// Returns the default of a program type: that of its first row without an attach type or with the one that the kernel
+/// assumes, else its only attach type; else one has to be chosen.
 const fn default_of(kind: usize) -> Default {
     let mut found = None;
     let mut several = false;
@@ -66,14 +69,14 @@ const fn default_of(kind: usize) -> Default {
     if several { Default::Choose } else { Default::Is(found) }
 }
 
-/// Whether the kernel takes a program of the type without attach type for this. It does where the type is older than its
-/// attach types (bpf_prog_load_fixup_attach_type(), and XDP, where 0 is as good as `BPF_XDP`).
+/// Returns whether the kernel takes a program of the type without attach type for this one. It does where the type is
+/// older than its attach types (bpf_prog_load_fixup_attach_type(), and XDP, where 0 is as good as `BPF_XDP`).
 const fn is_default(row: &AttachPoint) -> bool {
     use AttachType as A;
     matches!(row.attach_type, Some(A::CgroupInetSockCreate | A::SkReuseportSelect | A::Xdp))
 }
 
-/// What attaching needs of a row, which the compiler can look up.
+/// The properties of a row that attaching needs, for lookup at compile time.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Facts {
     /// The first word of the name.
@@ -92,7 +95,7 @@ impl Facts {
     }
 }
 
-/// Returns what is in the row of that name. For constants: fails if there is none.
+/// Returns the properties in the row of that name. For constants: fails if there is none.
 pub(crate) const fn facts(name: &str) -> Facts {
     let mut index = 0;
     while index < ROWS.len() {
@@ -116,7 +119,7 @@ const fn same(a: &str, b: &str) -> bool {
     a.len() == b.len()
 }
 
-/// Returns what is in the row of an attach type; `other` for one that has no row with the same first word.
+/// Returns the properties in the row of an attach type; `other` for one that has no row with the same first word.
 pub(crate) fn attach_type_facts(of: AttachType, other: Facts) -> Facts {
     let facts = BY_ATTACH_TYPE.get(of as usize).copied().flatten();
     facts.filter(|facts| facts.word == other.word).unwrap_or(other)
@@ -128,7 +131,7 @@ const ATTACH_TYPES: usize = AttachType::ALL.len();
 static BY_ATTACH_TYPE: [Option<Facts>; ATTACH_TYPES] = {
     let mut all = [None; ATTACH_TYPES];
     let mut index = ROWS.len();
-    // The first row of a type is the last to be put there.
+    // In reverse, so that the first row of a type wins.
     while index > 0 {
         index -= 1;
         let row = &ROWS[index];
@@ -153,7 +156,7 @@ pub(crate) const fn of_attach_type(wanted: AttachType) -> &'static AttachPoint {
     panic!("no row of the attach-point table has this attach type")
 }
 
-/// Returns the version of Linux that brought a type of programs: that of its oldest row.
+/// Returns the version of Linux that added a program type: that of its oldest row.
 pub(crate) const fn first_version(of: ProgramType) -> Version {
     let mut first = Version::new(u16::MAX, 0);
     let mut index = 0;

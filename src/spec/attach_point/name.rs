@@ -1,5 +1,5 @@
-//! Names of attach points, read: `kprobe/sys_clone`, `uprobe.s:c:strlen`, `cgroup/connect4`, `cgroup:PATH:connect4`,
-//! `cgroup_sock_addr/cgroup_inet4_connect`.
+//! Parsing of attach point names: `kprobe/sys_clone`, `uprobe.s:c:strlen`, `cgroup/connect4`,
+//! `cgroup:PATH:connect4`, `cgroup_sock_addr/cgroup_inet4_connect`.
 
 use super::{
     ATTACH_POINTS, Attach, AttachPoint, AttachPointError, Rest, Suffix, attach_types,
@@ -10,28 +10,28 @@ use crate::util::nearest::{Nearest, OFFERED};
 
 type Result<T> = std::result::Result<T, AttachPointError>;
 
-/// A name of an attach point, taken apart.
+/// A parsed name of an attach point.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct Named<'t> {
-    /// Its row; `None` of a type of programs for which the name does not say more, `tracing/do_unlinkat`.
+    /// Its row; `None` for the name of a program type alone, which determines no row, such as `tracing/do_unlinkat`.
     pub point: Option<&'static AttachPoint>,
-    /// The type of programs.
+    /// The program type.
     pub program_type: ProgramType,
     /// `expected_attach_type`.
     pub attach_type: Option<AttachType>,
     /// The suffix of the first word.
     pub suffix: Option<Suffix>,
-    /// What comes after the name: a function, `FILE:FUNCTION`, a device.
+    /// The rest after the name: a function, `FILE:FUNCTION`, a device.
     pub rest: &'t str,
-    /// What comes in the middle of a name that several points share: the path in `cgroup:PATH:connect4`.
+    /// The middle part of a name whose first word several attach points share: the path in `cgroup:PATH:connect4`.
     pub place: &'t str,
     /// The name of the section, without the rest.
     section: &'static str,
 }
 
 impl<'t> Named<'t> {
-    /// Reads a name in a target, a text or an object.
+    /// Parses a name in a target, a text or an object.
     ///
     /// # Errors
     /// [`AttachPointError::Unknown`] with the nearest names if there is no such point, [`AttachPointError::AttachType`] if the
@@ -77,8 +77,8 @@ impl<'t> Named<'t> {
         self.suffix.map_or(0, Suffix::flag)
     }
 
-    /// Returns the name that libbpf has for the section of such a program. Where the program is attached is left out if libbpf
-    /// does not have that there: `xdp` for `xdp/eth0`.
+    /// Returns libbpf's name of the section of such a program. The attach target is left out if libbpf does not
+    /// accept it there: `xdp` for `xdp/eth0`.
     pub fn section(&self) -> String {
         let (first, second) = self.section.split_once('/').unwrap_or((self.section, ""));
         let suffix = self.suffix.map_or("", Suffix::text);
@@ -93,13 +93,14 @@ impl<'t> Named<'t> {
     }
 }
 
-/// The word without a suffix, and the suffix.
+/// Splits a word into the word without its suffix, and the suffix.
 fn cut(word: &str) -> (&str, Option<Suffix>) {
     let cut = |suffix: Suffix| Some((word.strip_suffix(suffix.text())?, Some(suffix)));
     Suffix::ALL.into_iter().find_map(cut).unwrap_or((word, None))
 }
 
-/// `cgroup:PATH:connect4`, `netns:PATH:sk_lookup`, `tcx:DEVICE/ingress`: the last word says which.
+/// Parses `cgroup:PATH:connect4`, `netns:PATH:sk_lookup`, `tcx:DEVICE/ingress`: the last word decides which attach
+/// point it is.
 fn shared<'t>(word: &str, rest: &'t str, text: &str) -> Result<Option<Named<'t>>> {
     let rows = || ATTACH_POINTS.iter().filter(|row| row.among == Some(word));
     let Some(first) = rows().next() else { return Ok(None) };
@@ -124,7 +125,7 @@ fn shared<'t>(word: &str, rest: &'t str, text: &str) -> Result<Option<Named<'t>>
     Err(AttachPointError::AttachType { text: text.into(), name: last.into(), nearest })
 }
 
-/// `kprobe/sys_clone`, `xdp/xdp_devmap`, `cgroup_sock_addr/cgroup_inet4_connect`.
+/// Parses `kprobe/sys_clone`, `xdp/xdp_devmap`, `cgroup_sock_addr/cgroup_inet4_connect`.
 fn single<'t>(word: &str, rest: &'t str, text: &str) -> Result<Named<'t>> {
     let row = ATTACH_POINTS.iter().find_map(|row| {
         let name = std::iter::once(&row.name).chain(row.also).find(|name| **name == word)?;
@@ -152,7 +153,7 @@ fn single<'t>(word: &str, rest: &'t str, text: &str) -> Result<Named<'t>> {
         let row = |row: &&AttachPoint| row.attach_type == Some(attach_type);
         match ATTACH_POINTS.iter().find(|one| row(one) && one.program_type == kind) {
             Some(row) => return Ok(Named::of(row, row.name, "")),
-            // Types of links, which no program is loaded with: `perf_event/perf_event`.
+            // Attach types of links, with which no program is loaded: `perf_event/perf_event`.
             None if !ATTACH_POINTS.iter().any(|one| row(&one)) => {
                 return Ok(Named { attach_type: Some(attach_type), rest: "", ..named });
             }
@@ -171,7 +172,7 @@ fn single<'t>(word: &str, rest: &'t str, text: &str) -> Result<Named<'t>> {
     Err(AttachPointError::AttachType { text: text.into(), name: rest.into(), nearest })
 }
 
-/// A type of programs, for what it is loaded for if nothing else is said.
+/// Returns the name for a program type, with the type's default attach type.
 fn of_type(kind: ProgramType, rest: &str) -> Named<'_> {
     let attach_type = default_attach_type(kind);
     let is = |row: &&AttachPoint| (row.program_type, row.attach_type) == (kind, attach_type);
@@ -189,7 +190,7 @@ fn of_type(kind: ProgramType, rest: &str) -> Named<'_> {
     }
 }
 
-/// The error for a name of nothing.
+/// Returns the error for an unknown name.
 fn unknown(text: &str) -> AttachPointError {
     let (word, _) = text.split_once(['/', ':']).unwrap_or((text, ""));
     let mut nearest = Nearest::new(word, OFFERED);
@@ -216,7 +217,7 @@ fn unknown(text: &str) -> AttachPointError {
 }
 
 impl AttachPoint {
-    /// The words that can say, at the end of a name, that this is meant.
+    /// The last words of a name that select this attach point.
     fn last_words(&self) -> impl Iterator<Item = &'static str> + use<> {
         let attach_type = self.attach_type.map(AttachType::name);
         let short = attach_type.and_then(|name| name.strip_prefix("cgroup_"));

@@ -1,14 +1,14 @@
-//! The rows, and the ways of attaching that they name.
+//! The rows of the table, and the attach methods that they name.
 
 use super::{Arguments as Args, AttachPoint, List, Rest, Suffix};
 use crate::uapi::{AttachType as A, ProgramType as P};
 use crate::util::Version;
 
-/// How a program is attached.
+/// The method of attaching a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Attach {
-    /// Not by a target; and what to do instead.
+    /// It cannot be attached by a target; the text names the alternative.
     No(&'static str),
     /// A kprobe, or one for each function that matches.
     Kprobe {
@@ -17,12 +17,12 @@ pub enum Attach {
     },
     /// A kprobe on the function of a system call.
     Syscall {
-        /// As above.
+        /// Whether the program runs when the function returns.
         returns: bool,
     },
     /// One link for many kernel functions.
     KprobeMulti {
-        /// As above.
+        /// Whether the program runs when the function returns.
         returns: bool,
     },
     /// One link for entry and return of many kernel functions.
@@ -48,24 +48,24 @@ pub enum Attach {
     },
     /// One link for many functions of a file.
     UprobeMulti {
-        /// As above.
+        /// Whether the program runs when the function returns.
         returns: bool,
     },
     /// One link for entry and return of many functions of a file.
     UprobeSession,
     /// Uprobes at the places of a USDT probe.
     Usdt,
-    /// A perf event of the kernel's.
+    /// A software event of perf.
     Software,
-    /// A perf event of the CPU's.
+    /// A hardware event of perf.
     Hardware,
-    /// The clock, so often in a second.
+    /// A timer that samples at a frequency per second.
     Profile,
     /// XDP of a network device.
     Xdp(XdpMode),
     /// The traffic control of a network device.
     Tc(TcMethod),
-    /// The same in one direction, by a link.
+    /// The traffic control of a network device in one direction, by a link.
     Tcx(Direction),
     /// A control group.
     Cgroup,
@@ -75,7 +75,7 @@ pub enum Attach {
     Socket,
 }
 
-/// Where in a function a trampoline calls a program.
+/// The point of a function at which a trampoline calls a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TrampolineAt {
@@ -83,38 +83,38 @@ pub enum TrampolineAt {
     Entry,
     /// After it: `fexit`.
     Exit,
-    /// Before it, and the program can return in its place: `fmod_ret`.
+    /// Before it, and the program can return instead of it: `fmod_ret`.
     ModifyReturn,
     /// Before and after it: `fsession` (Linux 7.0).
     Session,
 }
 
-/// Which XDP hook runs the program.
+/// The XDP mode: native driver or generic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum XdpMode {
-    /// The driver's if it has one, else the generic one.
+    /// Native if the driver supports it, else generic.
     Any,
-    /// The driver's.
+    /// Native: in the driver.
     Native,
-    /// The generic one, once the driver has made a packet of it (Linux 4.12).
+    /// Generic: after the packet has become an `skb` (Linux 4.12).
     Generic,
 }
 
-/// Which way packets go.
+/// The direction of packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// They come in.
+    /// Incoming packets.
     Ingress,
-    /// They go out.
+    /// Outgoing packets.
     Egress,
 }
 
-/// How a program gets into the path of packets.
+/// The method of attaching to traffic control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TcMethod {
-    /// The first of the others that the kernel has.
+    /// The first of the other methods that the kernel supports.
     Best,
     /// By a link (Linux 6.6).
     Tcx,
@@ -122,7 +122,7 @@ pub enum TcMethod {
     Clsact,
 }
 
-/// A row for programs that are loaded without an attach type, for which nothing else is said.
+/// Returns a row for programs without a special syntax that are loaded without an attach type.
 const fn plain(name: &'static str, program_type: P, (major, minor): (u16, u16)) -> AttachPoint {
     AttachPoint {
         name,
@@ -141,7 +141,7 @@ const fn plain(name: &'static str, program_type: P, (major, minor): (u16, u16)) 
     }
 }
 
-/// A row for programs that are loaded with an attach type.
+/// Returns a row for programs that are loaded with an attach type.
 const fn typed(
     name: &'static str,
     program_type: P,
@@ -186,7 +186,7 @@ impl AttachPoint {
         AttachPoint { also, ..self }
     }
 
-    /// libbpf calls the section otherwise.
+    /// Sets the section name of libbpf, if it differs.
     const fn section(self, section: &'static str) -> AttachPoint {
         AttachPoint { section, ..self }
     }
@@ -199,7 +199,7 @@ impl AttachPoint {
         AttachPoint { suffix: Some(Suffix::Frags), ..self }
     }
 
-    /// What follows the first word, and what `args.NAME` is.
+    /// Sets the syntax of the rest of the name, and the meaning of `args.NAME`.
     const fn takes(self, rest: Rest, arguments: Args) -> AttachPoint {
         AttachPoint { rest, arguments, ..self }
     }
@@ -208,7 +208,7 @@ impl AttachPoint {
         AttachPoint { list, ..self }
     }
 
-    /// The same names as another kind.
+    /// Marks the row as listing the same names as another kind.
     const fn repeats(self, list: List) -> AttachPoint {
         AttachPoint { list, repeats: true, ..self }
     }
@@ -227,7 +227,7 @@ const FUNCTION_OF_PROGRAM: &str =
     "the function of another program is named at load: Loader::load_for";
 const MANY_WITH_TYPES: &str = "this library has no links of many functions with types";
 
-/// All rows. Of several with the same name and rest the first is meant.
+/// All rows. If several have the same name and rest, the first one counts.
 pub(super) const ROWS: &[AttachPoint] = &[
     // Functions of the kernel.
     plain("kprobe", P::Kprobe, (4, 1))

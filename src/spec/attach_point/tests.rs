@@ -1,7 +1,7 @@
-//! The table against what libbpf documents, and the names that it has to read.
+//! Tests of the table against libbpf's documentation, and of the names that are accepted.
 
 use super::*;
-use crate::needs::{Thing, needs};
+use crate::requires::{Thing, needs};
 use crate::uapi::AttachType as A;
 use crate::uapi::ProgramType as P;
 
@@ -117,7 +117,7 @@ const LIBBPF: &[(&str, P, Option<A>, &str)] = &[
     ("netfilter", P::Netfilter, Some(A::Netfilter), ""),
 ];
 
-/// What can follow the plus of a section.
+/// Returns a section name with an example of the rest that can follow its plus.
 fn with_rest(row: &AttachPoint, section: &str) -> String {
     let rest = match row.rest {
         Rest::Tracepoint => "sched/sched_switch",
@@ -161,12 +161,12 @@ fn every_section_of_libbpf_is_loaded_as_libbpf_loads_it() {
     }
 }
 
-/// Every row stands for a section of libbpf, in it or in another name of its own, and for all of its suffixes.
+/// Every row stands for a section of libbpf, under its name or another one, and with all of its suffixes.
 #[test]
 fn every_row_is_a_section_of_libbpf() {
     let has = |name: &str| LIBBPF.iter().any(|(section, ..)| section.trim_end_matches('+') == name);
     for row in ATTACH_POINTS {
-        // Linux 7.2, of which no released libbpf has sections.
+        // Linux 7.2, for which no released libbpf has sections.
         if matches!(
             row.attach_type,
             Some(A::TraceFentryMulti | A::TraceFexitMulti | A::TraceFsessionMulti)
@@ -257,7 +257,7 @@ fn a_name_of_nothing_gets_the_nearest() {
     }
 }
 
-/// What the kernel makes of programs without an attach type (bpf_prog_load_check_attach_type()).
+/// The kernel's treatment of programs without an attach type (bpf_prog_load_check_attach_type()).
 #[test]
 fn a_type_has_its_attach_type_or_a_choice() {
     for (kind, attach_type) in [
@@ -287,7 +287,7 @@ fn a_type_has_its_attach_type_or_a_choice() {
     assert_eq!(attach_types(P::CgroupSockopt), options);
 }
 
-/// The table of `docs/assembly.md`, of which only the lines between these are made.
+/// The table of `docs/assembly.md`: only the lines between these markers are generated.
 const BEGIN: &str =
     "<!-- attach points: made by the test documentation_has_the_table, UPDATE_DOCS=1 -->\n";
 const END: &str = "<!-- end of attach points -->\n";
@@ -352,7 +352,7 @@ fn markdown() -> String {
 
 #[test]
 fn documentation_has_the_table() {
-    // The files are where it was built.
+    // The documentation only exists on the machine that built the test.
     needs!(Cargo);
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/assembly.md");
     let text = std::fs::read_to_string(path).unwrap();

@@ -1,7 +1,7 @@
 //! Messages as `include/uapi/linux/netlink.h` lays them out, and answers of real kernels and of none.
 
 use super::*;
-use crate::needs::{Thing, needs};
+use crate::requires::{Thing, needs};
 use proptest::prelude::*;
 
 /// The numbers of a message in the byte order of the machine.

@@ -1,11 +1,11 @@
-//! Where a function finds its arguments: the calling conventions of C on the machines that programs run on.
+//! The calling conventions of C: the registers and stack slots in which a function finds its arguments.
 //!
 //! From the System V ABI of x86-64 (3.2.3), the Procedure Call Standard of AArch64 (6.8) and the ELF ABI supplement of s390x (1.2.3). Only
 //! integers and pointers are read, but all others take registers and room on the stack, by which those that follow are found.
 
 use std::result::Result;
 
-/// Where an argument is when its function begins.
+/// The location of an argument when its function begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In the argument register of that number, which is `argN` in scripts.
@@ -14,7 +14,7 @@ pub(crate) enum Place {
     Stack(u32),
 }
 
-/// How a value is passed, by its type.
+/// The class of a value, by its type, which decides how it is passed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Class {
     /// An integer, an enumeration, a pointer.
@@ -55,7 +55,7 @@ pub(super) enum Machine {
     S390,
 }
 
-/// What is left of the registers, and what is on the stack.
+/// The argument registers that are still free, and the stack that is used.
 struct State {
     machine: Machine,
     /// Argument registers that are taken.
@@ -117,7 +117,7 @@ impl Machine {
         places
     }
 
-    /// How many argument registers there are.
+    /// The number of argument registers.
     fn registers(self) -> u32 {
         match self {
             Machine::X86 => 6,

@@ -31,7 +31,7 @@ pub(crate) struct Parameter {
     pub name: String,
     /// Its type.
     pub of: Option<TypeId>,
-    /// Where it is when the function begins, or why that is not known.
+    /// Its location when the function begins, or the reason why that is not known.
     pub place: std::result::Result<Place, &'static str>,
 }
 

@@ -3,7 +3,7 @@
 use super::{Bytes, DebugInfo, Parameter, Result, TypeId};
 use gimli::{Dwarf, constants as dw};
 
-/// How many parts of a type are written.
+/// The maximum number of parts of a type that are written.
 const DEPTH: usize = 24;
 
 /// The parts of a type that are not known, or of which there are too many.

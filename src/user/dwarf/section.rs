@@ -25,7 +25,7 @@ const WANTED: [SectionId; 9] = [
     SectionId::DebugTypes,
 ];
 
-/// How a section is compressed.
+/// The compression of a section.
 enum Packed {
     /// It is not.
     Not,
@@ -35,7 +35,7 @@ enum Packed {
     Named,
 }
 
-/// Where a section lies in the file.
+/// The range of a section in the file.
 struct Place {
     id: SectionId,
     offset: u64,
@@ -102,7 +102,7 @@ fn checked(size: u64) -> Result<usize> {
     }
 }
 
-/// What was compressed by zlib to something of that size.
+/// Decompresses zlib data whose size after decompression is given.
 fn unpacked(packed: &[u8], size: u64) -> Result<Vec<u8>> {
     let bytes = miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(packed, checked(size)?);
     bytes.ok().filter(|bytes| bytes.len() as u64 == size).ok_or(DwarfError::Damaged)
@@ -141,7 +141,7 @@ fn places(elf: &Elf) -> object::read::Result<Vec<Place>> {
     Ok(places)
 }
 
-/// Where the sections lie in a file: offset and size.
+/// The offsets and sizes of the sections of a file.
 #[cfg(test)]
 pub(super) fn places_of(elf: &Elf) -> Vec<(u64, u64)> {
     let places = places(elf).unwrap().into_iter().filter(|place| place.size > 0);

@@ -63,7 +63,7 @@ int main(int argc, char **argv)
 }
 "#;
 
-/// How it is compiled. GCC writes version 5 if nobody asks.
+/// The compiler's options. GCC writes version 5 by default.
 const WAYS: [&[&str]; 8] = [
     &["-g", "-O0"],
     &["-gdwarf-5", "-O0", "-fdebug-types-section"],
@@ -113,7 +113,7 @@ macro_rules! needs_compiler {
     ($name:literal) => {
         if let Some(why) = no_compiler($name) {
             fn here() {}
-            return needs::skip($name, &why, here);
+            return requires::skip($name, &why, here);
         }
     };
 }
@@ -122,7 +122,7 @@ fn open(path: &Path) -> DebugInfo {
     DebugInfo::open(path).unwrap().unwrap()
 }
 
-/// What the program prints of itself, by the first word of the lines.
+/// The lines that the program prints about itself, by their first word.
 fn said<'t>(text: &'t str, word: &str) -> Vec<(&'t str, Vec<u64>)> {
     let lines = text.lines().map(|line| line.split(' '));
     lines

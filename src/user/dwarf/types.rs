@@ -27,7 +27,7 @@ pub(crate) enum Type {
     Float {
         /// Its size in bytes.
         size: u64,
-        /// How many there are: two of a complex number.
+        /// The number of elements: two for a complex number.
         parts: u64,
     },
     /// A pointer or a reference.
@@ -81,16 +81,16 @@ pub(crate) struct Member {
     pub name: String,
     /// Its type.
     pub of: Option<TypeId>,
-    /// Where it begins, in bits.
+    /// Its offset, in bits.
     pub bit_offset: u64,
-    /// How many bits it has, if it is a bit-field.
+    /// Its width in bits, if it is a bit-field.
     pub bits: Option<u32>,
 }
 
 /// The tags of types with a name that scripts can use, and their words in C.
 pub(super) const STRUCTS: [DwTag; 2] = [dw::DW_TAG_structure_type, dw::DW_TAG_class_type];
 
-/// How many parts structs are taken apart into to find how they are passed. One of 64 bytes has that many only if it contains itself,
+/// The maximum number of parts that a struct is split into to find how it is passed. One of 64 bytes has that many only if it contains itself,
 /// in a damaged file.
 const MOST_PARTS: usize = 1000;
 
@@ -431,7 +431,7 @@ impl DebugInfo {
         })
     }
 
-    /// How a value of a type is passed.
+    /// Returns how a value of a type is passed.
     pub(super) fn class(&self, dwarf: &Dwarf<Bytes<'_>>, id: Option<TypeId>) -> Result<Class> {
         let found = self.resolve_with(dwarf, id)?;
         let size = self.size_with(dwarf, id, 0)?;
@@ -550,7 +550,7 @@ fn length(die: &Die<'_>) -> u64 {
     }
 }
 
-/// Where a member begins, in bytes; `None` if that is only known at run time.
+/// Returns the offset of a member in bytes; `None` if that is only known at run time.
 fn location(die: &Die<'_>) -> Option<u64> {
     /// `DW_OP_plus_uconst`, by which old compilers say it.
     const PLUS: u8 = 0x23;
@@ -567,7 +567,7 @@ fn location(die: &Die<'_>) -> Option<u64> {
     rest.is_empty().then_some(offset)
 }
 
-/// Where a bit-field begins, in bits, in the order of memory. `start` is where its storage unit begins, if there is one.
+/// Returns the offset of a bit-field in bits, in memory order. `start` is where its storage unit begins, if there is one.
 fn bit_place(die: &Die<'_>, start: u64, bits: u32, storage: u64) -> u64 {
     if let Some(offset) = number(die, dw::DW_AT_data_bit_offset) {
         return offset;

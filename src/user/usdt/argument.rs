@@ -1,8 +1,9 @@
-//! What a USDT probe says of its arguments: `-4@%edi`, `8@-16(%rbp)`, `4@$5`, on AArch64 `-8@[sp, 16]`.
+//! Parser of the argument descriptions of USDT probes: `-4@%edi`, `8@-16(%rbp)`, `4@$5`, on AArch64 `-8@[sp, 16]`.
 //!
-//! A size in bytes, negative if the number has a sign, with an `f` behind it if it is a floating-point number, and behind the `@` an operand as the machine's assembler writes it
-//! (<https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation>). Compilers put there whatever the argument happens
-//! to be in.
+//! A description is a size in bytes, negative if the number has a sign, with an `f` behind it if it is a floating-point
+//! number, and behind the `@` an operand in the syntax of the machine's assembler
+//! (<https://sourceware.org/systemtap/wiki/UserSpaceProbeImplementation>). Compilers write whatever location the
+//! argument happens to be in.
 
 use super::registers::{self, Register};
 use std::fmt;
@@ -11,46 +12,45 @@ use std::fmt;
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Argument {
-    /// As the file has it.
+    /// The description, as the file has it.
     pub text: String,
-    /// How many bytes it has: 1, 2, 4 or 8.
+    /// Its size in bytes: 1, 2, 4 or 8.
     pub size: u8,
     /// Whether it is a number with a sign.
     pub signed: bool,
     /// Whether it is a floating-point number: programs get its bits.
     pub float: bool,
-    /// Where it is.
+    /// Its location.
     pub operand: Operand,
 }
 
-/// Where an argument is.
+/// The location of an argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Operand {
-    /// It is always this, with as many bits and the sign that the size of the argument says.
+    /// A constant, with as many bits and the sign that the size of the argument says.
     Constant(i64),
-    /// In a register, or in a part of one.
+    /// A register, or a part of one.
     Register(Register),
-    /// In the memory of the process: the sum of what is in the registers, the second of them shifted to the left, and a
-    /// number.
+    /// Memory of the process, at the sum of the registers, the second of them shifted to the left, and a displacement.
     Memory {
         /// The first register.
         base: Option<Register>,
-        /// The second, and by how many bits it is shifted.
+        /// The second register, and the number of bits by which it is shifted.
         index: Option<(Register, u8)>,
-        /// The number.
+        /// The displacement, in bytes.
         displacement: i64,
     },
-    /// In the memory of the process, so many bytes behind a variable of the program. Where that is, has to be looked up.
+    /// Memory of the process, at a displacement from a variable of the program, whose address has to be looked up.
     Variable {
         /// Its symbol.
         name: String,
-        /// How many bytes behind it.
+        /// The number of bytes behind it.
         displacement: i64,
     },
-    /// In a register of this name for floating-point numbers and vectors, which no program can read.
+    /// A floating-point or vector register of this name, which programs cannot read.
     FloatRegister(String),
-    /// Written in a way that is not known here.
+    /// An operand with unknown syntax.
     Unknown,
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for Argument {
     }
 }
 
-/// Whose assembler wrote it.
+/// The machine whose assembler wrote the operand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Machine {
     X86,
@@ -81,7 +81,7 @@ pub(super) fn parse(text: &str, machine: Machine) -> Vec<Argument> {
     split(text).into_iter().map(|text| argument(text, machine)).collect()
 }
 
-/// What stands between spaces that are not in brackets.
+/// Splits at spaces that are not in brackets.
 fn split(text: &str) -> Vec<&str> {
     let mut depth = 0u32;
     let spaces = |letter: char| {
@@ -98,7 +98,7 @@ fn split(text: &str) -> Vec<&str> {
 fn argument(text: &str, machine: Machine) -> Argument {
     let (size, place) = match text.split_once('@') {
         Some((size, place)) => (size, place.trim()),
-        // Old ones do not say it.
+        // Old notes have no size.
         None => ("8", text),
     };
     let (size, said) = match size.strip_suffix('f') {
@@ -281,8 +281,8 @@ fn with_parentheses(text: &str, register: impl Fn(&str) -> Option<Register>) -> 
     names.next().is_none().then_some(Operand::Memory { base, index, displacement })
 }
 
-/// A number with or without a sign, decimal or, with `0x`, hexadecimal. What is greater than a number with a sign can be
-/// comes back as the one with the same bits.
+/// Parses a number with or without a sign, decimal or, with `0x`, hexadecimal. A number that exceeds the signed range
+/// is returned as the one with the same bits.
 fn number(text: &str) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -419,7 +419,8 @@ mod tests {
         }
     }
 
-    /// A constant has the bits of its size, and a sign if the size has one: what C makes of the number at such a type.
+    /// A constant has the bits of its size, and a sign if the size has one: the result of C's conversion of the number
+    /// to such a type.
     #[test]
     fn constants_are_of_the_type_that_the_size_says() {
         let numbers = [

@@ -8,7 +8,7 @@ use crate::asm::helper_number;
 use crate::error::{Error, Result};
 use crate::insn::{AluOp, Bits, Condition, Op, Pseudo, Reg, Size, Source};
 
-/// Where a program has its context, and where it wants an argument.
+/// The registers and the stack that the instructions use: for the context, the argument, and scratch space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ArgumentRegisters {
     /// The register with the context: one of `r6` to `r9`, which calls leave alone.
@@ -20,12 +20,12 @@ pub struct ArgumentRegisters {
 }
 
 impl UsdtProbe {
-    /// Adds the instructions to a program that load the argument of this number, from 1 on, with its sign if it has one.
-    /// They leave nothing in `r1` to `r5`, and in `r0` nothing but the argument, if it is wanted there.
+    /// Adds the instructions to a program that load the argument of this number, from 1 on, with its sign if it has
+    /// one. They clobber `r1` to `r5` and `r0`, unless the argument is loaded into `r0`.
     ///
-    /// What is in the memory of the process is read by `probe_read_user` (Linux 5.5), and is 0 if it is not there. If the
-    /// places of the probe have the argument in different registers, the program finds out by `get_attach_cookie` (Linux
-    /// 5.15) in which it runs: it has to be attached without a cookie of its own.
+    /// Memory of the process is read by `probe_read_user` (Linux 5.5); the argument is 0 if the read fails. If the
+    /// places of the probe have the argument in different locations, the program asks `get_attach_cookie` (Linux 5.15)
+    /// at which of them it runs: it has to be attached without a cookie of its own.
     ///
     /// ```no_run
     /// use rawbpf::asm::{BuildOptions, Builder};
@@ -42,8 +42,8 @@ impl UsdtProbe {
     /// ```
     ///
     /// # Errors
-    /// [`Error::Place`] if the probe has no such argument or no program can read it, [`Error::Spec`] if the registers are not
-    /// such.
+    /// [`Error::Place`] if the probe has no such argument or programs cannot read it, [`Error::Spec`] if the registers
+    /// are invalid.
     pub fn load_argument(
         &self,
         builder: &mut Builder<'_>,

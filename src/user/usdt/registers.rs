@@ -1,14 +1,14 @@
-//! Where the kernel keeps a register of user space, by the name that assemblers give it: offsets into `struct pt_regs`.
+//! The offsets of registers of user space in `struct pt_regs`, by the names that assemblers give them.
 //!
 //! From `arch/*/include/uapi/asm/ptrace.h` of the kernel. All of them are eight bytes wide there.
 
 /// Part of a register, as a program finds it in its context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Register {
-    /// Where it is in `struct pt_regs`, bytes: of its lowest eight, sixteen or 32 bits, too, where the byte order puts them
-    /// elsewhere than the whole.
+    /// Its offset in `struct pt_regs`, in bytes; for the lowest eight, 16 or 32 bits, the offset of those, which
+    /// depends on the byte order.
     pub offset: u16,
-    /// How many bytes the name stands for: `eax` are four of `rax`.
+    /// The number of bytes that the name stands for: `eax` is four of `rax`.
     pub size: u8,
 }
 
@@ -19,7 +19,7 @@ impl Register {
         Register { offset, size }
     }
 
-    /// The same register with as many bytes as are asked for, if it has them.
+    /// Returns the register with `size` bytes, if it has as many.
     pub(super) fn sized(self, size: u8, big_endian: bool) -> Option<Register> {
         if size > self.size {
             return None;
@@ -29,7 +29,7 @@ impl Register {
     }
 }
 
-/// What the registers of x86-64 are called with eight, four, two and one byte, and where they are.
+/// The names of the registers of x86-64 with eight, four, two and one byte, and their offsets.
 const X86: &[([&str; 4], u16)] = &[
     (["r15", "r15d", "r15w", "r15b"], 0),
     (["r14", "r14d", "r14w", "r14b"], 8),
@@ -88,7 +88,7 @@ pub(super) fn s390x(name: &str) -> Option<Register> {
     Some(Register { offset: 24 + 8 * numbered(name.strip_prefix('r')?, 16)?, size: 8 })
 }
 
-/// What the registers of RISC-V are called, in the order of their numbers. In place of the first, which is always zero,
+/// The names of the registers of RISC-V, in the order of their numbers. In place of the first, which is always zero,
 /// `pt_regs` has the program counter.
 const RISCV: [&str; 32] = [
     "zero", "ra", "sp", "gp", "tp", "t0", "t1", "t2", "s0", "s1", "a0", "a1", "a2", "a3", "a4",

@@ -1,4 +1,4 @@
-//! Advice about the program as a whole: who loads it, its shape and its size.
+//! Advice about the program as a whole: privileges to load it, its shape and its size.
 
 use super::Row;
 

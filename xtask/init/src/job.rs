@@ -14,7 +14,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How a job ended, in the words that the host reads.
+/// The end of a job, in the words that the host reads.
 enum End {
     Exit(i32),
     Signal(i32),
@@ -31,7 +31,7 @@ pub fn run(job: &Job, port: &mut Port) {
             let name =
                 job.args.first().map(|a| a.to_string_lossy().into_owned()).unwrap_or_default();
             port.frame(Frame::Stderr, format!("cannot run {name}: {e}\n").as_bytes());
-            // What shells answer.
+            // The exit statuses of shells.
             End::Exit(if e.kind() == io::ErrorKind::NotFound { 127 } else { 126 })
         }
     };
@@ -85,7 +85,7 @@ fn attend(mut child: Child, limit: Duration, port: &mut Port) -> End {
                 grace = Some(Instant::now() + Duration::from_secs(2));
             }
         }
-        // What is still in the pipes is read before the end is told; something that does not die has its time too.
+        // The rest of the pipes is read before the end is reported; a process that does not die has its time too.
         if end.is_some() && (!open || grace.is_some_and(|until| Instant::now() >= until)) {
             while reap(pid).is_some() {}
             return end.unwrap_or(End::Timeout);
@@ -109,7 +109,7 @@ fn pump(
         let fds = [out.as_ref().map(|pipe| pipe.as_fd()), err.as_ref().map(|pipe| pipe.as_fd())];
         let mut polled: Vec<PollFd> =
             fds.iter().flatten().map(|fd| PollFd::new(*fd, PollFlags::POLLIN)).collect();
-        // An end without output, or one whose pipes somebody else still holds, is noticed this soon.
+        // An end without output, or one whose pipes another process still holds, is noticed this soon.
         let _ = poll(&mut polled, PollTimeout::from(10u8));
         let mut answers = polled.iter().map(|p| p.revents().is_some_and(|r| !r.is_empty()));
         fds.map(|fd| fd.is_some() && answers.next() == Some(true))
@@ -134,7 +134,7 @@ fn pass_on(pipe: &mut Option<impl Read>, kind: Frame, port: &mut Port) {
     }
 }
 
-/// Collects the dead, as the first process must; tells how `pid` ended if it is among them.
+/// Collects the dead, as the first process must; returns how `pid` ended if it is among them.
 fn reap(pid: Pid) -> Option<End> {
     let mut end = None;
     loop {

@@ -12,7 +12,7 @@ mod setup;
 use order::Order;
 use port::{Frame, Port};
 
-/// Where the host put what is to be done.
+/// The path at which the host puts the orders.
 const ORDERS: &str = "/vm/orders";
 
 fn main() {
@@ -21,7 +21,7 @@ fn main() {
         {
             Ok(orders) => orders,
             Err(why) => {
-                // There is nobody to report to yet but the console.
+                // The report's port is not open yet: there is only the console.
                 eprintln!("init: {ORDERS}: {why}");
                 power_off();
             }

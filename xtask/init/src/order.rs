@@ -1,4 +1,4 @@
-//! What the host asks for: a text file, one order a line, its word first.
+//! The host's orders: a text file, one order a line, its word first.
 //!
 //! ```text
 //! tracefs                         mount tracefs and debugfs
@@ -39,7 +39,7 @@ pub struct Job {
     pub ledger: Option<PathBuf>,
 }
 
-/// Reads the orders, or says which line is wrong.
+/// Reads the orders; the error names the line that is wrong.
 pub fn parse(text: &[u8]) -> Result<Vec<Order>, String> {
     let mut orders = Vec::new();
     for (number, line) in text.split(|&b| b == b'\n').enumerate() {

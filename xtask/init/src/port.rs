@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 
-/// What opens the report.
+/// The magic number at the beginning of the report.
 const MAGIC: &[u8] = b"\0rawbpf-vm-report-1\n";
 
 /// The kinds of frame. The host's `report.rs` has the same table.
@@ -87,7 +87,7 @@ impl Port {
         }
     }
 
-    /// There is nobody to tell when this fails; the host notices that the report is not whole.
+    /// A failure cannot be reported; the host notices that the report is not whole.
     fn write(&mut self, bytes: &[u8]) {
         match &mut self.out {
             #[cfg(target_arch = "x86_64")]
@@ -105,7 +105,7 @@ impl Port {
             #[cfg(target_arch = "x86_64")]
             Out::DebugPort => x86::exit(),
             Out::Device(device) => {
-                // What a terminal has taken it may not have sent yet.
+                // A terminal may not have sent yet what was written to it.
                 let _ = termios::tcdrain(&device);
             }
         }

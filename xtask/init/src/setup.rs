@@ -29,7 +29,7 @@ pub fn mounts(orders: &[Order]) -> Vec<String> {
 }
 
 fn mount_one(kind: &str, place: &str) -> Result<(), String> {
-    // In sysfs no folder can be made: where the kernel has none, the mount says so.
+    // In sysfs no folder can be made: where the kernel has none, the mount returns the error.
     if !place.starts_with("/sys/") {
         let _ = std::fs::create_dir_all(place);
     }
@@ -60,8 +60,8 @@ pub fn modules() -> Vec<String> {
         .collect()
 }
 
-/// Makes a disk of memory and mounts it at `/disk`: a file system that gives requests to a block device. Nothing is said
-/// where the kernel has no loop devices.
+/// Makes a disk of memory and mounts it at `/disk`: a file system that gives requests to a block device. No error is
+/// returned where the kernel has no loop devices.
 pub fn disk() -> Option<String> {
     const IMAGE: &str = "/run/disk";
     const DEVICE: &str = "/dev/loop0";

@@ -111,7 +111,7 @@ pub fn run(options: &Options) -> Result<u8> {
     if several {
         println!("in one place or the other\n{}", ledger::show(&all));
     }
-    // What the peer fails is no fault of ours.
+    // Failures of the peer are not counted as ours.
     Ok(u8::from(ledger::wrong(&all) > 0 && !options.peer))
 }
 

@@ -210,7 +210,7 @@ fn keep(output: &mut String, line: &str) {
     }
 }
 
-/// Takes what a program says that was asked to end.
+/// Takes the output of a program that was asked to end.
 fn drain(lines: &Receiver<String>, output: &mut String) {
     let deadline = Instant::now() + GRACE;
     while let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {

@@ -16,7 +16,7 @@ const REFUSAL: &str = "not supported: ";
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verdict {
     Passed,
-    /// It said that it does not support this.
+    /// It reported that it does not support this.
     Refused(String),
     /// The table of differences has it.
     Different,
@@ -40,7 +40,7 @@ const UNSAID: [(&str, &str); 3] = [
     ("signals.system call interrupted", "command -v strace"),
 ];
 
-/// The condition under which the test of this name can run, where the suite does not say it.
+/// The condition under which the test of this name can run, where the suite does not state it.
 pub fn unsaid(id: &str) -> Option<&'static str> {
     UNSAID.iter().find(|(name, _)| *name == id).map(|(_, condition)| *condition)
 }
@@ -185,7 +185,7 @@ Each with its name.
         for feature in ["usdt probes", "args of uprobes (by debug information)", "debugf()"] {
             assert!(rules.unsupported.iter().any(|known| known == feature), "{feature}");
         }
-        // A row that cannot be read would excuse nothing and nobody would know.
+        // A row that cannot be parsed would excuse nothing without notice.
         let (_, table) = document.split_once("\n## Differences from bpftrace\n").unwrap();
         let rows = table.lines().filter(|line| line.starts_with("| `")).count();
         assert_eq!(rules.differences.len(), rows);

@@ -10,14 +10,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where musl comes from, the same for everyone: 1.2.5 is the version that Rust's own builds have.
+/// The source of musl, the same everywhere: 1.2.5 is the version that Rust's own builds have.
 const SUITE: (bool, &str) = (false, "trixie");
 
-/// What the compiler hands to the linker for a static program, and Debian has in musl-dev.
+/// Files that the compiler hands to the linker for a static program, and that Debian has in musl-dev.
 const MUSL: [&str; 4] = ["crt1.o", "crti.o", "crtn.o", "libc.a"];
 
-/// What it hands to the linker besides. The first two hold what C++ and old compilers need; the last, what walks the stack.
-/// Without unwinding tables there is nothing to walk: the functions do nothing. (To lld a file that is neither object nor archive is a script.)
+/// Other files that it hands to the linker. The first two hold what C++ and old compilers need; the last, what walks
+/// the stack. Without unwinding tables there is nothing to walk: the functions do nothing. (To lld a file that is
+/// neither object nor archive is a script.)
 const EMPTY: &str = "/* Nothing of it is needed. */\n";
 const STUBS: [(&str, &str); 3] = [
     ("crtbegin.o", EMPTY),

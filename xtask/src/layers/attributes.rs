@@ -2,7 +2,7 @@
 
 use syn::{Attribute, Expr, ImplItem, Item, Meta, TraitItem};
 
-/// Tells whether an attribute leaves its item out of everything but tests.
+/// Returns whether an attribute leaves its item out of everything but tests.
 pub fn only_for_tests(attribute: &Attribute) -> bool {
     if attribute.path().is_ident("test") {
         return true;

@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 use syn::{Attribute, Expr, ImplItem, Item, Lit, Meta, TraitItem, UseTree};
 
-/// What the sources of a crate import from each other.
+/// The imports between the sources of a crate.
 #[derive(Default)]
 pub struct Imports {
     pub imports: Vec<Import>,
     /// Every area, and the file of its root. An area that is only there for tests is not among them.
     pub areas: BTreeMap<String, PathBuf>,
-    /// Paths from which one cannot say what they import.
+    /// Paths that do not show what they import.
     pub unclear: Vec<Unclear>,
     /// Files under `src/` that are not part of the crate, so that nothing is known of them.
     pub not_in_crate: Vec<PathBuf>,

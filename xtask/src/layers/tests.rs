@@ -214,8 +214,8 @@ fn files_that_only_tests_include_are_exempt() {
     files.push(("spec/rules.rs", "use super::fake;\nuse super::super::asm::Code;\n"));
     assert_eq!(imports(&files), ["src/spec/rules.rs:2 spec up to asm"]);
     let mut files = with("spec", "");
-    files[0].1 = "pub mod asm;\nmod insn;\nmod map;\nmod spec;\n#[cfg(test)] mod needs;\n";
-    files.push(("needs.rs", "use crate::asm::Code;\n"));
+    files[0].1 = "pub mod asm;\nmod insn;\nmod map;\nmod spec;\n#[cfg(test)] mod requires;\n";
+    files.push(("requires.rs", "use crate::asm::Code;\n"));
     assert_eq!(imports(&files), [""; 0]);
 }
 

@@ -9,7 +9,7 @@
 //!   came out.
 //! * What a start costs: processor time and peak memory of a run around `/bin/true`.
 //!
-//! The first argument is rawbpf, those after it the command of the peer. `BT_EVENTS` and `BT_ROUNDS` say how many.
+//! The first argument is rawbpf, those after it the command of the peer. `BT_EVENTS` and `BT_ROUNDS` set the numbers.
 
 use rawbpf::{ProgramInfo, RunStatistics, programs};
 use std::ffi::OsString;
@@ -25,7 +25,7 @@ type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 struct Script {
     text: &'static str,
     call: fn(),
-    /// How many programs it has.
+    /// The number of its programs.
     programs: usize,
 }
 
@@ -69,7 +69,10 @@ const SCRIPTS: &[Script] = &[
     ),
     one("tracepoint:syscalls:sys_enter_getppid { @[kstack(5)] = count(); }", getppid),
     one("tracepoint:syscalls:sys_enter_umask /pid == $1/ { @ = sum(args->mask); }", umask),
-    one("tracepoint:syscalls:sys_enter_umask { if (args->mask > 7) { @[args->mask] = max(nsecs); } }", umask),
+    one(
+        "tracepoint:syscalls:sys_enter_umask { if (args->mask > 7) { @[args->mask] = max(nsecs); } }",
+        umask,
+    ),
 ];
 
 /// A tool that runs.
@@ -149,7 +152,7 @@ fn number(name: &str, default: usize) -> usize {
     std::env::var(name).ok().and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
-/// What the programs of a script cost in one run: for each its ns an event and its bytes.
+/// The cost of a script's programs in one run: for each its ns an event and its bytes.
 fn cost(tool: &[OsString], script: &Script, events: usize) -> Result<Vec<(f64, u32)>> {
     let run = Run::start(tool, script, Stdio::null())?;
     let before = run.infos()?;
@@ -188,12 +191,17 @@ fn lines(tool: &[OsString], script: &Script, events: usize) -> Result<(usize, Du
 }
 
 /// Processor time and peak memory of a run around `/bin/true`. It is started by a process that has next to no memory
-/// itself, since `ru_maxrss` begins with that of whoever started it.
+/// itself, since `ru_maxrss` begins with that of the parent.
 fn start(tool: &[OsString]) -> Result<(Duration, i64)> {
     let mut command = Command::new(&tool[0]);
     command
         .args(&tool[1..])
-        .args(["-e", "tracepoint:syscalls:sys_enter_openat { @[comm] = count(); }", "-c", "/bin/true"])
+        .args([
+            "-e",
+            "tracepoint:syscalls:sys_enter_openat { @[comm] = count(); }",
+            "-c",
+            "/bin/true",
+        ])
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
@@ -205,9 +213,11 @@ fn start(tool: &[OsString]) -> Result<(Duration, i64)> {
 
 fn main() -> Result<()> {
     let mut arguments = std::env::args_os().skip(1);
-    let ours = arguments.next().ok_or("expected the path of rawbpf, then the command of bpftrace")?;
+    let ours =
+        arguments.next().ok_or("expected the path of rawbpf, then the command of bpftrace")?;
     let peer: Vec<OsString> = arguments.collect();
-    let tools = [vec![ours, "bt".into()], if peer.is_empty() { vec!["bpftrace".into()] } else { peer }];
+    let tools =
+        [vec![ours, "bt".into()], if peer.is_empty() { vec!["bpftrace".into()] } else { peer }];
     let (events, rounds) = (number("BT_EVENTS", 300_000), number("BT_ROUNDS", 7));
     let _statistics = RunStatistics::enable()?;
 
@@ -225,7 +235,8 @@ fn main() -> Result<()> {
         let mut both = [(0.0, 0); 2];
         for (costs, both) in costs.iter().zip(&mut both) {
             for program in 0..script.programs {
-                both.0 += median(&mut costs.iter().map(|round| round[program].0).collect::<Vec<_>>());
+                both.0 +=
+                    median(&mut costs.iter().map(|round| round[program].0).collect::<Vec<_>>());
                 both.1 += costs[0][program].1;
             }
         }
@@ -242,19 +253,23 @@ fn main() -> Result<()> {
     println!("\nratio of ns, geometric mean: {:.2}", f64::powf(product, 1.0 / f64::from(rows)));
 
     let million = number("BT_LINES", 1_000_000);
-    println!("\n| reader of {million} events | lines printed | processor time, ms | less the run without events |");
+    println!(
+        "\n| reader of {million} events | lines printed | processor time, ms | less the run without events |"
+    );
     println!("|---|---|---|---|");
     for (tool, name) in tools.iter().zip(["rawbpf", "bpftrace"]) {
         let (_, idle) = lines(tool, &SCRIPTS[5], 1)?;
         let (lines, time) = lines(tool, &SCRIPTS[5], million)?;
-        let (all, less) = (time.as_secs_f64() * 1e3, (time.saturating_sub(idle)).as_secs_f64() * 1e3);
+        let (all, less) =
+            (time.as_secs_f64() * 1e3, (time.saturating_sub(idle)).as_secs_f64() * 1e3);
         println!("| {name} | {lines} | {all:.0} | {less:.0} |");
     }
 
     println!("\n| `-c /bin/true` | processor time, ms | peak memory, KiB |\n|---|---|---|");
     for (tool, name) in tools.iter().zip(["rawbpf", "bpftrace"]) {
         let runs = (0..5 * rounds).map(|_| start(tool)).collect::<Result<Vec<_>>>()?;
-        let time = median(&mut runs.iter().map(|run| run.0.as_secs_f64() * 1e3).collect::<Vec<_>>());
+        let time =
+            median(&mut runs.iter().map(|run| run.0.as_secs_f64() * 1e3).collect::<Vec<_>>());
         let memory = median(&mut runs.iter().map(|run| run.1).collect::<Vec<_>>());
         println!("| {name} | {time:.1} | {memory} |");
     }

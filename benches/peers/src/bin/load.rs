@@ -206,7 +206,7 @@ fn bpf<A>(command: i32, attr: &A) -> Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd as i32) })
 }
 
-/// Programs that name so many maps, 50 each, loaded by one loader.
+/// Loads programs that name this many maps, 50 each, by one loader.
 fn maps(count: usize) -> Result<Duration> {
     let names: Vec<String> = (0..count).map(|number| format!("map{number}")).collect();
     let specs: Vec<MapSpec> = names.iter().map(|name| MapSpec::array(name, 4, 1)).collect();

@@ -6,8 +6,8 @@
 //! its own, filled by the same code; each consumer adds up the first words of all records, so that it touches what it is
 //! handed. One thread on one CPU does it all.
 //!
-//! Then a program sends as fast as it can to a perf ring of 256 KiB, which another thread reads as each reader has it if
-//! nothing is said: what a sample costs the sender, and how many are lost.
+//! Then a program sends as fast as it can to a perf ring of 256 KiB, which another thread reads with each reader's
+//! defaults: the cost of a sample to the sender, and the number of samples lost.
 
 use aya::maps::{Map as AyaMap, MapData, PerfEventArray, RingBuf, perf::PerfEvent};
 use rawbpf::asm::{Collection, ParseOptions, parse};
@@ -28,7 +28,7 @@ const ROUNDS: usize = 31;
 type Error = Box<dyn std::error::Error>;
 type Result<T> = std::result::Result<T, Error>;
 
-/// What a drain counted and added up.
+/// The samples that a drain counted, and their sum.
 #[derive(Default, Clone, Copy, PartialEq, Debug)]
 struct Sum {
     records: u64,
@@ -236,7 +236,8 @@ impl Peer {
     }
 }
 
-/// A reader that waits in a thread of its own until it is told to end; it says how many samples it read and lost.
+/// A reader that waits in a thread of its own until it is stopped; it returns the numbers of samples that it read and
+/// lost.
 struct Waiting {
     name: &'static str,
     program: Program,
@@ -353,7 +354,7 @@ impl Waiting {
     }
 }
 
-/// What a sample costs the sender, with readers that wait.
+/// Measures the cost of a sample to the sender, with readers that wait.
 fn waiting() -> Result<()> {
     let text = text(32, "perf");
     let module = parse(&text, "rings.s", &ParseOptions::new())?;

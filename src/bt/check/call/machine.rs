@@ -1,4 +1,4 @@
-//! Functions on the machine: stacks, clocks, registers, symbols; and on the command line.
+//! Checks functions on the machine: stacks, clocks, registers, symbols; and on the command line.
 
 use super::super::join::{
     boolean, constant, constant_text, convert, expr, integer, literal, string,
@@ -99,8 +99,9 @@ impl<'a> Checker<'a> {
         if !kinds.contains(&self.kind()) {
             let words: Vec<_> = kinds.iter().map(|kind| kind.word()).collect();
             let message = format!("reg() is not available in {} probes", self.kind().word());
-            return self
-                .tell(Diagnostic::error(span, message).hint(format!("reg: {}", words.join(", "))));
+            return self.report(
+                Diagnostic::error(span, message).hint(format!("reg: {}", words.join(", "))),
+            );
         }
         match self.environment.register(&name) {
             Some(offset) => {
@@ -109,7 +110,7 @@ impl<'a> Checker<'a> {
             None => {
                 let names = self.environment.registers().join(", ");
                 let message = format!("reg: this machine has no register `{name}`");
-                self.tell(Diagnostic::error(of.span, message).hint(format!("it has {names}")))
+                self.report(Diagnostic::error(of.span, message).hint(format!("it has {names}")))
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Functions on maps.
+//! Checks functions on maps.
 
 use super::super::join::{Given, boolean, expr, integer};
 use super::super::{Checked, Checker, Stop, statement};

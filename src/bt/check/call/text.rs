@@ -1,4 +1,4 @@
-//! Functions on strings, buffers and addresses of the network.
+//! Checks functions on strings, buffers and network addresses.
 
 use super::super::join::{constant, constant_text, convert, expr, integer, string};
 use super::super::{Checked, Checker, Stop};

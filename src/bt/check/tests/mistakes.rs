@@ -1,4 +1,4 @@
-//! What is refused: each cause once, at its place, with what would be right.
+//! Tests of rejected scripts: each error is reported once, at its place, with a suggestion.
 
 use super::*;
 
@@ -282,7 +282,7 @@ fn no_error_follows_from_another() {
     assert_eq!(errors("kprobe:vfs_*, kretprobe:f { pidd }").len(), 1);
     // A probe that is missing takes what it would have assigned with it.
     assert_eq!(errors("t:sched:nothing { @m[1] = 1 } END { print(@m[1]) }").len(), 1);
-    // But mistakes that have nothing to do with each other are all told.
+    // But unrelated mistakes are all reported.
     assert_eq!(errors("BEGIN { pidd; comn; $x = 1 / 0; } END { print(@y) }").len(), 4);
 }
 

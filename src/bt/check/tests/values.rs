@@ -1,4 +1,4 @@
-//! What scripts mean: types, conversions, constants, places in memory.
+//! Tests of the semantics of scripts: types, conversions, constants, places in memory.
 
 use super::*;
 

@@ -30,7 +30,7 @@ fn compiles(path: &Path, body: &str) -> bool {
 fn damaged_debug_information_does_no_harm_to_scripts() {
     if let Some(why) = no_compiler("gcc") {
         fn here() {}
-        return needs::skip("gcc", &why, here);
+        return requires::skip("gcc", &why, here);
     }
     let compiled = Compiled::new();
     let path = compiled.build("types.c", SOURCE, &["-g", "-O0"]);

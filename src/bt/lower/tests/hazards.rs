@@ -1,11 +1,11 @@
-//! What looks right and is wrong, or refused, on some kernels.
+//! Tests of code that looks right and is wrong, or rejected, on some kernels.
 
 use super::run::{Script, has, run};
 use crate::bt::plan::Feature;
 use std::fmt::Write;
 
-/// Up to Linux 6.6 the verifier goes once through a loop's body that is a function and takes what it leaves for what there is
-/// after the loop.
+/// Up to Linux 6.6 the verifier simulates a loop body that is a function once, and takes the state after that for the
+/// state after the loop.
 #[test]
 fn what_a_loop_changes_is_not_taken_for_constant() {
     if has(Feature::Loop) {
@@ -26,7 +26,7 @@ fn what_a_loop_changes_is_not_taken_for_constant() {
     }
 }
 
-/// Branches for values of 0 and 1 made Linux 5.10 to 6.18 give up after a million instructions.
+/// Branches for values of 0 and 1 exceeded the verifier's limit of a million instructions on Linux 5.10 to 6.18.
 #[test]
 fn many_conditions_as_values_are_accepted() {
     let mut ternaries = String::from("BEGIN { $p = (int64)pid; ");

@@ -1,4 +1,4 @@
-//! What comes from the kernel: builtins, structs, contexts of all kinds of probes.
+//! Tests of values that come from the kernel: builtins, structs, contexts of all kinds of probes.
 
 use super::maps;
 use super::run::{Script, load, refused, run};

@@ -1,4 +1,4 @@
-//! Records: what is sent, in which order.
+//! Tests of records: their contents and their order.
 
 use super::records;
 use super::run::run;

@@ -1,4 +1,4 @@
-//! Compiling, loading and running a script, and showing what it left.
+//! Compiles, loads and runs a script, and shows its results.
 
 use crate::bt::config::Config;
 use crate::bt::environment::{Environment, Missing};
@@ -125,15 +125,15 @@ pub(super) struct Script<'a> {
     pub text: &'a str,
     /// The arguments of its raw tracepoints.
     pub arguments: Vec<u64>,
-    /// How often each probe runs.
+    /// The number of times each probe runs.
     pub times: usize,
     /// Features that are not to be used.
     pub without: HashSet<Feature>,
-    /// How many pieces of scratch memory of each size are held by others.
+    /// The number of pieces of scratch memory of each size that are held by others.
     pub held: u32,
 }
 
-/// What a script left.
+/// The results of a script: its maps, its records, and the loss counters.
 pub(super) struct Outcome {
     maps: Vec<String>,
     records: Vec<String>,
@@ -180,7 +180,7 @@ impl<'a> Script<'a> {
         .unwrap()
     }
 
-    /// Compiles, and does something with that; else the error.
+    /// Compiles a script and calls a function with the result; else returns the error.
     fn with<T>(
         &self,
         kernel: &Features,
@@ -283,7 +283,7 @@ fn hold<'m>(loader: &mut Loader<'m>, maps: &'m MapPlan<'m>, held: u32) {
     }
 }
 
-/// Whether this kernel has something.
+/// Whether this kernel has a feature.
 pub(super) fn has(feature: Feature) -> bool {
     feature.is_in(&Features::new())
 }
@@ -294,7 +294,7 @@ pub(super) fn load(text: &str) {
     Script::new(text).run();
 }
 
-/// Why a script is not compiled.
+/// Returns the errors of a script that does not compile.
 #[track_caller]
 pub(super) fn refused(text: &str) -> String {
     let compiled = Script::new(text).with(&Features::new(), |_, _, _| ());

@@ -19,7 +19,7 @@ pub struct FormatError {
     pub problem: FormatProblem,
 }
 
-/// A reason why a conversion specification is refused.
+/// A reason why a conversion specification is rejected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FormatProblem {
@@ -39,7 +39,7 @@ pub enum FormatProblem {
     TooWide,
 }
 
-/// The conversions of C that are refused.
+/// The conversions of C that are rejected.
 const UNSUPPORTED: &[u8] = b"aAeEfFgGnmCS";
 
 impl Format {
@@ -92,7 +92,7 @@ impl Format {
     }
 }
 
-/// What follows a percent sign.
+/// A specification: the part of a format that a percent sign begins.
 enum Specification {
     Percent,
     Conversion(Conversion),

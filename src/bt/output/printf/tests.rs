@@ -3,7 +3,7 @@
 use super::*;
 use crate::bt::output::ControlCharacters;
 use crate::bt::value::{Average, Number, Value};
-use crate::needs::{Thing, needs};
+use crate::requires::{Thing, needs};
 use proptest::prelude::*;
 use std::process::Command;
 

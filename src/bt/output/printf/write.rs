@@ -151,7 +151,7 @@ impl Conversion {
         self.number(out, prefix, value == 0, &digits);
     }
 
-    /// Writes the digits of an integer with as many as the precision wants.
+    /// Writes the digits of an integer, at least as many as the precision.
     fn number(&self, out: &mut Vec<u8>, prefix: &[u8], is_zero: bool, digits: &Digits) {
         let mut digits = digits.as_bytes();
         // Of 0 with precision 0, nothing is written.

@@ -107,7 +107,7 @@ fn names_stand_for_numbers() {
     assert_eq!(shown(&Type::Probe, &1_u64.to_ne_bytes()), "fentry:vfs_read");
     assert_eq!(shown(&Type::Function, &1_u64.to_ne_bytes()), "vfs_read");
     assert_eq!(shown(&Type::Probe, &99_u64.to_ne_bytes()), "");
-    // A user that nobody is.
+    // A user id without a user.
     assert_eq!(shown(&Type::User, &0xffff_fff0_u32.to_ne_bytes()), "4294967280");
 }
 

@@ -1,5 +1,5 @@
-//! What surrounds a run of programs that are attached: signals, a command to trace, when it is to end, and where
-//! events are shown.
+//! The session of a run of programs that are attached: signals, a command to trace, the end of the run, and the
+//! output of events.
 
 use super::child::{self, Child};
 use super::output::{self, Output, Row, Sample};
@@ -14,7 +14,7 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-/// How long a run is, and how it is shown.
+/// Limits of a run, and its output format.
 #[derive(Debug, Args)]
 pub(super) struct Limits {
     /// Stop after N events
@@ -25,7 +25,7 @@ pub(super) struct Limits {
     #[arg(long, value_name = "SECS", value_parser = seconds)]
     pub(super) duration: Option<Duration>,
 
-    /// How to print events
+    /// Format of events
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
 
@@ -39,7 +39,7 @@ fn seconds(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| "not a time that can be waited".to_string())
 }
 
-/// Where events come from.
+/// A source of events.
 pub(super) trait Source {
     /// Readable when there are some, if there is something to wait for.
     fn fd(&self) -> Option<BorrowedFd<'_>>;
@@ -47,7 +47,7 @@ pub(super) trait Source {
     /// Shows those that are there.
     fn read(&mut self, stage: &mut Stage) -> Result<(), Error>;
 
-    /// How often to look all the same, because programs may send without waking anybody.
+    /// The interval at which to read even without a wake-up, because programs may send without one.
     fn interval(&self) -> Option<Duration> {
         None
     }
@@ -57,7 +57,7 @@ pub(super) trait Source {
 pub(super) struct Reading<R, F> {
     pub(super) reader: R,
     pub(super) read: F,
-    /// How often to read all the same.
+    /// The interval at which to read even without a wake-up.
     pub(super) every: Option<Duration>,
 }
 
@@ -75,8 +75,8 @@ impl<R: AsFd, F: FnMut(&mut R, &mut Stage) -> Result<usize, Error>> Source for R
     }
 }
 
-/// What surrounds a run: signals, the command, and when it is to end.
-pub(super) struct Scene<'a> {
+/// The session of a run: signals, the command, and the end.
+pub(super) struct Session<'a> {
     limits: &'a Limits,
     signals: &'static Signals,
     /// The process that is traced, if it is one alone.
@@ -84,7 +84,7 @@ pub(super) struct Scene<'a> {
     command: Option<Child>,
 }
 
-impl<'a> Scene<'a> {
+impl<'a> Session<'a> {
     /// Begins a run. With a process it ends when that has ended.
     pub(super) fn new(limits: &'a Limits, pid: Option<u32>) -> Result<Self, Failure> {
         let process = pid.map(|pid| child::process("--pid", pid)).transpose()?;
@@ -96,7 +96,7 @@ impl<'a> Scene<'a> {
         if let Some(note) = command.as_ref().and_then(Child::note) {
             warn(note);
         }
-        Ok(Scene { limits, signals, process, command })
+        Ok(Session { limits, signals, process, command })
     }
 
     /// The process of the command, which has yet to begin.
@@ -105,15 +105,15 @@ impl<'a> Scene<'a> {
     }
 
     /// Lets the command begin and prints what there is in the sources, under these headings, until the command has
-    /// ended, enough was shown, the time is over or somebody asks for the end. The exit status.
+    /// ended, enough was shown, the time is over or a signal ends the run. Returns the exit status.
     pub(super) fn play(
         self,
         links: Vec<Link>,
         headings: &[&str],
         sources: &mut [&mut dyn Source],
     ) -> Result<u8, Failure> {
-        let Scene { limits, signals, process, mut command } = self;
-        // From here on, since the headings may already find nobody who reads them.
+        let Session { limits, signals, process, mut command } = self;
+        // From here on, since standard output may have no reader already when the headings are written.
         let deadline = limits.duration.and_then(|duration| Instant::now().checked_add(duration));
         deadline.into_iter().for_each(|deadline| signals.end_at(deadline));
         let mut stage = Stage::new(limits, headings)?;
@@ -137,7 +137,7 @@ impl<'a> Scene<'a> {
     }
 }
 
-/// What ends a run besides its command and the time.
+/// The events that end a run besides its command and the time.
 struct Ends<'e> {
     signals: &'e Signals,
     process: Option<&'e OwnedFd>,
@@ -208,7 +208,7 @@ fn wait<'f>(
     }
 }
 
-/// Where events are shown, as many as were asked for.
+/// The output of events, as many as were asked for.
 pub(super) struct Stage {
     output: Output,
     left: Option<u64>,
@@ -230,7 +230,7 @@ impl Stage {
         self.one(|output| output.row(row))
     }
 
-    /// As [`Stage::show`], with bytes that a program has sent.
+    /// Shows bytes that a program has sent, as [`Stage::show`] does.
     pub(super) fn sample(&mut self, sample: &Sample<'_>) -> ControlFlow<()> {
         self.one(|output| output.sample(sample))
     }
@@ -253,7 +253,7 @@ impl Stage {
         self.unless(done)
     }
 
-    /// Tells of events that the kernel had no room for.
+    /// Reports events that the kernel had no room for.
     pub(super) fn lost(&mut self, count: u64, cpu: u32) -> ControlFlow<()> {
         let done = self.output.lost(count, cpu);
         self.unless(done)
@@ -269,7 +269,7 @@ impl Stage {
         }
     }
 
-    /// Makes a batch visible, or tells what went wrong in it.
+    /// Makes a batch visible, or reports its error.
     fn settle(&mut self) -> Result<(), Failure> {
         match self.problem.take() {
             Some(problem) => Err(problem),

@@ -1,6 +1,6 @@
-//! What a test needs of the machine it runs on: `needs!(Bpf, Kprobe);` as its first line.
+//! Requirements of a test on the machine it runs on: `needs!(Bpf, Kprobe);` as its first line.
 //!
-//! A test whose need is not met says so and returns: a line on standard error, and the same line at
+//! A test whose need is not met reports that and returns: a line on standard error, and the same line at
 //! the end of the file that `RAWBPF_TEST_LEDGER` names, if it names one:
 //!
 //! `skipped`, the test's name and what is missing, `bpf: this process has neither …`, with tabs in
@@ -10,15 +10,15 @@
 //! virtual machines, and fails if a test was skipped in all of them.
 //!
 //! Unit tests reach this as `crate::needs`, tests against the kernel as `common::needs`, both with
-//! `use …::needs::{Thing, needs};`. So nothing here may use the crate, and it would not do to ask
-//! the code under test whether it can be tested: the answers come from the kernel's own files.
+//! `use …::requires::{Thing, needs};`. So nothing here may use the crate, nor probe
+//! with the code under test: the answers come from the kernel's own files.
 #![allow(dead_code, unused_imports, unused_macros, reason = "each test binary uses some of it")]
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::path::Path;
 
-/// What there may be.
+/// The things that a test can need.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Thing {
     /// The user root.
@@ -29,7 +29,7 @@ pub(crate) enum Thing {
     Tracefs,
     /// Attaching to kernel functions by `perf_event_open(2)` (Linux 4.17, `CONFIG_KPROBE_EVENTS`).
     Kprobe,
-    /// A kernel without kprobes: what is said of it, and what is done instead.
+    /// A kernel without kprobes: its error messages, and the fallbacks.
     NoKprobe,
     /// Attaching to functions of programs and libraries (Linux 4.17, `CONFIG_UPROBE_EVENTS`).
     Uprobe,
@@ -43,7 +43,7 @@ pub(crate) enum Thing {
     Lsm,
     /// More than one CPU that runs.
     TwoCpus,
-    /// A CPU that can be taken offline and back, in a machine where nobody minds.
+    /// A CPU that can be taken offline and back, in a machine where that disturbs nobody.
     OfflineCpu,
     /// The cargo that built this test, to build something with.
     Cargo,
@@ -51,7 +51,7 @@ pub(crate) enum Thing {
     Coreutils,
 }
 
-/// Goes on with the test if all of it is there; else records it as skipped and returns from it.
+/// Continues with the test if all of them are present; else records it as skipped and returns from it.
 ///
 /// In a function that returns nothing or `Result<(), _>`; with [`Thing`] in scope.
 macro_rules! needs {
@@ -64,19 +64,19 @@ macro_rules! needs {
 }
 pub(crate) use needs;
 
-/// As `needs!`, for what only the test itself can find out, by trying: its name in the ledger, and why it is
+/// As `needs!`, for things that only the test itself can determine, by trying: the name in the ledger, and why it is
 /// missing (`Some`) or that it is not.
 macro_rules! needs_tried {
     ($name:literal, $missing:expr) => {
         if let Some(why) = $missing {
             fn here() {}
-            return $crate::common::needs::skip($name, &why, here);
+            return $crate::common::requires::skip($name, &why, here);
         }
     };
 }
 pub(crate) use needs_tried;
 
-/// What AArch64 lacks before a version, on such a kernel.
+/// Returns the reason why a feature is missing on AArch64 before a version, on such a kernel.
 fn arm64_before(version: (u32, u32), lacks: &str) -> Option<String> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let mut numbers = release.split(['.', '-']).map_while(|number| number.parse().ok());
@@ -85,7 +85,7 @@ fn arm64_before(version: (u32, u32), lacks: &str) -> Option<String> {
     old.then(|| format!("Linux {} on AArch64: {lacks}", release.trim()))
 }
 
-/// What a skipped test returns.
+/// The return type of a skipped test.
 pub(crate) trait Passed {
     fn passed() -> Self;
 }
@@ -105,7 +105,7 @@ const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
 
 impl Thing {
-    /// Why it is not there; `None` if it is.
+    /// Returns the reason why it is missing; `None` if it is present.
     pub(crate) fn missing(self) -> Option<String> {
         match self {
             Thing::Root => match status("Uid:")
@@ -167,7 +167,7 @@ impl Thing {
                 none.or_else(|| arm64_before((6, 4), "ftrace has no direct calls"))
             }
             Thing::OfflineCpu => {
-                // A test that is killed leaves it offline: not on somebody's machine.
+                // A test that is killed leaves the CPU offline: only in a VM.
                 file("/vm/orders", "a virtual machine of these tests")
                     .or_else(|| Thing::TwoCpus.missing())
                     .or_else(|| {
@@ -237,7 +237,7 @@ fn test_name<F: Fn()>(_here: &F) -> &'static str {
     path.split_once("::").map_or(path, |(_crate, path)| path)
 }
 
-/// Why there is no `path`, which what `brings` it would have made.
+/// Returns the reason why there is no `path`; `brings` is what would have created it.
 fn file(path: &str, brings: &str) -> Option<String> {
     (!Path::new(path).exists()).then(|| format!("there is no {path} ({brings})"))
 }
@@ -256,7 +256,7 @@ mod tests {
     fn a_test_knows_its_own_name() {
         fn here() {}
         let name = test_name(&here);
-        assert!(name.ends_with("needs::tests::a_test_knows_its_own_name"), "{name}");
+        assert!(name.ends_with("requires::tests::a_test_knows_its_own_name"), "{name}");
         // On the main thread (`--test-threads=1`) there is nothing to compare it with.
         if let Some(libtest) = std::thread::current().name().filter(|name| *name != "main") {
             assert_eq!(name, libtest);
@@ -266,7 +266,7 @@ mod tests {
             test_name(&here)
         };
         let name = in_a_closure();
-        assert!(name.ends_with("needs::tests::a_test_knows_its_own_name"), "{name}");
+        assert!(name.ends_with("requires::tests::a_test_knows_its_own_name"), "{name}");
     }
 
     #[test]

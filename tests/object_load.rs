@@ -1,0 +1,229 @@
+//! Objects made by clang at test time, loaded by this library and by libbpf: the instructions are the same.
+
+#![cfg(feature = "elf")]
+
+mod common;
+
+use common::needs::{Thing, needs, needs_tried};
+use common::{Folder, no_program, said};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use rawbpf::object::Object;
+use rawbpf::{Loader, Program, TextSpec};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The compilers that are installed, as Debian calls them.
+fn compilers() -> Vec<&'static str> {
+    let all = ["clang", "clang-14", "clang-19"];
+    all.into_iter().filter(|name| no_program(name).is_none()).collect()
+}
+
+fn no_compiler() -> Option<String> {
+    compilers().is_empty().then(|| "there is no clang".into())
+}
+
+/// Where bpftool is, with Debian's place, which is not in everybody's path.
+fn bpftool() -> Option<&'static str> {
+    ["bpftool", "/usr/sbin/bpftool"].into_iter().find(|path| no_program(path).is_none())
+}
+
+fn no_bpftool() -> Option<String> {
+    bpftool().is_none().then(|| "there is no bpftool".into())
+}
+
+/// A source of `tests/object_load`, compiled.
+fn compiled(compiler: &str, name: &str, folder: &Path) -> PathBuf {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/object_load").join(name);
+    let object = folder.join(name).with_extension("o");
+    let done = Command::new(compiler)
+        .args(["-target", "bpf", "-g", "-O2", "-Wall", "-Werror", "-c"])
+        .arg(&source)
+        .arg("-o")
+        .arg(&object)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{compiler} {name}: {}", said(&done));
+    object
+}
+
+/// A file system for pinned programs, unmounted at the end.
+struct Pins(Folder);
+
+impl Pins {
+    fn new() -> Pins {
+        let folder = Folder::new();
+        let none = None::<&str>;
+        mount(Some("bpf"), folder.path(), Some("bpf"), MsFlags::empty(), none).unwrap();
+        Pins(folder)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+}
+
+impl Drop for Pins {
+    fn drop(&mut self) {
+        umount2(self.0.path(), MntFlags::MNT_DETACH).unwrap();
+    }
+}
+
+/// The lines that bpftool prints of a program's instructions, without the numbers of maps.
+fn instructions(which: &[&str]) -> Vec<String> {
+    let done = Command::new(bpftool().unwrap())
+        .args(["prog", "dump", "xlated"])
+        .args(which)
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{}", said(&done));
+    let text = String::from_utf8(done.stdout).unwrap();
+    // Source lines and headings are of the object here and of the assembly there.
+    let instruction =
+        |line: &&str| line.trim_start().starts_with(|first: char| first.is_ascii_digit());
+    let lines = text.lines().filter(instruction).map(|line| match line.split_once("[id:") {
+        Some((before, after)) => {
+            let (_, after) = after.split_once(']').unwrap();
+            format!("{before}{after}")
+        }
+        None => line.to_owned(),
+    });
+    lines.collect()
+}
+
+/// The same of a program that was loaded by this library.
+fn own_instructions(program: &Program) -> Vec<String> {
+    instructions(&["id", &program.info().unwrap().id.to_string()])
+}
+
+/// Loads an object both ways and compares every program; returns the names.
+fn compare(compiler: &str, name: &str) -> Vec<String> {
+    let folder = Folder::new();
+    let object = compiled(compiler, name, folder.path());
+    let pins = Pins::new();
+    let theirs = pins.path("programs");
+    let done = Command::new(bpftool().unwrap())
+        .args(["prog", "loadall"])
+        .args([&object, &theirs])
+        .output()
+        .unwrap();
+    assert!(done.status.success(), "{compiler} {name}: {}", said(&done));
+
+    let object = Object::read(&fs::read(&object).unwrap()).unwrap();
+    let collection = object.collection(name).unwrap();
+    let mut loader = Loader::new();
+    let programs = loader.load_collection(&collection).unwrap_or_else(|e| panic!("{e}"));
+    let mut names = Vec::new();
+    for program in &programs {
+        let theirs = theirs.join(program.name());
+        let theirs = instructions(&["pinned", theirs.to_str().unwrap()]);
+        let ours = own_instructions(program);
+        assert!(theirs.len() > 5, "{theirs:?}");
+        assert_eq!(ours, theirs, "{compiler} {name} {}", program.name());
+        names.push(program.name().to_owned());
+    }
+    names
+}
+
+#[test]
+fn core_relocations_are_resolved_as_libbpf_resolves_them() {
+    needs!(Bpf, Root, Btf);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpftool", no_bpftool());
+    for compiler in compilers() {
+        let names = compare(compiler, "core.c");
+        assert_eq!(names, ["fields", "types", "enumerators", "guarded"]);
+    }
+}
+
+/// What libbpf refuses as well, at the same instruction.
+#[test]
+fn an_instruction_that_is_reached_names_what_the_kernel_does_not_have() {
+    needs!(Bpf, Root, Btf);
+    needs_tried!("clang", no_compiler());
+    for compiler in compilers() {
+        for (file, field) in [
+            ("missing.c", "task_struct___gone.never_there"),
+            ("resized.c", "task_struct___wide.tgid"),
+        ] {
+            let folder = Folder::new();
+            let object = compiled(compiler, file, folder.path());
+            let object = Object::read(&fs::read(&object).unwrap()).unwrap();
+            let collection = object.collection(file).unwrap();
+            let error = Loader::new().load_collection(&collection).unwrap_err();
+            let verdict = error.verifier().unwrap_or_else(|| panic!("{error}"));
+            assert_eq!(verdict.instruction(), Some(1), "{error}");
+            assert_eq!(verdict.advice().map(|advice| advice.key), Some("core"), "{error}");
+            let note = format!("CO-RE: {field}: ");
+            assert!(verdict.notes().iter().any(|line| line.starts_with(&note)), "{error}");
+            assert!(error.to_string().contains("program `reached`"), "{error}");
+        }
+    }
+}
+
+#[test]
+fn externs_of_the_kernel_are_filled_in_as_libbpf_fills_them_in() {
+    needs!(Bpf, Root, Btf, Jit);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpftool", no_bpftool());
+    for compiler in compilers() {
+        assert_eq!(compare(compiler, "ksyms.c"), ["ksyms"]);
+    }
+}
+
+/// The verifier finds a variable by its BTF id, and says its name where it has no address for it (without `CONFIG_KALLSYMS_ALL`).
+#[test]
+fn a_variable_of_the_kernel_is_found_by_its_type() {
+    needs!(Bpf, Root, Btf);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpftool", no_bpftool());
+    let symbols = fs::read_to_string("/proc/kallsyms").unwrap();
+    for compiler in compilers() {
+        if symbols.lines().any(|line| line.ends_with(" runqueues")) {
+            assert_eq!(compare(compiler, "variable.c"), ["variable"]);
+            continue;
+        }
+        let folder = Folder::new();
+        let object = compiled(compiler, "variable.c", folder.path());
+        let object = Object::read(&fs::read(&object).unwrap()).unwrap();
+        let collection = object.collection("variable.c").unwrap();
+        let error = Loader::new().load_collection(&collection).unwrap_err();
+        let expected = "ldimm64 failed to find the address for kernel symbol 'runqueues'";
+        assert!(error.to_string().contains(expected), "{error}");
+    }
+}
+
+#[test]
+fn an_extern_that_the_kernel_does_not_have_is_named() {
+    needs!(Bpf, Root, Btf);
+    needs_tried!("clang", no_compiler());
+    for compiler in compilers() {
+        let folder = Folder::new();
+        let object = compiled(compiler, "missing_ksyms.c", folder.path());
+        let object = Object::read(&fs::read(&object).unwrap()).unwrap();
+        let collection = object.collection("missing_ksyms.c").unwrap();
+        let mut refused = Vec::new();
+        for program in collection.programs() {
+            let spec = TextSpec::new(&collection, program, "missing_ksyms.c").unwrap();
+            let kind = spec.kind().unwrap();
+            let error = Loader::new().load(&spec.program(kind)).unwrap_err().to_string();
+            let (name, problem) = match program.name() {
+                "variable" => ("no_such_variable", "there is no var `no_such_variable`"),
+                "symbol" => ("no_such_symbol", "the kernel has no symbol of that name"),
+                "kfunc" => ("no_such_kfunc", "there is no func `no_such_kfunc`"),
+                "mistyped" => ("runqueues", "`const int runqueues`"),
+                "prototype" => ("bpf_rcu_read_lock___one", "bpf_rcu_read_lock___one(int)`"),
+                other => panic!("{other}"),
+            };
+            assert!(error.contains(name) && error.contains(problem), "{error}");
+            assert!(error.contains(&format!("`{}`", program.name())), "{error}");
+            refused.push(program.name());
+        }
+        assert_eq!(refused.len(), 5, "{refused:?}");
+
+        let object = compiled(compiler, "kconfig.c", folder.path());
+        let object = Object::read(&fs::read(&object).unwrap()).unwrap();
+        let error = object.collection("kconfig.c").unwrap_err().to_string();
+        assert!(error.contains("`LINUX_KERNEL_VERSION`: __kconfig is not supported"), "{error}");
+    }
+}
