@@ -38,7 +38,7 @@ fn what_only_its_kernel_knows_is_refused() {
             "is an address in the kernel that wrote this",
         ),
         (
-            "0: (18) r1 = 0xffff0000ffff0000      ; R2=5",
+            "0: (18) r1 = 0xffff0000ffff0001      ; R2=5",
             "is an address in the kernel that wrote this",
         ),
         ("1: (95) exit", "instruction 0 is missing"),

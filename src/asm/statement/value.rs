@@ -602,7 +602,7 @@ const fn atomic_named(name: &[u8]) -> Option<AtomicOp> {
 /// constant from the source.
 ///
 /// On x86-64, arm64 and others, kernel data is above 0xffff000000000000. There is none from 0xfffffffe00000000 on,
-/// except for the kernel image from 0xffffffff80000000 on, where small negative numbers are as well. Nor is data
+/// except for the kernel image and modules from 0xffffffff81000000 on, where small negative numbers are as well. Nor is data
 /// likely at an address that is a mask, a mask of one bit, a multiple of 2^32, or the same 32 bits twice.
 const fn is_address(value: i128) -> bool {
     if value < 0xffff_0000_0000_0000 || value >= 0xffff_ffff_ffff_0000 {
@@ -610,7 +610,7 @@ const fn is_address(value: i128) -> bool {
     }
     let value = value as u64;
     let negated = value.wrapping_neg();
-    let image = value >= 0xffff_ffff_8000_0000;
+    let image = value >= 0xffff_ffff_8100_0000;
     let constant = (value >= 0xffff_fffe_0000_0000 && !image)
         || negated.is_power_of_two()
         || (!value).is_power_of_two()

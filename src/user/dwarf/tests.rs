@@ -2,7 +2,7 @@
 
 use super::abi::{Class, Leaf, Machine};
 use super::*;
-use crate::needs;
+use crate::requires;
 use proptest::prelude::*;
 use std::fs;
 use std::process::Command;

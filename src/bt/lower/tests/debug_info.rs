@@ -7,7 +7,7 @@ use crate::bt::lower::lower;
 use crate::bt::plan::MapPlan;
 use crate::bt::source::Source;
 use crate::bt::{check, parser};
-use crate::needs;
+use crate::requires;
 use crate::user::dwarf::tests::{Compiled, SOURCE, damage, no_compiler};
 use std::cell::Cell;
 use std::path::Path;

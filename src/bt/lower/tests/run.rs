@@ -4,7 +4,7 @@ use crate::bt::config::Config;
 use crate::bt::environment::{Environment, Missing};
 use crate::bt::hir::Program;
 use crate::bt::lower::lower;
-use crate::bt::plan::{Feature, MapPlan, Plan, RecordKind, Storage, Target};
+use crate::bt::plan::{Feature, Globals, MapPlan, Plan, RecordKind, Storage, Target};
 use crate::bt::probe::{AttachPoint, Kind};
 use crate::bt::source::Source;
 use crate::bt::types::{Structs, Type, tuple_layout};
@@ -261,8 +261,10 @@ impl<'a> Script<'a> {
         }
         let globals = loader.map(maps.globals()).unwrap();
         let bytes = globals.lookup(&0_u32.to_ne_bytes()).unwrap().unwrap();
-        let lost = bytes[32..48 + maps.user.len() * 8]
+        let elements = Globals::LOST_EXIT as usize + 8;
+        let lost = bytes[Globals::LOST_RECORDS as usize..Globals::LOST_EXIT as usize]
             .chunks(8)
+            .chain(bytes[elements..elements + maps.user.len() * 8].chunks(8))
             .map(|word| u64::from_ne_bytes(word.try_into().unwrap()))
             .collect();
         Outcome { maps: shown, records, lost, slots }
