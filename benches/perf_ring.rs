@@ -76,7 +76,7 @@ fn perf(criterion: &mut Criterion) {
                 "r1 = r6\nr2 = events ll\nr3 = 0xffffffff ll\nr4 = r7\nr5 = {size}\ncall perf_event_output"
             ),
         );
-        let options = PerfOptions::new().ring_size(RING).sample_size(size as u32);
+        let options = PerfOptions::new().ring_size(RING).sample_size(size);
         let mut reader = PerfReader::open(&map, &options).unwrap_or_else(|error| panic!("{error}"));
         let mut drain = |one_by_one: bool| {
             let (mut records, mut sum) = (0, 0);

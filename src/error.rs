@@ -571,6 +571,7 @@ pub enum Error {
 
 /// The classes of [`Error`] by what a caller can do; they are the exit statuses of the command line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ErrorKind {
     /// The operation failed, for the reason in the message. Exit status 1.
     Failed,

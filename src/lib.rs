@@ -113,5 +113,6 @@ pub use program::{
 pub use spec::{AttachTo, Collection, MapSpec, ProgramSpec, attach_point};
 pub use token::Token;
 pub use uapi::{AttachType, Errno, MapType, ProgramType, flags};
+pub use util::char_array::CharArray;
 pub use util::pod::{Plain, SpinLock};
 pub use verifier::VerifierError;

@@ -1,8 +1,8 @@
 //! Maps: what the kernel made of a [`MapSpec`](crate::MapSpec), and what user space does with it.
 //!
 //! [`Map`] is any map, its keys and values bytes. The other types here are views of it for one type of map each, with
-//! types for keys and values ([`Plain`](crate::Plain)); each is made by its `of` from a map that is found to be right
-//! for it, and most have a `spec` that makes the [`MapSpec`](crate::MapSpec) to go with it. A view can do what the map can: it
+//! types for keys and values ([`Plain`](crate::Plain)); each is made by [`Loader::view`](crate::Loader::view), or by its `of`
+//! from a map that is found to be right for it, and most have a `spec` that makes the [`MapSpec`](crate::MapSpec) to go with it. A view can do what the map can: it
 //! dereferences to it.
 //!
 //! ```no_run
@@ -27,7 +27,7 @@
 //!
 //! let mut loader = Loader::new();
 //! let program = loader.load(&LOOK)?;
-//! let seen = Hash::<Who, u64>::of(loader.map(&SEEN)?)?;
+//! let seen: Hash<Who, u64> = loader.view(&SEEN)?;
 //! seen.update(&Who { pid: 1, cpu: 0 }, &1, Update::Any)?;
 //! for entry in seen.iter() {
 //!     let (who, count) = entry?;

@@ -8,7 +8,6 @@
 //! ```no_run
 //! use rawbpf::perf::{PerfOptions, PerfReader, Record};
 //! use rawbpf::{Map, MapSpec};
-//! use std::ops::ControlFlow;
 //!
 //! # fn main() -> rawbpf::Result<()> {
 //! static EVENTS: MapSpec = MapSpec::perf_event_array("events");
@@ -22,7 +21,6 @@
 //!             Record::Lost { cpu, count, .. } => eprintln!("CPU {cpu}: {count} lost"),
 //!             _ => {}
 //!         }
-//!         ControlFlow::Continue(())
 //!     })?;
 //! }
 //! # }
@@ -63,7 +61,7 @@ mod records;
 #[cfg(test)]
 mod tests;
 
-pub use crate::wait::{Polled, Waker};
+pub use crate::wait::{IntoFlow, Polled, Waker};
 pub use flight::FlightRecorder;
 pub use options::{PerfOptions, Wakeup};
 pub use records::{Records, Typed, Value};
@@ -206,10 +204,12 @@ impl PerfReader {
     /// # Errors
     /// [`Error::CorruptRing`], [`Error::SampleSize`]: what the kernel wrote is not what was to be
     /// expected. The other rings have been read; calling again goes on behind what was wrong.
-    pub fn drain<F>(&mut self, mut consume: F) -> Result<usize>
+    pub fn drain<F, R>(&mut self, mut consume: F) -> Result<usize>
     where
-        F: FnMut(Record<'_>) -> ControlFlow<()>,
+        F: FnMut(Record<'_>) -> R,
+        R: IntoFlow,
     {
+        let mut consume = |record: Record<'_>| consume(record).into_flow();
         match self.options.window {
             None => self.pass(&mut consume).map(|pass| pass.records),
             Some(_) => self.pass_in_order(u64::MAX, &mut consume).map(|(pass, _)| pass.records),
@@ -227,10 +227,12 @@ impl PerfReader {
     ///
     /// # Errors
     /// As [`PerfReader::drain`], and [`Error::Reader`] if waiting failed.
-    pub fn poll<F>(&mut self, deadline: Option<Instant>, mut consume: F) -> Result<Polled>
+    pub fn poll<F, R>(&mut self, deadline: Option<Instant>, mut consume: F) -> Result<Polled>
     where
-        F: FnMut(Record<'_>) -> ControlFlow<()>,
+        F: FnMut(Record<'_>) -> R,
+        R: IntoFlow,
     {
+        let mut consume = |record: Record<'_>| consume(record).into_flow();
         let mut interrupted = false;
         loop {
             let (pass, due) = match self.options.window {

@@ -42,7 +42,7 @@ use crate::asm::Section;
 use crate::btf::KernelTypes;
 use crate::error::{Error, Result};
 use crate::kernel::version;
-use crate::map::Map;
+use crate::map::{Map, View};
 use crate::permission::{self, Denied, Need};
 use crate::spec::attach_point::{find, first_version};
 use crate::spec::{AttachTo, MapSpec, ProgramSpec};
@@ -197,6 +197,29 @@ impl<'a> Loader<'a> {
             }
         };
         Ok(&self.maps[index].1)
+    }
+
+    /// A typed view of the map that this loader made of a spec: [`map`](Loader::map) and the view's `of` in one.
+    ///
+    /// ```no_run
+    /// use rawbpf::map::Hash;
+    /// use rawbpf::{Loader, MapSpec};
+    ///
+    /// static COUNTS: MapSpec = Hash::<u32, u64>::spec("counts", 1024);
+    ///
+    /// let mut loader = Loader::new();
+    /// let counts: Hash<u32, u64> = loader.view(&COUNTS)?;
+    /// for entry in counts.iter() {
+    ///     let (pid, count) = entry?;
+    ///     println!("{pid}: {count}");
+    /// }
+    /// # Ok::<(), rawbpf::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`Map::create`], and [`Error::MapView`] if the map is not what the view is for.
+    pub fn view<V: View>(&mut self, spec: &'a MapSpec<'a>) -> Result<V> {
+        V::of(self.map(spec)?)
     }
 
     /// Loads a program. `bpf(2)`, `BPF_PROG_LOAD`; Linux 4.1 for the first of the types.

@@ -8,7 +8,6 @@
 //! ```no_run
 //! use rawbpf::ringbuf::RingBufReader;
 //! use rawbpf::{Map, MapSpec};
-//! use std::ops::ControlFlow;
 //!
 //! # fn main() -> rawbpf::Result<()> {
 //! static EVENTS: MapSpec = MapSpec::ring_buffer("events", 256 << 10);
@@ -18,7 +17,6 @@
 //! loop {
 //!     reader.poll(None, |record| {
 //!         println!("{:02x?}", record.bytes);
-//!         ControlFlow::Continue(())
 //!     })?;
 //! }
 //! # }
@@ -44,7 +42,7 @@ mod records;
 mod tests;
 mod user;
 
-pub use crate::wait::{Polled, Waker};
+pub use crate::wait::{IntoFlow, Polled, Waker};
 pub use records::{Records, Typed};
 pub use user::{Sample, UserRingBuf};
 
@@ -54,6 +52,7 @@ use crate::permission::{self, Need};
 use crate::ring::{BpfRing, Claim, Claimed, Found};
 use crate::uapi::MapType;
 use crate::uapi::flags::BPF_F_RB_OVERWRITE;
+use crate::util::pod::Plain;
 use crate::wait::{Pass, WaitSet};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
@@ -72,6 +71,13 @@ pub struct Record<'a> {
     /// pinned, or it was opened by its number) and consumes from it gives the memory back to programs, and then the
     /// bytes change while they are lent. If that can happen, read copies.
     pub bytes: &'a [u8],
+}
+
+impl Record<'_> {
+    /// The record as a value of a type; `None` if it has another size.
+    pub fn value<T: Plain>(&self) -> Option<T> {
+        T::from_bytes(self.bytes)
+    }
 }
 
 /// Reads the records that programs send through ring buffers.
@@ -165,10 +171,12 @@ impl RingBufReader {
     ///
     /// # Errors
     /// [`Error::CorruptRingBuffer`]. The other rings have been read.
-    pub fn drain<F>(&mut self, mut consume: F) -> Result<usize>
+    pub fn drain<F, R>(&mut self, mut consume: F) -> Result<usize>
     where
-        F: FnMut(Record<'_>) -> ControlFlow<()>,
+        F: FnMut(Record<'_>) -> R,
+        R: IntoFlow,
     {
+        let mut consume = |record: Record<'_>| consume(record).into_flow();
         self.pass(&mut consume).map(|pass| pass.records)
     }
 
@@ -181,10 +189,12 @@ impl RingBufReader {
     ///
     /// # Errors
     /// As [`RingBufReader::drain`], and [`Error::Reader`] if waiting failed.
-    pub fn poll<F>(&mut self, deadline: Option<Instant>, mut consume: F) -> Result<Polled>
+    pub fn poll<F, R>(&mut self, deadline: Option<Instant>, mut consume: F) -> Result<Polled>
     where
-        F: FnMut(Record<'_>) -> ControlFlow<()>,
+        F: FnMut(Record<'_>) -> R,
+        R: IntoFlow,
     {
+        let mut consume = |record: Record<'_>| consume(record).into_flow();
         let mut interrupted = false;
         loop {
             let pass = self.pass(&mut consume)?;

@@ -10,6 +10,7 @@
 
 mod line;
 
+pub use crate::wait::IntoFlow;
 pub use line::TraceFields;
 
 use crate::error::{Error, Result};
@@ -21,7 +22,7 @@ use crate::uapi::Errno;
 use crate::util::file;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::ops::{ControlFlow, Range};
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -100,7 +101,7 @@ impl TracePipe {
     /// # Errors
     /// [`Error::File`] if reading fails.
     pub fn drain_stale(&mut self) -> Result<()> {
-        self.read_available(|_| ControlFlow::Continue(()))?;
+        self.read_available(|_| ())?;
         self.lines.lost = 0;
         Ok(())
     }
@@ -114,16 +115,17 @@ impl TracePipe {
     ///
     /// # Errors
     /// [`Error::File`] if reading fails.
-    pub fn read_available(
-        &mut self,
-        mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
-    ) -> Result<usize> {
+    pub fn read_available<F, R>(&mut self, mut each: F) -> Result<usize>
+    where
+        F: FnMut(&[u8]) -> R,
+        R: IntoFlow,
+    {
         let mut until = None;
         let mut count = 0;
         loop {
             while let Some(line) = self.lines.next() {
                 count += 1;
-                if each(self.lines.get(line)).is_break() {
+                if each(self.lines.get(line)).into_flow().is_break() {
                     return Ok(count);
                 }
             }
@@ -282,6 +284,7 @@ mod tests {
     use crate::requires::{Thing, needs};
     use proptest::prelude::*;
     use std::fs;
+    use std::ops::ControlFlow;
 
     /// Gives out its parts one at a time, and would block after each and at the end.
     struct Parts(Vec<Vec<u8>>);

@@ -5,6 +5,7 @@ use crate::syscall;
 use crate::uapi::Errno;
 use std::fs::File;
 use std::io::{Read, Write};
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -34,6 +35,40 @@ pub enum Polled {
     Deadline,
     /// There were records.
     Records,
+}
+
+/// A value that a consumer of records returns: `()` to go on with the next record, or a [`ControlFlow`], which can also stop
+/// the reader after this one.
+///
+/// ```no_run
+/// # fn read(reader: &mut rawbpf::ringbuf::RingBufReader) -> rawbpf::Result<()> {
+/// use std::ops::ControlFlow;
+///
+/// reader.poll(None, |record| println!("{:02x?}", record.bytes))?;
+/// reader.poll(None, |record| match record.bytes.first() {
+///     Some(0) | None => ControlFlow::Break(()),
+///     Some(_) => ControlFlow::Continue(()),
+/// })?;
+/// # Ok(())
+/// # }
+/// ```
+pub trait IntoFlow {
+    /// Returns whether the reader goes on.
+    fn into_flow(self) -> ControlFlow<()>;
+}
+
+impl IntoFlow for () {
+    #[inline]
+    fn into_flow(self) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl IntoFlow for ControlFlow<()> {
+    #[inline]
+    fn into_flow(self) -> ControlFlow<()> {
+        self
+    }
 }
 
 /// The result of reading every ring once.

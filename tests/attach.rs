@@ -41,7 +41,7 @@ impl Watch {
     fn new(kind: ProgramType) -> Watch {
         let alone = common::alone();
         let mut loader = Loader::new();
-        let options = PerfOptions::new().sample_size(Event::SIZE as u32);
+        let options = PerfOptions::new().sample_size(Event::SIZE);
         let reader = PerfReader::open(loader.map(&EVENTS).unwrap(), &options).unwrap();
         let program = loader.load(&PERF_OUTPUT.with_kind(kind)).unwrap();
         Watch { program, reader, _alone: alone }

@@ -71,7 +71,7 @@ static HELLO: ProgramSpec = ProgramSpec::new(
 pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outcome {
     let mut loader = Loader::new();
     // The reader comes first: what is sent before there is a ring is lost.
-    let options = PerfOptions::new().sample_size(Event::SIZE as u32);
+    let options = PerfOptions::new().sample_size(Event::SIZE);
     let mut reader = PerfReader::open(loader.map(&EVENTS)?, &options)?;
     let program = loader.load(&HELLO)?;
     let _link = attach::attach(&program, &Target::kprobe("sys_clone"))?;

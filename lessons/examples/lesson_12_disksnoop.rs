@@ -162,7 +162,7 @@ impl Event {
 pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outcome {
     // Both programs come from one loader, so `START` is one map.
     let mut loader = Loader::new();
-    let options = PerfOptions::new().sample_size(Event::SIZE as u32);
+    let options = PerfOptions::new().sample_size(Event::SIZE);
     let mut reader = PerfReader::open(loader.map(&EVENTS)?, &options)?;
     let issue = loader.load(&ISSUE)?;
     let complete = loader.load(&COMPLETE)?;

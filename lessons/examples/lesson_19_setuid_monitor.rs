@@ -70,7 +70,7 @@ static SETUID: ProgramSpec = ProgramSpec::new(
 /// The lesson.
 pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outcome {
     let mut loader = Loader::new();
-    let options = PerfOptions::new().sample_size(Event::SIZE as u32);
+    let options = PerfOptions::new().sample_size(Event::SIZE);
     let mut reader = PerfReader::open(loader.map(&EVENTS)?, &options)?;
     let program = loader.load(&SETUID)?;
     let _link = attach::attach(&program, &Target::tracepoint("syscalls", "sys_enter_setuid"))?;

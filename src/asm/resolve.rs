@@ -16,6 +16,7 @@ use std::ops::Range;
 
 /// The handling of a jump to a label that 16 bits cannot reach.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum Far {
     /// It becomes `gotol`, and a conditional jump becomes one over a `gotol`. Linux 6.6. Only `may_goto` is refused.
     #[default]

@@ -212,6 +212,7 @@ pub enum Target {
 
 /// An event of the perf subsystem, [perf_event_open(2)](https://man7.org/linux/man-pages/man2/perf_event_open.2.html).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum PerfEventKind {
     /// A software event (`PERF_TYPE_SOFTWARE`), by its name: `cpu-clock`.
     Software(String),
@@ -221,6 +222,7 @@ pub enum PerfEventKind {
 
 /// The sampling period or frequency of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Sampling {
     /// Once per this many events; of clocks, nanoseconds.
     Period(u64),

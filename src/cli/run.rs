@@ -118,7 +118,7 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
     // Before the program runs: what it sends to a CPU without a reader is gone.
     let events = loader.map(&perf_output::EVENTS)?;
     // The loop waits for the descriptor alone, and each event is to be shown at once.
-    let options = PerfOptions::new().sample_size(Event::SIZE as u32).wakeup(Wakeup::Events(1));
+    let options = PerfOptions::new().sample_size(Event::SIZE).wakeup(Wakeup::Events(1));
     let reader = PerfReader::open(events, &options)?;
     let links = attach_as_told(&mut loader, &perf_output::PERF_OUTPUT, args)?;
     let (mut first, mut silent) = (None, SilentCpus::default());

@@ -23,6 +23,7 @@ pub(super) const CALL_KFUNC: u8 = 2;
 /// Offsets of jumps and calls count slots from the next instruction, those of memory bytes. Versions are those of
 /// the ISA (RFC 9669 section 2.4 and LLVM's `-mcpu`) and of Linux.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
+#[non_exhaustive]
 pub enum Op {
     /// `r1 += r2`, `w1 = 5`. v1; LLVM uses 32 bits from v3 on
     Alu {

@@ -112,11 +112,17 @@ impl Map {
     /// [`Error::MapLength`], [`Error::MapCall`].
     pub fn next_key(&self, after: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
         let mut next = vec![0; self.key_size() as usize];
+        Ok(self.read_next_key(after, &mut next)?.then_some(next))
+    }
+
+    /// Reads the key after this one, or the first, into a buffer, which has to be [`key_size`](Map::key_size) long.
+    pub(super) fn read_next_key(&self, after: Option<&[u8]>, next: &mut [u8]) -> Result<bool> {
+        let key_size = self.key_size() as usize;
+        self.fits("a key", next.len(), key_size)?;
         if let Some(key) = after {
-            self.fits("a key", key.len(), next.len())?;
+            self.fits("a key", key.len(), key_size)?;
         }
-        found(syscall::map_next_key(self.as_fd(), after, &mut next))
-            .map(|there| there.then_some(next))
+        found(syscall::map_next_key(self.as_fd(), after, next))
             .map_err(|errno| self.refused("read the keys of", errno, None))
     }
 

@@ -2,7 +2,7 @@
 
 use super::options::Checked;
 use super::record::{self, Body, Layout, Problem};
-use super::{PerfOptions, Record, elements, failed};
+use super::{IntoFlow, PerfOptions, Record, elements, failed};
 use crate::error::{Error, Result};
 use crate::kernel::cpu;
 use crate::map::Map;
@@ -10,7 +10,6 @@ use crate::ring::{self, Backward};
 use crate::syscall;
 use crate::uapi::Errno;
 use elements::Elements;
-use std::ops::ControlFlow;
 use std::time::Duration;
 
 /// Time to wait for the kernel to finish an operation on a ring where it does not report the end: such operations take
@@ -23,7 +22,6 @@ const GRACE: Duration = Duration::from_millis(20);
 /// ```no_run
 /// use rawbpf::perf::{FlightRecorder, PerfOptions, Record};
 /// use rawbpf::{Map, MapSpec};
-/// use std::ops::ControlFlow;
 ///
 /// # fn main() -> rawbpf::Result<()> {
 /// static EVENTS: MapSpec = MapSpec::perf_event_array("events");
@@ -35,7 +33,6 @@ const GRACE: Duration = Duration::from_millis(20);
 ///     if let Record::Sample { cpu, time_ns, bytes, .. } = record {
 ///         println!("{time_ns:?} CPU {cpu}: {bytes:02x?}");
 ///     }
-///     ControlFlow::Continue(())
 /// })?;
 /// # Ok(())
 /// # }
@@ -120,9 +117,10 @@ impl FlightRecorder {
     /// # Errors
     /// [`Error::Reader`] if a ring could not be paused; [`Error::CorruptRing`] and [`Error::SampleSize`] if it held what
     /// cannot be: the rest is handed out before.
-    pub fn read<F>(&mut self, mut consume: F) -> Result<usize>
+    pub fn read<F, R>(&mut self, mut consume: F) -> Result<usize>
     where
-        F: FnMut(Record<'_>) -> ControlFlow<()>,
+        F: FnMut(Record<'_>) -> R,
+        R: IntoFlow,
     {
         self.copy()?;
         let layout = self.options.layout;
@@ -147,7 +145,7 @@ impl FlightRecorder {
                 _ => continue,
             };
             handed_out += 1;
-            if consume(record).is_break() {
+            if consume(record).into_flow().is_break() {
                 break;
             }
         }

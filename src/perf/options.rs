@@ -23,7 +23,7 @@ pub struct PerfOptions {
     ring_size: usize,
     wakeup: Option<Wakeup>,
     max_delay: Duration,
-    sample_size: Option<u32>,
+    sample_size: Option<usize>,
     time: bool,
     window: Option<Duration>,
 }
@@ -83,7 +83,7 @@ impl PerfOptions {
     /// Without it, up to 7 bytes follow on a sample: the kernel pads every record to a multiple of 8 and does not
     /// report by how much. 16 bytes arrive as 20, 32 as 36; the padding holds remains of earlier records. With it, a
     /// sample that can not have been of this size is an [`Error::SampleSize`](crate::Error::SampleSize).
-    pub const fn sample_size(mut self, bytes: u32) -> PerfOptions {
+    pub const fn sample_size(mut self, bytes: usize) -> PerfOptions {
         self.sample_size = Some(bytes);
         self
     }
@@ -129,8 +129,8 @@ impl PerfOptions {
             Wakeup::Events(samples) => (samples, false),
             Wakeup::Watermark(bytes) => (bytes, true),
         };
-        let size = self.sample_size.map(SampleSize::new);
-        let layout = Layout { time: self.time, size: size.flatten() };
+        let size = self.sample_size.and_then(|size| SampleSize::new(u32::try_from(size).ok()?));
+        let layout = Layout { time: self.time, size };
         if self.sample_size.is_some() {
             let length = layout.record().ok_or(
                 "the sample size is more than the largest that a record can hold (65516; 65508 with a time)",

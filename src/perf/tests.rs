@@ -28,7 +28,7 @@ fn keep(record: Record<'_>) -> Kept {
 }
 
 /// A reader of so many rings, of CPUs 0, 2, 4, …, whose first records are at `position`.
-fn reader_at(position: u64, rings: u32, sample_size: Option<u32>) -> (PerfReader, Vec<Kernel>) {
+fn reader_at(position: u64, rings: u32, sample_size: Option<usize>) -> (PerfReader, Vec<Kernel>) {
     let options = PerfOptions::new().ring_size(1);
     let options = sample_size.map_or(options.clone(), |size| options.sample_size(size));
     reader_with(position, rings, &options)
@@ -47,7 +47,7 @@ fn reader_with(position: u64, rings: u32, options: &PerfOptions) -> (PerfReader,
     (reader, kernels)
 }
 
-fn one(sample_size: Option<u32>) -> (PerfReader, Kernel) {
+fn one(sample_size: Option<usize>) -> (PerfReader, Kernel) {
     let (reader, mut kernels) = reader_at(0, 1, sample_size);
     (reader, kernels.remove(0))
 }
@@ -97,7 +97,7 @@ fn an_option_that_cannot_be_is_refused() {
     assert!(check(PerfOptions::new().sample_size(4096 - 12)).is_err());
     assert!(PerfOptions::new().ring_size(1 << 20).sample_size(65_516).check(page).is_ok());
     assert!(PerfOptions::new().ring_size(1 << 20).sample_size(65_517).check(page).is_err());
-    assert!(PerfOptions::new().ring_size(1 << 20).sample_size(u32::MAX).check(page).is_err());
+    assert!(PerfOptions::new().ring_size(1 << 20).sample_size(usize::MAX).check(page).is_err());
 }
 
 #[test]
@@ -661,7 +661,7 @@ proptest! {
         position in any::<u64>(),
         bytes in prop::collection::vec(any::<u8>(), 0..600),
         head in prop_oneof![Just(None), any::<u64>().prop_map(Some), (0..5000u64).prop_map(Some)],
-        size in prop_oneof![Just(None), (0..100u32).prop_map(Some)],
+        size in prop_oneof![Just(None), (0..100usize).prop_map(Some)],
         breaks in any::<bool>(),
     ) {
         let (mut reader, mut kernels) = reader_at(position, 1, size);
@@ -688,7 +688,7 @@ proptest! {
             ]),
             0..30,
         ),
-        size in prop_oneof![Just(None), (0..100u32).prop_map(Some)],
+        size in prop_oneof![Just(None), (0..100usize).prop_map(Some)],
     ) {
         let (mut reader, mut kernels) = reader_at(position * 8, 1, size);
         let kernel = &mut kernels[0];

@@ -1,9 +1,8 @@
 //! Reading by copies, for rings that may have other readers.
 
-use super::{Record, RingBufReader};
+use super::{IntoFlow, Record, RingBufReader};
 use crate::error::Result;
 use crate::ring::Copied;
-use std::ops::ControlFlow;
 
 impl RingBufReader {
     /// Reads as [`RingBufReader::drain`] does, and passes copies of the records to `consume`: they stay as they are, whatever
@@ -15,10 +14,12 @@ impl RingBufReader {
     ///
     /// # Errors
     /// As [`RingBufReader::drain`].
-    pub fn drain_copied<F>(&mut self, mut consume: F) -> Result<usize>
+    pub fn drain_copied<F, R>(&mut self, mut consume: F) -> Result<usize>
     where
-        F: FnMut(Record<'_>) -> ControlFlow<()>,
+        F: FnMut(Record<'_>) -> R,
+        R: IntoFlow,
     {
+        let mut consume = |record: Record<'_>| consume(record).into_flow();
         let (mut records, mut first_error) = (0, None);
         let mut copy = Vec::new();
         'rings: for visit in 0..self.rings.len() {

@@ -357,6 +357,15 @@ fn values_of_a_type_are_what_was_sent_and_nothing_else() {
     }
     let rest: Vec<Event> = typed.map(Result::unwrap).collect();
     assert_eq!(rest, [event(2), event(3)]);
+
+    // A consumer that returns nothing reads on to the end.
+    kernels[0].send(&event(4).to_bytes());
+    kernels[0].send(&[1; 15]);
+    kernels[1].send(&event(5).to_bytes());
+    let mut values = Vec::new();
+    assert_eq!(reader.drain(|record| values.push(record.value::<Event>())).unwrap(), 3);
+    values.sort_by_key(|event| event.as_ref().map(|event| event.time));
+    assert_eq!(values, [None, Some(event(4)), Some(event(5))]);
 }
 
 fn after(milliseconds: u64) -> Option<Instant> {

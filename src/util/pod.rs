@@ -43,18 +43,51 @@ pub trait Plain: Sized + 'static {
     }
 }
 
+/// The largest values that lie on the stack while they are passed to or from the kernel, in bytes.
+const LARGEST_ON_STACK: usize = 1024;
+
+/// Calls `f` with the bytes of a value, without allocating unless there are more than [`LARGEST_ON_STACK`].
+#[inline]
+pub(crate) fn with_bytes<T: Plain, R>(value: &T, f: impl FnOnce(&[u8]) -> R) -> R {
+    with_zeroed(T::SIZE, |bytes| {
+        value.write(bytes);
+        f(bytes)
+    })
+}
+
+/// Calls `f` with so many bytes of zeros, without allocating unless there are more than [`LARGEST_ON_STACK`].
+///
+/// With a size that is known when it is compiled one branch remains. There is no array of `T::SIZE` bytes in stable Rust.
+#[inline(always)]
+pub(crate) fn with_zeroed<R>(size: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
+    #[inline(always)]
+    fn on_stack<const N: usize, R>(size: usize, f: impl FnOnce(&mut [u8]) -> R) -> R {
+        // `N` is never below `size`.
+        f([0; N].get_mut(..size).unwrap_or_default())
+    }
+    match size {
+        0..=16 => on_stack::<16, R>(size, f),
+        17..=64 => on_stack::<64, R>(size, f),
+        65..=256 => on_stack::<256, R>(size, f),
+        257..=LARGEST_ON_STACK => on_stack::<LARGEST_ON_STACK, R>(size, f),
+        _ => f(&mut vec![0; size]),
+    }
+}
+
 macro_rules! integers {
     ($($int:ident $desc:ident,)*) => {$(
         impl Plain for $int {
             const SIZE: usize = size_of::<$int>();
             const TYPE: TypeDesc<'static> = TypeDesc::$desc;
 
+            #[inline]
             fn write(&self, to: &mut [u8]) {
                 for (to, from) in to.iter_mut().zip(self.to_ne_bytes()) {
                     *to = from;
                 }
             }
 
+            #[inline]
             fn read(from: &[u8]) -> Self {
                 let mut bytes = [0; Self::SIZE];
                 for (to, from) in bytes.iter_mut().zip(from) {

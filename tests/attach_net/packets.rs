@@ -55,7 +55,7 @@ static SEND_XDP: ProgramSpec = sending! { "send_xdp", Xdp, 2,
 
 fn packets(spec: &ProgramSpec<'_>, target: &str) -> u64 {
     let mut loader = Loader::new();
-    let options = PerfOptions::new().sample_size((OWN + FRAME) as u32);
+    let options = PerfOptions::new().sample_size(OWN + FRAME);
     let mut reader = PerfReader::open(loader.map(&EVENTS).unwrap(), &options).unwrap();
     let program = loader.load(spec).unwrap_or_else(|error| panic!("{error}"));
     let target: Target = target.parse().unwrap();

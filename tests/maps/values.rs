@@ -8,7 +8,7 @@ use rawbpf::map::{
     Array, BloomFilter, Hash, LpmTrie, Map, PercpuArray, PercpuHash, Prefix, Queue, Stack, Update,
 };
 use rawbpf::{
-    Errno, Error, MapSpec, MapType, ProgramSpec, ProgramType, SpinLock, bpf, flags, plain,
+    Errno, Error, Loader, MapSpec, MapType, ProgramSpec, ProgramType, SpinLock, bpf, flags, plain,
 };
 use std::collections::HashMap;
 
@@ -193,6 +193,7 @@ fn an_array_for_each_cpu() {
     assert_eq!(array.lookup(1).unwrap(), before);
     assert_eq!(run(&program), 1);
     let after = array.lookup(1).unwrap();
+    let all = [vec![[0; 3]; cpus], after.clone()];
     let changed: Vec<_> =
         after.iter().zip(&before).filter(|(after, before)| after != before).collect();
     let [(after, before)] = changed[..] else { panic!("{changed:?}") };
@@ -203,6 +204,56 @@ fn an_array_for_each_cpu() {
     };
     assert_eq!((low(after), after[2]), (low(before) + 1, before[2]));
     assert_eq!(array.lookup(0).unwrap(), vec![[0; 3]; cpus]);
+    assert_eq!(array.lookup_all().unwrap(), all);
+    let each: Vec<_> = array.iter().collect::<Result<_, _>>().unwrap();
+    assert_eq!(each, [(0, all[0].clone()), (1, all[1].clone())]);
+}
+
+/// The same map as by `map`, and a view of another shape is refused with what differs.
+#[test]
+fn a_view_by_its_spec() {
+    needs!(Bpf);
+    let mut loader = Loader::new();
+    let hash: Hash<u32, u64> = loader.view(&HASH).unwrap();
+    hash.update(&1, &2, Update::Any).unwrap();
+    let value = loader.map(&HASH).unwrap().lookup(&1u32.to_ne_bytes()).unwrap();
+    assert_eq!(value, Some(2u64.to_ne_bytes().to_vec()));
+    let error = loader.view::<Hash<u64, u64>>(&HASH).unwrap_err();
+    assert!(matches!(error, Error::MapView { view: "Hash", field: "key_size", .. }), "{error}");
+    let error = loader.view::<Array<u64>>(&HASH).unwrap_err();
+    assert!(matches!(error, Error::MapView { view: "Array", field: "kind", .. }), "{error}");
+}
+
+/// Sizes on both sides of each boundary between the buffers that keys and values are passed in.
+#[test]
+fn keys_and_values_of_many_sizes() {
+    fn holds<const K: usize, const V: usize>() {
+        let map = Map::create(&Hash::<[u8; K], [u8; V]>::spec("sized", 4)).unwrap();
+        let hash = Hash::<[u8; K], [u8; V]>::of(&map).unwrap();
+        let key = |seed: u8| -> [u8; K] { std::array::from_fn(|i| seed.wrapping_add(i as u8)) };
+        let value: [u8; V] = std::array::from_fn(|i| (i * 7) as u8);
+        hash.update(&key(1), &value, Update::Any).unwrap();
+        hash.update(&key(2), &[9; V], Update::Any).unwrap();
+        assert_eq!(map.lookup(&key(1)).unwrap().as_deref(), Some(&value[..]), "{K}, {V}");
+        assert_eq!(hash.lookup(&key(1)).unwrap(), Some(value), "{K}, {V}");
+        assert_eq!(hash.lookup(&key(3)).unwrap(), None, "{K}, {V}");
+        let mut all: Vec<_> = hash.iter().collect::<Result<_, _>>().unwrap();
+        all.sort_unstable();
+        assert_eq!(all, [(key(1), value), (key(2), [9; V])], "{K}, {V}");
+        assert!(hash.delete(&key(2)).unwrap());
+        assert_eq!(hash.keys().collect::<Result<Vec<_>, _>>().unwrap(), [key(1)]);
+    }
+    needs!(Bpf);
+    holds::<1, 1>();
+    holds::<16, 16>();
+    holds::<17, 15>();
+    holds::<64, 65>();
+    holds::<65, 64>();
+    holds::<256, 257>();
+    holds::<257, 256>();
+    holds::<300, 1024>();
+    holds::<300, 1025>();
+    holds::<4, 5000>();
 }
 
 static TRIE: MapSpec = LpmTrie::<[u8; 4], u64>::spec("trie", 8);

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::ring::page_size;
 use crate::syscall::SharedWords;
 use crate::uapi::{Errno, MapType, flags};
-use crate::util::pod::Plain;
+use crate::util::pod::{Plain, with_zeroed};
 use std::os::fd::AsFd;
 
 /// Memory that programs and user space share, up to 4 GiB, with pointers in it that mean the same to both. Linux 6.9.
@@ -100,14 +100,16 @@ impl MappedArena {
 
     /// The value `offset` bytes from the beginning, a multiple of 8; `None` if that is not within it.
     pub fn get<T: Plain>(&self, offset: usize) -> Option<T> {
-        let mut bytes = vec![0; T::SIZE.next_multiple_of(8)];
-        self.memory.read(offset, &mut bytes).then(|| T::read(&bytes))
+        with_zeroed(T::SIZE.next_multiple_of(8), |bytes| {
+            self.memory.read(offset, bytes).then(|| T::read(bytes))
+        })
     }
 
     /// Sets the value there, and the bytes after it up to a multiple of 8 to 0; `false` if that is not within it.
     pub fn set<T: Plain>(&self, offset: usize, value: &T) -> bool {
-        let mut bytes = vec![0; T::SIZE.next_multiple_of(8)];
-        value.write(&mut bytes);
-        self.memory.write(offset, &bytes)
+        with_zeroed(T::SIZE.next_multiple_of(8), |bytes| {
+            value.write(bytes);
+            self.memory.write(offset, bytes)
+        })
     }
 }

@@ -1,12 +1,12 @@
 //! Arrays.
 
 use super::super::{Map, Update};
-use super::{Shape, all_cpus, derefs, each_cpu, room};
+use super::{Shape, delete, derefs, each_cpu, lookup, lookup_each_cpu, room, set, set_all_cpus};
 use crate::error::{Error, Result};
 use crate::spec::MapSpec;
 use crate::syscall::SharedWords;
 use crate::uapi::{ENOTSUPP, Errno, MapType};
-use crate::util::pod::Plain;
+use crate::util::pod::{Plain, with_zeroed};
 use std::marker::PhantomData;
 use std::os::fd::AsFd;
 
@@ -81,9 +81,7 @@ impl<V: Plain> Array<V> {
     /// # Errors
     /// As [`Map::lookup`]; `ENOENT` beyond the end.
     pub fn lookup(&self, index: u32) -> Result<V> {
-        let mut value = room(&self.map)?;
-        there(&self.map, self.map.read(&index.to_bytes(), &mut value, 0)?)?;
-        Ok(V::read(&value))
+        there(&self.map, lookup(&self.map, &index)?)
     }
 
     /// Sets one element: [`Map::update`]. Linux 3.19.
@@ -91,7 +89,7 @@ impl<V: Plain> Array<V> {
     /// # Errors
     /// As [`Map::update`]; `E2BIG` beyond the end.
     pub fn update(&self, index: u32, value: &V) -> Result<()> {
-        self.map.update(&index.to_bytes(), &value.to_bytes(), Update::Any)
+        set(&self.map, &index, value, Update::Any)
     }
 
     /// All elements, in order, by as few calls as can be: [`Map::lookup_batch`]. Linux 3.19; 5.6 with batches.
@@ -171,16 +169,18 @@ impl<V: Plain> MappedArray<V> {
 
     /// Returns one element; `None` beyond the end.
     pub fn get(&self, index: usize) -> Option<V> {
-        let mut value = vec![0; self.stride];
         let from = self.place(index)?;
-        self.memory.read(from, &mut value).then(|| V::read(&value))
+        let stride = V::SIZE.next_multiple_of(8);
+        with_zeroed(stride, |value| self.memory.read(from, value).then(|| V::read(value)))
     }
 
     /// Sets one element; `false` beyond the end, or if it cannot be written.
     pub fn set(&self, index: usize, value: &V) -> bool {
-        let mut bytes = vec![0; self.stride];
-        value.write(&mut bytes);
-        self.place(index).is_some_and(|to| self.memory.write(to, &bytes))
+        let Some(to) = self.place(index) else { return false };
+        with_zeroed(V::SIZE.next_multiple_of(8), |bytes| {
+            value.write(bytes);
+            self.memory.write(to, bytes)
+        })
     }
 
     fn place(&self, index: usize) -> Option<usize> {
@@ -209,9 +209,21 @@ impl<V: Plain> PercpuArray<V> {
     /// # Errors
     /// As [`Map::lookup`]; `ENOENT` beyond the end.
     pub fn lookup(&self, index: u32) -> Result<Vec<V>> {
-        let mut values = room(&self.map)?;
-        there(&self.map, self.map.read(&index.to_bytes(), &mut values, 0)?)?;
-        Ok(each_cpu(&values))
+        there(&self.map, lookup_each_cpu(&self.map, &index)?)
+    }
+
+    /// The elements in order of their index, each with the values that the CPUs have, one system call for each:
+    /// [`lookup`](PercpuArray::lookup).
+    pub fn iter(&self) -> impl Iterator<Item = Result<(u32, Vec<V>)>> + use<'_, V> {
+        (0..self.map.max_entries()).map(|index| Ok((index, self.lookup(index)?)))
+    }
+
+    /// The values of all elements, in order, by as few calls as can be: [`Map::lookup_batch`]. Linux 4.6; 5.13 with batches.
+    ///
+    /// # Errors
+    /// As [`Map::lookup_batch`].
+    pub fn lookup_all(&self) -> Result<Vec<Vec<V>>> {
+        Ok(self.map.lookup_batch()?.iter().map(|(_, values)| each_cpu(values)).collect())
     }
 
     /// Sets the values of one element, as many as there can be CPUs: [`Map::update`]. Linux 4.6.
@@ -219,7 +231,7 @@ impl<V: Plain> PercpuArray<V> {
     /// # Errors
     /// As [`Map::update`]; `E2BIG` beyond the end.
     pub fn update(&self, index: u32, values: &[V]) -> Result<()> {
-        self.map.update(&index.to_bytes(), &all_cpus(&self.map, values)?, Update::Any)
+        set_all_cpus(&self.map, &index, values, Update::Any)
     }
 }
 
@@ -245,7 +257,7 @@ impl StackTrace {
     /// As [`Map::lookup`].
     pub fn lookup(&self, id: u32) -> Result<Option<Vec<u64>>> {
         let mut value = room(&self.map)?;
-        let found = self.map.read(&id.to_bytes(), &mut value, 0)?;
+        let found = self.map.read(&id.to_ne_bytes(), &mut value, 0)?;
         let addresses = value.chunks_exact(8).map(u64::read).take_while(|address| *address != 0);
         Ok(found.then(|| addresses.collect()))
     }
@@ -255,11 +267,11 @@ impl StackTrace {
     /// # Errors
     /// As [`Map::delete`].
     pub fn delete(&self, id: u32) -> Result<bool> {
-        self.map.delete(&id.to_bytes())
+        delete(&self.map, &id)
     }
 }
 
-fn there(map: &Map, found: bool) -> Result<(), Error> {
+fn there<V>(map: &Map, value: Option<V>) -> Result<V, Error> {
     let note = Some("the index is beyond its end");
-    if found { Ok(()) } else { Err(map.refused("read an element of", Errno(libc::ENOENT), note)) }
+    value.ok_or_else(|| map.refused("read an element of", Errno(libc::ENOENT), note))
 }

@@ -1,11 +1,14 @@
 //! Hash tables.
 
-use super::super::{Entries, Keys, Map, Update};
-use super::{Shape, all_cpus, derefs, each_cpu, room};
+use super::super::{Map, Update};
+use super::{
+    Shape, delete, derefs, each_cpu, entries, keys, lookup, lookup_each_cpu, room, set,
+    set_all_cpus, take,
+};
 use crate::error::Result;
 use crate::spec::MapSpec;
 use crate::uapi::MapType;
-use crate::util::pod::Plain;
+use crate::util::pod::{Plain, with_bytes};
 use std::marker::PhantomData;
 
 /// A hash table, one that forgets what was least recently used (`lru_hash`), or one that grows (`rhash`).
@@ -73,8 +76,7 @@ impl<K: Plain, V: Plain> Hash<K, V> {
     /// # Errors
     /// As [`Map::lookup`].
     pub fn lookup(&self, key: &K) -> Result<Option<V>> {
-        let mut value = room(&self.map)?;
-        Ok(self.map.read(&key.to_bytes(), &mut value, 0)?.then(|| V::read(&value)))
+        lookup(&self.map, key)
     }
 
     /// Sets one element: [`Map::update`]. Linux 3.19.
@@ -82,7 +84,7 @@ impl<K: Plain, V: Plain> Hash<K, V> {
     /// # Errors
     /// As [`Map::update`].
     pub fn update(&self, key: &K, value: &V, update: Update) -> Result<()> {
-        self.map.update(&key.to_bytes(), &value.to_bytes(), update)
+        set(&self.map, key, value, update)
     }
 
     /// Deletes one element; `false` if there was none: [`Map::delete`]. Linux 3.19.
@@ -90,7 +92,7 @@ impl<K: Plain, V: Plain> Hash<K, V> {
     /// # Errors
     /// As [`Map::delete`].
     pub fn delete(&self, key: &K) -> Result<bool> {
-        self.map.delete(&key.to_bytes())
+        delete(&self.map, key)
     }
 
     /// Reads one element and deletes it: [`Map::lookup_and_delete`]. Linux 5.14.
@@ -98,18 +100,17 @@ impl<K: Plain, V: Plain> Hash<K, V> {
     /// # Errors
     /// As [`Map::lookup_and_delete`].
     pub fn lookup_and_delete(&self, key: &K) -> Result<Option<V>> {
-        let mut value = room(&self.map)?;
-        Ok(self.map.take(&key.to_bytes(), &mut value)?.then(|| V::read(&value)))
+        take(&self.map, key)
     }
 
     /// Its keys, while it may change: [`Map::keys`]. Linux 4.12.
     pub fn keys(&self) -> impl Iterator<Item = Result<K>> + use<'_, K, V> {
-        keys(self.map.keys())
+        keys(&self.map)
     }
 
     /// Its elements, while it may change: [`Map::iter`]. Linux 4.12.
     pub fn iter(&self) -> impl Iterator<Item = Result<(K, V)>> + use<'_, K, V> {
-        entries(self.map.iter(), V::read)
+        entries(&self.map, lookup)
     }
 
     /// All its elements, by batches where the kernel has them: [`Map::lookup_batch`]. Linux 5.6.
@@ -175,8 +176,7 @@ impl<K: Plain, V: Plain> PercpuHash<K, V> {
     /// # Errors
     /// As [`Map::lookup`].
     pub fn lookup(&self, key: &K) -> Result<Option<Vec<V>>> {
-        let mut values = room(&self.map)?;
-        Ok(self.map.read(&key.to_bytes(), &mut values, 0)?.then(|| each_cpu(&values)))
+        lookup_each_cpu(&self.map, key)
     }
 
     /// Sets the values of one element, as many as there can be CPUs: [`Map::update`]. Linux 4.6.
@@ -184,7 +184,7 @@ impl<K: Plain, V: Plain> PercpuHash<K, V> {
     /// # Errors
     /// As [`Map::update`]; [`Error::MapLength`](crate::Error::MapLength) if there are not as many.
     pub fn update(&self, key: &K, values: &[V], update: Update) -> Result<()> {
-        self.map.update(&key.to_bytes(), &all_cpus(&self.map, values)?, update)
+        set_all_cpus(&self.map, key, values, update)
     }
 
     /// Deletes one element; `false` if there was none: [`Map::delete`]. Linux 4.6.
@@ -192,7 +192,7 @@ impl<K: Plain, V: Plain> PercpuHash<K, V> {
     /// # Errors
     /// As [`Map::delete`].
     pub fn delete(&self, key: &K) -> Result<bool> {
-        self.map.delete(&key.to_bytes())
+        delete(&self.map, key)
     }
 
     /// Reads one element and deletes it: [`Map::lookup_and_delete`]. Linux 5.14.
@@ -201,17 +201,17 @@ impl<K: Plain, V: Plain> PercpuHash<K, V> {
     /// As [`Map::lookup_and_delete`].
     pub fn lookup_and_delete(&self, key: &K) -> Result<Option<Vec<V>>> {
         let mut values = room(&self.map)?;
-        Ok(self.map.take(&key.to_bytes(), &mut values)?.then(|| each_cpu(&values)))
+        Ok(with_bytes(key, |key| self.map.take(key, &mut values))?.then(|| each_cpu(&values)))
     }
 
     /// Its keys, while it may change: [`Map::keys`]. Linux 4.12.
     pub fn keys(&self) -> impl Iterator<Item = Result<K>> + use<'_, K, V> {
-        keys(self.map.keys())
+        keys(&self.map)
     }
 
     /// Its elements, while it may change: [`Map::iter`]. Linux 4.12.
     pub fn iter(&self) -> impl Iterator<Item = Result<(K, Vec<V>)>> + use<'_, K, V> {
-        entries(self.map.iter(), each_cpu)
+        entries(&self.map, lookup_each_cpu)
     }
 
     /// All its elements, by batches where the kernel has them: [`Map::lookup_batch`]. Linux 5.6.
@@ -221,19 +221,6 @@ impl<K: Plain, V: Plain> PercpuHash<K, V> {
     pub fn lookup_batch(&self) -> Result<Vec<(K, Vec<V>)>> {
         Ok(typed(self.map.lookup_batch()?, each_cpu))
     }
-}
-
-/// Keys with their type.
-pub(super) fn keys<K: Plain>(keys: Keys<'_>) -> impl Iterator<Item = Result<K>> + use<'_, K> {
-    keys.map(|key| key.map(|key| K::read(&key)))
-}
-
-/// Elements with their types.
-pub(super) fn entries<K: Plain, V>(
-    entries: Entries<'_>,
-    read: fn(&[u8]) -> V,
-) -> impl Iterator<Item = Result<(K, V)>> + use<'_, K, V> {
-    entries.map(move |entry| entry.map(|(key, value)| (K::read(&key), read(&value))))
 }
 
 fn typed<K: Plain, V>(pairs: Vec<(Vec<u8>, Vec<u8>)>, read: fn(&[u8]) -> V) -> Vec<(K, V)> {

@@ -1,7 +1,7 @@
 //! Maps whose values or keys are objects of the kernel: programs, maps, sockets, devices, control groups.
 
 use super::super::{Map, Update};
-use super::{Shape, derefs, room};
+use super::{Shape, delete, derefs, lookup, room, set};
 use crate::error::Result;
 use crate::spec::MapSpec;
 use crate::uapi::MapType;
@@ -64,7 +64,7 @@ macro_rules! of_descriptors {
             /// # Errors
             /// As [`Map::delete`].
             pub fn delete(&self, key: &$key) -> Result<bool> {
-                self.map.delete(&key.to_bytes())
+                delete(&self.map, key)
             }
         }
     )*};
@@ -216,7 +216,7 @@ macro_rules! redirects {
             /// # Errors
             /// As [`Map::delete`].
             pub fn delete(&self, key: u32) -> Result<bool> {
-                self.map.delete(&key.to_bytes())
+                delete(&self.map, &key)
             }
         }
     )*};
@@ -279,9 +279,7 @@ impl<V: Plain> Storage<V> {
     /// # Errors
     /// As [`Map::lookup`].
     pub fn lookup(&self, object: impl AsFd) -> Result<Option<V>> {
-        let mut value = room(&self.map)?;
-        let key = object.as_fd().as_raw_fd().to_bytes();
-        Ok(self.map.read(&key, &mut value, 0)?.then(|| V::read(&value)))
+        lookup(&self.map, &object.as_fd().as_raw_fd())
     }
 
     /// Sets what an object has: [`Map::update`]. Linux 5.2.
@@ -289,7 +287,7 @@ impl<V: Plain> Storage<V> {
     /// # Errors
     /// As [`Map::update`].
     pub fn update(&self, object: impl AsFd, value: &V, update: Update) -> Result<()> {
-        self.map.update(&object.as_fd().as_raw_fd().to_bytes(), &value.to_bytes(), update)
+        set(&self.map, &object.as_fd().as_raw_fd(), value, update)
     }
 
     /// Takes away what an object has; `false` if it had nothing: [`Map::delete`]. Linux 5.2.
@@ -297,6 +295,6 @@ impl<V: Plain> Storage<V> {
     /// # Errors
     /// As [`Map::delete`].
     pub fn delete(&self, object: impl AsFd) -> Result<bool> {
-        self.map.delete(&object.as_fd().as_raw_fd().to_bytes())
+        delete(&self.map, &object.as_fd().as_raw_fd())
     }
 }

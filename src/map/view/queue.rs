@@ -1,12 +1,15 @@
 //! Maps without keys.
 
 use super::super::{Map, Update};
-use super::{Shape, derefs, room};
+use super::{Shape, derefs, lookup, take};
 use crate::error::Result;
 use crate::spec::MapSpec;
 use crate::uapi::MapType;
-use crate::util::pod::Plain;
+use crate::util::pod::{Plain, with_bytes, with_zeroed};
 use std::marker::PhantomData;
+
+/// The key of a map without keys.
+const NO_KEY: [u8; 0] = [];
 
 macro_rules! ends {
     ($name:ident, $kind:ident, $spec:ident, $does:literal, $next:literal) => {
@@ -50,7 +53,7 @@ macro_rules! ends {
             /// # Errors
             /// As [`Map::update`].
             pub fn push(&self, value: &V, update: Update) -> Result<()> {
-                self.map.update(&[], &value.to_bytes(), update)
+                with_bytes(value, |value| self.map.update(&[], value, update))
             }
 
             #[doc = concat!("Takes out ", $next, ". `bpf(2)`, `BPF_MAP_LOOKUP_AND_DELETE_ELEM`; Linux 4.20.")]
@@ -58,8 +61,7 @@ macro_rules! ends {
             /// # Errors
             /// As [`Map::lookup_and_delete`].
             pub fn pop(&self) -> Result<Option<V>> {
-                let mut value = room(&self.map)?;
-                Ok(self.map.take(&[], &mut value)?.then(|| V::read(&value)))
+                take(&self.map, &NO_KEY)
             }
 
             #[doc = concat!("Reads ", $next, " and leaves it there. `bpf(2)`, `BPF_MAP_LOOKUP_ELEM`; Linux 4.20.")]
@@ -67,8 +69,7 @@ macro_rules! ends {
             /// # Errors
             /// As [`Map::lookup`].
             pub fn peek(&self) -> Result<Option<V>> {
-                let mut value = room(&self.map)?;
-                Ok(self.map.read(&[], &mut value, 0)?.then(|| V::read(&value)))
+                lookup(&self.map, &NO_KEY)
             }
         }
     };
@@ -119,7 +120,7 @@ impl<V: Plain> BloomFilter<V> {
     /// # Errors
     /// As [`Map::update`].
     pub fn insert(&self, value: &V) -> Result<()> {
-        self.map.update(&[], &value.to_bytes(), Update::Any)
+        with_bytes(value, |value| self.map.update(&[], value, Update::Any))
     }
 
     /// `false` if it has surely not been put in. `bpf(2)`, `BPF_MAP_LOOKUP_ELEM`; Linux 5.16.
@@ -128,6 +129,9 @@ impl<V: Plain> BloomFilter<V> {
     /// As [`Map::lookup`].
     pub fn may_contain(&self, value: &V) -> Result<bool> {
         // The kernel reads what it is to look for where it writes elsewhere.
-        self.map.read(&[], &mut value.to_bytes(), 0)
+        with_zeroed(V::SIZE, |bytes| {
+            value.write(bytes);
+            self.map.read(&[], bytes, 0)
+        })
     }
 }

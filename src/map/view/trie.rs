@@ -1,8 +1,7 @@
 //! Prefixes of addresses.
 
 use super::super::{Map, Update};
-use super::hash::{entries, keys};
-use super::{Shape, derefs, room};
+use super::{Shape, delete, derefs, entries, keys, lookup, set};
 use crate::btf::{FieldDesc, TypeDesc};
 use crate::error::Result;
 use crate::spec::MapSpec;
@@ -85,8 +84,7 @@ impl<A: Plain, V: Plain> LpmTrie<A, V> {
     /// # Errors
     /// As [`Map::lookup`].
     pub fn lookup(&self, prefix: &Prefix<A>) -> Result<Option<V>> {
-        let mut value = room(&self.map)?;
-        Ok(self.map.read(&prefix.to_bytes(), &mut value, 0)?.then(|| V::read(&value)))
+        lookup(&self.map, prefix)
     }
 
     /// Sets the value of one prefix: [`Map::update`]. Linux 4.11.
@@ -94,7 +92,7 @@ impl<A: Plain, V: Plain> LpmTrie<A, V> {
     /// # Errors
     /// As [`Map::update`].
     pub fn update(&self, prefix: &Prefix<A>, value: &V, update: Update) -> Result<()> {
-        self.map.update(&prefix.to_bytes(), &value.to_bytes(), update)
+        set(&self.map, prefix, value, update)
     }
 
     /// Deletes just this prefix; `false` if there was none: [`Map::delete`]. Linux 4.11.
@@ -102,16 +100,16 @@ impl<A: Plain, V: Plain> LpmTrie<A, V> {
     /// # Errors
     /// As [`Map::delete`].
     pub fn delete(&self, prefix: &Prefix<A>) -> Result<bool> {
-        self.map.delete(&prefix.to_bytes())
+        delete(&self.map, prefix)
     }
 
     /// The prefixes there are: [`Map::keys`]. Linux 4.16.
     pub fn keys(&self) -> impl Iterator<Item = Result<Prefix<A>>> + use<'_, A, V> {
-        keys(self.map.keys())
+        keys(&self.map)
     }
 
     /// The prefixes there are, with their values: [`Map::iter`]. Linux 4.16.
     pub fn iter(&self) -> impl Iterator<Item = Result<(Prefix<A>, V)>> + use<'_, A, V> {
-        entries(self.map.iter(), V::read)
+        entries(&self.map, lookup)
     }
 }

@@ -29,7 +29,7 @@ fn read(recorder: &mut FlightRecorder) -> Result<Vec<Kept>> {
 fn the_last_samples_come_the_oldest_first_and_again() {
     for size in [4, 5, 13, 60, 300] {
         let (mut recorder, mut kernels) = recorder(1, &PerfOptions::new().sample_size(size));
-        let sample = |n: usize| vec![n as u8; size as usize];
+        let sample = |n: usize| vec![n as u8; size];
         let fit = size_of_ring() as usize / fake::sample(&sample(0)).len();
         for sent in 0..3 * fit {
             let kept = read(&mut recorder).unwrap();

@@ -77,6 +77,7 @@ pub enum Attach {
 
 /// The point of a function at which a trampoline calls a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TrampolineAt {
     /// Before it: `fentry`.
     Entry,
@@ -90,6 +91,7 @@ pub enum TrampolineAt {
 
 /// The XDP mode: native driver or generic.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum XdpMode {
     /// Native if the driver supports it, else generic.
     Any,
@@ -110,6 +112,7 @@ pub enum Direction {
 
 /// The method of attaching to traffic control.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum TcMethod {
     /// The first of the other methods that the kernel supports.
     Best,

@@ -111,7 +111,7 @@ fn perf_peers(module: &Collection<'_>, size: usize) -> Result<Vec<Peer>> {
     let options = PerfOptions::new().ring_size(RING);
 
     let (map, program) = load(module)?;
-    let mut reader = PerfReader::open(&map, &options.clone().sample_size(size as u32))?;
+    let mut reader = PerfReader::open(&map, &options.clone().sample_size(size))?;
     peers.push(Peer::new("rawbpf", program, move |sum| {
         let read = reader.drain(|record| {
             if let Record::Sample { bytes, .. } = record {
