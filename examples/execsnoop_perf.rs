@@ -30,7 +30,7 @@ static EXEC: ProgramSpec = ProgramSpec::new("exec", ProgramType::Tracepoint, bpf
 
 pub(crate) fn run(mut events: u64) -> rawbpf::Result<()> {
     let mut loader = Loader::new();
-    let options = PerfOptions::new().sample_size(Event::SIZE as u32);
+    let options = PerfOptions::new().sample_size(Event::SIZE);
     let mut reader = PerfReader::open(loader.map(&EVENTS)?, &options)?;
     let target = Target::tracepoint("sched", "sched_process_exec");
     let _attached = attach::load_and_attach(&mut loader, &EXEC, &target, &Options::new())?;
