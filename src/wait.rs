@@ -21,7 +21,7 @@ const WAKER_KEY: u64 = u64::MAX;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Polled {
-    /// The consumer returned [`ControlFlow::Break`](std::ops::ControlFlow::Break). The next call goes on with the next record.
+    /// The consumer returned [`ControlFlow::Break`]. The next call goes on with the next record.
     Stopped,
     /// [`Waker::wake`] was called, now or since the last time that this was returned.
     Woken,

@@ -62,7 +62,7 @@ impl Shape {
     }
 }
 
-/// A view of a map: a type for one kind of use, most with types for keys and values. Implemented by [`Hash`], [`Array`] and the
+/// A view of a map: a type for one kind of use, most with types for keys and values. Implemented by [`Hash`](struct@Hash), [`Array`] and the
 /// others of this module, for [`Loader::view`](crate::Loader::view).
 pub trait View: Sized + sealed::Sealed {
     /// A view of this map: the type's own `of`.
