@@ -143,7 +143,7 @@ fn what_is_not_known_says_why() {
             "uretprobe:PROGRAM:use { print(args.item); }",
             "`args` is not available in uretprobe probes",
         ),
-        ("uprobe:PROGRAM:_start { print(args.item); }", "does not tell of this function"),
+        ("uprobe:PROGRAM:_start { print(args.item); }", "does not describe this function"),
     ] {
         let error = refused(&program, script);
         assert!(error.contains(expected), "{script}\n{error}");

@@ -269,7 +269,7 @@ impl Checker<'_> {
             Ok(found) => {
                 let (what, hint) = match found {
                     Some(_) => (
-                        "its debug information does not report of this function",
+                        "its debug information does not describe this function",
                         "functions of assembly language and of files compiled without -g have only arg0, arg1 …",
                     ),
                     None => (
