@@ -605,9 +605,8 @@ mod tests {
                 };
                 let spec = ProgramSpec {
                     attach_type: Some(attach_type),
-                    ..ProgramSpec::new("p", ProgramType::Xdp, bpf! { r0 = 0; exit; })
+                    ..ProgramSpec::new("p", row.program_type, bpf! { r0 = 0; exit; })
                 };
-                let spec = ProgramSpec { kind: row.program_type, ..spec };
                 let error = fake::with(kernel, || Loader::new().load(&spec)).unwrap_err();
                 let since = find(spec.kind, spec.attach_type).unwrap().since;
                 let lacks = matches!(&error, Error::LoadProgram { lacks: Some(lacks), .. }

@@ -137,7 +137,9 @@ fn trace_shows_nothing_of_its_own_child() {
     // The map, `PID "NAME"`: under each name the last process that had it.
     let names = text.lines().filter_map(|line| line.trim().split_once(' '));
     let names: Vec<_> = names.filter(|(value, _)| *value == pid).map(|(_, name)| name).collect();
-    assert_eq!(names, ["\"sh\""], "{text}");
+    // Before Linux 6.3 the helper leaves bytes of older names behind the zero, so that the key is no text.
+    let is_shell = |name: &&str| *name == "\"sh\"" || name.starts_with("73 68 00");
+    assert!(!names.is_empty() && names.iter().all(is_shell), "{names:?}\n{text}");
 }
 
 #[test]
