@@ -8,6 +8,8 @@
 .map counts, hash, key=16, value=8, max=10240
 
 .program count, tracepoint/raw_syscalls/sys_enter
+        *(u64 *)(r10 - 16) = 0          # Linux 6.1 leaves what is behind the zero of a name as it was
+        *(u64 *)(r10 - 8) = 0
         r1 = r10                        # get_current_comm(to, size)
         r1 += -16
         r2 = 16

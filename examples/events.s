@@ -27,6 +27,8 @@ lost:   .zero 8                         # `trace` prints variables at the end
         *(u32 *)(r6 + TID) = w0
         r0 >>= 32
         *(u32 *)(r6 + PID) = w0
+        *(u64 *)(r6 + COMM) = 0         # Linux 6.1 leaves what is behind the zero of a name as it was
+        *(u64 *)(r6 + COMM + 8) = 0
         r1 = r6                         # get_current_comm(to, size)
         r1 += COMM
         r2 = 16

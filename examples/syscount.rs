@@ -13,6 +13,7 @@ static COUNTS: MapSpec = Hash::<[u8; 16], u64>::spec("counts", 10240);
 
 #[rustfmt::skip]
 static COUNT: ProgramSpec = ProgramSpec::new("count", ProgramType::Tracepoint, bpf! {
+    *(u64 *)(r10 - 16) = 0; *(u64 *)(r10 - 8) = 0;      // Linux 6.1 leaves what is behind the zero of a name
     r1 = r10; r1 += -16; r2 = 16;
     call get_current_comm;                              // the key
     r1 = COUNTS ll; r2 = r10; r2 += -16;

@@ -293,6 +293,24 @@ fn probes_at_one_place_run_in_the_order_of_the_script() {
     assert_eq!(printed, "u1 u2 u3 r1 r2 r3 t1 t2 faults 12\n\n", "{}", said(&output));
 }
 
+/// Linux 6.1 leaves what lay behind the zero of `comm` as it was (`strscpy`, where others pad): the same name was several keys.
+#[test]
+fn a_name_is_one_key() {
+    needs!(Tracepoint);
+    let script = "tracepoint:raw_syscalls:sys_enter { @[comm] = count(); @name[comm, pid] = 1; }";
+    let shell = "sh -c 'for i in 1 2 3 4 5 6 7 8; do (:); done; ls / >/dev/null; cat /proc/self/maps >/dev/null'";
+    let output = bt(&["-q", "-e", script, "-c", shell]);
+    assert!(output.status.success(), "{}", said(&output));
+    let mut keys: Vec<_> = text(&output.stdout)
+        .lines()
+        .filter_map(|line| line.rsplit_once("]: ").map(|(key, _)| key))
+        .collect();
+    assert!(keys.len() > 2, "{}", said(&output));
+    keys.sort_unstable();
+    let repeated: Vec<_> = keys.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    assert_eq!(repeated, Vec::<&[&str]>::new());
+}
+
 #[test]
 fn counts_of_a_command_are_exact() {
     needs!(Bpf, Tracepoint);

@@ -1,7 +1,7 @@
 //! Lowering: from statements to instructions over variables. Constants are propagated to their uses, and operations
 //! that the instruction set lacks are replaced by those that it has.
 
-use super::constants::{self, mirrored};
+use super::constants;
 use super::error::CodegenProblem;
 use super::function::{Function, atomic_bytes};
 use super::ir::{
@@ -12,6 +12,11 @@ use super::liveness::{Access, Flow, Mention, live_ranges};
 use super::mir::{Mir, MirBlock, MirEnd};
 use super::unit::Isa;
 use crate::insn::{AluOp, AtomicOp, Bits, ByteOrder, Condition, SignExtend, Size, Swap};
+
+mod arithmetic;
+mod branch;
+
+pub(super) use branch::is_signed;
 
 /// A mistake and its place.
 pub(super) type Failure = (CodegenProblem, Span);
@@ -538,115 +543,6 @@ impl<'a> Lower<'a> {
         }
     }
 
-    fn binary(&mut self, bits: Bits, op: Binary, dst: Var, a: Operand, b: Operand) {
-        match (self.value(a), self.value(b)) {
-            (Val::Imm(a), Val::Imm(b)) => self.constant(dst, constants::binary(bits, op, a, b)),
-            (Val::Object(object, offset), Val::Imm(by))
-                if bits == Bits::B64 && op == Binary::Add && i32::try_from(by as i64).is_ok() =>
-            {
-                let value = Val::Object(object, offset.saturating_add(by as i32));
-                self.put(dst, value);
-                self.learn_value(dst, value);
-            }
-            (_, Val::Imm(value)) => self.binary_imm(bits, op, dst, a, b, value),
-            (Val::Imm(_), _)
-                if matches!(
-                    op,
-                    Binary::Add | Binary::Mul | Binary::And | Binary::Or | Binary::Xor
-                ) =>
-            {
-                self.binary(bits, op, dst, b, a);
-            }
-            (Val::Imm(0), _) if op == Binary::Sub => {
-                let src = self.operand_var(b);
-                self.push(Inst::Neg { bits, dst, src });
-            }
-            _ => {
-                let (a, b) = (self.operand_var(a), self.operand_var(b));
-                self.binary_src(bits, op, dst, a, Src::Var(b));
-            }
-        }
-    }
-
-    /// An operation with a constant as the second operand.
-    fn binary_imm(&mut self, bits: Bits, op: Binary, dst: Var, a: Operand, b: Operand, value: u64) {
-        let (value, width) = match bits {
-            Bits::B64 => (value, 63),
-            Bits::B32 => (u64::from(value as u32), 31),
-        };
-        let all = if bits == Bits::B64 { u64::MAX } else { u32::MAX.into() };
-        let power = value.is_power_of_two().then(|| value.trailing_zeros() as i32);
-        let first = self.operand_var(a);
-        let imm = |op, imm| Some((op, Src::Imm(imm)));
-        let done = match (op, power) {
-            (Binary::Lsh | Binary::Rsh | Binary::Arsh, _) => {
-                let by = (value & width) as i32;
-                let op = alu_op(op);
-                if by == 0 { imm(AluOp::Mov, 0) } else { imm(op, by) }
-            }
-            (Binary::Add | Binary::Sub | Binary::Or | Binary::Xor, _) if value == 0 => {
-                imm(AluOp::Mov, 0)
-            }
-            (Binary::And, _) if value == all => imm(AluOp::Mov, 0),
-            (Binary::Mul | Binary::Div | Binary::SignedDiv, Some(0)) => imm(AluOp::Mov, 0),
-            (Binary::Mul | Binary::And, _) if value == 0 => return self.constant(dst, 0),
-            (Binary::Div | Binary::SignedDiv, _) if value == 0 => return self.constant(dst, 0),
-            (Binary::Mod | Binary::SignedMod, _) if value == 0 => imm(AluOp::Mov, 0),
-            (Binary::Mul, Some(power)) => imm(AluOp::Lsh, power),
-            (Binary::Div, Some(power)) => imm(AluOp::Rsh, power),
-            (Binary::Mod, Some(_)) => {
-                let mask = value - 1;
-                let mask =
-                    if bits == Bits::B32 { Src::Imm(mask as i32) } else { self.imm_src(mask) };
-                Some((AluOp::And, mask))
-            }
-            _ => None,
-        };
-        match done {
-            Some((AluOp::Mov, _)) if bits == Bits::B64 => {
-                self.put(dst, Val::Var(first));
-                self.learn_value(dst, Val::Var(first));
-            }
-            Some((AluOp::Mov, _)) => self.push(Inst::Mov { bits, dst, src: first }),
-            Some((op, src)) => self.alu_to(dst, bits, op, first, src),
-            None if matches!(op, Binary::SignedDiv | Binary::SignedMod) => {
-                if self.isa >= Isa::V4 {
-                    let src = self.src(bits, b);
-                    self.binary_src(bits, op, dst, first, src);
-                } else {
-                    self.divide_by(bits, op == Binary::SignedMod, dst, first, value);
-                }
-            }
-            None => {
-                let src = self.src(bits, b);
-                self.binary_src(bits, op, dst, first, src);
-            }
-        }
-        let small = match op {
-            Binary::And => value >> 63 == 0,
-            Binary::Rsh => bits == Bits::B32 || value & width != 0,
-            _ => bits == Bits::B32,
-        };
-        if small {
-            self.learn(dst, |facts| facts.small = true);
-        }
-    }
-
-    fn binary_src(&mut self, bits: Bits, op: Binary, dst: Var, a: Var, b: Src) {
-        match (op, b) {
-            (Binary::SignedDiv | Binary::SignedMod, Src::Var(b)) if self.isa < Isa::V4 => {
-                self.divide(bits, op == Binary::SignedMod, dst, a, b);
-            }
-            _ => {
-                let signed = matches!(op, Binary::SignedDiv | Binary::SignedMod);
-                self.alu_signed(dst, bits, alu_op(op), signed, a, b);
-            }
-        }
-        if bits == Bits::B32 {
-            self.learn(dst, |facts| facts.small = true);
-        }
-    }
-
     fn end(&mut self, end: End, number: &impl Fn(u32) -> u32) -> MirEnd<'a> {
         match end {
             End::Jump(to) => MirEnd::Jump(number(to.0)),
@@ -663,82 +559,6 @@ impl<'a> Lower<'a> {
         }
     }
 
-    /// The comparison that the variable is the result of, if its operands are unchanged.
-    fn fusible(&self, var: Var) -> Option<Compared> {
-        let facts = self.fact(var);
-        let compared = facts.compared?;
-        let here = compared.block == self.block;
-        let is_last = here && facts.assigned == (compared.block, compared.at);
-        let unchanged = |operand: Operand| match operand {
-            Operand::Imm(_) => true,
-            Operand::Var(var) => {
-                let facts = self.fact(var);
-                let since = facts.assigned.0 == self.block && facts.assigned.1 >= compared.at;
-                facts.single || here && !since
-            }
-        };
-        let stands = (facts.single || is_last) && unchanged(compared.a) && unchanged(compared.b);
-        stands.then_some(compared)
-    }
-
-    fn branch(
-        &mut self,
-        mut bits: Bits,
-        mut condition: Condition,
-        mut a: Operand,
-        mut b: Operand,
-        mut then: u32,
-        mut other: u32,
-    ) -> MirEnd<'a> {
-        // A branch on the result of a comparison is a branch on the comparison.
-        while let (Condition::Eq | Condition::Ne, Val::Var(var), Val::Imm(0)) =
-            (condition, self.value(a), self.value(b))
-        {
-            let Some(compared) = self.fusible(var) else { break };
-            if condition == Condition::Eq {
-                std::mem::swap(&mut then, &mut other);
-            }
-            (bits, condition, a, b) = (compared.bits, compared.condition, compared.a, compared.b);
-        }
-        if let (Val::Imm(a), Val::Imm(b)) = (self.value(a), self.value(b)) {
-            let taken = constants::compare(bits, condition, a, b);
-            return MirEnd::Jump(if taken { then } else { other });
-        }
-        if then == other {
-            return MirEnd::Jump(then);
-        }
-        if let Val::Imm(_) = self.value(a) {
-            std::mem::swap(&mut a, &mut b);
-            condition = mirrored(condition);
-        }
-        let (mut a, mut b) = (self.operand_var(a), self.src(bits, b));
-        if bits == Bits::B32 && self.isa < Isa::V3 {
-            let signed = is_signed(condition);
-            a = self.widened(signed, a);
-            b = match b {
-                Src::Var(b) => Src::Var(self.widened(signed, b)),
-                Src::Imm(value) if signed => Src::Imm(value),
-                Src::Imm(value) => self.imm_src(u64::from(value as u32)),
-            };
-            bits = Bits::B64;
-        }
-        if self.isa < Isa::V2 {
-            use Condition::{Ge, Gt, Le, Lt, SignedGe, SignedGt, SignedLe, SignedLt};
-            let opposite = match condition {
-                Lt => Some(Ge),
-                Le => Some(Gt),
-                SignedLt => Some(SignedGe),
-                SignedLe => Some(SignedGt),
-                _ => None,
-            };
-            if let Some(opposite) = opposite {
-                condition = opposite;
-                std::mem::swap(&mut then, &mut other);
-            }
-        }
-        MirEnd::Branch { bits, condition, a, b, then, other }
-    }
-
     /// The low half, extended.
     pub(super) fn widened(&mut self, signed: bool, src: Var) -> Var {
         let dst = self.mir.new_var();
@@ -748,29 +568,5 @@ impl<'a> Lower<'a> {
             self.push(Inst::Mov { bits: Bits::B32, dst, src });
         }
         dst
-    }
-}
-
-pub(super) fn is_signed(condition: Condition) -> bool {
-    matches!(
-        condition,
-        Condition::SignedGt | Condition::SignedGe | Condition::SignedLt | Condition::SignedLe
-    )
-}
-
-/// The operation of an instruction.
-fn alu_op(op: Binary) -> AluOp {
-    match op {
-        Binary::Add => AluOp::Add,
-        Binary::Sub => AluOp::Sub,
-        Binary::Mul => AluOp::Mul,
-        Binary::Div | Binary::SignedDiv => AluOp::Div,
-        Binary::Mod | Binary::SignedMod => AluOp::Mod,
-        Binary::And => AluOp::And,
-        Binary::Or => AluOp::Or,
-        Binary::Xor => AluOp::Xor,
-        Binary::Lsh => AluOp::Lsh,
-        Binary::Rsh => AluOp::Rsh,
-        Binary::Arsh => AluOp::Arsh,
     }
 }

@@ -29,6 +29,11 @@ use crate::spec::{Code, Hook, POISON, ProgramSpec, Reloc, RelocField, RelocKind,
 use crate::uapi::Errno;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
+/// Kernel functions whose first argument is the id of a type in the program's own BTF (`__local_type_id__k`), where programs of
+/// objects have the loader's.
+const TAKES_OWN_TYPE: [&str; 4] =
+    ["bpf_obj_new_impl", "bpf_percpu_obj_new_impl", "bpf_obj_new", "bpf_percpu_obj_new"];
+
 /// The results of relocation besides the instructions.
 #[derive(Default)]
 pub(super) struct Relocated {
@@ -302,6 +307,10 @@ impl<'l> Resolution<'l, '_> {
             RelocTarget::Extern(_) => essential_name(name),
             _ => name,
         };
+        if matches!(reloc.target, RelocTarget::Extern(_)) && TAKES_OWN_TYPE.contains(&name) {
+            let problem = "not supported: it takes the id of a type of the object, whose types are not loaded with the program";
+            return Err(refused(NameProblem::Instruction { problem }));
+        }
         let (id, place) = match types.type_id(name, Kind::Function).map_err(NameProblem::from) {
             Ok(found) => found,
             Err(problem) => {
