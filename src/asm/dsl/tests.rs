@@ -207,5 +207,5 @@ fn a_statement_is_known_by_each_of_its_slots() {
     assert_eq!(CODE.statement(1).as_deref(), Some("r1 = EVENTS ll"));
     assert_eq!(CODE.statement(3).as_deref(), Some("exit"));
     assert_eq!(CODE.statement(4), None);
-    assert!(CODE.file.ends_with("dsl.rs"));
+    assert!(CODE.file.ends_with("dsl/tests.rs"));
 }
