@@ -23,6 +23,8 @@ const NOTIFY_ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
 
 /// Compiles a script, runs it and prints what it does; the exit status.
 pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, Failure> {
+    // Before signals are blocked: a FIFO is waited for until it has a reader.
+    let mut out = Out::new(args)?;
     let signals = Signals::block_with_show()?;
     let mut command = None;
     if let Some(line) = &args.command {
@@ -40,7 +42,6 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
             "WARNING: not supported: -k: what cannot be read is 0, and no message says so\n",
         );
     }
-    let mut out = Out::new(args)?;
     let run = script.attach()?;
     if args.warnings {
         write_stderr(run.warnings());
