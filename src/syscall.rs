@@ -62,7 +62,7 @@ pub(crate) use poll::{
 #[cfg(feature = "bt-cli")]
 pub(crate) use process::{
     Executable, Hold, Inherited, Report, Resume, Waited, block_signals, fork_held, has_attribute,
-    has_sys_ptrace, pidfd_open, pidfd_signal, resume_child, wait_for_child,
+    has_sys_ptrace, is_ignored, pidfd_open, pidfd_signal, resume_child, wait_for_child,
 };
 pub(crate) use prog::{
     Log, ProgAttach, ProgBtf, ProgLoad, ProgTestRun, RawTracepoint, prog_attach, prog_bind_map,

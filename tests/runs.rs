@@ -12,6 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -97,6 +98,24 @@ fn names(output: &Output) -> Vec<String> {
     names.sort();
     names.dedup();
     names
+}
+
+#[test]
+fn a_hang_up_that_is_ignored_ends_nothing() {
+    needs!(Bpf, Tracepoint);
+    let text = "BEGIN { printf(\"on\\n\"); } interval:ms:400 { printf(\"still\\n\"); exit(); }";
+    let mut command = Command::new("nohup");
+    let command = command.arg(rawbpf()).args(["bt", "-q", "-B", "line", "-e", text]);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    assert_eq!(line, "on\n");
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGHUP).unwrap();
+    line.clear();
+    out.read_line(&mut line).unwrap();
+    assert_eq!((&*line, child.wait().unwrap().code()), ("still\n", Some(0)));
 }
 
 #[test]

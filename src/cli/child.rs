@@ -14,9 +14,10 @@ use crate::syscall::{
     wait_for_child,
 };
 use crate::uapi::Errno;
+use crate::util::file;
 use nix::unistd::{AccessFlags, access};
 use std::ffi::{CString, OsStr, OsString};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::marker::PhantomData;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -338,7 +339,7 @@ fn here(file: &CString) -> &Path {
 /// those of its owner or group, or capabilities. What runs for a script is not known here.
 fn may_give_rights(file: &CString) -> bool {
     let mut magic = [0; 4];
-    let program = File::open(here(file)).and_then(|mut file| {
+    let program = file::open(here(file)).and_then(|mut file| {
         let about = file.metadata()?;
         file.read_exact(&mut magic)?;
         Ok(about)

@@ -19,11 +19,14 @@ pub(super) enum Event {
     Show,
 }
 
-/// The signals that are waited for.
+/// The signals that are waited for: those that end a run. The hang-up of the terminal does not if it is ignored, as `nohup` has
+/// it. SIGINT always does: shells ignore it for commands in the background, which scripts end by `kill -INT`.
 fn signals() -> SigSet {
     let mut set = SigSet::empty();
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        set.add(signal);
+    set.add(Signal::SIGINT);
+    set.add(Signal::SIGTERM);
+    if !syscall::is_ignored(Signal::SIGHUP as i32) {
+        set.add(Signal::SIGHUP);
     }
     set
 }

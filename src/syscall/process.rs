@@ -33,6 +33,16 @@ pub(crate) fn block_signals(signals: &libc::sigset_t) -> Result<Inherited, Errno
     Ok(Inherited { mask, ignores_child: before == libc::SIG_IGN })
 }
 
+/// Returns whether this process ignores a signal, as one started by `nohup(1)` does SIGHUP. A blocked signal comes even then.
+/// `sigaction(2)`.
+pub(crate) fn is_ignored(signal: i32) -> bool {
+    let mut now = MaybeUninit::<libc::sigaction>::uninit();
+    // SAFETY: changes nothing, and writes the disposition, which it initialises if it does not fail.
+    let answer = unsafe { libc::sigaction(signal, std::ptr::null(), now.as_mut_ptr()) };
+    // SAFETY: it has not failed.
+    answer == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
+}
+
 impl Inherited {
     /// Restores it in this process, which has forked. Calls only async-signal-safe functions: `signal-safety(7)`.
     fn restore(&self, also_unblocked: Option<i32>) -> Result<(), Errno> {
