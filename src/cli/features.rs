@@ -151,7 +151,6 @@ impl Tally {
     /// Asks, unless that leaves a trace, notes whether it was found out, and gives what is to be printed.
     fn find(&mut self, features: &Features, probe: Probe, trace: Option<&str>) -> Found {
         if let Some(trace) = trace {
-            self.reported = true;
             return (None, format!("not asked: {trace}"));
         }
         let Finding { has, found, .. } = features.find(probe);
