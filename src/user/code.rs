@@ -56,7 +56,7 @@ impl Code {
     /// Returns the code of a mapping.
     pub(super) fn new(process: Process, mapping: Mapping, keeper: &mut Keeper) -> Code {
         let source = keeper.source(process, &mapping);
-        let Mapping { start, end, offset, path, executable: _, inode: _, backing: _ } = mapping;
+        let Mapping { start, end, offset, path, .. } = mapping;
         Code { process, start, end, offset, path, source }
     }
 
@@ -88,23 +88,28 @@ impl Code {
 
 /// The code that a process has mapped.
 pub(crate) fn code_of(process: Process) -> Result<Vec<Code>> {
+    code_kept(process, &mut Keeper::default())
+}
+
+/// The same, with files that are kept open together with those of other processes.
+pub(super) fn code_kept(process: Process, keeper: &mut Keeper) -> Result<Vec<Code>> {
     let mappings = process.executable_mappings();
     let path = PathBuf::from(format!("/proc/{}/maps", process.0));
     let mappings = mappings.map_err(|source| permission::file("read", &path, source))?;
-    let mut keeper = Keeper::default();
-    Ok(mappings.into_iter().map(|mapping| Code::new(process, mapping, &mut keeper)).collect())
+    Ok(mappings.into_iter().map(|mapping| Code::new(process, mapping, keeper)).collect())
 }
 
-/// The most files that are kept open, for one process or those that are watched together. A process can have 1,024 files open.
-const MOST_HELD: usize = 256;
+/// The most files that are kept open by one keeper: there is one for the watched processes, one for those that were looked
+/// up, and one for all that run. A process can have 1,024 files open.
+const MOST_HELD: usize = 192;
 
 /// The files that are kept open.
 #[derive(Debug, Default)]
 pub(super) struct Keeper {
     /// Whether all are, since they may be deleted before they are read.
     all: bool,
-    /// Files by inode, and by path from here or, if they are deleted, from there.
-    held: HashMap<(u64, PathBuf), Arc<Held>>,
+    /// Files by device and inode, and by path from here or, if they are deleted, from there.
+    held: HashMap<((u32, u32), u64, PathBuf), Arc<Held>>,
 }
 
 impl Keeper {
@@ -125,7 +130,8 @@ impl Keeper {
         {
             return Source::Path(path.clone());
         }
-        let key = (mapping.inode, path.clone().unwrap_or_else(|| mapping.path.clone()));
+        let key =
+            (mapping.device, mapping.inode, path.clone().unwrap_or_else(|| mapping.path.clone()));
         if let Some(held) = self.held.get(&key) {
             return Source::Held(Arc::clone(held));
         }
@@ -237,6 +243,7 @@ mod tests {
             offset: 0,
             path: first.path().into(),
             inode,
+            device: (0, 0),
             backing: Backing::File,
         };
         let (first_inode, second_inode) = (inode(&first), inode(&second));

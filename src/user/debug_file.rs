@@ -65,16 +65,18 @@ fn by_link(elf: &Elf, path: &Path, roots: &[PathBuf]) -> Option<Elf> {
     let section = elf.section(".gnu_debuglink", LONGEST_LINK)?;
     let (name, checksum) = link(&section, elf.endian)?;
     let folder = path.parent()?;
-    let beside = [folder.join(name), folder.join(".debug").join(name)];
-    // Names from before `/lib` became a link to `/usr/lib` are still in use.
+    // Names from before `/lib` became a link to `/usr/lib` are still in use, and a path through the root of another process
+    // does not lead there when its links are resolved.
     let folders = [Some(folder), elf.path().parent()].into_iter().flatten();
+    let beside =
+        folders.clone().flat_map(|folder| [folder.join(name), folder.join(".debug").join(name)]);
     let within = folders.flat_map(|folder| {
         roots.iter().map(move |root| {
             let inside = folder.strip_prefix(root).or(folder.strip_prefix("/")).unwrap_or(folder);
             root.join(FOLDER).join(inside).join(name)
         })
     });
-    beside.into_iter().chain(within).find_map(|place| {
+    beside.chain(within).find_map(|place| {
         let debug = like(elf, &place).filter(|debug| debug.id() != elf.id())?;
         // The one takes no time, and the other is there in old files, too.
         let same_id = elf.build_id().is_some_and(|id| debug.build_id() == Some(id));

@@ -10,7 +10,8 @@ use super::elf::{Elf, Kind, Symbol, Table};
 use super::perf_map::PerfMap;
 use super::ranges::{Named, Names, Span, append};
 use super::stack::Located;
-use crate::error::Result;
+use super::symbols::MOST_TEXT;
+use crate::error::{Error, Result};
 use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -21,8 +22,8 @@ use std::sync::Arc;
 /// and read again when they are needed.
 const MOST: usize = 512 << 20;
 
-/// The most bytes of names of one file.
-const MOST_TEXT: usize = 256 << 20;
+/// The most processes whose perf maps are kept.
+const MOST_MADE: usize = 128;
 
 /// The symbol tables that were read, and the perf maps of processes for code that is in no file.
 #[derive(Debug, Default)]
@@ -79,6 +80,13 @@ impl Files {
 
     fn with_made<T>(&self, pid: u32, f: impl FnOnce(&mut PerfMap) -> T) -> T {
         let mut made = self.made.borrow_mut();
+        // Each keeps a folder and a file open.
+        if made.len() >= MOST_MADE && !made.contains_key(&pid) {
+            made.retain(|pid, _| Path::new("/proc").join(pid.to_string()).exists());
+            if made.len() >= MOST_MADE {
+                made.clear();
+            }
+        }
         let total: usize = made.values().map(PerfMap::size).sum();
         if total > MOST {
             made.values_mut().for_each(PerfMap::forget);
@@ -91,7 +99,12 @@ impl Files {
         if let Some(names) = known.get(&key) {
             return names.clone();
         }
-        let names = Elf::open(path).ok().map(|elf| Arc::new(functions_by_place(&elf)));
+        let names = match Elf::open(path) {
+            Ok(elf) => Some(Arc::new(functions_by_place(&elf))),
+            Err(Error::Format { .. }) => None,
+            // It may be readable the next time: a limit on open files, say.
+            Err(_) => return None,
+        };
         let size = |names: &Option<Arc<Names>>| names.as_ref().map_or(0, |names| names.size());
         if known.values().map(size).sum::<usize>() + size(&names) > MOST {
             known.clear();

@@ -24,6 +24,8 @@ pub(super) struct Mapping {
     pub path: PathBuf,
     /// Its inode, by which the file is not known if it is on `overlayfs`.
     pub inode: u64,
+    /// The device of the file, as `/proc/PID/maps` has it: major, minor.
+    pub device: (u32, u32),
     pub backing: Backing,
 }
 
@@ -132,13 +134,16 @@ fn mapping(line: &[u8]) -> Option<Mapping> {
     let (start, end) = (hex(start)?, hex(end)?);
     let executable = word()?.get(2..3)? == "x";
     let offset = hex(word()?)?;
-    let (_device, inode) = (word()?, word()?.parse().ok()?);
+    let (major, minor) = word()?.split_once(':')?;
+    let number = |text: &str| u32::from_str_radix(text, 16).ok();
+    let device = (number(major)?, number(minor)?);
+    let inode = word()?.parse().ok()?;
     let path = words.next()?.trim_ascii_start();
     if end < start {
         return None;
     }
     let (backing, path) = backing(path)?;
-    Some(Mapping { start, end, executable, offset, path: unescaped(path), inode, backing })
+    Some(Mapping { start, end, executable, offset, path: unescaped(path), inode, device, backing })
 }
 
 /// Returns the backing that the name of a mapping stands for, and the path of the file; `None` if the mapping is the
@@ -187,6 +192,7 @@ mod tests {
                 executable: true,
                 offset: 0x26000,
                 path: "/usr/lib/a b/libc.so.6".into(),
+                device: (0xfe, 0),
                 inode: 1311,
                 backing: Backing::File,
             })

@@ -1,6 +1,6 @@
 //! Resolution of stack frames for any process that is running, or that was watched while it ran.
 
-use super::code::{Code, code_of};
+use super::code::{Code, Keeper, code_kept};
 use super::files::Files;
 use super::process::Process;
 use super::stack::Located;
@@ -16,6 +16,8 @@ pub(crate) struct Processes {
     watched: Vec<Watch>,
     /// Processes whose mappings were read, by their PIDs.
     known: HashMap<u32, Known>,
+    /// The files of those.
+    kept: Keeper,
     /// All processes that were running at the first stack of a process that is not watched.
     living: OnceCell<Vec<Vec<Code>>>,
     files: Files,
@@ -67,14 +69,17 @@ impl Processes {
         }
         if self.known.len() >= MOST && !self.known.contains_key(&pid) {
             self.known.clear();
+            self.kept = Keeper::default();
         }
-        let ask = || code_of(Process(pid)).unwrap_or_default();
-        let known = self.known.entry(pid);
-        let known = known.or_insert_with(|| Known { code: ask(), asked: Instant::now() });
+        let kept = &mut self.kept;
+        let known = self.known.entry(pid).or_insert_with(|| Known {
+            code: code_kept(Process(pid), kept).unwrap_or_default(),
+            asked: Instant::now(),
+        });
         // New mappings since then; or the PID was reused.
         if !known.code.iter().any(|code| code.holds(address)) && known.asked.elapsed() >= PAUSE {
             known.asked = Instant::now();
-            if let Ok(code) = code_of(Process(pid)) {
+            if let Ok(code) = code_kept(Process(pid), kept) {
                 known.code = code;
             }
         }
@@ -93,7 +98,9 @@ impl Processes {
         owners.retain(|code| ran(code));
         if owners.is_empty() {
             let living = self.living.get_or_init(|| {
-                Process::all().into_iter().filter_map(|process| code_of(process).ok()).collect()
+                let mut kept = Keeper::default();
+                let all = Process::all().into_iter();
+                all.filter_map(|process| code_kept(process, &mut kept).ok()).collect()
             });
             let tells = |code: &[Code]| frames.iter().any(|frame| tells(code, *frame));
             let living = living.iter().map(Vec::as_slice);

@@ -44,10 +44,18 @@ pub fn functions(path: impl AsRef<Path>) -> Result<Vec<Function>> {
     all(&Elf::open(path.as_ref())?)
 }
 
+/// The most bytes of names of one file.
+pub(super) const MOST_TEXT: usize = 256 << 20;
+
 /// Returns the functions of an open file.
 pub(crate) fn all(elf: &Elf) -> Result<Vec<Function>> {
-    let mut functions = Vec::new();
+    let (mut functions, mut text) = (Vec::new(), 0_usize);
     let mut keep = |symbol: &Symbol<'_>| {
+        // Names can overlap in the file, and so be longer than it together.
+        text = text.saturating_add(symbol.name.len());
+        if text > MOST_TEXT {
+            return;
+        }
         let offset = elf.offset(symbol.address, true);
         if let (Some(offset), true, Kind::Function | Kind::Indirect) =
             (offset, symbol.defined, symbol.kind)
@@ -64,6 +72,9 @@ pub(crate) fn all(elf: &Elf) -> Result<Vec<Function>> {
     };
     for table in [Table::Whole, Table::Dynamic] {
         elf.symbols(table, &mut keep)?;
+    }
+    if text > MOST_TEXT {
+        return Err(elf.damaged("the names of its symbols take more than 256 MiB"));
     }
     let order = |one: &Function| (one.offset, one.ambiguous);
     functions.sort_unstable_by(|a, b| (&a.name, order(a)).cmp(&(&b.name, order(b))));

@@ -156,7 +156,7 @@ impl Noted {
     }
 
     fn add(&mut self, process: Process, mapping: Mapping) {
-        let Mapping { start, end, executable: _, offset, path, inode: _, backing } = &mapping;
+        let Mapping { start, end, executable: _, offset, path, backing, .. } = &mapping;
         let key = (process.0, *start, *end, *offset, *backing, path.clone());
         if self.code.len() < MOST && self.known.insert(key) {
             if *backing != Backing::File {
@@ -189,15 +189,17 @@ fn mappings(mut records: &[u8]) -> impl Iterator<Item = (u32, Mapping)> {
 /// `PERF_RECORD_MMAP2`: header, `u32 pid, tid`, `u64 addr, len, pgoff`, `u32` for the device, twice, `u64` inode and
 /// its generation, `u32 prot, flags`, the path.
 fn mapping(record: &[u8]) -> Option<(u32, Mapping)> {
+    let word = |at: usize| Some(u32::from_ne_bytes(*record.get(at..)?.first_chunk()?));
     let long = |at: usize| Some(u64::from_ne_bytes(*record.get(at..)?.first_chunk()?));
-    let pid = u32::from_ne_bytes(*record.get(HEADER..)?.first_chunk()?);
+    let pid = word(HEADER)?;
     let (start, length, offset) = (long(16)?, long(24)?, long(32)?);
+    let device = (word(40)?, word(44)?);
     let (inode, path) = (long(48)?, record.get(72..)?);
     let path = path.get(..path.iter().position(|byte| *byte == 0)?)?;
     // Memory without a file is `//anon`, what the kernel brings along `[vdso]`.
     let (backing, path) = process::backing(path)?;
     let (path, end) = (OsStr::from_bytes(path).into(), start.checked_add(length)?);
-    Some((pid, Mapping { start, end, executable: true, offset, path, inode, backing }))
+    Some((pid, Mapping { start, end, executable: true, offset, path, inode, device, backing }))
 }
 
 #[cfg(test)]
@@ -210,7 +212,7 @@ mod tests {
         let mut body = Vec::new();
         body.extend([7u32, 8].iter().flat_map(|word| word.to_ne_bytes()));
         body.extend([0x1000u64, 0x500, 0x200].iter().flat_map(|word| word.to_ne_bytes()));
-        body.extend([0; 8]);
+        body.extend([8u32, 1].iter().flat_map(|word| word.to_ne_bytes()));
         body.extend(77u64.to_ne_bytes());
         body.extend([0; 16]);
         body.extend_from_slice(path);
@@ -228,6 +230,7 @@ mod tests {
             offset: 0x200,
             path: "/lib/libc.so.6".into(),
             inode: 77,
+            device: (8, 1),
             backing: Backing::File,
         };
         let other = record(3, b"/lib/other");

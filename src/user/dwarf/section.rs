@@ -1,15 +1,15 @@
 //! The sections of an ELF file that debug information is in.
 
 use super::{DwarfError, Result};
+use crate::user::bytes::Pieces;
 use crate::user::elf::Elf;
 use gimli::{DwarfSections, SectionId};
 use object::elf::{ELFCOMPRESS_ZLIB, ELFCOMPRESS_ZSTD, FileHeader64, SHF_COMPRESSED, SHT_NOBITS};
 use object::endian::{Endian, Endianness};
-use object::read::ReadCache;
 use object::read::elf::{FileHeader, SectionHeader};
 use std::os::unix::fs::FileExt;
 
-/// The most that is read of one section.
+/// The most that is read of all sections together, and the most that they are after decompression.
 const LARGEST: u64 = 2 << 30;
 
 /// The sections that are read.
@@ -52,15 +52,23 @@ pub(super) fn read(elf: &Elf) -> Result<Option<DwarfSections<Vec<u8>>>> {
     if !places.iter().any(|place| place.id == SectionId::DebugInfo && place.size > 0) {
         return Ok(None);
     }
+    // A sparse file can have any size, and sections can overlap.
+    checked(places.iter().fold(0, |sum: u64, place| sum.saturating_add(place.size)))?;
+    let mut left = LARGEST;
     DwarfSections::load(|id| match places.iter().find(|place| place.id == id) {
-        Some(place) => place.read(elf),
+        Some(place) => {
+            let bytes = place.read(elf, left)?;
+            left -= bytes.len() as u64;
+            Ok(bytes)
+        }
         None => Ok(Vec::new()),
     })
     .map(Some)
 }
 
 impl Place {
-    fn read(&self, elf: &Elf) -> Result<Vec<u8>> {
+    /// Reads it; `left` is the most that it may be.
+    fn read(&self, elf: &Elf, left: u64) -> Result<Vec<u8>> {
         let end = self.offset.checked_add(self.size);
         if end.is_none_or(|end| end > elf.len()) {
             return Err(DwarfError::Damaged);
@@ -75,7 +83,9 @@ impl Place {
                 let [a, b, c, d, _, _, _, _, size @ ..] = *header;
                 let [size, _] = size.as_chunks::<8>().0 else { return Err(DwarfError::Damaged) };
                 match elf.endian.read_u32([a, b, c, d]) {
-                    it if it == ELFCOMPRESS_ZLIB.0 => unpacked(rest, elf.endian.read_u64(*size)),
+                    it if it == ELFCOMPRESS_ZLIB.0 => {
+                        unpacked(rest, elf.endian.read_u64(*size), left)
+                    }
                     it if it == ELFCOMPRESS_ZSTD.0 => {
                         Err(DwarfError::Unsupported("debug information compressed by zstd"))
                     }
@@ -88,7 +98,7 @@ impl Place {
                 let [b'Z', b'L', b'I', b'B', size @ ..] = *header else {
                     return Err(DwarfError::Damaged);
                 };
-                unpacked(rest, u64::from_be_bytes(size))
+                unpacked(rest, u64::from_be_bytes(size), left)
             }
         }
     }
@@ -103,13 +113,14 @@ fn checked(size: u64) -> Result<usize> {
 }
 
 /// Decompresses zlib data whose size after decompression is given.
-fn unpacked(packed: &[u8], size: u64) -> Result<Vec<u8>> {
+fn unpacked(packed: &[u8], size: u64, left: u64) -> Result<Vec<u8>> {
+    checked(size.saturating_add(LARGEST - left))?;
     let bytes = miniz_oxide::inflate::decompress_to_vec_zlib_with_limit(packed, checked(size)?);
     bytes.ok().filter(|bytes| bytes.len() as u64 == size).ok_or(DwarfError::Damaged)
 }
 
 fn places(elf: &Elf) -> object::read::Result<Vec<Place>> {
-    let data = &ReadCache::new(elf.file());
+    let data = &Pieces::new(elf.file());
     let header = FileHeader64::<Endianness>::parse(data)?;
     let endian = header.endian()?;
     let sections = header.sections(endian, data)?;
