@@ -16,14 +16,14 @@ impl LocalTypes {
         if wanted.type_id == 0 {
             return Ok(());
         }
-        let local = self.of(&wanted.types)?;
+        let (local, budget) = self.of(&wanted.types)?;
         let found = kernel.get(id).map_err(crate::Error::from)?;
         let (Body::Variable { of, .. } | Body::Function { prototype: of, .. }) = found.body else {
             return Err(NameProblem::Instruction {
                 problem: "it is neither variable nor function",
             });
         };
-        let same = types_are_compatible(local, wanted.type_id, kernel, of);
+        let same = types_are_compatible(local, wanted.type_id, kernel, of, budget);
         if same.map_err(crate::Error::from)? {
             return Ok(());
         }
