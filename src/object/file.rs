@@ -14,6 +14,7 @@ use super::relocated::relocations;
 use super::variables::{NamedPlace, Variables};
 use crate::btf::{Btf, swapped};
 use crate::insn::{ByteOrder, Insn};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::OnceLock;
@@ -155,6 +156,7 @@ impl Object {
             relocations,
             externs: btf.as_ref().map_or_else(HashMap::new, externs),
             types: btf.as_ref().map_or_else(Default::default, |btf| btf.as_bytes().into()),
+            text: Cell::new(0),
         };
         let programs = linker.programs(&mut names)?;
         let maps = maps.into_iter().filter_map(|map| Some((map.name?, map.defined?))).collect();
@@ -410,6 +412,28 @@ L7_:
     exit
 ";
         assert_eq!(text(sections, symbols), expected);
+    }
+
+    /// However few bytes say so, what is made of an object stays small.
+    #[test]
+    fn a_long_name_in_many_instructions_is_refused() {
+        let name: &'static str = "n".repeat(1000).leak();
+        let slots = 2 * 34_000;
+        let read = |relocations: usize| {
+            let mut first = code("xdp", &[ADDRESS, REST].repeat(slots / 2));
+            let relocation = |slot: usize| Relocation {
+                offset: 8 * slot as u64,
+                symbol: 0,
+                kind: elf::R_BPF_64_64,
+            };
+            first.relocations = (0..slots).step_by(2).map(relocation).take(relocations).collect();
+            let sections = vec![first, Section::new(".data", elf::SHF_ALLOC, vec![0; 8])];
+            let file = File { sections, symbols: vec![symbol(name, elf::STT_OBJECT, 1, 0, 8)] };
+            Object::read(&file.to_bytes(ByteOrder::Little).unwrap())
+        };
+        let error = read(34_000).unwrap_err();
+        assert!(error.to_string().contains("64 MiB"), "{error}");
+        assert_eq!(read(30_000).unwrap().programs()[0].slots().len(), slots);
     }
 
     #[test]

@@ -6,17 +6,21 @@ use super::externs::Declaration;
 use super::file::{Adjusted, ObjectProgram};
 use super::functions::{Code, Function, Named, led};
 use super::names::{Names, shown};
-use super::raw::Raw;
+use super::raw::{Raw, RawSymbol};
 use super::relocated::{Relocated, Relocations};
 use super::variables::Variables;
 use super::{ObjectError, target};
 use crate::asm::{Instructions, Place, place};
 use crate::spec::{CoreReloc, Extern, RelocField, RelocKind};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The most slots of all programs of an object together, each with the functions that it calls.
 const MOST_SLOTS: usize = 1 << 22;
+
+/// The most bytes of the names and remarks of all programs together: many instructions can have one long name.
+const MOST_TEXT: usize = 1 << 26;
 
 /// Adds to what is reached all that these functions call, and they themselves.
 fn reach(calls: &[Vec<usize>], mut todo: Vec<usize>, reached: &mut HashSet<usize>) {
@@ -38,6 +42,8 @@ pub(super) struct Linker<'r> {
     pub types: Arc<[u8]>,
     /// The declarations of what is not in the object, by their names.
     pub externs: HashMap<&'r str, Declaration>,
+    /// The number of bytes of names and remarks so far.
+    pub text: Cell<usize>,
 }
 
 impl Linker<'_> {
@@ -164,11 +170,36 @@ impl Linker<'_> {
         for (index, function) in &members {
             let Some(start) = starts.get(index).copied() else { continue };
             if *index != entry {
-                program.functions.insert(start, self.name(function));
+                let name = self.name(function);
+                self.spend(name.len())?;
+                program.functions.insert(start, name);
             }
-            self.link(&mut program, function, start, &starts);
+            self.link(&mut program, function, start, &starts)?;
         }
         Ok(program)
+    }
+
+    /// Counts the bytes of a name or a remark.
+    fn spend(&self, length: usize) -> Result<(), ObjectError> {
+        self.text.set(self.text.get().saturating_add(length));
+        if self.text.get() <= MOST_TEXT {
+            return Ok(());
+        }
+        Err(ObjectError::File {
+            problem: "the names in its programs, with the functions that they call, have more than 64 MiB",
+        })
+    }
+
+    /// Adds a remark on an instruction.
+    fn remark(
+        &self,
+        program: &mut ObjectProgram,
+        slot: usize,
+        remark: String,
+    ) -> Result<(), ObjectError> {
+        self.spend(remark.len())?;
+        program.remarks.entry(slot).or_default().push(remark);
+        Ok(())
     }
 
     /// Leads the calls of a function that begins there in its program, and notes what else it names.
@@ -178,7 +209,7 @@ impl Linker<'_> {
         function: &Function,
         start: usize,
         starts: &HashMap<usize, usize>,
-    ) {
+    ) -> Result<(), ObjectError> {
         let (section, first) = function.at;
         let relocations = self.relocations.get(self.section_name(section));
         let length = function.end - first;
@@ -188,7 +219,7 @@ impl Linker<'_> {
                 Ok(instruction) => instructions.push(instruction),
                 Err(unknown) => {
                     let remark = format!("this is no instruction: {}", unknown.error.reason);
-                    program.remarks.entry(start + unknown.slot).or_default().push(remark);
+                    self.remark(program, start + unknown.slot, remark)?;
                 }
             }
         }
@@ -197,8 +228,9 @@ impl Linker<'_> {
             instructions.iter().map(|(slot, _)| first + slot).collect();
         let all = relocations.into_iter().flat_map(|all| all.range(first..function.end));
         for (slot, between) in all.filter(|(slot, _)| !starts_here.contains(slot)) {
-            let remarks = between.iter().map(Relocated::remark);
-            program.remarks.entry(slot - first + start).or_default().extend(remarks);
+            for one in between {
+                self.remark(program, slot - first + start, one.remark().to_owned())?;
+            }
         }
         for (slot, op) in instructions {
             match relocations.and_then(|all| all.get(&(first + slot))).map(Vec::as_slice) {
@@ -208,6 +240,7 @@ impl Linker<'_> {
                     match one.statement(op) {
                         Some(statement) => {
                             let name = one.name().unwrap_or_default().to_owned();
+                            self.spend(name.len() + statement.len())?;
                             program.adjusted.insert(start + slot, Adjusted { name, statement });
                             // What stands there is of the compiler's kernel.
                             if let Some(insn) = program.slots.get_mut(start + slot) {
@@ -216,21 +249,22 @@ impl Linker<'_> {
                             self.clear_second(program, start + slot);
                         }
                         None => {
-                            program.text_remarks.insert(start + slot, one.remark());
+                            self.spend(one.remark().len())?;
+                            program.text_remarks.insert(start + slot, one.remark().to_owned());
                         }
                     }
                 }
                 Some(all) => {
-                    let remarks = all.iter().map(Relocated::remark);
-                    program.remarks.entry(start + slot).or_default().extend(remarks);
+                    for one in all {
+                        self.remark(program, start + slot, one.remark().to_owned())?;
+                    }
                 }
             }
             if let Some(Place::Jump(to)) = place(op, slot)
                 && !(0..length as i64).contains(&to)
             {
                 program.astray.insert(start + slot);
-                let remark = "this leads out of the function".to_owned();
-                program.remarks.entry(start + slot).or_default().push(remark);
+                self.remark(program, start + slot, "this leads out of the function".to_owned())?;
             }
             let at = start + slot;
             let Some(named) = self.code.named.get(&(section, first + slot)) else { continue };
@@ -273,7 +307,10 @@ impl Linker<'_> {
                         name
                     })
                     .ok_or_else(|| "the address of data without a name".into()),
-                Named::Outside(name, weak) => {
+                Named::Outside(symbol) => {
+                    let Some(RawSymbol { name, weak, .. }) = self.raw.symbols.get(*symbol) else {
+                        continue;
+                    };
                     let remark = format!("the address of something elsewhere, `{name}`");
                     let found = self.externs.get(name.as_str());
                     let Some((kind, type_id)) = found.and_then(|found| found.address()) else {
@@ -283,15 +320,19 @@ impl Linker<'_> {
                             }
                             _ => remark,
                         };
-                        program.remarks.entry(at).or_default().push(shown(&remark));
+                        self.remark(program, at, shown(&remark))?;
                         continue;
                     };
                     let target = LinkTarget::Extern(self.wanted(name, *weak, type_id));
                     program.relocate(at, RelocField::Immediate, kind, target);
+                    self.spend(name.len() + remark.len())?;
                     program.text_remarks.insert(at, shown(&remark));
                     continue;
                 }
-                Named::Elsewhere(name, weak) => {
+                Named::Elsewhere(symbol) => {
+                    let Some(RawSymbol { name, weak, .. }) = self.raw.symbols.get(*symbol) else {
+                        continue;
+                    };
                     let word = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
                     let digit = name.starts_with(|first: char| first.is_ascii_digit());
                     if name.is_empty() || digit || !name.chars().all(word) {
@@ -313,11 +354,14 @@ impl Linker<'_> {
             match operand {
                 Ok(operand) => {
                     self.clear_second(program, at);
+                    // The relocation has the name, too.
+                    self.spend(2 * operand.len())?;
                     program.operands.insert(at, operand);
                 }
-                Err(remark) => program.remarks.entry(at).or_default().push(shown(&remark)),
+                Err(remark) => self.remark(program, at, shown(&remark))?,
             }
         }
+        Ok(())
     }
 
     fn wanted(&self, name: &str, weak: bool, type_id: u32) -> Extern {
