@@ -34,10 +34,16 @@ fn no_bpftool() -> Option<String> {
 
 /// A source of `tests/object_load`, compiled.
 fn compiled(compiler: &str, name: &str, folder: &Path) -> PathBuf {
+    compiled_with(compiler, name, &[], folder)
+}
+
+/// The same with options.
+fn compiled_with(compiler: &str, name: &str, options: &[&str], folder: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/object_load").join(name);
-    let object = folder.join(name).with_extension("o");
+    let object = folder.join(format!("{name}{}.o", options.concat()));
     let done = Command::new(compiler)
         .args(["-target", "bpf", "-g", "-O2", "-Wall", "-Werror", "-c"])
+        .args(options)
         .arg(&source)
         .arg("-o")
         .arg(&object)
@@ -100,16 +106,21 @@ fn own_instructions(program: &Program) -> Vec<String> {
 fn compare(compiler: &str, name: &str) -> Vec<String> {
     let folder = Folder::new();
     let object = compiled(compiler, name, folder.path());
+    compare_objects(compiler, name, &object, &object)
+}
+
+/// Loads an object, and one with libbpf that is to give the same, and compares every program; returns the names.
+fn compare_objects(compiler: &str, name: &str, object: &Path, expected: &Path) -> Vec<String> {
     let pins = Pins::new();
     let theirs = pins.path("programs");
     let done = Command::new(bpftool().unwrap())
         .args(["prog", "loadall"])
-        .args([&object, &theirs])
+        .args([expected, &theirs])
         .output()
         .unwrap();
     assert!(done.status.success(), "{compiler} {name}: {}", said(&done));
 
-    let object = Object::read(&fs::read(&object).unwrap()).unwrap();
+    let object = Object::read(&fs::read(object).unwrap()).unwrap();
     let collection = object.collection(name).unwrap();
     let mut loader = Loader::new();
     let programs = loader.load_collection(&collection).unwrap_or_else(|e| panic!("{e}"));
@@ -168,6 +179,20 @@ fn externs_of_the_kernel_are_filled_in_as_libbpf_fills_them_in() {
     needs_tried!("bpftool", no_bpftool());
     for compiler in compilers() {
         assert_eq!(compare(compiler, "ksyms.c"), ["ksyms"]);
+    }
+}
+
+/// To libbpf from 1.3 on. Older ones refuse the object, and take it with functions that there are not.
+#[test]
+fn a_weak_function_with_another_prototype_is_none() {
+    needs!(Bpf, Root, Btf, Jit);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpftool", no_bpftool());
+    for compiler in compilers() {
+        let (folder, name) = (Folder::new(), "other_prototype.c");
+        let object = compiled(compiler, name, folder.path());
+        let missing = compiled_with(compiler, name, &["-DMISSING"], folder.path());
+        assert_eq!(compare_objects(compiler, name, &object, &missing), ["prototypes"]);
     }
 }
 

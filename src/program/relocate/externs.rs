@@ -1,7 +1,7 @@
 //! Externs of objects: addresses of variables and functions of the kernel.
 
 use super::core::LocalTypes;
-use super::problem::is_missing;
+use super::problem::{is_missing, is_missing_function};
 use super::{Answer, NameProblem, Resolution, put};
 use crate::btf::{Body, Btf, Kind, essential_name, types_are_compatible};
 use crate::insn::{Insn, Pseudo};
@@ -47,10 +47,16 @@ impl Resolution<'_, '_> {
                 }
                 None => NameProblem::NoSymbol,
             },
-            kind => match self.put_btf_id(slot, wanted, kind) {
-                Err(problem) if is_missing(&problem) => problem,
-                done => return done,
-            },
+            kind => {
+                let is_missing = match kind {
+                    RelocKind::FunctionAddress => is_missing_function,
+                    _ => is_missing,
+                };
+                match self.put_btf_id(slot, wanted, kind) {
+                    Err(problem) if is_missing(&problem) => problem,
+                    done => return done,
+                }
+            }
         };
         if !wanted.weak {
             return Err(missing);
