@@ -182,6 +182,33 @@ fn externs_of_the_kernel_are_filled_in_as_libbpf_fills_them_in() {
     }
 }
 
+/// The assembly language has no word for these, and so the text says so.
+#[test]
+fn a_text_remarks_on_weak_externs_and_on_flavours() {
+    needs_tried!("clang", no_compiler());
+    for compiler in compilers() {
+        let folder = Folder::new();
+        let remarks = |file| {
+            let object = compiled(compiler, file, folder.path());
+            Object::read(&fs::read(&object).unwrap()).unwrap().unsaid().join("\n")
+        };
+        let ksyms = remarks("ksyms.c");
+        for expected in [
+            "(ksyms.c:19): the address of something elsewhere, `no_such_symbol`, which can be missing (weak)",
+            "(ksyms.c:18): the address of something elsewhere, `schedule`\n",
+            "(ksyms.c:25): the address of something elsewhere, `no_such_kfunc`, which can be missing (weak)",
+            "(ksyms.c:24): a call of `bpf_rcu_read_unlock`, which can be missing (weak)",
+        ] {
+            assert!(ksyms.contains(expected), "{ksyms}");
+        }
+        assert!(!ksyms.contains("a call of `bpf_rcu_read_lock`"), "{ksyms}");
+        let expected =
+            "a call of `bpf_rcu_read_lock___one`, which is `bpf_rcu_read_lock` in the kernel";
+        let remarks = remarks("missing_ksyms.c");
+        assert!(remarks.contains(expected), "{remarks}");
+    }
+}
+
 /// To libbpf from 1.3 on. Older ones refuse the object, and take it with functions that there are not.
 #[test]
 fn a_weak_function_with_another_prototype_is_none() {

@@ -2,6 +2,7 @@
 
 use super::collection::LinkTarget;
 use super::declared::Declared;
+use super::ext::SourceLines;
 use super::externs::Declaration;
 use super::file::{Adjusted, ObjectProgram};
 use super::functions::{Code, Function, Named, led};
@@ -11,6 +12,7 @@ use super::relocated::{Relocated, Relocations};
 use super::variables::Variables;
 use super::{ObjectError, target};
 use crate::asm::{Instructions, Place, place};
+use crate::btf::{Btf, essential_name};
 use crate::spec::{CoreReloc, Extern, RelocField, RelocKind};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
@@ -31,6 +33,19 @@ fn reach(calls: &[Vec<usize>], mut todo: Vec<usize>, reached: &mut HashSet<usize
     }
 }
 
+/// Returns what only the declaration of an extern says: that a program can do without it, and that its name has a flavour.
+fn manner(name: &str, weak: bool, kind: RelocKind) -> String {
+    let mut manner = String::new();
+    let essential = essential_name(name);
+    if essential != name && matches!(kind, RelocKind::Kfunc | RelocKind::FunctionAddress) {
+        manner = format!(", which is `{}` in the kernel", shown(essential));
+    }
+    if weak {
+        manner.push_str(", which can be missing (weak)");
+    }
+    manner
+}
+
 /// Puts programs together.
 pub(super) struct Linker<'r> {
     pub raw: &'r Raw<'r>,
@@ -42,6 +57,8 @@ pub(super) struct Linker<'r> {
     pub types: Arc<[u8]>,
     /// The declarations of what is not in the object, by their names.
     pub externs: HashMap<&'r str, Declaration>,
+    pub btf: Option<&'r Btf>,
+    pub source_lines: SourceLines,
     /// The number of bytes of names and remarks so far.
     pub text: Cell<usize>,
 }
@@ -165,6 +182,7 @@ impl Linker<'_> {
             relocations: Vec::new(),
             remarks: HashMap::new(),
             text_remarks: HashMap::new(),
+            source_lines: HashMap::new(),
             astray: HashSet::new(),
         };
         for (index, function) in &members {
@@ -175,6 +193,22 @@ impl Linker<'_> {
                 program.functions.insert(start, name);
             }
             self.link(&mut program, function, start, &starts)?;
+        }
+        let mut begin: Vec<_> = members
+            .iter()
+            .filter_map(|(index, function)| Some((*starts.get(index)?, function.at)))
+            .collect();
+        begin.sort_unstable();
+        for slot in program.remarks.keys().chain(program.text_remarks.keys()) {
+            let before = begin.partition_point(|(start, _)| start <= slot);
+            let function = before.checked_sub(1).and_then(|index| begin.get(index));
+            let Some((start, (section, first))) = function.copied() else { continue };
+            let (section, own) = (self.section_name(section), slot - start + first);
+            let line = self.btf.and_then(|btf| self.source_lines.of(btf, section, own));
+            if let Some(line) = line {
+                self.spend(line.len())?;
+                program.source_lines.insert(*slot, line);
+            }
         }
         Ok(program)
     }
@@ -188,6 +222,35 @@ impl Linker<'_> {
         Err(ObjectError::File {
             problem: "the names in its programs, with the functions that they call, have more than 64 MiB",
         })
+    }
+
+    /// Describes the target of an instruction in a remark.
+    fn described(&self, named: &Named) -> String {
+        let name = match named {
+            Named::Function(at) => {
+                let function = self.code.function(*at);
+                let function = function.and_then(|index| self.code.functions.get(index));
+                function.map(|function| self.name(function))
+            }
+            Named::Map(section, offset) => {
+                self.map_at(*section, *offset).map(|map| map.symbol.clone())
+            }
+            Named::Data(section, offset) => {
+                self.variables.address(*section, *offset).map(|(name, ..)| name)
+            }
+            Named::Elsewhere(symbol) | Named::Outside(symbol) => {
+                self.raw.symbols.get(*symbol).map(|symbol| symbol.name.clone())
+            }
+            Named::Unsaid(what) => return what.clone(),
+        };
+        format!("the address of `{}`", shown(&name.unwrap_or_default()))
+    }
+
+    /// Returns the map that is declared there.
+    fn map_at(&self, section: usize, offset: u64) -> Option<&Declared> {
+        let place = |map: &Declared| (map.section, map.offset);
+        let before = self.maps.partition_point(|map| place(map) < (section, offset));
+        self.maps.get(before).filter(|map| place(map) == (section, offset))
     }
 
     /// Adds a remark on an instruction.
@@ -233,8 +296,17 @@ impl Linker<'_> {
             }
         }
         for (slot, op) in instructions {
+            let named = self.code.named.get(&(section, first + slot));
             match relocations.and_then(|all| all.get(&(first + slot))).map(Vec::as_slice) {
                 None => {}
+                // Each would overwrite the number of the other.
+                Some(all) if let Some(named) = named => {
+                    let other = self.described(named);
+                    for one in all {
+                        let remark = format!("{}, and at the same time {other}", one.remark());
+                        self.remark(program, start + slot, remark)?;
+                    }
+                }
                 Some([one]) if let Some((field, core)) = self.core(program, start + slot, one) => {
                     program.relocate(start + slot, field, RelocKind::Core, LinkTarget::Core(core));
                     match one.statement(op) {
@@ -267,7 +339,7 @@ impl Linker<'_> {
                 self.remark(program, start + slot, "this leads out of the function".to_owned())?;
             }
             let at = start + slot;
-            let Some(named) = self.code.named.get(&(section, first + slot)) else { continue };
+            let Some(named) = named else { continue };
             if matches!(named, Named::Elsewhere(..) | Named::Unsaid(_)) {
                 program.astray.insert(at);
             }
@@ -285,19 +357,14 @@ impl Linker<'_> {
                     self.clear_second(program, at);
                     continue;
                 }
-                Named::Map(section, offset) => {
-                    let place = |map: &Declared| (map.section, map.offset);
-                    let before = self.maps.partition_point(|map| place(map) < (*section, *offset));
-                    let map = self.maps.get(before).filter(|map| place(map) == (*section, *offset));
-                    match map {
-                        Some(Declared { name: Some(name), .. }) => {
-                            program.relocate_address(at, LinkTarget::Map(name.clone()));
-                            Ok(name.clone())
-                        }
-                        Some(map) => Err(format!("the address of map `{}`", map.symbol)),
-                        None => Err("the address of a map without a name".into()),
+                Named::Map(section, offset) => match self.map_at(*section, *offset) {
+                    Some(Declared { name: Some(name), .. }) => {
+                        program.relocate_address(at, LinkTarget::Map(name.clone()));
+                        Ok(name.clone())
                     }
-                }
+                    Some(map) => Err(format!("the address of map `{}`", map.symbol)),
+                    None => Err("the address of a map without a name".into()),
+                },
                 Named::Data(section, place) => self
                     .variables
                     .address(*section, *place)
@@ -325,8 +392,9 @@ impl Linker<'_> {
                     };
                     let target = LinkTarget::Extern(self.wanted(name, *weak, type_id));
                     program.relocate(at, RelocField::Immediate, kind, target);
+                    let remark = format!("{}{}", shown(&remark), manner(name, *weak, kind));
                     self.spend(name.len() + remark.len())?;
-                    program.text_remarks.insert(at, shown(&remark));
+                    program.text_remarks.insert(at, remark);
                     continue;
                 }
                 Named::Elsewhere(symbol) => {
@@ -344,8 +412,14 @@ impl Linker<'_> {
                             }
                             _ => LinkTarget::Name(name.clone()),
                         };
-                        let field = RelocField::Immediate;
-                        program.relocate(at, field, RelocKind::Kfunc, target);
+                        let (field, kind) = (RelocField::Immediate, RelocKind::Kfunc);
+                        let manner = manner(name, *weak, kind);
+                        if let (LinkTarget::Extern(_), false) = (&target, manner.is_empty()) {
+                            let remark = format!("a call of `{}`{manner}", shown(name));
+                            self.spend(remark.len())?;
+                            program.text_remarks.insert(at, remark);
+                        }
+                        program.relocate(at, field, kind, target);
                         Ok(name.clone())
                     }
                 }

@@ -1,6 +1,7 @@
 //! CO-RE relocations of an object, which adjust a program to the types of a kernel when it is loaded. Much of it has a name in the language, which the loader
 //! looks up as it does any: the offset of a field by an access such as `0:1:2` is `pair.b.c`. What has none is remarked upon.
 
+use super::ext;
 use super::names::shown;
 use crate::btf::{Body, Btf, Kind, Type};
 use crate::insn::{ByteOrder, Insn, Op, Pseudo, Source, class};
@@ -61,8 +62,7 @@ const DECLARATION: usize = 1 << 12;
 /// The most relocations that are kept of an instruction: a second one tells that they are too many.
 const EACH: usize = 2;
 
-/// The offsets of the length of the header, and of the place of this part in longer ones.
-const LENGTH: usize = 4;
+/// The offset in the header of the place of this part.
 const PART: usize = 24;
 
 /// A CO-RE relocation of an instruction. Many instructions have the same.
@@ -87,10 +87,11 @@ pub(super) fn relocations(ext: &[u8], btf: &Btf, order: ByteOrder) -> Option<Rel
     let mut known: HashMap<Record, Arc<Relocated>> = HashMap::new();
     let too_many = "CO-RE: the relocations of the object have more than 64 MiB of names".into();
     let mut namer = Namer { btf, steps: ALL_STEPS, text: ALL_TEXT, too_many };
-    read(ext, btf, order, &mut |section, offset, record| {
+    ext::records(ext, PART, btf, order, &mut |section, offset, [of, access, kind]| {
+        let record = Record { of, access, kind };
         let relocated = known.entry(record).or_insert_with(|| Arc::new(namer.relocated(record)));
         let section = found.entry(shown(section)).or_default();
-        let slot = section.entry(offset as usize / 8).or_default();
+        let slot = section.entry(offset).or_default();
         if slot.len() < EACH {
             slot.push(Arc::clone(relocated));
         }
@@ -361,50 +362,6 @@ fn word(name: &str) -> Option<&str> {
     let letter = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
     let digit = name.starts_with(|first: char| first.is_ascii_digit());
     (!name.is_empty() && !digit && name.chars().all(letter)).then_some(name)
-}
-
-/// Passes each record to `keep`, with its section and the offset there; `None` if they are damaged.
-fn read(
-    ext: &[u8],
-    btf: &Btf,
-    order: ByteOrder,
-    keep: &mut dyn FnMut(&str, u32, Record),
-) -> Option<()> {
-    let word = |bytes: &[u8], at: usize| {
-        let bytes = *bytes.get(at..)?.first_chunk::<4>()?;
-        Some(match order {
-            ByteOrder::Little => u32::from_le_bytes(bytes),
-            ByteOrder::Big => u32::from_be_bytes(bytes),
-        })
-    };
-    let header = word(ext, LENGTH)? as usize;
-    // Older compilers have no such part, others an empty one.
-    if header < PART + 8 || word(ext, PART + 4)? == 0 {
-        return Some(());
-    }
-    let start = header.checked_add(word(ext, PART)? as usize)?;
-    let length = word(ext, PART + 4)? as usize;
-    let mut part = ext.get(start..start.checked_add(length)?)?;
-    let size = word(part, 0)? as usize;
-    part = part.get(4..)?;
-    if size < 16 {
-        return None;
-    }
-    while !part.is_empty() {
-        let (section, count) = (word(part, 0)?, word(part, 4)? as usize);
-        let section = btf.name(section, 0).ok()?;
-        let records = part.get(8..8_usize.checked_add(count.checked_mul(size)?)?)?;
-        for record in records.chunks_exact(size) {
-            let (offset, of) = (word(record, 0)?, word(record, 4)?);
-            if offset % 8 != 0 {
-                return None;
-            }
-            let (access, kind) = (word(record, 8)?, word(record, 12)?);
-            keep(section, offset, Record { of, access, kind });
-        }
-        part = part.get(8 + records.len()..)?;
-    }
-    Some(())
 }
 
 #[cfg(test)]
