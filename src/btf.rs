@@ -42,7 +42,7 @@ mod search;
 mod types;
 
 pub use builder::Builder;
-pub(crate) use core::{CoreValue, Resize, essential_name, resolve, types_are_compatible};
+pub(crate) use core::{Budget, CoreValue, Resize, essential_name, resolve, types_are_compatible};
 pub(crate) use describe::map_types;
 pub use error::BtfError;
 pub use kernel::{KernelTypes, Place};

@@ -7,6 +7,7 @@ mod collection;
 mod data;
 mod declared;
 mod error;
+mod ext;
 mod externs;
 mod file;
 mod format;

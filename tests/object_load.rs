@@ -34,10 +34,16 @@ fn no_bpftool() -> Option<String> {
 
 /// A source of `tests/object_load`, compiled.
 fn compiled(compiler: &str, name: &str, folder: &Path) -> PathBuf {
+    compiled_with(compiler, name, &[], folder)
+}
+
+/// The same with options.
+fn compiled_with(compiler: &str, name: &str, options: &[&str], folder: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/object_load").join(name);
-    let object = folder.join(name).with_extension("o");
+    let object = folder.join(format!("{name}{}.o", options.concat()));
     let done = Command::new(compiler)
         .args(["-target", "bpf", "-g", "-O2", "-Wall", "-Werror", "-c"])
+        .args(options)
         .arg(&source)
         .arg("-o")
         .arg(&object)
@@ -100,16 +106,21 @@ fn own_instructions(program: &Program) -> Vec<String> {
 fn compare(compiler: &str, name: &str) -> Vec<String> {
     let folder = Folder::new();
     let object = compiled(compiler, name, folder.path());
+    compare_objects(compiler, name, &object, &object)
+}
+
+/// Loads an object, and one with libbpf that is to give the same, and compares every program; returns the names.
+fn compare_objects(compiler: &str, name: &str, object: &Path, expected: &Path) -> Vec<String> {
     let pins = Pins::new();
     let theirs = pins.path("programs");
     let done = Command::new(bpftool().unwrap())
         .args(["prog", "loadall"])
-        .args([&object, &theirs])
+        .args([expected, &theirs])
         .output()
         .unwrap();
     assert!(done.status.success(), "{compiler} {name}: {}", said(&done));
 
-    let object = Object::read(&fs::read(&object).unwrap()).unwrap();
+    let object = Object::read(&fs::read(object).unwrap()).unwrap();
     let collection = object.collection(name).unwrap();
     let mut loader = Loader::new();
     let programs = loader.load_collection(&collection).unwrap_or_else(|e| panic!("{e}"));
@@ -168,6 +179,47 @@ fn externs_of_the_kernel_are_filled_in_as_libbpf_fills_them_in() {
     needs_tried!("bpftool", no_bpftool());
     for compiler in compilers() {
         assert_eq!(compare(compiler, "ksyms.c"), ["ksyms"]);
+    }
+}
+
+/// The assembly language has no word for these, and so the text says so.
+#[test]
+fn a_text_remarks_on_weak_externs_and_on_flavours() {
+    needs_tried!("clang", no_compiler());
+    for compiler in compilers() {
+        let folder = Folder::new();
+        let remarks = |file| {
+            let object = compiled(compiler, file, folder.path());
+            Object::read(&fs::read(&object).unwrap()).unwrap().unsaid().join("\n")
+        };
+        let ksyms = remarks("ksyms.c");
+        for expected in [
+            "(ksyms.c:19): the address of something elsewhere, `no_such_symbol`, which can be missing (weak)",
+            "(ksyms.c:18): the address of something elsewhere, `schedule`\n",
+            "(ksyms.c:25): the address of something elsewhere, `no_such_kfunc`, which can be missing (weak)",
+            "(ksyms.c:24): a call of `bpf_rcu_read_unlock`, which can be missing (weak)",
+        ] {
+            assert!(ksyms.contains(expected), "{ksyms}");
+        }
+        assert!(!ksyms.contains("a call of `bpf_rcu_read_lock`"), "{ksyms}");
+        let expected =
+            "a call of `bpf_rcu_read_lock___one`, which is `bpf_rcu_read_lock` in the kernel";
+        let remarks = remarks("missing_ksyms.c");
+        assert!(remarks.contains(expected), "{remarks}");
+    }
+}
+
+/// To libbpf from 1.3 on. Older ones refuse the object, and take it with functions that there are not.
+#[test]
+fn a_weak_function_with_another_prototype_is_none() {
+    needs!(Bpf, Root, Btf, Jit);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpftool", no_bpftool());
+    for compiler in compilers() {
+        let (folder, name) = (Folder::new(), "other_prototype.c");
+        let object = compiled(compiler, name, folder.path());
+        let missing = compiled_with(compiler, name, &["-DMISSING"], folder.path());
+        assert_eq!(compare_objects(compiler, name, &object, &missing), ["prototypes"]);
     }
 }
 

@@ -8,7 +8,7 @@ mod compat;
 mod tests;
 mod value;
 
-use self::compat::Budget;
+pub(crate) use self::compat::Budget;
 pub(crate) use self::compat::essential_name;
 pub(super) use self::compat::kinds_are_compatible;
 use self::value::Property;
@@ -68,7 +68,12 @@ struct Access<'b> {
 /// # Errors
 /// [`Error::Btf`](crate::Error::Btf) if the record is damaged, the instruction is not the one that it describes, or types of
 /// the kernel match that do not agree; else as [`KernelTypes::vmlinux`].
-pub(crate) fn resolve(local: &Btf, kernel: &KernelTypes, reloc: &CoreReloc) -> Result<CoreValue> {
+pub(crate) fn resolve(
+    local: &Btf,
+    kernel: &KernelTypes,
+    reloc: &CoreReloc,
+    budget: &Budget,
+) -> Result<CoreValue> {
     let kind = reloc.kind;
     let access = Access::parse(local, reloc)?;
     if kind == CoreKind::LocalTypeId {
@@ -81,7 +86,7 @@ pub(crate) fn resolve(local: &Btf, kernel: &KernelTypes, reloc: &CoreReloc) -> R
         return anonymous(kernel, reloc, &access, before);
     }
     for (btf, id) in kernel.candidates(essential_name(named.name), named.kind)? {
-        let Some(target) = access.find_in(btf, id, kind)? else { continue };
+        let Some(target) = access.find_in(btf, id, kind, budget)? else { continue };
         let property = Property::of(kind, Some(&target))?;
         match &found {
             None => found = Some((target.bit_offset, property)),
@@ -106,8 +111,9 @@ pub(crate) fn types_are_compatible(
     local_id: u32,
     kernel: &Btf,
     id: u32,
+    budget: &Budget,
 ) -> Result<bool, BtfError> {
-    Budget::new().types_are_compatible(local, local_id, kernel, id)
+    budget.types_are_compatible(local, local_id, kernel, id)
 }
 
 /// Resolves an enumerator of an enumeration without a name, which stands for that of any enumeration.
@@ -121,15 +127,15 @@ fn anonymous(
     let (true, Some(name)) = (reloc.kind.is_enumerator(), name) else {
         return Err(wrong("its type has no name to look it up by").into());
     };
-    let found = match kernel.any_enumerator(essential_name(name)) {
-        Ok(value) => Some(value),
+    let wanted = essential_name(name);
+    let found = match kernel.find(|btf| btf.look_up_enumerator_and_type(wanted)) {
+        Ok(((id, value), place)) => Some(value::of_enumerator(place.btf.get(id)?.kind, value)),
         Err(error) if error.btf().is_some_and(BtfError::is_not_found) => None,
         Err(error) => return Err(error),
     };
     let after = match (reloc.kind, found) {
         (CoreKind::EnumeratorExists, found) => Some(Property::plain(found.is_some().into())),
-        // Enumerators have at most 64 bits.
-        (_, found) => found.map(|value| Property::narrow(value as u64)),
+        (_, found) => found,
     };
     finish(reloc, before, after)
 }
@@ -144,7 +150,8 @@ fn finish(
     let Some(after) = after else { return Ok(CoreValue::Missing) };
     // A 64-bit load holds an unsigned enumerator of 32 bits without a sign.
     let low = |value: u64| u64::from(value as u32);
-    let unsigned = before.narrow && reloc.original == low(before.value);
+    let negative = before.value != low(before.value);
+    let unsigned = before.narrow && negative && reloc.original == low(before.value);
     if before.checked && !unsigned && reloc.original != before.value {
         let problem = "the instruction does not hold the number of the object's own types";
         return Err(wrong(problem).into());
@@ -238,14 +245,15 @@ impl<'b> Access<'b> {
         btf: &'k Btf,
         id: u32,
         kind: CoreKind,
+        budget: &Budget,
     ) -> Result<Option<Access<'k>>, BtfError> {
         let mut target = Access { btf, root: id, steps: Vec::new(), bit_offset: 0 };
-        let budget = Budget::new();
         if kind.is_enumerator() {
             let found = btf.resolve(id)?;
             let wanted = self.steps.first().and_then(|step| step.name).unwrap_or_default();
             let Body::Enum { values, .. } = found.body else { return Ok(None) };
             for (index, value) in (0..).zip(values) {
+                budget.spend()?;
                 let name = value?.name;
                 if essential_name(name) == essential_name(wanted) {
                     target.steps.push(Step { of: found.id, index, name: Some(name) });
@@ -269,7 +277,7 @@ impl<'b> Access<'b> {
                     let Body::Composite { mut members, .. } = member else { return Ok(None) };
                     let Some(member) = members.nth(step.index as usize) else { return Ok(None) };
                     let like = (self.btf, member?.of);
-                    let next = target.member(&within, name, like, &budget, STEPS)?;
+                    let next = target.member(&within, name, like, budget, STEPS)?;
                     let Some(next) = next else { return Ok(None) };
                     within = btf.resolve(next)?;
                 }

@@ -3,6 +3,7 @@
 use super::types::{KINDS, words};
 use super::{Body, BtfError, Kind, Type, core, search};
 use crate::syscall::Contents;
+use std::ffi::CStr;
 use std::ops::{Deref, Range};
 use std::sync::{Arc, OnceLock};
 
@@ -18,6 +19,9 @@ const STRIDE: usize = 64;
 /// The number of records that are read when a blob is opened. The most used types come first, for instance those that
 /// `task_struct` is made of.
 const HEAD: u32 = 4096;
+
+/// The longest name of a type or of a part of one, in bytes. The kernel allows 512 (`KSYM_NAME_LEN`). Many records can have one string.
+const LONGEST_NAME: usize = 4096;
 
 /// The most aliases (typedefs, `const`, …) before a type. The kernel allows 32 (`MAX_RESOLVE_DEPTH`).
 const DEPTH: usize = 64;
@@ -58,6 +62,7 @@ struct Index {
 #[derive(Debug, Clone)]
 pub(super) enum Bytes {
     Owned(Vec<u8>),
+    Shared(Arc<[u8]>),
     Mapped(Arc<Contents>),
 }
 
@@ -67,6 +72,7 @@ impl Deref for Bytes {
     fn deref(&self) -> &[u8] {
         match self {
             Bytes::Owned(bytes) => bytes,
+            Bytes::Shared(bytes) => bytes,
             Bytes::Mapped(bytes) => bytes,
         }
     }
@@ -192,6 +198,11 @@ impl Btf {
     /// [`BtfError::Damaged`] or [`BtfError::UnknownKind`] if a record does not end within the types.
     pub fn new(bytes: Vec<u8>) -> Result<Btf, BtfError> {
         Btf::open(Bytes::Owned(bytes), None)?.checked()
+    }
+
+    /// As [`Btf::new`], without a copy of the bytes.
+    pub(crate) fn shared(bytes: Arc<[u8]>) -> Result<Btf, BtfError> {
+        Btf::open(Bytes::Shared(bytes), None)?.checked()
     }
 
     /// Reads the bytes of a blob whose types and strings continue those of `base`: that of a module,
@@ -377,17 +388,36 @@ impl Btf {
 
     /// The string at an offset, of which type `id` speaks.
     pub(crate) fn string(&self, offset: u32, id: u32) -> Result<&str, BtfError> {
+        self.string_within(offset, id, usize::MAX)
+    }
+
+    /// The name at an offset, of type `id` or of a part of it.
+    pub(crate) fn name(&self, offset: u32, id: u32) -> Result<&str, BtfError> {
+        self.string_within(offset, id, LONGEST_NAME)
+    }
+
+    /// The string at an offset if it has at most so many bytes; no more than these are read.
+    pub(crate) fn string_within(
+        &self,
+        offset: u32,
+        id: u32,
+        most: usize,
+    ) -> Result<&str, BtfError> {
         let below = self.strings_below();
         let (strings, offset) = match (&self.base, offset.checked_sub(below)) {
             (_, Some(offset)) => (self.own_strings(), offset),
-            (Some(base), None) => return base.string(offset, id),
+            (Some(base), None) => return base.string_within(offset, id, most),
             (None, None) => return Ok(""),
         };
-        strings
-            .get(offset as usize..)
-            .and_then(|rest| rest.split(|byte| *byte == 0).next())
-            .and_then(|name| std::str::from_utf8(name).ok())
-            .ok_or(BtfError::Damaged { id, problem: "a name of it is not among the strings" })
+        let rest = strings.get(offset as usize..).unwrap_or_default();
+        let bytes = rest.get(..most.saturating_add(1)).unwrap_or(rest);
+        match CStr::from_bytes_until_nul(bytes).map(CStr::to_str) {
+            Ok(Ok(string)) => Ok(string),
+            Err(_) if bytes.len() < rest.len() => {
+                Err(BtfError::Damaged { id, problem: "a name of it is too long" })
+            }
+            _ => Err(BtfError::Damaged { id, problem: "a name of it is not among the strings" }),
+        }
     }
 
     /// Returns the offset at which the strings of this blob begin, those of the base being counted first.

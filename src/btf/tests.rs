@@ -559,3 +559,44 @@ fn modules_are_asked_when_vmlinux_does_not_know() -> Result<(), Box<dyn std::err
     assert_eq!((types.exists("node.low")?, types.exists("node.lowest")?), (true, false));
     Ok(())
 }
+
+/// A part by its index is the one that all before it lead to.
+#[test]
+fn parts_are_found_by_their_index() {
+    let mut types = Builder::new();
+    let int = types.int("int", 4, true);
+    let names: Vec<String> = (0..9).map(|number| format!("n{number}")).collect();
+    let members: Vec<_> =
+        names.iter().map(|name| Member { name, of: int, bit_offset: 0, bits: None }).collect();
+    let of = types.composite("of", false, 4, &members);
+    let values: Vec<_> =
+        names.iter().zip(0..).map(|(name, value)| Enumerator { name, value }).collect();
+    let narrow = types.enumeration("narrow", &values);
+    let btf = Btf::new(types.finish().unwrap()).unwrap();
+    let Body::Composite { members, .. } = btf.get(of).unwrap().body else { panic!() };
+    assert_eq!(members.count(), 9);
+    for (index, name) in names.iter().enumerate() {
+        let mut rest = members;
+        assert_eq!(rest.nth(index).unwrap().unwrap().name, name);
+        assert_eq!((rest.size_hint().0, rest.next().is_some()), (8 - index, index < 8));
+        let Body::Enum { mut values, .. } = btf.get(narrow).unwrap().body else { panic!() };
+        assert_eq!(values.count(), 9);
+        assert_eq!(values.nth(index).unwrap().unwrap().name, name);
+    }
+    for index in [9, 1 << 40, usize::MAX] {
+        let mut rest = members;
+        assert!(rest.nth(index).is_none() && rest.next().is_none());
+    }
+}
+
+/// Names are read no further than a kernel would: many records can have one long one.
+#[test]
+fn long_names_are_refused() {
+    let mut types = Builder::new();
+    let longest = types.int(&"n".repeat(4096), 4, true);
+    let longer = types.int(&"n".repeat(4097), 4, true);
+    let btf = Btf::new(types.finish().unwrap()).unwrap();
+    assert_eq!(btf.get(longest).unwrap().name.len(), 4096);
+    let error = btf.get(longer).unwrap_err().to_string();
+    assert!(error.contains("too long"), "{error}");
+}

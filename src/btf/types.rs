@@ -290,8 +290,24 @@ impl<'a> Parts<'a> {
         Some(words(part))
     }
 
+    /// The number of bytes of each part.
+    fn size(&self) -> usize {
+        KINDS.get(self.record.kind() as usize).map_or(0, |(.., each)| *each)
+    }
+
+    /// Leaves out some parts, whose names are not read.
+    fn skip(&mut self, count: usize) {
+        let bytes = count.saturating_mul(self.size());
+        self.record.tail = self.record.tail.get(bytes..).unwrap_or_default();
+    }
+
+    /// The number of parts that are left.
+    fn count(&self) -> usize {
+        self.record.tail.len().checked_div(self.size()).unwrap_or(0)
+    }
+
     fn name(&self, offset: u32) -> Result<&'a str, BtfError> {
-        self.btf.string(offset, self.record.id)
+        self.btf.name(offset, self.record.id)
     }
 }
 
@@ -308,6 +324,21 @@ macro_rules! parts {
             fn next(&mut self) -> Option<$item> {
                 let $parts = &mut self.0;
                 $next
+            }
+
+            /// A part by its index takes as long as the first.
+            fn nth(&mut self, index: usize) -> Option<$item> {
+                self.0.skip(index);
+                self.next()
+            }
+
+            fn size_hint(&self) -> (usize, Option<usize>) {
+                let left = self.0.count();
+                (left, Some(left))
+            }
+
+            fn count(self) -> usize {
+                self.0.count()
             }
         }
     };
@@ -429,6 +460,6 @@ impl<'a> Type<'a> {
             }
             Kind::Unknown => Body::Unknown,
         };
-        Ok(Type { id: record.id, name: btf.string(record.name, record.id)?, kind, body })
+        Ok(Type { id: record.id, name: btf.name(record.name, record.id)?, kind, body })
     }
 }

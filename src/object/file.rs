@@ -3,6 +3,7 @@
 use super::ObjectError;
 use super::collection::LinkReloc;
 use super::declared::declared;
+use super::ext::SourceLines;
 use super::externs::externs;
 use super::functions::{Code, Named};
 use super::link::Linker;
@@ -14,6 +15,7 @@ use super::relocated::relocations;
 use super::variables::{NamedPlace, Variables};
 use crate::btf::{Btf, swapped};
 use crate::insn::{ByteOrder, Insn};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
 use std::sync::OnceLock;
@@ -68,6 +70,8 @@ pub struct ObjectProgram {
     pub(super) remarks: HashMap<usize, Vec<String>>,
     /// Remarks on what a collection has and the language does not.
     pub(super) text_remarks: HashMap<usize, String>,
+    /// The source lines of instructions with such remarks.
+    pub(super) source_lines: HashMap<usize, String>,
     /// Jumps out of a function, and calls of what is not here.
     pub(super) astray: HashSet<usize>,
 }
@@ -155,6 +159,12 @@ impl Object {
             relocations,
             externs: btf.as_ref().map_or_else(HashMap::new, externs),
             types: btf.as_ref().map_or_else(Default::default, |btf| btf.as_bytes().into()),
+            text: Cell::new(0),
+            btf: btf.as_ref(),
+            source_lines: match (raw.bytes(Kind::BtfExt), &btf) {
+                (Some(ext), Some(btf)) => SourceLines::read(ext, btf, raw.order),
+                _ => SourceLines::default(),
+            },
         };
         let programs = linker.programs(&mut names)?;
         let maps = maps.into_iter().filter_map(|map| Some((map.name?, map.defined?))).collect();
@@ -194,7 +204,11 @@ impl Object {
                 remarks.extend(own.map(|(slot, remark)| (*slot, remark.as_str())));
             }
             remarks.sort_by_key(|(slot, _)| *slot);
-            let of = |(slot, remark)| format!("program {}, slot {slot}: {remark}", program.name);
+            let of = |(slot, remark)| {
+                let line = program.source_lines.get(&slot);
+                let line = line.map_or_else(String::new, |line| format!(" ({line})"));
+                format!("program {}, slot {slot}{line}: {remark}", program.name)
+            };
             all.extend(remarks.into_iter().map(of));
         }
         all
@@ -277,6 +291,7 @@ fn strays(out: &mut String, raw: &Raw<'_>, unsaid: &mut Vec<String>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::btf::{Builder, Member};
     use crate::object::format::{File, Relocation, Section, Symbol};
     use object::elf::{self, SectionFlags, SymbolType};
 
@@ -410,6 +425,68 @@ L7_:
     exit
 ";
         assert_eq!(text(sections, symbols), expected);
+    }
+
+    #[test]
+    fn an_instruction_with_two_relocations_is_refused_with_its_source_line() {
+        let mut builder = Builder::new();
+        let int = builder.int("int", 4, true);
+        let member = Member { name: "b", of: int, bit_offset: 32, bits: None };
+        let pair = builder.composite("pair", false, 8, &[member]);
+        let strings = ["xdp", "0:0", "/src/two.c"].map(|string| builder.string(string));
+        let btf = builder.finish().unwrap();
+        let [section, access, source] = strings;
+        // No functions, one line and one relocation, both for the first instruction.
+        let lines = [16, section, 1, 0, source, 0, 7 << 10];
+        let relocations = [16, section, 1, 0, pair, access, 0];
+        let header = [0x0001_eb9f, 32, 0, 0, 0, 28, 28, 28];
+        let words = header.into_iter().chain(lines).chain(relocations);
+        let ext: Vec<u8> = words.flat_map(u32::to_ne_bytes).collect();
+        let read = |relocated: bool| {
+            let mut first = code("xdp", &[ADDRESS, REST, EXIT]);
+            first.contents[4] = 4;
+            if relocated {
+                first.contents[4] = 0;
+                let kind = elf::R_BPF_64_64;
+                first.relocations = vec![Relocation { offset: 0, symbol: 0, kind }];
+            }
+            let sections = vec![
+                first,
+                Section::new(".data", elf::SHF_ALLOC, vec![0; 8]),
+                Section::new(".BTF", SectionFlags(0), btf.clone()),
+                Section::new(".BTF.ext", SectionFlags(0), ext.clone()),
+            ];
+            let symbols = vec![symbol("number", elf::STT_OBJECT, 1, 0, 8)];
+            let file = File { sections, symbols };
+            Object::read(&file.to_bytes(ByteOrder::NATIVE).unwrap()).unwrap()
+        };
+        assert_eq!(read(false).unloadable(), [""; 0]);
+        let expected = "program xdp_0, slot 0 (two.c:7): CO-RE: offset of field, struct pair.b 0:0, and at the same time the address of \
+                        `number`";
+        assert_eq!(read(true).unloadable(), [expected]);
+        assert!(read(true).collection("two.o").is_err());
+    }
+
+    /// However few bytes say so, what is made of an object stays small.
+    #[test]
+    fn a_long_name_in_many_instructions_is_refused() {
+        let name: &'static str = "n".repeat(1000).leak();
+        let slots = 2 * 34_000;
+        let read = |relocations: usize| {
+            let mut first = code("xdp", &[ADDRESS, REST].repeat(slots / 2));
+            let relocation = |slot: usize| Relocation {
+                offset: 8 * slot as u64,
+                symbol: 0,
+                kind: elf::R_BPF_64_64,
+            };
+            first.relocations = (0..slots).step_by(2).map(relocation).take(relocations).collect();
+            let sections = vec![first, Section::new(".data", elf::SHF_ALLOC, vec![0; 8])];
+            let file = File { sections, symbols: vec![symbol(name, elf::STT_OBJECT, 1, 0, 8)] };
+            Object::read(&file.to_bytes(ByteOrder::Little).unwrap())
+        };
+        let error = read(34_000).unwrap_err();
+        assert!(error.to_string().contains("64 MiB"), "{error}");
+        assert_eq!(read(30_000).unwrap().programs()[0].slots().len(), slots);
     }
 
     #[test]

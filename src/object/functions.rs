@@ -1,6 +1,7 @@
 //! The functions of an object, and the targets of their instructions.
 
 use super::ObjectError;
+use super::names::shown;
 use super::raw::{Kind, Raw, RawRelocation, RawSymbol, SymbolKind};
 use crate::asm::{Instructions, Place, place};
 use crate::insn::{Insn, Op, Pseudo};
@@ -29,10 +30,10 @@ pub(super) enum Named {
     Map(usize, u64),
     /// The number of the section of data, and the offset there.
     Data(usize, u64),
-    /// A function that is not in the object, and whether the program can do without it.
-    Elsewhere(String, bool),
-    /// The address of a symbol that is not in the object, and whether the program can do without it.
-    Outside(String, bool),
+    /// A function that is not in the object, by the number of its symbol.
+    Elsewhere(usize),
+    /// The address of what is not in the object, by the number of its symbol.
+    Outside(usize),
     /// Something that the language has no word for.
     Unsaid(String),
 }
@@ -124,18 +125,16 @@ fn named(
     let Some(symbol) = raw.symbols.get(relocation.symbol) else {
         return Some(Named::Unsaid("a relocation against a symbol that there is not".into()));
     };
-    let unsaid = |what: &str| Some(Named::Unsaid(format!("{what} `{}`", symbol.name)));
+    let unsaid = |what: &str| Some(Named::Unsaid(format!("{what} `{}`", shown(&symbol.name))));
     let in_section = symbol.section.and_then(|index| Some((index, raw.sections.get(index)?)));
     let (value, kind) = (i64::try_from(symbol.value).ok(), in_section.map(|(_, found)| found.kind));
     match (op, in_section, kind, value) {
-        (Op::CallLocal { .. }, None, ..) => {
-            Some(Named::Elsewhere(symbol.name.clone(), symbol.weak))
-        }
+        (Op::CallLocal { .. }, None, ..) => Some(Named::Elsewhere(relocation.symbol)),
         (Op::CallLocal { offset }, Some((index, _)), Some(Kind::Code), Some(value)) => {
             let to = (value / SLOT as i64).saturating_add(i64::from(offset) + 1);
             Some(function_at(raw, index, to))
         }
-        (Op::LoadImm64 { .. }, None, ..) => Some(Named::Outside(symbol.name.clone(), symbol.weak)),
+        (Op::LoadImm64 { .. }, None, ..) => Some(Named::Outside(relocation.symbol)),
         (Op::LoadImm64 { low, .. }, Some((index, found)), Some(kind), Some(value)) => {
             let to = value.saturating_add(low.into());
             let inside = u64::try_from(to).ok().filter(|to| *to < found.size);

@@ -2,21 +2,27 @@
 
 use super::collection::LinkTarget;
 use super::declared::Declared;
+use super::ext::SourceLines;
 use super::externs::Declaration;
 use super::file::{Adjusted, ObjectProgram};
 use super::functions::{Code, Function, Named, led};
 use super::names::{Names, shown};
-use super::raw::Raw;
+use super::raw::{Raw, RawSymbol};
 use super::relocated::{Relocated, Relocations};
 use super::variables::Variables;
 use super::{ObjectError, target};
 use crate::asm::{Instructions, Place, place};
+use crate::btf::{Btf, essential_name};
 use crate::spec::{CoreReloc, Extern, RelocField, RelocKind};
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The most slots of all programs of an object together, each with the functions that it calls.
 const MOST_SLOTS: usize = 1 << 22;
+
+/// The most bytes of the names and remarks of all programs together: many instructions can have one long name.
+const MOST_TEXT: usize = 1 << 26;
 
 /// Adds to what is reached all that these functions call, and they themselves.
 fn reach(calls: &[Vec<usize>], mut todo: Vec<usize>, reached: &mut HashSet<usize>) {
@@ -25,6 +31,19 @@ fn reach(calls: &[Vec<usize>], mut todo: Vec<usize>, reached: &mut HashSet<usize
             todo.extend(calls.get(index).into_iter().flatten());
         }
     }
+}
+
+/// Returns what only the declaration of an extern says: that a program can do without it, and that its name has a flavour.
+fn manner(name: &str, weak: bool, kind: RelocKind) -> String {
+    let mut manner = String::new();
+    let essential = essential_name(name);
+    if essential != name && matches!(kind, RelocKind::Kfunc | RelocKind::FunctionAddress) {
+        manner = format!(", which is `{}` in the kernel", shown(essential));
+    }
+    if weak {
+        manner.push_str(", which can be missing (weak)");
+    }
+    manner
 }
 
 /// Puts programs together.
@@ -38,6 +57,10 @@ pub(super) struct Linker<'r> {
     pub types: Arc<[u8]>,
     /// The declarations of what is not in the object, by their names.
     pub externs: HashMap<&'r str, Declaration>,
+    pub btf: Option<&'r Btf>,
+    pub source_lines: SourceLines,
+    /// The number of bytes of names and remarks so far.
+    pub text: Cell<usize>,
 }
 
 impl Linker<'_> {
@@ -159,16 +182,87 @@ impl Linker<'_> {
             relocations: Vec::new(),
             remarks: HashMap::new(),
             text_remarks: HashMap::new(),
+            source_lines: HashMap::new(),
             astray: HashSet::new(),
         };
         for (index, function) in &members {
             let Some(start) = starts.get(index).copied() else { continue };
             if *index != entry {
-                program.functions.insert(start, self.name(function));
+                let name = self.name(function);
+                self.spend(name.len())?;
+                program.functions.insert(start, name);
             }
-            self.link(&mut program, function, start, &starts);
+            self.link(&mut program, function, start, &starts)?;
+        }
+        let mut begin: Vec<_> = members
+            .iter()
+            .filter_map(|(index, function)| Some((*starts.get(index)?, function.at)))
+            .collect();
+        begin.sort_unstable();
+        for slot in program.remarks.keys().chain(program.text_remarks.keys()) {
+            let before = begin.partition_point(|(start, _)| start <= slot);
+            let function = before.checked_sub(1).and_then(|index| begin.get(index));
+            let Some((start, (section, first))) = function.copied() else { continue };
+            let (section, own) = (self.section_name(section), slot - start + first);
+            let line = self.btf.and_then(|btf| self.source_lines.of(btf, section, own));
+            if let Some(line) = line {
+                self.spend(line.len())?;
+                program.source_lines.insert(*slot, line);
+            }
         }
         Ok(program)
+    }
+
+    /// Counts the bytes of a name or a remark.
+    fn spend(&self, length: usize) -> Result<(), ObjectError> {
+        self.text.set(self.text.get().saturating_add(length));
+        if self.text.get() <= MOST_TEXT {
+            return Ok(());
+        }
+        Err(ObjectError::File {
+            problem: "the names in its programs, with the functions that they call, have more than 64 MiB",
+        })
+    }
+
+    /// Describes the target of an instruction in a remark.
+    fn described(&self, named: &Named) -> String {
+        let name = match named {
+            Named::Function(at) => {
+                let function = self.code.function(*at);
+                let function = function.and_then(|index| self.code.functions.get(index));
+                function.map(|function| self.name(function))
+            }
+            Named::Map(section, offset) => {
+                self.map_at(*section, *offset).map(|map| map.symbol.clone())
+            }
+            Named::Data(section, offset) => {
+                self.variables.address(*section, *offset).map(|(name, ..)| name)
+            }
+            Named::Elsewhere(symbol) | Named::Outside(symbol) => {
+                self.raw.symbols.get(*symbol).map(|symbol| symbol.name.clone())
+            }
+            Named::Unsaid(what) => return what.clone(),
+        };
+        format!("the address of `{}`", shown(&name.unwrap_or_default()))
+    }
+
+    /// Returns the map that is declared there.
+    fn map_at(&self, section: usize, offset: u64) -> Option<&Declared> {
+        let place = |map: &Declared| (map.section, map.offset);
+        let before = self.maps.partition_point(|map| place(map) < (section, offset));
+        self.maps.get(before).filter(|map| place(map) == (section, offset))
+    }
+
+    /// Adds a remark on an instruction.
+    fn remark(
+        &self,
+        program: &mut ObjectProgram,
+        slot: usize,
+        remark: String,
+    ) -> Result<(), ObjectError> {
+        self.spend(remark.len())?;
+        program.remarks.entry(slot).or_default().push(remark);
+        Ok(())
     }
 
     /// Leads the calls of a function that begins there in its program, and notes what else it names.
@@ -178,7 +272,7 @@ impl Linker<'_> {
         function: &Function,
         start: usize,
         starts: &HashMap<usize, usize>,
-    ) {
+    ) -> Result<(), ObjectError> {
         let (section, first) = function.at;
         let relocations = self.relocations.get(self.section_name(section));
         let length = function.end - first;
@@ -188,7 +282,7 @@ impl Linker<'_> {
                 Ok(instruction) => instructions.push(instruction),
                 Err(unknown) => {
                     let remark = format!("this is no instruction: {}", unknown.error.reason);
-                    program.remarks.entry(start + unknown.slot).or_default().push(remark);
+                    self.remark(program, start + unknown.slot, remark)?;
                 }
             }
         }
@@ -197,17 +291,28 @@ impl Linker<'_> {
             instructions.iter().map(|(slot, _)| first + slot).collect();
         let all = relocations.into_iter().flat_map(|all| all.range(first..function.end));
         for (slot, between) in all.filter(|(slot, _)| !starts_here.contains(slot)) {
-            let remarks = between.iter().map(Relocated::remark);
-            program.remarks.entry(slot - first + start).or_default().extend(remarks);
+            for one in between {
+                self.remark(program, slot - first + start, one.remark().to_owned())?;
+            }
         }
         for (slot, op) in instructions {
+            let named = self.code.named.get(&(section, first + slot));
             match relocations.and_then(|all| all.get(&(first + slot))).map(Vec::as_slice) {
                 None => {}
+                // Each would overwrite the number of the other.
+                Some(all) if let Some(named) = named => {
+                    let other = self.described(named);
+                    for one in all {
+                        let remark = format!("{}, and at the same time {other}", one.remark());
+                        self.remark(program, start + slot, remark)?;
+                    }
+                }
                 Some([one]) if let Some((field, core)) = self.core(program, start + slot, one) => {
                     program.relocate(start + slot, field, RelocKind::Core, LinkTarget::Core(core));
                     match one.statement(op) {
                         Some(statement) => {
                             let name = one.name().unwrap_or_default().to_owned();
+                            self.spend(name.len() + statement.len())?;
                             program.adjusted.insert(start + slot, Adjusted { name, statement });
                             // What stands there is of the compiler's kernel.
                             if let Some(insn) = program.slots.get_mut(start + slot) {
@@ -216,24 +321,25 @@ impl Linker<'_> {
                             self.clear_second(program, start + slot);
                         }
                         None => {
-                            program.text_remarks.insert(start + slot, one.remark());
+                            self.spend(one.remark().len())?;
+                            program.text_remarks.insert(start + slot, one.remark().to_owned());
                         }
                     }
                 }
                 Some(all) => {
-                    let remarks = all.iter().map(Relocated::remark);
-                    program.remarks.entry(start + slot).or_default().extend(remarks);
+                    for one in all {
+                        self.remark(program, start + slot, one.remark().to_owned())?;
+                    }
                 }
             }
             if let Some(Place::Jump(to)) = place(op, slot)
                 && !(0..length as i64).contains(&to)
             {
                 program.astray.insert(start + slot);
-                let remark = "this leads out of the function".to_owned();
-                program.remarks.entry(start + slot).or_default().push(remark);
+                self.remark(program, start + slot, "this leads out of the function".to_owned())?;
             }
             let at = start + slot;
-            let Some(named) = self.code.named.get(&(section, first + slot)) else { continue };
+            let Some(named) = named else { continue };
             if matches!(named, Named::Elsewhere(..) | Named::Unsaid(_)) {
                 program.astray.insert(at);
             }
@@ -251,19 +357,14 @@ impl Linker<'_> {
                     self.clear_second(program, at);
                     continue;
                 }
-                Named::Map(section, offset) => {
-                    let place = |map: &Declared| (map.section, map.offset);
-                    let before = self.maps.partition_point(|map| place(map) < (*section, *offset));
-                    let map = self.maps.get(before).filter(|map| place(map) == (*section, *offset));
-                    match map {
-                        Some(Declared { name: Some(name), .. }) => {
-                            program.relocate_address(at, LinkTarget::Map(name.clone()));
-                            Ok(name.clone())
-                        }
-                        Some(map) => Err(format!("the address of map `{}`", map.symbol)),
-                        None => Err("the address of a map without a name".into()),
+                Named::Map(section, offset) => match self.map_at(*section, *offset) {
+                    Some(Declared { name: Some(name), .. }) => {
+                        program.relocate_address(at, LinkTarget::Map(name.clone()));
+                        Ok(name.clone())
                     }
-                }
+                    Some(map) => Err(format!("the address of map `{}`", map.symbol)),
+                    None => Err("the address of a map without a name".into()),
+                },
                 Named::Data(section, place) => self
                     .variables
                     .address(*section, *place)
@@ -273,7 +374,10 @@ impl Linker<'_> {
                         name
                     })
                     .ok_or_else(|| "the address of data without a name".into()),
-                Named::Outside(name, weak) => {
+                Named::Outside(symbol) => {
+                    let Some(RawSymbol { name, weak, .. }) = self.raw.symbols.get(*symbol) else {
+                        continue;
+                    };
                     let remark = format!("the address of something elsewhere, `{name}`");
                     let found = self.externs.get(name.as_str());
                     let Some((kind, type_id)) = found.and_then(|found| found.address()) else {
@@ -283,15 +387,20 @@ impl Linker<'_> {
                             }
                             _ => remark,
                         };
-                        program.remarks.entry(at).or_default().push(shown(&remark));
+                        self.remark(program, at, shown(&remark))?;
                         continue;
                     };
                     let target = LinkTarget::Extern(self.wanted(name, *weak, type_id));
                     program.relocate(at, RelocField::Immediate, kind, target);
-                    program.text_remarks.insert(at, shown(&remark));
+                    let remark = format!("{}{}", shown(&remark), manner(name, *weak, kind));
+                    self.spend(name.len() + remark.len())?;
+                    program.text_remarks.insert(at, remark);
                     continue;
                 }
-                Named::Elsewhere(name, weak) => {
+                Named::Elsewhere(symbol) => {
+                    let Some(RawSymbol { name, weak, .. }) = self.raw.symbols.get(*symbol) else {
+                        continue;
+                    };
                     let word = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
                     let digit = name.starts_with(|first: char| first.is_ascii_digit());
                     if name.is_empty() || digit || !name.chars().all(word) {
@@ -303,8 +412,14 @@ impl Linker<'_> {
                             }
                             _ => LinkTarget::Name(name.clone()),
                         };
-                        let field = RelocField::Immediate;
-                        program.relocate(at, field, RelocKind::Kfunc, target);
+                        let (field, kind) = (RelocField::Immediate, RelocKind::Kfunc);
+                        let manner = manner(name, *weak, kind);
+                        if let (LinkTarget::Extern(_), false) = (&target, manner.is_empty()) {
+                            let remark = format!("a call of `{}`{manner}", shown(name));
+                            self.spend(remark.len())?;
+                            program.text_remarks.insert(at, remark);
+                        }
+                        program.relocate(at, field, kind, target);
                         Ok(name.clone())
                     }
                 }
@@ -313,11 +428,14 @@ impl Linker<'_> {
             match operand {
                 Ok(operand) => {
                     self.clear_second(program, at);
+                    // The relocation has the name, too.
+                    self.spend(2 * operand.len())?;
                     program.operands.insert(at, operand);
                 }
-                Err(remark) => program.remarks.entry(at).or_default().push(shown(&remark)),
+                Err(remark) => self.remark(program, at, shown(&remark))?,
             }
         }
+        Ok(())
     }
 
     fn wanted(&self, name: &str, weak: bool, type_id: u32) -> Extern {

@@ -13,6 +13,9 @@ const MOST: u64 = 1 << 29;
 /// The longest name, bytes: twice what the kernel allows (`KSYM_NAME_LEN`). Many names can be in one place of a file.
 pub(super) const LONGEST: usize = 1024;
 
+/// The most bytes of the names of all symbols together.
+const MOST_NAMES: usize = 1 << 26;
+
 /// The problem if more is read of a file than is there.
 const OVERLAP: &str = "its sections lie one over the other";
 
@@ -173,6 +176,7 @@ impl<'d> Raw<'d> {
             .map_err(wrong("its table of symbols is damaged"))?;
         let strings = symbols.strings();
         let mut named = Vec::with_capacity(symbols.len());
+        let mut most = MOST_NAMES;
         for (index, symbol) in symbols.enumerate() {
             let name = symbol
                 .name(endian, strings)
@@ -180,6 +184,8 @@ impl<'d> Raw<'d> {
             let section = symbols
                 .symbol_section(endian, symbol, index)
                 .map_err(wrong("a symbol is in a section that there is not"))?;
+            let problem = "the names of its symbols have more than 64 MiB";
+            most = most.checked_sub(name.len()).ok_or(ObjectError::File { problem })?;
             named.push(RawSymbol {
                 name: text(name)?,
                 kind: match symbol.st_type() {

@@ -1,11 +1,13 @@
 //! CO-RE relocations of an object, which adjust a program to the types of a kernel when it is loaded. Much of it has a name in the language, which the loader
 //! looks up as it does any: the offset of a field by an access such as `0:1:2` is `pair.b.c`. What has none is remarked upon.
 
+use super::ext;
 use super::names::shown;
 use crate::btf::{Body, Btf, Kind, Type};
 use crate::insn::{ByteOrder, Insn, Op, Pseudo, Source, class};
-use crate::spec::{CoreKind, CoreReloc, RelocField, RelocKind};
+use crate::spec::{CoreKind, CoreReloc, RelocField};
 use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write;
 use std::sync::Arc;
 
 /// The name of each kind of relocation in messages, and how the language writes it, by [`CoreKind::ALL`].
@@ -42,35 +44,57 @@ enum As {
 /// The most steps of an access, as libbpf has them.
 const STEPS: usize = 64;
 
-/// The most parts of types that are looked through for all accesses of an object together: no real one comes near.
-const PARTS: u64 = 1 << 26;
+/// The longest access: so many numbers of 32 bits, with colons between them.
+const LONGEST_ACCESS: usize = STEPS * 11;
 
-/// The offsets of the length of the header, and of the place of this part in longer ones.
-const LENGTH: usize = 4;
+/// The longest path of a field, in bytes. A longer one is no name in the language, and cut off in messages.
+const LONGEST_PATH: usize = 1024;
+
+/// The most steps of all different accesses of an object together: no real one comes near.
+const ALL_STEPS: usize = 1 << 20;
+
+/// The most bytes of the names and remarks of all different relocations of an object together.
+const ALL_TEXT: usize = 1 << 26;
+
+/// The steps that a declaration counts for that is more than a keyword and a name: it can be made of a thousand types.
+const DECLARATION: usize = 1 << 12;
+
+/// The most relocations that are kept of an instruction: a second one tells that they are too many.
+const EACH: usize = 2;
+
+/// The offset in the header of the place of this part.
 const PART: usize = 24;
 
-/// A CO-RE relocation of an instruction.
+/// A CO-RE relocation of an instruction. Many instructions have the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Relocated {
     /// The name that stands for the same, if there is one.
-    name: Option<String>,
+    name: Option<Arc<str>>,
     /// The property, the type and the access; `None` of a kind that is not known here.
-    core: Option<(CoreKind, u32, Box<str>)>,
+    core: Option<(CoreKind, u32, Arc<str>)>,
     /// Whether that is an offset, which can stand in an address.
     offset: bool,
     /// The remark in place of a name.
-    remark: String,
+    remark: Arc<str>,
 }
 
 /// The relocations, by the name of the section and the slot there.
-pub(super) type Relocations = HashMap<String, BTreeMap<usize, Vec<Relocated>>>;
+pub(super) type Relocations = HashMap<String, BTreeMap<usize, Vec<Arc<Relocated>>>>;
 
 /// All of it; `None` if it is damaged: what is not known to be adjusted would be taken as it stands.
 pub(super) fn relocations(ext: &[u8], btf: &Btf, order: ByteOrder) -> Option<Relocations> {
     let mut found = Relocations::new();
-    read(ext, &mut Namer { btf, left: PARTS }, order, &mut |section, offset, relocated| {
+    let mut known: HashMap<Record, Arc<Relocated>> = HashMap::new();
+    let too_many = "CO-RE: the relocations of the object have more than 64 MiB of names".into();
+    let mut namer = Namer { btf, steps: ALL_STEPS, text: ALL_TEXT, too_many };
+    ext::records(ext, PART, btf, order, &mut |section, offset, [of, access, kind]| {
+        let record = Record { of, access, kind };
+        let relocated = known.entry(record).or_insert_with(|| Arc::new(namer.relocated(record)));
         let section = found.entry(shown(section)).or_default();
-        section.entry(offset as usize / 8).or_default().push(relocated);
+        let slot = section.entry(offset).or_default();
+        if slot.len() < EACH {
+            slot.push(Arc::clone(relocated));
+        }
     })?;
     Some(found)
 }
@@ -90,14 +114,14 @@ impl Relocated {
     ) -> Option<(RelocField, CoreReloc)> {
         let (kind, type_id, access) = self.core.clone()?;
         let (field, original) = number(insn, second)?;
-        let name = self.name.as_deref().unwrap_or(&self.remark).into();
+        let name = Arc::clone(self.name.as_ref().unwrap_or(&self.remark));
         let types = Arc::clone(types);
         Some((field, CoreReloc { kind, types, type_id, access, name, original }))
     }
 
     /// Returns the remark in place of a name.
-    pub(super) fn remark(&self) -> String {
-        self.remark.clone()
+    pub(super) fn remark(&self) -> &str {
+        &self.remark
     }
 
     /// The first slot of the instruction with 0 in place of the number that is adjusted.
@@ -151,35 +175,89 @@ fn number(insn: Insn, second: Option<Insn>) -> Option<(RelocField, u64)> {
     }
 }
 
+/// A record: the type, the access and the kind, by their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Record {
+    of: u32,
+    access: u32,
+    kind: u32,
+}
+
 /// Says what the language calls what is adjusted.
 struct Namer<'b> {
     btf: &'b Btf,
-    /// The number of parts of types that may still be looked through.
-    left: u64,
+    /// The number of steps of accesses that may still be looked through.
+    steps: usize,
+    /// The number of bytes of names and remarks that there may still be.
+    text: usize,
+    /// The remark if there would be more.
+    too_many: Arc<str>,
 }
 
 impl Namer<'_> {
-    fn name(&mut self, id: u32, access: &str, named: As) -> Option<(RelocKind, String)> {
+    fn relocated(&mut self, record: Record) -> Relocated {
+        let (number, btf) = (record.kind as usize, self.btf);
+        let core = CoreKind::ALL.get(number).copied();
+        let (kind, named) = KINDS.get(number).copied().unwrap_or(("something", As::Nothing));
+        let access = btf.string_within(record.access, record.of, LONGEST_ACCESS).ok();
+        let indices = access.and_then(indices);
+        let offset = matches!(named, As::Offset);
+        let text = self.texts(record.of, indices.as_deref(), named);
+        let (name, of) = text.unwrap_or_else(|| (None, format!("type {}", record.of)));
+        let remark = format!("CO-RE: {kind}, {of} {}", shown(access.unwrap_or("?")));
+        // Without a text, an access leads nowhere, and is refused as such.
+        let access = access.filter(|_| indices.is_some()).unwrap_or_default();
+        let length = name.as_ref().map_or(0, String::len) + remark.len() + access.len();
+        match self.text.checked_sub(length) {
+            Some(left) => self.text = left,
+            None => {
+                let (name, core, remark) = (None, None, Arc::clone(&self.too_many));
+                return Relocated { name, core, offset, remark };
+            }
+        }
+        let core = core.map(|kind| (kind, record.of, access.into()));
+        Relocated { name: name.map(Into::into), core, offset, remark: remark.into() }
+    }
+
+    /// Returns the name of what is adjusted, if it has one, and the same for a remark; none if that takes too long.
+    fn texts(
+        &mut self,
+        of: u32,
+        indices: Option<&[u32]>,
+        named: As,
+    ) -> Option<(Option<String>, String)> {
+        let simple = self.btf.get(of).is_ok_and(|of| {
+            !matches!(
+                of.body,
+                Body::Pointer(_)
+                    | Body::Array { .. }
+                    | Body::Prototype { .. }
+                    | Body::Function { .. }
+                    | Body::Alias(_)
+            ) || of.kind == Kind::Typedef
+        });
+        let cost = if simple { 0 } else { DECLARATION };
+        self.steps = self.steps.checked_sub(1 + cost + indices.map_or(0, <[u32]>::len))?;
+        let name = indices.and_then(|indices| self.name(of, indices, named));
+        let declared = self.btf.declaration(of, "").unwrap_or_else(|_| format!("type {of}"));
+        let field = indices.map_or_else(String::new, |indices| self.shown_path(of, indices));
+        Some((name, format!("{}{field}", shown(&declared))))
+    }
+
+    /// Returns the name of what is adjusted, as the language has it.
+    fn name(&self, id: u32, indices: &[u32], named: As) -> Option<String> {
         let btf = self.btf;
         let said = |what: &str, name: String| match what {
-            "sizeof" => (RelocKind::Size, name),
-            "exists" => (RelocKind::Exists, name),
-            _ => (RelocKind::of_path(name.as_bytes()), name),
+            "" => name,
+            what => format!("{what}({name})"),
         };
-        let indices = access.split(':').take(STEPS + 1).map(|index| index.parse::<u32>().ok());
-        let indices = indices.collect::<Option<Vec<u32>>>().filter(|all| all.len() <= STEPS)?;
-        let parts = indices.iter().map(|index| u64::from(*index) + 1).sum();
-        self.left = self.left.checked_sub(parts)?;
         match named {
-            As::Offset => {
-                let path = self.path(id, &indices).filter(|path| path.contains('.'))?;
-                Some(said("", path))
-            }
-            As::Field(what) => Some(said(what, self.path(id, &indices)?)),
+            As::Offset => self.path(id, indices).filter(|path| path.contains('.')),
+            As::Field(what) => Some(said(what, self.path(id, indices)?)),
             As::Type(what) => Some(said(what, head(btf.get(id).ok()?)?)),
             As::Enumerator(what) => {
                 let (Body::Enum { mut values, .. }, [index]) =
-                    (btf.resolve(id).ok()?.body, &indices[..])
+                    (btf.resolve(id).ok()?.body, indices)
                 else {
                     return None;
                 };
@@ -194,23 +272,28 @@ impl Namer<'_> {
     }
 
     /// Returns the names that an access leads over, bit-fields among them, for messages: `.b.c`; nothing where there are none.
-    fn shown_path(&self, id: u32, access: &str) -> String {
+    fn shown_path(&self, id: u32, indices: &[u32]) -> String {
         let mut path = String::new();
         let mut next = Some(id);
-        for index in access.split(':').skip(1).take(STEPS) {
-            let (Some(of), Ok(index)) = (next, index.parse::<usize>()) else { break };
+        for index in indices.iter().skip(1) {
+            let Some(of) = next else { break };
+            if path.len() > LONGEST_PATH {
+                path.push('…');
+                break;
+            }
             next = match self.btf.resolve(of).map(|of| of.body) {
-                Ok(Body::Composite { mut members, .. }) => match members.nth(index) {
+                Ok(Body::Composite { mut members, .. }) => match members.nth(*index as usize) {
                     Some(Ok(member)) => {
                         if !member.name.is_empty() {
-                            path = format!("{path}.{}", shown(member.name));
+                            path.push('.');
+                            path.push_str(&shown(member.name));
                         }
                         Some(member.of)
                     }
                     _ => None,
                 },
                 Ok(Body::Array { element, .. }) => {
-                    path = format!("{path}[{index}]");
+                    let _ = write!(path, "[{index}]");
                     Some(element)
                 }
                 _ => None,
@@ -239,21 +322,31 @@ impl Namer<'_> {
                     // The members of one without a name are found in the one around it.
                     named = !member.name.is_empty();
                     if named {
-                        path = format!("{path}.{}", word(member.name)?);
+                        path.push('.');
+                        path.push_str(word(member.name)?);
                     }
                     member.of
                 }
                 Body::Array { element, .. } => {
-                    path = format!("{path}[{index}]");
+                    let _ = write!(path, "[{index}]");
                     named = true;
                     element
                 }
                 _ => return None,
             };
+            if path.len() > LONGEST_PATH {
+                return None;
+            }
             of = btf.resolve(next).ok()?;
         }
         named.then_some(path)
     }
+}
+
+/// Returns the numbers of an access; none if it is malformed.
+fn indices(access: &str) -> Option<Vec<u32>> {
+    let numbers = access.split(':').take(STEPS + 1).map(|index| index.parse().ok());
+    numbers.collect::<Option<Vec<u32>>>().filter(|all| all.len() <= STEPS)
 }
 
 /// The name of a type that others begin with. Of those with a meaning of their own here, none is a type of the kernel.
@@ -269,65 +362,6 @@ fn word(name: &str) -> Option<&str> {
     let letter = |letter: char| letter == '_' || letter.is_ascii_alphanumeric();
     let digit = name.starts_with(|first: char| first.is_ascii_digit());
     (!name.is_empty() && !digit && name.chars().all(letter)).then_some(name)
-}
-
-fn read(
-    ext: &[u8],
-    namer: &mut Namer<'_>,
-    order: ByteOrder,
-    keep: &mut dyn FnMut(&str, u32, Relocated),
-) -> Option<()> {
-    let btf = namer.btf;
-    let word = |bytes: &[u8], at: usize| {
-        let bytes = *bytes.get(at..)?.first_chunk::<4>()?;
-        Some(match order {
-            ByteOrder::Little => u32::from_le_bytes(bytes),
-            ByteOrder::Big => u32::from_be_bytes(bytes),
-        })
-    };
-    let header = word(ext, LENGTH)? as usize;
-    // Older compilers have no such part, others an empty one.
-    if header < PART + 8 || word(ext, PART + 4)? == 0 {
-        return Some(());
-    }
-    let start = header.checked_add(word(ext, PART)? as usize)?;
-    let length = word(ext, PART + 4)? as usize;
-    let mut part = ext.get(start..start.checked_add(length)?)?;
-    let size = word(part, 0)? as usize;
-    part = part.get(4..)?;
-    if size < 16 {
-        return None;
-    }
-    while !part.is_empty() {
-        let (section, count) = (word(part, 0)?, word(part, 4)? as usize);
-        let section = btf.string(section, 0).ok()?;
-        let records = part.get(8..8_usize.checked_add(count.checked_mul(size)?)?)?;
-        for record in records.chunks_exact(size) {
-            let (offset, id) = (word(record, 0)?, word(record, 4)?);
-            if offset % 8 != 0 {
-                return None;
-            }
-            let (access, kind) = (word(record, 8)?, word(record, 12)?);
-            let core = CoreKind::ALL.get(kind as usize).copied();
-            let (kind, named) =
-                KINDS.get(kind as usize).copied().unwrap_or(("something", As::Nothing));
-            let of = btf.declaration(id, "").unwrap_or_else(|_| format!("type {id}"));
-            let access = btf.string(access, id).unwrap_or_default();
-            let reloc = namer.name(id, access, named);
-            let name = reloc.as_ref().map(|(kind, name)| match kind {
-                RelocKind::Size => format!("sizeof({name})"),
-                RelocKind::Exists => format!("exists({name})"),
-                _ => name.clone(),
-            });
-            let field = namer.shown_path(id, access);
-            let remark = format!("CO-RE: {kind}, {}{field} {}", shown(&of), shown(access));
-            let offset_of = matches!(named, As::Offset);
-            let core = core.map(|kind| (kind, id, access.into()));
-            keep(section, offset, Relocated { name, core, offset: offset_of, remark });
-        }
-        part = part.get(8 + records.len()..)?;
-    }
-    Some(())
 }
 
 #[cfg(test)]
@@ -435,9 +469,65 @@ mod tests {
                 });
                 assert_eq!(relocations(&changed, &btf, order), expected, "{at}");
             }
+            // The access of 101 steps is not kept.
             let deep = relocations(&ext(section, [pair, deep, 0], order), &btf, order).unwrap();
-            assert_eq!(deep["kprobe/x"][&3][0].name, None);
+            let Relocated { name, core, .. } = &*deep["kprobe/x"][&3][0];
+            assert_eq!(
+                (name.as_deref(), core.clone()),
+                (None, Some((CoreKind::FieldOffset, pair, "".into())))
+            );
         }
+    }
+
+    /// `struct btf_ext_header` with records for one section.
+    fn many(section: u32, records: &[[u32; 4]]) -> Vec<u8> {
+        let count = records.len() as u32;
+        let header = [0x0001_eb9f, 32, 0, 0, 0, 0, 0, 12 + 16 * count, 16, section, count];
+        let words = header.into_iter().chain(records.iter().flatten().copied());
+        words.flat_map(u32::to_ne_bytes).collect()
+    }
+
+    #[test]
+    fn what_many_relocations_have_is_made_once_and_bounded() {
+        let mut builder = Builder::new();
+        let int = builder.int("int", 4, true);
+        let members = ["a", "b"].map(|name| Member { name, of: int, bit_offset: 0, bits: None });
+        let pair = builder.composite("pair", false, 8, &members);
+        let accesses = ["0:0", "0:1"].map(|access| builder.string(access));
+        let long = builder.string(&"0:1".repeat(1 << 16));
+        let section = builder.string("xdp");
+        let btf = Btf::new(builder.finish().unwrap()).unwrap();
+        let records: Vec<_> = (0..100).map(|slot| [8 * slot, pair, accesses[0], 0]).collect();
+        let found = relocations(&many(section, &records), &btf, ByteOrder::NATIVE).unwrap();
+        let first = &found["xdp"][&0][0];
+        assert!(found["xdp"].values().all(|one| one.len() == 1 && Arc::ptr_eq(&one[0], first)));
+        // Of many for one instruction, two tell that there is not one.
+        let records = [[0, pair, accesses[0], 0]; 100];
+        let found = relocations(&many(section, &records), &btf, ByteOrder::NATIVE).unwrap();
+        assert_eq!(found["xdp"][&0].len(), 2);
+        // Each at another place of the same long text.
+        let records: Vec<_> = (0..100).map(|at| [8 * at, pair, long + at, 0]).collect();
+        let found = relocations(&many(section, &records), &btf, ByteOrder::NATIVE).unwrap();
+        let kept = found["xdp"].values().flatten();
+        let kept =
+            kept.map(|one| one.remark.len() + one.core.as_ref().map_or(0, |core| core.2.len()));
+        assert!(kept.sum::<usize>() < 100 * 100);
+
+        let too_many: Arc<str> = "too many".into();
+        let namer = |steps, text| Namer { btf: &btf, steps, text, too_many: too_many.clone() };
+        let record = |access| Record { of: pair, access: accesses[access], kind: 0 };
+        // The first takes three steps; without a name it is adjusted all the same.
+        let mut tired = namer(3, ALL_TEXT);
+        assert_eq!(tired.relocated(record(0)).name.as_deref(), Some("pair.a"));
+        let second = tired.relocated(record(1));
+        assert_eq!((second.name.is_none(), second.core.is_some()), (true, true));
+        // Without space it is not, and says so.
+        let first = namer(99, ALL_TEXT).relocated(record(0));
+        let mut full = namer(99, "pair.a".len() + first.remark.len() + "0:0".len());
+        assert_eq!(full.relocated(record(0)), first);
+        let second = full.relocated(record(1));
+        assert!(second.core.is_none() && second.name.is_none());
+        assert!(Arc::ptr_eq(&second.remark, &too_many));
     }
 
     #[test]
@@ -446,7 +536,7 @@ mod tests {
             name: Some(name.into()),
             core: None,
             offset,
-            remark: String::new(),
+            remark: "".into(),
         };
         let op = |text: &str| {
             let module = parse(text, "x.s", &ParseOptions::new()).unwrap();

@@ -17,7 +17,7 @@ pub use problem::NameProblem;
 use self::arguments::Places;
 use self::core::LocalTypes;
 use self::kernel::{Context, Number};
-use self::problem::is_missing;
+use self::problem::{is_missing, is_missing_function};
 use super::Loader;
 use super::source::Added;
 use crate::asm::{Assembly, CollectionProgram};
@@ -311,20 +311,26 @@ impl<'l> Resolution<'l, '_> {
             let problem = "not supported: it takes the id of a type of the object, whose types are not loaded with the program";
             return Err(refused(NameProblem::Instruction { problem }));
         }
-        let (id, place) = match types.type_id(name, Kind::Function).map_err(NameProblem::from) {
+        let wanted = match reloc.target {
+            RelocTarget::Extern(wanted) => Some(wanted),
+            _ => None,
+        };
+        let found = types.type_id(name, Kind::Function).map_err(NameProblem::from);
+        let found = found.and_then(|(id, place)| match wanted {
+            Some(wanted) => self.local.check(wanted, place.btf, id).map(|()| (id, place)),
+            None => Ok((id, place)),
+        });
+        let (id, place) = match found {
             Ok(found) => found,
             Err(problem) => {
-                let weak = matches!(reloc.target, RelocTarget::Extern(wanted) if wanted.weak);
-                if weak && is_missing(&problem) {
+                let weak = wanted.is_some_and(|wanted| wanted.weak);
+                if weak && is_missing_function(&problem) {
                     poison(self.insns, reloc.slot as usize);
                     return Ok(());
                 }
                 return Err(refused(problem));
             }
         };
-        if let RelocTarget::Extern(wanted) = reloc.target {
-            self.local.check(wanted, place.btf, id).map_err(refused)?;
-        }
         let index = match place.module {
             None => 0,
             Some(module) => self.module(module).map_err(|error| refused(error.into()))? + 1,

@@ -78,9 +78,9 @@ pub struct CoreReloc {
     /// The BTF id of the type in the object.
     pub type_id: u32,
     /// The indices that lead from the type to the field or enumerator: `0:1:2`.
-    pub access: Box<str>,
+    pub access: Arc<str>,
     /// A name for messages: `struct task_struct.tgid`.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// The number that the compiler put into the instruction.
     pub original: u64,
 }
@@ -89,7 +89,7 @@ pub struct CoreReloc {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Extern {
     /// The name.
-    pub name: Box<str>,
+    pub name: Arc<str>,
     /// Whether the program can do without it: its address is 0 then, and a call of it must not be reached.
     pub weak: bool,
     /// The BTF of the object.

@@ -7,8 +7,8 @@ use std::cell::Cell;
 /// The most types that lie one within the other.
 const DEPTH: u32 = 32;
 
-/// The most members and types that are compared for one candidate: no real one comes near.
-const MOST: u32 = 1 << 20;
+/// The most members and types that are compared for all relocations of a program together: no real one comes near.
+const MOST: u32 = 1 << 26;
 
 /// Returns the name without its flavour: `task_struct` of `task_struct___v2`.
 pub(crate) fn essential_name(name: &str) -> &str {
@@ -42,12 +42,20 @@ fn int(found: &Type<'_>) -> Option<(u32, bool, u32)> {
     }
 }
 
-/// A limit to the work of one comparison.
-pub(super) struct Budget(Cell<u32>);
+/// A limit to the work of comparisons.
+pub(crate) struct Budget(Cell<u32>);
+
+impl Default for Budget {
+    fn default() -> Budget {
+        Budget(Cell::new(MOST))
+    }
+}
 
 impl Budget {
-    pub fn new() -> Budget {
-        Budget(Cell::new(MOST))
+    /// A smaller one.
+    #[cfg(test)]
+    pub(super) fn of(steps: u32) -> Budget {
+        Budget(Cell::new(steps))
     }
 
     /// Counts one more type or member.

@@ -32,6 +32,9 @@ fn vmlinux() -> Vec<u8> {
             member("all", longs, 256),
         ],
     );
+    let row = types.array(long, int, 3);
+    let rows = types.array(row, int, 4);
+    types.composite("grid", false, 104, &[member("rows", rows, 64)]);
     types.composite("twin", false, 16, &[member("a", int, 32), member("b", int, 64)]);
     types.composite("twin___kernel", false, 16, &[member("a", int, 32), member("b", int, 96)]);
     types.enumeration(
@@ -101,7 +104,7 @@ impl Local {
         let btf = Btf::new(types.to_vec()).unwrap();
         let (access, name) = (access.into(), "the name".into());
         let reloc = CoreReloc { kind, types, type_id, access, name, original };
-        super::resolve(&btf, &machine().kernel, &reloc)
+        super::resolve(&btf, &machine().kernel, &reloc, &Budget::default())
     }
 }
 
@@ -159,6 +162,58 @@ fn a_load_of_an_unsigned_field_gets_the_size_of_the_kernel() {
     let (local, id) = with("whole", |local| vec![member("small", local.int, 0)]);
     let expected = CoreValue::Number { value: 16, resize: Resize::Wrong { from: 4, to: 2 } };
     assert_eq!(local.resolve(CoreKind::FieldOffset, id, "0:0", 0).unwrap(), expected);
+}
+
+/// A load from an array is one of its innermost elements, however many the kernel has.
+#[test]
+fn a_load_from_an_array_has_the_size_of_an_element() {
+    let nine = |local: &mut Local, of| {
+        let int = local.int;
+        local.types.array(of, int, 9)
+    };
+    let (local, id) = with("whole", |local| {
+        let long = local.long;
+        vec![member("all", nine(local, long), 0)]
+    });
+    assert_eq!(local.resolve(CoreKind::FieldOffset, id, "0:0", 0).unwrap(), number(32));
+    let (local, id) = with("whole", |local| {
+        let int = local.int;
+        vec![member("all", nine(local, int), 0)]
+    });
+    let expected = CoreValue::Number { value: 32, resize: Resize::Wrong { from: 4, to: 8 } };
+    assert_eq!(local.resolve(CoreKind::FieldOffset, id, "0:0", 0).unwrap(), expected);
+    // The size of the field is that of all of it.
+    let (local, id) = with("whole", |local| {
+        let long = local.long;
+        vec![member("all", nine(local, long), 0)]
+    });
+    assert_eq!(local.resolve(CoreKind::FieldSize, id, "0:0", 72).unwrap(), number(32));
+    // An element that is an array itself.
+    let (local, id) = with("grid", |local| {
+        let (int, long) = (local.int, local.long);
+        let row = local.types.array(long, int, 5);
+        vec![member("rows", nine(local, row), 0)]
+    });
+    assert_eq!(local.resolve(CoreKind::FieldOffset, id, "0:0:1", 40).unwrap(), number(8 + 24));
+}
+
+#[test]
+fn comparisons_of_a_program_end() {
+    let mut types = local().types;
+    let int = types.int("int", 4, true);
+    let id = types.composite("twin", false, 16, &[member("a", int, 0)]);
+    let types: Arc<[u8]> = types.finish().unwrap().into();
+    let btf = Btf::new(types.to_vec()).unwrap();
+    let (access, name) = ("0:0".into(), "the name".into());
+    let kind = CoreKind::FieldOffset;
+    let reloc = CoreReloc { kind, types, type_id: id, access, name, original: 0 };
+    let machine = machine();
+    // Two candidates, of which the first member and its type fit.
+    let budget = Budget::of(9);
+    for expected in [true, true, false] {
+        let found = super::resolve(&btf, &machine.kernel, &reloc, &budget);
+        assert_eq!(found.is_ok(), expected);
+    }
 }
 
 #[test]
@@ -230,6 +285,19 @@ fn enumerators_are_found_by_name() {
     let id = local.types.enumeration("answer", &[Enumerator { name: "NO", value: -5 }]);
     let original = (-5_i64).cast_unsigned();
     let found = local.resolve(CoreKind::EnumeratorValue, id, "0", original).unwrap();
+    assert_eq!(found, number(u64::MAX));
+    // The object's own, of 32 bits without a sign, tells that there it is none.
+    let large = |value| {
+        let mut local = self::local();
+        let id = local.types.enumeration("answer", &[Enumerator { name: "NO", value }]);
+        local.resolve(CoreKind::EnumeratorValue, id, "0", value as u64).unwrap()
+    };
+    assert_eq!(large(0xffff_fffb), number(0xffff_ffff));
+    // One that is not negative in the object and is in the kernel.
+    assert_eq!(large(5), number(u64::MAX));
+    let mut local = self::local();
+    let id = local.types.enumeration("", &[Enumerator { name: "NO", value: 5 }]);
+    let found = local.resolve(CoreKind::EnumeratorValue, id, "0", 5).unwrap();
     assert_eq!(found, number(u64::MAX));
 }
 

@@ -4,6 +4,9 @@ use super::{Access, Resize, Step, wrong};
 use crate::btf::{Body, BtfError, Kind};
 use crate::spec::CoreKind;
 
+/// The most arrays that lie one within the other.
+const DEPTH: usize = 32;
+
 /// A property, as one BTF has it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Property {
@@ -39,11 +42,6 @@ struct Place {
 impl Property {
     pub fn plain(value: u64) -> Property {
         Property { value, checked: true, narrow: false, load: None }
-    }
-
-    /// The value of an enumerator of 32 bits.
-    pub fn narrow(value: u64) -> Property {
-        Property { narrow: true, ..Property::plain(value) }
     }
 
     /// Computes it; of no access, which the kernel does not have, `None` if only an existing one has it.
@@ -105,10 +103,15 @@ fn enumerator(access: &Access<'_>) -> Result<Property, BtfError> {
     let found = access.btf.get(of)?;
     let Body::Enum { mut values, .. } = found.body else { return Err(damaged()) };
     let value = values.nth(index as usize).ok_or_else(damaged)??.value;
-    let narrow = found.kind == Kind::Enum;
+    Ok(of_enumerator(found.kind, value))
+}
+
+/// Returns the value of an enumerator of an enumeration of this kind.
+pub(super) fn of_enumerator(kind: Kind, value: i128) -> Property {
+    let narrow = kind == Kind::Enum;
     // 32 bits appear with a sign to all that do not say otherwise.
     let value = if narrow { i64::from(value as i32).cast_unsigned() } else { value as u64 };
-    Ok(Property { narrow, ..Property::plain(value) })
+    Property { narrow, ..Property::plain(value) }
 }
 
 fn field(kind: CoreKind, access: &Access<'_>) -> Result<Property, BtfError> {
@@ -117,7 +120,7 @@ fn field(kind: CoreKind, access: &Access<'_>) -> Result<Property, BtfError> {
         let size = access.btf.size(step.of, "an element of an array")?;
         return match kind {
             CoreKind::FieldOffset => Ok(Property {
-                load: Some((size, scalar(access, step.of)?)),
+                load: Some(load(access, step.of)?),
                 ..Property::plain(access.bit_offset / 8)
             }),
             CoreKind::FieldSize => Ok(Property::plain(size.into())),
@@ -130,7 +133,7 @@ fn field(kind: CoreKind, access: &Access<'_>) -> Result<Property, BtfError> {
         CoreKind::FieldOffset => {
             let load = match place.bit_field {
                 true => None,
-                false => Some((place.byte_size, scalar(access, place.of)?)),
+                false => Some(load(access, place.of)?),
             };
             Property { checked, load, ..Property::plain(place.byte_offset) }
         }
@@ -189,10 +192,19 @@ fn place(access: &Access<'_>, step: &Step<'_>) -> Result<Place, BtfError> {
     }
 }
 
-fn scalar(access: &Access<'_>, of: u32) -> Result<Scalar, BtfError> {
-    Ok(match access.btf.resolve(of)?.body {
+/// Returns the size of a load from a field of this type, and what the load may be changed to. Of an array, it is an element that is loaded.
+fn load(access: &Access<'_>, of: u32) -> Result<(u32, Scalar), BtfError> {
+    let mut within = access.btf.resolve(of)?;
+    let scalar = match within.body {
         Body::Pointer(_) => Scalar::Pointer,
         Body::Int { signed: false, .. } => Scalar::Unsigned,
         _ => Scalar::Other,
-    })
+    };
+    for _ in 0..DEPTH {
+        let Body::Array { element, .. } = within.body else {
+            return Ok((access.btf.size(within.id, "a field")?, scalar));
+        };
+        within = access.btf.resolve(element)?;
+    }
+    Err(wrong("its arrays lie too deep within others"))
 }

@@ -1,29 +1,32 @@
 //! CO-RE relocations: instructions of objects, changed to what the types of the kernel are.
 
 use super::{Answer, NameProblem, Resolution, access, poison, put};
-use crate::btf::{Btf, CoreValue, Resize, resolve};
+use crate::btf::{Btf, Budget, CoreValue, Resize, resolve};
 use crate::insn::Insn;
 use crate::spec::{CoreReloc, Reloc};
 use std::sync::Arc;
 
-/// The BTF of the objects that a program's code is from.
+/// The BTF of the objects that a program's code is from, and the limit to the work of comparing its types.
 #[derive(Default)]
-pub(super) struct LocalTypes(Vec<(Arc<[u8]>, Btf)>);
+pub(super) struct LocalTypes {
+    all: Vec<(Arc<[u8]>, Btf)>,
+    budget: Budget,
+}
 
 impl LocalTypes {
-    /// Returns the types of an object.
-    pub(super) fn of(&mut self, types: &Arc<[u8]>) -> Answer<&Btf> {
-        let index = match self.0.iter().position(|(bytes, _)| Arc::ptr_eq(bytes, types)) {
+    /// Returns the types of an object, and the limit.
+    pub(super) fn of(&mut self, types: &Arc<[u8]>) -> Answer<(&Btf, &Budget)> {
+        let index = match self.all.iter().position(|(bytes, _)| Arc::ptr_eq(bytes, types)) {
             Some(index) => index,
             None => {
-                let btf =
-                    Btf::new(types.to_vec()).map_err(|error| NameProblem::Kernel(error.into()))?;
-                self.0.push((Arc::clone(types), btf));
-                self.0.len() - 1
+                let btf = Btf::shared(Arc::clone(types))
+                    .map_err(|error| NameProblem::Kernel(error.into()))?;
+                self.all.push((Arc::clone(types), btf));
+                self.all.len() - 1
             }
         };
-        match self.0.get(index) {
-            Some((_, btf)) => Ok(btf),
+        match self.all.get(index) {
+            Some((_, btf)) => Ok((btf, &self.budget)),
             // It has just been found.
             None => Err(NameProblem::Instruction { problem: "the object has no types" }),
         }
@@ -35,8 +38,8 @@ impl Resolution<'_, '_> {
     pub(super) fn put_core(&mut self, reloc: &Reloc<'_>, core: &CoreReloc) -> Answer<()> {
         let slot = reloc.slot as usize;
         let Some(insn) = self.insns.get(slot).copied() else { return Ok(()) };
-        let local = self.local.of(&core.types)?;
-        match resolve(local, self.context.types, core)? {
+        let (local, budget) = self.local.of(&core.types)?;
+        match resolve(local, self.context.types, core, budget)? {
             CoreValue::Missing => {
                 poison(self.insns, slot);
                 Ok(())

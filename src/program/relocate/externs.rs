@@ -1,7 +1,7 @@
 //! Externs of objects: addresses of variables and functions of the kernel.
 
 use super::core::LocalTypes;
-use super::problem::is_missing;
+use super::problem::{is_missing, is_missing_function};
 use super::{Answer, NameProblem, Resolution, put};
 use crate::btf::{Body, Btf, Kind, essential_name, types_are_compatible};
 use crate::insn::{Insn, Pseudo};
@@ -16,14 +16,14 @@ impl LocalTypes {
         if wanted.type_id == 0 {
             return Ok(());
         }
-        let local = self.of(&wanted.types)?;
+        let (local, budget) = self.of(&wanted.types)?;
         let found = kernel.get(id).map_err(crate::Error::from)?;
         let (Body::Variable { of, .. } | Body::Function { prototype: of, .. }) = found.body else {
             return Err(NameProblem::Instruction {
                 problem: "it is neither variable nor function",
             });
         };
-        let same = types_are_compatible(local, wanted.type_id, kernel, of);
+        let same = types_are_compatible(local, wanted.type_id, kernel, of, budget);
         if same.map_err(crate::Error::from)? {
             return Ok(());
         }
@@ -47,10 +47,16 @@ impl Resolution<'_, '_> {
                 }
                 None => NameProblem::NoSymbol,
             },
-            kind => match self.put_btf_id(slot, wanted, kind) {
-                Err(problem) if is_missing(&problem) => problem,
-                done => return done,
-            },
+            kind => {
+                let is_missing = match kind {
+                    RelocKind::FunctionAddress => is_missing_function,
+                    _ => is_missing,
+                };
+                match self.put_btf_id(slot, wanted, kind) {
+                    Err(problem) if is_missing(&problem) => problem,
+                    done => return done,
+                }
+            }
         };
         if !wanted.weak {
             return Err(missing);

@@ -162,6 +162,11 @@ impl Error {
     }
 }
 
+/// Returns whether the kernel does not have the function: one with another prototype is another one, as to libbpf.
+pub(super) fn is_missing_function(problem: &NameProblem) -> bool {
+    matches!(problem, NameProblem::Declaration { .. }) || is_missing(problem)
+}
+
 /// Returns whether the name simply does not exist in the kernel.
 pub(super) fn is_missing(problem: &NameProblem) -> bool {
     match problem {
