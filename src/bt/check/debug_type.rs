@@ -1,14 +1,14 @@
 //! Types and parameters of the program that is probed, by its debug information.
 
 use super::context::{Argument, Arguments, Place};
-use super::kernel_type::{DEPTH, Table, storage};
+use super::kernel_type::{DEPTH, Table};
 use super::{Checked, Checker};
 use crate::bt::ast::TypeNameKind;
 use crate::bt::diagnostic::Diagnostic;
 use crate::bt::probe::AttachPoint;
 use crate::bt::source::Span;
 use crate::bt::types::{
-    DebugId, Definition, Enum, EnumId, Field, Int, Space, Struct, StructId, Type,
+    Bits, DebugId, Definition, Enum, EnumId, Field, Int, Space, Struct, StructId, Type,
 };
 use crate::user::dwarf::{self, DebugInfo, DwarfError, Opened, TypeId};
 use crate::util::nearest::Nearest;
@@ -158,6 +158,11 @@ impl Table {
         left: &mut usize,
         fields: &mut Vec<Field>,
     ) -> Result<(), DwarfError> {
+        let size = match info.resolve(Some(key.id))? {
+            dwarf::Type::Composite { size, .. } => size,
+            _ => 0,
+        };
+        let end = (start / 8).saturating_add(size);
         for member in info.members(key.id)? {
             *left = left.checked_sub(1).ok_or(DwarfError::Damaged)?;
             let place = start.saturating_add(member.bit_offset);
@@ -174,13 +179,10 @@ impl Table {
                 continue;
             }
             let ty = self.of_debug(info, key.file, member.of, 0)?;
-            let unit = match &ty {
-                Type::Bool => Some(1),
-                other => other.int().map(|int| int.size),
-            };
-            let (offset, bits) = match (member.bits, unit) {
+            let (offset, bits) = match (member.bits, ty.bit_unit()) {
                 (Some(bits), Some(unit)) if bits <= u32::from(unit) * 8 => {
-                    storage(place, bits, unit)
+                    let (offset, bits) = Bits::new(place, bits, unit, end);
+                    (offset, Some(bits))
                 }
                 _ => (size_of(place / 8), None),
             };

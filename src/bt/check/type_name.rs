@@ -2,14 +2,13 @@
 
 use super::debug_type::Named;
 use super::join::constant;
-use super::kernel_type::storage;
 use super::{Checked, Checker, Stop};
 use crate::bt::ast::{
     self, FieldDefinition, StructDefinition, TypeDefinition, TypeName, TypeNameKind,
 };
 use crate::bt::diagnostic::Diagnostic;
 use crate::bt::source::Span;
-use crate::bt::types::{Definition, Enum, Field, Int, Space, Struct, StructId, Type};
+use crate::bt::types::{Bits, Definition, Enum, Field, Int, Space, Struct, StructId, Type};
 use crate::btf::{BtfError, Kind};
 use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
@@ -395,7 +394,12 @@ impl<'a> Checker<'a> {
             return Ok(());
         };
         let (offset, bits) = match bits {
-            Some(width) => storage(start, width as u32, size as u8),
+            Some(width) => {
+                // The end of one that is packed is not known yet, and can lie within a unit.
+                let end = if of.packed { 0 } else { u64::MAX };
+                let (offset, bits) = Bits::new(start, width as u32, size as u8, end);
+                (offset, Some(bits))
+            }
             None => (offset, None),
         };
         fields.push(Field { name: Arc::clone(&name.node), ty, offset, bits });
