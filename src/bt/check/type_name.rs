@@ -108,7 +108,7 @@ impl<'a> Checker<'a> {
                 if let Some((id, int)) = self.types.script_enums.get(word) {
                     return Ok(Type::Enum(*id, *int));
                 }
-                if let Some(ty) = self.named_debug_type(word, Named::Enum) {
+                if let Some(ty) = self.named_debug_type(word, Named::Enum, name.span) {
                     return Ok(ty);
                 }
                 match self.named_kernel_type(word, &[Kind::Enum, Kind::Enum64]) {
@@ -124,7 +124,9 @@ impl<'a> Checker<'a> {
                         if self.last
                             && self.environment.types().is_err()
                             && !self.types.script.contains_key(word)
-                            && self.named_debug_type(word, Named::of(&to.kind)).is_none() =>
+                            && self
+                                .named_debug_type(word, Named::of(&to.kind), to.span)
+                                .is_none() =>
                     {
                         let _: Checked<()> = self.unknown_struct(word, to.span);
                         return Err(Stop);
@@ -182,7 +184,7 @@ impl<'a> Checker<'a> {
         if let Some((id, int)) = self.types.script_enums.get(word) {
             return Ok(Type::Enum(*id, *int));
         }
-        if let Some(ty) = self.named_debug_type(word, Named::Word) {
+        if let Some(ty) = self.named_debug_type(word, Named::Word, span) {
             return Ok(ty);
         }
         let kinds = [Kind::Typedef, Kind::Struct, Kind::Union, Kind::Enum, Kind::Enum64];
@@ -204,7 +206,7 @@ impl<'a> Checker<'a> {
             true => (Kind::Union, Named::Union),
             false => (Kind::Struct, Named::Struct),
         };
-        if let Some(ty) = self.named_debug_type(word, named) {
+        if let Some(ty) = self.named_debug_type(word, named, span) {
             return Ok(ty);
         }
         if let Some(ty) = self.named_kernel_type(word, &[kind]) {
