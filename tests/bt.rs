@@ -356,6 +356,47 @@ fn ctrl_c_is_exit() {
     }
 }
 
+/// The kernel gives a probe little memory at once; a histogram for each key is much.
+#[test]
+fn a_probe_can_add_thousands_of_keys() {
+    needs!(Bpf);
+    for value in
+        ["hist($i)", "lhist($i, 0, 4000, 100)", "stats($i)", "count()", "$i", "(\"a\", $i)"]
+    {
+        let script =
+            format!("BEGIN {{ $i = 0; while ($i < 4000) {{ @[$i] = {value}; $i++; }} exit(); }}");
+        let output = bt(&["-q", "-f", "json", "-e", &script]);
+        assert_eq!(text(&output.stderr), "", "{value}");
+        let printed = text(&output.stdout);
+        let line = printed.lines().find(|line| line.starts_with("{\"type\""));
+        let json: serde_json::Value = serde_json::from_str(line.unwrap()).unwrap();
+        assert_eq!(json["data"]["@"].as_object().unwrap().len(), 4000, "{value}");
+    }
+}
+
+/// What is too much to be allocated in advance may find no memory; it is no full map.
+#[test]
+fn updates_that_fail_are_counted_and_say_why() {
+    needs!(Bpf);
+    let script = "config = { max_map_keys = 1000000 } BEGIN { $i = 0; while ($i < 20000) { @[$i] = hist($i); $i++; } @n = 1; exit(); }";
+    let output = bt(&["-q", "-f", "json", "-e", script]);
+    let (mut stored, mut lost) = (0, 0);
+    for line in text(&output.stdout).lines().filter(|line| !line.is_empty()) {
+        let json: serde_json::Value = serde_json::from_str(line).unwrap();
+        match json["type"].as_str().unwrap() {
+            "hist" => stored = json["data"]["@"].as_object().unwrap().len() as u64,
+            "helper_error" => {
+                assert_eq!(json["retcode"], -12, "{line}");
+                lost += 1;
+            }
+            "repeated_errors" => lost += json["data"]["count"].as_u64().unwrap(),
+            "map" => {}
+            other => panic!("{other}: {line}"),
+        }
+    }
+    assert_eq!(stored + lost, 20_000);
+}
+
 /// A terminal sends Ctrl-C to the command, too, whose end by it must not be taken for the end of the run.
 #[test]
 fn ctrl_c_is_no_failure_of_the_command() {
