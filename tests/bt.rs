@@ -7,7 +7,7 @@ mod debug_info;
 
 use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, no_program, rawbpf, said, wait_until};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 use rawbpf::bt::value::Value;
 use rawbpf::bt::{Event, Options, Script};
@@ -15,6 +15,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -330,16 +331,14 @@ fn ctrl_c_ends_a_script_that_sends_more_commands_than_can_be_run() {
     let mut rest = running.wait_for("ready");
     // So that commands have piled up.
     std::thread::sleep(Duration::from_secs(1));
-    let start = Instant::now();
     running.signal(Signal::SIGINT);
     let mut printed = String::new();
     rest.read_to_string(&mut printed).unwrap();
     assert_eq!(printed, "last\nend\n\n\n");
     let mut errors = String::new();
     running.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    // The end is not that of all that were sent: others were left, and `last` was run in their place.
     assert!(errors.contains("commands were not run, because the end was asked for"), "{errors}");
-    // Running them all would take 20 times as long as they have been sent.
-    assert!(start.elapsed() < Duration::from_secs(10), "{:?}", start.elapsed());
 }
 
 #[test]
@@ -355,6 +354,103 @@ fn ctrl_c_is_exit() {
         assert_eq!(printed, "end\n\n\n@a: 1\n");
         assert_eq!(running.0.wait().unwrap().code(), Some(0));
     }
+}
+
+/// Why there are no loops without a known end: they need Linux 5.17 and a JIT.
+fn no_loops() -> Option<String> {
+    let output = bt(&["-d", "-e", "BEGIN { $i = 0; while ($i < 5000) { $i++; } }"]);
+    (!output.status.success()).then(|| text(&output.stderr).to_owned())
+}
+
+/// The kernel gives a probe little memory at once; a histogram for each key is much.
+#[test]
+fn a_probe_can_add_thousands_of_keys() {
+    needs!(Bpf);
+    needs_tried!("loops", no_loops());
+    for value in
+        ["hist($i)", "lhist($i, 0, 4000, 100)", "stats($i)", "count()", "$i", "(\"a\", $i)"]
+    {
+        let script =
+            format!("BEGIN {{ $i = 0; while ($i < 4000) {{ @[$i] = {value}; $i++; }} exit(); }}");
+        let output = bt(&["-q", "-f", "json", "-e", &script]);
+        assert_eq!(text(&output.stderr), "", "{value}");
+        let printed = text(&output.stdout);
+        let line = printed.lines().find(|line| line.starts_with("{\"type\""));
+        let json: serde_json::Value = serde_json::from_str(line.unwrap()).unwrap();
+        assert_eq!(json["data"]["@"].as_object().unwrap().len(), 4000, "{value}");
+    }
+}
+
+/// What is too much to be allocated in advance may find no memory; it is no full map.
+#[test]
+fn updates_that_fail_are_counted_and_say_why() {
+    needs!(Bpf);
+    needs_tried!("loops", no_loops());
+    let script = "config = { max_map_keys = 1000000 } BEGIN { $i = 0; while ($i < 20000) { @[$i] = hist($i); $i++; } @n = 1; exit(); }";
+    let output = bt(&["-q", "-f", "json", "-e", script]);
+    let (mut stored, mut lost) = (0, 0);
+    for line in text(&output.stdout).lines().filter(|line| !line.is_empty()) {
+        let json: serde_json::Value = serde_json::from_str(line).unwrap();
+        match json["type"].as_str().unwrap() {
+            "hist" => stored = json["data"]["@"].as_object().unwrap().len() as u64,
+            "helper_error" => {
+                assert_eq!(json["retcode"], -12, "{line}");
+                lost += 1;
+            }
+            "repeated_errors" => lost += json["data"]["count"].as_u64().unwrap(),
+            "map" => {}
+            other => panic!("{other}: {line}"),
+        }
+    }
+    assert_eq!(stored + lost, 20_000);
+}
+
+/// A terminal sends Ctrl-C to the command, too, whose end by it must not be taken for the end of the run.
+#[test]
+fn ctrl_c_is_no_failure_of_the_command() {
+    needs!(Bpf);
+    let script = r#"BEGIN { printf("ready\n"); } END { printf("end\n"); }"#;
+    for words in [&["-c", "sleep 100"][..], &["-c", "sh -c 'trap \"exit 7\" INT; sleep 100'"]] {
+        for _ in 0..10 {
+            let mut command = Command::new(rawbpf());
+            command.args(["bt", "-q", "-e", script]).args(words).process_group(0);
+            let mut running = Running(command.stdout(Stdio::piped()).spawn().unwrap());
+            let mut rest = running.wait_for("ready");
+            killpg(Pid::from_raw(running.0.id() as i32), Signal::SIGINT).unwrap();
+            let mut printed = String::new();
+            rest.read_to_string(&mut printed).unwrap();
+            assert_eq!(printed, "end\n\n\n");
+            assert_eq!(running.0.wait().unwrap().code(), Some(0), "{words:?}");
+        }
+    }
+}
+
+#[test]
+fn exit_comes_before_the_status_of_the_command() {
+    needs!(Bpf, Tracepoint);
+    let ends = "tracepoint:sched:sched_process_exit /pid == cpid/";
+    for (body, status) in [("{ exit(); }", 0), ("{ exit(3); }", 3), ("{ @ = 1; }", 5)] {
+        for _ in 0..10 {
+            let output = bt(&["-q", "-e", &format!("{ends} {body}"), "-c", "sh -c 'exit 5'"]);
+            assert_eq!(output.status.code(), Some(status), "{body}\n{}", said(&output));
+        }
+    }
+}
+
+#[test]
+fn a_command_that_goes_on_is_reported() {
+    needs!(Bpf);
+    let script = r#"BEGIN { printf("ready\n"); }"#;
+    // It is heard from when it no longer heeds the signal.
+    let command = "sh -c 'trap \"\" TERM; echo deaf; exec sleep 4'";
+    let mut running = Running::start(&["-q", "-e", script, "-c", command]);
+    drop(running.wait_for("deaf"));
+    running.signal(Signal::SIGINT);
+    let mut errors = String::new();
+    running.0.stderr.take().unwrap().read_to_string(&mut errors).unwrap();
+    assert!(errors.contains("WARNING: the command (process "), "{errors}");
+    assert!(errors.contains("does not end at SIGTERM; it goes on"), "{errors}");
+    assert_eq!(running.0.wait().unwrap().code(), Some(0));
 }
 
 #[test]
@@ -382,9 +478,7 @@ fn a_run_ends_also_when_nobody_reads() {
     let held = running.wait_for("ready");
     std::thread::sleep(Duration::from_millis(500));
     running.signal(Signal::SIGINT);
-    let start = Instant::now();
     wait_until("the run has ended", || running.0.try_wait().unwrap().is_some());
-    assert!(start.elapsed() < Duration::from_secs(20));
     drop(held);
 
     // The reader has gone.

@@ -21,8 +21,8 @@
 //!
 //! # Losses
 //!
-//! A record that found no room, an element that found none in its map, and a run that found no free scratch memory
-//! each count in a `u64` of the [`Globals`], which only grows.
+//! A record that found no room, an element that found none in its map or could not be stored for another reason, and a run that
+//! found no free scratch memory each count in a `u64` of the [`Globals`], which only grows.
 
 use super::diagnostic::Diagnostic;
 use super::hir::{Async, ExprKind, Map, MapId, MapKind, Program, StatementKind};
@@ -65,15 +65,23 @@ impl Globals {
     pub(crate) const LOST_EXIT: u32 = 48;
     /// The offset of the first of the counters of [`Globals::lost_elements`].
     const LOST_ELEMENTS: u32 = 56;
+    /// The size of the counters of a map.
+    const LOSSES_OF_MAP: u32 = 24;
+    /// The offset, in the counters of a map, of the `u64` that counts the updates that failed for another reason than that it
+    /// was full.
+    pub(crate) const FAILED: u32 = 8;
+    /// The offset, in the counters of a map, of the result of the last of those, an `i64`.
+    pub(crate) const FAILURE: u32 = 16;
 
-    /// Returns the offset of the `u64` that counts the updates of a map that were lost because it was full.
+    /// Returns the offset of the counters of a map, the first of which is a `u64`: the number of updates that were lost because
+    /// the map was full.
     pub(crate) fn lost_elements(self, map: MapId) -> u32 {
-        Self::LOST_ELEMENTS + map.0 * 8
+        Self::LOST_ELEMENTS + map.0 * Self::LOSSES_OF_MAP
     }
 
     /// Returns the offset and the number of the zero bytes at the end, which are never written.
     pub(crate) fn zeros(self) -> (u32, u32) {
-        (Self::LOST_ELEMENTS + self.maps * 8, self.zeros)
+        (Self::LOST_ELEMENTS + self.maps * Self::LOSSES_OF_MAP, self.zeros)
     }
 
     /// Returns the size of the value.
@@ -155,6 +163,13 @@ const MAX_SMALL_KEY: u32 = 512;
 /// From so many bytes on, elements of hash tables are allocated when they are needed, if the kernel can do that in any
 /// context (`bpf_mem_alloc`, Linux 6.1): to allocate the default of 4,096 keys in advance takes 2 ms of each start.
 const PREALLOCATED: u64 = 64 << 10;
+
+/// Elements with larger values for each CPU are not. The kernel takes them from the few pages of per-CPU memory that are
+/// there, until a worker has made more: of 4,000 histograms that a probe adds at once, 1,600 are stored; of counters, all.
+const ALLOCATED_PER_CPU: u32 = 32;
+
+/// But if the map has more bytes than that, they are: it may never be filled.
+const MOST_PREALLOCATED: u64 = 64 << 20;
 
 impl<'p> MapPlan<'p> {
     /// Plans the maps of a program.
@@ -364,7 +379,8 @@ fn user_map<'p>(
     let copies = if per_cpu { target.cpus.max(1) } else { 1 };
     let bytes = u64::from(size) * u64::from(copies) + u64::from(key_size) + 64;
     let bytes = bytes.saturating_mul(map.max_entries.into());
-    if !lru && bytes > PREALLOCATED && target.has(Feature::AllocatingHash) {
+    let allocates_well = !per_cpu || size <= ALLOCATED_PER_CPU || bytes > MOST_PREALLOCATED;
+    if !lru && bytes > PREALLOCATED && allocates_well && target.has(Feature::AllocatingHash) {
         spec = spec.with_flags(flags::BPF_F_NO_PREALLOC);
     }
     Ok(UserMap { map, storage: Storage::Hash, per_cpu, nested, spec })

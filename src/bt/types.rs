@@ -294,13 +294,50 @@ pub(crate) struct Field {
     pub bits: Option<Bits>,
 }
 
-/// The place of a bit-field in its storage unit, an integer of the size of the field's type.
+/// The place of a bit-field in the integer that it is read from: its storage unit, or, in packed structs, the bytes that
+/// it touches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Bits {
-    /// The number of bits by which the loaded integer is to be shifted right.
+    /// The number of bits by which the integer is to be shifted right.
     pub shift: u32,
     /// The number of bits.
     pub size: u32,
+    /// The size of the integer in bytes, 1 to 9.
+    pub bytes: u32,
+}
+
+impl Bits {
+    /// Returns the offset of the integer and the place in it of a field of so many bits at `place`, an offset in bits, in
+    /// a struct that ends at the byte `end`. The field's type has `unit` bytes.
+    pub(crate) fn new(place: u64, size: u32, unit: u8, end: u64) -> (u32, Bits) {
+        let (unit, size) = (u64::from(unit.max(1)), size.clamp(1, 64));
+        let unit_bits = unit * 8;
+        let aligned = place / unit_bits * unit;
+        let fits = place.saturating_add(size.into()) <= (aligned + unit).saturating_mul(8)
+            && aligned + unit <= end;
+        let (start, bytes) = match fits {
+            true => (aligned, unit),
+            // One of a packed struct, that crosses its unit or lies behind the last whole one.
+            false => (place / 8, (place % 8 + u64::from(size)).div_ceil(8)),
+        };
+        let before = (place - start * 8) as u32;
+        let bytes = bytes as u32;
+        let shift = match cfg!(target_endian = "little") {
+            true => before,
+            false => (bytes * 8).saturating_sub(before + size),
+        };
+        (u32::try_from(start).unwrap_or(u32::MAX), Bits { shift, size, bytes })
+    }
+
+    /// Returns the number of bits by which a byte of the integer is to be shifted left in the value, or right if it is
+    /// negative.
+    pub(crate) fn place_of_byte(self, byte: u32) -> i32 {
+        let from_lowest = match cfg!(target_endian = "little") {
+            true => byte,
+            false => self.bytes.saturating_sub(byte + 1),
+        };
+        (from_lowest * 8) as i32 - self.shift as i32
+    }
 }
 
 /// An enumeration.
@@ -443,6 +480,14 @@ impl Type {
         match self {
             Type::Int(int) | Type::Enum(_, int) => Some(*int),
             _ => None,
+        }
+    }
+
+    /// The size of the storage unit of a bit-field of the type, in bytes.
+    pub(crate) fn bit_unit(&self) -> Option<u8> {
+        match self {
+            Type::Bool => Some(1),
+            other => other.int().map(|int| int.size),
         }
     }
 

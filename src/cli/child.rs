@@ -220,8 +220,14 @@ impl Child {
         self.status
     }
 
-    /// Asks it to end and waits a little. A command that does not heed `SIGTERM` is left alone: whether it has ended.
-    pub(super) fn stop(&mut self) -> bool {
+    /// Asks it to end and waits a little. A command that does not heed `SIGTERM` is left alone: then returns a warning.
+    pub(super) fn stop(&mut self) -> Option<String> {
+        let pid = self.pid();
+        let goes_on = || format!("the command (process {pid}) does not end at SIGTERM; it goes on");
+        (!self.end()).then(goes_on)
+    }
+
+    fn end(&mut self) -> bool {
         if self.ended().is_some() {
             return true;
         }
@@ -289,7 +295,7 @@ impl AsFd for Child {
 impl Drop for Child {
     fn drop(&mut self) {
         if self.held.is_some() {
-            self.stop();
+            self.end();
         }
     }
 }

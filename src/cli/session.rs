@@ -123,13 +123,8 @@ impl<'a> Session<'a> {
         match ended {
             Ok(Some(status)) => Ok(status),
             ended => {
-                if let Some(command) = &mut command
-                    && !command.stop()
-                {
-                    let pid = command.pid();
-                    warn(format_args!(
-                        "the command (process {pid}) does not end at SIGTERM; it goes on"
-                    ));
+                if let Some(goes_on) = command.as_mut().and_then(Child::stop) {
+                    warn(format_args!("{goes_on}"));
                 }
                 ended.map(|_| 0)
             }
@@ -153,19 +148,20 @@ fn show_until_the_end(
 ) -> Result<Option<u8>, Failure> {
     let deadline = ends.signals.deadline();
     let mut links = Some(links);
-    let mut status = None;
     loop {
         wait(sources, command.iter().map(AsFd::as_fd), ends, deadline)?;
-        let mut last = deadline.is_some_and(|deadline| Instant::now() >= deadline);
-        last |= ends.process.is_some_and(|process| child::has_ended(process.as_fd()));
+        // Before the signals: Ctrl-C goes to the command too, and when that has ended by it, the signal is here already. So it is
+        // always Ctrl-C that ends the run, and the status is 0.
+        let mut status = command.as_mut().and_then(Child::ended);
+        let mut last = status.is_some();
         while let Some(event) = ends.signals.next() {
             match event {
-                SignalEvent::Stop => last = true,
+                SignalEvent::Stop => (last, status) = (true, None),
                 SignalEvent::Show => {}
             }
         }
-        status = status.or_else(|| command.as_mut().and_then(Child::ended));
-        last |= status.is_some();
+        last |= deadline.is_some_and(|deadline| Instant::now() >= deadline);
+        last |= ends.process.is_some_and(|process| child::has_ended(process.as_fd()));
         if last {
             // Nothing comes after this, so that what is there can be read to its end.
             links = None;

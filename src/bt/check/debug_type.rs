@@ -1,18 +1,18 @@
 //! Types and parameters of the program that is probed, by its debug information.
 
 use super::context::{Argument, Arguments, Place};
-use super::kernel_type::{DEPTH, Table, storage};
+use super::kernel_type::{DEPTH, Table};
 use super::{Checked, Checker};
 use crate::bt::ast::TypeNameKind;
 use crate::bt::diagnostic::Diagnostic;
 use crate::bt::probe::AttachPoint;
 use crate::bt::source::Span;
 use crate::bt::types::{
-    DebugId, Definition, Enum, EnumId, Field, Int, Space, Struct, StructId, Type,
+    Bits, DebugId, Definition, Enum, EnumId, Field, Int, Space, Struct, StructId, Type,
 };
 use crate::user::dwarf::{self, DebugInfo, DwarfError, Opened, TypeId};
 use crate::util::nearest::Nearest;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// The debug information of files, as far as it was read.
@@ -20,7 +20,12 @@ use std::sync::Arc;
 pub(super) struct DebugTypes {
     files: Vec<(String, Opened)>,
     structs: HashMap<DebugId, StructId>,
+    /// Structs and unions by file and name: each unit that includes a header has a copy of its types.
+    same: HashMap<(u32, Arc<str>), Vec<StructId>>,
     enums: HashMap<DebugId, EnumId>,
+    same_enums: HashMap<(u32, Arc<str>), Vec<EnumId>>,
+    /// The files of which it was reported that their types are not known.
+    reported: HashSet<u32>,
     /// The types that were looked for by name, by file.
     named: HashMap<(u32, Named, Arc<str>), Option<Type>>,
 }
@@ -113,7 +118,7 @@ impl Table {
                 }
                 ty
             }
-            dwarf::Type::Composite { id, name, union, size, .. } => {
+            dwarf::Type::Composite { id, name, union, size, declared } => {
                 // As by name, those of the script come first.
                 if let Some(id) = self.script.get(name.as_str()) {
                     return Ok(Type::Struct(*id));
@@ -122,14 +127,15 @@ impl Table {
                 if let Some(id) = self.debug.structs.get(&key) {
                     return Ok(Type::Struct(*id));
                 }
-                let id = self.structs.add(Struct {
+                let new = Struct {
                     name: name.into(),
                     union,
                     size: size_of(size),
                     fields: Vec::new(),
                     complete: false,
                     definition: Definition::Debug(key),
-                });
+                };
+                let id = self.debug_struct(info, key, new, declared)?;
                 self.debug.structs.insert(key, id);
                 Type::Struct(id)
             }
@@ -141,11 +147,57 @@ impl Table {
                 }
                 let values = info.enumerators(id)?;
                 let values = values.into_iter().map(|(name, value)| (name.into(), value));
-                let id = self.enums.add(Enum { name: name.into(), values: values.collect() });
+                let new = Enum { name: name.into(), values: values.collect() };
+                let same = self.debug.same_enums.entry((file, Arc::clone(&new.name))).or_default();
+                let is_same =
+                    |id: &&EnumId| self.enums.get(**id).is_some_and(|one| one.values == new.values);
+                let id = match same.iter().find(is_same) {
+                    Some(id) => *id,
+                    None => {
+                        let id = self.enums.add(new);
+                        same.push(id);
+                        id
+                    }
+                };
                 self.debug.enums.insert(key, id);
                 Type::Enum(id, int)
             }
         })
+    }
+
+    /// Adds a struct or union, if it is not the same as one of another unit.
+    fn debug_struct(
+        &mut self,
+        info: &DebugInfo,
+        key: DebugId,
+        new: Struct,
+        declared: bool,
+    ) -> Result<StructId, DwarfError> {
+        if new.name.is_empty() {
+            return Ok(self.structs.add(new));
+        }
+        let same = self.debug.same.entry((key.file, Arc::clone(&new.name))).or_default();
+        for id in same.iter() {
+            let Some(one) = self.structs.0.get_mut(id.0 as usize) else { continue };
+            let Definition::Debug(known) = one.definition else { continue };
+            if one.union != new.union {
+                continue;
+            }
+            if declared {
+                return Ok(*id);
+            }
+            if !one.complete && one.size == 0 {
+                // It was only declared so far.
+                (one.size, one.definition) = (new.size, new.definition);
+                return Ok(*id);
+            }
+            if one.size == new.size && info.same_members(known.id, key.id)? {
+                return Ok(*id);
+            }
+        }
+        let id = self.structs.add(new);
+        same.push(id);
+        Ok(id)
     }
 
     /// The fields of a struct, those of anonymous ones and of classes that it inherits from among them.
@@ -158,6 +210,11 @@ impl Table {
         left: &mut usize,
         fields: &mut Vec<Field>,
     ) -> Result<(), DwarfError> {
+        let size = match info.resolve(Some(key.id))? {
+            dwarf::Type::Composite { size, .. } => size,
+            _ => 0,
+        };
+        let end = (start / 8).saturating_add(size);
         for member in info.members(key.id)? {
             *left = left.checked_sub(1).ok_or(DwarfError::Damaged)?;
             let place = start.saturating_add(member.bit_offset);
@@ -174,13 +231,10 @@ impl Table {
                 continue;
             }
             let ty = self.of_debug(info, key.file, member.of, 0)?;
-            let unit = match &ty {
-                Type::Bool => Some(1),
-                other => other.int().map(|int| int.size),
-            };
-            let (offset, bits) = match (member.bits, unit) {
+            let (offset, bits) = match (member.bits, ty.bit_unit()) {
                 (Some(bits), Some(unit)) if bits <= u32::from(unit) * 8 => {
-                    storage(place, bits, unit)
+                    let (offset, bits) = Bits::new(place, bits, unit, end);
+                    (offset, Some(bits))
                 }
                 _ => (size_of(place / 8), None),
             };
@@ -214,18 +268,49 @@ impl Checker<'_> {
     }
 
     /// A type of the program that is probed, by its name.
-    pub(super) fn named_debug_type(&mut self, name: &Arc<str>, named: Named) -> Option<Type> {
+    pub(super) fn named_debug_type(
+        &mut self,
+        name: &Arc<str>,
+        named: Named,
+        span: Span,
+    ) -> Option<Type> {
         let path = self.probed_file()?;
         let (file, opened) = self.debug_file(&path);
-        let Ok(Some(info)) = &*opened else { return None };
+        let info = match &*opened {
+            Ok(info) => info.as_ref()?,
+            Err(error) => {
+                self.unknown_types(file, &path, error, span);
+                return None;
+            }
+        };
         let key = (file, named, Arc::clone(name));
         if let Some(found) = self.types.debug.named.get(&key) {
             return found.clone();
         }
-        let found = named.find(info, name).ok().flatten();
-        let found = found.and_then(|id| self.types.of_debug(info, file, Some(id), 0).ok());
-        self.types.debug.named.insert(key, found.clone());
-        found
+        let found = match named.find(info, name) {
+            Ok(Some(id)) => self.types.of_debug(info, file, Some(id), 0).map(Some),
+            other => other.map(|_| None),
+        };
+        match found {
+            Ok(found) => {
+                self.types.debug.named.insert(key, found.clone());
+                found
+            }
+            Err(error) => {
+                self.unknown_types(file, &path, &error, span);
+                None
+            }
+        }
+    }
+
+    /// Warns that a type is looked for in the kernel alone, since that of the probed file would come first.
+    fn unknown_types(&mut self, file: u32, path: &str, error: &DwarfError, span: Span) {
+        if self.last && self.types.debug.reported.insert(file) {
+            self.warn(
+                span,
+                format!("{path}: {error}: types of this file are not known, only the script's and the kernel's"),
+            );
+        }
     }
 
     /// Offers the names of the structs of the program that is probed, of which one may be meant.
@@ -352,6 +437,7 @@ impl Checker<'_> {
         if let Some(found) = self.types.structs.0.get_mut(id.0 as usize) {
             found.fields = fields;
             found.size = size;
+            found.definition = Definition::Debug(key);
             found.complete = true;
         }
         Ok(())

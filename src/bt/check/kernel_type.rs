@@ -123,7 +123,8 @@ impl Table {
         depth: usize,
         fields: &mut Vec<Field>,
     ) -> Result<(), BtfError> {
-        let Body::Composite { members, .. } = btf.resolve(id)?.body else { return Ok(()) };
+        let Body::Composite { members, size, .. } = btf.resolve(id)?.body else { return Ok(()) };
+        let end = u64::from(start) + u64::from(size);
         for member in members {
             let member = member?;
             let at = start.saturating_add(member.bit_offset / 8);
@@ -134,10 +135,11 @@ impl Table {
                 continue;
             }
             let ty = self.of(btf, module, member.of, Space::Kernel, 0)?;
-            let (offset, bits) = match (member.bits, ty.int()) {
-                (Some(bits), Some(int)) => {
+            let (offset, bits) = match (member.bits, ty.bit_unit()) {
+                (Some(bits), Some(unit)) if bits <= u32::from(unit) * 8 => {
                     let place = u64::from(start) * 8 + u64::from(member.bit_offset);
-                    storage(place, bits, int.size)
+                    let (offset, bits) = Bits::new(place, bits, unit, end);
+                    (offset, Some(bits))
                 }
                 _ => (at, None),
             };
@@ -145,20 +147,6 @@ impl Table {
         }
         Ok(())
     }
-}
-
-/// The storage unit of a bit-field: where it begins, in bytes, and which of its bits are meant.
-pub(super) fn storage(place: u64, size: u32, unit: u8) -> (u32, Option<Bits>) {
-    let unit_bits = u64::from(unit.max(1)) * 8;
-    // A field that would cross its unit begins at a byte instead, as in packed structs.
-    let start = place / unit_bits * unit_bits;
-    let start = if place + u64::from(size) > start + unit_bits { place / 8 * 8 } else { start };
-    let before = (place - start) as u32;
-    let shift = match cfg!(target_endian = "little") {
-        true => before,
-        false => (unit_bits as u32).saturating_sub(before + size),
-    };
-    ((start / 8) as u32, Some(Bits { shift, size }))
 }
 
 /// The blob that a type is in.

@@ -5,7 +5,7 @@ use crate::bt::environment::Missing;
 use crate::bt::parser::{Given, parse};
 use crate::btf::{Builder, Enumerator, KernelTypes, Member, Parameter};
 use crate::kernel::format::Field;
-use crate::user::dwarf::Opened;
+use crate::user::dwarf::{DwarfError, Opened};
 use proptest::prelude::*;
 
 mod mistakes;
@@ -173,8 +173,12 @@ impl Environment for Fake {
         (path == "/bin/x" && symbol == "counter").then_some((0x4010, 4))
     }
 
-    fn debug_info(&self, _: &str) -> Opened {
-        Opened::new(Ok(None))
+    fn debug_info(&self, path: &str) -> Opened {
+        Opened::new(match path {
+            "/bin/damaged" => Err(DwarfError::Damaged),
+            "/bin/split" => Err(DwarfError::Unsupported("split debug information (.dwo)")),
+            _ => Ok(None),
+        })
     }
 
     fn cgroup_id(&self, path: &str) -> Result<u64, String> {

@@ -2,14 +2,13 @@
 
 use super::debug_type::Named;
 use super::join::constant;
-use super::kernel_type::storage;
 use super::{Checked, Checker, Stop};
 use crate::bt::ast::{
     self, FieldDefinition, StructDefinition, TypeDefinition, TypeName, TypeNameKind,
 };
 use crate::bt::diagnostic::Diagnostic;
 use crate::bt::source::Span;
-use crate::bt::types::{Definition, Enum, Field, Int, Space, Struct, StructId, Type};
+use crate::bt::types::{Bits, Definition, Enum, Field, Int, Space, Struct, StructId, Type};
 use crate::btf::{BtfError, Kind};
 use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
@@ -109,7 +108,7 @@ impl<'a> Checker<'a> {
                 if let Some((id, int)) = self.types.script_enums.get(word) {
                     return Ok(Type::Enum(*id, *int));
                 }
-                if let Some(ty) = self.named_debug_type(word, Named::Enum) {
+                if let Some(ty) = self.named_debug_type(word, Named::Enum, name.span) {
                     return Ok(ty);
                 }
                 match self.named_kernel_type(word, &[Kind::Enum, Kind::Enum64]) {
@@ -125,7 +124,9 @@ impl<'a> Checker<'a> {
                         if self.last
                             && self.environment.types().is_err()
                             && !self.types.script.contains_key(word)
-                            && self.named_debug_type(word, Named::of(&to.kind)).is_none() =>
+                            && self
+                                .named_debug_type(word, Named::of(&to.kind), to.span)
+                                .is_none() =>
                     {
                         let _: Checked<()> = self.unknown_struct(word, to.span);
                         return Err(Stop);
@@ -183,7 +184,7 @@ impl<'a> Checker<'a> {
         if let Some((id, int)) = self.types.script_enums.get(word) {
             return Ok(Type::Enum(*id, *int));
         }
-        if let Some(ty) = self.named_debug_type(word, Named::Word) {
+        if let Some(ty) = self.named_debug_type(word, Named::Word, span) {
             return Ok(ty);
         }
         let kinds = [Kind::Typedef, Kind::Struct, Kind::Union, Kind::Enum, Kind::Enum64];
@@ -205,7 +206,7 @@ impl<'a> Checker<'a> {
             true => (Kind::Union, Named::Union),
             false => (Kind::Struct, Named::Struct),
         };
-        if let Some(ty) = self.named_debug_type(word, named) {
+        if let Some(ty) = self.named_debug_type(word, named, span) {
             return Ok(ty);
         }
         if let Some(ty) = self.named_kernel_type(word, &[kind]) {
@@ -395,7 +396,12 @@ impl<'a> Checker<'a> {
             return Ok(());
         };
         let (offset, bits) = match bits {
-            Some(width) => storage(start, width as u32, size as u8),
+            Some(width) => {
+                // The end of one that is packed is not known yet, and can lie within a unit.
+                let end = if of.packed { 0 } else { u64::MAX };
+                let (offset, bits) = Bits::new(start, width as u32, size as u8, end);
+                (offset, Some(bits))
+            }
             None => (offset, None),
         };
         fields.push(Field { name: Arc::clone(&name.node), ty, offset, bits });

@@ -38,7 +38,8 @@ impl<'p> Lower<'_, 'p, '_> {
             ExprKind::Address { address, offset } => self.offset_address(address, *offset)?,
             ExprKind::DataLocation { offset, relative } => self.data_location(*offset, *relative),
             ExprKind::Extract { value, offset, index, bits } => {
-                let place = self.part(value, *offset, index.as_ref(), &of.ty)?;
+                let size = bits.map_or(self.size(&of.ty), |bits| bits.bytes);
+                let place = self.part(value, *offset, index.as_ref(), size)?;
                 self.scalar_part(place, *bits, &of.ty)
             }
             ExprKind::Unary(Unary::Not, _)
@@ -170,7 +171,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 self.prepare_load(address, *offset, *access, &of.ty)?
             }
             ExprKind::Extract { value, offset, index, .. } => {
-                Prepared::Copy(self.part(value, *offset, index.as_ref(), &of.ty)?, size)
+                Prepared::Copy(self.part(value, *offset, index.as_ref(), size)?, size)
             }
             ExprKind::Tuple(elements) => {
                 let Type::Tuple(types) = &of.ty else { return self.never() };
@@ -216,7 +217,7 @@ impl<'p> Lower<'_, 'p, '_> {
         value: &'p Expr,
         offset: u32,
         index: Option<&'p (Box<Expr>, u32)>,
-        ty: &Type,
+        size: u32,
     ) -> Lowered<Place> {
         let whole = self.size(&value.ty);
         let place = match value.ty.is_scalar() {
@@ -226,7 +227,7 @@ impl<'p> Lower<'_, 'p, '_> {
             }
             false => self.object(value)?,
         };
-        if offset.saturating_add(self.size(ty)) > whole {
+        if offset.saturating_add(size) > whole {
             return self.never();
         }
         let Some((index, element)) = index else { return Ok(place.at(offset)) };
@@ -240,7 +241,10 @@ impl<'p> Lower<'_, 'p, '_> {
     }
 
     fn scalar_part(&mut self, place: Place, bits: Option<Bits>, ty: &Type) -> Operand {
-        let size = self.size(ty);
+        let size = bits.map_or(self.size(ty), |bits| bits.bytes);
+        if let Some(bits) = bits.filter(|bits| !matches!(bits.bytes, 1 | 2 | 4 | 8)) {
+            return self.gather(place, bits, ty);
+        }
         if u32::from(int_size(size).bytes()) > place.align {
             // Put together from bytes where they lie badly.
             let room = self.room(8);

@@ -4,7 +4,7 @@ use super::memory::{Place, Prepared, int_size};
 use super::{Lower, Lowered, helper};
 use crate::bt::ast::BinaryOp;
 use crate::bt::hir::{Expr, ExprKind, MapId};
-use crate::bt::plan::{Feature, Storage, UserMap};
+use crate::bt::plan::{Feature, Globals, Storage, UserMap};
 use crate::bt::types::Type;
 use crate::codegen::{AtomicBinary, Operand, Var};
 use crate::insn::{AtomicSize, Condition, Size};
@@ -176,17 +176,31 @@ impl<'p> Lower<'_, 'p, '_> {
         self.f.store(Size::Double, to.at(present).address, 1);
     }
 
-    /// Stores an element by the helper and counts a failure: the map is full.
+    /// Stores an element by the helper and counts a failure.
     pub(super) fn update(&mut self, id: MapId, map: &'p UserMap<'p>, key: Operand, value: Operand) {
         let spec = self.f.map(&map.spec);
         let result = self.call_number(helper::MAP_UPDATE, &[spec.into(), key, value, 0.into()]);
         let after = self.f.block();
-        let counter = self.shared.maps.layout.lost_elements(id);
-        let full = self.cold(move |lower| {
-            lower.count_loss(counter);
+        let lost = self.cold(move |lower| {
+            lower.count_failure(id, result);
             lower.f.jump(after);
         });
-        self.f.branch(Condition::Eq, result, 0, after, full);
+        self.f.branch(Condition::Eq, result, 0, after, lost);
+        self.f.switch_to(after);
+    }
+
+    /// Counts an update of a map that failed with a result.
+    fn count_failure(&mut self, id: MapId, result: Var) {
+        let counters = self.shared.maps.layout.lost_elements(id);
+        let (full, other, after) = (self.f.block(), self.f.block(), self.f.block());
+        self.f.branch(Condition::Eq, result, -libc::E2BIG, full, other);
+        self.f.switch_to(full);
+        self.count_loss(counters);
+        self.f.jump(after);
+        self.f.switch_to(other);
+        self.count_loss(counters + Globals::FAILED);
+        let place = self.global(counters + Globals::FAILURE);
+        self.f.store(Size::Double, place, result);
         self.f.switch_to(after);
     }
 
@@ -216,19 +230,18 @@ impl<'p> Lower<'_, 'p, '_> {
             // There always is one.
             Some(_) => after,
             None => {
-                let counter = self.shared.maps.layout.lost_elements(id);
                 self.cold(move |lower| {
                     let (zeros, _) = lower.zeros();
                     let spec = lower.f.map(&map.spec);
                     let args = [spec.into(), key, zeros.into(), helper::NO_EXIST.into()];
-                    lower.call_number(helper::MAP_UPDATE, &args);
+                    let result = lower.call_number(helper::MAP_UPDATE, &args);
                     // Now it is there, of whomever.
                     let found = lower.lookup(map, key);
                     lower.f.assign(pointer, found);
-                    let full = lower.f.block();
-                    lower.f.branch(Condition::Ne, pointer, 0, some, full);
-                    lower.f.switch_to(full);
-                    lower.count_loss(counter);
+                    let lost = lower.f.block();
+                    lower.f.branch(Condition::Ne, pointer, 0, some, lost);
+                    lower.f.switch_to(lost);
+                    lower.count_failure(id, result);
                     lower.f.jump(after);
                 })
             }
@@ -350,7 +363,7 @@ impl<'p> Lower<'_, 'p, '_> {
     /// Returns 1 if a pointer or a result compares to 0 like that, else 0, by a branch: the verifier compares pointers
     /// only so.
     fn whether(&mut self, condition: Condition, value: Var) -> Operand {
-        let zero = self.load_global(crate::bt::plan::Globals::OPAQUE_ZERO);
+        let zero = self.load_global(Globals::OPAQUE_ZERO);
         let result = self.f.var();
         self.f.number(result);
         self.f.assign(result, zero);

@@ -39,7 +39,7 @@ pub(super) enum Prepared {
     Copy(Place, u32),
     /// Bytes read from elsewhere.
     Read { address: Operand, space: Space, size: u32 },
-    /// A string read from elsewhere; at most `limit` bytes of it, the zero at the end among them.
+    /// A string read from elsewhere; at most `limit` bytes of it, without the zero at the end.
     Str { address: Operand, space: Space, limit: Option<Operand>, size: u32 },
     /// The result of `buf()`: `room` bytes at most, and zeros behind the `most` that can be read.
     Buffer { address: Operand, space: Space, length: Operand, room: u32, most: u32 },
@@ -230,17 +230,27 @@ impl<'p> Lower<'_, 'p, '_> {
         size: u32,
         to: Place,
     ) {
-        let dst = self.f.address(to.address);
+        let limit = limit.map(|limit| self.clamped(limit, size));
+        // The helper's size counts the zero at the end, and the limit of a script does not.
         let most: Operand = match limit {
             None => size.into(),
-            Some(limit) => self.clamped(limit, size).into(),
+            Some(limit) => {
+                let most = self.f.binary(Binary::Add, limit, 1);
+                self.clamped(most.into(), size).into()
+            }
         };
+        let dst = self.f.address(to.address);
         let got = self.call_number(helper::read_str(space), &[dst.into(), most, address]);
         // Whether the last byte is the string's end is not known: it is read by itself.
         let last = size.saturating_sub(1);
         let (full, after) = (self.f.block(), self.f.block());
         self.f.branch(Condition::Eq, got, size, full, after);
         self.f.switch_to(full);
+        if let Some(limit) = limit {
+            let wanted = self.f.block();
+            self.f.branch(Condition::Eq, limit, size, wanted, after);
+            self.f.switch_to(wanted);
+        }
         let end = self.f.address(to.at(last).address);
         let from = self.f.binary(Binary::Add, address, last);
         self.call_number(helper::read(space), &[end.into(), 1.into(), from.into()]);

@@ -39,7 +39,17 @@ impl<'p> Lower<'_, 'p, '_> {
         ty: &'p Type,
     ) -> Lowered<Operand> {
         let of = Scalar { address, offset, access, bits, ty };
-        let size = int_size(self.size(ty));
+        let bytes = bits.map_or(self.size(ty), |bits| bits.bytes);
+        if let Some(bits) = bits.filter(|bits| !matches!(bits.bytes, 1 | 2 | 4 | 8)) {
+            let from = self.offset_address(address, offset)?;
+            let to = self.room(16);
+            let dst = self.f.address(to.address);
+            let read =
+                helper::read(if access == Access::User { Space::User } else { Space::Kernel });
+            self.call_number(read, &[dst.into(), bytes.into(), from]);
+            return Ok(self.gather(to, bits, ty));
+        }
+        let size = int_size(bytes);
         let (value, extended) = match access {
             Access::Context if self.context_allows(address, offset, size) => {
                 self.load_context(offset, size, &of)
@@ -152,6 +162,26 @@ impl<'p> Lower<'_, 'p, '_> {
         let whole = bits.size == self.size(ty).saturating_mul(8);
         let op = if whole && ty.is_signed() { Binary::Arsh } else { Binary::Rsh };
         self.f.binary(op, high, right).into()
+    }
+
+    /// Takes a bit-field out of bytes that are no integer of the machine.
+    pub(super) fn gather(&mut self, from: Place, bits: Bits, ty: &Type) -> Operand {
+        let mut value: Option<Var> = None;
+        for byte in 0..bits.bytes {
+            let loaded = self.f.load(Size::Byte, from.at(byte).address);
+            self.f.number(loaded);
+            let moved = match bits.place_of_byte(byte) {
+                0 => loaded,
+                right @ ..0 => self.f.binary(Binary::Rsh, loaded, right.unsigned_abs()),
+                left => self.f.binary(Binary::Lsh, loaded, left.unsigned_abs()),
+            };
+            value = Some(match value {
+                Some(value) => self.f.binary(Binary::Or, value, moved),
+                None => moved,
+            });
+        }
+        let all: Operand = value.map_or(0.into(), Operand::from);
+        self.extract(all, Bits { shift: 0, ..bits }, ty)
     }
 
     /// Makes 64 bits of the lower bytes of a value of a type.

@@ -239,7 +239,12 @@ impl Output {
     /// Writes a problem that a script had while it ran. If it is one that was already written for the same place, it
     /// is only counted; a map that is full is written once, whatever the place.
     pub fn problem(&mut self, place: &Place<'_>, problem: &Problem<'_>) {
-        if self.problems.is_new(place, problem) {
+        self.problem_times(place, problem, 1);
+    }
+
+    /// The same of a problem that occurred some times.
+    pub fn problem_times(&mut self, place: &Place<'_>, problem: &Problem<'_>, times: u64) {
+        if self.problems.is_new(place, problem, times) {
             match self.options.format {
                 OutputFormat::Text => problem::push_text(&mut self.messages, place, problem),
                 OutputFormat::Json => problem::push_json(&mut self.out, place, problem),

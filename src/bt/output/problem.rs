@@ -31,6 +31,13 @@ pub enum Problem<'a> {
         /// The number of keys that it has room for.
         max_entries: u32,
     },
+    /// An element of a map could not be stored, for another reason than that the map is full.
+    NotStored {
+        /// The name of the map, with its `@`.
+        map: &'a str,
+        /// The result of the kernel's function, a negative error number.
+        result: i64,
+    },
     /// A helper function of the kernel failed.
     Helper {
         /// The name of the helper, such as `probe_read_user`.
@@ -69,6 +76,10 @@ impl Problem<'_> {
                  stored. Raise max_map_keys (config = {{ max_map_keys = … }}, BPFTRACE_MAX_MAP_KEYS), or declare the map \
                  with its size (let {map} = hash(…);)"
             ),
+            Problem::NotStored { map, result } => format!(
+                "Can't update element of {map}: {} (helper map_update_elem, result {result})",
+                error_text(*result)
+            ),
             Problem::Helper { name, result } => {
                 format!("{} (helper {name}, result {result})", error_text(*result))
             }
@@ -93,6 +104,7 @@ fn error_text(result: i64) -> String {
 enum Known {
     Division { file: String, line: usize, column: usize },
     Map(String),
+    NotStored { map: String, result: i64 },
     Helper { file: String, line: usize, column: usize, name: String, result: i64 },
 }
 
@@ -102,6 +114,7 @@ impl Known {
         match *problem {
             Problem::DivisionByZero => Known::Division { file, line, column },
             Problem::MapFull { map, .. } => Known::Map(map.to_owned()),
+            Problem::NotStored { map, result } => Known::NotStored { map: map.to_owned(), result },
             Problem::Helper { name, result } => {
                 Known::Helper { file, line, column, name: name.to_owned(), result }
             }
@@ -117,6 +130,9 @@ impl Known {
                 at(file, *line, *column)
             }
             (Known::Map(known), Problem::MapFull { map, .. }) => known == map,
+            (Known::NotStored { map: known, result: of }, Problem::NotStored { map, result }) => {
+                known == map && *of == result
+            }
             (
                 Known::Helper { file, line, column, name: known, result: known_result },
                 Problem::Helper { name, result },
@@ -133,15 +149,15 @@ pub(super) struct Problems {
 }
 
 impl Problems {
-    /// Counts a problem; returns whether it is the first of its kind.
-    pub(super) fn is_new(&mut self, place: &Place<'_>, problem: &Problem<'_>) -> bool {
+    /// Counts a problem that occurred some times; returns whether it is the first of its kind.
+    pub(super) fn is_new(&mut self, place: &Place<'_>, problem: &Problem<'_>, times: u64) -> bool {
         match self.known.iter_mut().find(|(known, _)| known.is(place, problem)) {
             Some((_, repeated)) => {
-                *repeated = repeated.saturating_add(1);
+                *repeated = repeated.saturating_add(times);
                 false
             }
             None => {
-                self.known.push((Known::new(place, problem), 0));
+                self.known.push((Known::new(place, problem), times.saturating_sub(1)));
                 true
             }
         }
@@ -156,6 +172,9 @@ impl Problems {
                     format!("{file}:{line}:{column}: division by 0")
                 }
                 Known::Map(map) => format!("map {map} full"),
+                Known::NotStored { map, result } => {
+                    format!("map {map} not updated: {}", error_text(result))
+                }
                 Known::Helper { file, line, column, name, .. } => {
                     format!("{file}:{line}:{column}: failure of {name}")
                 }
@@ -202,7 +221,9 @@ pub(super) fn push_message(
 pub(super) fn push_json(out: &mut Vec<u8>, place: &Place<'_>, problem: &Problem<'_>) {
     let kind = match problem {
         Problem::DivisionByZero => "runtime_error",
-        Problem::MapFull { .. } | Problem::Helper { .. } => "helper_error",
+        Problem::MapFull { .. } | Problem::NotStored { .. } | Problem::Helper { .. } => {
+            "helper_error"
+        }
     };
     let message = match problem {
         Problem::Helper { result, .. } => error_text(*result),
@@ -211,16 +232,8 @@ pub(super) fn push_json(out: &mut Vec<u8>, place: &Place<'_>, problem: &Problem<
     push_json_start(out, kind, message.as_bytes());
     match problem {
         Problem::DivisionByZero => {}
-        Problem::MapFull { map, .. } => {
-            out.extend_from_slice(
-                format!(
-                    ", \"helper\": \"map_update_elem\", \"retcode\": {}, \"map\": ",
-                    -libc::E2BIG
-                )
-                .as_bytes(),
-            );
-            push_json_string(out, map.as_bytes());
-        }
+        Problem::MapFull { map, .. } => push_json_update(out, map, i64::from(-libc::E2BIG)),
+        Problem::NotStored { map, result } => push_json_update(out, map, *result),
         Problem::Helper { name, result } => {
             out.extend_from_slice(b", \"helper\": ");
             push_json_string(out, name.as_bytes());
@@ -228,6 +241,11 @@ pub(super) fn push_json(out: &mut Vec<u8>, place: &Place<'_>, problem: &Problem<
         }
     }
     push_json_end(out, place);
+}
+
+fn push_json_update(out: &mut Vec<u8>, map: &str, result: i64) {
+    _ = write!(out, ", \"helper\": \"map_update_elem\", \"retcode\": {result}, \"map\": ");
+    push_json_string(out, map.as_bytes());
 }
 
 /// Appends a message of `errorf()` or `warnf()` as a line of JSON.

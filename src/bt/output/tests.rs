@@ -277,6 +277,7 @@ fn problems_are_written_once() {
     let place = Place { column: 15, end: 19, ..place };
     let other = Place { column: 1, end: 2, ..place };
     let full = Problem::MapFull { map: "@m", max_entries: 1 };
+    let busy = Problem::NotStored { map: "@m", result: -16 };
     let helper = Problem::Helper { name: "probe_read_user", result: -14 };
     let events = |output: &mut Output| {
         for _ in 0..3 {
@@ -285,6 +286,7 @@ fn problems_are_written_once() {
             output.problem(&other, &full);
         }
         output.problem(&other, &helper);
+        output.problem_times(&other, &busy, 7);
         output.message(&place, Severity::Error, &Format::parse(b"oops %d").unwrap(), [Arg::Int(5)]);
         output.repeated_problems();
         output.repeated_problems();
@@ -299,18 +301,21 @@ fn problems_are_written_once() {
     assert!(lines[3].contains("@m has room for 1 keys"), "{messages}");
     assert!(lines[3].contains("max_map_keys"), "{messages}");
     assert_eq!(lines[6], "stdin:1:1-2: WARNING: Bad address (helper probe_read_user, result -14)");
-    assert_eq!(lines[9], "stdin:1:15-19: ERROR: oops 5");
+    let not_stored = "stdin:1:1-2: WARNING: Can't update element of @m: Device or resource busy (helper map_update_elem, result -16)";
+    assert_eq!(lines[9], not_stored);
+    assert_eq!(lines[12], "stdin:1:15-19: ERROR: oops 5");
     assert_eq!(
-        lines[10..],
+        lines[13..],
         [
             "WARNING: stdin:1:15: division by 0: 2 more of these",
-            "WARNING: map @m full: 5 more of these"
+            "WARNING: map @m full: 5 more of these",
+            "WARNING: map @m not updated: Device or resource busy: 6 more of these"
         ]
     );
     let json = json(events);
     let lines: Vec<serde_json::Value> =
         json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(lines.len(), 6);
+    assert_eq!(lines.len(), 8);
     assert_eq!(lines[0]["type"], "runtime_error");
     assert_eq!(lines[0]["col"], 15);
     assert_eq!(lines[1]["type"], "helper_error");
@@ -319,8 +324,9 @@ fn problems_are_written_once() {
         (&"map_update_elem".into(), &(-7).into())
     );
     assert_eq!((&lines[2]["msg"], &lines[2]["retcode"]), (&"Bad address".into(), &(-14).into()));
-    assert_eq!((&lines[3]["type"], &lines[3]["msg"]), (&"errorf".into(), &"oops 5".into()));
-    assert_eq!(lines[5]["data"]["count"], 5);
+    assert_eq!((&lines[3]["map"], &lines[3]["retcode"]), (&"@m".into(), &(-16).into()));
+    assert_eq!((&lines[4]["type"], &lines[4]["msg"]), (&"errorf".into(), &"oops 5".into()));
+    assert_eq!(lines[6]["data"]["count"], 5);
 }
 
 #[test]

@@ -162,7 +162,7 @@ impl Record {
 
     /// Reports a problem of the script at the place of the record.
     pub(super) fn problem(&self, source: &Source, problem: &Problem<'_>, sink: &mut dyn Sink) {
-        at(source, self.span, |place| sink.problem(place, problem));
+        at(source, self.span, |place| sink.problem(place, problem, 1));
     }
 }
 

@@ -251,9 +251,14 @@ fn number(int: Int, bytes: &[u8]) -> Number {
 /// Returns the bits as a script has them, without a sign unless they are the whole unit.
 fn bit_field(ty: &Type, bits: Bits, bytes: &[u8]) -> Value {
     let int = ty.int().unwrap_or(Int::U8);
-    let all = number(Int { signed: false, ..int }, bytes).bits();
+    let value = bytes.iter().zip(0..bits.bytes).fold(0, |value, (byte, at)| {
+        let (byte, place) = (u64::from(*byte), bits.place_of_byte(at));
+        let distance = place.unsigned_abs();
+        let moved = if place < 0 { byte.checked_shr(distance) } else { byte.checked_shl(distance) };
+        value | moved.unwrap_or(0)
+    });
     let unused = 64 - bits.size.clamp(1, 64);
-    let field = all >> bits.shift.min(63) << unused;
+    let field = value << unused;
     match int.signed {
         true if bits.size == u32::from(int.size) * 8 => Value::Int(field.cast_signed() >> unused),
         true => Value::Int((field >> unused).cast_signed()),

@@ -492,9 +492,12 @@ impl State {
         }
         let source = &self.reader.program.source;
         for (map, lost) in self.maps.iter().zip(losses.elements) {
-            if lost > 0 {
-                let problem = Problem::MapFull { map: &map.name, max_entries: map.max_entries };
-                action::at(source, map.span, |place| sink.problem(place, &problem));
+            let full = Problem::MapFull { map: &map.name, max_entries: map.max_entries };
+            let failed = Problem::NotStored { map: &map.name, result: lost.failure };
+            for (problem, times) in [(full, lost.full), (failed, lost.failed)] {
+                if times > 0 {
+                    action::at(source, map.span, |place| sink.problem(place, &problem, times));
+                }
             }
         }
         Ok(())
@@ -513,9 +516,20 @@ pub(super) struct Globals {
 struct Losses {
     records: u64,
     runs: u64,
-    elements: Vec<u64>,
+    elements: Vec<LostElements>,
     /// The status of an `exit()` that was lost.
     exit: Option<u8>,
+}
+
+/// The updates of a map that were lost.
+#[derive(Debug, Clone, Copy, Default)]
+struct LostElements {
+    /// Because it was full.
+    full: u64,
+    /// For another reason.
+    failed: u64,
+    /// The last other reason, a negative error number.
+    failure: i64,
 }
 
 impl Globals {
@@ -530,8 +544,15 @@ impl Globals {
             let bytes = bytes.get(offset as usize..).and_then(|rest| rest.get(..8));
             bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
         };
-        let elements =
-            (0..maps).map(|map| number(self.layout.lost_elements(MapId(map as u32)))).collect();
+        let of_map = |map: usize| {
+            let counters = self.layout.lost_elements(MapId(map as u32));
+            LostElements {
+                full: number(counters),
+                failed: number(counters + plan::Globals::FAILED),
+                failure: number(counters + plan::Globals::FAILURE).cast_signed(),
+            }
+        };
+        let elements = (0..maps).map(of_map).collect();
         let exit = number(plan::Globals::LOST_EXIT).to_ne_bytes();
         let [status, there] = [0, 4].map(|at| {
             let word = exit.get(at..at + 4).and_then(|word| word.try_into().ok());
@@ -552,7 +573,11 @@ impl Globals {
                 .elements
                 .iter()
                 .enumerate()
-                .map(|(index, count)| count.wrapping_sub(before(index)))
+                .map(|(index, now)| LostElements {
+                    full: now.full.wrapping_sub(before(index).full),
+                    failed: now.failed.wrapping_sub(before(index).failed),
+                    failure: now.failure,
+                })
                 .collect(),
         };
         self.known = now;

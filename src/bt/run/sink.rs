@@ -22,7 +22,7 @@ pub(super) trait Sink {
     fn join(&mut self, strings: &mut dyn Iterator<Item = &[u8]>, separator: &[u8]);
     fn cat(&mut self, contents: Vec<u8>);
     fn system(&mut self, output: Vec<u8>);
-    fn problem(&mut self, place: &Place<'_>, problem: &Problem<'_>);
+    fn problem(&mut self, place: &Place<'_>, problem: &Problem<'_>, times: u64);
     fn failure(&mut self, text: &str);
     fn warning(&mut self, text: &str);
     fn lost(&mut self, records: u64);
@@ -67,8 +67,8 @@ impl Sink for Output {
         Output::system(self, &output);
     }
 
-    fn problem(&mut self, place: &Place<'_>, problem: &Problem<'_>) {
-        Output::problem(self, place, problem);
+    fn problem(&mut self, place: &Place<'_>, problem: &Problem<'_>, times: u64) {
+        self.problem_times(place, problem, times);
     }
 
     fn failure(&mut self, text: &str) {
@@ -148,8 +148,8 @@ impl Sink for Queue {
         self.events.push_back(Event::System(output));
     }
 
-    fn problem(&mut self, place: &Place<'_>, problem: &Problem<'_>) {
-        self.messages.problem(place, problem);
+    fn problem(&mut self, place: &Place<'_>, problem: &Problem<'_>, times: u64) {
+        self.messages.problem_times(place, problem, times);
         self.push_message();
     }
 

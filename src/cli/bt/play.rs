@@ -60,12 +60,17 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
     let mut play =
         Play { run, out, signals, process, command, status: None, stopped: false, show: false };
     let done = play.events().and_then(|()| play.end());
-    if let Some(command) = &mut play.command {
-        command.stop();
+    if let Some(command) = &mut play.command
+        && let Some(goes_on) = command.stop()
+        && args.warnings
+    {
+        write_stderr(&format!("WARNING: {goes_on}\n"));
     }
     done?;
-    let status = play.run.exit_status().filter(|status| *status != 0);
-    Ok(report_dropped(play.out.dropped(), status.or(play.status).unwrap_or(0)))
+    // `exit()` comes before the end of the command, which it may have caused: else it would be a matter of time which one counts.
+    let command = play.status.filter(|_| !play.stopped);
+    let status = play.run.exit_status().or(command).unwrap_or(0);
+    Ok(report_dropped(play.out.dropped(), status))
 }
 
 struct Play {
@@ -77,7 +82,7 @@ struct Play {
     command: Option<Child>,
     /// The status of the command, when it has ended.
     status: Option<u8>,
-    /// Whether somebody has asked for the end.
+    /// Whether somebody has asked for the end, or the process of `-p` has ended.
     stopped: bool,
     /// Whether somebody has asked for the maps.
     show: bool,
@@ -136,6 +141,9 @@ impl Play {
         }
         let ready = |fd: &PollFd<'_>| fd.any().unwrap_or(true);
         self.stopped |= self.process.is_some() && fds.last().is_some_and(ready);
+        // Before the signals: Ctrl-C goes to the command too, and when that has ended by it, the signal is here already. So it
+        // is always Ctrl-C that ends the run.
+        self.status = self.status.or_else(|| self.command.as_mut().and_then(Child::ended));
         while let Some(event) = self.signals.next() {
             match event {
                 Event::Stop => {
@@ -145,7 +153,6 @@ impl Play {
                 Event::Show => self.show = true,
             }
         }
-        self.status = self.status.or_else(|| self.command.as_mut().and_then(Child::ended));
         Ok(())
     }
 }

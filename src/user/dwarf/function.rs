@@ -14,14 +14,14 @@ use std::rc::Rc;
 pub(super) struct Index {
     /// The addresses that each unit has code at, in the order of the units; none if it does not say.
     ranges: Option<Vec<Option<Ranges>>>,
-    /// Functions by address, of the units that have been looked through.
+    /// Functions by their entries, of the units that have been looked through.
     units: HashMap<usize, Rc<Functions>>,
 }
 
 /// The first address of each piece of code, and the one behind it.
 type Ranges = Vec<(u64, u64)>;
 
-/// The functions of a unit by address. Several can be at one, if the linker folds those whose code is the same.
+/// The functions of a unit by the addresses of their entries. Several can be at one, if the linker folds those whose code is the same.
 type Functions = HashMap<u64, Vec<UnitOffset>>;
 
 /// A parameter of a function.
@@ -66,6 +66,9 @@ impl DebugInfo {
             return Err(DwarfError::Unsupported(
                 "args of functions whose parameters were optimized away",
             ));
+        }
+        if function.contains(".cold") {
+            return Err(DwarfError::Unsupported("args of a part of a function"));
         }
         // Of a function that processes choose (IFUNC), those that they choose from have the same parameters.
         for offset in self.elf.places(function, 0, None).unwrap_or_default() {
@@ -158,9 +161,10 @@ impl DebugInfo {
                 continue;
             }
             entries.read_entry(&mut die)?;
-            // Without an address it is a declaration, or is inlined wherever it is called.
-            for (start, _) in ranges(dwarf, unit, &die)?.into_iter().flatten() {
-                functions.entry(start).or_default().push(die.offset());
+            // Without an address it is a declaration, or is inlined wherever it is called. Of one in several pieces, only the first
+            // is called.
+            if let Some((start, _)) = ranges(dwarf, unit, &die)?.unwrap_or_default().first() {
+                functions.entry(*start).or_default().push(die.offset());
             }
         }
         let functions = Rc::new(functions);

@@ -339,6 +339,102 @@ fn functions_of_cpp_are_found_by_their_symbols() {
     assert_eq!(names, [("", 0), ("own", 64)]);
 }
 
+/// Where the compiler puts what is seldom executed, the arguments of the function are no more.
+#[test]
+fn parts_of_functions_have_no_arguments() {
+    needs_compiler!("gcc");
+    let source = r#"
+        __attribute__((cold, noinline)) int seldom(int n) { __asm__ volatile ("" : : "r"(n)); return n; }
+        __attribute__((noinline)) int split(int n, int m) { if (__builtin_expect(n > 5, 0)) { seldom(n); seldom(m); return seldom(3); } return n + m; }
+        int main(int argc, char **argv) { return split(argc, 2); }
+    "#;
+    let compiled = Compiled::new();
+    let path = compiled.build("split.c", source, &["-g", "-O2", "-freorder-blocks-and-partition"]);
+    let info = open(&path);
+    let names: Vec<_> = info.parameters("split").unwrap().unwrap();
+    let names: Vec<_> = names.iter().map(|one| one.name.as_str()).collect();
+    assert_eq!(names, ["n", "m"]);
+    assert!(!info.elf.places("split.cold", 0, None).unwrap().is_empty(), "it is not split");
+    let refused = info.parameters("split.cold");
+    assert!(
+        matches!(refused, Err(DwarfError::Unsupported("args of a part of a function"))),
+        "{refused:?}"
+    );
+}
+
+/// Debug information by hand: an array of many dimensions, and a small struct of many bit-fields.
+fn absurd(dimensions: usize, bit_fields: usize) -> String {
+    // Abbreviations: a unit, an integer, an array, a dimension, a struct, a member, a bit-field, a function, a parameter.
+    let abbreviations = "1,0x11,1, 0,0, 2,0x24,0, 0x0b,0x0b, 0x3e,0x0b, 0,0, 3,0x01,1, 0x49,0x13, 0,0, 4,0x21,0, 0x37,0x0b, 0,0, \
+        5,0x13,1, 0x03,0x08, 0x0b,0x0b, 0,0, 6,0x0d,0, 0x03,0x08, 0x49,0x13, 0x38,0x0b, 0,0, \
+        7,0x0d,0, 0x49,0x13, 0x0d,0x0b, 0x6b,0x0b, 0,0, 8,0x2e,1, 0x03,0x08, 0x11,0x01, 0x12,0x0b, 0,0, 9,0x05,0, 0x49,0x13, 0,0, 0";
+    format!(
+        "
+        .globl main, f
+        .text
+        main: .byte 0
+        f: .byte 0
+        .section .debug_abbrev
+        .byte {abbreviations}
+        .section .debug_info
+        start: .4byte end - length
+        length: .2byte 4
+        .4byte 0
+        .byte 8, 1
+        int: .byte 2, 4, 5
+        array: .byte 3
+        .4byte int - start
+        .rept {dimensions}
+        .byte 4, 2
+        .endr
+        .byte 0
+        wide: .byte 5
+        .asciz \"wide\"
+        .byte 8, 6
+        .asciz \"grid\"
+        .4byte array - start
+        .byte 0, 0
+        narrow: .byte 5
+        .asciz \"narrow\"
+        .byte 8
+        .rept {bit_fields}
+        .byte 7
+        .4byte int - start
+        .byte 1, 3
+        .endr
+        .byte 0, 8
+        .asciz \"f\"
+        .8byte f
+        .byte 1, 9
+        .4byte narrow - start
+        .byte 0, 0
+        end:
+        .section .note.GNU-stack
+        "
+    )
+}
+
+/// A type of so many parts would exhaust the stack of those that follow it.
+#[test]
+fn types_of_absurdly_many_parts_are_damaged() {
+    needs_compiler!("gcc");
+    let compiled = Compiled::new();
+    let read = |dimensions, bit_fields| {
+        let info = open(&compiled.build("absurd.s", &absurd(dimensions, bit_fields), &["-no-pie"]));
+        let id = info.struct_named("wide").unwrap().unwrap();
+        let grid = info.resolve(info.members(id).unwrap()[0].of);
+        let damaged = |error| matches!(error, DwarfError::Damaged);
+        let parameters = info.parameters("f").map(|found| found.unwrap().len()).map_err(damaged);
+        let dimensions = grid.map_err(damaged).map(|found| match found {
+            Type::Array { lengths, .. } => lengths.len(),
+            other => panic!("{other:?}"),
+        });
+        (dimensions, parameters)
+    };
+    assert_eq!(read(3, 500), (Ok(3), Ok(1)));
+    assert_eq!(read(100_000, 2_000), (Err(true), Err(true)));
+}
+
 #[test]
 fn files_without_debug_information_have_none() {
     needs_compiler!("gcc");

@@ -94,6 +94,9 @@ pub(super) const STRUCTS: [DwTag; 2] = [dw::DW_TAG_structure_type, dw::DW_TAG_cl
 /// in a damaged file.
 const MOST_PARTS: usize = 1000;
 
+/// The maximum number of dimensions of an array. Languages have limits near it (Fortran 15); a damaged file has none.
+const MOST_DIMENSIONS: usize = 24;
+
 impl DebugInfo {
     /// The struct or class of a name.
     ///
@@ -310,6 +313,9 @@ impl DebugInfo {
                 let mut lengths = Vec::new();
                 DebugInfo::children(entry, |die| {
                     if die.tag() == dw::DW_TAG_subrange_type {
+                        if lengths.len() == MOST_DIMENSIONS {
+                            return Err(DwarfError::Damaged);
+                        }
                         lengths.push(length(die));
                     }
                     Ok(true)
@@ -343,6 +349,41 @@ impl DebugInfo {
     /// [`DwarfError`]
     pub(crate) fn members(&self, id: TypeId) -> Result<Vec<Member>> {
         self.members_with(&self.dwarf(), id)
+    }
+
+    /// Whether two structs or unions of the same name and size have the same members. The types of members are compared by what
+    /// the kinds, names and sizes say.
+    ///
+    /// # Errors
+    /// [`DwarfError`]
+    pub(crate) fn same_members(&self, one: TypeId, other: TypeId) -> Result<bool> {
+        let dwarf = self.dwarf();
+        let (ones, others) = (self.members_with(&dwarf, one)?, self.members_with(&dwarf, other)?);
+        let place = |member: &Member| (member.name.clone(), member.bit_offset, member.bits);
+        if ones.len() != others.len() || ones.iter().map(place).ne(others.iter().map(place)) {
+            return Ok(false);
+        }
+        for (one, other) in ones.iter().zip(&others) {
+            if self.outline(&dwarf, one.of)? != self.outline(&dwarf, other.of)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// A type without the places that it is at, of its own and of what it refers to.
+    fn outline(&self, dwarf: &Dwarf<Bytes<'_>>, id: Option<TypeId>) -> Result<Type> {
+        const NOWHERE: TypeId = TypeId(0);
+        Ok(match self.resolve_with(dwarf, id)? {
+            Type::Pointer(_) => Type::Pointer(None),
+            Type::Array { lengths, vector, .. } => Type::Array { of: None, lengths, vector },
+            // It can be defined in one unit, and only declared in another.
+            Type::Composite { name, union, size, declared, .. } => {
+                Type::Composite { id: NOWHERE, name, union, size, declared }
+            }
+            Type::Enum { name, size, signed, .. } => Type::Enum { id: NOWHERE, name, size, signed },
+            other => other,
+        })
     }
 
     fn members_with(&self, dwarf: &Dwarf<Bytes<'_>>, id: TypeId) -> Result<Vec<Member>> {
@@ -477,6 +518,7 @@ impl DebugInfo {
                 for member in self.members_with(dwarf, id)? {
                     let at = start.saturating_add(member.bit_offset / 8);
                     if let Some(bits) = member.bits {
+                        *left = left.checked_sub(1).ok_or(DwarfError::Damaged)?;
                         // The bytes that it touches.
                         let end = (member.bit_offset % 8).saturating_add(bits.into()).div_ceil(8);
                         leaves.push(abi::Leaf { offset: at, size: end, align: 1, float: false });

@@ -15,7 +15,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 /// bpftrace prints this when all probes are attached, if the environment names it.
-const ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
+pub const ATTACHED: &str = "__BPFTRACE_NOTIFY_PROBES_ATTACHED";
 /// bpftrace prints this when a program cannot be compiled ahead of time, if the environment names it.
 const NOT_PORTABLE: &str = "__BPFTRACE_NOTIFY_AOT_PORTABILITY_DISABLED";
 /// The time limit for attaching.

@@ -4,8 +4,12 @@
 //! feature in backticks, as `rawbpf` names it when it refuses; under a heading that begins with `Differences`, each row of
 //! the table has the name of a test (`call.print`), what 0.17 prints, what `rawbpf` prints, and the reason. What
 //! `rawbpf` prints is a part of its output, word for word, with `\n` for a new line: a test that prints neither is wrong.
+//! If it begins with `Attached`, it is the whole output: that all went well is seen by nothing else. The test must have
+//! ended with status 0, or with another one if what is printed is an error; only where `(may go on)` stands behind the text
+//! may its time have run out, because the script has no end or waits for an event that may not come.
 
 use super::outcome::{End, Outcome};
+use super::runner::ATTACHED;
 use super::stage::{Need, Uses};
 use std::collections::BTreeSet;
 
@@ -29,8 +33,38 @@ pub enum Verdict {
 #[derive(Debug, Default, PartialEq)]
 pub struct Rules {
     unsupported: Vec<String>,
-    /// Test, and what is printed in it.
-    differences: Vec<(String, String)>,
+    differences: Vec<Difference>,
+}
+
+/// A test that prints something else by intent.
+#[derive(Debug, Clone, PartialEq)]
+struct Difference {
+    test: String,
+    printed: String,
+    /// Whether its time may run out.
+    may_go_on: bool,
+}
+
+impl Difference {
+    /// Whether an outcome is the one that the table describes.
+    fn fits(&self, outcome: &Outcome) -> bool {
+        let status = match outcome.end {
+            End::TimedOut => self.may_go_on,
+            _ => outcome.status.is_some_and(|status| (status != 0) == self.is_error()),
+        };
+        let printed = match self.printed.starts_with("Attached ") {
+            true => {
+                let lines = outcome.output.lines().filter(|line| *line != ATTACHED);
+                lines.collect::<Vec<_>>().join("\n").trim_end() == self.printed
+            }
+            false => outcome.output.contains(&self.printed),
+        };
+        status && printed
+    }
+
+    fn is_error(&self) -> bool {
+        self.printed.contains("ERROR: ")
+    }
 }
 
 /// Tests that ask for something without saying so, and what a shell has to find for them to run.
@@ -76,8 +110,8 @@ impl Rules {
             End::Skipped(why) => return Verdict::Skipped(why.clone()),
             End::Failed | End::TimedOut => {}
         }
-        let listed = self.differences.iter().find(|(test, _)| test == id);
-        if listed.is_some_and(|(_, printed)| outcome.output.contains(printed)) {
+        let listed = self.differences.iter().find(|listed| listed.test == id);
+        if listed.is_some_and(|listed| listed.fits(outcome)) {
             return Verdict::Different;
         }
         if outcome.status.is_some_and(|status| status != 0)
@@ -111,10 +145,13 @@ fn begins_with_word(text: &str, word: &str) -> bool {
 }
 
 /// `` | `call.print` | `a` | `b` | since 0.20 | ``
-fn difference(line: &str) -> Option<(String, String)> {
+fn difference(line: &str) -> Option<Difference> {
+    const MAY_GO_ON: &str = " (may go on)";
     let line = line.trim().strip_prefix('|')?.replace(r"\|", "\0");
+    let may_go_on = line.split('|').nth(2)?.trim().ends_with(MAY_GO_ON);
     let mut cells = line.split('|').map(|cell| {
         let cell = cell.trim();
+        let cell = cell.strip_suffix(MAY_GO_ON).unwrap_or(cell);
         // Two on each side, if there is one inside.
         let code = match cell.strip_prefix("`` ") {
             Some(rest) => rest.strip_suffix(" ``")?,
@@ -127,7 +164,8 @@ fn difference(line: &str) -> Option<(String, String)> {
     let printed = cells.next()??;
     // The reason stands in words.
     let reason = cells.next();
-    (reason.is_some() && !printed.is_empty()).then_some((test, printed))
+    let good = reason.is_some() && !printed.is_empty();
+    good.then_some(Difference { test, printed, may_go_on })
 }
 
 #[cfg(test)]
@@ -150,6 +188,9 @@ Each with its name.
 | `call.stats` | `count 2, average` | `{ .count = 2` | newer |
 | `call.or` | `x` | `a \\| b\\nc` | newer |
 | `call.tick` | `x` | `` a `b` `` | newer |
+| `call.whole` | `x` | `Attached 1 probe` | newer |
+| `call.endless` | `x` | `Attached 2 probes` (may go on) | newer |
+| `call.error` | `x` | `ERROR: no` | newer |
 | `call.empty` | `x` | `` | newer |
 | `call.short` | `x` | `y`
 
@@ -166,13 +207,20 @@ Each with its name.
     fn the_document_is_read() {
         let rules = Rules::read(DOCUMENT);
         assert_eq!(rules.unsupported, ["usdt", "-f json"]);
-        let pair = |test: &str, printed: &str| (test.to_string(), printed.to_string());
+        let read = |test: &str, printed: &str, may_go_on| Difference {
+            test: test.into(),
+            printed: printed.into(),
+            may_go_on,
+        };
         assert_eq!(
             rules.differences,
             [
-                pair("call.stats", "{ .count = 2"),
-                pair("call.or", "a | b\nc"),
-                pair("call.tick", "a `b`")
+                read("call.stats", "{ .count = 2", false),
+                read("call.or", "a | b\nc", false),
+                read("call.tick", "a `b`", false),
+                read("call.whole", "Attached 1 probe", false),
+                read("call.endless", "Attached 2 probes", true),
+                read("call.error", "ERROR: no", false),
             ]
         );
     }
@@ -211,6 +259,20 @@ Each with its name.
         assert!(wrong("call.other", &newer));
         assert!(wrong("call.stats", &outcome(End::Failed, "@: { .count = 3 }", 0)));
         assert!(wrong("a.b", &outcome(End::TimedOut, "", 0)));
+        // What ends in another way, or prints more than there should be, is not what is listed.
+        assert!(wrong("call.stats", &outcome(End::Failed, "@: { .count = 2, .average = 3 }", 1)));
+        assert!(wrong("call.stats", &outcome(End::TimedOut, "@: { .count = 2, .average = 3 }", 0)));
+        let attached = format!("Attached 1 probe\n{ATTACHED}\n");
+        let whole = |more: &str, status| outcome(End::Failed, &format!("{attached}{more}"), status);
+        assert_eq!(judge("call.whole", &whole("\n\n", 0)), Verdict::Different);
+        assert!(wrong("call.whole", &whole("\n\n", 1)));
+        assert!(wrong("call.whole", &whole("\n\n@: 0\n", 0)));
+        assert!(wrong("call.whole", &outcome(End::TimedOut, &attached, 0)));
+        let endless = attached.replace("1 probe", "2 probes");
+        assert_eq!(judge("call.endless", &outcome(End::TimedOut, &endless, 0)), Verdict::Different);
+        assert!(wrong("call.endless", &outcome(End::TimedOut, "", 0)));
+        assert_eq!(judge("call.error", &refused("ERROR: no\n", 1)), Verdict::Different);
+        assert!(wrong("call.error", &refused("ERROR: no\n", 0)));
         let skipped = outcome(End::Skipped("nft".into()), "", 0);
         assert_eq!(judge("a.b", &skipped), Verdict::Skipped("nft".into()));
     }

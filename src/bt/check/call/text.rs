@@ -65,7 +65,8 @@ impl<'a> Checker<'a> {
         let most = self.config.max_strlen;
         let known = length.as_ref().and_then(constant);
         let (size, length) = match known {
-            // One byte more than bpftrace had before 0.22 never hurts: the zero at the end.
+            // No string has the size 0.
+            Some(0) => (1, length),
             Some(known) => (u32::try_from(known).unwrap_or(most).clamp(1, most), None),
             None => (most, length),
         };
@@ -86,9 +87,14 @@ impl<'a> Checker<'a> {
             }
         };
         if let Some(text) = self.parameter_text(first)? {
-            let most =
-                length.as_ref().and_then(constant).and_then(|length| usize::try_from(length).ok());
-            return Ok(string(text.get(..most.unwrap_or(text.len())).unwrap_or(&text), span));
+            let most = match length.as_ref().map(constant) {
+                None => text.len(),
+                Some(Some(length)) => usize::try_from(length).unwrap_or(usize::MAX),
+                Some(None) => {
+                    return self.unsupported(span, "str() of a string with a smaller length");
+                }
+            };
+            return Ok(string(text.get(..most).unwrap_or(&text), span));
         }
         let value = self.value(first)?;
         let space = self.default_space(&value);

@@ -320,3 +320,24 @@ fn macros_do_not_nest_without_bounds() {
     assert_eq!(found.len(), 1, "{found:?}");
     assert!(found[0].contains("nested too deeply"), "{found:?}");
 }
+
+/// A struct that the kernel has too would be read with the kernel's layout without notice.
+#[test]
+fn unknown_types_of_the_probed_file_are_reported() {
+    let body =
+        "{ $t = (struct task_struct *)arg0; print($t->pid); print(sizeof(struct task_struct)) }";
+    let warnings = |path: &str| {
+        let (program, shown) = checked_with(&Fake::new(), &format!("uprobe:{path}:f {body}"));
+        assert!(program.is_some(), "{shown}");
+        let lines = shown.lines().filter(|line| line.contains(": WARNING: "));
+        lines.map(String::from).collect::<Vec<_>>()
+    };
+    assert_eq!(warnings("/bin/x"), [""; 0]);
+    let damaged = "stdin:1:31-49: WARNING: /bin/damaged: its debug information is damaged: types of this file are not known, only the script's and the kernel's";
+    assert_eq!(warnings("/bin/damaged"), [damaged]);
+    let split = warnings("/bin/split");
+    assert!(
+        split.len() == 1 && split[0].contains("not supported: split debug information (.dwo)"),
+        "{split:?}"
+    );
+}

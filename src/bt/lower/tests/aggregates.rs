@@ -98,7 +98,7 @@ fn a_full_map_counts_what_it_loses() {
                 @b[1] = 1; @b[2] = 2; @b[3] = 3; @b[4] = 4 }";
     let outcome = Script::new(text).run();
     assert_eq!(outcome.maps(), "@[1]=1 @[2]=1 @b[1]=1 @b[2]=2");
-    assert_eq!(outcome.lost, [0, 0, 1, 2]);
+    assert_eq!(outcome.lost, [0, 0, 1, 0, 0, 2, 0, 0]);
 }
 
 #[test]

@@ -137,7 +137,8 @@ pub(super) struct Script<'a> {
 pub(super) struct Outcome {
     maps: Vec<String>,
     records: Vec<String>,
-    /// The loss counters: records, runs, and the updates of each map.
+    /// The loss counters: records, runs, and of each map the updates that found it full, those that failed otherwise, and their
+    /// result.
     pub lost: Vec<u64>,
     /// The slots of each program.
     pub slots: Vec<usize>,
@@ -264,7 +265,7 @@ impl<'a> Script<'a> {
         let elements = Globals::LOST_EXIT as usize + 8;
         let lost = bytes[Globals::LOST_RECORDS as usize..Globals::LOST_EXIT as usize]
             .chunks(8)
-            .chain(bytes[elements..elements + maps.user.len() * 8].chunks(8))
+            .chain(bytes[elements..elements + maps.user.len() * 24].chunks(8))
             .map(|word| u64::from_ne_bytes(word.try_into().unwrap()))
             .collect();
         Outcome { maps: shown, records, lost, slots }

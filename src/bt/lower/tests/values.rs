@@ -104,6 +104,88 @@ fn strings_are_compared_to_their_end() {
     ]);
 }
 
+/// A length is a number of characters, whether the compiler knows it or not: the zero at the end does not count.
+#[test]
+fn strings_have_the_length_that_is_asked_for() {
+    const TEXT: &str = "abcdefgh";
+    let bytes = [TEXT.as_bytes(), &[0; 8]].concat();
+    let address = bytes.as_ptr() as usize;
+    for length in 0..=10 {
+        let expected = &TEXT[..length.min(TEXT.len())];
+        let body = format!(
+            "$p = uptr({address}); $n = (uint64)pid - pid + {length}; @c = str($p, $n) == \"{expected}\"; \
+             @d = str($p, {length}) == \"{expected}\"; @l = (strlen(str($p, $n)), strlen(str($p, {length})))"
+        );
+        let all = expected.len();
+        maps(&[(&body, &format!("@c=true @d=true @l=({all},{all})"))]);
+    }
+}
+
+/// The limits of a length: one less than strings can have, all of it, and more.
+#[test]
+fn strings_of_the_most_characters_are_not_cut() {
+    let most = crate::bt::config::Config::default().max_strlen;
+    let bytes: Vec<u8> = (0..most + 8).map(|index| b'a' + (index % 26) as u8).collect();
+    let address = bytes.as_ptr() as usize;
+    for length in [most - 2, most - 1, most, most + 1] {
+        let body = format!("$n = (uint64)pid - pid + {length}; @ = str(uptr({address}), $n)");
+        let shown = String::from_utf8_lossy(&bytes[..length.min(most) as usize]);
+        // What fills all of a string is shown as cut.
+        let cut = if length >= most { ".." } else { "" };
+        maps(&[(&body, &format!("@={shown}{cut}"))]);
+    }
+}
+
+/// In packed structs they cross the units of their types, and the last one ends where nothing else follows.
+#[test]
+fn bit_fields_of_packed_structs_are_whole() {
+    let bytes: [u8; 48] = std::array::from_fn(|index| (index * 151 + 77) as u8);
+    let address = bytes.as_ptr() as usize;
+    let bit = |at: usize| match cfg!(target_endian = "little") {
+        true => u64::from(bytes[at / 8] >> (at % 8) & 1),
+        false => u64::from(bytes[at / 8] >> (7 - at % 8) & 1),
+    };
+    let fields = [
+        ("uint8", 7),
+        ("uint32", 31),
+        ("uint16", 13),
+        ("uint64", 62),
+        ("uint32", 20),
+        ("uint64", 58),
+        ("uint32", 32),
+        ("uint16", 2),
+        ("uint64", 64),
+        ("uint8", 8),
+        ("uint32", 17),
+    ];
+    let (mut definition, mut body, mut expected, mut at) =
+        (String::new(), String::new(), String::new(), 0);
+    for (index, (ty, width)) in fields.iter().enumerate() {
+        let place = at..at + width;
+        let value = match cfg!(target_endian = "little") {
+            true => place.rev().fold(0, |value: u64, at| value << 1 | bit(at)),
+            false => place.fold(0, |value: u64, at| value << 1 | bit(at)),
+        };
+        at += width;
+        definition += &format!("{ty} f{index} : {width}; ");
+        body += &format!("@a[{index}] = (uint64)$s->f{index}; @b[{index}] = (uint64)$v.f{index}; ");
+        expected += &format!(" {index}={value}");
+    }
+    let script = format!(
+        "struct s {{ {definition} }} __attribute__((packed)); \
+         BEGIN {{ $s = (struct s *)uptr({address}); $v = *$s; {body} @size = sizeof(struct s) }}"
+    );
+    let shown = super::run(&script).maps();
+    for value in expected.split_whitespace() {
+        let (index, value) = value.split_once('=').unwrap();
+        for map in ["a", "b"] {
+            let element = format!("@{map}[{index}]={value}");
+            assert!(shown.split(' ').any(|one| one == element), "{element}\n{shown}");
+        }
+    }
+    assert!(shown.ends_with(&format!("@size={}", at.div_ceil(8))), "{shown}");
+}
+
 #[test]
 fn tuples_hold_their_parts() {
     maps(&[

@@ -7,7 +7,7 @@ fn reader() -> Reader {
     let field = |name: &str, ty, offset, bits| Field { name: name.into(), ty, offset, bits };
     let fields = vec![
         field("a", Type::U32, 0, None),
-        field("b", Type::U32, 4, Some(Bits { shift: 4, size: 3 })),
+        field("b", Type::U32, 4, Some(Bits { shift: 4, size: 3, bytes: 4 })),
         field("s", Type::String(4), 8, None),
     ];
     let mut structs = Structs::default();
@@ -57,13 +57,43 @@ fn integers_have_their_size_and_sign() {
 #[test]
 fn bit_fields_are_without_a_sign_unless_they_are_a_whole_integer() {
     let read = |signed, shift, size, byte: u8| {
-        let value = bit_field(&Type::Int(Int { size: 1, signed }), Bits { shift, size }, &[byte]);
+        let value =
+            bit_field(&Type::Int(Int { size: 1, signed }), Bits { shift, size, bytes: 1 }, &[byte]);
         value.to_string()
     };
     assert_eq!(read(true, 0, 4, 0x78), "8");
     assert_eq!(read(true, 4, 3, 0x78), "7");
     assert_eq!(read(false, 4, 3, 0x78), "7");
     assert_eq!((read(true, 0, 8, 0xfe), read(false, 0, 8, 0xfe)), ("-2".into(), "254".into()));
+}
+
+/// The bits at a place, counted in memory order from the lowest bit of a byte on little-endian machines, and from the highest on
+/// others.
+fn bits_at(bytes: &[u8; 16], place: u32, size: u32) -> u64 {
+    let bits = match cfg!(target_endian = "little") {
+        true => u128::from_le_bytes(*bytes) >> place,
+        false => u128::from_be_bytes(*bytes) >> (128 - place - size),
+    };
+    (bits & (u128::MAX >> (128 - size))) as u64
+}
+
+#[test]
+fn bit_fields_are_read_wherever_they_lie() {
+    let bytes: [u8; 16] = std::array::from_fn(|index| (index * 151 + 77) as u8);
+    for unit in [1_u8, 2, 4, 8] {
+        let ty = Type::Int(Int { size: unit, signed: false });
+        for (place, end) in (0..60).flat_map(|place| [(place, 16), (place, 0)]) {
+            for size in 1..=u32::from(unit) * 8 {
+                let (offset, bits) = Bits::new(place.into(), size, unit, end);
+                assert!(
+                    u64::from(offset + bits.bytes) <= end.max(u64::from(place + size).div_ceil(8))
+                );
+                let read = bit_field(&ty, bits, from(&bytes, offset));
+                let expected = bits_at(&bytes, place, size);
+                assert_eq!(read.as_u64(), Some(expected), "{unit} {place} {size} {end}");
+            }
+        }
+    }
 }
 
 #[test]
