@@ -29,7 +29,7 @@ impl LegacyProbe {
     pub(super) fn write(
         events: &Path,
         returns: bool,
-        place: &str,
+        place: &[u8],
     ) -> Result<Result<(LegacyProbe, u64), Errno>> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         remove_left_behind(events)?;
@@ -38,7 +38,9 @@ impl LegacyProbe {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("p{}_{}_{count}", owner.pid, owner.started);
         let kind = if returns { 'r' } else { 'p' };
-        if let Err(source) = append(events, &format!("{kind}:{GROUP}/{name} {place}\n")) {
+        if let Err(source) =
+            append(events, &[format!("{kind}:{GROUP}/{name} ").as_bytes(), place, b"\n"].concat())
+        {
             return Ok(Err(Errno::of(&source)));
         }
         // From here on dropping it removes it again.
@@ -51,13 +53,13 @@ impl LegacyProbe {
 impl Drop for LegacyProbe {
     fn drop(&mut self) {
         // An error cannot be reported here; the next attachment tries again.
-        let _ = append(&self.events, &format!("-:{GROUP}/{}\n", self.name));
+        let _ = append(&self.events, format!("-:{GROUP}/{}\n", self.name).as_bytes());
     }
 }
 
 /// Writes one command to such a file, which takes a whole one per write.
-fn append(events: &Path, command: &str) -> io::Result<()> {
-    fs::OpenOptions::new().append(true).open(events)?.write_all(command.as_bytes())
+fn append(events: &Path, command: &[u8]) -> io::Result<()> {
+    fs::OpenOptions::new().append(true).open(events)?.write_all(command)
 }
 
 /// Removes the probes whose process is gone. The kernel keeps any that is in use after all (EBUSY), for
@@ -67,7 +69,7 @@ fn remove_left_behind(events: &Path) -> Result<()> {
     for line in String::from_utf8_lossy(&text).lines() {
         let Some(name) = our_probe(line) else { continue };
         if Owner::of(name).is_some_and(|owner| !owner.is_alive()) {
-            let _ = append(events, &format!("-:{GROUP}/{name}\n"));
+            let _ = append(events, format!("-:{GROUP}/{name}\n").as_bytes());
         }
     }
     Ok(())

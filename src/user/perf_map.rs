@@ -6,6 +6,7 @@
 
 use super::process::Process;
 use super::ranges::{Named, Names, append};
+use crate::util::escape;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -182,7 +183,7 @@ fn names(text: &[u8]) -> Names {
             break;
         }
         let Some((start, end, name)) = line_of(line) else { continue };
-        let Some(name) = append(&mut all, &String::from_utf8_lossy(name), usize::MAX) else {
+        let Some(name) = append(&mut all, &escape::text(name), usize::MAX) else {
             break;
         };
         ranges.push(Named { start, end, rank: ranges.len(), name });
@@ -224,7 +225,7 @@ mod tests {
             (0x7f3a40, Some(("Lcom/example/Main;::run", 0))),
             (0x7f3a51, Some(("inner", 1))),
             (0x7f3a58, Some(("Lcom/example/Main;::run", 0x18))),
-            (0x7f3a80, Some(("\u{fffd}", 0))),
+            (0x7f3a80, Some(("\u{efff}", 0))),
             (0x7f3b00, None),
         ] {
             assert_eq!(names.at(address), found, "{address:x}");
