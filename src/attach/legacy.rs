@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::kernel::tracefs;
 use crate::permission;
 use crate::uapi::Errno;
+use crate::user::started;
 use crate::util::file;
 use std::fs;
 use std::io::{self, Write};
@@ -118,14 +119,6 @@ impl Owner {
     }
 }
 
-/// The start time in `/proc/PID/stat`, field 22, in clock ticks since boot (proc_pid_stat(5)). The second
-/// field is a name in parentheses that can hold anything, parentheses too.
-fn started(stat: &[u8]) -> Option<u64> {
-    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
-    let rest = std::str::from_utf8(stat.get(after_name..)?).ok()?;
-    rest.split_whitespace().nth(22 - 3)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,15 +143,5 @@ mod tests {
         assert!(!Owner { started: us.started + 1, ..us }.is_alive());
         // No process has the number 0.
         assert!(!Owner { pid: 0, started: 1 }.is_alive());
-    }
-
-    #[test]
-    fn the_name_in_stat_can_hold_anything() {
-        let fields: String = (4..=52).map(|n| format!(" {n}")).collect();
-        for name in ["sh", "a b", ") R 1 2", "((", "1 (x) 2"] {
-            assert_eq!(started(format!("77 ({name}) S{fields}\n").as_bytes()), Some(22), "{name}");
-        }
-        assert_eq!(started(b"77 (sh S 1 2"), None);
-        assert_eq!(started(b"77 (sh) S 1 2"), None);
     }
 }
