@@ -151,6 +151,12 @@ pub(crate) fn started(stat: &[u8]) -> Option<u64> {
     fields(stat)?.nth(22 - FIRST)?.parse().ok()
 }
 
+/// Returns the state in `/proc/PID/stat`: `R` for a process that runs or could, `S` for one that sleeps.
+#[cfg(feature = "cli")]
+pub(crate) fn state(stat: &[u8]) -> Option<&str> {
+    fields(stat)?.next()
+}
+
 /// The first of [`fields`].
 const FIRST: usize = 3;
 
@@ -299,6 +305,8 @@ mod tests {
         for name in ["sh", "a b", ") R 1 2", "((", "1 (x) 2\n"] {
             let stat = format!("7 ({name}) {}\n", rest.join(" "));
             assert_eq!(started(stat.as_bytes()), Some(22), "{name}");
+            #[cfg(feature = "cli")]
+            assert_eq!(state(stat.as_bytes()), Some("3"), "{name}");
             #[cfg(feature = "symbolize")]
             assert_eq!(life(stat.as_bytes()), Some([22, 26, 27, 28, 45, 46, 47, 48, 49, 50, 51]));
         }
