@@ -191,7 +191,7 @@ fn a_run_ends_and_has_the_status_of_its_command_where_children_are_ignored() {
         let out = text(&output.stdout);
         let ignored = out.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
         let ignored = u64::from_str_radix(ignored, 16).unwrap();
-        assert_eq!(ignored, 1 << (libc::SIGPIPE - 1), "{}", said(&output));
+        assert_ne!(ignored & 1 << (libc::SIGPIPE - 1), 0, "{}", said(&output));
     }
     let system = r#"BEGIN { system("exit 3"); system("echo done"); exit(); }"#;
     let output = ended(ignoring_children(&mut command(&["bt", "-q", "--unsafe", "-e", system])));
