@@ -68,6 +68,9 @@ pub(crate) use places::functions_named;
 pub(crate) use places::is_of_go;
 #[cfg(feature = "bt")]
 pub(crate) use process::Process;
+pub(crate) use process::started;
+#[cfg(feature = "cli")]
+pub(crate) use process::state;
 #[cfg(all(feature = "symbolize", feature = "bt"))]
 pub(crate) use processes::Processes;
 #[cfg(feature = "elf")]

@@ -55,9 +55,14 @@ fn text(bytes: &[u8]) -> String {
 
 /// Has a process begin with `SIGCHLD` ignored, as those of some daemons and languages do.
 fn ignoring_children(command: &mut Command) -> &mut Command {
-    let ignore = || {
+    ignoring(command, libc::SIGCHLD)
+}
+
+/// Has a process begin with a signal ignored.
+fn ignoring(command: &mut Command, signal: i32) -> &mut Command {
+    let ignore = move || {
         // SAFETY: sets no handler.
-        unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
         Ok(())
     };
     // SAFETY: a system call alone.
@@ -181,6 +186,12 @@ fn a_run_ends_and_has_the_status_of_its_command_where_children_are_ignored() {
         let ignored = u64::from_str_radix(ignored, 16).unwrap();
         assert_ne!(ignored & 1 << (libc::SIGCHLD - 1), 0, "{}", said(&output));
         assert_eq!(ignored & 1 << (libc::SIGPIPE - 1), 0, "{}", said(&output));
+        // As for `trap '' PIPE` in a shell; this program's own output is as before.
+        let output = ended(ignoring(&mut command(words), libc::SIGPIPE));
+        let out = text(&output.stdout);
+        let ignored = out.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap().trim();
+        let ignored = u64::from_str_radix(ignored, 16).unwrap();
+        assert_ne!(ignored & 1 << (libc::SIGPIPE - 1), 0, "{}", said(&output));
     }
     let system = r#"BEGIN { system("exit 3"); system("echo done"); exit(); }"#;
     let output = ended(ignoring_children(&mut command(&["bt", "-q", "--unsafe", "-e", system])));

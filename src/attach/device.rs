@@ -6,6 +6,7 @@ use crate::permission::{self, Denied, Need};
 use crate::program::Program;
 use crate::syscall::netlink::{Answer, DUMP, Message, Netlink, RTM_GETLINK, RTM_NEWLINK, Refusal};
 use crate::uapi::Errno;
+use crate::util::escape;
 use crate::util::nearest::{Nearest, OFFERED};
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -41,9 +42,10 @@ impl Device {
         let refused = |refusal| refused(program, target, refusal, Need::Network, &[]);
         let mut netlink = Netlink::open().map_err(refused)?;
         let mut index = None;
-        if name.len() <= LONGEST {
+        let bytes = escape::bytes(name);
+        if bytes.len() <= LONGEST {
             let message = Message::new(RTM_GETLINK, 0, &link_structure(0))
-                .with(IFLA_IFNAME, &[name.as_bytes(), b"\0"].concat());
+                .with(IFLA_IFNAME, &[&*bytes, b"\0"].concat());
             let answer = netlink.ask(message, |answer| index = index.or(number_of(answer)));
             match answer {
                 // It has no such device; or none of a name like that, with a slash in it.

@@ -289,7 +289,7 @@ fn write(
 ) -> Result<Option<(LegacyProbe, u64)>> {
     let Place { function, offset, returns } = place;
     let events = root.join("kprobe_events");
-    match LegacyProbe::write(&events, *returns, &format!("{function}+{offset}"))? {
+    match LegacyProbe::write(&events, *returns, format!("{function}+{offset}").as_bytes())? {
         Ok(made) => Ok(Some(made)),
         Err(Errno(libc::ENOENT)) => Ok(None),
         // Newer kernels (6.12 does, 6.1 does not) return this for a function that does not exist, too.

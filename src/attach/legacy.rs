@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::kernel::tracefs;
 use crate::permission;
 use crate::uapi::Errno;
+use crate::user::started;
 use crate::util::file;
 use std::fs;
 use std::io::{self, Write};
@@ -29,7 +30,7 @@ impl LegacyProbe {
     pub(super) fn write(
         events: &Path,
         returns: bool,
-        place: &str,
+        place: &[u8],
     ) -> Result<Result<(LegacyProbe, u64), Errno>> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         remove_left_behind(events)?;
@@ -38,7 +39,9 @@ impl LegacyProbe {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("p{}_{}_{count}", owner.pid, owner.started);
         let kind = if returns { 'r' } else { 'p' };
-        if let Err(source) = append(events, &format!("{kind}:{GROUP}/{name} {place}\n")) {
+        if let Err(source) =
+            append(events, &[format!("{kind}:{GROUP}/{name} ").as_bytes(), place, b"\n"].concat())
+        {
             return Ok(Err(Errno::of(&source)));
         }
         // From here on dropping it removes it again.
@@ -51,13 +54,13 @@ impl LegacyProbe {
 impl Drop for LegacyProbe {
     fn drop(&mut self) {
         // An error cannot be reported here; the next attachment tries again.
-        let _ = append(&self.events, &format!("-:{GROUP}/{}\n", self.name));
+        let _ = append(&self.events, format!("-:{GROUP}/{}\n", self.name).as_bytes());
     }
 }
 
 /// Writes one command to such a file, which takes a whole one per write.
-fn append(events: &Path, command: &str) -> io::Result<()> {
-    fs::OpenOptions::new().append(true).open(events)?.write_all(command.as_bytes())
+fn append(events: &Path, command: &[u8]) -> io::Result<()> {
+    fs::OpenOptions::new().append(true).open(events)?.write_all(command)
 }
 
 /// Removes the probes whose process is gone. The kernel keeps any that is in use after all (EBUSY), for
@@ -67,7 +70,7 @@ fn remove_left_behind(events: &Path) -> Result<()> {
     for line in String::from_utf8_lossy(&text).lines() {
         let Some(name) = our_probe(line) else { continue };
         if Owner::of(name).is_some_and(|owner| !owner.is_alive()) {
-            let _ = append(events, &format!("-:{GROUP}/{name}\n"));
+            let _ = append(events, format!("-:{GROUP}/{name}\n").as_bytes());
         }
     }
     Ok(())
@@ -116,14 +119,6 @@ impl Owner {
     }
 }
 
-/// The start time in `/proc/PID/stat`, field 22, in clock ticks since boot (proc_pid_stat(5)). The second
-/// field is a name in parentheses that can hold anything, parentheses too.
-fn started(stat: &[u8]) -> Option<u64> {
-    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
-    let rest = std::str::from_utf8(stat.get(after_name..)?).ok()?;
-    rest.split_whitespace().nth(22 - 3)?.parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,15 +143,5 @@ mod tests {
         assert!(!Owner { started: us.started + 1, ..us }.is_alive());
         // No process has the number 0.
         assert!(!Owner { pid: 0, started: 1 }.is_alive());
-    }
-
-    #[test]
-    fn the_name_in_stat_can_hold_anything() {
-        let fields: String = (4..=52).map(|n| format!(" {n}")).collect();
-        for name in ["sh", "a b", ") R 1 2", "((", "1 (x) 2"] {
-            assert_eq!(started(format!("77 ({name}) S{fields}\n").as_bytes()), Some(22), "{name}");
-        }
-        assert_eq!(started(b"77 (sh S 1 2"), None);
-        assert_eq!(started(b"77 (sh) S 1 2"), None);
     }
 }

@@ -310,16 +310,17 @@ fn semaphore(spot: &Spot) -> Result<u64> {
 
 /// Writes a probe into tracefs and returns the number of its tracepoint.
 fn write(probes: &Probes<'_>, events: &Path, spot: &Spot) -> Result<(LegacyProbe, u64)> {
-    let path = probes.path.to_string_lossy();
-    if path.contains(char::is_whitespace) || path.contains('\u{fffd}') {
+    let path = probes.path.as_os_str().as_bytes();
+    // The kernel splits the line at what its isspace() has.
+    if path.iter().any(|byte| byte.is_ascii_whitespace() || matches!(byte, 0xb | 0xa0)) {
         return Err(Error::Place {
             target: probes.target.to_string(),
             problem: "uprobe_events takes no path with a space in it".into(),
         });
     }
-    let mut place = format!("{path}:{:#x}", spot.offset);
+    let mut place = [path, format!(":{:#x}", spot.offset).as_bytes()].concat();
     if let Some(semaphore) = spot.semaphore {
-        place += &format!("({semaphore:#x})");
+        place.extend_from_slice(format!("({semaphore:#x})").as_bytes());
     }
     match LegacyProbe::write(events, probes.returns, &place)? {
         Ok(made) => Ok(made),

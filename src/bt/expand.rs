@@ -10,6 +10,7 @@ use crate::kernel::{functions, perf_names, registers, symbols};
 use crate::list::Places;
 use crate::user;
 use crate::user::dwarf::{DebugFiles, Opened};
+use crate::util::escape;
 use crate::util::glob::{Glob, is_pattern};
 use crate::util::nearest::{Nearest, OFFERED};
 use std::ops::ControlFlow;
@@ -144,7 +145,7 @@ impl Machine {
         let files = self.files(path)?;
         let several = files.len() > 1 || is_pattern(path);
         for file in files {
-            let path = crate::util::escape::path_text(&file).into_owned();
+            let path = escape::path_text(&file).into_owned();
             let with = |function: String| AttachPoint::Uprobe {
                 ret: *ret,
                 path: path.clone(),
@@ -196,7 +197,7 @@ impl Machine {
                 let provided = providers.as_ref().is_none_or(|glob| glob.matches(&probe.provider));
                 if provided && names.matches(&probe.name) {
                     points.push(AttachPoint::Usdt {
-                        path: crate::util::escape::path_text(&file).into_owned(),
+                        path: escape::path_text(&file).into_owned(),
                         provider: Some(probe.provider),
                         name: probe.name,
                     });
@@ -313,7 +314,9 @@ impl Environment for Machine {
 
     fn cgroup_id(&self, path: &str) -> Result<u64, String> {
         // The inode number of the directory is the cgroup id.
-        std::fs::metadata(path).map(|found| found.ino()).map_err(|error| format!("{path}: {error}"))
+        std::fs::metadata(escape::path(path))
+            .map(|found| found.ino())
+            .map_err(|error| format!("{path}: {error}"))
     }
 
     fn register(&self, name: &str) -> Option<u16> {

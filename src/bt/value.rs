@@ -241,6 +241,12 @@ impl From<String> for Value {
     }
 }
 
+impl From<Vec<u8>> for Value {
+    fn from(value: Vec<u8>) -> Value {
+        Value::String(value)
+    }
+}
+
 impl From<Number> for Value {
     fn from(value: Number) -> Value {
         match value {

@@ -14,6 +14,7 @@ use crate::syscall::{
     wait_for_child,
 };
 use crate::uapi::Errno;
+use crate::user;
 use crate::util::file;
 use nix::unistd::{AccessFlags, access};
 use std::ffi::{CString, OsStr, OsString};
@@ -102,7 +103,7 @@ impl Child {
                 None => {}
                 Some(Waited::Stopped(libc::SIGTRAP)) if child.is_executed() => break,
                 Some(Waited::Stopped(signal)) => {
-                    // One that came before. If it is to stop, it does so when it has been let go.
+                    // One that came before the command. Those that would stop it are dropped.
                     let stops = [libc::SIGSTOP, libc::SIGTSTP, libc::SIGTTIN, libc::SIGTTOU];
                     let signal = if stops.contains(&signal) { 0 } else { signal };
                     child.resume(Resume::Continue(signal))?;
@@ -140,6 +141,7 @@ impl Child {
         let hold = Hold::Gate { reader: reader.as_fd(), writer: writer.as_fd() };
         let mut child = Child::forked(files, words, inherited, hold, note)?;
         child.held = Some(Held::Gate(writer));
+        child.wait_at_gate();
         Ok(child)
     }
 
@@ -248,6 +250,20 @@ impl Child {
             let _ = syscall::wait_readable(self.process.as_fd(), Some(left));
         }
         true
+    }
+
+    /// Waits until the process sleeps, which it does at the pipe alone: until then it makes system calls, which would be among
+    /// the events. Without `/proc` nothing can be known, and some may be.
+    fn wait_at_gate(&self) {
+        const SHORT: Duration = Duration::from_micros(50);
+        const LONG: Duration = Duration::from_millis(2);
+        let mut pause = SHORT;
+        let path = format!("/proc/{}/stat", self.pid);
+        // `D` is a wait for a page of its memory.
+        while file::read(&path).is_ok_and(|stat| matches!(user::state(&stat), Some("R" | "D"))) {
+            std::thread::sleep(pause);
+            pause = LONG.min(pause * 2);
+        }
     }
 
     fn wait(&self, block: bool) -> Result<Option<Waited>, Failure> {

@@ -5,6 +5,7 @@
 //! opened, so that a configuration made by it can be undone by it, whatever namespace a thread is in by then.
 
 use super::{Errno, receive, send, set_option, socket};
+use crate::util::escape;
 use std::os::fd::{AsFd, OwnedFd};
 
 /// Messages, by the name and number of `include/uapi/linux/rtnetlink.h`.
@@ -165,7 +166,7 @@ impl<'a> Attributes<'a> {
     pub(crate) fn text(self, wanted: u16) -> Option<String> {
         let bytes = self.get(wanted)?;
         let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
-        Some(String::from_utf8_lossy(bytes.get(..end)?).into_owned())
+        Some(escape::text(bytes.get(..end)?).into_owned())
     }
 
     pub(crate) fn word(self, wanted: u16) -> Option<u32> {

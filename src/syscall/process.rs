@@ -7,6 +7,21 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+/// Whether this process began with `SIGPIPE` ignored. The standard library ignores it before `main`, and so hides that.
+static IGNORED_PIPE: AtomicBool = AtomicBool::new(false);
+
+/// Run before `main`, by the C library.
+#[used]
+// SAFETY: the section holds pointers to functions that take, here, no arguments; this one needs nothing of the standard library.
+#[unsafe(link_section = ".init_array")]
+static NOTE_PIPE: extern "C" fn() = {
+    extern "C" fn note() {
+        IGNORED_PIPE.store(is_ignored(libc::SIGPIPE), Relaxed);
+    }
+    note
+};
 
 /// Inherited signal state that this process changes for itself, and restores for the commands it runs.
 #[derive(Clone, Copy)]
@@ -53,7 +68,8 @@ impl Inherited {
                 libc::sigdelset(&mut mask, signal);
             }
             // The standard library ignores it.
-            libc::signal(libc::SIGPIPE, libc::SIG_DFL);
+            let ignored = IGNORED_PIPE.load(Relaxed);
+            libc::signal(libc::SIGPIPE, if ignored { libc::SIG_IGN } else { libc::SIG_DFL });
             if self.ignores_child {
                 libc::signal(libc::SIGCHLD, libc::SIG_IGN);
             }

@@ -208,7 +208,9 @@ mod tests {
 
         let process = Process(child.id());
         // It has begun to be the program, and is being mapped.
+        let limit = std::time::Instant::now() + std::time::Duration::from_secs(60);
         let mapping = loop {
+            assert!(std::time::Instant::now() < limit, "the program is not mapped");
             let mappings = process.executable_mappings().unwrap();
             if let Some(mapping) = mappings.into_iter().find(|mapping| mapping.path == program) {
                 break mapping;

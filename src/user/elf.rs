@@ -6,6 +6,7 @@
 use super::bytes::{Bytes, Pieces};
 use super::debug_file;
 use crate::error::{Error, Result};
+use crate::util::escape;
 use object::elf::SectionType;
 use object::elf::{ELF_NOTE_GNU, NT_GNU_BUILD_ID, SHT_NOTE, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE};
 use object::elf::{FileHeader32, FileHeader64, PF_X, PT_LOAD, SHT_DYNSYM, SHT_SYMTAB, STT_OBJECT};
@@ -395,11 +396,9 @@ fn symbols<H: FileHeader<Endian = Endianness>>(
         };
         let name = strings.get(symbol.st_name(endian) as usize..).unwrap_or_default();
         let name = name.get(..LONGEST_NAME).unwrap_or(name);
-        let Ok(name) = CStr::from_bytes_until_nul(name).unwrap_or_default().to_str() else {
-            continue;
-        };
+        let name = escape::text(CStr::from_bytes_until_nul(name).unwrap_or_default().to_bytes());
         // Linkers write versions behind the names of the whole table.
-        let (name, mut version, mut hidden) = split_version(name);
+        let (name, mut version, mut hidden) = split_version(&name);
         // Names with a dollar sign on ARM and RISC-V say where data begins, and code.
         if name.is_empty() || kind == Kind::Unknown && name.starts_with('$') {
             continue;

@@ -81,7 +81,7 @@ impl Strings {
             self.0.push(0);
         }
         let at = self.0.len() as u64;
-        self.0.extend(text.bytes());
+        self.0.extend(&*crate::util::escape::bytes(text));
         self.0.push(0);
         at
     }
@@ -205,7 +205,7 @@ impl Fake {
             note.word(self.base);
             note.word(*semaphore);
             for text in [provider, name, arguments] {
-                note.bytes.extend(text.bytes());
+                note.bytes.extend(&*crate::util::escape::bytes(text));
                 note.bytes.push(0);
             }
             out.number(8, 4);

@@ -71,6 +71,11 @@ impl Files {
         self.with_made(pid, |map| map.hold(parent));
     }
 
+    /// Drops what is known of a process: another one has its PID, or it runs another program.
+    pub(crate) fn forget(&self, pid: u32) {
+        self.made.borrow_mut().remove(&pid);
+    }
+
     fn made(&self, code: &Code, address: u64) -> Option<Located> {
         self.with_made(code.process.0, |map| {
             let (name, offset, path) = map.at(address)?;

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::util::{escape, file};
 use std::env;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -61,7 +61,7 @@ pub fn find_file(name: &str, pid: Option<u32>) -> Result<PathBuf> {
             places.extend(folders.iter().map(|folder| escape::shown_path(folder).to_string()));
             folders
                 .into_iter()
-                .map(|folder| view.path(&folder.join(name)))
+                .map(|folder| view.path(&folder.join(escape::path(name))))
                 .find(|path| is_program(path))
         })
         .ok_or_else(|| Error::NoFile { file: name.into(), names: library.names(), places })
@@ -133,8 +133,8 @@ impl View {
         places.push(format!("/proc/{}/maps", process.0));
         let mappings = process.mappings().unwrap_or_default();
         let fits = |mapping: &super::process::Mapping| {
-            let name = mapping.path.file_name()?.to_str()?;
-            library.fits(name).map(|rank| (rank, mapping.path.clone()))
+            let name = mapping.path.file_name()?;
+            library.fits(&escape::text(name.as_bytes())).map(|rank| (rank, mapping.path.clone()))
         };
         let (_, path) = mappings.iter().filter_map(fits).max()?;
         Some(process.short_path(&path))
@@ -145,11 +145,8 @@ impl View {
 type Machine = ([u8; 2], [u8; 2]);
 
 fn machine(path: &Path) -> Option<Machine> {
-    if !fs::metadata(path).ok()?.is_file() {
-        return None;
-    }
     let mut head = [0; 20];
-    File::open(path).ok()?.read_exact_at(&mut head, 0).ok()?;
+    file::open(path).ok()?.read_exact_at(&mut head, 0).ok()?;
     match head {
         [0x7f, b'E', b'L', b'F', class, order, .., m, n] => Some(([class, order], [m, n])),
         _ => None,
@@ -228,7 +225,7 @@ impl Library<'_> {
         let entries = fs::read_dir(view.path(folder)).into_iter().flatten().flatten();
         self.best(entries.filter_map(|entry| {
             let name = entry.file_name();
-            let rank = self.fits(name.to_str()?)?;
+            let rank = self.fits(&escape::text(name.as_bytes()))?;
             Some((rank, view.path(&folder.join(name))))
         }))
     }
@@ -236,7 +233,7 @@ impl Library<'_> {
     fn in_cache(&self, view: &View) -> Option<PathBuf> {
         let bytes = file::read(view.path(Path::new(LD_CACHE))).ok()?;
         self.best(ld_cache::entries(&bytes).into_iter().filter_map(|entry| {
-            let rank = self.fits(std::str::from_utf8(entry.name).ok()?)?;
+            let rank = self.fits(&escape::text(entry.name))?;
             Some((rank, view.path(entry.path)))
         }))
     }

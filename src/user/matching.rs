@@ -5,7 +5,9 @@ use super::process::Process;
 use crate::error::{Error, Result};
 use crate::util::escape;
 use crate::util::glob::{Glob, is_pattern};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// Finds the files that a pattern matches, sorted, or the one that [`find_file`] finds.
@@ -37,11 +39,11 @@ fn in_folders(pattern: &str) -> Vec<PathBuf> {
     for part in pattern.split('/').filter(|part| !part.is_empty() && *part != ".") {
         let glob = Glob::new(part);
         let step = |folder: PathBuf| match is_pattern(part) {
-            false => vec![folder.join(part)],
+            false => vec![folder.join(escape::path(part))],
             true => {
                 let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-                let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-                names.filter(|name| glob.matches(name)).map(|name| folder.join(name)).collect()
+                let names = entries.map(|entry| entry.file_name());
+                names.filter(|name| fits(&glob, name)).map(|name| folder.join(name)).collect()
             }
         };
         found = found.into_iter().flat_map(step).collect();
@@ -49,6 +51,11 @@ fn in_folders(pattern: &str) -> Vec<PathBuf> {
     found.retain(|path| path.is_file());
     found.sort();
     found
+}
+
+/// A name that is not UTF-8 matches as the string that stands for it.
+fn fits(glob: &Glob, name: &OsStr) -> bool {
+    glob.matches(&escape::text(name.as_bytes()))
 }
 
 fn mapped(glob: &Glob, process: Process) -> Result<Vec<PathBuf>> {
@@ -59,8 +66,7 @@ fn mapped(glob: &Glob, process: Process) -> Result<Vec<PathBuf>> {
         why: None,
     };
     let matches = |path: &Path| {
-        let fits = |text: Option<&str>| text.is_some_and(|text| glob.matches(text));
-        fits(path.to_str()) || fits(path.file_name().and_then(|name| name.to_str()))
+        fits(glob, path.as_os_str()) || path.file_name().is_some_and(|name| fits(glob, name))
     };
     let mappings = process.mappings().map_err(failed)?.into_iter();
     let code = mappings.filter(|mapping| mapping.executable && matches(&mapping.path));
@@ -83,6 +89,21 @@ mod tests {
         let found = find_files(&format!("{}/a?", folder.path().display()), None).unwrap();
         let names: Vec<_> = found.iter().filter_map(|path| path.file_name()).collect();
         assert_eq!(names, ["a1", "a2"]);
+    }
+
+    #[test]
+    fn names_that_are_not_utf8_match() {
+        let folder = tempfile::tempdir().unwrap();
+        let odd = folder.path().join(OsStr::from_bytes(b"o\xffdd"));
+        fs::create_dir(&odd).unwrap();
+        let file = odd.join(OsStr::from_bytes(b"a\xfe"));
+        fs::write(&file, "").unwrap();
+        for pattern in ["*/a*", "o?dd/*", "o\u{efff}dd/a?", "[o]\u{efff}dd/a\u{effe}"] {
+            let pattern = format!("{}/{pattern}", folder.path().display());
+            assert_eq!(find_files(&pattern, None).unwrap(), [&*file], "{pattern}");
+        }
+        let other = format!("{}/o\u{effe}dd/*", folder.path().display());
+        assert!(find_files(&other, None).unwrap().is_empty());
     }
 
     #[test]

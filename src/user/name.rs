@@ -1,6 +1,6 @@
 //! Parser of probe targets: `FILE:FUNCTION`.
 
-use std::path::Path;
+use crate::util::escape;
 
 /// The places that a target names in a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,7 +36,9 @@ pub(crate) fn file_and_function(text: &str) -> Option<(&str, &str)> {
         let exists = |at: &usize| {
             let file = text.get(..*at).filter(|file| file.contains('/'));
             // A pipe is accepted as a file, too; a directory is not.
-            file.is_some_and(|file| Path::new(file).metadata().is_ok_and(|about| !about.is_dir()))
+            file.is_some_and(|file| {
+                escape::path(file).metadata().is_ok_and(|about| !about.is_dir())
+            })
         };
         let byte = |at: usize| text.as_bytes().get(at);
         let single = |at: &usize| {
@@ -94,6 +96,10 @@ mod tests {
         assert_eq!(file_and_function(&text), Some((path("a:b/c").as_str(), "ns::x")));
         let text = path("a:b:x");
         assert_eq!(file_and_function(&text), Some((path("a").as_str(), "b:x")));
+        // One that is not UTF-8.
+        std::fs::write(escape::path(&path("a\u{efff}:b")), "").unwrap();
+        let text = path("a\u{efff}:b:ns::x");
+        assert_eq!(file_and_function(&text), Some((path("a\u{efff}:b").as_str(), "ns::x")));
     }
 
     #[test]

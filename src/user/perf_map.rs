@@ -6,6 +6,7 @@
 
 use super::process::Process;
 use super::ranges::{Named, Names, append};
+use crate::util::escape;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsRawFd;
@@ -45,6 +46,10 @@ pub(super) struct Place {
     /// The process in its own PID namespace.
     number: u32,
     user: u32,
+    /// The process, or the one that started it, and its start in seconds since the epoch: a file that was not written since
+    /// is that of an earlier process with this PID.
+    of: Process,
+    started: u64,
 }
 
 impl PerfMap {
@@ -124,13 +129,13 @@ impl Place {
         let status = fs::read(format!("/proc/{}/status", process.0)).ok()?;
         let (number, user) = number_and_user(&String::from_utf8_lossy(&status))?;
         let folder = Path::new("/proc").join(process.0.to_string()).join("root/tmp");
-        Place::within(&folder, number, user)
+        let started = process.started_at().unwrap_or(0);
+        Some(Place { number, user, of: process, started, folder: Place::folder(&folder)? })
     }
 
-    fn within(folder: &Path, number: u32, user: u32) -> Option<Place> {
+    fn folder(path: &Path) -> Option<Arc<File>> {
         // Each part by itself: a link of the process would be followed to where it leads from here.
-        let folder = Arc::new(handle(folder, libc::O_DIRECTORY).ok()?);
-        Some(Place { folder, number, user })
+        handle(path, libc::O_DIRECTORY).ok().map(Arc::new)
     }
 
     fn name(&self) -> String {
@@ -141,7 +146,16 @@ impl Place {
     fn find(&self) -> Option<File> {
         let file = handle(&by_descriptor(&self.folder).join(self.name()), 0).ok()?;
         let about = file.metadata().ok()?;
-        (about.is_file() && [0, self.user].contains(&about.uid())).then_some(file)
+        let good = about.is_file() && [0, self.user].contains(&about.uid());
+        (good && self.is_of_this(&about)).then_some(file)
+    }
+
+    /// Whether a file was written since the process started. The clock may have been set since then, which is no matter if the
+    /// process still has it open.
+    fn is_of_this(&self, file: &fs::Metadata) -> bool {
+        // The start is known to the second.
+        let written = u64::try_from(file.mtime()).unwrap_or(0).saturating_add(1);
+        written >= self.started || self.of.has_open((file.dev(), file.ino()))
     }
 }
 
@@ -182,7 +196,7 @@ fn names(text: &[u8]) -> Names {
             break;
         }
         let Some((start, end, name)) = line_of(line) else { continue };
-        let Some(name) = append(&mut all, &String::from_utf8_lossy(name), usize::MAX) else {
+        let Some(name) = append(&mut all, &escape::text(name), usize::MAX) else {
             break;
         };
         ranges.push(Named { start, end, rank: ranges.len(), name });
@@ -205,7 +219,9 @@ fn line_of(line: &[u8]) -> Option<(u64, u64, &[u8])> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::io::Write;
     use std::os::unix::fs::symlink;
+    use std::time::SystemTime;
 
     #[test]
     fn lines_of_node_and_java() {
@@ -224,7 +240,7 @@ mod tests {
             (0x7f3a40, Some(("Lcom/example/Main;::run", 0))),
             (0x7f3a51, Some(("inner", 1))),
             (0x7f3a58, Some(("Lcom/example/Main;::run", 0x18))),
-            (0x7f3a80, Some(("\u{fffd}", 0))),
+            (0x7f3a80, Some(("\u{efff}", 0))),
             (0x7f3b00, None),
         ] {
             assert_eq!(names.at(address), found, "{address:x}");
@@ -243,13 +259,41 @@ mod tests {
         assert_eq!(number_and_user("Pid:\t70\n"), None);
     }
 
+    /// A place of this process.
+    fn within(folder: &Path, number: u32, user: u32) -> Option<Place> {
+        let of = Process(std::process::id());
+        let started = of.started_at().unwrap();
+        Some(Place { number, user, of, started, folder: Place::folder(folder)? })
+    }
+
+    #[test]
+    fn a_file_from_before_the_process_is_that_of_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("perf-7.map");
+        let mut file = File::create_new(&path).unwrap();
+        file.write_all(b"1000 10 dead\n").unwrap();
+        let place = within(folder.path(), 7, file.metadata().unwrap().uid()).unwrap();
+        assert!(place.find().is_some(), "written since it started");
+        let start = SystemTime::UNIX_EPOCH + Duration::from_secs(place.started);
+        file.set_modified(start - Duration::from_secs(60)).unwrap();
+        assert!(place.find().is_some(), "open");
+        drop(file);
+        assert!(place.find().is_none());
+        // That of a process whose start is not known.
+        assert!(Place { started: 0, ..place.clone() }.find().is_some());
+        let mut file = File::options().append(true).open(&path).unwrap();
+        file.write_all(b"2000 10 new\n").unwrap();
+        drop(file);
+        assert!(place.find().is_some(), "written again");
+    }
+
     #[test]
     fn only_a_file_of_the_user_is_read() {
         let folder = tempfile::tempdir().unwrap();
         let path = |number: u32| folder.path().join(format!("perf-{number}.map"));
         fs::write(path(1), "1000 10 a\n").unwrap();
         let us = fs::metadata(path(1)).unwrap().uid();
-        let find = |number, user| Place::within(folder.path(), number, user).unwrap().find();
+        let find = |number, user| within(folder.path(), number, user).unwrap().find();
         assert_eq!(read(&find(1, us).unwrap()).unwrap(), b"1000 10 a\n");
         if us == 0 {
             std::os::unix::fs::chown(path(1), Some(1234), None).unwrap();
@@ -267,7 +311,7 @@ mod tests {
         }
         let link = folder.path().join("link");
         symlink(folder.path(), &link).unwrap();
-        assert!(Place::within(&link, 1, us).is_none());
+        assert!(within(&link, 1, us).is_none());
     }
 
     #[test]
@@ -280,7 +324,7 @@ mod tests {
         map.hold(None);
         assert_eq!(map.at(0x1000), None);
         map.again = None;
-        map.hold(Place::within(folder.path(), 7, us));
+        map.hold(within(folder.path(), 7, us));
         assert_eq!(map.at(0x1000), Some(("a", 0, "/tmp/perf-4294967295.map".into())));
     }
 

@@ -101,10 +101,70 @@ impl Process {
         if other { long } else { path.into() }
     }
 
+    /// Returns what tells it from others that have or had its PID, and from the program that it ran before an `execve(2)`;
+    /// `None` if it has ended.
+    #[cfg(feature = "symbolize")]
+    pub(super) fn life(self) -> Option<Life> {
+        life(&file::read(format!("/proc/{}/stat", self.0)).ok()?)
+    }
+
+    /// Returns the time when it started, in seconds since the epoch, by the clock as it goes now; `None` if it has ended.
+    #[cfg(feature = "symbolize")]
+    pub(super) fn started_at(self) -> Option<u64> {
+        /// `USER_HZ`, in which the kernel tells times, on all machines that have BPF.
+        const TICKS: u64 = 100;
+        let ticks = started(&file::read(format!("/proc/{}/stat", self.0)).ok()?)?;
+        let now = |clock| crate::syscall::clock_ns(clock) / 1_000_000_000;
+        now(libc::CLOCK_REALTIME).checked_add(ticks / TICKS)?.checked_sub(now(libc::CLOCK_BOOTTIME))
+    }
+
+    /// Whether it has a file open, as far as that may be known.
+    #[cfg(feature = "symbolize")]
+    pub(super) fn has_open(self, file: (u64, u64)) -> bool {
+        let entries = fs::read_dir(format!("/proc/{}/fd", self.0)).into_iter().flatten().flatten();
+        entries.into_iter().any(|entry| identity(&entry.path()) == Some(file))
+    }
+
     /// Its memory, to be read by address.
     pub(super) fn memory(self) -> io::Result<Memory> {
         Ok(Memory(File::open(format!("/proc/{}/mem", self.0))?))
     }
+}
+
+/// The life of a process with one program: fields of `/proc/PID/stat`, of which some are 0 for those who may not know them.
+#[cfg(feature = "symbolize")]
+pub(super) type Life = [u64; 11];
+
+/// The start time, and where code, stack, data, arguments and environment begin and end: addresses that are drawn by lot at
+/// each `execve(2)`.
+#[cfg(feature = "symbolize")]
+fn life(stat: &[u8]) -> Option<Life> {
+    const FIELDS: [usize; 11] = [22, 26, 27, 28, 45, 46, 47, 48, 49, 50, 51];
+    let fields: Vec<_> = fields(stat)?.collect();
+    // Old kernels have fewer, all of them the first.
+    let field = |number: usize| fields.get(number - FIRST).and_then(|text| text.parse().ok());
+    field(22).map(|_: u64| FIELDS.map(|number| field(number).unwrap_or_default()))
+}
+
+/// Returns the start time in `/proc/PID/stat`, field 22, in clock ticks since boot.
+pub(crate) fn started(stat: &[u8]) -> Option<u64> {
+    fields(stat)?.nth(22 - FIRST)?.parse().ok()
+}
+
+/// Returns the state in `/proc/PID/stat`: `R` for a process that runs or could, `S` for one that sleeps.
+#[cfg(feature = "cli")]
+pub(crate) fn state(stat: &[u8]) -> Option<&str> {
+    fields(stat)?.next()
+}
+
+/// The first of [`fields`].
+const FIRST: usize = 3;
+
+/// Returns the fields of `/proc/PID/stat` from the third on (proc_pid_stat(5)). The second is a name in parentheses that can
+/// hold anything, parentheses too.
+fn fields(stat: &[u8]) -> Option<impl Iterator<Item = &str>> {
+    let after_name = stat.iter().rposition(|byte| *byte == b')')? + 1;
+    Some(std::str::from_utf8(stat.get(after_name..)?).ok()?.split_whitespace())
 }
 
 /// Device and inode of a file.
@@ -237,6 +297,33 @@ mod tests {
         file.read_exact_at(&mut bytes, code.offset).unwrap();
         assert_eq!(us.memory().unwrap().read::<16>(code.start).unwrap(), bytes);
         assert_eq!(us.short_path(&code.path), code.path);
+    }
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        let rest: Vec<_> = (3..=52).map(|field| field.to_string()).collect();
+        for name in ["sh", "a b", ") R 1 2", "((", "1 (x) 2\n"] {
+            let stat = format!("7 ({name}) {}\n", rest.join(" "));
+            assert_eq!(started(stat.as_bytes()), Some(22), "{name}");
+            #[cfg(feature = "cli")]
+            assert_eq!(state(stat.as_bytes()), Some("3"), "{name}");
+            #[cfg(feature = "symbolize")]
+            assert_eq!(life(stat.as_bytes()), Some([22, 26, 27, 28, 45, 46, 47, 48, 49, 50, 51]));
+        }
+        for none in ["", "7 (a) S 1 2", "7 (a"] {
+            assert_eq!(started(none.as_bytes()), None);
+        }
+    }
+
+    #[cfg(feature = "symbolize")]
+    #[test]
+    fn a_process_has_started_between_boot_and_now() {
+        let us = Process(std::process::id());
+        let now = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs();
+        let started = us.started_at().unwrap();
+        // It was a moment ago, and in whole seconds.
+        assert!((now - 3_600..=now + 1).contains(&started), "{started} {now}");
+        assert_eq!((us.life(), Process(u32::MAX).life()), (us.life(), None));
     }
 
     proptest! {

@@ -2,12 +2,13 @@
 
 use super::code::{Code, Keeper, code_kept};
 use super::files::Files;
-use super::process::Process;
+use super::process::{Life, Process};
 use super::stack::Located;
 use super::watch::Watch;
 use crate::error::Result;
 use std::cell::OnceCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::time::{Duration, Instant};
 
 /// The processes whose addresses may be looked up.
@@ -28,10 +29,17 @@ pub(crate) struct Processes {
 struct Known {
     code: Vec<Code>,
     asked: Instant,
+    /// The process and the program that it ran; kept when it has ended.
+    life: Option<Life>,
+    /// The time when that was last looked at.
+    checked: Instant,
 }
 
 /// The time for which the mappings of a process are not read again, if it had nothing at an address.
 const PAUSE: Duration = Duration::from_millis(100);
+
+/// The time for which a process is taken for the one that it was.
+const CHECK: Duration = Duration::from_millis(10);
 
 /// The most processes whose mappings are kept.
 const MOST: usize = 1 << 10;
@@ -72,11 +80,15 @@ impl Processes {
             self.kept = Keeper::default();
         }
         let kept = &mut self.kept;
-        let known = self.known.entry(pid).or_insert_with(|| Known {
-            code: code_kept(Process(pid), kept).unwrap_or_default(),
-            asked: Instant::now(),
-        });
-        // New mappings since then; or the PID was reused.
+        let known = match self.known.entry(pid) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(place) => place.insert(Known::new(pid, kept)),
+        };
+        if known.has_changed(pid) {
+            self.files.forget(pid);
+            *known = Known::new(pid, kept);
+        }
+        // New mappings since then.
         if !known.code.iter().any(|code| code.holds(address)) && known.asked.elapsed() >= PAUSE {
             known.asked = Instant::now();
             if let Ok(code) = code_kept(Process(pid), kept) {
@@ -113,6 +125,27 @@ impl Processes {
             if same { self.files.locate(code, *frame) } else { None }
         };
         frames.iter().map(locate).collect()
+    }
+}
+
+impl Known {
+    fn new(pid: u32, kept: &mut Keeper) -> Known {
+        let process = Process(pid);
+        // What happens in between is seen at the next check.
+        let life = process.life();
+        let code = code_kept(process, kept).unwrap_or_default();
+        let asked = Instant::now();
+        Known { code, asked, life, checked: asked }
+    }
+
+    /// Whether the PID is another process's since then, or the process has executed another program.
+    fn has_changed(&mut self, pid: u32) -> bool {
+        if self.checked.elapsed() < CHECK {
+            return false;
+        }
+        self.checked = Instant::now();
+        // The stacks of one that has ended are still to be shown.
+        Process(pid).life().is_some_and(|life| Some(life) != self.life)
     }
 }
 
@@ -189,12 +222,66 @@ mod tests {
         let mut processes = Processes::default();
         let us = std::process::id();
         let here = a_process_that_is_known_is_asked_again as fn() as usize as u64;
-        processes.known.insert(us, Known { code: Vec::new(), asked: Instant::now() });
+        let known = |asked| Known {
+            code: Vec::new(),
+            asked,
+            life: Process(us).life(),
+            checked: Instant::now(),
+        };
+        processes.known.insert(us, known(Instant::now()));
         assert_eq!(processes.frame(us, here), None, "not at once");
         let before = Instant::now().checked_sub(PAUSE).unwrap();
-        processes.known.insert(us, Known { code: Vec::new(), asked: before });
+        processes.known.insert(us, known(before));
         let name = processes.frame(us, here).unwrap().name.unwrap();
         assert!(name.contains("a_process_that_is_known_is_asked_again"), "{name}");
         assert_eq!(processes.frame(u32::MAX, here), None);
+    }
+
+    /// The code that a process had is not that of the next one with its PID, nor that of the next program that it runs.
+    #[test]
+    fn another_life_has_other_code() {
+        let mut processes = Processes::default();
+        let us = std::process::id();
+        let here = another_life_has_other_code as fn() as usize as u64;
+        let now = Process(us).life().unwrap();
+        let before = Instant::now().checked_sub(CHECK).unwrap();
+        let wrong = || vec![Code::of(here & !0xfff, (here & !0xfff) + 0x2000, 0, "/dead".as_ref())];
+        let known = |life, checked| Known { code: wrong(), asked: Instant::now(), life, checked };
+        for place in 0..now.len() {
+            let mut old = now;
+            old[place] += 1;
+            processes.known.insert(us, known(Some(old), before));
+            let found = processes.frame(us, here).unwrap();
+            assert_ne!(found.path, std::path::Path::new("/dead"), "field {place}");
+            assert!(found.name.unwrap().contains("another_life_has_other_code"));
+        }
+        // The same life, or none any more.
+        processes.known.insert(us, known(Some(now), before));
+        assert_eq!(processes.frame(us, here).unwrap().path, std::path::Path::new("/dead"));
+        processes.known.insert(u32::MAX, known(Some(now), before));
+        assert_eq!(processes.frame(u32::MAX, here).unwrap().path, std::path::Path::new("/dead"));
+    }
+
+    #[test]
+    fn a_process_that_executes_has_the_code_of_the_new_program() {
+        use std::io::{BufRead, BufReader, Write};
+        use std::process::{Command, Stdio};
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo; read line; exec sleep 60"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
+        let process = Process(child.id());
+        let before = process.life().unwrap();
+        assert_eq!(process.life(), Some(before), "it stays the same");
+        child.stdin.take().unwrap().write_all(b"\n").unwrap();
+        let limit = Instant::now() + Duration::from_secs(60);
+        while process.life() == Some(before) {
+            assert!(Instant::now() < limit, "the execve is not seen");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(process.life().map(|life| life[0]), Some(before[0]), "started once");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(process.life(), None);
     }
 }

@@ -78,6 +78,27 @@ fn functions_are_listed() {
     }
 }
 
+/// A name need not be UTF-8, as `objcopy --redefine-sym` shows.
+#[test]
+fn names_that_are_not_utf8_are_found() {
+    let name = "odd\u{efff}";
+    let probes = vec![("p\u{effe}", "n\u{efff}", "4@%eax", CODE, 0)];
+    let fake = Fake {
+        is_64: true,
+        whole: vec![function(name, CODE + 0x10)],
+        probes,
+        base: BASE,
+        ..Fake::default()
+    };
+    let bytes = fake.bytes();
+    assert!(bytes.windows(5).any(|part| part == b"odd\xff\0"));
+    let file = Written::new(&bytes);
+    assert_eq!(functions(file.path()).unwrap()[0].name, name);
+    assert_eq!(find(&Elf::open(file.path()).unwrap(), name).unwrap().address, CODE + 0x10);
+    let probe = &usdt_probes(file.path()).unwrap()[0];
+    assert_eq!((&*probe.provider, &*probe.name), ("p\u{effe}", "n\u{efff}"));
+}
+
 #[test]
 fn a_name_is_what_callers_get() {
     for (is_64, big) in KINDS {

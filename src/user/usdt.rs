@@ -17,6 +17,7 @@ pub use registers::Register;
 use super::bytes::{Bytes, Pieces};
 use super::elf::{Elf, Read};
 use crate::error::{Error, Result};
+use crate::util::escape;
 use crate::util::glob::{Glob, is_pattern};
 use crate::util::nearest::{Nearest, OFFERED};
 use argument::Machine;
@@ -285,7 +286,7 @@ fn note_of(mut bytes: &[u8], elf: &Elf) -> Option<(Note, u64)> {
     };
     let (location, base, semaphore) = (address()?, address()?, address()?);
     let mut texts = bytes.split(|byte| *byte == 0);
-    let mut text = || std::str::from_utf8(texts.next()?).ok().map(str::to_owned);
+    let mut text = || Some(escape::text(texts.next()?).into_owned());
     let (provider, name, arguments) = (text()?, text()?, text()?);
     if name.is_empty() {
         return None;

@@ -13,6 +13,7 @@ use crate::bt::hir::{Async, Builtin, Call, Expr, ExprKind, StatementKind};
 use crate::bt::probe::Kind;
 use crate::bt::source::Span;
 use crate::bt::types::{Clock, Int, Pointer, Space, Type};
+use crate::util::escape;
 use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
 
@@ -359,7 +360,7 @@ impl<'a> Checker<'a> {
             }
             Id::Cgroup => {
                 let path = self.literal(first()?, "cgroupid")?;
-                match self.environment.cgroup_id(&String::from_utf8_lossy(&path)) {
+                match self.environment.cgroup_id(&escape::text(&path)) {
                     Ok(id) => Ok(integer(id.into(), Int::U64, span)),
                     Err(problem) => self.error(span, format!("cgroupid: {problem}")),
                 }

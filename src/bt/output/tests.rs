@@ -359,12 +359,13 @@ fn what_cannot_be_written_is_kept() {
 /// Symbol names come from the author of an executable; readers of a script's output do not depend on their bytes.
 #[test]
 fn names_of_symbols_are_safe_wherever_they_go() {
-    let name = "m\u{1b}[31m\nX";
+    // U+EFFF stands for the byte 0xff.
+    let name = "m\u{1b}[31m\nX\u{efff}";
     let symbol = Value::Symbol(Symbol { address: 1, name: Some(name.into()) });
     let frame =
         Frame { address: 1, symbol: Some(name.into()), offset: 2, module: Some(name.into()) };
     let stack = |mode| Value::Stack(Stack { user: true, mode, frames: vec![frame.clone()] });
-    let shown = r"m\u001b[31m\u000aX";
+    let shown = r"m\u001b[31m\u000aX\xff";
     assert_eq!(text(|o| o.value(&symbol)), format!("{shown}\n"));
     assert_eq!(text(|o| o.value(&stack(StackMode::Bpftrace))), format!("\n        {shown}+2\n\n"));
     assert_eq!(

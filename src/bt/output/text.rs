@@ -5,7 +5,7 @@ use super::escape::{ControlCharacters, push_escaped, push_text};
 use super::hist::{push_hist, push_lhist};
 use super::map::Map;
 use crate::bt::value::{Average, Frame, Number, Stack, StackMode, Symbol, Value};
-use crate::util::escape::shown;
+use crate::util::escape::{self, shown};
 use std::fmt;
 use std::io::Write;
 use std::net::{IpAddr, Ipv6Addr};
@@ -48,7 +48,7 @@ impl Style {
         match self.safe_names {
             // Writing to a Vec does not fail.
             true => _ = write!(out, "{}", shown(name)),
-            false => out.extend_from_slice(name.as_bytes()),
+            false => out.extend_from_slice(&escape::bytes(name)),
         }
     }
 }

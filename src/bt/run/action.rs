@@ -9,8 +9,11 @@ use crate::bt::output::{ControlCharacters, Place, Problem, Severity, WallTime};
 use crate::bt::plan::{self, RecordField, RecordKind};
 use crate::bt::source::{Source, Span};
 use crate::bt::value::Value;
+use crate::util::escape::shown_bytes;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::ffi::OsStrExt;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -187,13 +190,12 @@ pub(super) fn time(format: &[u8]) -> Vec<u8> {
 
 /// Reads the file that `cat()` prints.
 pub(super) fn cat(path: &[u8], most: u64) -> Result<Vec<u8>, String> {
-    let text = String::from_utf8_lossy(path);
     let failed = |error: std::io::Error| {
         let error = error.to_string();
         let reason = error.split(" (os error").next().unwrap_or_default().to_owned();
-        format!("failed to open file '{text}' ({reason})")
+        format!("failed to open file '{}' ({reason})", shown_bytes(path))
     };
-    let file = File::open(&*text).map_err(failed)?;
+    let file = File::open(OsStr::from_bytes(path)).map_err(failed)?;
     let mut contents = Vec::new();
     file.take(most).read_to_end(&mut contents).map_err(failed)?;
     Ok(contents)
@@ -201,12 +203,11 @@ pub(super) fn cat(path: &[u8], most: u64) -> Result<Vec<u8>, String> {
 
 /// Runs a shell command and returns its standard output.
 pub(super) fn system(shell: fn() -> Command, command: &[u8]) -> Result<Vec<u8>, String> {
-    use std::os::unix::ffi::OsStrExt;
-    let text = std::ffi::OsStr::from_bytes(command);
-    let output = shell().arg(text).stderr(std::process::Stdio::inherit()).output();
+    let output =
+        shell().arg(OsStr::from_bytes(command)).stderr(std::process::Stdio::inherit()).output();
     output
         .map(|output| output.stdout)
-        .map_err(|error| format!("system: cannot run `{}`: {error}", text.to_string_lossy()))
+        .map_err(|error| format!("system: cannot run `{}`: {error}", shown_bytes(command)))
 }
 
 impl Text {
@@ -322,4 +323,20 @@ fn printed(format: &format::Format) -> Format {
     }
     // The checker lets nothing through that cannot be printed.
     Format::parse(&text).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_whose_name_is_not_utf8_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(OsStr::from_bytes(b"a\xff"));
+        std::fs::write(&path, "text").unwrap();
+        let path = path.as_os_str().as_bytes();
+        assert_eq!(cat(path, 3).unwrap(), b"tex");
+        let refused = cat(&[path, b"\x1b"].concat(), 3).unwrap_err();
+        assert!(refused.contains("/a\\xff\\u001b' (No such file"), "{refused}");
+    }
 }

@@ -11,6 +11,7 @@ use crate::bt::value::{
     Average, Enumerator, Hist, Lhist, Number, StackMode, Value, merge_count, merge_max, merge_min,
     merge_sum,
 };
+use crate::util::escape;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
@@ -80,17 +81,24 @@ impl Reader {
             }
             Type::CgroupPath => {
                 let pattern = self.text(half(bytes, 8));
-                Value::from(self.names.cgroup(word(bytes, 0), &pattern))
+                Value::from(
+                    escape::bytes(&self.names.cgroup(word(bytes, 0), &pattern)).into_owned(),
+                )
             }
             Type::User => {
                 let id = half(bytes, 0);
-                Value::from(
-                    self.names.user(id).map_or_else(|| id.to_string(), |name| (*name).into()),
-                )
+                match self.names.user(id) {
+                    Some(name) => Value::from(escape::bytes(&name).into_owned()),
+                    None => id.to_string().into(),
+                }
             }
-            Type::Probe => self.point(bytes).map_or_else(String::new, ToString::to_string).into(),
+            Type::Probe => {
+                let name = self.point(bytes).map_or_else(String::new, ToString::to_string);
+                Value::from(escape::bytes(&name).into_owned())
+            }
             Type::Function => {
-                self.point(bytes).and_then(AttachPoint::function).unwrap_or("").into()
+                let name = self.point(bytes).and_then(AttachPoint::function).unwrap_or("");
+                Value::from(escape::bytes(name).into_owned())
             }
             _ => aggregate(ty, &mut std::iter::once(bytes)),
         }

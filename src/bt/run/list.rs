@@ -7,6 +7,7 @@ use crate::kernel::format;
 use crate::list::{Place, Places};
 use crate::user;
 use crate::user::dwarf::DebugFiles;
+use crate::util::escape;
 use crate::util::glob::{Glob, is_pattern};
 use std::path::Path;
 
@@ -136,7 +137,7 @@ impl Probes {
                     match self.places.find(&format!(
                         "{}:{}:{name}",
                         kind.place,
-                        crate::util::escape::path_text(&path)
+                        escape::path_text(&path)
                     )) {
                         Ok(one) => found.extend(one.places),
                         // Of several files some may be no programs.

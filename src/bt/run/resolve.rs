@@ -7,8 +7,8 @@ use crate::bt::value::{Frame, Stack, StackMode, Symbol};
 use crate::kernel::symbols;
 use crate::map::Map;
 use crate::syscall;
-use crate::util::file;
 use crate::util::glob::Glob;
+use crate::util::{escape, file};
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::fs::DirEntryExt;
@@ -88,7 +88,7 @@ impl Names {
         let inside = if caller { address.saturating_sub(1) } else { address };
         let located = self.processes.frame(pid, inside)?;
         let offset = located.offset + (address - inside);
-        let module = Some(located.path.to_string_lossy().into());
+        let module = Some(escape::path_text(&located.path).into());
         Some(Frame { address, symbol: located.name.map(Into::into), offset, module })
     }
 
@@ -167,7 +167,7 @@ impl Clocks {
 /// The users of `/etc/passwd`: `name:password:id:…`
 fn users() -> HashMap<u32, Arc<str>> {
     let text = file::read("/etc/passwd").unwrap_or_default();
-    users_of(&String::from_utf8_lossy(&text))
+    users_of(&escape::text(&text))
 }
 
 fn users_of(text: &str) -> HashMap<u32, Arc<str>> {
@@ -193,13 +193,13 @@ struct Hierarchy {
 
 /// The paths of a cgroup.
 fn cgroup_paths(id: u64, pattern: &[u8]) -> String {
-    let pattern = String::from_utf8_lossy(pattern);
+    let pattern = escape::text(pattern);
     let glob = Glob::new(if pattern.is_empty() { "*" } else { &pattern });
-    let mounts = file::read_to_string("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = file::read("/proc/self/mountinfo").unwrap_or_default();
     let mut paths = Vec::new();
-    for Hierarchy { name, path: root } in hierarchies(&mounts) {
+    for Hierarchy { name, path: root } in hierarchies(&escape::text(&mounts)) {
         let Some(found) = folder(&root, id) else { continue };
-        let below = found.strip_prefix(&root).unwrap_or(&found).to_string_lossy().into_owned();
+        let below = escape::path_text(found.strip_prefix(&root).unwrap_or(&found));
         let path = format!("/{below}");
         if glob.matches(&path) {
             paths.push(format!("{name}:{path}"));
@@ -218,7 +218,7 @@ fn hierarchies(mounts: &str) -> Vec<Hierarchy> {
         let mut behind = behind.split(' ');
         match (behind.next(), behind.nth(1)) {
             (Some("cgroup2"), _) => {
-                all.push(Hierarchy { name: "unified".into(), path: path.into() });
+                all.push(Hierarchy { name: "unified".into(), path: escape::path(path) });
             }
             (Some("cgroup"), Some(options)) => {
                 let known = |word: &&str| {
@@ -227,7 +227,7 @@ fn hierarchies(mounts: &str) -> Vec<Hierarchy> {
                 };
                 for word in options.split(',').filter(known) {
                     let name = word.strip_prefix("name=").unwrap_or(word).to_owned();
-                    all.push(Hierarchy { name, path: path.into() });
+                    all.push(Hierarchy { name, path: escape::path(path) });
                 }
             }
             _ => {}
@@ -329,5 +329,8 @@ mod tests {
         let names: Vec<_> = found.iter().map(|one| one.name.as_str()).collect();
         assert_eq!(names, ["unified", "cpu", "cpuacct", "systemd"]);
         assert_eq!(found[2].path, Path::new("/sys/fs/cgroup/cpu,cpuacct"));
+        // A path that is not UTF-8.
+        let found = hierarchies("30 24 0:26 / /a\u{efff} rw - cgroup2 cgroup2 rw\n");
+        assert_eq!(found[0].path.as_os_str().as_encoded_bytes(), b"/a\xff");
     }
 }

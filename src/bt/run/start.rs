@@ -24,6 +24,7 @@ use crate::ringbuf::RingBufReader;
 use crate::spec::ProgramSpec;
 use crate::syscall;
 use crate::uapi::{AttachType, ProgramType};
+use crate::util::escape::shown_path;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
@@ -136,7 +137,7 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
             if !unmapped.contains(&file) {
                 let message = format!(
                     "process {pid} does not map {}: the probe runs when it does",
-                    file.to_string_lossy().escape_debug()
+                    shown_path(&file)
                 );
                 let warning = Diagnostic::warning(span, message).render(&program.source);
                 warnings.push((index, warning));

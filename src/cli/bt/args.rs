@@ -208,6 +208,9 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
             ("--", ..) => {
                 if args.program.is_none() && args.mode == Mode::Run {
                     args.program = words.next().map(Program::File);
+                } else if args.pattern.is_none() && args.mode == Mode::List {
+                    args.pattern =
+                        words.next().map(|word| escape::path_text(word.as_ref()).into_owned());
                 }
                 parameters(&mut args, words);
                 break;
@@ -354,6 +357,9 @@ mod tests {
         assert_eq!((list.mode, list.verbose), (Mode::List, true));
         assert_eq!(list.pattern.as_deref(), Some("t:*"));
         assert_eq!(args(&["-fjson", "-p12"]).pid, Some(12));
+        // A pattern that begins like an option.
+        let list = args(&["-l", "--", "-t:*"]);
+        assert_eq!((list.pattern.as_deref(), list.program), (Some("-t:*"), None));
         assert!(args(&["-kk"]).failures && !args(&["-q"]).failures);
         assert_eq!(args(&["-d", "ast", "-e", "x"]).debug, [Stage::Types]);
         assert_eq!(args(&["-d", "-e", "x"]).debug, [Stage::All]);

@@ -12,6 +12,7 @@ use crate::bt::hir::{Builtin, Expr, ExprKind};
 use crate::bt::probe::{AttachPoint, Kind};
 use crate::bt::source::Span;
 use crate::bt::types::{Clock, Int, Space, Type};
+use crate::util::escape;
 
 impl<'a> Checker<'a> {
     /// An address: a pointer or an integer.
@@ -117,7 +118,7 @@ impl<'a> Checker<'a> {
 
     pub(super) fn user_address(&mut self, of: &'a ast::Expr, span: Span) -> Checked<Expr> {
         let name = self.literal(of, "uaddr")?;
-        let name = String::from_utf8_lossy(&name).into_owned();
+        let name = escape::text(&name).into_owned();
         let path = match self.instance().attach_points.first() {
             Some(AttachPoint::Uprobe { path, .. } | AttachPoint::Usdt { path, .. }) => path.clone(),
             _ => return self.error(span, "uaddr() is not available here: uprobe, uretprobe, usdt"),
