@@ -118,9 +118,19 @@ fn is_noise(item: &str) -> bool {
             AUTOMATIC.contains(&of.trim_start_matches('!')) && !KEPT.contains(&of)
         });
     }
-    let path = item.split_once(" fn ").and_then(|(_, rest)| rest.split('(').next());
-    let name = path.and_then(|path| path.rsplit("::").next()?.split('<').next());
-    name.is_some_and(|name| METHODS.contains(&name))
+    let path = item.split('(').next().filter(|path| path.contains(" fn "));
+    path.is_some_and(|path| METHODS.contains(&last_name(path)))
+}
+
+/// The last name of a path, without the generic parameters behind it.
+fn last_name(path: &str) -> &str {
+    let mut depth = 0;
+    let end = path.rfind(|c| {
+        depth += i32::from(c == '>') - i32::from(c == '<');
+        depth == 0 && c != '<'
+    });
+    let path = end.map_or(path, |end| &path[..=end]);
+    path.rsplit("::").next().unwrap_or(path)
 }
 
 /// The items that were removed and added, if there are any.

@@ -30,13 +30,16 @@ fn what_goes_without_saying_is_left_out() {
         "impl core::clone::Clone for a::T",
         "pub fn a::T::clone(&self) -> a::T",
         "pub fn a::T<N>::fmt(&self, &mut core::fmt::Formatter<'_>) -> core::fmt::Result",
+        "pub fn a::T::hash<__H: core::hash::Hasher>(&self, &mut __H)",
         "pub fn a::T::clone_range(&self) -> a::T",
+        "pub fn a::hash<K>::new() -> a::hash<K>",
     ];
     let kept = [
         "pub struct a::T",
         "impl<'a> !core::marker::Sync for a::T<'a>",
         "impl core::clone::Clone for a::T",
         "pub fn a::T::clone_range(&self) -> a::T",
+        "pub fn a::hash<K>::new() -> a::hash<K>",
     ];
     assert_eq!(text(items.into_iter().map(str::to_owned)), kept.join("\n") + "\n");
 }
