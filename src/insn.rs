@@ -31,6 +31,7 @@ use std::fmt;
 /// One slot, in the layout of `struct bpf_insn` on this machine, so that a slice of them is a program.
 #[repr(C, align(8))]
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[doc(alias = "bpf_insn")]
 pub struct Insn {
     opcode: u8,
     registers: u8,
@@ -59,16 +60,27 @@ impl ByteOrder {
 #[repr(u8)]
 #[allow(missing_docs)]
 pub enum Reg {
+    #[doc(alias = "BPF_REG_0")]
     R0,
+    #[doc(alias = "BPF_REG_1")]
     R1,
+    #[doc(alias = "BPF_REG_2")]
     R2,
+    #[doc(alias = "BPF_REG_3")]
     R3,
+    #[doc(alias = "BPF_REG_4")]
     R4,
+    #[doc(alias = "BPF_REG_5")]
     R5,
+    #[doc(alias = "BPF_REG_6")]
     R6,
+    #[doc(alias = "BPF_REG_7")]
     R7,
+    #[doc(alias = "BPF_REG_8")]
     R8,
+    #[doc(alias = "BPF_REG_9")]
     R9,
+    #[doc(alias("BPF_REG_10", "BPF_REG_FP"))]
     R10,
 }
 
@@ -102,40 +114,55 @@ impl Reg {
 /// The low three bits of the opcode: the instruction class (RFC 9669 section 3.3).
 pub mod class {
     /// Non-standard loads: `lddw` and the legacy packet loads.
+    #[doc(alias = "BPF_LD")]
     pub const LD: u8 = 0x00;
     /// Loads from memory.
+    #[doc(alias = "BPF_LDX")]
     pub const LDX: u8 = 0x01;
     /// Stores of an immediate.
+    #[doc(alias = "BPF_ST")]
     pub const ST: u8 = 0x02;
     /// Stores of a register, and atomics.
+    #[doc(alias = "BPF_STX")]
     pub const STX: u8 = 0x03;
     /// 32-bit arithmetic.
+    #[doc(alias = "BPF_ALU")]
     pub const ALU: u8 = 0x04;
     /// Jumps that compare 64 bits, calls, exit.
+    #[doc(alias = "BPF_JMP")]
     pub const JMP: u8 = 0x05;
     /// Jumps that compare 32 bits.
+    #[doc(alias = "BPF_JMP32")]
     pub const JMP32: u8 = 0x06;
     /// 64-bit arithmetic.
+    #[doc(alias = "BPF_ALU64")]
     pub const ALU64: u8 = 0x07;
 }
 
 /// The mode bits of a load or store (RFC 9669 section 5).
 pub mod mode {
     /// `lddw`.
+    #[doc(alias = "BPF_IMM")]
     pub const IMM: u8 = 0x00;
     /// Packet bytes at a constant offset.
+    #[doc(alias = "BPF_ABS")]
     pub const ABS: u8 = 0x20;
     /// Packet bytes at a register's offset.
+    #[doc(alias = "BPF_IND")]
     pub const IND: u8 = 0x40;
     /// Ordinary memory.
+    #[doc(alias = "BPF_MEM")]
     pub const MEM: u8 = 0x60;
     /// Memory, sign-extended.
+    #[doc(alias = "BPF_MEMSX")]
     pub const MEMSX: u8 = 0x80;
     /// Atomic operations.
+    #[doc(alias = "BPF_ATOMIC")]
     pub const ATOMIC: u8 = 0xc0;
 }
 
 /// The source bit: set where the second operand is a register.
+#[doc(alias = "BPF_X")]
 pub const SOURCE_REG: u8 = 0x08;
 
 /// The kind of 64-bit immediate of `lddw`: its source field (RFC 9669 section 5.4). All but the first are
@@ -146,17 +173,23 @@ pub enum Pseudo {
     /// The two immediates themselves.
     Imm64 = 0,
     /// The address of the map whose file descriptor is the first immediate.
+    #[doc(alias = "BPF_PSEUDO_MAP_FD")]
     MapFd = 1,
     /// The address in a map's value: descriptor in the first immediate, offset in the second.
+    #[doc(alias = "BPF_PSEUDO_MAP_VALUE")]
     MapValue = 2,
     /// The address of a kernel variable: its BTF id in the first immediate, the descriptor of its BTF in the
     /// second.
+    #[doc(alias = "BPF_PSEUDO_BTF_ID")]
     BtfId = 3,
     /// The address of a function of this program, slots from the next instruction.
+    #[doc(alias = "BPF_PSEUDO_FUNC")]
     Function = 4,
     /// As `MapFd`, by index into the load's array of descriptors.
+    #[doc(alias = "BPF_PSEUDO_MAP_IDX")]
     MapIndex = 5,
     /// As `MapValue`, by index into the load's array of descriptors.
+    #[doc(alias = "BPF_PSEUDO_MAP_IDX_VALUE")]
     MapIndexValue = 6,
 }
 
@@ -174,12 +207,16 @@ pub enum Bits {
 #[repr(u8)]
 pub enum Size {
     /// Four bytes, `u32`.
+    #[doc(alias = "BPF_W")]
     Word = 0x00,
     /// Two bytes, `u16`.
+    #[doc(alias = "BPF_H")]
     Half = 0x08,
     /// One byte, `u8`.
+    #[doc(alias = "BPF_B")]
     Byte = 0x10,
     /// Eight bytes, `u64`.
+    #[doc(alias = "BPF_DW")]
     Double = 0x18,
 }
 
@@ -199,8 +236,10 @@ impl Size {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Source {
     /// A register.
+    #[doc(alias = "BPF_X")]
     Reg(Reg),
     /// A constant.
+    #[doc(alias = "BPF_K")]
     Imm(i32),
 }
 
@@ -209,18 +248,30 @@ pub enum Source {
 #[repr(u8)]
 #[allow(missing_docs)]
 pub enum AluOp {
+    #[doc(alias = "BPF_ADD")]
     Add = 0x00,
+    #[doc(alias = "BPF_SUB")]
     Sub = 0x10,
+    #[doc(alias = "BPF_MUL")]
     Mul = 0x20,
+    #[doc(alias = "BPF_DIV")]
     Div = 0x30,
+    #[doc(alias = "BPF_OR")]
     Or = 0x40,
+    #[doc(alias = "BPF_AND")]
     And = 0x50,
+    #[doc(alias = "BPF_LSH")]
     Lsh = 0x60,
+    #[doc(alias = "BPF_RSH")]
     Rsh = 0x70,
+    #[doc(alias = "BPF_MOD")]
     Mod = 0x90,
+    #[doc(alias = "BPF_XOR")]
     Xor = 0xa0,
+    #[doc(alias = "BPF_MOV")]
     Mov = 0xb0,
     /// Shift right, keeping the sign.
+    #[doc(alias = "BPF_ARSH")]
     Arsh = 0xc0,
 }
 
@@ -229,7 +280,9 @@ pub enum AluOp {
 #[repr(u8)]
 #[allow(missing_docs)]
 pub enum SignedOp {
+    #[doc(alias = "BPF_SDIV")]
     Div = 0x30,
+    #[doc(alias = "BPF_SMOD")]
     Mod = 0x90,
 }
 
@@ -237,10 +290,13 @@ pub enum SignedOp {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash)]
 pub enum Swap {
     /// To or from little-endian.
+    #[doc(alias = "BPF_TO_LE")]
     Le,
     /// To or from big-endian.
+    #[doc(alias = "BPF_TO_BE")]
     Be,
     /// Always reversed (ISA v4).
+    #[doc(alias = "bswap")]
     Always,
 }
 
@@ -290,17 +346,28 @@ pub enum SignBits {
 #[repr(u8)]
 #[allow(missing_docs)]
 pub enum Condition {
+    #[doc(alias = "BPF_JEQ")]
     Eq = 0x10,
+    #[doc(alias = "BPF_JGT")]
     Gt = 0x20,
+    #[doc(alias = "BPF_JGE")]
     Ge = 0x30,
     /// Some bit is set in both.
+    #[doc(alias = "BPF_JSET")]
     Set = 0x40,
+    #[doc(alias = "BPF_JNE")]
     Ne = 0x50,
+    #[doc(alias = "BPF_JSGT")]
     SignedGt = 0x60,
+    #[doc(alias = "BPF_JSGE")]
     SignedGe = 0x70,
+    #[doc(alias = "BPF_JLT")]
     Lt = 0xa0,
+    #[doc(alias = "BPF_JLE")]
     Le = 0xb0,
+    #[doc(alias = "BPF_JSLT")]
     SignedLt = 0xc0,
+    #[doc(alias = "BPF_JSLE")]
     SignedLe = 0xd0,
 }
 
@@ -322,13 +389,16 @@ pub enum AtomicOp {
     Or = 0x40,
     And = 0x50,
     Xor = 0xa0,
+    #[doc(alias = "BPF_FETCH")]
     FetchAdd = 0x01,
     FetchOr = 0x41,
     FetchAnd = 0x51,
     FetchXor = 0xa1,
     /// Stores the source register, which gets the old value.
+    #[doc(alias = "BPF_XCHG")]
     Exchange = 0xe1,
     /// Stores the source register if memory equals `r0`, which gets the old value.
+    #[doc(alias = "BPF_CMPXCHG")]
     CompareExchange = 0xf1,
 }
 

@@ -134,6 +134,7 @@ impl Record<'_> {
 /// seen in that ring are skipped, and the next call goes on behind them. The other rings are read first, and of several
 /// errors in one call the first is returned.
 #[derive(Debug)]
+#[doc(alias = "BPF_MAP_TYPE_PERF_EVENT_ARRAY")]
 pub struct PerfReader {
     rings: Vec<CpuRing>,
     /// The ring to read next.

@@ -229,6 +229,7 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// [`Error::Verifier`] if the verifier rejects it, [`Error::LoadProgram`] if the kernel refuses it for another
     /// reason, and the errors of [`Map::create`].
+    #[doc(alias = "BPF_PROG_LOAD")]
     pub fn load(&mut self, spec: &ProgramSpec<'a>) -> Result<Program> {
         self.load_of(spec, None)
     }

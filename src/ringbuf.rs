@@ -92,6 +92,7 @@ impl Record<'_> {
 /// the next record is then unknown, so the ring stays where it is and every further call returns the same error. The
 /// other rings are read.
 #[derive(Debug)]
+#[doc(alias = "BPF_MAP_TYPE_RINGBUF")]
 pub struct RingBufReader {
     rings: Vec<Ring>,
     /// The ring to read next.

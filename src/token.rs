@@ -36,6 +36,7 @@ impl Token {
     ///
     /// # Errors
     /// [`Error::Token`], which names what the file system or the process lacks.
+    #[doc(alias = "BPF_TOKEN_CREATE")]
     pub fn create(mount: impl AsRef<Path>) -> Result<Token> {
         let mount = mount.as_ref();
         let refused = |errno, why, note| Error::Token { path: mount.into(), errno, why, note };

@@ -57,12 +57,17 @@ mod tests {
         number: fn(T) -> u32,
         name: fn(T) -> &'static str,
         from_name: fn(&str) -> Option<T>,
+        (source, prefix): (&str, &str),
     ) {
         let constants: Vec<_> = constants.split_whitespace().collect();
         assert_eq!(all.len(), constants.len());
         for ((one, constant), expected) in all.iter().zip(constants).zip(first..) {
             assert_eq!((number(*one), name(*one)), (expected, &*constant.to_lowercase()));
             assert_eq!(from_name(name(*one)), Some(*one));
+            // The search of the documentation finds it by the constant.
+            let searched =
+                format!("#[doc(alias = \"{prefix}{constant}\")]\n        {one:?} = {expected} ");
+            assert!(source.contains(&searched), "{searched}");
         }
         assert_eq!(from_name("unspec"), None);
     }
@@ -74,7 +79,8 @@ mod tests {
             SOCKHASH CGROUP_STORAGE REUSEPORT_SOCKARRAY PERCPU_CGROUP_STORAGE QUEUE STACK SK_STORAGE \
             DEVMAP_HASH STRUCT_OPS RINGBUF INODE_STORAGE TASK_STORAGE BLOOM_FILTER USER_RINGBUF \
             CGRP_STORAGE ARENA INSN_ARRAY RHASH";
-        check(MapType::ALL, 1, maps, |one| one as u32, MapType::name, MapType::from_name);
+        let found = (include_str!("uapi/map_type.rs"), "BPF_MAP_TYPE_");
+        check(MapType::ALL, 1, maps, |one| one as u32, MapType::name, MapType::from_name, found);
         let programs = "SOCKET_FILTER KPROBE SCHED_CLS SCHED_ACT TRACEPOINT XDP PERF_EVENT CGROUP_SKB CGROUP_SOCK \
             LWT_IN LWT_OUT LWT_XMIT SOCK_OPS SK_SKB CGROUP_DEVICE SK_MSG RAW_TRACEPOINT CGROUP_SOCK_ADDR \
             LWT_SEG6LOCAL LIRC_MODE2 SK_REUSEPORT FLOW_DISSECTOR CGROUP_SYSCTL RAW_TRACEPOINT_WRITABLE \
@@ -86,6 +92,7 @@ mod tests {
             |one| one as u32,
             ProgramType::name,
             ProgramType::from_name,
+            (include_str!("uapi/program_type.rs"), "BPF_PROG_TYPE_"),
         );
         let attach = "CGROUP_INET_INGRESS CGROUP_INET_EGRESS CGROUP_INET_SOCK_CREATE CGROUP_SOCK_OPS \
             SK_SKB_STREAM_PARSER SK_SKB_STREAM_VERDICT CGROUP_DEVICE SK_MSG_VERDICT CGROUP_INET4_BIND \
@@ -107,6 +114,7 @@ mod tests {
             |one| one as u32,
             AttachType::name,
             AttachType::from_name,
+            (include_str!("uapi/attach_type.rs"), "BPF_"),
         );
     }
 }

@@ -19,18 +19,7 @@ use crate::insn::{ByteOrder, Insn, Op};
 
 /// Writes a program in the assembly language of BPF; evaluates to its [`Code`], in `const`.
 ///
-/// Statements end with `;`, labels with `:`. The syntax is that of LLVM and of the kernel's verifier:
-///
-/// ```text
-/// r1 = 5;              w1 += w2;         r0 = *(u32 *)(r1 + 4);     *(u64 *)(r10 - 8) = r1;
-/// if r0 s> 5 goto out; call ktime_get_ns; r2 = EVENTS ll;           out: exit;
-/// ```
-///
-/// Besides, a number can be a Rust constant expression in braces; `PATH ll` is the address of the map that
-/// is described by the [`static MapSpec`](crate::MapSpec) at that path, which is created when the program is loaded;
-/// `PATH[0] ll` and `PATH[0] + 8 ll` are addresses in the one value of such a map (Linux 5.2);
-/// and a string can be stored, in as many instructions as it needs: `"text"` with a NUL after it as in C,
-/// `b"text"` without.
+/// The syntax is that of LLVM, of the kernel's verifier and of `bpftool`. Statements end with `;`, comments are Rust's.
 ///
 /// ```
 /// use rawbpf::{MapSpec, ProgramSpec, ProgramType, bpf};
@@ -55,14 +44,174 @@ use crate::insn::{ByteOrder, Insn, Op};
 /// });
 /// ```
 ///
-/// An error is a compile error that names its cause:
+/// # Statements
 ///
-/// ```compile_fail
+/// | | |
+/// |---|---|
+/// | `r1 = r2` `r1 = 5` `w1 = w2` | moves; `r0` to `r10` have 64 bits, `w0` to `w10` are their low 32 |
+/// | `r1 += r2` `-=` `*=` `/=` `%=` `&=` `\|=` `^=` `<<=` `>>=` `s>>=` | arithmetic; `s` is for signed |
+/// | `r1 = *(u32 *)(r2 + 8)` | load: `u8` `u16` `u32` `u64` |
+/// | `*(u32 *)(r1 + 8) = r2` `= 5` | store |
+/// | `lock *(u64 *)(r1 + 8) += r2` | atomic addition |
+/// | `if r1 s> 5 goto out` `goto out` | jumps: `==` `!=` `>` `>=` `<` `<=` `&`, signed `s>` `s>=` `s<` `s<=` |
+/// | `r1 = 0x1122334455667788 ll` | a number of 64 bits |
+/// | `exit` | return `r0` |
+///
+/// These are most of them; the guide to the assembly language (`docs/assembly.md`) has every one, with the kernel that brought it.
+///
+/// Registers are used as everywhere in BPF: `r1` to `r5` are arguments of calls, which do not survive them, `r0` the result; `r6` to `r9`
+/// survive calls; `r10` is the end of the 512 bytes of stack. At the start, `r1` is the context: the registers at a kprobe, the record of a
+/// tracepoint, the packet; [`ProgramType`](crate::ProgramType) says for each type.
+///
+/// # Helpers, functions and labels
+///
+/// `call NAME` calls a helper of the kernel ([bpf-helpers(7)]), with or without its `bpf_`; [`HELPERS`](crate::asm::HELPERS) has the names. A
+/// name that is a label calls that function of the program. `call kfunc NAME` calls a kernel function by its name in BTF.
+///
+/// A label is a name and `:` before any statement. Jumps name labels, or a distance with a sign in slots, `goto +3`.
+///
+/// ```
 /// # use rawbpf::{asm::Code, bpf};
-/// static WRONG: Code = bpf! {
-///     r12 = 1;        // `r12` is not a register: r0 to r10 (64 bits), w0 to w10 (32 bits)
+/// static TWICE: Code = bpf! {
+///     r1 = 21;
+///     call double;
+///     exit;
+/// double:
+///     r0 = r1;
+///     r0 += r1;
 ///     exit;
 /// };
+/// assert_eq!(TWICE.slots[1].imm(), 1);        // one slot after the next
+/// ```
+///
+/// [bpf-helpers(7)]: https://man7.org/linux/man-pages/man7/bpf-helpers.7.html
+///
+/// # Maps, variables and strings
+///
+/// `PATH ll` is the address of the map that is described by the [`static MapSpec`](crate::MapSpec) at that path, which is created
+/// when the program is loaded. `PATH[0] ll` and `PATH[0] + 8 ll` are addresses in the one value of such a map, which makes it a
+/// variable (Linux 5.2). A string can be stored in as many instructions as it needs, or be put into read-only data:
+///
+/// ```
+/// # use rawbpf::{MapSpec, asm::Code, bpf};
+/// static COUNTS: MapSpec = MapSpec::hash("counts", 4, 8, 1024);
+/// static TOTAL: MapSpec = MapSpec::bss("total", 8);
+///
+/// static EXAMPLES: Code = bpf! {
+///     r1 = COUNTS ll;                     // the map
+///     r1 = TOTAL[0] ll;                   // the address of the variable
+///     *(u8 *)(r10 - 16) = "Hello";        // on the stack, with a NUL as in C; b"Hello" has none
+///     r1 = "%d" ll;                       // the address of a constant
+///     r0 = 0;
+///     exit;
+/// };
+/// ```
+///
+/// # Numbers from Rust: `{…}`, `field!`, `stack!`
+///
+/// A number can be a Rust constant expression in braces. [`field!`](crate::field) is the offset of a field of a `#[repr(C)]` struct, and
+/// [`stack!`](crate::stack) that of a field of a struct at the end of the stack; the access must be as wide as the field.
+///
+/// ```
+/// use rawbpf::{asm::Code, bpf, field, stack};
+///
+/// #[repr(C)]
+/// struct Event { pid: u32, time: u64 }
+///
+/// static FILL: Code = bpf! {
+///     *(u32 *)(r10 + {stack!(Event, pid)}) = 1;       // *(u32 *)(r10 - 16)
+///     r6 = r10;
+///     r6 += {stack!(Event)};                          // where the struct begins
+///     *(u64 *)(r6 + {field!(Event, time)}) = 2;       // *(u64 *)(r6 + 8)
+///     r2 = {size_of::<Event>()};
+///     r0 = 0;
+///     exit;
+/// };
+/// # assert_eq!((FILL.slots[0].offset(), FILL.slots[3].offset()), (-16, 8));
+/// ```
+///
+/// # Names of the running kernel
+///
+/// Wherever an immediate or an offset may stand, so may a name that is looked up on the kernel when the program is loaded, in its
+/// BTF and in tracefs. One program so serves kernels whose structs differ.
+///
+/// | | |
+/// |---|---|
+/// | `task_struct.tgid` `task_struct.comm[3]` | the offset of a field |
+/// | `sizeof(task_struct)` `sizeof(task_struct.comm)` | a size in bytes |
+/// | `exists(task_struct.cpu)` | 1 if this kernel has such a field or type, else 0; a name that is asked about need not exist |
+/// | `pid_type.PIDTYPE_TGID` `enum.BPF_F_CURRENT_CPU` | the value of an enumerator; `enum.` looks in all enumerations |
+/// | `pt_regs.parm1` … `pt_regs.ret` `pt_regs.sp` `pt_regs.fp` `pt_regs.ip` | where a kprobe or uprobe finds arguments and result, on this architecture |
+/// | `pt_regs.syscall1` … `pt_regs.syscall6` | the same in the registers of a system call |
+/// | `args.filename` | an argument of the place of the attachment, by its name |
+/// | `call args.arg3` | the value of an argument of a USDT probe, in `r0`, with the context in `r1` |
+///
+/// ```
+/// # use rawbpf::{asm::Code, bpf};
+/// static PARENT: Code = bpf! {
+///     call get_current_task;
+///     r3 = r0;
+///     r3 += task_struct.real_parent;
+///     r1 = r10;
+///     r1 += -8;
+///     r2 = sizeof(task_struct.real_parent);
+///     call probe_read_kernel;
+///     r0 = 0;
+///     exit;
+/// };
+/// ```
+///
+/// `args.NAME` is what the place passes: fields of the record of a tracepoint, parameters of a kprobe's function (`args.ret` of a
+/// kretprobe's), of `fentry` and `fexit`, of raw and BTF tracepoints, `args.arg1` of uprobes and USDT probes. So the program is loaded for its
+/// place: by [`load_and_attach`](crate::attach::load_and_attach), or from a spec of [`Target::spec`](crate::attach::Target::spec).
+///
+/// ```no_run
+/// use rawbpf::attach::{self, Target};
+/// use rawbpf::{Loader, ProgramSpec, ProgramType, bpf};
+///
+/// static OPENED: ProgramSpec = ProgramSpec::new("opened", ProgramType::Tracepoint, bpf! {
+///     r3 = *(u64 *)(r1 + args.filename);      // a pointer to the name, in the process
+///     r0 = 0;
+///     exit;
+/// });
+///
+/// let target = Target::tracepoint("syscalls", "sys_enter_openat");
+/// let program = Loader::new().load(&target.spec(&OPENED))?;
+/// let link = attach::attach(&program, &target)?;
+/// # Ok::<(), rawbpf::Error>(())
+/// ```
+///
+/// # Errors
+///
+/// A mistake is a compile error that names its cause, with what would be right:
+///
+/// ```compile_fail
+/// # use rawbpf::{ProgramSpec, ProgramType, bpf};
+/// static WRONG: ProgramSpec = ProgramSpec::new("wrong", ProgramType::Kprobe, bpf! {
+///     r12 = 1;
+///     exit;
+/// });
+/// ```
+///
+/// ```text
+/// error[E0080]: evaluation panicked: `r12` is not a register: r0 to r10 (64 bits), w0 to w10 (32 bits)
+///                 in: r12 = 1
+///  --> src/main.rs:1:76
+///   |
+/// 1 |   static WRONG: ProgramSpec = ProgramSpec::new("wrong", ProgramType::Kprobe, bpf! {
+///   |  ____________________________________________________________________________^
+/// 2 | |     r12 = 1;
+/// 3 | |     exit;
+/// 4 | | });
+///   | |_^ evaluation of `WRONG::__BPF_CODE` failed inside this call
+/// ```
+///
+/// What can be known on the running kernel alone is an [`Error`](crate::Error) of the load, also with the statement:
+///
+/// ```text
+/// cannot load program `wrong` (kprobe): unresolved name `task_struct.tgit`
+///   src/main.rs:2: r1 = task_struct.tgit
+///   `task_struct` has no field `tgit`; the nearest: tgid
 /// ```
 #[macro_export]
 macro_rules! bpf {

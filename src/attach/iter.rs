@@ -56,6 +56,7 @@ impl AsFd for Iter {
 ///
 /// # Errors
 /// [`Error::Target`] if it is no link of an iterator, [`Error::LinkCall`] if the kernel refuses.
+#[doc(alias = "BPF_ITER_CREATE")]
 pub fn read(link: &Link) -> Result<Iter> {
     let fd = match (link.target(), link.as_bpf_link()) {
         (Target::Iter { .. }, Some(fd)) => fd,

@@ -14,6 +14,7 @@ use std::path::Path;
 /// An attached program. Dropping it detaches, and the kernel does the same for a process that is killed.
 #[derive(Debug)]
 #[must_use = "dropping a link detaches the program"]
+#[doc(alias = "bpf_link")]
 pub struct Link {
     target: Target,
     /// The objects that keep the program attached, dropped in this order: the first of them is the last to go.
@@ -101,6 +102,7 @@ impl Link {
     /// [`Error::Unsupported`] if the program is held there by something that is not a single `bpf_link`,
     /// [`Error::LinkCall`] if the kernel refuses: `EINVAL` if the link is of another kind, or the program; `ENOLINK` if what it was
     /// attached to is gone.
+    #[doc(alias = "BPF_LINK_UPDATE")]
     pub fn update(&self, program: &Program) -> Result<()> {
         let Some(link) = self.as_bpf_link() else {
             return Err(Error::Unsupported {
@@ -129,6 +131,7 @@ impl Link {
     /// # Errors
     /// [`Error::Unsupported`] if the kernel holds the program there by something that cannot be pinned,
     /// [`Error::LinkCall`] if it refuses.
+    #[doc(alias = "BPF_OBJ_PIN")]
     pub fn pin(&self, path: impl AsRef<Path>) -> Result<()> {
         let Some(link) = self.as_bpf_link() else {
             return Err(Error::Unsupported {

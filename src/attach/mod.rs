@@ -141,6 +141,7 @@ impl Options {
 /// [`Error::Unsupported`] if it has none of the kind,
 /// [`Error::Place`] if programs of another type are attached there,
 /// [`Error::Attach`] if the kernel refuses.
+#[doc(alias("BPF_LINK_CREATE", "BPF_PROG_ATTACH", "BPF_RAW_TRACEPOINT_OPEN"))]
 pub fn attach(program: &Program, target: &Target) -> Result<Link> {
     attach_with(program, target, &Options::new())
 }

@@ -35,6 +35,7 @@ pub enum Target {
     /// A function of the kernel: `kprobe:NAME`, `kprobe:NAME+OFFSET`, `kretprobe:NAME`; with `*` or `?` in the name all
     /// functions that match. Of several functions of one name `kprobe:MODULE:NAME` is that of a module, and `kprobe:_text+OFFSET` the one
     /// at that place in the kernel.
+    #[doc(alias("kretprobe", "ksyscall"))]
     Kprobe {
         /// The function. `sys_NAME` means the system call, whatever this kernel calls its function. Of a module, `MODULE:NAME`.
         function: String,
@@ -44,6 +45,7 @@ pub enum Target {
         returns: bool,
     },
     /// The functions of the kernel that match, by one link: `kprobe.multi:PATTERN`, `kretprobe.multi:PATTERN` (Linux 5.18).
+    #[doc(alias = "BPF_TRACE_KPROBE_MULTI")]
     KprobeMulti {
         /// The functions.
         pattern: String,
@@ -51,6 +53,7 @@ pub enum Target {
         returns: bool,
     },
     /// Entry and return of the functions of the kernel that match, by one program: `ksession:PATTERN` (Linux 6.10).
+    #[doc(alias = "BPF_TRACE_KPROBE_SESSION")]
     KprobeSession {
         /// The functions.
         pattern: String,
@@ -73,12 +76,21 @@ pub enum Target {
         name: String,
     },
     /// The same tracepoints, with arguments that have types: `tp_btf:NAME` (Linux 5.5).
+    #[doc(alias("tp_btf", "BPF_TRACE_RAW_TP"))]
     BtfTracepoint {
         /// Its name without the category.
         name: String,
     },
     /// A function of the kernel by BTF and trampoline: `fentry:NAME`, `fexit:NAME`, `fmod_ret:NAME` (Linux 5.5),
     /// `fsession:NAME` (7.0).
+    #[doc(alias(
+        "fentry",
+        "fexit",
+        "fmod_ret",
+        "BPF_TRACE_FENTRY",
+        "BPF_TRACE_FEXIT",
+        "BPF_MODIFY_RETURN"
+    ))]
     Trampoline {
         /// The position in the function.
         at: TrampolineAt,
@@ -86,11 +98,13 @@ pub enum Target {
         function: String,
     },
     /// A security hook: `lsm:HOOK` (Linux 5.7).
+    #[doc(alias = "BPF_LSM_MAC")]
     Lsm {
         /// Its name without `bpf_lsm_`, `file_open`.
         hook: String,
     },
     /// Objects of the kernel, one after the other: `iter:NAME` (Linux 5.8).
+    #[doc(alias = "BPF_TRACE_ITER")]
     Iter {
         /// Their name without `bpf_iter_`, `task`.
         name: String,
@@ -128,6 +142,7 @@ pub enum Target {
     },
     /// The functions of a program or library that match, by one link: `uprobe.multi:FILE:PATTERN`,
     /// `uretprobe.multi:FILE:PATTERN` (Linux 6.6).
+    #[doc(alias = "BPF_TRACE_UPROBE_MULTI")]
     UprobeMulti {
         /// As for uprobes.
         file: String,
@@ -138,6 +153,7 @@ pub enum Target {
     },
     /// Entry and return of the functions of a program or library that match, by one program: `uprobe.session:FILE:PATTERN`
     /// (Linux 6.13).
+    #[doc(alias = "BPF_TRACE_UPROBE_SESSION")]
     UprobeSession {
         /// As for uprobes.
         file: String,
@@ -155,6 +171,7 @@ pub enum Target {
     },
     /// An event of the perf subsystem that overflows: `software:EVENT:PERIOD`, `hardware:EVENT:PERIOD`, `profile:hz:RATE`
     /// (Linux 4.9).
+    #[doc(alias("BPF_PERF_EVENT", "perf_event_open"))]
     PerfEvent {
         /// The event.
         event: PerfEventKind,
@@ -163,6 +180,7 @@ pub enum Target {
     },
     /// Packets that come to a network device, before the kernel looks at them: `xdp:DEVICE`, `xdpdrv:DEVICE`,
     /// `xdpgeneric:DEVICE` (Linux 4.8).
+    #[doc(alias = "BPF_XDP")]
     Xdp {
         /// The device's name.
         device: String,
@@ -171,6 +189,7 @@ pub enum Target {
     },
     /// Packets in and out of a network device: `tcx:DEVICE/ingress` (Linux 6.6), `clsact:DEVICE/egress` (Linux 4.5),
     /// `tc:DEVICE/ingress` the first of these that the kernel has.
+    #[doc(alias("BPF_TCX_INGRESS", "BPF_TCX_EGRESS", "clsact"))]
     Tc {
         /// The device's name.
         device: String,
@@ -197,6 +216,7 @@ pub enum Target {
     },
     /// All packets of a network device, as they come to a packet socket: `socket:DEVICE`. For a socket that the process
     /// has already, see [`socket`](super::socket).
+    #[doc(alias = "SO_ATTACH_BPF")]
     Socket {
         /// The device's name, or empty for all.
         device: String,

@@ -26,6 +26,7 @@ pub(super) const CALL_KFUNC: u8 = 2;
 #[non_exhaustive]
 pub enum Op {
     /// `r1 += r2`, `w1 = 5`. v1; LLVM uses 32 bits from v3 on
+    #[doc(alias("BPF_ALU", "BPF_ALU64"))]
     Alu {
         /// The width, 32 or 64 bits.
         bits: Bits,
@@ -37,6 +38,7 @@ pub enum Op {
         src: Source,
     },
     /// `r1 s/= r2`, `w1 s%= 5`: signed division. v4 (Linux 6.6)
+    #[doc(alias("BPF_SDIV", "BPF_SMOD"))]
     AluSigned {
         /// The width, 32 or 64 bits.
         bits: Bits,
@@ -48,6 +50,7 @@ pub enum Op {
         src: Source,
     },
     /// `r1 = -r1`. v1
+    #[doc(alias = "BPF_NEG")]
     Neg {
         /// The width, 32 or 64 bits.
         bits: Bits,
@@ -55,6 +58,7 @@ pub enum Op {
         dst: Reg,
     },
     /// `r1 = (s8)r2`: a move that extends the sign. v4 (Linux 6.6)
+    #[doc(alias = "BPF_MOVSX")]
     MoveSigned {
         /// The widths of source and result.
         extend: SignExtend,
@@ -64,6 +68,7 @@ pub enum Op {
         src: Reg,
     },
     /// `r1 = addr_space_cast(r2, 0, 1)`: between arena and kernel addresses. Linux 6.9
+    #[doc(alias = "BPF_ADDR_SPACE_CAST")]
     AddrSpaceCast {
         /// The destination register.
         dst: Reg,
@@ -75,6 +80,7 @@ pub enum Op {
         from: u16,
     },
     /// `r1 = be16 r1`. v1; `bswap16` v4 (Linux 6.6)
+    #[doc(alias = "BPF_END")]
     Swap {
         /// The kind of byte swap.
         swap: Swap,
@@ -84,6 +90,7 @@ pub enum Op {
         dst: Reg,
     },
     /// `r1 = *(u32 *)(r2 + 8)`: the upper bits become zero. v1
+    #[doc(alias = "BPF_LDX")]
     Load {
         /// The size of the access.
         size: Size,
@@ -95,6 +102,7 @@ pub enum Op {
         offset: i16,
     },
     /// `r1 = *(s32 *)(r2 + 8)`: the sign is extended to 64 bits. v4 (Linux 6.6)
+    #[doc(alias = "BPF_MEMSX")]
     LoadSigned {
         /// The size of the access.
         size: SignBits,
@@ -106,6 +114,7 @@ pub enum Op {
         offset: i16,
     },
     /// `*(u32 *)(r1 + 8) = r2`. v1
+    #[doc(alias = "BPF_STX")]
     Store {
         /// The size of the access.
         size: Size,
@@ -117,6 +126,7 @@ pub enum Op {
         src: Reg,
     },
     /// `*(u32 *)(r1 + 8) = 5`: for eight bytes the sign is extended. v1
+    #[doc(alias = "BPF_ST")]
     StoreImm {
         /// The size of the access.
         size: Size,
@@ -129,6 +139,7 @@ pub enum Op {
     },
     /// `lock *(u64 *)(r1 + 8) += r2`, `r2 = atomic_fetch_add((u64 *)(r1 + 8), r2)`, `r2 = xchg_64(r1 + 8, r2)`.
     /// Addition without result v1; the others v3 (Linux 5.12)
+    #[doc(alias("BPF_ATOMIC", "BPF_XADD"))]
     Atomic {
         /// The size of the access.
         size: AtomicSize,
@@ -142,6 +153,7 @@ pub enum Op {
         src: Reg,
     },
     /// `r1 = load_acquire((u64 *)(r2 + 8))`. v4 (Linux 6.15)
+    #[doc(alias = "BPF_LOAD_ACQ")]
     LoadAcquire {
         /// The size of the access.
         size: Size,
@@ -153,6 +165,7 @@ pub enum Op {
         offset: i16,
     },
     /// `store_release((u64 *)(r1 + 8), r2)`. v4 (Linux 6.15)
+    #[doc(alias = "BPF_STORE_REL")]
     StoreRelease {
         /// The size of the access.
         size: Size,
@@ -164,6 +177,7 @@ pub enum Op {
         src: Reg,
     },
     /// `r0 = *(u16 *)skb[12]`, `r0 = *(u16 *)skb[r2 + 12]`: legacy packet access, into `r0`. v1
+    #[doc(alias("BPF_LD_ABS", "BPF_LD_IND", "BPF_ABS", "BPF_IND"))]
     LoadPacket {
         /// The size of the access.
         size: PacketSize,
@@ -173,6 +187,7 @@ pub enum Op {
         imm: i32,
     },
     /// `r1 = 0x1122334455667788 ll`, and the addresses that the kernel fills in. Two slots. v1
+    #[doc(alias("BPF_LD_IMM64", "lddw"))]
     LoadImm64 {
         /// The destination register.
         dst: Reg,
@@ -185,26 +200,31 @@ pub enum Op {
         high: i32,
     },
     /// `goto +3`. v1
+    #[doc(alias = "BPF_JA")]
     Jump {
         /// The distance in slots, counted from the next instruction.
         offset: i16,
     },
     /// `gotol +3`. v4 (Linux 6.6)
+    #[doc(alias("BPF_JA", "gotol"))]
     JumpLong {
         /// The distance in slots, counted from the next instruction.
         offset: i32,
     },
     /// `may_goto +3`: taken once the kernel's limit for loops is reached. Linux 6.9
+    #[doc(alias("BPF_JCOND", "BPF_MAY_GOTO", "may_goto"))]
     MayJump {
         /// The distance in slots, counted from the next instruction.
         offset: i16,
     },
     /// `gotox r1`: to an address from a jump table. Linux 6.19
+    #[doc(alias("BPF_JA", "gotox"))]
     JumpRegister {
         /// The register with the address.
         dst: Reg,
     },
     /// `if r1 s> 5 goto +3`. v1; `<`, `<=`, `s<`, `s<=` v2 (Linux 4.14); 32 bits v3 (Linux 5.1)
+    #[doc(alias("BPF_JMP", "BPF_JMP32"))]
     JumpIf {
         /// The width, 32 or 64 bits.
         bits: Bits,
@@ -218,16 +238,19 @@ pub enum Op {
         offset: i16,
     },
     /// `call 6`, `call trace_printk`: a helper of the kernel. v1
+    #[doc(alias = "BPF_CALL")]
     CallHelper {
         /// The helper's number.
         number: i32,
     },
     /// `call function`: a function of this program. Linux 4.16
+    #[doc(alias = "BPF_PSEUDO_CALL")]
     CallLocal {
         /// The distance in slots, counted from the next instruction.
         offset: i32,
     },
     /// A call of a kernel function. Linux 5.13
+    #[doc(alias = "BPF_PSEUDO_KFUNC_CALL")]
     CallKfunc {
         /// The function's BTF id.
         btf_id: i32,
@@ -235,11 +258,13 @@ pub enum Op {
         fd_index: i16,
     },
     /// `callx r1`: LLVM emits it, Linux refuses it.
+    #[doc(alias = "callx")]
     CallRegister {
         /// The register with the address.
         dst: Reg,
     },
     /// `exit`: returns to the caller with `r0`. v1
+    #[doc(alias = "BPF_EXIT")]
     Exit,
 }
 

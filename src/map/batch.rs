@@ -31,6 +31,7 @@ impl Map {
     ///
     /// # Errors
     /// [`Error::MapCall`](crate::Error::MapCall), and those of [`iter`](Map::iter).
+    #[doc(alias = "BPF_MAP_LOOKUP_BATCH")]
     pub fn lookup_batch(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         self.read_all(false)
     }
@@ -40,6 +41,7 @@ impl Map {
     ///
     /// # Errors
     /// As [`lookup_batch`](Map::lookup_batch) and [`lookup_and_delete`](Map::lookup_and_delete).
+    #[doc(alias = "BPF_MAP_LOOKUP_AND_DELETE_BATCH")]
     pub fn lookup_and_delete_batch(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         self.read_all(true)
     }
@@ -49,6 +51,7 @@ impl Map {
     ///
     /// # Errors
     /// As [`update`](Map::update). What came before the element that failed is set.
+    #[doc(alias = "BPF_MAP_UPDATE_BATCH")]
     pub fn update_batch<K: AsRef<[u8]>, V: AsRef<[u8]>>(&self, elements: &[(K, V)]) -> Result<()> {
         let (key_size, value_len) = (self.key_size() as usize, self.value_len()?);
         for (key, value) in elements {
@@ -84,6 +87,7 @@ impl Map {
     ///
     /// # Errors
     /// As [`delete`](Map::delete). What came before the element that failed is deleted.
+    #[doc(alias = "BPF_MAP_DELETE_BATCH")]
     pub fn delete_batch<K: AsRef<[u8]>>(&self, keys: &[K]) -> Result<usize> {
         let key_size = self.key_size() as usize;
         for key in keys {

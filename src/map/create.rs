@@ -42,6 +42,7 @@ impl Map {
     /// # Errors
     /// [`Error::MapField`] if no kernel would take it, [`Error::CreateMap`] if this one does not, [`Error::PinnedMap`] if
     /// another map is pinned at its path; [`Error::MapCall`] and [`Error::UpdateMap`] for the steps that follow.
+    #[doc(alias = "BPF_MAP_CREATE")]
     pub fn create(spec: &MapSpec<'_>) -> Result<Map> {
         Map::create_by(spec, None)
     }
@@ -197,6 +198,7 @@ impl<'a> MapSpec<'a> {
     /// (Linux 5.6). Its value has the size that the struct has in the running kernel.
     /// [`StructOps`](crate::map::StructOps) fills it in. With [`BPF_F_LINK`](crate::flags::BPF_F_LINK) (6.4) it is registered
     /// by a link.
+    #[doc(alias = "BPF_MAP_TYPE_STRUCT_OPS")]
     pub const fn struct_ops(name: &'a str, table: &'a str) -> Self {
         let mut spec = MapSpec::new(name, MapType::StructOps, 4, 0, 1);
         spec.table = Some(table);

@@ -12,10 +12,13 @@ use std::os::fd::AsFd;
 pub enum Update {
     /// Sets it in either case (`BPF_ANY`).
     #[default]
+    #[doc(alias = "BPF_ANY")]
     Any,
     /// Sets it only if there is none, else `EEXIST` (`BPF_NOEXIST`).
+    #[doc(alias = "BPF_NOEXIST")]
     NoExist,
     /// Sets it only if there is one, else `ENOENT` (`BPF_EXIST`). In a queue or stack that is full: drops the oldest.
+    #[doc(alias = "BPF_EXIST")]
     Exist,
 }
 
@@ -49,6 +52,7 @@ impl Map {
     ///
     /// # Errors
     /// [`Error::MapLength`], [`Error::MapCall`].
+    #[doc(alias = "BPF_MAP_LOOKUP_ELEM")]
     pub fn lookup(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut value = vec![0; self.value_len()?];
         Ok(self.read(key, &mut value, 0)?.then_some(value))
@@ -59,6 +63,7 @@ impl Map {
     ///
     /// # Errors
     /// As [`lookup`](Map::lookup).
+    #[doc(alias = "BPF_F_LOCK")]
     pub fn lookup_locked(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut value = vec![0; self.value_len()?];
         Ok(self.read(key, &mut value, LOCK)?.then_some(value))
@@ -68,6 +73,7 @@ impl Map {
     ///
     /// # Errors
     /// [`Error::MapLength`], [`Error::MapCall`]; `E2BIG` if a hash table is full, or an index beyond the end of an array.
+    #[doc(alias = "BPF_MAP_UPDATE_ELEM")]
     pub fn update(&self, key: &[u8], value: &[u8], update: Update) -> Result<()> {
         self.write(key, value, update.flags())
     }
@@ -77,6 +83,7 @@ impl Map {
     ///
     /// # Errors
     /// As [`update`](Map::update).
+    #[doc(alias = "BPF_F_LOCK")]
     pub fn update_locked(&self, key: &[u8], value: &[u8], update: Update) -> Result<()> {
         self.write(key, value, update.flags() | LOCK)
     }
@@ -86,6 +93,7 @@ impl Map {
     ///
     /// # Errors
     /// [`Error::MapLength`], [`Error::MapCall`].
+    #[doc(alias = "BPF_MAP_DELETE_ELEM")]
     pub fn delete(&self, key: &[u8]) -> Result<bool> {
         self.fits("a key", key.len(), self.key_size() as usize)?;
         found(syscall::map_delete(self.as_fd(), key))
@@ -100,6 +108,7 @@ impl Map {
     ///
     /// # Errors
     /// [`Error::MapLength`], [`Error::Unsupported`], [`Error::MapCall`].
+    #[doc(alias = "BPF_MAP_LOOKUP_AND_DELETE_ELEM")]
     pub fn lookup_and_delete(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut value = vec![0; self.value_len()?];
         Ok(self.take(key, &mut value)?.then_some(value))
@@ -110,6 +119,7 @@ impl Map {
     ///
     /// # Errors
     /// [`Error::MapLength`], [`Error::MapCall`].
+    #[doc(alias = "BPF_MAP_GET_NEXT_KEY")]
     pub fn next_key(&self, after: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
         let mut next = vec![0; self.key_size() as usize];
         Ok(self.read_next_key(after, &mut next)?.then_some(next))

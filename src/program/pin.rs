@@ -18,6 +18,7 @@ impl Program {
     /// # Errors
     /// [`Error::ProgramCall`](crate::Error::ProgramCall); `EINVAL` if a map or a link is pinned there, `EACCES` if the
     /// path is not in a BPF file system.
+    #[doc(alias = "BPF_OBJ_GET")]
     pub fn open_pinned(path: impl AsRef<Path>) -> Result<Program> {
         let path = path.as_ref();
         let which = format_args!("pinned at {}", crate::util::escape::shown_path(path));
@@ -40,6 +41,7 @@ impl Program {
     /// # Errors
     /// [`Error::ProgramCall`](crate::Error::ProgramCall); `EEXIST` if the path exists, `EPERM` if it is not in a BPF
     /// file system.
+    #[doc(alias = "BPF_OBJ_PIN")]
     pub fn pin(&self, path: impl AsRef<Path>) -> Result<()> {
         pin_object(self.as_fd(), path.as_ref())
             .map_err(|(errno, note)| self.refused("pin", errno, note))

@@ -171,6 +171,7 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::TestRun`] if the kernel refuses, or a signal interrupts the run (`EINTR`).
+    #[doc(alias("BPF_PROG_TEST_RUN", "BPF_PROG_RUN"))]
     pub fn test_run(&self, data: &[u8], repeat: u32) -> Result<TestRun> {
         let options = TestRunOptions::new().data(data).repeat(repeat).data_room(0);
         let TestRunOutput { returned, time, .. } = self.test_run_with(&options)?;
@@ -196,6 +197,7 @@ impl Program {
     ///
     /// # Errors
     /// [`Error::TestRun`] if the kernel refuses, or a signal interrupts the run (`EINTR`).
+    #[doc(alias("BPF_PROG_TEST_RUN", "BPF_PROG_RUN"))]
     pub fn test_run_with(&self, options: &TestRunOptions<'_>) -> Result<TestRunOutput> {
         let runner = runner(self.kind);
         let gives_data = runner.is_some_and(|runner| runner.data_out);

@@ -41,6 +41,7 @@ use std::time::Instant;
 ///
 /// [bpf-helpers(7)]: https://man7.org/linux/man-pages/man7/bpf-helpers.7.html
 #[derive(Debug)]
+#[doc(alias = "BPF_MAP_TYPE_USER_RINGBUF")]
 pub struct UserRingBuf {
     ring: UserRing,
     /// Ready each time that a program has taken samples.

@@ -60,8 +60,10 @@ pub struct AttachPoint {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Suffix {
     /// `.s`: the program is sleepable ([`BPF_F_SLEEPABLE`](flags::BPF_F_SLEEPABLE)).
+    #[doc(alias = "BPF_F_SLEEPABLE")]
     Sleepable,
     /// `.frags`: XDP with multi-buffer packets ([`BPF_F_XDP_HAS_FRAGS`](flags::BPF_F_XDP_HAS_FRAGS)).
+    #[doc(alias = "BPF_F_XDP_HAS_FRAGS")]
     Frags,
 }
 

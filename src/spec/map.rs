@@ -80,11 +80,13 @@ impl<'a> MapSpec<'a> {
     }
 
     /// A hash table (Linux 3.19).
+    #[doc(alias = "BPF_MAP_TYPE_HASH")]
     pub const fn hash(name: &'a str, key_size: u32, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::Hash, key_size, value_size, max_entries)
     }
 
     /// An array of `max_entries` values of `value_size` bytes, by `u32` index (Linux 3.19).
+    #[doc(alias = "BPF_MAP_TYPE_ARRAY")]
     pub const fn array(name: &'a str, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::Array, 4, value_size, max_entries)
     }
@@ -123,17 +125,20 @@ impl<'a> MapSpec<'a> {
     }
 
     /// An array of programs for `tail_call`, by `u32` index (Linux 4.2).
+    #[doc(alias = "BPF_MAP_TYPE_PROG_ARRAY")]
     pub const fn prog_array(name: &'a str, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::ProgArray, 4, 4, max_entries)
     }
 
     /// The perf event array through which `perf_event_output` sends data to user space, one element per CPU (Linux
     /// 4.3).
+    #[doc(alias = "BPF_MAP_TYPE_PERF_EVENT_ARRAY")]
     pub const fn perf_event_array(name: &'a str) -> Self {
         MapSpec::new(name, MapType::PerfEventArray, 4, 4, 0)
     }
 
     /// A hash table with one value for each CPU (Linux 4.6).
+    #[doc(alias = "BPF_MAP_TYPE_PERCPU_HASH")]
     pub const fn percpu_hash(
         name: &'a str,
         key_size: u32,
@@ -144,21 +149,25 @@ impl<'a> MapSpec<'a> {
     }
 
     /// An array with one value for each CPU (Linux 4.6).
+    #[doc(alias = "BPF_MAP_TYPE_PERCPU_ARRAY")]
     pub const fn percpu_array(name: &'a str, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::PercpuArray, 4, value_size, max_entries)
     }
 
     /// A table of stack traces of at most `depth` addresses, by the number that `get_stackid` returns (Linux 4.6).
+    #[doc(alias = "BPF_MAP_TYPE_STACK_TRACE")]
     pub const fn stack_trace(name: &'a str, depth: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::StackTrace, 4, depth.saturating_mul(8), max_entries)
     }
 
     /// A hash table that evicts the least recently used elements when it is full (Linux 4.10).
+    #[doc(alias = "BPF_MAP_TYPE_LRU_HASH")]
     pub const fn lru_hash(name: &'a str, key_size: u32, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::LruHash, key_size, value_size, max_entries)
     }
 
     /// A hash table as with [`lru_hash`](MapSpec::lru_hash), with one value for each CPU (Linux 4.10).
+    #[doc(alias = "BPF_MAP_TYPE_LRU_PERCPU_HASH")]
     pub const fn lru_percpu_hash(
         name: &'a str,
         key_size: u32,
@@ -170,17 +179,20 @@ impl<'a> MapSpec<'a> {
 
     /// A trie of prefixes, of which a lookup finds the longest match (Linux 4.11). A key is a `u32`, the number of
     /// significant bits, and then `key_size - 4` bytes of address. The flag that the kernel requires is set.
+    #[doc(alias = "BPF_MAP_TYPE_LPM_TRIE")]
     pub const fn lpm_trie(name: &'a str, key_size: u32, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::LpmTrie, key_size, value_size, max_entries)
             .with_flags(flags::BPF_F_NO_PREALLOC)
     }
 
     /// An array whose values are maps like `inner` (Linux 4.12).
+    #[doc(alias = "BPF_MAP_TYPE_ARRAY_OF_MAPS")]
     pub const fn array_of_maps(name: &'a str, max_entries: u32, inner: &'a MapSpec<'a>) -> Self {
         MapSpec::new(name, MapType::ArrayOfMaps, 4, 4, max_entries).with_inner(inner)
     }
 
     /// A hash table whose values are maps like `inner` (Linux 4.12).
+    #[doc(alias = "BPF_MAP_TYPE_HASH_OF_MAPS")]
     pub const fn hash_of_maps(
         name: &'a str,
         key_size: u32,
@@ -191,31 +203,37 @@ impl<'a> MapSpec<'a> {
     }
 
     /// A queue: first in, first out (Linux 4.20).
+    #[doc(alias = "BPF_MAP_TYPE_QUEUE")]
     pub const fn queue(name: &'a str, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::Queue, 0, value_size, max_entries)
     }
 
     /// A stack: last in, first out (Linux 4.20).
+    #[doc(alias = "BPF_MAP_TYPE_STACK")]
     pub const fn stack(name: &'a str, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::Stack, 0, value_size, max_entries)
     }
 
     /// One ring buffer of `bytes` for all CPUs: a power of two and whole pages (Linux 5.8).
+    #[doc(alias = "BPF_MAP_TYPE_RINGBUF")]
     pub const fn ring_buffer(name: &'a str, bytes: u32) -> Self {
         MapSpec::new(name, MapType::RingBuf, 0, 0, bytes)
     }
 
     /// A bloom filter for some `max_entries` values (Linux 5.16).
+    #[doc(alias = "BPF_MAP_TYPE_BLOOM_FILTER")]
     pub const fn bloom_filter(name: &'a str, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::BloomFilter, 0, value_size, max_entries)
     }
 
     /// A ring buffer of `bytes` that user space writes and programs read (Linux 6.1).
+    #[doc(alias = "BPF_MAP_TYPE_USER_RINGBUF")]
     pub const fn user_ring_buffer(name: &'a str, bytes: u32) -> Self {
         MapSpec::new(name, MapType::UserRingBuf, 0, 0, bytes)
     }
 
     /// An arena of at most `pages` pages (Linux 6.9). The flag that the kernel requires is set.
+    #[doc(alias = "BPF_MAP_TYPE_ARENA")]
     pub const fn arena(name: &'a str, pages: u32) -> Self {
         MapSpec::new(name, MapType::Arena, 0, 0, pages).with_flags(flags::BPF_F_MMAPABLE)
     }
@@ -277,6 +295,10 @@ impl<'a> MapSpec<'a> {
     /// Local storage of `value_size` bytes that belongs to a socket, inode, task or control group: one of the types
     /// `sk_storage` (Linux 5.2), `inode_storage` (5.10), `task_storage` (5.11), `cgrp_storage` (6.2). The flag that
     /// the kernel requires is set.
+    #[doc(alias = "BPF_MAP_TYPE_SK_STORAGE")]
+    #[doc(alias = "BPF_MAP_TYPE_TASK_STORAGE")]
+    #[doc(alias = "BPF_MAP_TYPE_INODE_STORAGE")]
+    #[doc(alias = "BPF_MAP_TYPE_CGRP_STORAGE")]
     pub const fn storage<V: Plain>(name: &'a str, kind: MapType) -> Self {
         MapSpec::new(name, kind, 4, V::SIZE as u32, 0)
             .with_flags(flags::BPF_F_NO_PREALLOC)

@@ -1,5 +1,6 @@
 //! Chores of the project: commands in virtual machines, the whole test run, and checks of the sources.
 
+mod api;
 mod apt;
 mod arch;
 mod bpftrace;
@@ -48,6 +49,10 @@ enum Chore {
     ///
     /// A test that lacks something skips itself; one that ran nowhere is a failure.
     Test(test::Options),
+    /// Compare the public API of the library with its snapshot, xtask/api.txt
+    ///
+    /// It prints the items that were removed (-) and added (+); the exit status is 1 if there are any.
+    Api(api::Options),
     /// Check that no module imports from a layer above its own
     Layers,
     /// Build static binaries for x86-64 and arm64, and their checksums
@@ -74,6 +79,7 @@ fn main() -> ExitCode {
     let done = match chore {
         Chore::Vm(options) => vm::run(&options),
         Chore::Test(options) => test::run(&options),
+        Chore::Api(options) => api::run(&options),
         Chore::Layers => layers::run(),
         Chore::Dist(options) => dist::run(&options),
         Chore::BpftraceTests(options) => bpftrace::run(&options),

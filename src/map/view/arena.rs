@@ -25,6 +25,7 @@ use std::os::fd::AsFd;
 /// assert_eq!(memory.get::<u64>(8), Some(41));
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
+#[doc(alias = "BPF_MAP_TYPE_ARENA")]
 #[derive(Debug)]
 pub struct Arena {
     map: Map,

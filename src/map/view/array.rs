@@ -23,6 +23,7 @@ use std::os::fd::AsFd;
 /// assert_eq!(totals.lookup(3)?, 7);
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
+#[doc(alias = "BPF_MAP_TYPE_ARRAY")]
 #[derive(Debug)]
 pub struct Array<V> {
     map: Map,
@@ -41,6 +42,7 @@ pub struct Array<V> {
 /// let total: u64 = totals.lookup(3)?.iter().sum();
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
+#[doc(alias = "BPF_MAP_TYPE_PERCPU_ARRAY")]
 #[derive(Debug)]
 pub struct PercpuArray<V> {
     map: Map,
@@ -54,6 +56,7 @@ pub struct PercpuArray<V> {
 /// Linux 6.12: programs are given the registers of the process (`perf_syscall_enter`, `kernel/trace/trace_syscalls.c`).
 /// `raw_syscalls/sys_enter` has one. Frames of the kernel get names by [`Symbols`](crate::kernel::symbols::Symbols), those of
 /// processes, with the flag `BPF_F_USER_STACK` (256), by `user::Symbols` with the feature `symbolize`.
+#[doc(alias = "BPF_MAP_TYPE_STACK_TRACE")]
 #[derive(Debug)]
 pub struct StackTrace {
     map: Map,

@@ -26,6 +26,7 @@ use std::marker::PhantomData;
 /// let made = sockets.lookup(group, AttachType::CgroupInetSockCreate)?;
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
+#[doc(alias("BPF_MAP_TYPE_CGROUP_STORAGE", "BPF_MAP_TYPE_PERCPU_CGROUP_STORAGE"))]
 #[derive(Debug)]
 pub struct CgroupStorage<V> {
     map: Map,

@@ -24,6 +24,7 @@ use std::marker::PhantomData;
 /// assert_eq!(counts.lookup(&7)?, Some(1));
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
+#[doc(alias("BPF_MAP_TYPE_HASH", "BPF_MAP_TYPE_LRU_HASH"))]
 #[derive(Debug)]
 pub struct Hash<K, V> {
     map: Map,
@@ -42,6 +43,7 @@ pub struct Hash<K, V> {
 /// let total: u64 = counts.lookup(&7)?.unwrap_or_default().iter().sum();
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
+#[doc(alias("BPF_MAP_TYPE_PERCPU_HASH", "BPF_MAP_TYPE_LRU_PERCPU_HASH"))]
 #[derive(Debug)]
 pub struct PercpuHash<K, V> {
     map: Map,

@@ -86,10 +86,12 @@ of_descriptors! {
     /// next.update(&0, &loader.load(&SEVEN)?, Update::Any)?;
     /// # Ok::<(), rawbpf::Error>(())
     /// ```
+    #[doc(alias = "BPF_MAP_TYPE_PROG_ARRAY")]
     ProgArray<> key u32, of [MapType::ProgArray], values [4, 4], takes impl AsFd: "a program" "Linux 4.2"
 
     /// Control groups by index, for `current_task_under_cgroup` and `skb_under_cgroup`. A control group is a folder of
     /// the cgroup2 file system, opened.
+    #[doc(alias = "BPF_MAP_TYPE_CGROUP_ARRAY")]
     CgroupArray<> key u32, of [MapType::CgroupArray], values [4, 4], takes impl AsFd: "a control group" "Linux 4.8"
 
     /// Maps in a map, by index or by any key; all as the spec's [`inner`](MapSpec::inner) says.
@@ -105,15 +107,18 @@ of_descriptors! {
     /// outer.update(&7, &Map::create(&INNER)?, Update::Any)?;
     /// # Ok::<(), rawbpf::Error>(())
     /// ```
+    #[doc(alias("BPF_MAP_TYPE_ARRAY_OF_MAPS", "BPF_MAP_TYPE_HASH_OF_MAPS"))]
     MapOfMaps<K> key K, of [MapType::ArrayOfMaps, MapType::HashOfMaps], values [4, 4],
         takes &Map: "a map" "Linux 4.12"
 
     /// Sockets by index or by any key, to send data or connections to: `sockmap`, `sockhash` (Linux 4.18), and
     /// `reuseport_sockarray` (4.19). [`lookup`](SockMap::cookie) takes values of 8 bytes.
+    #[doc(alias("BPF_MAP_TYPE_SOCKMAP", "BPF_MAP_TYPE_SOCKHASH", "BPF_MAP_TYPE_REUSEPORT_SOCKARRAY"))]
     SockMap<K> key K, of [MapType::SockMap, MapType::SockHash, MapType::ReuseportSockArray], values [4, 8],
         takes impl AsFd: "a socket" "Linux 4.14"
 
     /// `AF_XDP` sockets by index, to hand packets to. The socket has to be bound to a queue of a device.
+    #[doc(alias = "BPF_MAP_TYPE_XSKMAP")]
     XskMap<> key u32, of [MapType::XskMap], values [4, 4], takes impl AsFd: "a socket" "Linux 4.18"
 }
 
@@ -224,9 +229,11 @@ macro_rules! redirects {
 
 redirects! {
     /// Network devices, by index (`devmap`) or any number (`devmap_hash`, Linux 5.4), for XDP to send packets to.
+    #[doc(alias("BPF_MAP_TYPE_DEVMAP", "BPF_MAP_TYPE_DEVMAP_HASH"))]
     DevMap of [MapType::DevMap, MapType::DevMapHash], target device: "the number of a device" "Linux 4.14"
 
     /// CPUs by their number, for XDP to have packets handled there.
+    #[doc(alias = "BPF_MAP_TYPE_CPUMAP")]
     CpuMap of [MapType::CpuMap], target waiting: "how many packets may wait for that CPU" "Linux 4.15"
 }
 
@@ -245,6 +252,10 @@ redirects! {
 /// seen.update(&socket, &1, Update::Any)?;
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
+#[doc(alias = "BPF_MAP_TYPE_SK_STORAGE")]
+#[doc(alias = "BPF_MAP_TYPE_TASK_STORAGE")]
+#[doc(alias = "BPF_MAP_TYPE_INODE_STORAGE")]
+#[doc(alias = "BPF_MAP_TYPE_CGRP_STORAGE")]
 #[derive(Debug)]
 pub struct Storage<V> {
     map: Map,

@@ -12,7 +12,7 @@ use std::marker::PhantomData;
 const NO_KEY: [u8; 0] = [];
 
 macro_rules! ends {
-    ($name:ident, $kind:ident, $spec:ident, $does:literal, $next:literal) => {
+    ($name:ident, $kind:ident, $alias:literal, $spec:ident, $does:literal, $next:literal) => {
         #[doc = concat!("What is put in and taken out again, ", $does, ".")]
         ///
         /// ```no_run
@@ -26,6 +26,7 @@ macro_rules! ends {
         /// assert_eq!(work.pop()?, Some(7));
         /// # Ok::<(), rawbpf::Error>(())
         /// ```
+        #[doc(alias = $alias)]
         #[derive(Debug)]
         pub struct $name<V> {
             map: Map,
@@ -75,8 +76,8 @@ macro_rules! ends {
     };
 }
 
-ends!(Queue, Queue, queue, "the oldest first", "the oldest");
-ends!(Stack, Stack, stack, "the newest first", "the newest");
+ends!(Queue, Queue, "BPF_MAP_TYPE_QUEUE", queue, "the oldest first", "the oldest");
+ends!(Stack, Stack, "BPF_MAP_TYPE_STACK", stack, "the newest first", "the newest");
 
 /// A bloom filter, which reports that a value has certainly not been added, or that it may have been.
 ///
@@ -91,6 +92,7 @@ ends!(Stack, Stack, stack, "the newest first", "the newest");
 /// assert!(known.may_contain(&7)?);
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
+#[doc(alias = "BPF_MAP_TYPE_BLOOM_FILTER")]
 #[derive(Debug)]
 pub struct BloomFilter<V> {
     map: Map,

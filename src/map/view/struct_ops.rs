@@ -33,6 +33,7 @@ pub(crate) const STRUCT_OPS: &str = "bpf_struct_ops_";
 /// let _registered = table.register()?;
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
+#[doc(alias = "BPF_MAP_TYPE_STRUCT_OPS")]
 #[derive(Debug)]
 pub struct StructOps {
     map: Map,

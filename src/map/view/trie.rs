@@ -55,6 +55,7 @@ impl<A: Plain> Plain for Prefix<A> {
 /// assert_eq!(routes.lookup(&Prefix { bits: 32, address: [10, 1, 2, 3] })?, Some(1));
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
+#[doc(alias = "BPF_MAP_TYPE_LPM_TRIE")]
 #[derive(Debug)]
 pub struct LpmTrie<A, V> {
     map: Map,

@@ -80,12 +80,16 @@ pub enum Attach {
 #[non_exhaustive]
 pub enum TrampolineAt {
     /// Before it: `fentry`.
+    #[doc(alias = "BPF_TRACE_FENTRY")]
     Entry,
     /// After it: `fexit`.
+    #[doc(alias = "BPF_TRACE_FEXIT")]
     Exit,
     /// Before it, and the program can return instead of it: `fmod_ret`.
+    #[doc(alias = "BPF_MODIFY_RETURN")]
     ModifyReturn,
     /// Before and after it: `fsession` (Linux 7.0).
+    #[doc(alias = "BPF_TRACE_FSESSION")]
     Session,
 }
 
@@ -96,8 +100,10 @@ pub enum XdpMode {
     /// Native if the driver supports it, else generic.
     Any,
     /// Native: in the driver.
+    #[doc(alias = "XDP_FLAGS_DRV_MODE")]
     Native,
     /// Generic: after the packet has become an `skb` (Linux 4.12).
+    #[doc(alias = "XDP_FLAGS_SKB_MODE")]
     Generic,
 }
 
@@ -117,8 +123,10 @@ pub enum TcMethod {
     /// The first of the other methods that the kernel supports.
     Best,
     /// By a link (Linux 6.6).
+    #[doc(alias = "BPF_TCX_INGRESS")]
     Tcx,
     /// As a filter of the queueing discipline `clsact`, by netlink (Linux 4.5).
+    #[doc(alias = "cls_bpf")]
     Clsact,
 }
 

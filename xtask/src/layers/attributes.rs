@@ -1,8 +1,8 @@
-//! Attributes: which code is compiled for tests only.
+//! Attributes: code that is compiled for tests or for the documentation only.
 
 use syn::{Attribute, Expr, ImplItem, Item, Meta, TraitItem};
 
-/// Returns whether an attribute leaves its item out of everything but tests.
+/// Returns whether an attribute leaves its item out of everything but tests and the documentation.
 pub fn only_for_tests(attribute: &Attribute) -> bool {
     if attribute.path().is_ident("test") {
         return true;
@@ -11,10 +11,12 @@ pub fn only_for_tests(attribute: &Attribute) -> bool {
         && attribute.parse_args::<Meta>().is_ok_and(|predicate| holds(&predicate) == Some(false))
 }
 
-/// Evaluates the predicate of a `cfg` for a build that is no test; `None` if that depends on something else.
+/// Evaluates the predicate of a `cfg` for an ordinary build; `None` if that depends on something else.
 fn holds(predicate: &Meta) -> Option<bool> {
     match predicate {
-        Meta::Path(name) if name.is_ident("test") || name.is_ident("doctest") => Some(false),
+        Meta::Path(name) if ["test", "doctest", "doc"].iter().any(|one| name.is_ident(one)) => {
+            Some(false)
+        }
         Meta::List(list) => {
             let parts = list
                 .parse_args_with(

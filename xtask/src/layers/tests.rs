@@ -188,6 +188,7 @@ fn code_for_tests_is_exempt() {
         "#[cfg(test)]\nmod tests { use crate::asm::Code; fn f() { crate::map::g() } }\n",
         "#[cfg(all(test, target_os = \"linux\"))]\nfn f() { crate::asm::parse() }\n",
         "#[cfg(any(test, doctest))]\nfn f() { crate::asm::parse() }\n",
+        "#[cfg(all(doc, not(doctest)))]\nmod guide { use crate::asm::Code; }\n",
         "#[test]\nfn f() { crate::asm::parse() }\n",
         "impl T { #[cfg(test)] fn f() { crate::asm::parse() } }\n",
         "fn f() {\n #[cfg(test)]\n if crate::asm::parse() {}\n}\n",
