@@ -14,6 +14,7 @@ mod initramfs;
 mod interrupt;
 mod kernels;
 mod layers;
+mod lesson;
 mod libtest;
 #[cfg(test)]
 mod package;
@@ -53,6 +54,10 @@ enum Chore {
     ///
     /// It prints the items that were removed (-) and added (+); the exit status is 1 if there are any.
     Api(api::Options),
+    /// Run a lesson of the tutorial on one of Debian's kernels, in a virtual machine
+    ///
+    /// While it is attached, the guest does what the lesson is to see; then it ends as by Ctrl-C.
+    Lesson(lesson::Options),
     /// Check that no module imports from a layer above its own
     Layers,
     /// Build static binaries for x86-64 and arm64, and their checksums
@@ -80,6 +85,7 @@ fn main() -> ExitCode {
         Chore::Vm(options) => vm::run(&options),
         Chore::Test(options) => test::run(&options),
         Chore::Api(options) => api::run(&options),
+        Chore::Lesson(options) => lesson::run(&options),
         Chore::Layers => layers::run(),
         Chore::Dist(options) => dist::run(&options),
         Chore::BpftraceTests(options) => bpftrace::run(&options),
