@@ -37,7 +37,7 @@ pub struct Guest {
 }
 
 /// The tests that one architecture's guests run.
-struct Suite {
+pub struct Suite {
     programs: Programs,
     tests: Vec<Artifact>,
 }
@@ -50,16 +50,29 @@ struct Boot<'a> {
     suite: &'a Suite,
 }
 
-/// Builds for each architecture, boots each guest and collects. What cannot be built or booted is a trouble of its
-/// place and keeps no other from being tested.
-pub fn run(guests: &[Guest], accel: vm::AccelWish, filter: &[String]) -> Vec<Place> {
-    let mut suites: HashMap<&str, Result<Suite>> = HashMap::new();
+/// The tests of each architecture, or why they could not be built.
+pub type Suites = HashMap<&'static str, Result<Suite>>;
+
+/// Builds the tests for each architecture.
+pub fn build(guests: &[Guest]) -> Suites {
+    let mut suites = Suites::new();
     for guest in guests {
         suites.entry(guest.arch.name()).or_insert_with(|| {
             eprintln!("xtask: building the tests for virtual machines ({})", guest.arch.name());
             build_suite(guest.arch)
         });
     }
+    suites
+}
+
+/// Boots each guest and collects. What could not be built or cannot be booted is a trouble of its place and keeps no other
+/// from being tested.
+pub fn run(
+    guests: &[Guest],
+    suites: &Suites,
+    accel: vm::AccelWish,
+    filter: &[String],
+) -> Vec<Place> {
     let next = AtomicUsize::new(0);
     let places = Mutex::new(Vec::new());
     let work = || {

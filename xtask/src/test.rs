@@ -11,7 +11,7 @@ use crate::kernels;
 use crate::libtest::{self, Status};
 use crate::summary::{Place, Summary};
 use crate::{paths, programs, tools, vm};
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use clap::Args;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -78,12 +78,17 @@ pub fn run(options: &Options) -> Result<u8> {
         && options.kernel.is_none()
         && options.arch.is_none();
     let mut summary = Summary::new(whole && options.filter.is_empty());
-    if here {
-        summary.places.push(on_host(&options.filter, &path)?);
-    }
-    if !options.host_only {
-        summary.places.extend(guest_tests::run(&guests, options.accel, &options.filter));
-    }
+    let made = if here { Some(build_for_host()?) } else { None };
+    let suites = std::thread::scope(|scope| {
+        // The tests of this machine wait more than they compute, so the other build goes on beside them.
+        let build = scope.spawn(|| guest_tests::build(&guests));
+        if let Some(made) = &made {
+            summary.places.push(on_host(made, &options.filter, &path)?);
+        }
+        build.join().map_err(|_| anyhow!("the build of the tests for virtual machines panicked"))
+    })?;
+    let guests = guest_tests::run(&guests, &suites, options.accel, &options.filter);
+    summary.places.extend(guests);
     let _ = download.join();
     summary.print();
     Ok(u8::from(!summary.good()))
@@ -150,13 +155,23 @@ fn mount_tracefs() {
     }
 }
 
-/// All tests of this machine, with the `PATH` that comes, if one does, once the programs are there that tests run.
-fn on_host(filter: &[String], path: &Receiver<Option<OsString>>) -> Result<Place> {
+/// Builds the tests of this machine. The lessons have none: tests of the library run them.
+fn build_for_host() -> Result<Vec<Artifact>> {
     eprintln!("xtask: building the tests for this machine");
     let mut command = Command::new(build::cargo());
-    let mut made = build::artifacts(command.args(["test", "--quiet", "--workspace", "--no-run"]))?;
+    let args = ["test", "--quiet", "--workspace", "--exclude", "lessons", "--no-run"];
+    let mut made = build::artifacts(command.args(args))?;
     // Cargo names them in the order in which they were done.
     made.sort_by_key(binary_name);
+    Ok(made)
+}
+
+/// All tests of this machine, with the `PATH` that comes, if one does, once the programs are there that tests run.
+fn on_host(
+    made: &[Artifact],
+    filter: &[String],
+    path: &Receiver<Option<OsString>>,
+) -> Result<Place> {
     let rawbpf = made.iter().find(|made| made.name == "rawbpf" && made.kind == "bin" && !made.test);
     let rawbpf = rawbpf.map(|made| made.path.clone());
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
