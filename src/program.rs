@@ -73,9 +73,10 @@ impl Program {
         Program { name, kind, attach_type, arguments, fd }
     }
 
-    /// Refuses an attach target that passes the arguments it reads in another way than the target it was loaded for.
-    pub(crate) fn check_arguments(&self, place: &AttachTo<'_>) -> Result<()> {
-        self.arguments.as_ref().map_or(Ok(()), |arguments| arguments.check(place))
+    /// Refuses an attach target, in one process perhaps, that passes the arguments it reads in another way than the target it was
+    /// loaded for.
+    pub(crate) fn check_arguments(&self, place: &AttachTo<'_>, process: Option<u32>) -> Result<()> {
+        self.arguments.as_ref().map_or(Ok(()), |arguments| arguments.check(place, process))
     }
 
     /// Returns its whole name.
@@ -128,6 +129,8 @@ pub struct Loader<'a> {
     values: Vec<(&'a MapSpec<'a>, Vec<u8>)>,
     /// The maps of data sections, identified by the address of the borrowed bytes.
     data: Vec<(Section, &'a [u8], Map)>,
+    /// The process whose files the programs that are loaded next are for.
+    process: Option<u32>,
     /// The kernel's types, parsed at the first lookup of a name. Behind a trait, so that a binary without such names
     /// does not contain the code for types.
     types: OnceLock<Box<dyn Types>>,
@@ -180,6 +183,11 @@ impl<'a> Loader<'a> {
     pub fn token(mut self, token: &'a Token) -> Loader<'a> {
         self.token = Some(token);
         self
+    }
+
+    /// Has the arguments of probes in user space be those of the files that a process sees; returns the one before.
+    pub(crate) fn set_process(&mut self, process: Option<u32>) -> Option<u32> {
+        std::mem::replace(&mut self.process, process)
     }
 
     /// Returns the map that this loader made of a spec. It is created now if no loaded program has named it yet: so a

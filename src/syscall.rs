@@ -35,8 +35,8 @@ mod tests;
 mod time;
 mod trace;
 
-pub(crate) use contents::{BTF_FOLDER, Contents, is_in_sysfs};
-pub(crate) use cpu::cpu_set_bits;
+pub(crate) use contents::{BTF_FOLDER, Contents, is_in_procfs, is_in_sysfs};
+pub(crate) use cpu::{allowed_cpus, cpu_set_bits};
 pub(crate) use link::{LinkCreate, LinkExtra, iter_create, link_create, link_detach, link_update};
 pub(crate) use map::{
     MapBtf, MapCreate, MapReadBatch, MapWriteBatch, map_create, map_delete, map_freeze, map_lookup,

@@ -58,7 +58,7 @@ pub(super) fn attach_with(
     let Target::Kprobe { function, offset, returns } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a kernel function" });
     };
-    target.check_arguments(program)?;
+    target.check_arguments(program, None)?;
     let place = |function: String| Place { function, offset: *offset, returns: *returns };
     let maker = Maker::choose(method, *returns)?;
     let cookie = options.cookie;

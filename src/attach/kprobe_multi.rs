@@ -51,7 +51,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
             return Err(Error::Target { target: target.to_string(), problem });
         }
     };
-    target.check_arguments(program)?;
+    target.check_arguments(program, None)?;
     let (names, source) = many::functions(pattern)?;
     let cookies = options.number().map(|cookie| vec![cookie; names.len()]).unwrap_or_default();
     link(program, target, (&names, source), &cookies, (attach_type, flags))

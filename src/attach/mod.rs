@@ -273,7 +273,19 @@ pub fn load_and_attach<'a>(
     target: &'a Target,
     options: &Options,
 ) -> Result<(Program, Link)> {
-    let spec = target.spec(spec);
+    // The files are those that this process sees.
+    let before = loader.set_process(options.pid);
+    let answer = load_and_attach_best(loader, &target.spec(spec), target, options);
+    loader.set_process(before);
+    answer
+}
+
+fn load_and_attach_best<'a>(
+    loader: &mut Loader<'a>,
+    spec: &ProgramSpec<'a>,
+    target: &'a Target,
+    options: &Options,
+) -> Result<(Program, Link)> {
     let many = if kprobe_multi::is_better(target) {
         Some(AttachType::TraceKprobeMulti)
     } else if uprobe_multi::is_better(target) {
@@ -289,7 +301,7 @@ pub fn load_and_attach<'a>(
             answer => return answer.map(|link| (program, link)),
         }
     }
-    let program = loader.load(&spec)?;
+    let program = loader.load(spec)?;
     let link = attach_with(&program, target, options)?;
     Ok((program, link))
 }

@@ -31,7 +31,7 @@ pub(super) fn attach(program: &Program, target: &Target, options: &Options) -> R
         }
         _ => None,
     };
-    target.check_arguments(program)?;
+    target.check_arguments(program, None)?;
     let open = |cookie| {
         syscall::raw_tracepoint_open(&RawTracepoint {
             program: program.as_fd(),

@@ -511,8 +511,8 @@ impl Target {
     }
 
     /// Refuses a program whose `args.NAME` was resolved for another place.
-    pub(super) fn check_arguments(&self, program: &Program) -> Result<()> {
-        self.attach_to().map_or(Ok(()), |place| program.check_arguments(&place))
+    pub(super) fn check_arguments(&self, program: &Program, process: Option<u32>) -> Result<()> {
+        self.attach_to().map_or(Ok(()), |place| program.check_arguments(&place, process))
     }
 }
 

@@ -21,7 +21,7 @@ pub fn attach(program: &Program, target: &Target, options: &Options) -> Result<L
         return Err(Error::Target { target: target.to_string(), problem: "not a tracepoint" });
     };
     target.check_type(program, const { facts("tracepoint").program_type })?;
-    program.check_arguments(&AttachTo::Tracepoint { category, name })?;
+    program.check_arguments(&AttachTo::Tracepoint { category, name }, None)?;
     // Not a clone of the target, which brings the code for those of all other kinds along.
     let whole = Target::tracepoint(category.as_str(), name.as_str());
     if !is_pattern(category) && !is_pattern(name) {

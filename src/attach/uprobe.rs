@@ -68,7 +68,7 @@ pub(super) fn attach_with(
             return Err(Error::Target { target: target.to_string(), problem });
         }
     };
-    target.check_arguments(program)?;
+    target.check_arguments(program, options.pid)?;
     let path = user::find_file(file, options.pid)?;
     let found = places(&path, place, options.pid).map_err(|error| match (error, place) {
         (Error::NotInFile { .. }, Place::Text(name, 0)) if returns && has_offset(name) => {

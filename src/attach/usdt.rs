@@ -40,7 +40,7 @@ pub(super) fn attach_with(
     let Target::Usdt { file, provider, name } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a USDT probe" });
     };
-    target.check_arguments(program)?;
+    target.check_arguments(program, options.pid)?;
     let path = user::find_file(file, options.pid)?;
     let probes = user::find_usdt(&path, provider, name)?;
     let places: Vec<_> = probes.iter().flat_map(|probe| &probe.places).collect();

@@ -10,10 +10,12 @@ use crate::kernel::read_value;
 use crate::permission;
 use crate::syscall;
 use crate::util::file;
+use std::io::Read;
 use std::path::Path;
 use std::sync::OnceLock;
 
 const ONLINE: &str = "/sys/devices/system/cpu/online";
+const STAT: &str = "/proc/stat";
 /// The list of the CPUs that there can be.
 pub(crate) const POSSIBLE: &str = "/sys/devices/system/cpu/possible";
 
@@ -23,12 +25,47 @@ const LIMIT: u32 = 1 << 16;
 
 /// The numbers of the CPUs that run now, ascending: those a perf event can be opened on.
 ///
-/// Reads `/sys/devices/system/cpu/online` (Linux 2.6.26). A CPU can go offline at any time after.
+/// Reads `/sys/devices/system/cpu/online` (Linux 2.6.26). In a container there may be no sysfs, or another file system in place of that
+/// file, as lxcfs; then `/proc/stat` has them, and where that is not the kernel's either they are those that this thread may run
+/// on. A CPU can go offline at any time after.
 ///
 /// # Errors
-/// [`Error::File`] if sysfs is not mounted, [`Error::Format`] if the file is not a list of CPUs.
+/// [`Error::File`] and [`Error::Format`], as [`possible`], if there is no other way.
 pub fn online() -> Result<Vec<u32>> {
-    read(ONLINE)
+    online_by(ONLINE, STAT)
+}
+
+fn online_by(list: &'static str, stat: &'static str) -> Result<Vec<u32>> {
+    let missing = match read(list) {
+        Ok(cpus) => return Ok(cpus),
+        Err(missing) => missing,
+    };
+    if let Some(cpus) = online_by_times(stat) {
+        return Ok(cpus);
+    }
+    match syscall::allowed_cpus() {
+        Ok(cpus) if !cpus.is_empty() => Ok(cpus),
+        _ => Err(missing),
+    }
+}
+
+/// Returns the CPUs whose times `/proc/stat` has; none if that is not the kernel's.
+fn online_by_times(path: &str) -> Option<Vec<u32>> {
+    let mut file = file::open(path).ok().filter(syscall::is_in_procfs)?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text).ok()?;
+    let cpus = by_times(&text);
+    (!cpus.is_empty()).then_some(cpus)
+}
+
+/// Reads the lines that begin with `cpu` and a number.
+fn by_times(text: &[u8]) -> Vec<u32> {
+    let lines = text.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"cpu"));
+    let numbers = lines.filter_map(|line| number(line.split(|byte| *byte == b' ').next()?).ok());
+    let mut cpus: Vec<u32> = numbers.collect();
+    cpus.sort_unstable();
+    cpus.dedup();
+    cpus
 }
 
 /// The numbers of the CPUs there can be until the next boot, ascending: the order in which the kernel
@@ -37,7 +74,7 @@ pub fn online() -> Result<Vec<u32>> {
 /// Reads `/sys/devices/system/cpu/possible` (Linux 2.6.26).
 ///
 /// # Errors
-/// As [`online`].
+/// [`Error::File`] if sysfs is not mounted, [`Error::Format`] if the file is not the kernel's list of CPUs.
 pub fn possible() -> Result<Vec<u32>> {
     read(POSSIBLE)
 }
@@ -48,7 +85,7 @@ pub fn possible() -> Result<Vec<u32>> {
 /// Reads the same file as [`possible`].
 ///
 /// # Errors
-/// As [`online`].
+/// As [`possible`].
 pub fn nr_cpu_ids() -> Result<u32> {
     // A list is never empty and ends with its highest number.
     Ok(possible()?.last().map_or(1, |highest| highest + 1))
@@ -156,6 +193,30 @@ mod tests {
         }
         let error = read("/dev/null").unwrap_err().to_string();
         assert!(error.contains("not a regular file"), "{error}");
+    }
+
+    /// As in a container without sysfs, or with another file over the kernel's.
+    #[test]
+    fn cpus_run_without_sysfs_too() {
+        let cpus = online().unwrap();
+        for list in ["/none", "/proc/sys/kernel/pid_max"] {
+            assert_eq!(online_by(list, STAT).unwrap(), cpus, "{list}");
+        }
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:\t"));
+        let allowed = parse(allowed.unwrap().as_bytes()).unwrap();
+        // The mask has CPUs that are offline as well.
+        let allowed: Vec<u32> = allowed.into_iter().filter(|cpu| cpus.contains(cpu)).collect();
+        for stat in ["/none", "/etc/passwd", "/proc/sys/kernel/pid_max"] {
+            assert_eq!(online_by("/none", stat).unwrap(), allowed, "{stat}");
+        }
+    }
+
+    #[test]
+    fn times_are_of_the_cpus_that_run() {
+        let text = "cpu  10132153 290696 3084719\ncpu0 1393280 32966\ncpu2 1\ncpu10 2 3\nintr 8 cpu7\ncpufreq 1\n";
+        assert_eq!(by_times(text.as_bytes()), [0, 2, 10]);
+        assert_eq!(by_times(b""), [0_u32; 0]);
     }
 
     #[test]

@@ -165,8 +165,9 @@ fn resolve<'a>(
     for reloc in maps {
         put_map(loader, spec, reloc, insns)?;
     }
-    let types = loader.types();
-    let context = Context { kind: spec.kind, attach_type: spec.attach_type, types, theirs };
+    let (types, process) = (loader.types(), loader.process);
+    let (kind, attach_type) = (spec.kind, spec.attach_type);
+    let context = Context { kind, attach_type, types, theirs, process };
     let mut resolution = Resolution {
         spec,
         context,
@@ -182,7 +183,8 @@ fn resolve<'a>(
     }
     let modules = resolution.modules()?;
     let Resolution { added, behind, places, .. } = resolution;
-    Ok(Relocated { modules, added, behind, arguments: places.into_arguments(spec) })
+    let arguments = places.into_arguments(spec, process);
+    Ok(Relocated { modules, added, behind, arguments })
 }
 
 /// The relocations of one program, during their resolution.

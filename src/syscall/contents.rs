@@ -14,6 +14,7 @@ pub(crate) const BTF_FOLDER: &str = "/sys/kernel/btf";
 
 /// `SYSFS_MAGIC`.
 const SYSFS: u64 = 0x6265_6572;
+const PROCFS: u64 = libc::PROC_SUPER_MAGIC as u64;
 
 /// `MADV_POPULATE_WRITE` (Linux 5.14): brings all pages in at once.
 const POPULATE_WRITE: i32 = 23;
@@ -108,13 +109,22 @@ impl Drop for Contents {
     }
 }
 
-/// Whether it is a file of the kernel's, whatever was mounted where it ought to be.
+/// Whether it is a file of the kernel's in sysfs, whatever was mounted where it ought to be.
 pub(crate) fn is_in_sysfs(file: &File) -> bool {
+    is_in(file, SYSFS)
+}
+
+/// The same in procfs.
+pub(crate) fn is_in_procfs(file: &File) -> bool {
+    is_in(file, PROCFS)
+}
+
+fn is_in(file: &File, magic: u64) -> bool {
     // SAFETY: plain integers, for which zero is a value.
     let mut system: libc::statfs = unsafe { std::mem::zeroed() };
     // SAFETY: `system` is live, and the descriptor open as long as `file`.
     let answer = unsafe { libc::fstatfs(file.as_raw_fd(), &mut system) };
-    answer == 0 && system.f_type as u64 == SYSFS
+    answer == 0 && system.f_type as u64 == magic
 }
 
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! USDT probes: found in this program's own file, attached in all places, with their arguments and semaphores.
 
-use crate::common;
 use crate::common::requires::{Thing, needs, needs_tried};
+use crate::common::{self, Folder};
 use crate::probes::{RAWBPF_TEST_NUMBER, first, guarded, many, second, semaphore, sizes};
 use crate::watch::{COOKIE, Caller, ENTRY, METHODS, Watch, this_file};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 use rawbpf::asm::{BuildOptions, Builder};
 use rawbpf::attach::{self, Link, Options, Target, usdt};
 use rawbpf::insn::{AluOp, Bits, Condition, Op, Reg, Size, Source};
@@ -11,7 +13,10 @@ use rawbpf::list::Places;
 use rawbpf::map::Array;
 use rawbpf::user::{self, ArgumentRegisters, Operand, UsdtProbe};
 use rawbpf::{Error, Loader, MapSpec, Program, ProgramSpec, ProgramType, bpf};
+use std::fs;
 use std::hint::black_box;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::sync::atomic::Ordering;
 
 fn probe(name: &str) -> UsdtProbe {
@@ -371,6 +376,79 @@ fn an_argument_that_cannot_be_had_says_why() {
     ] {
         assert!(words(1, wrong).contains("an argument"), "{wrong:?}");
     }
+}
+
+/// Notes its second argument.
+static SECOND_ARGUMENT: ProgramSpec = ProgramSpec::new(
+    "second",
+    ProgramType::Kprobe,
+    bpf! {
+        call args.arg2;
+        r6 = r0;
+        *(u32 *)(r10 - 4) = 0;
+        r1 = ARGUMENTS ll;
+        r2 = r10;
+        r2 += -4;
+        call map_lookup_elem;
+        if r0 == 0 goto out;
+        *(u64 *)(r0 + 16) = r6;
+    out:
+        r0 = 0;
+        exit;
+    },
+);
+
+fn calls() {
+    many(black_box(1), &black_box([0; 4]), 0, 0);
+}
+
+/// A process sees another file in the place of this one, where the second argument of `many` is 7 instead of 5.
+#[test]
+fn arguments_are_those_of_the_file_that_the_process_sees() {
+    if common::role().is_some() {
+        return Caller::serve(calls);
+    }
+    needs!(Uprobe, Root);
+    let folder = Folder::new();
+    let copy = folder.path().join("program");
+    let mut bytes = fs::read(this_file()).unwrap();
+    let head = b"rawbpf_test\0many\0";
+    let at = bytes.windows(head.len()).position(|bytes| bytes == head).unwrap();
+    let five = bytes[at..].windows(5).position(|bytes| bytes == b" 4@$5").unwrap();
+    bytes[at + five + 4] = b'7';
+    fs::write(&copy, bytes).unwrap();
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).unwrap();
+
+    let name = "usdt::arguments_are_those_of_the_file_that_the_process_sees";
+    let mut command = common::this_test_as(name, "caller");
+    let place = this_file();
+    let enter = move || {
+        let none = None::<&str>;
+        unshare(CloneFlags::CLONE_NEWNS)?;
+        mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
+        Ok(mount(Some(&copy), place.as_str(), none, MsFlags::MS_BIND, none)?)
+    };
+    // SAFETY: system calls, and nothing that another thread could hold.
+    unsafe { command.pre_exec(enter) };
+    let mut caller = Caller::of(command);
+
+    let (mut loader, target) = (Loader::new(), this("many"));
+    let options = Options::new().pid(caller.id());
+    let (_program, link) =
+        attach::load_and_attach(&mut loader, &SECOND_ARGUMENT, &target, &options).unwrap();
+    let seen = Array::<[i64; MOST]>::of(loader.map(&ARGUMENTS).unwrap()).unwrap();
+    caller.call();
+    assert_eq!(seen.lookup(0).unwrap()[2], 7);
+    drop(link);
+
+    // Loaded for the file that is seen here, it reads something else in there.
+    let program = loader.load(&target.spec(&SECOND_ARGUMENT)).unwrap();
+    let error = attach::attach_with(&program, &target, &options).unwrap_err().to_string();
+    assert!(error.contains(&format!("many in process {}", caller.id())), "{error}");
+    let here = Options::new().pid(std::process::id());
+    let _link = attach::attach_with(&program, &target, &here).unwrap();
+    calls();
+    assert_eq!(seen.lookup(0).unwrap()[2], 5);
 }
 
 fn no_cookies() -> Option<String> {

@@ -103,7 +103,7 @@ impl Places {
                 ),
             });
         };
-        let code = usdt_value(target, (file, provider, probe), argument)?;
+        let code = usdt_value(target, context.process, (file, provider, probe), argument)?;
         if !self.found.iter().any(|found| found.name == name && matches!(found.at, At::Value(_))) {
             self.found.push(Found { name: name.into(), at: At::Value(code.clone()) });
         }
@@ -111,7 +111,11 @@ impl Places {
     }
 
     /// Returns the arguments that later attachments have to match.
-    pub fn into_arguments(self, spec: &ProgramSpec<'_>) -> Option<Box<dyn Arguments>> {
+    pub fn into_arguments(
+        self,
+        spec: &ProgramSpec<'_>,
+        process: Option<u32>,
+    ) -> Option<Box<dyn Arguments>> {
         // For other program types the attach target is fixed at load.
         let free = matches!(
             spec.kind,
@@ -138,7 +142,7 @@ impl Places {
         });
         let reads = places.collect();
         let (program, kind, attach_type) = (spec.name.into(), spec.kind, spec.attach_type);
-        Some(Box::new(ReadArguments { program, kind, attach_type, target, reads }))
+        Some(Box::new(ReadArguments { program, kind, attach_type, target, process, reads }))
     }
 }
 
@@ -153,6 +157,14 @@ fn located(answer: Answer<Number>) -> Answer<Answer<Number>> {
 impl Number {
     fn place(&self) -> ArgumentAt {
         ArgumentAt { offset: self.value as i64, size: self.width }
+    }
+}
+
+/// A target in messages.
+fn in_process(target: &str, process: Option<u32>) -> String {
+    match process {
+        Some(process) => format!("{target} in process {process}"),
+        None => target.into(),
     }
 }
 
@@ -182,8 +194,8 @@ fn expand(kind: ProgramType, target: &str) -> Answer<Vec<String>> {
 /// The arguments that a program reads, with their places in the target it was loaded for. Behind a trait, so that
 /// a binary without such programs does not contain the comparison.
 pub(in crate::program) trait Arguments: fmt::Debug + Send + Sync {
-    /// Refuses a target that passes these arguments in another way.
-    fn check(&self, place: &AttachTo<'_>) -> Result<()>;
+    /// Refuses a target that passes these arguments in another way; the files are those that a process sees.
+    fn check(&self, place: &AttachTo<'_>, process: Option<u32>) -> Result<()>;
 }
 
 #[derive(Debug)]
@@ -192,6 +204,7 @@ struct ReadArguments {
     kind: ProgramType,
     attach_type: Option<AttachType>,
     target: String,
+    process: Option<u32>,
     reads: Vec<Read>,
 }
 
@@ -205,16 +218,18 @@ struct Read {
 }
 
 impl Arguments for ReadArguments {
-    fn check(&self, place: &AttachTo<'_>) -> Result<()> {
+    fn check(&self, place: &AttachTo<'_>, process: Option<u32>) -> Result<()> {
         let target = place.to_string();
-        if target == self.target {
+        // In another process it can be another file.
+        if target == self.target && process == self.process {
             return Ok(());
         }
         let (kind, attach_type, types) = (self.kind, self.attach_type, KernelTypes::new());
-        let context = Context { kind, attach_type, types: &types, theirs: None };
+        let context = Context { kind, attach_type, types: &types, theirs: None, process };
         let mut places = Places { target: Some(target.clone()), each: None, found: Vec::new() };
         for Read { found, place, statement } in &self.reads {
-            let (first, other) = (self.target.clone(), target.clone());
+            let first = in_process(&self.target, self.process);
+            let other = in_process(&target, process);
             let problem = match &found.at {
                 At::Context(at) => {
                     let there = located(places.argument(&context, &found.name));
@@ -285,7 +300,7 @@ impl Context<'_> {
             };
         }
         if self.kind == ProgramType::Kprobe && target.contains(':') {
-            return user_argument(target, argument);
+            return user_argument(target, self.process, argument);
         }
         let Some(names) = self.parameters(target)? else {
             return Err(NameProblem::NoTarget { needs });
@@ -358,7 +373,7 @@ impl Context<'_> {
 
 /// Returns the place of an argument of a function in a program or library, `FILE:FUNCTION`, or of a USDT probe,
 /// `FILE:PROVIDER:NAME`.
-fn user_argument(target: &str, argument: &str) -> Answer<Number> {
+fn user_argument(target: &str, process: Option<u32>, argument: &str) -> Answer<Number> {
     let mut parts = target.rsplitn(3, ':');
     // A function with colons in its name is quoted, or the file is followed by two colons.
     let function = |file: &str, provider: &str| {
@@ -367,7 +382,7 @@ fn user_argument(target: &str, argument: &str) -> Answer<Number> {
     if let (Some(name), Some(provider), Some(file)) = (parts.next(), parts.next(), parts.next())
         && !function(file, provider)
     {
-        return usdt_argument(target, file, provider, name, argument);
+        return usdt_argument(target, process, (file, provider, name), argument);
     }
     // The number of arguments of a C function is not recorded: every argument register is allowed.
     let register = match argument.strip_prefix("arg") {
@@ -388,13 +403,12 @@ fn user_argument(target: &str, argument: &str) -> Answer<Number> {
 #[cfg(feature = "elf")]
 fn usdt_argument(
     target: &str,
-    file: &str,
-    provider: &str,
-    name: &str,
+    process: Option<u32>,
+    (file, provider, name): (&str, &str, &str),
     argument: &str,
 ) -> Answer<Number> {
     use crate::user::{self, Operand};
-    let path = user::find_file(file, None)?;
+    let path = user::find_file(file, process)?;
     let probes = user::find_usdt(&path, provider, name)?;
     let places = || probes.iter().flat_map(|probe| &probe.places);
     let fewest = places().map(|place| place.arguments.len()).min().unwrap_or_default();
@@ -428,13 +442,14 @@ fn usdt_argument(
 #[cfg(feature = "elf")]
 fn usdt_value(
     target: &str,
+    process: Option<u32>,
     (file, provider, name): (&str, &str, &str),
     argument: &str,
 ) -> Answer<Vec<Insn>> {
     use crate::asm::{BuildOptions, Builder};
     use crate::insn::{AluOp, Bits, Op, Reg, Source};
     use crate::user::{self, ArgumentRegisters};
-    let path = user::find_file(file, None)?;
+    let path = user::find_file(file, process)?;
     let number = argument.strip_prefix("arg").and_then(|number| number.parse::<usize>().ok());
     let probes = user::find_usdt(&path, provider, name)?;
     let places = probes.iter().flat_map(|probe| &probe.places);
@@ -478,7 +493,12 @@ fn usdt_value(
 }
 
 #[cfg(not(feature = "elf"))]
-fn usdt_value(target: &str, _: (&str, &str, &str), argument: &str) -> Answer<Vec<Insn>> {
+fn usdt_value(
+    target: &str,
+    _: Option<u32>,
+    _: (&str, &str, &str),
+    argument: &str,
+) -> Answer<Vec<Insn>> {
     Err(NameProblem::NoValue {
         of: target.into(),
         argument: argument.into(),
@@ -497,7 +517,12 @@ fn not_in_register(target: &str, argument: &str, all: &[&crate::user::Argument])
 }
 
 #[cfg(not(feature = "elf"))]
-fn usdt_argument(target: &str, _: &str, _: &str, _: &str, argument: &str) -> Answer<Number> {
+fn usdt_argument(
+    target: &str,
+    _: Option<u32>,
+    _: (&str, &str, &str),
+    argument: &str,
+) -> Answer<Number> {
     Err(NameProblem::NotInRegister {
         of: target.into(),
         argument: argument.into(),

@@ -17,6 +17,8 @@ pub(super) struct Context<'l> {
     pub types: &'l KernelTypes,
     /// The types of another program, if this one is for a function of that.
     pub theirs: Option<&'l Btf>,
+    /// The process whose files probes in user space are in.
+    pub process: Option<u32>,
 }
 
 /// The number that a name stands for.
@@ -53,8 +55,13 @@ impl Number {
 #[cfg(feature = "cli")]
 pub(crate) fn kernel_number(kind: RelocKind, name: &str) -> Option<i128> {
     let types = KernelTypes::new();
-    let context =
-        Context { kind: ProgramType::Kprobe, attach_type: None, types: &types, theirs: None };
+    let context = Context {
+        kind: ProgramType::Kprobe,
+        attach_type: None,
+        types: &types,
+        theirs: None,
+        process: None,
+    };
     match kind {
         RelocKind::Value | RelocKind::Enumerator | RelocKind::Register => {
             context.value(name).ok().map(|number| number.value)
