@@ -30,6 +30,8 @@ mod core;
 mod declare;
 mod describe;
 mod error;
+#[cfg(feature = "elf")]
+mod fixup;
 mod kernel;
 mod lookup;
 mod module;
@@ -45,6 +47,8 @@ pub use builder::Builder;
 pub(crate) use core::{Budget, CoreValue, Resize, essential_name, resolve, types_are_compatible};
 pub(crate) use describe::map_types;
 pub use error::BtfError;
+#[cfg(feature = "elf")]
+pub(crate) use fixup::{Layout, for_kernels};
 pub use kernel::{KernelTypes, Place};
 pub use lookup::{Bits, Field, Function};
 pub(crate) use module::{btf_name, module_btf};

@@ -44,12 +44,14 @@ pub enum Error {
     },
 
     /// A value whose size differs from that of the variable or map it is for.
-    #[error("{what} `{name}` has {size} bytes, and the value given to it {given}")]
+    #[error("{what} `{name}`{} has {size} bytes, and the value given to it {given}", Declared(.declaration))]
     ValueSize {
         /// `variable`, `map`.
         what: &'static str,
         /// Its name.
         name: String,
+        /// Its declaration in C, if it is a variable of an object file with BTF.
+        declaration: Option<String>,
         /// Its size.
         size: u32,
         /// The size of the value.
@@ -198,12 +200,14 @@ pub enum Error {
     },
 
     /// `bpf(BPF_PROG_LOAD)` was refused, and not by the verifier.
-    #[error("cannot load program `{program}` ({kind}): {errno}{}{}", Because(.why), Lacks(.lacks))]
+    #[error("cannot load program `{program}` ({kind}{}): {errno}{}{}", InSection(.section), Because(.why), Lacks(.lacks))]
     LoadProgram {
         /// The program's name.
         program: String,
         /// Its type.
         kind: ProgramType,
+        /// Its section, if it is from an object file.
+        section: Option<String>,
         /// The kernel's answer.
         errno: Errno,
         /// Why, if it is one of the known reasons.
@@ -222,7 +226,8 @@ pub enum Error {
         program: String,
         /// Its type.
         kind: ProgramType,
-        /// `file:line` of the statement.
+        /// `file:line` of the statement; of a program from an object file with its section before it, and the source that it
+        /// was compiled from.
         place: String,
         /// The statement.
         statement: String,
@@ -233,13 +238,30 @@ pub enum Error {
         problem: Source,
     },
 
+    /// A program of an object file whose section does not say of which type it is.
+    #[error(
+        "program `{}`: its section `{}` does not say of which type it is; sections of the object: {}; \
+         give a target, as `kprobe/FUNCTION` or `xdp`, or a type",
+        shown(.program), shown(.section), shown(&.sections.join(", "))
+    )]
+    NoProgramType {
+        /// The program's name.
+        program: String,
+        /// Its section.
+        section: String,
+        /// All sections of the object that have programs.
+        sections: Vec<String>,
+    },
+
     /// The attach target of a program does not exist on this kernel.
-    #[error("cannot load program `{program}` ({kind}) for `{}`: {problem}", shown(.target))]
+    #[error("cannot load program `{program}` ({kind}{}) for `{}`: {problem}", InSection(.section), shown(.target))]
     LoadTarget {
         /// The program's name.
         program: String,
         /// Its type.
         kind: ProgramType,
+        /// Its section, if it is from an object file.
+        section: Option<String>,
         /// The attach target.
         target: String,
         /// Why.
@@ -636,6 +658,24 @@ impl fmt::Display for Answer<'_> {
             Some(errno) => Errno(errno).fmt(f),
             None => self.0.fmt(f),
         }
+    }
+}
+
+/// The section of a program from an object file.
+struct InSection<'a>(&'a Option<String>);
+
+impl fmt::Display for InSection<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |section| write!(f, ", section `{}`", shown(section)))
+    }
+}
+
+/// The declaration of a variable, if it is known.
+struct Declared<'a>(&'a Option<String>);
+
+impl fmt::Display for Declared<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |declaration| write!(f, " (`{}`)", shown(declaration)))
     }
 }
 

@@ -388,7 +388,7 @@ pub use program::{
     JitedFunction, Loader, NameProblem, Program, ProgramDump, ProgramInfo, Programs, RunStatistics,
     SourceLine, TestRun, TestRunOptions, TestRunOutput, TextSpec, programs,
 };
-pub use spec::{AttachTo, Collection, MapSpec, ProgramSpec, attach_point};
+pub use spec::{AttachTo, Collection, InitialValue, MapSpec, ProgramSpec, attach_point};
 pub use token::Token;
 pub use uapi::{AttachType, Errno, MapType, ProgramType, flags};
 pub use util::char_array::CharArray;

@@ -53,6 +53,7 @@ mod tests;
 mod view;
 mod walk;
 
+pub(crate) use create::load_object_types;
 pub use element::Update;
 pub use info::MapInfo;
 #[cfg(feature = "cli")]
@@ -84,6 +85,8 @@ struct Object {
     value_size: u32,
     max_entries: u32,
     flags: u32,
+    /// Whether it was pinned before it was asked for by its spec.
+    reused: bool,
     fd: OwnedFd,
     /// The number of possible CPUs, once it is known: a map with a value for each has that many.
     cpus: OnceLock<usize>,
@@ -177,6 +180,11 @@ impl Map {
             Errno(libc::EINVAL) => self.refused("freeze", errno, Some("it takes Linux 5.2")),
             _ => self.refused("freeze", errno, None),
         })
+    }
+
+    /// Whether it was pinned before it was asked for by its spec, and has contents of its own.
+    pub(crate) fn is_reused(&self) -> bool {
+        self.0.reused
     }
 
     /// Whether the kernel has been found to have no batches for it.

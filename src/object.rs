@@ -12,6 +12,7 @@ mod externs;
 mod file;
 mod format;
 mod functions;
+mod lines;
 mod link;
 mod listing;
 mod maps;
@@ -19,11 +20,17 @@ mod names;
 mod plan;
 mod raw;
 mod relocated;
+mod sections;
+mod tables;
 mod target;
 mod types;
 mod variables;
 mod write;
 
+pub use crate::spec::{
+    DataSection, DataTypes, InnerMap, ObjectCode, ObjectLine, ObjectMap, ObjectTypes,
+    StructOpsTable,
+};
 pub use error::ObjectError;
 pub use file::{Object, ObjectProgram};
 pub use write::write;

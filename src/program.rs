@@ -53,7 +53,7 @@ use crate::uapi::{AttachType, Errno, ProgramType};
 use crate::verifier::{VerifierError, VerifierLog};
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// A program in the kernel. It lives as long as this, or as something it is attached to.
 #[derive(Debug)]
@@ -125,16 +125,23 @@ pub struct Loader<'a> {
     log_level: u32,
     token: Option<&'a Token>,
     maps: Vec<(&'a MapSpec<'a>, Map)>,
+    /// The maps of maps that have their initial elements.
+    filled: Vec<&'a MapSpec<'a>>,
     /// Contents that replace those of the specs.
     values: Vec<(&'a MapSpec<'a>, Vec<u8>)>,
     /// The maps of data sections, identified by the address of the borrowed bytes.
     data: Vec<(Section, &'a [u8], Map)>,
     /// The process whose files the programs that are loaded next are for.
     process: Option<u32>,
+    /// The BTF of object files in the kernel, identified by the address of the blob; nothing where the kernel refuses it.
+    object_types: Vec<(Arc<[u8]>, LoadedTypes)>,
     /// The kernel's types, parsed at the first lookup of a name. Behind a trait, so that a binary without such names
     /// does not contain the code for types.
     types: OnceLock<Box<dyn Types>>,
 }
+
+/// BTF in the kernel; nothing if the kernel refused it.
+type LoadedTypes = Option<Arc<OwnedFd>>;
 
 /// Access to the kernel's types.
 trait Types: fmt::Debug + Send + Sync {
@@ -200,7 +207,8 @@ impl<'a> Loader<'a> {
         let index = match known {
             Some(index) => index,
             None => {
-                self.maps.push((spec, self.create(spec)?));
+                let map = self.create(spec)?;
+                self.maps.push((spec, map));
                 self.maps.len() - 1
             }
         };
@@ -330,6 +338,7 @@ fn explain(
     let refused = |errno, why| Error::LoadProgram {
         program: spec.name.into(),
         kind: spec.kind,
+        section: btf_target::section(spec),
         errno,
         why,
         lacks: lacks(spec, errno),

@@ -3,6 +3,7 @@
 //! A spec is the same on every machine and needs nothing of the kernel. A kernel makes an object of it: a
 //! [`Program`](crate::Program), a [`Map`](crate::Map).
 
+mod adjust;
 pub mod attach_point;
 mod attach_to;
 mod code;
@@ -11,8 +12,11 @@ mod core;
 mod data;
 mod hook;
 mod map;
+mod object;
 mod reloc;
 
+pub use adjust::InitialValue;
+pub(crate) use adjust::VariablePlace;
 pub use attach_to::AttachTo;
 pub(crate) use attach_to::RETURN;
 pub use code::{Code, CodeLabels, LabelPlace, Line};
@@ -24,6 +28,11 @@ pub use data::{Data, Section, Variable};
 pub(crate) use hook::Hook;
 pub use map::MapSpec;
 pub(crate) use map::{first_map_version, implied_flags, implied_sizes};
+#[cfg_attr(not(feature = "elf"), allow(unused_imports))]
+pub use object::{
+    DataSection, DataTypes, InnerMap, ObjectCode, ObjectLine, ObjectMap, ObjectTypes,
+    StructOpsTable,
+};
 pub use reloc::{Reloc, RelocField, RelocKind, RelocTarget};
 
 use crate::uapi::{AttachType, ProgramType};

@@ -19,7 +19,7 @@ pub use state::State;
 
 use crate::error::Error;
 use crate::permission;
-use crate::spec::ProgramSpec;
+use crate::spec::{ObjectLine, ProgramSpec};
 use crate::uapi::{Errno, ProgramType};
 use diagnosis::Diagnosis;
 use std::fmt;
@@ -44,6 +44,8 @@ pub struct VerifierError {
     line: u32,
     instruction: Option<usize>,
     statement: Option<String>,
+    section: Option<String>,
+    source: Option<String>,
     cause: String,
     known: Vec<String>,
     notes: Vec<String>,
@@ -79,6 +81,11 @@ impl VerifierError {
             line: instruction.map_or(spec.code.line, |slot| spec.code.line_number(slot)),
             instruction,
             statement: instruction.and_then(|slot| spec.code.statement(slot)),
+            section: spec.code.object.map(|object| object.section.into()),
+            source: instruction.and_then(|slot| {
+                let ObjectLine { file, line, text } = spec.code.object?.line(slot)?;
+                Some(format!("{file}:{line}: {text}"))
+            }),
             known,
             notes,
             advice,
@@ -130,6 +137,17 @@ impl VerifierError {
     /// The statement of the source which that slot comes from.
     pub fn statement(&self) -> Option<&str> {
         self.statement.as_deref()
+    }
+
+    /// Returns the section of the program, if it is from an object file.
+    pub fn section(&self) -> Option<&str> {
+        self.section.as_deref()
+    }
+
+    /// Returns the line of the source that the object file was compiled from, with the name of that file and its number in it:
+    /// `drop.c:12: return *count;`.
+    pub fn source_line(&self) -> Option<&str> {
+        self.source.as_deref()
     }
 
     /// The file of the program's source.
@@ -205,7 +223,14 @@ impl fmt::Display for VerifierError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let VerifierError { program, kind, file, line, .. } = self;
         let file = crate::util::escape::shown(file);
-        writeln!(f, "cannot load program `{program}` ({kind}): the verifier rejected it")?;
+        let section = self.section.as_ref();
+        let section = section.map_or_else(String::new, |section| {
+            format!(", section `{}`", crate::util::escape::shown(section))
+        });
+        writeln!(f, "cannot load program `{program}` ({kind}{section}): the verifier rejected it")?;
+        if let Some(source) = &self.source {
+            writeln!(f, "  {}", crate::util::escape::shown(source))?;
+        }
         match &self.statement {
             Some(statement) => writeln!(f, "  {file}:{line}: {statement}")?,
             None => writeln!(f, "  {file}:{line}")?,

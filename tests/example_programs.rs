@@ -8,6 +8,9 @@ mod execsnoop_perf;
 mod execsnoop_ringbuf;
 #[path = "../examples/latency.rs"]
 mod latency;
+#[cfg(feature = "elf")]
+#[path = "../examples/load_object.rs"]
+mod load_object;
 #[path = "../examples/malloc_sizes.rs"]
 mod malloc_sizes;
 #[path = "../examples/syscount.rs"]
@@ -264,14 +267,58 @@ fn malloc_sizes_has_the_sizes_of_a_process() {
     assert_eq!(counted_from(&example.text, 8 << 20), 0, "{}", example.text);
 }
 
+#[cfg(feature = "elf")]
+#[test]
+fn load_object_counts_the_calls_of_a_process() {
+    needs!(Tracepoint);
+    needs_tried!("clang", no_program("clang"));
+    if let Some(arguments) = role() {
+        let (pid, file) = arguments.split_once(' ').unwrap();
+        return load_object::run(file, pid.parse().unwrap(), u64::MAX).unwrap();
+    }
+    let folder = Folder::new();
+    let object = folder.path().join("load_object.o");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/load_object.c");
+    let options = ["-target", "bpf", "-g", "-O2", "-Wall", "-Werror", "-c"];
+    let made = Command::new("clang").args(options).arg(source).arg("-o").arg(&object).status();
+    assert!(made.unwrap().success());
+    let test = "load_object_counts_the_calls_of_a_process";
+    // A process that does nothing but sleep until it is told to make its calls.
+    let mut calls = Command::new("sh");
+    calls.args([
+        "-c",
+        "read line; i=0; while [ $i -lt 1000 ]; do kill -0 $$; i=$((i+1)); done; read line",
+    ]);
+    let mut calls = calls.stdin(Stdio::piped()).spawn().unwrap();
+    let pid = calls.id();
+    let heading = format!("Counting the system calls of process {pid}...");
+    let mut example =
+        Example::start(test, &format!("{pid} {}", object.to_str().unwrap()), &heading);
+    let mut input = calls.stdin.take().unwrap();
+    std::io::Write::write_all(&mut input, b"go\n").unwrap();
+    // Besides these it reads both lines, a byte at a time.
+    let counted =
+        |text: &str| text.lines().filter_map(|line| line.parse::<u64>().ok()).sum::<u64>();
+    example.read_until("1000 calls", |text| counted(text) >= 1000);
+    assert!(counted(&example.text) < 1020, "{}", example.text);
+    drop(input);
+    calls.wait().unwrap();
+}
+
 /// What a reader is promised of them.
 #[test]
 fn examples_are_short() {
     needs!(Cargo);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples");
-    for name in
-        ["execsnoop_perf", "execsnoop_ringbuf", "latency", "malloc_sizes", "syscount", "xdp_count"]
-    {
+    for name in [
+        "execsnoop_perf",
+        "execsnoop_ringbuf",
+        "latency",
+        "load_object",
+        "malloc_sizes",
+        "syscount",
+        "xdp_count",
+    ] {
         let lines = std::fs::read_to_string(folder.join(format!("{name}.rs"))).unwrap();
         assert!(lines.lines().count() < 60, "{name}");
     }

@@ -134,6 +134,7 @@ impl<'t> Sections<'t> {
             self.sections[section as usize].settle();
         }
         let Sections { sections, variables } = self;
-        CollectionData { sections: sections.map(|section| section.bytes), variables }
+        let sections = sections.map(|section| section.bytes);
+        CollectionData { sections, variables, ..CollectionData::default() }
     }
 }

@@ -690,6 +690,7 @@ pub const fn code<
         file: source.file,
         line: source.line,
         breaks: false,
+        object: None,
         resolver: None,
     }
 }

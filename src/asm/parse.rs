@@ -557,7 +557,7 @@ impl<'t, 'o> Parser<'t, 'o> {
                 let line = self.line_at(assembly.first_statement().unwrap_or(0) as usize);
                 let assembly = assembly.with_source_at(self.text, "", line);
                 let (name, target) = (draft.name, draft.target);
-                self.collection.programs.push(CollectionProgram { name, target, assembly });
+                self.collection.programs.push(CollectionProgram::new(name, target, assembly));
             }
             Err(errors) => {
                 for error in errors.iter() {

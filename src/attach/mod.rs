@@ -10,6 +10,7 @@
 
 pub mod cgroup;
 mod clsact;
+mod collection;
 mod cookie;
 mod device;
 pub mod iter;
@@ -36,6 +37,7 @@ mod uprobe_multi;
 pub mod usdt;
 pub mod xdp;
 
+pub use collection::{Attached, attach_collection};
 pub use link::Link;
 pub use target::{
     Direction, PerfEventKind, Sampling, Suffix, Target, TcMethod, TrampolineAt, XdpMode,

@@ -40,8 +40,11 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Failure> {
     let text = args.text.read()?;
     let module = text.parse()?;
     let specs = text.specs(&module)?;
-    let specs: Vec<_> =
-        specs.iter().map(|spec| args.text.program(spec)).collect::<Result<_, _>>()?;
+    let specs: Vec<_> = specs
+        .iter()
+        .filter(|spec| spec.autoload())
+        .map(|spec| args.text.program(spec))
+        .collect::<Result<_, _>>()?;
     let mut pins = args.pin.as_deref().map(Pins::new).transpose()?;
     let format = args.format;
     let mut make = || make(&module, &specs, pins.as_mut());
@@ -59,6 +62,10 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Failure> {
     for (code, section) in sections(&module, &specs) {
         let map = loader.section(code, section)?;
         lines += &map_line(map, place(section.name()).as_deref(), format);
+    }
+    for data in module.data().more {
+        let map = loader.named_section(data)?;
+        lines += &map_line(map, place(&data.name).as_deref(), format);
     }
     for (program, spec) in programs.iter().zip(&specs) {
         lines += &program_line(program, spec, place(spec.name).as_deref(), format);
@@ -89,16 +96,17 @@ fn make<'a>(
     pins: Option<&mut Pins>,
 ) -> Result<(Loader<'a>, Vec<Program>), Failure> {
     let mut loader = loader();
-    for map in module.maps() {
-        loader.map(map)?;
-    }
-    let programs: Vec<_> = specs.iter().map(|spec| loader.load(spec)).collect::<Result<_, _>>()?;
+    let all: Vec<_> = specs.iter().map(|spec| (*spec, None)).collect();
+    let programs = loader.load_programs(module, &all)?;
     if let Some(pins) = pins {
         for map in module.maps() {
             pins.pin(map.name, loader.map(map)?.as_fd())?;
         }
         for (code, section) in sections(module, specs) {
             pins.pin(section.name(), loader.section(code, section)?.as_fd())?;
+        }
+        for data in module.data().more {
+            pins.pin(&data.name, loader.named_section(data)?.as_fd())?;
         }
         for program in &programs {
             pins.pin(program.name(), program.as_fd())?;

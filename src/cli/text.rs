@@ -3,6 +3,7 @@
 use super::Failure;
 use super::asm::{InputArgs, text_of};
 use crate::asm::{Collection, ParseOptions, parse};
+use crate::error::Error;
 use crate::object::Object;
 use crate::program::TextSpec;
 use crate::spec::ProgramSpec;
@@ -61,18 +62,25 @@ impl TextArgs {
 
     /// One of its programs, of the type that the arguments or the text give.
     pub(super) fn program<'s>(&self, spec: &'s TextSpec<'_>) -> Result<ProgramSpec<'s>, Failure> {
+        let unsaid = |error| match error {
+            Error::NoProgramType { .. } => Failure::Usage(format!("{error}: --type")),
+            _ => Failure::Usage(format!(
+                "the text does not say of which type program `{}` is: say --type, or `.program {}, kprobe/…`",
+                spec.name(),
+                spec.name()
+            )),
+        };
         let named = match self.kind {
             Some(_) => None,
+            None if spec.is_of_object() && spec.kind().is_none() => {
+                return Err(unsaid(spec.no_type()));
+            }
             None => spec.attach_point().map_err(|error| {
                 Failure::Usage(format!("program `{}`: {error}; or say --type", spec.name()))
             })?,
         };
         let Some(kind) = self.kind.or(named.map(|named| named.program_type)) else {
-            return Err(Failure::Usage(format!(
-                "the text does not say of which type program `{}` is: say --type, or `.program {}, kprobe/…`",
-                spec.name(),
-                spec.name()
-            )));
+            return Err(unsaid(spec.no_type()));
         };
         let mut program = spec.program(kind);
         program.attach_type = self.attach_type.or(program.attach_type);

@@ -10,7 +10,8 @@ use crate::error::{Error, Result};
 use crate::insn::Insn;
 use crate::kernel::{cpu, version};
 use crate::permission::{self, Need};
-use crate::spec::{Hook, MapSpec, first_map_version};
+use crate::ring::page_size;
+use crate::spec::{Hook, InnerMap, MapSpec, ObjectTypes, first_map_version};
 use crate::syscall::{self, BtfLoad, MapBtf, MapCreate, ProgLoad, memlock};
 use crate::token::Token;
 use crate::uapi::flags::{
@@ -49,6 +50,21 @@ impl Map {
 
     /// Creates the map with a token, if there is one.
     pub(crate) fn create_by(spec: &MapSpec<'_>, token: Option<&Token>) -> Result<Map> {
+        Map::create_with(spec, token, None)
+    }
+
+    /// Creates the map with the BTF of its object file, if that is loaded already.
+    pub(crate) fn create_with(
+        spec: &MapSpec<'_>,
+        token: Option<&Token>,
+        btf: Option<BorrowedFd<'_>>,
+    ) -> Result<Map> {
+        let inner = spec.object.and_then(|object| object.inner.as_ref()).map(|inner| inner.spec());
+        let spec = &MapSpec {
+            max_entries: of_object(spec),
+            inner: spec.inner.or(inner.as_ref()),
+            ..*spec
+        };
         check(spec)?;
         let find = spec.find_table.and_then(Hook::get::<FindTable>);
         let table = match (spec.table, find) {
@@ -57,7 +73,7 @@ impl Map {
         };
         let value_size = table.as_ref().map_or(spec.value_size, |table| table.size);
         let (spec, table) = (&MapSpec { value_size, ..*spec }, table.as_ref());
-        let Some(path) = spec.pin else { return create_new(spec, token, table) };
+        let Some(path) = spec.pin else { return create_new(spec, token, table, btf) };
         let c_path = c_path(Path::new(path)).map_err(|errno| refused(spec, errno, token))?;
         // Another process may pin or unpin it between two of these steps.
         let mut answer = Errno(libc::EEXIST);
@@ -70,7 +86,7 @@ impl Map {
                     return Err(info::unopened(which, errno, None));
                 }
             }
-            let map = create_new(spec, token, table)?;
+            let map = create_new(spec, token, table, btf)?;
             match syscall::obj_pin(map.as_fd(), &c_path, None) {
                 Ok(()) => return Ok(map),
                 Err(Errno(libc::EEXIST)) => answer = Errno(libc::EEXIST),
@@ -118,6 +134,7 @@ fn object(spec: &MapSpec<'_>, max_entries: u32, flags: u32, fd: OwnedFd) -> Map 
         value_size: spec.value_size,
         max_entries,
         flags,
+        reused: false,
         fd,
         cpus: OnceLock::new(),
         no_batch: AtomicBool::new(false),
@@ -132,22 +149,52 @@ fn entries(spec: &MapSpec<'_>) -> Result<u32> {
     }
 }
 
+/// The number of entries of a map, which of a ring of an object file is rounded up to what the kernel takes.
+fn of_object(spec: &MapSpec<'_>) -> u32 {
+    let ring = matches!(spec.kind, MapType::RingBuf | MapType::UserRingBuf);
+    if !ring || spec.object.is_none() || spec.max_entries == 0 {
+        return spec.max_entries;
+    }
+    let page = u32::try_from(page_size()).unwrap_or(u32::MAX);
+    let rounded = spec.max_entries.max(page).checked_next_power_of_two();
+    rounded.unwrap_or(spec.max_entries)
+}
+
+impl InnerMap {
+    /// Returns the spec of such a map.
+    fn spec(&self) -> MapSpec<'_> {
+        let InnerMap { name, kind, key_size, value_size, max_entries, flags, extra, .. } = self;
+        MapSpec {
+            flags: *flags,
+            map_extra: *extra,
+            numa_node: self.numa_node,
+            object: Some(&self.object),
+            ..MapSpec::new(name, *kind, *key_size, *value_size, *max_entries)
+        }
+    }
+}
+
 /// Creates a map that is not shared.
-fn create_new(spec: &MapSpec<'_>, token: Option<&Token>, table: Option<&Table>) -> Result<Map> {
+fn create_new(
+    spec: &MapSpec<'_>,
+    token: Option<&Token>,
+    table: Option<&Table>,
+    btf: Option<BorrowedFd<'_>>,
+) -> Result<Map> {
     // The kernel looks at one such map and does not keep it.
     let inner = match spec.inner {
         Some(inner) => {
             let inner = MapSpec { pin: None, contents: None, frozen: false, ..*inner };
-            Some(Map::create_by(&inner, token)?)
+            Some(Map::create_with(&inner, token, btf)?)
         }
         None => None,
     };
     let max_entries = entries(spec)?;
     let inner = inner.as_ref().map(AsFd::as_fd);
-    let made = match create_with_fallbacks(spec, max_entries, inner, token, table) {
+    let made = match create_with_fallbacks(spec, max_entries, inner, token, table, btf) {
         // Linux 5.10 reads its own types when the first program since its start is loaded.
         Err(Errno(ENOTSUPP)) if table.is_some() && load_something() => {
-            create_with_fallbacks(spec, max_entries, inner, token, table)
+            create_with_fallbacks(spec, max_entries, inner, token, table, btf)
         }
         answer => answer,
     };
@@ -229,6 +276,7 @@ fn create_with_fallbacks(
     inner: Option<BorrowedFd<'_>>,
     token: Option<&Token>,
     table: Option<&Table>,
+    btf: Option<BorrowedFd<'_>>,
 ) -> Result<OwnedFd, Errno> {
     let token = token.map(AsFd::as_fd);
     let name = object_name(spec.name);
@@ -249,7 +297,7 @@ fn create_with_fallbacks(
     let named = MapCreate { name: &name, ..plain.clone() };
     let unknown = |errno| matches!(errno, Errno(libc::EINVAL | libc::E2BIG | ENOTSUPP));
 
-    match types(spec, token) {
+    match types(spec, token, btf) {
         Ok(Some((btf, key_type, value_type))) => {
             let btf = Some(MapBtf { btf: btf.as_fd(), key_type, value_type });
             match memlock::create_map(&MapCreate { btf, ..named.clone() }) {
@@ -274,12 +322,38 @@ fn needs_types(spec: &MapSpec<'_>) -> bool {
     rules::is_storage(spec.kind) || spec.table.is_some()
 }
 
+/// BTF in the kernel, loaded for a map alone or for all of an object file.
+enum Loaded<'b> {
+    Own(OwnedFd),
+    Shared(BorrowedFd<'b>),
+}
+
+impl AsFd for Loaded<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Loaded::Own(fd) => fd.as_fd(),
+            Loaded::Shared(fd) => *fd,
+        }
+    }
+}
+
 /// The types of a map's keys and values, in the kernel. One that holds a struct of the kernel's has to have BTF of its own
 /// all the same, of which nothing is used.
-fn types(
+fn types<'b>(
     spec: &MapSpec<'_>,
     token: Option<BorrowedFd<'_>>,
-) -> Result<Option<(OwnedFd, u32, u32)>, Errno> {
+    btf: Option<BorrowedFd<'b>>,
+) -> Result<Option<(Loaded<'b>, u32, u32)>, Errno> {
+    if let Some(object) = spec.object.filter(|_| spec.types.is_none() && spec.table.is_none()) {
+        let (key, value) = (object.key_type, object.value_type);
+        let takes = rules::takes_types(spec.kind) && (key, value) != (0, 0);
+        let Some(types) = object.types.as_ref().filter(|_| takes) else { return Ok(None) };
+        let loaded = match btf {
+            Some(btf) => Loaded::Shared(btf),
+            None => Loaded::Own(load_object_types(types, token)?),
+        };
+        return Ok(Some((loaded, key, value)));
+    }
     let (key, value) = match (&spec.types, spec.table) {
         (Some((key, value)), _) => (key, value),
         (None, Some(_)) => (&TypeDesc::U32, &TypeDesc::U32),
@@ -289,7 +363,23 @@ fn types(
     let mut load = BtfLoad { btf: &types.blob, token, log: None };
     let btf = memlock::with_memlock(|| syscall::btf_load(&mut load))?;
     let unused = spec.table.is_some();
-    Ok(Some(if unused { (btf, 0, 0) } else { (btf, types.key, types.value) }))
+    let ids = if unused { (0, 0) } else { (types.key, types.value) };
+    Ok(Some((Loaded::Own(btf), ids.0, ids.1)))
+}
+
+/// Loads the BTF of an object file into the kernel; into one that does not know all kinds of types, with older ones in their places.
+pub(crate) fn load_object_types(
+    types: &ObjectTypes,
+    token: Option<BorrowedFd<'_>>,
+) -> Result<OwnedFd, Errno> {
+    let load = |blob: &[u8]| {
+        let mut load = BtfLoad { btf: blob, token, log: None };
+        memlock::with_memlock(|| syscall::btf_load(&mut load))
+    };
+    match load(&types.blob) {
+        Err(Errno(libc::EINVAL)) if types.plain != types.blob => load(&types.plain),
+        answer => answer,
+    }
 }
 
 /// A map that is pinned already, if it is one like the spec.
@@ -342,7 +432,11 @@ fn reused(spec: &MapSpec<'_>, path: &Path, fd: OwnedFd) -> Result<Map> {
         // It is not shared: it has just been opened.
         Err(shared) => return Ok(Map(shared)),
     };
-    Ok(object(spec, max_entries, flags, fd))
+    let Map(mut object) = object(spec, max_entries, flags, fd);
+    if let Some(object) = Arc::get_mut(&mut object) {
+        object.reused = true;
+    }
+    Ok(Map(object))
 }
 
 /// The number of entries of an LRU hash with a list for each CPU.

@@ -210,6 +210,7 @@ pub(super) fn opened(which: fmt::Arguments<'_>, fd: OwnedFd) -> Result<Map> {
         value_size: info.value_size,
         max_entries: info.max_entries,
         flags: info.flags,
+        reused: false,
         fd,
         cpus: OnceLock::new(),
         no_batch: AtomicBool::new(false),

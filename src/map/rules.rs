@@ -142,6 +142,29 @@ pub(super) const fn is_storage(kind: MapType) -> bool {
     )
 }
 
+/// Whether the kernel takes types for keys and values of it: of others libbpf sends none.
+pub(super) const fn takes_types(kind: MapType) -> bool {
+    !matches!(
+        kind,
+        MapType::PerfEventArray
+            | MapType::CgroupArray
+            | MapType::StackTrace
+            | MapType::ArrayOfMaps
+            | MapType::HashOfMaps
+            | MapType::DevMap
+            | MapType::DevMapHash
+            | MapType::CpuMap
+            | MapType::XskMap
+            | MapType::SockMap
+            | MapType::SockHash
+            | MapType::Queue
+            | MapType::Stack
+            | MapType::Arena
+            | MapType::RingBuf
+            | MapType::UserRingBuf
+    )
+}
+
 /// Returns the flags that a type of map can have as far as is known here: whether the kernel supports others shows when
 /// the map is created.
 pub(super) fn usual_flags(kind: MapType) -> u32 {
@@ -308,8 +331,9 @@ fn broken_inner(spec: &MapSpec<'_>) -> Option<(String, &'static str)> {
 }
 
 fn check_types(spec: &MapSpec<'_>) -> Result<(), (String, String)> {
+    let of_object = spec.object.is_some_and(|object| object.value_type != 0);
     let Some((key, value)) = &spec.types else {
-        return if is_storage(spec.kind) {
+        return if is_storage(spec.kind) && !of_object {
             Err((
                 "none".into(),
                 "storage needs those of its key and value: MapSpec::with_types".into(),

@@ -2,6 +2,7 @@
 
 use super::file::{Object, ObjectProgram};
 use super::listing::Listing;
+use super::tables::MapOf;
 use super::variables::NamedPlace;
 use super::{ObjectError, target};
 use crate::insn::{ByteOrder, Insn, Pseudo};
@@ -9,7 +10,7 @@ use crate::spec::{
     Assembly, Collection, CollectionData, CollectionProgram, Line, NamedLabels, Reloc, RelocField,
     RelocKind, RelocTarget, Section, Variable,
 };
-use crate::spec::{CoreReloc, Extern};
+use crate::spec::{CoreReloc, Extern, MapSpec, ObjectCode};
 use crate::util::lines::line_breaks;
 use std::collections::BTreeSet;
 
@@ -29,6 +30,8 @@ pub(super) enum LinkTarget {
     Map(String),
     /// A byte in a section of data.
     Data(Section, i32),
+    /// The same, in one of those that have names of their own.
+    DataSection(u32, i32),
     /// Something of the kernel's.
     Name(String),
     /// A type of the object.
@@ -55,21 +58,51 @@ impl Object {
             return Err(ObjectError::Unsaid { what: unsaid });
         }
         let Listing { text, lines } = self.listing.get_or_init(|| self.listed(false));
-        let maps = self.maps.iter().filter_map(|(name, map)| map.spec(name)).collect();
-        let variables = self.variables.iter().map(|place| {
-            let NamedPlace { section, offset, size, width, .. } = *place;
-            Variable { name: &place.name, section, offset, size, width }
+        let spec = |map: &'o MapOf| {
+            let spec = map.defined.spec(&map.name, &map.object)?;
+            Some(MapSpec { pin: map.pin.as_deref(), ..spec })
+        };
+        let maps = self.maps.iter().filter_map(spec).collect();
+        let variables = self.variables.iter().filter_map(|place| {
+            let NamedPlace { raw, offset, size, width, .. } = *place;
+            let of = self.data.standard.iter().position(|standard| *standard == Some(raw))?;
+            let section = *Section::ALL.get(of)?;
+            Some(Variable { name: &place.name, section, offset, size, width })
         });
-        let data = CollectionData { sections: self.data.clone(), variables: variables.collect() };
+        let [rodata, data, bss] = &self.data.types;
+        let data = CollectionData {
+            sections: self.data.bytes.clone(),
+            variables: variables.collect(),
+            types: [rodata.as_ref(), data.as_ref(), bss.as_ref()],
+            more: self.data.more.clone(),
+            declarations: Some(&self.data.declarations),
+        };
+        // Functions that are not called belong to no program, if there is one.
+        let only_uncalled = self.programs.iter().all(|program| program.uncalled);
         let (mut line, mut counted) = (1_u32, 0);
         let mut programs = Vec::with_capacity(self.programs.len());
         for (program, lines) in self.programs.iter().zip(lines) {
             let first = lines.first().map_or(0, |line| line.start as usize);
             line += line_breaks(text.as_bytes().get(counted..first).unwrap_or_default());
             counted = counted.max(first);
-            let assembly = program.assembly(lines.clone()).with_source_at(text, file, line);
+            if program.uncalled && !only_uncalled {
+                continue;
+            }
+            let loaded = program.loaded.as_deref().unwrap_or(program);
+            let lines = program.loaded_lines(lines);
+            let assembly = loaded.assembly(lines).with_source_at(text, file, line);
             let target = program.target().filter(|target| target::can_be_said(target));
-            programs.push(CollectionProgram { name: &program.name, target, assembly });
+            let object = ObjectCode {
+                types: self.types.as_ref(),
+                section: &program.section,
+                functions: &loaded.function_info,
+                lines: &loaded.line_info,
+            };
+            programs.push(CollectionProgram {
+                object: Some(object),
+                autoload: program.autoload,
+                ..CollectionProgram::new(&program.name, target, assembly)
+            });
         }
         let externs: BTreeSet<&str> = self
             .programs
@@ -120,6 +153,9 @@ impl ObjectProgram {
                 LinkTarget::Map(name) => (Some(Pseudo::MapFd as u8), 0, RelocTarget::Name(name)),
                 LinkTarget::Data(section, offset) => {
                     (Some(Pseudo::MapValue as u8), *offset, RelocTarget::Section(*section))
+                }
+                LinkTarget::DataSection(index, offset) => {
+                    (Some(Pseudo::MapValue as u8), *offset, RelocTarget::DataSection(*index))
                 }
                 LinkTarget::Core(core) => (None, 0, RelocTarget::Core(core)),
                 LinkTarget::Extern(wanted) => {

@@ -19,7 +19,9 @@ pub(super) struct Declared {
     pub directive: Option<String>,
     /// Its definition, if it can be declared.
     pub defined: Option<Defined>,
-    /// Remarks on what it does not say.
+    /// Remarks on what it does not say, and a collection does.
+    pub text_remarks: Vec<String>,
+    /// Remarks on what neither says.
     pub remarks: Vec<String>,
 }
 
@@ -57,9 +59,9 @@ pub(super) fn declared(
         };
         let name = names.give(&symbol.name);
         let directive = map.and_then(|map| map.directive(&name));
-        let besides = map.iter().flat_map(|map| &map.besides);
-        let mut remarks: Vec<_> =
-            besides.map(|besides| format!("of map {name}: {besides}")).collect();
+        let of_map = |what: &String| format!("of map {name}: {what}");
+        let text_remarks = map.iter().flat_map(|map| &map.besides).map(of_map).collect();
+        let mut remarks: Vec<_> = map.iter().flat_map(|map| &map.problems).map(of_map).collect();
         if directive.is_none() {
             remarks.push(match map {
                 Some(map) => format!("map {name}: its type is {}", map.kind),
@@ -69,7 +71,16 @@ pub(super) fn declared(
         let (symbol, offset) = (symbol.name.clone(), symbol.value);
         let name = directive.is_some().then_some(name);
         let defined = map.filter(|_| directive.is_some()).cloned();
-        maps.push(Declared { section, offset, name, symbol, directive, defined, remarks });
+        maps.push(Declared {
+            section,
+            offset,
+            name,
+            symbol,
+            directive,
+            defined,
+            text_remarks,
+            remarks,
+        });
     }
     maps.sort_by_key(|map| (map.section, map.offset));
     Ok(maps)

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 const LENGTH: usize = 4;
 
 /// The offset in the header of the place of the source lines.
-const LINES: usize = 16;
+pub(super) const LINES: usize = 16;
 
 /// The number of bits of a column, below those of a line.
 const COLUMN: u32 = 10;

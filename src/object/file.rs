@@ -5,16 +5,19 @@ use super::collection::LinkReloc;
 use super::declared::declared;
 use super::ext::SourceLines;
 use super::externs::externs;
-use super::functions::{Code, Named};
+use super::functions::{Code, Named, Spot};
+use super::lines::Infos;
 use super::link::Linker;
 use super::listing::Listing;
-use super::maps::Defined;
 use super::names::{Names, quoted, shown};
 use super::raw::{Kind, Raw};
 use super::relocated::relocations;
+use super::sections::{Sections, types};
+use super::tables::{MapOf, maps};
 use super::variables::{NamedPlace, Variables};
 use crate::btf::{Btf, swapped};
 use crate::insn::{ByteOrder, Insn};
+use crate::spec::{Line, ObjectTypes};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
@@ -40,13 +43,17 @@ pub struct Object {
     pub(super) order: ByteOrder,
     pub(super) license: String,
     /// Their names, and what they are.
-    pub(super) maps: Vec<(String, Defined)>,
-    pub(super) data: [Vec<u8>; 3],
+    pub(super) maps: Vec<MapOf>,
+    pub(super) data: Sections,
     pub(super) variables: Vec<NamedPlace>,
+    /// Its BTF, as kernels take it.
+    pub(super) types: Option<ObjectTypes>,
     /// The part of a listing before the programs.
     pub(super) head: String,
-    /// Of that, what it cannot say.
+    /// Of that, what neither it nor a collection can say.
     unsaid: Vec<String>,
+    /// What it cannot say, and a collection can.
+    text_unsaid: Vec<String>,
     pub(super) programs: Vec<ObjectProgram>,
     /// The statements of a collection, once one was asked for.
     pub(super) listing: OnceLock<Listing>,
@@ -56,7 +63,24 @@ pub struct Object {
 #[derive(Debug, Clone)]
 pub struct ObjectProgram {
     pub(super) name: String,
+    /// Where it begins.
+    pub(super) at: Spot,
+    /// The name of its section.
+    pub(super) section: String,
     pub(super) target: Option<String>,
+    /// Whether a struct of functions has it.
+    pub(super) in_table: bool,
+    /// Whether its section says that it is loaded with the others.
+    pub(super) autoload: bool,
+    /// Whether it is a function that no program calls.
+    pub(super) uncalled: bool,
+    /// The records of the kernel about its functions and its source lines.
+    pub(super) function_info: Vec<[u32; 2]>,
+    pub(super) line_info: Vec<[u32; 4]>,
+    /// Where each of its functions begins, by its number.
+    pub(super) pieces: HashMap<usize, usize>,
+    /// The same program with its functions in the order in which they are loaded, if that is another.
+    pub(super) loaded: Option<Box<ObjectProgram>>,
     pub(super) slots: Vec<Insn>,
     /// The names of functions, where they begin.
     pub(super) functions: BTreeMap<usize, String>,
@@ -107,7 +131,9 @@ impl Object {
         };
         let code = Code::new(&raw)?;
         let mut names = Names::default();
-        let maps = declared(&raw, btf.as_ref(), &mut names)?;
+        let declared = declared(&raw, btf.as_ref(), &mut names)?;
+        let types = types(&raw, btf.as_ref());
+        let mut sections = Sections::new(&raw, types.as_ref());
         let places: BTreeSet<_> = code
             .named
             .values()
@@ -123,7 +149,12 @@ impl Object {
             (None, _) => Some(HashMap::new()),
         };
 
-        let (mut head, mut unsaid) = (String::new(), Vec::new());
+        let infos = match (raw.bytes(Kind::BtfExt), &btf) {
+            (Some(ext), Some(btf)) if types.is_some() => Infos::read(ext, btf),
+            _ => Infos::default(),
+        };
+
+        let (mut head, mut unsaid, mut text_unsaid) = (String::new(), Vec::new(), Vec::new());
         if raw.order != ByteOrder::NATIVE {
             let order = if raw.order == ByteOrder::Big { "big" } else { "little" };
             let _ = writeln!(head, "# for machines of the other byte order: --endian {order}");
@@ -136,26 +167,27 @@ impl Object {
         let license = license(&raw, &mut unsaid);
         unsaid.iter().for_each(|remark| remarked(&mut head, remark));
         let _ = writeln!(head, ".license {}", quoted(&license));
-        for map in &maps {
-            map.remarks.iter().for_each(|remark| remarked(&mut head, remark));
+        for map in &declared {
+            let remarks = map.text_remarks.iter().chain(&map.remarks);
+            remarks.for_each(|remark| remarked(&mut head, remark));
             unsaid.extend_from_slice(&map.remarks);
+            text_unsaid.extend_from_slice(&map.text_remarks);
             if let Some(directive) = &map.directive {
                 let _ = writeln!(head, "{directive}");
             }
         }
         let (text, places) = variables.text(&mut names);
         head.push_str(&text);
-        let data = variables.bytes_of_sections().unwrap_or_else(|| {
-            unsaid.push("a section of data has more than 512 MiB".into());
-            Default::default()
-        });
-        strays(&mut head, &raw, &mut unsaid);
+        sections.name(&places);
+        strays(&mut head, &raw, &mut unsaid, &mut text_unsaid);
 
         let linker = Linker {
             raw: &raw,
             code: &code,
-            maps: &maps,
+            maps: &declared,
             variables: &variables,
+            sections: &sections,
+            infos,
             relocations,
             externs: btf.as_ref().map_or_else(HashMap::new, externs),
             types: btf.as_ref().map_or_else(Default::default, |btf| btf.as_bytes().into()),
@@ -166,16 +198,19 @@ impl Object {
                 _ => SourceLines::default(),
             },
         };
-        let programs = linker.programs(&mut names)?;
-        let maps = maps.into_iter().filter_map(|map| Some((map.name?, map.defined?))).collect();
+        let mut programs = linker.programs(&mut names)?;
+        let (all, own) = (&mut programs, &mut names);
+        let maps = maps(&raw, types.as_ref(), &declared, all, own, &mut unsaid);
         Ok(Object {
             order: raw.order,
             license,
             maps,
-            data,
+            data: sections,
             variables: places,
+            types,
             head,
             unsaid,
+            text_unsaid,
             programs,
             listing: OnceLock::new(),
         })
@@ -194,6 +229,9 @@ impl Object {
 
     fn remarked(&self, of_text: bool) -> Vec<String> {
         let mut all = self.unsaid.clone();
+        if of_text {
+            all.extend_from_slice(&self.text_unsaid);
+        }
         for program in &self.programs {
             let mut remarks: Vec<(usize, &str)> = Vec::new();
             for (slot, own) in &program.remarks {
@@ -250,6 +288,44 @@ impl ObjectProgram {
     }
 }
 
+impl ObjectProgram {
+    /// Gives the functions of the program as it is loaded the names that they have in its listing.
+    pub(super) fn name_loaded(&mut self) {
+        let Some(loaded) = &mut self.loaded else { return };
+        loaded.name.clone_from(&self.name);
+        for (number, start) in &loaded.pieces {
+            let listed = self.pieces.get(number).and_then(|start| self.functions.get(start));
+            if let (Some(listed), Some(name)) = (listed, loaded.functions.get_mut(start)) {
+                name.clone_from(listed);
+            }
+        }
+    }
+
+    /// Returns the lines of the listing in the order in which the program is loaded.
+    pub(super) fn loaded_lines(&self, lines: &[Line]) -> Vec<Line> {
+        let Some(loaded) = &self.loaded else { return lines.to_vec() };
+        let mut starts: Vec<_> = self.pieces.values().copied().collect();
+        starts.sort_unstable();
+        let mut order: Vec<_> = loaded
+            .pieces
+            .iter()
+            .filter_map(|(number, to)| Some((*to, *self.pieces.get(number)?)))
+            .collect();
+        order.sort_unstable();
+        let mut moved = Vec::with_capacity(lines.len());
+        for (to, from) in order {
+            let next = starts.iter().copied().find(|start| *start > from).unwrap_or(usize::MAX);
+            let at = |slot: usize| lines.partition_point(|line| (line.slot as usize) < slot);
+            let own = lines.get(at(from)..at(next)).unwrap_or_default();
+            // Programs have fewer slots than 2^22.
+            moved.extend(
+                own.iter().map(|line| Line { slot: line.slot - from as u32 + to as u32, ..*line }),
+            );
+        }
+        moved
+    }
+}
+
 fn remarked(out: &mut String, remark: &str) {
     let _ = writeln!(out, "# {remark}");
 }
@@ -268,14 +344,27 @@ fn license(raw: &Raw<'_>, unsaid: &mut Vec<String>) -> String {
 }
 
 /// Remarks on what of the data is left out. A section of which nothing is known is only missed if something refers to it.
-fn strays(out: &mut String, raw: &Raw<'_>, unsaid: &mut Vec<String>) {
+fn strays(
+    out: &mut String,
+    raw: &Raw<'_>,
+    unsaid: &mut Vec<String>,
+    text_unsaid: &mut Vec<String>,
+) {
     for section in &raw.sections {
         let name = shown(&section.name);
         if section.kind == Kind::Unknown {
             remarked(out, &format!("left out: section {name}, {} bytes", section.size));
         }
-        if section.kind == Kind::Code {
-            continue;
+        let (link, table) = match section.kind {
+            Kind::Code => continue,
+            Kind::StructOps { link } => (link, true),
+            _ => (false, false),
+        };
+        if table {
+            let by = if link { ", registered by a link" } else { "" };
+            let remark = format!("left out: structs of functions in section {name}{by}");
+            remarked(out, &remark);
+            text_unsaid.push(remark);
         }
         for relocation in &section.relocations {
             let symbol = raw.symbols.get(relocation.symbol).map_or("", |symbol| &symbol.name);
@@ -283,7 +372,9 @@ fn strays(out: &mut String, raw: &Raw<'_>, unsaid: &mut Vec<String>) {
             let remark =
                 format!("left out: the address of `{symbol}` at {offset} of section {name}");
             remarked(out, &remark);
-            unsaid.push(remark);
+            // Contents of maps are read with these.
+            let known = table || section.kind == Kind::Maps;
+            if known { &mut *text_unsaid } else { &mut *unsaid }.push(remark);
         }
     }
 }

@@ -131,12 +131,15 @@ fn named(
     match (op, in_section, kind, value) {
         (Op::CallLocal { .. }, None, ..) => Some(Named::Elsewhere(relocation.symbol)),
         (Op::CallLocal { offset }, Some((index, _)), Some(Kind::Code), Some(value)) => {
-            let to = (value / SLOT as i64).saturating_add(i64::from(offset) + 1);
+            let to = match relocation.addend {
+                None => (value / SLOT as i64).saturating_add(i64::from(offset) + 1),
+                Some(addend) => value.saturating_add(addend) / SLOT as i64,
+            };
             Some(function_at(raw, index, to))
         }
         (Op::LoadImm64 { .. }, None, ..) => Some(Named::Outside(relocation.symbol)),
         (Op::LoadImm64 { low, .. }, Some((index, found)), Some(kind), Some(value)) => {
-            let to = value.saturating_add(low.into());
+            let to = value.saturating_add(relocation.addend.unwrap_or(low.into()));
             let inside = u64::try_from(to).ok().filter(|to| *to < found.size);
             match (kind, inside) {
                 (Kind::Code, Some(to)) if to.is_multiple_of(SLOT) => {

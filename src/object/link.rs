@@ -6,16 +6,19 @@ use super::ext::SourceLines;
 use super::externs::Declaration;
 use super::file::{Adjusted, ObjectProgram};
 use super::functions::{Code, Function, Named, led};
+use super::lines::{Infos, Piece};
 use super::names::{Names, shown};
 use super::raw::{Raw, RawSymbol};
 use super::relocated::{Relocated, Relocations};
+use super::sections::Sections;
 use super::variables::Variables;
 use super::{ObjectError, target};
 use crate::asm::{Instructions, Place, place};
 use crate::btf::{Btf, essential_name};
+use crate::spec::attach_point::Named as AttachName;
 use crate::spec::{CoreReloc, Extern, RelocField, RelocKind};
 use std::cell::Cell;
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 /// The most slots of all programs of an object together, each with the functions that it calls.
@@ -52,6 +55,8 @@ pub(super) struct Linker<'r> {
     pub code: &'r Code,
     pub maps: &'r [Declared],
     pub variables: &'r Variables<'r>,
+    pub sections: &'r Sections,
+    pub infos: Infos,
     pub relocations: Relocations,
     /// The BTF that they are about.
     pub types: Arc<[u8]>,
@@ -73,19 +78,20 @@ impl Linker<'_> {
         let functions = &self.code.functions;
         let calls: Vec<Vec<usize>> =
             functions.iter().map(|function| self.calls(function)).collect();
+        let each = calls.iter().enumerate();
+        let called: HashSet<usize> =
+            each.flat_map(|(from, to)| to.iter().copied().filter(move |to| *to != from)).collect();
         let mut entries: Vec<usize> = Vec::new();
         for (index, function) in functions.iter().enumerate() {
-            if function.symbol.is_some() && self.section_name(function.at.0) != ".text" {
+            if self.is_program(function, called.contains(&index)) {
                 entries.push(index);
             }
         }
         entries.sort_by_key(|index| functions.get(*index).and_then(|function| function.symbol));
+        let designated = entries.len();
         let mut reached = HashSet::new();
         reach(&calls, entries.clone(), &mut reached);
         // What nobody calls is a program, too; and then what is left calls itself in a ring.
-        let each = calls.iter().enumerate();
-        let called: HashSet<usize> =
-            each.flat_map(|(from, to)| to.iter().copied().filter(move |to| *to != from)).collect();
         for only_roots in [true, false] {
             for index in 0..functions.len() {
                 if !(reached.contains(&index) || only_roots && called.contains(&index)) {
@@ -98,7 +104,9 @@ impl Linker<'_> {
         let mut total = 0;
         let mut programs = Vec::with_capacity(entries.len());
         for entry in entries {
-            programs.push(self.program(entry, &calls, &mut total)?);
+            let uncalled = programs.len() >= designated;
+            let program = self.both(entry, &calls, &mut total)?;
+            programs.push(ObjectProgram { uncalled, ..program });
         }
         for program in &mut programs {
             program.name = names.give(&program.name);
@@ -109,8 +117,21 @@ impl Linker<'_> {
                 *name = names.give_function(name);
             }
             program.functions.values().for_each(|name| names.take_back(name));
+            program.name_loaded();
         }
         Ok(programs)
+    }
+
+    /// Whether a function is a program: one that a section names what for. Others are called, wherever they are.
+    fn is_program(&self, function: &Function, called: bool) -> bool {
+        let symbol = function.symbol.and_then(|symbol| self.raw.symbols.get(symbol));
+        let Some(symbol) = symbol else { return false };
+        let section = self.section_name(function.at.0);
+        if section == ".text" {
+            return false;
+        }
+        let known = || target::target(section).is_some_and(|to| AttachName::read(&to).is_ok());
+        !called || symbol.global && known()
     }
 
     /// The functions that a function names.
@@ -136,43 +157,80 @@ impl Linker<'_> {
         }
     }
 
-    fn program(
+    /// The functions of a program, in the order of libbpf: each behind the first one that calls it, before the others that this one
+    /// calls.
+    fn members(&self, entry: usize, calls: &[Vec<usize>]) -> Vec<usize> {
+        let (mut members, mut seen) = (vec![entry], HashSet::from([entry]));
+        let mut open = vec![(entry, 0)];
+        while let Some((index, next)) = open.last_mut() {
+            let called = calls.get(*index).and_then(|called| called.get(*next)).copied();
+            *next += 1;
+            match called {
+                None => {
+                    open.pop();
+                }
+                Some(called) if seen.insert(called) => {
+                    members.push(called);
+                    open.push((called, 0));
+                }
+                Some(_) => {}
+            }
+        }
+        members
+    }
+
+    /// A program as it is listed, with its functions in the order of the file; and as it is loaded, if that is not the same.
+    fn both(
         &self,
         entry: usize,
         calls: &[Vec<usize>],
         total: &mut usize,
     ) -> Result<ObjectProgram, ObjectError> {
-        let functions = &self.code.functions;
-        let mut members = BTreeSet::from([entry]);
-        let mut todo = vec![entry];
-        while let Some(index) = todo.pop() {
-            *total += functions.get(index).map_or(0, |function| function.end - function.at.1);
-            if *total > MOST_SLOTS {
-                return Err(ObjectError::File {
-                    problem: "its programs, with the functions that they call, have more than 4,194,304 slots",
-                });
-            }
-            for called in calls.get(index).into_iter().flatten() {
-                if members.insert(*called) {
-                    todo.push(*called);
-                }
-            }
+        let members = self.members(entry, calls);
+        let functions = members.iter().filter_map(|index| self.code.functions.get(*index));
+        *total += functions.map(|function| function.end - function.at.1).sum::<usize>();
+        if *total > MOST_SLOTS {
+            return Err(ObjectError::File {
+                problem: "its programs, with the functions that they call, have more than 4,194,304 slots",
+            });
         }
-        members.remove(&entry);
-        let members: Vec<_> = std::iter::once(entry)
-            .chain(members)
-            .filter_map(|index| Some((index, functions.get(index)?)))
-            .collect();
+        let mut listed = members.clone();
+        listed.get_mut(1..).unwrap_or_default().sort_unstable();
+        let loaded = match listed == members {
+            true => None,
+            false => Some(Box::new(self.program(entry, &members)?)),
+        };
+        Ok(ObjectProgram { loaded, ..self.program(entry, &listed)? })
+    }
+
+    fn program(&self, entry: usize, members: &[usize]) -> Result<ObjectProgram, ObjectError> {
+        let functions = &self.code.functions;
+        let of = |index: &usize| Some((*index, functions.get(*index)?));
+        let members: Vec<_> = members.iter().filter_map(of).collect();
         let mut starts = HashMap::new();
         let mut slots = Vec::new();
+        let mut pieces = Vec::with_capacity(members.len());
         for (index, function) in &members {
-            starts.insert(*index, slots.len());
+            let (section, first) = function.at;
+            let (section, end, start) = (self.section_name(section), function.end, slots.len());
+            pieces.push(Piece { section, first, end, start });
+            starts.insert(*index, start);
             slots.extend(self.code.of(function));
         }
+        let (function_info, line_info) = self.infos.of(&pieces);
         let first = functions.get(entry);
         let section = first.map_or("", |first| self.section_name(first.at.0));
         let mut program = ObjectProgram {
             name: first.map(|first| self.name(first)).unwrap_or_default(),
+            at: first.map_or((0, 0), |first| first.at),
+            section: shown(section),
+            in_table: false,
+            autoload: !section.starts_with('?'),
+            uncalled: false,
+            function_info,
+            line_info,
+            pieces: starts,
+            loaded: None,
             // A function that nobody calls is in .text only because it is nowhere else.
             target: if section == ".text" { None } else { target::target(section) },
             slots,
@@ -186,17 +244,17 @@ impl Linker<'_> {
             astray: HashSet::new(),
         };
         for (index, function) in &members {
-            let Some(start) = starts.get(index).copied() else { continue };
+            let Some(start) = program.pieces.get(index).copied() else { continue };
             if *index != entry {
                 let name = self.name(function);
                 self.spend(name.len())?;
                 program.functions.insert(start, name);
             }
-            self.link(&mut program, function, start, &starts)?;
+            self.link(&mut program, function, start)?;
         }
         let mut begin: Vec<_> = members
             .iter()
-            .filter_map(|(index, function)| Some((*starts.get(index)?, function.at)))
+            .filter_map(|(index, function)| Some((*program.pieces.get(index)?, function.at)))
             .collect();
         begin.sort_unstable();
         for slot in program.remarks.keys().chain(program.text_remarks.keys()) {
@@ -235,9 +293,7 @@ impl Linker<'_> {
             Named::Map(section, offset) => {
                 self.map_at(*section, *offset).map(|map| map.symbol.clone())
             }
-            Named::Data(section, offset) => {
-                self.variables.address(*section, *offset).map(|(name, ..)| name)
-            }
+            Named::Data(section, offset) => self.variables.address(*section, *offset),
             Named::Elsewhere(symbol) | Named::Outside(symbol) => {
                 self.raw.symbols.get(*symbol).map(|symbol| symbol.name.clone())
             }
@@ -271,7 +327,6 @@ impl Linker<'_> {
         program: &mut ObjectProgram,
         function: &Function,
         start: usize,
-        starts: &HashMap<usize, usize>,
     ) -> Result<(), ObjectError> {
         let (section, first) = function.at;
         let relocations = self.relocations.get(self.section_name(section));
@@ -346,11 +401,11 @@ impl Linker<'_> {
             let operand = match named {
                 Named::Function(to) => {
                     let to = self.code.function(*to);
-                    if let Some(to) = to.and_then(|index| starts.get(&index))
+                    if let Some(to) = to.and_then(|index| program.pieces.get(&index).copied())
                         && let Some(insn) = program.slots.get_mut(at)
                     {
-                        *insn = led(*insn, at, *to);
-                        if *to == 0 {
+                        *insn = led(*insn, at, to);
+                        if to == 0 {
                             program.functions.insert(0, program.name.clone());
                         }
                     }
@@ -365,15 +420,16 @@ impl Linker<'_> {
                     Some(map) => Err(format!("the address of map `{}`", map.symbol)),
                     None => Err("the address of a map without a name".into()),
                 },
-                Named::Data(section, place) => self
-                    .variables
-                    .address(*section, *place)
-                    .map(|(name, section, offset)| {
-                        // Sections have less than 512 MiB.
-                        program.relocate_address(at, LinkTarget::Data(section, offset as i32));
-                        name
-                    })
-                    .ok_or_else(|| "the address of data without a name".into()),
+                Named::Data(section, place) => {
+                    let name = self.variables.address(*section, *place);
+                    match (name, self.sections.target(*section, *place)) {
+                        (Some(name), Some(target)) => {
+                            program.relocate_address(at, target);
+                            Ok(name)
+                        }
+                        _ => Err("the address of data without a name".into()),
+                    }
+                }
                 Named::Outside(symbol) => {
                     let Some(RawSymbol { name, weak, .. }) = self.raw.symbols.get(*symbol) else {
                         continue;

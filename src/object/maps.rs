@@ -3,9 +3,9 @@
 
 use super::names::shown;
 use super::raw::LONGEST;
-use crate::btf::{Body, Btf, BtfError, Builder, Member};
+use crate::btf::{Body, Btf, BtfError, Builder, Kind, Member};
 use crate::insn::ByteOrder;
-use crate::spec::MapSpec;
+use crate::spec::{InnerMap, MapSpec, ObjectMap, ObjectTypes, implied_sizes};
 use crate::uapi::MapType;
 
 /// The size of a member in bytes: a pointer.
@@ -59,6 +59,9 @@ pub(super) fn size(map: &MapSpec<'_>) -> u32 {
 /// The most members of a definition that are looked at: there are eleven that libbpf knows.
 const MEMBERS: usize = 32;
 
+/// `LIBBPF_PIN_BY_NAME` of `bpf_helpers.h`.
+const PIN_BY_NAME: u64 = 1;
+
 /// A map as an object defines it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Defined {
@@ -70,8 +73,20 @@ pub(super) struct Defined {
     pub max_entries: u32,
     pub flags: u32,
     pub extra: u64,
-    /// The properties that a text cannot say.
+    pub numa_node: Option<u32>,
+    /// The BTF ids of keys and values; 0 if they are not known.
+    pub key_type: u32,
+    pub value_type: u32,
+    /// Whether it is pinned by its name.
+    pub pinned: bool,
+    /// The definition of the maps in it.
+    pub inner: Option<Box<Defined>>,
+    /// The offset in the variable of its initial elements.
+    pub values: Option<u32>,
+    /// The properties that a text cannot say, and a collection can.
     pub besides: Vec<String>,
+    /// The properties that neither can.
+    pub problems: Vec<String>,
 }
 
 /// The maps of `.maps`, in the order of the types.
@@ -89,59 +104,93 @@ pub(super) fn read(btf: &Btf) -> Result<Vec<Defined>, BtfError> {
             if variable.name.len() > LONGEST {
                 continue;
             }
-            maps.push(defined(btf, variable.name, of)?);
+            maps.push(defined(btf, variable.name, of, true)?);
         }
     }
     Ok(maps)
 }
 
-fn defined(btf: &Btf, symbol: &str, of: u32) -> Result<Defined, BtfError> {
+fn defined(btf: &Btf, symbol: &str, of: u32, outer: bool) -> Result<Defined, BtfError> {
     let mut map = Defined { symbol: symbol.into(), ..Defined::default() };
     let Body::Composite { members, .. } = btf.resolve(of)?.body else {
-        map.besides.push("its definition is no struct".into());
+        map.problems.push("its definition is no struct".into());
         return Ok(map);
     };
     for member in members.take(MEMBERS) {
         let member = member?;
         let number = number(btf, member.of)?;
         let short = number.and_then(|number| u32::try_from(number).ok());
-        let place = match (member.name, short) {
-            ("type", Some(_)) => &mut map.kind,
-            ("key_size", Some(_)) => &mut map.key_size,
-            ("value_size", Some(_)) => &mut map.value_size,
-            ("max_entries", Some(_)) => &mut map.max_entries,
-            ("map_flags", Some(_)) => &mut map.flags,
-            ("map_extra", _) => {
-                map.extra = number.unwrap_or_default();
-                continue;
+        match (member.name, short) {
+            ("type", Some(number)) => map.kind = number,
+            ("key_size", Some(number)) => sized(&mut map, true, number),
+            ("value_size", Some(number)) => sized(&mut map, false, number),
+            ("max_entries", Some(number)) => map.max_entries = number,
+            ("map_flags", Some(number)) => map.flags = number,
+            ("numa_node", Some(number)) => {
+                map.numa_node = Some(number);
+                map.besides.push(format!("numa_node is {number}"));
             }
+            ("map_extra", _) => map.extra = number.unwrap_or_default(),
             // The types themselves: the sizes are theirs.
             ("key" | "value", _) => {
                 let Body::Pointer(to) = btf.resolve(member.of)?.body else { continue };
+                let key = member.name == "key";
                 let size = btf.size(to, member.name)?;
-                if member.name == "key" {
-                    map.key_size = size
+                *if key { &mut map.key_type } else { &mut map.value_type } = to;
+                sized(&mut map, key, size);
+            }
+            ("values", _) => {
+                map.besides.push("it has values".into());
+                // Maps or programs, by their descriptors.
+                sized(&mut map, false, 4);
+                map.values = Some(member.bit_offset / 8);
+                if outer {
+                    inner(btf, &mut map, member.of)?;
                 } else {
-                    map.value_size = size
-                };
-                continue;
+                    map.problems.push("a map in a map has no values".into());
+                }
+            }
+            ("pinning", Some(number)) => {
+                map.pinned = u64::from(number) == PIN_BY_NAME;
+                map.besides.push(format!("pinning is {number}"));
+                if number > 1 {
+                    map.problems.push("pinning is known as 0 and 1, LIBBPF_PIN_BY_NAME".into());
+                }
             }
             (name, _) => {
-                if name == "values" {
-                    // Maps or programs, by their descriptors.
-                    map.value_size = 4;
-                }
                 let shown = shown(name);
-                map.besides.push(match number {
+                map.problems.push(match number {
                     Some(number) => format!("{shown} is {number}"),
                     None => format!("it has {shown}"),
                 });
-                continue;
             }
-        };
-        *place = short.unwrap_or_default();
+        }
     }
+    map.fill_in();
     Ok(map)
+}
+
+/// Sets the size of keys or values, which can be said twice.
+fn sized(map: &mut Defined, key: bool, size: u32) {
+    let (place, what) =
+        if key { (&mut map.key_size, "key") } else { (&mut map.value_size, "value") };
+    if *place != 0 && *place != size {
+        map.problems.push(format!("{what}s have {place} and {size} bytes"));
+    }
+    *place = size;
+}
+
+/// The definition of inner maps: `values` is an array of pointers to them, or to functions.
+fn inner(btf: &Btf, map: &mut Defined, of: u32) -> Result<(), BtfError> {
+    let Body::Array { element, .. } = btf.resolve(of)?.body else { return Ok(()) };
+    let Body::Pointer(to) = btf.resolve(element)?.body else { return Ok(()) };
+    if btf.resolve(to)?.kind == Kind::Struct {
+        let inner = defined(btf, &format!("{}.inner", map.symbol), to, false)?;
+        let of = inner.problems.iter().map(|problem| format!("of the maps in it: {problem}"));
+        map.problems.extend(of);
+        map.inner = Some(Box::new(inner));
+    }
+    Ok(())
 }
 
 /// The number that a member is: a pointer to so many elements, or an enumeration with one value.
@@ -180,17 +229,61 @@ pub(super) fn read_old(symbol: &str, bytes: &[u8], order: ByteOrder) -> Option<D
 }
 
 impl Defined {
+    /// Its type; `None` if that is not known here.
+    fn map_type(&self) -> Option<MapType> {
+        MapType::ALL.iter().copied().find(|kind| *kind as u32 == self.kind)
+    }
+
+    /// Sets sizes of which only one is possible: an object may leave them out, or say what is in a ring buffer.
+    fn fill_in(&mut self) {
+        let (key, value) = self.map_type().map_or((None, None), implied_sizes);
+        for (size, implied) in [(&mut self.key_size, key), (&mut self.value_size, value)] {
+            match implied {
+                Some(implied) if *size == 0 || implied == 0 => *size = implied,
+                _ => {}
+            }
+        }
+    }
+
     /// The map under a name; `None` if it is of a type that is not known here.
-    pub fn spec<'a>(&self, name: &'a str) -> Option<MapSpec<'a>> {
-        let kind = MapType::ALL.iter().copied().find(|kind| *kind as u32 == self.kind)?;
-        let Defined { key_size, value_size, max_entries, flags, extra, .. } = *self;
-        let spec = MapSpec::new(name, kind, key_size, value_size, max_entries);
-        Some(spec.with_flags(flags).with_map_extra(extra))
+    pub fn spec<'a>(&self, name: &'a str, object: &'a ObjectMap) -> Option<MapSpec<'a>> {
+        if let Some(table) = &object.table {
+            let spec = MapSpec::struct_ops(name, &table.name).with_flags(self.flags);
+            return Some(MapSpec { object: Some(object), ..spec });
+        }
+        let Defined { key_size, value_size, max_entries, flags, extra, numa_node, .. } = *self;
+        let spec = MapSpec::new(name, self.map_type()?, key_size, value_size, max_entries);
+        Some(MapSpec { flags, map_extra: extra, numa_node, object: Some(object), ..spec })
+    }
+
+    /// The rest of it, which its spec refers to, but for the initial elements.
+    pub fn object(&self, types: Option<&ObjectTypes>) -> ObjectMap {
+        let inner = self.inner.as_ref().and_then(|inner| {
+            Some(Box::new(InnerMap {
+                name: inner.symbol.clone(),
+                kind: inner.map_type()?,
+                key_size: inner.key_size,
+                value_size: inner.value_size,
+                max_entries: inner.max_entries,
+                flags: inner.flags,
+                extra: inner.extra,
+                numa_node: inner.numa_node,
+                object: inner.object(types),
+            }))
+        });
+        ObjectMap {
+            types: types.cloned(),
+            key_type: self.key_type,
+            value_type: self.value_type,
+            inner,
+            elements: Vec::new(),
+            table: None,
+        }
     }
 
     /// The directive that declares it under a name; `None` if it is of a type that is not known here.
     pub fn directive(&self, name: &str) -> Option<String> {
-        let kind = MapType::ALL.iter().copied().find(|kind| *kind as u32 == self.kind)?;
+        let kind = self.map_type()?;
         i64::try_from(self.extra).ok()?;
         let mut out = format!(".map {name}, {}", kind.name());
         let (key, value) = match kind {
@@ -301,7 +394,7 @@ mod tests {
         assert_eq!(usual.besides, ["pinning is 1"]);
         assert_eq!(outer.directive("o").unwrap(), ".map o, array_of_maps, key=1, value=4");
         assert_eq!(outer.besides, ["it has values"]);
-        assert_eq!((odd.directive("odd"), odd.besides.len()), (None, 1));
+        assert_eq!((odd.directive("odd"), odd.problems.len()), (None, 1));
     }
 
     #[test]

@@ -272,7 +272,10 @@ fn references(
                 let second = code.slots.get(reloc.slot as usize + 1);
                 To::Data(section, second.map_or(0, |second| second.imm() as u32))
             }
-            RelocTarget::Map(_) | RelocTarget::Core(_) | RelocTarget::Extern(_) => return None,
+            RelocTarget::Map(_)
+            | RelocTarget::DataSection(_)
+            | RelocTarget::Core(_)
+            | RelocTarget::Extern(_) => return None,
         };
         Some((reloc.slot, to))
     });

@@ -49,6 +49,10 @@ pub(super) enum Kind {
     Maps,
     /// `maps`, of before there was BTF.
     OldMaps,
+    /// `.struct_ops`, or `.struct_ops.link`: structs of the kernel with programs in them, registered by a link or not.
+    StructOps {
+        link: bool,
+    },
     License,
     Btf,
     BtfExt,
@@ -68,6 +72,8 @@ pub(super) struct RawSymbol {
     pub size: u64,
     pub global: bool,
     pub weak: bool,
+    /// Whether it is not to be seen outside of what the object is linked to (`STV_HIDDEN`, `STV_INTERNAL`).
+    pub hidden: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,6 +93,8 @@ pub(super) struct RawRelocation {
     pub kind: u32,
     /// The number of its symbol.
     pub symbol: usize,
+    /// The number that is added to the symbol, if it does not stand in the place itself (`SHT_RELA`).
+    pub addend: Option<i64>,
 }
 
 /// Whether a name is that of a section, or of one of its kind: `.rodata.str1.1`.
@@ -103,6 +111,8 @@ fn kind_of(name: &str, section_type: elf::SectionType, executable: bool, size: u
             "license" => Kind::License,
             ".maps" => Kind::Maps,
             "maps" => Kind::OldMaps,
+            ".struct_ops" | "?.struct_ops" => Kind::StructOps { link: false },
+            ".struct_ops.link" | "?.struct_ops.link" => Kind::StructOps { link: true },
             ".BTF" => Kind::Btf,
             ".BTF.ext" => Kind::BtfExt,
             "version" | ".eh_frame" => Kind::Nothing,
@@ -200,18 +210,46 @@ impl<'d> Raw<'d> {
                 size: symbol.st_size(endian),
                 global: !symbol.is_local(),
                 weak: symbol.is_weak(),
+                hidden: matches!(symbol.st_visibility(), elf::STV_HIDDEN | elf::STV_INTERNAL),
             });
         }
 
         // However many tables say that they are in one place of the file, this is how many there can be.
         let mut most = data.len() / size_of::<elf::Rel64<Endianness>>();
         for section in table.iter() {
-            let relocations =
-                section.rel(endian, data).map_err(wrong("a table of relocations is damaged"))?;
-            let relocations = match relocations {
-                Some((relocations, _)) => relocations,
-                None if section.sh_type(endian) == elf::SHT_RELA => &[],
-                None => continue,
+            let wrong = wrong("a table of relocations is damaged");
+            let read: Vec<RawRelocation> = match section.sh_type(endian) {
+                elf::SHT_REL => {
+                    let Some((table, _)) = section.rel(endian, data).map_err(wrong)? else {
+                        continue;
+                    };
+                    most = most
+                        .checked_sub(table.len())
+                        .ok_or(ObjectError::File { problem: OVERLAP })?;
+                    let one = |relocation: &elf::Rel64<Endianness>| RawRelocation {
+                        offset: relocation.r_offset.get(endian),
+                        kind: relocation.r_type(endian).0,
+                        symbol: relocation.r_sym(endian) as usize,
+                        addend: None,
+                    };
+                    table.iter().map(one).collect()
+                }
+                elf::SHT_RELA => {
+                    let Some((table, _)) = section.rela(endian, data).map_err(wrong)? else {
+                        continue;
+                    };
+                    most = most
+                        .checked_sub(table.len())
+                        .ok_or(ObjectError::File { problem: OVERLAP })?;
+                    let one = |relocation: &elf::Rela64<Endianness>| RawRelocation {
+                        offset: relocation.r_offset.get(endian),
+                        kind: relocation.r_type(endian, false).0,
+                        symbol: relocation.r_sym(endian, false) as usize,
+                        addend: Some(relocation.r_addend.get(endian)),
+                    };
+                    table.iter().map(one).collect()
+                }
+                _ => continue,
             };
             let Some(of) = sections.get_mut(section.sh_info(endian) as usize) else {
                 return Err(ObjectError::File {
@@ -219,22 +257,9 @@ impl<'d> Raw<'d> {
                 });
             };
             // Those of debug information are for debuggers.
-            if matches!(of.kind, Kind::Nothing | Kind::Btf | Kind::BtfExt) {
-                continue;
+            if !matches!(of.kind, Kind::Nothing | Kind::Btf | Kind::BtfExt) {
+                of.relocations.extend(read);
             }
-            if section.sh_type(endian) == elf::SHT_RELA {
-                let problem =
-                    "it has relocations with addends (SHT_RELA), as no objects for BPF have";
-                return Err(ObjectError::File { problem });
-            }
-            most = most
-                .checked_sub(relocations.len())
-                .ok_or(ObjectError::File { problem: OVERLAP })?;
-            of.relocations.extend(relocations.iter().map(|relocation| RawRelocation {
-                offset: relocation.r_offset.get(endian),
-                kind: relocation.r_type(endian).0,
-                symbol: relocation.r_sym(endian) as usize,
-            }));
         }
         for section in &mut sections {
             section.relocations.sort_by_key(|relocation| relocation.offset);

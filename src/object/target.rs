@@ -36,8 +36,10 @@ pub(super) fn section(target: Option<&str>) -> Result<String, &'static str> {
     Ok(named.section())
 }
 
-/// The target that a section stands for; `None` if it says nothing. A text understands all names of sections.
+/// The target that a section stands for; `None` if it says nothing. A text understands all names of sections, but for the question
+/// mark at the beginning of one whose programs are not loaded with the others.
 pub(super) fn target(section: &str) -> Option<String> {
+    let section = section.strip_prefix('?').unwrap_or(section);
     (section != UNTYPED).then(|| section.into())
 }
 

@@ -8,9 +8,6 @@ use crate::insn::ByteOrder;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt::Write;
 
-/// The most bytes of a section: the verifier takes no higher offset into a value (`BPF_MAX_VAR_OFF`).
-const MOST: usize = 1 << 29;
-
 /// The data of an object. The sections of one kind, `.rodata` and `.rodata.str1.1`, become one.
 pub(super) struct Variables<'d> {
     pieces: Vec<Piece<'d>>,
@@ -37,7 +34,8 @@ struct Piece<'d> {
 #[derive(Debug, Clone)]
 pub(super) struct NamedPlace {
     pub name: String,
-    pub section: Section,
+    /// The number of the section in the file, and its offset there.
+    pub raw: usize,
     pub offset: u32,
     pub size: u32,
     pub width: u32,
@@ -134,25 +132,10 @@ impl<'d> Variables<'d> {
         Some((&label.name, rest))
     }
 
-    /// The address of a byte, as instructions name it, and where in which section it is; `None` if there is none.
-    pub fn address(&self, section: usize, place: u64) -> Option<(String, Section, u64)> {
+    /// The name of the address of a byte in instructions; `None` if it has none.
+    pub fn address(&self, section: usize, place: u64) -> Option<String> {
         let (name, rest) = self.covering(section, place)?;
-        let name = if rest == 0 { name.into() } else { format!("{name} + {rest}") };
-        let piece = self.pieces.get(*self.indices.get(&section)?)?;
-        Some((name, piece.of, piece.base + place))
-    }
-
-    /// The bytes of each section; `None` if there are more than a value can have.
-    pub fn bytes_of_sections(&self) -> Option<[Vec<u8>; 3]> {
-        let mut sections = [const { Vec::new() }; 3];
-        for piece in &self.pieces {
-            let bytes: &mut Vec<u8> = sections.get_mut(piece.of as usize)?;
-            let end = piece.base.checked_add(piece.size).filter(|end| *end <= MOST as u64)?;
-            bytes.resize(piece.base as usize, 0);
-            bytes.extend_from_slice(piece.bytes);
-            bytes.resize(end as usize, 0);
-        }
-        Some(sections)
+        Some(if rest == 0 { name.into() } else { format!("{name} + {rest}") })
     }
 
     /// The directives, and what has a name.
@@ -183,8 +166,8 @@ impl<'d> Variables<'d> {
     ) {
         let mut place = |name: &str, from: u64, to: u64, width: u32| {
             // Sections have less than 512 MiB.
-            let (offset, size) = ((piece.base + from) as u32, (to - from) as u32);
-            found.push(NamedPlace { name: name.into(), section: piece.of, offset, size, width });
+            let (offset, size) = (from as u32, (to - from) as u32);
+            found.push(NamedPlace { name: name.into(), raw: piece.section, offset, size, width });
         };
         let starts: BTreeSet<u64> = piece.labels.keys().copied().chain([0]).collect();
         let ends = starts.iter().skip(1).copied().chain([piece.size]);

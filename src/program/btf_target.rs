@@ -106,11 +106,17 @@ impl<'a> Loader<'a> {
             problem => Error::LoadTarget {
                 program: spec.name.into(),
                 kind: spec.kind,
+                section: section(spec),
                 target: spec.target.unwrap_or_default().into(),
                 problem: Box::new(problem),
             },
         })
     }
+}
+
+/// Returns the section of an object file that a program is from.
+pub(super) fn section(spec: &ProgramSpec<'_>) -> Option<String> {
+    spec.code.object.map(|object| object.section.to_owned())
 }
 
 /// Refuses a program without an attach type if the kernel needs one for its type.

@@ -1,8 +1,13 @@
 //! Loading of whole collections.
 
+use super::btf_target::section;
 use super::{Loader, Program, TextSpec};
 use crate::error::{Error, Result};
-use crate::spec::Collection;
+use crate::map::{Map, Update};
+use crate::spec::{Collection, CollectionProgram, MapSpec, ProgramSpec, VariablePlace};
+use crate::uapi::{Errno, MapType};
+use crate::util::pod::Plain;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 impl<'a> Loader<'a> {
     /// Creates the maps of a collection and loads its programs, in their order: either all of them, or none.
@@ -19,24 +24,138 @@ impl<'a> Loader<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// Maps of maps and program arrays have the initial elements that an object file gives them; the place of a program that is not
+    /// loaded stays empty.
+    ///
     /// # Errors
-    /// The errors of [`load`](Loader::load) and [`map`](Loader::map); [`Error::Spec`] if the type of a
+    /// The errors of [`load`](Loader::load) and [`map`](Loader::map); [`Error::NoProgramType`] or [`Error::Spec`] if the type of a
     /// program is not determined.
     pub fn load_collection(&mut self, collection: &'a Collection<'a>) -> Result<Vec<Program>> {
+        let loaded = collection.programs().iter().filter(|program| program.autoload());
         let mut specs = Vec::with_capacity(collection.programs().len());
-        for program in collection.programs() {
+        for program in loaded {
             let spec = TextSpec::new(collection, program, collection.file())?;
-            let Some(kind) = spec.kind() else {
-                let problem = "its target does not say of which type it is";
-                return Err(Error::Spec { what: "program", name: program.name().into(), problem });
-            };
-            specs.push(spec.program(kind));
+            let Some(kind) = spec.kind() else { return Err(no_type(collection, program)) };
+            specs.push((spec.program(kind), program.target_program()));
         }
-        for map in collection.maps() {
-            self.map(map)?;
-        }
-        specs.iter().map(|spec| self.load(spec)).collect()
+        self.load_programs(collection, &specs)
     }
+
+    /// Creates the maps of a collection, and loads these programs of it.
+    pub(crate) fn load_programs(
+        &mut self,
+        collection: &'a Collection<'a>,
+        specs: &[(ProgramSpec<'a>, Option<BorrowedFd<'a>>)],
+    ) -> Result<Vec<Program>> {
+        for map in collection.maps() {
+            self.filled(map, collection.maps())?;
+        }
+        let mut programs = Vec::with_capacity(specs.len());
+        for (spec, of) in specs {
+            programs.push(match of {
+                None => self.load(spec)?,
+                Some(of) => {
+                    let copied = of.try_clone_to_owned().map_err(|source| Error::LoadProgram {
+                        program: spec.name.into(),
+                        kind: spec.kind,
+                        section: section(spec),
+                        errno: Errno::of(&source),
+                        why: None,
+                        lacks: None,
+                    })?;
+                    self.load_for(spec, &Program::from_fd(copied)?)?
+                }
+            });
+        }
+        for spec in collection.maps().iter().filter(|spec| spec.kind == MapType::ProgArray) {
+            for (index, name) in spec.object.iter().flat_map(|object| &object.elements) {
+                let program = programs.iter().find(|program| program.name() == name);
+                if let Some(program) = program {
+                    put(self.map(spec)?, *index, program.as_fd())?;
+                }
+            }
+        }
+        Ok(programs)
+    }
+
+    /// Returns the map of a spec, with its initial elements if it is a map of maps, which are among these specs.
+    pub(super) fn filled(&mut self, spec: &'a MapSpec<'a>, all: &'a [MapSpec<'a>]) -> Result<&Map> {
+        let done = self.filled.iter().any(|done| std::ptr::eq(*done, spec));
+        let elements = match spec.object {
+            Some(object) if !done && spec.kind != MapType::ProgArray => &*object.elements,
+            _ => &[],
+        };
+        if !elements.is_empty() {
+            self.filled.push(spec);
+            let outer = self.map(spec)?.clone();
+            // One that was pinned has what its owners put into it.
+            let elements = if outer.is_reused() { &[] } else { elements };
+            for (index, name) in elements {
+                let Some(inner) = all.iter().find(|inner| inner.name == name) else {
+                    let problem = "one of its initial elements is no map of the same collection";
+                    return Err(Error::Spec { what: "map", name: spec.name.into(), problem });
+                };
+                put(&outer, *index, self.filled(inner, all)?.as_fd())?;
+            }
+        }
+        self.map(spec)
+    }
+
+    /// Returns the value of a variable of a loaded collection: what its programs have made of it so far.
+    ///
+    /// ```no_run
+    /// # use rawbpf::{Loader, object::Object};
+    /// # let object = Object::read(&std::fs::read("filter.o")?)?;
+    /// # let collection = object.collection("filter.o")?;
+    /// # let mut loader = Loader::new();
+    /// let programs = loader.load_collection(&collection)?;
+    /// let dropped: u64 = loader.variable(&collection, "dropped")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::NoVariable`] with the nearest names if there is none of that name, [`Error::ValueSize`] if it has another size,
+    /// and the errors of [`Map::create`] and [`Map::lookup`].
+    pub fn variable<T: Plain>(&mut self, collection: &'a Collection<'a>, name: &str) -> Result<T> {
+        let missing = || collection.no_variable(name);
+        let (place, offset, size) = collection.place(name).ok_or_else(missing)?;
+        let data = collection.data();
+        let map = match place {
+            VariablePlace::Standard(section) => self.section_of(&data, section)?,
+            VariablePlace::More(index) => {
+                self.named_section(data.more.get(index).ok_or_else(missing)?)?
+            }
+        };
+        let value = map.lookup(&0_u32.to_ne_bytes())?.unwrap_or_default();
+        let bytes = value.get(offset as usize..).and_then(|rest| rest.get(..size as usize));
+        T::from_bytes(bytes.ok_or_else(missing)?).ok_or_else(|| Error::ValueSize {
+            what: "variable",
+            name: name.into(),
+            declaration: None,
+            size,
+            given: T::SIZE,
+        })
+    }
+}
+
+/// Puts a map or a program into a map, by its descriptor.
+fn put(map: &Map, index: u32, element: BorrowedFd<'_>) -> Result<()> {
+    map.update(&index.to_ne_bytes(), &element.as_raw_fd().to_ne_bytes(), Update::Any)
+}
+
+/// Returns the error for a program whose target does not say of which type it is.
+pub(super) fn no_type(collection: &Collection<'_>, program: &CollectionProgram<'_>) -> Error {
+    let Some(section) = program.section() else {
+        let problem = "its target does not say of which type it is";
+        return Error::Spec { what: "program", name: program.name().into(), problem };
+    };
+    let mut sections: Vec<String> = Vec::new();
+    for other in collection.programs().iter().filter_map(CollectionProgram::section) {
+        if !sections.iter().any(|known| known == other) {
+            sections.push(other.into());
+        }
+    }
+    Error::NoProgramType { program: program.name().into(), section: section.into(), sections }
 }
 
 #[cfg(test)]

@@ -1,13 +1,16 @@
 //! Variables of programs: the maps that hold them, and their initial values.
 
-use super::Loader;
+use super::{LoadedTypes, Loader};
 use crate::asm::{Code, Data, Section};
 use crate::btf::{FieldDesc, TypeDesc};
 use crate::error::{Error, Result};
-use crate::map::Map;
-use crate::spec::MapSpec;
+use crate::map::{Map, load_object_types};
+use crate::spec::{DataSection, DataTypes, MapSpec, ObjectMap, ObjectTypes, ProgramSpec};
 use crate::token::Token;
-use crate::uapi::MapType;
+use crate::uapi::flags::BPF_F_MMAPABLE;
+use crate::uapi::{Errno, MapType};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 impl<'a> Loader<'a> {
     /// Sets the contents of the one value of an array, in place of those in its spec, before the map is created:
@@ -44,21 +47,84 @@ impl<'a> Loader<'a> {
         let contents = contents.into();
         if contents.len() != spec.value_size as usize {
             let (name, size) = (spec.name.into(), spec.value_size);
-            return Err(Error::ValueSize { what: "map", name, size, given: contents.len() });
+            return Err(Error::ValueSize {
+                what: "map",
+                name,
+                declaration: None,
+                size,
+                given: contents.len(),
+            });
         }
         self.values.retain(|(known, _)| !std::ptr::eq(*known, spec));
         self.values.push((spec, contents));
         Ok(())
     }
 
+    /// Uses a map in place of the one that a spec describes, for all programs that this loader loads: one that several collections
+    /// share, or one that was opened by its pin.
+    ///
+    /// ```no_run
+    /// use rawbpf::object::Object;
+    /// use rawbpf::{Loader, Map};
+    ///
+    /// let object = Object::read(&std::fs::read("filter.o")?)?;
+    /// let collection = object.collection("filter.o")?;
+    /// let mut loader = Loader::new();
+    /// loader.reuse(collection.map("blocked")?, &Map::open_pinned("/sys/fs/bpf/blocked")?)?;
+    /// let programs = loader.load_collection(&collection)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::MapView`] if the map has another type, or keys or values of another size; [`Error::Spec`] if this loader has created
+    /// the map of that spec already.
+    pub fn reuse(&mut self, spec: &'a MapSpec<'a>, map: &Map) -> Result<()> {
+        if self.maps.iter().any(|(known, _)| std::ptr::eq(*known, spec)) {
+            let problem = "it is created already: another map is given before that";
+            return Err(Error::Spec { what: "map", name: spec.name.into(), problem });
+        }
+        let differs = |field, has: String, needs: String| {
+            Err(Error::MapView { map: map.name().into(), view: "reuse", field, has, needs })
+        };
+        if map.kind() != spec.kind {
+            return differs("kind", map.kind().to_string(), spec.kind.to_string());
+        }
+        for (field, has, needs) in [
+            ("key_size", map.key_size(), spec.key_size),
+            ("value_size", map.value_size(), spec.value_size),
+        ] {
+            if has != needs {
+                return differs(field, has.to_string(), needs.to_string());
+            }
+        }
+        self.maps.push((spec, map.clone()));
+        self.filled.push(spec);
+        Ok(())
+    }
+
     /// Creates a map with its initial contents.
-    pub(super) fn create(&self, spec: &'a MapSpec<'a>) -> Result<Map> {
+    pub(super) fn create(&mut self, spec: &'a MapSpec<'a>) -> Result<Map> {
+        let types = spec.object.and_then(|object| object.types.as_ref());
+        let btf = types.and_then(|types| self.object_types(types));
+        let btf = btf.as_ref().map(|btf| btf.as_fd());
         match self.values.iter().find(|(known, _)| std::ptr::eq(*known, spec)) {
             Some((_, contents)) => {
-                Map::create_by(&MapSpec { contents: Some(contents), ..*spec }, self.token)
+                let spec = MapSpec { contents: Some(contents), ..*spec };
+                Map::create_with(&spec, self.token, btf)
             }
-            None => Map::create_by(spec, self.token),
+            None => Map::create_with(spec, self.token, btf),
         }
+    }
+
+    /// Returns the BTF of an object file in the kernel, which is loaded once; nothing if the kernel refuses it.
+    pub(super) fn object_types(&mut self, types: &ObjectTypes) -> LoadedTypes {
+        let known = self.object_types.iter().find(|(blob, _)| Arc::ptr_eq(blob, &types.blob));
+        if let Some((_, loaded)) = known {
+            return loaded.clone();
+        }
+        let loaded = load_object_types(types, self.token.map(AsFd::as_fd)).ok().map(Arc::new);
+        self.object_types.push((Arc::clone(&types.blob), loaded.clone()));
+        loaded
     }
 
     /// Returns the map that holds a section of that code's data: one for all programs of a text. It is created now if
@@ -67,13 +133,55 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// The errors of [`Map::create`]; [`Error::MapField`] if the section is empty.
     pub fn section(&mut self, code: &Code<'a>, section: Section) -> Result<&Map> {
-        let bytes = code.data.section(section);
+        self.section_of(&code.data, section)
+    }
+
+    pub(super) fn section_of(&mut self, data: &Data<'a>, section: Section) -> Result<&Map> {
+        let bytes = data.section(section);
+        let types = data.types.get(section as usize).copied().flatten();
+        self.data_map(section, section.name(), bytes, types, Some(data))
+    }
+
+    /// Returns the map of a data section that has a name of its own.
+    pub(super) fn data_section(&mut self, spec: &ProgramSpec<'a>, index: u32) -> Result<&Map> {
+        let Some(data) = spec.code.data.more.get(index as usize) else {
+            let problem = "it names a data section that is not with its code";
+            return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
+        };
+        self.named_section(data)
+    }
+
+    /// Returns the map of a data section of an object file that has a name of its own, `.data.table`. It is created now if no loaded
+    /// program has used it yet.
+    ///
+    /// # Errors
+    /// The errors of [`Map::create`].
+    pub fn named_section(&mut self, data: &'a DataSection) -> Result<&Map> {
+        let DataSection { name, section, bytes, types, .. } = data;
+        self.data_map(*section, name, bytes, types.as_ref(), None)
+    }
+
+    fn data_map(
+        &mut self,
+        section: Section,
+        name: &str,
+        bytes: &'a [u8],
+        types: Option<&DataTypes>,
+        data: Option<&Data<'_>>,
+    ) -> Result<&Map> {
         let known =
             |(of, known, _): &(Section, &[u8], Map)| *of == section && std::ptr::eq(*known, bytes);
         let index = match self.data.iter().position(known) {
             Some(index) => index,
             None => {
-                self.data.push((section, bytes, create(&code.data, section, self.token)?));
+                let map = match types {
+                    Some(types) => {
+                        let btf = self.object_types(&types.types);
+                        create_typed(name, section, bytes, types, btf.as_deref(), self.token)?
+                    }
+                    None => create(name, section, bytes, data, self.token)?,
+                };
+                self.data.push((section, bytes, map));
                 self.data.len() - 1
             }
         };
@@ -81,10 +189,8 @@ impl<'a> Loader<'a> {
     }
 }
 
-/// Creates the map of a section. Its value has as type a struct with the variables as fields, which all kernels with
-/// BTF accept, also 5.10, which refuses a `DATASEC` without variables.
-fn create(data: &Data<'_>, section: Section, token: Option<&Token>) -> Result<Map> {
-    let (name, bytes) = (section.name(), data.section(section));
+/// Returns the spec of the map of a section.
+fn data_spec<'s>(name: &'s str, section: Section, bytes: &'s [u8]) -> MapSpec<'s> {
     let zeros = section == Section::Bss && bytes.iter().all(|byte| *byte == 0);
     let mut spec = match section {
         Section::Rodata => MapSpec::rodata(name, bytes),
@@ -93,13 +199,56 @@ fn create(data: &Data<'_>, section: Section, token: Option<&Token>) -> Result<Ma
     if zeros {
         spec.contents = None;
     }
-    let described = describe(data, section);
+    spec
+}
+
+/// Creates the map of a section. Its value has as type a struct with the variables as fields, which all kernels with
+/// BTF accept, also 5.10, which refuses a `DATASEC` without variables.
+fn create(
+    name: &str,
+    section: Section,
+    bytes: &[u8],
+    data: Option<&Data<'_>>,
+    token: Option<&Token>,
+) -> Result<Map> {
+    let mut spec = data_spec(name, section, bytes);
+    let described = data.map_or_else(Vec::new, |data| describe(data, section));
     let fields: Vec<_> = described.iter().map(Described::field).collect();
     if !fields.is_empty() {
         let size = spec.value_size;
         spec.types = Some((TypeDesc::U32, TypeDesc::Struct { name, size, fields: &fields }));
     }
     Map::create_by(&spec, token)
+}
+
+/// Creates the map of a section of an object file, with the types of the object. User space may map it into its memory if another
+/// object could see its variables (Linux 5.5), as libbpf has it.
+fn create_typed(
+    name: &str,
+    section: Section,
+    bytes: &[u8],
+    types: &DataTypes,
+    btf: Option<&OwnedFd>,
+    token: Option<&Token>,
+) -> Result<Map> {
+    let object = ObjectMap {
+        types: btf.map(|_| types.types.clone()),
+        key_type: 0,
+        value_type: types.id,
+        inner: None,
+        elements: Vec::new(),
+        table: None,
+    };
+    let spec = MapSpec { object: Some(&object), ..data_spec(name, section, bytes) };
+    let btf = btf.map(AsFd::as_fd);
+    if types.mmapable {
+        let mapped = spec.with_flags(spec.flags | BPF_F_MMAPABLE);
+        match Map::create_with(&mapped, token, btf) {
+            Err(Error::CreateMap { errno: Errno(libc::EINVAL), .. }) => {}
+            answer => return answer,
+        }
+    }
+    Map::create_with(&spec, token, btf)
 }
 
 /// The displayed type of a variable: `len` numbers or letters; one number if `len` is `None`.

@@ -46,16 +46,36 @@ impl<'a> Loader<'a> {
             }
             _ => source::context(spec.kind),
         };
-        let mut types = source::describe(spec.name, entry, &spec.code, &added);
+        let of_object = spec.code.object.filter(|object| !object.functions.is_empty());
+        let of_object = of_object
+            .filter(|_| added.is_empty())
+            .and_then(|object| Some((object, self.object_types(object.types?)?)));
+        let describe = |entry| match of_object {
+            Some(_) => None,
+            None => source::describe(spec.name, entry, &spec.code, &added),
+        };
+        let mut types = describe(entry);
         let mut loaded = types.as_ref().map(|types| load_types(types, token));
         if let (Some(Err(Errno(libc::EINVAL))), Entry::Context(_)) = (&loaded, entry) {
             // A kernel before 5.6 does not accept global functions.
-            types = source::describe(spec.name, Entry::Unsaid, &spec.code, &added);
+            types = describe(Entry::Unsaid);
             loaded = types.as_ref().map(|types| load_types(types, token));
         }
         // The types only help people who inspect the program: if a kernel refuses them, it is loaded
         // without.
         let loaded = loaded.and_then(Result::ok);
+        let btf = match &of_object {
+            Some((object, btf)) => Some(ProgBtf {
+                btf: btf.as_fd(),
+                func_info: object.functions,
+                line_info: object.lines,
+            }),
+            None => types.as_ref().zip(loaded.as_ref()).map(|(types, btf)| ProgBtf {
+                btf: btf.as_fd(),
+                func_info: &types.functions,
+                line_info: &types.lines,
+            }),
+        };
         let name = object_name(spec.name);
         let done = action(&mut ProgLoad {
             prog_type: spec.kind as u32,
@@ -67,11 +87,7 @@ impl<'a> Loader<'a> {
             insns: &insns,
             license: &license,
             name: &name,
-            btf: types.as_ref().zip(loaded.as_ref()).map(|(types, btf)| ProgBtf {
-                btf: btf.as_fd(),
-                func_info: &types.functions,
-                line_info: &types.lines,
-            }),
+            btf,
             attach_btf_id: target.id,
             attach_to: match other {
                 Some(other) => Some(other.program.as_fd()),

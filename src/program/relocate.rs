@@ -19,6 +19,7 @@ use self::core::LocalTypes;
 use self::kernel::{Context, Number};
 use self::problem::{is_missing, is_missing_function};
 use super::Loader;
+use super::btf_target::section;
 use super::source::Added;
 use crate::asm::{Assembly, CollectionProgram};
 use crate::btf::{Btf, Kind, essential_name, module_btf};
@@ -121,9 +122,10 @@ fn put_map<'a>(
     let map = match reloc.target {
         RelocTarget::Map(map) => loader.map(map)?,
         RelocTarget::Section(section) => loader.section(&spec.code, section)?,
+        RelocTarget::DataSection(index) => loader.data_section(spec, index)?,
         RelocTarget::Core(_) | RelocTarget::Extern(_) => return Err(by_hand(spec)),
         RelocTarget::Name(name) => match spec.code.maps.iter().find(|map| map.name == name) {
-            Some(map) => loader.map(map)?,
+            Some(map) => loader.filled(map, spec.code.maps)?,
             None => {
                 let problem =
                     "it names a map that is not with its code: make the spec with TextSpec";
@@ -359,6 +361,7 @@ impl<'l> Resolution<'l, '_> {
         let first = first.try_clone().map_err(|source| Error::LoadProgram {
             program: self.spec.name.into(),
             kind: self.spec.kind,
+            section: section(self.spec),
             errno: Errno::of(&source),
             why: None,
             lacks: None,
@@ -378,11 +381,22 @@ type Answer<T> = std::result::Result<T, NameProblem>;
 /// Returns the error of a relocation that cannot be resolved.
 fn refused(spec: &ProgramSpec<'_>, reloc: &Reloc<'_>, problem: impl Into<NameProblem>) -> Error {
     let (code, slot) = (&spec.code, reloc.slot as usize);
+    let instruction = code.statement(slot).unwrap_or_default();
+    let (place, statement) = match code.object.and_then(|object| object.line(slot)) {
+        Some(line) => (
+            format!("{}:{}", line.file, line.line),
+            format!("{} (instruction {slot}: {instruction})", line.text),
+        ),
+        None => (format!("{}:{}", code.file, code.line_number(slot)), instruction),
+    };
     Error::Name {
         program: spec.name.into(),
         kind: spec.kind,
-        place: format!("{}:{}", code.file, code.line_number(slot)),
-        statement: code.statement(slot).unwrap_or_default(),
+        place: match code.object {
+            Some(object) => format!("section `{}`, {place}", object.section),
+            None => place,
+        },
+        statement,
         name: reloc.name(),
         problem: Box::<NameProblem>::new(problem.into()),
     }

@@ -1,5 +1,7 @@
 //! Programs of a text, as specs for the loader.
 
+#[cfg(feature = "cli")]
+use super::collection::no_type;
 use super::resolvable;
 use crate::asm::{Code, Collection, CollectionProgram};
 use crate::error::{Error, Result};
@@ -66,6 +68,23 @@ impl<'m> TextSpec<'m> {
     /// [`Error::AttachPoint`] with the nearest names if that is not known.
     pub fn attach_point(&self) -> Result<Option<Named<'m>>> {
         Ok(self.program.target().map(Named::read).transpose()?)
+    }
+
+    /// Returns whether it is loaded with the others of its collection.
+    pub fn autoload(&self) -> bool {
+        self.program.autoload()
+    }
+
+    /// Returns whether it is from an object file.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_of_object(&self) -> bool {
+        self.program.section().is_some()
+    }
+
+    /// Returns the error for a program of which nothing says of which type it is.
+    #[cfg(feature = "cli")]
+    pub(crate) fn no_type(&self) -> Error {
+        no_type(self.collection, self.program)
     }
 
     /// Returns its name.

@@ -1,6 +1,6 @@
 //! Assembled code, with its relocations.
 
-use super::{Data, Hook, MapSpec, Reloc};
+use super::{Data, Hook, MapSpec, ObjectCode, Reloc};
 use crate::insn::Insn;
 use crate::util::lines::line_breaks;
 
@@ -29,6 +29,8 @@ pub struct Code<'a> {
     pub line: u32,
     /// Whether the text has the line breaks of the file. That of `bpf!` does not.
     pub breaks: bool,
+    /// The functions and source lines that an object file has for it.
+    pub object: Option<ObjectCode<'a>>,
     /// The loader's resolver of the relocations; `None` if there are none.
     #[doc(hidden)]
     pub resolver: Option<Hook>,
@@ -92,6 +94,7 @@ impl<'a> Code<'a> {
             file,
             line: 1,
             breaks: false,
+            object: None,
             resolver: None,
         }
     }

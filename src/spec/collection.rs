@@ -1,11 +1,15 @@
 //! Collections: programs with the maps and the data that they share, from a text or an object.
 
-use super::{Code, CodeLabels, Data, LabelPlace, Line, MapSpec, Reloc, Section, Variable};
-use crate::error::{Error, Result};
+use super::{
+    Code, CodeLabels, Data, DataSection, DataTypes, LabelPlace, Line, MapSpec, ObjectCode, Reloc,
+    Variable,
+};
+use crate::error::Result;
 use crate::insn::Insn;
 use crate::util::lines::line_breaks;
-use crate::util::nearest::{Nearest, OFFERED};
 use std::borrow::Cow;
+use std::collections::HashMap;
+use std::os::fd::BorrowedFd;
 
 /// Programs, and the maps and the data that they share: the result of [`parse`](crate::asm::parse()) for a text and of
 /// [`Object::collection`](crate::object::Object::collection) for an object. A [`Loader`](crate::Loader) loads it.
@@ -25,6 +29,11 @@ pub struct CollectionProgram<'a> {
     pub(crate) name: &'a str,
     pub(crate) target: Option<&'a str>,
     pub(crate) assembly: Assembly<'a>,
+    /// Its section, functions and source lines, if it is from an object file.
+    pub(crate) object: Option<ObjectCode<'a>>,
+    pub(crate) autoload: bool,
+    /// The program whose function it is for.
+    pub(crate) target_program: Option<BorrowedFd<'a>>,
 }
 
 /// The bytes of the data sections, and the variables in them.
@@ -34,6 +43,12 @@ pub(crate) struct CollectionData<'a> {
     pub sections: [Vec<u8>; 3],
     /// The variables, in the order of the labels.
     pub variables: Vec<Variable<'a>>,
+    /// The types of the sections of an object file.
+    pub types: [Option<&'a DataTypes>; 3],
+    /// The sections of an object file that have names of their own.
+    pub more: Vec<DataSection>,
+    /// The declarations of variables in C, by their names.
+    pub declarations: Option<&'a HashMap<String, String>>,
 }
 
 impl<'a> Collection<'a> {
@@ -56,7 +71,8 @@ impl<'a> Collection<'a> {
     /// Returns the bytes of `.rodata`, `.data` and `.bss`, and the variables in them.
     pub fn data(&self) -> Data<'_> {
         let [rodata, data, bss] = &self.data.sections;
-        Data { rodata, data, bss, variables: self.variables() }
+        let (types, more) = (self.data.types, &self.data.more);
+        Data { rodata, data, bss, variables: self.variables(), types, more }
     }
 
     /// Returns the variables, in the order of the labels.
@@ -83,9 +99,9 @@ impl<'a> Collection<'a> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::NoVariable`] if there is none of that name, and [`Error::ValueSize`] if it has another size.
+    /// [`Error::NoVariable`](crate::Error::NoVariable) if there is none of that name, and [`Error::ValueSize`](crate::Error::ValueSize) if it has another size.
     pub fn set(&mut self, name: &str, value: &[u8]) -> Result<()> {
-        self.data.set(name, value)
+        self.variable(name)?.set_bytes(value)
     }
 
     /// Returns the programs. Code of a text before the first `.program` is a program of its own, `main`.
@@ -94,34 +110,17 @@ impl<'a> Collection<'a> {
     }
 }
 
-impl CollectionData<'_> {
-    fn set(&mut self, name: &str, value: &[u8]) -> Result<()> {
-        let Some(variable) = self.variables.iter().find(|variable| variable.name == name) else {
-            let mut nearest = Nearest::new(name, OFFERED);
-            self.variables.iter().for_each(|variable| nearest.offer(variable.name));
-            return Err(Error::NoVariable { name: name.into(), nearest: nearest.into_names() });
-        };
-        let Variable { section, offset, size, .. } = *variable;
-        let bytes = match (section, &mut self.sections) {
-            (Section::Rodata, [bytes, ..]) => bytes,
-            (Section::Data, [_, bytes, _]) => bytes,
-            (Section::Bss, [.., bytes]) => bytes,
-        };
-        let place = bytes.get_mut(offset as usize..).and_then(|rest| rest.get_mut(..size as usize));
-        match place {
-            Some(place) if place.len() == value.len() => {
-                place.copy_from_slice(value);
-                Ok(())
-            }
-            _ => {
-                let (name, given) = (name.into(), value.len());
-                Err(Error::ValueSize { what: "variable", name, size, given })
-            }
-        }
-    }
-}
-
 impl<'a> CollectionProgram<'a> {
+    /// A program of a text.
+    pub(crate) fn new(
+        name: &'a str,
+        target: Option<&'a str>,
+        assembly: Assembly<'a>,
+    ) -> CollectionProgram<'a> {
+        let (object, autoload, target_program) = (None, true, None);
+        CollectionProgram { name, target, assembly, object, autoload, target_program }
+    }
+
     /// Returns its name.
     pub fn name(&self) -> &'a str {
         self.name
@@ -134,7 +133,7 @@ impl<'a> CollectionProgram<'a> {
 
     /// Returns its code without the maps, the data and the loader's resolver.
     pub(crate) fn unresolved(&self) -> Code<'_> {
-        self.assembly.unresolved()
+        Code { object: self.object, ..self.assembly.unresolved() }
     }
 
     /// Returns its slots, with zeros in place of addresses that are filled in at load.
@@ -242,6 +241,7 @@ impl<'a> Assembly<'a> {
             file: self.file,
             line: self.line,
             breaks: true,
+            object: None,
             resolver: None,
         }
     }

@@ -1,5 +1,7 @@
 //! Data of programs: sections, and the variables in them.
 
+use super::{DataSection, DataTypes};
+
 /// A data section. It becomes a map of one element, whose bytes instructions address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Section {
@@ -36,6 +38,10 @@ pub struct Data<'a> {
     pub bss: &'a [u8],
     /// The variables in the sections. The loader does not need them: they are for tools that show the maps.
     pub variables: &'a [Variable<'a>],
+    /// The types of the sections that an object file has, in the order of [`Section::ALL`].
+    pub types: [Option<&'a DataTypes>; 3],
+    /// The sections of an object file that have names of their own.
+    pub more: &'a [DataSection],
 }
 
 impl<'a> Data<'a> {
@@ -44,7 +50,7 @@ impl<'a> Data<'a> {
 
     /// Returns data that consists of strings only.
     pub(crate) const fn of_strings(rodata: &'a [u8]) -> Data<'a> {
-        Data { rodata, data: &[], bss: &[], variables: &[] }
+        Data { rodata, data: &[], bss: &[], variables: &[], types: [None; 3], more: &[] }
     }
 
     /// Returns the bytes of one section.

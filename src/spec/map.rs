@@ -1,6 +1,6 @@
 //! Specs of maps.
 
-use super::Hook;
+use super::{Hook, ObjectMap};
 use crate::uapi::{MapType, flags};
 use crate::util::pod::Plain;
 use crate::util::{TypeDesc, Version};
@@ -46,6 +46,8 @@ pub struct MapSpec<'a> {
     /// The types of keys and values, so that `bpftool map dump` shows their fields (Linux 4.18). On kernels that
     /// refuse the types the map is created without them; storage of sockets, tasks and the like requires them.
     pub types: Option<(TypeDesc<'a>, TypeDesc<'a>)>,
+    /// The rest of its definition, if it is from an object file.
+    pub object: Option<&'a ObjectMap>,
     /// The loader's function that finds the `table` in BTF, for the map type that has one.
     #[doc(hidden)]
     pub find_table: Option<Hook>,
@@ -70,6 +72,7 @@ impl<'a> MapSpec<'a> {
             map_extra: 0,
             inner: None,
             table: None,
+            object: None,
             find_table: None,
             numa_node: None,
             contents: None,

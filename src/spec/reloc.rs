@@ -69,6 +69,8 @@ pub enum RelocTarget<'a> {
     Map(&'a MapSpec<'a>),
     /// A section of the code's [data](super::Code::data), which becomes a map of one element.
     Section(Section),
+    /// One of the code's [data sections](super::Data::more) with a name of its own.
+    DataSection(u32),
     /// A name as the source spells it: of a map, or of something in the kernel.
     Name(&'a str),
     /// A type of an object.
@@ -104,6 +106,7 @@ impl Reloc<'_> {
         match self.target {
             RelocTarget::Map(map) => map.name.into(),
             RelocTarget::Section(section) => section.name().into(),
+            RelocTarget::DataSection(index) => format!("data section {index}"),
             RelocTarget::Name(name) => compact(name),
             RelocTarget::Core(core) => core.name.to_string(),
             RelocTarget::Extern(found) => found.name.to_string(),

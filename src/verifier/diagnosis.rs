@@ -250,7 +250,10 @@ impl<'a> Refusal<'a> {
         match reloc.target {
             RelocTarget::Map(map) => Some(map),
             RelocTarget::Name(name) => maps.iter().find(|map| map.name == name),
-            RelocTarget::Section(_) | RelocTarget::Core(_) | RelocTarget::Extern(_) => None,
+            RelocTarget::Section(_)
+            | RelocTarget::DataSection(_)
+            | RelocTarget::Core(_)
+            | RelocTarget::Extern(_) => None,
         }
     }
 

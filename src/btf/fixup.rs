@@ -1,0 +1,307 @@
+//! The BTF of an object file, changed into one that kernels take: a compiler leaves to loaders what only they know.
+
+use super::Kind;
+use super::types::KINDS;
+use std::collections::HashMap;
+
+/// The parts of an object file that its BTF does not repeat.
+pub(crate) struct Layout<'o> {
+    /// The sizes of the sections, by their names.
+    pub sections: HashMap<&'o str, u64>,
+    /// The offsets of global symbols in their sections, by their names, and whether they are hidden.
+    pub symbols: HashMap<&'o str, (u64, bool)>,
+}
+
+/// The words of a type before those of its kind: name, info, size or type.
+const COMMON: usize = 3;
+
+/// The numbers of linkages: the same for functions and variables.
+const STATIC: u32 = 0;
+const GLOBAL: u32 = 1;
+const EXTERN: u32 = 2;
+
+/// The words of a parameter, and of a member of a struct, a variable of a section and an enumerator of 64 bits.
+const PARAMETER: usize = 2;
+const PART: usize = 3;
+
+/// The types of a blob, as words.
+struct Words<'b> {
+    words: Vec<u32>,
+    /// The first word of each type, by its number; of type 0 it is not used.
+    starts: Vec<usize>,
+    strings: &'b [u8],
+}
+
+/// Returns the blob for kernels that know all kinds of types, and for those that know none that is newer than Linux 5.2; `None` if
+/// it is malformed. Types keep their numbers, and strings their places.
+pub(crate) fn for_kernels(blob: &[u8], layout: &Layout<'_>) -> Option<(Vec<u8>, Vec<u8>)> {
+    let word = |at: usize| {
+        let bytes = *blob.get(at..)?.first_chunk::<4>()?;
+        Some(u32::from_ne_bytes(bytes) as usize)
+    };
+    let header = word(4)?;
+    let types = header.checked_add(word(8)?)?;
+    let types = types..types.checked_add(word(12)?)?;
+    let strings = header.checked_add(word(16)?)?;
+    let strings = blob.get(strings..strings.checked_add(word(20)?)?)?;
+    let (chunks, rest) = blob.get(types.clone())?.as_chunks::<4>();
+    if !rest.is_empty() {
+        return None;
+    }
+    let words = chunks.iter().map(|bytes| u32::from_ne_bytes(*bytes)).collect();
+    let mut all = Words { words, starts: vec![0], strings };
+    all.index()?;
+    let int = all.small_int();
+    for id in 1..all.starts.len() {
+        match all.kind(id)? {
+            Kind::Function => all.function(id, layout)?,
+            Kind::Variable => all.variable(id, layout, int)?,
+            _ => {}
+        }
+    }
+    // What variables are is known by now.
+    for id in 1..all.starts.len() {
+        if all.kind(id)? == Kind::Section {
+            all.section(id, layout, int)?;
+        }
+    }
+    let write = |words: &[u32]| {
+        let mut out = blob.to_vec();
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        out.get_mut(types.clone())?.copy_from_slice(&bytes);
+        Some(out)
+    };
+    let new = write(&all.words)?;
+    for id in 1..all.starts.len() {
+        all.plain(id, int)?;
+    }
+    Some((new, write(&all.words)?))
+}
+
+impl Words<'_> {
+    fn index(&mut self) -> Option<()> {
+        let mut at = 0;
+        while at < self.words.len() {
+            self.starts.push(at);
+            let info = *self.words.get(at + 1)?;
+            let (_, _, fixed, each) = *KINDS.get((info >> 24 & 0x1f) as usize)?;
+            at += COMMON + (fixed + each * (info & 0xffff) as usize) / 4;
+        }
+        (at == self.words.len()).then_some(())
+    }
+
+    fn get(&self, id: usize, word: usize) -> Option<u32> {
+        self.words.get(self.starts.get(id)? + word).copied()
+    }
+
+    fn set(&mut self, id: usize, word: usize, value: u32) -> Option<()> {
+        let at = self.starts.get(id)? + word;
+        *self.words.get_mut(at)? = value;
+        Some(())
+    }
+
+    fn kind(&self, id: usize) -> Option<Kind> {
+        Some(Kind::of(self.get(id, 1)? >> 24 & 0x1f))
+    }
+
+    /// Sets kind and number of parts, and clears the flag.
+    fn set_kind(&mut self, id: usize, kind: Kind, parts: u32) -> Option<()> {
+        self.set(id, 1, (kind as u32) << 24 | parts)
+    }
+
+    fn parts(&self, id: usize) -> Option<usize> {
+        Some((self.get(id, 1)? & 0xffff) as usize)
+    }
+
+    fn name(&self, id: usize) -> Option<&str> {
+        let rest = self.strings.get(self.get(id, 0)? as usize..)?;
+        let end = rest.iter().position(|byte| *byte == 0)?;
+        std::str::from_utf8(rest.get(..end)?).ok()
+    }
+
+    /// The number of an integer of at most 4 bytes, for places where any type will do; 0 if there is none.
+    fn small_int(&self) -> u32 {
+        let small = |id: &usize| {
+            self.kind(*id) == Some(Kind::Int) && matches!(self.get(*id, 2), Some(1 | 2 | 4))
+        };
+        (1..self.starts.len()).find(small).map_or(0, |id| id as u32)
+    }
+
+    /// Makes a function one that is defined here, with names for all parameters. Of hidden ones the callers are known.
+    fn function(&mut self, id: usize, layout: &Layout<'_>) -> Option<()> {
+        let hidden = layout.symbols.get(self.name(id)?).is_some_and(|(_, hidden)| *hidden);
+        let linkage = self.get(id, 1)? & 0xffff;
+        match linkage {
+            GLOBAL if hidden => self.set_kind(id, Kind::Function, STATIC)?,
+            EXTERN => self.set_kind(id, Kind::Function, GLOBAL)?,
+            _ => {}
+        }
+        let (name, prototype) = (self.get(id, 0)?, self.get(id, 2)? as usize);
+        if self.kind(prototype) != Some(Kind::Prototype) {
+            return None;
+        }
+        for parameter in 0..self.parts(prototype)? {
+            let at = COMMON + parameter * PARAMETER;
+            // The last one of a function with any number of them has no type.
+            if self.get(prototype, at)? == 0 && self.get(prototype, at + 1)? != 0 {
+                self.set(prototype, at, name)?;
+            }
+        }
+        Some(())
+    }
+
+    /// Gives a variable that is defined elsewhere a type that has a size.
+    fn variable(&mut self, id: usize, layout: &Layout<'_>, int: u32) -> Option<()> {
+        match self.get(id, COMMON)? {
+            EXTERN => {
+                self.set(id, 2, int)?;
+                self.set(id, COMMON, GLOBAL)
+            }
+            GLOBAL if layout.symbols.get(self.name(id)?).is_some_and(|(_, hidden)| *hidden) => {
+                self.set(id, COMMON, STATIC)
+            }
+            _ => Some(()),
+        }
+    }
+
+    /// Gives a section its size, and its variables their offsets. One that is not in the file becomes a struct, of which nothing
+    /// is used.
+    fn section(&mut self, id: usize, layout: &Layout<'_>, int: u32) -> Option<()> {
+        let name = self.name(id)?;
+        let size = layout.sections.get(name).copied().and_then(|size| u32::try_from(size).ok());
+        let externs = matches!(name, ".ksyms" | ".kconfig");
+        let parts = self.parts(id)?;
+        let variables: Vec<usize> = (0..parts)
+            .map(|part| Some(self.get(id, COMMON + part * PART)? as usize))
+            .collect::<Option<_>>()?;
+        let all = variables.iter().all(|variable| self.kind(*variable) == Some(Kind::Variable));
+        let size = match size.filter(|size| *size > 0 && !externs && all) {
+            Some(size) => size,
+            None => {
+                self.set(id, 0, 0)?;
+                self.set_kind(id, Kind::Struct, parts as u32)?;
+                self.set(id, 2, parts as u32 * 4)?;
+                for part in 0..parts {
+                    let at = COMMON + part * PART;
+                    self.set(id, at, 0)?;
+                    self.set(id, at + 1, int)?;
+                    self.set(id, at + 2, part as u32 * 32)?;
+                }
+                return Some(());
+            }
+        };
+        let mut infos = Vec::with_capacity(parts);
+        for (part, variable) in variables.iter().enumerate() {
+            let at = COMMON + part * PART;
+            let mut offset = self.get(id, at + 1)?;
+            // Those that are not visible have their offsets, and so have all that a linker has been over.
+            if self.get(id, 2)? == 0
+                && let Some((value, _)) = layout.symbols.get(self.name(*variable)?)
+            {
+                offset = u32::try_from(*value).ok()?;
+            }
+            infos.push([offset, *variable as u32, self.get(id, at + 2)?]);
+        }
+        infos.sort_unstable();
+        for (part, [offset, variable, size]) in infos.into_iter().enumerate() {
+            let at = COMMON + part * PART;
+            self.set(id, at, variable)?;
+            self.set(id, at + 1, offset)?;
+            self.set(id, at + 2, size)?;
+        }
+        self.set(id, 2, size)
+    }
+
+    /// Makes a type of a newer kind one of an older kind that is as large.
+    fn plain(&mut self, id: usize, int: u32) -> Option<()> {
+        let parts = self.parts(id)?;
+        match self.kind(id)? {
+            Kind::DeclTag => {
+                self.set_kind(id, Kind::Int, 0)?;
+                self.set(id, 2, 1)?;
+                // 8 bits.
+                self.set(id, COMMON, 8)
+            }
+            Kind::TypeTag => {
+                self.set_kind(id, Kind::Const, 0)?;
+                self.set(id, 0, 0)
+            }
+            Kind::Float => {
+                self.set_kind(id, Kind::Struct, 0)?;
+                self.set(id, 0, 0)
+            }
+            Kind::Enum => self.set_kind(id, Kind::Enum, parts as u32),
+            Kind::Enum64 => {
+                self.set_kind(id, Kind::Union, parts as u32)?;
+                for part in 0..parts {
+                    let at = COMMON + part * PART;
+                    self.set(id, at + 1, int)?;
+                    self.set(id, at + 2, 0)?;
+                }
+                Some(())
+            }
+            _ => Some(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::btf::{Body, Btf, Builder, Linkage, Parameter, Variable};
+
+    fn layout() -> Layout<'static> {
+        Layout {
+            sections: HashMap::from([(".data", 16), (".empty", 0)]),
+            symbols: HashMap::from([
+                ("first", (8, false)),
+                ("second", (0, true)),
+                ("f", (0, true)),
+            ]),
+        }
+    }
+
+    /// What clang leaves open is filled in, in the order that the kernel demands.
+    #[test]
+    fn sections_get_sizes_and_offsets() {
+        let mut builder = Builder::new();
+        let int = builder.int("int", 4, true);
+        let prototype = builder.prototype(int, &[Parameter { name: "", of: int }]);
+        let function = builder.global_function("f", prototype);
+        let first = builder.variable("first", int);
+        let second = builder.variable("second", int);
+        let variables = [first, second].map(|of| Variable { of, offset: 0, size: 4 });
+        let data = builder.section(".data", 0, &variables);
+        let gone = builder.section(".gone", 0, &variables);
+        let (new, plain) = for_kernels(&builder.finish().unwrap(), &layout()).unwrap();
+        assert_eq!(new, plain);
+        let btf = Btf::new(new).unwrap();
+        let Body::Section { size, variables } = btf.get(data).unwrap().body else { panic!() };
+        let variables: Vec<_> = variables.map(|one| (one.of, one.offset, one.size)).collect();
+        assert_eq!((size, &variables[..]), (16, &[(second, 0, 4), (first, 8, 4)][..]));
+        let linkage = |id| match btf.get(id).unwrap().body {
+            Body::Variable { linkage, .. } | Body::Function { linkage, .. } => linkage,
+            _ => panic!(),
+        };
+        assert_eq!(linkage(first), Linkage::Global);
+        assert_eq!([second, function].map(linkage), [Linkage::Static; 2]);
+        assert_eq!(btf.function(function).unwrap().parameters[0].name, "f");
+        let gone = btf.get(gone).unwrap();
+        assert!(gone.kind == Kind::Struct && gone.name.is_empty());
+    }
+
+    #[test]
+    fn what_is_malformed_is_none() {
+        let mut builder = Builder::new();
+        builder.int("int", 4, true);
+        let blob = builder.finish().unwrap();
+        for length in 0..blob.len() {
+            assert!(for_kernels(&blob[..length], &layout()).is_none(), "{length}");
+        }
+        for (at, value) in [(12, 15_u32), (12, 12), (28, 0xff00_0000), (20, 99)] {
+            let mut wrong = blob.clone();
+            wrong[at..at + 4].copy_from_slice(&value.to_ne_bytes());
+            assert!(for_kernels(&wrong, &layout()).is_none(), "{at}");
+        }
+    }
+}

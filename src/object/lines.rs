@@ -1,0 +1,94 @@
+//! The functions and source lines of an object's code (`.BTF.ext`), as the kernel takes them.
+
+use super::ext::{LINES, records};
+use crate::btf::Btf;
+use crate::insn::ByteOrder;
+use std::collections::HashMap;
+
+/// The offset in the header of the place of the functions.
+const FUNCTIONS: usize = 8;
+
+/// The records about the code of each section, by its name and in the order of their slots.
+#[derive(Debug, Default)]
+pub(super) struct Infos {
+    /// Slot and BTF id of each function.
+    functions: HashMap<String, Vec<[u32; 2]>>,
+    /// Slot, offsets of file name and source line in the strings, line and column.
+    lines: HashMap<String, Vec<[u32; 4]>>,
+}
+
+/// A piece of code in a section, and the slot of the program at which it begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece<'s> {
+    pub section: &'s str,
+    pub first: usize,
+    pub end: usize,
+    pub start: usize,
+}
+
+impl Infos {
+    /// Reads the records, which are in this machine's byte order; those that are malformed are left out.
+    pub fn read(ext: &[u8], btf: &Btf) -> Infos {
+        Infos { functions: part::<2, 1>(ext, FUNCTIONS, btf), lines: part::<4, 3>(ext, LINES, btf) }
+    }
+
+    /// Returns the records of the pieces of a program, in order: of functions one for each piece, or none at all, because the kernel
+    /// refuses a program with fewer; and of lines those of all pieces, if each begins with one.
+    pub fn of(&self, pieces: &[Piece<'_>]) -> (Vec<[u32; 2]>, Vec<[u32; 4]>) {
+        let mut functions = Vec::with_capacity(pieces.len());
+        let mut lines: Vec<[u32; 4]> = Vec::new();
+        let mut all_lines = true;
+        for piece in pieces {
+            let own = within(self.functions.get(piece.section), piece);
+            if let Some([slot, id]) = own.first().copied()
+                && slot as usize == piece.first
+            {
+                functions.push([piece.start as u32, id]);
+            }
+            let own = within(self.lines.get(piece.section), piece);
+            all_lines &= own.first().is_some_and(|line| line[0] as usize == piece.first);
+            lines.extend(own.iter().map(|[slot, file, text, position]| {
+                // Programs have fewer slots than 2^22.
+                [slot - piece.first as u32 + piece.start as u32, *file, *text, *position]
+            }));
+        }
+        if functions.len() != pieces.len() {
+            return (Vec::new(), lines);
+        }
+        (functions, if all_lines { lines } else { Vec::new() })
+    }
+}
+
+fn within<'r, const N: usize>(
+    records: Option<&'r Vec<[u32; N]>>,
+    piece: &Piece<'_>,
+) -> &'r [[u32; N]] {
+    let records = records.map(Vec::as_slice).unwrap_or_default();
+    let at = |slot: usize| records.partition_point(|record| (record[0] as usize) < slot);
+    records.get(at(piece.first)..at(piece.end)).unwrap_or_default()
+}
+
+/// Reads a part, whose place stands at that offset of the header: `M` words behind the offset of each instruction. None of it if it is
+/// malformed.
+fn part<const N: usize, const M: usize>(
+    ext: &[u8],
+    place: usize,
+    btf: &Btf,
+) -> HashMap<String, Vec<[u32; N]>> {
+    let mut found: HashMap<String, Vec<[u32; N]>> = HashMap::new();
+    let mut keep = |section: &str, slot: usize, words: [u32; M]| {
+        let mut record = [0; N];
+        for (to, from) in record.iter_mut().zip([slot as u32].into_iter().chain(words)) {
+            *to = from;
+        }
+        match found.get_mut(section) {
+            Some(records) => records.push(record),
+            None => drop(found.insert(section.to_owned(), vec![record])),
+        }
+    };
+    if records(ext, place, btf, ByteOrder::NATIVE, &mut keep).is_none() {
+        return HashMap::new();
+    }
+    found.values_mut().for_each(|records| records.sort_by_key(|record| record[0]));
+    found
+}

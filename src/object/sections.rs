@@ -1,0 +1,123 @@
+//! The data sections of an object, each of which becomes a map of its own.
+
+use super::collection::LinkTarget;
+use super::names::shown;
+use super::raw::{Kind, Raw};
+use super::variables::NamedPlace;
+use crate::btf::{Body, Btf, Layout, Linkage, for_kernels};
+use crate::insn::ByteOrder;
+use crate::spec::{DataSection, DataTypes, ObjectTypes, Section};
+use std::collections::HashMap;
+
+/// The data of an object, section by section.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Sections {
+    /// The numbers in the file of the first sections of the names `.rodata`, `.data` and `.bss`.
+    pub standard: [Option<usize>; 3],
+    /// Their bytes.
+    pub bytes: [Vec<u8>; 3],
+    /// The types of their variables.
+    pub types: [Option<DataTypes>; 3],
+    /// The others, and their numbers in the file.
+    pub more: Vec<DataSection>,
+    pub numbers: Vec<usize>,
+    /// The declarations of variables in C, by their names in the file.
+    pub declarations: HashMap<String, String>,
+}
+
+/// The most variables whose declarations are kept.
+const DECLARATIONS: usize = 1 << 14;
+
+/// Returns the BTF of an object as kernels take it; `None` if it has none for this machine.
+pub(super) fn types(raw: &Raw<'_>, btf: Option<&Btf>) -> Option<ObjectTypes> {
+    let btf = btf.filter(|_| raw.order == ByteOrder::NATIVE)?;
+    let there = raw.sections.iter().filter(|section| !section.name.is_empty());
+    let sections = there.map(|section| (section.name.as_str(), section.size)).collect();
+    let global = raw.symbols.iter().filter(|symbol| symbol.global && symbol.section.is_some());
+    let symbols =
+        global.map(|symbol| (symbol.name.as_str(), (symbol.value, symbol.hidden))).collect();
+    let (blob, plain) = for_kernels(btf.as_bytes(), &Layout { sections, symbols })?;
+    Some(ObjectTypes { blob: blob.into(), plain: plain.into() })
+}
+
+impl Sections {
+    /// The data of a file.
+    pub fn new(raw: &Raw<'_>, types: Option<&ObjectTypes>) -> Sections {
+        let mut sections = Sections::default();
+        let btf = types.and_then(|types| Btf::new(types.blob.to_vec()).ok());
+        let mut described = btf.as_ref().map_or_else(HashMap::new, datasecs);
+        for (number, found) in raw.sections.iter().enumerate() {
+            let Kind::Data(section) = found.kind else { continue };
+            // Sections have less than 512 MiB.
+            let mut bytes = found.bytes.to_vec();
+            bytes.resize(found.size as usize, 0);
+            let types = described
+                .remove(found.name.as_str())
+                .and_then(|(id, mmapable)| Some(DataTypes { types: types?.clone(), id, mmapable }));
+            let of = section as usize;
+            let standard = sections.standard.get_mut(of).filter(|place| place.is_none());
+            if let Some(place) = standard.filter(|_| found.name == section.name()) {
+                *place = Some(number);
+                if let (Some(to), Some(to_types)) =
+                    (sections.bytes.get_mut(of), sections.types.get_mut(of))
+                {
+                    (*to, *to_types) = (bytes, types);
+                }
+                continue;
+            }
+            let (name, variables) = (shown(&found.name), Vec::new());
+            sections.more.push(DataSection { name, section, bytes, variables, types });
+            sections.numbers.push(number);
+        }
+        if let Some(btf) = &btf {
+            sections.declarations = declarations(btf);
+        }
+        sections
+    }
+
+    /// Returns the target of a relocation of the address of a byte.
+    pub fn target(&self, number: usize, offset: u64) -> Option<LinkTarget> {
+        // Sections have less than 512 MiB.
+        let offset = offset as i32;
+        if let Some(of) = self.standard.iter().position(|standard| *standard == Some(number)) {
+            return Some(LinkTarget::Data(*Section::ALL.get(of)?, offset));
+        }
+        let index = self.numbers.iter().position(|other| *other == number)?;
+        Some(LinkTarget::DataSection(index as u32, offset))
+    }
+
+    /// Puts names into the sections that have names of their own.
+    pub fn name(&mut self, places: &[NamedPlace]) {
+        for place in places {
+            let index = self.numbers.iter().position(|number| *number == place.raw);
+            if let Some(section) = index.and_then(|index| self.more.get_mut(index)) {
+                section.variables.push((place.name.clone(), place.offset, place.size));
+            }
+        }
+    }
+}
+
+/// The BTF ids of sections of variables, by their names, and whether one of the variables is global.
+fn datasecs(btf: &Btf) -> HashMap<&str, (u32, bool)> {
+    let mut found = HashMap::new();
+    for section in btf.types().flatten() {
+        let Body::Section { mut variables, .. } = section.body else { continue };
+        let global = variables.any(|variable| {
+            let of = btf.get(variable.of).map(|of| of.body);
+            matches!(of, Ok(Body::Variable { linkage: Linkage::Global, .. }))
+        });
+        found.insert(section.name, (section.id, global));
+    }
+    found
+}
+
+fn declarations(btf: &Btf) -> HashMap<String, String> {
+    let variables = btf.types().flatten().filter_map(|variable| match variable.body {
+        Body::Variable { of, .. } => Some((variable.name, of)),
+        _ => None,
+    });
+    variables
+        .take(DECLARATIONS)
+        .filter_map(|(name, of)| Some((name.to_owned(), btf.declaration(of, name).ok()?)))
+        .collect()
+}

@@ -1,0 +1,10 @@
+//! Objects as collections: what a program that embeds this library does with them, and what it loads beside libbpf.
+
+#![cfg(feature = "elf")]
+
+mod common;
+#[path = "common/objects.rs"]
+mod objects;
+
+#[path = "collections/library.rs"]
+mod library;
