@@ -138,6 +138,32 @@ fn what_cannot_be_asked_about_is_said() {
 }
 
 /// The verifier's rules depend on the type of attachment.
+/// Flags of kernels to come are for the kernel to judge: a warning, and its answer.
+#[test]
+fn flags_that_no_known_kernel_has_get_a_warning() {
+    needs!(Bpf);
+    let text = |flags: &str| {
+        format!(
+            ".map h, hash, key=4, value=4, max=4{flags}\n.program p, kprobe/x\nr1 = h ll\nr0 = 0\nexit\n"
+        )
+    };
+    let done = check(text(", flags=0x82000001").as_bytes(), &[]);
+    let warning =
+        "rawbpf: map `h` (hash): flags 0x82000000 (bits 25, 31): no kernel known here has them";
+    assert_eq!(lines(&done.stderr), [warning]);
+    assert_eq!(done.status.code(), Some(3), "{}", said(&done));
+    assert!(lines(&done.stdout)[0].contains("unsupported flags 0x82000000"), "{}", said(&done));
+    for known in ["", ", flags=1"] {
+        let done = check(text(known).as_bytes(), &[]);
+        assert_eq!(
+            (lines(&done.stderr).len(), done.status.code()),
+            (0, Some(0)),
+            "{}",
+            said(&done)
+        );
+    }
+}
+
 #[test]
 fn the_attach_type_reaches_the_kernel() {
     needs!(Bpf);

@@ -1,10 +1,13 @@
 //! `rawbpf check`: asks the kernel's verifier about the programs of a text.
 
-use super::stdio::print;
+use super::stdio::{self, print};
 use super::text::TextArgs;
 use super::{Failure, Format, log_level};
 use crate::error::{Error, ErrorKind};
 use crate::program::{Loader, TextSpec};
+use crate::spec::Collection;
+use crate::uapi::ProgramType;
+use crate::uapi::flags::{Known, OF_MAPS, OF_PROGRAMS, strange};
 use crate::util::{escape, excerpt};
 use crate::verifier::{Statistics, VerifierError, VerifierLog};
 use clap::Args;
@@ -41,6 +44,7 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
     let text = args.text.read()?;
     let module = text.parse()?;
     let specs = text.specs(&module)?;
+    warn_of_flags(&module, &specs);
     let level = args.log.or_else(log_level);
     let mut loader = Loader::new().log_level(level.unwrap_or(0));
     let show_log = level.is_some();
@@ -65,6 +69,23 @@ pub(super) fn check(args: &CheckArgs) -> Result<u8, Failure> {
         status = if status == 0 { one } else { status };
     }
     Ok(status)
+}
+
+/// Warns of flags that no kernel has which is known here: the kernel decides, but they may be mistakes.
+fn warn_of_flags(module: &Collection<'_>, specs: &[TextSpec<'_>]) {
+    let warn = |subject: String, flags, known: &[Known]| {
+        if let Some(strange) = strange(flags, known) {
+            stdio::warn(format_args!("{subject}: flags {strange}: no kernel known here has them"));
+        }
+    };
+    for map in module.maps() {
+        warn(format!("map `{}` ({})", escape::shown(map.name), map.kind), map.flags, &OF_MAPS);
+    }
+    for spec in specs {
+        // The type has no part in it, and its own flags are known.
+        let flags = spec.program(spec.kind().unwrap_or(ProgramType::SocketFilter)).flags;
+        warn(format!("program `{}`", escape::shown(spec.name())), flags, &OF_PROGRAMS);
+    }
 }
 
 fn ask<'a>(

@@ -117,6 +117,16 @@ pub(crate) const OF_PROGRAMS: [Known; 9] = [
     known(BPF_F_TOKEN_FD, "BPF_F_TOKEN_FD", 6, 9),
 ];
 
+/// Returns the flags that no kernel has which is known here: `0x2000000 (bit 25)`; `None` if there are none.
+#[cfg(feature = "cli")]
+pub(crate) fn strange(flags: u32, known: &[Known]) -> Option<String> {
+    let strange = flags & !known.iter().fold(0, |all, (flag, ..)| all | flag);
+    let bits: Vec<_> =
+        (0..u32::BITS).filter(|bit| strange >> bit & 1 != 0).map(|bit| bit.to_string()).collect();
+    let word = if bits.len() == 1 { "bit" } else { "bits" };
+    (strange != 0).then(|| format!("{strange:#x} ({word} {})", bits.join(", ")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

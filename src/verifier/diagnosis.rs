@@ -6,7 +6,7 @@ use super::context::{self, Access};
 use super::log::{VerifierLog, number_after};
 use super::loops;
 use super::path::{self, Origin, Step};
-use crate::asm::{Code, HELPERS, helper_prototype};
+use crate::asm::{Code, HELPERS, helper_prototype, helper_since};
 use crate::error::Denied;
 use crate::insn::{AluOp, Op, Pseudo, Reg, Source};
 use crate::spec::{MapSpec, POISON, ProgramSpec, RelocTarget};
@@ -269,7 +269,7 @@ impl<'a> Refusal<'a> {
                 let text = "The statement is reached on a kernel without that type, field or enumerator: guard it by a test of its \
                             existence (`exists`, `bpf_core_field_exists`).";
                 ("core", text.to_owned())
-            }),
+            }).or_else(|| Some((key, self.younger_helper()?))),
             "packet" => self.packet().map(|text| (key, text)),
             "unreachable" if self.slot != number_after(self.cause, "unreachable insn") => {
                 let text = "The loop has no way out, so nothing behind it is ever reached: leave it by a condition.";
@@ -293,6 +293,15 @@ impl<'a> Refusal<'a> {
             None => text.into(),
         };
         Advice { key, text }
+    }
+
+    /// The helper that this kernel does not have, and the version that brought it.
+    fn younger_helper(&self) -> Option<String> {
+        let number = number_after(self.cause, "#")?;
+        let (name, since) = (HELPERS.get(number)?, helper_since(u32::try_from(number).ok()?)?);
+        Some(format!(
+            "Helper {number} is `{name}`, which came with Linux {since}: this kernel is older, or was built without it."
+        ))
     }
 
     /// The register that may be null: the one that the cause names, `R6` or the argument of `helper arg2`.

@@ -295,6 +295,29 @@ fn a_kernel_that_is_locked_down_is_told_from_a_wrong_type() {
     assert_eq!(reported(&other, skb, Some("confidentiality")).0, "helper-type");
 }
 
+/// An older kernel does not even know the name of a helper.
+#[test]
+fn a_helper_that_the_kernel_does_not_have_is_named_with_its_version() {
+    let advice = |number: i32| {
+        let spec = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { r0 = 0; exit; });
+        let log = format!("0: (85) call unknown#{number}\ninvalid func unknown#{number}\n");
+        let error = VerifierError::on_kernel(&spec, Errno(libc::EINVAL), log.as_bytes(), &|| None);
+        let advice = error.advice().unwrap();
+        (advice.key, advice.text.to_string())
+    };
+    // `include/uapi/linux/bpf.h` of 5.8 and 6.2.
+    for (number, name, since) in
+        [(130, "ringbuf_output", "5.8"), (211, "cgrp_storage_delete", "6.2")]
+    {
+        let (key, text) = advice(number);
+        let expected = format!("Helper {number} is `{name}`, which came with Linux {since}: ");
+        assert!(key == "helper-unknown" && text.starts_with(&expected), "{text}");
+    }
+    for number in [0, 212, 9999] {
+        assert!(advice(number).1.contains("may be one of a newer kernel"), "{number}");
+    }
+}
+
 /// Programs with BTF have the lines of their source in the log, whatever these hold.
 #[test]
 fn lines_of_the_source_confuse_nobody() {
