@@ -76,4 +76,6 @@ pub(crate) use processes::Processes;
 #[cfg(feature = "elf")]
 pub(crate) use usdt::find_usdt;
 #[cfg(feature = "bt")]
+pub(crate) use usdt::{From as UsdtSource, Location as UsdtLocation};
+#[cfg(feature = "bt")]
 pub(crate) use {matching::find_files, places::file_offset, symbols::symbol};

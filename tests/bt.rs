@@ -4,6 +4,8 @@
 mod common;
 #[path = "bt/debug_info.rs"]
 mod debug_info;
+#[path = "bt/usdt.rs"]
+mod usdt;
 
 use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, no_program, rawbpf, said, wait_until};

@@ -16,6 +16,7 @@ use super::hir::{
 use super::probe::{AttachPoint, Kind};
 use super::source::{Source, Span};
 use super::types::Type;
+use crate::user::UsdtProbe;
 use join::Known;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -113,6 +114,7 @@ struct Instance {
     block: usize,
     kind: Kind,
     attach_points: Vec<AttachPoint>,
+    usdt: Option<Arc<UsdtProbe>>,
     /// The arguments by name, as far as the block uses them.
     arguments: context::Arguments,
     variables: Vec<VariableState>,
@@ -191,6 +193,7 @@ impl<'a> Checker<'a> {
             instances: Vec::new(),
             current: 0,
             preamble: Instance {
+                usdt: None,
                 block: 0,
                 kind: Kind::Special,
                 attach_points: Vec::new(),
@@ -386,6 +389,7 @@ impl<'a> Checker<'a> {
             probes.push(Probe {
                 kind: instance.kind,
                 attach_points: instance.attach_points.clone(),
+                usdt: instance.usdt.clone(),
                 block: block as u32,
                 variables: variables.collect(),
                 predicate,

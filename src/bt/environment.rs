@@ -3,7 +3,9 @@
 use super::probe::AttachPoint;
 use crate::btf::KernelTypes;
 use crate::kernel::format::Field;
+use crate::user::UsdtProbe;
 use crate::user::dwarf::Opened;
+use std::sync::Arc;
 
 /// Answers questions about the machine and the command line.
 pub(crate) trait Environment {
@@ -22,6 +24,9 @@ pub(crate) trait Environment {
 
     /// Returns the address and the size of a symbol in a program or library, as its file has them.
     fn user_symbol(&self, path: &str, symbol: &str) -> Option<(u64, u64)>;
+
+    /// Returns a USDT probe of a program or library.
+    fn usdt(&self, path: &str, provider: &str, name: &str) -> Result<Arc<UsdtProbe>, String>;
 
     /// Returns the debug information of a program or library.
     fn debug_info(&self, path: &str) -> Opened;

@@ -9,13 +9,18 @@ use crate::kernel::format::{self, Field};
 use crate::kernel::{functions, perf_names, registers, symbols};
 use crate::list::Places;
 use crate::user;
+use crate::user::UsdtProbe;
 use crate::user::dwarf::{DebugFiles, Opened};
 use crate::util::escape;
 use crate::util::glob::{Glob, is_pattern};
 use crate::util::nearest::{Nearest, OFFERED};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::sync::Arc;
 
 /// The running machine. Data about it is read lazily.
 #[derive(Debug, Default)]
@@ -36,7 +41,11 @@ pub(crate) struct Machine {
     pub command: bool,
     /// The process of `-p`, in whose view libraries are looked for.
     pub pid: Option<u32>,
+    /// The USDT probes of the files that were asked for.
+    pub usdt: RefCell<HashMap<PathBuf, UsdtProbes>>,
 }
+
+type UsdtProbes = Rc<[Arc<UsdtProbe>]>;
 
 type Expanded = Result<Vec<AttachPoint>, Missing>;
 
@@ -181,25 +190,35 @@ impl Machine {
         if points.is_empty() { Err(nothing()) } else { Ok(points) }
     }
 
-    fn usdt(&self, path: &str, provider: Option<&str>, name: &str) -> Expanded {
+    /// The USDT probes of a file, which is read once.
+    fn usdt_probes(&self, file: &Path) -> Result<UsdtProbes, Error> {
+        if let Some(known) = self.usdt.borrow().get(file) {
+            return Ok(Rc::clone(known));
+        }
+        let probes: Rc<[_]> = user::usdt_probes(file)?.into_iter().map(Arc::new).collect();
+        self.usdt.borrow_mut().insert(file.into(), Rc::clone(&probes));
+        Ok(probes)
+    }
+
+    fn static_probes(&self, path: &str, provider: Option<&str>, name: &str) -> Expanded {
         let mut points = Vec::new();
         let mut nearest = Nearest::new(name, OFFERED);
         let (names, providers) = (Glob::new(name), provider.map(Glob::new));
         let several = is_pattern(path);
         for file in self.files(path)? {
-            let probes = match user::usdt_probes(&file) {
+            let probes = match self.usdt_probes(&file) {
                 Ok(probes) => probes,
                 Err(_) if several => continue,
                 Err(error) => return Err(missing(error)),
             };
-            for probe in probes {
+            for probe in probes.iter() {
                 nearest.offer(&probe.name);
                 let provided = providers.as_ref().is_none_or(|glob| glob.matches(&probe.provider));
                 if provided && names.matches(&probe.name) {
                     points.push(AttachPoint::Usdt {
                         path: escape::path_text(&file).into_owned(),
-                        provider: Some(probe.provider),
-                        name: probe.name,
+                        provider: Some(probe.provider.clone()),
+                        name: probe.name.clone(),
                     });
                 }
             }
@@ -293,7 +312,7 @@ impl Environment for Machine {
             }
             AttachPoint::Uprobe { .. } => self.uprobes(point),
             AttachPoint::Usdt { path, provider, name } => {
-                self.usdt(path, provider.as_deref(), name)
+                self.static_probes(path, provider.as_deref(), name)
             }
             AttachPoint::Event { hardware, event, count } => events(*hardware, event, *count),
             other => Ok(vec![other.clone()]),
@@ -306,6 +325,12 @@ impl Environment for Machine {
 
     fn user_symbol(&self, path: &str, symbol: &str) -> Option<(u64, u64)> {
         user::symbol(Path::new(path), symbol).ok().flatten()
+    }
+
+    fn usdt(&self, path: &str, provider: &str, name: &str) -> Result<Arc<UsdtProbe>, String> {
+        let all = self.usdt_probes(Path::new(path)).map_err(|error| error.to_string())?;
+        let found = all.iter().find(|probe| probe.provider == provider && probe.name == name);
+        found.cloned().ok_or_else(|| format!("{path} has no USDT probe {provider}:{name}"))
     }
 
     fn debug_info(&self, path: &str) -> Opened {

@@ -23,6 +23,7 @@ use super::format::Format;
 use super::probe::{AttachPoint, Kind};
 use super::source::{Source, Span};
 use super::types::{Bits, Clock, Enums, Lhist, Structs, Type};
+use crate::user::UsdtProbe;
 use std::sync::Arc;
 
 /// A typed program.
@@ -100,6 +101,8 @@ pub(crate) struct Probe {
     pub kind: Kind,
     /// The attach points; at least one.
     pub attach_points: Vec<AttachPoint>,
+    /// The USDT probe of a [`Kind::Usdt`], whose arguments lie where the compiler of the program put them.
+    pub usdt: Option<Arc<UsdtProbe>>,
     /// The index of the block in the script.
     pub block: u32,
     /// Its variables, those of inner blocks among them. Each declaration is another one.

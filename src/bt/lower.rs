@@ -22,13 +22,14 @@ mod read;
 mod record;
 mod scratch;
 mod statement;
+mod usdt;
 mod variable;
 
 #[cfg(test)]
 mod tests;
 
 use super::diagnostic::Diagnostic;
-use super::hir::{Access, ExprKind, Probe, Program};
+use super::hir::{Access, Async, ExprKind, Probe, Program, StatementKind};
 use super::plan::{Feature, MapPlan, Plan, ProgramPlan, Record, Target};
 use super::probe::{AttachPoint, Kind};
 use super::source::Span;
@@ -48,7 +49,16 @@ pub(crate) fn lower<'p>(
     maps: &'p MapPlan<'p>,
     target: &Target<'_>,
 ) -> Lowered<Plan<'p>> {
-    let mut shared = Shared { program, maps, target, records: Vec::new() };
+    let exits = program.probes.iter().any(|probe| {
+        let mut found = false;
+        visit::statements(&probe.body, &mut |node| {
+            if let Node::Statement(statement) = node {
+                found |= matches!(statement.kind, StatementKind::Async(Async::Exit(_)));
+            }
+        });
+        found
+    });
+    let mut shared = Shared { program, maps, target, records: Vec::new(), exits };
     let (mut programs, mut points) = (Vec::new(), Vec::new());
     for (probe, index) in program.probes.iter().zip(0..) {
         let first = points.len() as u32;
@@ -172,6 +182,8 @@ struct Shared<'p, 't> {
     maps: &'p MapPlan<'p>,
     target: &'t Target<'t>,
     records: Vec<Record<'p>>,
+    /// Whether a probe calls `exit()`.
+    exits: bool,
 }
 
 impl<'p> Shared<'p, '_> {
@@ -306,7 +318,7 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
 
     fn refuse_kind(&self) -> Lowered<()> {
         match self.probe.kind {
-            Kind::Usdt | Kind::Watchpoint | Kind::Iter => {
+            Kind::Watchpoint | Kind::Iter => {
                 let word = self.probe.kind.word();
                 Err(Diagnostic::unsupported(self.probe.span, format!("{word} probes")))
             }

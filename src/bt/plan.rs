@@ -63,8 +63,10 @@ impl Globals {
     /// `u32`: the status of an `exit()` whose record found the ring buffer full; and behind it a `u32` that is 1 if there was
     /// one.
     pub(crate) const LOST_EXIT: u32 = 48;
+    /// `u64`: 1 when `exit()` was called. What probes send after it is not printed, and so not lost.
+    pub(crate) const EXITED: u32 = 56;
     /// The offset of the first of the counters of [`Globals::lost_elements`].
-    const LOST_ELEMENTS: u32 = 56;
+    const LOST_ELEMENTS: u32 = 64;
     /// The size of the counters of a map.
     const LOSSES_OF_MAP: u32 = 24;
     /// The offset, in the counters of a map, of the `u64` that counts the updates that failed for another reason than that it

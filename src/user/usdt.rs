@@ -12,6 +12,8 @@ mod registers;
 
 pub use argument::{Argument, Operand};
 pub use load::ArgumentRegisters;
+#[cfg(feature = "bt")]
+pub(crate) use load::{From, Location};
 pub use registers::Register;
 
 use super::bytes::{Bytes, Pieces};
@@ -64,6 +66,12 @@ impl UsdtProbe {
         let mut all = self.places.iter().map(|place| place.arguments.get(number.checked_sub(1)?));
         let first = all.next()??;
         all.all(|other| other == Some(first)).then_some(first)
+    }
+
+    /// The lowest twelve bits of the address of each place, which are the same wherever the file is mapped.
+    #[cfg(feature = "bt")]
+    pub(crate) fn page_offsets(&self) -> impl Iterator<Item = u16> {
+        self.places.iter().map(|place| (place.address & 0xfff) as u16)
     }
 
     /// Whether its program runs on this machine, so that the registers of its arguments can be read here.

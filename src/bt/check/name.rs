@@ -149,6 +149,15 @@ impl<'a> Checker<'a> {
 
     /// `argN`
     fn numbered(&mut self, number: u32, span: Span) -> Checked<Expr> {
+        if let Some(usdt) = self.instance().usdt.clone() {
+            return match usdt.locations(number as usize + 1) {
+                Ok(_) => {
+                    Ok(Expr { kind: ExprKind::Builtin(Builtin::Arg(number)), ty: Type::U64, span })
+                }
+                // Authors count from 1.
+                Err(error) => self.error(span, format!("arg{number}: {error}")),
+            };
+        }
         // The registers that arguments come in, by the calling convention.
         let registers = if cfg!(target_arch = "x86_64") {
             6
@@ -158,7 +167,7 @@ impl<'a> Checker<'a> {
             8
         };
         let most = match self.kind() {
-            Kind::RawTracepoint | Kind::Fentry | Kind::Fexit | Kind::Usdt => 12,
+            Kind::RawTracepoint | Kind::Fentry | Kind::Fexit => 12,
             _ => registers,
         };
         if number >= most {

@@ -169,11 +169,21 @@ impl<'a> Checker<'a> {
             }
             return Ok(());
         }
+        let usdt = match &point {
+            AttachPoint::Usdt { path, provider, name } => {
+                match self.environment.usdt(path, provider.as_deref().unwrap_or_default(), name) {
+                    Ok(probe) => Some(probe),
+                    Err(problem) => return self.error(span, format!("{point}: {problem}")),
+                }
+            }
+            _ => None,
+        };
         groups.insert(group, self.instances.len());
         self.instances.push(Instance {
             block,
             kind: point.kind(),
             attach_points: vec![point],
+            usdt,
             arguments,
             variables: Vec::new(),
             declared: HashMap::new(),

@@ -6,6 +6,7 @@ use crate::bt::parser::{Given, parse};
 use crate::btf::{Builder, Enumerator, KernelTypes, Member, Parameter};
 use crate::kernel::format::Field;
 use crate::user::dwarf::{DwarfError, Opened};
+use crate::user::{self, UsdtProbe};
 use proptest::prelude::*;
 
 mod mistakes;
@@ -171,6 +172,12 @@ impl Environment for Fake {
 
     fn user_symbol(&self, path: &str, symbol: &str) -> Option<(u64, u64)> {
         (path == "/bin/x" && symbol == "counter").then_some((0x4010, 4))
+    }
+
+    fn usdt(&self, path: &str, provider: &str, name: &str) -> Result<Arc<UsdtProbe>, String> {
+        let probes = user::usdt_probes(path).map_err(|error| error.to_string())?;
+        let found = probes.into_iter().find(|one| one.provider == provider && one.name == name);
+        found.map(Arc::new).ok_or_else(|| "no such probe".into())
     }
 
     fn debug_info(&self, path: &str) -> Opened {

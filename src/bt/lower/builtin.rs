@@ -211,6 +211,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 let place = self.context.at(i32::try_from(number * 8).unwrap_or(i32::MAX));
                 Ok(self.f.load(Size::Double, place).into())
             }
+            Kind::Usdt => self.static_argument(number),
             _ => self.register(&format!("parm{}", number.saturating_add(1))),
         }
     }
@@ -249,6 +250,7 @@ impl<'p> Lower<'_, 'p, '_> {
             | Kind::Kretprobe
             | Kind::Uprobe
             | Kind::Uretprobe
+            | Kind::Usdt
             | Kind::Profile
             | Kind::Software
             | Kind::Hardware

@@ -4,6 +4,7 @@ use super::memory::{Place, Prepared};
 use super::{Lower, Lowered, helper};
 use crate::bt::hir::{Async, Expr};
 use crate::bt::plan::{Globals, JOINED, Record, RecordField, RecordKind};
+use crate::bt::probe::AttachPoint;
 use crate::bt::types::{Space, Type, tuple_layout};
 use crate::bt::visit;
 use crate::codegen::{Binary, Operand};
@@ -27,6 +28,10 @@ impl<'p> Lower<'_, 'p, '_> {
             (Async::Exit(_), Some((Prepared::Scalar(status, _), _))) => Some(*status),
             _ => None,
         };
+        if let (Async::Exit(_), false) = (action, self.is_end()) {
+            let place = self.global(Globals::EXITED);
+            self.f.store(Size::Double, place, 1);
+        }
         self.send_or(RecordKind::Async(action), &values, move |lower| {
             let Some(status) = status else { return };
             // The run is to end all the same.
@@ -39,6 +44,11 @@ impl<'p> Lower<'_, 'p, '_> {
             self.f.jump(self.exit);
         }
         Ok(())
+    }
+
+    /// Whether the program is that of `END`, which runs when all others have ended.
+    fn is_end(&self) -> bool {
+        matches!(self.probe.attach_points.as_slice(), [AttachPoint::End, ..])
     }
 
     /// Sends a record with these fields.
@@ -99,7 +109,16 @@ impl<'p> Lower<'_, 'p, '_> {
         let record = self.call(helper::RING_RESERVE, &[ring.into(), size.into(), 0.into()]);
         let (some, after) = (self.f.block(), self.f.block());
         let lost = self.cold(move |lower| {
-            lower.count_loss(Globals::LOST_RECORDS);
+            if lower.shared.exits && !lower.is_end() {
+                let exited = lower.load_global(Globals::EXITED);
+                let (counts, counted) = (lower.f.block(), lower.f.block());
+                lower.f.branch(Condition::Eq, exited, 0, counts, counted);
+                lower.f.switch_to(counts);
+                lower.count_loss(Globals::LOST_RECORDS);
+                lower.f.switch_to(counted);
+            } else {
+                lower.count_loss(Globals::LOST_RECORDS);
+            }
             without(lower);
             lower.f.jump(after);
         });

@@ -11,6 +11,7 @@ mod loops;
 mod random;
 mod records;
 mod run;
+mod usdt;
 mod values;
 
 use run::run;

@@ -51,30 +51,9 @@ impl UsdtProbe {
         registers: ArgumentRegisters,
     ) -> Result<()> {
         registers.check()?;
-        let mut cases: Vec<(&UsdtPlace, &Argument)> = Vec::new();
-        let mut of_place = Vec::new();
-        for place in &self.places {
-            let argument = self.in_place(place, number)?;
-            // Of a variable the distance matters, which is another one from each place.
-            let same = |(other, known): &(&UsdtPlace, &Argument)| {
-                known.operand == argument.operand
-                    && (known.size, known.signed, known.float)
-                        == (argument.size, argument.signed, argument.float)
-                    && (!matches!(argument.operand, Operand::Variable { .. })
-                        || std::ptr::eq(*other, place))
-            };
-            let case = cases.iter().position(same).unwrap_or_else(|| {
-                cases.push((place, argument));
-                cases.len() - 1
-            });
-            of_place.push(case);
-        }
-        // All have it loaded before anything is added that would have to be taken away again.
-        for (place, argument) in &cases {
-            self.code(place, argument, number, &mut Builder::new(), registers)?;
-        }
-        if let [(place, argument)] = cases.as_slice() {
-            return self.code(place, argument, number, builder, registers);
+        let (cases, of_place) = self.locations(number)?;
+        if let [only] = cases.as_slice() {
+            return only.code(builder, registers);
         }
         // Which place is it?
         builder.push(alu(AluOp::Mov, Reg::R1, Source::Reg(registers.context)));
@@ -87,13 +66,30 @@ impl UsdtProbe {
             }
         }
         builder.push(set(registers.to, 0)).jump(out);
-        for ((place, argument), label) in cases.iter().zip(labels) {
+        for (case, label) in cases.iter().zip(labels) {
             builder.bind(label);
-            self.code(place, argument, number, builder, registers)?;
+            case.code(builder, registers)?;
             builder.jump(out);
         }
         builder.bind(out);
         Ok(())
+    }
+
+    /// The different locations of the argument of this number, from 1 on, and for each place of the probe which of them is its.
+    ///
+    /// # Errors
+    /// [`Error::Place`] if the probe has no such argument or programs cannot read it.
+    pub(crate) fn locations(&self, number: usize) -> Result<(Vec<Location>, Vec<usize>)> {
+        let (mut cases, mut of_place) = (Vec::new(), Vec::new());
+        for place in &self.places {
+            let location = self.location(place, number)?;
+            let case = cases.iter().position(|known| *known == location);
+            of_place.push(case.unwrap_or_else(|| {
+                cases.push(location);
+                cases.len() - 1
+            }));
+        }
+        Ok((cases, of_place))
     }
 
     fn problem(&self, number: usize, problem: String) -> Error {
@@ -113,40 +109,19 @@ impl UsdtProbe {
         })
     }
 
-    fn code(
-        &self,
-        place: &UsdtPlace,
-        argument: &Argument,
-        number: usize,
-        builder: &mut Builder<'_>,
-        registers: ArgumentRegisters,
-    ) -> Result<()> {
-        let ArgumentRegisters { context, to, stack } = registers;
-        let Argument { size, signed, .. } = *argument;
-        let get = |builder: &mut Builder<'_>, dst, register: Register| {
-            let (size, offset) = (access(register.size), register.offset as i16);
-            builder.push(Op::Load { size, dst, base: context, offset });
-        };
-        match &argument.operand {
+    fn location(&self, place: &UsdtPlace, number: usize) -> Result<Location> {
+        let argument = self.in_place(place, number)?;
+        let Argument { size, .. } = *argument;
+        let mut signed = argument.signed && !argument.float;
+        let from = match &argument.operand {
             Operand::Constant(value) => {
-                constant(builder, to, *value);
-                return Ok(());
+                // It has its sign already.
+                signed = false;
+                From::Constant(*value)
             }
-            Operand::Register(register) => get(builder, to, *register),
+            Operand::Register(register) => From::Register(*register),
             Operand::Memory { base, index, displacement } => {
-                match base {
-                    Some(base) => get(builder, Reg::R3, *base),
-                    None => {
-                        builder.push(set(Reg::R3, 0));
-                    }
-                }
-                if let Some((index, shift)) = index {
-                    get(builder, Reg::R1, *index);
-                    builder.push(alu(AluOp::Lsh, Reg::R1, Source::Imm((*shift).into())));
-                    builder.push(alu(AluOp::Add, Reg::R3, Source::Reg(Reg::R1)));
-                }
-                add(builder, *displacement);
-                self.read(builder, registers, size)?;
+                From::Memory { base: *base, index: *index, displacement: *displacement }
             }
             Operand::Variable { name, displacement } => {
                 let known = place.variables.iter().find(|(other, _)| other == name);
@@ -155,16 +130,17 @@ impl UsdtProbe {
                         format!("it is in the variable `{name}`, which the file has no symbol of");
                     return Err(self.problem(number, problem));
                 };
-                // Wherever the file is mapped, the distance is the same.
-                let distance = address.wrapping_sub(place.address) as i64;
-                let ip = crate::kernel::registers::offset("ip");
-                let Some(ip) = ip else {
+                let Some(ip) = crate::kernel::registers::offset("ip") else {
                     let problem = "the registers of this machine are not known here".into();
                     return Err(self.problem(number, problem));
                 };
-                get(builder, Reg::R3, Register { offset: ip, size: 8 });
-                add(builder, distance.wrapping_add(*displacement));
-                self.read(builder, registers, size)?;
+                // Wherever the file is mapped, the distance is the same.
+                let distance = address.wrapping_sub(place.address) as i64;
+                From::Memory {
+                    base: Some(Register { offset: ip, size: 8 }),
+                    index: None,
+                    displacement: distance.wrapping_add(*displacement),
+                }
             }
             Operand::FloatRegister(name) => {
                 let text = &argument.text;
@@ -178,30 +154,78 @@ impl UsdtProbe {
                 let problem = format!("it is `{text}`, written in a way that is not known here");
                 return Err(self.problem(number, problem));
             }
+        };
+        Ok(Location { from, size, signed })
+    }
+}
+
+/// The location of an argument at a place, as programs read it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Location {
+    /// Where it is.
+    pub from: From,
+    /// Its size in bytes: 1, 2, 4 or 8.
+    pub size: u8,
+    /// Whether its sign is to be extended.
+    pub signed: bool,
+}
+
+/// The source of an argument.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum From {
+    /// It is this number.
+    Constant(i64),
+    /// It is in a register.
+    Register(Register),
+    /// It is in the memory of the process, at the sum of these.
+    Memory {
+        /// The first register.
+        base: Option<Register>,
+        /// The second register, and the number of bits by which it is shifted to the left.
+        index: Option<(Register, u8)>,
+        /// The displacement, in bytes.
+        displacement: i64,
+    },
+}
+
+impl Location {
+    fn code(&self, builder: &mut Builder<'_>, registers: ArgumentRegisters) -> Result<()> {
+        let ArgumentRegisters { context, to, stack } = registers;
+        let get = |builder: &mut Builder<'_>, dst, register: Register| {
+            let (size, offset) = (access(register.size), register.offset as i16);
+            builder.push(Op::Load { size, dst, base: context, offset });
+        };
+        match self.from {
+            From::Constant(value) => constant(builder, to, value),
+            From::Register(register) => get(builder, to, register),
+            From::Memory { base, index, displacement } => {
+                match base {
+                    Some(base) => get(builder, Reg::R3, base),
+                    None => {
+                        builder.push(set(Reg::R3, 0));
+                    }
+                }
+                if let Some((index, shift)) = index {
+                    get(builder, Reg::R1, index);
+                    builder.push(alu(AluOp::Lsh, Reg::R1, Source::Imm(shift.into())));
+                    builder.push(alu(AluOp::Add, Reg::R3, Source::Reg(Reg::R1)));
+                }
+                add(builder, displacement);
+                // `probe_read_user(r10 + stack, size, r3)`. What cannot be read becomes zero.
+                builder
+                    .push(alu(AluOp::Mov, Reg::R1, Source::Reg(Reg::R10)))
+                    .push(alu(AluOp::Add, Reg::R1, Source::Imm(stack.into())))
+                    .push(set(Reg::R2, self.size.into()));
+                call(builder, b"probe_read_user")?;
+                let size = access(self.size);
+                builder.push(Op::Load { size, dst: to, base: Reg::R10, offset: stack });
+            }
         }
-        if matches!(argument.operand, Operand::Memory { .. } | Operand::Variable { .. }) {
-            builder.push(Op::Load { size: access(size), dst: to, base: Reg::R10, offset: stack });
-        }
-        let constant = matches!(argument.operand, Operand::Constant(_));
-        if signed && !argument.float && !constant && size < 8 {
-            let shift = Source::Imm(64 - 8 * i32::from(size));
+        if self.signed && self.size < 8 {
+            let shift = Source::Imm(64 - 8 * i32::from(self.size));
             builder.push(alu(AluOp::Lsh, to, shift)).push(alu(AluOp::Arsh, to, shift));
         }
         Ok(())
-    }
-
-    /// `probe_read_user(r10 + stack, size, r3)`. What cannot be read becomes zero.
-    fn read(
-        &self,
-        builder: &mut Builder<'_>,
-        registers: ArgumentRegisters,
-        size: u8,
-    ) -> Result<()> {
-        builder
-            .push(alu(AluOp::Mov, Reg::R1, Source::Reg(Reg::R10)))
-            .push(alu(AluOp::Add, Reg::R1, Source::Imm(registers.stack.into())))
-            .push(set(Reg::R2, size.into()));
-        call(builder, b"probe_read_user")
     }
 }
 

@@ -230,9 +230,11 @@ Each with its name.
         let path = crate::paths::workspace().join("docs/bt.md");
         let document = std::fs::read_to_string(path).unwrap();
         let rules = Rules::read(&document);
-        for feature in
-            ["usdt probes", "args of functions whose parameters were optimized away", "debugf()"]
-        {
+        for feature in [
+            "watchpoint probes",
+            "args of functions whose parameters were optimized away",
+            "debugf()",
+        ] {
             assert!(rules.unsupported.iter().any(|known| known == feature), "{feature}");
         }
         // A row that cannot be parsed would excuse nothing without notice.

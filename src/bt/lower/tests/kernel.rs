@@ -95,7 +95,6 @@ fn one_program_for_each_point_without_cookies() {
 #[test]
 fn what_is_missing_is_refused_by_its_name() {
     for (script, problem) in [
-        ("usdt:/bin/sh:x { @ = 1 }", "not supported: usdt probes"),
         (
             "BEGIN { $s = kstack(3); @ = len($s) }",
             "not supported: len of a stack that was taken before",

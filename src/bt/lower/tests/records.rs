@@ -45,6 +45,24 @@ fn strings_of_memory_are_cut_with_a_mark() {
     assert_eq!(outcome.maps(), format!("@={cut}.. @l=5 @n={three}.. @e="));
 }
 
+/// What came after `exit()` would not have been printed.
+#[test]
+fn records_after_exit_are_not_lost() {
+    let sends = "rawtracepoint:sched_switch { unroll(300) { print((1, 2, 3, 4, 5, 6)) } }";
+    for (first, lost) in [("BEGIN { @ = 1 }", true), ("BEGIN { exit() }", false)] {
+        let text = format!("config = {{ perf_rb_pages = 1 }} {first} {sends}");
+        let outcome = super::run::run(&text);
+        assert!(outcome.records().len() < 300);
+        assert_eq!(outcome.lost[0] > 0, lost, "{first}");
+    }
+    // Those of END are printed.
+    let text = format!(
+        "config = {{ perf_rb_pages = 1 }} BEGIN {{ exit() }} {}",
+        sends.replace("rawtracepoint:sched_switch", "END")
+    );
+    assert!(super::run::run(&text).lost[0] > 0);
+}
+
 #[test]
 fn lost_records_are_counted() {
     let mut script = super::run::Script::new(

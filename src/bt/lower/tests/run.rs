@@ -2,7 +2,7 @@
 
 use crate::bt::config::Config;
 use crate::bt::environment::{Environment, Missing};
-use crate::bt::hir::Program;
+use crate::bt::hir::{MapId, Program};
 use crate::bt::lower::lower;
 use crate::bt::plan::{Feature, Globals, MapPlan, Plan, RecordKind, Storage, Target};
 use crate::bt::probe::{AttachPoint, Kind};
@@ -16,9 +16,11 @@ use crate::program::{Loader, TestRunOptions};
 use crate::ringbuf::RingBufReader;
 use crate::spec::ProgramSpec;
 use crate::user::dwarf::Opened;
+use crate::user::{self, UsdtProbe};
 use std::collections::HashSet;
 use std::fmt::Write;
 use std::ops::ControlFlow;
+use std::sync::Arc;
 
 /// The machine that tests run on; each attach point is there.
 #[derive(Debug, Default)]
@@ -46,6 +48,12 @@ impl Environment for Here {
 
     fn user_symbol(&self, _: &str, _: &str) -> Option<(u64, u64)> {
         None
+    }
+
+    fn usdt(&self, path: &str, provider: &str, name: &str) -> Result<Arc<UsdtProbe>, String> {
+        let probes = user::usdt_probes(path).map_err(|error| error.to_string())?;
+        let found = probes.into_iter().find(|one| one.provider == provider && one.name == name);
+        found.map(Arc::new).ok_or_else(|| "no such probe".into())
     }
 
     fn debug_info(&self, _: &str) -> Opened {
@@ -182,7 +190,7 @@ impl<'a> Script<'a> {
     }
 
     /// Compiles a script and calls a function with the result; else returns the error.
-    fn with<T>(
+    pub(super) fn with<T>(
         &self,
         kernel: &Features,
         then: impl FnOnce(&Program, &MapPlan<'_>, &Plan<'_>) -> T,
@@ -262,7 +270,7 @@ impl<'a> Script<'a> {
         }
         let globals = loader.map(maps.globals()).unwrap();
         let bytes = globals.lookup(&0_u32.to_ne_bytes()).unwrap().unwrap();
-        let elements = Globals::LOST_EXIT as usize + 8;
+        let elements = maps.layout.lost_elements(MapId(0)) as usize;
         let lost = bytes[Globals::LOST_RECORDS as usize..Globals::LOST_EXIT as usize]
             .chunks(8)
             .chain(bytes[elements..elements + maps.user.len() * 24].chunks(8))
