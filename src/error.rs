@@ -459,7 +459,7 @@ pub enum Error {
     },
 
     /// It cannot be determined whether this kernel has a feature.
-    #[error("cannot tell whether this kernel has {what}: {errno}{}", Because(.why))]
+    #[error("cannot determine whether this kernel has {what}: {errno}{}", Because(.why))]
     Undecided {
         /// The feature, ``map type `ringbuf` ``.
         what: String,

@@ -1,6 +1,6 @@
 //! Why the kernel refused: the cause behind `EPERM` and `EACCES`, and what to do about it.
 //!
-//! The kernel has one errno for many causes. They are told apart here by the files in `/proc` about this process
+//! The kernel has one errno for many causes. They are distinguished here by the files in `/proc` about this process
 //! and the kernel's settings, and only after a call has failed: checking first would cost system calls
 //! and could still be wrong.
 

@@ -315,5 +315,5 @@ fn without_rights_nothing_can_be_told() {
     let row = text.lines().find(|line| line.starts_with("ringbuf ")).unwrap();
     assert_eq!(row.split_whitespace().nth(1), Some("?"), "{text}");
     let told = String::from_utf8_lossy(&done.stderr).into_owned();
-    assert!(told.contains("cannot tell whether this kernel has map type `ringbuf`"), "{told}");
+    assert!(told.contains("cannot determine whether this kernel has map type `ringbuf`"), "{told}");
 }

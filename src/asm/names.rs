@@ -67,7 +67,7 @@ impl Hasher for Folded {
     }
 
     fn finish(&self) -> u64 {
-        // The table takes the low bits for the bucket, and the high seven to tell neighbours apart.
+        // The table takes the low bits for the bucket, and the high seven to distinguish neighbours.
         self.state.wrapping_add(self.near) ^ self.near << 57
     }
 }

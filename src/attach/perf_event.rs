@@ -80,7 +80,7 @@ pub(super) fn refused(
         (libc::EILSEQ, "the offset is not where an instruction begins"),
         (
             libc::EADDRNOTAVAIL,
-            "several functions have this name, and the kernel cannot tell which is meant",
+            "several functions have this name, and the kernel cannot know which is meant",
         ),
         (
             libc::EEXIST,

@@ -34,7 +34,7 @@ enum Command {
     Run(RunArgs),
     /// Assemble a text
     Asm(asm::AsmArgs),
-    /// Ask the kernel's verifier about the programs of a text, and print why not
+    /// Have the kernel's verifier check the programs of a text, and print why it rejects one
     Check(check::CheckArgs),
     /// Print the instructions that bytes are
     Disasm(disasm::DisasmArgs),

@@ -86,8 +86,7 @@ fn not_permitted_is_neither_yes_nor_no() {
         for _ in 0..2 {
             let error = features.has(ProgramType::Xdp).unwrap_err();
             assert_eq!(error.kind(), crate::ErrorKind::NotPermitted);
-            let reported =
-                "cannot tell whether this kernel has program type `xdp`: Operation not permitted";
+            let reported = "cannot determine whether this kernel has program type `xdp`: Operation not permitted";
             assert!(error.to_string().starts_with(reported), "{error}");
         }
         assert_eq!(count.get(), 1);

@@ -91,7 +91,7 @@ impl Linker<'_> {
         let designated = entries.len();
         let mut reached = HashSet::new();
         reach(&calls, entries.clone(), &mut reached);
-        // What nobody calls is a program, too; and then what is left calls itself in a ring.
+        // Functions that no program calls become programs, and so do those that are left, which call one another.
         for only_roots in [true, false] {
             for index in 0..functions.len() {
                 if !(reached.contains(&index) || only_roots && called.contains(&index)) {
@@ -231,7 +231,7 @@ impl Linker<'_> {
             line_info,
             pieces: starts,
             loaded: None,
-            // A function that nobody calls is in .text only because it is nowhere else.
+            // A function that no program calls is in .text only because it is nowhere else.
             target: if section == ".text" { None } else { target::target(section) },
             slots,
             functions: BTreeMap::new(),

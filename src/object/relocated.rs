@@ -501,7 +501,7 @@ mod tests {
         let found = relocations(&many(section, &records), &btf, ByteOrder::NATIVE).unwrap();
         let first = &found["xdp"][&0][0];
         assert!(found["xdp"].values().all(|one| one.len() == 1 && Arc::ptr_eq(&one[0], first)));
-        // Of many for one instruction, two tell that there is not one.
+        // Of many for one instruction, two are enough to know that there is not one.
         let records = [[0, pair, accesses[0], 0]; 100];
         let found = relocations(&many(section, &records), &btf, ByteOrder::NATIVE).unwrap();
         assert_eq!(found["xdp"][&0].len(), 2);

@@ -52,7 +52,7 @@ impl<'a> TraceFields<'a> {
     /// exactly 16 columns (`trace_print_context`, `kernel/trace/trace_output.c`), so the end of the name
     /// is where it must be, not where it seems to be. Only in a line that has lost its leading spaces
     /// is it the last place of the first 16 from which the rest can be read. Spaces that a name begins
-    /// with cannot be told from the column's, and a line break in a name makes its line unreadable.
+    /// with cannot be distinguished from the column's, and a line break in a name makes its line unreadable.
     ///
     /// In a line without a function, as old kernels print them, a message that begins with a word
     /// and a colon has that word taken for the function.

@@ -2,7 +2,7 @@
 //!
 //! From `arch/*/include/uapi/asm/ptrace.h` of the kernel. All of them are eight bytes wide there.
 
-/// Part of a register, as a program finds it in its context.
+/// A range of a register, as a program finds it in its context.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Register {
     /// Its offset in `struct pt_regs`, in bytes; for the lowest eight, 16 or 32 bits, the offset of those, which
