@@ -201,8 +201,8 @@ fn attach_to_all(
 
 /// The interface that makes probes on this kernel.
 enum Maker {
-    /// The PMU's number as an event type, and the bit of `config` that selects the return.
-    Pmu { kind: u32, config: u64 },
+    /// The PMU's number as an event type, the bit of `config` that selects the return, and whether tracefs may stand in for it.
+    Pmu { kind: u32, config: u64, alone: bool },
     /// The folder of tracefs.
     Tracefs(PathBuf),
 }
@@ -211,19 +211,15 @@ impl Maker {
     fn choose(method: Method, returns: bool) -> Result<Maker> {
         let pmu = || -> Result<Option<Maker>> {
             let found = pmu::find("kprobe", returns)?;
-            Ok(found.map(|(kind, config)| Maker::Pmu { kind, config }))
-        };
-        let in_tracefs = |root: PathBuf| {
-            // A file that cannot be examined here gives its error when it is written.
-            let missing = matches!(root.join("kprobe_events").try_exists(), Ok(false));
-            (!missing).then_some(Maker::Tracefs(root))
+            let alone = method == Method::Pmu;
+            Ok(found.map(|(kind, config)| Maker::Pmu { kind, config, alone }))
         };
         let maker = match method {
             Method::Pmu => pmu::demand(pmu()?)?,
-            Method::Tracefs => in_tracefs(tracefs::root("Method::Tracefs")?),
+            Method::Tracefs => Maker::in_tracefs(tracefs::root("Method::Tracefs")?),
             Method::Best => match pmu()? {
                 None => match tracefs::root("a kprobe without the kprobe PMU") {
-                    Ok(root) => in_tracefs(root),
+                    Ok(root) => Maker::in_tracefs(root),
                     Err(error) if !pmu::is_visible() => return Err(error),
                     Err(_) => None,
                 },
@@ -231,6 +227,12 @@ impl Maker {
             },
         };
         maker.ok_or_else(functions::no_kprobes)
+    }
+
+    fn in_tracefs(root: PathBuf) -> Option<Maker> {
+        // A file that cannot be examined here gives its error when it is written.
+        let missing = matches!(root.join("kprobe_events").try_exists(), Ok(false));
+        (!missing).then_some(Maker::Tracefs(root))
     }
 
     /// Makes a probe; `None` if the kernel has no such function.
@@ -242,7 +244,7 @@ impl Maker {
             returns: place.returns,
         };
         let (event, legacy) = match self {
-            Maker::Pmu { kind, config } => {
+            Maker::Pmu { kind, config, .. } => {
                 let name = CString::new(place.function.as_str()).map_err(|_| Error::Target {
                     target: target.to_string(),
                     problem: "no function's name holds a NUL",
@@ -269,6 +271,17 @@ impl Maker {
         };
         match event {
             Ok(event) => Ok(Some(Probe { target: real, event, legacy })),
+            // Updates of Linux 6.1 and others look for the whole of MODULE:NAME among the names of functions there.
+            Err(Errno(libc::ENOENT))
+                if matches!(self, Maker::Pmu { alone: false, .. })
+                    && place.function.contains(':') =>
+            {
+                let root = tracefs::root("a kprobe in a module").ok();
+                match root.and_then(Maker::in_tracefs) {
+                    Some(maker) => maker.make(program, target, place),
+                    None => Ok(None),
+                }
+            }
             Err(Errno(libc::ENOENT)) => Ok(None),
             Err(errno) => Err(perf_event::refused(program, target, "perf_event_open", errno)),
         }

@@ -1,7 +1,7 @@
 //! Kprobes and kretprobes, by each way there is.
 
 use super::{CALLS, Watch};
-use crate::common::requires::{Thing, needs};
+use crate::common::requires::{Thing, needs, needs_tried};
 use crate::common::{self, wait_until};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
@@ -13,6 +13,7 @@ use rawbpf::{Error, ErrorKind, Loader, MapSpec, ProgramSpec, ProgramType, bpf};
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::ops::ControlFlow;
+use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
@@ -53,6 +54,40 @@ fn a_kretprobe_fires_while_it_is_attached() {
         let target = Target::kretprobe("sys_getpgid");
         let real = watch.fires_while_attached(|program| kprobe::attach(program, &target, method));
         assert!(matches!(real, Target::Kprobe { returns: true, .. }), "{method:?} {real}");
+    }
+}
+
+/// Asks `/dev/loop-control` for a device (`LOOP_CTL_GET_FREE`).
+#[expect(unsafe_code, reason = "a system call")]
+fn ask_for_a_loop(control: &File) {
+    const GET_FREE: libc::Ioctl = 0x4c82;
+    // SAFETY: it has no argument, and the descriptor is open.
+    assert!(unsafe { libc::ioctl(control.as_raw_fd(), GET_FREE) } >= 0);
+}
+
+/// Some kernels take `MODULE:NAME` in tracefs only.
+#[test]
+fn a_function_of_a_module_is_probed_by_the_name_of_both() {
+    needs!(Kprobe, Tracefs);
+    const FUNCTION: &str = "loop_control_ioctl";
+    let symbols = fs::read_to_string("/proc/kallsyms").unwrap();
+    let here = symbols.lines().any(|line| line.ends_with(&format!(" {FUNCTION}\t[loop]")));
+    needs_tried!("loop_module", (!here).then(|| "the module `loop` is not loaded".to_owned()));
+    let mut watch = Watch::new(ProgramType::Kprobe);
+    let control = File::open("/dev/loop-control").unwrap();
+    for method in [Method::Tracefs, Method::Best] {
+        for target in ["kprobe:loop:loop_control_ioctl", "kretprobe:loop:loop_control_ioctl"] {
+            let target: Target = target.parse().unwrap();
+            let link = kprobe::attach(&watch.program, &target, method).unwrap();
+            assert_eq!(link.target(), &target);
+            let call = || ask_for_a_loop(&control);
+            assert_eq!(watch.runs_during(call), 1, "{method:?} {target}");
+            drop(link);
+            assert_eq!(watch.runs_during(call), 0);
+        }
+        let target: Target = "kprobe:loop:loop_control_ioctx".parse().unwrap();
+        let error = kprobe::attach(&watch.program, &target, method).unwrap_err();
+        assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
     }
 }
 
