@@ -506,6 +506,15 @@ pub enum Error {
         why: Option<Denied>,
     },
 
+    /// A setting of the kernel that an object declares (`__kconfig`) cannot be had.
+    #[error("setting `{}` (__kconfig): {problem}", shown(.name))]
+    Setting {
+        /// Its name.
+        name: String,
+        /// The problem with it.
+        problem: String,
+    },
+
     /// A file of the kernel has an unexpected format.
     #[error("cannot understand {}: {problem}", shown_path(.path))]
     Format {

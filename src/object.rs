@@ -12,6 +12,7 @@ mod externs;
 mod file;
 mod format;
 mod functions;
+mod kconfig;
 mod lines;
 mod link;
 mod listing;

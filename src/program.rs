@@ -45,7 +45,7 @@ use crate::kernel::version;
 use crate::map::{Map, View};
 use crate::permission::{self, Denied, Need};
 use crate::spec::attach_point::{find, first_version};
-use crate::spec::{AttachTo, MapSpec, ProgramSpec};
+use crate::spec::{AttachTo, Kconfig, MapSpec, ProgramSpec};
 use crate::syscall::{self, Log, ProgLoad, memlock};
 use crate::token::Token;
 use crate::uapi::flags::OF_PROGRAMS;
@@ -131,6 +131,8 @@ pub struct Loader<'a> {
     values: Vec<(&'a MapSpec<'a>, Vec<u8>)>,
     /// The maps of data sections, identified by the address of the borrowed bytes.
     data: Vec<(Section, &'a [u8], Map)>,
+    /// The maps of the kernel's settings, identified by the address of what objects declare.
+    kconfigs: Vec<(&'a Kconfig, Map)>,
     /// The process whose files the programs that are loaded next are for.
     process: Option<u32>,
     /// The BTF of object files in the kernel, identified by the address of the blob; nothing where the kernel refuses it.

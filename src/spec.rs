@@ -11,6 +11,7 @@ mod collection;
 mod core;
 mod data;
 mod hook;
+mod kconfig;
 mod map;
 mod object;
 mod reloc;
@@ -26,6 +27,8 @@ pub(crate) use core::POISON;
 pub use core::{CoreKind, CoreReloc, Extern};
 pub use data::{Data, Section, Variable};
 pub(crate) use hook::Hook;
+pub(crate) use kconfig::KconfigValues;
+pub use kconfig::{Kconfig, Setting, SettingKind};
 pub use map::MapSpec;
 pub(crate) use map::{first_map_version, implied_flags, implied_sizes};
 #[cfg_attr(not(feature = "elf"), allow(unused_imports))]

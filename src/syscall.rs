@@ -50,6 +50,8 @@ pub(crate) use object::{
     BtfLoad, InfoArray, Numbered, ObjInfo, TaskFdQuery, btf_load, enable_stats, fd_by_id, next_id,
     obj_get, obj_info, obj_pin, task_fd_query, token_create,
 };
+#[cfg(feature = "elf")]
+pub(crate) use perf::build;
 #[cfg(feature = "bt")]
 pub(crate) use perf::clock_ns;
 pub(crate) use perf::{

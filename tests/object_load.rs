@@ -273,10 +273,120 @@ fn an_extern_that_the_kernel_does_not_have_is_named() {
             refused.push(program.name());
         }
         assert_eq!(refused.len(), 6, "{refused:?}");
+    }
+}
 
+/// Why the configuration of this kernel is not known, to libbpf neither.
+fn no_configuration() -> Option<String> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let boot = format!("/boot/config-{}", release.trim());
+    let missing = ["/proc/config.gz", &boot].iter().all(|path| !Path::new(path).exists());
+    missing.then(|| "there is neither /proc/config.gz nor a file in /boot".into())
+}
+
+/// The lines that bpftool prints of the contents of a program's map of settings, and its flags.
+fn settings(program: &[&str]) -> (String, String) {
+    let show = |args: &[&str]| {
+        let done = Command::new(bpftool().unwrap()).args(args).output().unwrap();
+        assert!(done.status.success(), "{}", said(&done));
+        String::from_utf8(done.stdout).unwrap()
+    };
+    let program: serde_json::Value =
+        serde_json::from_str(&show(&[&["-j", "prog", "show"], program].concat())).unwrap();
+    let maps = program["map_ids"].as_array().unwrap().iter();
+    let maps = maps.map(|id| {
+        let id = id.to_string();
+        let map: serde_json::Value =
+            serde_json::from_str(&show(&["-j", "map", "show", "id", &id])).unwrap();
+        (id, map)
+    });
+    let is_kconfig = |(_, map): &(String, serde_json::Value)| {
+        map["name"].as_str().unwrap().ends_with(".kconfig")
+    };
+    let found: Vec<_> = maps.filter(is_kconfig).collect();
+    let [(id, map)] = &found[..] else { panic!("{found:?}") };
+    let about = format!("{} {} {}", map["type"], map["bytes_value"], map["frozen"]);
+    let dump: serde_json::Value =
+        serde_json::from_str(&show(&["-j", "map", "dump", "id", id])).unwrap();
+    (dump[0]["value"].to_string(), about)
+}
+
+#[test]
+fn settings_of_the_kernel_are_those_of_libbpf() {
+    needs!(Bpf, Root, Btf);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpftool", no_bpftool());
+    needs_tried!("kernel_configuration", no_configuration());
+    for compiler in compilers() {
+        let folder = Folder::new();
         let object = compiled(compiler, "kconfig.c", folder.path());
+        let names = compare_objects(compiler, "kconfig.c", &object, &object);
+        assert_eq!(names, ["first", "second"]);
+
+        let pins = Pins::new();
+        let theirs = pins.path("programs");
+        let done = Command::new(bpftool().unwrap())
+            .args(["prog", "loadall"])
+            .args([&object, &theirs])
+            .output()
+            .unwrap();
+        assert!(done.status.success(), "{}", said(&done));
         let object = Object::read(&fs::read(&object).unwrap()).unwrap();
-        let error = object.collection("kconfig.c").unwrap_err().to_string();
-        assert!(error.contains("`LINUX_KERNEL_VERSION`: __kconfig is not supported"), "{error}");
+        let collection = object.collection("kconfig.c").unwrap();
+        assert!(collection.externs().any(|name| name == "CONFIG_HZ"));
+        let programs = Loader::new().load_collection(&collection).unwrap();
+        let mut maps = Vec::new();
+        for program in &programs {
+            let theirs = theirs.join(program.name());
+            let theirs = settings(&["pinned", theirs.to_str().unwrap()]);
+            let id = program.info().unwrap().id.to_string();
+            let ours = settings(&["id", &id]);
+            assert_eq!(ours, theirs, "{}", program.name());
+            assert!(ours.0.len() > 500 && ours.1.starts_with("\"array\""), "{ours:?}");
+            maps.push(program.info().unwrap().map_ids);
+        }
+        let common = maps[0].iter().filter(|id| maps[1].contains(id)).count();
+        assert_eq!(common, 2, "`out` and the settings");
+    }
+}
+
+#[test]
+fn a_setting_that_cannot_be_had_is_named() {
+    needs!(Bpf, Root, Btf);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpftool", no_bpftool());
+    needs_tried!("kernel_configuration", no_configuration());
+    let expected = [
+        ("CONFIG_NO_SUCH_THING", "does not have it"),
+        ("LINUX_NO_SUCH_THING", "unknown name"),
+        ("CONFIG_BPF", "it is `y`, expected a declaration as bool"),
+        ("CONFIG_NR_CPUS", "which does not fit 8 bits, signed"),
+        ("CONFIG_DEFAULT_HOSTNAME", "expected a declaration as an array of char"),
+        ("CONFIG_HZ", "expected a declaration as an integer"),
+        ("LINUX_KERNEL_VERSION", "expected a declaration as an integer"),
+        ("CONFIG_HZ", "unsupported type"),
+    ];
+    for compiler in compilers() {
+        for (kind, (name, problem)) in expected.iter().enumerate() {
+            let folder = Folder::new();
+            let define = format!("-DKIND={kind}");
+            let object = compiled_with(compiler, "kconfig_missing.c", &[&define], folder.path());
+            let pins = Pins::new();
+            let done = Command::new(bpftool().unwrap())
+                .args(["prog", "loadall"])
+                .args([&object, &pins.path("programs")])
+                .output()
+                .unwrap();
+            assert!(!done.status.success(), "libbpf takes {name}");
+            let object = Object::read(&fs::read(&object).unwrap()).unwrap();
+            let error = match object.collection("kconfig_missing.c") {
+                Ok(collection) => {
+                    Loader::new().load_collection(&collection).unwrap_err().to_string()
+                }
+                Err(error) => error.to_string(),
+            };
+            let whole = format!("setting `{name}` (__kconfig): ");
+            assert!(error.contains(&whole) && error.contains(problem), "{error}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! Nothing here is read in advance. The functions read a file of the kernel when they are called,
 //! keep nothing, and most of them are called only to explain why something else has failed.
 
+#[cfg(feature = "elf")]
+pub(crate) mod config;
 pub mod cpu;
 pub(crate) mod extent;
 pub mod format;

@@ -10,9 +10,10 @@ use crate::spec::{
     Assembly, Collection, CollectionData, CollectionProgram, Line, NamedLabels, Reloc, RelocField,
     RelocKind, RelocTarget, Section, Variable,
 };
-use crate::spec::{CoreReloc, Extern, MapSpec, ObjectCode};
+use crate::spec::{CoreReloc, Extern, Kconfig, MapSpec, ObjectCode};
 use crate::util::lines::line_breaks;
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// A number of an instruction that is filled in at load.
 #[derive(Debug, Clone)]
@@ -38,6 +39,8 @@ pub(super) enum LinkTarget {
     Core(CoreReloc),
     /// A variable or function of the kernel that the object declares.
     Extern(Extern),
+    /// A setting of the kernel, by its index, and how far behind its beginning.
+    Kconfig(Arc<Kconfig>, u32, i32),
 }
 
 impl Object {
@@ -111,6 +114,9 @@ impl Object {
             .filter_map(|reloc| match (reloc.kind, &reloc.target) {
                 (RelocKind::Kfunc, LinkTarget::Name(name)) => Some(name.as_str()),
                 (_, LinkTarget::Extern(wanted)) => Some(&*wanted.name),
+                (_, LinkTarget::Kconfig(config, index, _)) => {
+                    config.settings.get(*index as usize).map(|setting| &*setting.name)
+                }
                 _ => None,
             })
             .collect();
@@ -156,6 +162,14 @@ impl ObjectProgram {
                 }
                 LinkTarget::DataSection(index, offset) => {
                     (Some(Pseudo::MapValue as u8), *offset, RelocTarget::DataSection(*index))
+                }
+                LinkTarget::Kconfig(config, index, behind) => {
+                    let setting = config.settings.get(*index as usize);
+                    // A map of settings has less than 2 MiB.
+                    let offset = setting.map_or(0, |setting| setting.offset as i32);
+                    let source = Some(Pseudo::MapValue as u8);
+                    let target = RelocTarget::Kconfig(config, *index);
+                    (source, offset.wrapping_add(*behind), target)
                 }
                 LinkTarget::Core(core) => (None, 0, RelocTarget::Core(core)),
                 LinkTarget::Extern(wanted) => {

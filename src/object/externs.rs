@@ -13,18 +13,15 @@ pub(super) enum Declaration {
     Variable(u32),
     /// A symbol of the kernel without a type.
     Symbol,
-    /// A setting of the kernel.
-    Kconfig,
 }
 
 impl Declaration {
     /// Returns the kind of relocation of an address of it, and the BTF id of its type.
-    pub(super) fn address(self) -> Option<(RelocKind, u32)> {
+    pub(super) fn address(self) -> (RelocKind, u32) {
         match self {
-            Declaration::Function(of) => Some((RelocKind::FunctionAddress, of)),
-            Declaration::Variable(of) => Some((RelocKind::Variable, of)),
-            Declaration::Symbol => Some((RelocKind::Symbol, 0)),
-            Declaration::Kconfig => None,
+            Declaration::Function(of) => (RelocKind::FunctionAddress, of),
+            Declaration::Variable(of) => (RelocKind::Variable, of),
+            Declaration::Symbol => (RelocKind::Symbol, 0),
         }
     }
 }
@@ -43,7 +40,6 @@ pub(super) fn externs(btf: &Btf) -> HashMap<&str, Declaration> {
                     Ok(_) => Declaration::Variable(of),
                     Err(_) => continue,
                 },
-                (".kconfig", Body::Variable { .. }) => Declaration::Kconfig,
                 _ => continue,
             };
             found.insert(one.name, declaration);

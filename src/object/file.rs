@@ -6,6 +6,7 @@ use super::declared::declared;
 use super::ext::SourceLines;
 use super::externs::externs;
 use super::functions::{Code, Named, Spot};
+use super::kconfig::{indices, kconfig};
 use super::lines::Infos;
 use super::link::Linker;
 use super::listing::Listing;
@@ -181,6 +182,7 @@ impl Object {
         sections.name(&places);
         strays(&mut head, &raw, &mut unsaid, &mut text_unsaid);
 
+        let kconfig = btf.as_ref().and_then(|btf| kconfig(&raw, btf, &mut unsaid));
         let linker = Linker {
             raw: &raw,
             code: &code,
@@ -189,6 +191,8 @@ impl Object {
             sections: &sections,
             infos,
             relocations,
+            settings: kconfig.as_deref().map_or_else(HashMap::new, indices),
+            kconfig: kconfig.clone(),
             externs: btf.as_ref().map_or_else(HashMap::new, externs),
             types: btf.as_ref().map_or_else(Default::default, |btf| btf.as_bytes().into()),
             text: Cell::new(0),

@@ -16,7 +16,7 @@ use super::{ObjectError, target};
 use crate::asm::{Instructions, Place, place};
 use crate::btf::{Btf, essential_name};
 use crate::spec::attach_point::Named as AttachName;
-use crate::spec::{CoreReloc, Extern, RelocField, RelocKind};
+use crate::spec::{CoreReloc, Extern, Kconfig, RelocField, RelocKind};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -60,6 +60,10 @@ pub(super) struct Linker<'r> {
     pub relocations: Relocations,
     /// The BTF that they are about.
     pub types: Arc<[u8]>,
+    /// The settings of the kernel that it declares.
+    pub kconfig: Option<Arc<Kconfig>>,
+    /// Their indices, by their names.
+    pub settings: HashMap<&'r str, u32>,
     /// The declarations of what is not in the object, by their names.
     pub externs: HashMap<&'r str, Declaration>,
     pub btf: Option<&'r Btf>,
@@ -435,14 +439,17 @@ impl Linker<'_> {
                         continue;
                     };
                     let remark = format!("the address of something elsewhere, `{name}`");
+                    if let Some((config, index)) = self.setting(name) {
+                        let behind = program.slots.get(at).map_or(0, |insn| insn.imm());
+                        let target = LinkTarget::Kconfig(config, index, behind);
+                        program.relocate(at, RelocField::Immediate, RelocKind::Kconfig, target);
+                        let remark = format!("the address of a setting of the kernel, `{name}`");
+                        self.spend(remark.len())?;
+                        program.text_remarks.insert(at, shown(&remark));
+                        continue;
+                    }
                     let found = self.externs.get(name.as_str());
-                    let Some((kind, type_id)) = found.and_then(|found| found.address()) else {
-                        let remark = match found {
-                            Some(Declaration::Kconfig) => {
-                                format!("{remark}: __kconfig is not supported")
-                            }
-                            _ => remark,
-                        };
+                    let Some((kind, type_id)) = found.map(|found| found.address()) else {
                         self.remark(program, at, shown(&remark))?;
                         continue;
                     };
@@ -492,6 +499,13 @@ impl Linker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Returns the settings, and the index of the one of this name.
+    fn setting(&self, name: &str) -> Option<(Arc<Kconfig>, u32)> {
+        let config = self.kconfig.as_ref()?;
+        let index = *self.settings.get(name)?;
+        Some((Arc::clone(config), index))
     }
 
     fn wanted(&self, name: &str, weak: bool, type_id: u32) -> Extern {

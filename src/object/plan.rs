@@ -275,7 +275,8 @@ fn references(
             RelocTarget::Map(_)
             | RelocTarget::DataSection(_)
             | RelocTarget::Core(_)
-            | RelocTarget::Extern(_) => return None,
+            | RelocTarget::Extern(_)
+            | RelocTarget::Kconfig(..) => return None,
         };
         Some((reloc.slot, to))
     });

@@ -5,7 +5,7 @@ use crate::asm::{Code, Data, Section};
 use crate::btf::{FieldDesc, TypeDesc};
 use crate::error::{Error, Result};
 use crate::map::{Map, load_object_types};
-use crate::spec::{DataSection, DataTypes, MapSpec, ObjectMap, ObjectTypes, ProgramSpec};
+use crate::spec::{DataSection, DataTypes, Kconfig, MapSpec, ObjectMap, ObjectTypes, ProgramSpec};
 use crate::token::Token;
 use crate::uapi::flags::BPF_F_MMAPABLE;
 use crate::uapi::{Errno, MapType};
@@ -186,6 +186,22 @@ impl<'a> Loader<'a> {
             }
         };
         Ok(&self.data[index].2)
+    }
+}
+
+impl<'a> Loader<'a> {
+    /// Returns the map of the settings of the kernel that an object declares: one for all of its programs.
+    pub(super) fn kconfig(&mut self, config: &'a Kconfig) -> Result<&Map> {
+        let index = match self.kconfigs.iter().position(|(known, _)| std::ptr::eq(*known, config)) {
+            Some(index) => index,
+            None => {
+                let values = (config.values.0)(config)?;
+                let map = Map::create_by(&MapSpec::rodata(".kconfig", &values), self.token)?;
+                self.kconfigs.push((config, map));
+                self.kconfigs.len() - 1
+            }
+        };
+        Ok(&self.kconfigs[index].1)
     }
 }
 

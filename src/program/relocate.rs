@@ -123,7 +123,12 @@ fn put_map<'a>(
         RelocTarget::Map(map) => loader.map(map)?,
         RelocTarget::Section(section) => loader.section(&spec.code, section)?,
         RelocTarget::DataSection(index) => loader.data_section(spec, index)?,
-        RelocTarget::Core(_) | RelocTarget::Extern(_) => return Err(by_hand(spec)),
+        RelocTarget::Kconfig(config, _) if reloc.kind == RelocKind::Kconfig => {
+            loader.kconfig(config)?
+        }
+        RelocTarget::Core(_) | RelocTarget::Extern(_) | RelocTarget::Kconfig(..) => {
+            return Err(by_hand(spec));
+        }
         RelocTarget::Name(name) => match spec.code.maps.iter().find(|map| map.name == name) {
             Some(map) => loader.filled(map, spec.code.maps)?,
             None => {
@@ -163,8 +168,8 @@ fn resolve<'a>(
     theirs: Option<&Btf>,
     insns: &mut [Insn],
 ) -> Result<Relocated> {
-    let maps = spec.code.relocations.iter().filter(|reloc| reloc.kind == RelocKind::Map);
-    for reloc in maps {
+    let is_map = |reloc: &&Reloc<'_>| matches!(reloc.kind, RelocKind::Map | RelocKind::Kconfig);
+    for reloc in spec.code.relocations.iter().filter(is_map) {
         put_map(loader, spec, reloc, insns)?;
     }
     let (types, process) = (loader.types(), loader.process);
@@ -209,7 +214,7 @@ impl<'l> Resolution<'l, '_> {
         let Some(insn) = self.insns.get(slot).copied() else { return Ok(()) };
         let name = reloc.name();
         let found = match reloc.kind {
-            RelocKind::Map => return Ok(()),
+            RelocKind::Map | RelocKind::Kconfig => return Ok(()),
             RelocKind::Kfunc => return self.put_kfunc(reloc, &name),
             RelocKind::Variable | RelocKind::FunctionAddress | RelocKind::Symbol => {
                 let RelocTarget::Extern(wanted) = reloc.target else {

@@ -1,6 +1,6 @@
 //! Relocations: values that are only known at load, and are filled into the code then.
 
-use super::{CoreReloc, Extern, MapSpec, Section};
+use super::{CoreReloc, Extern, Kconfig, MapSpec, Section};
 
 /// A field of an instruction that is filled in at load.
 ///
@@ -60,6 +60,9 @@ pub enum RelocKind {
     FunctionAddress,
     /// The address of a kernel symbol, a number to the verifier (`__ksym` without a type).
     Symbol,
+    /// The descriptor of the map with the settings of the kernel that an object declares (`__kconfig`), in the first slot of `lddw`;
+    /// the second has the offset already.
+    Kconfig,
 }
 
 /// The target of a relocation.
@@ -77,6 +80,8 @@ pub enum RelocTarget<'a> {
     Core(&'a CoreReloc),
     /// A variable or function of the kernel that an object declares.
     Extern(&'a Extern),
+    /// A setting of the kernel that an object declares, by its index.
+    Kconfig(&'a Kconfig, u32),
 }
 
 impl RelocKind {
@@ -110,6 +115,10 @@ impl Reloc<'_> {
             RelocTarget::Name(name) => compact(name),
             RelocTarget::Core(core) => core.name.to_string(),
             RelocTarget::Extern(found) => found.name.to_string(),
+            RelocTarget::Kconfig(config, index) => {
+                let setting = config.settings.get(index as usize);
+                setting.map_or_else(String::new, |setting| setting.name.to_string())
+            }
         }
     }
 }

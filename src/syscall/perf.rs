@@ -135,11 +135,25 @@ pub(crate) fn set_memlock(soft: u64, hard: u64) -> Result<(), Errno> {
 /// The release of this kernel, `6.1.0-18-amd64`. [uname(2)](https://man7.org/linux/man-pages/man2/uname.2.html): unlike
 /// the same in `/proc` it can be asked when no descriptor is left.
 pub(crate) fn release() -> String {
+    text(&names().release)
+}
+
+/// The text about the build of this kernel, `#1 SMP PREEMPT_DYNAMIC Debian 6.1.76-1 (2024-02-01)`.
+#[cfg(feature = "elf")]
+pub(crate) fn build() -> String {
+    text(&names().version)
+}
+
+fn names() -> libc::utsname {
     // SAFETY: all fields are arrays of integers, for which zeros are values.
     let mut names: libc::utsname = unsafe { std::mem::zeroed() };
     // SAFETY: `names` is live and what the call fills. It fails only for an address that is none.
     unsafe { libc::uname(&mut names) };
-    let bytes = names.release.iter().map(|byte| *byte as u8).take_while(|byte| *byte != 0);
+    names
+}
+
+fn text(letters: &[libc::c_char]) -> String {
+    let bytes = letters.iter().map(|byte| *byte as u8).take_while(|byte| *byte != 0);
     String::from_utf8_lossy(&bytes.collect::<Vec<_>>()).into_owned()
 }
 

@@ -253,7 +253,8 @@ impl<'a> Refusal<'a> {
             RelocTarget::Section(_)
             | RelocTarget::DataSection(_)
             | RelocTarget::Core(_)
-            | RelocTarget::Extern(_) => None,
+            | RelocTarget::Extern(_)
+            | RelocTarget::Kconfig(..) => None,
         }
     }
 

@@ -144,6 +144,9 @@ fn what(kind: RelocKind, target: &RelocTarget<'_>, name: &str) -> String {
         (RelocKind::Size, _) => "the size of that type or field in bytes".into(),
         (RelocKind::Variable, _) => "the BTF id of that kernel variable".into(),
         (RelocKind::FunctionAddress, _) => "the BTF id of that kernel function".into(),
+        (RelocKind::Kconfig, _) => {
+            "the descriptor of the map with the settings of the kernel".into()
+        }
         (RelocKind::Symbol, _) => "the address of that kernel symbol".into(),
         (RelocKind::Core, _) => "a property of a type of the object, in the kernel's types".into(),
         (RelocKind::Exists, _) => "1 if the kernel has that type, field or enumerator, else 0".into(),

@@ -75,6 +75,7 @@ pub(crate) fn kernel_number(kind: RelocKind, name: &str) -> Option<i128> {
             types.type_id(name, Kind::Function).ok().map(|(id, _)| id.into())
         }
         RelocKind::Map
+        | RelocKind::Kconfig
         | RelocKind::Argument
         | RelocKind::ArgumentValue
         | RelocKind::Core
