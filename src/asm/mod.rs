@@ -41,5 +41,6 @@ pub use resolve::{BuildOptions, Far, ResolveError, ResolveErrors};
 
 pub use crate::spec::{
     Assembly, Code, CodeLabels, Collection, CollectionProgram, CoreKind, CoreReloc, Data, Extern,
-    LabelPlace, Line, Reloc, RelocField, RelocKind, RelocTarget, Section, Variable,
+    Kconfig, LabelPlace, Line, Reloc, RelocField, RelocKind, RelocTarget, Section, Setting,
+    SettingKind, Variable,
 };
