@@ -8,3 +8,5 @@ mod objects;
 
 #[path = "collections/library.rs"]
 mod library;
+#[path = "collections/maps.rs"]
+mod maps;

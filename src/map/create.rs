@@ -18,6 +18,7 @@ use crate::uapi::flags::{
     BPF_F_NO_COMMON_LRU, BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_WRONLY, OF_MAPS,
 };
 use crate::uapi::{ENOTSUPP, Errno, MapType, ProgramType};
+use crate::util::Version;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -376,8 +377,10 @@ pub(crate) fn load_object_types(
         let mut load = BtfLoad { btf: blob, token, log: None };
         memlock::with_memlock(|| syscall::btf_load(&mut load))
     };
+    // What a newer kernel refuses is wrong, and an older type in its place would hide that.
+    let old = || version::running().is_none_or(|here| here < Version::new(6, 0));
     match load(&types.blob) {
-        Err(Errno(libc::EINVAL)) if types.plain != types.blob => load(&types.plain),
+        Err(Errno(libc::EINVAL)) if types.plain != types.blob && old() => load(&types.plain),
         answer => answer,
     }
 }

@@ -44,11 +44,15 @@ pub(crate) fn compiled(compiler: &str, name: &str, options: &[&str], folder: &Pa
     object
 }
 
-/// The same, read.
+/// Reads an object.
+pub(crate) fn read(object: &Path) -> Object {
+    Object::read(&std::fs::read(object).unwrap()).unwrap()
+}
+
+/// Compiles a source, and reads the object.
 pub(crate) fn object(compiler: &str, name: &str) -> Object {
     let folder = Folder::new();
-    let object = compiled(compiler, name, &[], folder.path());
-    Object::read(&std::fs::read(object).unwrap()).unwrap()
+    read(&compiled(compiler, name, &[], folder.path()))
 }
 
 /// A BPF file system, unmounted at the end.
@@ -129,22 +133,33 @@ pub(crate) struct Described {
 
 impl Described {
     fn of(which: &[&str]) -> Described {
-        let json = |command: &str| -> Value {
+        let json = |command: &str| -> Option<Value> {
             let done = run_bpftool(&[&["-j", "map", command], which].concat());
-            assert!(done.status.success(), "{which:?}: {}", said(&done));
-            serde_json::from_slice(&done.stdout).unwrap()
+            // Of some types system calls cannot read the elements.
+            assert!(command == "dump" || done.status.success(), "{which:?}: {}", said(&done));
+            done.status.success().then(|| serde_json::from_slice(&done.stdout).unwrap())
         };
-        let shown = json("show");
+        let shown = json("show").unwrap();
         let facts =
             ["type", "flags", "bytes_key", "bytes_value", "max_entries", "frozen", "map_extra"];
         let fact = |name: &str| Some((name.to_owned(), shown.get(name)?.clone()));
         let facts = facts.into_iter().filter_map(fact).collect();
-        Described { facts, contents: json("dump") }
+        Described { facts, contents: json("dump").unwrap_or_default() }
     }
 
     /// A map of this library's.
     pub(crate) fn of_ours(map: &Map) -> Described {
         Described::of(&["id", &map.info().unwrap().id.to_string()])
+    }
+
+    /// The same, with that flag left out.
+    pub(crate) fn without_flag(mut self, flag: u64) -> Described {
+        for (name, value) in &mut self.facts {
+            if name == "flags" {
+                *value = (value.as_u64().unwrap() & !flag).into();
+            }
+        }
+        self
     }
 
     pub(crate) fn fact(&self, name: &str) -> &Value {
@@ -165,7 +180,11 @@ fn instructions(which: &[&str]) -> Vec<String> {
             let (_, after) = after.split_once(']').unwrap();
             format!("{before}{after}")
         }
-        None => line.to_owned(),
+        // The address of the program itself, which some helpers take.
+        None => match line.split_once("0xffff") {
+            Some((before, after)) if after.len() == 12 => before.to_owned(),
+            _ => line.to_owned(),
+        },
     });
     lines.collect()
 }
@@ -191,4 +210,40 @@ pub(crate) fn own_instructions(program: &Program) -> Vec<String> {
 /// The source lines of a program that was loaded by this library.
 pub(crate) fn own_source_lines(program: &Program) -> Vec<String> {
     source_lines(&["id", &id(program)])
+}
+
+/// Holds all programs of a collection to be what libbpf has made of them.
+pub(crate) fn same_programs(theirs: &Theirs, programs: &[Program]) {
+    let mut names: Vec<_> = programs.iter().map(|program| program.name().to_owned()).collect();
+    names.sort();
+    assert_eq!(names, theirs.programs());
+    for program in programs {
+        let name = program.name();
+        assert_eq!(own_instructions(program), theirs.instructions(name), "{name}");
+        assert_eq!(own_source_lines(program), theirs.source_lines(name), "{name}");
+    }
+}
+
+/// The name of a map or program by its number, as the kernel keeps it.
+pub(crate) fn name_of(what: &str, id: u64) -> String {
+    let done = run_bpftool(&["-j", what, "show", "id", &id.to_string()]);
+    assert!(done.status.success(), "{}", said(&done));
+    let shown: Value = serde_json::from_slice(&done.stdout).unwrap();
+    shown["name"].as_str().unwrap().to_owned()
+}
+
+/// The elements of a map whose values are numbers of maps or programs: keys, and their names.
+pub(crate) fn elements(map: &Described, what: &str) -> Vec<(u64, String)> {
+    let number = |bytes: &Value| -> u64 {
+        let bytes = bytes.as_array().unwrap().iter().rev();
+        bytes.fold(0, |number, byte| {
+            let byte = byte.as_str().unwrap().trim_start_matches("0x");
+            number << 8 | u64::from_str_radix(byte, 16).unwrap()
+        })
+    };
+    let element = |element: &Value| {
+        let value = element.get("value").filter(|value| value.is_array())?;
+        Some((number(&element["key"]), name_of(what, number(value))))
+    };
+    map.contents.as_array().unwrap().iter().filter_map(element).collect()
 }
