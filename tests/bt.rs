@@ -358,6 +358,22 @@ fn ctrl_c_is_exit() {
     }
 }
 
+#[test]
+fn an_attach_point_that_fails_is_underlined_alone() {
+    needs!(Bpf, Tracepoint);
+    let script = "tracepoint:sched:sched_switch,\nrawtracepoint:sched_swich { @ = 1; }";
+    let output = bt(&["-e", script]);
+    let lines: Vec<_> = text(&output.stderr).lines().collect();
+    assert!(lines[0].starts_with("stdin:2:1-26: ERROR: rawtracepoint:sched_swich: "), "{lines:?}");
+    assert_eq!(lines[1..3], ["rawtracepoint:sched_swich { @ = 1; }", "~~~~~~~~~~~~~~~~~~~~~~~~~"]);
+    let output = bt(&["-e", "tracepoint:sched:sched_swich { @ = 1; }"]);
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("HINT: did you mean") && error.contains("`sched:sched_switch`"),
+        "{error}"
+    );
+}
+
 /// Why there are no loops without a known end: they need Linux 5.17 and a JIT.
 fn no_loops() -> Option<String> {
     let output = bt(&["-d", "-e", "BEGIN { $i = 0; while ($i < 5000) { $i++; } }"]);

@@ -114,6 +114,8 @@ struct Instance {
     block: usize,
     kind: Kind,
     attach_points: Vec<AttachPoint>,
+    /// The place of each of them in the script.
+    point_spans: Vec<Span>,
     usdt: Option<Arc<UsdtProbe>>,
     /// The arguments by name, as far as the block uses them.
     arguments: context::Arguments,
@@ -194,6 +196,7 @@ impl<'a> Checker<'a> {
             current: 0,
             preamble: Instance {
                 usdt: None,
+                point_spans: Vec::new(),
                 block: 0,
                 kind: Kind::Special,
                 attach_points: Vec::new(),
@@ -389,6 +392,7 @@ impl<'a> Checker<'a> {
             probes.push(Probe {
                 kind: instance.kind,
                 attach_points: instance.attach_points.clone(),
+                point_spans: instance.point_spans.clone(),
                 usdt: instance.usdt.clone(),
                 block: block as u32,
                 variables: variables.collect(),

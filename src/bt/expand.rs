@@ -74,7 +74,12 @@ impl Machine {
                     category: category.into(),
                     name: name.into(),
                 }]),
-                Err(error) => Err(missing(error)),
+                Err(error) => {
+                    let mut missing = missing(error);
+                    // As scripts write them.
+                    missing.nearest.iter_mut().for_each(|name| *name = name.replace('/', ":"));
+                    Err(missing)
+                }
             };
         }
         let names = self.find("tracepoint", &format!("{category}/{name}"))?;
@@ -413,7 +418,7 @@ mod tests {
         assert!(found.len() > 2 && found.contains(&point("sched_process_fork")), "{found:?}");
         let missing = machine.expand(&point("sched_process_frok")).unwrap_err();
         assert!(
-            missing.nearest.iter().any(|name| name.contains("sched_process_fork")),
+            missing.nearest.iter().any(|name| name == "sched:sched_process_fork"),
             "{missing:?}"
         );
     }

@@ -101,6 +101,8 @@ pub(crate) struct Probe {
     pub kind: Kind,
     /// The attach points; at least one.
     pub attach_points: Vec<AttachPoint>,
+    /// The place of each of them in the script.
+    pub point_spans: Vec<Span>,
     /// The USDT probe of a [`Kind::Usdt`], whose arguments lie where the compiler of the program put them.
     pub usdt: Option<Arc<UsdtProbe>>,
     /// The index of the block in the script.

@@ -59,10 +59,11 @@ pub(crate) fn lower<'p>(
         found
     });
     let mut shared = Shared { program, maps, target, records: Vec::new(), exits };
-    let (mut programs, mut points) = (Vec::new(), Vec::new());
+    let (mut programs, mut points, mut point_spans) = (Vec::new(), Vec::new(), Vec::new());
     for (probe, index) in program.probes.iter().zip(0..) {
         let first = points.len() as u32;
         points.extend(&probe.attach_points);
+        point_spans.extend(&probe.point_spans);
         let all = first..points.len() as u32;
         let needed = needs_point(probe) && all.len() > 1;
         let mut add = |points: std::ops::Range<u32>, cookies| -> Lowered<()> {
@@ -88,7 +89,7 @@ pub(crate) fn lower<'p>(
             false => add(all, needed)?,
         }
     }
-    Ok(Plan { programs, records: shared.records, points })
+    Ok(Plan { programs, records: shared.records, points, point_spans })
 }
 
 /// The feature by which programs of a kind find out at which of their attach points they run.

@@ -398,6 +398,8 @@ pub(crate) struct Plan<'p> {
     /// All attach points. A [`Type::Probe`] is an index in this, printed as the attach point; a [`Type::Function`] too, printed as
     /// its [`function`](AttachPoint::function).
     pub points: Vec<&'p AttachPoint>,
+    /// The place of each of them in the script.
+    pub point_spans: Vec<Span>,
 }
 
 /// A program and where it is attached.

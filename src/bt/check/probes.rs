@@ -166,6 +166,7 @@ impl<'a> Checker<'a> {
         {
             if !instance.attach_points.contains(&point) || matches!(point.kind(), Kind::Special) {
                 instance.attach_points.push(point);
+                instance.point_spans.push(span);
             }
             return Ok(());
         }
@@ -183,6 +184,7 @@ impl<'a> Checker<'a> {
             block,
             kind: point.kind(),
             attach_points: vec![point],
+            point_spans: vec![span],
             usdt,
             arguments,
             variables: Vec::new(),

@@ -109,12 +109,12 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
     placed.sort_by_key(|(index, placed)| attach::turn(placed, *index));
     for (index, placed) in placed {
         let point = |number: u32| plan.points.get(number as usize).map(ToString::to_string);
-        let span = span_of(&plan, &placed);
+        let span = |number: u32| plan.point_spans.get(number as usize).copied().unwrap_or_default();
         let (placed, attached) = attach_one(&mut loader, program, &plan, placed, script)?;
         let many = placed.points.len() > 1;
         let none = attached.points == 0;
         for (number, error) in attached.failed {
-            let point = point(number).unwrap_or_default();
+            let (point, span) = (point(number).unwrap_or_default(), span(number));
             let message = format!("{point}: {error}");
             let skip = many && !none && attach::is_passed_over(&error);
             match program.config.missing_probes {
@@ -129,7 +129,7 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
                 }
             }
         }
-        for (point, _) in &placed.points {
+        for (point, number) in &placed.points {
             let Some(pid) = script.options.pid else { break };
             let Some(file) = attach::unmapped_file(point, placed.program.kind(), pid) else {
                 continue;
@@ -139,7 +139,7 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
                     "process {pid} does not map {}: the probe runs when it does",
                     shown_path(&file)
                 );
-                let warning = Diagnostic::warning(span, message).render(&program.source);
+                let warning = Diagnostic::warning(span(*number), message).render(&program.source);
                 warnings.push((index, warning));
                 unmapped.push(file);
             }
@@ -149,7 +149,8 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
                 "{} CPUs have no such event (ENODEV): what happens there is not seen",
                 attached.cpus_without
             );
-            let warning = Diagnostic::warning(span, message).render(&program.source);
+            let first = placed.points.first().map_or(Span::default(), |(_, number)| span(*number));
+            let warning = Diagnostic::warning(first, message).render(&program.source);
             warnings.push((index, warning));
         }
         probes += attached.points;
@@ -281,12 +282,14 @@ fn load<'p>(
                     None => spec,
                 };
                 let points = vec![(point, number)];
-                let loaded_one = load_one(loader, program, one, &spec, point)?;
+                let at = (point, plan.point_spans.get(number as usize).copied());
+                let loaded_one = load_one(loader, program, one, &spec, at)?;
                 loaded.push(Placed { program: loaded_one, points, cookies: one.cookies });
             }
             continue;
         }
         let Some((first, _)) = points.first() else { continue };
+        let first = (*first, None);
         let only: Vec<_> = points.iter().map(|(point, _)| *point).collect();
         let spec = spec(program, one);
         let spec = match attach::multi(&only) {
@@ -309,11 +312,12 @@ fn load_one<'p>(
     program: &hir::Program,
     one: &ProgramPlan<'_>,
     spec: &ProgramSpec<'p>,
-    point: &AttachPoint,
+    (point, point_span): (&AttachPoint, Option<Span>),
 ) -> std::result::Result<Program, Failed> {
     loader.load(spec).map_err(|error| {
         let Some(verdict) = error.verifier() else {
-            let diagnostic = Diagnostic::error(one.span, format!("{point}: {error}"));
+            let span = point_span.unwrap_or(one.span);
+            let diagnostic = Diagnostic::error(span, format!("{point}: {error}"));
             return ScriptError::at(&diagnostic, &program.source, Some(error)).into();
         };
         let span = verdict.instruction().and_then(|slot| place(&one.code, slot));
@@ -335,13 +339,6 @@ fn place(code: &Compiled<'_>, slot: usize) -> Option<Span> {
     let before = code.lines.partition_point(|line| line.slot as usize <= slot);
     let line = code.lines.get(before.checked_sub(1)?)?;
     Some(Span { start: line.start, end: line.end })
-}
-
-fn span_of(plan: &Plan<'_>, placed: &Placed<'_>) -> Span {
-    let number = placed.points.first().map(|(_, number)| *number);
-    let owner =
-        plan.programs.iter().find(|one| number.is_some_and(|number| one.points.contains(&number)));
-    owner.map_or(Span::default(), |one| one.span)
 }
 
 /// Attaches a program; one that was loaded for a way that the kernel lacks, or that does not do, is loaded again for the
@@ -369,7 +366,7 @@ fn attach_one<'p>(
     let Some((owner, (first, _))) = owner.zip(placed.points.first()).filter(|_| multi) else {
         return Err(error.into());
     };
-    let single = load_one(loader, program, owner, &spec(program, owner), first)?;
+    let single = load_one(loader, program, owner, &spec(program, owner), (first, None))?;
     let placed = Placed { program: single, ..placed };
     let attached = attach::attach(&placed, pid)?;
     Ok((placed, attached))
