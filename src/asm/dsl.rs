@@ -8,7 +8,9 @@
 
 pub use super::statement::{Value, field, stack};
 
+use super::helpers::HELPERS;
 use super::message::Message;
+use super::near::Near;
 use super::statement::{
     Chunks, Cursor, Literal, Problem, Span, Statement, Symbol, Target, What, same, sub,
 };
@@ -577,7 +579,7 @@ pub const fn assemble<
         if let Some(name) = jumps[i] {
             out.slots[i] = match point(cursor.text, &labels, out.slots[i], i, name) {
                 Ok(insn) => insn,
-                Err(problem) => fail(source, line_of(&out.lines, i), problem),
+                Err(problem) => unresolved(source, line_of(&out.lines, i), problem, &labels),
             };
         }
         i += 1;
@@ -695,11 +697,47 @@ pub const fn code<
     }
 }
 
+/// Ends the compilation as [`fail`] does, with the nearest labels and, for a call, the nearest helpers.
+const fn unresolved(
+    source: &Source<'_>,
+    start: usize,
+    problem: Problem,
+    labels: &[(Span, usize)],
+) -> ! {
+    let text = source.text.as_bytes();
+    let wanted = sub(text, problem.span.start, problem.span.end);
+    let calls = matches!(problem.what, What::NoHelper);
+    let prefix = calls && wanted.len() > 4 && same(sub(wanted, 0, 4), b"bpf_");
+    let plain = if prefix { sub(wanted, 4, wanted.len()) } else { wanted };
+    let mut near = Near::new(plain);
+    let mut at = 1;
+    while calls && at < HELPERS.len() {
+        near.offer(HELPERS[at].as_bytes());
+        at += 1;
+    }
+    let mut at = 0;
+    while at < labels.len() {
+        let (label, _) = labels[at];
+        near.offer(sub(text, label.start, label.end));
+        at += 1;
+    }
+    let near = if matches!(problem.what, What::NoHelper | What::NoLabel) { near } else { NONE };
+    fail_near(source, start, problem, &near)
+}
+
+/// No names.
+const NONE: Near<'static> = Near::new(b"");
+
 /// Ends the compilation with the problem and the statement it is in.
 const fn fail(source: &Source<'_>, start: usize, problem: Problem) -> ! {
+    fail_near(source, start, problem, &NONE)
+}
+
+const fn fail_near(source: &Source<'_>, start: usize, problem: Problem, near: &Near<'_>) -> ! {
     let text = source.text.as_bytes();
     let mut message = Message::new();
     problem.write(text, &mut message);
+    near.write(&mut message);
     let mut end = start;
     while end < text.len() && text[end] != b';' {
         end += 1;

@@ -16,6 +16,7 @@ mod listing;
 mod listing_text;
 mod message;
 mod names;
+mod near;
 mod parse;
 mod print;
 mod prototypes;
