@@ -22,8 +22,8 @@ rawbpf::plain! {
         ts: u64,
         comm: [u8; 16],
         pid: u32,
-        /// C would leave 4 bytes of nothing here. The program has to set them: the verifier does not let memory out of the
-        /// kernel that was never written.
+        /// C would leave 4 bytes of nothing here. The program has to set them, or what was on the stack before is sent; without
+        /// `CAP_PERFMON`, the verifier refuses that.
         pad: u32,
     }
 }
