@@ -144,6 +144,8 @@ fn core_relocations_are_resolved_as_libbpf_resolves_them() {
     for compiler in compilers() {
         let names = compare(compiler, "core.c");
         assert_eq!(names, ["fields", "types", "enumerators", "guarded"]);
+        let names = compare(compiler, "core_more.c");
+        assert_eq!(names, ["arrays", "members", "names", "signs", "reads"]);
     }
 }
 
