@@ -49,6 +49,9 @@ pub(super) fn declared(
         {
             continue;
         }
+        if maps.len() >= maps::MOST_MAPS {
+            return Err(ObjectError::File { problem: "it has more than 16,384 maps" });
+        }
         let old;
         let map: Option<&Defined> = if found.kind == Kind::Maps {
             defined.get(&symbol.name)

@@ -585,6 +585,20 @@ L7_:
     }
 
     #[test]
+    fn too_many_maps_are_refused() {
+        let read = |count: usize| {
+            let definition = [1_u32, 4, 8, 16, 0].iter().flat_map(|word| word.to_ne_bytes());
+            let sections = vec![Section::new("maps", elf::SHF_ALLOC, definition.collect())];
+            let symbols = (0..count).map(|_| symbol("m", elf::STT_OBJECT, 0, 0, 20)).collect();
+            let file = File { sections, symbols };
+            Object::read(&file.to_bytes(ByteOrder::NATIVE).unwrap())
+        };
+        assert_eq!(read(1 << 14).unwrap().maps.len(), 1 << 14);
+        let error = read((1 << 14) + 1).unwrap_err();
+        assert!(error.to_string().contains("16,384 maps"), "{error}");
+    }
+
+    #[test]
     fn sections_that_lie_one_over_the_other_are_refused() {
         let sections = vec![code("xdp", &[[0; 8]; 4096].map(|_| EXIT)), code("tc", &[EXIT])];
         let file = File { sections, symbols: Vec::new() };

@@ -303,6 +303,7 @@ fn number(text: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::requires::{Thing, needs};
     use SettingKind::{Bool, Char, Integer, Text, Tristate};
 
     fn setting(name: &str, kind: SettingKind, size: u32) -> Setting {
@@ -377,6 +378,24 @@ mod tests {
             let done = matches!(done, Some(Ok(()))).then_some(&place[..]);
             assert_eq!(done, *expected, "{text} {kind:?}");
         }
+    }
+
+    /// What a kernel can do without a configuration to say so.
+    #[test]
+    fn features_are_those_of_the_running_kernel() {
+        needs!(Bpf);
+        let running = crate::kernel::version::running().unwrap();
+        let cookies = running >= crate::util::Version::new(5, 15);
+        assert_eq!(own("LINUX_HAS_BPF_COOKIE").unwrap(), Some(cookies.into()));
+        let version = own("LINUX_KERNEL_VERSION").unwrap().unwrap();
+        let major_and_minor = (version >> 16, version >> 8 & 0xff);
+        assert_eq!(major_and_minor, (running.major.into(), running.minor.into()));
+        let symbols = std::fs::read_to_string("/proc/kallsyms").unwrap();
+        let wrapped = ["__x64_sys_bpf", "__arm64_sys_bpf", "__s390x_sys_bpf"];
+        let mut names = symbols.lines().filter_map(|line| line.split_whitespace().nth(2));
+        let wrapper = names.any(|name| wrapped.contains(&name));
+        assert_eq!(own("LINUX_HAS_SYSCALL_WRAPPER").unwrap(), Some(wrapper.into()));
+        assert_eq!(own("LINUX_NO_SUCH_THING").unwrap(), None);
     }
 
     #[test]

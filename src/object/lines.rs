@@ -89,6 +89,30 @@ fn part<const N: usize, const M: usize>(
     if records(ext, place, btf, ByteOrder::NATIVE, &mut keep).is_none() {
         return HashMap::new();
     }
-    found.values_mut().for_each(|records| records.sort_by_key(|record| record[0]));
+    for records in found.values_mut() {
+        records.sort_by_key(|record| record[0]);
+        // The kernel takes one for an instruction. A crafted file has many, of a function that many programs have.
+        records.dedup_by_key(|record| record[0]);
+    }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::btf::Builder;
+
+    #[test]
+    fn an_instruction_has_one_line() {
+        let mut builder = Builder::new();
+        let section = builder.string("xdp");
+        let btf = Btf::new(builder.finish().unwrap()).unwrap();
+        let lines = [8, 1, 2, 7 << 10].repeat(50);
+        let length = 12 + 4 * lines.len() as u32;
+        let header = [0x0001_eb9f, 32, 0, 0, 0, length, length, 0, 16, section, 50];
+        let ext: Vec<u8> = header.into_iter().chain(lines).flat_map(u32::to_ne_bytes).collect();
+        let piece = Piece { section: "xdp", first: 1, end: 3, start: 5 };
+        let (_, lines) = Infos::read(&ext, &btf).of(&[piece, Piece { start: 9, ..piece }]);
+        assert_eq!(lines, [[5, 1, 2, 7 << 10], [9, 1, 2, 7 << 10]]);
+    }
 }

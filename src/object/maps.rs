@@ -89,6 +89,9 @@ pub(super) struct Defined {
     pub problems: Vec<String>,
 }
 
+/// The most maps of an object: a crafted one can have the same definition, with all that it says, in every few bytes.
+pub(super) const MOST_MAPS: usize = 1 << 14;
+
 /// The maps of `.maps`, in the order of the types.
 pub(super) fn read(btf: &Btf) -> Result<Vec<Defined>, BtfError> {
     let mut maps = Vec::new();
@@ -103,6 +106,10 @@ pub(super) fn read(btf: &Btf) -> Result<Vec<Defined>, BtfError> {
             let Body::Variable { of, .. } = variable.body else { continue };
             if variable.name.len() > LONGEST {
                 continue;
+            }
+            // Those beyond are not described, and refused if there are symbols for them.
+            if maps.len() >= MOST_MAPS {
+                return Ok(maps);
             }
             maps.push(defined(btf, variable.name, of, true)?);
         }

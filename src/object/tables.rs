@@ -3,12 +3,15 @@
 
 use super::declared::Declared;
 use super::file::ObjectProgram;
+use super::functions::Spot;
 use super::maps::Defined;
 use super::names::{Names, shown};
-use super::raw::{Kind, Raw, RawRelocation};
+use super::raw::{Kind, Raw, RawRelocation, RawSection};
 use crate::btf::{Body, Btf, essential_name};
 use crate::spec::{ObjectMap, ObjectTypes, StructOpsTable};
 use crate::uapi::{MapType, flags};
+use std::collections::HashMap;
+use std::ops::Range;
 
 /// The size of a pointer.
 const POINTER: u64 = 8;
@@ -36,18 +39,18 @@ pub(super) fn maps(
     problems: &mut Vec<String>,
 ) -> Vec<MapOf> {
     let mut maps: Vec<MapOf> = Vec::new();
+    let places: Places = programs.iter().map(|program| program.at).zip(0..).collect();
     for map in declared {
         let (Some(name), Some(defined)) = (&map.name, &map.defined) else { continue };
         let mut object = defined.object(types);
         let section = raw.sections.get(map.section);
         let end = next(declared, map).unwrap_or(u64::MAX);
         let start = defined.values.map(|values| map.offset + u64::from(values));
-        let own = |one: &&RawRelocation| (map.offset..end).contains(&one.offset);
-        for relocation in section.into_iter().flat_map(|section| &section.relocations).filter(own) {
+        for relocation in section.map_or(&[][..], |section| within(section, map.offset..end)) {
             let index = start.and_then(|start| relocation.offset.checked_sub(start));
             let index = index.filter(|index| index.is_multiple_of(POINTER));
             let index = index.and_then(|index| u32::try_from(index / POINTER).ok());
-            let element = element(raw, declared, programs, relocation);
+            let element = element(raw, declared, (programs, &places), relocation);
             match (index, element) {
                 (Some(index), Some(element)) => object.elements.push((index, element)),
                 _ => problems.push(format!("of map {name}: {}", address(raw, relocation))),
@@ -57,14 +60,24 @@ pub(super) fn maps(
         let pin = defined.pinned.then(|| format!("{PINS}/{}", name.replace('.', "_")));
         maps.push(MapOf { name: name.clone(), defined: defined.clone(), object, pin });
     }
-    maps.extend(tables(raw, types, programs, names, problems));
+    maps.extend(tables(raw, types, programs, &places, names, problems));
     maps
+}
+
+/// The indices of programs by the places at which they begin.
+type Places = HashMap<Spot, usize>;
+
+/// The relocations in a range of a section, which are in the order of their offsets.
+fn within<'r>(section: &'r RawSection<'_>, range: Range<u64>) -> &'r [RawRelocation] {
+    let at = |offset: u64| section.relocations.partition_point(|one| one.offset < offset);
+    section.relocations.get(at(range.start)..at(range.end)).unwrap_or_default()
 }
 
 /// The offset of the next map in the section.
 fn next(declared: &[Declared], map: &Declared) -> Option<u64> {
-    let others = declared.iter().filter(|other| other.section == map.section);
-    others.map(|other| other.offset).filter(|offset| *offset > map.offset).min()
+    let place = |other: &Declared| (other.section, other.offset);
+    let next = declared.partition_point(|other| place(other) <= place(map));
+    declared.get(next).filter(|other| other.section == map.section).map(|other| other.offset)
 }
 
 fn address(raw: &Raw<'_>, relocation: &RawRelocation) -> String {
@@ -76,35 +89,26 @@ fn address(raw: &Raw<'_>, relocation: &RawRelocation) -> String {
 fn element(
     raw: &Raw<'_>,
     declared: &[Declared],
-    programs: &[ObjectProgram],
+    (programs, places): (&[ObjectProgram], &Places),
     relocation: &RawRelocation,
 ) -> Option<String> {
     let symbol = raw.symbols.get(relocation.symbol)?;
     let section = symbol.section?;
     // Beside the symbol is nothing.
     relocation.addend.is_none_or(|addend| addend == 0).then_some(())?;
-    let map = declared.iter().find(|map| (map.section, map.offset) == (section, symbol.value));
-    match map {
+    let place = |map: &Declared| (map.section, map.offset);
+    let first = declared.partition_point(|map| place(map) < (section, symbol.value));
+    match declared.get(first).filter(|map| place(map) == (section, symbol.value)) {
         Some(map) => map.name.clone(),
-        None => program(raw, programs, relocation).map(|program| program.name.clone()),
+        None => {
+            let index = program_index(raw, places, relocation)?;
+            programs.get(index).map(|program| program.name.clone())
+        }
     }
 }
 
-/// The program whose address is there.
-fn program<'p>(
-    raw: &Raw<'_>,
-    programs: &'p [ObjectProgram],
-    relocation: &RawRelocation,
-) -> Option<&'p ObjectProgram> {
-    let index = program_index(raw, programs, relocation)?;
-    programs.get(index)
-}
-
-fn program_index(
-    raw: &Raw<'_>,
-    programs: &[ObjectProgram],
-    relocation: &RawRelocation,
-) -> Option<usize> {
+/// The index of the program whose address is there.
+fn program_index(raw: &Raw<'_>, places: &Places, relocation: &RawRelocation) -> Option<usize> {
     let symbol = raw.symbols.get(relocation.symbol)?;
     let (section, mut offset) = (symbol.section?, symbol.value);
     let found = raw.sections.get(section)?;
@@ -113,7 +117,7 @@ fn program_index(
     }
     offset = offset.checked_add_signed(relocation.addend.unwrap_or(0))?;
     let at = (section, usize::try_from(offset / 8).ok()?);
-    programs.iter().position(|program| program.at == at)
+    places.get(&at).copied()
 }
 
 /// The maps of the structs in `.struct_ops`; the programs in them get their targets.
@@ -121,6 +125,7 @@ fn tables(
     raw: &Raw<'_>,
     types: Option<&ObjectTypes>,
     programs: &mut [ObjectProgram],
+    places: &Places,
     names: &mut Names,
     problems: &mut Vec<String>,
 ) -> Vec<MapOf> {
@@ -143,12 +148,22 @@ fn tables(
             problems.push(format!("section {} is not described", shown(&section.name)));
             continue;
         };
+        let mut left = section.bytes.len();
         for variable in variables {
             let Ok(found) = btf.get(variable.of) else { continue };
             let Body::Variable { of, .. } = found.body else { continue };
+            let size = btf.size(of, found.name).unwrap_or(1).max(1) as usize;
+            match left.checked_sub(size) {
+                Some(rest) => left = rest,
+                None => {
+                    let section = shown(&section.name);
+                    problems.push(format!("the structs in section {section} are larger than it"));
+                    break;
+                }
+            }
             let place = Place { bytes: section.bytes, start: variable.offset.into() };
             let name = names.give(found.name);
-            match table(raw, &section.relocations, &btf, of, place, programs) {
+            match table(raw, section, &btf, of, place, (programs, places)) {
                 Ok(table) => maps.push(MapOf {
                     name,
                     defined: Defined {
@@ -185,11 +200,11 @@ struct Place<'b> {
 
 fn table(
     raw: &Raw<'_>,
-    relocations: &[RawRelocation],
+    section: &RawSection<'_>,
     btf: &Btf,
     of: u32,
     place: Place<'_>,
-    programs: &mut [ObjectProgram],
+    (programs, places): (&mut [ObjectProgram], &Places),
 ) -> Result<StructOpsTable, String> {
     let wrong = |error: crate::btf::BtfError| error.to_string();
     let found = btf.resolve(of).map_err(wrong)?;
@@ -202,8 +217,8 @@ fn table(
         let member = member.map_err(wrong)?;
         let name = essential_name(member.name);
         let offset = place.start + u64::from(member.bit_offset / 8);
-        if let Some(relocation) = relocations.iter().find(|one| one.offset == offset) {
-            let index = program_index(raw, programs, relocation);
+        if let Some(relocation) = within(section, offset..offset.saturating_add(1)).first() {
+            let index = program_index(raw, places, relocation);
             let Some(program) = index.and_then(|index| programs.get_mut(index)) else {
                 return Err(format!("{name}: {}", address(raw, relocation)));
             };

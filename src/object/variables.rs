@@ -27,7 +27,35 @@ struct Piece<'d> {
     align: u64,
     bytes: &'d [u8],
     size: u64,
-    labels: BTreeMap<u64, Vec<Label>>,
+    labels: BTreeMap<u64, Labels>,
+}
+
+/// The labels of one place, in the order of their symbols.
+#[derive(Default)]
+struct Labels {
+    all: Vec<Label>,
+    /// The indices of those that are larger than all before them.
+    larger: Vec<usize>,
+}
+
+impl Labels {
+    fn push(&mut self, label: Label) {
+        let largest = self.larger.last().and_then(|index| self.all.get(*index));
+        if largest.is_none_or(|largest| largest.size < label.size) {
+            self.larger.push(self.all.len());
+        }
+        self.all.push(label);
+    }
+
+    /// The first one that has this byte in it, or that begins with it.
+    fn with(&self, rest: u64) -> Option<&Label> {
+        if rest == 0 {
+            return self.all.first();
+        }
+        let size = |index: &usize| self.all.get(*index).map_or(0, |label| label.size);
+        let index = self.larger.partition_point(|index| size(index) <= rest);
+        self.all.get(*self.larger.get(index)?)
+    }
 }
 
 /// A named range of a section.
@@ -128,7 +156,7 @@ impl<'d> Variables<'d> {
         }
         let (start, labels) = piece.labels.range(..=place).next_back()?;
         let rest = place - start;
-        let label = labels.iter().find(|label| rest == 0 || rest < label.size)?;
+        let label = labels.with(rest)?;
         Some((&label.name, rest))
     }
 
@@ -172,7 +200,7 @@ impl<'d> Variables<'d> {
         let starts: BTreeSet<u64> = piece.labels.keys().copied().chain([0]).collect();
         let ends = starts.iter().skip(1).copied().chain([piece.size]);
         for (start, end) in starts.iter().copied().zip(ends) {
-            let labels = piece.labels.get(&start).map(Vec::as_slice).unwrap_or_default();
+            let labels = piece.labels.get(&start).map_or(&[][..], |labels| &labels.all);
             for label in labels {
                 let _ = writeln!(out, "{}:", label.name);
             }
@@ -300,4 +328,28 @@ fn widths(btf: &Btf) -> HashMap<String, u32> {
         }
     }
     widths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// As if one label was looked at after the other.
+        #[test]
+        fn the_first_label_that_is_large_enough_is_found(
+            sizes in prop::collection::vec(0..9_u64, 0..9),
+            rest in 0..9_u64,
+        ) {
+            let mut labels = Labels::default();
+            for (index, size) in sizes.iter().enumerate() {
+                let (name, symbol) = (index.to_string(), String::new());
+                labels.push(Label { name, symbol, size: *size });
+            }
+            let first = sizes.iter().position(|size| rest == 0 || rest < *size);
+            let found = labels.with(rest).map(|label| label.name.clone());
+            prop_assert_eq!(found, first.map(|index| index.to_string()));
+        }
+    }
 }
