@@ -10,3 +10,5 @@ mod objects;
 mod library;
 #[path = "collections/maps.rs"]
 mod maps;
+#[path = "collections/programs.rs"]
+mod programs;

@@ -87,13 +87,27 @@ pub(crate) struct Theirs(Pins);
 impl Theirs {
     /// Loads an object, all programs and maps of it.
     pub(crate) fn load(object: &Path) -> Theirs {
+        let (theirs, done) = Theirs::try_load(object);
+        theirs.unwrap_or_else(|| panic!("{}: {}", object.display(), said(&done)))
+    }
+
+    /// The same for one that libbpf may refuse; with what it says.
+    pub(crate) fn try_load(object: &Path) -> (Option<Theirs>, Output) {
         let pins = Pins::new();
         let [programs, maps] = ["programs", "maps"].map(|name| pins.path(name));
         let [object, programs, maps] =
             [object, &programs, &maps].map(|path| path.to_str().unwrap());
         let done = run_bpftool(&["prog", "loadall", object, programs, "pinmaps", maps]);
-        assert!(done.status.success(), "{object}: {}", said(&done));
-        Theirs(pins)
+        (done.status.success().then_some(Theirs(pins)), done)
+    }
+
+    /// The type of a program.
+    pub(crate) fn kind(&self, name: &str) -> String {
+        let path = self.0.path("programs").join(name);
+        let done = run_bpftool(&["-j", "prog", "show", "pinned", path.to_str().unwrap()]);
+        assert!(done.status.success(), "{}", said(&done));
+        let shown: Value = serde_json::from_slice(&done.stdout).unwrap();
+        shown["type"].as_str().unwrap().to_owned()
     }
 
     /// The names of its programs.
