@@ -30,6 +30,7 @@ pub(super) const SEND_SIGNAL_THREAD: i32 = 117;
 pub(super) const JIFFIES64: i32 = 118;
 pub(super) const NS_PID_TGID: i32 = 120;
 pub(super) const KTIME_BOOT_NS: i32 = 125;
+pub(super) const SEQ_WRITE: i32 = 127;
 pub(super) const RING_RESERVE: i32 = 131;
 pub(super) const RING_SUBMIT: i32 = 132;
 pub(super) const D_PATH: i32 = 147;
