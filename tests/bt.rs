@@ -404,6 +404,22 @@ fn iterators_lose_nothing() {
     assert!(lines.lines().count() > 20, "{lines}");
 }
 
+#[test]
+fn debugf_writes_to_the_trace_buffer() {
+    needs!(Bpf, Tracefs);
+    let name = format!("rawbpf-{}", std::process::id());
+    let script = format!(
+        r#"BEGIN {{ debugf("{name} %s %d %x|\n", "text", -5, (uint64)255); debugf("{name} plain|\n"); exit(); }}"#
+    );
+    let output = bt(&["-q", "-e", &script]);
+    assert!(output.status.success(), "{}", said(&output));
+    let lines = fs::read_to_string("/sys/kernel/tracing/trace").unwrap();
+    for line in ["text -5 ff|", "plain|"] {
+        let line = format!("bpf_trace_printk: {name} {line}");
+        assert!(lines.contains(&line), "{line}\n{lines}");
+    }
+}
+
 /// Why there are no loops without a known end: they need Linux 5.17 and a JIT.
 fn no_loops() -> Option<String> {
     let output = bt(&["-d", "-e", "BEGIN { $i = 0; while ($i < 5000) { $i++; } }"]);

@@ -9,6 +9,7 @@ pub(super) const MAP_LOOKUP: i32 = 1;
 pub(super) const MAP_UPDATE: i32 = 2;
 pub(super) const MAP_DELETE: i32 = 3;
 pub(super) const KTIME_NS: i32 = 5;
+pub(super) const TRACE_PRINTK: i32 = 6;
 pub(super) const RANDOM: i32 = 7;
 pub(super) const CPU: i32 = 8;
 pub(super) const PID_TGID: i32 = 14;
