@@ -374,6 +374,52 @@ fn an_attach_point_that_fails_is_underlined_alone() {
     );
 }
 
+#[test]
+fn iterators_are_run_once_and_end_the_run() {
+    needs!(Bpf, Btf);
+    let us = std::process::id();
+    let script = r#"BEGIN { printf("begin\n"); } END { printf("end\n"); }
+        iter:task /ctx->task->tgid == $1/ { printf("%d %d\n", ctx->task->tgid, ctx->task->pid); }
+        iter:task { @[ctx->task->pid] = count(); }"#;
+    let output = bt(&["-q", "-e", script, &us.to_string()]);
+    assert!(output.status.success(), "{}", said(&output));
+    let printed = text(&output.stdout);
+    let lines: Vec<_> = printed.split("end\n").next().unwrap().lines().collect();
+    assert_eq!(lines[0], "begin", "{printed}");
+    assert!(lines.contains(&format!("{us} {us}").as_str()), "{printed}");
+    // Each is seen once, and none after the last.
+    assert!(lines[1..].iter().all(|line| line.starts_with(&format!("{us} "))), "{printed}");
+    assert!(printed.contains(&format!("\n@[{us}]: 1\n")) && !printed.contains("]: 2"), "{printed}");
+}
+
+/// More is printed than the ring has room for, which is read meanwhile.
+#[test]
+fn iterators_lose_nothing() {
+    needs!(Bpf, Btf);
+    let script = "config = { perf_rb_pages = 4; max_strlen = 900 } iter:task_file { printf(\"%d %s\\n\", ctx->fd, str((uint64)0)); @ = count(); }";
+    let output = bt(&["-q", "-e", script]);
+    assert_eq!(text(&output.stderr), "", "{}", said(&output));
+    let (lines, count) = text(&output.stdout).trim_end().split_once("\n\n\n@: ").unwrap();
+    assert_eq!(lines.lines().count().to_string(), count);
+    assert!(lines.lines().count() > 20, "{lines}");
+}
+
+#[test]
+fn debugf_writes_to_the_trace_buffer() {
+    needs!(Bpf, Tracefs);
+    let name = format!("rawbpf-{}", std::process::id());
+    let script = format!(
+        r#"BEGIN {{ debugf("{name} %s %d %x|\n", "text", -5, (uint64)255); debugf("{name} plain|\n"); exit(); }}"#
+    );
+    let output = bt(&["-q", "-e", &script]);
+    assert!(output.status.success(), "{}", said(&output));
+    let lines = fs::read_to_string("/sys/kernel/tracing/trace").unwrap();
+    for line in ["text -5 ff|", "plain|"] {
+        let line = format!("bpf_trace_printk: {name} {line}");
+        assert!(lines.contains(&line), "{line}\n{lines}");
+    }
+}
+
 /// Why there are no loops without a known end: they need Linux 5.17 and a JIT.
 fn no_loops() -> Option<String> {
     let output = bt(&["-d", "-e", "BEGIN { $i = 0; while ($i < 5000) { $i++; } }"]);

@@ -296,6 +296,10 @@ impl<'a> Dump<'a> {
             Call::Buf { address, space, length } => {
                 format!("buf({}, {space:?}, {})", self.expr(address), self.expr(length))
             }
+            Call::Debugf { format, arguments } => {
+                let format = String::from_utf8_lossy(format);
+                format!("debugf({:?}{})", format.trim_end_matches('\0'), self.list(arguments))
+            }
             Call::KernelSymbol(address) => format!("ksym({})", self.expr(address)),
             Call::UserSymbol(address) => format!("usym({})", self.expr(address)),
             Call::Ntop { family, address } => {

@@ -547,14 +547,21 @@ pub(crate) enum Builtin {
 /// Functions that are expressions.
 #[derive(Debug, Clone)]
 pub(crate) enum Call {
-    /// `str(address, length)`: a string of the expression's type, at most `length - 1` bytes and zeros.
+    /// `str(address, length)`: a string of the expression's type, at most `length` bytes and zeros.
     Str {
         /// The address.
         address: Expr,
         /// The address space.
         space: super::types::Space,
-        /// The most bytes, with the zero, if it is not the size of the type.
+        /// The most bytes, without the zero, if it is not the size of the type.
         length: Option<Expr>,
+    },
+    /// `debugf(format, …)`: integers of 64 bits, and strings.
+    Debugf {
+        /// The format as the kernel reads it, with a zero.
+        format: Arc<[u8]>,
+        /// The values; at most three.
+        arguments: Vec<Expr>,
     },
     /// `buf(address, length)`
     Buf {

@@ -36,6 +36,7 @@ use super::source::Span;
 use super::types::{Structs, Type};
 use super::visit::{self, Node};
 use crate::codegen::{Block, CodegenError, CodegenProblem, Compiled, Function, Options, Unit, Var};
+use crate::insn::{Condition, Size};
 use crate::uapi::{AttachType, ProgramType};
 
 type Lowered<T> = Result<T, Diagnostic>;
@@ -136,7 +137,7 @@ fn program_name(point: &AttachPoint) -> String {
 /// Whether the verifier must track the types of the program's arguments.
 fn is_typed(probe: &Probe, target: &Target<'_>) -> bool {
     match probe.kind {
-        Kind::Fentry | Kind::Fexit | Kind::Iter => true,
+        Kind::Fentry | Kind::Fexit => true,
         Kind::RawTracepoint => {
             target.direct_loads
                 && any_expression(probe, |kind| match kind {
@@ -287,6 +288,9 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
     fn compile(mut self) -> Lowered<Result<Compiled<'p>, CodegenError>> {
         self.refuse_kind()?;
         self.place_variables();
+        if self.probe.kind == Kind::Iter {
+            self.begin_object();
+        }
         if let Some(predicate) = &self.probe.predicate {
             let body = self.f.block();
             self.branch(predicate, body, self.exit)?;
@@ -317,9 +321,24 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
         }
     }
 
+    /// Begins a run for an object of an iterator. After the last one the program runs once more, for none. What it writes to the
+    /// iterator's file, a byte, makes the kernel return from `read(2)` now and then, so that the ring is read meanwhile.
+    fn begin_object(&mut self) {
+        let object = self.f.load(Size::Double, self.context.at(8));
+        let some = self.f.block();
+        self.f.branch(Condition::Ne, object, 0, some, self.exit);
+        self.f.switch_to(some);
+        let meta = self.f.load(Size::Double, self.context.at(0));
+        let file = self.f.load_field(Size::Double, meta, "bpf_iter_meta.seq");
+        let byte = self.room(8);
+        self.f.store(Size::Double, byte.address, 0);
+        let byte = self.pointer(byte);
+        self.call_number(helper::SEQ_WRITE, &[file.into(), byte, 1.into()]);
+    }
+
     fn refuse_kind(&self) -> Lowered<()> {
         match self.probe.kind {
-            Kind::Watchpoint | Kind::Iter => {
+            Kind::Watchpoint => {
                 let word = self.probe.kind.word();
                 Err(Diagnostic::unsupported(self.probe.span, format!("{word} probes")))
             }

@@ -138,6 +138,7 @@ pub(crate) fn operands(call: &Call) -> Vec<&Expr> {
     match call {
         Call::Str { address, length, .. } => [address].into_iter().chain(length).collect(),
         Call::Buf { address, length, .. } => vec![address, length],
+        Call::Debugf { arguments, .. } => arguments.iter().collect(),
         Call::Ntop { family, address } => family.iter().chain([address]).collect(),
         Call::KernelSymbol(value)
         | Call::UserSymbol(value)

@@ -113,6 +113,7 @@ impl<'a> Checker<'a> {
                     arguments,
                 })
             }
+            Id::Debugf => self.debugf(arguments, span)?,
             Id::Print => self.print(arguments, span)?,
             Id::Exit => self.exit(arguments, span)?,
             Id::Clear | Id::Zero => {

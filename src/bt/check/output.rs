@@ -1,11 +1,11 @@
 //! Checks output functions: format strings and their arguments, `print()`.
 
-use super::join::{constant, convert, literal};
+use super::join::{constant, convert, expr, literal};
 use super::{Checked, Checker};
 use crate::bt::ast::{self, ExprKind as Written};
 use crate::bt::diagnostic::Diagnostic;
-use crate::bt::format::{Conversion, ConversionKind, Format, Width};
-use crate::bt::hir::{Async, Expr, ExprKind, FormatId, StatementKind};
+use crate::bt::format::{Conversion, ConversionKind, Format, Piece, Width};
+use crate::bt::hir::{Async, Call, Expr, ExprKind, FormatId, StatementKind};
 use crate::bt::source::Span;
 use crate::bt::types::{Int, Type};
 
@@ -17,6 +17,16 @@ impl<'a> Checker<'a> {
         arguments: &'a [ast::Expr],
         span: Span,
     ) -> Checked<(FormatId, Vec<Expr>)> {
+        let (format, values) = self.format(name, arguments, span)?;
+        Ok((self.add_format(format), values))
+    }
+
+    fn format(
+        &mut self,
+        name: &str,
+        arguments: &'a [ast::Expr],
+        span: Span,
+    ) -> Checked<(Format, Vec<Expr>)> {
         let Some((first, rest)) = arguments.split_first() else { return Err(super::Stop) };
         let Written::Str(text) = &first.kind else {
             return self.error(first.span, format!("{name}: the format must be a string literal"));
@@ -56,7 +66,48 @@ impl<'a> Checker<'a> {
                 checked.push(self.conversion(name, conversion, value)?);
             }
         }
-        Ok((self.add_format(format), checked))
+        Ok((format, checked))
+    }
+
+    /// `debugf()`: the kernel's `trace_printk` reads the format itself, and knows less than `printf()` does.
+    pub(super) fn debugf(
+        &mut self,
+        arguments: &'a [ast::Expr],
+        span: Span,
+    ) -> Checked<StatementKind> {
+        let (format, values) = self.format("debugf", arguments, span)?;
+        let mut text = Vec::new();
+        for piece in &format.pieces {
+            match piece {
+                Piece::Text(plain) if !plain.contains(&b'%') => text.extend_from_slice(plain),
+                Piece::Conversion(conversion) if simple(conversion).is_some() => {
+                    text.extend_from_slice(simple(conversion).unwrap_or_default());
+                }
+                _ => {
+                    let what = "conversions of debugf other than %d, %u, %x, %p and %s";
+                    return self.unsupported(span, what);
+                }
+            }
+        }
+        text.push(0);
+        let values =
+            values.into_iter().zip(format.conversions()).map(|(value, conversion)| {
+                match (conversion.kind, &value.ty) {
+                    (ConversionKind::Str, Type::String(_)) => Ok(value),
+                    (ConversionKind::Str, other) => {
+                        let given = self.type_text(other);
+                        self.error(
+                            value.span,
+                            format!("debugf: %s expects a string, found {given}"),
+                        )
+                    }
+                    (_, Type::Int(Int { signed: true, .. })) => Ok(convert(value, &Type::I64)),
+                    _ => Ok(convert(value, &Type::U64)),
+                }
+            });
+        let arguments = values.collect::<Checked<Vec<_>>>()?;
+        let call = Call::Debugf { format: text.into(), arguments };
+        Ok(StatementKind::Expr(expr(ExprKind::Call(Box::new(call)), Type::Void, span)))
     }
 
     /// The place of some bytes of a string literal, if there are no escapes before it.
@@ -192,5 +243,30 @@ impl<'a> Checker<'a> {
             }
         }
         Ok(StatementKind::Async(Async::Exit(convert(status, &Type::Int(Int::I32)))))
+    }
+}
+
+/// A conversion as the kernel has it, of integers of 64 bits and strings.
+fn simple(conversion: &Conversion) -> Option<&'static [u8]> {
+    let plain = Conversion {
+        left: false,
+        zero: false,
+        alternate: false,
+        plus: false,
+        space: false,
+        width: Width::None,
+        precision: None,
+        ..*conversion
+    };
+    if plain != *conversion {
+        return None;
+    }
+    match conversion.kind {
+        ConversionKind::Signed => Some(b"%lld"),
+        ConversionKind::Unsigned => Some(b"%llu"),
+        ConversionKind::Hex => Some(b"%llx"),
+        ConversionKind::Pointer => Some(b"0x%llx"),
+        ConversionKind::Str => Some(b"%s"),
+        _ => None,
     }
 }

@@ -138,8 +138,7 @@ impl<'a> Checker<'a> {
 
     /// Whether the verifier tracks the type that a pointer points to.
     fn trusted(&self, pointer: &Expr) -> bool {
-        let typed =
-            matches!(self.kind(), Kind::RawTracepoint | Kind::Fentry | Kind::Fexit | Kind::Iter);
+        let typed = matches!(self.kind(), Kind::RawTracepoint | Kind::Fentry | Kind::Fexit);
         match &pointer.kind {
             ExprKind::Builtin(Builtin::Curtask) => true,
             ExprKind::Load { access: Access::Context, bits: None, .. } => typed,
@@ -174,6 +173,8 @@ impl<'a> Checker<'a> {
         }
         let context = matches!(pointer.kind, ExprKind::Context);
         let access = match space {
+            // What an iterator is at may not be there, and the verifier allows no arithmetic on such pointers.
+            _ if context && self.kind() == Kind::Iter => Access::Kernel,
             _ if context => Access::Context,
             Space::User => Access::User,
             Space::Kernel if matches!(to, Type::Struct(_)) && self.trusted(&pointer) => Access::Btf,

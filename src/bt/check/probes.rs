@@ -95,6 +95,9 @@ impl<'a> Checker<'a> {
                 return self.unsupported(point.span, "watchpoint probes");
             }
             AttachPoint::Signal(_) => return self.unsupported(point.span, "self:signal probes"),
+            AttachPoint::Iter { pin: Some(_), .. } => {
+                return self.unsupported(point.span, "iterators that are pinned");
+            }
             _ => {}
         }
         if let AttachPoint::Kprobe { ret: true, function, .. } = &spec

@@ -32,6 +32,7 @@ impl<'p> Lower<'_, 'p, '_> {
             Call::Delete { map, key } => self.delete(*map, key.as_ref()),
             Call::Strncmp { left, right, length } => self.compare_start(left, right, *length),
             Call::Strlen(value) => self.string_length(value),
+            Call::Debugf { format, arguments } => self.debugf(format, arguments),
             Call::Signal { number, thread } => {
                 let number = self.number(number)?;
                 let helper = if *thread { helper::SEND_SIGNAL_THREAD } else { helper::SEND_SIGNAL };
@@ -170,6 +171,29 @@ impl<'p> Lower<'_, 'p, '_> {
             parts.push((4 + bytes, words));
         }
         Ok(Prepared::Parts { parts, size: 20 })
+    }
+
+    fn debugf(&mut self, format: &[u8], arguments: &'p [Expr]) -> Lowered<Operand> {
+        let mut args = vec![0.into(), (format.len() as u64).into()];
+        for argument in arguments {
+            args.push(match argument.ty.is_scalar() {
+                true => self.number(argument)?,
+                false => {
+                    // The kernel reads up to a zero, which a string that is full does not have.
+                    let value = self.prepare(argument)?;
+                    let size = value.size();
+                    let place = self.room(size + 1);
+                    self.put(&value, place, true);
+                    self.f.store(Size::Byte, place.at(size).address, 0);
+                    self.pointer(place)
+                }
+            });
+        }
+        let text = self.unit.rodata(format, 8);
+        if let Some(first) = args.first_mut() {
+            *first = self.f.rodata(text).into();
+        }
+        Ok(self.call_number(helper::TRACE_PRINTK, &args).into())
     }
 
     /// Lowers `strlen()`: by the helper that reads strings, which returns their length.

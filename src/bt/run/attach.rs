@@ -138,6 +138,9 @@ fn one(placed: &Placed<'_>, point: &AttachPoint, number: u32, pid: Option<u32>) 
     match point {
         AttachPoint::Interval(_) => options = options.one_cpu(),
         AttachPoint::Uprobe { .. } | AttachPoint::Usdt { .. } => options = process(options, pid),
+        AttachPoint::Iter { target, .. } if target.starts_with("task") => {
+            options = process(options, pid);
+        }
         _ => {}
     }
     attach::attach_traced(&placed.program, &target, &options)
@@ -207,7 +210,7 @@ pub(super) fn target(point: &AttachPoint, kind: ProgramType) -> Result<Target> {
             provider: provider.clone().unwrap_or_default(),
             name: name.clone(),
         },
-        AttachPoint::Iter { .. } => return refuse("not supported: iter probes"),
+        AttachPoint::Iter { target, .. } => Target::Iter { name: target.clone() },
         AttachPoint::Watchpoint { .. } => return refuse("not supported: watchpoint probes"),
         AttachPoint::Begin
         | AttachPoint::End
@@ -242,6 +245,7 @@ pub(super) fn traced(point: &AttachPoint) -> Option<&str> {
     match point {
         AttachPoint::RawTracepoint { name, .. } => Some(name),
         AttachPoint::Fentry { function, .. } => Some(function),
+        AttachPoint::Iter { target, .. } => Some(target),
         _ => None,
     }
 }

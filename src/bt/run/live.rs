@@ -3,6 +3,7 @@
 use super::action::{self, Action, Record};
 use super::data::Stored;
 use super::event::Event;
+use super::iterations::Iterations;
 use super::layout::Reader;
 use super::script::Result;
 use super::sink::{Queue, Sink};
@@ -29,6 +30,7 @@ pub struct Run {
     ring: Option<RingBufReader>,
     state: State,
     links: Vec<Link>,
+    iterations: Iterations,
     programs: Vec<(String, Program)>,
     /// The programs that run at the end, with the number of runs of each.
     ends: Vec<(Program, usize)>,
@@ -49,6 +51,7 @@ pub(super) struct Parts {
     pub ring: Option<RingBufReader>,
     pub shell: fn() -> Command,
     pub links: Vec<Link>,
+    pub iterations: Iterations,
     pub programs: Vec<(String, Program)>,
     pub ends: Vec<(Program, usize)>,
     pub probes: usize,
@@ -114,6 +117,7 @@ impl Run {
         Run {
             ring: parts.ring,
             state,
+            iterations: parts.iterations,
             links: parts.links,
             programs: parts.programs,
             ends: parts.ends,
@@ -162,8 +166,13 @@ impl Run {
 
     /// Waits for records and puts their events into the queue. Returns whether the deadline has passed.
     fn wait(&mut self, deadline: Option<Instant>) -> Result<bool> {
+        let iterates = self.iterations.are_left();
+        self.iterate()?;
         let Run { ring, state, queue, .. } = self;
         let Some(ring) = ring else {
+            if iterates {
+                return Ok(state.exit.is_some());
+            }
             // Nothing ever comes; there is no one to wait for but the caller's own deadline.
             match deadline {
                 Some(end) => std::thread::sleep(end.saturating_duration_since(Instant::now())),
@@ -173,6 +182,7 @@ impl Run {
         };
         let look = Instant::now() + LOOK;
         let until = deadline.map_or(look, |deadline| deadline.min(look));
+        let until = if iterates { Instant::now() } else { until };
         let mut left = BATCH;
         let polled = ring.poll(Some(until), |record| {
             left -= 1;
@@ -215,7 +225,21 @@ impl Run {
         self.state.commands_until.get_or_insert_with(|| Instant::now() + LOOK);
     }
 
+    /// Goes on with the `iter` probes. When they have ended, and there are no others, the run has.
+    fn iterate(&mut self) -> Result<()> {
+        if !self.iterations.are_left() || self.state.exit.is_some() {
+            return Ok(());
+        }
+        self.iterations.go_on()?;
+        if !self.iterations.are_left() && self.iterations.alone {
+            // As after an exit() that is not in the ring: what is there came before.
+            (self.state.exit, self.state.exit_was_lost) = (Some(0), true);
+        }
+        Ok(())
+    }
+
     fn drain_into(&mut self, sink: &mut dyn Sink, until: Option<Instant>) -> Result<()> {
+        self.iterate()?;
         let Run { ring, state, drained, .. } = self;
         *drained = 0;
         if let Some(ring) = ring
@@ -280,6 +304,7 @@ impl Run {
             return Ok(());
         }
         self.links.clear();
+        self.iterations.stop();
         let Run { ring, state, ends, .. } = self;
         state.reader.names.look();
         if let Some(ring) = ring {
@@ -367,11 +392,15 @@ impl Run {
     /// that follow need no wakeup each.
     #[cfg_attr(not(feature = "bt-cli"), allow(dead_code))]
     pub(crate) fn pace(&self) -> Option<Duration> {
+        if self.iterations.are_left() {
+            return Some(Duration::ZERO);
+        }
         let size = self.ring.as_ref().map_or(0, RingBufReader::size);
         (self.drained > 0 && self.drained < size / PACED_PART).then_some(PACE)
     }
 
-    /// Returns the descriptor that is readable when there are events; none if the script sends none.
+    /// Returns the descriptor that is readable when there are events; none if the script sends none. Scripts with `iter` probes
+    /// go on by calls of [`Run::drain`] or [`Run::poll`], until [`Run::exit_status`] says that they have ended.
     pub fn as_pollable(&self) -> Option<BorrowedFd<'_>> {
         self.ring.as_ref().map(AsFd::as_fd)
     }

@@ -6,6 +6,7 @@ mod data;
 mod event;
 mod events;
 mod feature;
+mod iterations;
 mod layout;
 mod list;
 mod live;

@@ -4,6 +4,7 @@ use super::action::Record;
 use super::attach::{self, Placed};
 use super::data::Stored;
 use super::feature::Kernel;
+use super::iterations::Iterations;
 use super::layout::Reader;
 use super::live::{Globals, Parts, Run};
 use super::resolve::Names;
@@ -25,6 +26,7 @@ use crate::spec::ProgramSpec;
 use crate::syscall;
 use crate::uapi::{AttachType, ProgramType};
 use crate::util::escape::shown_path;
+use std::collections::VecDeque;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
@@ -102,7 +104,7 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
             run_once(&placed.program)?;
         }
     }
-    let (mut links, mut programs) = (Vec::new(), Vec::new());
+    let (mut links, mut iterators, mut programs) = (Vec::new(), VecDeque::new(), Vec::new());
     let mut warnings = Vec::new();
     let mut unmapped = Vec::new();
     let mut placed: Vec<_> = placed.into_iter().enumerate().collect();
@@ -154,14 +156,24 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
             warnings.push((index, warning));
         }
         probes += attached.points;
-        links.extend(attached.links);
+        match placed.points.first() {
+            Some((AttachPoint::Iter { .. }, _)) => {
+                iterators.extend(attached.links.into_iter().map(|link| (index, link)));
+            }
+            _ => links.extend(attached.links),
+        }
         let name = placed.points.first().map(|(point, _)| point.to_string());
         programs.push((index, (name.unwrap_or_default(), placed.program)));
     }
     let (warnings, programs) = (in_order(warnings).concat(), in_order(programs));
     let special = special.into_iter().map(|placed| placed.program);
     let ends = special.zip(ends).filter(|(_, times)| *times > 0).collect();
-    Ok(Run::new(Parts { links, programs, ends, probes, warnings, ..made }))
+    // Those of the script's first probe come first.
+    iterators.make_contiguous().sort_by_key(|(index, _)| *index);
+    let iterators = iterators.into_iter().map(|(_, link)| link).collect();
+    let record = plan.records.iter().map(|record| record.size).max().unwrap_or(0);
+    let iterations = Iterations::new(iterators, links.is_empty(), record, maps.ring.max_entries);
+    Ok(Run::new(Parts { links, iterations, programs, ends, probes, warnings, ..made }))
 }
 
 /// Puts values in the order of their numbers.
@@ -227,6 +239,7 @@ fn make<'p>(
         ring,
         shell: script.options.shell,
         links: Vec::new(),
+        iterations: Iterations::default(),
         programs: Vec::new(),
         ends: Vec::new(),
         probes: 0,

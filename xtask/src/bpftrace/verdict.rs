@@ -233,7 +233,7 @@ Each with its name.
         for feature in [
             "watchpoint probes",
             "args of functions whose parameters were optimized away",
-            "debugf()",
+            "strstr()",
         ] {
             assert!(rules.unsupported.iter().any(|known| known == feature), "{feature}");
         }
