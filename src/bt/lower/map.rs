@@ -185,7 +185,7 @@ impl<'p> Lower<'_, 'p, '_> {
             lower.count_failure(id, result);
             lower.f.jump(after);
         });
-        self.f.branch(Condition::Eq, result, 0, after, lost);
+        self.f.branch32(Condition::Eq, result, 0, after, lost);
         self.f.switch_to(after);
     }
 
@@ -193,14 +193,18 @@ impl<'p> Lower<'_, 'p, '_> {
     fn count_failure(&mut self, id: MapId, result: Var) {
         let counters = self.shared.maps.layout.lost_elements(id);
         let (full, other, after) = (self.f.block(), self.f.block(), self.f.block());
+        // The verifier replaces the call by one of the map's own function, whose result is an `int` before Linux 6.4: only
+        // the low half is set.
+        let result = self.f.sign_extend(result, Size::Word);
         self.f.branch(Condition::Eq, result, -libc::E2BIG, full, other);
         self.f.switch_to(full);
         self.count_loss(counters);
         self.f.jump(after);
         self.f.switch_to(other);
-        self.count_loss(counters + Globals::FAILED);
+        // First the reason: who sees the count finds it.
         let place = self.global(counters + Globals::FAILURE);
         self.f.store(Size::Double, place, result);
+        self.count_loss(counters + Globals::FAILED);
         self.f.switch_to(after);
     }
 
@@ -238,8 +242,15 @@ impl<'p> Lower<'_, 'p, '_> {
                     // Now it is there, of whomever.
                     let found = lower.lookup(map, key);
                     lower.f.assign(pointer, found);
-                    let lost = lower.f.block();
-                    lower.f.branch(Condition::Ne, pointer, 0, some, lost);
+                    let (absent, refused, lost) =
+                        (lower.f.block(), lower.f.block(), lower.f.block());
+                    lower.f.branch(Condition::Ne, pointer, 0, some, absent);
+                    // Another CPU deleted it since, or a map that drops its oldest elements dropped it, and what would
+                    // have been added to it with it: no update failed.
+                    lower.f.switch_to(absent);
+                    lower.f.branch32(Condition::Eq, result, 0, after, refused);
+                    lower.f.switch_to(refused);
+                    lower.f.branch32(Condition::Eq, result, -libc::EEXIST, after, lost);
                     lower.f.switch_to(lost);
                     lower.count_failure(id, result);
                     lower.f.jump(after);
@@ -383,7 +394,7 @@ impl<'p> Lower<'_, 'p, '_> {
             let key = self.key(map, key)?;
             let spec = self.f.map(&map.spec);
             let result = self.call_number(helper::MAP_DELETE, &[spec.into(), key]);
-            return Ok(self.f.compare(Condition::Eq, result, 0).into());
+            return Ok(self.f.compare32(Condition::Eq, result, 0).into());
         };
         let size = self.size(&map.map.value);
         let was = self.f.var();

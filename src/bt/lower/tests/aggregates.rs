@@ -2,7 +2,11 @@
 
 use super::maps;
 use super::run::Script;
+use crate::bt::hir::MapId;
+use crate::bt::plan::Globals;
 use crate::bt::value::{Hist, Lhist};
+use crate::features::Features;
+use crate::insn::Insn;
 
 #[test]
 fn numbers_are_aggregated() {
@@ -99,6 +103,50 @@ fn a_full_map_counts_what_it_loses() {
     let outcome = Script::new(text).run();
     assert_eq!(outcome.maps(), "@[1]=1 @[2]=1 @b[1]=1 @b[2]=2");
     assert_eq!(outcome.lost, [0, 0, 1, 0, 0, 2, 0, 0]);
+}
+
+/// Before Linux 6.4 the result of an update is an `int`, of which only the low half of the register is set.
+#[test]
+fn results_of_updates_are_those_of_their_low_half() {
+    const MOV32: u8 = 0xb4;
+    const MOV64: u8 = 0xb7;
+    let text = "BEGIN { @a[1] = count(); @b[1] = 1 }";
+    let full = [1, 0, 0];
+    let failed = |result: i64| [0, 1, result.cast_unsigned()];
+    for (result, of_count, of_store) in [
+        (-libc::E2BIG, full, full),
+        (-libc::ENOMEM, failed(-12), failed(-12)),
+        // The element was there, or was stored, and was gone when it was looked up: no update failed.
+        (0, [0; 3], [0; 3]),
+        (-libc::EEXIST, [0; 3], failed(-17)),
+    ] {
+        for mov in [MOV32, MOV64] {
+            let mut script = Script::new(text);
+            script.update = Some(Insn::from_fields(mov, 0, 0, 0, result));
+            let outcome = script.run();
+            assert_eq!(outcome.maps(), "");
+            assert_eq!(outcome.lost[2..], [of_count, of_store].concat(), "{result} {mov:#x}");
+        }
+    }
+}
+
+/// A reader that sees the count of failures finds the reason of the last one.
+#[test]
+fn the_reason_of_a_failure_is_stored_before_it_is_counted() {
+    for text in ["BEGIN { @a[1] = count() }", "BEGIN { @a[1] = 1 }"] {
+        let order = Script::new(text).with(&Features::new(), |_, maps, plan| {
+            let code = plan.programs[0].code.code();
+            let counters = maps.layout.lost_elements(MapId(0));
+            [Globals::FAILURE, Globals::FAILED].map(|offset| {
+                let loads = |pair: &[Insn]| {
+                    pair[0].is_wide() && pair[1].imm().cast_unsigned() == counters + offset
+                };
+                code.slots.windows(2).position(loads).expect("its address is loaded")
+            })
+        });
+        let [reason, count] = order.unwrap();
+        assert!(reason < count, "{text}");
+    }
 }
 
 #[test]

@@ -11,10 +11,11 @@ use crate::bt::types::{Structs, Type, tuple_layout};
 use crate::bt::{check, parser};
 use crate::btf::KernelTypes;
 use crate::features::Features;
+use crate::insn::Insn;
 use crate::kernel::format::{self, Field};
 use crate::program::{Loader, TestRunOptions};
 use crate::ringbuf::RingBufReader;
-use crate::spec::ProgramSpec;
+use crate::spec::{Code, ProgramSpec};
 use crate::user::dwarf::Opened;
 use crate::user::{self, UsdtProbe};
 use std::collections::HashSet;
@@ -139,6 +140,8 @@ pub(super) struct Script<'a> {
     pub without: HashSet<Feature>,
     /// The number of pieces of scratch memory of each size that are held by others.
     pub held: u32,
+    /// An instruction that takes the place of each call of `map_update_elem`, and sets its result.
+    pub update: Option<Insn>,
 }
 
 /// The results of a script: its maps, its records, and the loss counters.
@@ -170,7 +173,14 @@ pub(super) fn run(text: &str) -> Outcome {
 
 impl<'a> Script<'a> {
     pub(super) fn new(text: &'a str) -> Script<'a> {
-        Script { text, arguments: vec![0; 12], times: 1, without: HashSet::new(), held: 0 }
+        Script {
+            text,
+            arguments: vec![0; 12],
+            times: 1,
+            without: HashSet::new(),
+            held: 0,
+            update: None,
+        }
     }
 
     #[track_caller]
@@ -206,6 +216,8 @@ impl<'a> Script<'a> {
 
     #[track_caller]
     fn load_and_run(&self, program: &Program, maps: &MapPlan<'_>, plan: &Plan<'_>) -> Outcome {
+        let replaced = |code: Code<'_>| Some(with_updates_replaced(code.slots, self.update?));
+        let replaced: Vec<_> = plan.programs.iter().map(|one| replaced(one.code.code())).collect();
         let mut loader = Loader::new();
         if self.held > 0 {
             hold(&mut loader, maps, self.held);
@@ -213,8 +225,11 @@ impl<'a> Script<'a> {
         let mut reader = RingBufReader::open(loader.map(&maps.ring).unwrap()).unwrap();
         let mut slots = Vec::new();
         let mut loaded = Vec::new();
-        for one in &plan.programs {
-            let code = one.code.code();
+        for (one, replaced) in plan.programs.iter().zip(&replaced) {
+            let mut code = one.code.code();
+            if let Some(replaced) = replaced {
+                code.slots = replaced;
+            }
             slots.push(code.slots.len());
             let mut spec = ProgramSpec::new(&one.name, one.kind, code);
             if let Some(attach_type) = one.attach_type {
@@ -278,6 +293,13 @@ impl<'a> Script<'a> {
             .collect();
         Outcome { maps: shown, records, lost, slots }
     }
+}
+
+/// Replaces the calls of the helper `map_update_elem`.
+fn with_updates_replaced(slots: &[Insn], by: Insn) -> Vec<Insn> {
+    let call = Insn::from_fields(0x85, 0, 0, 0, 2);
+    assert!(slots.contains(&call), "it updates no map");
+    slots.iter().map(|slot| if *slot == call { by } else { *slot }).collect()
 }
 
 /// Marks scratch memory as held.
