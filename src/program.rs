@@ -254,7 +254,7 @@ impl<'a> Loader<'a> {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`load`](Loader::load); [`Error::ProgramCall`] if the other program has no BTF with its functions,
+    /// The errors of [`load`](Loader::load); [`Error::Call`] if the other program has no BTF with its functions,
     /// [`Error::LoadTarget`] with the nearest names if it has none of that name.
     pub fn load_for(&mut self, spec: &ProgramSpec<'a>, of: &Program) -> Result<Program> {
         if !matches!(spec.kind, ProgramType::Ext | ProgramType::Tracing) {

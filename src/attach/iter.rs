@@ -55,7 +55,7 @@ impl AsFd for Iter {
 /// ```
 ///
 /// # Errors
-/// [`Error::Target`] if it is no link of an iterator, [`Error::LinkCall`] if the kernel refuses.
+/// [`Error::Target`] if it is no link of an iterator, [`Error::Call`] if the kernel refuses.
 #[doc(alias = "BPF_ITER_CREATE")]
 pub fn read(link: &Link) -> Result<Iter> {
     let fd = match (link.target(), link.as_bpf_link()) {
@@ -64,9 +64,9 @@ pub fn read(link: &Link) -> Result<Iter> {
             return Err(Error::Target { target: target.to_string(), problem: "not an iterator" });
         }
     };
-    let iter = syscall::iter_create(fd).map_err(|errno| Error::LinkCall {
+    let iter = syscall::iter_create(fd).map_err(|errno| Error::Call {
         action: "read",
-        target: link.target().to_string(),
+        object: format!("the link to {}", link.target()),
         errno,
         why: permission::explain(errno, Need::Tracing),
         note: None,

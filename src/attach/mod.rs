@@ -43,9 +43,10 @@ pub use target::{
 
 use self::cookie::Cookie;
 use crate::error::{Error, Result};
+use crate::permission::{self, Need};
 use crate::program::{Loader, Program};
 use crate::spec::ProgramSpec;
-use crate::uapi::AttachType;
+use crate::uapi::{AttachType, Errno};
 
 /// Options of an attachment besides its target. All of them are optional.
 ///
@@ -132,6 +133,20 @@ impl Options {
         }
         Ok(())
     }
+}
+
+/// Returns the error of an attachment that the kernel refused.
+fn attach_error(
+    program: &Program,
+    target: &Target,
+    step: &'static str,
+    errno: Errno,
+    need: Need,
+    note: Option<&'static str>,
+) -> Error {
+    let (program, target) = (program.name().into(), target.to_string().into());
+    let why = permission::explain(errno, need);
+    Error::Attach { program, target, step, errno, message: None, why, note }
 }
 
 /// Attaches a program to what a target names.

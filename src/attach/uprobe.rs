@@ -13,7 +13,7 @@
 use super::cookie::Cookie;
 use super::legacy::LegacyProbe;
 use super::link::{Attachment, Link};
-use super::{Options, Target, perf_event, pmu, uprobe_multi};
+use super::{Options, Target, attach_error, perf_event, pmu, uprobe_multi};
 use crate::error::{Error, Result};
 use crate::kernel::tracefs;
 use crate::permission::{self, Need};
@@ -196,14 +196,7 @@ impl Probes<'_> {
             (libc::ENOENT, "there is no such file"),
         ];
         let note = NOTES.iter().find(|(number, _)| *number == errno.0).map(|(_, note)| *note);
-        Error::Attach {
-            program: self.program.name().into(),
-            target: self.target.to_string(),
-            step,
-            errno,
-            why: permission::explain(errno, Need::Uprobe),
-            note,
-        }
+        attach_error(self.program, &self.target, step, errno, Need::Uprobe, note)
     }
 }
 

@@ -59,7 +59,7 @@ const NOTES: [(i32, &str); 6] = [
 /// A device has room for one program, and one mode at a time.
 ///
 /// # Errors
-/// [`Error::NotFound`] with the nearest names if there is no such device; [`Error::Attach`] or [`Error::AttachNetlink`] if
+/// [`Error::NotFound`] with the nearest names if there is no such device; [`Error::Attach`] or [`Error::Attach`] if
 /// the kernel refuses: `EBUSY` if a program is there, `EOPNOTSUPP` if the driver has no native XDP;
 /// [`Error::NoFeature`] if the kernel has no such links and was to use them.
 pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {

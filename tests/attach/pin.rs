@@ -29,7 +29,7 @@ fn pin(target: &Target) {
     program.pin(place.join(PROGRAM)).unwrap();
     loader.map(&super::STATE).unwrap().pin(place.join(MAP)).unwrap();
     let again = link.pin(place.join(LINK)).unwrap_err();
-    assert!(matches!(again, Error::LinkCall { .. }), "{again}");
+    assert!(matches!(again, Error::Call { .. }), "{again}");
 }
 
 /// Starts this test again to pin a link and end, and looks at what goes on without it.

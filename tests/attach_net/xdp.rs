@@ -68,7 +68,7 @@ fn another_program_takes_the_place_at_once() {
         // An error changes nothing.
         let filter = ProgramSpec::new("other", ProgramType::SocketFilter, bpf! { r0 = 0; exit; });
         let error = link.update(&Loader::new().load(&filter).unwrap()).unwrap_err();
-        assert!(matches!(error, Error::LinkCall { errno: Errno(libc::EINVAL), .. }), "{error}");
+        assert!(matches!(error, Error::Call { errno: Errno(libc::EINVAL), .. }), "{error}");
         assert_eq!((first.counts(), second.counts()), (0, PACKETS));
         drop(link);
         assert_eq!((first.counts(), second.counts()), (0, 0));
@@ -136,9 +136,10 @@ fn a_driver_that_cannot_is_said_to_be_unable() {
             assert!(words.contains("take xdpgeneric:"), "{words}");
             match error {
                 // The kernel's own words.
-                Error::AttachNetlink { step: "RTM_SETLINK", errno, said, .. } => {
+                Error::Attach { step: "RTM_SETLINK", errno, message, .. } => {
                     assert_eq!((method, errno), (Method::Netlink, Errno(libc::EOPNOTSUPP)));
-                    assert!(said.to_lowercase().contains("native"), "{said}");
+                    let message = message.unwrap_or_default().to_lowercase();
+                    assert!(message.contains("native"), "{message}");
                 }
                 Error::Attach { step: "BPF_LINK_CREATE", errno, .. } => {
                     assert_ne!(method, Method::Netlink);

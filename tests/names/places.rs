@@ -92,7 +92,7 @@ fn a_program_that_was_loaded_for_one_place_is_refused_where_arguments_are_elsewh
     }
     // `getsid(2)` has no file.
     let message = layout(attach::attach(&program, &call("getsid")));
-    assert!(message.contains("syscalls/sys_enter_getsid has none"), "{message}");
+    assert!(message.contains("syscalls/sys_enter_getsid has no such argument"), "{message}");
     let direct = attach::tracepoint::attach(&program, &call("execve"), &Options::new());
     assert!(matches!(direct, Err(Error::Name { .. })));
 }
@@ -150,7 +150,7 @@ fn a_target_is_enough_to_know_the_arguments() {
     // What the text says is for when nothing else is said.
     let text = format!(".program p, kprobe/do_exit\n{}", reads("code"));
     let error = load_for(&text, "kprobe:vfs_read").unwrap_err();
-    assert!(error.to_string().contains("`vfs_read` passes no `code`"), "{error}");
+    assert!(error.to_string().contains("`vfs_read` has no argument `code`"), "{error}");
 }
 
 /// The second argument of system calls that have a strange first one.
@@ -199,7 +199,7 @@ fn elements_of_arrays_have_names() {
     load_for(&read("args[5]"), place).unwrap_or_else(|error| panic!("{error}"));
     for none in ["args[6]", "args[4294967295]", "id[0]", "arg[0]"] {
         let error = load_for(&read(none), place).unwrap_err();
-        assert!(error.to_string().contains("passes no"), "{none}: {error}");
+        assert!(error.to_string().contains("has no argument"), "{none}: {error}");
     }
     let error = load_for(&read("args[6]"), place).unwrap_err().to_string();
     assert!(error.contains("args[0]") && error.contains("args[5]"), "{error}");

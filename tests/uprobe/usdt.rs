@@ -251,7 +251,7 @@ fn a_call_of_what_is_no_argument_says_so() {
     let many = format!("{}:rawbpf_test:many", this_file());
     for (spec, target, expected) in [
         (&FLOAT, &*many, "a floating-point number in the register xmm0"),
-        (&ELEVENTH, &many, "passes no `arg11`, but arg1, arg2"),
+        (&ELEVENTH, &many, "has no argument `arg11`: expected arg1, arg2"),
         (&FLOAT, "sys_clone", "it is no USDT probe"),
         (&FLOAT, "c:strlen", "it is no USDT probe"),
     ] {
@@ -332,13 +332,9 @@ fn arguments_elsewhere_have_none() {
     needs!(Bpf);
     for (spec, name, expected) in [
         (&MEMORY, "rawbpf_test:many", "`args.arg3`"),
-        (
-            &MEMORY,
-            "rawbpf_test:many",
-            "only what is in one register has an offset; `call args.arg3`",
-        ),
-        (&WIDE, "rawbpf_test:many", "the field has 4 bytes, and the access 8"),
-        (&BEYOND, "rawbpf_test:many", "passes no `arg11`, but arg1, arg2"),
+        (&MEMORY, "rawbpf_test:many", "expected one register: `call args.arg3`"),
+        (&WIDE, "rawbpf_test:many", "access size is 8 bytes, expected 4"),
+        (&BEYOND, "rawbpf_test:many", "has no argument `arg11`: expected arg1, arg2"),
         (&WIDE, "rawbpf_test:twice", "`8@%rdi` and `8@%rsi`"),
         (&WIDE, "rawbpf_test:nowhere", "USDT probe `rawbpf_test:nowhere` is not in"),
     ] {

@@ -120,7 +120,7 @@ impl<V: Plain> Array<V> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::MapCall`]; `ENOTSUPP` without the flag.
+    /// [`Error::Call`]; `ENOTSUPP` without the flag.
     pub fn mmap(&self) -> Result<MappedArray<V>> {
         let stride = V::SIZE.next_multiple_of(8);
         let count = self.map.max_entries() as usize;
