@@ -45,7 +45,7 @@ pub use builder::Builder;
 pub(crate) use core::{CoreValue, Resize, essential_name, resolve, types_are_compatible};
 pub(crate) use describe::map_types;
 pub use error::BtfError;
-pub use kernel::{KernelTypes, Place};
+pub use kernel::{KernelTypes, TypeOrigin};
 pub use lookup::{Bits, Field, Function};
 pub(crate) use module::{btf_name, module_btf};
 #[cfg(feature = "elf")]

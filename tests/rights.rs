@@ -316,9 +316,11 @@ fn without_sysfs_no_kernel_is_blamed() {
                 let best = attach::attach(&program, &target).map(drop);
                 let pmu = match &target {
                     Target::Kprobe { .. } => {
-                        attach::kprobe::attach(&program, &target, attach::kprobe::Method::Pmu)
+                        attach::kprobe::attach(&program, &target, attach::kprobe::ProbeMethod::Pmu)
                     }
-                    _ => attach::uprobe::attach(&program, &target, attach::uprobe::Method::Pmu),
+                    _ => {
+                        attach::uprobe::attach(&program, &target, attach::uprobe::ProbeMethod::Pmu)
+                    }
                 };
                 (best, pmu.map(drop))
             };

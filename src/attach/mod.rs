@@ -169,10 +169,10 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
 pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     let plain = target.plain();
     let attach: fn(&Program, &Target) -> Result<Link> = match plain {
-        Target::Xdp { .. } => |program, target| xdp::attach(program, target, xdp::Method::Best),
+        Target::Xdp { .. } => |program, target| xdp::attach(program, target, xdp::XdpMethod::Best),
         Target::Tc { .. } => |program, target| tc::attach(program, target, tc::Position::Last),
         Target::Cgroup { .. } => {
-            |program, target| cgroup::attach(program, target, cgroup::Method::Best)
+            |program, target| cgroup::attach(program, target, cgroup::CgroupMethod::Best)
         }
         Target::Netns { .. } => netns::attach,
         Target::Socket { .. } => socket::attach_device,
@@ -198,7 +198,7 @@ pub(crate) fn attach_traced(program: &Program, target: &Target, options: &Option
             kprobe_multi::attach(program, target, options)
         }
         Target::Kprobe { .. } => {
-            kprobe::attach_with(program, target, kprobe::Method::Best, options)
+            kprobe::attach_with(program, target, kprobe::ProbeMethod::Best, options)
         }
         Target::KprobeMulti { .. } | Target::KprobeSession { .. } => {
             kprobe_multi::attach(program, target, options)
@@ -221,11 +221,11 @@ pub(crate) fn attach_traced(program: &Program, target: &Target, options: &Option
         | Target::UprobeSymbol { .. }
         | Target::UprobeMulti { .. }
         | Target::UprobeSession { .. } => {
-            uprobe::attach_with(program, target, uprobe::Method::Best, options)
+            uprobe::attach_with(program, target, uprobe::ProbeMethod::Best, options)
         }
         Target::Suffixed { .. } => wrong("it has more than one suffix"),
         #[cfg(feature = "elf")]
-        Target::Usdt { .. } => usdt::attach_with(program, target, usdt::Method::Best, options),
+        Target::Usdt { .. } => usdt::attach_with(program, target, usdt::ProbeMethod::Best, options),
         #[cfg(not(feature = "elf"))]
         Target::Usdt { .. } => {
             wrong("this was built without the feature `elf`, which reads the notes of USDT probes")
