@@ -32,7 +32,7 @@ impl AsFd for Iter {
 /// Starts an iteration. There can be several of one link. `bpf(2)`, `BPF_ITER_CREATE`; Linux 5.8.
 ///
 /// ```no_run
-/// use rawbpf::attach::{self, Options, Target, iter};
+/// use rawbpf::attach::{self, Target, iter};
 /// use rawbpf::{Loader, ProgramSpec, ProgramType, bpf};
 /// use std::io::Read;
 ///
@@ -48,7 +48,7 @@ impl AsFd for Iter {
 ///     exit;
 /// });
 /// let target: Target = "iter:task".parse()?;
-/// let (_program, link) = attach::load_and_attach(&mut Loader::new(), &DOT, &target, &Options::new())?;
+/// let (_program, link) = attach::load_and_attach(&mut Loader::new(), &DOT, &target)?;
 /// let mut dots = String::new();
 /// iter::read(&link)?.read_to_string(&mut dots)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())

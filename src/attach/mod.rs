@@ -270,24 +270,40 @@ pub(crate) fn attach_to_file(
 /// second time.
 ///
 /// ```no_run
-/// use rawbpf::attach::{self, Options, Target};
+/// use rawbpf::attach::{self, Target};
 /// use rawbpf::{Loader, ProgramSpec, ProgramType, bpf};
 ///
 /// static NOTHING: ProgramSpec = ProgramSpec::new("nothing", ProgramType::Kprobe, bpf! { r0 = 0; exit; });
-/// let target: Target = "kprobe:vfs_*".parse()?;
-/// let (_program, link) = attach::load_and_attach(&mut Loader::new(), &NOTHING, &target, &Options::new())?;
-/// println!("{} functions", link.places());
+/// let mut loader = Loader::new();
+/// for target in ["kprobe:vfs_*", "kretprobe:vfs_*"] {
+///     let target: Target = target.parse()?;       // it need not live as long as the loader
+///     let (_program, link) = attach::load_and_attach(&mut loader, &NOTHING, &target)?;
+///     println!("{} functions", link.places());
+/// }
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
 ///
 /// # Errors
-/// The errors of [`Loader::load`] and [`attach_with`].
+/// The errors of [`Loader::load`] and [`attach`].
 pub fn load_and_attach<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
-    target: &'a Target,
+    target: &Target,
+) -> Result<(Program, Link)> {
+    load_and_attach_with(loader, spec, target, &Options::new())
+}
+
+/// Loads a program for a target and attaches it as [`load_and_attach`] does, with options.
+///
+/// # Errors
+/// The errors of [`Loader::load`] and [`attach_with`].
+pub fn load_and_attach_with<'a>(
+    loader: &mut Loader<'a>,
+    spec: &ProgramSpec<'a>,
+    target: &Target,
     options: &Options,
 ) -> Result<(Program, Link)> {
+    let code = &spec.code;
     let spec = target.spec(spec);
     let many = if kprobe_multi::is_better(target) {
         Some(AttachType::TraceKprobeMulti)
@@ -297,14 +313,14 @@ pub fn load_and_attach<'a>(
         None
     };
     if let Some(many) = many {
-        let program = loader.load(&spec.with_attach_type(many))?;
+        let program = loader.load_for_target(&spec.with_attach_type(many), code)?;
         match attach_with(&program, target, options) {
             Err(Error::NoFeature { .. }) => {}
             Err(error) if options.pid.is_some() && uprobe_multi::is_for_all_alone(&error) => {}
             answer => return answer.map(|link| (program, link)),
         }
     }
-    let program = loader.load(&spec)?;
+    let program = loader.load_for_target(&spec, code)?;
     let link = attach_with(&program, target, options)?;
     Ok((program, link))
 }

@@ -88,7 +88,7 @@ fn nothing_is_probed_beforehand() {
     let counter = Counter::with(&COUNT, |loader, spec| {
         syscall_trace::observe(
             move |call| to.borrow_mut().extend(call.command),
-            || attach::load_and_attach(loader, spec, &target, &Options::new()),
+            || attach::load_and_attach(loader, spec, &target),
         )
     });
     drop(counter.unwrap());

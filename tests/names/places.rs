@@ -70,8 +70,7 @@ fn arguments_are_those_of_the_place_of_the_attachment() {
     needs!(Bpf, Btf, Tracepoint);
     let target = call("execve");
     let mut loader = Loader::new();
-    let (_program, _link) =
-        attach::load_and_attach(&mut loader, &SEE, &target, &Options::new()).unwrap();
+    let (_program, _link) = attach::load_and_attach(&mut loader, &SEE, &target).unwrap();
     exec();
     assert!(sees(&mut loader, b"/proc/self/exe"));
 }
@@ -108,9 +107,9 @@ fn one_program_is_for_several_places_if_they_agree() {
     // `execveat(2)` has a descriptor before the name.
     let many = call("exec*");
     let mut loader = Loader::new();
-    let message = layout(attach::load_and_attach(&mut loader, &SEE, &many, &Options::new()));
+    let message = layout(attach::load_and_attach(&mut loader, &SEE, &many));
     assert!(message.contains("sys_enter_execve ") && message.contains("sys_enter_execveat "));
-    let (_, link) = attach::load_and_attach(&mut loader, &NUMBER, &many, &Options::new()).unwrap();
+    let (_, link) = attach::load_and_attach(&mut loader, &NUMBER, &many).unwrap();
     assert_eq!(link.places(), 2);
 }
 
@@ -182,7 +181,7 @@ fn elements_of_arrays_have_names() {
     needs!(Bpf, Tracefs);
     let target = Target::tracepoint("raw_syscalls", "sys_enter");
     let mut loader = Loader::new();
-    let loaded = attach::load_and_attach(&mut loader, &ARRAY, &target, &Options::new());
+    let loaded = attach::load_and_attach(&mut loader, &ARRAY, &target);
     let (_program, link) = loaded.unwrap_or_else(|error| panic!("{error}"));
     // No process has so high a number (PID_MAX_LIMIT).
     let none = nix::unistd::Pid::from_raw(0x5eed123);

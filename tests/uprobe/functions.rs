@@ -186,7 +186,7 @@ fn loading_for_a_pattern_takes_the_best_way() {
     needs!(Uprobe);
     let target = this("rawbpf_test_*");
     let mut loader = rawbpf::Loader::new();
-    let loaded = attach::load_and_attach(&mut loader, &ENTRY, &target, &Options::new());
+    let loaded = attach::load_and_attach(&mut loader, &ENTRY, &target);
     let (program, link) = loaded.unwrap();
     assert_eq!(link.places(), 2);
     let multi = program.attach_type() == Some(AttachType::TraceUprobeMulti);

@@ -437,14 +437,13 @@ fn loading_for_a_probe_takes_the_best_way() {
     let _alone = common::alone();
     let target = this("twice");
     let mut loader = Loader::new();
-    let loaded = attach::load_and_attach(&mut loader, &ENTRY, &target, &Options::new());
+    let loaded = attach::load_and_attach(&mut loader, &ENTRY, &target);
     let (program, link) = loaded.unwrap();
     assert_eq!(link.places(), 2);
     let multi = program.attach_type().is_some();
     assert_eq!(link.as_bpf_link().is_some(), multi);
     let guarded = this("guarded");
-    let (_program, link) =
-        attach::load_and_attach(&mut loader, &ENTRY, &guarded, &Options::new()).unwrap();
+    let (_program, link) = attach::load_and_attach(&mut loader, &ENTRY, &guarded).unwrap();
     assert_eq!(semaphore(), 1);
     drop(link);
     assert_eq!(semaphore(), 0);
