@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example execsnoop_perf [EVENTS]`, as root; runs until Ctrl-C, or for so many events.
 
-use rawbpf::attach::{self, Options, Target};
+use rawbpf::attach::{self, Target};
 use rawbpf::perf::{PerfOptions, PerfReader, Record};
 use rawbpf::{Loader, MapSpec, Plain, ProgramSpec, ProgramType, bpf, plain, stack};
 use std::ffi::CStr;
@@ -33,7 +33,7 @@ pub(crate) fn run(mut events: u64) -> rawbpf::Result<()> {
     let options = PerfOptions::new().sample_size(Event::SIZE);
     let mut reader = PerfReader::open(loader.map(&EVENTS)?, &options)?;
     let target = Target::tracepoint("sched", "sched_process_exec");
-    let _attached = attach::load_and_attach(&mut loader, &EXEC, &target, &Options::new())?;
+    let _attached = attach::load_and_attach(&mut loader, &EXEC, &target)?;
     println!("{:<8} {:<8} {:<16} FILE", "PID", "UID", "COMM");
     while events > 0 {
         reader.poll(None, |record| {

@@ -2,7 +2,7 @@
 //!
 //! `cargo run --example execsnoop_ringbuf [EVENTS]`, as root; runs until Ctrl-C, or for so many events.
 
-use rawbpf::attach::{self, Options, Target};
+use rawbpf::attach::{self, Target};
 use rawbpf::map::Array;
 use rawbpf::ringbuf::RingBufReader;
 use rawbpf::{Loader, MapSpec, Plain, ProgramSpec, ProgramType, bpf, field, plain};
@@ -35,7 +35,7 @@ out: r0 = 0; exit;
 pub(crate) fn run(mut events: u64) -> rawbpf::Result<()> {
     let mut loader = Loader::new();
     let target = Target::tracepoint("sched", "sched_process_exec");
-    let _attached = attach::load_and_attach(&mut loader, &EXEC, &target, &Options::new())?;
+    let _attached = attach::load_and_attach(&mut loader, &EXEC, &target)?;
     let mut reader = RingBufReader::open(loader.map(&EVENTS)?)?;
     println!("{:<8} {:<8} {:<16} FILE", "PID", "UID", "COMM");
     while events > 0 {

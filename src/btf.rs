@@ -49,7 +49,7 @@ pub(crate) use describe::map_types;
 pub use error::BtfError;
 #[cfg(feature = "elf")]
 pub(crate) use fixup::{Layout, for_kernels};
-pub use kernel::{KernelTypes, Place};
+pub use kernel::{KernelTypes, TypeOrigin};
 pub use lookup::{Bits, Field, Function};
 pub(crate) use module::{btf_name, module_btf};
 #[cfg(feature = "elf")]

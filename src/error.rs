@@ -107,36 +107,6 @@ pub enum Error {
         wanted: String,
     },
 
-    /// A map could not be opened.
-    #[error("cannot open the map {which}: {errno}{}{}", Because(.why), Hint(.note))]
-    OpenMap {
-        /// `pinned at /sys/fs/bpf/counts`, `with the number 7`.
-        which: String,
-        /// The kernel's answer.
-        errno: Errno,
-        /// Why, if it is one of the known reasons.
-        why: Option<Denied>,
-        /// The usual meaning of this errno here.
-        note: Option<&'static str>,
-    },
-
-    /// An operation on a map or one of its elements failed.
-    #[error("cannot {action} map `{map}` ({kind}): {errno}{}{}", Because(.why), Hint(.note))]
-    MapCall {
-        /// The operation that failed, `delete an element of`.
-        action: &'static str,
-        /// The map's name.
-        map: String,
-        /// Its type.
-        kind: MapType,
-        /// The kernel's answer.
-        errno: Errno,
-        /// Why, if it is one of the known reasons.
-        why: Option<Denied>,
-        /// The meaning of this errno here.
-        note: Option<&'static str>,
-    },
-
     /// A key or a value whose length differs from that of the map. No call was made: the kernel would have read or
     /// written as many bytes as the map's key or value has.
     #[error("map `{map}`: {what} has {has} bytes, expected {needs}")]
@@ -175,30 +145,6 @@ pub enum Error {
         map: String,
     },
 
-    /// An element of a map could not be set.
-    #[error("cannot set element {key} of map `{map}`: {errno}")]
-    UpdateMap {
-        /// The map's name.
-        map: String,
-        /// The key, as text.
-        key: String,
-        /// The kernel's answer.
-        errno: Errno,
-    },
-
-    /// A BPF token could not be created.
-    #[error("cannot make a BPF token of {}: {errno}{}{}", shown_path(.path), Because(.why), Hint(.note))]
-    Token {
-        /// The path of the BPF file system.
-        path: PathBuf,
-        /// The kernel's answer.
-        errno: Errno,
-        /// Why, if it is one of the known reasons.
-        why: Option<Denied>,
-        /// The usual meaning of this errno here.
-        note: Option<&'static str>,
-    },
-
     /// `bpf(BPF_PROG_LOAD)` was refused, and not by the verifier.
     #[error("cannot load program `{program}` ({kind}{}): {errno}{}{}", InSection(.section), Because(.why), Lacks(.lacks))]
     LoadProgram {
@@ -218,7 +164,7 @@ pub enum Error {
 
     /// A name in an instruction (map, variable, kfunc, BTF type, …) could not be resolved on this kernel.
     #[error(
-        "cannot load program `{program}` ({kind}): what it says of `{}` cannot be filled in\n  {}: {}\n  {problem}",
+        "cannot load program `{program}` ({kind}): unresolved name `{}`\n  {}: {}\n  {problem}",
         shown(.name), shown(.place), shown(.statement)
     )]
     Name {
@@ -269,41 +215,17 @@ pub enum Error {
         problem: Box<Error>,
     },
 
-    /// The BTF of a module could not be read.
-    #[error("cannot get the BTF of module `{module}`: {errno}")]
-    ModuleBtf {
-        /// Its name.
-        module: String,
-        /// The kernel's answer.
-        errno: Errno,
-    },
-
     /// The verifier rejected a program: [`Error::verifier`].
     #[error(transparent)]
     Verifier(Source),
 
-    /// An operation on a loaded program failed.
-    #[error("cannot {action} the program {which}: {errno}{}{}", Because(.why), Hint(.note))]
-    ProgramCall {
-        /// The operation that failed, `pin`.
+    /// The kernel refused an operation on a map, a program, a link, a BPF token or a module.
+    #[error("cannot {action} {object}: {errno}{}{}", Because(.why), Hint(.note))]
+    Call {
+        /// The operation that failed, `delete an element of`.
         action: &'static str,
-        /// `` `hello` ``, `with the number 7`, `pinned at /sys/fs/bpf/hello`.
-        which: String,
-        /// The kernel's answer.
-        errno: Errno,
-        /// Why, if it is one of the known reasons.
-        why: Option<Denied>,
-        /// The meaning of this errno here.
-        note: Option<&'static str>,
-    },
-
-    /// A test run of a loaded program failed (`BPF_PROG_TEST_RUN`).
-    #[error("cannot run program `{program}` ({kind}): {errno}{}{}", Because(.why), Hint(.note))]
-    TestRun {
-        /// The program's name.
-        program: String,
-        /// Its type.
-        kind: ProgramType,
+        /// Its object, ``map `counts` (hash)``.
+        object: String,
         /// The kernel's answer.
         errno: Errno,
         /// Why, if it is one of the known reasons.
@@ -313,58 +235,24 @@ pub enum Error {
     },
 
     /// A loaded program could not be attached.
-    #[error("cannot attach program `{program}` to {}: {step}: {errno}{}{}", shown(.target), Because(.why), Hint(.note))]
+    #[error(
+        "cannot attach program `{program}` to {}: {step}: {errno}{}{}{}",
+        shown(.target), Message(.message), Because(.why), Hint(.note)
+    )]
     Attach {
         /// The program's name.
-        program: String,
-        /// The attach target, `kprobe:sys_clone`.
-        target: String,
-        /// The call that failed, `perf_event_open`.
-        step: &'static str,
-        /// The kernel's answer.
-        errno: Errno,
-        /// Why, if it is one of the known reasons.
-        why: Option<Denied>,
-        /// The usual meaning of this errno here.
-        note: Option<&'static str>,
-    },
-
-    /// A loaded program could not be attached by netlink, and the kernel gave a reason in words.
-    #[error(
-        "cannot attach program `{program}` to {}: {step}: {errno}: {said}{}{}",
-        shown(.target),
-        Because(.why),
-        Hint(.note)
-    )]
-    AttachNetlink {
-        /// The program's name.
         program: Box<str>,
-        /// The attach target, `xdpdrv:eth0`.
+        /// The attach target, `kprobe:sys_clone`.
         target: Box<str>,
-        /// The message that was refused, `RTM_SETLINK`.
+        /// The call that failed, `perf_event_open`; of netlink the message, `RTM_SETLINK`.
         step: &'static str,
         /// The kernel's answer.
         errno: Errno,
-        /// The kernel's reason (`NLMSGERR_ATTR_MSG`).
-        said: Box<str>,
+        /// The kernel's message, of netlink (`NLMSGERR_ATTR_MSG`).
+        message: Option<Box<str>>,
         /// Why, if it is one of the known reasons.
         why: Option<Denied>,
         /// The usual meaning of this errno here.
-        note: Option<&'static str>,
-    },
-
-    /// An operation on an attachment failed.
-    #[error("cannot {action} the link to {}: {errno}{}{}", shown(.target), Because(.why), Hint(.note))]
-    LinkCall {
-        /// The operation that failed, `pin`.
-        action: &'static str,
-        /// The attach target.
-        target: String,
-        /// The kernel's answer.
-        errno: Errno,
-        /// Why, if it is one of the known reasons.
-        why: Option<Denied>,
-        /// The meaning of this errno here.
         note: Option<&'static str>,
     },
 
@@ -622,7 +510,7 @@ impl fmt::Debug for Error {
 impl Error {
     /// Returns the class of the error.
     pub fn kind(&self) -> ErrorKind {
-        let errno = match self {
+        match self {
             Error::Unsupported { .. }
             | Error::NoFeature { .. }
             | Error::CreateMap { lacks: Some(_), .. }
@@ -633,28 +521,29 @@ impl Error {
                 let cause = problem.source().and_then(|cause| cause.downcast_ref::<Error>());
                 return cause.map_or(ErrorKind::Failed, Error::kind);
             }
-            Error::ModuleBtf { errno, .. } => *errno,
+            _ => {}
+        }
+        match self.errno() {
+            Some(Errno(libc::EPERM | libc::EACCES)) => ErrorKind::NotPermitted,
+            Some(Errno(libc::ENOSYS | ENOTSUPP)) => ErrorKind::Unsupported,
+            _ => ErrorKind::Failed,
+        }
+    }
+
+    /// Returns the kernel's answer, if the error is one: `error.errno() == Some(Errno(libc::ENOENT))`.
+    ///
+    /// The answer to a program that the verifier rejects is in [`VerifierError::errno`](crate::VerifierError::errno).
+    pub fn errno(&self) -> Option<Errno> {
+        Some(match self {
             Error::CreateMap { errno, .. }
-            | Error::UpdateMap { errno, .. }
-            | Error::OpenMap { errno, .. }
-            | Error::MapCall { errno, .. }
-            | Error::Token { errno, .. }
             | Error::LoadProgram { errno, .. }
-            | Error::ProgramCall { errno, .. }
-            | Error::TestRun { errno, .. }
+            | Error::Call { errno, .. }
             | Error::Attach { errno, .. }
-            | Error::AttachNetlink { errno, .. }
-            | Error::LinkCall { errno, .. }
             | Error::Reader { errno, .. }
             | Error::Undecided { errno, .. } => *errno,
             Error::File { source, .. } => Errno::of(source),
-            _ => return ErrorKind::Failed,
-        };
-        match errno {
-            Errno(libc::EPERM | libc::EACCES) => ErrorKind::NotPermitted,
-            Errno(libc::ENOSYS | ENOTSUPP) => ErrorKind::Unsupported,
-            _ => ErrorKind::Failed,
-        }
+            _ => return None,
+        })
     }
 }
 
@@ -719,6 +608,15 @@ struct Hint<'a>(&'a Option<&'static str>);
 impl fmt::Display for Hint<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |note| write!(f, " ({note})"))
+    }
+}
+
+/// The kernel's message, behind the errno.
+struct Message<'a>(&'a Option<Box<str>>);
+
+impl fmt::Display for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.as_ref().map_or(Ok(()), |message| write!(f, ": {message}"))
     }
 }
 

@@ -83,7 +83,7 @@
 //! program is loaded for its target, and a struct shared by both sides.
 //!
 //! ```no_run
-//! use rawbpf::attach::{self, Options, Target};
+//! use rawbpf::attach::{self, Target};
 //! use rawbpf::ringbuf::RingBufReader;
 //! use rawbpf::{CharArray, Loader, MapSpec, Plain, ProgramSpec, ProgramType, bpf, field, plain};
 //!
@@ -109,7 +109,7 @@
 //! fn main() -> rawbpf::Result<()> {
 //!     let mut loader = Loader::new();
 //!     let target = Target::tracepoint("syscalls", "sys_enter_openat");
-//!     let (_program, _link) = attach::load_and_attach(&mut loader, &OPEN, &target, &Options::new())?;
+//!     let (_program, _link) = attach::load_and_attach(&mut loader, &OPEN, &target)?;
 //!     let mut reader = RingBufReader::open(loader.map(&EVENTS)?)?;
 //!     loop {
 //!         reader.poll(None, |record| {

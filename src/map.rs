@@ -171,7 +171,8 @@ impl Map {
     /// of an array that programs cannot change either. `bpf(2)`, `BPF_MAP_FREEZE`; Linux 5.2.
     ///
     /// # Errors
-    /// [`Error::MapCall`]; `EBUSY` if it is frozen already, or mapped into memory to be written.
+    /// [`Error::Call`]; `EBUSY` if it is frozen already, or mapped into memory to be written.
+    #[doc(alias = "BPF_MAP_FREEZE")]
     pub fn freeze(&self) -> Result<()> {
         syscall::map_freeze(self.as_fd()).map_err(|errno| match errno {
             Errno(libc::EBUSY) => {
@@ -198,10 +199,9 @@ impl Map {
 
     /// The error of something that the kernel refused.
     fn refused(&self, action: &'static str, errno: Errno, note: Option<&'static str>) -> Error {
-        Error::MapCall {
+        Error::Call {
             action,
-            map: self.0.name.clone(),
-            kind: self.0.kind,
+            object: format!("map `{}` ({})", self.0.name, self.0.kind),
             errno,
             why: permission::explain(errno, permission::Need::Bpf),
             note,

@@ -158,7 +158,7 @@ impl PerfReader {
     ///
     /// # Errors
     /// [`Error::Spec`] if the map is not a perf event array with an element for each CPU, or an option is invalid;
-    /// [`Error::Reader`] if an event or a ring could not be opened; [`Error::UpdateMap`] if the map refused it.
+    /// [`Error::Reader`] if an event or a ring could not be opened; [`Error::Call`] if the map refused it.
     ///
     /// [perf_event_open(2)]: https://man7.org/linux/man-pages/man2/perf_event_open.2.html
     pub fn open(map: &Map, options: &PerfOptions) -> Result<PerfReader> {

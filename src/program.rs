@@ -45,7 +45,7 @@ use crate::kernel::version;
 use crate::map::{Map, View};
 use crate::permission::{self, Denied, Need};
 use crate::spec::attach_point::{find, first_version};
-use crate::spec::{AttachTo, Kconfig, MapSpec, ProgramSpec};
+use crate::spec::{AttachTo, Code, Kconfig, MapSpec, ProgramSpec};
 use crate::syscall::{self, Log, ProgLoad, memlock};
 use crate::token::Token;
 use crate::uapi::flags::OF_PROGRAMS;
@@ -249,7 +249,7 @@ impl<'a> Loader<'a> {
     /// reason, and the errors of [`Map::create`].
     #[doc(alias = "BPF_PROG_LOAD")]
     pub fn load(&mut self, spec: &ProgramSpec<'a>) -> Result<Program> {
-        self.load_of(spec, None)
+        self.load_of(spec, &spec.code, None)
     }
 
     /// Loads a program for a function of another program that is already in the kernel: one of type `ext`, to replace
@@ -272,19 +272,34 @@ impl<'a> Loader<'a> {
     /// ```
     ///
     /// # Errors
-    /// The errors of [`load`](Loader::load); [`Error::ProgramCall`] if the other program has no BTF with its functions,
+    /// The errors of [`load`](Loader::load); [`Error::Call`] if the other program has no BTF with its functions,
     /// [`Error::LoadTarget`] with the nearest names if it has none of that name.
     pub fn load_for(&mut self, spec: &ProgramSpec<'a>, of: &Program) -> Result<Program> {
         if !matches!(spec.kind, ProgramType::Ext | ProgramType::Tracing) {
             let problem = "only programs of the types ext and tracing are for functions of others";
             return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
         }
-        self.load_of(spec, Some(&prepare::other(of)?))
+        self.load_of(spec, &spec.code, Some(&prepare::other(of)?))
     }
 
-    fn load_of(&mut self, spec: &ProgramSpec<'a>, of: Option<&Other<'_>>) -> Result<Program> {
+    /// Loads a program whose spec does not live as long as what its code names: one that was made for a target. The
+    /// code is that of the spec.
+    pub(crate) fn load_for_target(
+        &mut self,
+        spec: &ProgramSpec<'_>,
+        code: &Code<'a>,
+    ) -> Result<Program> {
+        self.load_of(spec, code, None)
+    }
+
+    fn load_of(
+        &mut self,
+        spec: &ProgramSpec<'_>,
+        code: &Code<'a>,
+        of: Option<&Other<'_>>,
+    ) -> Result<Program> {
         let level = self.log_level.max(1);
-        let (fd, arguments) = self.prepared(spec, of, |load| match load_retrying(load) {
+        let (fd, arguments) = self.prepared(spec, code, of, |load| match load_retrying(load) {
             Ok(fd) => Ok(fd),
             Err(errno) => explain(spec, load, errno, level),
         })?;

@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::permission::{self, Denied, Need};
 use crate::syscall;
 use crate::uapi::Errno;
+use crate::util::escape::shown_path;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -35,11 +36,17 @@ impl Token {
     /// Makes one of the BPF file system that is mounted here. `bpf(2)`, `BPF_TOKEN_CREATE`; Linux 6.9.
     ///
     /// # Errors
-    /// [`Error::Token`], which names what the file system or the process lacks.
+    /// [`Error::Call`], which names what the file system or the process lacks.
     #[doc(alias = "BPF_TOKEN_CREATE")]
     pub fn create(mount: impl AsRef<Path>) -> Result<Token> {
         let mount = mount.as_ref();
-        let refused = |errno, why, note| Error::Token { path: mount.into(), errno, why, note };
+        let refused = |errno, why, note| Error::Call {
+            action: "create a BPF token of",
+            object: shown_path(mount).to_string(),
+            errno,
+            why,
+            note,
+        };
         let folder = File::open(mount).map_err(|source| refused(Errno::of(&source), None, None))?;
         syscall::token_create(folder.as_fd()).map(Token).map_err(|errno| {
             // The capability has to be held in the namespace of the process.
@@ -159,10 +166,10 @@ mod tests {
             let refuse = move |_: &mut Call<'_, '_>| Some(Err(Errno(errno)));
             let error = fake::with(refuse, || Token::create("/").unwrap_err());
             let text = error.to_string();
-            assert!(text.starts_with("cannot make a BPF token of /: "), "{text}");
+            assert!(text.starts_with("cannot create a BPF token of /: "), "{text}");
             assert!(text.contains(words), "{text}");
         }
         let error = Token::create("/no/such/folder").unwrap_err();
-        assert!(matches!(error, Error::Token { errno: Errno(libc::ENOENT), note: None, .. }));
+        assert!(matches!(error, Error::Call { errno: Errno(libc::ENOENT), note: None, .. }));
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Everything is looked up on request, and nothing is cached. [`find_file`] finds a program or library as the dynamic
 //! linker does. With the feature `elf` (default) [`functions`] lists the functions that uprobes can be attached to,
-//! also of stripped files whose debug symbols are installed. With the feature `symbolize` [`Symbols`] finds the
+//! also of stripped files whose debug symbols are installed. With the feature `symbolize` [`ProcessSymbols`] finds the
 //! function of an address of a process.
 
 #[cfg(feature = "elf")]
@@ -53,7 +53,7 @@ mod watch;
 
 pub use library::find_file;
 #[cfg(feature = "symbolize")]
-pub use stack::{Located, Symbols};
+pub use stack::{ProcessSymbols, UserLocation};
 #[cfg(feature = "elf")]
 pub use symbols::{Function, functions};
 #[cfg(feature = "elf")]

@@ -141,7 +141,9 @@ struct Counter {
 impl Counter {
     /// Loads and attaches it, as the library thinks best.
     fn new<'a>(spec: &ProgramSpec<'a>, target: &'a Target, options: &Options) -> Result<Counter> {
-        Counter::with(spec, |loader, spec| attach::load_and_attach(loader, spec, target, options))
+        Counter::with(spec, |loader, spec| {
+            attach::load_and_attach_with(loader, spec, target, options)
+        })
     }
 
     fn with<'a>(

@@ -27,8 +27,7 @@ fn run(program: &Program) -> u32 {
 #[track_caller]
 fn is_refused(answer: Result<()>) {
     match answer {
-        Err(Error::UpdateMap { errno: Errno(libc::EPERM), .. }) => {}
-        Err(Error::MapCall { errno: Errno(libc::EPERM), .. }) => {}
+        Err(Error::Call { errno: Errno(libc::EPERM), .. }) => {}
         other => panic!("{other:?}"),
     }
 }

@@ -263,7 +263,7 @@ fn an_extern_that_the_kernel_does_not_have_is_named() {
             let error = Loader::new().load(&spec.program(kind)).unwrap_err().to_string();
             let (name, problem) = match program.name() {
                 "variable" => ("no_such_variable", "there is no var `no_such_variable`"),
-                "symbol" => ("no_such_symbol", "the kernel has no symbol of that name"),
+                "symbol" => ("no_such_symbol", "the kernel has no symbol of this name"),
                 "kfunc" => ("no_such_kfunc", "there is no func `no_such_kfunc`"),
                 "mistyped" => ("runqueues", "`const int runqueues`"),
                 "prototype" => ("bpf_rcu_read_lock___one", "bpf_rcu_read_lock___one(int)`"),

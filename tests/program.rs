@@ -105,7 +105,7 @@ fn a_context_goes_in_and_comes_back() {
     let error = program.test_run_with(&options).unwrap_err();
     assert!(error.to_string().contains("only some fields may be other than 0"), "{error}");
     let error = program.test_run_with(&TestRunOptions::new().data(&[0; 60]).cpu(0)).unwrap_err();
-    assert!(matches!(error, Error::TestRun { errno: rawbpf::Errno(libc::EINVAL), .. }), "{error}");
+    assert!(matches!(error, Error::Call { errno: rawbpf::Errno(libc::EINVAL), .. }), "{error}");
 }
 
 /// The second argument, with the CPU in the bits from 16 on.
@@ -230,14 +230,14 @@ fn the_kernel_tells_what_it_knows() {
     // A map is no program, though the kernel would tell something of it.
     let map = loader.map(&NUMBERS).unwrap().as_fd().try_clone_to_owned().unwrap();
     let error = Program::from_fd(map).unwrap_err();
-    assert!(error.to_string().contains("something else than a program"), "{error}");
+    assert!(error.to_string().contains("not of a program"), "{error}");
 
     let id = info.id;
     drop((program, again));
     // The kernel frees it when nobody can be reading it any more.
     common::wait_until("the program is gone", || Program::open_id(id).is_err());
     let error = Program::open_id(id).unwrap_err();
-    assert!(error.to_string().contains("there is none of this number"), "{error}");
+    assert!(error.to_string().contains("no program has this id"), "{error}");
 }
 
 #[test]

@@ -200,7 +200,7 @@ fn container() {
     Loader::new().token(&token).map(&PACKETS).unwrap_or_else(|error| panic!("{error}"));
 
     let error = Token::create(mounted("nothing", "")).unwrap_err();
-    assert!(matches!(error, Error::Token { errno: Errno(libc::ENOENT), .. }), "{error:?}");
+    assert!(matches!(error, Error::Call { errno: Errno(libc::ENOENT), .. }), "{error:?}");
     assert!(error.to_string().contains("delegate_cmds="), "{error}");
 
     // Nor does the one without the capability in the namespace get one.
@@ -237,7 +237,7 @@ fn root_itself_gets_no_token() {
         let folder = Folder::new();
         let place = folder.path();
         let error = Token::create(place).unwrap_err();
-        assert!(matches!(error, Error::Token { errno: Errno(libc::EINVAL), .. }), "{error:?}");
+        assert!(matches!(error, Error::Call { errno: Errno(libc::EINVAL), .. }), "{error:?}");
         mount(Some("bpf"), place, Some("bpf"), MsFlags::empty(), Some("delegate_cmds=any"))
             .unwrap();
         let error = Token::create(place).unwrap_err();
@@ -316,9 +316,11 @@ fn without_sysfs_no_kernel_is_blamed() {
                 let best = attach::attach(&program, &target).map(drop);
                 let pmu = match &target {
                     Target::Kprobe { .. } => {
-                        attach::kprobe::attach(&program, &target, attach::kprobe::Method::Pmu)
+                        attach::kprobe::attach(&program, &target, attach::kprobe::ProbeMethod::Pmu)
                     }
-                    _ => attach::uprobe::attach(&program, &target, attach::uprobe::Method::Pmu),
+                    _ => {
+                        attach::uprobe::attach(&program, &target, attach::uprobe::ProbeMethod::Pmu)
+                    }
                 };
                 (best, pmu.map(drop))
             };

@@ -84,7 +84,7 @@ fn frames_of_a_process_have_names() {
     let none = cfg!(target_arch = "s390x") && kept == Err(i64::from(-libc::EFAULT));
     needs_tried!("userframes", none.then(|| NOT_ON_S390X.to_string()));
     let frames = kept.unwrap();
-    let symbols = user::Symbols::of(std::process::id()).unwrap();
+    let symbols = user::ProcessSymbols::of(std::process::id()).unwrap();
     let program = std::env::current_exe().unwrap();
     for (frame, (name, offset)) in frames.iter().zip(FRAMES) {
         let place = symbols.at(*frame).unwrap();
@@ -108,7 +108,7 @@ fn frames_of_a_process_have_names() {
 
 /// The functions of the kernel's frames.
 fn functions(frames: &[u64]) -> Vec<String> {
-    let symbols = symbols::Symbols::read().unwrap();
+    let symbols = symbols::KernelSymbols::read().unwrap();
     let name = |frame: &u64| symbols.at(*frame).map(|place| place.name.to_owned());
     frames.iter().filter_map(name).collect()
 }

@@ -11,7 +11,7 @@ mod compiled;
 use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, alone, no_program, rawbpf, said, wait_until};
 use compiled::Compiled;
-use rawbpf::user::{self, Symbols};
+use rawbpf::user::{self, ProcessSymbols};
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsRawFd;
@@ -192,7 +192,7 @@ fn a_deleted_program_has_names() {
     // Its path leads to another program.
     symlink("/bin/true", &gone).unwrap();
     assert_has_frames(&bt_for_a_while(&running), "gone");
-    let symbols = Symbols::of(running.0.id()).unwrap();
+    let symbols = ProcessSymbols::of(running.0.id()).unwrap();
     let text = std::fs::read_to_string(&maps).unwrap();
     let code = text.lines().find(|line| line.contains(" r-xp ") && line.contains("/gone")).unwrap();
     let start = u64::from_str_radix(code.split('-').next().unwrap(), 16).unwrap();
@@ -258,9 +258,9 @@ fn code_that_was_made_has_the_names_of_its_map() {
     let start = page.0 as u64;
     let path = PathBuf::from(format!("/tmp/perf-{}.map", std::process::id()));
     let us = std::process::id();
-    assert_eq!(Symbols::of(us).unwrap().at(start + 4), None);
+    assert_eq!(ProcessSymbols::of(us).unwrap().at(start + 4), None);
     std::fs::write(&path, format!("{start:x} 10 JS:*add /app/x.js:1:13\n")).unwrap();
-    let symbols = Symbols::of(us).unwrap();
+    let symbols = ProcessSymbols::of(us).unwrap();
     let found = symbols.at(start + 4).unwrap();
     let name = Some("JS:*add /app/x.js:1:13".to_owned());
     assert_eq!((found.name, found.offset, &found.path), (name, 4, &path));
@@ -283,14 +283,14 @@ fn a_file_that_is_truncated_ends_nobody() {
     let address = page.0 as u64 + (function.offset - begin);
 
     let us = std::process::id();
-    let symbols = Symbols::of(us).unwrap();
+    let symbols = ProcessSymbols::of(us).unwrap();
     let named = symbols.at(address).unwrap();
     assert!(named.name.unwrap().contains("truncated_ends") && named.path == path);
     file.set_len(0).unwrap();
     let others = (0..Page::SIZE as u64).step_by(64).map(|at| page.0 as u64 + at);
     // It is there, whatever it is called.
     assert!(others.into_iter().all(|address| symbols.at(address).is_some()));
-    assert_eq!(Symbols::of(us).unwrap().at(address).unwrap().name, None);
+    assert_eq!(ProcessSymbols::of(us).unwrap().at(address).unwrap().name, None);
 
     // While it is read, from whole to empty and back.
     let whole = std::fs::read(std::env::current_exe().unwrap()).unwrap();
@@ -307,7 +307,7 @@ fn a_file_that_is_truncated_ends_nobody() {
             }
         });
         for _ in 0..100 {
-            assert!(Symbols::of(us).unwrap().at(address).is_some());
+            assert!(ProcessSymbols::of(us).unwrap().at(address).is_some());
             let _ = (user::functions(&path), user::usdt_probes(&path));
         }
         done.store(true, Ordering::Relaxed);

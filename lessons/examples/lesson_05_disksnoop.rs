@@ -92,8 +92,8 @@ pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outco
     // One loader for both, so that START is the same map for both.
     let mut loader = Loader::new();
     let options = Options::new();
-    let _issue = attach::load_and_attach(&mut loader, &ISSUE, &issued, &options)?;
-    let _complete = attach::load_and_attach(&mut loader, &COMPLETE, &completed, &options)?;
+    let _issue = attach::load_and_attach_with(&mut loader, &ISSUE, &issued, &options)?;
+    let _complete = attach::load_and_attach_with(&mut loader, &COMPLETE, &completed, &options)?;
     let mut pipe = TracePipe::open()?;
     writeln!(out, "{:<18} {:<2} {:<7} {:>8}", "TIME(s)", "T", "BYTES", "LAT(ms)")?;
     while more() {

@@ -7,7 +7,7 @@
 //! cargo run --example lesson_08_bitehist
 //! ```
 
-use rawbpf::attach::{self, Options, Target};
+use rawbpf::attach::{self, Target};
 use rawbpf::{Loader, MapSpec, ProgramSpec, ProgramType, bpf};
 use std::io::Write;
 
@@ -86,7 +86,7 @@ static COUNT: ProgramSpec = ProgramSpec::new(
 pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outcome {
     let target: Target = "tp_btf:block_rq_complete".parse()?;
     let mut loader = Loader::new();
-    let _attached = attach::load_and_attach(&mut loader, &COUNT, &target, &Options::new())?;
+    let _attached = attach::load_and_attach(&mut loader, &COUNT, &target)?;
     writeln!(out, "Tracing... Hit Ctrl-C to end.")?;
     while more() {
         lesson::wait();

@@ -122,8 +122,8 @@ pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outco
     let completed: Target = "tp_btf:block_rq_complete".parse()?;
     let mut loader = Loader::new();
     let options = Options::new();
-    let _issue = attach::load_and_attach(&mut loader, &ISSUE, &issued, &options)?;
-    let _complete = attach::load_and_attach(&mut loader, &COMPLETE, &completed, &options)?;
+    let _issue = attach::load_and_attach_with(&mut loader, &ISSUE, &issued, &options)?;
+    let _complete = attach::load_and_attach_with(&mut loader, &COMPLETE, &completed, &options)?;
     writeln!(out, "Tracing... Hit Ctrl-C to end.")?;
     while more() {
         lesson::wait();

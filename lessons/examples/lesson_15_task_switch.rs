@@ -7,7 +7,7 @@
 //! cargo run --example lesson_15_task_switch
 //! ```
 
-use rawbpf::attach::{self, Options, Target};
+use rawbpf::attach::{self, Target};
 use rawbpf::map::Hash;
 use rawbpf::{Loader, MapSpec, ProgramSpec, ProgramType, bpf, plain, stack};
 use std::io::Write;
@@ -87,8 +87,7 @@ pub fn run(out: &mut dyn Write, more: &mut dyn FnMut() -> bool) -> lesson::Outco
     let mut loader = Loader::new();
     // Compilers like to specialise this function, and then call it `finish_task_switch.isra.0`.
     let target = Target::kprobe("finish_task_switch*");
-    let (_program, link) =
-        attach::load_and_attach(&mut loader, &COUNT_SCHED, &target, &Options::new())?;
+    let (_program, link) = attach::load_and_attach(&mut loader, &COUNT_SCHED, &target)?;
     writeln!(out, "Tracing task switches... Hit Ctrl-C to end.")?;
     while more() {
         std::thread::sleep(Duration::from_millis(100));

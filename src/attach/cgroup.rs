@@ -29,7 +29,7 @@ use std::path::Path;
 /// The call that attaches a program to a control group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Method {
+pub enum CgroupMethod {
     /// The first of the others that this kernel has.
     Best,
     /// By a `bpf_link` (Linux 5.7).
@@ -61,7 +61,7 @@ const NOTES: [(i32, &str); 4] = [
 /// [`Error::NotFound`] with the nearest names if there is no such control group of version 2; [`Error::Attach`] if the
 /// kernel refuses: `EPERM` if a program in a group above allows none here; [`Error::NoFeature`] if the kernel has no such
 /// links and was to use them.
-pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+pub fn attach(program: &Program, target: &Target, method: CgroupMethod) -> Result<Link> {
     let target = target.plain();
     let Target::Cgroup { path, attach_type } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not a control group" });
@@ -77,7 +77,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
         let notes = if why.is_some() { &[][..] } else { &NOTES };
         refused_because(program, target, Refusal::new(step, errno), why, notes)
     };
-    if method != Method::ProgAttach {
+    if method != CgroupMethod::ProgAttach {
         let link = LinkCreate {
             program: program.as_fd(),
             target: syscall::Target::Fd(group.as_fd()),
@@ -88,7 +88,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
         match syscall::link_create(&link) {
             Ok(link) => return Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
             // A kernel without links rejects the command. A newer one that refuses for another reason does so again below.
-            Err(Errno(libc::EINVAL)) if method == Method::Best => {}
+            Err(Errno(libc::EINVAL)) if method == CgroupMethod::Best => {}
             Err(errno) => {
                 if errno == Errno(libc::EINVAL) {
                     Features::new().demand(Feature::LinkCreate)?;

@@ -102,13 +102,9 @@ pub(super) fn refused_because(
 ) -> Error {
     let Refusal { step, errno, said, lost: _ } = refusal;
     let note = notes.iter().find(|(number, _)| *number == errno.0).map(|(_, note)| *note);
-    let (program, target) = (program.name(), target.to_string());
-    if said.is_empty() {
-        Error::Attach { program: program.into(), target, step, errno, why, note }
-    } else {
-        let (program, target, said) = (program.into(), target.into(), said.into());
-        Error::AttachNetlink { program, target, step, errno, said, why, note }
-    }
+    let message = (!said.is_empty()).then(|| said.into());
+    let (program, target) = (program.name().into(), target.to_string().into());
+    Error::Attach { program, target, step, errno, message, why, note }
 }
 
 /// Duplicates the program's descriptor, for calls that name the program later.

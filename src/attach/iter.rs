@@ -32,7 +32,7 @@ impl AsFd for Iter {
 /// Starts an iteration. There can be several of one link. `bpf(2)`, `BPF_ITER_CREATE`; Linux 5.8.
 ///
 /// ```no_run
-/// use rawbpf::attach::{self, Options, Target, iter};
+/// use rawbpf::attach::{self, Target, iter};
 /// use rawbpf::{Loader, ProgramSpec, ProgramType, bpf};
 /// use std::io::Read;
 ///
@@ -48,14 +48,14 @@ impl AsFd for Iter {
 ///     exit;
 /// });
 /// let target: Target = "iter:task".parse()?;
-/// let (_program, link) = attach::load_and_attach(&mut Loader::new(), &DOT, &target, &Options::new())?;
+/// let (_program, link) = attach::load_and_attach(&mut Loader::new(), &DOT, &target)?;
 /// let mut dots = String::new();
 /// iter::read(&link)?.read_to_string(&mut dots)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
 /// # Errors
-/// [`Error::Target`] if it is no link of an iterator, [`Error::LinkCall`] if the kernel refuses.
+/// [`Error::Target`] if it is no link of an iterator, [`Error::Call`] if the kernel refuses.
 #[doc(alias = "BPF_ITER_CREATE")]
 pub fn read(link: &Link) -> Result<Iter> {
     let fd = match (link.target(), link.as_bpf_link()) {
@@ -64,9 +64,9 @@ pub fn read(link: &Link) -> Result<Iter> {
             return Err(Error::Target { target: target.to_string(), problem: "not an iterator" });
         }
     };
-    let iter = syscall::iter_create(fd).map_err(|errno| Error::LinkCall {
+    let iter = syscall::iter_create(fd).map_err(|errno| Error::Call {
         action: "read",
-        target: link.target().to_string(),
+        object: format!("the link to {}", link.target()),
         errno,
         why: permission::explain(errno, Need::Tracing),
         note: None,

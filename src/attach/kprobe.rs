@@ -24,7 +24,7 @@ use std::path::{Path, PathBuf};
 /// The interface by which a probe is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Method {
+pub enum ProbeMethod {
     /// The first of the others that this kernel has.
     Best,
     /// The kprobe PMU, by `perf_event_open(2)` alone (Linux 4.17).
@@ -42,7 +42,7 @@ pub enum Method {
 /// # Errors
 /// [`Error::NotFound`] with the nearest names if there is no such function, [`Error::TooManyPlaces`] if a pattern matches
 /// too many, [`Error::Unsupported`] if the kernel was built without kprobes, [`Error::Attach`] if it refuses.
-pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+pub fn attach(program: &Program, target: &Target, method: ProbeMethod) -> Result<Link> {
     let target = target.plain();
     target.check(program)?;
     attach_with(program, target, method, &Options::new())
@@ -52,7 +52,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
 pub(super) fn attach_with(
     program: &Program,
     target: &Target,
-    method: Method,
+    method: ProbeMethod,
     options: &Options,
 ) -> Result<Link> {
     let Target::Kprobe { function, offset, returns } = target else {
@@ -208,16 +208,16 @@ enum Maker {
 }
 
 impl Maker {
-    fn choose(method: Method, returns: bool) -> Result<Maker> {
+    fn choose(method: ProbeMethod, returns: bool) -> Result<Maker> {
         let pmu = || -> Result<Option<Maker>> {
             let found = pmu::find("kprobe", returns)?;
-            let alone = method == Method::Pmu;
+            let alone = method == ProbeMethod::Pmu;
             Ok(found.map(|(kind, config)| Maker::Pmu { kind, config, alone }))
         };
         let maker = match method {
-            Method::Pmu => pmu::demand(pmu()?)?,
-            Method::Tracefs => Maker::in_tracefs(tracefs::root("Method::Tracefs")?),
-            Method::Best => match pmu()? {
+            ProbeMethod::Pmu => pmu::demand(pmu()?)?,
+            ProbeMethod::Tracefs => Maker::in_tracefs(tracefs::root("ProbeMethod::Tracefs")?),
+            ProbeMethod::Best => match pmu()? {
                 None => match tracefs::root("a kprobe without the kprobe PMU") {
                     Ok(root) => Maker::in_tracefs(root),
                     Err(error) if !pmu::is_visible() => return Err(error),

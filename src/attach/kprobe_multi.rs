@@ -6,11 +6,11 @@
 //! to attach it.
 
 use super::link::Attachment;
-use super::{Link, Options, Target, many};
+use super::{Link, Options, Target, attach_error, many};
 use crate::error::{Error, Result};
 use crate::features::Features;
 use crate::kernel::functions::Source;
-use crate::permission::{self, Need};
+use crate::permission::Need;
 use crate::program::Program;
 use crate::syscall::{self, LinkCreate, LinkExtra};
 use crate::uapi::{AttachType, Errno};
@@ -119,12 +119,5 @@ fn refused(program: &Program, target: &Target, errno: Errno, source: Source) -> 
         (Errno(libc::EINVAL), _) => Some("the program was not loaded for this way of attaching it"),
         _ => None,
     };
-    Error::Attach {
-        program: program.name().into(),
-        target: target.to_string(),
-        step: "BPF_LINK_CREATE",
-        errno,
-        why: permission::explain(errno, Need::Tracing),
-        note,
-    }
+    attach_error(program, target, "BPF_LINK_CREATE", errno, Need::Tracing, note)
 }

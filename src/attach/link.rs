@@ -100,7 +100,7 @@ impl Link {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the program is held there by something that is not a single `bpf_link`,
-    /// [`Error::LinkCall`] if the kernel refuses: `EINVAL` if the link is of another kind, or the program; `ENOLINK` if what it was
+    /// [`Error::Call`] if the kernel refuses: `EINVAL` if the link is of another kind, or the program; `ENOLINK` if what it was
     /// attached to is gone.
     #[doc(alias = "BPF_LINK_UPDATE")]
     pub fn update(&self, program: &Program) -> Result<()> {
@@ -110,9 +110,9 @@ impl Link {
                 needs: "it has to be held by a single bpf_link",
             });
         };
-        syscall::link_update(link, program.as_fd()).map_err(|errno| Error::LinkCall {
+        syscall::link_update(link, program.as_fd()).map_err(|errno| Error::Call {
             action: "update",
-            target: self.target.to_string(),
+            object: format!("the link to {}", self.target),
             errno,
             why: permission::explain(errno, Need::Bpf),
             note: match errno {
@@ -130,7 +130,7 @@ impl Link {
     ///
     /// # Errors
     /// [`Error::Unsupported`] if the kernel holds the program there by something that cannot be pinned,
-    /// [`Error::LinkCall`] if it refuses.
+    /// [`Error::Call`] if it refuses.
     #[doc(alias = "BPF_OBJ_PIN")]
     pub fn pin(&self, path: impl AsRef<Path>) -> Result<()> {
         let Some(link) = self.as_bpf_link() else {
@@ -139,9 +139,9 @@ impl Link {
                 needs: "only one that is held by a single bpf_link can be pinned",
             });
         };
-        pin_object(link, path.as_ref()).map_err(|(errno, note)| Error::LinkCall {
+        pin_object(link, path.as_ref()).map_err(|(errno, note)| Error::Call {
             action: "pin",
-            target: self.target.to_string(),
+            object: format!("the link to {}", self.target),
             errno,
             why: permission::explain(errno, Need::Bpf),
             note,

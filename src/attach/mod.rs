@@ -45,9 +45,10 @@ pub use target::{
 
 use self::cookie::Cookie;
 use crate::error::{Error, Result};
+use crate::permission::{self, Need};
 use crate::program::{Loader, Program};
 use crate::spec::ProgramSpec;
-use crate::uapi::AttachType;
+use crate::uapi::{AttachType, Errno};
 
 /// Options of an attachment besides its target. All of them are optional.
 ///
@@ -136,6 +137,20 @@ impl Options {
     }
 }
 
+/// Returns the error of an attachment that the kernel refused.
+fn attach_error(
+    program: &Program,
+    target: &Target,
+    step: &'static str,
+    errno: Errno,
+    need: Need,
+    note: Option<&'static str>,
+) -> Error {
+    let (program, target) = (program.name().into(), target.to_string().into());
+    let why = permission::explain(errno, need);
+    Error::Attach { program, target, step, errno, message: None, why, note }
+}
+
 /// Attaches a program to what a target names.
 ///
 /// # Errors
@@ -156,10 +171,10 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
 pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     let plain = target.plain();
     let attach: fn(&Program, &Target) -> Result<Link> = match plain {
-        Target::Xdp { .. } => |program, target| xdp::attach(program, target, xdp::Method::Best),
+        Target::Xdp { .. } => |program, target| xdp::attach(program, target, xdp::XdpMethod::Best),
         Target::Tc { .. } => |program, target| tc::attach(program, target, tc::Position::Last),
         Target::Cgroup { .. } => {
-            |program, target| cgroup::attach(program, target, cgroup::Method::Best)
+            |program, target| cgroup::attach(program, target, cgroup::CgroupMethod::Best)
         }
         Target::Netns { .. } => netns::attach,
         Target::Socket { .. } => socket::attach_device,
@@ -185,7 +200,7 @@ pub(crate) fn attach_traced(program: &Program, target: &Target, options: &Option
             kprobe_multi::attach(program, target, options)
         }
         Target::Kprobe { .. } => {
-            kprobe::attach_with(program, target, kprobe::Method::Best, options)
+            kprobe::attach_with(program, target, kprobe::ProbeMethod::Best, options)
         }
         Target::KprobeMulti { .. } | Target::KprobeSession { .. } => {
             kprobe_multi::attach(program, target, options)
@@ -208,11 +223,11 @@ pub(crate) fn attach_traced(program: &Program, target: &Target, options: &Option
         | Target::UprobeSymbol { .. }
         | Target::UprobeMulti { .. }
         | Target::UprobeSession { .. } => {
-            uprobe::attach_with(program, target, uprobe::Method::Best, options)
+            uprobe::attach_with(program, target, uprobe::ProbeMethod::Best, options)
         }
         Target::Suffixed { .. } => wrong("it has more than one suffix"),
         #[cfg(feature = "elf")]
-        Target::Usdt { .. } => usdt::attach_with(program, target, usdt::Method::Best, options),
+        Target::Usdt { .. } => usdt::attach_with(program, target, usdt::ProbeMethod::Best, options),
         #[cfg(not(feature = "elf"))]
         Target::Usdt { .. } => {
             wrong("this was built without the feature `elf`, which reads the notes of USDT probes")
@@ -257,27 +272,42 @@ pub(crate) fn attach_to_file(
 /// second time.
 ///
 /// ```no_run
-/// use rawbpf::attach::{self, Options, Target};
+/// use rawbpf::attach::{self, Target};
 /// use rawbpf::{Loader, ProgramSpec, ProgramType, bpf};
 ///
 /// static NOTHING: ProgramSpec = ProgramSpec::new("nothing", ProgramType::Kprobe, bpf! { r0 = 0; exit; });
-/// let target: Target = "kprobe:vfs_*".parse()?;
-/// let (_program, link) = attach::load_and_attach(&mut Loader::new(), &NOTHING, &target, &Options::new())?;
-/// println!("{} functions", link.places());
+/// let mut loader = Loader::new();
+/// for target in ["kprobe:vfs_*", "kretprobe:vfs_*"] {
+///     let target: Target = target.parse()?;       // it need not live as long as the loader
+///     let (_program, link) = attach::load_and_attach(&mut loader, &NOTHING, &target)?;
+///     println!("{} functions", link.places());
+/// }
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
 ///
 /// # Errors
-/// The errors of [`Loader::load`] and [`attach_with`].
+/// The errors of [`Loader::load`] and [`attach`].
 pub fn load_and_attach<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
-    target: &'a Target,
+    target: &Target,
+) -> Result<(Program, Link)> {
+    load_and_attach_with(loader, spec, target, &Options::new())
+}
+
+/// Loads a program for a target and attaches it as [`load_and_attach`] does, with options.
+///
+/// # Errors
+/// The errors of [`Loader::load`] and [`attach_with`].
+pub fn load_and_attach_with<'a>(
+    loader: &mut Loader<'a>,
+    spec: &ProgramSpec<'a>,
+    target: &Target,
     options: &Options,
 ) -> Result<(Program, Link)> {
     // The files are those that this process sees.
     let before = loader.set_process(options.pid);
-    let answer = load_and_attach_best(loader, &target.spec(spec), target, options);
+    let answer = load_and_attach_best(loader, spec, target, options);
     loader.set_process(before);
     answer
 }
@@ -285,9 +315,11 @@ pub fn load_and_attach<'a>(
 fn load_and_attach_best<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a>,
-    target: &'a Target,
+    target: &Target,
     options: &Options,
 ) -> Result<(Program, Link)> {
+    let code = &spec.code;
+    let spec = target.spec(spec);
     let many = if kprobe_multi::is_better(target) {
         Some(AttachType::TraceKprobeMulti)
     } else if uprobe_multi::is_better(target) {
@@ -296,14 +328,14 @@ fn load_and_attach_best<'a>(
         None
     };
     if let Some(many) = many {
-        let program = loader.load(&spec.with_attach_type(many))?;
+        let program = loader.load_for_target(&spec.with_attach_type(many), code)?;
         match attach_with(&program, target, options) {
             Err(Error::NoFeature { .. }) => {}
             Err(error) if options.pid.is_some() && uprobe_multi::is_for_all_alone(&error) => {}
             answer => return answer.map(|link| (program, link)),
         }
     }
-    let program = loader.load(spec)?;
+    let program = loader.load_for_target(&spec, code)?;
     let link = attach_with(&program, target, options)?;
     Ok((program, link))
 }

@@ -282,7 +282,7 @@ const WAYS: [Way; 9] = [
     Way {
         name: "xdp",
         kind: ProgramType::Xdp,
-        attach: |program| xdp::attach(program, &"xdp:lo".parse()?, xdp::Method::Netlink),
+        attach: |program| xdp::attach(program, &"xdp:lo".parse()?, xdp::XdpMethod::Netlink),
         steps: &["RTM_SETLINK", "RTM_SETLINK"],
     },
     Way {
@@ -315,7 +315,7 @@ const WAYS: [Way; 9] = [
     Way {
         name: "cgroup",
         kind: ProgramType::CgroupDevice,
-        attach: |program| cgroup::attach(program, &group(), cgroup::Method::ProgAttach),
+        attach: |program| cgroup::attach(program, &group(), cgroup::CgroupMethod::ProgAttach),
         steps: &["BPF_PROG_ATTACH"],
     },
     Way {

@@ -2,7 +2,7 @@
 //! `perf_event_open(2)`; Linux 4.9.
 
 use super::link::{Attachment, Link};
-use super::{Options, PerfEventKind, Sampling, Target, perf_event};
+use super::{Options, PerfEventKind, Sampling, Target, attach_error, perf_event};
 use crate::error::{Error, Result};
 use crate::kernel::{cpu, perf_names};
 use crate::permission::{self, Need};
@@ -136,12 +136,5 @@ fn refused(program: &Program, target: &Target, errno: Errno) -> Error {
         libc::EMFILE => Some("each place takes a descriptor: raise ulimit -n"),
         _ => None,
     };
-    Error::Attach {
-        program: program.name().into(),
-        target: target.to_string(),
-        step: "perf_event_open",
-        errno,
-        why: permission::explain(errno, Need::PerfEvent),
-        note,
-    }
+    attach_error(program, target, "perf_event_open", errno, Need::PerfEvent, note)
 }

@@ -1,12 +1,12 @@
 //! Perf events of kprobes and tracepoints, and attaching programs to them.
 
-use super::Target;
 use super::cookie::Cookie;
 use super::link::Attachment;
+use super::{Target, attach_error};
 use crate::error::{Error, Result};
 use crate::features::Feature;
 use crate::kernel::cpu;
-use crate::permission::{self, Need};
+use crate::permission::Need;
 use crate::program::Program;
 use crate::syscall::{self, LinkCreate, LinkExtra, PerfEvent};
 use crate::uapi::{AttachType, Errno};
@@ -90,12 +90,5 @@ pub(super) fn refused(
         (libc::EMFILE, "each place takes a descriptor: raise ulimit -n"),
     ];
     let note = NOTES.iter().find(|(number, _)| *number == errno.0).map(|(_, note)| *note);
-    Error::Attach {
-        program: program.name().into(),
-        target: target.to_string(),
-        step,
-        errno,
-        why: permission::explain(errno, Need::PerfEvent),
-        note,
-    }
+    attach_error(program, target, step, errno, Need::PerfEvent, note)
 }

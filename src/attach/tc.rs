@@ -65,7 +65,7 @@ const LINK_NOTES: [(i32, &str); 4] = [
 /// Attaches a program to a [`Target::Tc`], among those that are there.
 ///
 /// # Errors
-/// [`Error::NotFound`] with the nearest names if there is no such device; [`Error::Attach`] or [`Error::AttachNetlink`] if
+/// [`Error::NotFound`] with the nearest names if there is no such device; [`Error::Attach`] or [`Error::Attach`] if
 /// the kernel refuses; [`Error::NoFeature`] if it has no such links (Linux 6.6) and was to use them, for the target or
 /// for the position.
 pub fn attach(program: &Program, target: &Target, position: Position<'_>) -> Result<Link> {

@@ -2,9 +2,9 @@
 //! of security modules (5.7). What exactly is named at load, by BTF.
 
 use super::link::Attachment;
-use super::{Link, Options, Target};
+use super::{Link, Options, Target, attach_error};
 use crate::error::{Error, Result};
-use crate::permission::{self, Need};
+use crate::permission::Need;
 use crate::program::Program;
 use crate::syscall::{self, LinkCreate, LinkExtra, RawTracepoint};
 use crate::uapi::{AttachType, ENOTSUPP, Errno};
@@ -98,27 +98,10 @@ pub(super) fn refused(
         };
     }
     let note = NOTES.iter().find(|(number, _)| *number == errno.0).map(|(_, note)| *note);
-    attach_error(program, target, step, errno, note)
+    attach_error(program, target, step, errno, Need::Tracing, note)
 }
 
 /// The same with a note on the meaning of the errno in this case.
 pub(super) fn noted(program: &Program, target: &Target, errno: Errno, note: &'static str) -> Error {
-    attach_error(program, target, "BPF_LINK_CREATE", errno, Some(note))
-}
-
-fn attach_error(
-    program: &Program,
-    target: &Target,
-    step: &'static str,
-    errno: Errno,
-    note: Option<&'static str>,
-) -> Error {
-    Error::Attach {
-        program: program.name().into(),
-        target: target.to_string(),
-        step,
-        errno,
-        why: permission::explain(errno, Need::Tracing),
-        note,
-    }
+    attach_error(program, target, "BPF_LINK_CREATE", errno, Need::Tracing, Some(note))
 }

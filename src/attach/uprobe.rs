@@ -13,7 +13,7 @@
 use super::cookie::Cookie;
 use super::legacy::LegacyProbe;
 use super::link::{Attachment, Link};
-use super::{Options, Target, perf_event, pmu, uprobe_multi};
+use super::{Options, Target, attach_error, perf_event, pmu, uprobe_multi};
 use crate::error::{Error, Result};
 use crate::kernel::tracefs;
 use crate::permission::{self, Need};
@@ -28,7 +28,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-pub use super::kprobe::Method;
+pub use super::kprobe::ProbeMethod;
 
 /// Attaches a program to a [`Target::Uprobe`], a [`Target::UprobeMulti`] or a [`Target::UprobeSession`]. With a pattern for a name that is every function that matches, by a probe for
 /// each, at most a thousand.
@@ -41,7 +41,7 @@ pub use super::kprobe::Method;
 /// [`Error::NoFile`] or [`Error::File`] if there is no such file, [`Error::NotInFile`] with the nearest names if the
 /// function is not in it, [`Error::Place`] if no probe can be there, [`Error::TooManyPlaces`] if a pattern matches too many,
 /// [`Error::Unsupported`] if the kernel was built without uprobes, [`Error::Attach`] if it refuses.
-pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+pub fn attach(program: &Program, target: &Target, method: ProbeMethod) -> Result<Link> {
     let target = target.plain();
     target.check(program)?;
     attach_with(program, target, method, &Options::new())
@@ -51,7 +51,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
 pub(super) fn attach_with(
     program: &Program,
     target: &Target,
-    method: Method,
+    method: ProbeMethod,
     options: &Options,
 ) -> Result<Link> {
     let (file, place, returns) = match target {
@@ -126,7 +126,7 @@ pub(super) fn attach_to(
         returns,
     };
     let probes = Probes { program, target, path: &path, returns, pid: options.pid };
-    probes.attach(spots, Method::Best, true)
+    probes.attach(spots, ProbeMethod::Best, true)
 }
 
 /// A position in a file at which to probe.
@@ -155,7 +155,12 @@ pub(super) struct Probes<'p> {
 
 impl Probes<'_> {
     /// Attaches at all positions or at none; or, with `skip`, at all that can be probed, if there is one.
-    pub(super) fn attach(self, mut spots: Vec<Spot>, method: Method, skip: bool) -> Result<Link> {
+    pub(super) fn attach(
+        self,
+        mut spots: Vec<Spot>,
+        method: ProbeMethod,
+        skip: bool,
+    ) -> Result<Link> {
         let path = CString::new(self.path.as_os_str().as_bytes()).map_err(|_| Error::Target {
             target: self.target.to_string(),
             problem: "no path holds a NUL",
@@ -196,14 +201,7 @@ impl Probes<'_> {
             (libc::ENOENT, "there is no such file"),
         ];
         let note = NOTES.iter().find(|(number, _)| *number == errno.0).map(|(_, note)| *note);
-        Error::Attach {
-            program: self.program.name().into(),
-            target: self.target.to_string(),
-            step,
-            errno,
-            why: permission::explain(errno, Need::Uprobe),
-            note,
-        }
+        attach_error(self.program, &self.target, step, errno, Need::Uprobe, note)
     }
 }
 
@@ -222,7 +220,7 @@ enum Maker {
 }
 
 impl Maker {
-    fn choose(method: Method, returns: bool) -> Result<Maker> {
+    fn choose(method: ProbeMethod, returns: bool) -> Result<Maker> {
         let pmu = || -> Result<Option<Maker>> {
             let found = pmu::find("uprobe", returns)?;
             Ok(found.map(|(kind, config)| Maker::Pmu { kind, config }))
@@ -234,9 +232,9 @@ impl Maker {
             (!missing).then_some(Maker::Tracefs(events))
         };
         let maker = match method {
-            Method::Pmu => pmu::demand(pmu()?)?,
-            Method::Tracefs => in_tracefs(tracefs::root("Method::Tracefs")?),
-            Method::Best => match pmu()? {
+            ProbeMethod::Pmu => pmu::demand(pmu()?)?,
+            ProbeMethod::Tracefs => in_tracefs(tracefs::root("ProbeMethod::Tracefs")?),
+            ProbeMethod::Best => match pmu()? {
                 None => match tracefs::root("a uprobe without the uprobe PMU") {
                     Ok(root) => in_tracefs(root),
                     Err(error) if !pmu::is_visible() => return Err(error),

@@ -4,11 +4,11 @@
 //! [`AttachType::TraceUprobeSession`]). A kernel without it loads it
 //! all the same.
 
-use super::Target;
 use super::uprobe::{Probes, Spot};
+use super::{Target, attach_error};
 use crate::error::{Error, Result};
 use crate::features::Features;
-use crate::permission::{self, Need};
+use crate::permission::Need;
 use crate::program::Program;
 use crate::syscall::{self, LinkCreate, LinkExtra};
 use crate::uapi::{AttachType, ENOTSUPP, Errno};
@@ -88,14 +88,14 @@ pub(super) fn link(
             }
             _ => None,
         };
-        Err(Error::Attach {
-            program: probes.program.name().into(),
-            target: probes.target.to_string(),
-            step: "BPF_LINK_CREATE",
+        Err(attach_error(
+            probes.program,
+            &probes.target,
+            "BPF_LINK_CREATE",
             errno,
-            why: permission::explain(errno, Need::Tracing),
+            Need::Tracing,
             note,
-        })
+        ))
     })
 }
 

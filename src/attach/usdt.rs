@@ -14,7 +14,7 @@ use crate::program::Program;
 use crate::user;
 use crate::util::escape::path_text;
 
-pub use super::uprobe::Method;
+pub use super::uprobe::ProbeMethod;
 
 /// Attaches a program to all places of a [`Target::Usdt`]; with a pattern for the provider or the name, of all probes that
 /// match. A semaphore is counted up meanwhile (Linux 4.20).
@@ -24,7 +24,7 @@ pub use super::uprobe::Method;
 ///
 /// # Errors
 /// The errors of [`uprobe::attach`](super::uprobe::attach).
-pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+pub fn attach(program: &Program, target: &Target, method: ProbeMethod) -> Result<Link> {
     let target = target.plain();
     target.check(program)?;
     attach_with(program, target, method, &Options::new())
@@ -34,7 +34,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
 pub(super) fn attach_with(
     program: &Program,
     target: &Target,
-    method: Method,
+    method: ProbeMethod,
     options: &Options,
 ) -> Result<Link> {
     let Target::Usdt { file, provider, name } = target else {

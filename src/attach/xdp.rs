@@ -19,7 +19,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 /// The interface by which a program is attached to a device.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Method {
+pub enum XdpMethod {
     /// The first of the others that this kernel has.
     Best,
     /// By a `bpf_link` (Linux 5.9).
@@ -59,10 +59,10 @@ const NOTES: [(i32, &str); 6] = [
 /// A device has room for one program, and one mode at a time.
 ///
 /// # Errors
-/// [`Error::NotFound`] with the nearest names if there is no such device; [`Error::Attach`] or [`Error::AttachNetlink`] if
+/// [`Error::NotFound`] with the nearest names if there is no such device; [`Error::Attach`] or [`Error::Attach`] if
 /// the kernel refuses: `EBUSY` if a program is there, `EOPNOTSUPP` if the driver has no native XDP;
 /// [`Error::NoFeature`] if the kernel has no such links and was to use them.
-pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link> {
+pub fn attach(program: &Program, target: &Target, method: XdpMethod) -> Result<Link> {
     let target = target.plain();
     let Target::Xdp { device, mode } = target else {
         return Err(Error::Target { target: target.to_string(), problem: "not XDP" });
@@ -75,7 +75,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
         XdpMode::Generic => SKB_MODE,
     };
     let refused = |refusal| refused(program, target, refusal, Need::Network, &NOTES);
-    if method != Method::Netlink {
+    if method != XdpMethod::Netlink {
         let link = LinkCreate {
             program: program.as_fd(),
             target: syscall::Target::Interface(index),
@@ -87,7 +87,7 @@ pub fn attach(program: &Program, target: &Target, method: Method) -> Result<Link
             Ok(link) => return Ok(Link::new(target.clone(), vec![Attachment::Link(link)])),
             // A kernel without such links rejects the attach type. A newer one that refuses for another reason does so again
             // by netlink, with a text.
-            Err(Errno(libc::EINVAL)) if method == Method::Best => {}
+            Err(Errno(libc::EINVAL)) if method == XdpMethod::Best => {}
             Err(errno) => {
                 if errno == Errno(libc::EINVAL) {
                     Features::new().demand(AttachType::Xdp)?;

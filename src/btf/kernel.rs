@@ -36,7 +36,7 @@ struct Module {
 
 /// The BTF in which a name was found.
 #[derive(Debug, Clone, Copy)]
-pub struct Place<'a> {
+pub struct TypeOrigin<'a> {
     /// The module; `None` for vmlinux. The kernel requires a descriptor of its BTF where a type ID in it is
     /// used.
     pub module: Option<&'a str>,
@@ -152,7 +152,10 @@ impl KernelTypes {
     ///
     /// # Errors
     /// The error of `ask`; else as [`KernelTypes::vmlinux`].
-    pub fn find<T>(&self, ask: impl Fn(&Btf) -> Result<T, BtfError>) -> Result<(T, Place<'_>)> {
+    pub fn find<T>(
+        &self,
+        ask: impl Fn(&Btf) -> Result<T, BtfError>,
+    ) -> Result<(T, TypeOrigin<'_>)> {
         let mut asked = Vec::new();
         self.search(ask, &mut asked).map_err(|error| match error.btf() {
             Some(missing) => with_nearest(missing.clone(), &asked).into(),
@@ -165,11 +168,11 @@ impl KernelTypes {
         &'a self,
         ask: impl Fn(&Btf) -> Result<T, BtfError>,
         asked: &mut Vec<&'a Btf>,
-    ) -> Result<(T, Place<'a>)> {
+    ) -> Result<(T, TypeOrigin<'a>)> {
         let vmlinux: &Btf = self.vmlinux()?;
         asked.push(vmlinux);
         let missing = match ask(vmlinux) {
-            Ok(found) => return Ok((found, Place { module: None, btf: vmlinux })),
+            Ok(found) => return Ok((found, TypeOrigin { module: None, btf: vmlinux })),
             Err(missing @ BtfError::NoType { .. }) => missing,
             Err(error) => return Err(error.into()),
         };
@@ -186,7 +189,7 @@ impl KernelTypes {
             };
             asked.push(btf);
             match ask(btf) {
-                Ok(found) => return Ok((found, Place { module: Some(&module.name), btf })),
+                Ok(found) => return Ok((found, TypeOrigin { module: Some(&module.name), btf })),
                 Err(BtfError::NoType { .. }) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -285,7 +288,7 @@ impl KernelTypes {
     ///
     /// # Errors
     /// As [`KernelTypes::find`].
-    pub fn type_id(&self, name: &str, kind: Kind) -> Result<(u32, Place<'_>)> {
+    pub fn type_id(&self, name: &str, kind: Kind) -> Result<(u32, TypeOrigin<'_>)> {
         self.find(|btf| btf.look_up_type(name, kind))
     }
 
@@ -293,7 +296,7 @@ impl KernelTypes {
     ///
     /// # Errors
     /// As [`KernelTypes::find`].
-    pub(crate) fn member(&self, of: &str, name: &str) -> Result<((u32, u32), Place<'_>)> {
+    pub(crate) fn member(&self, of: &str, name: &str) -> Result<((u32, u32), TypeOrigin<'_>)> {
         self.find(|btf| btf.look_up_member(of, name))
     }
 

@@ -7,7 +7,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// Opens the BTF of a module, found among all BTF of the kernel.
 pub(crate) fn module_btf(module: &str) -> Result<OwnedFd> {
-    let refused = |errno| Error::ModuleBtf { module: module.into(), errno };
+    let refused = |errno| Error::Call {
+        action: "get the BTF of",
+        object: format!("module `{module}`"),
+        errno,
+        why: None,
+        note: None,
+    };
     let mut id = 0;
     loop {
         id = syscall::next_id(Numbered::Btf, id).map_err(refused)?;

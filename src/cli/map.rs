@@ -156,12 +156,12 @@ fn no_such(map: &Map, key: &[u8]) -> Failure {
 /// The maps that there are, one after the other; those that go away meanwhile are left out.
 fn maps() -> impl Iterator<Item = Result<Map, Error>> {
     ids(Numbered::Map).filter_map(|id| match id.map(Map::open_id) {
-        Ok(Err(Error::OpenMap { errno: Errno(libc::ENOENT), .. })) => None,
+        Ok(Err(Error::Call { errno: Errno(libc::ENOENT), .. })) => None,
         Ok(opened) => Some(opened),
         Err(errno) => {
             let why = explain(errno, Need::Numbers);
-            let which = "that has the next number".into();
-            Some(Err(Error::OpenMap { which, errno, why, note: None }))
+            let object = "map ids".into();
+            Some(Err(Error::Call { action: "list", object, errno, why, note: None }))
         }
     })
 }
@@ -194,7 +194,7 @@ fn list(how: &ListArgs) -> Result<(), Failure> {
         match map {
             Ok(map) => out += &row(&map, holders.as_ref(), how.format)?,
             // Of a type that is newer than this: the others are shown all the same.
-            Err(error @ Error::OpenMap { errno: Errno(libc::EINVAL), .. }) => {
+            Err(error @ Error::Call { errno: Errno(libc::EINVAL), .. }) => {
                 warn(error);
             }
             Err(error) => return Err(error.into()),

@@ -7,7 +7,7 @@ use super::output::Row;
 use super::session::{ROWS, Reading, Session, Stage};
 use super::stdio::{print, warn};
 use super::{Failure, Format, RunArgs, loader};
-use crate::attach::{self, Link, Options};
+use crate::attach::{self, Link};
 use crate::perf::{PerfOptions, PerfReader, Record, Wakeup};
 use crate::program::Loader;
 use crate::progs::perf_output::Event;
@@ -167,7 +167,7 @@ fn attach_as_told<'a>(
     }
     let mut links = Vec::new();
     for target in &args.attach {
-        let (_, link) = attach::load_and_attach(loader, spec, target, &Options::new())?;
+        let (_, link) = attach::load_and_attach(loader, spec, target)?;
         links.push(link);
     }
     Ok(links)

@@ -6,11 +6,11 @@ use super::session::{Source, Stage};
 use super::stdio::warn;
 use super::{Failure, Format};
 use crate::error::Error;
-use crate::kernel::symbols::{self, Symbols};
+use crate::kernel::symbols::{self, KernelSymbols};
 use crate::map::Map;
 use crate::uapi::flags::BPF_F_STACK_BUILD_ID;
 use crate::uapi::{Errno, MapType};
-use crate::user::{Located, Processes};
+use crate::user::{Processes, UserLocation};
 use crate::util::escape;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
@@ -89,7 +89,7 @@ pub(super) fn stacks(
     }
     let places: Vec<_> = stacks.iter().map(|stack| owners.0.locate(&stack.frames)).collect();
     let kernel = match places.iter().flatten().any(Option::is_none) {
-        true => Some(Symbols::read()?),
+        true => Some(KernelSymbols::read()?),
         false => None,
     };
     let mut out = String::new();
@@ -113,8 +113,8 @@ pub(super) fn stacks(
 /// An address, and where in a process or in the kernel it lies.
 struct Frame<'k> {
     address: u64,
-    place: Option<Located>,
-    in_kernel: Option<symbols::Located<'k>>,
+    place: Option<UserLocation>,
+    in_kernel: Option<symbols::KernelLocation<'k>>,
 }
 
 fn text<'k>(stack: &Stack, frames: impl Iterator<Item = Frame<'k>>, out: &mut String) {
@@ -133,11 +133,11 @@ fn text<'k>(stack: &Stack, frames: impl Iterator<Item = Frame<'k>>, out: &mut St
 
 fn json<'k>(map: &str, stack: &Stack, frames: impl Iterator<Item = Frame<'k>>, out: &mut String) {
     let frame = |Frame { address, place, in_kernel }| match (place, in_kernel) {
-        (Some(Located { name, offset, path, .. }), _) => {
+        (Some(UserLocation { name, offset, path, .. }), _) => {
             let file = escape::path_text(&path);
             json!({ "address": address, "name": name, "offset": offset, "file": file })
         }
-        (None, Some(symbols::Located { name, offset, module })) => {
+        (None, Some(symbols::KernelLocation { name, offset, module })) => {
             json!({ "address": address, "name": name, "offset": offset, "module": module })
         }
         (None, None) => json!({ "address": address }),

@@ -232,7 +232,7 @@ fn attach_all<'a>(
             )));
         }
         let spec: ProgramSpec<'a> = spec.program(expected);
-        let (_, link) = attach::load_and_attach(loader, &spec, target, &options)?;
+        let (_, link) = attach::load_and_attach_with(loader, &spec, target, &options)?;
         if matches!(target.plain(), Target::PerfEvent { .. }) && link.skipped() > 0 {
             let cpus = link.skipped();
             warn(format_args!(

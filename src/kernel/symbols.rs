@@ -113,7 +113,7 @@ pub fn address_of(name: &str) -> Result<Option<u64>> {
 /// The functions of the kernel and its modules by their addresses, to find the one in which an address lies: the frames of a
 /// stack. Some megabytes, read once and kept.
 #[derive(Debug, Clone)]
-pub struct Symbols {
+pub struct KernelSymbols {
     /// Sorted by address; of several names of one the first in the file is kept.
     places: Vec<Place>,
     names: String,
@@ -130,7 +130,7 @@ struct Place {
 
 /// The function in which an address lies: `vfs_read+0x1f` or, in a module, `nf_hook+0x4 [nf_tables]`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Located<'a> {
+pub struct KernelLocation<'a> {
     /// The function.
     pub name: &'a str,
     /// The offset from its start, in bytes.
@@ -139,18 +139,18 @@ pub struct Located<'a> {
     pub module: Option<&'a str>,
 }
 
-impl fmt::Display for Located<'_> {
+impl fmt::Display for KernelLocation<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}+{:#x}", self.name, self.offset)?;
         self.module.map_or(Ok(()), |module| write!(f, " [{module}]"))
     }
 }
 
-impl Symbols {
+impl KernelSymbols {
     /// Reads them. Where addresses are hidden (`kernel.kptr_restrict`, or without `CAP_SYSLOG`) there are none.
     ///
     /// ```no_run
-    /// let symbols = rawbpf::kernel::symbols::Symbols::read()?;
+    /// let symbols = rawbpf::kernel::symbols::KernelSymbols::read()?;
     /// if let Some(place) = symbols.at(0xffffffff81356da4) {
     ///     println!("{place}");
     /// }
@@ -159,8 +159,8 @@ impl Symbols {
     ///
     /// # Errors
     /// As [`each`].
-    pub fn read() -> Result<Symbols> {
-        let mut symbols = Symbols { places: Vec::new(), names: String::new() };
+    pub fn read() -> Result<KernelSymbols> {
+        let mut symbols = KernelSymbols { places: Vec::new(), names: String::new() };
         each(|symbol| symbols.add(symbol))?;
         Ok(symbols.sorted())
     }
@@ -187,7 +187,7 @@ impl Symbols {
         }
     }
 
-    fn sorted(mut self) -> Symbols {
+    fn sorted(mut self) -> KernelSymbols {
         // At an address where code and something else begin, such as `_text`, the code is meant.
         self.places.sort_by_key(|place| (place.address, !place.is_function));
         self.places.dedup_by_key(|place| place.address);
@@ -198,13 +198,13 @@ impl Symbols {
     /// if the last symbol before it is data, or if all addresses are hidden.
     ///
     /// The file has no sizes, so addresses after the last function of the kernel or of a module seem to lie in it.
-    pub fn at(&self, address: u64) -> Option<Located<'_>> {
+    pub fn at(&self, address: u64) -> Option<KernelLocation<'_>> {
         let after = self.places.partition_point(|place| place.address <= address);
         let place = self.places.get(after.checked_sub(1)?).filter(|place| place.is_function)?;
         let text = |start: u32, end: u32| self.names.get(start as usize..end as usize);
         let module = text(place.name.1, place.module_end).filter(|module| !module.is_empty());
         let name = text(place.name.0, place.name.1)?;
-        Some(Located { name, offset: address - place.address, module })
+        Some(KernelLocation { name, offset: address - place.address, module })
     }
 }
 
@@ -408,7 +408,7 @@ ffffffffc0201000 t nf_hook\t[nf_tables]
 
     #[test]
     fn addresses_lie_in_functions() {
-        let mut symbols = Symbols { places: Vec::new(), names: String::new() };
+        let mut symbols = KernelSymbols { places: Vec::new(), names: String::new() };
         scan(LINES.as_bytes(), |symbol| symbols.add(symbol)).unwrap();
         let symbols = symbols.sorted();
         let at = |address| symbols.at(address).map(|place| place.to_string());
@@ -427,7 +427,7 @@ ffffffffc0201000 t nf_hook\t[nf_tables]
     #[test]
     fn code_is_meant_where_data_begins_too() {
         let lines = "10 D data\n10 t code\n10 T again\n20 D later\n";
-        let mut symbols = Symbols { places: Vec::new(), names: String::new() };
+        let mut symbols = KernelSymbols { places: Vec::new(), names: String::new() };
         scan(lines.as_bytes(), |symbol| symbols.add(symbol)).unwrap();
         let symbols = symbols.sorted();
         assert_eq!(symbols.at(0x1f).map(|place| place.to_string()), Some("code+0xf".into()));

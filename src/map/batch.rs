@@ -30,7 +30,7 @@ impl Map {
     /// is deleted meanwhile. One after the other it is as with [`iter`](Map::iter).
     ///
     /// # Errors
-    /// [`Error::MapCall`](crate::Error::MapCall), and those of [`iter`](Map::iter).
+    /// [`Error::Call`](crate::Error::Call), and those of [`iter`](Map::iter).
     #[doc(alias = "BPF_MAP_LOOKUP_BATCH")]
     pub fn lookup_batch(&self) -> Result<Vec<(Vec<u8>, Vec<u8>)>> {
         self.read_all(false)

@@ -43,7 +43,7 @@ impl Map {
     ///
     /// # Errors
     /// [`Error::MapField`] if no kernel would take it, [`Error::CreateMap`] if this one does not, [`Error::PinnedMap`] if
-    /// another map is pinned at its path; [`Error::MapCall`] and [`Error::UpdateMap`] for the steps that follow.
+    /// another map is pinned at its path; [`Error::Call`] for the steps that follow.
     #[doc(alias = "BPF_MAP_CREATE")]
     pub fn create(spec: &MapSpec<'_>) -> Result<Map> {
         Map::create_by(spec, None)
@@ -203,7 +203,13 @@ fn create_new(
     let map = object(spec, max_entries, spec.flags, fd);
     if let Some(contents) = spec.contents {
         let key = 0u32.to_ne_bytes();
-        let refuse = |errno| Error::UpdateMap { map: spec.name.into(), key: "0".into(), errno };
+        let refuse = |errno| Error::Call {
+            action: "set",
+            object: format!("element 0 of map `{}` ({})", spec.name, spec.kind),
+            errno,
+            why: None,
+            note: None,
+        };
         // As long as the value, as `check` has verified.
         syscall::map_update(map.as_fd(), &key, contents, 0).map_err(refuse)?;
     }

@@ -51,7 +51,7 @@ impl Map {
     /// ```
     ///
     /// # Errors
-    /// [`Error::MapLength`], [`Error::MapCall`].
+    /// [`Error::MapLength`], [`Error::Call`].
     #[doc(alias = "BPF_MAP_LOOKUP_ELEM")]
     pub fn lookup(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut value = vec![0; self.value_len()?];
@@ -72,7 +72,7 @@ impl Map {
     /// Sets one element. `bpf(2)`, `BPF_MAP_UPDATE_ELEM`; Linux 3.19.
     ///
     /// # Errors
-    /// [`Error::MapLength`], [`Error::MapCall`]; `E2BIG` if a hash table is full, or an index beyond the end of an array.
+    /// [`Error::MapLength`], [`Error::Call`]; `E2BIG` if a hash table is full, or an index beyond the end of an array.
     #[doc(alias = "BPF_MAP_UPDATE_ELEM")]
     pub fn update(&self, key: &[u8], value: &[u8], update: Update) -> Result<()> {
         self.write(key, value, update.flags())
@@ -92,7 +92,7 @@ impl Map {
     /// cannot be deleted (`EINVAL`).
     ///
     /// # Errors
-    /// [`Error::MapLength`], [`Error::MapCall`].
+    /// [`Error::MapLength`], [`Error::Call`].
     #[doc(alias = "BPF_MAP_DELETE_ELEM")]
     pub fn delete(&self, key: &[u8]) -> Result<bool> {
         self.fits("a key", key.len(), self.key_size() as usize)?;
@@ -107,7 +107,7 @@ impl Map {
     /// Whoever does not mind does those two.
     ///
     /// # Errors
-    /// [`Error::MapLength`], [`Error::Unsupported`], [`Error::MapCall`].
+    /// [`Error::MapLength`], [`Error::Unsupported`], [`Error::Call`].
     #[doc(alias = "BPF_MAP_LOOKUP_AND_DELETE_ELEM")]
     pub fn lookup_and_delete(&self, key: &[u8]) -> Result<Option<Vec<u8>>> {
         let mut value = vec![0; self.value_len()?];
@@ -118,7 +118,7 @@ impl Map {
     /// `bpf(2)`, `BPF_MAP_GET_NEXT_KEY`; Linux 3.19.
     ///
     /// # Errors
-    /// [`Error::MapLength`], [`Error::MapCall`].
+    /// [`Error::MapLength`], [`Error::Call`].
     #[doc(alias = "BPF_MAP_GET_NEXT_KEY")]
     pub fn next_key(&self, after: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
         let mut next = vec![0; self.key_size() as usize];

@@ -16,6 +16,7 @@ use std::sync::{Arc, OnceLock};
 /// The kernel's information on a map: `struct bpf_map_info`. Fields that this kernel does not report are 0.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
+#[doc(alias = "bpf_map_info")]
 pub struct MapInfo {
     /// The number of its type; [`Map::kind`] returns the type.
     pub kind: u32,
@@ -95,7 +96,8 @@ impl Map {
     /// Opens the map that is pinned at a path. `bpf(2)`, `BPF_OBJ_GET` (Linux 4.4) and `BPF_OBJ_GET_INFO_BY_FD` (4.13).
     ///
     /// # Errors
-    /// [`Error::OpenMap`]; `EINVAL` if a program or a link is pinned there.
+    /// [`Error::Call`]; `EINVAL` if a program or a link is pinned there.
+    #[doc(alias = "BPF_OBJ_GET")]
     pub fn open_pinned(path: impl AsRef<Path>) -> Result<Map> {
         let path = path.as_ref();
         let which = format_args!("pinned at {}", crate::util::escape::shown_path(path));
@@ -109,9 +111,10 @@ impl Map {
     /// and `BPF_OBJ_GET_INFO_BY_FD` (Linux 4.13). It takes `CAP_SYS_ADMIN`.
     ///
     /// # Errors
-    /// [`Error::OpenMap`]; `ENOENT` if there is none.
+    /// [`Error::Call`]; `ENOENT` if there is none.
+    #[doc(alias = "BPF_MAP_GET_FD_BY_ID")]
     pub fn open_id(id: u32) -> Result<Map> {
-        let which = format_args!("with the number {id}");
+        let which = format_args!("with id {id}");
         let fd = syscall::fd_by_id(Numbered::Map, id, 0)
             .map_err(|errno| unopened(which, errno, None))?;
         opened(which, fd)
@@ -120,24 +123,26 @@ impl Map {
     /// The map behind a descriptor, which may come from another process. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD` (Linux 4.13).
     ///
     /// # Errors
-    /// [`Error::OpenMap`] if it is none.
+    /// [`Error::Call`] if it is none.
     pub fn from_fd(fd: OwnedFd) -> Result<Map> {
-        opened(format_args!("behind a descriptor"), fd)
+        opened(format_args!("of a file descriptor"), fd)
     }
 
     /// Returns the kernel's information on it. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
     ///
     /// # Errors
-    /// [`Error::MapCall`].
+    /// [`Error::Call`].
+    #[doc(alias = "BPF_OBJ_GET_INFO_BY_FD")]
     pub fn info(&self) -> Result<MapInfo> {
-        info(self.as_fd()).map_err(|errno| self.refused("ask about", errno, None))
+        info(self.as_fd()).map_err(|errno| self.refused("get the info of", errno, None))
     }
 
     /// Pins it at a path in a BPF file system: it is there until [`unpin`](Map::unpin), whatever becomes of this.
     /// `bpf(2)`, `BPF_OBJ_PIN`; Linux 4.4.
     ///
     /// # Errors
-    /// [`Error::MapCall`]; `EEXIST` if something is there, `EPERM` if it is no BPF file system.
+    /// [`Error::Call`]; `EEXIST` if something is there, `EPERM` if it is no BPF file system.
+    #[doc(alias = "BPF_OBJ_PIN")]
     pub fn pin(&self, path: impl AsRef<Path>) -> Result<()> {
         c_path(path.as_ref())
             .and_then(|path| syscall::obj_pin(self.as_fd(), &path, None))
@@ -159,7 +164,7 @@ impl Map {
     /// [`open_pinned`](Map::open_pinned).
     ///
     /// # Errors
-    /// [`Error::OpenMap`] if no map is pinned there, [`Error::PinnedMap`] if it is another one, [`Error::File`]
+    /// [`Error::Call`] if no map is pinned there, [`Error::PinnedMap`] if it is another one, [`Error::File`]
     /// if it cannot be removed.
     pub fn unpin(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
@@ -183,7 +188,7 @@ pub(super) fn unopened(
     note: Option<&'static str>,
 ) -> Error {
     let why = permission::explain(errno, permission::Need::Bpf);
-    Error::OpenMap { which: which.to_string(), errno, why, note }
+    Error::Call { action: "open", object: format!("map {which}"), errno, why, note }
 }
 
 /// A map from its descriptor. Its sizes are the kernel's, so that no call hands it too short a buffer.
@@ -193,15 +198,11 @@ pub(super) fn opened(which: fmt::Arguments<'_>, fd: OwnedFd) -> Result<Map> {
     let link = std::fs::read_link(format!("/proc/self/fd/{}", raw(&fd))).ok();
     let link = link.as_ref().map(|link| link.as_os_str().as_bytes());
     if link.is_some_and(|link| link.starts_with(b"anon_inode:") && link != b"anon_inode:bpf-map") {
-        return Err(unopened(which, Errno(libc::EINVAL), Some("it is something else than a map")));
+        return Err(unopened(which, Errno(libc::EINVAL), Some("the descriptor is not of a map")));
     }
     let info = info(fd.as_fd()).map_err(|errno| unopened(which, errno, None))?;
     let Some(kind) = MapType::ALL.iter().copied().find(|kind| *kind as u32 == info.kind) else {
-        return Err(unopened(
-            which,
-            Errno(libc::EINVAL),
-            Some("its type is not one that is known"),
-        ));
+        return Err(unopened(which, Errno(libc::EINVAL), Some("unknown map type")));
     };
     Ok(Map(Arc::new(Object {
         name: info.name,

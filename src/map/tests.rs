@@ -279,7 +279,7 @@ fn a_batch_that_is_refused_is_an_error() {
             hash.lookup_batch().map(drop).unwrap_err(),
             hash.lookup_and_delete_batch().map(drop).unwrap_err(),
         ] {
-            assert!(matches!(error, Error::MapCall { errno: Errno(libc::EFAULT), .. }), "{error}");
+            assert!(matches!(error, Error::Call { errno: Errno(libc::EFAULT), .. }), "{error}");
         }
     });
     assert_eq!(asked, ["read batch", "read batch"]);
@@ -448,7 +448,7 @@ fn a_pinned_map_has_the_sizes_that_the_kernel_says() {
         assert_eq!(*field, blamed, "{error}");
     }
     let unknown = fake::with(pinned(&[(0, 4000)]), || Map::open_pinned("/sys/fs/bpf/counts"));
-    assert!(matches!(unknown, Err(Error::OpenMap { .. })), "{unknown:?}");
+    assert!(matches!(unknown, Err(Error::Call { .. })), "{unknown:?}");
 }
 
 #[test]
@@ -478,7 +478,7 @@ fn a_map_that_somebody_else_pins_meanwhile_is_used() {
         _ => panic!("{call:?}"),
     };
     let error = fake::with(kernel, || Map::create(&PIN)).unwrap_err();
-    assert!(matches!(error, Error::OpenMap { errno: Errno(libc::EEXIST), .. }), "{error}");
+    assert!(matches!(error, Error::Call { errno: Errno(libc::EEXIST), .. }), "{error}");
 }
 
 #[test]

@@ -67,7 +67,8 @@ impl Elements {
     pub(super) fn put(&mut self, cpu: u32, event: BorrowedFd<'_>) -> Result<()> {
         let value = event.as_raw_fd().to_ne_bytes();
         syscall::map_update(self.map.as_fd(), &cpu.to_ne_bytes(), &value, 0).map_err(|errno| {
-            Error::UpdateMap { map: self.name.clone(), key: cpu.to_string(), errno }
+            let object = format!("element {cpu} of map `{}`", self.name);
+            Error::Call { action: "set", object, errno, why: None, note: None }
         })?;
         if let Some(set) = &mut self.set {
             set.push(cpu);

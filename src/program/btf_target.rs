@@ -23,7 +23,7 @@ pub(super) struct BtfTarget {
 }
 
 /// The function that finds a target in the kernel's BTF; only specs of the types that need it carry it.
-struct FindTarget(for<'a> fn(&Loader<'a>, &ProgramSpec<'a>) -> Result<BtfTarget>);
+struct FindTarget(for<'a> fn(&Loader<'a>, &ProgramSpec<'_>) -> Result<BtfTarget>);
 
 /// Returns whether programs of a type have their targets in BTF.
 const fn is_in_btf(kind: ProgramType) -> bool {
@@ -82,11 +82,11 @@ const fn flags_of(kind: ProgramType) -> u32 {
     if matches!(kind, ProgramType::Syscall) { flags::BPF_F_SLEEPABLE } else { 0 }
 }
 
-impl<'a> Loader<'a> {
+impl Loader<'_> {
     /// Returns the attach target of the program.
     pub(super) fn btf_target(
         &self,
-        spec: &ProgramSpec<'a>,
+        spec: &ProgramSpec<'_>,
         other: Option<&Other<'_>>,
     ) -> Result<BtfTarget> {
         let found = match other {
@@ -120,7 +120,7 @@ pub(super) fn section(spec: &ProgramSpec<'_>) -> Option<String> {
 }
 
 /// Refuses a program without an attach type if the kernel needs one for its type.
-fn refuse_without_attach_type<'a>(_: &Loader<'a>, spec: &ProgramSpec<'a>) -> Result<BtfTarget> {
+fn refuse_without_attach_type(_: &Loader<'_>, spec: &ProgramSpec<'_>) -> Result<BtfTarget> {
     if spec.attach_type.is_none() && needs_attach_type(spec.kind) {
         let (program, kind) = (spec.name.into(), spec.kind);
         let choices = attach_types(kind);
@@ -130,7 +130,7 @@ fn refuse_without_attach_type<'a>(_: &Loader<'a>, spec: &ProgramSpec<'a>) -> Res
 }
 
 /// Finds the target in the kernel's types; returns the default where programs of the type are not attached by BTF.
-fn target_in_kernel<'a>(loader: &Loader<'a>, spec: &ProgramSpec<'a>) -> Result<BtfTarget> {
+fn target_in_kernel(loader: &Loader<'_>, spec: &ProgramSpec<'_>) -> Result<BtfTarget> {
     refuse_without_attach_type(loader, spec)?;
     let module = |name: Option<&str>| name.map(module_btf).transpose();
     if let (ProgramType::StructOps, Some(target)) = (spec.kind, spec.target) {

@@ -66,7 +66,7 @@ impl Program {
     /// addresses are hidden (`kernel.kptr_restrict`) they stay numbers.
     ///
     /// # Errors
-    /// [`Error::ProgramCall`](crate::Error::ProgramCall).
+    /// [`Error::Call`](crate::Error::Call).
     pub fn dump(&self) -> Result<ProgramDump> {
         self.read_back().map_err(|errno| self.refused("read back", errno, None))
     }

@@ -14,6 +14,7 @@ use std::time::Duration;
 /// empty; sizes are 0 also without `CAP_BPF`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
+#[doc(alias = "bpf_prog_info")]
 pub struct ProgramInfo {
     /// Its id, which no other program has during its lifetime.
     pub id: u32,
@@ -62,16 +63,19 @@ impl ProgramInfo {
     /// Returns information about the program behind a descriptor. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
     ///
     /// # Errors
-    /// [`Error::ProgramCall`] if it is not a program.
+    /// [`Error::Call`] if it is not a program.
     pub fn of(program: impl AsFd) -> Result<ProgramInfo> {
-        let which = || "behind a descriptor".to_owned();
+        let which = || OF_DESCRIPTOR.to_owned();
         let fd = program.as_fd();
         check(fd).map_err(|note| refused(ASK, which(), Errno(libc::EINVAL), Some(note)))?;
         info(fd).map_err(|errno| refused(ASK, which(), errno, None))
     }
 }
 
-const ASK: &str = "ask about";
+const ASK: &str = "get the info of";
+
+/// A program that is known by its descriptor alone, in messages.
+const OF_DESCRIPTOR: &str = "of a file descriptor";
 
 /// A `struct bpf_prog_info` as the kernel filled it.
 pub(super) struct Raw([u8; INFO]);
@@ -195,7 +199,7 @@ fn check(fd: BorrowedFd<'_>) -> Result<(), &'static str> {
     let link = std::fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd())).unwrap_or_default();
     let link = link.as_os_str().as_bytes();
     if link.starts_with(b"anon_inode:") && link != b"anon_inode:bpf-prog" {
-        return Err("it is something else than a program");
+        return Err("the descriptor is not of a program");
     }
     Ok(())
 }
@@ -207,14 +211,15 @@ pub(super) fn refused(
     note: Option<&'static str>,
 ) -> Error {
     let why = permission::explain(errno, Need::Bpf);
-    Error::ProgramCall { action, which: which.to_string(), errno, why, note }
+    Error::Call { action, object: format!("program {which}"), errno, why, note }
 }
 
 impl Program {
     /// Returns the kernel's information about it. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
     ///
     /// # Errors
-    /// [`Error::ProgramCall`].
+    /// [`Error::Call`].
+    #[doc(alias = "BPF_OBJ_GET_INFO_BY_FD")]
     pub fn info(&self) -> Result<ProgramInfo> {
         info(self.as_fd()).map_err(|errno| self.refused(ASK, errno, None))
     }
@@ -223,19 +228,20 @@ impl Program {
     /// 4.13. It takes `CAP_SYS_ADMIN`.
     ///
     /// # Errors
-    /// [`Error::ProgramCall`]; `ENOENT` if there is none.
+    /// [`Error::Call`]; `ENOENT` if there is none.
+    #[doc(alias = "BPF_PROG_GET_FD_BY_ID")]
     pub fn open_id(id: u32) -> Result<Program> {
         let fd = syscall::fd_by_id(Numbered::Program, id, 0).map_err(|errno| by_id(id, errno))?;
-        opened(format_args!("with the number {id}"), fd)
+        opened(format_args!("with id {id}"), fd)
     }
 
     /// Takes the program behind a descriptor, which may come from another process. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`;
     /// Linux 4.13.
     ///
     /// # Errors
-    /// [`Error::ProgramCall`] if it is not a program.
+    /// [`Error::Call`] if it is not a program.
     pub fn from_fd(fd: OwnedFd) -> Result<Program> {
-        opened("behind a descriptor", fd)
+        opened(OF_DESCRIPTOR, fd)
     }
 
     pub(super) fn refused(
@@ -249,9 +255,10 @@ impl Program {
 }
 
 fn by_id(id: u32, errno: Errno) -> Error {
-    let note = (errno == Errno(libc::ENOENT)).then_some("there is none of this number");
+    let note = (errno == Errno(libc::ENOENT)).then_some("no program has this id");
     let why = permission::explain(errno, Need::Numbers);
-    Error::ProgramCall { action: OPEN, which: format!("with the number {id}"), errno, why, note }
+    let object = format!("program with id {id}");
+    Error::Call { action: OPEN, object, errno, why, note }
 }
 
 pub(super) const OPEN: &str = "open";
@@ -261,7 +268,7 @@ pub(super) fn opened(which: impl fmt::Display, fd: OwnedFd) -> Result<Program> {
     let invalid = |note| refused(OPEN, &which, Errno(libc::EINVAL), Some(note));
     check(fd.as_fd()).map_err(invalid)?;
     let info = info(fd.as_fd()).map_err(|errno| refused(ASK, &which, errno, None))?;
-    let kind = info.kind().ok_or_else(|| invalid("its type is not one that is known"))?;
+    let kind = info.kind().ok_or_else(|| invalid("unknown program type"))?;
     Ok(Program { name: info.name, kind, attach_type: None, arguments: None, fd })
 }
 
@@ -277,6 +284,7 @@ pub(super) fn opened(which: impl fmt::Display, fd: OwnedFd) -> Result<Program> {
 /// }
 /// # Ok::<(), rawbpf::Error>(())
 /// ```
+#[doc(alias = "BPF_PROG_GET_NEXT_ID")]
 pub fn programs() -> Programs {
     Programs { ids: ids(Numbered::Program) }
 }
@@ -299,9 +307,11 @@ impl Iterator for Programs {
             match syscall::fd_by_id(Numbered::Program, id, 0) {
                 Ok(fd) => {
                     let asked = info(fd.as_fd());
-                    return Some(asked.map_err(|errno| {
-                        refused(ASK, format_args!("with the number {id}"), errno, None)
-                    }));
+                    return Some(
+                        asked.map_err(|errno| {
+                            refused(ASK, format_args!("with id {id}"), errno, None)
+                        }),
+                    );
                 }
                 Err(Errno(libc::ENOENT)) => {}
                 Err(errno) => return Some(Err(by_id(id, errno))),
@@ -312,8 +322,8 @@ impl Iterator for Programs {
 
 fn numbers(errno: Errno) -> Error {
     let why = permission::explain(errno, Need::Numbers);
-    let which = "numbers".into();
-    Error::ProgramCall { action: "list", which, errno, why, note: None }
+    let object = "program ids".into();
+    Error::Call { action: "list", object, errno, why, note: None }
 }
 
 /// Iterates over the ids of one kind of object, in ascending order. It ends with the last, or with an error.
@@ -357,14 +367,15 @@ impl RunStatistics {
     /// (The sysctl `kernel.bpf_stats_enabled`, Linux 5.1, does the same permanently.)
     ///
     /// # Errors
-    /// [`Error::ProgramCall`].
+    /// [`Error::Call`].
+    #[doc(alias = "BPF_ENABLE_STATS")]
     pub fn enable() -> Result<RunStatistics> {
         let _fd = syscall::enable_stats().map_err(|errno| {
             let note = (errno == Errno(libc::EINVAL))
                 .then_some("Linux 5.8 brought it; sysctl kernel.bpf_stats_enabled=1 is older");
             let why = permission::explain(errno, Need::Numbers);
-            let which = "statistics".into();
-            Error::ProgramCall { action: "turn on", which, errno, why, note }
+            let object = "run statistics of programs".into();
+            Error::Call { action: "enable", object, errno, why, note }
         })?;
         Ok(RunStatistics { _fd })
     }
@@ -426,7 +437,7 @@ mod tests {
         let found: Vec<_> = fake::with(refuse, || programs().collect());
         let [Err(error)] = &found[..] else { panic!("{found:?}") };
         assert_eq!(error.kind(), ErrorKind::NotPermitted);
-        assert!(error.to_string().starts_with("cannot list the program numbers: "), "{error}");
+        assert!(error.to_string().starts_with("cannot list program ids: "), "{error}");
     }
 
     #[test]
@@ -435,8 +446,7 @@ mod tests {
         let error = fake::with(kernel(&[], none), || Program::open_id(7)).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "cannot open the program with the number 7: No such file or directory (ENOENT) (there is none of this \
-             number)"
+            "cannot open program with id 7: No such file or directory (ENOENT) (no program has this id)"
         );
         let unknown = |call: &mut Call<'_, '_>| match call {
             Call::FdById { .. } => Some(fake::descriptor()),
@@ -447,7 +457,7 @@ mod tests {
             _ => None,
         };
         let error = fake::with(unknown, || Program::open_id(7)).unwrap_err();
-        assert!(error.to_string().contains("its type is not one that is known"), "{error}");
+        assert!(error.to_string().contains("unknown program type"), "{error}");
         let unasked = |call: &mut Call<'_, '_>| match call {
             Call::FdById { .. } => Some(fake::descriptor()),
             Call::ObjInfo(_) => Some(Err(Errno(libc::EINVAL))),
@@ -455,7 +465,7 @@ mod tests {
             _ => None,
         };
         let error = fake::with(unasked, || Program::open_id(7)).unwrap_err();
-        assert!(error.to_string().starts_with("cannot ask about the program with"), "{error}");
+        assert!(error.to_string().starts_with("cannot get the info of program with"), "{error}");
         // A file that is not a BPF object, on the real kernel.
         let file = std::fs::File::open("/dev/null").unwrap();
         assert!(ProgramInfo::of(&file).is_err());
@@ -468,7 +478,10 @@ mod tests {
             _ => None,
         };
         let error = fake::with(old, RunStatistics::enable).unwrap_err();
-        assert!(error.to_string().starts_with("cannot turn on the program statistics"), "{error}");
+        assert!(
+            error.to_string().starts_with("cannot enable run statistics of programs"),
+            "{error}"
+        );
         assert!(error.to_string().contains("kernel.bpf_stats_enabled=1"), "{error}");
     }
 

@@ -16,7 +16,7 @@ impl Program {
     /// (4.13). Its name is the one in the kernel, 15 bytes.
     ///
     /// # Errors
-    /// [`Error::ProgramCall`](crate::Error::ProgramCall); `EINVAL` if a map or a link is pinned there, `EACCES` if the
+    /// [`Error::Call`](crate::Error::Call); `EINVAL` if a map or a link is pinned there, `EACCES` if the
     /// path is not in a BPF file system.
     #[doc(alias = "BPF_OBJ_GET")]
     pub fn open_pinned(path: impl AsRef<Path>) -> Result<Program> {
@@ -39,7 +39,7 @@ impl Program {
     /// this is dropped. `bpf(2)`, `BPF_OBJ_PIN`; Linux 4.4.
     ///
     /// # Errors
-    /// [`Error::ProgramCall`](crate::Error::ProgramCall); `EEXIST` if the path exists, `EPERM` if it is not in a BPF
+    /// [`Error::Call`](crate::Error::Call); `EEXIST` if the path exists, `EPERM` if it is not in a BPF
     /// file system.
     #[doc(alias = "BPF_OBJ_PIN")]
     pub fn pin(&self, path: impl AsRef<Path>) -> Result<()> {
@@ -51,7 +51,7 @@ impl Program {
     /// [`open_pinned`](Program::open_pinned).
     ///
     /// # Errors
-    /// [`Error::ProgramCall`](crate::Error::ProgramCall) if no program or another one is pinned there,
+    /// [`Error::Call`](crate::Error::Call) if no program or another one is pinned there,
     /// [`Error::File`](crate::Error::File) if it cannot be removed.
     pub fn unpin(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();

@@ -48,9 +48,15 @@ pub(super) struct Relocated {
     pub behind: Vec<Insn>,
 }
 
-/// Resolves relocations. The types are those of the other program, if this one is for a function of one.
-type Resolve =
-    for<'a> fn(&mut Loader<'a>, &ProgramSpec<'a>, Option<&Btf>, &mut [Insn]) -> Result<Relocated>;
+/// Resolves relocations. The code is that of the spec, by itself because the loader keeps what it names, and nothing else of
+/// the spec. The types are those of the other program, if this one is for a function of one.
+type Resolve = for<'a> fn(
+    &mut Loader<'a>,
+    &ProgramSpec<'_>,
+    &Code<'a>,
+    Option<&Btf>,
+    &mut [Insn],
+) -> Result<Relocated>;
 
 /// The resolver that code carries.
 struct Resolver(Resolve);
@@ -96,12 +102,13 @@ impl CollectionProgram<'_> {
 /// Resolves the relocations of a program's instructions.
 pub(super) fn relocate<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'a>,
+    spec: &ProgramSpec<'_>,
+    code: &Code<'a>,
     theirs: Option<&Btf>,
     insns: &mut [Insn],
 ) -> Result<Relocated> {
-    match spec.code.resolver.and_then(Hook::get) {
-        Some(Resolver(resolve)) => resolve(loader, spec, theirs, insns),
+    match code.resolver.and_then(Hook::get) {
+        Some(Resolver(resolve)) => resolve(loader, spec, code, theirs, insns),
         None if spec.code.relocations.is_empty() => Ok(Relocated::default()),
         None => Err(by_hand(spec)),
     }
@@ -115,22 +122,23 @@ fn by_hand(spec: &ProgramSpec<'_>) -> Error {
 /// Writes the descriptor of a map into its instruction.
 fn put_map<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'a>,
+    spec: &ProgramSpec<'_>,
+    code: &Code<'a>,
     reloc: &Reloc<'a>,
     insns: &mut [Insn],
 ) -> Result<()> {
     let map = match reloc.target {
         RelocTarget::Map(map) => loader.map(map)?,
-        RelocTarget::Section(section) => loader.section(&spec.code, section)?,
-        RelocTarget::DataSection(index) => loader.data_section(spec, index)?,
+        RelocTarget::Section(section) => loader.section(code, section)?,
+        RelocTarget::DataSection(index) => loader.data_section(spec, code, index)?,
         RelocTarget::Kconfig(config, _) if reloc.kind == RelocKind::Kconfig => {
             loader.kconfig(config)?
         }
         RelocTarget::Core(_) | RelocTarget::Extern(_) | RelocTarget::Kconfig(..) => {
             return Err(by_hand(spec));
         }
-        RelocTarget::Name(name) => match spec.code.maps.iter().find(|map| map.name == name) {
-            Some(map) => loader.filled(map, spec.code.maps)?,
+        RelocTarget::Name(name) => match code.maps.iter().find(|map| map.name == name) {
+            Some(map) => loader.filled(map, code.maps)?,
             None => {
                 let problem =
                     "it names a map that is not with its code: make the spec with TextSpec";
@@ -148,15 +156,16 @@ fn put_map<'a>(
 /// The resolver for code that refers only to maps and data.
 fn resolve_maps<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'a>,
+    spec: &ProgramSpec<'_>,
+    code: &Code<'a>,
     _: Option<&Btf>,
     insns: &mut [Insn],
 ) -> Result<Relocated> {
-    for reloc in spec.code.relocations {
+    for reloc in code.relocations {
         if reloc.kind != RelocKind::Map {
             return Err(by_hand(spec));
         }
-        put_map(loader, spec, reloc, insns)?;
+        put_map(loader, spec, code, reloc, insns)?;
     }
     Ok(Relocated::default())
 }
@@ -164,13 +173,14 @@ fn resolve_maps<'a>(
 /// The resolver for all relocations.
 fn resolve<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'a>,
+    spec: &ProgramSpec<'_>,
+    code: &Code<'a>,
     theirs: Option<&Btf>,
     insns: &mut [Insn],
 ) -> Result<Relocated> {
     let is_map = |reloc: &&Reloc<'_>| matches!(reloc.kind, RelocKind::Map | RelocKind::Kconfig);
-    for reloc in spec.code.relocations.iter().filter(is_map) {
-        put_map(loader, spec, reloc, insns)?;
+    for reloc in code.relocations.iter().filter(is_map) {
+        put_map(loader, spec, code, reloc, insns)?;
     }
     let (types, process) = (loader.types(), loader.process);
     let (kind, attach_type) = (spec.kind, spec.attach_type);

@@ -170,7 +170,7 @@ impl Program {
     /// ```
     ///
     /// # Errors
-    /// [`Error::TestRun`] if the kernel refuses, or a signal interrupts the run (`EINTR`).
+    /// [`Error::Call`] if the kernel refuses, or a signal interrupts the run (`EINTR`).
     #[doc(alias("BPF_PROG_TEST_RUN", "BPF_PROG_RUN"))]
     pub fn test_run(&self, data: &[u8], repeat: u32) -> Result<TestRun> {
         let options = TestRunOptions::new().data(data).repeat(repeat).data_room(0);
@@ -196,7 +196,7 @@ impl Program {
     /// ```
     ///
     /// # Errors
-    /// [`Error::TestRun`] if the kernel refuses, or a signal interrupts the run (`EINTR`).
+    /// [`Error::Call`] if the kernel refuses, or a signal interrupts the run (`EINTR`).
     #[doc(alias("BPF_PROG_TEST_RUN", "BPF_PROG_RUN"))]
     pub fn test_run_with(&self, options: &TestRunOptions<'_>) -> Result<TestRunOutput> {
         let runner = runner(self.kind);
@@ -236,9 +236,9 @@ impl Program {
             // The program has run, and part of the output did not fit.
             Ok(()) | Err(Errno(libc::ENOSPC)) => {}
             Err(errno) => {
-                return Err(Error::TestRun {
-                    program: self.name.clone(),
-                    kind: self.kind,
+                return Err(Error::Call {
+                    action: "run",
+                    object: format!("program `{}` ({})", self.name, self.kind),
                     errno,
                     why: permission::explain(errno, Need::Bpf),
                     note: note(self.kind, errno, options),

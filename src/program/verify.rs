@@ -17,7 +17,7 @@ impl<'a> Loader<'a> {
     /// The errors of [`load`](Loader::load).
     pub fn load_with_log(&mut self, spec: &ProgramSpec<'a>) -> Result<(Program, String)> {
         let level = self.log_level;
-        let ((fd, log), arguments) = self.prepared(spec, None, |load| {
+        let ((fd, log), arguments) = self.prepared(spec, &spec.code, None, |load| {
             let fd = match load_retrying(load) {
                 Ok(fd) => fd,
                 Err(errno) => explain(spec, load, errno, level.max(1))?,

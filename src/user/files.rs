@@ -9,7 +9,7 @@ use super::demangle::readable;
 use super::elf::{Elf, Kind, Symbol, Table};
 use super::perf_map::PerfMap;
 use super::ranges::{Named, Names, Span, append};
-use super::stack::Located;
+use super::stack::UserLocation;
 use super::symbols::MOST_TEXT;
 use crate::error::{Error, Result};
 use std::cell::RefCell;
@@ -42,7 +42,7 @@ enum Key {
 
 impl Files {
     /// Resolves an address in a piece of code. `None` if it is in no file, and the process has not given it a name.
-    pub(crate) fn locate(&self, code: &Code, address: u64) -> Option<Located> {
+    pub(crate) fn locate(&self, code: &Code, address: u64) -> Option<UserLocation> {
         let offset = code.offset_of(address);
         let names = match &code.source {
             Source::Path(path) => self.names(Key::Path(path.clone()), path),
@@ -53,14 +53,16 @@ impl Files {
         let Some(names) = names else {
             let made = self.made(code, address);
             let in_file = !path.as_os_str().is_empty();
-            let nameless = Located { name: None, offset, path };
+            let nameless = UserLocation { name: None, offset, path };
             return made.or_else(|| in_file.then_some(nameless));
         };
         Some(match names.at(offset) {
-            Some((name, offset)) => {
-                Located { name: Some(readable(name).unwrap_or_else(|| name.into())), offset, path }
-            }
-            None => Located { name: None, offset, path },
+            Some((name, offset)) => UserLocation {
+                name: Some(readable(name).unwrap_or_else(|| name.into())),
+                offset,
+                path,
+            },
+            None => UserLocation { name: None, offset, path },
         })
     }
 
@@ -76,10 +78,10 @@ impl Files {
         self.made.borrow_mut().remove(&pid);
     }
 
-    fn made(&self, code: &Code, address: u64) -> Option<Located> {
+    fn made(&self, code: &Code, address: u64) -> Option<UserLocation> {
         self.with_made(code.process.0, |map| {
             let (name, offset, path) = map.at(address)?;
-            Some(Located { name: Some(name.into()), offset, path })
+            Some(UserLocation { name: Some(name.into()), offset, path })
         })
     }
 

@@ -3,7 +3,7 @@
 use super::code::{Code, Keeper, code_kept};
 use super::files::Files;
 use super::process::{Life, Process};
-use super::stack::Located;
+use super::stack::UserLocation;
 use super::watch::Watch;
 use crate::error::Result;
 use std::cell::OnceCell;
@@ -70,7 +70,7 @@ impl Processes {
     }
 
     /// Resolves an address of a process.
-    pub(crate) fn frame(&mut self, pid: u32, address: u64) -> Option<Located> {
+    pub(crate) fn frame(&mut self, pid: u32, address: u64) -> Option<UserLocation> {
         let noted = self.watched.iter().find_map(|watch| watch.code_at(pid, address));
         if let Some(found) = noted.and_then(|code| self.files.locate(code, address)) {
             return Some(found);
@@ -102,7 +102,7 @@ impl Processes {
     /// Resolves the frames of the stack of an unknown process, the innermost first. An address gets a name only if it
     /// can have no other one. If a watched process has code where the stack begins, the stack belongs to that process,
     /// or to one of those that it starts.
-    pub(crate) fn locate(&self, frames: &[u64]) -> Vec<Option<Located>> {
+    pub(crate) fn locate(&self, frames: &[u64]) -> Vec<Option<UserLocation>> {
         // The innermost frame is the program's own place and not found by walking.
         let innermost = frames.iter().copied().find(|frame| !is_kernel(*frame)).unwrap_or(0);
         let ran = |code: &[Code]| code.iter().any(|code| code.holds(innermost));

@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 ///
 /// ```no_run
 /// use rawbpf::map::StackTrace;
-/// use rawbpf::user::Symbols;
+/// use rawbpf::user::ProcessSymbols;
 ///
 /// # fn print(stacks: &StackTrace, id: u32, pid: u32) -> rawbpf::Result<()> {
-/// let symbols = Symbols::of(pid)?;
+/// let symbols = ProcessSymbols::of(pid)?;
 /// for address in stacks.lookup(id)?.unwrap_or_default() {
 ///     match symbols.at(address) {
 ///         Some(place) => println!("{address:016x} {place}"),
@@ -31,7 +31,7 @@ use std::path::{Path, PathBuf};
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct Symbols {
+pub struct ProcessSymbols {
     code: Vec<Code>,
     files: Files,
 }
@@ -39,7 +39,7 @@ pub struct Symbols {
 /// A place in the code of a process. Shown as `read+0x12 (libc.so.6)`; `(libc.so.6+0x2f012)` if no function is known there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Located {
+pub struct UserLocation {
     /// The function, if the symbol tables of the file name one; names of C++ and Rust are demangled.
     pub name: Option<String>,
     /// The offset of the address from the start of the function, in bytes; without a function, from the start of the
@@ -50,7 +50,7 @@ pub struct Located {
     pub path: PathBuf,
 }
 
-impl fmt::Display for Located {
+impl fmt::Display for UserLocation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let file = self.path.file_name().unwrap_or(self.path.as_os_str());
         let file = shown_path(Path::new(file));
@@ -62,7 +62,7 @@ impl fmt::Display for Located {
     }
 }
 
-impl Symbols {
+impl ProcessSymbols {
     /// Reads the mappings of a process: `/proc/PID/maps`,
     /// [proc_pid_maps(5)](https://man7.org/linux/man-pages/man5/proc_pid_maps.5.html).
     ///
@@ -74,17 +74,17 @@ impl Symbols {
     ///
     /// # Errors
     /// [`Error::File`](crate::Error::File): there is no such process, or it belongs to another user.
-    pub fn of(pid: u32) -> Result<Symbols> {
+    pub fn of(pid: u32) -> Result<ProcessSymbols> {
         let files = Files::default();
         files.hold(pid, None);
-        Ok(Symbols { code: code_of(Process(pid))?, files })
+        Ok(ProcessSymbols { code: code_of(Process(pid))?, files })
     }
 
     /// Resolves an address of the process. `None` if no file is mapped there as code: the heap, the vDSO. Code that was
     /// made at run time has the name that the process gives it in `/tmp/perf-PID.map`, as JIT compilers do for perf
     /// (Node.js with `--perf-basic-prof`, Java with `-XX:+DumpPerfMapAtExit`, .NET with `DOTNET_PerfMapEnabled=1`); the
     /// file has to belong to the process's user or to root.
-    pub fn at(&self, address: u64) -> Option<Located> {
+    pub fn at(&self, address: u64) -> Option<UserLocation> {
         let code = self.code.iter().find(|code| code.holds(address))?;
         self.files.locate(code, address)
     }
@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn places_are_shown() {
-        let place = |name: Option<&str>| Located {
+        let place = |name: Option<&str>| UserLocation {
             name: name.map(str::to_owned),
             offset: 0x12,
             path: "/usr/lib/libc.so.6".into(),
@@ -109,7 +109,7 @@ mod tests {
 
     #[test]
     fn functions_of_this_process_are_found() {
-        let symbols = Symbols::of(std::process::id()).unwrap();
+        let symbols = ProcessSymbols::of(std::process::id()).unwrap();
         let at = |address: u64| symbols.at(address);
         // Names of Rust are written as in the source.
         let here = functions_of_this_process_are_found as fn() as usize as u64;
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn a_process_that_is_not_there() {
-        let error = Symbols::of(u32::MAX).unwrap_err().to_string();
+        let error = ProcessSymbols::of(u32::MAX).unwrap_err().to_string();
         assert!(error.contains("/proc/4294967295/maps"), "{error}");
     }
 

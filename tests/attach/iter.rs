@@ -43,8 +43,7 @@ fn tasks_are_walked_over() {
     needs!(Bpf, Btf);
     let _alone = crate::common::alone();
     let target: Target = "iter:task".parse().unwrap();
-    let (program, link) =
-        attach::load_and_attach(&mut Loader::new(), &PIDS, &target, &Options::new()).unwrap();
+    let (program, link) = attach::load_and_attach(&mut Loader::new(), &PIDS, &target).unwrap();
     let us = (gettid().as_raw() as u32, std::process::id());
     let mut child = Command::new("sleep").arg("60").spawn().unwrap();
     let walk = pairs(iter::read(&link).unwrap());
@@ -68,7 +67,7 @@ fn tasks_of_one_process_are_walked_over() {
     let _alone = crate::common::alone();
     let target: Target = "iter:task".parse().unwrap();
     let options = Options::new().pid(std::process::id());
-    let attached = attach::load_and_attach(&mut Loader::new(), &PIDS, &target, &options);
+    let attached = attach::load_and_attach_with(&mut Loader::new(), &PIDS, &target, &options);
     if crate::running() < (6, 1) {
         let error = attached.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported, "{error}");
@@ -82,7 +81,7 @@ fn tasks_of_one_process_are_walked_over() {
 
     let nobody = Options::new().pid(i32::MAX as u32);
     let (_program, link) =
-        attach::load_and_attach(&mut Loader::new(), &PIDS, &target, &nobody).unwrap();
+        attach::load_and_attach_with(&mut Loader::new(), &PIDS, &target, &nobody).unwrap();
     assert_eq!(pairs(iter::read(&link).unwrap()), []);
 }
 
@@ -156,7 +155,6 @@ fn what_is_no_iterator_cannot_be_read() {
     let target: Target = "raw_tracepoint:sched_switch".parse().unwrap();
     static NOTHING: ProgramSpec =
         ProgramSpec::new("nothing", ProgramType::RawTracepoint, bpf! { r0 = 0; exit; });
-    let (_program, link) =
-        attach::load_and_attach(&mut Loader::new(), &NOTHING, &target, &Options::new()).unwrap();
+    let (_program, link) = attach::load_and_attach(&mut Loader::new(), &NOTHING, &target).unwrap();
     assert!(matches!(iter::read(&link), Err(Error::Target { .. })));
 }

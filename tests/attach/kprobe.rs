@@ -6,7 +6,7 @@ use crate::common::{self, wait_until};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getpgid, getsid};
-use rawbpf::attach::kprobe::{self, Method};
+use rawbpf::attach::kprobe::{self, ProbeMethod};
 use rawbpf::attach::{self, Target};
 use rawbpf::perf::{PerfOptions, PerfReader, Record};
 use rawbpf::{Error, ErrorKind, Loader, MapSpec, ProgramSpec, ProgramType, bpf};
@@ -17,7 +17,7 @@ use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-const METHODS: [Method; 3] = [Method::Pmu, Method::Tracefs, Method::Best];
+const METHODS: [ProbeMethod; 3] = [ProbeMethod::Pmu, ProbeMethod::Tracefs, ProbeMethod::Best];
 
 const KPROBE_EVENTS: &str = "/sys/kernel/tracing/kprobe_events";
 
@@ -195,7 +195,7 @@ fn a_function_can_be_named_by_its_place_in_the_kernel() {
     needs!(Kprobe, Tracefs);
     let mut watch = Watch::new(ProgramType::Kprobe);
     let real = watch.fires_while_attached(|program| {
-        kprobe::attach(program, &Target::kprobe("sys_getpgid"), Method::Best)
+        kprobe::attach(program, &Target::kprobe("sys_getpgid"), ProbeMethod::Best)
     });
     let Target::Kprobe { function: name, .. } = real else { panic!("{real}") };
     let functions = kernel_functions();
@@ -312,7 +312,7 @@ fn a_probe_in_tracefs_goes_with_its_link() {
     needs!(Kprobe, Tracefs);
     let watch = Watch::new(ProgramType::Kprobe);
     assert_eq!(legacy_probes(), [""; 0]);
-    let attach = |target| kprobe::attach(&watch.program, &target, Method::Tracefs).unwrap();
+    let attach = |target| kprobe::attach(&watch.program, &target, ProbeMethod::Tracefs).unwrap();
     let first = attach(Target::kprobe("sys_getpgid"));
     // The same once more is another probe.
     let second = attach(Target::kprobe("sys_getpgid"));
@@ -329,7 +329,8 @@ fn a_probe_in_tracefs_goes_with_its_link() {
     drop(second);
     assert_eq!(legacy_probes(), [""; 0]);
     // The PMU makes none.
-    let link = kprobe::attach(&watch.program, &Target::kprobe("sys_getpgid"), Method::Pmu).unwrap();
+    let link =
+        kprobe::attach(&watch.program, &Target::kprobe("sys_getpgid"), ProbeMethod::Pmu).unwrap();
     assert_eq!(legacy_probes(), [""; 0]);
     drop(link);
 }
@@ -375,7 +376,7 @@ fn a_probe_of_a_killed_process_is_taken_out_by_the_next() {
     let watch = Watch::new(ProgramType::Kprobe);
     let target = Target::kprobe("sys_getsid");
     if common::role().is_some() {
-        let _link = kprobe::attach(&watch.program, &target, Method::Tracefs).unwrap();
+        let _link = kprobe::attach(&watch.program, &target, ProbeMethod::Tracefs).unwrap();
         println!("{ATTACHED}");
         std::io::stdout().flush().unwrap();
         loop {
@@ -390,7 +391,7 @@ fn a_probe_of_a_killed_process_is_taken_out_by_the_next() {
     // There was no process left to do it, and the descriptors of the probe are gone with the process.
     assert_eq!((dead.probes(), living.probes()), (1, 1));
 
-    let attach = || kprobe::attach(&watch.program, &target, Method::Tracefs).unwrap();
+    let attach = || kprobe::attach(&watch.program, &target, ProbeMethod::Tracefs).unwrap();
     // The kernel lets go of the killed process's event a little after the process.
     wait_until("the dead one's probe is taken out", || {
         drop(attach());
@@ -398,7 +399,7 @@ fn a_probe_of_a_killed_process_is_taken_out_by_the_next() {
     });
     assert_eq!(living.probes(), 1);
     // Nor does a way that does not use tracefs touch it.
-    drop(kprobe::attach(&watch.program, &target, Method::Pmu).unwrap());
+    drop(kprobe::attach(&watch.program, &target, ProbeMethod::Pmu).unwrap());
     assert_eq!(living.probes(), 1);
 
     living.kill();
@@ -426,7 +427,7 @@ fn a_full_tracefs_is_an_error_that_says_so() {
 
         let watch = Watch::new(ProgramType::Kprobe);
         let target = Target::kprobe("sys_getpgid");
-        let error = kprobe::attach(&watch.program, &target, Method::Tracefs).unwrap_err();
+        let error = kprobe::attach(&watch.program, &target, ProbeMethod::Tracefs).unwrap_err();
         assert!(matches!(error, Error::File { action: "write", .. }), "{error:?}");
         let words = error.to_string();
         assert!(words.contains(KPROBE_EVENTS) && words.contains("ENOSPC"), "{words}");

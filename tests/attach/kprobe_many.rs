@@ -3,7 +3,7 @@
 use super::{A_COOKIE, COOKIE, COUNT, Counter, ask_group, has_cookie};
 use crate::common::requires::{Thing, needs, needs_tried};
 use nix::unistd::{getpgid, getsid};
-use rawbpf::attach::kprobe::{self, Method};
+use rawbpf::attach::kprobe::{self, ProbeMethod};
 use rawbpf::attach::{self, Options, Target};
 use rawbpf::syscall_trace;
 use rawbpf::{AttachType, Error, ErrorKind, Loader};
@@ -63,7 +63,7 @@ fn a_pattern_is_all_functions_that_match() {
 #[test]
 fn a_pattern_is_taken_one_by_one_without_the_other_way() {
     needs!(Kprobe, Tracefs);
-    for method in [Method::Pmu, Method::Tracefs] {
+    for method in [ProbeMethod::Pmu, ProbeMethod::Tracefs] {
         let target: Target = format!("kprobe:{PATTERN}").parse().unwrap();
         let counter = Counter::with(&COUNT, |loader, spec| {
             let program = loader.load(spec)?;
@@ -88,7 +88,7 @@ fn nothing_is_probed_beforehand() {
     let counter = Counter::with(&COUNT, |loader, spec| {
         syscall_trace::observe(
             move |call| to.borrow_mut().extend(call.command),
-            || attach::load_and_attach(loader, spec, &target, &Options::new()),
+            || attach::load_and_attach(loader, spec, &target),
         )
     });
     drop(counter.unwrap());
@@ -165,7 +165,7 @@ fn what_cannot_be_probed_is_passed_over() {
     assert!(all.len() > none && none > 0, "{all:?}");
     let program = Loader::new().load(&COUNT).unwrap();
     let target: Target = "kprobe:*_kprobe".parse().unwrap();
-    let link = kprobe::attach(&program, &target, Method::Pmu).unwrap();
+    let link = kprobe::attach(&program, &target, ProbeMethod::Pmu).unwrap();
     assert_eq!((link.places(), link.skipped()), (all.len() - none, none), "{all:?}");
 }
 

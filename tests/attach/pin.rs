@@ -6,7 +6,7 @@ use crate::common::{self, Folder, bpf_ids, wait_until};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::gettid;
-use rawbpf::attach::{self, Options, Target};
+use rawbpf::attach::{self, Target};
 use rawbpf::map::{Array, Map};
 use rawbpf::{Error, ErrorKind, Loader, ProgramType};
 use std::path::Path;
@@ -23,13 +23,12 @@ fn pin(target: &Target) {
     let place = std::env::var(PLACE).unwrap();
     let place = Path::new(&place);
     let mut loader = Loader::new();
-    let (program, link) =
-        attach::load_and_attach(&mut loader, &COUNT, target, &Options::new()).unwrap();
+    let (program, link) = attach::load_and_attach(&mut loader, &COUNT, target).unwrap();
     link.pin(place.join(LINK)).unwrap();
     program.pin(place.join(PROGRAM)).unwrap();
     loader.map(&super::STATE).unwrap().pin(place.join(MAP)).unwrap();
     let again = link.pin(place.join(LINK)).unwrap_err();
-    assert!(matches!(again, Error::LinkCall { .. }), "{again}");
+    assert!(matches!(again, Error::Call { .. }), "{again}");
 }
 
 /// Starts this test again to pin a link and end, and looks at what goes on without it.

@@ -4,7 +4,7 @@ use super::common::alone;
 use super::common::requires::{Thing, needs, needs_tried};
 use super::common::{role, said, this_test_as, wait_until};
 use super::{COUNT, IP, PACKETS, Watch, counting, in_own_network, ping, raw, udp};
-use rawbpf::attach::cgroup::{self, Method};
+use rawbpf::attach::cgroup::{self, CgroupMethod};
 use rawbpf::attach::{self, Target};
 use rawbpf::{AttachType, Errno, Error, ErrorKind, Loader, ProgramSpec, ProgramType, bpf};
 use std::fs::{self, File};
@@ -13,7 +13,8 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-const METHODS: [Method; 3] = [Method::Link, Method::ProgAttach, Method::Best];
+const METHODS: [CgroupMethod; 3] =
+    [CgroupMethod::Link, CgroupMethod::ProgAttach, CgroupMethod::Best];
 
 /// The mount point of control groups of version 2.
 fn root() -> Option<PathBuf> {
@@ -165,7 +166,7 @@ fn programs_run_while_they_are_attached() {
                 let right = if exactly { seen == wanted } else { seen >= wanted };
                 assert!(right, "{attach_type} {method:?}: {seen} and not {wanted}");
                 assert_eq!(group.programs(attach_type), [watch.id()]);
-                assert_eq!(watch.links(), usize::from(method != Method::ProgAttach));
+                assert_eq!(watch.links(), usize::from(method != CgroupMethod::ProgAttach));
                 drop(link);
                 assert_eq!(watch.during(trigger), 0, "{attach_type} {method:?}");
                 assert_eq!((group.programs(attach_type), watch.links()), (vec![], 0));
@@ -188,9 +189,10 @@ fn several_programs_are_in_one_group() {
             ping();
             (one.count.lookup(0).unwrap() - before.0, two.count.lookup(0).unwrap() - before.1)
         };
-        for (first, second) in
-            [(Method::Link, Method::ProgAttach), (Method::ProgAttach, Method::Link)]
-        {
+        for (first, second) in [
+            (CgroupMethod::Link, CgroupMethod::ProgAttach),
+            (CgroupMethod::ProgAttach, CgroupMethod::Link),
+        ] {
             let link = cgroup::attach(&one.program, &target, first).unwrap();
             let other = cgroup::attach(&two.program, &target, second).unwrap();
             assert_eq!(both(), (PACKETS, PACKETS), "{first:?}");

@@ -5,7 +5,7 @@ use super::common::requires::{Thing, needs, needs_tried};
 use super::common::{Folder, wait_until};
 use super::{COUNT, FRAME, PACKETS, Watch, counting, in_own_network, mount_bpf, raw};
 use nix::mount::umount;
-use rawbpf::attach::xdp::{self, Method};
+use rawbpf::attach::xdp::{self, XdpMethod};
 use rawbpf::attach::{self, Target};
 use rawbpf::{Errno, Error, ErrorKind, Loader, ProgramSpec, ProgramType, bpf};
 use std::os::fd::{AsFd, AsRawFd};
@@ -17,7 +17,7 @@ static COUNT_XDP: ProgramSpec = counting! { "count_xdp", Xdp, FRAME, 2,
     r6 -= r2;
 };
 
-const METHODS: [Method; 3] = [Method::Link, Method::Netlink, Method::Best];
+const METHODS: [XdpMethod; 3] = [XdpMethod::Link, XdpMethod::Netlink, XdpMethod::Best];
 
 /// The kernel's constants for the mode of a program: native or generic.
 const NATIVE: u8 = 1;
@@ -39,8 +39,8 @@ fn a_program_sees_packets_while_it_is_on_a_device() {
                 assert_eq!(link.target(), &target);
                 assert_eq!(watch.counts(), PACKETS, "{method:?} {target}");
                 assert_eq!(raw::xdp(raw::LOOPBACK), (GENERIC, watch.id()));
-                assert_eq!(watch.links(), usize::from(method != Method::Netlink));
-                assert_eq!(link.as_bpf_link().is_some(), method != Method::Netlink);
+                assert_eq!(watch.links(), usize::from(method != XdpMethod::Netlink));
+                assert_eq!(link.as_bpf_link().is_some(), method != XdpMethod::Netlink);
                 drop(link);
                 assert_eq!(watch.counts(), 0, "{method:?} {target}");
                 assert_eq!((raw::xdp(raw::LOOPBACK), watch.links()), ((0, 0), 0));
@@ -68,11 +68,11 @@ fn another_program_takes_the_place_at_once() {
         // An error changes nothing.
         let filter = ProgramSpec::new("other", ProgramType::SocketFilter, bpf! { r0 = 0; exit; });
         let error = link.update(&Loader::new().load(&filter).unwrap()).unwrap_err();
-        assert!(matches!(error, Error::LinkCall { errno: Errno(libc::EINVAL), .. }), "{error}");
+        assert!(matches!(error, Error::Call { errno: Errno(libc::EINVAL), .. }), "{error}");
         assert_eq!((first.counts(), second.counts()), (0, PACKETS));
         drop(link);
         assert_eq!((first.counts(), second.counts()), (0, 0));
-        let link = xdp::attach(&first.program, &"xdp:lo".parse().unwrap(), Method::Netlink);
+        let link = xdp::attach(&first.program, &"xdp:lo".parse().unwrap(), XdpMethod::Netlink);
         let error = link.unwrap().update(&second.program).unwrap_err();
         assert!(matches!(error, Error::Unsupported { .. }), "{error}");
     });
@@ -136,12 +136,13 @@ fn a_driver_that_cannot_is_said_to_be_unable() {
             assert!(words.contains("take xdpgeneric:"), "{words}");
             match error {
                 // The kernel's own words.
-                Error::AttachNetlink { step: "RTM_SETLINK", errno, said, .. } => {
-                    assert_eq!((method, errno), (Method::Netlink, Errno(libc::EOPNOTSUPP)));
-                    assert!(said.to_lowercase().contains("native"), "{said}");
+                Error::Attach { step: "RTM_SETLINK", errno, message, .. } => {
+                    assert_eq!((method, errno), (XdpMethod::Netlink, Errno(libc::EOPNOTSUPP)));
+                    let message = message.unwrap_or_default().to_lowercase();
+                    assert!(message.contains("native"), "{message}");
                 }
                 Error::Attach { step: "BPF_LINK_CREATE", errno, .. } => {
-                    assert_ne!(method, Method::Netlink);
+                    assert_ne!(method, XdpMethod::Netlink);
                     assert_eq!(errno, Errno(libc::EOPNOTSUPP));
                 }
                 other => panic!("{other:?}"),
@@ -179,7 +180,7 @@ fn what_somebody_else_has_put_there_meanwhile_stays() {
     in_own_network(|| {
         let (ours, theirs) = (Watch::new(&COUNT_XDP), Watch::new(&COUNT_XDP));
         let target: Target = "xdpgeneric:lo".parse().unwrap();
-        let link = xdp::attach(&ours.program, &target, Method::Netlink).unwrap();
+        let link = xdp::attach(&ours.program, &target, XdpMethod::Netlink).unwrap();
         raw::set_xdp(raw::LOOPBACK, Some(&theirs.program.as_fd().as_raw_fd()));
         assert_eq!((ours.counts(), theirs.counts()), (0, PACKETS));
         drop(link);
@@ -235,7 +236,7 @@ fn what_does_not_fit_is_refused() {
             assert_eq!(error.kind(), ErrorKind::Failed);
         }
         let target = "tc:lo/ingress".parse().unwrap();
-        let error = xdp::attach(&watch.program, &target, Method::Best).unwrap_err();
+        let error = xdp::attach(&watch.program, &target, XdpMethod::Best).unwrap_err();
         assert!(matches!(error, Error::Target { .. }), "{error:?}");
     });
 }
@@ -251,7 +252,7 @@ fn a_link_can_be_pinned_and_a_message_cannot() {
         let watch = Watch::new(&COUNT_XDP);
         let target: Target = "xdp:lo".parse().unwrap();
         let pin = folder.path().join("link");
-        let link = xdp::attach(&watch.program, &target, Method::Link).unwrap();
+        let link = xdp::attach(&watch.program, &target, XdpMethod::Link).unwrap();
         link.pin(&pin).unwrap();
         drop(link);
         assert_eq!(watch.counts(), PACKETS);
@@ -259,7 +260,7 @@ fn a_link_can_be_pinned_and_a_message_cannot() {
         // The kernel has time for what no descriptor held.
         wait_until("the program is off", || raw::xdp(raw::LOOPBACK) == (0, 0));
         assert_eq!(watch.counts(), 0);
-        let link = xdp::attach(&watch.program, &target, Method::Netlink).unwrap();
+        let link = xdp::attach(&watch.program, &target, XdpMethod::Netlink).unwrap();
         assert_eq!(link.pin(&pin).unwrap_err().kind(), ErrorKind::Unsupported);
         assert!(!pin.exists());
         umount(folder.path()).unwrap();

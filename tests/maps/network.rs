@@ -46,7 +46,7 @@ fn network_devices() {
         assert!(devices.delete(0).unwrap());
         assert_eq!(run(&program), XDP_PASS);
         let none = devices.update(0, 0x7fff_0000, None);
-        assert!(matches!(none, Err(Error::MapCall { errno: Errno(libc::EINVAL), .. })), "{none:?}");
+        assert!(matches!(none, Err(Error::Call { errno: Errno(libc::EINVAL), .. })), "{none:?}");
     }
 }
 

@@ -224,14 +224,14 @@ fn pins() {
         let other = Map::create(&Hash::<u32, u64>::spec("other", 1)).unwrap();
         assert!(matches!(other.unpin(&path), Err(Error::PinnedMap { field: "number", .. })));
         let taken = other.pin(&path);
-        assert!(matches!(taken, Err(Error::MapCall { errno: Errno(libc::EEXIST), .. })));
+        assert!(matches!(taken, Err(Error::Call { errno: Errno(libc::EEXIST), .. })));
         opened.unpin(&path).unwrap();
         assert!(!path.exists());
         let gone = Map::open_pinned(&path);
-        assert!(matches!(gone, Err(Error::OpenMap { errno: Errno(libc::ENOENT), .. })));
+        assert!(matches!(gone, Err(Error::Call { errno: Errno(libc::ENOENT), .. })));
         let nowhere = other.pin(std::env::temp_dir().join("rawbpf-no-bpf-file-system"));
         assert!(
-            matches!(nowhere, Err(Error::MapCall { errno: Errno(libc::EPERM), .. })),
+            matches!(nowhere, Err(Error::Call { errno: Errno(libc::EPERM), .. })),
             "{nowhere:?}"
         );
 
@@ -273,12 +273,9 @@ fn other_objects_are_no_maps() {
         program.as_fd().try_clone_to_owned().unwrap(),
         std::fs::File::open(Path::new("/dev/null")).unwrap().into(),
     ] {
-        assert!(matches!(Map::from_fd(fd), Err(Error::OpenMap { .. })));
+        assert!(matches!(Map::from_fd(fd), Err(Error::Call { .. })));
     }
-    assert!(matches!(
-        Map::open_id(u32::MAX),
-        Err(Error::OpenMap { errno: Errno(libc::ENOENT), .. })
-    ));
+    assert!(matches!(Map::open_id(u32::MAX), Err(Error::Call { errno: Errno(libc::ENOENT), .. })));
 }
 
 static TEXT: MapSpec = MapSpec::array("text", 3, 1)
@@ -308,7 +305,7 @@ fn contents_that_nobody_changes() {
     assert_eq!(run(&program), u32::from(b'c'));
     let array = Array::<[u8; 3]>::of(&map).unwrap();
     let frozen = array.update(0, b"xyz");
-    assert!(matches!(frozen, Err(Error::MapCall { errno: Errno(libc::EPERM), .. })), "{frozen:?}");
+    assert!(matches!(frozen, Err(Error::Call { errno: Errno(libc::EPERM), .. })), "{frozen:?}");
     assert_eq!(array.lookup(0).unwrap(), *b"abc");
 }
 

@@ -97,7 +97,7 @@ fn a_change_that_cannot_be_says_why() {
                 true => done.unwrap(),
                 false => {
                     let error = done.unwrap_err();
-                    let fits = matches!(&error, Error::MapCall { note: Some(note), .. } if note.contains(words));
+                    let fits = matches!(&error, Error::Call { note: Some(note), .. } if note.contains(words));
                     assert!(fits, "{}, key {key}: {error}", spec.kind);
                 }
             }

@@ -133,7 +133,7 @@ fn what_a_table_has_not_is_told() {
     // Functions that the kernel needs are missing.
     ops.set("name", b"rawbpf_empty").unwrap();
     let error = ops.register().unwrap_err();
-    assert!(matches!(error, Error::MapCall { errno: Errno(libc::EINVAL), .. }), "{error}");
+    assert!(matches!(error, Error::Call { errno: Errno(libc::EINVAL), .. }), "{error}");
 
     let wrong = spec("wrong", "tcp_congestion_ops.sstresh", bpf! { r0 = 2; exit; });
     let error = loader.load(&wrong).unwrap_err();

@@ -46,9 +46,9 @@ fn hash_is_shared<'a>(map: &'a MapSpec<'a>, program: &ProgramSpec<'a>) {
     assert_eq!((run(&program), hash.lookup(&1).unwrap()), (1, Some(42)));
 
     let exists = hash.update(&1, &0, Update::NoExist);
-    assert!(matches!(exists, Err(Error::MapCall { errno: Errno(libc::EEXIST), .. })), "{exists:?}");
+    assert!(matches!(exists, Err(Error::Call { errno: Errno(libc::EEXIST), .. })), "{exists:?}");
     let missing = hash.update(&9, &0, Update::Exist);
-    assert!(matches!(missing, Err(Error::MapCall { errno: Errno(libc::ENOENT), .. })));
+    assert!(matches!(missing, Err(Error::Call { errno: Errno(libc::ENOENT), .. })));
 
     let mut all: Vec<_> = hash.iter().collect::<Result<_, _>>().unwrap();
     all.sort_unstable();
@@ -150,9 +150,9 @@ fn an_array() {
     assert_eq!((run(&program), array.lookup(1).unwrap()), (1, 42));
     assert_eq!(array.lookup_all().unwrap(), [0, 42, 0]);
     let beyond = array.lookup(3);
-    assert!(matches!(beyond, Err(Error::MapCall { errno: Errno(libc::ENOENT), .. })), "{beyond:?}");
+    assert!(matches!(beyond, Err(Error::Call { errno: Errno(libc::ENOENT), .. })), "{beyond:?}");
     let beyond = array.update(3, &1);
-    assert!(matches!(beyond, Err(Error::MapCall { errno: Errno(libc::E2BIG), .. })), "{beyond:?}");
+    assert!(matches!(beyond, Err(Error::Call { errno: Errno(libc::E2BIG), .. })), "{beyond:?}");
     assert!(array.clear().is_err());
 }
 
@@ -168,11 +168,11 @@ fn the_memory_of_an_array() {
     assert_eq!((memory.get(3), memory.set(3, &0)), (None, false));
     // The kernel will not freeze what can be written behind its back.
     let busy = map.freeze();
-    assert!(matches!(busy, Err(Error::MapCall { errno: Errno(libc::EBUSY), .. })), "{busy:?}");
+    assert!(matches!(busy, Err(Error::Call { errno: Errno(libc::EBUSY), .. })), "{busy:?}");
     drop(memory);
     map.freeze().unwrap();
     let frozen = array.update(1, &1);
-    assert!(matches!(frozen, Err(Error::MapCall { errno: Errno(libc::EPERM), .. })), "{frozen:?}");
+    assert!(matches!(frozen, Err(Error::Call { errno: Errno(libc::EPERM), .. })), "{frozen:?}");
     let memory = array.mmap().unwrap();
     assert!(!memory.is_writable() && !memory.set(1, &0));
     assert_eq!((run(&program), memory.get(1)), (1, Some(9)));
@@ -359,7 +359,7 @@ fn a_queue() {
         queue.push(&value, Update::Any).unwrap();
     }
     let full = queue.push(&4, Update::Any);
-    assert!(matches!(full, Err(Error::MapCall { errno: Errno(libc::E2BIG), .. })), "{full:?}");
+    assert!(matches!(full, Err(Error::Call { errno: Errno(libc::E2BIG), .. })), "{full:?}");
     queue.push(&4, Update::Exist).unwrap();
     assert_eq!(queue.pop().unwrap(), Some(1));
     queue.clear().unwrap();

@@ -6,7 +6,7 @@ use crate::watch::{
     COOKIE, Caller, ENTRY, METHODS, RETURN, SECOND, Watch, probes_in_tracefs, rawbpf_test_add,
     rawbpf_test_double, this_file,
 };
-use rawbpf::attach::uprobe::{self, Method};
+use rawbpf::attach::uprobe::{self, ProbeMethod};
 use rawbpf::attach::{self, Options, Target};
 use rawbpf::features::Features;
 use rawbpf::{AttachType, Error, ErrorKind, user};
@@ -186,7 +186,7 @@ fn loading_for_a_pattern_takes_the_best_way() {
     needs!(Uprobe);
     let target = this("rawbpf_test_*");
     let mut loader = rawbpf::Loader::new();
-    let loaded = attach::load_and_attach(&mut loader, &ENTRY, &target, &Options::new());
+    let loaded = attach::load_and_attach(&mut loader, &ENTRY, &target);
     let (program, link) = loaded.unwrap();
     assert_eq!(link.places(), 2);
     let multi = program.attach_type() == Some(AttachType::TraceUprobeMulti);
@@ -480,7 +480,7 @@ fn a_probe_in_tracefs_goes_with_its_link() {
     needs!(Uprobe, Tracefs);
     let watch = Watch::new(&ENTRY);
     assert_eq!(probes_in_tracefs(), [""; 0]);
-    let attach = |target| uprobe::attach(&watch.program, &target, Method::Tracefs).unwrap();
+    let attach = |target| uprobe::attach(&watch.program, &target, ProbeMethod::Tracefs).unwrap();
     let entry = attach(this("rawbpf_test_add"));
     let back = attach(Target::uretprobe(this_file(), "rawbpf_test_add"));
     let probes = probes_in_tracefs();
@@ -493,7 +493,7 @@ fn a_probe_in_tracefs_goes_with_its_link() {
     watch.assert_nothing_is_left();
     // The PMU makes none.
     let target = this("rawbpf_test_add");
-    let link = uprobe::attach(&watch.program, &target, Method::Pmu).unwrap();
+    let link = uprobe::attach(&watch.program, &target, ProbeMethod::Pmu).unwrap();
     assert_eq!(probes_in_tracefs(), [""; 0]);
     drop(link);
 }
@@ -506,8 +506,9 @@ fn a_path_with_a_space_goes_one_way() {
     fs::copy(this_file(), &copy).unwrap();
     let watch = Watch::new(&ENTRY);
     let target = Target::uprobe(copy.to_str().unwrap(), "rawbpf_test_add");
-    drop(uprobe::attach(&watch.program, &target, Method::Pmu).unwrap());
-    let words = uprobe::attach(&watch.program, &target, Method::Tracefs).unwrap_err().to_string();
+    drop(uprobe::attach(&watch.program, &target, ProbeMethod::Pmu).unwrap());
+    let words =
+        uprobe::attach(&watch.program, &target, ProbeMethod::Tracefs).unwrap_err().to_string();
     assert!(words.contains("no path with a space"), "{words}");
 }
 

@@ -256,7 +256,7 @@ fn a_call_of_what_is_no_argument_says_so() {
     let many = format!("{}:rawbpf_test:many", this_file());
     for (spec, target, expected) in [
         (&FLOAT, &*many, "a floating-point number in the register xmm0"),
-        (&ELEVENTH, &many, "passes no `arg11`, but arg1, arg2"),
+        (&ELEVENTH, &many, "has no argument `arg11`: expected arg1, arg2"),
         (&FLOAT, "sys_clone", "it is no USDT probe"),
         (&FLOAT, "c:strlen", "it is no USDT probe"),
     ] {
@@ -337,13 +337,9 @@ fn arguments_elsewhere_have_none() {
     needs!(Bpf);
     for (spec, name, expected) in [
         (&MEMORY, "rawbpf_test:many", "`args.arg3`"),
-        (
-            &MEMORY,
-            "rawbpf_test:many",
-            "only what is in one register has an offset; `call args.arg3`",
-        ),
-        (&WIDE, "rawbpf_test:many", "the field has 4 bytes, and the access 8"),
-        (&BEYOND, "rawbpf_test:many", "passes no `arg11`, but arg1, arg2"),
+        (&MEMORY, "rawbpf_test:many", "expected one register: `call args.arg3`"),
+        (&WIDE, "rawbpf_test:many", "access size is 8 bytes, expected 4"),
+        (&BEYOND, "rawbpf_test:many", "has no argument `arg11`: expected arg1, arg2"),
         (&WIDE, "rawbpf_test:twice", "`8@%rdi` and `8@%rsi`"),
         (&WIDE, "rawbpf_test:nowhere", "USDT probe `rawbpf_test:nowhere` is not in"),
     ] {
@@ -435,7 +431,7 @@ fn arguments_are_those_of_the_file_that_the_process_sees() {
     let (mut loader, target) = (Loader::new(), this("many"));
     let options = Options::new().pid(caller.id());
     let (_program, link) =
-        attach::load_and_attach(&mut loader, &SECOND_ARGUMENT, &target, &options).unwrap();
+        attach::load_and_attach_with(&mut loader, &SECOND_ARGUMENT, &target, &options).unwrap();
     let seen = Array::<[i64; MOST]>::of(loader.map(&ARGUMENTS).unwrap()).unwrap();
     caller.call();
     assert_eq!(seen.lookup(0).unwrap()[2], 7);
@@ -519,14 +515,13 @@ fn loading_for_a_probe_takes_the_best_way() {
     let _alone = common::alone();
     let target = this("twice");
     let mut loader = Loader::new();
-    let loaded = attach::load_and_attach(&mut loader, &ENTRY, &target, &Options::new());
+    let loaded = attach::load_and_attach(&mut loader, &ENTRY, &target);
     let (program, link) = loaded.unwrap();
     assert_eq!(link.places(), 2);
     let multi = program.attach_type().is_some();
     assert_eq!(link.as_bpf_link().is_some(), multi);
     let guarded = this("guarded");
-    let (_program, link) =
-        attach::load_and_attach(&mut loader, &ENTRY, &guarded, &Options::new()).unwrap();
+    let (_program, link) = attach::load_and_attach(&mut loader, &ENTRY, &guarded).unwrap();
     assert_eq!(semaphore(), 1);
     drop(link);
     assert_eq!(semaphore(), 0);

@@ -2,7 +2,7 @@
 
 use crate::common::{self, bpf_ids};
 use rawbpf::attach::Link;
-use rawbpf::attach::uprobe::Method;
+use rawbpf::attach::uprobe::ProbeMethod;
 use rawbpf::map::{Hash, Update};
 use rawbpf::{AttachType, Loader, MapSpec, Program, ProgramSpec, ProgramType, Result, bpf};
 use std::fs;
@@ -77,7 +77,8 @@ pub(crate) static RETURN: ProgramSpec = counting!("return", r0 = *(u64 *)(r6 + p
 /// It adds up the cookies. Linux 5.15.
 pub(crate) static COOKIE: ProgramSpec = counting!("cookie", call get_attach_cookie;);
 
-pub(crate) const METHODS: [Method; 3] = [Method::Pmu, Method::Tracefs, Method::Best];
+pub(crate) const METHODS: [ProbeMethod; 3] =
+    [ProbeMethod::Pmu, ProbeMethod::Tracefs, ProbeMethod::Best];
 
 /// A loaded program and what it has seen.
 pub(crate) struct Watch {

@@ -40,7 +40,7 @@ mod time;
 
 pub use escape::ControlCharacters;
 pub use map::Map;
-pub use problem::{Place, Problem, Severity};
+pub use problem::{Problem, Severity, SourceSpan};
 pub use time::WallTime;
 
 use crate::bt::value::Value;
@@ -238,12 +238,12 @@ impl Output {
 
     /// Writes a problem that a script had while it ran. If it is one that was already written for the same place, it
     /// is only counted; a map that is full is written once, whatever the place.
-    pub fn problem(&mut self, place: &Place<'_>, problem: &Problem<'_>) {
+    pub fn problem(&mut self, place: &SourceSpan<'_>, problem: &Problem<'_>) {
         self.problem_times(place, problem, 1);
     }
 
     /// The same of a problem that occurred some times.
-    pub fn problem_times(&mut self, place: &Place<'_>, problem: &Problem<'_>, times: u64) {
+    pub fn problem_times(&mut self, place: &SourceSpan<'_>, problem: &Problem<'_>, times: u64) {
         if self.problems.is_new(place, problem, times) {
             match self.options.format {
                 OutputFormat::Text => problem::push_text(&mut self.messages, place, problem),
@@ -296,7 +296,7 @@ impl Output {
     /// Writes the result of `errorf()` or `warnf()`.
     pub fn message<'a>(
         &mut self,
-        place: &Place<'_>,
+        place: &SourceSpan<'_>,
         severity: Severity,
         format: &Format,
         args: impl IntoIterator<Item = Arg<'a>>,

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 /// A place in a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place<'a> {
+pub struct SourceSpan<'a> {
     /// The name of the script, or `stdin`.
     pub file: &'a str,
     /// The line, from 1.
@@ -109,7 +109,7 @@ enum Known {
 }
 
 impl Known {
-    fn new(place: &Place<'_>, problem: &Problem<'_>) -> Known {
+    fn new(place: &SourceSpan<'_>, problem: &Problem<'_>) -> Known {
         let (file, line, column) = (place.file.to_owned(), place.line, place.column);
         match *problem {
             Problem::DivisionByZero => Known::Division { file, line, column },
@@ -121,7 +121,7 @@ impl Known {
         }
     }
 
-    fn is(&self, place: &Place<'_>, problem: &Problem<'_>) -> bool {
+    fn is(&self, place: &SourceSpan<'_>, problem: &Problem<'_>) -> bool {
         let at = |file: &str, line, column| {
             (file, line, column) == (place.file, place.line, place.column)
         };
@@ -150,7 +150,12 @@ pub(super) struct Problems {
 
 impl Problems {
     /// Counts a problem that occurred some times; returns whether it is the first of its kind.
-    pub(super) fn is_new(&mut self, place: &Place<'_>, problem: &Problem<'_>, times: u64) -> bool {
+    pub(super) fn is_new(
+        &mut self,
+        place: &SourceSpan<'_>,
+        problem: &Problem<'_>,
+        times: u64,
+    ) -> bool {
         match self.known.iter_mut().find(|(known, _)| known.is(place, problem)) {
             Some((_, repeated)) => {
                 *repeated = repeated.saturating_add(times);
@@ -186,7 +191,7 @@ impl Problems {
 }
 
 /// Appends a problem as bpftrace writes warnings: place and message, the line, and an underline.
-pub(super) fn push_text(out: &mut Vec<u8>, place: &Place<'_>, problem: &Problem<'_>) {
+pub(super) fn push_text(out: &mut Vec<u8>, place: &SourceSpan<'_>, problem: &Problem<'_>) {
     push_message(out, place, Severity::Warning, problem.message().as_bytes());
     let controls = ControlCharacters::Escape;
     push_outside(out, place.source.as_bytes(), controls);
@@ -204,11 +209,11 @@ pub(super) fn push_text(out: &mut Vec<u8>, place: &Place<'_>, problem: &Problem<
 /// Appends a line of place and message.
 pub(super) fn push_message(
     out: &mut Vec<u8>,
-    place: &Place<'_>,
+    place: &SourceSpan<'_>,
     severity: Severity,
     message: &[u8],
 ) {
-    let Place { file, line, column, end, .. } = *place;
+    let SourceSpan { file, line, column, end, .. } = *place;
     // Writing to a Vec does not fail.
     _ = write!(out, "{file}:{line}:{column}-{end}: {}: ", severity.label());
     out.extend_from_slice(message);
@@ -218,7 +223,7 @@ pub(super) fn push_message(
 }
 
 /// Appends a problem as a line of JSON.
-pub(super) fn push_json(out: &mut Vec<u8>, place: &Place<'_>, problem: &Problem<'_>) {
+pub(super) fn push_json(out: &mut Vec<u8>, place: &SourceSpan<'_>, problem: &Problem<'_>) {
     let kind = match problem {
         Problem::DivisionByZero => "runtime_error",
         Problem::MapFull { .. } | Problem::NotStored { .. } | Problem::Helper { .. } => {
@@ -251,7 +256,7 @@ fn push_json_update(out: &mut Vec<u8>, map: &str, result: i64) {
 /// Appends a message of `errorf()` or `warnf()` as a line of JSON.
 pub(super) fn push_json_message(
     out: &mut Vec<u8>,
-    place: &Place<'_>,
+    place: &SourceSpan<'_>,
     severity: Severity,
     message: &[u8],
 ) {
@@ -268,7 +273,7 @@ fn push_json_start(out: &mut Vec<u8>, kind: &str, message: &[u8]) {
     push_json_string(out, message);
 }
 
-fn push_json_end(out: &mut Vec<u8>, place: &Place<'_>) {
+fn push_json_end(out: &mut Vec<u8>, place: &SourceSpan<'_>) {
     out.extend_from_slice(b", \"filename\": ");
     push_json_string(out, place.file.as_bytes());
     _ = writeln!(out, ", \"line\": {}, \"col\": {}}}", place.line, place.column);

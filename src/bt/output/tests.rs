@@ -272,10 +272,15 @@ fn strings_from_outside_cannot_drive_a_terminal() {
 
 #[test]
 fn problems_are_written_once() {
-    let place =
-        Place { file: "stdin", line: 1, column: 36, end: 40, source: "BEGIN {\tprint(1/$x); }" };
-    let place = Place { column: 15, end: 19, ..place };
-    let other = Place { column: 1, end: 2, ..place };
+    let place = SourceSpan {
+        file: "stdin",
+        line: 1,
+        column: 36,
+        end: 40,
+        source: "BEGIN {\tprint(1/$x); }",
+    };
+    let place = SourceSpan { column: 15, end: 19, ..place };
+    let other = SourceSpan { column: 1, end: 2, ..place };
     let full = Problem::MapFull { map: "@m", max_entries: 1 };
     let busy = Problem::NotStored { map: "@m", result: -16 };
     let helper = Problem::Helper { name: "probe_read_user", result: -14 };

@@ -5,7 +5,7 @@ use super::sink::Sink;
 use crate::bt::format;
 use crate::bt::hir::{Async, MapId, Program};
 use crate::bt::output::printf::{Arg, Format};
-use crate::bt::output::{ControlCharacters, Place, Problem, Severity, WallTime};
+use crate::bt::output::{ControlCharacters, Problem, Severity, SourceSpan, WallTime};
 use crate::bt::plan::{self, RecordField, RecordKind};
 use crate::bt::source::{Source, Span};
 use crate::bt::value::Value;
@@ -170,11 +170,11 @@ impl Record {
 }
 
 /// Calls `f` with a place in the script.
-pub(super) fn at(source: &Source, span: Span, f: impl FnOnce(&Place<'_>)) {
+pub(super) fn at(source: &Source, span: Span, f: impl FnOnce(&SourceSpan<'_>)) {
     let (start, end) = (source.position(span.start), source.position(span.end));
     let text = source.line(start.line);
     let last = if end.line == start.line { end.column } else { text.chars().count() + 1 };
-    f(&Place {
+    f(&SourceSpan {
         file: &source.name,
         line: start.line,
         column: start.column,

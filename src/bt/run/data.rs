@@ -137,5 +137,5 @@ impl Stored {
 }
 
 fn is_gone(error: &crate::error::Error) -> bool {
-    matches!(error, crate::error::Error::MapCall { errno, .. } if errno.0 == libc::ENOENT)
+    matches!(error, crate::error::Error::Call { errno, .. } if errno.0 == libc::ENOENT)
 }

@@ -54,9 +54,9 @@ impl Iterations {
             Ok(_) => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => {
-                return Err(Error::LinkCall {
+                return Err(Error::Call {
                     action: "read",
-                    target: std::mem::take(target),
+                    object: std::mem::take(target),
                     errno: Errno::of(&error),
                     why: None,
                     note: None,

@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub(super) struct Names {
     /// The maps that stacks are kept in.
     stacks: Vec<(Space, u32, Map)>,
-    kernel: Option<Option<symbols::Symbols>>,
+    kernel: Option<Option<symbols::KernelSymbols>>,
     processes: Processes,
     users: Option<HashMap<u32, Arc<str>>>,
     cgroups: HashMap<(u64, Vec<u8>), String>,
@@ -101,8 +101,8 @@ impl Names {
         words.map(u64::from_ne_bytes).take_while(|address| *address != 0).collect()
     }
 
-    fn kernel_symbols(&mut self) -> Option<&symbols::Symbols> {
-        self.kernel.get_or_insert_with(|| symbols::Symbols::read().ok()).as_ref()
+    fn kernel_symbols(&mut self) -> Option<&symbols::KernelSymbols> {
+        self.kernel.get_or_insert_with(|| symbols::KernelSymbols::read().ok()).as_ref()
     }
 
     fn kernel_frame(&mut self, address: u64) -> Option<Frame> {
@@ -283,7 +283,7 @@ mod without {
     pub(super) struct Processes;
 
     /// A resolved address.
-    pub(super) struct Located {
+    pub(super) struct UserLocation {
         pub(super) name: Option<String>,
         pub(super) offset: u64,
         pub(super) path: PathBuf,
@@ -300,7 +300,7 @@ mod without {
             false
         }
 
-        pub(super) fn frame(&mut self, _pid: u32, _address: u64) -> Option<Located> {
+        pub(super) fn frame(&mut self, _pid: u32, _address: u64) -> Option<UserLocation> {
             None
         }
     }

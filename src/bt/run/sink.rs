@@ -2,7 +2,7 @@
 
 use super::event::Event;
 use crate::bt::output::printf::{Arg, Format};
-use crate::bt::output::{ControlCharacters, Map, Options, Output, Place, Problem, Severity};
+use crate::bt::output::{ControlCharacters, Map, Options, Output, Problem, Severity, SourceSpan};
 use crate::bt::value::Value;
 use std::collections::VecDeque;
 
@@ -11,7 +11,7 @@ pub(super) trait Sink {
     fn printf(&mut self, format: &Format, arguments: &mut dyn Iterator<Item = Arg<'_>>);
     fn message(
         &mut self,
-        place: &Place<'_>,
+        place: &SourceSpan<'_>,
         severity: Severity,
         format: &Format,
         arguments: &mut dyn Iterator<Item = Arg<'_>>,
@@ -22,7 +22,7 @@ pub(super) trait Sink {
     fn join(&mut self, strings: &mut dyn Iterator<Item = &[u8]>, separator: &[u8]);
     fn cat(&mut self, contents: Vec<u8>);
     fn system(&mut self, output: Vec<u8>);
-    fn problem(&mut self, place: &Place<'_>, problem: &Problem<'_>, times: u64);
+    fn problem(&mut self, place: &SourceSpan<'_>, problem: &Problem<'_>, times: u64);
     fn failure(&mut self, text: &str);
     fn warning(&mut self, text: &str);
     fn lost(&mut self, records: u64);
@@ -35,7 +35,7 @@ impl Sink for Output {
 
     fn message(
         &mut self,
-        place: &Place<'_>,
+        place: &SourceSpan<'_>,
         severity: Severity,
         format: &Format,
         arguments: &mut dyn Iterator<Item = Arg<'_>>,
@@ -67,7 +67,7 @@ impl Sink for Output {
         Output::system(self, &output);
     }
 
-    fn problem(&mut self, place: &Place<'_>, problem: &Problem<'_>, times: u64) {
+    fn problem(&mut self, place: &SourceSpan<'_>, problem: &Problem<'_>, times: u64) {
         self.problem_times(place, problem, times);
     }
 
@@ -114,7 +114,7 @@ impl Sink for Queue {
 
     fn message(
         &mut self,
-        place: &Place<'_>,
+        place: &SourceSpan<'_>,
         severity: Severity,
         format: &Format,
         arguments: &mut dyn Iterator<Item = Arg<'_>>,
@@ -148,7 +148,7 @@ impl Sink for Queue {
         self.events.push_back(Event::System(output));
     }
 
-    fn problem(&mut self, place: &Place<'_>, problem: &Problem<'_>, times: u64) {
+    fn problem(&mut self, place: &SourceSpan<'_>, problem: &Problem<'_>, times: u64) {
         self.messages.problem_times(place, problem, times);
         self.push_message();
     }

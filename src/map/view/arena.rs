@@ -48,7 +48,7 @@ impl Arena {
     /// place from then on. Pages come as they are touched, by programs or here. `mmap(2)`; Linux 6.9.
     ///
     /// # Errors
-    /// [`Error::MapCall`]; `EBUSY` if it is mapped already, or something else is where it has its place.
+    /// [`Error::Call`]; `EBUSY` if it is mapped already, or something else is where it has its place.
     /// [`Error::Unsupported`] with [`BPF_F_SEGV_ON_FAULT`](flags::BPF_F_SEGV_ON_FAULT): to look at a page that is not there would
     /// end the process.
     pub fn mmap(&self) -> Result<MappedArena> {

@@ -54,8 +54,8 @@ pub struct PercpuArray<V> {
 ///
 /// At the tracepoint of a single system call, `syscalls/sys_enter_…` and `sys_exit_…`, there is no stack of the kernel before
 /// Linux 6.12: programs are given the registers of the process (`perf_syscall_enter`, `kernel/trace/trace_syscalls.c`).
-/// `raw_syscalls/sys_enter` has one. Frames of the kernel get names by [`Symbols`](crate::kernel::symbols::Symbols), those of
-/// processes, with the flag `BPF_F_USER_STACK` (256), by `user::Symbols` with the feature `symbolize`.
+/// `raw_syscalls/sys_enter` has one. Frames of the kernel get names by [`KernelSymbols`](crate::kernel::symbols::KernelSymbols), those of
+/// processes, with the flag `BPF_F_USER_STACK` (256), by `user::ProcessSymbols` with the feature `symbolize`.
 #[doc(alias = "BPF_MAP_TYPE_STACK_TRACE")]
 #[derive(Debug)]
 pub struct StackTrace {
@@ -120,7 +120,7 @@ impl<V: Plain> Array<V> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::MapCall`]; `ENOTSUPP` without the flag.
+    /// [`Error::Call`]; `ENOTSUPP` without the flag.
     pub fn mmap(&self) -> Result<MappedArray<V>> {
         let stride = V::SIZE.next_multiple_of(8);
         let count = self.map.max_entries() as usize;

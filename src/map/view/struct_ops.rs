@@ -51,7 +51,7 @@ impl StructOps {
     /// A view of this map, whose functions and other members are all empty until they are set here.
     ///
     /// # Errors
-    /// [`Error::MapView`] if it is another kind of map; [`Error::MapCall`], [`Error::Btf`] if the kernel does not
+    /// [`Error::MapView`] if it is another kind of map; [`Error::Call`], [`Error::Btf`] if the kernel does not
     /// report which struct it is.
     pub fn of(map: &Map) -> Result<Self> {
         if map.kind() != MapType::StructOps {
@@ -111,7 +111,7 @@ impl StructOps {
     /// `BPF_MAP_UPDATE_ELEM`, and `BPF_LINK_CREATE` if the map has [`BPF_F_LINK`](flags::BPF_F_LINK).
     ///
     /// # Errors
-    /// [`Error::MapCall`]: `EINVAL` if a function is missing that the kernel does not do without, `EEXIST` if there is a
+    /// [`Error::Call`]: `EINVAL` if a function is missing that the kernel does not do without, `EEXIST` if there is a
     /// table of that name already.
     pub fn register(&self) -> Result<Registered> {
         let key = [0; 4];
@@ -146,7 +146,7 @@ fn table_of(map: &Map, types: &KernelTypes) -> Result<String> {
     if let Some(name) = name(types.vmlinux()?) {
         return Ok(name);
     }
-    let refused = |errno| map.refused("ask about", errno, Some("its types are not to be had"));
+    let refused = |errno| map.refused("get the types of", errno, None);
     let fd = syscall::fd_by_id(Numbered::Btf, info.vmlinux_btf_id, 0).map_err(refused)?;
     let module = String::from_utf8_lossy(&btf_name(fd.as_fd()).map_err(refused)?).into_owned();
     let found = types.module(&module)?.and_then(name);

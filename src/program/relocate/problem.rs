@@ -12,7 +12,7 @@ pub enum NameProblem {
     #[error(transparent)]
     Kernel(#[from] Error),
     /// The access does not have the size of the field.
-    #[error("the field has {size} bytes, and the access {access}")]
+    #[error("access size is {access} bytes, expected {size}, the size of the field")]
     Width {
         /// The size of the field, in bytes.
         size: u32,
@@ -21,7 +21,7 @@ pub enum NameProblem {
     },
     /// The field is a bit-field.
     #[error(
-        "it is a bit-field: load the {size} bytes at {offset}, shift them right by {shift} and mask {bits} bits"
+        "bit-field of {bits} bits: load the {size} bytes at offset {offset}, shift right by {shift} and mask {bits} bits"
     )]
     BitField {
         /// The size of the integer, in bytes.
@@ -40,10 +40,10 @@ pub enum NameProblem {
         problem: &'static str,
     },
     /// The kernel has no symbol of that name.
-    #[error("the kernel has no symbol of that name")]
+    #[error("the kernel has no symbol of this name")]
     NoSymbol,
     /// The object declares it with another type than the kernel's.
-    #[error("the object declares it as `{object}`, and the kernel has `{kernel}`")]
+    #[error("declared type is `{object}`, expected `{kernel}` as in the kernel")]
     Declaration {
         /// The declaration of the object.
         object: String,
@@ -51,7 +51,7 @@ pub enum NameProblem {
         kernel: String,
     },
     /// The number does not fit the instruction.
-    #[error("it is {value} here, and the instruction holds {low} to {high}")]
+    #[error("value {value} does not fit the instruction: {low} to {high}")]
     Range {
         /// The number.
         value: i128,
@@ -62,8 +62,8 @@ pub enum NameProblem {
     },
     /// The arguments depend on the attach target, and the spec has none.
     #[error(
-        "the program does not say what it is for: {needs}; in a text `.program NAME, TARGET` says it, in Rust \
-         `attach::load_and_attach` or `Target::spec`"
+        "no attach target, expected {needs}: set it by `.program NAME, TARGET` in a text, by `attach::load_and_attach` \
+         or `Target::spec` in Rust"
     )]
     NoTarget {
         /// The kind of target that is needed.
@@ -71,7 +71,7 @@ pub enum NameProblem {
     },
     /// The program has several targets, and they do not pass the argument in the same way.
     #[error(
-        "it is at another place there: {first} has {}, {other} has {}; load the program once for each",
+        "targets differ: {first} has {}, {other} has {}; load the program once for each",
         shown(&.at.0), shown(&.at.1)
     )]
     Layout {
@@ -83,7 +83,7 @@ pub enum NameProblem {
         at: (Option<ArgumentAt>, Option<ArgumentAt>),
     },
     /// The attach target passes no such argument.
-    #[error("`{of}` passes no `{argument}`, but {}", .known.join(", "))]
+    #[error("`{of}` has no argument `{argument}`: expected {}", one_of(.known))]
     NoArgument {
         /// The tracepoint or function.
         of: String,
@@ -94,8 +94,8 @@ pub enum NameProblem {
     },
     /// The argument of a USDT probe is not in one register.
     #[error(
-        "`{argument}` of `{of}` is in {place}: only what is in one register has an offset; `call args.{argument}` with the context in \
-         r1 returns it in r0"
+        "argument `{argument}` of `{of}`: place is {place}, expected one register: `call args.{argument}` with the context in r1 \
+         returns its value in r0"
     )]
     NotInRegister {
         /// The probe.
@@ -106,7 +106,7 @@ pub enum NameProblem {
         place: String,
     },
     /// The value of an argument is not available.
-    #[error("`{argument}` of `{of}`: {problem}")]
+    #[error("argument `{argument}` of `{of}`: {problem}")]
     NoValue {
         /// The attach target.
         of: String,
@@ -117,7 +117,7 @@ pub enum NameProblem {
     },
     /// The program has several targets, and they need different instructions for the value of the argument.
     #[error(
-        "its value is found in different ways at {first} and at {other}; load the program once for each"
+        "targets differ: the argument is read in different ways at {first} and at {other}; load the program once for each"
     )]
     OtherValue {
         /// The first target.
@@ -126,7 +126,7 @@ pub enum NameProblem {
         other: String,
     },
     /// On this architecture that argument is not in a register, or the architecture is not supported here.
-    #[error("this architecture keeps it in no register that is known here")]
+    #[error("this architecture does not pass it in a register that is known here")]
     NoRegister,
 }
 
@@ -149,7 +149,11 @@ impl fmt::Display for ArgumentAt {
 }
 
 fn shown(at: &Option<ArgumentAt>) -> String {
-    at.map_or_else(|| "none".into(), |at| at.to_string())
+    at.map_or_else(|| "no such argument".into(), |at| at.to_string())
+}
+
+fn one_of(known: &[String]) -> String {
+    if known.is_empty() { "none, for it has no arguments".into() } else { known.join(", ") }
 }
 
 impl Error {
