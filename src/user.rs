@@ -64,7 +64,7 @@ pub(crate) use elf::Elf;
 pub(crate) use name::{Places, file_and_function, file_and_probe};
 #[cfg(feature = "elf")]
 pub(crate) use places::functions_named;
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "bt"))]
 pub(crate) use places::is_of_go;
 #[cfg(feature = "bt")]
 pub(crate) use process::Process;

@@ -420,6 +420,56 @@ fn debugf_writes_to_the_trace_buffer() {
     }
 }
 
+#[test]
+fn reads_that_fail_are_reported_if_that_is_asked_for() {
+    needs!(Bpf);
+    let script =
+        "BEGIN {\n  print(*uptr((uint32 *)8));\n  print(str(uptr((uint8 *)8)));\n  exit();\n}";
+    let output = bt(&["-q", "-e", script]);
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("0\n\n\n\n", ""));
+    let output = bt(&["-q", "-k", "-e", script]);
+    assert_eq!(text(&output.stdout), "0\n\n\n\n");
+    let lines: Vec<_> = text(&output.stderr).lines().collect();
+    assert_eq!(lines.len(), 6, "{lines:?}");
+    let bad = |at: &str, helper: &str| {
+        format!("stdin:{at}: WARNING: Bad address (helper {helper}, result -14)")
+    };
+    assert_eq!(lines[0], bad("2:9-27", "probe_read_user"));
+    assert_eq!(lines[3], bad("3:3-31", "probe_read_user_str"));
+}
+
+/// The kernel changes the return address on the stack, which Go reads when it moves the stack.
+#[test]
+fn the_return_of_a_function_of_go_is_warned_of() {
+    needs!(Bpf, Uprobe);
+    needs_tried!("gcc", no_program("gcc"));
+    needs_tried!("objcopy", no_program("objcopy"));
+    let folder = Folder::new();
+    let source = r#"int f(int a) __asm__("main.f"); int f(int a) { return a + 1; } int main() { return f(-1); }"#;
+    fs::write(folder.path().join("go.c"), source).unwrap();
+    fs::write(folder.path().join("info"), "go1.19").unwrap();
+    let run = |command: &str| {
+        let done =
+            Command::new("sh").arg("-c").arg(command).current_dir(folder.path()).output().unwrap();
+        assert!(done.status.success(), "{}", said(&done));
+    };
+    run("gcc -o c go.c && objcopy --add-section .go.buildinfo=info c go");
+    for (program, word, function, warned) in [
+        ("c", "uretprobe", "\"main.f\"", false),
+        ("go", "uretprobe", "\"main.f\"", true),
+        ("go", "uprobe", "\"main.f\"", false),
+        ("go", "uretprobe", "main", false),
+    ] {
+        let path = folder.path().join(program);
+        let script =
+            format!("{word}:{}:{function} {{ @ = 1; }} BEGIN {{ exit(); }}", path.display());
+        let output = bt(&["-q", "-e", &script]);
+        assert!(output.status.success(), "{}", said(&output));
+        let errors = text(&output.stderr);
+        assert_eq!(errors.contains("can crash a program of Go"), warned, "{script}\n{errors}");
+    }
+}
+
 /// Why there are no loops without a known end: they need Linux 5.17 and a JIT.
 fn no_loops() -> Option<String> {
     let output = bt(&["-d", "-e", "BEGIN { $i = 0; while ($i < 5000) { $i++; } }"]);

@@ -26,6 +26,8 @@ pub(crate) struct Config {
     pub missing_probes: MissingProbes,
     /// Whether maps are printed at the end.
     pub print_maps_on_exit: bool,
+    /// Whether reads of memory that fail are reported; an option, and no setting.
+    pub report_failed_reads: bool,
     /// Whether symbols of C++ and Rust are demangled.
     pub demangle: bool,
     /// Whether symbols of processes are looked up only when they are printed.
@@ -58,6 +60,7 @@ impl Default for Config {
             ring_pages: 0,
             missing_probes: MissingProbes::Error,
             print_maps_on_exit: true,
+            report_failed_reads: false,
             demangle: true,
             lazy_symbolication: false,
             license: "GPL".into(),

@@ -96,6 +96,7 @@ fn script(args: &Args) -> Result<u8, Failure> {
         .name(name)
         .parameters(args.parameters.iter().cloned())
         .allow_unsafe(args.allow_unsafe)
+        .report_failed_reads(args.failures)
         .shell(super::child::shell);
     for (name, value) in &args.options {
         options = options.option(name, value.clone());

@@ -205,7 +205,7 @@ impl Elf {
     }
 
     /// Whether the file was made by the compiler of Go.
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", feature = "bt"))]
     pub(super) fn is_of_go(&self) -> bool {
         // `.gopclntab` has another name in position-independent programs, the others are of newer versions.
         [".go.buildinfo", ".gopclntab", ".note.go.buildid"]
@@ -213,7 +213,7 @@ impl Elf {
             .any(|name| self.has_section(name))
     }
 
-    #[cfg(feature = "cli")]
+    #[cfg(any(feature = "cli", feature = "bt"))]
     fn has_section(&self, name: &str) -> bool {
         let data = &Pieces::new(&self.file);
         let read = if self.is_64 {

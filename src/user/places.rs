@@ -191,7 +191,7 @@ pub(crate) fn functions_named(path: &Path, name: &str) -> Result<Vec<Function>> 
 }
 
 /// Whether a file was made by the compiler of Go; `false` if it cannot be read.
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "bt"))]
 pub(crate) fn is_of_go(path: &Path) -> bool {
     Elf::open(path).is_ok_and(|elf| elf.is_of_go())
 }

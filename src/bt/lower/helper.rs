@@ -1,8 +1,11 @@
 //! Helper functions of the kernel, by number.
 
 use super::Lower;
-use crate::bt::types::Space;
+use super::memory::Prepared;
+use crate::bt::plan::RecordKind;
+use crate::bt::types::{Space, Type};
 use crate::codegen::{Operand, Var};
+use crate::insn::{Condition, Size};
 use crate::spec::MapSpec;
 
 pub(super) const MAP_LOOKUP: i32 = 1;
@@ -69,6 +72,28 @@ impl<'p> Lower<'_, 'p, '_> {
     pub(super) fn call_number(&mut self, number: i32, args: &[Operand]) -> Var {
         let result = self.f.call_helper(number, args);
         self.f.number(result);
+        result
+    }
+
+    /// Calls a helper that reads memory of others, and reports its failure if the script's user wants to know.
+    pub(super) fn call_read(&mut self, number: i32, args: &[Operand]) -> Var {
+        let result = self.call_number(number, args);
+        if self.shared.program.config.report_failed_reads {
+            let name = match number {
+                PROBE_READ_USER => "probe_read_user",
+                PROBE_READ_KERNEL => "probe_read_kernel",
+                PROBE_READ_USER_STR => "probe_read_user_str",
+                _ => "probe_read_kernel_str",
+            };
+            let after = self.f.block();
+            let failed = self.cold(move |lower| {
+                let result = Prepared::Scalar(result.into(), Size::Double);
+                lower.send(RecordKind::Helper(name), &[(result, Type::I64)]);
+                lower.f.jump(after);
+            });
+            self.f.branch(Condition::SignedLt, result, 0, failed, after);
+            self.f.switch_to(after);
+        }
         result
     }
 

@@ -113,7 +113,7 @@ impl<'p> Lower<'_, 'p, '_> {
             Prepared::Read { address, space, size } => {
                 let dst = self.f.address(to.address);
                 let args = [dst.into(), (*size).into(), *address];
-                self.call_number(helper::read(*space), &args);
+                self.call_read(helper::read(*space), &args);
             }
             Prepared::Str { address, space, limit, size } => {
                 if clear {
@@ -132,7 +132,7 @@ impl<'p> Lower<'_, 'p, '_> {
                     false => length,
                 };
                 let dst = self.f.address(to.at(4).address);
-                self.call_number(helper::read(*space), &[dst.into(), there.into(), *address]);
+                self.call_read(helper::read(*space), &[dst.into(), there.into(), *address]);
             }
             Prepared::Comm => {
                 // Some kernels (6.1) leave the bytes behind the zero as they were: one name would be several keys.
@@ -240,7 +240,7 @@ impl<'p> Lower<'_, 'p, '_> {
             }
         };
         let dst = self.f.address(to.address);
-        let got = self.call_number(helper::read_str(space), &[dst.into(), most, address]);
+        let got = self.call_read(helper::read_str(space), &[dst.into(), most, address]);
         // Whether the last byte is the string's end is not known: it is read by itself.
         let last = size.saturating_sub(1);
         let (full, after) = (self.f.block(), self.f.block());
@@ -253,7 +253,7 @@ impl<'p> Lower<'_, 'p, '_> {
         }
         let end = self.f.address(to.at(last).address);
         let from = self.f.binary(Binary::Add, address, last);
-        self.call_number(helper::read(space), &[end.into(), 1.into(), from.into()]);
+        self.call_read(helper::read(space), &[end.into(), 1.into(), from.into()]);
         self.f.switch_to(after);
     }
 

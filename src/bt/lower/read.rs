@@ -46,7 +46,7 @@ impl<'p> Lower<'_, 'p, '_> {
             let dst = self.f.address(to.address);
             let read =
                 helper::read(if access == Access::User { Space::User } else { Space::Kernel });
-            self.call_number(read, &[dst.into(), bytes.into(), from]);
+            self.call_read(read, &[dst.into(), bytes.into(), from]);
             return Ok(self.gather(to, bits, ty));
         }
         let size = int_size(bytes);
@@ -65,7 +65,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 let to = self.room(8);
                 let dst = self.f.address(to.address);
                 let args = [dst.into(), u32::from(size.bytes()).into(), from];
-                self.call_number(helper::read(space), &args);
+                self.call_read(helper::read(space), &args);
                 (self.load_sized(to, size, ty), true)
             }
         };

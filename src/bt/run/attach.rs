@@ -240,6 +240,22 @@ pub(super) fn unmapped_file(
     }
 }
 
+/// Returns the first of some points that is the return of a function of Go. All of them are in one file.
+pub(super) fn return_of_go<'p>(
+    points: &[(&'p AttachPoint, u32)],
+) -> Option<(&'p AttachPoint, u32)> {
+    let of_go = |point: &AttachPoint| match point {
+        // Functions of C that the file has too have no point in their names.
+        AttachPoint::Uprobe { ret: true, path, function, .. } if function.contains('.') => {
+            Some(path.clone())
+        }
+        _ => None,
+    };
+    let (point, number, path) =
+        points.iter().find_map(|(point, number)| Some((*point, *number, of_go(point)?)))?;
+    user::is_of_go(Path::new(&path)).then_some((point, number))
+}
+
 /// Returns the attach target of a program of the type `tracing`, which is given when it is loaded.
 pub(super) fn traced(point: &AttachPoint) -> Option<&str> {
     match point {

@@ -80,6 +80,7 @@ pub struct Options {
     pub(super) settings: Vec<(String, String)>,
     pub(super) command: Option<u32>,
     pub(super) shell: fn() -> Command,
+    pub(super) report_failed_reads: bool,
 }
 
 impl Default for Options {
@@ -99,6 +100,7 @@ impl Options {
             pid: None,
             settings: Vec::new(),
             command: None,
+            report_failed_reads: false,
             shell,
         }
     }
@@ -137,6 +139,13 @@ impl Options {
     #[must_use]
     pub fn allow_unsafe(mut self, allow: bool) -> Options {
         self.allow_unsafe = allow;
+        self
+    }
+
+    /// Sets whether a message is given when memory that a script reads cannot be read. What cannot be read is 0 anyway.
+    #[must_use]
+    pub fn report_failed_reads(mut self, report: bool) -> Options {
+        self.report_failed_reads = report;
         self
     }
 
@@ -254,6 +263,7 @@ impl Parsed {
         let given =
             parser::Given { parameters: options.parameters.clone().into(), macros: Vec::new() };
         let mut config = Config::default();
+        config.report_failed_reads = options.report_failed_reads;
         let settings = options.settings.iter();
         let wrong = config.set_from(settings.map(|(name, value)| (name.as_str(), value.as_str())));
         if let Some((name, problem)) = wrong.first() {

@@ -131,6 +131,13 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
                 }
             }
         }
+        if let Some((point, number)) = attach::return_of_go(&placed.points) {
+            let message = format!(
+                "{point}: the probe of a return can crash a program of Go, which moves its stack and reads the return address that the kernel has changed"
+            );
+            let warning = Diagnostic::warning(span(number), message).render(&program.source);
+            warnings.push((index, warning));
+        }
         for (point, number) in &placed.points {
             let Some(pid) = script.options.pid else { break };
             let Some(file) = attach::unmapped_file(point, placed.program.kind(), pid) else {

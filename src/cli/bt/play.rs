@@ -37,11 +37,6 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
     }
     let process = args.pid.map(|pid| child::process("-p", pid)).transpose()?;
     let script = compile(text, &options, args)?;
-    if args.failures && args.warnings {
-        write_stderr(
-            "WARNING: not supported: -k: what cannot be read is 0, and no message says so\n",
-        );
-    }
     let run = script.attach()?;
     if args.warnings {
         write_stderr(run.warnings());
