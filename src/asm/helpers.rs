@@ -3,6 +3,7 @@
 //! The list is closed: Linux adds kfuncs now, and the last helper, 211, came with 6.2
 //! (`include/uapi/linux/bpf.h`, `___BPF_FUNC_MAPPER`).
 
+use super::statement::same;
 use crate::util::Version;
 
 /// The helpers that a version of Linux (major, minor) added: the name of each, and its prototype.
@@ -366,25 +367,33 @@ pub(crate) fn helper_since(number: u32) -> Option<Version> {
     })
 }
 
-/// The numbers in the order of the names, for binary search by name.
-const BY_NAME: [u8; HELPERS.len()] = {
-    let mut order = [0; HELPERS.len()];
-    let mut count = 0;
-    while count < HELPERS.len() {
-        let mut at = count;
-        while at > 0 && before(HELPERS[count], HELPERS[order[at - 1] as usize]) {
-            order[at] = order[at - 1];
-            at -= 1;
+/// The numbers of the helpers in a hash table of their names, 0 where there is none. Each crate that uses `bpf!` computes it while it
+/// is compiled, which is quicker than to sort the names.
+const BY_NAME: [u8; BUCKETS] = {
+    let mut table = [0; BUCKETS];
+    let mut number = 1;
+    while number < COUNT {
+        let mut at = bucket(HELPERS[number].as_bytes());
+        while table[at] != 0 {
+            at = (at + 1) % BUCKETS;
         }
-        order[at] = count as u8;
-        count += 1;
+        table[at] = number as u8;
+        number += 1;
     }
     assert!(COUNT <= 256, "a number has to fit a byte");
-    order
+    table
 };
 
-const fn before(a: &str, b: &str) -> bool {
-    compare(a.as_bytes(), b.as_bytes()) < 0
+const BUCKETS: usize = 512;
+
+/// The place in the table at which the search for a name begins.
+const fn bucket(name: &[u8]) -> usize {
+    let length = name.len();
+    if length == 0 {
+        return 0;
+    }
+    let letters = name[0] as usize + 7 * name[length / 2] as usize + 31 * name[length - 1] as usize;
+    (letters + 61 * length + 13 * name[length / 4] as usize) % BUCKETS
 }
 
 /// Compares two names: less than, equal to or greater than 0 as `a` sorts before, with or after `b`.
@@ -401,16 +410,13 @@ pub(super) const fn compare(a: &[u8], b: &[u8]) -> i32 {
 
 /// The number of the helper of that name, without the prefix `bpf_`: `trace_printk` is 6.
 pub const fn helper_number(name: &[u8]) -> Option<i32> {
-    let (mut low, mut high) = (0, HELPERS.len());
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let number = BY_NAME[middle];
-        match compare(name, HELPERS[number as usize].as_bytes()) {
-            0 if number == 0 => return None, // "unspec" is not a helper
-            0 => return Some(number as i32),
-            less if less < 0 => high = middle,
-            _ => low = middle + 1,
+    let mut at = bucket(name);
+    while BY_NAME[at] != 0 {
+        let number = BY_NAME[at];
+        if same(HELPERS[number as usize].as_bytes(), name) {
+            return Some(number as i32);
         }
+        at = (at + 1) % BUCKETS;
     }
     None
 }

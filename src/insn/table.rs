@@ -479,33 +479,35 @@ const fn count(place: Place) -> usize {
     count
 }
 
+/// Sorts the operators of a place, by their first byte and then by their length, the longest first. Every crate that uses `bpf!`
+/// computes this while it is compiled: one pass over the table.
 const fn operators<const N: usize>(place: Place) -> Operators<N> {
     let (mut first, mut all) = ([N as u8; 128], [NO_OPERATOR; N]);
-    let mut count = 0;
-    let mut byte = 128;
-    while byte > 0 {
-        byte -= 1;
-        let mut length = 4;
-        while length > 0 {
-            let mut at = 0;
-            while at < TABLE.len() {
-                if let Some(spelling) = operator(&TABLE[at], place) {
-                    let operator = parsed(TABLE[at].operation, spelling);
-                    if operator.word as u8 == byte && operator.length == length {
-                        if first[byte as usize] as usize == N {
-                            first[byte as usize] = count as u8;
-                        }
-                        all[count] = operator;
-                        count += 1;
-                    }
-                }
-                at += 1;
+    let (mut count, mut at) = (0, 0);
+    while at < TABLE.len() {
+        if let Some(spelling) = operator(&TABLE[at], place) {
+            let new = parsed(TABLE[at].operation, spelling);
+            assert!(new.length <= 4, "an operator has at most four bytes behind its `s`");
+            let mut place = count;
+            while place > 0 && stands_before(&new, &all[place - 1]) {
+                all[place] = all[place - 1];
+                place -= 1;
             }
-            length -= 1;
+            all[place] = new;
+            count += 1;
         }
+        at += 1;
     }
-    assert!(count == N, "an operator has at most four bytes behind its `s`");
+    while count > 0 {
+        count -= 1;
+        first[all[count].word as u8 as usize] = count as u8;
+    }
     Operators { first, all }
+}
+
+const fn stands_before(one: &Operator, other: &Operator) -> bool {
+    let (byte, of_other) = (one.word as u8, other.word as u8);
+    byte < of_other || byte == of_other && one.length > other.length
 }
 
 const fn parsed(operation: Operation, spelling: &str) -> Operator {
