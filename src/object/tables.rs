@@ -13,6 +13,9 @@ use crate::uapi::{MapType, flags};
 /// The size of a pointer.
 const POINTER: u64 = 8;
 
+/// The size of a slot of code.
+const SLOT: u64 = 8;
+
 /// A map of an object.
 #[derive(Debug, Clone)]
 pub(super) struct MapOf {
@@ -72,6 +75,14 @@ fn address(raw: &Raw<'_>, relocation: &RawRelocation) -> String {
     format!("the address of `{}` in it, at {} of the section", shown(symbol), relocation.offset)
 }
 
+/// The section and the offset whose address is there. Of what only the object itself can see, the symbol is the section, and the
+/// addend is the offset.
+fn target(raw: &Raw<'_>, relocation: &RawRelocation) -> Option<(usize, u64)> {
+    let symbol = raw.symbols.get(relocation.symbol)?;
+    let offset = symbol.value.checked_add_signed(relocation.addend.unwrap_or(0))?;
+    Some((symbol.section?, offset))
+}
+
 /// The name of the map or program whose address is there.
 fn element(
     raw: &Raw<'_>,
@@ -79,11 +90,8 @@ fn element(
     programs: &[ObjectProgram],
     relocation: &RawRelocation,
 ) -> Option<String> {
-    let symbol = raw.symbols.get(relocation.symbol)?;
-    let section = symbol.section?;
-    // Beside the symbol is nothing.
-    relocation.addend.is_none_or(|addend| addend == 0).then_some(())?;
-    let map = declared.iter().find(|map| (map.section, map.offset) == (section, symbol.value));
+    let at = target(raw, relocation)?;
+    let map = declared.iter().find(|map| (map.section, map.offset) == at);
     match map {
         Some(map) => map.name.clone(),
         None => program(raw, programs, relocation).map(|program| program.name.clone()),
@@ -105,14 +113,11 @@ fn program_index(
     programs: &[ObjectProgram],
     relocation: &RawRelocation,
 ) -> Option<usize> {
-    let symbol = raw.symbols.get(relocation.symbol)?;
-    let (section, mut offset) = (symbol.section?, symbol.value);
-    let found = raw.sections.get(section)?;
-    if found.kind != Kind::Code {
+    let (section, offset) = target(raw, relocation)?;
+    if raw.sections.get(section)?.kind != Kind::Code || !offset.is_multiple_of(SLOT) {
         return None;
     }
-    offset = offset.checked_add_signed(relocation.addend.unwrap_or(0))?;
-    let at = (section, usize::try_from(offset / 8).ok()?);
+    let at = (section, usize::try_from(offset / SLOT).ok()?);
     programs.iter().position(|program| program.at == at)
 }
 
