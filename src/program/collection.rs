@@ -41,8 +41,28 @@ impl<'a> Loader<'a> {
         self.load_programs(collection, &specs)
     }
 
-    /// Creates the maps of a collection, and loads these programs of it.
+    /// Creates the maps of a collection, and loads these programs of it. If that fails, the maps that it has created are gone with
+    /// their pins.
     pub(crate) fn load_programs(
+        &mut self,
+        collection: &'a Collection<'a>,
+        specs: &[(ProgramSpec<'a>, Option<BorrowedFd<'a>>)],
+    ) -> Result<Vec<Program>> {
+        let before = self.maps.len();
+        let loaded = self.load_all(collection, specs);
+        if loaded.is_err() {
+            for (spec, map) in self.maps.drain(before..) {
+                self.filled.retain(|filled| !std::ptr::eq(*filled, spec));
+                if let Some(path) = spec.pin.filter(|_| !map.is_reused()) {
+                    // The error that matters is the one before.
+                    let _ = map.unpin(path);
+                }
+            }
+        }
+        loaded
+    }
+
+    fn load_all(
         &mut self,
         collection: &'a Collection<'a>,
         specs: &[(ProgramSpec<'a>, Option<BorrowedFd<'a>>)],
