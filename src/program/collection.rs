@@ -98,7 +98,8 @@ impl<'a> Loader<'a> {
         Ok(programs)
     }
 
-    /// Returns the map of a spec, with its initial elements if it is a map of maps, which are among these specs.
+    /// Returns the map of a spec, with its initial elements if it is a map of maps, which are among these specs. The maps in it are no
+    /// maps of maps: the kernel has none of those.
     pub(super) fn filled(&mut self, spec: &'a MapSpec<'a>, all: &'a [MapSpec<'a>]) -> Result<&Map> {
         let done = self.filled.iter().any(|done| std::ptr::eq(*done, spec));
         let elements = match spec.object {
@@ -106,7 +107,6 @@ impl<'a> Loader<'a> {
             _ => &[],
         };
         if !elements.is_empty() {
-            self.filled.push(spec);
             let outer = self.map(spec)?.clone();
             // One that was pinned has what its owners put into it.
             let elements = if outer.is_reused() { &[] } else { elements };
@@ -115,8 +115,9 @@ impl<'a> Loader<'a> {
                     let problem = "one of its initial elements is no map of the same collection";
                     return Err(Error::Spec { what: "map", name: spec.name.into(), problem });
                 };
-                put(&outer, *index, self.filled(inner, all)?.as_fd())?;
+                put(&outer, *index, self.map(inner)?.as_fd())?;
             }
+            self.filled.push(spec);
         }
         self.map(spec)
     }
@@ -182,6 +183,7 @@ pub(super) fn no_type(collection: &Collection<'_>, program: &CollectionProgram<'
 mod tests {
     use super::*;
     use crate::asm::{ParseOptions, parse};
+    use crate::spec::ObjectMap;
     use crate::syscall::{Call, fake};
     use std::cell::RefCell;
     use std::rc::Rc;
@@ -224,6 +226,42 @@ mod tests {
         let (seen, result) = made(&text);
         assert_eq!(result.unwrap(), 2);
         assert_eq!(seen, ["map a", "map unused", "one MIT 1", "two MIT 2"]);
+    }
+
+    /// The first element that a kernel refuses is put in when the map is asked for again.
+    #[test]
+    fn a_map_of_maps_is_filled_once_it_has_all_elements() {
+        let puts = Rc::new(RefCell::new(Vec::new()));
+        let log = Rc::clone(&puts);
+        let kernel = move |call: &mut Call<'_, '_>| match call {
+            Call::MapUpdate { key, .. } => {
+                log.borrow_mut().push(u32::from_ne_bytes(key[..4].try_into().unwrap()));
+                // The second call.
+                Some(if log.borrow().len() == 2 { Err(Errno(libc::ENOMEM)) } else { Ok(0) })
+            }
+            Call::MapCreate(_) => Some(fake::descriptor()),
+            _ => None,
+        };
+        let elements = vec![(0, "inner".to_owned()), (3, "inner".to_owned())];
+        let object = ObjectMap {
+            types: None,
+            key_type: 0,
+            value_type: 0,
+            inner: None,
+            elements,
+            table: None,
+        };
+        let inner = MapSpec::array("inner", 8, 2);
+        let outer = MapSpec { object: Some(&object), ..MapSpec::array_of_maps("outer", 4, &inner) };
+        let all = [outer, inner];
+        fake::with(kernel, || {
+            let mut loader = Loader::new();
+            let error = loader.filled(&all[0], &all).map(drop).unwrap_err();
+            assert!(error.to_string().contains("ENOMEM"), "{error}");
+            loader.filled(&all[0], &all).unwrap();
+            loader.filled(&all[0], &all).unwrap();
+        });
+        assert_eq!(*puts.borrow(), [0, 3, 0, 3]);
     }
 
     #[test]
