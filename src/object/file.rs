@@ -362,7 +362,7 @@ fn strays(
         }
         let (link, table) = match section.kind {
             Kind::Code => continue,
-            Kind::StructOps { link } => (link, true),
+            Kind::StructOps { link, .. } => (link, true),
             _ => (false, false),
         };
         if table {

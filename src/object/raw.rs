@@ -50,8 +50,10 @@ pub(super) enum Kind {
     /// `maps`, of before there was BTF.
     OldMaps,
     /// `.struct_ops`, or `.struct_ops.link`: structs of the kernel with programs in them, registered by a link or not.
+    /// With a question mark before the name, they are not created unless the user says so.
     StructOps {
         link: bool,
+        autocreate: bool,
     },
     License,
     Btf,
@@ -111,8 +113,10 @@ fn kind_of(name: &str, section_type: elf::SectionType, executable: bool, size: u
             "license" => Kind::License,
             ".maps" => Kind::Maps,
             "maps" => Kind::OldMaps,
-            ".struct_ops" | "?.struct_ops" => Kind::StructOps { link: false },
-            ".struct_ops.link" | "?.struct_ops.link" => Kind::StructOps { link: true },
+            ".struct_ops" => Kind::StructOps { link: false, autocreate: true },
+            "?.struct_ops" => Kind::StructOps { link: false, autocreate: false },
+            ".struct_ops.link" => Kind::StructOps { link: true, autocreate: true },
+            "?.struct_ops.link" => Kind::StructOps { link: true, autocreate: false },
             ".BTF" => Kind::Btf,
             ".BTF.ext" => Kind::BtfExt,
             "version" | ".eh_frame" => Kind::Nothing,

@@ -24,6 +24,8 @@ pub(super) struct MapOf {
     pub object: ObjectMap,
     /// The path of its pin.
     pub pin: Option<String>,
+    /// Whether it is created with the collection.
+    pub autocreate: bool,
 }
 
 /// The folder in which libbpf pins maps by their names.
@@ -58,7 +60,13 @@ pub(super) fn maps(
         }
         // libbpf makes one of the period, which the file system keeps for itself.
         let pin = defined.pinned.then(|| format!("{PINS}/{}", name.replace('.', "_")));
-        maps.push(MapOf { name: name.clone(), defined: defined.clone(), object, pin });
+        maps.push(MapOf {
+            name: name.clone(),
+            defined: defined.clone(),
+            object,
+            pin,
+            autocreate: true,
+        });
     }
     maps.extend(tables(raw, types, programs, names, problems));
     maps
@@ -139,7 +147,7 @@ fn tables(
         return maps;
     };
     for section in &raw.sections {
-        let Kind::StructOps { link } = section.kind else { continue };
+        let Kind::StructOps { link, autocreate } = section.kind else { continue };
         let described = btf.types().flatten().find_map(|found| match found.body {
             Body::Section { variables, .. } if found.name == section.name => Some(variables),
             _ => None,
@@ -173,6 +181,7 @@ fn tables(
                         table: Some(table),
                     },
                     pin: None,
+                    autocreate,
                 }),
                 Err(problem) => problems.push(format!("of map {name}: {problem}")),
             }

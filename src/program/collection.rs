@@ -24,6 +24,9 @@ impl<'a> Loader<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// Maps whose [`autocreate`](MapSpec::autocreate) is off are only created if a program names them. A program in the place of a
+    /// function is loaded if a struct that is created has it, unless it was [turned off](CollectionProgram::set_autoload).
+    ///
     /// Maps of maps and program arrays have the initial elements that an object file gives them; the place of a program that is not
     /// loaded stays empty.
     ///
@@ -31,7 +34,8 @@ impl<'a> Loader<'a> {
     /// The errors of [`load`](Loader::load) and [`map`](Loader::map); [`Error::NoProgramType`] or [`Error::Spec`] if the type of a
     /// program is not determined.
     pub fn load_collection(&mut self, collection: &'a Collection<'a>) -> Result<Vec<Program>> {
-        let loaded = collection.programs().iter().filter(|program| program.autoload());
+        let held = collection.held();
+        let loaded = collection.programs().iter().filter(|program| program.is_loaded(&held));
         let mut specs = Vec::with_capacity(collection.programs().len());
         for program in loaded {
             let spec = TextSpec::new(collection, program, collection.file())?;
@@ -67,7 +71,7 @@ impl<'a> Loader<'a> {
         collection: &'a Collection<'a>,
         specs: &[(ProgramSpec<'a>, Option<BorrowedFd<'a>>)],
     ) -> Result<Vec<Program>> {
-        for map in collection.maps() {
+        for map in collection.maps().iter().filter(|map| map.autocreate) {
             self.filled(map, collection.maps())?;
         }
         let mut programs = Vec::with_capacity(specs.len());
@@ -87,7 +91,11 @@ impl<'a> Loader<'a> {
                 }
             });
         }
-        for spec in collection.maps().iter().filter(|spec| spec.kind == MapType::ProgArray) {
+        let arrays = collection.maps().iter().filter(|spec| {
+            let made = || self.maps.iter().any(|(known, _)| std::ptr::eq(*known, *spec));
+            spec.kind == MapType::ProgArray && (spec.autocreate || made())
+        });
+        for spec in arrays.collect::<Vec<_>>() {
             for (index, name) in spec.object.iter().flat_map(|object| &object.elements) {
                 let program = programs.iter().find(|program| program.name() == name);
                 if let Some(program) = program {
