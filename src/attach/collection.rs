@@ -46,7 +46,7 @@ impl Attached {
 }
 
 /// Attaches programs of a collection that are loaded, each to what its target names, and registers the `struct_ops` maps of the
-/// collection. Programs whose targets name no place are left out: [`attach()`] attaches them to one.
+/// collection that are [created](crate::MapSpec::autocreate). Programs whose targets name no place are left out: [`attach()`] attaches them to one.
 ///
 /// ```no_run
 /// use rawbpf::object::Object;
@@ -79,7 +79,7 @@ pub fn attach_collection<'a>(
             None => attached.left_out.push(program.name().into()),
         }
     }
-    for spec in collection.maps() {
+    for spec in collection.maps().iter().filter(|spec| spec.autocreate) {
         let Some(table) = spec.object.and_then(|object| object.table.as_ref()) else { continue };
         let mut view = StructOps::of(loader.map(spec)?)?;
         for (member, bytes) in &table.members {

@@ -7,7 +7,7 @@ use super::{Failure, Format, loader};
 use crate::asm::{Code, Collection, Section};
 use crate::map::Map;
 use crate::program::{Loader, Program};
-use crate::spec::ProgramSpec;
+use crate::spec::{MapSpec, ProgramSpec};
 use crate::syscall::{ObjInfo, obj_info};
 use crate::syscall_trace::{self, SystemCall};
 use crate::util::escape;
@@ -40,9 +40,10 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Failure> {
     let text = args.text.read()?;
     let module = text.parse()?;
     let specs = text.specs(&module)?;
+    let held = module.held();
     let specs: Vec<_> = specs
         .iter()
-        .filter(|spec| spec.autoload())
+        .filter(|spec| spec.is_loaded(&held))
         .map(|spec| args.text.program(spec))
         .collect::<Result<_, _>>()?;
     let mut pins = args.pin.as_deref().map(Pins::new).transpose()?;
@@ -56,7 +57,7 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Failure> {
 
     let place = |name: &str| args.pin.as_deref().map(|dir| Pins::path(dir, name));
     let mut lines = String::new();
-    for spec in module.maps() {
+    for spec in created(&module) {
         lines += &map_line(loader.map(spec)?, place(spec.name).as_deref(), format);
     }
     for (code, section) in sections(&module, &specs) {
@@ -76,6 +77,11 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Failure> {
         None => warn("nothing pinned; programs are unloaded on exit (--pin keeps them)"),
     }
     Ok(0)
+}
+
+/// The maps that are created.
+fn created<'a>(module: &'a Collection<'a>) -> impl Iterator<Item = &'a MapSpec<'a>> {
+    module.maps().iter().filter(|map| map.autocreate)
 }
 
 /// The sections of data that there are, with code that has them: all programs of a text have the same.
@@ -99,7 +105,7 @@ fn make<'a>(
     let all: Vec<_> = specs.iter().map(|spec| (*spec, None)).collect();
     let programs = loader.load_programs(module, &all)?;
     if let Some(pins) = pins {
-        for map in module.maps() {
+        for map in created(module) {
             pins.pin(map.name, loader.map(map)?.as_fd())?;
         }
         for (code, section) in sections(module, specs) {

@@ -90,7 +90,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     // Before the programs run: records that they send before there is a reader are lost.
     let mut loader = loader();
     let mut maps = Vec::new();
-    for spec in module.maps() {
+    for spec in module.maps().iter().filter(|spec| spec.autocreate) {
         maps.push(loader.map(spec)?.clone());
     }
     let (mut perf, mut rings) = readers(&maps)?;

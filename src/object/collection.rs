@@ -63,7 +63,7 @@ impl Object {
         let Listing { text, lines } = self.listing.get_or_init(|| self.listed(false));
         let spec = |map: &'o MapOf| {
             let spec = map.defined.spec(&map.name, &map.object)?;
-            Some(MapSpec { pin: map.pin.as_deref(), ..spec })
+            Some(MapSpec { pin: map.pin.as_deref(), autocreate: map.autocreate, ..spec })
         };
         let maps = self.maps.iter().filter_map(spec).collect();
         let variables = self.variables.iter().filter_map(|place| {

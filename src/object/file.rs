@@ -12,7 +12,7 @@ use super::link::Linker;
 use super::listing::Listing;
 use super::names::{Names, quoted, shown};
 use super::raw::{Kind, Raw};
-use super::relocated::relocations;
+use super::relocated::{astray, relocations};
 use super::sections::{Sections, types};
 use super::tables::{MapOf, maps};
 use super::variables::{NamedPlace, Variables};
@@ -165,6 +165,7 @@ impl Object {
             unsaid.push(remark.into());
             HashMap::new()
         });
+        unsaid.extend(astray(&relocations, &code.lengths(&raw)));
         let license = license(&raw, &mut unsaid);
         unsaid.iter().for_each(|remark| remarked(&mut head, remark));
         let _ = writeln!(head, ".license {}", quoted(&license));
@@ -361,7 +362,7 @@ fn strays(
         }
         let (link, table) = match section.kind {
             Kind::Code => continue,
-            Kind::StructOps { link } => (link, true),
+            Kind::StructOps { link, .. } => (link, true),
             _ => (false, false),
         };
         if table {

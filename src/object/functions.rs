@@ -103,6 +103,17 @@ impl Code {
         self.functions.binary_search_by_key(&at, |function| function.at).ok()
     }
 
+    /// The number of slots of each section, by its name; of several with one name the greatest.
+    pub fn lengths<'r>(&self, raw: &'r Raw<'_>) -> HashMap<&'r str, usize> {
+        let mut lengths = HashMap::new();
+        for (section, slots) in &self.slots {
+            let Some(section) = raw.sections.get(*section) else { continue };
+            let length = lengths.entry(section.name.as_str()).or_insert(0);
+            *length = slots.len().max(*length);
+        }
+        lengths
+    }
+
     /// The slots of a function.
     pub fn of(&self, function: &Function) -> &[Insn] {
         let slots = self.slots.get(&function.at.0).map(Vec::as_slice).unwrap_or_default();

@@ -50,8 +50,10 @@ pub(super) enum Kind {
     /// `maps`, of before there was BTF.
     OldMaps,
     /// `.struct_ops`, or `.struct_ops.link`: structs of the kernel with programs in them, registered by a link or not.
+    /// With a question mark before the name, they are not created unless the user says so.
     StructOps {
         link: bool,
+        autocreate: bool,
     },
     License,
     Btf,
@@ -93,7 +95,7 @@ pub(super) struct RawRelocation {
     pub kind: u32,
     /// The number of its symbol.
     pub symbol: usize,
-    /// The number that is added to the symbol, if it does not stand in the place itself (`SHT_RELA`).
+    /// The number that is added to the symbol; `None` if it stands in the instruction itself (`SHT_REL`).
     pub addend: Option<i64>,
 }
 
@@ -111,8 +113,10 @@ fn kind_of(name: &str, section_type: elf::SectionType, executable: bool, size: u
             "license" => Kind::License,
             ".maps" => Kind::Maps,
             "maps" => Kind::OldMaps,
-            ".struct_ops" | "?.struct_ops" => Kind::StructOps { link: false },
-            ".struct_ops.link" | "?.struct_ops.link" => Kind::StructOps { link: true },
+            ".struct_ops" => Kind::StructOps { link: false, autocreate: true },
+            "?.struct_ops" => Kind::StructOps { link: false, autocreate: false },
+            ".struct_ops.link" => Kind::StructOps { link: true, autocreate: true },
+            "?.struct_ops.link" => Kind::StructOps { link: true, autocreate: false },
             ".BTF" => Kind::Btf,
             ".BTF.ext" => Kind::BtfExt,
             "version" | ".eh_frame" => Kind::Nothing,
@@ -214,6 +218,10 @@ impl<'d> Raw<'d> {
             });
         }
 
+        let order = match endian {
+            Endianness::Little => ByteOrder::Little,
+            Endianness::Big => ByteOrder::Big,
+        };
         // However many tables say that they are in one place of the file, this is how many there can be.
         let mut most = data.len() / size_of::<elf::Rel64<Endianness>>();
         for section in table.iter() {
@@ -258,21 +266,33 @@ impl<'d> Raw<'d> {
             };
             // Those of debug information are for debuggers.
             if !matches!(of.kind, Kind::Nothing | Kind::Btf | Kind::BtfExt) {
+                let in_place = |relocation: RawRelocation| RawRelocation {
+                    addend: relocation.addend.or_else(|| of.addend(relocation.offset, order)),
+                    ..relocation
+                };
+                let read: Vec<_> = read.into_iter().map(in_place).collect();
                 of.relocations.extend(read);
             }
         }
         for section in &mut sections {
             section.relocations.sort_by_key(|relocation| relocation.offset);
         }
-        let order = match endian {
-            Endianness::Little => ByteOrder::Little,
-            Endianness::Big => ByteOrder::Big,
-        };
         Ok(Raw { order, sections, symbols: named })
     }
 
     /// The contents of the first section of a kind.
     pub fn bytes(&self, kind: Kind) -> Option<&'d [u8]> {
         self.sections.iter().find(|section| section.kind == kind).map(|section| section.bytes)
+    }
+}
+
+impl RawSection<'_> {
+    /// Returns the addend of an address in data, which stands in its place; instructions have theirs in fields.
+    fn addend(&self, offset: u64, order: ByteOrder) -> Option<i64> {
+        let bytes = self.bytes.get(usize::try_from(offset).ok()?..)?.first_chunk::<8>()?;
+        (self.kind != Kind::Code).then_some(match order {
+            ByteOrder::Little => i64::from_le_bytes(*bytes),
+            ByteOrder::Big => i64::from_be_bytes(*bytes),
+        })
     }
 }

@@ -78,7 +78,10 @@ pub(super) struct Relocated {
     remark: Arc<str>,
 }
 
-/// The relocations, by the name of the section and the slot there.
+/// The most bytes of the names of sections together. Each is a name of the file, but many records can name parts of one long string.
+const ALL_SECTIONS: usize = 1 << 24;
+
+/// The relocations, by the whole name of the section and the slot there.
 pub(super) type Relocations = HashMap<String, BTreeMap<usize, Vec<Arc<Relocated>>>>;
 
 /// All of it; `None` if it is damaged: what is not known to be adjusted would be taken as it stands.
@@ -87,16 +90,38 @@ pub(super) fn relocations(ext: &[u8], btf: &Btf, order: ByteOrder) -> Option<Rel
     let mut known: HashMap<Record, Arc<Relocated>> = HashMap::new();
     let too_many = "CO-RE: the relocations of the object have more than 64 MiB of names".into();
     let mut namer = Namer { btf, steps: ALL_STEPS, text: ALL_TEXT, too_many };
+    let mut names = 0;
     ext::records(ext, PART, btf, order, &mut |section, offset, [of, access, kind]| {
         let record = Record { of, access, kind };
         let relocated = known.entry(record).or_insert_with(|| Arc::new(namer.relocated(record)));
-        let section = found.entry(shown(section)).or_default();
-        let slot = section.entry(offset).or_default();
-        if slot.len() < EACH {
+        if !found.contains_key(section) {
+            names += section.len();
+            if names > ALL_SECTIONS {
+                return;
+            }
+            found.insert(section.to_owned(), BTreeMap::new());
+        }
+        let slot = found.get_mut(section).map(|section| section.entry(offset).or_default());
+        if let Some(slot) = slot.filter(|slot| slot.len() < EACH) {
             slot.push(Arc::clone(relocated));
         }
     })?;
-    Some(found)
+    (names <= ALL_SECTIONS).then_some(found)
+}
+
+/// Returns remarks on relocations in places where the object has no code, by the number of slots of each section that has some.
+pub(super) fn astray(relocations: &Relocations, code: &HashMap<&str, usize>) -> Vec<String> {
+    let outside = |(section, slots): &(&String, &BTreeMap<usize, _>)| {
+        let length = code.get(section.as_str()).copied().unwrap_or(0);
+        slots.last_key_value().is_some_and(|(last, _)| *last >= length)
+    };
+    let mut sections: Vec<_> =
+        relocations.iter().filter(outside).map(|(section, _)| section).collect();
+    sections.sort_unstable();
+    let remark = |section: &String| {
+        format!("CO-RE: a relocation is for no instruction of section {}", shown(section))
+    };
+    sections.into_iter().map(remark).collect()
 }
 
 impl Relocated {
@@ -476,6 +501,26 @@ mod tests {
                 (name.as_deref(), core.clone()),
                 (None, Some((CoreKind::FieldOffset, pair, "".into())))
             );
+        }
+    }
+
+    /// Sections are told apart by all of their names, and each relocation is for an instruction.
+    #[test]
+    fn long_names_of_sections_are_whole() {
+        let long = |last: char| format!("fentry/{}{last}", "a".repeat(400));
+        let mut builder = Builder::new();
+        let pair = builder.composite("pair", false, 4, &[]);
+        let access = builder.string("0");
+        let sections = ['x', 'y'].map(|last| builder.string(&long(last)));
+        let btf = Btf::new(builder.finish().unwrap()).unwrap();
+        let one = ext(sections[0], [pair, access, 8], ByteOrder::NATIVE);
+        let found = relocations(&one, &btf, ByteOrder::NATIVE).unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), [&long('x')]);
+        let (x, y) = (long('x'), long('y'));
+        assert_eq!(astray(&found, &HashMap::from([(x.as_str(), 4)])), [""; 0]);
+        for code in [HashMap::from([(x.as_str(), 3)]), HashMap::from([(y.as_str(), 99)])] {
+            let [remark] = &astray(&found, &code)[..] else { panic!() };
+            assert!(remark.contains("no instruction of section fentry/aaa"), "{remark}");
         }
     }
 

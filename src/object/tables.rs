@@ -16,6 +16,9 @@ use std::ops::Range;
 /// The size of a pointer.
 const POINTER: u64 = 8;
 
+/// The size of a slot of code.
+const SLOT: u64 = 8;
+
 /// A map of an object.
 #[derive(Debug, Clone)]
 pub(super) struct MapOf {
@@ -24,6 +27,8 @@ pub(super) struct MapOf {
     pub object: ObjectMap,
     /// The path of its pin.
     pub pin: Option<String>,
+    /// Whether it is created with the collection.
+    pub autocreate: bool,
 }
 
 /// The folder in which libbpf pins maps by their names.
@@ -58,7 +63,13 @@ pub(super) fn maps(
         }
         // libbpf makes one of the period, which the file system keeps for itself.
         let pin = defined.pinned.then(|| format!("{PINS}/{}", name.replace('.', "_")));
-        maps.push(MapOf { name: name.clone(), defined: defined.clone(), object, pin });
+        maps.push(MapOf {
+            name: name.clone(),
+            defined: defined.clone(),
+            object,
+            pin,
+            autocreate: true,
+        });
     }
     maps.extend(tables(raw, types, programs, &places, names, problems));
     maps
@@ -85,6 +96,14 @@ fn address(raw: &Raw<'_>, relocation: &RawRelocation) -> String {
     format!("the address of `{}` in it, at {} of the section", shown(symbol), relocation.offset)
 }
 
+/// The section and the offset whose address is there. Of what only the object itself can see, the symbol is the section, and the
+/// addend is the offset.
+fn target(raw: &Raw<'_>, relocation: &RawRelocation) -> Option<(usize, u64)> {
+    let symbol = raw.symbols.get(relocation.symbol)?;
+    let offset = symbol.value.checked_add_signed(relocation.addend.unwrap_or(0))?;
+    Some((symbol.section?, offset))
+}
+
 /// The name of the map or program whose address is there.
 fn element(
     raw: &Raw<'_>,
@@ -92,13 +111,10 @@ fn element(
     (programs, places): (&[ObjectProgram], &Places),
     relocation: &RawRelocation,
 ) -> Option<String> {
-    let symbol = raw.symbols.get(relocation.symbol)?;
-    let section = symbol.section?;
-    // Beside the symbol is nothing.
-    relocation.addend.is_none_or(|addend| addend == 0).then_some(())?;
+    let at = target(raw, relocation)?;
     let place = |map: &Declared| (map.section, map.offset);
-    let first = declared.partition_point(|map| place(map) < (section, symbol.value));
-    match declared.get(first).filter(|map| place(map) == (section, symbol.value)) {
+    let first = declared.partition_point(|map| place(map) < at);
+    match declared.get(first).filter(|map| place(map) == at) {
         Some(map) => map.name.clone(),
         None => {
             let index = program_index(raw, places, relocation)?;
@@ -109,14 +125,11 @@ fn element(
 
 /// The index of the program whose address is there.
 fn program_index(raw: &Raw<'_>, places: &Places, relocation: &RawRelocation) -> Option<usize> {
-    let symbol = raw.symbols.get(relocation.symbol)?;
-    let (section, mut offset) = (symbol.section?, symbol.value);
-    let found = raw.sections.get(section)?;
-    if found.kind != Kind::Code {
+    let (section, offset) = target(raw, relocation)?;
+    if raw.sections.get(section)?.kind != Kind::Code || !offset.is_multiple_of(SLOT) {
         return None;
     }
-    offset = offset.checked_add_signed(relocation.addend.unwrap_or(0))?;
-    let at = (section, usize::try_from(offset / 8).ok()?);
+    let at = (section, usize::try_from(offset / SLOT).ok()?);
     places.get(&at).copied()
 }
 
@@ -139,7 +152,7 @@ fn tables(
         return maps;
     };
     for section in &raw.sections {
-        let Kind::StructOps { link } = section.kind else { continue };
+        let Kind::StructOps { link, autocreate } = section.kind else { continue };
         let described = btf.types().flatten().find_map(|found| match found.body {
             Body::Section { variables, .. } if found.name == section.name => Some(variables),
             _ => None,
@@ -183,6 +196,7 @@ fn tables(
                         table: Some(table),
                     },
                     pin: None,
+                    autocreate,
                 }),
                 Err(problem) => problems.push(format!("of map {name}: {problem}")),
             }

@@ -24,6 +24,9 @@ impl<'a> Loader<'a> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
+    /// Maps whose [`autocreate`](MapSpec::autocreate) is off are only created if a program names them. A program in the place of a
+    /// function is loaded if a struct that is created has it, unless it was [turned off](CollectionProgram::set_autoload).
+    ///
     /// Maps of maps and program arrays have the initial elements that an object file gives them; the place of a program that is not
     /// loaded stays empty.
     ///
@@ -31,7 +34,8 @@ impl<'a> Loader<'a> {
     /// The errors of [`load`](Loader::load) and [`map`](Loader::map); [`Error::NoProgramType`] or [`Error::Spec`] if the type of a
     /// program is not determined.
     pub fn load_collection(&mut self, collection: &'a Collection<'a>) -> Result<Vec<Program>> {
-        let loaded = collection.programs().iter().filter(|program| program.autoload());
+        let held = collection.held();
+        let loaded = collection.programs().iter().filter(|program| program.is_loaded(&held));
         let mut specs = Vec::with_capacity(collection.programs().len());
         for program in loaded {
             let spec = TextSpec::new(collection, program, collection.file())?;
@@ -41,13 +45,33 @@ impl<'a> Loader<'a> {
         self.load_programs(collection, &specs)
     }
 
-    /// Creates the maps of a collection, and loads these programs of it.
+    /// Creates the maps of a collection, and loads these programs of it. If that fails, the maps that it has created are gone with
+    /// their pins.
     pub(crate) fn load_programs(
         &mut self,
         collection: &'a Collection<'a>,
         specs: &[(ProgramSpec<'a>, Option<BorrowedFd<'a>>)],
     ) -> Result<Vec<Program>> {
-        for map in collection.maps() {
+        let before = self.maps.len();
+        let loaded = self.load_all(collection, specs);
+        if loaded.is_err() {
+            for (spec, map) in self.maps.drain(before..) {
+                self.filled.retain(|filled| !std::ptr::eq(*filled, spec));
+                if let Some(path) = spec.pin.filter(|_| !map.is_reused()) {
+                    // The error that matters is the one before.
+                    let _ = map.unpin(path);
+                }
+            }
+        }
+        loaded
+    }
+
+    fn load_all(
+        &mut self,
+        collection: &'a Collection<'a>,
+        specs: &[(ProgramSpec<'a>, Option<BorrowedFd<'a>>)],
+    ) -> Result<Vec<Program>> {
+        for map in collection.maps().iter().filter(|map| map.autocreate) {
             self.filled(map, collection.maps())?;
         }
         let mut programs = Vec::with_capacity(specs.len());
@@ -67,7 +91,11 @@ impl<'a> Loader<'a> {
                 }
             });
         }
-        for spec in collection.maps().iter().filter(|spec| spec.kind == MapType::ProgArray) {
+        let arrays = collection.maps().iter().filter(|spec| {
+            let made = || self.maps.iter().any(|(known, _)| std::ptr::eq(*known, *spec));
+            spec.kind == MapType::ProgArray && (spec.autocreate || made())
+        });
+        for spec in arrays.collect::<Vec<_>>() {
             for (index, name) in spec.object.iter().flat_map(|object| &object.elements) {
                 let program = programs.iter().find(|program| program.name() == name);
                 if let Some(program) = program {
@@ -78,7 +106,8 @@ impl<'a> Loader<'a> {
         Ok(programs)
     }
 
-    /// Returns the map of a spec, with its initial elements if it is a map of maps, which are among these specs.
+    /// Returns the map of a spec, with its initial elements if it is a map of maps, which are among these specs. The maps in it are no
+    /// maps of maps: the kernel has none of those.
     pub(super) fn filled(&mut self, spec: &'a MapSpec<'a>, all: &'a [MapSpec<'a>]) -> Result<&Map> {
         let done = self.filled.iter().any(|done| std::ptr::eq(*done, spec));
         let elements = match spec.object {
@@ -86,7 +115,6 @@ impl<'a> Loader<'a> {
             _ => &[],
         };
         if !elements.is_empty() {
-            self.filled.push(spec);
             let outer = self.map(spec)?.clone();
             // One that was pinned has what its owners put into it.
             let elements = if outer.is_reused() { &[] } else { elements };
@@ -95,8 +123,9 @@ impl<'a> Loader<'a> {
                     let problem = "one of its initial elements is no map of the same collection";
                     return Err(Error::Spec { what: "map", name: spec.name.into(), problem });
                 };
-                put(&outer, *index, self.filled(inner, all)?.as_fd())?;
+                put(&outer, *index, self.map(inner)?.as_fd())?;
             }
+            self.filled.push(spec);
         }
         self.map(spec)
     }
@@ -162,6 +191,7 @@ pub(super) fn no_type(collection: &Collection<'_>, program: &CollectionProgram<'
 mod tests {
     use super::*;
     use crate::asm::{ParseOptions, parse};
+    use crate::spec::ObjectMap;
     use crate::syscall::{Call, fake};
     use std::cell::RefCell;
     use std::rc::Rc;
@@ -204,6 +234,42 @@ mod tests {
         let (seen, result) = made(&text);
         assert_eq!(result.unwrap(), 2);
         assert_eq!(seen, ["map a", "map unused", "one MIT 1", "two MIT 2"]);
+    }
+
+    /// The first element that a kernel refuses is put in when the map is asked for again.
+    #[test]
+    fn a_map_of_maps_is_filled_once_it_has_all_elements() {
+        let puts = Rc::new(RefCell::new(Vec::new()));
+        let log = Rc::clone(&puts);
+        let kernel = move |call: &mut Call<'_, '_>| match call {
+            Call::MapUpdate { key, .. } => {
+                log.borrow_mut().push(u32::from_ne_bytes(key[..4].try_into().unwrap()));
+                // The second call.
+                Some(if log.borrow().len() == 2 { Err(Errno(libc::ENOMEM)) } else { Ok(0) })
+            }
+            Call::MapCreate(_) => Some(fake::descriptor()),
+            _ => None,
+        };
+        let elements = vec![(0, "inner".to_owned()), (3, "inner".to_owned())];
+        let object = ObjectMap {
+            types: None,
+            key_type: 0,
+            value_type: 0,
+            inner: None,
+            elements,
+            table: None,
+        };
+        let inner = MapSpec::array("inner", 8, 2);
+        let outer = MapSpec { object: Some(&object), ..MapSpec::array_of_maps("outer", 4, &inner) };
+        let all = [outer, inner];
+        fake::with(kernel, || {
+            let mut loader = Loader::new();
+            let error = loader.filled(&all[0], &all).map(drop).unwrap_err();
+            assert!(error.to_string().contains("ENOMEM"), "{error}");
+            loader.filled(&all[0], &all).unwrap();
+            loader.filled(&all[0], &all).unwrap();
+        });
+        assert_eq!(*puts.borrow(), [0, 3, 0, 3]);
     }
 
     #[test]

@@ -9,6 +9,8 @@ use crate::spec::attach_point::{Attach, Named};
 use crate::spec::{AttachTo, ProgramSpec};
 use crate::uapi::ProgramType;
 use crate::user;
+#[cfg(feature = "cli")]
+use std::collections::HashMap;
 
 /// A program of a [text](crate::asm::parse()), which can be borrowed as a [`ProgramSpec`] for a
 /// [`Loader`](crate::Loader).
@@ -73,6 +75,12 @@ impl<'m> TextSpec<'m> {
     /// Returns whether it is loaded with the others of its collection.
     pub fn autoload(&self) -> bool {
         self.program.autoload()
+    }
+
+    /// Returns whether it is loaded, by whether the structs of functions that have it are to hold it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn is_loaded(&self, held: &HashMap<&str, bool>) -> bool {
+        self.program.is_loaded(held)
     }
 
     /// Returns whether it is from an object file.

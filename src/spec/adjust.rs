@@ -4,6 +4,7 @@ use super::{Collection, CollectionProgram, MapSpec, Section};
 use crate::error::{Error, Result};
 use crate::util::nearest::{Nearest, OFFERED};
 use crate::util::pod::{Plain, with_bytes};
+use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
 
 /// The initial value of a variable of a [`Collection`], before it is loaded: [`Collection::variable`].
@@ -69,6 +70,18 @@ impl<'a> Collection<'a> {
             let (_, offset, size) = section.variables.iter().find(|found| found.0 == name)?;
             Some((VariablePlace::More(index), *offset, *size))
         })
+    }
+
+    /// Returns the programs that structs of functions have, by their names, and whether one of these is created.
+    pub(crate) fn held(&self) -> HashMap<&str, bool> {
+        let mut held = HashMap::new();
+        for map in &self.maps {
+            let table = map.object.and_then(|object| object.table.as_ref());
+            for (_, program) in table.into_iter().flat_map(|table| &table.programs) {
+                *held.entry(program.as_str()).or_insert(false) |= map.autocreate;
+            }
+        }
+        held
     }
 
     pub(crate) fn no_variable(&self, name: &str) -> Error {
@@ -192,13 +205,22 @@ impl<'a> CollectionProgram<'a> {
 
     /// Returns whether it is loaded with the collection. Of an object, programs in sections whose names begin with a question mark are
     /// not, unless they are turned on.
+    ///
+    /// A program that structs of functions have in the places of members is loaded if one of them is
+    /// [created](MapSpec::autocreate), whatever its section says, until it is turned on or off here.
     pub fn autoload(&self) -> bool {
         self.autoload
     }
 
     /// Turns loading it with the collection on or off.
     pub fn set_autoload(&mut self, autoload: bool) {
-        self.autoload = autoload;
+        (self.autoload, self.autoload_set) = (autoload, true);
+    }
+
+    /// Returns whether it is loaded, by whether the structs of functions that have it are to hold it.
+    pub(crate) fn is_loaded(&self, held: &HashMap<&str, bool>) -> bool {
+        let held = held.get(self.name).copied().filter(|_| !self.autoload_set);
+        held.unwrap_or(self.autoload)
     }
 
     /// Sets its attach target, as in `.program`: `fentry/do_unlinkat`, `xdp`. It determines the type of the program.
@@ -215,5 +237,60 @@ impl<'a> CollectionProgram<'a> {
     /// Returns the program whose function it is for.
     pub(crate) fn target_program(&self) -> Option<BorrowedFd<'a>> {
         self.target_program
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spec::{Assembly, NamedLabels, ObjectMap, StructOpsTable};
+
+    fn table(program: &str) -> ObjectMap {
+        let programs = vec![("ssthresh".into(), program.into())];
+        let table = StructOpsTable { name: "ops".into(), members: Vec::new(), programs };
+        let (types, inner) = (None, None);
+        let (key_type, value_type, elements, table) = (0, 0, Vec::new(), Some(table));
+        ObjectMap { types, key_type, value_type, inner, elements, table }
+    }
+
+    /// As `bpf_object_adjust_struct_ops_autoload()` of libbpf does it.
+    #[test]
+    fn a_program_in_a_struct_is_loaded_with_the_struct() {
+        let tables = ["both", "created", "left_out", "both"].map(table);
+        let names = ["a", "b", "c", "d"];
+        let mut maps: Vec<_> = names
+            .iter()
+            .zip(&tables)
+            .map(|(name, object)| MapSpec {
+                object: Some(object),
+                ..MapSpec::struct_ops(name, "ops")
+            })
+            .collect();
+        (maps[2].autocreate, maps[3].autocreate) = (false, false);
+        let program = |name| {
+            let code = Assembly::new(Vec::new(), Vec::new(), NamedLabels::default(), Vec::new());
+            CollectionProgram::new(name, None, code)
+        };
+        let programs = ["both", "created", "left_out", "alone"].map(program).to_vec();
+        let mut collection = Collection { maps, programs, ..Collection::default() };
+        let loaded = |collection: &Collection<'_>| {
+            let held = collection.held();
+            let programs = collection.programs().iter();
+            let loaded = programs.filter(|program| program.is_loaded(&held));
+            loaded.map(|program| program.name().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(loaded(&collection), ["both", "created", "alone"]);
+        // A question mark before the section of a program says nothing if a struct has it.
+        for program in &mut collection.programs {
+            program.autoload = false;
+        }
+        assert_eq!(loaded(&collection), ["both", "created"]);
+        collection.map_mut("c").unwrap().autocreate = true;
+        collection.map_mut("b").unwrap().autocreate = false;
+        assert_eq!(loaded(&collection), ["both", "left_out"]);
+        // The user says the last word.
+        collection.program_mut("both").unwrap().set_autoload(false);
+        collection.program_mut("created").unwrap().set_autoload(true);
+        assert_eq!(loaded(&collection), ["created", "left_out"]);
     }
 }

@@ -32,6 +32,8 @@ pub struct CollectionProgram<'a> {
     /// Its section, functions and source lines, if it is from an object file.
     pub(crate) object: Option<ObjectCode<'a>>,
     pub(crate) autoload: bool,
+    /// Whether the user has said so.
+    pub(crate) autoload_set: bool,
     /// The program whose function it is for.
     pub(crate) target_program: Option<BorrowedFd<'a>>,
 }
@@ -117,8 +119,15 @@ impl<'a> CollectionProgram<'a> {
         target: Option<&'a str>,
         assembly: Assembly<'a>,
     ) -> CollectionProgram<'a> {
-        let (object, autoload, target_program) = (None, true, None);
-        CollectionProgram { name, target, assembly, object, autoload, target_program }
+        CollectionProgram {
+            name,
+            target,
+            assembly,
+            object: None,
+            autoload: true,
+            autoload_set: false,
+            target_program: None,
+        }
     }
 
     /// Returns its name.

@@ -46,6 +46,9 @@ pub struct MapSpec<'a> {
     /// The types of keys and values, so that `bpftool map dump` shows their fields (Linux 4.18). On kernels that
     /// refuse the types the map is created without them; storage of sockets, tasks and the like requires them.
     pub types: Option<(TypeDesc<'a>, TypeDesc<'a>)>,
+    /// Whether it is created with its [`Collection`](super::Collection). One that is not is created all the same if a program that is
+    /// loaded names it. Of an object, structs of functions in a section whose name begins with a question mark are not.
+    pub autocreate: bool,
     /// The rest of its definition, if it is from an object file.
     pub object: Option<&'a ObjectMap>,
     /// The loader's function that finds the `table` in BTF, for the map type that has one.
@@ -72,6 +75,7 @@ impl<'a> MapSpec<'a> {
             map_extra: 0,
             inner: None,
             table: None,
+            autocreate: true,
             object: None,
             find_table: None,
             numa_node: None,

@@ -3,11 +3,12 @@
 use crate::common::requires::{Thing, needs, needs_tried};
 use crate::common::{Folder, said};
 use crate::objects::{
-    Described, Theirs, compiled, compilers, elements, no_bpftool, no_compiler, object, read,
+    Described, Pins, Theirs, compiled, compilers, elements, no_bpftool, no_compiler, object, read,
     run_bpftool, same_programs,
 };
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
+use rawbpf::asm::{ParseOptions, parse};
 use rawbpf::attach::attach_collection;
 use rawbpf::{Collection, Loader, Map, TestRunOptions};
 use std::fs;
@@ -185,6 +186,31 @@ fn a_map_is_shared_by_its_name() {
         fs::remove_dir_all(programs).unwrap();
         fs::remove_file(pin).unwrap();
     }
+}
+
+/// Either everything is loaded, or nothing stays.
+#[test]
+fn a_load_that_fails_leaves_no_pin() {
+    needs!(Bpf, Root);
+    let pins = Pins::new();
+    let path = pins.path("counts");
+    let maps = ".map first, array, value=8, max=1\n.map counts, array, value=8, max=3\n";
+    // The second program reads a register that has no value.
+    let text = format!("{maps}.program one, xdp\nr0 = 1\nexit\n.program two, xdp\nr0 = r5\nexit\n");
+    let mut collection = parse(&text, "pins.s", &ParseOptions::new()).unwrap();
+    collection.map_mut("counts").unwrap().pin = path.to_str();
+    let mut loader = Loader::new();
+    for _ in 0..2 {
+        let error = loader.load_collection(&collection).unwrap_err().to_string();
+        assert!(error.contains("two"), "{error}");
+        assert!(!path.exists());
+    }
+    // One that was there before is not taken away, and neither are the maps that the loader had.
+    let own = Map::create(collection.map("counts").unwrap()).unwrap();
+    let first = loader.map(collection.map("first").unwrap()).unwrap().info().unwrap().id;
+    loader.load_collection(&collection).unwrap_err();
+    assert_eq!(Map::open_pinned(&path).unwrap().info().unwrap().id, own.info().unwrap().id);
+    assert_eq!(loader.map(collection.map("first").unwrap()).unwrap().info().unwrap().id, first);
 }
 
 /// Whether TCP can be told to use this congestion control.
