@@ -3,9 +3,13 @@
 #![cfg(feature = "elf")]
 
 mod common;
+#[path = "common/object_bytes.rs"]
+mod object_bytes;
 #[path = "common/objects.rs"]
 mod objects;
 
+#[path = "collections/damaged.rs"]
+mod damaged;
 #[path = "collections/library.rs"]
 mod library;
 #[path = "collections/maps.rs"]

@@ -567,7 +567,7 @@ fn what_is_no_object_is_said() {
     let object = unknown(code, &[0xff]);
     let text = object.text(false);
     assert!(text.contains("    unknown ff 00") && text.ends_with("\n    exit\n"), "{text}");
-    let remark = "program main, slot 0: this is no instruction: there is no such opcode";
+    let remark = "program main, slot 0 (x.s:1): this is no instruction: there is no such opcode";
     assert_eq!(object.unsaid(), [remark]);
     let refused = object.collection("x.o").unwrap_err();
     let native = ByteOrder::NATIVE == ByteOrder::Little;
