@@ -262,8 +262,8 @@ impl Parsed {
     pub(crate) fn new(source: Source, options: &Options) -> Result<Parsed> {
         let given =
             parser::Given { parameters: options.parameters.clone().into(), macros: Vec::new() };
-        let mut config = Config::default();
-        config.report_failed_reads = options.report_failed_reads;
+        let report_failed_reads = options.report_failed_reads;
+        let mut config = Config { report_failed_reads, ..Config::default() };
         let settings = options.settings.iter();
         let wrong = config.set_from(settings.map(|(name, value)| (name.as_str(), value.as_str())));
         if let Some((name, problem)) = wrong.first() {
