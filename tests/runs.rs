@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -372,21 +372,34 @@ fn a_run_of_one_process_ends_with_it() {
     fs::write(&program, ".program nothing, kprobe\nr0 = 0\nexit\n").unwrap();
     let program = program.to_str().unwrap();
     let probe = format!("uprobe:{}:main", rawbpf().display());
-    let mut sleeper = Command::new("sleep").arg("1").spawn().unwrap();
-    let pid = sleeper.id().to_string();
-    // The process maps no such file, of which both warn.
-    let reaper = std::thread::spawn(move || sleeper.wait().unwrap());
-    let script = format!("{probe} {{ @ = count(); }}");
-    let other = pid.clone();
-    let traced = std::thread::spawn(move || run(&["bt", "-p", &other, "-e", &script]));
-    let output = run(&["trace", "--pid", &pid, &probe, program]);
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    // It ends when it is told, and so after both are attached.
+    let mut process =
+        Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let pid = process.id().to_string();
+    // The process maps no such file, of which both warn when they are attached.
     let unmapped = format!("process {pid} does not map {}", rawbpf().display());
-    assert!(text(&output.stderr).contains(&unmapped), "{}", said(&output));
-    let output = traced.join().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
-    assert!(text(&output.stderr).contains(&unmapped), "{}", said(&output));
-    reaper.join().unwrap();
+    let script = format!("{probe} {{ @ = count(); }}");
+    let ways: [&[&str]; 2] =
+        [&["bt", "-p", &pid, "-e", &script], &["trace", "--pid", &pid, &probe, program]];
+    let mut runs = ways.map(|words| {
+        let mut command = command(words);
+        let mut run = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut errors = BufReader::new(run.stderr.take().unwrap());
+        let (mut line, mut said) = (String::new(), String::new());
+        while !line.contains(&unmapped) {
+            line.clear();
+            assert!(errors.read_line(&mut line).unwrap() > 0, "{words:?}: {said}");
+            said += &line;
+        }
+        (run, errors)
+    });
+    drop(process.stdin.take());
+    assert!(process.wait().unwrap().success());
+    for (run, errors) in &mut runs {
+        let mut rest = String::new();
+        errors.read_to_string(&mut rest).unwrap();
+        assert_eq!(run.wait().unwrap().code(), Some(0), "{rest}");
+    }
     // One that maps it gets no warning.
     let own = std::process::id().to_string();
     let this = std::env::current_exe().unwrap();
