@@ -18,7 +18,7 @@ pub(crate) mod dwarf;
 #[cfg(feature = "elf")]
 mod elf;
 #[cfg(all(test, feature = "elf"))]
-mod fake;
+pub(crate) mod fake;
 #[cfg(feature = "symbolize")]
 mod files;
 #[cfg(feature = "elf")]

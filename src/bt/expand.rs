@@ -329,17 +329,17 @@ impl Environment for Machine {
     }
 
     fn user_symbol(&self, path: &str, symbol: &str) -> Option<(u64, u64)> {
-        user::symbol(Path::new(path), symbol).ok().flatten()
+        user::symbol(&escape::path(path), symbol).ok().flatten()
     }
 
     fn usdt(&self, path: &str, provider: &str, name: &str) -> Result<Arc<UsdtProbe>, String> {
-        let all = self.usdt_probes(Path::new(path)).map_err(|error| error.to_string())?;
+        let all = self.usdt_probes(&escape::path(path)).map_err(|error| error.to_string())?;
         let found = all.iter().find(|probe| probe.provider == provider && probe.name == name);
         found.cloned().ok_or_else(|| format!("{path} has no USDT probe {provider}:{name}"))
     }
 
     fn debug_info(&self, path: &str) -> Opened {
-        self.debug_files.open(Path::new(path))
+        self.debug_files.open(&escape::path(path))
     }
 
     fn cgroup_id(&self, path: &str) -> Result<u64, String> {
@@ -406,6 +406,29 @@ mod tests {
             }
         }
         assert_eq!(machine.register("xyz"), None);
+    }
+
+    #[test]
+    fn programs_are_found_by_paths_that_are_not_utf8() {
+        use std::os::unix::ffi::OsStrExt;
+        let folder = tempfile::tempdir().unwrap();
+        let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"o\xffdd"));
+        std::fs::create_dir(&odd).unwrap();
+        let path = odd.join("program");
+        std::fs::write(&path, user::fake::program()).unwrap();
+        let path = escape::path_text(&path).into_owned();
+        let machine = Machine::default();
+        assert_eq!(machine.user_symbol(&path, "work"), Some((0x40_1000, 16)));
+        assert_eq!(machine.usdt(&path, "app", "start").unwrap().name, "start");
+        // It has none, but it is there.
+        assert!(matches!(*machine.debug_info(&path), Ok(None)));
+        // All steps from a pattern to the probe.
+        let pattern = AttachPoint::Usdt { path, provider: None, name: "st*".into() };
+        let found = machine.expand(&pattern).unwrap();
+        let [AttachPoint::Usdt { path, provider: Some(provider), name }] = &found[..] else {
+            panic!("{found:?}");
+        };
+        assert!(machine.usdt(path, provider, name).is_ok());
     }
 
     #[test]

@@ -101,7 +101,7 @@ pub(super) fn code_kept(process: Process, keeper: &mut Keeper) -> Result<Vec<Cod
 
 /// The most files that are kept open by one keeper: there is one for the watched processes, one for those that were looked
 /// up, and one for all that run. A process can have 1,024 files open.
-const MOST_HELD: usize = 192;
+pub(super) const MOST_HELD: usize = 192;
 
 /// The files that are kept open.
 #[derive(Debug, Default)]
@@ -116,6 +116,14 @@ impl Keeper {
     /// Keeps all files, not just those that are deleted.
     pub(super) fn of_all() -> Keeper {
         Keeper { all: true, held: HashMap::new() }
+    }
+
+    /// Whether no more files can be kept, once those of which no code is known any more have been closed.
+    pub(super) fn is_full(&mut self) -> bool {
+        if self.held.len() >= MOST_HELD {
+            self.held.retain(|_, held| Arc::strong_count(held) > 1);
+        }
+        self.held.len() >= MOST_HELD
     }
 
     /// The way to the file of a mapping.
@@ -141,7 +149,7 @@ impl Keeper {
             Some(held) if held.id.1 == mapping.inode => Some(held),
             other => deleted(process, mapping).or(other),
         };
-        match found.filter(|_| self.held.len() < MOST_HELD) {
+        match found.filter(|_| !self.is_full()) {
             Some(held) => {
                 let held = Arc::new(held);
                 self.held.insert(key, Arc::clone(&held));
@@ -153,7 +161,7 @@ impl Keeper {
 }
 
 impl Held {
-    fn open(path: &Path) -> Option<Held> {
+    pub(super) fn open(path: &Path) -> Option<Held> {
         let file = File::options().read(true).custom_flags(libc::O_PATH).open(path).ok()?;
         let about = file.metadata().ok().filter(fs::Metadata::is_file)?;
         Some(Held { file, id: (about.dev(), about.ino()) })
@@ -258,6 +266,21 @@ mod tests {
         assert_eq!(fs::read(again.path()).unwrap(), b"second");
         // One that has its path is not kept, unless all are.
         assert!(matches!(source(&mut Keeper::default(), first_inode), Source::Path(_)));
+        drop((held, again));
+        // As many as may be are kept, and no more of those that are not needed any more.
+        let files: Vec<_> = (0..=MOST_HELD).map(|_| Written::new(b"")).collect();
+        let mut keep = |written: &Written| {
+            let path = written.path().to_owned();
+            all.source(Process(u32::MAX), &Mapping { path, ..mapping(inode(written)) })
+        };
+        for file in &files {
+            assert!(matches!(keep(file), Source::Held(_)));
+        }
+        let mut kept: Vec<_> = files.iter().map(&mut keep).collect();
+        let is_held = |source: &Source| matches!(source, Source::Held(_));
+        assert_eq!(kept.iter().position(|source| !is_held(source)), Some(MOST_HELD));
+        kept.remove(0);
+        assert!(is_held(&keep(files.last().unwrap())));
         // Nor is a path that does not lead to a regular file.
         let folder = Mapping { path: "/".into(), ..mapping(1) };
         assert!(matches!(Keeper::of_all().source(Process(u32::MAX), &folder), Source::Path(_)));

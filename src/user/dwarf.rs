@@ -21,6 +21,8 @@ use std::sync::Arc;
 mod abi;
 mod function;
 mod name;
+mod same;
+mod scope;
 mod section;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -28,6 +30,7 @@ mod types;
 
 pub(crate) use abi::Place;
 pub(crate) use function::Parameter;
+pub(crate) use scope::Scope;
 pub(crate) use types::Type;
 
 /// The maximum number of references followed from one entry: typedefs of typedefs, a function to its declaration.
@@ -45,6 +48,9 @@ pub(crate) struct DebugInfo {
     signatures: HashMap<u64, TypeId>,
     abbreviations: RefCell<HashMap<usize, Arc<Abbreviations>>>,
     functions: RefCell<function::Index>,
+    /// The scopes of types by the places of their units.
+    scopes: RefCell<HashMap<u64, scope::Scopes>>,
+    compared: RefCell<same::Compared>,
 }
 
 /// Files whose debug information is read when it is first asked for.
@@ -154,6 +160,8 @@ impl DebugInfo {
             signatures: HashMap::new(),
             abbreviations: RefCell::default(),
             functions: RefCell::default(),
+            scopes: RefCell::default(),
+            compared: RefCell::default(),
         };
         info.read_headers()?;
         Ok(Some(info))
@@ -266,11 +274,16 @@ impl DebugInfo {
         Ok(found)
     }
 
-    /// The entry at a place.
-    fn entry<'a>(&self, dwarf: &Dwarf<Bytes<'a>>, id: TypeId) -> Result<Entry<'a>> {
+    /// The unit that a place is in.
+    fn unit_of(&self, id: TypeId) -> Result<UnitPlace> {
         let behind = self.units.partition_point(|unit| unit.start <= id.0);
         let place = behind.checked_sub(1).and_then(|index| self.units.get(index)).copied();
-        let place = place.filter(|unit| id.0 < unit.end).ok_or(DwarfError::Damaged)?;
+        place.filter(|unit| id.0 < unit.end).ok_or(DwarfError::Damaged)
+    }
+
+    /// The entry at a place.
+    fn entry<'a>(&self, dwarf: &Dwarf<Bytes<'a>>, id: TypeId) -> Result<Entry<'a>> {
+        let place = self.unit_of(id)?;
         let unit = self.unit(dwarf, place)?;
         let die = unit.unit.entry(UnitOffset((id.0 - place.start) as usize))?;
         Ok(Entry { unit: Rc::new(unit), die })
@@ -297,8 +310,18 @@ impl DebugInfo {
 
     /// The place that an attribute of an entry leads to.
     fn reference(&self, entry: &Entry<'_>, attribute: DwAt) -> Result<Option<TypeId>> {
-        match entry.die.attr_value(attribute) {
-            Some(value) => self.target(&entry.unit, value),
+        self.reference_of(&entry.unit, &entry.die, attribute)
+    }
+
+    /// The same for an entry and its unit.
+    fn reference_of(
+        &self,
+        unit: &Unit<'_>,
+        die: &Die<'_>,
+        attribute: DwAt,
+    ) -> Result<Option<TypeId>> {
+        match die.attr_value(attribute) {
+            Some(value) => self.target(unit, value),
             None => Ok(None),
         }
     }

@@ -275,6 +275,19 @@ impl Fake {
     }
 }
 
+/// Returns a program with the function `work` at [`CODE`] and the static probe `app:start` in it.
+#[cfg(feature = "bt")]
+pub(crate) fn program() -> Vec<u8> {
+    Fake {
+        is_64: true,
+        whole: vec![function("work", CODE)],
+        probes: vec![("app", "start", "", CODE, 0)],
+        base: BASE,
+        ..Fake::default()
+    }
+    .bytes()
+}
+
 /// A file with some bytes, gone when dropped.
 pub(super) struct Written(PathBuf);
 

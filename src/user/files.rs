@@ -4,7 +4,7 @@
 //! file may truncate it, and an access beyond the new end of a mapping raises SIGBUS. So the tracer cannot be killed by
 //! truncating the traced program, and no signal handler is needed, which a library must not install.
 
-use super::code::{Code, Source};
+use super::code::{Code, Held, Source};
 use super::demangle::readable;
 use super::elf::{Elf, Kind, Symbol, Table};
 use super::perf_map::PerfMap;
@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use std::cmp::Reverse;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 /// The maximum memory for the names of all files, in bytes, and for those of all processes. Beyond it, all are dropped,
 /// and read again when they are needed.
@@ -28,9 +28,17 @@ const MOST_MADE: usize = 128;
 /// The symbol tables that were read, and the perf maps of processes for code that is in no file.
 #[derive(Debug, Default)]
 pub(crate) struct Files {
-    /// `None` if it is not an ELF file, or cannot be read.
-    known: RefCell<HashMap<Key, Option<Arc<Names>>>>,
+    known: RefCell<HashMap<Key, Known>>,
     made: RefCell<HashMap<u32, PerfMap>>,
+}
+
+/// A file that was read.
+#[derive(Debug)]
+struct Known {
+    /// `None` if it is not an ELF file, or cannot be read.
+    names: Option<Arc<Names>>,
+    /// The file, if it is known by its number: when it is gone, another one can get that.
+    held: Option<Weak<Held>>,
 }
 
 /// The identity of a file.
@@ -45,8 +53,8 @@ impl Files {
     pub(crate) fn locate(&self, code: &Code, address: u64) -> Option<UserLocation> {
         let offset = code.offset_of(address);
         let names = match &code.source {
-            Source::Path(path) => self.names(Key::Path(path.clone()), path),
-            Source::Held(held) => self.names(Key::Id(held.id), &held.path()),
+            Source::Path(path) => self.names(Key::Path(path.clone()), path, None),
+            Source::Held(held) => self.names(Key::Id(held.id), &held.path(), Some(held)),
             Source::Unknown => None,
         };
         let path = code.path.clone();
@@ -69,7 +77,13 @@ impl Files {
     /// Records the location of a process's perf map, to be read when it has ended; `parent` is the process that started
     /// it, if known.
     pub(crate) fn hold(&self, pid: u32, parent: Option<u32>) {
-        let parent = parent.and_then(|parent| self.with_made(parent, |map| map.place()));
+        let place = |map: &mut PerfMap| {
+            map.place().or_else(|| {
+                map.hold(None);
+                map.place()
+            })
+        };
+        let parent = parent.and_then(|parent| self.with_made(parent, place));
         self.with_made(pid, |map| map.hold(parent));
     }
 
@@ -87,11 +101,14 @@ impl Files {
 
     fn with_made<T>(&self, pid: u32, f: impl FnOnce(&mut PerfMap) -> T) -> T {
         let mut made = self.made.borrow_mut();
-        // Each keeps a folder and a file open.
+        // Each keeps a folder and a file open. Only those of processes that have ended cannot be found again.
         if made.len() >= MOST_MADE && !made.contains_key(&pid) {
-            made.retain(|pid, _| Path::new("/proc").join(pid.to_string()).exists());
-            if made.len() >= MOST_MADE {
-                made.clear();
+            let runs = |pid: u32| Path::new("/proc").join(pid.to_string()).exists();
+            made.retain(|pid, map| map.is_held() && !runs(*pid));
+            if made.len() >= MOST_MADE
+                && let Some(any) = made.keys().next().copied()
+            {
+                made.remove(&any);
             }
         }
         let total: usize = made.values().map(PerfMap::size).sum();
@@ -101,10 +118,13 @@ impl Files {
         f(made.entry(pid).or_insert_with(|| PerfMap::new(super::process::Process(pid))))
     }
 
-    fn names(&self, key: Key, path: &Path) -> Option<Arc<Names>> {
+    fn names(&self, key: Key, path: &Path, held: Option<&Arc<Held>>) -> Option<Arc<Names>> {
         let mut known = self.known.borrow_mut();
-        if let Some(names) = known.get(&key) {
-            return names.clone();
+        let gone = |held: &Weak<Held>| held.strong_count() == 0;
+        if let Some(found) = known.get(&key)
+            && !found.held.as_ref().is_some_and(gone)
+        {
+            return found.names.clone();
         }
         let names = match Elf::open(path) {
             Ok(elf) => Some(Arc::new(functions_by_place(&elf))),
@@ -113,10 +133,11 @@ impl Files {
             Err(_) => return None,
         };
         let size = |names: &Option<Arc<Names>>| names.as_ref().map_or(0, |names| names.size());
-        if known.values().map(size).sum::<usize>() + size(&names) > MOST {
+        known.retain(|_, one| !one.held.as_ref().is_some_and(gone));
+        if known.values().map(|one| size(&one.names)).sum::<usize>() + size(&names) > MOST {
             known.clear();
         }
-        known.insert(key, names.clone());
+        known.insert(key, Known { names: names.clone(), held: held.map(Arc::downgrade) });
         names
     }
 }
@@ -182,5 +203,103 @@ impl Kept<'_> {
 
     fn append(&mut self, name: &str) -> Option<Span> {
         append(&mut self.text, name, MOST_TEXT)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::user::fake::{CODE, CODE_OFFSET, Fake, Written, function};
+    use crate::user::process::Process;
+
+    fn code(process: u32, source: Source) -> Code {
+        let (start, end, offset) = (CODE, CODE + 0x100, CODE_OFFSET);
+        Code { process: Process(process), start, end, offset, path: PathBuf::new(), source }
+    }
+
+    fn name(files: &Files, code: &Code) -> Option<String> {
+        files.locate(code, CODE + 4)?.name.map(Into::into)
+    }
+
+    /// A perf map, and the process that it is of, whose number no process has.
+    struct Map(u32);
+
+    impl Map {
+        fn new(number: u32) -> Map {
+            let map = Map(number);
+            std::fs::write(map.path(), format!("{CODE:x} 10 made{number}\n")).unwrap();
+            map
+        }
+
+        fn path(&self) -> String {
+            format!("/tmp/perf-{}.map", self.0)
+        }
+
+        /// The name of its code.
+        fn name(&self, files: &Files) -> Option<String> {
+            name(files, &code(self.0, Source::Unknown))
+        }
+    }
+
+    impl Drop for Map {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_file(self.path());
+        }
+    }
+
+    /// Those of running processes can be read again.
+    #[test]
+    fn perf_maps_of_processes_that_have_ended_are_kept_longest() {
+        let us = std::process::id();
+        // Above the largest PID, 1 << 22, and of this run.
+        let first = (us << 10) | 1 << 31;
+        let files = Files::default();
+        files.hold(us, None);
+        let map = Map::new(first);
+        files.hold(first, Some(us));
+        std::fs::remove_file(map.path()).unwrap();
+        let expected = Some(format!("made{first}"));
+        assert_eq!(map.name(&files), expected);
+        // Some without a file.
+        for number in 1..=MOST_MADE as u32 {
+            files.hold(first + number, None);
+        }
+        assert_eq!(map.name(&files), expected);
+        assert!(!files.made.borrow().contains_key(&us));
+    }
+
+    #[test]
+    fn no_more_perf_maps_are_dropped_than_there_are_too_many() {
+        let us = std::process::id();
+        let first = (us << 10) | 1 << 31 | 1 << 9;
+        let files = Files::default();
+        let maps: Vec<_> =
+            (0..MOST_MADE as u32 + 2).map(|number| Map::new(first + number)).collect();
+        for map in &maps {
+            files.hold(map.0, Some(us));
+        }
+        let held = |files: &Files| maps.iter().filter(|map| map.name(files).is_some()).count();
+        maps.iter().for_each(|map| std::fs::remove_file(map.path()).unwrap());
+        let known: Vec<_> = files.made.borrow().keys().copied().collect();
+        assert!(known.len() == MOST_MADE, "{}", known.len());
+        assert!(held(&files) >= MOST_MADE - 4);
+    }
+
+    /// The number of a file that is gone can be another one's.
+    #[test]
+    fn a_file_that_is_closed_is_not_known_by_its_number() {
+        let files = Files::default();
+        let held = |name: &'static str, id: Option<(u64, u64)>| {
+            let fake = Fake { is_64: true, whole: vec![function(name, CODE)], ..Fake::default() };
+            let written = Written::new(&fake.bytes());
+            let mut held = Held::open(written.path()).unwrap();
+            held.id = id.unwrap_or(held.id);
+            (held.id, code(1, Source::Held(Arc::new(held))))
+        };
+        let (id, first) = held("first", None);
+        assert_eq!(name(&files, &first).as_deref(), Some("first"));
+        drop(first);
+        let (_, second) = held("second", Some(id));
+        assert_eq!(name(&files, &second).as_deref(), Some("second"));
     }
 }

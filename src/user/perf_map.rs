@@ -96,6 +96,11 @@ impl PerfMap {
         (self.names, self.version, self.again) = (Names::default(), None, None);
     }
 
+    /// Whether the file is kept open.
+    pub(super) fn is_held(&self) -> bool {
+        self.found.is_some()
+    }
+
     /// Returns the memory that the names take, in bytes.
     pub(super) fn size(&self) -> usize {
         self.names.size()
@@ -144,10 +149,13 @@ impl Place {
 
     /// The file, without any access to it.
     fn find(&self) -> Option<File> {
-        let file = handle(&by_descriptor(&self.folder).join(self.name()), 0).ok()?;
+        let path = by_descriptor(&self.folder).join(self.name());
+        // Before it is open here: this may be the process that is asked whether it has it open.
+        let before = fs::symlink_metadata(&path).ok().filter(|about| self.is_of_this(about))?;
+        let file = handle(&path, 0).ok()?;
         let about = file.metadata().ok()?;
-        let good = about.is_file() && [0, self.user].contains(&about.uid());
-        (good && self.is_of_this(&about)).then_some(file)
+        let same = (about.dev(), about.ino()) == (before.dev(), before.ino());
+        (same && about.is_file() && [0, self.user].contains(&about.uid())).then_some(file)
     }
 
     /// Whether a file was written since the process started. The clock may have been set since then, which is no matter if the

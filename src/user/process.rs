@@ -102,7 +102,7 @@ impl Process {
     }
 
     /// Returns what tells it from others that have or had its PID, and from the program that it ran before an `execve(2)`;
-    /// `None` if it has ended.
+    /// `None` if it has ended, also if nobody has been told so.
     #[cfg(feature = "symbolize")]
     pub(super) fn life(self) -> Option<Life> {
         life(&file::read(format!("/proc/{}/stat", self.0)).ok()?)
@@ -141,9 +141,18 @@ pub(super) type Life = [u64; 11];
 fn life(stat: &[u8]) -> Option<Life> {
     const FIELDS: [usize; 11] = [22, 26, 27, 28, 45, 46, 47, 48, 49, 50, 51];
     let fields: Vec<_> = fields(stat)?.collect();
+    // `Z`, `X`: it has ended, and another process still has to be told.
+    if matches!(fields.first(), Some(&("Z" | "X"))) {
+        return None;
+    }
     // Old kernels have fewer, all of them the first.
     let field = |number: usize| fields.get(number - FIRST).and_then(|text| text.parse().ok());
-    field(22).map(|_: u64| FIELDS.map(|number| field(number).unwrap_or_default()))
+    let _: u64 = field(22)?;
+    let life = FIELDS.map(|number| field(number).unwrap_or_default());
+    // The code of one without memory, which it gives back before it has ended, begins at 0; to those who may not know where it
+    // begins, at 1.
+    let [_, code, ..] = life;
+    (code != 0).then_some(life)
 }
 
 /// Returns the start time in `/proc/PID/stat`, field 22, in clock ticks since boot.
@@ -312,6 +321,23 @@ mod tests {
         }
         for none in ["", "7 (a) S 1 2", "7 (a"] {
             assert_eq!(started(none.as_bytes()), None);
+        }
+    }
+
+    #[cfg(feature = "symbolize")]
+    #[test]
+    fn one_that_has_ended_has_no_life() {
+        let stat = |state: &str, code: u32| {
+            let rest: Vec<_> = (23..=52).map(|field: u32| field.to_string()).collect();
+            let rest = rest.join(" ").replacen("26", &code.to_string(), 1);
+            format!("7 (sh) {state} {} 22 {rest}\n", ["1"; 18].join(" "))
+        };
+        let life = |state, code| life(stat(state, code).as_bytes()).map(|life| life[..2].to_vec());
+        assert_eq!(life("S", 4096), Some(vec![22, 4096]));
+        // For another user's process.
+        assert_eq!(life("R", 1), Some(vec![22, 1]));
+        for (state, code) in [("Z", 0), ("X", 0), ("Z", 4096), ("R", 0)] {
+            assert_eq!(life(state, code), None, "{state} {code}");
         }
     }
 

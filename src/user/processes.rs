@@ -79,6 +79,10 @@ impl Processes {
             self.known.clear();
             self.kept = Keeper::default();
         }
+        if !self.known.contains_key(&pid) && self.kept.is_full() {
+            // Their files may be deleted, and they have ended: least is lost with those.
+            self.known.retain(|pid, _| Process(*pid).life().is_some());
+        }
         let kept = &mut self.kept;
         let known = match self.known.entry(pid) {
             Entry::Occupied(known) => known.into_mut(),
@@ -91,7 +95,10 @@ impl Processes {
         // New mappings since then.
         if !known.code.iter().any(|code| code.holds(address)) && known.asked.elapsed() >= PAUSE {
             known.asked = Instant::now();
-            if let Ok(code) = code_kept(Process(pid), kept) {
+            // One that has ended has none.
+            if let Ok(code) = code_kept(Process(pid), kept)
+                && !code.is_empty()
+            {
                 known.code = code;
             }
         }
@@ -260,6 +267,79 @@ mod tests {
         assert_eq!(processes.frame(us, here).unwrap().path, std::path::Path::new("/dead"));
         processes.known.insert(u32::MAX, known(Some(now), before));
         assert_eq!(processes.frame(u32::MAX, here).unwrap().path, std::path::Path::new("/dead"));
+    }
+
+    /// A process can have only so many files open.
+    #[test]
+    fn files_of_processes_that_have_ended_make_room() {
+        use super::super::code::{MOST_HELD, Source};
+        use super::super::fake::Written;
+        use super::super::process::{Backing, Mapping};
+        use std::os::unix::fs::MetadataExt;
+        let mut processes = Processes { kept: Keeper::of_all(), ..Processes::default() };
+        let code = (0..MOST_HELD as u64).map(|number| {
+            let file = Written::new(b"");
+            let mapping = Mapping {
+                start: number << 12,
+                end: (number + 1) << 12,
+                executable: true,
+                offset: 0,
+                path: file.path().into(),
+                inode: std::fs::metadata(file.path()).unwrap().ino(),
+                device: (0, 0),
+                backing: Backing::File,
+            };
+            Code::new(Process(u32::MAX), mapping, &mut processes.kept)
+        });
+        let code: Vec<_> = code.collect();
+        assert!(processes.kept.is_full());
+        let (asked, life) = (Instant::now(), Some([1; 11]));
+        processes.known.insert(u32::MAX, Known { code, asked, life, checked: asked });
+        let us = std::process::id();
+        let here = files_of_processes_that_have_ended_make_room as fn() as usize as u64;
+        assert!(processes.frame(us, here).is_some());
+        let ours = processes.known[&us].code.iter().find(|code| code.holds(here)).unwrap();
+        assert!(matches!(ours.source, Source::Held(_)));
+        assert!(!processes.known.contains_key(&u32::MAX));
+    }
+
+    /// A process that has ended and was not waited for is still there, without memory.
+    #[test]
+    fn a_process_that_is_not_reaped_keeps_its_code() {
+        use std::process::{Command, Stdio};
+        let mut child = Command::new("cat").stdin(Stdio::piped()).spawn().unwrap();
+        let pid = child.id();
+        let limit = Instant::now() + Duration::from_secs(60);
+        // It may have begun to execute the program, and have nothing of it mapped.
+        let address = loop {
+            assert!(Instant::now() < limit, "it has no code");
+            let code = super::super::code::code_of(Process(pid)).unwrap();
+            if let Some(first) = code.first() {
+                break first.start;
+            }
+        };
+        let mut processes = Processes::default();
+        let before = processes.frame(pid, address);
+        assert!(before.is_some());
+        child.kill().unwrap();
+        let stat = || std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+        while !stat().contains(") Z ") {
+            assert!(Instant::now() < limit, "it does not end: {}", stat());
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(Process(pid).life(), None);
+        let pass = |processes: &mut Processes, pause| {
+            let known = processes.known.get_mut(&pid).unwrap();
+            known.checked = Instant::now().checked_sub(pause).unwrap();
+            known.asked = known.checked;
+        };
+        pass(&mut processes, CHECK);
+        assert_eq!(processes.frame(pid, address), before);
+        // Its mappings are read again for an address that is in none of them.
+        pass(&mut processes, PAUSE);
+        assert_eq!(processes.frame(pid, 0), None);
+        assert_eq!(processes.frame(pid, address), before);
+        child.wait().unwrap();
     }
 
     #[test]

@@ -94,8 +94,19 @@ fn text(items: impl Iterator<Item = String>) -> String {
     lines
 }
 
+/// Methods of traits of std, with the beginning and the end of their signatures.
+const METHODS: [(&str, &str, &str); 7] = [
+    ("clone", "(&self) -> ", ""),
+    ("cmp", "(&self, &", ") -> core::cmp::Ordering"),
+    ("drop", "(&mut self)", ""),
+    ("eq", "(&self, &", ") -> bool"),
+    ("fmt", "(&self, &mut core::fmt::Formatter<'_>) -> ", "core::fmt::Result"),
+    ("hash", "(&self, &mut ", ")"),
+    ("partial_cmp", "(&self, &", ") -> core::option::Option<core::cmp::Ordering>"),
+];
+
 /// Whether an item goes without saying: a trait that the compiler implements by itself, or a method of a trait of std whose
-/// implementation has a line of its own.
+/// implementation has a line of its own. A type's own method of such a name has another signature.
 ///
 /// Of the first kind, `Send` and `Sync` matter to users. Nearly every type has them, so the snapshot has those that lack them.
 fn is_noise(item: &str) -> bool {
@@ -110,7 +121,6 @@ fn is_noise(item: &str) -> bool {
         "core::panic::unwind_safe::UnwindSafe",
     ];
     const KEPT: [&str; 2] = ["!core::marker::Send", "!core::marker::Sync"];
-    const METHODS: [&str; 7] = ["clone", "cmp", "drop", "eq", "fmt", "hash", "partial_cmp"];
     if let Some(rest) = item.strip_prefix("impl") {
         // `impl<T> core::marker::Send for X where …`: the trait is the word before the first ` for `.
         let of = rest.split_once(" for ").and_then(|(before, _)| before.rsplit(' ').next());
@@ -118,8 +128,15 @@ fn is_noise(item: &str) -> bool {
             AUTOMATIC.contains(&of.trim_start_matches('!')) && !KEPT.contains(&of)
         });
     }
-    let path = item.split('(').next().filter(|path| path.contains(" fn "));
-    path.is_some_and(|path| METHODS.contains(&last_name(path)))
+    let path = item.split('(').next().unwrap_or_default();
+    let signature = item.strip_prefix(path).unwrap_or_default();
+    let is_of_trait = |(name, start, end): &(&str, &str, &str)| {
+        last_name(path) == *name
+            && signature.starts_with(start)
+            && signature.ends_with(end)
+            && (*name != "hash" || item.contains(": core::hash::Hasher"))
+    };
+    path.starts_with("pub fn ") && METHODS.iter().any(is_of_trait)
 }
 
 /// The last name of a path, without the generic parameters behind it.

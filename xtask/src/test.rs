@@ -79,19 +79,36 @@ pub fn run(options: &Options) -> Result<u8> {
         && options.arch.is_none();
     let mut summary = Summary::new(whole && options.filter.is_empty());
     let made = if here { Some(build_for_host()?) } else { None };
-    let suites = std::thread::scope(|scope| {
-        // The tests of this machine wait more than they compute, so the other build goes on beside them.
-        let build = scope.spawn(|| guest_tests::build(&guests));
+    let host = || {
         if let Some(made) = &made {
             summary.places.push(on_host(made, &options.filter, &path)?);
         }
-        build.join().map_err(|_| anyhow!("the build of the tests for virtual machines panicked"))
-    })?;
+        Ok(())
+    };
+    let say = |error: &anyhow::Error| eprintln!("xtask: the tests of this machine: {error:#}");
+    let suites = beside(|| guest_tests::build(&guests), host, say)?;
     let guests = guest_tests::run(&guests, &suites, options.accel, &options.filter);
     summary.places.extend(guests);
     let _ = download.join();
     summary.print();
     Ok(u8::from(!summary.good()))
+}
+
+/// Builds for virtual machines while the tests of this machine run, which wait more than they compute. Their error is said at
+/// once, since the build may take minutes.
+fn beside<T: Send>(
+    build: impl FnOnce() -> T + Send,
+    host: impl FnOnce() -> Result<()>,
+    say: impl FnOnce(&anyhow::Error),
+) -> Result<T> {
+    std::thread::scope(|scope| {
+        let build = scope.spawn(build);
+        if let Err(error) = host() {
+            say(&error);
+            bail!("the tests of this machine did not run to their end: see above");
+        }
+        build.join().map_err(|_| anyhow!("the build of the tests for virtual machines panicked"))
+    })
 }
 
 /// The virtual machines to use.
@@ -286,4 +303,28 @@ fn run_limited(command: &mut Command, folder: &Path, limit: Duration) -> Result<
         timed_out: status.is_none(),
         took: start.elapsed(),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_of_this_machine_is_said_before_the_build_is_done() {
+        let (said, heard) = mpsc::channel();
+        let mut was_heard = false;
+        let build = || was_heard = heard.recv_timeout(Duration::from_secs(60)).is_ok();
+        let say = |error: &anyhow::Error| said.send(error.to_string()).unwrap();
+        let done = beside(build, || bail!("no rights"), say);
+        assert!(done.unwrap_err().to_string().contains("see above"));
+        assert!(was_heard, "the build ended first");
+    }
+
+    #[test]
+    fn what_is_built_beside_the_tests_is_returned() {
+        let say = |error: &anyhow::Error| panic!("{error}");
+        assert_eq!(beside(|| 7, || Ok(()), say).unwrap(), 7);
+        let done = beside(|| -> u32 { panic!("as it should") }, || Ok(()), say);
+        assert!(done.unwrap_err().to_string().contains("panicked"));
+    }
 }

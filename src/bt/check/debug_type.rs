@@ -20,15 +20,21 @@ use std::sync::Arc;
 pub(super) struct DebugTypes {
     files: Vec<(String, Opened)>,
     structs: HashMap<DebugId, StructId>,
-    /// Structs and unions by file and name: each unit that includes a header has a copy of its types.
-    same: HashMap<(u32, Arc<str>), Vec<StructId>>,
+    /// Structs and unions by name: each unit that includes a header has a copy of its types.
+    same: HashMap<Name, Vec<StructId>>,
     enums: HashMap<DebugId, EnumId>,
-    same_enums: HashMap<(u32, Arc<str>), Vec<EnumId>>,
+    same_enums: HashMap<Name, Vec<EnumId>>,
     /// The files of which it was reported that their types are not known.
     reported: HashSet<u32>,
     /// The types that were looked for by name, by file.
     named: HashMap<(u32, Named, Arc<str>), Option<Type>>,
 }
+
+/// The file, the scope and the name of a type.
+type Name = (u32, dwarf::Scope, Arc<str>);
+
+/// The most types of one name and scope that are compared with others. Programs have one, or a few.
+const MOST_OF_A_NAME: usize = 16;
 
 /// Returns the name of a type in scripts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -148,14 +154,17 @@ impl Table {
                 let values = info.enumerators(id)?;
                 let values = values.into_iter().map(|(name, value)| (name.into(), value));
                 let new = Enum { name: name.into(), values: values.collect() };
-                let same = self.debug.same_enums.entry((file, Arc::clone(&new.name))).or_default();
+                let name = (file, info.scope(id)?, Arc::clone(&new.name));
+                let same = self.debug.same_enums.entry(name).or_default();
                 let is_same =
                     |id: &&EnumId| self.enums.get(**id).is_some_and(|one| one.values == new.values);
                 let id = match same.iter().find(is_same) {
                     Some(id) => *id,
                     None => {
                         let id = self.enums.add(new);
-                        same.push(id);
+                        if same.len() < MOST_OF_A_NAME {
+                            same.push(id);
+                        }
                         id
                     }
                 };
@@ -176,7 +185,8 @@ impl Table {
         if new.name.is_empty() {
             return Ok(self.structs.add(new));
         }
-        let same = self.debug.same.entry((key.file, Arc::clone(&new.name))).or_default();
+        let name = (key.file, info.scope(key.id)?, Arc::clone(&new.name));
+        let same = self.debug.same.entry(name).or_default();
         for id in same.iter() {
             let Some(one) = self.structs.0.get_mut(id.0 as usize) else { continue };
             let Definition::Debug(known) = one.definition else { continue };
@@ -191,12 +201,14 @@ impl Table {
                 (one.size, one.definition) = (new.size, new.definition);
                 return Ok(*id);
             }
-            if one.size == new.size && info.same_members(known.id, key.id)? {
+            if one.size == new.size && info.same(known.id, key.id) {
                 return Ok(*id);
             }
         }
         let id = self.structs.add(new);
-        same.push(id);
+        if same.len() < MOST_OF_A_NAME {
+            same.push(id);
+        }
         Ok(id)
     }
 
@@ -401,7 +413,6 @@ impl Checker<'_> {
         id: StructId,
         key: DebugId,
         name: &Arc<str>,
-        union: bool,
         span: Span,
     ) -> Checked<()> {
         let Some((path, opened)) = self.types.debug.files.get(key.file as usize).cloned() else {
@@ -412,10 +423,9 @@ impl Checker<'_> {
         let mut read = || {
             if let dwarf::Type::Composite { declared: true, .. } = info.resolve(Some(key.id))? {
                 // Only its name is known here: perhaps it is defined in another unit.
-                let named = if union { Named::Union } else { Named::Struct };
-                match named.find(info, name)? {
-                    Some(id) if !name.is_empty() => key.id = id,
-                    _ => return Ok(None),
+                match info.definition(key.id)? {
+                    Some(id) => key.id = id,
+                    None => return Ok(None),
                 }
             }
             let (mut fields, mut left) = (Vec::new(), MOST_FIELDS);

@@ -235,7 +235,7 @@ impl<'a> Checker<'a> {
         };
         let key = match definition {
             Definition::Script => return Ok(()),
-            Definition::Debug(key) => return self.complete_debug(id, key, &name, union, span),
+            Definition::Debug(key) => return self.complete_debug(id, key, &name, span),
             Definition::Btf(key) => key,
         };
         let types = self.kernel_types(span, "struct")?;

@@ -7,8 +7,8 @@ use crate::error::{Error, Result};
 use crate::program::Program;
 use crate::uapi::{AttachType, Errno, ProgramType};
 use crate::user;
+use crate::util::escape;
 use std::cmp::Reverse;
-use std::path::Path;
 
 /// A loaded program, and its attach points.
 #[derive(Debug)]
@@ -199,7 +199,7 @@ pub(super) fn target(point: &AttachPoint, kind: ProgramType) -> Result<Target> {
         AttachPoint::Uprobe { ret, path, function, offset, .. } => {
             let offset = match function.as_str() {
                 // Scripts have addresses as the file's symbols have them.
-                "" => user::file_offset(Path::new(path), *offset)?,
+                "" => user::file_offset(&escape::path(path), *offset)?,
                 _ => *offset,
             };
             let (file, function) = (path.clone(), function.clone());
@@ -253,7 +253,7 @@ pub(super) fn return_of_go<'p>(
     };
     let (point, number, path) =
         points.iter().find_map(|(point, number)| Some((*point, *number, of_go(point)?)))?;
-    user::is_of_go(Path::new(&path)).then_some((point, number))
+    user::is_of_go(&escape::path(&path)).then_some((point, number))
 }
 
 /// Returns the attach target of a program of the type `tracing`, which is given when it is loaded.
@@ -279,5 +279,28 @@ pub(super) fn is_passed_over(error: &Error) -> bool {
             )
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn addresses_are_found_in_files_whose_paths_are_not_utf8() {
+        let folder = tempfile::tempdir().unwrap();
+        let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"o\xffdd"));
+        std::fs::create_dir(&odd).unwrap();
+        let path = odd.join("program");
+        std::fs::write(&path, user::fake::program()).unwrap();
+        let path = escape::path_text(&path).into_owned();
+        let function = String::new();
+        let point =
+            AttachPoint::Uprobe { ret: false, path, function, offset: 0x40_1008, demangled: false };
+        let Target::Uprobe { offset, .. } = target(&point, ProgramType::Kprobe).unwrap() else {
+            panic!("{point}");
+        };
+        assert_eq!(offset, 0x1008);
     }
 }

@@ -9,7 +9,6 @@ use crate::user;
 use crate::user::dwarf::DebugFiles;
 use crate::util::escape;
 use crate::util::glob::{Glob, is_pattern};
-use std::path::Path;
 
 /// The probes of this machine.
 #[derive(Debug, Default)]
@@ -180,7 +179,7 @@ impl Probes {
 
     /// The parameters of a function of a program or library; none without debug information.
     fn parameters(&self, path: &str, function: &str) -> Option<Vec<String>> {
-        let opened = self.debug_files.open(Path::new(path));
+        let opened = self.debug_files.open(&escape::path(path));
         let Ok(Some(info)) = &*opened else { return None };
         let parameters = info.parameters(function).ok()??;
         parameters.iter().map(|parameter| info.declaration(parameter).ok()).collect()

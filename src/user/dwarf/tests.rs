@@ -435,6 +435,35 @@ fn types_of_absurdly_many_parts_are_damaged() {
     assert_eq!(read(100_000, 2_000), (Err(true), Err(true)));
 }
 
+/// Types whose every copy refers to all others would be compared in pairs.
+#[test]
+fn comparisons_of_types_have_an_end() {
+    needs_compiler!("gcc");
+    let compiled = Compiled::new();
+    let source = "struct ring { struct ring *next; struct other { struct ring *back; int at; } *other; }; \
+                  int NAME(struct ring *r) { return 0; }";
+    let object = compiled.build("other.c", &source.replace("NAME", "other"), &["-g", "-c"]);
+    fs::rename(&object, object.with_file_name("other.o")).unwrap();
+    let path = compiled.build("one.c", &source.replace("NAME", "main"), &["-g", "-w", "other.o"]);
+    let info = open(&path);
+    let ring = |function: &str| {
+        let of = info.parameters(function).unwrap().unwrap()[0].of;
+        let Type::Pointer(Some(to)) = info.resolve(of).unwrap() else { panic!("{function}") };
+        to
+    };
+    let (one, other) = (ring("main"), ring("other"));
+    assert_ne!(one, other);
+    assert!(info.same(one, other));
+    // The pairs that are the same are known then: nothing is left to compare but the first.
+    info.compared.borrow_mut().left = 1;
+    assert!(info.same(one, other));
+    // Without them they cannot be compared any more.
+    *info.compared.borrow_mut() = same::Compared::default();
+    info.compared.borrow_mut().left = 5;
+    assert!(!info.same(one, other));
+    assert_eq!(info.compared.borrow().left, 0);
+}
+
 #[test]
 fn files_without_debug_information_have_none() {
     needs_compiler!("gcc");
@@ -482,6 +511,7 @@ fn everything(info: &DebugInfo) {
                 follow(info, of, depth + 1)
             }
             Ok(Type::Composite { id, .. }) if depth < 4 => {
+                let _ = (info.scope(id), info.definition(id));
                 for member in info.members(id).unwrap_or_default() {
                     follow(info, member.of, depth + 1);
                 }

@@ -167,7 +167,7 @@ impl DebugInfo {
     }
 
     /// Passes each type with one of these tags and a name to `f`, which is defined outside of functions, until it returns `true`.
-    fn each_type(
+    pub(super) fn each_type(
         &self,
         tags: &[DwTag],
         mut f: impl FnMut(&[u8], &Die<'_>, TypeId) -> bool,
@@ -195,7 +195,13 @@ impl DebugInfo {
                     continue;
                 }
                 entries.read_entry(&mut die)?;
-                let name = DebugInfo::text(&dwarf, &unit, &die, dw::DW_AT_name);
+                let name = match self.reference_of(&unit, &die, dw::DW_AT_specification)? {
+                    Some(declared) => {
+                        let Entry { unit, die } = self.entry(&dwarf, declared)?;
+                        DebugInfo::text(&dwarf, &unit, &die, dw::DW_AT_name)
+                    }
+                    None => DebugInfo::text(&dwarf, &unit, &die, dw::DW_AT_name),
+                };
                 let id = TypeId(place.start + die.offset().0 as u64);
                 if let Some(name) = name
                     && !flag(&die, dw::DW_AT_declaration)
@@ -285,7 +291,7 @@ impl DebugInfo {
             dw::DW_TAG_structure_type | dw::DW_TAG_class_type | dw::DW_TAG_interface_type => {
                 Type::Composite {
                     id,
-                    name: DebugInfo::name(dwarf, entry),
+                    name: self.type_name(dwarf, entry)?,
                     union: false,
                     size,
                     declared: flag(die, dw::DW_AT_declaration),
@@ -293,7 +299,7 @@ impl DebugInfo {
             }
             dw::DW_TAG_union_type => Type::Composite {
                 id,
-                name: DebugInfo::name(dwarf, entry),
+                name: self.type_name(dwarf, entry)?,
                 union: true,
                 size,
                 declared: flag(die, dw::DW_AT_declaration),
@@ -307,7 +313,7 @@ impl DebugInfo {
                     },
                     None => self.enumerators_of(dwarf, entry)?.iter().any(|(_, value)| *value < 0),
                 };
-                Type::Enum { id, name: DebugInfo::name(dwarf, entry), size, signed }
+                Type::Enum { id, name: self.type_name(dwarf, entry)?, size, signed }
             }
             dw::DW_TAG_array_type => {
                 let mut lengths = Vec::new();
@@ -331,6 +337,14 @@ impl DebugInfo {
         }))
     }
 
+    /// The name of a struct, union or enumeration.
+    fn type_name<'a>(&self, dwarf: &Dwarf<Bytes<'a>>, entry: &Entry<'a>) -> Result<String> {
+        Ok(match self.reference(entry, dw::DW_AT_specification)? {
+            Some(declared) => DebugInfo::name(dwarf, &self.entry(dwarf, declared)?),
+            None => DebugInfo::name(dwarf, entry),
+        })
+    }
+
     /// The entry of a type behind its typedefs and qualifiers.
     fn plain<'a>(&self, dwarf: &Dwarf<Bytes<'a>>, id: TypeId) -> Result<Entry<'a>> {
         let mut entry = self.entry(dwarf, id)?;
@@ -351,42 +365,7 @@ impl DebugInfo {
         self.members_with(&self.dwarf(), id)
     }
 
-    /// Whether two structs or unions of the same name and size have the same members. The types of members are compared by what
-    /// the kinds, names and sizes say.
-    ///
-    /// # Errors
-    /// [`DwarfError`]
-    pub(crate) fn same_members(&self, one: TypeId, other: TypeId) -> Result<bool> {
-        let dwarf = self.dwarf();
-        let (ones, others) = (self.members_with(&dwarf, one)?, self.members_with(&dwarf, other)?);
-        let place = |member: &Member| (member.name.clone(), member.bit_offset, member.bits);
-        if ones.len() != others.len() || ones.iter().map(place).ne(others.iter().map(place)) {
-            return Ok(false);
-        }
-        for (one, other) in ones.iter().zip(&others) {
-            if self.outline(&dwarf, one.of)? != self.outline(&dwarf, other.of)? {
-                return Ok(false);
-            }
-        }
-        Ok(true)
-    }
-
-    /// A type without the places that it is at, of its own and of what it refers to.
-    fn outline(&self, dwarf: &Dwarf<Bytes<'_>>, id: Option<TypeId>) -> Result<Type> {
-        const NOWHERE: TypeId = TypeId(0);
-        Ok(match self.resolve_with(dwarf, id)? {
-            Type::Pointer(_) => Type::Pointer(None),
-            Type::Array { lengths, vector, .. } => Type::Array { of: None, lengths, vector },
-            // It can be defined in one unit, and only declared in another.
-            Type::Composite { name, union, size, declared, .. } => {
-                Type::Composite { id: NOWHERE, name, union, size, declared }
-            }
-            Type::Enum { name, size, signed, .. } => Type::Enum { id: NOWHERE, name, size, signed },
-            other => other,
-        })
-    }
-
-    fn members_with(&self, dwarf: &Dwarf<Bytes<'_>>, id: TypeId) -> Result<Vec<Member>> {
+    pub(super) fn members_with(&self, dwarf: &Dwarf<Bytes<'_>>, id: TypeId) -> Result<Vec<Member>> {
         let entry = self.entry(dwarf, id)?;
         let mut members = Vec::new();
         DebugInfo::children(&entry, |die| {

@@ -33,6 +33,20 @@ fn what_goes_without_saying_is_left_out() {
         "pub fn a::T::hash<__H: core::hash::Hasher>(&self, &mut __H)",
         "pub fn a::T::clone_range(&self) -> a::T",
         "pub fn a::hash<K>::new() -> a::hash<K>",
+        "pub fn a::T::eq(&self, &a::T) -> bool",
+        "pub fn a::T::cmp(&self, &a::T) -> core::cmp::Ordering",
+        "pub fn a::T::partial_cmp(&self, &a::T) -> core::option::Option<core::cmp::Ordering>",
+        "pub fn a::T::drop(&mut self)",
+        // Methods of types that have the names of those of traits.
+        "pub const fn a::T<'a>::hash(&'a str, u32) -> Self",
+        "pub fn a::T::hash(&self, &mut a::U)",
+        "pub const fn a::T::clone(&self) -> Self",
+        "pub fn a::T::clone(&self, u32) -> Self",
+        "pub fn a::T::cmp(&self, &a::T) -> bool",
+        "pub fn a::T::drop(self)",
+        "pub fn a::T::eq(&self, u32) -> bool",
+        "pub fn a::T::fmt(&self) -> alloc::string::String",
+        "pub fn a::T::partial_cmp(&self, &a::T) -> core::cmp::Ordering",
     ];
     let kept = [
         "pub struct a::T",
@@ -40,6 +54,15 @@ fn what_goes_without_saying_is_left_out() {
         "impl core::clone::Clone for a::T",
         "pub fn a::T::clone_range(&self) -> a::T",
         "pub fn a::hash<K>::new() -> a::hash<K>",
+        "pub const fn a::T<'a>::hash(&'a str, u32) -> Self",
+        "pub fn a::T::hash(&self, &mut a::U)",
+        "pub const fn a::T::clone(&self) -> Self",
+        "pub fn a::T::clone(&self, u32) -> Self",
+        "pub fn a::T::cmp(&self, &a::T) -> bool",
+        "pub fn a::T::drop(self)",
+        "pub fn a::T::eq(&self, u32) -> bool",
+        "pub fn a::T::fmt(&self) -> alloc::string::String",
+        "pub fn a::T::partial_cmp(&self, &a::T) -> core::cmp::Ordering",
     ];
     assert_eq!(text(items.into_iter().map(str::to_owned)), kept.join("\n") + "\n");
 }
