@@ -89,6 +89,38 @@ fn part<const N: usize, const M: usize>(
     if records(ext, place, btf, ByteOrder::NATIVE, &mut keep).is_none() {
         return HashMap::new();
     }
-    found.values_mut().for_each(|records| records.sort_by_key(|record| record[0]));
+    for records in found.values_mut() {
+        records.sort_by_key(|record| record[0]);
+        // The kernel refuses two for one slot, and each program would have all of them.
+        records.dedup_by_key(|record| record[0]);
+    }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::btf::Builder;
+
+    #[test]
+    fn an_instruction_has_one_record() {
+        let mut builder = Builder::new();
+        let (section, file) = (builder.string("xdp"), builder.string("one.c"));
+        let btf = Btf::new(builder.finish().unwrap()).unwrap();
+        let functions = [8, section, 3, 0, 7, 0, 8, 16, 9];
+        let lines = [16, section, 5, 16, file, 0, 3, 0, file, 0, 1, 16, file, 0, 4, 8, file, 0, 2];
+        let lines = [&lines[..], &[0, file, 0, 9]].concat();
+        let lengths = [functions.len() as u32 * 4, lines.len() as u32 * 4];
+        let header = [0x0001_eb9f, 32, 0, lengths[0], lengths[0], lengths[1], 0, 0];
+        let words = header.iter().chain(&functions).chain(&lines);
+        let ext: Vec<u8> = words.flat_map(|word| word.to_ne_bytes()).collect();
+        let infos = Infos::read(&ext, &btf);
+        let pieces = [
+            Piece { section: "xdp", first: 0, end: 2, start: 0 },
+            Piece { section: "xdp", first: 2, end: 3, start: 2 },
+        ];
+        let expected =
+            (vec![[0, 7], [2, 9]], vec![[0, file, 0, 1], [1, file, 0, 2], [2, file, 0, 3]]);
+        assert_eq!(infos.of(&pieces), expected);
+    }
 }
