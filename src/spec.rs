@@ -22,7 +22,7 @@ pub use attach_to::AttachTo;
 pub(crate) use attach_to::RETURN;
 pub use code::{Code, CodeLabels, LabelPlace, Line};
 pub use collection::{Assembly, Collection, CollectionProgram};
-pub(crate) use collection::{CollectionData, NamedLabels};
+pub(crate) use collection::{CollectionData, Declarations, NamedLabels};
 pub(crate) use core::POISON;
 pub use core::{CoreKind, CoreReloc, Extern};
 pub use data::{Data, Section, Variable};

@@ -34,7 +34,8 @@ impl Attached {
     }
 
     /// Returns the programs that are loaded and not attached, because their targets do not say where: `xdp` no device,
-    /// `cgroup/connect4` no control group.
+    /// `cgroup/connect4` and
+    /// `lsm_cgroup/socket_bind` no control group.
     pub fn left_out(&self) -> &[String] {
         &self.left_out
     }
@@ -108,7 +109,36 @@ fn target_of(program: &CollectionProgram<'_>) -> Result<Option<Target>> {
             Ok(Some(Target::Trampoline { at, function }))
         }
         Attach::No(_) => Ok(None),
+        // The rest of `lsm_cgroup/socket_bind` is no place.
+        Attach::Cgroup | Attach::Netns if named.place.is_empty() => Ok(None),
         _ if named.rest.is_empty() && named.place.is_empty() => Ok(None),
         _ => text.parse().map(Some),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asm::{ParseOptions, parse};
+
+    #[test]
+    fn programs_without_a_place_are_left_out() {
+        for (target, expected) in [
+            ("kprobe/do_work", Some("kprobe:do_work")),
+            ("cgroup:/a:connect4", Some("cgroup:/a:connect4")),
+            ("netns:/run/netns/a:sk_lookup", Some("netns:/run/netns/a:sk_lookup")),
+            ("cgroup/connect4", None),
+            ("lsm_cgroup/socket_bind", None),
+            ("sk_lookup", None),
+            ("flow_dissector", None),
+            ("xdp", None),
+            ("socket_filter", None),
+        ] {
+            let text = format!(".program one, {target}\nexit\n");
+            let collection = parse(&text, "one.s", &ParseOptions::new()).unwrap();
+            let found = target_of(&collection.programs()[0]).unwrap_or_else(|e| panic!("{e}"));
+            let expected = expected.map(|text| text.parse::<Target>().unwrap().to_string());
+            assert_eq!(found.map(|found| found.to_string()), expected, "{target}");
+        }
     }
 }

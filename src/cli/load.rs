@@ -40,10 +40,10 @@ pub(super) fn load(args: &LoadArgs) -> Result<u8, Failure> {
     let text = args.text.read()?;
     let module = text.parse()?;
     let specs = text.specs(&module)?;
-    let held = module.held();
+    let (held, absent) = (module.held(), loader().absent(&module)?);
     let specs: Vec<_> = specs
         .iter()
-        .filter(|spec| spec.is_loaded(&held))
+        .filter(|spec| spec.is_loaded(&held) && !absent.contains(spec.name()))
         .map(|spec| args.text.program(spec))
         .collect::<Result<_, _>>()?;
     let mut pins = args.pin.as_deref().map(Pins::new).transpose()?;

@@ -2,6 +2,7 @@
 
 use super::file::{Object, ObjectProgram};
 use super::listing::Listing;
+use super::sections::declaration;
 use super::tables::MapOf;
 use super::variables::NamedPlace;
 use super::{ObjectError, target};
@@ -10,7 +11,7 @@ use crate::spec::{
     Assembly, Collection, CollectionData, CollectionProgram, Line, NamedLabels, Reloc, RelocField,
     RelocKind, RelocTarget, Section, Variable,
 };
-use crate::spec::{CoreReloc, Extern, Kconfig, MapSpec, ObjectCode};
+use crate::spec::{CoreReloc, Declarations, Extern, Kconfig, MapSpec, ObjectCode};
 use crate::util::lines::line_breaks;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -78,7 +79,10 @@ impl Object {
             variables: variables.collect(),
             types: [rodata.as_ref(), data.as_ref(), bss.as_ref()],
             more: self.data.more.clone(),
-            declarations: Some(&self.data.declarations),
+            declarations: self
+                .types
+                .as_ref()
+                .map(|types| Declarations { types, find: declaration }),
         };
         // Functions that are not called belong to no program, if there is one.
         let only_uncalled = self.programs.iter().all(|program| program.uncalled);

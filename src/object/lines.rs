@@ -91,7 +91,7 @@ fn part<const N: usize, const M: usize>(
     }
     for records in found.values_mut() {
         records.sort_by_key(|record| record[0]);
-        // The kernel takes one for an instruction. A crafted file has many, of a function that many programs have.
+        // The kernel refuses two for one slot, and of a crafted file each program would have all of them.
         records.dedup_by_key(|record| record[0]);
     }
     found
@@ -103,16 +103,24 @@ mod tests {
     use crate::btf::Builder;
 
     #[test]
-    fn an_instruction_has_one_line() {
+    fn an_instruction_has_one_record() {
         let mut builder = Builder::new();
-        let section = builder.string("xdp");
+        let (section, file) = (builder.string("xdp"), builder.string("one.c"));
         let btf = Btf::new(builder.finish().unwrap()).unwrap();
-        let lines = [8, 1, 2, 7 << 10].repeat(50);
-        let length = 12 + 4 * lines.len() as u32;
-        let header = [0x0001_eb9f, 32, 0, 0, 0, length, length, 0, 16, section, 50];
-        let ext: Vec<u8> = header.into_iter().chain(lines).flat_map(u32::to_ne_bytes).collect();
-        let piece = Piece { section: "xdp", first: 1, end: 3, start: 5 };
-        let (_, lines) = Infos::read(&ext, &btf).of(&[piece, Piece { start: 9, ..piece }]);
-        assert_eq!(lines, [[5, 1, 2, 7 << 10], [9, 1, 2, 7 << 10]]);
+        let functions = [8, section, 3, 0, 7, 0, 8, 16, 9];
+        let lines = [16, section, 5, 16, file, 0, 3, 0, file, 0, 1, 16, file, 0, 4, 8, file, 0, 2];
+        let lines = [&lines[..], &[0, file, 0, 9]].concat();
+        let lengths = [functions.len() as u32 * 4, lines.len() as u32 * 4];
+        let header = [0x0001_eb9f, 32, 0, lengths[0], lengths[0], lengths[1], 0, 0];
+        let words = header.iter().chain(&functions).chain(&lines);
+        let ext: Vec<u8> = words.flat_map(|word| word.to_ne_bytes()).collect();
+        let infos = Infos::read(&ext, &btf);
+        let pieces = [
+            Piece { section: "xdp", first: 0, end: 2, start: 0 },
+            Piece { section: "xdp", first: 2, end: 3, start: 2 },
+        ];
+        let expected =
+            (vec![[0, 7], [2, 9]], vec![[0, file, 0, 1], [1, file, 0, 2], [2, file, 0, 3]]);
+        assert_eq!(infos.of(&pieces), expected);
     }
 }

@@ -21,12 +21,7 @@ pub(super) struct Sections {
     /// The others, and their numbers in the file.
     pub more: Vec<DataSection>,
     pub numbers: Vec<usize>,
-    /// The declarations of variables in C, by their names in the file.
-    pub declarations: HashMap<String, String>,
 }
-
-/// The most variables whose declarations are kept.
-const DECLARATIONS: usize = 1 << 14;
 
 /// Returns the BTF of an object as kernels take it; `None` if it has none for this machine.
 pub(super) fn types(raw: &Raw<'_>, btf: Option<&Btf>) -> Option<ObjectTypes> {
@@ -69,9 +64,6 @@ impl Sections {
             sections.more.push(DataSection { name, section, bytes, variables, types });
             sections.numbers.push(number);
         }
-        if let Some(btf) = &btf {
-            sections.declarations = declarations(btf);
-        }
         sections
     }
 
@@ -111,13 +103,12 @@ fn datasecs(btf: &Btf) -> HashMap<&str, (u32, bool)> {
     found
 }
 
-fn declarations(btf: &Btf) -> HashMap<String, String> {
-    let variables = btf.types().flatten().filter_map(|variable| match variable.body {
-        Body::Variable { of, .. } => Some((variable.name, of)),
+/// Returns the declaration in C of a variable, by the name that it has in a blob of BTF.
+pub(super) fn declaration(blob: &[u8], name: &str) -> Option<String> {
+    let btf = Btf::new(blob.to_vec()).ok()?;
+    let of = btf.types().flatten().find_map(|variable| match variable.body {
+        Body::Variable { of, .. } if variable.name == name => Some(of),
         _ => None,
-    });
-    variables
-        .take(DECLARATIONS)
-        .filter_map(|(name, of)| Some((name.to_owned(), btf.declaration(of, name).ok()?)))
-        .collect()
+    })?;
+    btf.declaration(of, name).ok()
 }

@@ -4,9 +4,12 @@ use super::btf_target::section;
 use super::{Loader, Program, TextSpec};
 use crate::error::{Error, Result};
 use crate::map::{Map, Update};
-use crate::spec::{Collection, CollectionProgram, MapSpec, ProgramSpec, VariablePlace};
+use crate::spec::{
+    Collection, CollectionProgram, MapSpec, ProgramSpec, StructOpsTable, VariablePlace,
+};
 use crate::uapi::{Errno, MapType};
 use crate::util::pod::Plain;
+use std::collections::HashSet;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 impl<'a> Loader<'a> {
@@ -25,17 +28,20 @@ impl<'a> Loader<'a> {
     /// ```
     ///
     /// Maps whose [`autocreate`](MapSpec::autocreate) is off are only created if a program names them. A program in the place of a
-    /// function is loaded if a struct that is created has it, unless it was [turned off](CollectionProgram::set_autoload).
+    /// function is loaded if a struct that is created has it, unless it was [turned off](CollectionProgram::set_autoload); but not if
+    /// the struct of the kernel has no such member.
     ///
     /// Maps of maps and program arrays have the initial elements that an object file gives them; the place of a program that is not
     /// loaded stays empty.
     ///
     /// # Errors
     /// The errors of [`load`](Loader::load) and [`map`](Loader::map); [`Error::NoProgramType`] or [`Error::Spec`] if the type of a
-    /// program is not determined.
+    /// program is not determined; [`Error::Btf`] with the nearest names if the kernel lacks a member of a struct of functions that has
+    /// a value.
     pub fn load_collection(&mut self, collection: &'a Collection<'a>) -> Result<Vec<Program>> {
-        let held = collection.held();
+        let (held, absent) = (collection.held(), self.absent(collection)?);
         let loaded = collection.programs().iter().filter(|program| program.is_loaded(&held));
+        let loaded = loaded.filter(|program| !absent.contains(program.name()));
         let mut specs = Vec::with_capacity(collection.programs().len());
         for program in loaded {
             let spec = TextSpec::new(collection, program, collection.file())?;
@@ -43,6 +49,25 @@ impl<'a> Loader<'a> {
             specs.push((spec.program(kind), program.target_program()));
         }
         self.load_programs(collection, &specs)
+    }
+
+    /// Returns the programs in the places of functions that the kernel's structs do not have, by their names: they have no place, and
+    /// cannot be loaded. A member that has a value is an error.
+    pub(crate) fn absent<'c>(&self, collection: &'c Collection<'_>) -> Result<HashSet<&'c str>> {
+        let mut absent = HashSet::new();
+        for map in collection.maps().iter().filter(|map| map.autocreate) {
+            let table = map.object.and_then(|object| object.table.as_ref());
+            let Some(StructOpsTable { name, members, programs }) = table else { continue };
+            for (member, _) in members {
+                self.types().field(&format!("struct {name}.{member}"))?;
+            }
+            for (member, program) in programs {
+                if !self.types().exists(&format!("struct {name}.{member}"))? {
+                    absent.insert(program.as_str());
+                }
+            }
+        }
+        Ok(absent)
     }
 
     /// Creates the maps of a collection, and loads these programs of it. If that fails, the maps that it has created are gone with
@@ -191,10 +216,12 @@ pub(super) fn no_type(collection: &Collection<'_>, program: &CollectionProgram<'
 mod tests {
     use super::*;
     use crate::asm::{ParseOptions, parse};
+    use crate::btf::{Builder, KernelTypes, Member};
     use crate::spec::ObjectMap;
     use crate::syscall::{Call, fake};
     use std::cell::RefCell;
     use std::rc::Rc;
+    use std::sync::OnceLock;
 
     /// The objects that a kernel is asked to create for a text: maps by name, and programs by name, license
     /// and descriptors.
@@ -236,6 +263,52 @@ mod tests {
         assert_eq!(seen, ["map a", "map unused", "one MIT 1", "two MIT 2"]);
     }
 
+    #[test]
+    fn members_that_the_kernel_lacks_are_absent_unless_they_have_a_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut builder = Builder::new();
+        let int = builder.int("int", 4, true);
+        let pointer = builder.pointer(0);
+        let member = |name, of, bit_offset| Member { name, of, bit_offset, bits: None };
+        let members = [member("old", pointer, 0), member("flags", int, 64)];
+        builder.composite("ops", false, 16, &members);
+        std::fs::write(folder.path().join("vmlinux"), builder.finish().unwrap()).unwrap();
+        let table = |member: &str| ObjectMap {
+            table: Some(StructOpsTable {
+                name: "ops".into(),
+                members: vec![(member.into(), vec![1, 0, 0, 0])],
+                programs: [("old", "one"), ("new", "two")]
+                    .map(|(place, program)| (place.to_owned(), program.to_owned()))
+                    .to_vec(),
+            }),
+            ..ObjectMap::default()
+        };
+        let loader = || {
+            let types =
+                Box::new(KernelTypes::in_folder(folder.path())) as Box<dyn super::super::Types>;
+            Loader { types: OnceLock::from(types), ..Loader::new() }
+        };
+        let [known, unknown] = ["flags", "flagz"].map(table);
+        for (object, autocreate, expected) in
+            [(&known, true, Some(1)), (&unknown, true, None), (&unknown, false, Some(0))]
+        {
+            let mut map = MapSpec::struct_ops("own", "ops");
+            (map.object, map.autocreate) = (Some(object), autocreate);
+            let collection = Collection { maps: vec![map], ..Collection::default() };
+            match (loader().absent(&collection), expected) {
+                (Ok(absent), Some(count)) => {
+                    assert_eq!(absent.len(), count);
+                    assert!(absent.iter().all(|name| *name == "two"));
+                }
+                (Err(error), None) => {
+                    let text = error.to_string();
+                    assert!(text.contains("flagz") && text.contains("flags"), "{text}");
+                }
+                (other, _) => panic!("{other:?}"),
+            }
+        }
+    }
+
     /// The first element that a kernel refuses is put in when the map is asked for again.
     #[test]
     fn a_map_of_maps_is_filled_once_it_has_all_elements() {
@@ -251,14 +324,7 @@ mod tests {
             _ => None,
         };
         let elements = vec![(0, "inner".to_owned()), (3, "inner".to_owned())];
-        let object = ObjectMap {
-            types: None,
-            key_type: 0,
-            value_type: 0,
-            inner: None,
-            elements,
-            table: None,
-        };
+        let object = ObjectMap { elements, ..ObjectMap::default() };
         let inner = MapSpec::array("inner", 8, 2);
         let outer = MapSpec { object: Some(&object), ..MapSpec::array_of_maps("outer", 4, &inner) };
         let all = [outer, inner];

@@ -1,17 +1,20 @@
 //! Changes of a collection before it is loaded: values of variables, programs that are left out, maps of other sizes.
 
-use super::{Collection, CollectionProgram, MapSpec, Section};
+use super::{Collection, CollectionProgram, Declarations, MapSpec, Section};
 use crate::error::{Error, Result};
 use crate::util::nearest::{Nearest, OFFERED};
 use crate::util::pod::{Plain, with_bytes};
+
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::OnceLock;
 
 /// The initial value of a variable of a [`Collection`], before it is loaded: [`Collection::variable`].
 #[derive(Debug)]
 pub struct InitialValue<'c> {
     name: String,
-    declaration: Option<&'c str>,
+    declarations: Option<Declarations<'c>>,
+    declaration: OnceLock<Option<String>>,
     bytes: &'c mut [u8],
 }
 
@@ -56,8 +59,8 @@ impl<'a> Collection<'a> {
         let Some(bytes) = bytes.and_then(|rest| rest.get_mut(..size as usize)) else {
             return Err(missing);
         };
-        let declaration = self.data.declarations.and_then(|all| all.get(name)).map(String::as_str);
-        Ok(InitialValue { name: name.into(), declaration, bytes })
+        let (declarations, declaration) = (self.data.declarations, OnceLock::new());
+        Ok(InitialValue { name: name.into(), declarations, declaration, bytes })
     }
 
     /// Returns the section of a variable, its offset there and its size.
@@ -149,7 +152,11 @@ impl<'a> Collection<'a> {
 impl InitialValue<'_> {
     /// Returns the declaration of the variable in C, if it is from an object file with BTF.
     pub fn declaration(&self) -> Option<&str> {
-        self.declaration
+        let find = || {
+            let Declarations { types, find } = self.declarations?;
+            find(&types.blob, &self.name)
+        };
+        self.declaration.get_or_init(find).as_deref()
     }
 
     /// Returns the bytes.
@@ -189,7 +196,7 @@ impl InitialValue<'_> {
         Error::ValueSize {
             what: "variable",
             name: self.name.clone(),
-            declaration: self.declaration.map(str::to_owned),
+            declaration: self.declaration().map(str::to_owned),
             // Sections have less than 4 GiB.
             size: self.bytes.len() as u32,
             given,

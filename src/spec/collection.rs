@@ -1,14 +1,14 @@
 //! Collections: programs with the maps and the data that they share, from a text or an object.
 
 use super::{
-    Code, CodeLabels, Data, DataSection, DataTypes, LabelPlace, Line, MapSpec, ObjectCode, Reloc,
-    Variable,
+    Code, CodeLabels, Data, DataSection, DataTypes, LabelPlace, Line, MapSpec, ObjectCode,
+    ObjectTypes, Reloc, Variable,
 };
 use crate::error::Result;
 use crate::insn::Insn;
 use crate::util::lines::line_breaks;
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::fmt;
 use std::os::fd::BorrowedFd;
 
 /// Programs, and the maps and the data that they share: the result of [`parse`](crate::asm::parse()) for a text and of
@@ -49,8 +49,23 @@ pub(crate) struct CollectionData<'a> {
     pub types: [Option<&'a DataTypes>; 3],
     /// The sections of an object file that have names of their own.
     pub more: Vec<DataSection>,
-    /// The declarations of variables in C, by their names.
-    pub declarations: Option<&'a HashMap<String, String>>,
+    /// The declarations of variables in C.
+    pub declarations: Option<Declarations<'a>>,
+}
+
+/// The declarations of the variables of an object file. They are made when they are asked for: many variables can have one long type.
+#[derive(Clone, Copy)]
+pub(crate) struct Declarations<'a> {
+    /// The BTF that has them.
+    pub types: &'a ObjectTypes,
+    /// Finds the declaration of a variable in a blob by its name: a function of the module that reads objects.
+    pub find: fn(&[u8], &str) -> Option<String>,
+}
+
+impl fmt::Debug for Declarations<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Declarations")
+    }
 }
 
 impl<'a> Collection<'a> {

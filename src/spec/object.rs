@@ -70,7 +70,7 @@ fn string(blob: &[u8], offset: u32) -> Option<&str> {
 
 /// A map of an object file: the part of its definition that a [`MapSpec`](super::MapSpec) has no field for. The map is created by
 /// libbpf's rules: sizes that have only one possible value are filled in, and the size of a ring buffer is rounded up.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ObjectMap {
     /// The BTF of the object.
     pub types: Option<ObjectTypes>,
