@@ -71,7 +71,7 @@ pub(crate) const PROVIDERS: &[Provider] = &[
     },
     Provider {
         names: &["kprobe", "k"],
-        form: "kprobe:[MODULE:]FUNCTION[+OFFSET]",
+        form: "kprobe:[MODULE:]FUNCTION[+OFFSET] or kprobe:ADDRESS",
         parts: (1, 2),
         read: kprobe,
     },

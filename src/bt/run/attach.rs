@@ -4,6 +4,7 @@ use super::events;
 use crate::attach::{self, Link, Options, PerfEventKind, Sampling, Target, TrampolineAt};
 use crate::bt::probe::{AttachPoint, Rate};
 use crate::error::{Error, Result};
+use crate::kernel::symbols::{self, KernelSymbols};
 use crate::program::Program;
 use crate::uapi::{AttachType, Errno, ProgramType};
 use crate::user;
@@ -181,8 +182,9 @@ pub(super) fn target(point: &AttachPoint, kind: ProgramType) -> Result<Target> {
             Target::BtfTracepoint { name: name.clone() }
         }
         AttachPoint::RawTracepoint { name, .. } => Target::RawTracepoint { name: name.clone() },
-        AttachPoint::Kprobe { function, .. } if function.is_empty() => {
-            return refuse("not supported: kprobes at addresses");
+        AttachPoint::Kprobe { ret, function, offset, .. } if function.is_empty() => {
+            let (function, offset) = function_at(point, *offset)?;
+            Target::Kprobe { function, offset, returns: *ret }
         }
         AttachPoint::Kprobe { ret, module, function, offset } => {
             let module = module.as_deref().filter(|module| *module != "vmlinux");
@@ -217,6 +219,22 @@ pub(super) fn target(point: &AttachPoint, kind: ProgramType) -> Result<Target> {
         | AttachPoint::Signal(_)
         | AttachPoint::OnRequest { .. } => return refuse("it is run and not attached"),
     })
+}
+
+/// Returns the function of the kernel in which an address is, and the offset in it.
+///
+/// # Errors
+/// [`Error::Place`] if it is in none, or in one whose name others have, too: kprobes go to names.
+fn function_at(point: &AttachPoint, address: u64) -> Result<(String, u64)> {
+    let wrong = |problem: String| Err(Error::Place { target: point.to_string(), problem });
+    let all = KernelSymbols::read()?;
+    let Some(found) = all.at(address) else {
+        return wrong("it is not the address of code of the kernel, or the kernel hides its addresses (kernel.kptr_restrict)".into());
+    };
+    if symbols::address_of(found.name)? != Some(address.wrapping_sub(found.offset)) {
+        return wrong(format!("it is in one of several functions that are called {}", found.name));
+    }
+    Ok((found.name.to_owned(), found.offset))
 }
 
 fn sampling(rate: Rate) -> Sampling {
@@ -285,6 +303,7 @@ pub(super) fn is_passed_over(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+<<<<<<< HEAD
     use std::os::unix::ffi::OsStrExt;
 
     #[test]
@@ -302,5 +321,33 @@ mod tests {
             panic!("{point}");
         };
         assert_eq!(offset, 0x1008);
+=======
+    use crate::requires;
+
+    #[test]
+    fn addresses_of_kprobes_are_places_in_functions() {
+        let Some(start) = symbols::address_of("do_exit").ok().flatten().filter(|start| *start > 0)
+        else {
+            fn here() {}
+            return requires::skip("kallsyms", "the kernel hides its addresses", here);
+        };
+        let place = |address: u64| {
+            let point = AttachPoint::Kprobe {
+                ret: false,
+                module: None,
+                function: String::new(),
+                offset: address,
+            };
+            target(&point, ProgramType::Kprobe).map_err(|error| error.to_string())
+        };
+        let kprobe = |offset| Target::Kprobe { function: "do_exit".into(), offset, returns: false };
+        assert_eq!(place(start), Ok(kprobe(0)));
+        assert_eq!(place(start + 4), Ok(kprobe(4)));
+        let error = place(16).unwrap_err();
+        assert!(
+            error.contains("kprobe:0x10") && error.contains("not the address of code"),
+            "{error}"
+        );
+>>>>>>> bt
     }
 }

@@ -59,7 +59,7 @@ pub(super) struct Args {
     pub verbose: bool,
     pub quiet: bool,
     pub warnings: bool,
-    /// Whether failed reads and lookups are to be reported (`-k`), which is not supported.
+    /// Whether failed reads of memory are reported (`-k`).
     pub failures: bool,
     pub json: bool,
     pub allow_unsafe: bool,

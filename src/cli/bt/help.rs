@@ -29,6 +29,7 @@ OPTIONS:
                        much has come (full), or after each event (none)
     -q, --quiet        do not say how many probes are attached
         --no-warnings  no warnings
+    -k                 report memory that cannot be read
         --unsafe       allow functions that can harm: system(), signal(), override()
         --dry-run      end when everything is attached
     -d [STAGE]         show what becomes of the script, and do not run it: parse, ast,
