@@ -6,7 +6,7 @@ use super::raw::LONGEST;
 use crate::btf::{Body, Btf, BtfError, Builder, Member};
 use crate::insn::ByteOrder;
 use crate::spec::MapSpec;
-use crate::uapi::MapType;
+use crate::uapi::{MapFlags, MapType};
 
 /// The size of a member in bytes: a pointer.
 const POINTER: u32 = 8;
@@ -34,7 +34,7 @@ pub(super) fn define(builder: &mut Builder, map: &MapSpec<'_>) -> (u32, u32) {
         ("key_size", map.key_size),
         ("value_size", map.value_size),
         ("max_entries", map.max_entries),
-        ("map_flags", map.flags),
+        ("map_flags", map.flags.bits()),
         ("map_extra", map.map_extra as u32),
     ];
     let mut members = Vec::with_capacity(numbers.len());
@@ -51,7 +51,8 @@ pub(super) fn define(builder: &mut Builder, map: &MapSpec<'_>) -> (u32, u32) {
 
 /// The size of the variable of a map in bytes.
 pub(super) fn size(map: &MapSpec<'_>) -> u32 {
-    let numbers = [map.key_size, map.value_size, map.max_entries, map.flags, map.map_extra as u32];
+    let numbers =
+        [map.key_size, map.value_size, map.max_entries, map.flags.bits(), map.map_extra as u32];
     let there = numbers.iter().filter(|number| **number != 0).count() as u32;
     (1 + there) * POINTER
 }
@@ -185,7 +186,7 @@ impl Defined {
         let kind = MapType::ALL.iter().copied().find(|kind| *kind as u32 == self.kind)?;
         let Defined { key_size, value_size, max_entries, flags, extra, .. } = *self;
         let spec = MapSpec::new(name, kind, key_size, value_size, max_entries);
-        Some(spec.with_flags(flags).with_map_extra(extra))
+        Some(spec.with_flags(MapFlags::from_bits_retain(flags)).with_map_extra(extra))
     }
 
     /// The directive that declares it under a name; `None` if it is of a type that is not known here.
@@ -234,7 +235,7 @@ mod tests {
     #[test]
     fn a_definition_is_read_as_it_was_written() {
         let specs = [
-            MapSpec::hash("counts", 4, 8, 16).with_flags(1),
+            MapSpec::hash("counts", 4, 8, 16).with_flags(MapFlags::NO_PREALLOC),
             MapSpec::perf_event_array("events"),
             MapSpec::array("values", 16, 2),
             MapSpec::bloom_filter("bloom", 4, 8).with_map_extra(3),

@@ -147,11 +147,12 @@ pub(crate) fn describe<'v>(data: &Data<'v>, section: Section) -> Vec<Described<'
 mod tests {
     use super::*;
     use crate::asm::{ParseOptions, parse};
+    use crate::bpf;
     use crate::program::TextSpec;
     use crate::spec::ProgramSpec;
     use crate::syscall::{Call, fake};
     use crate::uapi::ProgramType;
-    use crate::{bpf, flags};
+    use crate::uapi::flags;
 
     static COUNT: MapSpec = MapSpec::data("count", &[1, 2, 3, 4]);
     static LIMIT: MapSpec = MapSpec::rodata("limit", b"abcd");
