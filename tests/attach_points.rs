@@ -167,5 +167,5 @@ fn trace_attaches_what_a_text_says() {
 fn a_sleepable_uprobe_is_a_target() {
     let target: Target = "uprobe.s/c:strlen".parse().unwrap();
     assert_eq!(target.plain(), &Target::uprobe("c", "strlen"));
-    assert_eq!(target.spec(&EXIT).flags, rawbpf::flags::BPF_F_SLEEPABLE);
+    assert_eq!(target.spec(&EXIT).flags, rawbpf::ProgramFlags::SLEEPABLE);
 }

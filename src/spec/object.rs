@@ -1,7 +1,7 @@
 //! The parts of an object file that a kernel takes as they are: its BTF, and what refers to that.
 
 use super::Section;
-use crate::uapi::MapType;
+use crate::uapi::{MapFlags, MapType};
 use std::sync::Arc;
 
 /// The BTF of an object file as the kernel takes it: sizes and offsets are filled in, and what only a linker looks at is taken out.
@@ -100,7 +100,7 @@ pub struct InnerMap {
     /// The greatest number of elements.
     pub max_entries: u32,
     /// Flags of `BPF_MAP_CREATE`.
-    pub flags: u32,
+    pub flags: MapFlags,
     /// `map_extra`.
     pub extra: u64,
     /// The NUMA node of its memory.

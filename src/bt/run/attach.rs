@@ -303,7 +303,7 @@ pub(super) fn is_passed_over(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-<<<<<<< HEAD
+    use crate::requires;
     use std::os::unix::ffi::OsStrExt;
 
     #[test]
@@ -321,8 +321,7 @@ mod tests {
             panic!("{point}");
         };
         assert_eq!(offset, 0x1008);
-=======
-    use crate::requires;
+    }
 
     #[test]
     fn addresses_of_kprobes_are_places_in_functions() {
@@ -348,6 +347,5 @@ mod tests {
             error.contains("kprobe:0x10") && error.contains("not the address of code"),
             "{error}"
         );
->>>>>>> bt
     }
 }
