@@ -225,6 +225,19 @@ fn a_weak_function_with_another_prototype_is_none() {
     }
 }
 
+#[test]
+fn a_function_is_found_by_its_name_without_the_flavour() {
+    needs!(Bpf, Root, Btf, Jit);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpftool", no_bpftool());
+    for compiler in compilers() {
+        let (folder, name) = (Folder::new(), "flavours.c");
+        let object = compiled(compiler, name, folder.path());
+        let plain = compiled_with(compiler, name, &["-DPLAIN"], folder.path());
+        assert_eq!(compare_objects(compiler, name, &object, &plain), ["flavours"]);
+    }
+}
+
 /// The verifier finds a variable by its BTF id, and says its name where it has no address for it (without `CONFIG_KALLSYMS_ALL`).
 #[test]
 fn a_variable_of_the_kernel_is_found_by_its_type() {
