@@ -81,9 +81,9 @@ impl VerifierError {
             line: instruction.map_or(spec.code.line, |slot| spec.code.line_number(slot)),
             instruction,
             statement: instruction.and_then(|slot| spec.code.statement(slot)),
-            section: spec.code.object.map(|object| object.section.into()),
+            section: spec.code.of_object().map(|object| object.section.into()),
             source: instruction.and_then(|slot| {
-                let ObjectLine { file, line, text } = spec.code.object?.line(slot)?;
+                let ObjectLine { file, line, text } = spec.code.of_object()?.line(slot)?;
                 Some(format!("{file}:{line}: {text}"))
             }),
             known,

@@ -81,7 +81,9 @@ pub fn attach_collection<'a>(
         }
     }
     for spec in collection.maps().iter().filter(|spec| spec.autocreate) {
-        let Some(table) = spec.object.and_then(|object| object.table.as_ref()) else { continue };
+        let Some(table) = spec.of_object().and_then(|object| object.table.as_ref()) else {
+            continue;
+        };
         let mut view = StructOps::of(loader.map(spec)?)?;
         for (member, bytes) in &table.members {
             view.set(member, bytes)?;

@@ -58,7 +58,8 @@ impl Map {
         token: Option<&Token>,
         btf: Option<BorrowedFd<'_>>,
     ) -> Result<Map> {
-        let inner = spec.object.and_then(|object| object.inner.as_ref()).map(|inner| inner.spec());
+        let inner =
+            spec.of_object().and_then(|object| object.inner.as_ref()).map(|inner| inner.spec());
         let spec = &MapSpec {
             max_entries: of_object(spec),
             inner: spec.inner.or(inner.as_ref()),
@@ -151,7 +152,7 @@ fn entries(spec: &MapSpec<'_>) -> Result<u32> {
 /// The number of entries of a map, which of a ring of an object file is rounded up to what the kernel takes.
 fn of_object(spec: &MapSpec<'_>) -> u32 {
     let ring = matches!(spec.kind, MapType::RingBuf | MapType::UserRingBuf);
-    if !ring || spec.object.is_none() || spec.max_entries == 0 {
+    if !ring || spec.of_object().is_none() || spec.max_entries == 0 {
         return spec.max_entries;
     }
     let page = u32::try_from(page_size()).unwrap_or(u32::MAX);
@@ -349,7 +350,8 @@ fn types<'b>(
     token: Option<BorrowedFd<'_>>,
     btf: Option<BorrowedFd<'b>>,
 ) -> Result<Option<(Loaded<'b>, u32, u32)>, Errno> {
-    if let Some(object) = spec.object.filter(|_| spec.types.is_none() && spec.table.is_none()) {
+    if let Some(object) = spec.of_object().filter(|_| spec.types.is_none() && spec.table.is_none())
+    {
         let (key, value) = (object.key_type, object.value_type);
         let takes = rules::takes_types(spec.kind) && (key, value) != (0, 0);
         let Some(types) = object.types.as_ref().filter(|_| takes) else { return Ok(None) };

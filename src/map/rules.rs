@@ -332,7 +332,7 @@ fn broken_inner(spec: &MapSpec<'_>) -> Option<(String, &'static str)> {
 }
 
 fn check_types(spec: &MapSpec<'_>) -> Result<(), (String, String)> {
-    let of_object = spec.object.is_some_and(|object| object.value_type != 0);
+    let of_object = spec.of_object().is_some_and(|object| object.value_type != 0);
     let Some((key, value)) = &spec.types else {
         return if is_storage(spec.kind) && !of_object {
             Err((

@@ -119,7 +119,7 @@ impl Loader<'_> {
 
 /// Returns the section of an object file that a program is from.
 pub(super) fn section(spec: &ProgramSpec<'_>) -> Option<String> {
-    spec.code.object.map(|object| object.section.to_owned())
+    spec.code.of_object().map(|object| object.section.to_owned())
 }
 
 /// Refuses a program without an attach type if the kernel needs one for its type.

@@ -121,7 +121,7 @@ impl<'a> Loader<'a> {
             spec.kind == MapType::ProgArray && (spec.autocreate || made())
         });
         for spec in arrays.collect::<Vec<_>>() {
-            for (index, name) in spec.object.iter().flat_map(|object| &object.elements) {
+            for (index, name) in spec.of_object().iter().flat_map(|object| &object.elements) {
                 let program = programs.iter().find(|program| program.name() == name);
                 if let Some(program) = program {
                     put(self.map(spec)?, *index, program.as_fd())?;
@@ -135,7 +135,7 @@ impl<'a> Loader<'a> {
     /// maps of maps: the kernel has none of those.
     pub(super) fn filled(&mut self, spec: &'a MapSpec<'a>, all: &'a [MapSpec<'a>]) -> Result<&Map> {
         let done = self.filled.iter().any(|done| std::ptr::eq(*done, spec));
-        let elements = match spec.object {
+        let elements = match spec.of_object() {
             Some(object) if !done && spec.kind != MapType::ProgArray => &*object.elements,
             _ => &[],
         };

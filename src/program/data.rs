@@ -103,7 +103,7 @@ impl<'a> Loader<'a> {
 
     /// Creates a map with its initial contents.
     pub(super) fn create(&mut self, spec: &'a MapSpec<'a>) -> Result<Map> {
-        let types = spec.object.and_then(|object| object.types.as_ref());
+        let types = spec.of_object().and_then(|object| object.types.as_ref());
         let btf = types.and_then(|types| self.object_types(types));
         let btf = btf.as_ref().map(|btf| btf.as_fd());
         match self.values.iter().find(|(known, _)| std::ptr::eq(*known, spec)) {
@@ -178,7 +178,7 @@ impl<'a> Loader<'a> {
         let index = match self.data.iter().position(known) {
             Some(index) => index,
             None => {
-                let map = match types {
+                let map = match types.filter(|_| cfg!(feature = "elf")) {
                     Some(types) => {
                         let btf = self.object_types(&types.types);
                         create_typed(name, section, bytes, types, btf.as_deref(), self.token)?

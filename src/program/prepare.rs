@@ -47,7 +47,7 @@ impl<'a> Loader<'a> {
             }
             _ => source::context(spec.kind),
         };
-        let of_object = spec.code.object.filter(|object| !object.functions.is_empty());
+        let of_object = spec.code.of_object().filter(|object| !object.functions.is_empty());
         let of_object = of_object
             .filter(|_| added.is_empty())
             .and_then(|object| Some((object, self.object_types(object.types?)?)));

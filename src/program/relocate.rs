@@ -397,7 +397,7 @@ type Answer<T> = std::result::Result<T, NameProblem>;
 fn refused(spec: &ProgramSpec<'_>, reloc: &Reloc<'_>, problem: impl Into<NameProblem>) -> Error {
     let (code, slot) = (&spec.code, reloc.slot as usize);
     let instruction = code.statement(slot).unwrap_or_default();
-    let (place, statement) = match code.object.and_then(|object| object.line(slot)) {
+    let (place, statement) = match code.of_object().and_then(|object| object.line(slot)) {
         Some(line) => (
             format!("{}:{}", line.file, line.line),
             format!("{} (instruction {slot}: {instruction})", line.text),
@@ -407,7 +407,7 @@ fn refused(spec: &ProgramSpec<'_>, reloc: &Reloc<'_>, problem: impl Into<NamePro
     Error::Name {
         program: spec.name.into(),
         kind: spec.kind,
-        place: match code.object {
+        place: match code.of_object() {
             Some(object) => format!("section `{}`, {place}", object.section),
             None => place,
         },

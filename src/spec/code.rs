@@ -99,6 +99,12 @@ impl<'a> Code<'a> {
         }
     }
 
+    /// Returns the functions and source lines that an object file has for it. A program that reads no objects does not contain what is
+    /// made of them.
+    pub(crate) const fn of_object(&self) -> Option<ObjectCode<'a>> {
+        if cfg!(feature = "elf") { self.object } else { None }
+    }
+
     /// Returns the statement that the slot comes from, on one line; `None` past the end.
     pub fn statement(&self, slot: usize) -> Option<String> {
         let line = self.line_of(slot)?;

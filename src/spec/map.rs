@@ -86,6 +86,12 @@ impl<'a> MapSpec<'a> {
         }
     }
 
+    /// Returns the rest of its definition, if it is from an object file. A program that reads no objects does not contain what is made
+    /// of it.
+    pub(crate) const fn of_object(&self) -> Option<&'a ObjectMap> {
+        if cfg!(feature = "elf") { self.object } else { None }
+    }
+
     /// A hash table (Linux 3.19).
     #[doc(alias = "BPF_MAP_TYPE_HASH")]
     pub const fn hash(name: &'a str, key_size: u32, value_size: u32, max_entries: u32) -> Self {
