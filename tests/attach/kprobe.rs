@@ -75,7 +75,7 @@ fn a_function_of_a_module_is_probed_by_the_name_of_both() {
     needs_tried!("loop_module", (!here).then(|| "the module `loop` is not loaded".to_owned()));
     let mut watch = Watch::new(ProgramType::Kprobe);
     let control = File::open("/dev/loop-control").unwrap();
-    for method in [Method::Tracefs, Method::Best] {
+    for method in [ProbeMethod::Tracefs, ProbeMethod::Best] {
         for target in ["kprobe:loop:loop_control_ioctl", "kretprobe:loop:loop_control_ioctl"] {
             let target: Target = target.parse().unwrap();
             let link = kprobe::attach(&watch.program, &target, method).unwrap();
