@@ -191,8 +191,10 @@ fn json_has_an_object_a_line() {
 #[test]
 fn timers_tick() {
     needs!(Bpf);
-    let printed =
-        out(r#"interval:ms:20 { printf("tick %d\n", @n); @n++; if (@n == 3) { exit(); } }"#);
+    // Timers go on until the script has ended, which takes a moment.
+    let script =
+        r#"interval:ms:20 /@n < 3/ { printf("tick %d\n", @n); @n++; if (@n == 3) { exit(); } }"#;
+    let printed = out(script);
     assert_eq!(printed, "tick 0\ntick 1\ntick 2\n\n\n@n: 3\n");
     // On each CPU.
     let printed = out("profile:hz:200 { @[cpu] = count(); } interval:ms:300 { exit(); }");
