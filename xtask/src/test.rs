@@ -313,7 +313,8 @@ mod tests {
     fn an_error_of_this_machine_is_said_before_the_build_is_done() {
         let (said, heard) = mpsc::channel();
         let mut was_heard = false;
-        let build = || was_heard = heard.recv_timeout(Duration::from_secs(60)).is_ok();
+        let set = &mut was_heard;
+        let build = move || *set = heard.recv_timeout(Duration::from_secs(60)).is_ok();
         let say = |error: &anyhow::Error| said.send(error.to_string()).unwrap();
         let done = beside(build, || bail!("no rights"), say);
         assert!(done.unwrap_err().to_string().contains("see above"));
