@@ -10,7 +10,8 @@ use std::sync::Arc;
 pub struct ObjectTypes {
     /// The blob.
     pub blob: Arc<[u8]>,
-    /// The same for kernels before 6.0, without the kinds of types that are newer than Linux 5.2.
+    /// The same for kernels before 6.0, without the kinds of types that are newer than Linux 5.2. Its functions say whether they are
+    /// global, which takes Linux 5.6.
     pub plain: Arc<[u8]>,
 }
 
