@@ -4,7 +4,7 @@ use super::{LoadedTypes, Loader};
 use crate::asm::{Code, Data, Section};
 use crate::btf::{FieldDesc, TypeDesc};
 use crate::error::{Error, Result};
-use crate::map::{Map, load_object_types};
+use crate::map::{Map, StructOps, load_object_types};
 use crate::spec::{DataSection, DataTypes, Kconfig, MapSpec, ObjectMap, ObjectTypes, ProgramSpec};
 use crate::token::Token;
 use crate::uapi::{Errno, MapFlags, MapType};
@@ -88,9 +88,20 @@ impl<'a> Loader<'a> {
         if map.kind() != spec.kind {
             return differs("kind", map.kind().to_string(), spec.kind.to_string());
         }
+        // The size of a struct of functions is that of the kernel, which is asked for it when the map is created.
+        let value_size = match spec.table {
+            Some(table) => {
+                let view = StructOps::of(map)?;
+                if view.table() != table {
+                    return differs("table", view.table().into(), table.into());
+                }
+                map.value_size()
+            }
+            None => spec.value_size,
+        };
         for (field, has, needs) in [
             ("key_size", map.key_size(), spec.key_size),
-            ("value_size", map.value_size(), spec.value_size),
+            ("value_size", map.value_size(), value_size),
         ] {
             if has != needs {
                 return differs(field, has.to_string(), needs.to_string());
