@@ -219,6 +219,17 @@ pub enum Error {
     #[error(transparent)]
     Verifier(Source),
 
+    /// A map or a program of an object file was refused, after the kernel had refused the types of the file.
+    #[error(
+        "{error}\n  the kernel has refused the types of the object file (.BTF) before that: {errno}"
+    )]
+    ObjectTypes {
+        /// The error of the map or the program.
+        error: Box<Error>,
+        /// The kernel's answer to the types.
+        errno: Errno,
+    },
+
     /// The kernel refused an operation on a map, a program, a link, a BPF token or a module.
     #[error("cannot {action} {object}: {errno}{}{}", Because(.why), Hint(.note))]
     Call {
@@ -517,6 +528,7 @@ impl Error {
             | Error::LoadProgram { lacks: Some(_), .. } => return ErrorKind::Unsupported,
             Error::NoTracefs { why: Some(_), .. } => return ErrorKind::NotPermitted,
             Error::LoadTarget { problem, .. } => return problem.kind(),
+            Error::ObjectTypes { error, .. } => return error.kind(),
             Error::Name { problem, .. } => {
                 let cause = problem.source().and_then(|cause| cause.downcast_ref::<Error>());
                 return cause.map_or(ErrorKind::Failed, Error::kind);

@@ -135,15 +135,15 @@ pub struct Loader<'a> {
     kconfigs: Vec<(&'a Kconfig, Map)>,
     /// The process whose files the programs that are loaded next are for.
     process: Option<u32>,
-    /// The BTF of object files in the kernel, identified by the address of the blob; nothing where the kernel refuses it.
+    /// The BTF of object files in the kernel, identified by the address of the blob.
     object_types: Vec<(Arc<[u8]>, LoadedTypes)>,
     /// The kernel's types, parsed at the first lookup of a name. Behind a trait, so that a binary without such names
     /// does not contain the code for types.
     types: OnceLock<Box<dyn Types>>,
 }
 
-/// BTF in the kernel; nothing if the kernel refused it.
-type LoadedTypes = Option<Arc<OwnedFd>>;
+/// BTF in the kernel, or why the kernel refused it.
+type LoadedTypes = Result<Arc<OwnedFd>, Errno>;
 
 /// Access to the kernel's types.
 trait Types: fmt::Debug + Send + Sync {
@@ -299,10 +299,12 @@ impl<'a> Loader<'a> {
         of: Option<&Other<'_>>,
     ) -> Result<Program> {
         let level = self.log_level.max(1);
-        let (fd, arguments) = self.prepared(spec, code, of, |load| match load_retrying(load) {
+        let loaded = self.prepared(spec, code, of, |load| match load_retrying(load) {
             Ok(fd) => Ok(fd),
             Err(errno) => explain(spec, load, errno, level),
-        })?;
+        });
+        let types = code.object.and_then(|object| object.types);
+        let (fd, arguments) = self.of_types(types, loaded)?;
         Ok(Program::of(spec, fd, arguments))
     }
 }

@@ -203,6 +203,7 @@ impl Error {
     pub fn verifier(&self) -> Option<&VerifierError> {
         match self {
             Error::Verifier(source) => source.downcast_ref(),
+            Error::ObjectTypes { error, .. } => error.verifier(),
             _ => None,
         }
     }

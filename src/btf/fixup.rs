@@ -290,6 +290,96 @@ mod tests {
         assert!(gone.kind == Kind::Struct && gone.name.is_empty());
     }
 
+    /// The numbers of `BTF_KIND_*` in `include/uapi/linux/btf.h`.
+    mod kind {
+        pub const INT: u32 = 1 << 24;
+        pub const STRUCT: u32 = 4 << 24;
+        pub const UNION: u32 = 5 << 24;
+        pub const ENUM: u32 = 6 << 24;
+        pub const CONST: u32 = 10 << 24;
+        pub const FUNC: u32 = 12 << 24;
+        pub const FUNC_PROTO: u32 = 13 << 24;
+        pub const VAR: u32 = 14 << 24;
+        pub const FLOAT: u32 = 16 << 24;
+        pub const DECL_TAG: u32 = 17 << 24;
+        pub const TYPE_TAG: u32 = 18 << 24;
+        pub const ENUM64: u32 = 19 << 24;
+        /// `kind_flag`: of an enumeration, that its values are signed.
+        pub const SIGNED: u32 = 1 << 31;
+    }
+
+    /// A blob with a signed `int` as type 1 and these words after it.
+    fn blob(types: &[u32], strings: &str) -> Vec<u8> {
+        let int = [1, kind::INT, 4, 0x0100_0020];
+        let length = 4 * (int.len() + types.len()) as u32;
+        let strings = format!("\0int\0{strings}\0");
+        let header = [0x0001_eb9f, 24, 0, length, length, strings.len() as u32];
+        let words = header.iter().chain(&int).chain(types);
+        let mut blob: Vec<u8> = words.flat_map(|word| word.to_ne_bytes()).collect();
+        blob.extend(strings.as_bytes());
+        blob
+    }
+
+    /// Every kind that is newer than Linux 5.2 becomes the one that libbpf makes of it, as large and with the same number; a kernel that
+    /// knows the kind gets it as it is.
+    #[test]
+    fn kinds_that_an_old_kernel_does_not_know_become_older_ones() {
+        let none = Layout { sections: HashMap::new(), symbols: HashMap::new() };
+        let (name, other) = (5, 10);
+        let rows: [(&str, &[u32], &[u32]); 6] = [
+            ("float", &[name, kind::FLOAT, 8], &[0, kind::STRUCT, 8]),
+            ("type tag", &[name, kind::TYPE_TAG, 1], &[0, kind::CONST, 1]),
+            // Of the whole declaration: component -1.
+            ("decl tag", &[name, kind::DECL_TAG, 1, u32::MAX], &[name, kind::INT, 1, 8]),
+            (
+                "enum64",
+                &[name, kind::ENUM64 | kind::SIGNED | 1, 8, other, 7, 1],
+                &[name, kind::UNION | 1, 8, other, 1, 0],
+            ),
+            (
+                "signed enum",
+                &[name, kind::ENUM | kind::SIGNED | 1, 4, other, u32::MAX],
+                &[name, kind::ENUM | 1, 4, other, u32::MAX],
+            ),
+            ("enum", &[name, kind::ENUM | 1, 4, other, 3], &[name, kind::ENUM | 1, 4, other, 3]),
+        ];
+        for (what, types, expected) in rows {
+            let given = blob(types, "name\0other");
+            let (new, plain) = for_kernels(&given, &none).unwrap();
+            assert_eq!(new, given, "{what}");
+            assert_eq!(plain, blob(expected, "name\0other"), "{what}");
+        }
+    }
+
+    /// No kernel takes what is defined elsewhere; of functions and variables that nobody outside sees, the callers are known.
+    #[test]
+    fn what_is_defined_elsewhere_becomes_global_and_what_is_hidden_static() {
+        let (function, variable) = (5, 7);
+        let layout = |hidden| Layout {
+            sections: HashMap::new(),
+            symbols: HashMap::from([("f", (0, hidden)), ("v", (0, hidden))]),
+        };
+        let types = |linkage| {
+            let prototype = [0, kind::FUNC_PROTO, 1];
+            let function = [function, kind::FUNC | linkage, 2];
+            [&prototype[..], &function, &[variable, kind::VAR, 1, linkage]].concat()
+        };
+        let (fixed, global, external) = (0, 1, 2);
+        for (hidden, linkage, expected) in [
+            (false, fixed, fixed),
+            (false, global, global),
+            (false, external, global),
+            (true, global, fixed),
+            (true, fixed, fixed),
+        ] {
+            let given = blob(&types(linkage), "f\0v");
+            let (new, plain) = for_kernels(&given, &layout(hidden)).unwrap();
+            assert_eq!(new, blob(&types(expected), "f\0v"), "{hidden} {linkage}");
+            // The older blob keeps them: Linux 5.6 knows them.
+            assert_eq!(plain, new);
+        }
+    }
+
     #[test]
     fn what_is_malformed_is_none() {
         let mut builder = Builder::new();

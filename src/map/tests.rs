@@ -487,3 +487,47 @@ fn specs_are_checked_before_the_kernel_is_asked() {
     let spec = MapSpec::lpm_trie("trie", 8, 8, 1).with_flags(MapFlags::ZERO_SEED);
     assert!(matches!(fake::with(kernel, || Map::create(&spec)), Err(Error::MapField { .. })));
 }
+
+/// All kinds of types that are newer than Linux 5.2, in the BTF of an object: kernels that do not know them take older ones in their
+/// places.
+#[cfg(feature = "elf")]
+#[test]
+fn a_kernel_takes_the_types_of_an_object_whatever_kinds_it_knows() {
+    use crate::btf::{Layout, for_kernels};
+    use crate::requires::{Thing, needs};
+    use crate::spec::ObjectTypes;
+    use std::collections::HashMap;
+
+    needs!(Bpf);
+    let strings = "\0int\0pair\0real\0tag\0wide\0BIG\0low\0MINUS\0f\0";
+    let name = |name: &str| strings.find(&format!("\0{name}\0")).unwrap() as u32 + 1;
+    // BTF_KIND_* of include/uapi/linux/btf.h.
+    let kind = |number: u32| number << 24;
+    let (flagged, one) = (1 << 31, 1);
+    let types = [
+        // 1: int; 2: struct pair { int int; }, of which 3 is a tag.
+        &[name("int"), kind(1), 4, 0x0100_0020][..],
+        &[name("pair"), kind(4) | one, 4, name("int"), 1, 0],
+        &[name("tag"), kind(17), 2, u32::MAX],
+        // 4: double; 5 and 6: int __tag *.
+        &[name("real"), kind(16), 8],
+        &[name("tag"), kind(18), 1],
+        &[0, kind(2), 5],
+        // 7: enum wide { BIG = 1 << 32 }; 8: enum low { MINUS = -1 }.
+        &[name("wide"), kind(19) | one, 8, name("BIG"), 0, 1],
+        &[name("low"), kind(6) | flagged | one, 4, name("MINUS"), u32::MAX],
+    ]
+    .concat();
+    let length = 4 * types.len() as u32;
+    let header = [0x0001_eb9f, 24, 0, length, length, strings.len() as u32];
+    let mut blob: Vec<u8> =
+        header.iter().chain(&types).flat_map(|word| word.to_ne_bytes()).collect();
+    blob.extend(strings.as_bytes());
+    let layout = Layout { sections: HashMap::new(), symbols: HashMap::new() };
+    let (blob, plain) = for_kernels(&blob, &layout).unwrap();
+    let types = ObjectTypes { blob: blob.into(), plain: plain.into() };
+    load_object_types(&types, None).unwrap_or_else(|errno| panic!("{errno}"));
+    // And any kernel with BTF of programs (5.2) takes the older ones.
+    let plain = ObjectTypes { blob: Arc::clone(&types.plain), plain: types.plain };
+    load_object_types(&plain, None).unwrap_or_else(|errno| panic!("{errno}"));
+}

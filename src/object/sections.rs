@@ -8,6 +8,7 @@ use crate::btf::{Body, Btf, Layout, Linkage, for_kernels};
 use crate::insn::ByteOrder;
 use crate::spec::{DataSection, DataTypes, ObjectTypes, Section};
 use std::collections::HashMap;
+use std::sync::Arc;
 
 /// The data of an object, section by section.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +24,8 @@ pub(super) struct Sections {
     pub numbers: Vec<usize>,
 }
 
-/// Returns the BTF of an object as kernels take it; `None` if it has none for this machine.
+/// Returns the BTF of an object as kernels take it; `None` if it has none for this machine. What cannot be changed into that is left
+/// to the kernel to refuse.
 pub(super) fn types(raw: &Raw<'_>, btf: Option<&Btf>) -> Option<ObjectTypes> {
     let btf = btf.filter(|_| raw.order == ByteOrder::NATIVE)?;
     let there = raw.sections.iter().filter(|section| !section.name.is_empty());
@@ -31,8 +33,13 @@ pub(super) fn types(raw: &Raw<'_>, btf: Option<&Btf>) -> Option<ObjectTypes> {
     let global = raw.symbols.iter().filter(|symbol| symbol.global && symbol.section.is_some());
     let symbols =
         global.map(|symbol| (symbol.name.as_str(), (symbol.value, symbol.hidden))).collect();
-    let (blob, plain) = for_kernels(btf.as_bytes(), &Layout { sections, symbols })?;
-    Some(ObjectTypes { blob: blob.into(), plain: plain.into() })
+    Some(match for_kernels(btf.as_bytes(), &Layout { sections, symbols }) {
+        Some((blob, plain)) => ObjectTypes { blob: blob.into(), plain: plain.into() },
+        None => {
+            let blob: Arc<[u8]> = btf.as_bytes().into();
+            ObjectTypes { plain: Arc::clone(&blob), blob }
+        }
+    })
 }
 
 impl Sections {

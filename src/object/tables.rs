@@ -335,7 +335,8 @@ mod tests {
                 ByteOrder::Big => addend.to_be_bytes(),
             };
             section.contents[offset..offset + 8].copy_from_slice(&bytes);
-            let (offset, kind) = (offset as u64, elf::R_BPF_64_ABS64);
+            // R_BPF_64_ABS64
+            let (offset, kind) = (offset as u64, elf::RelocationType(2));
             section.relocations.push(Relocation { offset, symbol, kind });
         }
     }

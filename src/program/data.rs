@@ -4,7 +4,7 @@ use super::{LoadedTypes, Loader};
 use crate::asm::{Code, Data, Section};
 use crate::btf::{FieldDesc, TypeDesc};
 use crate::error::{Error, Result};
-use crate::map::{Map, load_object_types};
+use crate::map::{Map, StructOps, load_object_types};
 use crate::spec::{DataSection, DataTypes, Kconfig, MapSpec, ObjectMap, ObjectTypes, ProgramSpec};
 use crate::token::Token;
 use crate::uapi::{Errno, MapFlags, MapType};
@@ -75,8 +75,8 @@ impl<'a> Loader<'a> {
     /// ```
     ///
     /// # Errors
-    /// [`Error::MapView`] if the map has another type, or keys or values of another size; [`Error::Spec`] if this loader has created
-    /// the map of that spec already.
+    /// [`Error::MapView`] if the map has another type, or keys or values of another size, or is for another struct of functions;
+    /// [`Error::Spec`] if this loader has created the map of that spec already.
     pub fn reuse(&mut self, spec: &'a MapSpec<'a>, map: &Map) -> Result<()> {
         if self.maps.iter().any(|(known, _)| std::ptr::eq(*known, spec)) {
             let problem = "it is created already: another map is given before that";
@@ -88,9 +88,20 @@ impl<'a> Loader<'a> {
         if map.kind() != spec.kind {
             return differs("kind", map.kind().to_string(), spec.kind.to_string());
         }
+        // The size of a struct of functions is that of the kernel, which is asked for it when the map is created.
+        let value_size = match spec.table {
+            Some(table) => {
+                let view = StructOps::of(map)?;
+                if view.table() != table {
+                    return differs("table", view.table().into(), table.into());
+                }
+                map.value_size()
+            }
+            None => spec.value_size,
+        };
         for (field, has, needs) in [
             ("key_size", map.key_size(), spec.key_size),
-            ("value_size", map.value_size(), spec.value_size),
+            ("value_size", map.value_size(), value_size),
         ] {
             if has != needs {
                 return differs(field, has.to_string(), needs.to_string());
@@ -104,24 +115,41 @@ impl<'a> Loader<'a> {
     /// Creates a map with its initial contents.
     pub(super) fn create(&mut self, spec: &'a MapSpec<'a>) -> Result<Map> {
         let types = spec.of_object().and_then(|object| object.types.as_ref());
-        let btf = types.and_then(|types| self.object_types(types));
+        let btf = types.and_then(|types| self.object_types(types).ok());
         let btf = btf.as_ref().map(|btf| btf.as_fd());
-        match self.values.iter().find(|(known, _)| std::ptr::eq(*known, spec)) {
+        let made = match self.values.iter().find(|(known, _)| std::ptr::eq(*known, spec)) {
             Some((_, contents)) => {
                 let spec = MapSpec { contents: Some(contents), ..*spec };
                 Map::create_with(&spec, self.token, btf)
             }
             None => Map::create_with(spec, self.token, btf),
+        };
+        self.of_types(types, made)
+    }
+
+    /// Returns the result for a map or a program with these types: an error says if the kernel had refused the types.
+    pub(super) fn of_types<T>(&self, types: Option<&ObjectTypes>, result: Result<T>) -> Result<T> {
+        let error = match result {
+            Err(
+                error @ (Error::CreateMap { .. } | Error::LoadProgram { .. } | Error::Verifier(_)),
+            ) => error,
+            other => return other,
+        };
+        let of = |blob: &Arc<[u8]>| types.is_some_and(|types| Arc::ptr_eq(blob, &types.blob));
+        let loaded = self.object_types.iter().find(|(blob, _)| of(blob));
+        match loaded.map(|(_, loaded)| loaded) {
+            Some(Err(errno)) => Err(Error::ObjectTypes { error: Box::new(error), errno: *errno }),
+            _ => Err(error),
         }
     }
 
-    /// Returns the BTF of an object file in the kernel, which is loaded once; nothing if the kernel refuses it.
+    /// Returns the BTF of an object file in the kernel, which is loaded once.
     pub(super) fn object_types(&mut self, types: &ObjectTypes) -> LoadedTypes {
         let known = self.object_types.iter().find(|(blob, _)| Arc::ptr_eq(blob, &types.blob));
         if let Some((_, loaded)) = known {
             return loaded.clone();
         }
-        let loaded = load_object_types(types, self.token.map(AsFd::as_fd)).ok().map(Arc::new);
+        let loaded = load_object_types(types, self.token.map(AsFd::as_fd)).map(Arc::new);
         self.object_types.push((Arc::clone(&types.blob), loaded.clone()));
         loaded
     }
@@ -180,8 +208,10 @@ impl<'a> Loader<'a> {
             None => {
                 let map = match types.filter(|_| cfg!(feature = "elf")) {
                     Some(types) => {
-                        let btf = self.object_types(&types.types);
-                        create_typed(name, section, bytes, types, btf.as_deref(), self.token)?
+                        let btf = self.object_types(&types.types).ok();
+                        let btf = btf.as_deref();
+                        let made = create_typed(name, section, bytes, types, btf, self.token);
+                        self.of_types(Some(&types.types), made)?
                     }
                     None => create(name, section, bytes, data, self.token)?,
                 };
@@ -253,11 +283,8 @@ fn create_typed(
 ) -> Result<Map> {
     let object = ObjectMap {
         types: btf.map(|_| types.types.clone()),
-        key_type: 0,
         value_type: types.id,
-        inner: None,
-        elements: Vec::new(),
-        table: None,
+        ..ObjectMap::default()
     };
     let spec = MapSpec { object: Some(&object), ..data_spec(name, section, bytes) };
     let btf = btf.map(AsFd::as_fd);
@@ -480,6 +507,46 @@ exit
         module.set("some", &[1, 2, 3, 4]).unwrap();
         let (steps, ()) = seen(|| load(&module));
         assert_eq!(steps.get(3), Some(&Step::Write(vec![0, 0, 0, 0, 1, 2, 3, 4])));
+    }
+
+    /// An error of what has types says that the kernel had refused these.
+    #[test]
+    fn why_the_types_of_an_object_were_refused_is_said_by_the_next_error() {
+        let kernel = |call: &mut Call<'_, '_>| match call {
+            Call::BtfLoad(_) => Some(Err(Errno(libc::EEXIST))),
+            Call::MapCreate(map) if map.max_entries == 7 => Some(Err(Errno(libc::ENOSPC))),
+            Call::MapCreate(_) => Some(fake::descriptor()),
+            Call::ProgLoad(_) => Some(Err(Errno(libc::EBUSY))),
+            _ => None,
+        };
+        let blob: Arc<[u8]> = Arc::new([1, 2, 3]);
+        let types = ObjectTypes { plain: Arc::clone(&blob), blob };
+        let object = ObjectMap { types: Some(types.clone()), key_type: 1, ..ObjectMap::default() };
+        let typed =
+            |entries| MapSpec { object: Some(&object), ..MapSpec::hash("typed", 4, 8, entries) };
+        let (good, bad, plain) = (typed(1), typed(7), MapSpec::hash("plain", 4, 8, 7));
+        let section = "xdp";
+        let code = crate::spec::ObjectCode {
+            types: Some(&types),
+            section,
+            functions: &[[0, 1]],
+            lines: &[],
+        };
+        let mut spec = ProgramSpec::new("one", ProgramType::Xdp, bpf! { r0 = 0; exit; });
+        spec.code.object = Some(code);
+        let (typed, plain, program) = fake::with(kernel, || {
+            let mut loader = Loader::new();
+            loader.map(&good).unwrap();
+            let typed = loader.map(&bad).map(drop).unwrap_err();
+            let plain = loader.map(&plain).map(drop).unwrap_err();
+            (typed, plain, loader.load(&spec).map(drop).unwrap_err())
+        });
+        for (error, own) in [(&typed, "ENOSPC"), (&program, "EBUSY")] {
+            let text = error.to_string();
+            assert!(text.contains(own), "{text}");
+            assert!(text.contains("(.BTF) before that: ") && text.contains("EEXIST"), "{text}");
+        }
+        assert!(!plain.to_string().contains("BTF"), "{plain}");
     }
 
     #[test]

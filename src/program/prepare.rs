@@ -50,7 +50,7 @@ impl<'a> Loader<'a> {
         let of_object = spec.code.of_object().filter(|object| !object.functions.is_empty());
         let of_object = of_object
             .filter(|_| added.is_empty())
-            .and_then(|object| Some((object, self.object_types(object.types?)?)));
+            .and_then(|object| Some((object, self.object_types(object.types?).ok()?)));
         let describe = |entry| match of_object {
             Some(_) => None,
             None => source::describe(spec.name, entry, &spec.code, &added),

@@ -55,6 +55,7 @@ pub(crate) struct CollectionData<'a> {
 
 /// The declarations of the variables of an object file. They are made when they are asked for: many variables can have one long type.
 #[derive(Clone, Copy)]
+#[cfg_attr(not(feature = "elf"), allow(dead_code, reason = "what reads objects makes it"))]
 pub(crate) struct Declarations<'a> {
     /// The BTF that has them.
     pub types: &'a ObjectTypes,

@@ -7,15 +7,18 @@ use std::sync::Arc;
 /// The BTF of an object file as the kernel takes it: sizes and offsets are filled in, and what only a linker looks at is taken out.
 /// The numbers of the types are those of the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ObjectTypes {
     /// The blob.
     pub blob: Arc<[u8]>,
-    /// The same for kernels before 6.0, without the kinds of types that are newer than Linux 5.2.
+    /// The same for kernels before 6.0, without the kinds of types that are newer than Linux 5.2. Its functions say whether they are
+    /// global, which takes Linux 5.6.
     pub plain: Arc<[u8]>,
 }
 
 /// The functions and the source lines of code from an object file (`.BTF.ext`).
 #[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
 pub struct ObjectCode<'a> {
     /// The BTF that they are in, if the object has any.
     pub types: Option<&'a ObjectTypes>,
@@ -29,6 +32,7 @@ pub struct ObjectCode<'a> {
 
 /// A line of the source that an object file was compiled from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ObjectLine<'a> {
     /// The name of the file.
     pub file: &'a str,
@@ -71,6 +75,7 @@ fn string(blob: &[u8], offset: u32) -> Option<&str> {
 /// A map of an object file: the part of its definition that a [`MapSpec`](super::MapSpec) has no field for. The map is created by
 /// libbpf's rules: sizes that have only one possible value are filled in, and the size of a ring buffer is rounded up.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ObjectMap {
     /// The BTF of the object.
     pub types: Option<ObjectTypes>,
@@ -88,6 +93,7 @@ pub struct ObjectMap {
 
 /// The definition of the maps in a map of maps of an object file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InnerMap {
     /// The name of the map that is created to show the kernel what they are like.
     pub name: String,
@@ -111,6 +117,7 @@ pub struct InnerMap {
 
 /// A variable in `.struct_ops`: a struct of the kernel with programs in place of its functions.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct StructOpsTable {
     /// The name of the struct.
     pub name: String,
@@ -122,6 +129,7 @@ pub struct StructOpsTable {
 
 /// A data section of an object file with a name of its own, `.rodata.str1.1` or `.data.table`, which is a map of its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DataSection {
     /// The name.
     pub name: String,
@@ -137,6 +145,7 @@ pub struct DataSection {
 
 /// The types of the variables of a data section of an object file.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DataTypes {
     /// The BTF.
     pub types: ObjectTypes,

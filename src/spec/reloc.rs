@@ -67,6 +67,7 @@ pub enum RelocKind {
 
 /// The target of a relocation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum RelocTarget<'a> {
     /// A map.
     Map(&'a MapSpec<'a>),

@@ -10,7 +10,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rawbpf::asm::{ParseOptions, parse};
 use rawbpf::attach::attach_collection;
-use rawbpf::{Collection, Loader, Map, TestRunOptions};
+use rawbpf::{Collection, Loader, Map, MapSpec, TestRunOptions};
 use std::fs;
 use std::path::Path;
 
@@ -293,7 +293,13 @@ fn a_struct_of_functions_is_registered_by_a_link() {
         let collection = object.collection("congestion_link.o").unwrap();
         // BPF_F_LINK of include/uapi/linux/bpf.h.
         assert_eq!(collection.map("rawbpf_linked").unwrap().flags, 1 << 13);
+        let mut first = Loader::new();
+        let made = first.map(collection.map("rawbpf_linked").unwrap()).unwrap();
         let mut loader = Loader::new();
+        loader.reuse(collection.map("rawbpf_linked").unwrap(), made).unwrap();
+        let other = MapSpec::struct_ops("other", "bpf_dummy_ops");
+        let error = Loader::new().reuse(&other, made).unwrap_err().to_string();
+        assert!(error.contains("bpf_dummy_ops") && error.contains("tcp_congestion_ops"), "{error}");
         let programs = loader.load_collection(&collection).unwrap();
         assert!(!is_available("rawbpf_linked"));
         let attached = attach_collection(&mut loader, &collection, &programs).unwrap();

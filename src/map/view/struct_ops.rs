@@ -130,6 +130,11 @@ impl StructOps {
         Ok(Registered(Held::Link(link)))
     }
 
+    /// Returns the name of the struct.
+    pub(crate) fn table(&self) -> &str {
+        &self.of
+    }
+
     fn field(&self, member: &str) -> Result<Field> {
         self.types.field(&format!("struct {STRUCT_OPS}{}.data.{member}", self.of))
     }
