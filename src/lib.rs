@@ -302,7 +302,7 @@
 //! | `bt-cli` | the command with `rawbpf bt` alone; with `bt` and `symbolize` | `nix` |
 //!
 //! An embedder who wants the library alone turns the defaults off, `rawbpf = { version = "0.1", default-features = false }`; it then
-//! needs `libc`, `strsim` and `thiserror`.
+//! needs `bitflags`, `libc`, `strsim` and `thiserror`.
 //!
 //! # Guides
 //!
@@ -390,7 +390,7 @@ pub use program::{
 };
 pub use spec::{AttachTo, Collection, InitialValue, MapSpec, ProgramSpec, attach_point};
 pub use token::Token;
-pub use uapi::{AttachType, Errno, MapType, ProgramType, flags};
+pub use uapi::{AttachType, Errno, MapFlags, MapType, ProgramFlags, ProgramType, TestRunFlags};
 pub use util::char_array::CharArray;
 pub use util::pod::{Plain, SpinLock};
 pub use verifier::VerifierError;

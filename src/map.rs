@@ -65,7 +65,7 @@ use crate::error::{Error, Result};
 use crate::kernel::cpu;
 use crate::permission;
 use crate::syscall;
-use crate::uapi::{Errno, MapType};
+use crate::uapi::{Errno, MapFlags, MapType};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -120,9 +120,9 @@ impl Map {
         self.0.max_entries
     }
 
-    /// Its [`flags`](crate::flags).
-    pub fn flags(&self) -> u32 {
-        self.0.flags
+    /// Returns its flags.
+    pub fn flags(&self) -> MapFlags {
+        MapFlags::from_bits_retain(self.0.flags)
     }
 
     /// Bytes of what [`lookup`](Map::lookup) gives and [`update`](Map::update) takes. In a map that has a value for each

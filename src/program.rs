@@ -327,7 +327,7 @@ fn lacks(spec: &ProgramSpec<'_>, errno: Errno) -> Option<String> {
         version::too_old(&format!("the attach type {attach_type}"), since)
     };
     let known = OF_PROGRAMS.iter().fold(0, |all, (flag, ..)| all | flag);
-    let of_flags = || version::lacking_flags(spec.flags, &OF_PROGRAMS, known);
+    let of_flags = || version::lacking_flags(spec.flags.bits(), &OF_PROGRAMS, known);
     of_type().or_else(of_attach_type).or_else(of_flags)
 }
 
@@ -443,7 +443,7 @@ mod tests {
     use crate::bpf;
     use crate::error::ErrorKind;
     use crate::syscall::{Call, fake};
-    use crate::uapi::flags;
+    use crate::uapi::ProgramFlags;
     use std::cell::RefCell;
     use std::rc::Rc;
 
@@ -650,7 +650,8 @@ mod tests {
             }
         }
         // Flags that are not known here are left to the kernel.
-        let spec = SPEC.with_flags(1 << 29 | flags::BPF_F_SLEEPABLE);
+        let spec =
+            SPEC.with_flags(ProgramFlags::from_bits_retain(1 << 29) | ProgramFlags::SLEEPABLE);
         let (_, kernel) = kernel(vec![(libc::EINVAL, b"", 0); 2]);
         let error = fake::with(kernel, || Loader::new().load(&spec)).unwrap_err();
         assert!(error.to_string().ends_with("unsupported flags 0x20000000"), "{error}");

@@ -50,8 +50,7 @@ use crate::error::{Error, Result};
 use crate::map::Map;
 use crate::permission::{self, Need};
 use crate::ring::{BpfRing, Claim, Claimed, Found};
-use crate::uapi::MapType;
-use crate::uapi::flags::BPF_F_RB_OVERWRITE;
+use crate::uapi::{MapFlags, MapType};
 use crate::util::pod::Plain;
 use crate::wait::{Pass, WaitSet};
 use std::ops::ControlFlow;
@@ -116,7 +115,7 @@ impl RingBufReader {
     ///
     /// # Errors
     /// [`Error::Spec`] if the map is not a ring buffer, drops its oldest records
-    /// ([`BPF_F_RB_OVERWRITE`]) or is read in this process already;
+    /// ([`MapFlags::RB_OVERWRITE`]) or is read in this process already;
     /// [`Error::Reader`] if its memory could not be had.
     pub fn open(map: &Map) -> Result<RingBufReader> {
         let mut reader = RingBufReader::empty()?;
@@ -136,7 +135,7 @@ impl RingBufReader {
         if map.kind() != MapType::RingBuf {
             return Err(refused(map, "a ring buffer reader needs a ringbuf"));
         }
-        if map.flags() & BPF_F_RB_OVERWRITE != 0 {
+        if map.flags().contains(MapFlags::RB_OVERWRITE) {
             return Err(refused(map, "programs overwrite what is being read (BPF_F_RB_OVERWRITE)"));
         }
         let ring = Claim::new(map.info()?.id)

@@ -38,7 +38,7 @@ pub use object::{
 };
 pub use reloc::{Reloc, RelocField, RelocKind, RelocTarget};
 
-use crate::uapi::{AttachType, ProgramType};
+use crate::uapi::{AttachType, ProgramFlags, ProgramType};
 
 /// The description of a program: its code and the attributes that the kernel needs to load it.
 ///
@@ -66,8 +66,8 @@ pub struct ProgramSpec<'a> {
     /// If the program type has only one, or the kernel has a default, [`new`](ProgramSpec::new) and
     /// [`with_kind`](ProgramSpec::with_kind) set it; for types with several, one has to be chosen.
     pub attach_type: Option<AttachType>,
-    /// Flags of `BPF_PROG_LOAD`: see [`flags`](crate::flags).
-    pub flags: u32,
+    /// Flags of `BPF_PROG_LOAD`: see [`ProgramFlags`].
+    pub flags: ProgramFlags,
     /// The attach target: the function, tracepoint, iterator or structure that the kernel's BTF names, or
     /// `category/name` of a tracepoint; for a program or library `FILE:FUNCTION` or, for a USDT probe,
     /// `FILE:PROVIDER:NAME`.
@@ -76,7 +76,7 @@ pub struct ProgramSpec<'a> {
     /// for an attachment; `args.NAME` then refers to the arguments there.
     pub attach_to: Option<AttachTo<'a>>,
     /// The index of the network device that it is for: for XDP with
-    /// [`BPF_F_XDP_DEV_BOUND_ONLY`](crate::flags::BPF_F_XDP_DEV_BOUND_ONLY) (Linux 6.3), and for offloaded programs
+    /// [`BPF_F_XDP_DEV_BOUND_ONLY`](crate::MapFlags::XDP_DEV_BOUND_ONLY) (Linux 6.3), and for offloaded programs
     /// (4.16).
     pub ifindex: Option<u32>,
     /// The loader's function that finds the target in BTF, for the program types that have theirs there.
@@ -97,8 +97,8 @@ impl<'a> ProgramSpec<'a> {
         self
     }
 
-    /// The same program with these [`flags`](crate::flags), in place of those that it had.
-    pub const fn with_flags(mut self, flags: u32) -> Self {
+    /// The same program with these flags, in place of those that it had.
+    pub const fn with_flags(mut self, flags: ProgramFlags) -> Self {
         self.flags = flags;
         self
     }
@@ -119,12 +119,12 @@ impl<'a> ProgramSpec<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::uapi::flags;
+    use crate::uapi::MapFlags;
 
     static INNER: MapSpec = MapSpec::array("inner", 8, 4);
     static OUTER: MapSpec = MapSpec::hash_of_maps("outer", 4, 16, &INNER);
     static RODATA: MapSpec = MapSpec::array("rodata", 3, 1)
-        .with_flags(flags::BPF_F_RDONLY_PROG | flags::BPF_F_MMAPABLE)
+        .with_flags(MapFlags::RDONLY_PROG.union(MapFlags::MMAPABLE))
         .with_contents(b"abc")
         .with_frozen(true);
 
@@ -148,9 +148,9 @@ mod tests {
         assert_eq!((OUTER.key_size, OUTER.value_size, OUTER.max_entries), (4, 4, 16));
         assert_eq!(
             (RODATA.contents, RODATA.frozen, RODATA.flags),
-            (Some(&b"abc"[..]), true, 0x480)
+            (Some(&b"abc"[..]), true, MapFlags::from_bits_retain(0x480))
         );
         assert_eq!(MapSpec::ring_buffer("r", 4096).with_numa_node(1).numa_node, Some(1));
-        assert_eq!(MapSpec::lpm_trie("t", 8, 4, 9).flags, flags::BPF_F_NO_PREALLOC);
+        assert_eq!(MapSpec::lpm_trie("t", 8, 4, 9).flags, MapFlags::NO_PREALLOC);
     }
 }

@@ -34,13 +34,14 @@ macro_rules! kernel_enum {
 
 mod attach_type;
 mod errno;
-pub mod flags;
+pub(crate) mod flags;
 mod map_type;
 mod program_type;
 
 pub use attach_type::AttachType;
 pub(crate) use errno::ENOTSUPP;
 pub use errno::Errno;
+pub use flags::{MapFlags, ProgramFlags, TestRunFlags};
 pub use map_type::MapType;
 pub use program_type::ProgramType;
 

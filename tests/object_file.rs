@@ -324,7 +324,10 @@ fn libbpf_loads_what_the_kernel_runs_as_if_it_were_ours() {
         let info = |name: &str| Map::open_pinned(maps.join(name)).unwrap().info().unwrap();
         let counts = info("counts");
         let sizes = (counts.key_size, counts.value_size, counts.max_entries, counts.flags);
-        assert_eq!((counts.kind, sizes), (MapType::Hash as u32, (4, 8, 16, 1)));
+        assert_eq!(
+            (counts.kind, sizes),
+            (MapType::Hash as u32, (4, 8, 16, rawbpf::MapFlags::NO_PREALLOC))
+        );
         let events = info("events");
         assert_eq!((events.kind, events.key_size), (MapType::PerfEventArray as u32, 4));
         // libbpf calls them after the file; in pins a period becomes a line.

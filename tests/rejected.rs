@@ -9,7 +9,9 @@ mod table;
 use case::Case;
 use common::requires::{Thing, needs};
 use rawbpf::asm::{ParseOptions, parse};
-use rawbpf::{AttachType, Error, Loader, ProgramSpec, ProgramType, TextSpec, VerifierError};
+use rawbpf::{
+    AttachType, Error, Loader, ProgramFlags, ProgramSpec, ProgramType, TextSpec, VerifierError,
+};
 use table::CASES;
 
 /// The kernel's error for a text; `None` if it accepts it.
@@ -19,7 +21,10 @@ fn ask(case: &Case, text: &str, level: u32) -> Option<Error> {
         parse(text, &file, &ParseOptions::new()).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let spec = TextSpec::new(&module, &module.programs()[0], &file).unwrap();
     let kind = ProgramType::from_name(case.kind).unwrap();
-    let mut program = spec.program(kind).with_license(case.license).with_flags(case.flags);
+    let mut program = spec
+        .program(kind)
+        .with_license(case.license)
+        .with_flags(ProgramFlags::from_bits_retain(case.flags));
     if kind == ProgramType::Tracing {
         let iterator = case.target.is_some_and(|target| target.starts_with("bpf_"));
         let attach_type = if iterator { AttachType::TraceIter } else { AttachType::TraceRawTp };

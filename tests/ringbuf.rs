@@ -4,8 +4,8 @@ mod common;
 
 use common::requires::{Thing, needs, needs_tried};
 use common::{said, this_test_as, wait_until};
+use rawbpf::MapFlags;
 use rawbpf::asm::{Collection, ParseOptions, parse};
-use rawbpf::flags::BPF_F_RB_OVERWRITE;
 use rawbpf::ringbuf::{Polled, Record, RingBufReader, UserRingBuf};
 use rawbpf::{
     Error, Loader, Map, MapSpec, Plain, Program, ProgramSpec, ProgramType, TextSpec, bpf, plain,
@@ -368,7 +368,7 @@ fn what_is_no_ring_buffer_is_refused() {
 #[test]
 fn a_ring_that_overwrites_is_refused() {
     needs!(Bpf);
-    let map = Map::create(&EVENTS.with_flags(BPF_F_RB_OVERWRITE));
+    let map = Map::create(&EVENTS.with_flags(MapFlags::RB_OVERWRITE));
     needs_tried!("overwriting ring buffers", map.as_ref().err().map(Error::to_string));
     let error = RingBufReader::open(&map.unwrap()).unwrap_err().to_string();
     assert!(error.contains("BPF_F_RB_OVERWRITE"), "{error}");

@@ -199,7 +199,7 @@ fn map(cursor: &mut Cursor<'_>) -> Parsed<Directive> {
     };
     // Key, value, most, flags, extra. Sizes that the type implies can be left out.
     let (key, value) = implied_sizes(kind);
-    let implied = [key.unwrap_or(0), value.unwrap_or(0), 0, implied_flags(kind), 0];
+    let implied = [key.unwrap_or(0), value.unwrap_or(0), 0, implied_flags(kind).bits(), 0];
     let mut numbers: [i64; 5] = implied.map(i64::from);
     while cursor.take(",") {
         let attribute = cursor.word("key=, value=, max=, flags= or extra=")?;

@@ -18,6 +18,7 @@ use super::statement::{
 use super::{Collection, CollectionProgram, RelocField, RelocTarget, Section};
 use crate::insn::{ByteOrder, Op};
 use crate::spec::MapSpec;
+use crate::uapi::MapFlags;
 use crate::util::lines::line_breaks;
 use crate::util::lines::without_mark;
 use crate::util::nearest::{Nearest, OFFERED};
@@ -489,8 +490,8 @@ impl<'t, 'o> Parser<'t, 'o> {
                 {
                     self.mistake(Problem { span: name, what: What::SecondName });
                 }
-                let spec =
-                    MapSpec::new(text, kind, key_size, value_size, max_entries).with_flags(flags);
+                let spec = MapSpec::new(text, kind, key_size, value_size, max_entries)
+                    .with_flags(MapFlags::from_bits_retain(flags));
                 self.collection.maps.push(spec.with_map_extra(extra));
             }
             Directive::Section(section) => self.section = Some(section),

@@ -34,7 +34,7 @@ use super::types::{Space, Type};
 use super::visit::{self, Node};
 use crate::codegen::Compiled;
 use crate::spec::MapSpec;
-use crate::uapi::{AttachType, MapType, ProgramType, flags};
+use crate::uapi::{AttachType, MapFlags, MapType, ProgramType};
 use std::collections::{HashMap, HashSet};
 
 /// The layout of the one value of the map of globals ([`MapPlan::globals`]). It begins as zeros; the run half
@@ -383,7 +383,7 @@ fn user_map<'p>(
     let bytes = bytes.saturating_mul(map.max_entries.into());
     let allocates_well = !per_cpu || size <= ALLOCATED_PER_CPU || bytes > MOST_PREALLOCATED;
     if !lru && bytes > PREALLOCATED && allocates_well && target.has(Feature::AllocatingHash) {
-        spec = spec.with_flags(flags::BPF_F_NO_PREALLOC);
+        spec = spec.with_flags(MapFlags::NO_PREALLOC);
     }
     Ok(UserMap { map, storage: Storage::Hash, per_cpu, nested, spec })
 }

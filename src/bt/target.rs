@@ -6,7 +6,7 @@ use crate::features::{self, Features};
 use crate::map::Map;
 use crate::program::Loader;
 use crate::spec::{MapSpec, ProgramSpec};
-use crate::uapi::{ProgramType, flags};
+use crate::uapi::{MapFlags, ProgramType};
 
 /// A kernel feature that decides which code is generated. Probed, never inferred from the version.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -67,8 +67,7 @@ static LARGE_KEY: MapSpec = MapSpec::hash("large_key", 520, 8, 1);
 
 /// A hash table that allocates its elements on demand. Kernels before 6.1 refuse it in programs of perf events, which run in
 /// NMIs, where they cannot allocate.
-static ALLOCATING: MapSpec =
-    MapSpec::hash("allocating", 8, 8, 1).with_flags(flags::BPF_F_NO_PREALLOC);
+static ALLOCATING: MapSpec = MapSpec::hash("allocating", 8, 8, 1).with_flags(MapFlags::NO_PREALLOC);
 
 static ALLOCATES: ProgramSpec = ProgramSpec::new(
     "allocates",

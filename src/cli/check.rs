@@ -79,12 +79,16 @@ fn warn_of_flags(module: &Collection<'_>, specs: &[TextSpec<'_>]) {
         }
     };
     for map in module.maps() {
-        warn(format!("map `{}` ({})", escape::shown(map.name), map.kind), map.flags, &OF_MAPS);
+        warn(
+            format!("map `{}` ({})", escape::shown(map.name), map.kind),
+            map.flags.bits(),
+            &OF_MAPS,
+        );
     }
     for spec in specs {
         // The type has no part in it, and its own flags are known.
         let flags = spec.program(spec.kind().unwrap_or(ProgramType::SocketFilter)).flags;
-        warn(format!("program `{}`", escape::shown(spec.name())), flags, &OF_PROGRAMS);
+        warn(format!("program `{}`", escape::shown(spec.name())), flags.bits(), &OF_PROGRAMS);
     }
 }
 

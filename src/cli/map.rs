@@ -212,7 +212,7 @@ fn row(map: &Map, holders: Option<&Holders>, format: Format) -> Result<String, F
     let kind = map.kind();
     if format == Format::Json {
         let mut object = json!({
-            "id": id, "type": kind.name(), "name": info.name, "flags": flags,
+            "id": id, "type": kind.name(), "name": info.name, "flags": flags.bits(),
             "bytes_key": key_size, "bytes_value": value_size, "max_entries": max_entries,
             "bytes_memlock": memlock, "frozen": frozen, "btf_id": btf_id, "map_extra": info.map_extra,
         });

@@ -8,8 +8,7 @@ use super::{Failure, Format};
 use crate::error::Error;
 use crate::kernel::symbols::{self, KernelSymbols};
 use crate::map::Map;
-use crate::uapi::flags::BPF_F_STACK_BUILD_ID;
-use crate::uapi::{Errno, MapType};
+use crate::uapi::{Errno, MapFlags, MapType};
 use crate::user::{Processes, UserLocation};
 use crate::util::escape;
 use serde_json::{Value, json};
@@ -18,7 +17,7 @@ use std::os::fd::BorrowedFd;
 
 /// Whether a map holds the addresses of stacks. With build ids there are files and offsets in it instead.
 pub(super) fn is_stacks(map: &Map) -> bool {
-    map.kind() == MapType::StackTrace && map.flags() & BPF_F_STACK_BUILD_ID == 0
+    map.kind() == MapType::StackTrace && !map.flags().contains(MapFlags::STACK_BUILD_ID)
 }
 
 /// The processes whose stacks there can be in maps: those that are known to be traced, even if they have ended when the

@@ -14,10 +14,8 @@ use crate::ring::page_size;
 use crate::spec::{Hook, InnerMap, MapSpec, ObjectTypes, first_map_version};
 use crate::syscall::{self, BtfLoad, MapBtf, MapCreate, ProgLoad, memlock};
 use crate::token::Token;
-use crate::uapi::flags::{
-    BPF_F_NO_COMMON_LRU, BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_WRONLY, OF_MAPS,
-};
-use crate::uapi::{ENOTSUPP, Errno, MapType, ProgramType};
+use crate::uapi::flags::{BPF_F_NUMA_NODE, BPF_F_RDONLY, BPF_F_RDONLY_PROG, BPF_F_WRONLY, OF_MAPS};
+use crate::uapi::{ENOTSUPP, Errno, MapFlags, MapType, ProgramType};
 use crate::util::Version;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -122,7 +120,7 @@ fn lacks(spec: &MapSpec<'_>, errno: Errno) -> Option<String> {
     }
     let of_type =
         || version::too_old(&format!("the type {}", spec.kind), first_map_version(spec.kind));
-    let flags = spec.flags | numa(spec);
+    let flags = spec.flags.bits() | numa(spec);
     let of_flags = || version::lacking_flags(flags, &OF_MAPS, rules::usual_flags(spec.kind));
     of_type().or_else(of_flags)
 }
@@ -166,7 +164,7 @@ impl InnerMap {
     fn spec(&self) -> MapSpec<'_> {
         let InnerMap { name, kind, key_size, value_size, max_entries, flags, extra, .. } = self;
         MapSpec {
-            flags: *flags,
+            flags: MapFlags::from_bits_retain(*flags),
             map_extra: *extra,
             numa_node: self.numa_node,
             object: Some(&self.object),
@@ -200,7 +198,7 @@ fn create_new(
         answer => answer,
     };
     let fd = made.map_err(|errno| refused(spec, errno, token))?;
-    let map = object(spec, max_entries, spec.flags, fd);
+    let map = object(spec, max_entries, spec.flags.bits(), fd);
     if let Some(contents) = spec.contents {
         let key = 0u32.to_ne_bytes();
         let refuse = |errno| Error::Call {
@@ -250,7 +248,7 @@ struct FindTable(fn(&str) -> Result<Table>);
 impl<'a> MapSpec<'a> {
     /// Functions of the kernel, for programs to take their places: the struct of them is `tcp_congestion_ops`, say
     /// (Linux 5.6). Its value has the size that the struct has in the running kernel.
-    /// [`StructOps`](crate::map::StructOps) fills it in. With [`BPF_F_LINK`](crate::flags::BPF_F_LINK) (6.4) it is registered
+    /// [`StructOps`](crate::map::StructOps) fills it in. With [`MapFlags::LINK`] (6.4) it is registered
     /// by a link.
     #[doc(alias = "BPF_MAP_TYPE_STRUCT_OPS")]
     pub const fn struct_ops(name: &'a str, table: &'a str) -> Self {
@@ -292,7 +290,7 @@ fn create_with_fallbacks(
         key_size: spec.key_size,
         value_size: spec.value_size,
         max_entries,
-        flags: spec.flags,
+        flags: spec.flags.bits(),
         inner_map: inner,
         numa_node: spec.numa_node,
         map_extra: spec.map_extra,
@@ -409,7 +407,7 @@ fn reused(spec: &MapSpec<'_>, path: &Path, fd: OwnedFd) -> Result<Map> {
     if pinned.kind() != spec.kind {
         return differs("kind", &pinned.kind(), &spec.kind);
     }
-    let entries = if spec.flags & BPF_F_NO_COMMON_LRU != 0 {
+    let entries = if spec.flags.contains(MapFlags::NO_COMMON_LRU) {
         // htab_map_alloc() makes it the same number for each CPU.
         lru_entries(wanted_entries, pinned.cpus()?)
     } else {
@@ -425,7 +423,7 @@ fn reused(spec: &MapSpec<'_>, path: &Path, fd: OwnedFd) -> Result<Map> {
         }
     }
     let (has, wants) =
-        (lasting(spec.kind, pinned.flags()), lasting(spec.kind, spec.flags | numa(spec)));
+        (lasting(spec.kind, pinned.0.flags), lasting(spec.kind, spec.flags.bits() | numa(spec)));
     if has != wants {
         return differs("flags", &format_args!("{has:#x}"), &format_args!("{wants:#x}"));
     }

@@ -4,7 +4,7 @@ use super::{Map, Object};
 use crate::error::{Error, Result};
 use crate::permission;
 use crate::syscall::{self, Numbered, ObjInfo};
-use crate::uapi::{Errno, MapType};
+use crate::uapi::{Errno, MapFlags, MapType};
 use std::ffi::CString;
 use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -28,8 +28,8 @@ pub struct MapInfo {
     pub value_size: u32,
     /// The largest number of elements that it can hold.
     pub max_entries: u32,
-    /// Its [`flags`](crate::flags).
-    pub flags: u32,
+    /// Its flags.
+    pub flags: MapFlags,
     /// Its name, 15 bytes of it (Linux 4.15).
     pub name: String,
     /// The network device that holds it (Linux 4.16).
@@ -75,7 +75,7 @@ pub(super) fn info(map: BorrowedFd<'_>) -> Result<MapInfo, Errno> {
         key_size: word(8),
         value_size: word(12),
         max_entries: word(16),
-        flags: word(20),
+        flags: MapFlags::from_bits_retain(word(20)),
         name: String::from_utf8_lossy(&name).into_owned(),
         ifindex: word(40),
         btf_id: word(64),
@@ -210,7 +210,7 @@ pub(super) fn opened(which: fmt::Arguments<'_>, fd: OwnedFd) -> Result<Map> {
         key_size: info.key_size,
         value_size: info.value_size,
         max_entries: info.max_entries,
-        flags: info.flags,
+        flags: info.flags.bits(),
         reused: false,
         fd,
         cpus: OnceLock::new(),

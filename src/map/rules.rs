@@ -271,22 +271,23 @@ fn broken_entries(entries: Entries, value: u32) -> Option<String> {
 }
 
 fn check_flags(spec: &MapSpec<'_>, rule: &Rule) -> Result<(), String> {
-    let missing = rule.demanded & !spec.flags;
+    let flags = spec.flags.bits();
+    let missing = rule.demanded & !flags;
     if missing != 0 {
         return Err(format!("this type has to have {missing:#x}"));
     }
     for both in [BPF_F_RDONLY | BPF_F_WRONLY, BPF_F_RDONLY_PROG | BPF_F_WRONLY_PROG] {
-        if spec.flags & both == both {
+        if flags & both == both {
             return Err(format!("read-only and write-only ({both:#x}) exclude each other"));
         }
     }
-    if spec.kind == MapType::LruHash && spec.flags & BPF_F_NO_COMMON_LRU != 0 {
-        let numa = spec.flags & NUMA != 0 || spec.numa_node.is_some();
+    if spec.kind == MapType::LruHash && flags & BPF_F_NO_COMMON_LRU != 0 {
+        let numa = flags & NUMA != 0 || spec.numa_node.is_some();
         if numa {
             return Err("a list for each CPU and a NUMA node exclude each other".into());
         }
     }
-    let build_ids = spec.kind == MapType::StackTrace && spec.flags & BPF_F_STACK_BUILD_ID != 0;
+    let build_ids = spec.kind == MapType::StackTrace && flags & BPF_F_STACK_BUILD_ID != 0;
     if build_ids && !spec.value_size.is_multiple_of(32) {
         return Err(
             "value_size has to be a multiple of 32, the size of a build id and its offset".into()
@@ -357,6 +358,7 @@ fn check_types(spec: &MapSpec<'_>) -> Result<(), (String, String)> {
 mod tests {
     use super::*;
     use crate::spec::{implied_flags, implied_sizes};
+    use crate::uapi::MapFlags;
 
     #[test]
     fn every_type_has_one_rule() {
@@ -377,10 +379,10 @@ mod tests {
         (MapSpec::new("m", MapType::PercpuArray, 2, 8, 1), "key_size", "2", "has to be 4"),
         (MapSpec::new("m", MapType::ProgArray, 4, 8, 1), "value_size", "8", "has to be 4"),
         (MapSpec::new("m", MapType::StackTrace, 4, 12, 1), "value_size", "12", "multiple of 8"),
-        (MapSpec::stack_trace("m", 127, 1).with_flags(1 << 5), "flags", "0x20", "multiple of 32"),
+        (MapSpec::stack_trace("m", 127, 1).with_flags(MapFlags::from_bits_retain(1 << 5)), "flags", "0x20", "multiple of 32"),
         (MapSpec::lpm_trie("m", 4, 8, 1), "key_size", "4", "from 5 to 260"),
         (MapSpec::lpm_trie("m", 261, 8, 1), "key_size", "261", "from 5 to 260"),
-        (MapSpec::lpm_trie("m", 8, 8, 1).with_flags(0), "flags", "0x0", "has to have 0x1"),
+        (MapSpec::lpm_trie("m", 8, 8, 1).with_flags(MapFlags::from_bits_retain(0)), "flags", "0x0", "has to have 0x1"),
         (MapSpec::new("m", MapType::Queue, 4, 8, 1), "key_size", "4", "has to be 0"),
         (MapSpec::new("m", MapType::BloomFilter, 4, 8, 1), "key_size", "4", "has to be 0"),
         (MapSpec::bloom_filter("m", 4, 8).with_map_extra(16), "map_extra", "0x10", "15 at most"),
@@ -392,14 +394,14 @@ mod tests {
         (MapSpec::new("m", MapType::XskMap, 4, 8, 4), "value_size", "8", "has to be 4"),
         (MapSpec::new("m", MapType::SockHash, 513, 4, 4), "key_size", "513", "from 1 to 512"),
         (MapSpec::new("m", MapType::CgroupStorage, 16, 8, 1), "max_entries", "1", "has to be 0"),
-        (MapSpec::storage::<u64>("m", MapType::TaskStorage).with_flags(0), "flags", "0x0", "has to have 0x1"),
-        (MapSpec::new("m", MapType::SkStorage, 4, 8, 0).with_flags(1), "types", "none", "with_types"),
-        (MapSpec::new("m", MapType::SkStorage, 4, 8, 9).with_flags(1), "max_entries", "9", "has to be 0"),
+        (MapSpec::storage::<u64>("m", MapType::TaskStorage).with_flags(MapFlags::from_bits_retain(0)), "flags", "0x0", "has to have 0x1"),
+        (MapSpec::new("m", MapType::SkStorage, 4, 8, 0).with_flags(MapFlags::from_bits_retain(1)), "types", "none", "with_types"),
+        (MapSpec::new("m", MapType::SkStorage, 4, 8, 9).with_flags(MapFlags::from_bits_retain(1)), "max_entries", "9", "has to be 0"),
         (MapSpec::new("m", MapType::InsnArray, 4, 8, 9), "value_size", "8", "has to be 16"),
-        (MapSpec::arena("m", 1).with_flags(0), "flags", "0x0", "has to have 0x400"),
+        (MapSpec::arena("m", 1).with_flags(MapFlags::from_bits_retain(0)), "flags", "0x0", "has to have 0x400"),
         (MapSpec::arena("m", 1).with_map_extra(1), "map_extra", "0x1", "start of a page"),
-        (MapSpec::array("m", 4, 1).with_flags(0x180), "flags", "0x180", "exclude each other"),
-        (MapSpec::lru_hash("m", 4, 4, 1).with_flags(2).with_numa_node(0), "flags", "0x2", "exclude"),
+        (MapSpec::array("m", 4, 1).with_flags(MapFlags::from_bits_retain(0x180)), "flags", "0x180", "exclude each other"),
+        (MapSpec::lru_hash("m", 4, 4, 1).with_flags(MapFlags::from_bits_retain(2)).with_numa_node(0), "flags", "0x2", "exclude"),
         (MapSpec::new("m", MapType::HashOfMaps, 4, 4, 1), "inner", "none", "needs one"),
         (MapSpec::hash("m", 4, 4, 1).with_inner(&INNER), "inner", "`inner`", "only a map of maps"),
         (MapSpec::array_of_maps("m", 1, &NESTED), "inner", "array_of_maps", "cannot be in a map"),
@@ -445,7 +447,7 @@ mod tests {
             let storage = matches!(rule.key, Size::Of(&[8, 16]));
             let expected = (only(rule.key).filter(|_| !storage), only(rule.value));
             assert_eq!(implied_sizes(rule.kind), expected, "{}", rule.kind);
-            assert_eq!(implied_flags(rule.kind), rule.demanded, "{}", rule.kind);
+            assert_eq!(implied_flags(rule.kind).bits(), rule.demanded, "{}", rule.kind);
         }
     }
 
@@ -454,12 +456,15 @@ mod tests {
     fn flags_that_are_not_known_are_for_the_kernel() {
         for rule in RULES {
             for flag in (20..32).map(|bit| 1 << bit) {
-                let spec = MapSpec { flags: rule.demanded | flag, ..MapSpec::hash("m", 4, 4, 1) };
+                let spec = MapSpec {
+                    flags: MapFlags::from_bits_retain(rule.demanded | flag),
+                    ..MapSpec::hash("m", 4, 4, 1)
+                };
                 assert_eq!(check_flags(&spec, rule), Ok(()), "{}: {flag:#x}", rule.kind);
             }
         }
         for spec in [
-            MapSpec::hash("m", 4, 4, 1).with_flags(BPF_F_MMAPABLE),
+            MapSpec::hash("m", 4, 4, 1).with_flags(MapFlags::from_bits_retain(BPF_F_MMAPABLE)),
             MapSpec::hash("m", 4, 4, 1).with_map_extra(1),
             MapSpec::percpu_hash("m", 4, 4, 1).with_numa_node(0),
         ] {
@@ -471,7 +476,9 @@ mod tests {
     fn what_the_constructors_make_is_right() {
         let specs = [
             MapSpec::hash("m", 4, 8, 1),
-            MapSpec::array("m", 3, 1).with_contents(b"abc").with_flags(BPF_F_RDONLY_PROG),
+            MapSpec::array("m", 3, 1)
+                .with_contents(b"abc")
+                .with_flags(MapFlags::from_bits_retain(BPF_F_RDONLY_PROG)),
             MapSpec::prog_array("m", 1),
             MapSpec::perf_event_array("m"),
             MapSpec::percpu_hash("m", 4, 3, 1),
@@ -489,7 +496,8 @@ mod tests {
             MapSpec::bloom_filter("m", 8, 1).with_map_extra(15),
             MapSpec::arena("m", 1).with_map_extra(1 << 32),
             MapSpec::storage::<u64>("m", MapType::InodeStorage),
-            MapSpec::struct_ops("m", "tcp_congestion_ops").with_flags(BPF_F_LINK),
+            MapSpec::struct_ops("m", "tcp_congestion_ops")
+                .with_flags(MapFlags::from_bits_retain(BPF_F_LINK)),
         ];
         for spec in &specs {
             check(spec).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::spec::MapSpec;
 use crate::syscall::{Call, fake};
-use crate::uapi::{MapType, flags};
+use crate::uapi::{MapFlags, MapType};
 use crate::util::TypeDesc;
 use crate::util::pod::Plain;
 use std::cell::RefCell;
@@ -484,6 +484,6 @@ fn a_map_that_somebody_else_pins_meanwhile_is_used() {
 #[test]
 fn specs_are_checked_before_the_kernel_is_asked() {
     let kernel = |call: &mut Call<'_, '_>| panic!("{call:?}");
-    let spec = MapSpec::lpm_trie("trie", 8, 8, 1).with_flags(flags::BPF_F_ZERO_SEED);
+    let spec = MapSpec::lpm_trie("trie", 8, 8, 1).with_flags(MapFlags::ZERO_SEED);
     assert!(matches!(fake::with(kernel, || Map::create(&spec)), Err(Error::MapField { .. })));
 }

@@ -6,7 +6,7 @@ use super::raw::LONGEST;
 use crate::btf::{Body, Btf, BtfError, Builder, Kind, Member};
 use crate::insn::ByteOrder;
 use crate::spec::{InnerMap, MapSpec, ObjectMap, ObjectTypes, implied_sizes};
-use crate::uapi::MapType;
+use crate::uapi::{MapFlags, MapType};
 
 /// The size of a member in bytes: a pointer.
 const POINTER: u32 = 8;
@@ -34,7 +34,7 @@ pub(super) fn define(builder: &mut Builder, map: &MapSpec<'_>) -> (u32, u32) {
         ("key_size", map.key_size),
         ("value_size", map.value_size),
         ("max_entries", map.max_entries),
-        ("map_flags", map.flags),
+        ("map_flags", map.flags.bits()),
         ("map_extra", map.map_extra as u32),
     ];
     let mut members = Vec::with_capacity(numbers.len());
@@ -51,7 +51,8 @@ pub(super) fn define(builder: &mut Builder, map: &MapSpec<'_>) -> (u32, u32) {
 
 /// The size of the variable of a map in bytes.
 pub(super) fn size(map: &MapSpec<'_>) -> u32 {
-    let numbers = [map.key_size, map.value_size, map.max_entries, map.flags, map.map_extra as u32];
+    let numbers =
+        [map.key_size, map.value_size, map.max_entries, map.flags.bits(), map.map_extra as u32];
     let there = numbers.iter().filter(|number| **number != 0).count() as u32;
     (1 + there) * POINTER
 }
@@ -255,11 +256,13 @@ impl Defined {
     /// The map under a name; `None` if it is of a type that is not known here.
     pub fn spec<'a>(&self, name: &'a str, object: &'a ObjectMap) -> Option<MapSpec<'a>> {
         if let Some(table) = &object.table {
-            let spec = MapSpec::struct_ops(name, &table.name).with_flags(self.flags);
+            let spec = MapSpec::struct_ops(name, &table.name)
+                .with_flags(MapFlags::from_bits_retain(self.flags));
             return Some(MapSpec { object: Some(object), ..spec });
         }
         let Defined { key_size, value_size, max_entries, flags, extra, numa_node, .. } = *self;
         let spec = MapSpec::new(name, self.map_type()?, key_size, value_size, max_entries);
+        let flags = MapFlags::from_bits_retain(flags);
         Some(MapSpec { flags, map_extra: extra, numa_node, object: Some(object), ..spec })
     }
 
@@ -334,7 +337,7 @@ mod tests {
     #[test]
     fn a_definition_is_read_as_it_was_written() {
         let specs = [
-            MapSpec::hash("counts", 4, 8, 16).with_flags(1),
+            MapSpec::hash("counts", 4, 8, 16).with_flags(MapFlags::NO_PREALLOC),
             MapSpec::perf_event_array("events"),
             MapSpec::array("values", 16, 2),
             MapSpec::bloom_filter("bloom", 4, 8).with_map_extra(3),

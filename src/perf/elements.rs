@@ -7,8 +7,7 @@ use crate::map::Map;
 use crate::permission::{self, Need};
 use crate::ring::OpenError;
 use crate::syscall::{self, Numbered, PerfEvent};
-use crate::uapi::flags::BPF_F_PRESERVE_ELEMS;
-use crate::uapi::{Errno, MapType};
+use crate::uapi::{Errno, MapFlags, MapType};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 /// `PERF_TYPE_SOFTWARE`.
@@ -51,7 +50,7 @@ impl Elements {
         // When a file of the map is closed, the kernel removes the events that were put in through it
         // (`perf_event_fd_array_release`), and no others: those of a reader that came later stay. So this needs a file
         // of its own, which is opened by the map's id and takes `CAP_SYS_ADMIN`.
-        if map.flags() & BPF_F_PRESERVE_ELEMS == 0
+        if !map.flags().contains(MapFlags::PRESERVE_ELEMS)
             && let Ok(info) = map.info()
             && let Ok(map) = syscall::fd_by_id(Numbered::Map, info.id, 0)
         {

@@ -8,7 +8,7 @@ use crate::spec::attach_point::{
     AttachPointError, attach_types, default_attach_type, needs_attach_type,
 };
 use crate::spec::{Code, Hook, ProgramSpec};
-use crate::uapi::{AttachType, ProgramType, flags};
+use crate::uapi::{AttachType, ProgramFlags, ProgramType};
 use std::os::fd::OwnedFd;
 
 /// The attach target of a program, by its ids in BTF.
@@ -72,14 +72,17 @@ impl<'a> ProgramSpec<'a> {
         }
         self.kind = kind;
         self.find_target = find_target(kind);
-        self.flags |= flags_of(kind);
+        self.flags = self.flags.union(flags_of(kind));
         self
     }
 }
 
 /// Returns the flags that every program of a type has.
-const fn flags_of(kind: ProgramType) -> u32 {
-    if matches!(kind, ProgramType::Syscall) { flags::BPF_F_SLEEPABLE } else { 0 }
+const fn flags_of(kind: ProgramType) -> ProgramFlags {
+    match kind {
+        ProgramType::Syscall => ProgramFlags::SLEEPABLE,
+        _ => ProgramFlags::empty(),
+    }
 }
 
 impl Loader<'_> {

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::map::{Map, load_object_types};
 use crate::spec::{DataSection, DataTypes, Kconfig, MapSpec, ObjectMap, ObjectTypes, ProgramSpec};
 use crate::token::Token;
-use crate::uapi::flags::BPF_F_MMAPABLE;
+use crate::uapi::MapFlags;
 use crate::uapi::{Errno, MapType};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
@@ -263,7 +263,7 @@ fn create_typed(
     let spec = MapSpec { object: Some(&object), ..data_spec(name, section, bytes) };
     let btf = btf.map(AsFd::as_fd);
     if types.mmapable {
-        let mapped = spec.with_flags(spec.flags | BPF_F_MMAPABLE);
+        let mapped = spec.with_flags(spec.flags | MapFlags::MMAPABLE);
         match Map::create_with(&mapped, token, btf) {
             Err(Error::CreateMap { errno: Errno(libc::EINVAL), .. }) => {}
             answer => return answer,
@@ -317,11 +317,12 @@ pub(crate) fn describe<'v>(data: &Data<'v>, section: Section) -> Vec<Described<'
 mod tests {
     use super::*;
     use crate::asm::{ParseOptions, parse};
+    use crate::bpf;
     use crate::program::TextSpec;
     use crate::spec::ProgramSpec;
     use crate::syscall::{Call, fake};
     use crate::uapi::ProgramType;
-    use crate::{bpf, flags};
+    use crate::uapi::flags;
 
     static COUNT: MapSpec = MapSpec::data("count", &[1, 2, 3, 4]);
     static LIMIT: MapSpec = MapSpec::rodata("limit", b"abcd");

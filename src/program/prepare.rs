@@ -84,7 +84,7 @@ impl<'a> Loader<'a> {
                 .member
                 .or(spec.attach_type.map(|attach_type| attach_type as u32))
                 .unwrap_or(0),
-            flags: spec.flags,
+            flags: spec.flags.bits(),
             insns: &insns,
             license: &license,
             name: &name,

@@ -6,8 +6,8 @@ use super::Program;
 use crate::error::{Error, Result};
 use crate::permission::{self, Need};
 use crate::syscall::{self, ProgTestRun};
-use crate::uapi::Errno;
 use crate::uapi::flags::BPF_F_TEST_RUN_ON_CPU;
+use crate::uapi::{Errno, TestRunFlags};
 #[cfg(feature = "cli")]
 pub(crate) use runner::takes_packet;
 use runner::{Out, note, runner};
@@ -48,7 +48,7 @@ pub struct TestRunOptions<'a> {
     data_room: Option<usize>,
     context_room: Option<usize>,
     repeat: u32,
-    flags: u32,
+    flags: TestRunFlags,
     cpu: Option<u32>,
     batch_size: u32,
 }
@@ -62,7 +62,7 @@ impl<'a> TestRunOptions<'a> {
             data_room: None,
             context_room: None,
             repeat: 0,
-            flags: 0,
+            flags: TestRunFlags::empty(),
             cpu: None,
             batch_size: 0,
         }
@@ -100,8 +100,8 @@ impl<'a> TestRunOptions<'a> {
         self
     }
 
-    /// Sets the flags: `BPF_F_TEST_*` of [`flags`](crate::flags).
-    pub const fn flags(mut self, flags: u32) -> Self {
+    /// Sets the flags.
+    pub const fn flags(mut self, flags: TestRunFlags) -> Self {
         self.flags = flags;
         self
     }
@@ -113,7 +113,7 @@ impl<'a> TestRunOptions<'a> {
     }
 
     /// Sets the number of packets per batch with
-    /// [`BPF_F_TEST_XDP_LIVE_FRAMES`](crate::flags::BPF_F_TEST_XDP_LIVE_FRAMES): by default 64, at most 256. Linux
+    /// [`TestRunFlags::XDP_LIVE_FRAMES`]: by default 64, at most 256. Linux
     /// 5.18.
     pub const fn batch_size(mut self, packets: u32) -> Self {
         self.batch_size = packets;
@@ -225,7 +225,8 @@ impl Program {
             context: &mut context,
             context_out: &mut context_out,
             repeat: options.repeat,
-            flags: options.flags | if options.cpu.is_some() { BPF_F_TEST_RUN_ON_CPU } else { 0 },
+            flags: options.flags.bits()
+                | if options.cpu.is_some() { BPF_F_TEST_RUN_ON_CPU } else { 0 },
             cpu: options.cpu.unwrap_or(0),
             batch_size: options.batch_size,
             ..ProgTestRun::new(self.fd.as_fd())

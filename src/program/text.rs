@@ -144,7 +144,7 @@ fn in_file(attach: Attach, rest: &str) -> Option<AttachTo<'_>> {
 mod tests {
     use super::*;
     use crate::asm::{ParseOptions, RelocKind, RelocTarget, Section, parse};
-    use crate::uapi::{AttachType, flags};
+    use crate::uapi::{AttachType, ProgramFlags};
 
     const TEXT: &str = "\
 .license \"MIT\" ; .map m, hash, key=4, value=8, max=2
@@ -189,24 +189,25 @@ exit
     #[test]
     fn a_target_says_how_a_program_is_attached_and_what_it_may() {
         use AttachType::*;
-        let sleeps = flags::BPF_F_SLEEPABLE;
-        let frags = flags::BPF_F_XDP_HAS_FRAGS;
+        let none = ProgramFlags::empty();
+        let sleeps = ProgramFlags::SLEEPABLE;
+        let frags = ProgramFlags::XDP_HAS_FRAGS;
         for (target, kind, attach_type, flags, rest) in [
             ("lsm.s/file_open", ProgramType::Lsm, Some(LsmMac), sleeps, Some("file_open")),
             ("fentry.s/x", ProgramType::Tracing, Some(TraceFentry), sleeps, Some("x")),
             ("uprobe.s/x", ProgramType::Kprobe, None, sleeps, Some("x")),
             ("syscall", ProgramType::Syscall, None, sleeps, None),
             ("xdp.frags/eth0", ProgramType::Xdp, Some(Xdp), frags, Some("eth0")),
-            ("xdp/xdp_devmap", ProgramType::Xdp, Some(XdpDevMap), 0, None),
+            ("xdp/xdp_devmap", ProgramType::Xdp, Some(XdpDevMap), none, None),
             (
                 "cgroup_sock_addr/cgroup_inet4_bind",
                 ProgramType::CgroupSockAddr,
                 Some(CgroupInet4Bind),
-                0,
+                none,
                 None,
             ),
             // A function of that name.
-            ("kprobe/xdp", ProgramType::Kprobe, None, 0, Some("xdp")),
+            ("kprobe/xdp", ProgramType::Kprobe, None, none, Some("xdp")),
         ] {
             let text = format!(".program p, {target}\nexit\n");
             let module = parse(&text, "x.s", &ParseOptions::new()).unwrap();

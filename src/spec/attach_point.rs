@@ -20,7 +20,7 @@ pub use lookup::{attach_types, find};
 pub use name::Named;
 pub use table::{ATTACH_POINTS, Attach, Direction, TcMethod, TrampolineAt, XdpMode};
 
-use crate::uapi::{AttachType, ProgramType, flags};
+use crate::uapi::{AttachType, ProgramFlags, ProgramType};
 use crate::util::Version;
 
 /// A kind of attach point.
@@ -59,10 +59,10 @@ pub struct AttachPoint {
 /// A suffix of the first word of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Suffix {
-    /// `.s`: the program is sleepable ([`BPF_F_SLEEPABLE`](flags::BPF_F_SLEEPABLE)).
+    /// `.s`: the program is sleepable ([`ProgramFlags::SLEEPABLE`]).
     #[doc(alias = "BPF_F_SLEEPABLE")]
     Sleepable,
-    /// `.frags`: XDP with multi-buffer packets ([`BPF_F_XDP_HAS_FRAGS`](flags::BPF_F_XDP_HAS_FRAGS)).
+    /// `.frags`: XDP with multi-buffer packets ([`ProgramFlags::XDP_HAS_FRAGS`]).
     #[doc(alias = "BPF_F_XDP_HAS_FRAGS")]
     Frags,
 }
@@ -80,10 +80,10 @@ impl Suffix {
     }
 
     /// Returns the flag of `BPF_PROG_LOAD` that it stands for.
-    pub const fn flag(self) -> u32 {
+    pub const fn flag(self) -> ProgramFlags {
         match self {
-            Suffix::Sleepable => flags::BPF_F_SLEEPABLE,
-            Suffix::Frags => flags::BPF_F_XDP_HAS_FRAGS,
+            Suffix::Sleepable => ProgramFlags::SLEEPABLE,
+            Suffix::Frags => ProgramFlags::XDP_HAS_FRAGS,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Specs of maps.
 
 use super::{Hook, ObjectMap};
-use crate::uapi::{MapType, flags};
+use crate::uapi::{MapFlags, MapType};
 use crate::util::pod::Plain;
 use crate::util::{TypeDesc, Version};
 
@@ -25,8 +25,8 @@ pub struct MapSpec<'a> {
     pub value_size: u32,
     /// The greatest number of elements. 0 in a perf event array means one for every possible CPU.
     pub max_entries: u32,
-    /// Flags of `BPF_MAP_CREATE`: see [`flags`].
-    pub flags: u32,
+    /// Flags of `BPF_MAP_CREATE`: see [`MapFlags`].
+    pub flags: MapFlags,
     /// A parameter of some map types: the number of hash functions of a bloom filter (Linux 5.16), the address of an
     /// arena (Linux 6.9). Else 0.
     pub map_extra: u64,
@@ -71,7 +71,7 @@ impl<'a> MapSpec<'a> {
             key_size,
             value_size,
             max_entries,
-            flags: 0,
+            flags: MapFlags::empty(),
             map_extra: 0,
             inner: None,
             table: None,
@@ -128,7 +128,7 @@ impl<'a> MapSpec<'a> {
     /// A variable as with [`data`](MapSpec::data), whose bytes neither programs nor, once the map is created, system
     /// calls can change: the verifier treats them as constants (Linux 5.2).
     pub const fn rodata(name: &'a str, contents: &'a [u8]) -> Self {
-        MapSpec::data(name, contents).with_flags(flags::BPF_F_RDONLY_PROG).with_frozen(true)
+        MapSpec::data(name, contents).with_flags(MapFlags::RDONLY_PROG).with_frozen(true)
     }
 
     /// An array of programs for `tail_call`, by `u32` index (Linux 4.2).
@@ -189,7 +189,7 @@ impl<'a> MapSpec<'a> {
     #[doc(alias = "BPF_MAP_TYPE_LPM_TRIE")]
     pub const fn lpm_trie(name: &'a str, key_size: u32, value_size: u32, max_entries: u32) -> Self {
         MapSpec::new(name, MapType::LpmTrie, key_size, value_size, max_entries)
-            .with_flags(flags::BPF_F_NO_PREALLOC)
+            .with_flags(MapFlags::NO_PREALLOC)
     }
 
     /// An array whose values are maps like `inner` (Linux 4.12).
@@ -242,11 +242,11 @@ impl<'a> MapSpec<'a> {
     /// An arena of at most `pages` pages (Linux 6.9). The flag that the kernel requires is set.
     #[doc(alias = "BPF_MAP_TYPE_ARENA")]
     pub const fn arena(name: &'a str, pages: u32) -> Self {
-        MapSpec::new(name, MapType::Arena, 0, 0, pages).with_flags(flags::BPF_F_MMAPABLE)
+        MapSpec::new(name, MapType::Arena, 0, 0, pages).with_flags(MapFlags::MMAPABLE)
     }
 
     /// The same map with these [`flags`], in place of those that it had.
-    pub const fn with_flags(mut self, flags: u32) -> Self {
+    pub const fn with_flags(mut self, flags: MapFlags) -> Self {
         self.flags = flags;
         self
     }
@@ -308,7 +308,7 @@ impl<'a> MapSpec<'a> {
     #[doc(alias = "BPF_MAP_TYPE_CGRP_STORAGE")]
     pub const fn storage<V: Plain>(name: &'a str, kind: MapType) -> Self {
         MapSpec::new(name, kind, 4, V::SIZE as u32, 0)
-            .with_flags(flags::BPF_F_NO_PREALLOC)
+            .with_flags(MapFlags::NO_PREALLOC)
             .with_types::<i32, V>()
     }
 }
@@ -385,15 +385,15 @@ pub(crate) const fn implied_sizes(of: MapType) -> (Option<u32>, Option<u32>) {
 }
 
 /// Returns the flags that every kernel requires for a map type.
-pub(crate) const fn implied_flags(of: MapType) -> u32 {
+pub(crate) const fn implied_flags(of: MapType) -> MapFlags {
     match of {
         MapType::LpmTrie
         | MapType::SkStorage
         | MapType::InodeStorage
         | MapType::TaskStorage
         | MapType::CgrpStorage
-        | MapType::Rhash => flags::BPF_F_NO_PREALLOC,
-        MapType::Arena => flags::BPF_F_MMAPABLE,
-        _ => 0,
+        | MapType::Rhash => MapFlags::NO_PREALLOC,
+        MapType::Arena => MapFlags::MMAPABLE,
+        _ => MapFlags::empty(),
     }
 }

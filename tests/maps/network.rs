@@ -3,7 +3,7 @@
 use super::{lacks, load, raw, run};
 use crate::common::requires::{Thing, needs, needs_tried};
 use rawbpf::map::{CpuMap, DevMap, Redirect, SockMap, Storage, Update, XskMap};
-use rawbpf::{Errno, Error, MapSpec, MapType, ProgramSpec, ProgramType, bpf, flags};
+use rawbpf::{Errno, Error, MapFlags, MapSpec, MapType, ProgramSpec, ProgramType, bpf};
 use std::net::UdpSocket;
 use std::time::Duration;
 
@@ -222,7 +222,7 @@ static IN_SOCKET: ProgramSpec = ProgramSpec::new(
 fn storage_of_a_socket() {
     needs!(Bpf);
     needs_tried!("sockmap", lacks(&SOCKETS));
-    assert_eq!(OF_SOCKET.flags, flags::BPF_F_NO_PREALLOC);
+    assert_eq!(OF_SOCKET.flags, MapFlags::NO_PREALLOC);
     let mut loader = rawbpf::Loader::new();
     let program = loader.load(&IN_SOCKET).unwrap_or_else(|error| panic!("{error}"));
     let sockets = SockMap::<u32>::of(loader.map(&SOCKETS).unwrap()).unwrap();

@@ -8,7 +8,7 @@ use nix::sched::{CloneFlags, unshare};
 use rawbpf::map::{Array, Hash, Map, MapOfMaps, ProgArray, StackTrace, Update};
 use rawbpf::perf::{PerfOptions, PerfReader};
 use rawbpf::{
-    Errno, Error, Loader, MapSpec, MapType, ProgramSpec, ProgramType, TestRunOptions, bpf, flags,
+    Errno, Error, Loader, MapFlags, MapSpec, MapType, ProgramSpec, ProgramType, TestRunOptions, bpf,
 };
 use std::path::Path;
 
@@ -210,7 +210,7 @@ fn pins() {
             (MapSpec::hash("counts", 8, 8, 16), "key_size"),
             (MapSpec::hash("counts", 4, 4, 16), "value_size"),
             (MapSpec::hash("counts", 4, 8, 17), "max_entries"),
-            (spec.with_flags(flags::BPF_F_NO_PREALLOC), "flags"),
+            (spec.with_flags(MapFlags::NO_PREALLOC), "flags"),
         ] {
             let error = Map::create(&wrong.with_pin(name)).unwrap_err();
             assert!(
@@ -237,10 +237,10 @@ fn pins() {
 
         // The kernel changes what it says of some maps; they are the same all the same.
         for (name, spec) in [
-            ("lists", MapSpec::lru_hash("lists", 4, 8, 101).with_flags(flags::BPF_F_NO_COMMON_LRU)),
+            ("lists", MapSpec::lru_hash("lists", 4, 8, 101).with_flags(MapFlags::NO_COMMON_LRU)),
             ("devices", MapSpec::new("devices", MapType::DevMap, 4, 4, 4)),
             ("numa", MapSpec::hash("numa", 4, 8, 8).with_numa_node(0)),
-            ("read", MapSpec::array("read", 8, 1).with_flags(flags::BPF_F_RDONLY)),
+            ("read", MapSpec::array("read", 8, 1).with_flags(MapFlags::RDONLY)),
         ] {
             let path = folder.path().join(name);
             let spec = spec.with_pin(path.to_str().unwrap());
@@ -280,7 +280,7 @@ fn other_objects_are_no_maps() {
 
 static TEXT: MapSpec = MapSpec::array("text", 3, 1)
     .with_contents(b"abc")
-    .with_flags(flags::BPF_F_RDONLY_PROG)
+    .with_flags(MapFlags::RDONLY_PROG)
     .with_frozen(true);
 static IN_TEXT: ProgramSpec = ProgramSpec::new(
     "in_text",

@@ -3,7 +3,7 @@
 use crate::common::requires::{Thing, needs};
 use crate::lacks;
 use rawbpf::map::{Map, Update};
-use rawbpf::{Error, ErrorKind, MapSpec, MapType, flags};
+use rawbpf::{Error, ErrorKind, MapFlags, MapSpec, MapType};
 
 const INNER: MapSpec<'static> = MapSpec::array("inner", 4, 1);
 
@@ -143,10 +143,16 @@ fn a_full_tree_and_a_full_queue_say_so() {
 fn flags_are_judged_by_the_kernel() {
     needs!(Root, Bpf);
     for (spec, words) in [
-        (MapSpec::hash("m", 4, 4, 3).with_flags(1 << 25), "unsupported flags 0x2000000"),
-        (MapSpec::hash("m", 4, 4, 3).with_flags(1 << 31 | 1), "unsupported flags 0x80000000"),
         (
-            MapSpec::hash("m", 4, 4, 3).with_flags(flags::BPF_F_STACK_BUILD_ID),
+            MapSpec::hash("m", 4, 4, 3).with_flags(MapFlags::from_bits_retain(1 << 25)),
+            "unsupported flags 0x2000000",
+        ),
+        (
+            MapSpec::hash("m", 4, 4, 3).with_flags(MapFlags::from_bits_retain(1 << 31 | 1)),
+            "unsupported flags 0x80000000",
+        ),
+        (
+            MapSpec::hash("m", 4, 4, 3).with_flags(MapFlags::STACK_BUILD_ID),
             "unsupported flags 0x20",
         ),
         (MapSpec::percpu_hash("m", 4, 4, 3).with_numa_node(0), "unsupported flags 0x4"),

@@ -3,7 +3,7 @@
 use super::raw;
 use crate::common::requires::{Thing, needs, needs_tried};
 use rawbpf::map::{Array, StructOps};
-use rawbpf::{Errno, Error, Loader, MapSpec, ProgramSpec, ProgramType, bpf, flags};
+use rawbpf::{Errno, Error, Loader, MapFlags, MapSpec, ProgramSpec, ProgramType, bpf};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
@@ -51,7 +51,7 @@ const fn spec(
 }
 
 static BY_MAP: MapSpec = MapSpec::struct_ops("rawbpf_map", OPS);
-static BY_LINK: MapSpec = MapSpec::struct_ops("rawbpf_link", OPS).with_flags(flags::BPF_F_LINK);
+static BY_LINK: MapSpec = MapSpec::struct_ops("rawbpf_link", OPS).with_flags(MapFlags::LINK);
 
 fn member(spec: &ProgramSpec<'static>) -> &'static str {
     spec.target.unwrap().split_once('.').unwrap().1

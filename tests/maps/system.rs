@@ -9,7 +9,7 @@ use rawbpf::asm::Code;
 use rawbpf::insn::{Op, Pseudo, Reg};
 use rawbpf::map::{Arena, Array, CgroupArray, CgroupStorage, Map, Storage, Update};
 use rawbpf::{
-    AttachType, Loader, MapSpec, MapType, ProgramSpec, ProgramType, TestRunOptions, bpf, flags,
+    AttachType, Loader, MapFlags, MapSpec, MapType, ProgramSpec, ProgramType, TestRunOptions, bpf,
 };
 use std::fs::File;
 use std::net::UdpSocket;
@@ -322,7 +322,7 @@ fn an_arena_has_its_place() {
     assert_eq!(map.info().unwrap().map_extra, 0x1000_0000_0000);
     assert_eq!(Arena::of(&map).unwrap().mmap().unwrap().address(), 0x1000_0000_0000);
 
-    let other = ARENA.with_flags(flags::BPF_F_MMAPABLE | flags::BPF_F_SEGV_ON_FAULT);
+    let other = ARENA.with_flags(MapFlags::MMAPABLE | MapFlags::SEGV_ON_FAULT);
     let error = Arena::of(&Map::create(&other).unwrap()).unwrap().mmap().unwrap_err();
     assert!(matches!(error, rawbpf::Error::Unsupported { .. }), "{error}");
 }

@@ -8,7 +8,8 @@ use rawbpf::map::{
     Array, BloomFilter, Hash, LpmTrie, Map, PercpuArray, PercpuHash, Prefix, Queue, Stack, Update,
 };
 use rawbpf::{
-    Errno, Error, Loader, MapSpec, MapType, ProgramSpec, ProgramType, SpinLock, bpf, flags, plain,
+    Errno, Error, Loader, MapFlags, MapSpec, MapType, ProgramSpec, ProgramType, SpinLock, bpf,
+    plain,
 };
 use std::collections::HashMap;
 
@@ -88,7 +89,7 @@ fn an_lru_hash_table() {
 }
 
 static RHASH: MapSpec =
-    MapSpec::new("rhash", MapType::Rhash, 4, 8, 16).with_flags(flags::BPF_F_NO_PREALLOC);
+    MapSpec::new("rhash", MapType::Rhash, 4, 8, 16).with_flags(MapFlags::NO_PREALLOC);
 static IN_RHASH: ProgramSpec = add_one!("in_rhash", RHASH);
 
 #[test]
@@ -138,7 +139,7 @@ fn an_lru_hash_table_for_each_cpu() {
     percpu_hash_is_shared(&LRU_PERCPU, &IN_LRU_PERCPU);
 }
 
-static ARRAY: MapSpec = Array::<u64>::spec("array", 3).with_flags(flags::BPF_F_MMAPABLE);
+static ARRAY: MapSpec = Array::<u64>::spec("array", 3).with_flags(MapFlags::MMAPABLE);
 static IN_ARRAY: ProgramSpec = add_one!("in_array", ARRAY);
 
 #[test]

@@ -5,7 +5,8 @@ use rawbpf::asm::Code;
 use rawbpf::attach::{self, Target, TrampolineAt};
 use rawbpf::features::{Feature, Features, Probe};
 use rawbpf::{
-    AttachType, Errno, Error, ErrorKind, Loader, MapSpec, ProgramSpec, ProgramType, bpf, flags,
+    AttachType, Errno, Error, ErrorKind, Loader, MapSpec, ProgramFlags, ProgramSpec, ProgramType,
+    bpf,
 };
 
 const ZERO: Code<'static> = bpf! { r0 = 0; exit; };
@@ -135,13 +136,13 @@ fn flags_are_passed_on() {
     let features = Features::new();
     let syscall = spec(ProgramType::Syscall, ZERO);
     let xdp = spec(ProgramType::Xdp, ZERO);
-    let rows: [(Option<Probe>, ProgramSpec<'_>, u32); 6] = [
-        (None, xdp, flags::BPF_F_STRICT_ALIGNMENT),
-        (None, xdp, flags::BPF_F_ANY_ALIGNMENT),
-        (None, xdp, flags::BPF_F_TEST_RND_HI32),
-        (None, xdp, flags::BPF_F_TEST_STATE_FREQ),
-        (Some(ProgramType::Syscall.into()), syscall, flags::BPF_F_SLEEPABLE),
-        (Some(Feature::XdpFrags.into()), xdp, flags::BPF_F_XDP_HAS_FRAGS),
+    let rows: [(Option<Probe>, ProgramSpec<'_>, ProgramFlags); 6] = [
+        (None, xdp, ProgramFlags::STRICT_ALIGNMENT),
+        (None, xdp, ProgramFlags::ANY_ALIGNMENT),
+        (None, xdp, ProgramFlags::TEST_RND_HI32),
+        (None, xdp, ProgramFlags::TEST_STATE_FREQ),
+        (Some(ProgramType::Syscall.into()), syscall, ProgramFlags::SLEEPABLE),
+        (Some(Feature::XdpFrags.into()), xdp, ProgramFlags::XDP_HAS_FRAGS),
     ];
     for (probe, spec, flag) in rows {
         if probe.is_none_or(|probe| features.has(probe).unwrap()) {
@@ -151,7 +152,7 @@ fn flags_are_passed_on() {
     }
     // The loopback device has no such kfuncs: it is what the kernel looks at.
     if features.has(Feature::XdpMetadata).unwrap() {
-        let bound = xdp.with_flags(flags::BPF_F_XDP_DEV_BOUND_ONLY);
+        let bound = xdp.with_flags(ProgramFlags::XDP_DEV_BOUND_ONLY);
         Loader::new().load(&bound).unwrap();
         let error = Loader::new().load(&bound.with_ifindex(1)).unwrap_err();
         let refused = matches!(error, Error::LoadProgram { errno: Errno(libc::EOPNOTSUPP), .. });

@@ -5,7 +5,7 @@ use super::{Shape, derefs};
 use crate::error::{Error, Result};
 use crate::ring::page_size;
 use crate::syscall::SharedWords;
-use crate::uapi::{Errno, MapType, flags};
+use crate::uapi::{Errno, MapFlags, MapType};
 use crate::util::pod::{Plain, with_zeroed};
 use std::os::fd::AsFd;
 
@@ -52,7 +52,7 @@ impl Arena {
     /// [`Error::Unsupported`] with [`BPF_F_SEGV_ON_FAULT`](flags::BPF_F_SEGV_ON_FAULT): to look at a page that is not there would
     /// end the process.
     pub fn mmap(&self) -> Result<MappedArena> {
-        if self.map.flags() & flags::BPF_F_SEGV_ON_FAULT != 0 {
+        if self.map.flags().contains(MapFlags::SEGV_ON_FAULT) {
             return Err(Error::Unsupported {
                 what: "safe way to map an arena whose missing pages are not made",
                 needs: "it may not have BPF_F_SEGV_ON_FAULT",

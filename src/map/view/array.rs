@@ -104,7 +104,7 @@ impl<V: Plain> Array<V> {
     }
 
     /// Maps its memory into this process: elements are read and written without a system call. The map has to have
-    /// the flag [`BPF_F_MMAPABLE`](crate::flags::BPF_F_MMAPABLE). If it is frozen, or may not be written, it can only be
+    /// the flag [`MapFlags::MMAPABLE`](crate::MapFlags::MMAPABLE). If it is frozen, or may not be written, it can only be
     /// read. `mmap(2)`; Linux 5.5.
     ///
     /// ```no_run
@@ -254,7 +254,7 @@ impl StackTrace {
     }
 
     /// The addresses of one stack, from the innermost on: [`Map::lookup`]. (With
-    /// [`BPF_F_STACK_BUILD_ID`](crate::flags::BPF_F_STACK_BUILD_ID) it holds something else: use [`Map::lookup`].) Linux 4.6.
+    /// [`MapFlags::STACK_BUILD_ID`](crate::MapFlags::STACK_BUILD_ID) it holds something else: use [`Map::lookup`].) Linux 4.6.
     ///
     /// # Errors
     /// As [`Map::lookup`].

@@ -5,7 +5,7 @@ use super::derefs;
 use crate::btf::{Btf, Field, KernelTypes, Kind, btf_name};
 use crate::error::{Error, Result};
 use crate::syscall::{self, LinkCreate, LinkExtra, Numbered};
-use crate::uapi::{AttachType, Errno, MapType, flags};
+use crate::uapi::{AttachType, Errno, MapFlags, MapType};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 /// The prefix of the name of the struct that a `struct_ops` map holds: a head for the kernel's use, and `data`, the
@@ -116,7 +116,7 @@ impl StructOps {
     pub fn register(&self) -> Result<Registered> {
         let key = [0; 4];
         self.map.update(&key, &self.value, Update::Any)?;
-        if self.map.flags() & flags::BPF_F_LINK == 0 {
+        if !self.map.flags().contains(MapFlags::LINK) {
             return Ok(Registered(Held::Map(self.map.clone())));
         }
         let link = syscall::link_create(&LinkCreate {

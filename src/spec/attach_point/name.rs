@@ -5,7 +5,7 @@ use super::{
     ATTACH_POINTS, Attach, AttachPoint, AttachPointError, Rest, Suffix, attach_types,
     default_attach_type,
 };
-use crate::uapi::{AttachType, ProgramType};
+use crate::uapi::{AttachType, ProgramFlags, ProgramType};
 use crate::util::nearest::{Nearest, OFFERED};
 
 type Result<T> = std::result::Result<T, AttachPointError>;
@@ -73,8 +73,8 @@ impl<'t> Named<'t> {
     }
 
     /// Returns the flags of `BPF_PROG_LOAD` that the name asks for.
-    pub fn flags(&self) -> u32 {
-        self.suffix.map_or(0, Suffix::flag)
+    pub fn flags(&self) -> ProgramFlags {
+        self.suffix.map_or(ProgramFlags::empty(), Suffix::flag)
     }
 
     /// Returns libbpf's name of the section of such a program. The attach target is left out if libbpf does not
