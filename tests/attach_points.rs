@@ -74,7 +74,7 @@ fn loaded(module: &Collection<'_>) -> (ProgramType, Option<AttachType>, u32) {
     let spec = TextSpec::new(module, &module.programs()[0], "x.s").unwrap();
     let kind = spec.kind().unwrap_or_else(|| panic!("{:?}", module.programs()[0].target()));
     let program = spec.program(kind);
-    (program.kind, program.attach_type, program.flags)
+    (program.kind, program.attach_type, program.flags.bits())
 }
 
 fn trace(text: &str) -> Output {
@@ -95,7 +95,11 @@ fn text_object_target_and_list_agree_on_every_row() {
     for row in ATTACH_POINTS {
         let expected = |suffix: Option<Suffix>| {
             let always = EXIT.with_kind(row.program_type).flags;
-            (row.program_type, row.attach_type, always | suffix.map_or(0, Suffix::flag))
+            (
+                row.program_type,
+                row.attach_type,
+                always | suffix.map_or(0, |suffix| suffix.flag().bits()),
+            )
         };
         for suffix in suffixes(row) {
             for name in texts(row, suffix) {
