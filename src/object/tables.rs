@@ -166,7 +166,7 @@ impl Filling<'_> {
             };
             // They are in the order of their offsets.
             let mut end = 0;
-            for variable in variables.clone() {
+            for variable in *variables {
                 let Ok(found) = btf.get(variable.of) else { continue };
                 let Body::Variable { of, .. } = found.body else { continue };
                 let start = u64::from(variable.offset);
