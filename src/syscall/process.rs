@@ -191,11 +191,12 @@ pub(crate) fn fork_held(
     // SAFETY: in the child, which may be that of a process with several threads, only functions are called that may be called
     // then (`signal-safety(7)`; `ptrace` is a system call), on memory that was made before; and it does not return.
     unsafe {
+        let parent = libc::getpid();
         let pid = libc::fork();
         if pid != 0 {
             return if pid < 0 { Err(Errno::last()) } else { Ok(pid) };
         }
-        let why = match begin(inherited, hold) {
+        let why = match begin(inherited, hold, parent) {
             Ok(()) => Report::NotExecuted(command.execute()),
             Err(errno) => Report::NotTraced(errno),
         };
@@ -207,15 +208,25 @@ pub(crate) fn fork_held(
 }
 
 /// Prepares a forked process, before it executes a command.
-fn begin(inherited: &Inherited, hold: Hold<'_>) -> Result<(), Errno> {
+fn begin(inherited: &Inherited, hold: Hold<'_>, parent: libc::pid_t) -> Result<(), Errno> {
     match hold {
         Hold::Trace => {
             // The signal by which it stops must be delivered; callers have no reason to block it.
             inherited.restore(Some(libc::SIGTRAP))?;
             let null = std::ptr::null_mut::<libc::c_void>();
-            // SAFETY: takes no addresses.
-            let answer = unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, null, null) };
-            if answer < 0 { Err(Errno::last()) } else { Ok(()) }
+            // If the parent is killed before this, init would become the tracer, and the process would stand still for ever: it is
+            // killed with the parent until it has a tracer.
+            // SAFETY: these take no addresses.
+            unsafe {
+                libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong);
+                if libc::getppid() != parent {
+                    libc::_exit(1);
+                }
+                let answer = libc::ptrace(libc::PTRACE_TRACEME, 0, null, null);
+                let answer = if answer < 0 { Err(Errno::last()) } else { Ok(()) };
+                libc::prctl(libc::PR_SET_PDEATHSIG, 0 as libc::c_ulong);
+                answer
+            }
         }
         Hold::Gate { reader, writer } => {
             // Before it waits, so that nothing is left to be done but to execute the command.
