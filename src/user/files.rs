@@ -218,7 +218,7 @@ mod tests {
     }
 
     fn name(files: &Files, code: &Code) -> Option<String> {
-        files.locate(code, CODE + 4)?.name.map(Into::into)
+        files.locate(code, CODE + 4)?.name
     }
 
     /// A perf map, and the process that it is of, whose number no process has.
