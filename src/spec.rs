@@ -76,7 +76,7 @@ pub struct ProgramSpec<'a> {
     /// for an attachment; `args.NAME` then refers to the arguments there.
     pub attach_to: Option<AttachTo<'a>>,
     /// The index of the network device that it is for: for XDP with
-    /// [`BPF_F_XDP_DEV_BOUND_ONLY`](crate::MapFlags::XDP_DEV_BOUND_ONLY) (Linux 6.3), and for offloaded programs
+    /// [`BPF_F_XDP_DEV_BOUND_ONLY`](crate::ProgramFlags::XDP_DEV_BOUND_ONLY) (Linux 6.3), and for offloaded programs
     /// (4.16).
     pub ifindex: Option<u32>,
     /// The loader's function that finds the target in BTF, for the program types that have theirs there.

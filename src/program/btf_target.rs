@@ -43,7 +43,7 @@ const fn find_target(kind: ProgramType) -> Option<Hook> {
 
 impl<'a> ProgramSpec<'a> {
     /// Describes a program under the license `GPL`, which permits all helpers. One of type `syscall` has
-    /// [`BPF_F_SLEEPABLE`](flags::BPF_F_SLEEPABLE): the kernel accepts no others.
+    /// [`ProgramFlags::SLEEPABLE`]: the kernel accepts no others.
     pub const fn new(name: &'a str, kind: ProgramType, code: Code<'a>) -> Self {
         ProgramSpec {
             name,

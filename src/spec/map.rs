@@ -251,7 +251,7 @@ impl<'a> MapSpec<'a> {
         MapSpec::new(name, MapType::Arena, 0, 0, pages).with_flags(MapFlags::MMAPABLE)
     }
 
-    /// The same map with these [`flags`], in place of those that it had.
+    /// The same map with these flags, in place of those that it had.
     pub const fn with_flags(mut self, flags: MapFlags) -> Self {
         self.flags = flags;
         self

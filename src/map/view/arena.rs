@@ -49,7 +49,7 @@ impl Arena {
     ///
     /// # Errors
     /// [`Error::Call`]; `EBUSY` if it is mapped already, or something else is where it has its place.
-    /// [`Error::Unsupported`] with [`BPF_F_SEGV_ON_FAULT`](flags::BPF_F_SEGV_ON_FAULT): to look at a page that is not there would
+    /// [`Error::Unsupported`] with [`MapFlags::SEGV_ON_FAULT`]: to look at a page that is not there would
     /// end the process.
     pub fn mmap(&self) -> Result<MappedArena> {
         if self.map.flags().contains(MapFlags::SEGV_ON_FAULT) {

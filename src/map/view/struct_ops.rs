@@ -108,7 +108,7 @@ impl StructOps {
     }
 
     /// Hands the table to the kernel, which uses it for as long as what this gives is kept. `bpf(2)`,
-    /// `BPF_MAP_UPDATE_ELEM`, and `BPF_LINK_CREATE` if the map has [`BPF_F_LINK`](flags::BPF_F_LINK).
+    /// `BPF_MAP_UPDATE_ELEM`, and `BPF_LINK_CREATE` if the map has [`MapFlags::LINK`].
     ///
     /// # Errors
     /// [`Error::Call`]: `EINVAL` if a function is missing that the kernel does not do without, `EEXIST` if there is a
