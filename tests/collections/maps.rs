@@ -98,7 +98,7 @@ fn data_sections_are_maps_of_their_own() {
     ] {
         let data = collection.data().more.iter().find(|data| data.name == section).unwrap();
         let flags = loader.named_section(data).unwrap().flags();
-        assert_eq!(u64::from(flags), mapped, "{section}");
+        assert_eq!(u64::from(flags.bits()), mapped, "{section}");
     }
 }
 
@@ -292,7 +292,7 @@ fn a_struct_of_functions_is_registered_by_a_link() {
         let object = object(compiler, "congestion_link.c");
         let collection = object.collection("congestion_link.o").unwrap();
         // BPF_F_LINK of include/uapi/linux/bpf.h.
-        assert_eq!(collection.map("rawbpf_linked").unwrap().flags, 1 << 13);
+        assert_eq!(collection.map("rawbpf_linked").unwrap().flags.bits(), 1 << 13);
         let mut first = Loader::new();
         let made = first.map(collection.map("rawbpf_linked").unwrap()).unwrap();
         let mut loader = Loader::new();
@@ -346,7 +346,7 @@ fn what_is_left_out_of_a_definition_is_filled_in() {
         loader.load_collection(&collection).unwrap();
         let mut shown = |name: &str| {
             let map = loader.map(collection.map(name).unwrap()).unwrap();
-            (map.kind().name(), map.key_size(), map.value_size(), map.flags())
+            (map.kind().name(), map.key_size(), map.value_size(), map.flags().bits())
         };
         assert_eq!(shown("ring"), ("ringbuf", 0, 0, 0));
         assert_eq!(shown("events"), ("perf_event_array", 4, 4, 0));
