@@ -27,6 +27,7 @@ pub(crate) use core::POISON;
 pub use core::{CoreKind, CoreReloc, Extern};
 pub use data::{Data, Section, Variable};
 pub(crate) use hook::Hook;
+#[cfg(feature = "elf")]
 pub(crate) use kconfig::KconfigValues;
 pub use kconfig::{Kconfig, Setting, SettingKind};
 pub use map::MapSpec;

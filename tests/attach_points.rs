@@ -9,7 +9,7 @@ use rawbpf::attach_point::{ATTACH_POINTS, Attach, AttachPoint, List, Named, Rest
 use rawbpf::insn::ByteOrder;
 use rawbpf::list::Places;
 use rawbpf::object::{self, Object};
-use rawbpf::{AttachType, ProgramSpec, ProgramType, TextSpec, bpf};
+use rawbpf::{AttachType, ProgramFlags, ProgramSpec, ProgramType, TextSpec, bpf};
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
@@ -70,11 +70,11 @@ fn module(text: &str) -> Collection<'_> {
 }
 
 /// The type, the attach type and the flags of the first program of a text.
-fn loaded(module: &Collection<'_>) -> (ProgramType, Option<AttachType>, u32) {
+fn loaded(module: &Collection<'_>) -> (ProgramType, Option<AttachType>, ProgramFlags) {
     let spec = TextSpec::new(module, &module.programs()[0], "x.s").unwrap();
     let kind = spec.kind().unwrap_or_else(|| panic!("{:?}", module.programs()[0].target()));
     let program = spec.program(kind);
-    (program.kind, program.attach_type, program.flags.bits())
+    (program.kind, program.attach_type, program.flags)
 }
 
 fn trace(text: &str) -> Output {
@@ -98,7 +98,7 @@ fn text_object_target_and_list_agree_on_every_row() {
             (
                 row.program_type,
                 row.attach_type,
-                always | suffix.map_or(0, |suffix| suffix.flag().bits()),
+                always | suffix.map_or(ProgramFlags::empty(), Suffix::flag),
             )
         };
         for suffix in suffixes(row) {
