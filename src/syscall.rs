@@ -52,7 +52,7 @@ pub(crate) use object::{
 };
 #[cfg(feature = "elf")]
 pub(crate) use perf::build;
-#[cfg(feature = "bt")]
+#[cfg(any(feature = "bt", feature = "symbolize"))]
 pub(crate) use perf::clock_ns;
 pub(crate) use perf::{
     PerfEvent, UNLIMITED, grace_period, memlock, monotonic_ns, perf_event_open, perf_event_pause,

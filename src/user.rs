@@ -69,7 +69,7 @@ pub(crate) use places::is_of_go;
 #[cfg(feature = "bt")]
 pub(crate) use process::Process;
 pub(crate) use process::started;
-#[cfg(feature = "cli")]
+#[cfg(feature = "bt-cli")]
 pub(crate) use process::state;
 #[cfg(all(feature = "symbolize", feature = "bt"))]
 pub(crate) use processes::Processes;

@@ -323,7 +323,7 @@ fn headers<H: FileHeader<Endian = Endianness>>(
     Ok((endian, header.e_machine(endian).0, segments.collect()))
 }
 
-#[cfg(feature = "cli")]
+#[cfg(any(feature = "cli", feature = "bt"))]
 fn has_section<H: FileHeader<Endian = Endianness>>(data: Bytes<'_>, name: &[u8]) -> Read<bool> {
     let header = H::parse(data)?;
     let endian = header.endian()?;

@@ -161,7 +161,7 @@ pub(crate) fn started(stat: &[u8]) -> Option<u64> {
 }
 
 /// Returns the state in `/proc/PID/stat`: `R` for a process that runs or could, `S` for one that sleeps.
-#[cfg(feature = "cli")]
+#[cfg(feature = "bt-cli")]
 pub(crate) fn state(stat: &[u8]) -> Option<&str> {
     fields(stat)?.next()
 }
