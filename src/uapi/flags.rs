@@ -126,8 +126,7 @@ bitflags::bitflags! {
         /// The verifier allows any alignment, also where the machine does not; for tests only. Linux 5.0.
         #[doc(alias = "BPF_F_ANY_ALIGNMENT")]
         const ANY_ALIGNMENT = BPF_F_ANY_ALIGNMENT;
-        /// The upper halves of registers are filled with random bits where they do not matter; for tests only. Linux
-        /// 5.3.
+        /// Upper halves of registers that do not matter are filled with random bits; for tests only. Linux 5.3.
         #[doc(alias = "BPF_F_TEST_RND_HI32")]
         const TEST_RND_HI32 = BPF_F_TEST_RND_HI32;
         /// The verifier keeps many more states; for tests only. Linux 5.4.

@@ -109,9 +109,9 @@ impl<V: Plain> Array<V> {
     ///
     /// ```no_run
     /// use rawbpf::map::{Array, Map};
-    /// use rawbpf::{MapSpec, flags};
+    /// use rawbpf::{MapFlags, MapSpec};
     ///
-    /// static LIMITS: MapSpec = Array::<u64>::spec("limits", 4).with_flags(flags::BPF_F_MMAPABLE);
+    /// static LIMITS: MapSpec = Array::<u64>::spec("limits", 4).with_flags(MapFlags::MMAPABLE);
     ///
     /// let limits = Array::<u64>::of(&Map::create(&LIMITS)?)?.mmap()?;
     /// limits.set(2, &1000);
