@@ -248,15 +248,17 @@ fn a_struct_of_functions_has_the_members_of_the_object() {
         let ours = Described::of_ours(loader.map(collection.map("rawbpf_cc").unwrap()).unwrap());
         drop(attached);
         assert!(!is_available("rawbpf_cc"));
-        // bpftool unregisters all of a name, and each has to be registered.
         drop((theirs, programs, loader));
 
         // bpftool leaves it registered until the map is asked for by its number.
         let done = run_bpftool(&["struct_ops", "register", file.to_str().unwrap()]);
         assert!(done.status.success(), "{}", said(&done));
         assert!(is_available("rawbpf_cc"));
-        let done = run_bpftool(&["-j", "struct_ops", "dump", "name", "rawbpf_cc"]);
-        let gone = run_bpftool(&["struct_ops", "unregister", "name", "rawbpf_cc"]);
+        // By its number, since a test that was killed can have left one of this name: `… rawbpf_cc id 12`.
+        let registered = String::from_utf8_lossy(&done.stdout).into_owned();
+        let id = registered.split_whitespace().last().unwrap_or_default();
+        let done = run_bpftool(&["-j", "struct_ops", "dump", "id", id]);
+        let gone = run_bpftool(&["struct_ops", "unregister", "id", id]);
         assert!(gone.status.success(), "{}", said(&gone));
         let dumped: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();
         let theirs = dumped
