@@ -224,12 +224,15 @@ impl fmt::Display for VerifierError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let VerifierError { program, kind, file, line, .. } = self;
         let file = crate::util::escape::shown(file);
-        let section = self.section.as_ref();
+        // Only programs of object files have one.
+        let section = self.section.as_ref().filter(|_| cfg!(feature = "elf"));
         let section = section.map_or_else(String::new, |section| {
             format!(", section `{}`", crate::util::escape::shown(section))
         });
         writeln!(f, "cannot load program `{program}` ({kind}{section}): the verifier rejected it")?;
-        if let Some(source) = &self.source {
+        if cfg!(feature = "elf")
+            && let Some(source) = &self.source
+        {
             writeln!(f, "  {}", crate::util::escape::shown(source))?;
         }
         match &self.statement {

@@ -138,6 +138,8 @@ impl Options {
 }
 
 /// Returns the error of an attachment that the kernel refused.
+#[cold]
+#[inline(never)]
 fn attach_error(
     program: &Program,
     target: &Target,

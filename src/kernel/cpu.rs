@@ -50,6 +50,7 @@ fn online_by(list: &'static str, stat: &'static str) -> Result<Vec<u32>> {
 }
 
 /// Returns the CPUs whose times `/proc/stat` has; none if that is not the kernel's.
+#[inline(never)]
 fn online_by_times(path: &str) -> Option<Vec<u32>> {
     let mut file = file::open(path).ok().filter(syscall::is_in_procfs)?;
     let mut text = Vec::new();
@@ -60,11 +61,16 @@ fn online_by_times(path: &str) -> Option<Vec<u32>> {
 
 /// Reads the lines that begin with `cpu` and a number.
 fn by_times(text: &[u8]) -> Vec<u32> {
-    let lines = text.split(|byte| *byte == b'\n').filter_map(|line| line.strip_prefix(b"cpu"));
-    let numbers = lines.filter_map(|line| number(line.split(|byte| *byte == b' ').next()?).ok());
-    let mut cpus: Vec<u32> = numbers.collect();
-    cpus.sort_unstable();
-    cpus.dedup();
+    let mut cpus: Vec<u32> = Vec::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        let Some(line) = line.strip_prefix(b"cpu") else { continue };
+        let end = line.iter().position(|byte| *byte == b' ').unwrap_or(line.len());
+        // The kernel prints them in ascending order (`show_stat`, `fs/proc/stat.c`).
+        match number(&line[..end]) {
+            Ok(number) if cpus.last().is_none_or(|last| *last < number) => cpus.push(number),
+            _ => {}
+        }
+    }
     cpus
 }
 
