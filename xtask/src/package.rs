@@ -18,7 +18,7 @@ fn the_package_has_no_test_data() {
     for file in &files {
         let known = match file.split_once('/') {
             Some(("src", _)) => file.ends_with(".rs"),
-            Some(("examples", _)) => file.ends_with(".rs") || file.ends_with(".s"),
+            Some(("examples", _)) => [".rs", ".s", ".c"].iter().any(|end| file.ends_with(end)),
             Some(("docs", _)) => file.ends_with(".md"),
             Some(_) => false,
             None => true,
