@@ -18,6 +18,7 @@ use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -322,6 +323,21 @@ fn full_device() -> File {
     OpenOptions::new().write(true).open("/dev/full").unwrap()
 }
 
+/// Tries each row, several at a time, since they wait most of their time.
+fn each<R: Sync>(rows: &[R], tries: impl Fn(&Files, &R) + Sync) {
+    let next = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let files = Files::new();
+                while let Some(row) = rows.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    tries(&files, row);
+                }
+            });
+        }
+    });
+}
+
 /// The error when standard output accepts no further byte.
 const FULL: &str = "cannot write to standard output: No space left on device";
 
@@ -350,11 +366,10 @@ fn output_that_is_full_is_a_failure() {
 fn output_that_nobody_reads_is_dropped_when_the_end_is_asked_for() {
     needs!(Root, Bpf, Tracepoint);
     let _alone = alone();
-    let files = Files::new();
-    for row in ENDLESS {
+    each(ENDLESS, |files, row| {
         for signal in [Signal::SIGINT, Signal::SIGTERM] {
             let (_reader, writer) = full_pipe();
-            let mut run = Run::start(&files, "blocked", files.command(row.words).stdout(writer));
+            let mut run = Run::start(files, "blocked", files.command(row.words).stdout(writer));
             run.waits();
             run.signal(signal);
             let said = run.ends_with(1);
@@ -368,7 +383,7 @@ fn output_that_nobody_reads_is_dropped_when_the_end_is_asked_for() {
             let (_reader, writer) = full_pipe();
             let mut command = files.command(&[row.words[0], "--duration", "0.5"]);
             command.args(files.command(&row.words[1..]).get_args());
-            let run = Run::start(&files, "blocked", command.stdout(writer));
+            let run = Run::start(files, "blocked", command.stdout(writer));
             let said = run.ends_with(1);
             assert!(
                 said.contains("rawbpf: standard output is blocked: "),
@@ -380,25 +395,28 @@ fn output_that_nobody_reads_is_dropped_when_the_end_is_asked_for() {
         let (_reader, writer) = full_pipe();
         let both = writer.try_clone().unwrap();
         let mut command = files.command(row.words);
-        let mut run = Run::start(&files, "both blocked", command.stdout(writer).stderr(both));
+        let mut run = Run::start(files, "both blocked", command.stdout(writer).stderr(both));
         run.waits();
         run.signal(Signal::SIGTERM);
         // Before it has come to the signals it may be stuck with what it says first.
         let (status, _) = run.ends();
         let killed = status.signal() == Some(Signal::SIGTERM as i32);
         assert!(killed || status.code() == Some(1), "{:?}: {status}", row.words);
-    }
+    });
     // What attaches nothing ends by the signal itself, as other programs.
-    for row in PLAIN.iter().filter(|row| row.prints) {
+    each(PLAIN, |files, row| {
+        if !row.prints {
+            return;
+        }
         let (_reader, writer) = full_pipe();
-        let mut run = Run::start(&files, "blocked", files.command(row.words).stdout(writer));
+        let mut run = Run::start(files, "blocked", files.command(row.words).stdout(writer));
         run.waits();
         run.signal(Signal::SIGTERM);
         let (status, said) = run.ends();
         let by_itself = status.signal() == Some(Signal::SIGTERM as i32);
         let script = row.words[0] == "bt" && status.code() == Some(1);
         assert!(by_itself || script, "{:?}: {status} {said}", row.words);
-    }
+    });
 }
 
 #[test]
