@@ -109,8 +109,10 @@ fn names(output: &Output) -> Vec<String> {
 fn a_hang_up_that_is_ignored_ends_nothing() {
     needs!(Bpf, Tracepoint);
     let text = "BEGIN { printf(\"on\\n\"); } interval:ms:400 { printf(\"still\\n\"); exit(); }";
-    let mut command = Command::new("nohup");
-    let command = command.arg(rawbpf()).args(["bt", "-q", "-B", "line", "-e", text]);
+    // As `nohup` does it, which busybox may not have.
+    let mut command = Command::new("sh");
+    let command = command.args(["-c", "trap '' HUP; exec \"$0\" bt -q -B line -e \"$1\""]);
+    let command = command.arg(rawbpf()).arg(text);
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
     let mut out = BufReader::new(child.stdout.take().unwrap());
