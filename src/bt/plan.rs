@@ -167,8 +167,9 @@ const MAX_SMALL_KEY: u32 = 512;
 const PREALLOCATED: u64 = 64 << 10;
 
 /// Elements with larger values for each CPU are not. The kernel takes them from the few pages of per-CPU memory that are
-/// there, until a worker has made more: of 4,000 histograms that a probe adds at once, 1,600 are stored; of counters, all.
-const ALLOCATED_PER_CPU: u32 = 32;
+/// there, until a worker has made more: of 4,000 histograms that a probe adds at once, 1,600 are stored; of `stats()`, on Linux
+/// 6.1, not all; of counters, all.
+const ALLOCATED_PER_CPU: u32 = 8;
 
 /// But if the map has more bytes than that, they are: it may never be filled.
 const MOST_PREALLOCATED: u64 = 64 << 20;
