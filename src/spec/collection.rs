@@ -41,7 +41,7 @@ pub struct CollectionProgram<'a> {
 /// The bytes of the data sections, and the variables in them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct CollectionData<'a> {
-    /// The sections, in the order of [`Section::ALL`].
+    /// The sections, in the order of [`Section::ALL`](super::Section::ALL).
     pub sections: [Vec<u8>; 3],
     /// The variables, in the order of the labels.
     pub variables: Vec<Variable<'a>>,
