@@ -208,7 +208,7 @@ use crate::insn::{ByteOrder, Insn, Op};
 ///   | |_^ evaluation of `WRONG::__BPF_CODE` failed inside this call
 /// ```
 ///
-/// What can be known on the running kernel alone is an [`Error`](crate::Error) of the load, also with the statement:
+/// A mistake that only the running kernel shows is an [`Error`](crate::Error) of the load, which has the statement, too:
 ///
 /// ```text
 /// cannot load program `wrong` (kprobe): unresolved name `task_struct.tgit`

@@ -261,7 +261,7 @@ mod tests {
         }
     }
 
-    /// What clang leaves open is filled in, in the order that the kernel demands.
+    /// Fills in the sizes and offsets that clang leaves 0, in the order that the kernel demands.
     #[test]
     fn sections_get_sizes_and_offsets() {
         let mut builder = Builder::new();

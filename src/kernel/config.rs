@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-/// Where a kernel has it that was built with `CONFIG_IKCONFIG_PROC`.
+/// The configuration in kernels that were built with `CONFIG_IKCONFIG_PROC`.
 const PROC: &str = "/proc/config.gz";
 
 /// The first bytes of a file that is compressed by gzip, with the method deflate.

@@ -53,7 +53,7 @@ pub struct Object {
     pub(super) head: String,
     /// Of that, what neither it nor a collection can say.
     unsaid: Vec<String>,
-    /// What it cannot say, and a collection can.
+    /// Remarks on what a collection can hold and the text of the object cannot.
     text_unsaid: Vec<String>,
     pub(super) programs: Vec<ObjectProgram>,
     /// The statements of a collection, once one was asked for.

@@ -24,7 +24,8 @@ pub(super) struct Iterations {
 }
 
 impl Iterations {
-    /// Those of some links, in order, of programs that send records of at most so many bytes into a ring of that size.
+    /// Makes the iterations of some links, which are run in order. `record` is the size of the largest record that their programs send,
+    /// and `ring` that of the ring, in bytes.
     pub(super) fn new(left: VecDeque<Link>, alone: bool, record: u32, ring: u32) -> Iterations {
         // A program can send several for an object.
         let at_once = (ring / 4 / record.saturating_add(8)).clamp(1, MOST_AT_ONCE);

@@ -45,7 +45,7 @@ fn strings_of_memory_are_cut_with_a_mark() {
     assert_eq!(outcome.maps(), format!("@={cut}.. @l=5 @n={three}.. @e="));
 }
 
-/// What came after `exit()` would not have been printed.
+/// Records after `exit()` would not be printed, so they do not count as lost.
 #[test]
 fn records_after_exit_are_not_lost() {
     let sends = "rawtracepoint:sched_switch { unroll(300) { print((1, 2, 3, 4, 5, 6)) } }";
