@@ -3,131 +3,38 @@
 #![cfg(feature = "elf")]
 
 mod common;
+#[path = "common/objects.rs"]
+#[allow(dead_code, reason = "the tests of collections need more of it")]
+mod objects;
 
 use common::requires::{Thing, needs, needs_tried};
-use common::{Folder, no_program, said};
-use nix::mount::{MntFlags, MsFlags, mount, umount2};
+use common::{Folder, said};
+use objects::{
+    Pins, Theirs, bpftool, compiled, compilers, no_bpftool, no_compiler, own_instructions,
+};
 use rawbpf::object::Object;
-use rawbpf::{Loader, Program, TextSpec};
+use rawbpf::{Loader, TextSpec};
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-
-/// The compilers that are installed, as Debian calls them.
-fn compilers() -> Vec<&'static str> {
-    let all = ["clang", "clang-14", "clang-19"];
-    all.into_iter().filter(|name| no_program(name).is_none()).collect()
-}
-
-fn no_compiler() -> Option<String> {
-    compilers().is_empty().then(|| "there is no clang".into())
-}
-
-/// Where bpftool is, with Debian's place, which is not in everybody's path.
-fn bpftool() -> Option<&'static str> {
-    ["bpftool", "/usr/sbin/bpftool"].into_iter().find(|path| no_program(path).is_none())
-}
-
-fn no_bpftool() -> Option<String> {
-    bpftool().is_none().then(|| "there is no bpftool".into())
-}
-
-/// A source of `tests/object_load`, compiled.
-fn compiled(compiler: &str, name: &str, folder: &Path) -> PathBuf {
-    compiled_with(compiler, name, &[], folder)
-}
-
-/// The same with options.
-fn compiled_with(compiler: &str, name: &str, options: &[&str], folder: &Path) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/object_load").join(name);
-    let object = folder.join(format!("{name}{}.o", options.concat()));
-    let done = Command::new(compiler)
-        .args(["-target", "bpf", "-g", "-O2", "-Wall", "-Werror", "-c"])
-        .args(options)
-        .arg(&source)
-        .arg("-o")
-        .arg(&object)
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{compiler} {name}: {}", said(&done));
-    object
-}
-
-/// A file system for pinned programs, unmounted at the end.
-struct Pins(Folder);
-
-impl Pins {
-    fn new() -> Pins {
-        let folder = Folder::new();
-        let none = None::<&str>;
-        mount(Some("bpf"), folder.path(), Some("bpf"), MsFlags::empty(), none).unwrap();
-        Pins(folder)
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
-    }
-}
-
-impl Drop for Pins {
-    fn drop(&mut self) {
-        umount2(self.0.path(), MntFlags::MNT_DETACH).unwrap();
-    }
-}
-
-/// The lines that bpftool prints of a program's instructions, without the numbers of maps.
-fn instructions(which: &[&str]) -> Vec<String> {
-    let done = Command::new(bpftool().unwrap())
-        .args(["prog", "dump", "xlated"])
-        .args(which)
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{}", said(&done));
-    let text = String::from_utf8(done.stdout).unwrap();
-    // Source lines and headings are of the object here and of the assembly there.
-    let instruction =
-        |line: &&str| line.trim_start().starts_with(|first: char| first.is_ascii_digit());
-    let lines = text.lines().filter(instruction).map(|line| match line.split_once("[id:") {
-        Some((before, after)) => {
-            let (_, after) = after.split_once(']').unwrap();
-            format!("{before}{after}")
-        }
-        None => line.to_owned(),
-    });
-    lines.collect()
-}
-
-/// The same of a program that was loaded by this library.
-fn own_instructions(program: &Program) -> Vec<String> {
-    instructions(&["id", &program.info().unwrap().id.to_string()])
-}
 
 /// Loads an object both ways and compares every program; returns the names.
 fn compare(compiler: &str, name: &str) -> Vec<String> {
     let folder = Folder::new();
-    let object = compiled(compiler, name, folder.path());
+    let object = compiled(compiler, name, &[], folder.path());
     compare_objects(compiler, name, &object, &object)
 }
 
 /// Loads an object, and one with libbpf that is to give the same, and compares every program; returns the names.
 fn compare_objects(compiler: &str, name: &str, object: &Path, expected: &Path) -> Vec<String> {
-    let pins = Pins::new();
-    let theirs = pins.path("programs");
-    let done = Command::new(bpftool().unwrap())
-        .args(["prog", "loadall"])
-        .args([expected, &theirs])
-        .output()
-        .unwrap();
-    assert!(done.status.success(), "{compiler} {name}: {}", said(&done));
-
+    let theirs = Theirs::load(expected);
     let object = Object::read(&fs::read(object).unwrap()).unwrap();
     let collection = object.collection(name).unwrap();
     let mut loader = Loader::new();
     let programs = loader.load_collection(&collection).unwrap_or_else(|e| panic!("{e}"));
     let mut names = Vec::new();
     for program in &programs {
-        let theirs = theirs.join(program.name());
-        let theirs = instructions(&["pinned", theirs.to_str().unwrap()]);
+        let theirs = theirs.instructions(program.name());
         let ours = own_instructions(program);
         assert!(theirs.len() > 5, "{theirs:?}");
         assert_eq!(ours, theirs, "{compiler} {name} {}", program.name());
@@ -160,7 +67,7 @@ fn an_instruction_that_is_reached_names_what_the_kernel_does_not_have() {
             ("resized.c", "task_struct___wide.tgid"),
         ] {
             let folder = Folder::new();
-            let object = compiled(compiler, file, folder.path());
+            let object = compiled(compiler, file, &[], folder.path());
             let object = Object::read(&fs::read(&object).unwrap()).unwrap();
             let collection = object.collection(file).unwrap();
             let error = Loader::new().load_collection(&collection).unwrap_err();
@@ -191,7 +98,7 @@ fn a_text_remarks_on_weak_externs_and_on_flavours() {
     for compiler in compilers() {
         let folder = Folder::new();
         let remarks = |file| {
-            let object = compiled(compiler, file, folder.path());
+            let object = compiled(compiler, file, &[], folder.path());
             Object::read(&fs::read(&object).unwrap()).unwrap().unsaid().join("\n")
         };
         let ksyms = remarks("ksyms.c");
@@ -219,8 +126,8 @@ fn a_weak_function_with_another_prototype_is_none() {
     needs_tried!("bpftool", no_bpftool());
     for compiler in compilers() {
         let (folder, name) = (Folder::new(), "other_prototype.c");
-        let object = compiled(compiler, name, folder.path());
-        let missing = compiled_with(compiler, name, &["-DMISSING"], folder.path());
+        let object = compiled(compiler, name, &[], folder.path());
+        let missing = compiled(compiler, name, &["-DMISSING"], folder.path());
         assert_eq!(compare_objects(compiler, name, &object, &missing), ["prototypes"]);
     }
 }
@@ -232,8 +139,8 @@ fn a_function_is_found_by_its_name_without_the_flavour() {
     needs_tried!("bpftool", no_bpftool());
     for compiler in compilers() {
         let (folder, name) = (Folder::new(), "flavours.c");
-        let object = compiled(compiler, name, folder.path());
-        let plain = compiled_with(compiler, name, &["-DPLAIN"], folder.path());
+        let object = compiled(compiler, name, &[], folder.path());
+        let plain = compiled(compiler, name, &["-DPLAIN"], folder.path());
         assert_eq!(compare_objects(compiler, name, &object, &plain), ["flavours"]);
     }
 }
@@ -251,7 +158,7 @@ fn a_variable_of_the_kernel_is_found_by_its_type() {
             continue;
         }
         let folder = Folder::new();
-        let object = compiled(compiler, "variable.c", folder.path());
+        let object = compiled(compiler, "variable.c", &[], folder.path());
         let object = Object::read(&fs::read(&object).unwrap()).unwrap();
         let collection = object.collection("variable.c").unwrap();
         let error = Loader::new().load_collection(&collection).unwrap_err();
@@ -266,7 +173,7 @@ fn an_extern_that_the_kernel_does_not_have_is_named() {
     needs_tried!("clang", no_compiler());
     for compiler in compilers() {
         let folder = Folder::new();
-        let object = compiled(compiler, "missing_ksyms.c", folder.path());
+        let object = compiled(compiler, "missing_ksyms.c", &[], folder.path());
         let object = Object::read(&fs::read(&object).unwrap()).unwrap();
         let collection = object.collection("missing_ksyms.c").unwrap();
         let mut refused = Vec::new();
@@ -334,7 +241,7 @@ fn settings_of_the_kernel_are_those_of_libbpf() {
     needs_tried!("kernel_configuration", no_configuration());
     for compiler in compilers() {
         let folder = Folder::new();
-        let object = compiled(compiler, "kconfig.c", folder.path());
+        let object = compiled(compiler, "kconfig.c", &[], folder.path());
         let names = compare_objects(compiler, "kconfig.c", &object, &object);
         assert_eq!(names, ["first", "second"]);
 
@@ -385,7 +292,7 @@ fn a_setting_that_cannot_be_had_is_named() {
         for (kind, (name, problem)) in expected.iter().enumerate() {
             let folder = Folder::new();
             let define = format!("-DKIND={kind}");
-            let object = compiled_with(compiler, "kconfig_missing.c", &[&define], folder.path());
+            let object = compiled(compiler, "kconfig_missing.c", &[&define], folder.path());
             let pins = Pins::new();
             let done = Command::new(bpftool().unwrap())
                 .args(["prog", "loadall"])

@@ -20,7 +20,7 @@ pub(crate) fn no_compiler() -> Option<String> {
 }
 
 /// Where bpftool is, with Debian's place, which is not in everybody's path.
-fn bpftool() -> Option<&'static str> {
+pub(crate) fn bpftool() -> Option<&'static str> {
     ["bpftool", "/usr/sbin/bpftool"].into_iter().find(|path| no_program(path).is_none())
 }
 
@@ -31,7 +31,8 @@ pub(crate) fn no_bpftool() -> Option<String> {
 /// Compiles a source of `tests/object_load`, with more options.
 pub(crate) fn compiled(compiler: &str, name: &str, options: &[&str], folder: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/object_load").join(name);
-    let object = folder.join(name).with_extension("o");
+    // With the options, so that a folder holds several of one source.
+    let object = folder.join(format!("{name}{}.o", options.concat().replace('/', "_")));
     let done = Command::new(compiler)
         .args(["-target", "bpf", "-g", "-O2", "-Wall", "-Werror", "-c"])
         .args(options)
