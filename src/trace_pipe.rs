@@ -386,15 +386,16 @@ mod tests {
         }
     }
 
-    /// One test for all of it: there is one `trace_pipe`, and the tests of a binary run side by side.
+    /// In a pipe of its own: that of the whole system may have a reader already.
     #[test]
     fn lines_come_from_the_kernel() {
         needs!(Root, Tracefs);
         let root = tracefs::root("this test").unwrap();
-        let print = |text: &str| fs::write(root.join("trace_marker"), text).unwrap();
+        let mut pipe = TracePipe::open_own(&root).unwrap();
+        let marker = pipe.path.with_file_name("trace_marker");
+        let print = |text: &str| fs::write(&marker, text).unwrap();
         let soon = || Some(Instant::now() + Duration::from_millis(200));
         print("rawbpf test: stale\n");
-        let mut pipe = TracePipe::open_global().unwrap();
         pipe.drain_stale().unwrap();
         // Others may print meanwhile, so only lines of this test are looked at.
         let mut ours = |deadline: Option<Instant>| loop {
@@ -444,8 +445,13 @@ mod tests {
             .unwrap();
         }
         assert_eq!(seen, [b"rawbpf test: a", b"rawbpf test: b"]);
+    }
 
-        // A second reader gets an error (Linux 6.6), or gets in.
+    /// A second reader of the pipe of the whole system gets an error (Linux 6.6), or gets in.
+    #[test]
+    fn a_second_reader_is_told_of_the_first() {
+        needs!(Root, Tracefs);
+        let _first = TracePipe::open_global();
         match TracePipe::open_global() {
             Err(error @ Error::TracePipeBusy { .. }) => {
                 assert!(error.to_string().contains("another process"), "{error}");

@@ -9,7 +9,7 @@ mod common;
 use common::requires::{Thing, needs};
 use common::{Folder, bpf_ids, rawbpf, wait_until};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 use rawbpf::{Loader, Map, MapSpec, Program, ProgramSpec, ProgramType, bpf};
 use std::ffi::OsString;
@@ -538,9 +538,14 @@ fn children_that_leave_no_status_are_waited_for() {
 }
 
 #[test]
+#[allow(unsafe_code, reason = "setting how a signal is handled")]
 fn signals_are_heeded_at_any_moment() {
     needs!(Root, Bpf, Tracepoint);
     let _alone = alone();
+    // Scripts start commands in the background with SIGINT ignored, as are tests then: one that comes before it is blocked is
+    // gone.
+    // SAFETY: no handler is installed.
+    unsafe { signal(Signal::SIGINT, SigHandler::SigDfl) }.unwrap();
     let files = Files::new();
     let endless = ENDLESS.iter().map(|row| (row.words, 0));
     let all = PLAIN.iter().map(|row| (row.words, row.status)).chain(endless);
