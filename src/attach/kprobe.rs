@@ -91,6 +91,16 @@ pub(super) fn attach_with(
 
 /// Returns the error for a function that does not exist, or the one of looking for similar names.
 fn not_found(function: &str) -> Result<Error> {
+    if let Some((module, name)) = function.split_once(':') {
+        let (nearest, is_loaded) = symbols::nearest_in_module(module, name)?;
+        let note = (!is_loaded).then_some("no module of that name is loaded that has functions");
+        return Ok(Error::NotFound {
+            what: "kernel function",
+            name: function.into(),
+            nearest,
+            note,
+        });
+    }
     let nearest = symbols::nearest(function)?;
     let note = symbols::changed_by_compiler(function, &nearest);
     Ok(Error::NotFound { what: "kernel function", name: function.into(), nearest, note })
@@ -288,11 +298,6 @@ impl Maker {
     }
 }
 
-/// The name in `MODULE:NAME`.
-fn without_module(function: &str) -> &str {
-    function.split_once(':').map_or(function, |(_, name)| name)
-}
-
 /// Writes a probe into tracefs and returns the number of its tracepoint; `None` if the kernel has no such
 /// function. `refused` makes the error if the kernel refuses a probe there.
 fn write(
@@ -301,14 +306,16 @@ fn write(
     refused: impl Fn(Errno) -> Error,
 ) -> Result<Option<(LegacyProbe, u64)>> {
     let Place { function, offset, returns } = place;
+    // A probe of a module that is not loaded is taken, and waits for it. Without the table of symbols the kernel decides alone.
+    if function.contains(':') && matches!(extent::exists(function), Ok(false)) {
+        return Ok(None);
+    }
     let events = root.join("kprobe_events");
     match LegacyProbe::write(&events, *returns, format!("{function}+{offset}").as_bytes())? {
         Ok(made) => Ok(Some(made)),
         Err(Errno(libc::ENOENT)) => Ok(None),
         // Newer kernels (6.12 does, 6.1 does not) return this for a function that does not exist, too.
-        Err(Errno(libc::EINVAL)) if !symbols::function_exists(without_module(function))? => {
-            Ok(None)
-        }
+        Err(Errno(libc::EINVAL)) if !extent::exists(function)? => Ok(None),
         Err(errno @ Errno(libc::EINVAL | libc::EILSEQ | libc::EADDRNOTAVAIL)) => {
             Err(refused(errno))
         }

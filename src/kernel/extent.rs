@@ -22,6 +22,14 @@ pub(crate) fn size(function: &str) -> Result<Option<u64>> {
     size_among(&|f| symbols::each(f), function)
 }
 
+/// Whether there is a function, `NAME` or `MODULE:NAME`.
+///
+/// # Errors
+/// As [`symbols::each`].
+pub(crate) fn exists(function: &str) -> Result<bool> {
+    exists_among(&|f| symbols::each(f), function)
+}
+
 /// Returns kprobe targets that each mean one of several functions of a name: by its module, or by its offset in the kernel. None
 /// where addresses are hidden.
 ///
@@ -37,6 +45,15 @@ fn is_called(symbol: &Symbol<'_>, function: &str) -> bool {
         None => symbol.name == function,
     };
     fits && symbol.is_function()
+}
+
+fn exists_among(each: Each<'_>, function: &str) -> Result<bool> {
+    let mut found = false;
+    each(&mut |symbol| {
+        found = is_called(symbol, function);
+        if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    })?;
+    Ok(found)
 }
 
 fn size_among(each: Each<'_>, function: &str) -> Result<Option<u64>> {
@@ -143,6 +160,19 @@ mod tests {
             assert_eq!(size(&plain, unknown), None, "{unknown}");
         }
         assert_eq!(size(&hidden, "work"), None);
+    }
+
+    #[test]
+    fn a_function_is_there_by_its_name_or_in_its_module() {
+        for lines in [lines(false), lines(true)] {
+            let exists = |function| exists_among(&|f| each(&lines, f), function).unwrap();
+            for known in ["work", "cleanup", "alone", "nf_tables:alone", "nf_tables:cleanup"] {
+                assert!(exists(known), "{known}");
+            }
+            for unknown in ["no_such", "data", "nf_tables:work", "x:cleanup", ":work", "work:"] {
+                assert!(!exists(unknown), "{unknown}");
+            }
+        }
     }
 
     #[test]

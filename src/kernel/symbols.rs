@@ -299,6 +299,32 @@ pub fn nearest(name: &str) -> Result<Vec<String>> {
     Ok(search.found.into_names())
 }
 
+/// The functions of a module whose names come nearest to `name`, as `MODULE:NAME`; and whether the module is loaded and has any
+/// functions. If it is not, those of this name in others.
+///
+/// # Errors
+/// As [`each`].
+pub(crate) fn nearest_in_module(module: &str, name: &str) -> Result<(Vec<String>, bool)> {
+    let (mut near, mut others, mut is_loaded) = (Nearest::new(name, OFFERED), Vec::new(), false);
+    each(|symbol| {
+        let is_here = symbol.module == Some(module);
+        is_loaded |= is_here;
+        if is_here && symbol.is_function() {
+            near.offer(symbol.name);
+        }
+        if symbol.is_function() && symbol.name == name && others.len() < OFFERED {
+            others.push(match symbol.module {
+                Some(other) => format!("{other}:{name}"),
+                None => name.to_owned(),
+            });
+        }
+        ControlFlow::Continue(())
+    })?;
+    others.dedup();
+    let near = near.into_names().iter().map(|name| format!("{module}:{name}")).collect();
+    Ok((if is_loaded { near } else { others }, is_loaded))
+}
+
 /// A search for the nearest functions.
 struct Search<'a> {
     wanted: &'a str,

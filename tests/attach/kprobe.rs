@@ -91,6 +91,29 @@ fn a_function_of_a_module_is_probed_by_the_name_of_both() {
     }
 }
 
+/// tracefs would take a probe of a module that is not loaded, and wait for it.
+#[test]
+fn a_function_of_a_module_that_is_not_loaded_is_refused() {
+    needs!(Kprobe, Tracefs);
+    let watch = Watch::new(ProgramType::Kprobe);
+    for method in [ProbeMethod::Tracefs, ProbeMethod::Best] {
+        for target in
+            ["kprobe:no_such_module:vfs_read", "kretprobe:no_such_module:no_such_function"]
+        {
+            let error =
+                kprobe::attach(&watch.program, &target.parse().unwrap(), method).unwrap_err();
+            assert!(matches!(error, Error::NotFound { .. }), "{method:?} {target}: {error:?}");
+            assert!(error.to_string().contains("no module of that name"), "{error}");
+        }
+    }
+    let found = "kprobe:no_such_module:vfs_read".parse().unwrap();
+    let error = kprobe::attach(&watch.program, &found, ProbeMethod::Best).unwrap_err();
+    assert!(
+        matches!(&error, Error::NotFound { nearest, .. } if *nearest == ["vfs_read"]),
+        "{error}"
+    );
+}
+
 /// A kretprobe really is at the return: there the result is.
 #[test]
 fn a_kretprobe_sees_the_result() {

@@ -60,7 +60,7 @@ impl<'a> Checker<'a> {
                 if count > self.config.max_probes as usize && !reported {
                     reported = true;
                     let message = format!(
-                        "{count} probes or more, expected at most {} (max_probes)",
+                        "more than {} probes (max_probes): {count} or more",
                         self.config.max_probes
                     );
                     let hint = "a narrower pattern costs less; BPFTRACE_MAX_PROBES or `config = { max_probes = N }` raises it";

@@ -69,7 +69,7 @@ fn each_mistake_is_told_once_at_its_place() {
         ("kprobe:none_* { print(1) }", "stdin:1:1-14: ERROR: kprobe:none_*: nothing matches"),
         (
             "kprobe:many_* { print(1) }",
-            "stdin:1:1-14: ERROR: 2000 probes or more, expected at most 1024 (max_probes)",
+            "stdin:1:1-14: ERROR: more than 1024 probes (max_probes): 2000 or more",
         ),
         (
             "kretprobe:_raw_spin_lock { print(1) }",
