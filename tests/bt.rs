@@ -771,6 +771,18 @@ fn probes_are_listed_as_bpftrace_lists_them() {
     assert_eq!(text(&output.stdout), "tracepoint:sched:sched_switch\n", "{}", said(&output));
 }
 
+/// The functions of a letter are thousands: with a search for each, this did not end within ten minutes.
+#[test]
+fn many_functions_are_listed_with_their_arguments() {
+    needs!(Btf);
+    let plain = bt(&["-l", "fentry:s*"]);
+    let output = bt(&["-lv", "fentry:s*"]);
+    let (arguments, probes): (Vec<_>, Vec<_>) =
+        text(&output.stdout).lines().partition(|line| line.starts_with("    "));
+    assert!(probes.len() > 1000 && arguments.len() > probes.len(), "{}", said(&output));
+    assert!(probes.iter().copied().eq(text(&plain.stdout).lines()));
+}
+
 #[test]
 fn stages_are_shown() {
     needs!(Bpf);

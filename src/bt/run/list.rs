@@ -169,7 +169,8 @@ impl Probes {
                 fields.map(|field| declaration(&field.of, &field.name)).collect()
             }
             (Some("rawtracepoint"), Some(name), None) => self.declared("raw_tracepoint", name),
-            (Some(kind @ ("fentry" | "fexit")), Some(_), Some(name)) => self.declared(kind, name),
+            (Some("fentry"), Some(_), Some(name)) => self.declared("fentry", name),
+            (Some("fexit"), Some(_), Some(name)) => self.declared("fexit", name),
             (Some("uprobe"), Some(path), Some(function)) => {
                 self.parameters(path, function).unwrap_or_default()
             }
@@ -185,10 +186,10 @@ impl Probes {
         parameters.iter().map(|parameter| info.declaration(parameter).ok()).collect()
     }
 
-    fn declared(&self, kind: &str, name: &str) -> Vec<String> {
-        let found = self.places.find(&format!("{kind}:{name}")).unwrap_or_default();
-        let Some(place) = found.places.first() else { return Vec::new() };
-        let arguments = self.places.arguments(place).ok().flatten().unwrap_or_default();
+    /// The place is not looked for: that takes as long as listing all places does.
+    fn declared(&self, kind: &'static str, name: &str) -> Vec<String> {
+        let place = Place { kind, name: name.to_owned(), module: None };
+        let arguments = self.places.arguments(&place).ok().flatten().unwrap_or_default();
         arguments.into_iter().map(|argument| argument.declaration).collect()
     }
 }

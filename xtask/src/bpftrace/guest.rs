@@ -31,6 +31,9 @@ const LIMIT: Duration = Duration::from_secs(3000);
 const BASH: &str = "/bin/bash";
 const GUEST_PATH: &str = "/bin:/sbin:/usr/bin:/usr/sbin";
 
+/// The features of the kernel that the peer has used there, one a line.
+const FEATURES_OF_PEER: &str = "/suite-features";
+
 /// Features of kernels that not every machine's has.
 const FEATURES: [&str; 6] =
     ["kfunc", "kprobe_multi", "iter:task", "iter:task_file", "dpath", "skboutput"];
@@ -60,7 +63,9 @@ pub fn run_in_guest(options: &GuestOptions) -> Result<u8> {
     let wanted: BTreeSet<&str> = wanted.lines().collect();
     let folder = PathBuf::from(FOLDER);
     let bpftrace = folder.join("bin/bpftrace");
-    let features = features::ask(&mut Command::new(&bpftrace));
+    let mut features = features::ask(&mut Command::new(&bpftrace));
+    let known = fs::read_to_string(FEATURES_OF_PEER)?;
+    features.extend(known.lines().map(String::from));
     let missing = features::missing(&features);
     let names: Vec<&str> = missing.iter().map(|need| need.name()).collect();
     println!("missing {}", names.join(" "));
@@ -95,6 +100,10 @@ pub fn run<'a>(options: &Options, suite: &Suite, tests: &'a [Test]) -> Result<Re
     let mut cpio = initramfs::base(arch, &kernel, &programs)?;
     initramfs::add(&mut cpio, &xtask.path, "/suite-runner")?;
     fill(&mut cpio, options, suite, tests)?;
+    let peer_file = suite::folder()?.join(format!("peer-{}.jsonl", kernel.release));
+    let peer = outcome::load(&peer_file)?.unwrap_or_default();
+    let used = features_of(tests, &peer).join("\n");
+    cpio.file(FEATURES_OF_PEER.trim_start_matches('/'), 0o644, used.as_bytes());
     let mut orders = Orders::new(arch);
     orders.tracefs();
     orders.job("bpftrace-tests", LIMIT);
@@ -159,8 +168,18 @@ pub fn run<'a>(options: &Options, suite: &Suite, tests: &'a [Test]) -> Result<Re
             .filter(|need| said.missing.contains(&need.name().to_string()))
             .collect(),
         folder: suite.scripts(),
-        peer_file: suite::folder()?.join(format!("peer-{}.jsonl", kernel.release)),
+        peer_file,
     })
+}
+
+/// Returns the features that a bpftrace had for the tests that it did not skip: they are tried with ours, whatever ours says.
+fn features_of(tests: &[Test], outcomes: &Outcomes) -> Vec<String> {
+    let ran = |test: &&Test| {
+        let outcome = outcomes.get(&test.id());
+        outcome.is_some_and(|outcome| !matches!(outcome.end, outcome::End::Skipped(_)))
+    };
+    let used: BTreeSet<_> = tests.iter().filter(ran).flat_map(|test| &test.features).collect();
+    used.into_iter().cloned().collect()
 }
 
 /// The lines that the guest has printed so far.
@@ -300,6 +319,20 @@ mod tests {
         let requires = |condition: &str| vec![condition.to_string()];
         assert!(goes(&Test { requires: requires("/usr/sbin/bpftool"), ..test("BEGIN { }") }));
         assert!(!goes(&Test { requires: requires("./testprogs/a b"), ..test("BEGIN { }") }));
+    }
+
+    #[test]
+    fn what_the_peer_had_is_tried() {
+        let test = |name: &str, feature: &str| Test {
+            file: "a".into(),
+            name: name.into(),
+            features: vec![feature.into()],
+            ..Test::default()
+        };
+        let tests = [test("ran", "btf"), test("skipped", "dpath"), test("new", "kfunc")];
+        let ended = Outcome { end: outcome::End::Failed, ..Outcome::skipped("") };
+        let outcomes = [(tests[0].id(), ended), (tests[1].id(), Outcome::skipped("dpath"))];
+        assert_eq!(features_of(&tests, &outcomes.into()), ["btf"]);
     }
 
     #[test]
