@@ -12,6 +12,7 @@ mod directive;
 #[doc(hidden)]
 pub mod dsl;
 mod helpers;
+mod library;
 mod listing;
 mod listing_text;
 mod message;
@@ -32,6 +33,7 @@ pub(crate) use helpers::helper_since;
 pub use helpers::{HELPERS, helper_number};
 #[cfg(feature = "elf")]
 pub(crate) use listing::{Instructions, Labels, Place, place, unknown};
+pub use library::LibraryFunction;
 pub use listing::{PrintOptions, Undecodable, disassemble, disassemble_lossy};
 pub use parse::{ParseOptions, parse};
 pub use print::Style;
