@@ -140,15 +140,15 @@ struct Counter {
 
 impl Counter {
     /// Loads and attaches it, as the library thinks best.
-    fn new<'a>(spec: &ProgramSpec<'a>, target: &'a Target, options: &Options) -> Result<Counter> {
+    fn new(spec: &ProgramSpec<'_, '_>, target: &Target, options: &Options) -> Result<Counter> {
         Counter::with(spec, |loader, spec| {
             attach::load_and_attach_with(loader, spec, target, options)
         })
     }
 
     fn with<'a>(
-        spec: &ProgramSpec<'a>,
-        attach: impl FnOnce(&mut Loader<'a>, &ProgramSpec<'a>) -> Result<(Program, Link)>,
+        spec: &ProgramSpec<'a, 'a>,
+        attach: impl FnOnce(&mut Loader<'a>, &ProgramSpec<'a, 'a>) -> Result<(Program, Link)>,
     ) -> Result<Counter> {
         let alone = common::alone();
         let before = held();

@@ -31,9 +31,9 @@ pub(crate) use diagnostic::Mistake;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub(crate) use helpers::helper_since;
 pub use helpers::{HELPERS, helper_number};
+pub use library::LibraryFunction;
 #[cfg(feature = "elf")]
 pub(crate) use listing::{Instructions, Labels, Place, place, unknown};
-pub use library::LibraryFunction;
 pub use listing::{PrintOptions, Undecodable, disassemble, disassemble_lossy};
 pub use parse::{ParseOptions, parse};
 pub use print::Style;

@@ -15,9 +15,7 @@ use super::statement::{
     Chunks, Cursor, Dialect, Plain, Problem, Span, Statement, Symbol, Target, What, indentation,
     plain, unmistakable,
 };
-use super::{
-    Collection, CollectionProgram, LibraryFunction, RelocField, RelocTarget, Section,
-};
+use super::{Collection, CollectionProgram, LibraryFunction, RelocField, RelocTarget, Section};
 use crate::insn::{ByteOrder, Op};
 use crate::spec::MapSpec;
 use crate::uapi::MapFlags;

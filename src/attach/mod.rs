@@ -291,7 +291,7 @@ pub(crate) fn attach_to_file(
 /// The errors of [`Loader::load`] and [`attach`].
 pub fn load_and_attach<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'a>,
+    spec: &ProgramSpec<'a, '_>,
     target: &Target,
 ) -> Result<(Program, Link)> {
     load_and_attach_with(loader, spec, target, &Options::new())
@@ -303,7 +303,7 @@ pub fn load_and_attach<'a>(
 /// The errors of [`Loader::load`] and [`attach_with`].
 pub fn load_and_attach_with<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'a>,
+    spec: &ProgramSpec<'a, '_>,
     target: &Target,
     options: &Options,
 ) -> Result<(Program, Link)> {
@@ -316,11 +316,10 @@ pub fn load_and_attach_with<'a>(
 
 fn load_and_attach_best<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'a>,
+    spec: &ProgramSpec<'a, '_>,
     target: &Target,
     options: &Options,
 ) -> Result<(Program, Link)> {
-    let code = &spec.code;
     let spec = target.spec(spec);
     let many = if kprobe_multi::is_better(target) {
         Some(AttachType::TraceKprobeMulti)
@@ -330,14 +329,14 @@ fn load_and_attach_best<'a>(
         None
     };
     if let Some(many) = many {
-        let program = loader.load_for_target(&spec.with_attach_type(many), code)?;
+        let program = loader.load(&spec.with_attach_type(many))?;
         match attach_with(&program, target, options) {
             Err(Error::NoFeature { .. }) => {}
             Err(error) if options.pid.is_some() && uprobe_multi::is_for_all_alone(&error) => {}
             answer => return answer.map(|link| (program, link)),
         }
     }
-    let program = loader.load_for_target(&spec, code)?;
+    let program = loader.load(&spec)?;
     let link = attach_with(&program, target, options)?;
     Ok((program, link))
 }

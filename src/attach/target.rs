@@ -435,7 +435,8 @@ impl Target {
         Error::Place { target: self.to_string(), problem }
     }
 
-    /// A spec for this place: of the type that is attached there, and with all that the kernel must know at load.
+    /// A spec for this place: of the type that is attached there, and with all that the kernel must know at load. The target has to last
+    /// for the load, and need not last as long as the loader.
     ///
     /// ```
     /// use rawbpf::attach::Target;
@@ -446,7 +447,22 @@ impl Target {
     /// assert_eq!(target.spec(&ONE).target, Some("sched_switch"));
     /// # Ok::<(), rawbpf::Error>(())
     /// ```
-    pub fn spec<'a>(&'a self, spec: &ProgramSpec<'a>) -> ProgramSpec<'a> {
+    ///
+    /// ```no_run
+    /// # use rawbpf::attach::Target;
+    /// # use rawbpf::{Loader, ProgramSpec, ProgramType, bpf};
+    /// # static ONE: ProgramSpec = ProgramSpec::new("one", ProgramType::Kprobe, bpf! { r0 = 0; exit; });
+    /// let mut loader = Loader::new();
+    /// for name in ["sched_switch", "sched_process_fork"] {
+    ///     let target = Target::tracepoint("sched", name);
+    ///     let program = loader.load(&target.spec(&ONE))?;
+    /// }
+    /// # Ok::<(), rawbpf::Error>(())
+    /// ```
+    pub fn spec<'code, 'name>(
+        &'name self,
+        spec: &ProgramSpec<'code, 'name>,
+    ) -> ProgramSpec<'code, 'name> {
         if let Target::Suffixed { suffix, target } = self {
             let spec = target.spec(spec);
             return spec.with_flags(spec.flags | suffix.flag());

@@ -276,7 +276,7 @@ fn a_kernel_that_is_locked_down_is_told_from_a_wrong_type() {
     let read = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call probe_read_kernel; exit; });
     let write = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call probe_write_user; exit; });
     let other = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call skb_load_bytes; exit; });
-    let reported = |spec: &ProgramSpec<'_>, name: &str, mode: Option<&str>| {
+    let reported = |spec: &ProgramSpec<'_, '_>, name: &str, mode: Option<&str>| {
         let log = format!("0: (85) call {name}\nprogram of this type cannot use helper {name}\n");
         let lockdown = || mode.map(str::to_owned);
         let errno = Errno(libc::EINVAL);
