@@ -378,7 +378,7 @@ pub mod guide {
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{AttachOption, Error, ErrorKind, Result};
 pub use map::Map;
 #[doc(hidden)]
 pub use program::resolvable as __resolvable;

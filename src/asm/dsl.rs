@@ -60,6 +60,8 @@ use crate::insn::{ByteOrder, Insn, Op};
 /// | `r1 = 0x1122334455667788 ll` | a number of 64 bits |
 /// | `exit` | return `r0` |
 ///
+/// A statement has one operation: `r2 = r1 + 4` is written `r2 = r1; r2 += 4;`.
+///
 /// These are most of them; the guide to the assembly language (`docs/assembly.md`) has every one, with the kernel that brought it.
 ///
 /// Registers are used as everywhere in BPF: `r1` to `r5` are arguments of calls, which do not survive them, `r0` the result; `r6` to `r9`
@@ -142,7 +144,7 @@ use crate::insn::{ByteOrder, Insn, Op};
 /// | | |
 /// |---|---|
 /// | `task_struct.tgid` `task_struct.comm[3]` | the offset of a field |
-/// | `sizeof(task_struct)` `sizeof(task_struct.comm)` | a size in bytes |
+/// | `sizeof(task_struct)` `sizeof(task_struct.comm)` | a size in bytes; that of a Rust type is `{size_of::<Event>()}` |
 /// | `exists(task_struct.cpu)` | 1 if this kernel has such a field or type, else 0; a name that is asked about need not exist |
 /// | `pid_type.PIDTYPE_TGID` `enum.BPF_F_CURRENT_CPU` | the value of an enumerator; `enum.` looks in all enumerations |
 /// | `pt_regs.parm1` … `pt_regs.ret` `pt_regs.sp` `pt_regs.fp` `pt_regs.ip` | where a kprobe or uprobe finds arguments and result, on this architecture |
@@ -210,7 +212,8 @@ use crate::insn::{ByteOrder, Insn, Op};
 ///   | |_^ evaluation of `WRONG::__BPF_CODE` failed inside this call
 /// ```
 ///
-/// A mistake that only the running kernel shows is an [`Error`](crate::Error) of the load, which has the statement, too:
+/// A mistake that only the running kernel shows is an [`Error`](crate::Error) of the load, which has the statement, too. The line is that
+/// where `bpf!` stands, since a macro does not see the lines of its statements; in a text it is the statement's own:
 ///
 /// ```text
 /// cannot load program `wrong` (kprobe): unresolved name `task_struct.tgit`
