@@ -8,9 +8,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-mod denied;
+mod permission;
 
-pub use denied::{Capability, Denied, Setting};
+pub use permission::{Capability, Denied, Setting};
 
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
