@@ -128,7 +128,8 @@ pub enum NameProblem {
     },
     /// `pt_regs` has no such field, and no register has this role.
     #[error(
-        "`pt_regs` has no register `{}`{}, expected parm1 … for arguments, syscall1 … for those of a system call, ret, sp, fp or ip",
+        "`pt_regs` has no register `{}`: expected parm1 … for arguments, syscall1 … for those of a system call, ret, sp, fp, \
+         ip, or a field of this architecture{}",
         escape::shown(.name), NearestNames(.nearest)
     )]
     UnknownRegister {
