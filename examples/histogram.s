@@ -11,12 +11,9 @@
         r1 = *(u64 *)(r1 + args.ret)    # the system call's result
         if r1 s< 0 goto out             # an error
 
-        # The bucket is the number of bits: 1 for 0 and 1, 2 for 2 and 3, 3 for 4 to 7, and so on.
-        r2 = 0
-bits:   r2 += 1
-        r1 >>= 1
-        if r1 != 0 goto bits
-        *(u32 *)(r10 - 4) = r2
+        # The assembler adds the function log2: 1 for 0 and 1, 2 for 2 and 3, 3 for 4 to 7, and so on.
+        call log2
+        *(u32 *)(r10 - 4) = r0
 
         r1 = bytes_hist ll              # map_lookup_elem(map, key): the address of the value
         r2 = r10

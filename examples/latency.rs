@@ -26,10 +26,7 @@ static EXIT: ProgramSpec = ProgramSpec::new("exit", ProgramType::Tracepoint, bpf
     r6 = *(u64 *)(r0 + 0);
     r1 = STARTS ll; r2 = r10; r2 += -8; call map_delete_elem;
     call ktime_get_ns; r0 -= r6; r0 /= 1000;            // microseconds
-    r1 = 0;                                             // the bucket: the number of bits
-bits:
-    r1 += 1; r0 >>= 1; if r0 != 0 goto bits;
-    *(u32 *)(r10 - 4) = r1;
+    r1 = r0; call log2; *(u32 *)(r10 - 4) = r0;         // the bucket
     r1 = TIMES ll; r2 = r10; r2 += -4; call map_lookup_elem;
     if r0 == 0 goto out;
     r1 = 1; lock *(u64 *)(r0 + 0) += r1;

@@ -14,10 +14,7 @@ static SIZES: MapSpec = Array::<u64>::spec("sizes", 65);
 #[rustfmt::skip]
 static COUNT: ProgramSpec = ProgramSpec::new("count", ProgramType::Kprobe, bpf! {
     r1 = *(u64 *)(r1 + pt_regs.parm1);                  // malloc(size)
-    r2 = 0;                                             // the bucket: the number of bits
-bits:
-    r2 += 1; r1 >>= 1; if r1 != 0 goto bits;
-    *(u32 *)(r10 - 4) = r2;
+    call log2; *(u32 *)(r10 - 4) = r0;                  // the bucket
     r1 = SIZES ll; r2 = r10; r2 += -4;
     call map_lookup_elem;
     if r0 == 0 goto out;

@@ -8,9 +8,9 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-mod denied;
+mod permission;
 
-pub use denied::{Capability, Denied, Setting};
+pub use permission::{Capability, Denied, Setting};
 
 /// The result of everything here that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -328,6 +328,15 @@ pub enum Error {
         problem: String,
     },
 
+    /// An option that attachments to places of this kind do not have, on any kernel.
+    #[error("cannot attach to {}: {option} is not supported there", shown(.target))]
+    AttachOption {
+        /// The place, `xdp:eth0`.
+        target: String,
+        /// The option.
+        option: AttachOption,
+    },
+
     /// The text of a target, `kprobe:NAME`, is malformed.
     #[error("`{}` is not a target: {problem}", shown(.target))]
     Target {
@@ -511,6 +520,28 @@ pub enum ErrorKind {
     NotPermitted,
 }
 
+/// An option of an attachment: [`attach::Options`](crate::attach::Options).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum AttachOption {
+    /// A cookie.
+    Cookie,
+    /// One process instead of all.
+    Process,
+    /// One CPU instead of all.
+    Cpu,
+}
+
+impl fmt::Display for AttachOption {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            AttachOption::Cookie => "a cookie",
+            AttachOption::Process => "a choice of one process",
+            AttachOption::Cpu => "a choice of one CPU",
+        })
+    }
+}
+
 /// The same text as `Display`: it is what `fn main() -> Result<()>` and `unwrap` print.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -523,6 +554,7 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match self {
             Error::Unsupported { .. }
+            | Error::AttachOption { .. }
             | Error::NoFeature { .. }
             | Error::CreateMap { lacks: Some(_), .. }
             | Error::LoadProgram { lacks: Some(_), .. } => return ErrorKind::Unsupported,

@@ -1,85 +1,41 @@
 //! Histograms, printed in the format of bcc's tools.
 //!
-//! The program counts into the elements of an array, and the array is printed at the end. For powers of two the
-//! program has to know the bucket of a value. BPF has no instruction for that; this function finds it by halves, and can be
-//! pasted after the `exit` of any program. Like bcc's `bpf_log2l` it gives 1 for the values 0 and 1, 2 for 2 and 3, and
-//! 64 for the largest.
+//! The program counts into the elements of an array, and the array is printed at the end. For powers of two `call log2` finds the bucket of a
+//! value, the same as bcc's `bpf_log2l`: 1 for the values 0 and 1, 2 for 2 and 3, and 64 for the largest. It comes with the assembler
+//! ([`LibraryFunction`](crate::asm::LibraryFunction)).
 //!
 //! ```no_run
 //! use rawbpf::attach::{self, Target};
 //! use rawbpf::histogram::Histogram;
-//! use rawbpf::{Loader, MapSpec, MapType, Plain, ProgramSpec, ProgramType, bpf};
+//! use rawbpf::map::Array;
+//! use rawbpf::{Loader, MapSpec, ProgramSpec, ProgramType, bpf};
 //!
-//! static DIST: MapSpec = MapSpec::new("dist", MapType::Array, 4, 8, 65);
-//! // The sizes that are asked of read(2): the third argument lies at 32 in the context of its tracepoint.
+//! // The 65 counters are one value, so that the program has its address (Linux 5.2).
+//! static DIST: MapSpec = Array::<[u64; 65]>::spec("dist", 1);
+//! // The sizes that are asked of read(2).
 //! static SIZES: ProgramSpec = ProgramSpec::new("sizes", ProgramType::Tracepoint, bpf! {
-//!     r1 = *(u64 *)(r1 + 32);
-//!     call log2;
-//!     *(u32 *)(r10 - 4) = w0;
-//!     r1 = DIST ll;
-//!     r2 = r10;
-//!     r2 += -4;
-//!     call map_lookup_elem;
-//!     if r0 == 0 goto out;
-//!     r1 = 1;
-//!     lock *(u64 *)(r0 + 0) += r1;
-//! out:
+//!     r1 = *(u64 *)(r1 + args.count);
+//!     call log2;                      // r0 is the bucket, and the verifier knows that it is from 1 to 64
+//!     r0 <<= 3;                       // times 8, the size of a counter
+//!     r1 = DIST[0] ll;
+//!     r1 += r0;
+//!     r2 = 1;
+//!     lock *(u64 *)(r1 + 0) += r2;
 //!     r0 = 0;
-//!     exit;
-//!
-//! log2:                       // r0 = the bucket of r1
-//!     r0 = 1;
-//!     r2 = r1;
-//!     r2 >>= 32;
-//!     if r2 == 0 goto below_32;
-//!     r0 += 32;
-//!     r1 = r2;
-//! below_32:
-//!     r2 = r1;
-//!     r2 >>= 16;
-//!     if r2 == 0 goto below_16;
-//!     r0 += 16;
-//!     r1 = r2;
-//! below_16:
-//!     r2 = r1;
-//!     r2 >>= 8;
-//!     if r2 == 0 goto below_8;
-//!     r0 += 8;
-//!     r1 = r2;
-//! below_8:
-//!     r2 = r1;
-//!     r2 >>= 4;
-//!     if r2 == 0 goto below_4;
-//!     r0 += 4;
-//!     r1 = r2;
-//! below_4:
-//!     r2 = r1;
-//!     r2 >>= 2;
-//!     if r2 == 0 goto below_2;
-//!     r0 += 2;
-//!     r1 = r2;
-//! below_2:
-//!     r1 >>= 1;
-//!     r0 += r1;
 //!     exit;
 //! });
 //!
 //! let mut loader = Loader::new();
-//! let program = loader.load(&SIZES)?;
-//! let link = attach::attach(&program, &Target::tracepoint("syscalls", "sys_enter_read"))?;
+//! let target = Target::tracepoint("syscalls", "sys_enter_read");
+//! let (_program, link) = attach::load_and_attach(&mut loader, &SIZES, &target)?;
 //! std::thread::sleep(std::time::Duration::from_secs(1));
 //! drop(link);
-//! let mut buckets = [0; 65];
-//! for entry in loader.map(&DIST)? {
-//!     let (key, value) = entry?;
-//!     let (key, value) = (u32::from_bytes(&key), u64::from_bytes(&value));
-//!     if let Some(bucket) = key.and_then(|key| buckets.get_mut(key as usize)) {
-//!         *bucket = value.unwrap_or(0);
-//!     }
-//! }
-//! println!("{}", Histogram::log2(&buckets).label("bytes"));
+//! let dist: Array<[u64; 65]> = loader.view(&DIST)?;
+//! println!("{}", Histogram::log2(&dist.lookup(0)?).label("bytes"));
 //! # Ok::<(), rawbpf::Error>(())
 //! ```
+//!
+//! Where each counter is an element, of an array or of one for each CPU ([`PercpuArray`](crate::map::PercpuArray)), the bucket is the key.
 
 use std::fmt;
 
@@ -116,7 +72,7 @@ pub struct Histogram<'a> {
 
 impl<'a> Histogram<'a> {
     /// By powers of two: bucket 1 counts the values 0 and 1, bucket 2 counts 2 and 3, bucket `n` counts from
-    /// `2^(n-1)` to `2^n - 1`, as bcc's `bpf_log2l` finds them. Nothing of that kind is in bucket 0; if something was
+    /// `2^(n-1)` to `2^n - 1`, as `call log2` and bcc's `bpf_log2l` find them. Nothing of that kind is in bucket 0; if something was
     /// counted there all the same, it has its line.
     pub const fn log2(buckets: &'a [u64]) -> Histogram<'a> {
         Histogram { buckets, label: "value", scale: Scale::Log2 }

@@ -175,10 +175,8 @@
 //! static SIZES: MapSpec = Array::<u64>::spec("sizes", 65);
 //! static MALLOC: ProgramSpec = ProgramSpec::new("malloc", ProgramType::Kprobe, bpf! {
 //!     r1 = *(u64 *)(r1 + pt_regs.parm1);      // malloc(size), on any architecture
-//!     r2 = 0;                                 // the bucket: the number of bits
-//! bits:
-//!     r2 += 1; r1 >>= 1; if r1 != 0 goto bits;
-//!     *(u32 *)(r10 - 4) = r2;
+//!     call log2;                              // the bucket: a function that comes with the assembler
+//!     *(u32 *)(r10 - 4) = r0;
 //!     r1 = SIZES ll; r2 = r10; r2 += -4;
 //!     call map_lookup_elem;
 //!     if r0 == 0 goto out;
@@ -380,7 +378,7 @@ pub mod guide {
 #[doc = include_str!("../README.md")]
 struct Readme;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{AttachOption, Error, ErrorKind, Result};
 pub use map::Map;
 #[doc(hidden)]
 pub use program::resolvable as __resolvable;

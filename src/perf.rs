@@ -217,8 +217,8 @@ impl PerfReader {
         }
     }
 
-    /// Waits until there are records, and reads them as [`PerfReader::drain`] does; until the
-    /// deadline at most, or without end if there is none.
+    /// Waits until there are records, and reads them as [`PerfReader::drain`] does; until the deadline at most,
+    /// `Some(Instant::now() + Duration::from_secs(1))`, or without end if there is none.
     ///
     /// Records that are there already are not waited for. While it waits it looks at the rings periodically
     /// ([`PerfOptions::max_delay`]), so that a record without a wake-up does not lie there for longer than that; and

@@ -45,7 +45,7 @@ use crate::kernel::version;
 use crate::map::{Map, View};
 use crate::permission::{self, Denied, Need};
 use crate::spec::attach_point::{find, first_version};
-use crate::spec::{AttachTo, Code, Kconfig, MapSpec, ProgramSpec};
+use crate::spec::{AttachTo, Kconfig, MapSpec, ProgramSpec};
 use crate::syscall::{self, Log, ProgLoad, memlock};
 use crate::token::Token;
 use crate::uapi::flags::OF_PROGRAMS;
@@ -68,7 +68,11 @@ pub struct Program {
 }
 
 impl Program {
-    fn of(spec: &ProgramSpec<'_>, fd: OwnedFd, arguments: Option<Box<dyn Arguments>>) -> Program {
+    fn of(
+        spec: &ProgramSpec<'_, '_>,
+        fd: OwnedFd,
+        arguments: Option<Box<dyn Arguments>>,
+    ) -> Program {
         let (name, kind, attach_type) = (spec.name.into(), spec.kind, spec.attach_type);
         Program { name, kind, attach_type, arguments, fd }
     }
@@ -248,8 +252,8 @@ impl<'a> Loader<'a> {
     /// [`Error::Verifier`] if the verifier rejects it, [`Error::LoadProgram`] if the kernel refuses it for another
     /// reason, and the errors of [`Map::create`].
     #[doc(alias = "BPF_PROG_LOAD")]
-    pub fn load(&mut self, spec: &ProgramSpec<'a>) -> Result<Program> {
-        self.load_of(spec, &spec.code, None)
+    pub fn load(&mut self, spec: &ProgramSpec<'a, '_>) -> Result<Program> {
+        self.load_of(spec, None)
     }
 
     /// Loads a program for a function of another program that is already in the kernel: one of type `ext`, to replace
@@ -274,36 +278,21 @@ impl<'a> Loader<'a> {
     /// # Errors
     /// The errors of [`load`](Loader::load); [`Error::Call`] if the other program has no BTF with its functions,
     /// [`Error::LoadTarget`] with the nearest names if it has none of that name.
-    pub fn load_for(&mut self, spec: &ProgramSpec<'a>, of: &Program) -> Result<Program> {
+    pub fn load_for(&mut self, spec: &ProgramSpec<'a, '_>, of: &Program) -> Result<Program> {
         if !matches!(spec.kind, ProgramType::Ext | ProgramType::Tracing) {
             let problem = "only programs of the types ext and tracing are for functions of others";
             return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
         }
-        self.load_of(spec, &spec.code, Some(&prepare::other(of)?))
+        self.load_of(spec, Some(&prepare::other(of)?))
     }
 
-    /// Loads a program whose spec does not live as long as what its code names: one that was made for a target. The
-    /// code is that of the spec.
-    pub(crate) fn load_for_target(
-        &mut self,
-        spec: &ProgramSpec<'_>,
-        code: &Code<'a>,
-    ) -> Result<Program> {
-        self.load_of(spec, code, None)
-    }
-
-    fn load_of(
-        &mut self,
-        spec: &ProgramSpec<'_>,
-        code: &Code<'a>,
-        of: Option<&Other<'_>>,
-    ) -> Result<Program> {
+    fn load_of(&mut self, spec: &ProgramSpec<'a, '_>, of: Option<&Other<'_>>) -> Result<Program> {
         let level = self.log_level.max(1);
-        let loaded = self.prepared(spec, code, of, |load| match load_retrying(load) {
+        let loaded = self.prepared(spec, of, |load| match load_retrying(load) {
             Ok(fd) => Ok(fd),
             Err(errno) => explain(spec, load, errno, level),
         });
-        let types = code.object.and_then(|object| object.types);
+        let types = spec.code.object.and_then(|object| object.types);
         let (fd, arguments) = self.of_types(types, loaded)?;
         Ok(Program::of(spec, fd, arguments))
     }
@@ -311,14 +300,14 @@ impl<'a> Loader<'a> {
 
 /// Returns the mount options of a BPF file system whose token permits this load. A program without an attach type
 /// counts as one with the first.
-fn lending(spec: &ProgramSpec<'_>) -> String {
+fn lending(spec: &ProgramSpec<'_, '_>) -> String {
     let attach_type = spec.attach_type.unwrap_or(AttachType::ALL[0]);
     format!("delegate_cmds=prog_load,delegate_progs={},delegate_attachs={attach_type}", spec.kind)
 }
 
 /// Returns the attribute of a program that the kernel most likely does not support, if it refused the program before
 /// verification.
-fn lacks(spec: &ProgramSpec<'_>, errno: Errno) -> Option<String> {
+fn lacks(spec: &ProgramSpec<'_, '_>, errno: Errno) -> Option<String> {
     if !matches!(errno.0, libc::EINVAL | libc::E2BIG) {
         return None;
     }
@@ -349,7 +338,7 @@ fn load_retrying(load: &mut ProgLoad<'_>) -> Result<OwnedFd, Errno> {
 
 /// Finds the reason why a load was refused: missing permissions, or the log of another load.
 fn explain(
-    spec: &ProgramSpec<'_>,
+    spec: &ProgramSpec<'_, '_>,
     load: &mut ProgLoad<'_>,
     errno: Errno,
     level: u32,

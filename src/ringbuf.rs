@@ -180,8 +180,8 @@ impl RingBufReader {
         self.pass(&mut consume).map(|pass| pass.records)
     }
 
-    /// Waits until there are records, and reads them as [`RingBufReader::drain`] does; until the deadline at most, or
-    /// without end if there is none.
+    /// Waits until there are records, and reads them as [`RingBufReader::drain`] does; until the deadline at most,
+    /// `Some(Instant::now() + Duration::from_secs(1))`, or without end if there is none.
     ///
     /// Records that are there already are not waited for. At the deadline all rings are read, also those without a
     /// wake-up. A deadline that has passed makes this a look without waiting. The wait is counted in whole

@@ -52,17 +52,20 @@ use crate::uapi::{AttachType, ProgramFlags, ProgramType};
 /// });
 /// assert_eq!(RETURN_ONE.code.slots.len(), 2);
 /// ```
+///
+/// `'code` is how long the code lasts, and the maps that it names, which a [`Loader`](crate::Loader) keeps; `'name` is how long the names
+/// last: its own, its license and its target, which are needed for the load alone.
 #[derive(Debug, Clone, Copy)]
-pub struct ProgramSpec<'a> {
+pub struct ProgramSpec<'code, 'name> {
     /// Its name. Messages show all of it; the kernel keeps the first 15 bytes, letters, digits, `_` and `.`.
-    pub name: &'a str,
+    pub name: &'name str,
     /// The program type, which decides the attach points, the helpers and the context.
     pub kind: ProgramType,
     /// The license it declares. Many tracing helpers are only available to programs whose license is compatible with
     /// the GPL; [`ProgramSpec::new`] declares `GPL`.
-    pub license: &'a str,
+    pub license: &'name str,
     /// The instructions, and their relocations.
-    pub code: Code<'a>,
+    pub code: Code<'code>,
     /// The attach type, which the kernel needs at load for some program types (`expected_attach_type`, Linux 4.17).
     /// If the program type has only one, or the kernel has a default, [`new`](ProgramSpec::new) and
     /// [`with_kind`](ProgramSpec::with_kind) set it; for types with several, one has to be chosen.
@@ -72,10 +75,10 @@ pub struct ProgramSpec<'a> {
     /// The attach target: the function, tracepoint, iterator or structure that the kernel's BTF names, or
     /// `category/name` of a tracepoint; for a program or library `FILE:FUNCTION` or, for a USDT probe,
     /// `FILE:PROVIDER:NAME`.
-    pub target: Option<&'a str>,
+    pub target: Option<&'name str>,
     /// The place that it will be attached to, if that is not the one in `target`: set by code that loads a program
     /// for an attachment; `args.NAME` then refers to the arguments there.
-    pub attach_to: Option<AttachTo<'a>>,
+    pub attach_to: Option<AttachTo<'name>>,
     /// The index of the network device that it is for: for XDP with
     /// [`BPF_F_XDP_DEV_BOUND_ONLY`](crate::ProgramFlags::XDP_DEV_BOUND_ONLY) (Linux 6.3), and for offloaded programs
     /// (4.16).
@@ -85,9 +88,9 @@ pub struct ProgramSpec<'a> {
     pub find_target: Option<Hook>,
 }
 
-impl<'a> ProgramSpec<'a> {
+impl<'code, 'name> ProgramSpec<'code, 'name> {
     /// The same program under another license.
-    pub const fn with_license(mut self, license: &'a str) -> Self {
+    pub const fn with_license(mut self, license: &'name str) -> Self {
         self.license = license;
         self
     }
@@ -111,7 +114,7 @@ impl<'a> ProgramSpec<'a> {
     }
 
     /// The same program for this [`target`](ProgramSpec::target).
-    pub const fn with_target(mut self, target: &'a str) -> Self {
+    pub const fn with_target(mut self, target: &'name str) -> Self {
         self.target = Some(target);
         self
     }
@@ -131,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_spec_has_the_attach_type_of_its_type() {
-        const EXIT: ProgramSpec<'_> =
+        const EXIT: ProgramSpec<'_, '_> =
             ProgramSpec::new("p", ProgramType::CgroupDevice, crate::bpf! { r0 = 0; exit; });
         use AttachType as A;
         assert_eq!(EXIT.attach_type, Some(A::CgroupDevice));

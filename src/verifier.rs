@@ -57,13 +57,13 @@ pub struct VerifierError {
 
 impl VerifierError {
     /// Reads a log. Its bytes need not be UTF-8: comments in it are any bytes of the program's BTF.
-    pub(crate) fn new(spec: &ProgramSpec<'_>, errno: Errno, log: &[u8]) -> VerifierError {
+    pub(crate) fn new(spec: &ProgramSpec<'_, '_>, errno: Errno, log: &[u8]) -> VerifierError {
         VerifierError::on_kernel(spec, errno, log, &permission::lockdown)
     }
 
     /// The same for a kernel whose lockdown mode `lockdown` returns, which is called if it matters.
     fn on_kernel(
-        spec: &ProgramSpec<'_>,
+        spec: &ProgramSpec<'_, '_>,
         errno: Errno,
         log: &[u8],
         lockdown: &dyn Fn() -> Option<String>,

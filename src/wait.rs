@@ -52,6 +52,14 @@ pub enum Polled {
 /// # Ok(())
 /// # }
 /// ```
+///
+/// An error of its own a consumer keeps in a variable; or the records are read in a loop, over
+/// [`RingBufReader::records`](crate::ringbuf::RingBufReader::records) or
+/// [`PerfReader::records`](crate::perf::PerfReader::records).
+#[diagnostic::on_unimplemented(
+    message = "a consumer of records returns `()` or a `ControlFlow`, not `{Self}`",
+    note = "to end with an error keep it in a variable and return `ControlFlow::Break(())`, or read in a loop: `records()`"
+)]
 pub trait IntoFlow {
     /// Returns whether the reader goes on.
     fn into_flow(self) -> ControlFlow<()>;

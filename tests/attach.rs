@@ -25,7 +25,7 @@ use rawbpf::attach::{self, Link, Options, Target};
 use rawbpf::map::Array;
 use rawbpf::perf::{PerfOptions, PerfReader, Record};
 use rawbpf::progs::perf_output::{EVENTS, Event, PERF_OUTPUT};
-use rawbpf::{Loader, MapSpec, Program, ProgramSpec, ProgramType, Result};
+use rawbpf::{AttachOption, Error, Loader, MapSpec, Program, ProgramSpec, ProgramType, Result};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::MutexGuard;
@@ -140,15 +140,15 @@ struct Counter {
 
 impl Counter {
     /// Loads and attaches it, as the library thinks best.
-    fn new<'a>(spec: &ProgramSpec<'a>, target: &'a Target, options: &Options) -> Result<Counter> {
+    fn new(spec: &ProgramSpec<'_, '_>, target: &Target, options: &Options) -> Result<Counter> {
         Counter::with(spec, |loader, spec| {
             attach::load_and_attach_with(loader, spec, target, options)
         })
     }
 
     fn with<'a>(
-        spec: &ProgramSpec<'a>,
-        attach: impl FnOnce(&mut Loader<'a>, &ProgramSpec<'a>) -> Result<(Program, Link)>,
+        spec: &ProgramSpec<'a, 'a>,
+        attach: impl FnOnce(&mut Loader<'a>, &ProgramSpec<'a, 'a>) -> Result<(Program, Link)>,
     ) -> Result<Counter> {
         let alone = common::alone();
         let before = held();
@@ -275,6 +275,7 @@ fn options_that_a_place_has_not_are_refused() {
         ("raw_tracepoint:sched_switch", Options::new().pid(1)),
         ("iter:bpf_map", Options::new().pid(1)),
         ("iter:task", Options::new().cookie(1)),
+        ("kprobe:vfs_read", Options::new().one_cpu()),
     ] {
         static PASS: ProgramSpec =
             ProgramSpec::new("pass", ProgramType::SocketFilter, rawbpf::bpf! { r0 = 0; exit; });
@@ -282,5 +283,12 @@ fn options_that_a_place_has_not_are_refused() {
         let target: Target = target.parse().unwrap();
         let error = attach::attach_with(&program, &target, &options).unwrap_err();
         assert_eq!(error.kind(), rawbpf::ErrorKind::Unsupported, "{error}");
+        let expected = match &options {
+            cookie if *cookie == Options::new().cookie(1) => AttachOption::Cookie,
+            process if *process == Options::new().pid(1) => AttachOption::Process,
+            _ => AttachOption::Cpu,
+        };
+        let Error::AttachOption { option, target: refused } = error else { panic!("{error}") };
+        assert_eq!((option, refused), (expected, target.to_string()));
     }
 }

@@ -76,7 +76,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(spec: &ProgramSpec<'_>) -> Watch {
+    fn new(spec: &ProgramSpec<'_, '_>) -> Watch {
         let mut loader = Loader::new();
         let program = loader.load(spec).unwrap_or_else(|error| panic!("{error}"));
         let count = Array::of(loader.map(&COUNT).unwrap()).unwrap();

@@ -109,6 +109,25 @@ const CASES: &[(&str, &str)] = &[
         "is a field of 2 bytes, and the access is one of 5",
     ),
     ("r0 = *(u32 *)(r1 + {field!(Header, nothing)}); exit;", "no field `nothing` on type `Header`"),
+    (
+        "r2 = {field!(Header, address) - field!(Header, kind)}; exit;",
+        "a `field!` or a `stack!` stands alone in its braces, and arithmetic outside",
+    ),
+    ("r2 += {field!(Header, kind) * 2}; exit;", "stands alone in its braces"),
+    ("r2 = r1 + 4; exit;", "has one operation (`r1 = r2`, then `r1 += 4`), found `+`"),
+    ("r2 = *(u64 *)r1; exit;", "expected an address, `(r1 + 8)`, found `r1`"),
+    ("call log; exit;", "log2"),
+    (
+        "exit; }; fn read(reader: &mut rawbpf::ringbuf::RingBufReader) { \
+         let _ = reader.poll(None, |_| Ok::<(), ()>(())); } \
+         static REST: Code = bpf! { exit;",
+        "a consumer of records returns `()` or a `ControlFlow`, not `Result<(), ()>`",
+    ),
+    (
+        "exit; }; fn read(record: rawbpf::ringbuf::Record<'_>) -> Option<Header> { record.value() } \
+         static REST: Code = bpf! { exit;",
+        "`Header` is not plain data",
+    ),
     ("r1 = UNDEFINED ll; exit;", "cannot find value `UNDEFINED`"),
     ("r1 = {UNDEFINED}; exit;", "cannot find value `UNDEFINED`"),
     ("r1 = NUMBER ll; exit;", "expected `&MapSpec<'_>`, found `&i32`"),

@@ -13,7 +13,7 @@ static COUNTS: MapSpec = MapSpec::hash("counts", 4, 8, 16);
 
 /// A program that every verifier rejects.
 struct Rejected {
-    spec: ProgramSpec<'static>,
+    spec: ProgramSpec<'static, 'static>,
     /// The slot that is to blame.
     instruction: usize,
     /// The statement it comes from.
@@ -161,7 +161,7 @@ fn dense(text: &str) -> String {
     text.split_whitespace().collect()
 }
 
-fn reject(level: u32, spec: &ProgramSpec<'_>) -> Box<VerifierError> {
+fn reject(level: u32, spec: &ProgramSpec<'_, '_>) -> Box<VerifierError> {
     match Loader::new().log_level(level).load(spec) {
         Err(error) => error.into_verifier().unwrap(),
         Ok(_) => panic!("{}: accepted", spec.name),

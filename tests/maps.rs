@@ -45,7 +45,7 @@ fn lacks(spec: &MapSpec<'_>) -> Option<String> {
 }
 
 /// Loads a program and gives it with the map that it names.
-fn load<'a>(spec: &ProgramSpec<'a>, map: &'a MapSpec<'a>) -> (Program, Map) {
+fn load<'a>(spec: &ProgramSpec<'a, 'a>, map: &'a MapSpec<'a>) -> (Program, Map) {
     let mut loader = Loader::new();
     let program = loader.load(spec).unwrap_or_else(|error| panic!("{error}"));
     (program, loader.map(map).unwrap().clone())

@@ -120,6 +120,12 @@ fn what_has_no_number_here_says_why() {
         "{message}"
     );
 
+    // The roles of registers are near, too, and not the fields of this architecture alone.
+    let (what, message) = problem(".program x, kprobe/y\nr0 = *(u64 *)(r1 + pt_regs.arg1)\nexit\n");
+    let NameProblem::UnknownRegister { name, nearest } = &what else { panic!("{what:?}") };
+    assert_eq!((name.as_str(), nearest.first().map(String::as_str)), ("arg1", Some("parm1")));
+    assert!(message.contains("expected parm1 … for arguments"), "{message}");
+
     let (what, _) = problem(".program x, kprobe/y\nr0 = *(u64 *)(r1 + task_struct.tgid)\nexit\n");
     assert!(matches!(what, NameProblem::Width { size: 4, access: 8 }), "{what:?}");
     let (what, _) = problem("r0 = *(u32 *)(r1 + task_struct.in_execve)\nexit\n");

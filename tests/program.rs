@@ -16,17 +16,17 @@ use rawbpf::{
 use std::os::fd::AsFd;
 use std::time::Duration;
 
-fn load(spec: &ProgramSpec<'_>) -> Program {
+fn load(spec: &ProgramSpec<'_, '_>) -> Program {
     Loader::new().load(spec).unwrap()
 }
 
 /// The error of loading a program on this machine, if it fails: a type or feature is missing.
-fn missing(spec: &ProgramSpec<'_>) -> Option<String> {
+fn missing(spec: &ProgramSpec<'_, '_>) -> Option<String> {
     Loader::new().load(spec).err().map(|error| error.to_string())
 }
 
 /// Four bytes more in front of the packet, and in them a word.
-const GROW: ProgramSpec<'_> = ProgramSpec::new(
+const GROW: ProgramSpec<'_, '_> = ProgramSpec::new(
     "grow",
     ProgramType::Xdp,
     bpf! {
@@ -69,7 +69,7 @@ fn a_packet_that_grows_comes_back_whole() {
 }
 
 /// Gives the mark of the packet, and adds one to it.
-const MARK: ProgramSpec<'_> = ProgramSpec::new(
+const MARK: ProgramSpec<'_, '_> = ProgramSpec::new(
     "mark",
     ProgramType::SchedCls,
     bpf! {
@@ -109,7 +109,7 @@ fn a_context_goes_in_and_comes_back() {
 }
 
 /// The second argument, with the CPU in the bits from 16 on.
-const SECOND: ProgramSpec<'_> = ProgramSpec::new(
+const SECOND: ProgramSpec<'_, '_> = ProgramSpec::new(
     "second",
     ProgramType::RawTracepoint,
     bpf! {
@@ -141,7 +141,7 @@ fn a_raw_tracepoint_runs_on_the_cpu_that_is_named() {
 }
 
 /// Adds one to its context, and returns what that was.
-const COUNT: ProgramSpec<'_> = ProgramSpec::new(
+const COUNT: ProgramSpec<'_, '_> = ProgramSpec::new(
     "count",
     ProgramType::Syscall,
     bpf! {
@@ -176,7 +176,7 @@ static NUMBERS: MapSpec = MapSpec::array("numbers", 8, 4);
 static OTHERS: MapSpec = MapSpec::hash("others", 4, 8, 4);
 
 /// Uses two maps and a helper, and calls a function.
-static KNOWN: ProgramSpec<'_> = ProgramSpec::new(
+static KNOWN: ProgramSpec<'_, '_> = ProgramSpec::new(
     "known-to.all",
     ProgramType::SocketFilter,
     bpf! {

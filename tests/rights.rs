@@ -113,7 +113,8 @@ static COUNT: ProgramSpec = ProgramSpec::new(
         exit;
     },
 );
-const PASS: ProgramSpec<'_> = ProgramSpec::new("pass", ProgramType::Xdp, bpf! { r0 = 2; exit; });
+const PASS: ProgramSpec<'_, '_> =
+    ProgramSpec::new("pass", ProgramType::Xdp, bpf! { r0 = 2; exit; });
 
 fn no_tokens() -> Option<String> {
     match Features::new().has(Feature::Token) {
@@ -292,7 +293,7 @@ fn a_uprobe_that_wants_more_says_what() {
     }
 }
 
-const KPROBE: ProgramSpec<'_> =
+const KPROBE: ProgramSpec<'_, '_> =
     ProgramSpec::new("nothing", ProgramType::Kprobe, bpf! { r0 = 0; exit; });
 
 /// Without sysfs nobody knows whether the kernel has uprobes: that is said, and not that it was built without.

@@ -60,7 +60,11 @@ static OF_KERNEL_AT_ANY_CALL: ProgramSpec = keeping!(
 );
 
 /// The stack that is kept while the program is at a tracepoint, or the helper's answer.
-fn stack(spec: &'static ProgramSpec<'static>, category: &str, name: &str) -> Result<Vec<u64>, i64> {
+fn stack(
+    spec: &'static ProgramSpec<'static, 'static>,
+    category: &str,
+    name: &str,
+) -> Result<Vec<u64>, i64> {
     let mut loader = Loader::new();
     let program = loader.load(spec).unwrap();
     let stacks = StackTrace::of(loader.map(&STACKS).unwrap()).unwrap();

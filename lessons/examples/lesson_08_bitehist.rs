@@ -24,7 +24,7 @@ static COUNT: ProgramSpec = ProgramSpec::new(
         r1 = *(u64 *)(r1 + args.rq);                    // the request
         r1 = *(u32 *)(r1 + request.__data_len);         // its size in bytes
         r1 /= 1024;                                     // KiB
-        call log2;                                      // below: r0 is the bucket
+        call log2;                                      // r0 is the bucket: 1 for 0 and 1, 2 for 2 and 3, 3 for 4 to 7, …
         *(u32 *)(r10 - 4) = w0;
 
         // The key of an array is the number of the element, 4 bytes. It is always there; the verifier requires the
@@ -41,44 +41,6 @@ static COUNT: ProgramSpec = ProgramSpec::new(
     out:
         r0 = 0;
         exit;
-
-    // log2: a function of this program, called like a helper. r1 is the value, r0 becomes its bucket: 1 for 0 and 1, 2
-    // for 2 and 3, 3 for 4 to 7, and so on. It looks for the highest bit that is set, by halves.
-    log2:
-        r0 = 1;
-        r2 = r1;
-        r2 >>= 32;
-        if r2 == 0 goto below_32;           // the upper half is empty
-        r0 += 32;
-        r1 = r2;                            // go on with the upper half
-    below_32:
-        r2 = r1;
-        r2 >>= 16;
-        if r2 == 0 goto below_16;
-        r0 += 16;
-        r1 = r2;
-    below_16:
-        r2 = r1;
-        r2 >>= 8;
-        if r2 == 0 goto below_8;
-        r0 += 8;
-        r1 = r2;
-    below_8:
-        r2 = r1;
-        r2 >>= 4;
-        if r2 == 0 goto below_4;
-        r0 += 4;
-        r1 = r2;
-    below_4:
-        r2 = r1;
-        r2 >>= 2;
-        if r2 == 0 goto below_2;
-        r0 += 2;
-        r1 = r2;
-    below_2:
-        r1 >>= 1;                           // 0 to 3 is left: one more if it is 2 or 3
-        r0 += r1;
-        exit;                               // back to whoever has called
     },
 );
 

@@ -78,42 +78,6 @@ static RETURN: ProgramSpec = ProgramSpec::new(
     out:
         r0 = 0;
         exit;
-
-    log2:                                   // r0 = the bucket of r1: see lesson 8
-        r0 = 1;
-        r2 = r1;
-        r2 >>= 32;
-        if r2 == 0 goto below_32;
-        r0 += 32;
-        r1 = r2;
-    below_32:
-        r2 = r1;
-        r2 >>= 16;
-        if r2 == 0 goto below_16;
-        r0 += 16;
-        r1 = r2;
-    below_16:
-        r2 = r1;
-        r2 >>= 8;
-        if r2 == 0 goto below_8;
-        r0 += 8;
-        r1 = r2;
-    below_8:
-        r2 = r1;
-        r2 >>= 4;
-        if r2 == 0 goto below_4;
-        r0 += 4;
-        r1 = r2;
-    below_4:
-        r2 = r1;
-        r2 >>= 2;
-        if r2 == 0 goto below_2;
-        r0 += 2;
-        r1 = r2;
-    below_2:
-        r1 >>= 1;
-        r0 += r1;
-        exit;
     },
 );
 

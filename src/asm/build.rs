@@ -4,7 +4,7 @@ use super::resolve::{
     BuildOptions, Draft, Limits, Place, ResolveError, ResolveErrors, Resolved, Unit, pointed_slot,
     resolve,
 };
-use super::{Line, Reloc, RelocField, RelocKind, RelocTarget};
+use super::{LibraryFunction, Line, Reloc, RelocField, RelocKind, RelocTarget};
 use crate::insn::{Bits, Condition, Insn, Op, Pseudo, Reg, Source};
 use crate::spec::{Assembly, MapSpec, NamedLabels};
 use std::borrow::Cow;
@@ -261,6 +261,30 @@ impl<'a> Builder<'a> {
     /// `call label`: a function of this program. Linux 4.16
     pub fn call(&mut self, label: Label) -> &mut Self {
         self.push_to(Op::CallLocal { offset: 0 }, label)
+    }
+
+    /// Binds the label to this position and pushes a function that comes with the assembler, for [`call`](Builder::call). It belongs
+    /// behind an instruction that does not go on to the next: an `exit`, or another function.
+    ///
+    /// ```
+    /// use rawbpf::asm::{BuildOptions, Builder, LibraryFunction};
+    /// use rawbpf::insn::{AluOp, Bits, Op, Reg, Source};
+    ///
+    /// let mut builder = Builder::new();
+    /// let log2 = builder.label_named("log2");
+    /// builder
+    ///     .push(Op::Alu { bits: Bits::B64, op: AluOp::Mov, dst: Reg::R1, src: Source::Imm(1000) })
+    ///     .call(log2)
+    ///     .push(Op::Exit)
+    ///     .bind_function(log2, LibraryFunction::Log2);
+    /// let assembly = builder.finish(&BuildOptions::new())?;
+    /// # Ok::<(), rawbpf::asm::ResolveErrors>(())
+    /// ```
+    pub fn bind_function(&mut self, label: Label, function: LibraryFunction) -> &mut Self {
+        self.bind(label);
+        // They have no instruction of two slots.
+        function.slots().iter().for_each(|slot| self.push_slot(*slot));
+        self
     }
 
     /// The address of a function of this program, for a helper to call. Two slots. Linux 5.13

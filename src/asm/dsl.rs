@@ -9,6 +9,7 @@
 pub use super::statement::{Value, field, stack};
 
 use super::helpers::HELPERS;
+use super::library::{self, LibraryFunction};
 use super::message::Message;
 use super::near::Near;
 use super::statement::{
@@ -59,6 +60,8 @@ use crate::insn::{ByteOrder, Insn, Op};
 /// | `r1 = 0x1122334455667788 ll` | a number of 64 bits |
 /// | `exit` | return `r0` |
 ///
+/// A statement has one operation: `r2 = r1 + 4` is written `r2 = r1; r2 += 4;`.
+///
 /// These are most of them; the guide to the assembly language (`docs/assembly.md`) has every one, with the kernel that brought it.
 ///
 /// Registers are used as everywhere in BPF: `r1` to `r5` are arguments of calls, which do not survive them, `r0` the result; `r6` to `r9`
@@ -68,7 +71,8 @@ use crate::insn::{ByteOrder, Insn, Op};
 /// # Helpers, functions and labels
 ///
 /// `call NAME` calls a helper of the kernel ([bpf-helpers(7)]), with or without its `bpf_`; [`HELPERS`](crate::asm::HELPERS) has the names. A
-/// name that is a label calls that function of the program. `call kfunc NAME` calls a kernel function by its name in BTF.
+/// name that is a label calls that function of the program. `call kfunc NAME` calls a kernel function by its name in BTF. `call log2` calls a
+/// function that comes with the assembler, for histograms: [`LibraryFunction`](crate::asm::LibraryFunction).
 ///
 /// A label is a name and `:` before any statement. Jumps name labels, or a distance with a sign in slots, `goto +3`.
 ///
@@ -140,7 +144,7 @@ use crate::insn::{ByteOrder, Insn, Op};
 /// | | |
 /// |---|---|
 /// | `task_struct.tgid` `task_struct.comm[3]` | the offset of a field |
-/// | `sizeof(task_struct)` `sizeof(task_struct.comm)` | a size in bytes |
+/// | `sizeof(task_struct)` `sizeof(task_struct.comm)` | a size in bytes; that of a Rust type is `{size_of::<Event>()}` |
 /// | `exists(task_struct.cpu)` | 1 if this kernel has such a field or type, else 0; a name that is asked about need not exist |
 /// | `pid_type.PIDTYPE_TGID` `enum.BPF_F_CURRENT_CPU` | the value of an enumerator; `enum.` looks in all enumerations |
 /// | `pt_regs.parm1` … `pt_regs.ret` `pt_regs.sp` `pt_regs.fp` `pt_regs.ip` | where a kprobe or uprobe finds arguments and result, on this architecture |
@@ -208,7 +212,8 @@ use crate::insn::{ByteOrder, Insn, Op};
 ///   | |_^ evaluation of `WRONG::__BPF_CODE` failed inside this call
 /// ```
 ///
-/// A mistake that only the running kernel shows is an [`Error`](crate::Error) of the load, which has the statement, too:
+/// A mistake that only the running kernel shows is an [`Error`](crate::Error) of the load, which has the statement, too. The line is that
+/// where `bpf!` stands, since a macro does not see the lines of its statements; in a text it is the statement's own:
 ///
 /// ```text
 /// cannot load program `wrong` (kprobe): unresolved name `task_struct.tgit`
@@ -440,17 +445,24 @@ const fn flatten_into<'a>(values: &[Value<'a>], row: &mut [Value<'a>], mut at: u
 /// Counts the items that a block assembles to. An error in it ends the compilation here.
 pub const fn count<'a>(source: &Source<'a>, values: &'a [Value<'a>]) -> Measure {
     let mut measure = Measure { values: values.len(), ..Measure::NONE };
+    let mut called = Called::NONE;
     let mut cursor = Cursor::new(source.text, values);
     while cursor.more() {
         let start = cursor.at;
         match cursor.statement() {
             Err(_) => fail(source, start, cursor.failure()),
-            Ok(Statement::Label(_)) => measure.labels += 1,
+            Ok(Statement::Label(name)) => {
+                measure.labels += 1;
+                called.define(cursor.text, name);
+            }
             Ok(Statement::Option) => {}
             Ok(Statement::Op { op, target }) => {
                 measure.lines += 1;
                 measure.slots += op.slots();
                 measure.relocations += matches!(target, Target::Map(_)) as usize;
+                if let (Op::CallLocal { .. }, Target::Label(name)) = (op, target) {
+                    called.call(cursor.text, name);
+                }
                 if let Target::Text(literal) = target {
                     measure.relocations += 1;
                     measure.data += length(cursor.text, literal);
@@ -467,7 +479,54 @@ pub const fn count<'a>(source: &Source<'a>, values: &'a [Value<'a>]) -> Measure 
             }
         }
     }
+    while let Some((function, _)) = called.take() {
+        measure.labels += 1;
+        measure.lines += 1;
+        measure.slots += function.slots().len();
+    }
     measure
+}
+
+/// The functions of the library that a block calls and does not define, each with its name in the first call.
+#[derive(Clone, Copy)]
+struct Called {
+    at: [Option<Span>; LibraryFunction::ALL.len()],
+    defined: [bool; LibraryFunction::ALL.len()],
+}
+
+impl Called {
+    const NONE: Called = Called {
+        at: [None; LibraryFunction::ALL.len()],
+        defined: [false; LibraryFunction::ALL.len()],
+    };
+
+    const fn define(&mut self, text: &[u8], name: Span) {
+        if let Some(index) = library::position(sub(text, name.start, name.end)) {
+            self.defined[index] = true;
+        }
+    }
+
+    const fn call(&mut self, text: &[u8], name: Span) {
+        if let Some(index) = library::position(sub(text, name.start, name.end))
+            && self.at[index].is_none()
+        {
+            self.at[index] = Some(name);
+        }
+    }
+
+    /// Removes the next one.
+    const fn take(&mut self) -> Option<(LibraryFunction, Span)> {
+        let mut i = 0;
+        while i < self.at.len() {
+            if let Some(name) = self.at[i].take()
+                && !self.defined[i]
+            {
+                return Some((LibraryFunction::ALL[i], name));
+            }
+            i += 1;
+        }
+        None
+    }
 }
 
 /// Assembles a block.
@@ -498,6 +557,7 @@ pub const fn assemble<
     let mut labels = [(Span { start: 0, end: 0 }, 0); LABELS];
     let mut jumps = [None; SLOTS];
     let (mut slot, mut reloc, mut line, mut label, mut place) = (0, 0, 0, 0, 0);
+    let mut called = Called::NONE;
 
     let mut cursor = Cursor::new(source.text, values);
     while cursor.more() {
@@ -512,6 +572,7 @@ pub const fn assemble<
                 if find(cursor.text, &labels, label, name).is_some() {
                     fail(source, start, Problem { span: name, what: What::SecondLabel });
                 }
+                called.define(cursor.text, name);
                 labels[label] = (name, slot);
                 let (start, end) = (name.start as u32, name.end as u32);
                 out.labels[label] = LabelPlace { slot: slot as u32, start, end };
@@ -523,7 +584,12 @@ pub const fn assemble<
                 match target {
                     // Only a text has names that are looked up at run time.
                     Target::None | Target::Name(..) => {}
-                    Target::Label(name) => jumps[slot] = Some(name),
+                    Target::Label(name) => {
+                        jumps[slot] = Some(name);
+                        if matches!(op, Op::CallLocal { .. }) {
+                            called.call(cursor.text, name);
+                        }
+                    }
                     Target::Map(spec) => {
                         let target = RelocTarget::Map(spec);
                         out.relocations[reloc] = Reloc { slot: slot as u32, target, ..NO_RELOC };
@@ -571,6 +637,21 @@ pub const fn assemble<
         out.lines[line] =
             Line { slot: first as u32, start: start as u32, end: cursor.behind() as u32 };
         line += 1;
+    }
+
+    while let Some((function, name)) = called.take() {
+        let (start, end) = (name.start as u32, name.end as u32);
+        labels[label] = (name, slot);
+        out.labels[label] = LabelPlace { slot: slot as u32, start, end };
+        out.lines[line] = Line { slot: slot as u32, start, end };
+        label += 1;
+        line += 1;
+        let mut i = 0;
+        while i < function.slots().len() {
+            out.slots[slot] = function.slots()[i];
+            slot += 1;
+            i += 1;
+        }
     }
 
     // Jumps can refer to later labels, so they are resolved last.
@@ -713,6 +794,11 @@ const fn unresolved(
     let mut at = 1;
     while calls && at < HELPERS.len() {
         near.offer(HELPERS[at].as_bytes());
+        at += 1;
+    }
+    let mut at = 0;
+    while calls && at < LibraryFunction::ALL.len() {
+        near.offer(LibraryFunction::ALL[at].name().as_bytes());
         at += 1;
     }
     let mut at = 0;

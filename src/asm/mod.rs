@@ -12,6 +12,7 @@ mod directive;
 #[doc(hidden)]
 pub mod dsl;
 mod helpers;
+mod library;
 mod listing;
 mod listing_text;
 mod message;
@@ -30,6 +31,7 @@ pub(crate) use diagnostic::Mistake;
 pub use diagnostic::{Diagnostic, Diagnostics};
 pub(crate) use helpers::helper_since;
 pub use helpers::{HELPERS, helper_number};
+pub use library::LibraryFunction;
 #[cfg(feature = "elf")]
 pub(crate) use listing::{Instructions, Labels, Place, place, unknown};
 pub use listing::{PrintOptions, Undecodable, disassemble, disassemble_lossy};

@@ -15,7 +15,7 @@ use super::statement::{
     Chunks, Cursor, Dialect, Plain, Problem, Span, Statement, Symbol, Target, What, indentation,
     plain, unmistakable,
 };
-use super::{Collection, CollectionProgram, RelocField, RelocTarget, Section};
+use super::{Collection, CollectionProgram, LibraryFunction, RelocField, RelocTarget, Section};
 use crate::insn::{ByteOrder, Op};
 use crate::spec::MapSpec;
 use crate::uapi::MapFlags;
@@ -524,7 +524,7 @@ impl<'t, 'o> Parser<'t, 'o> {
 
     /// Finishes the program that is being parsed, if there is one.
     fn end_of_program(&mut self) {
-        let draft = std::mem::replace(&mut self.draft, Draft::new("main", None));
+        let mut draft = std::mem::replace(&mut self.draft, Draft::new("main", None));
         if draft.statements == 0 {
             if let Some(span) = draft.declared {
                 self.mistake(Problem {
@@ -534,6 +534,7 @@ impl<'t, 'o> Parser<'t, 'o> {
             }
             return;
         }
+        self.add_functions(&mut draft);
         let mut problems: Vec<_> = draft
             .named
             .iter()
@@ -568,6 +569,17 @@ impl<'t, 'o> Parser<'t, 'o> {
         }
     }
 
+    /// Adds the functions of the library that a program calls and does not define. Their source is the first call.
+    fn add_functions(&self, draft: &mut Draft<'_>) {
+        for named in &mut draft.named {
+            let Some(Problem { span, what: What::NoHelper }) = named.problem() else { continue };
+            if let Some(function) = LibraryFunction::from_name(self.slice(span)) {
+                draft.builder.at(named.at.0..named.at.1).bind_function(named.label, function);
+                named.bound = true;
+            }
+        }
+    }
+
     /// Returns the line number of a position. Positions must be passed in ascending order.
     fn line_at(&mut self, place: usize) -> u32 {
         let (counted, line) = &mut self.counted;
@@ -594,6 +606,7 @@ impl<'t, 'o> Parser<'t, 'o> {
         let mut labels = Nearest::new(wanted, OFFERED);
         if matches!(problem.what, What::NoHelper) {
             HELPERS.iter().skip(1).for_each(|name| helpers.offer(name));
+            LibraryFunction::ALL.iter().for_each(|function| helpers.offer(function.name()));
         }
         let bound = |index: &u32| draft.named.get(*index as usize).is_some_and(|named| named.bound);
         for (name, _) in draft.labels.iter().filter(|(_, index)| bound(index)) {

@@ -160,6 +160,27 @@ const fn enumerator(name: &[u8], message: &mut Message) {
     }
 }
 
+/// Adds the reason to a message about a number beyond 64 bits, if it comes of arithmetic with what [`Field`] marks.
+const fn field_alone(found: &[u8], value: i128, message: &mut Message) {
+    let beyond = value > u64::MAX as i128 || value < i64::MIN as i128;
+    if beyond && (contains(found, b"field!") || contains(found, b"stack!")) {
+        message.text(
+            "; a `field!` or a `stack!` stands alone in its braces, and arithmetic outside: `{field!(T, a)} + 4`",
+        );
+    }
+}
+
+const fn contains(text: &[u8], word: &[u8]) -> bool {
+    let mut start = 0;
+    while start + word.len() <= text.len() {
+        if same(sub(text, start, start + word.len()), word) {
+            return true;
+        }
+        start += 1;
+    }
+    false
+}
+
 impl Problem {
     /// Writes it as one sentence, with the offending text.
     pub(super) const fn write(&self, text: &[u8], message: &mut Message) {
@@ -205,6 +226,7 @@ impl Problem {
                 message.int(low as i128);
                 message.text(" to ");
                 message.int(high as i128);
+                field_alone(found, value, message);
             }
             What::Wide { value, moved } => {
                 message.text("the immediate ");
@@ -221,6 +243,7 @@ impl Problem {
                     message.int(value);
                 }
                 message.text(" ll`");
+                field_alone(found, value, message);
             }
             What::Octal => {
                 message.text("`");
@@ -307,6 +330,9 @@ impl Problem {
 
 const INSTRUCTION: &str = "an instruction, which begins with a register, `*(type *)`, `if`, `goto`, `gotol`, `may_goto`, `call`, \
                            `exit`, `lock`, `store_release` or `callx`";
+
+const ONE_OPERATION: &str =
+    "the end of the statement, which has one operation (`r1 = r2`, then `r1 += 4`)";
 
 /// The value of a number's digits as octal; `None` if it has others, or is beyond 126 bits.
 const fn octal(digits: &[u8]) -> Option<i128> {
@@ -419,7 +445,9 @@ impl<'a> Cursor<'a> {
         };
         self.skip();
         if !self.at_end() {
+            let computes = matches!(statement, Statement::Op { op: Op::Alu { .. }, .. });
             return self.expected(match self.dialect {
+                _ if computes && is_operator(self.peek()) => ONE_OPERATION,
                 Dialect::Macro => "`;`",
                 _ => "the end of the statement",
             });

@@ -10,7 +10,7 @@ use crate::uapi::ProgramType;
 
 /// The programs and the structs of functions of a collection that [`attach_collection`] has attached. Dropping it detaches them.
 #[derive(Debug)]
-#[must_use = "dropping it detaches the programs"]
+#[must_use = "dropping it detaches the programs: keep it, as in `let _attached = …`; `let _ = …` drops it"]
 pub struct Attached {
     links: Vec<(String, Link)>,
     tables: Vec<(String, Registered)>,

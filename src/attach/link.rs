@@ -13,7 +13,7 @@ use std::path::Path;
 
 /// An attached program. Dropping it detaches, and the kernel does the same for a process that is killed.
 #[derive(Debug)]
-#[must_use = "dropping a link detaches the program"]
+#[must_use = "dropping a link detaches the program: keep it, as in `let _link = …`; `let _ = …` drops it"]
 #[doc(alias = "bpf_link")]
 pub struct Link {
     target: Target,

@@ -1,9 +1,9 @@
-//! Attaching: the places at which a program can run, one file per kind.
+//! Attaches programs to the places at which they run: one [`Target`] for each kind.
 //!
 //! Attaching returns a [`Link`]: the program runs for as long as the link is kept, and dropping it
 //! detaches. The kernel does the same for a process that is killed, because a program is kept
-//! attached by file descriptors alone. (Where an old kernel can only do it in ways that outlive a process, the file
-//! of that kind of place says so.)
+//! attached by file descriptors alone. (Where an old kernel can only do it in ways that outlive a process, the
+//! module of that kind of place says so.)
 //!
 //! A program is loaded for one kind of place: [`Target::spec`] makes a spec fit for a target, and [`load_and_attach`] does
 //! both, in the best way that the kernel has.
@@ -44,7 +44,7 @@ pub use target::{
 };
 
 use self::cookie::Cookie;
-use crate::error::{Error, Result};
+use crate::error::{AttachOption, Error, Result};
 use crate::permission::{self, Need};
 use crate::program::{Loader, Program};
 use crate::spec::ProgramSpec;
@@ -121,17 +121,14 @@ impl Options {
             | Target::Socket { .. }
             | Target::Suffixed { .. } => (false, false),
         };
-        let refuse = |what| {
-            Err(Error::Unsupported { what, needs: "no kernel has it for this kind of place" })
-        };
-        if self.cookie.is_some() && !cookie {
-            return refuse("cookie there");
-        }
-        if self.pid.is_some() && !pid {
-            return refuse("choice of one process there");
-        }
-        if self.one_cpu && !matches!(target, Target::PerfEvent { .. }) {
-            return refuse("choice of one CPU there");
+        let one_cpu = matches!(target, Target::PerfEvent { .. });
+        let refused = [
+            (self.cookie.is_some() && !cookie, AttachOption::Cookie),
+            (self.pid.is_some() && !pid, AttachOption::Process),
+            (self.one_cpu && !one_cpu, AttachOption::Cpu),
+        ];
+        if let Some((_, option)) = refused.into_iter().find(|(is_refused, _)| *is_refused) {
+            return Err(Error::AttachOption { target: target.to_string(), option });
         }
         Ok(())
     }
@@ -168,8 +165,7 @@ pub fn attach(program: &Program, target: &Target) -> Result<Link> {
 /// Attaches a program to what a target names, with options.
 ///
 /// # Errors
-/// The errors of [`attach`]; [`Error::Unsupported`] too if this kind of place does not have an
-/// option.
+/// The errors of [`attach`]; [`Error::AttachOption`] if this kind of place does not have an option.
 pub fn attach_with(program: &Program, target: &Target, options: &Options) -> Result<Link> {
     let plain = target.plain();
     let attach: fn(&Program, &Target) -> Result<Link> = match plain {
@@ -291,7 +287,7 @@ pub(crate) fn attach_to_file(
 /// The errors of [`Loader::load`] and [`attach`].
 pub fn load_and_attach<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'a>,
+    spec: &ProgramSpec<'a, '_>,
     target: &Target,
 ) -> Result<(Program, Link)> {
     load_and_attach_with(loader, spec, target, &Options::new())
@@ -303,7 +299,7 @@ pub fn load_and_attach<'a>(
 /// The errors of [`Loader::load`] and [`attach_with`].
 pub fn load_and_attach_with<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'a>,
+    spec: &ProgramSpec<'a, '_>,
     target: &Target,
     options: &Options,
 ) -> Result<(Program, Link)> {
@@ -316,11 +312,10 @@ pub fn load_and_attach_with<'a>(
 
 fn load_and_attach_best<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'a>,
+    spec: &ProgramSpec<'a, '_>,
     target: &Target,
     options: &Options,
 ) -> Result<(Program, Link)> {
-    let code = &spec.code;
     let spec = target.spec(spec);
     let many = if kprobe_multi::is_better(target) {
         Some(AttachType::TraceKprobeMulti)
@@ -330,14 +325,14 @@ fn load_and_attach_best<'a>(
         None
     };
     if let Some(many) = many {
-        let program = loader.load_for_target(&spec.with_attach_type(many), code)?;
+        let program = loader.load(&spec.with_attach_type(many))?;
         match attach_with(&program, target, options) {
             Err(Error::NoFeature { .. }) => {}
             Err(error) if options.pid.is_some() && uprobe_multi::is_for_all_alone(&error) => {}
             answer => return answer.map(|link| (program, link)),
         }
     }
-    let program = loader.load_for_target(&spec, code)?;
+    let program = loader.load(&spec)?;
     let link = attach_with(&program, target, options)?;
     Ok((program, link))
 }

@@ -433,7 +433,7 @@ fn every_call_can_fail() {
 #[test]
 fn without_links_it_goes_the_older_way() {
     needs!(Bpf, Root);
-    let by_old = |spec: &ProgramSpec<'_>, target: Target| {
+    let by_old = |spec: &ProgramSpec<'_, '_>, target: Target| {
         let old = |call: &mut Call<'_, '_>| match call {
             Call::LinkCreate(_) => Some(Err(Errno(libc::EINVAL))),
             _ => None,

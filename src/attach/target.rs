@@ -305,6 +305,54 @@ impl Target {
         Target::Usdt { file: file.into(), provider: provider.into(), name: name.into() }
     }
 
+    /// A tracepoint, for a program that gets its arguments as they are.
+    pub fn raw_tracepoint(name: impl Into<String>) -> Target {
+        Target::RawTracepoint { name: name.into() }
+    }
+
+    /// A tracepoint, for a program that gets its arguments with their types.
+    #[doc(alias = "tp_btf")]
+    pub fn btf_tracepoint(name: impl Into<String>) -> Target {
+        Target::BtfTracepoint { name: name.into() }
+    }
+
+    /// The entry of a kernel function, by a trampoline.
+    pub fn fentry(function: impl Into<String>) -> Target {
+        Target::Trampoline { at: TrampolineAt::Entry, function: function.into() }
+    }
+
+    /// The exit of a kernel function, by a trampoline, with arguments and result.
+    pub fn fexit(function: impl Into<String>) -> Target {
+        Target::Trampoline { at: TrampolineAt::Exit, function: function.into() }
+    }
+
+    /// A security hook.
+    pub fn lsm(hook: impl Into<String>) -> Target {
+        Target::Lsm { hook: hook.into() }
+    }
+
+    /// Packets that come to a network device, in the first XDP mode that works.
+    pub fn xdp(device: impl Into<String>) -> Target {
+        Target::Xdp { device: device.into(), mode: XdpMode::Any }
+    }
+
+    /// Packets in or out of a network device, in the best way that the kernel has.
+    pub fn tc(device: impl Into<String>, direction: Direction) -> Target {
+        Target::Tc { device: device.into(), direction, method: TcMethod::Best }
+    }
+
+    /// Activity of the processes of a control group, a folder of the cgroup2 file system.
+    pub fn cgroup(path: impl Into<PathBuf>, attach_type: AttachType) -> Target {
+        Target::Cgroup { path: path.into(), attach_type }
+    }
+
+    /// A timer on each CPU, so many times a second.
+    #[doc(alias("profile", "cpu-clock"))]
+    pub fn timer(frequency: u64) -> Target {
+        let event = PerfEventKind::Software(CLOCK.into());
+        Target::PerfEvent { event, sampling: Sampling::Frequency(frequency) }
+    }
+
     /// The type that a program must have to be attached there.
     pub fn program_type(&self) -> ProgramType {
         self.loaded().program_type
@@ -435,7 +483,8 @@ impl Target {
         Error::Place { target: self.to_string(), problem }
     }
 
-    /// A spec for this place: of the type that is attached there, and with all that the kernel must know at load.
+    /// A spec for this place: of the type that is attached there, and with all that the kernel must know at load. The target has to last
+    /// for the load, and need not last as long as the loader.
     ///
     /// ```
     /// use rawbpf::attach::Target;
@@ -446,7 +495,22 @@ impl Target {
     /// assert_eq!(target.spec(&ONE).target, Some("sched_switch"));
     /// # Ok::<(), rawbpf::Error>(())
     /// ```
-    pub fn spec<'a>(&'a self, spec: &ProgramSpec<'a>) -> ProgramSpec<'a> {
+    ///
+    /// ```no_run
+    /// # use rawbpf::attach::Target;
+    /// # use rawbpf::{Loader, ProgramSpec, ProgramType, bpf};
+    /// # static ONE: ProgramSpec = ProgramSpec::new("one", ProgramType::Kprobe, bpf! { r0 = 0; exit; });
+    /// let mut loader = Loader::new();
+    /// for name in ["sched_switch", "sched_process_fork"] {
+    ///     let target = Target::tracepoint("sched", name);
+    ///     let program = loader.load(&target.spec(&ONE))?;
+    /// }
+    /// # Ok::<(), rawbpf::Error>(())
+    /// ```
+    pub fn spec<'code, 'name>(
+        &'name self,
+        spec: &ProgramSpec<'code, 'name>,
+    ) -> ProgramSpec<'code, 'name> {
         if let Target::Suffixed { suffix, target } = self {
             let spec = target.spec(spec);
             return spec.with_flags(spec.flags | suffix.flag());

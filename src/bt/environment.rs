@@ -16,7 +16,7 @@ pub(crate) trait Environment {
     fn tracepoint(&self, category: &str, name: &str) -> Result<Vec<Field>, String>;
 
     /// Returns the attach points that one with wildcards stands for, sorted; of one without, itself, if it exists or if that
-    /// is found out only when it is attached.
+    /// is known only when it is attached.
     fn expand(&self, point: &AttachPoint) -> Result<Vec<AttachPoint>, Missing>;
 
     /// Returns the address of a symbol of the kernel.

@@ -43,7 +43,7 @@ pub enum BtfError {
     },
 
     /// There is no type of that name.
-    #[error("there is no {what} `{name}`{}", NearestNames(.nearest))]
+    #[error("there is no {what} `{name}` in BTF{}", NearestNames(.nearest))]
     NoType {
         /// `struct or union`, `func`.
         what: &'static str,

@@ -239,8 +239,8 @@ fn what_is_not_there_is_said() -> Result<(), BtfError> {
     for (path, message) in [
         ("node.nextt", "`node` has no field `nextt`; the nearest: next"),
         ("node.lowl", "`node` has no field `lowl`; the nearest: low"),
-        ("nodee.x", "there is no struct, union or typedef `nodee`; the nearest: node"),
-        ("union node.low", "there is no union `node`"),
+        ("nodee.x", "there is no struct, union or typedef `nodee` in BTF; the nearest: node"),
+        ("union node.low", "there is no union `node` in BTF"),
         (
             "node.next.arr[1]",
             "`node.next` is a pointer, which one instruction cannot follow: load it first, then `node.arr[1]`",
@@ -277,7 +277,7 @@ fn sizes() -> Result<(), BtfError> {
         assert_eq!(btf.size_of(name)?, size, "{name}");
     }
     let error = btf.size_of("work").unwrap_err();
-    assert_eq!(error.to_string(), "there is no type `work`");
+    assert_eq!(error.to_string(), "there is no type `work` in BTF");
     Ok(())
 }
 
@@ -295,7 +295,7 @@ fn enumerators_have_their_sign_and_their_64_bits() -> Result<(), BtfError> {
     );
     assert_eq!(
         btf.any_enumerator("LOWST").unwrap_err().to_string(),
-        "there is no enumerator `LOWST`; the nearest: LOWEST"
+        "there is no enumerator `LOWST` in BTF; the nearest: LOWEST"
     );
     assert_eq!(
         btf.enumerator("number", "RED").unwrap_err().to_string(),
@@ -320,7 +320,7 @@ fn functions_have_parameters() -> Result<(), BtfError> {
     assert!(btf.function(5).is_err());
     assert_eq!(
         btf.type_id("wrk", Kind::Function).unwrap_err().to_string(),
-        "there is no func `wrk`; the nearest: work"
+        "there is no func `wrk` in BTF; the nearest: work"
     );
     Ok(())
 }
@@ -555,7 +555,7 @@ fn modules_are_asked_when_vmlinux_does_not_know() -> Result<(), Box<dyn std::err
     std::fs::remove_file(folder.join("mod_a"))?;
     let types = KernelTypes::in_folder(folder);
     let error = types.type_id("kfunc_c", Kind::Function).map(|(id, _)| id).unwrap_err().to_string();
-    assert_eq!(error, "there is no func `kfunc_c`; the nearest: kfunc_b");
+    assert_eq!(error, "there is no func `kfunc_c` in BTF; the nearest: kfunc_b");
     assert_eq!((types.exists("node.low")?, types.exists("node.lowest")?), (true, false));
     Ok(())
 }

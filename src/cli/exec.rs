@@ -108,7 +108,7 @@ pub(super) fn exec(args: &ExecArgs) -> Result<u8, Failure> {
 fn run<'a>(
     args: &ExecArgs,
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'a>,
+    spec: &ProgramSpec<'a, '_>,
 ) -> Result<u8, Failure> {
     let program = loader.load(spec)?;
     let frame = if takes_packet(spec.kind) { &[0; 64][..] } else { &[] };
@@ -169,7 +169,7 @@ pub(super) fn hex(bytes: &[u8], between: &str) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(between)
 }
 
-fn in_json(args: &ExecArgs, done: &TestRunOutput, spec: &ProgramSpec<'_>) -> String {
+fn in_json(args: &ExecArgs, done: &TestRunOutput, spec: &ProgramSpec<'_, '_>) -> String {
     let back = |bytes: &[u8]| (!bytes.is_empty()).then(|| hex(bytes, ""));
     json!({
         "program": spec.name,

@@ -87,7 +87,7 @@ fn created<'a>(module: &'a Collection<'a>) -> impl Iterator<Item = &'a MapSpec<'
 /// The sections of data that there are, with code that has them: all programs of a text have the same.
 fn sections<'s, 'a>(
     module: &'s Collection<'a>,
-    specs: &'s [ProgramSpec<'a>],
+    specs: &'s [ProgramSpec<'a, 'a>],
 ) -> impl Iterator<Item = (&'s Code<'a>, Section)> {
     let code = specs.first().map(|spec| &spec.code);
     let there = |section: &Section| !module.data().section(*section).is_empty();
@@ -98,7 +98,7 @@ fn sections<'s, 'a>(
 /// Creates the objects in the order that `--trace` shows: maps, then programs, then pins.
 fn make<'a>(
     module: &'a Collection<'a>,
-    specs: &[ProgramSpec<'a>],
+    specs: &[ProgramSpec<'a, 'a>],
     pins: Option<&mut Pins>,
 ) -> Result<(Loader<'a>, Vec<Program>), Failure> {
     let mut loader = loader();
@@ -171,7 +171,7 @@ fn map_line(map: &Map, pinned: Option<&Path>, format: Format) -> String {
 
 fn program_line(
     program: &Program,
-    spec: &ProgramSpec<'_>,
+    spec: &ProgramSpec<'_, '_>,
     pinned: Option<&Path>,
     format: Format,
 ) -> String {

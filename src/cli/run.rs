@@ -155,7 +155,7 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
 /// Attaches to the targets of the arguments, or else to all calls that fork.
 fn attach_as_told<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'a>,
+    spec: &ProgramSpec<'a, '_>,
     args: &'a RunArgs,
 ) -> Result<Vec<Link>, Failure> {
     if args.attach.is_empty() {

@@ -61,7 +61,10 @@ impl TextArgs {
     }
 
     /// One of its programs, of the type that the arguments or the text give.
-    pub(super) fn program<'s>(&self, spec: &'s TextSpec<'_>) -> Result<ProgramSpec<'s>, Failure> {
+    pub(super) fn program<'s>(
+        &self,
+        spec: &'s TextSpec<'_>,
+    ) -> Result<ProgramSpec<'s, 's>, Failure> {
         let unsaid = |error| match error {
             Error::NoProgramType { .. } => Failure::Usage(format!("{error}: --type")),
             _ => Failure::Usage(format!(

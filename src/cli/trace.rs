@@ -231,7 +231,7 @@ fn attach_all<'a>(
                 spec.name()
             )));
         }
-        let spec: ProgramSpec<'a> = spec.program(expected);
+        let spec: ProgramSpec<'a, 'a> = spec.program(expected);
         let (_, link) = attach::load_and_attach_with(loader, &spec, target, &options)?;
         if matches!(target.plain(), Target::PerfEvent { .. }) && link.skipped() > 0 {
             let cpus = link.skipped();

@@ -65,6 +65,12 @@ const HERE: Option<Registers> = if cfg!(target_arch = "x86_64") {
     None
 };
 
+/// The names of registers by their roles.
+pub(crate) const ROLES: [&str; 18] = [
+    "parm1", "parm2", "parm3", "parm4", "parm5", "parm6", "parm7", "parm8", "syscall1", "syscall2",
+    "syscall3", "syscall4", "syscall5", "syscall6", "ret", "sp", "fp", "ip",
+];
+
 /// The offset of a register that has a name of its own in `pt_regs`: `parm1` … an argument of the function, `syscall1` …
 /// one of a system call, `ret`, `sp`, `fp`, `ip`. `None` if it is no such name, or if this machine has no such register.
 pub(crate) fn offset(name: &str) -> Option<u16> {

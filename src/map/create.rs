@@ -82,8 +82,8 @@ impl Map {
                 Ok(fd) => return reused(spec, Path::new(path), fd),
                 Err(Errno(libc::ENOENT)) => {}
                 Err(errno) => {
-                    let which = format_args!("pinned at {path}");
-                    return Err(info::unopened(which, errno, None));
+                    let which = format!("pinned at {path}");
+                    return Err(info::unopened(&which, errno, None));
                 }
             }
             let map = create_new(spec, token, table, btf)?;
@@ -93,7 +93,7 @@ impl Map {
                 Err(errno) => return Err(map.unpinned(errno)),
             }
         }
-        Err(info::unopened(format_args!("pinned at {path}"), answer, None))
+        Err(info::unopened(&format!("pinned at {path}"), answer, None))
     }
 }
 
@@ -393,8 +393,7 @@ pub(crate) fn load_object_types(
 
 /// A map that is pinned already, if it is one like the spec.
 fn reused(spec: &MapSpec<'_>, path: &Path, fd: OwnedFd) -> Result<Map> {
-    let pinned =
-        info::opened(format_args!("pinned at {}", crate::util::escape::shown_path(path)), fd)?;
+    let pinned = info::opened(&format!("pinned at {}", crate::util::escape::shown_path(path)), fd)?;
     let wanted_entries = entries(spec)?;
     let extra = pinned.info()?.map_extra;
     let differs = |field, pinned: &dyn std::fmt::Display, wanted: &dyn std::fmt::Display| {

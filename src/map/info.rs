@@ -6,7 +6,6 @@ use crate::permission;
 use crate::syscall::{self, Numbered, ObjInfo};
 use crate::uapi::{Errno, MapFlags, MapType};
 use std::ffi::CString;
-use std::fmt;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -100,11 +99,11 @@ impl Map {
     #[doc(alias = "BPF_OBJ_GET")]
     pub fn open_pinned(path: impl AsRef<Path>) -> Result<Map> {
         let path = path.as_ref();
-        let which = format_args!("pinned at {}", crate::util::escape::shown_path(path));
+        let which = format!("pinned at {}", crate::util::escape::shown_path(path));
         let fd = c_path(path)
             .and_then(|path| syscall::obj_get(&path, 0, None))
-            .map_err(|errno| unopened(which, errno, None))?;
-        opened(which, fd)
+            .map_err(|errno| unopened(&which, errno, None))?;
+        opened(&which, fd)
     }
 
     /// Opens the map with this id, which [`info`](Map::info) returns for every map. `bpf(2)`, `BPF_MAP_GET_FD_BY_ID`
@@ -114,10 +113,10 @@ impl Map {
     /// [`Error::Call`]; `ENOENT` if there is none.
     #[doc(alias = "BPF_MAP_GET_FD_BY_ID")]
     pub fn open_id(id: u32) -> Result<Map> {
-        let which = format_args!("with id {id}");
+        let which = format!("with id {id}");
         let fd = syscall::fd_by_id(Numbered::Map, id, 0)
-            .map_err(|errno| unopened(which, errno, None))?;
-        opened(which, fd)
+            .map_err(|errno| unopened(&which, errno, None))?;
+        opened(&which, fd)
     }
 
     /// The map behind a descriptor, which may come from another process. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD` (Linux 4.13).
@@ -125,7 +124,7 @@ impl Map {
     /// # Errors
     /// [`Error::Call`] if it is none.
     pub fn from_fd(fd: OwnedFd) -> Result<Map> {
-        opened(format_args!("of a file descriptor"), fd)
+        opened("of a file descriptor", fd)
     }
 
     /// Returns the kernel's information on it. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
@@ -182,17 +181,13 @@ impl Map {
     }
 }
 
-pub(super) fn unopened(
-    which: fmt::Arguments<'_>,
-    errno: Errno,
-    note: Option<&'static str>,
-) -> Error {
+pub(super) fn unopened(which: &str, errno: Errno, note: Option<&'static str>) -> Error {
     let why = permission::explain(errno, permission::Need::Bpf);
     Error::Call { action: "open", object: format!("map {which}"), errno, why, note }
 }
 
 /// A map from its descriptor. Its sizes are the kernel's, so that no call hands it too short a buffer.
-pub(super) fn opened(which: fmt::Arguments<'_>, fd: OwnedFd) -> Result<Map> {
+pub(super) fn opened(which: &str, fd: OwnedFd) -> Result<Map> {
     // A program or a link has information of its own, which is not laid out like a map's; what else is a
     // descriptor has none.
     let link = std::fs::read_link(format!("/proc/self/fd/{}", raw(&fd))).ok();

@@ -356,17 +356,24 @@ impl Linker<'_> {
         }
         for (slot, op) in instructions {
             let named = self.code.named.get(&(section, first + slot));
-            match relocations.and_then(|all| all.get(&(first + slot))).map(Vec::as_slice) {
-                None => {}
+            let all = relocations.and_then(|all| all.get(&(first + slot)));
+            let all = all.map(Vec::as_slice).unwrap_or_default();
+            let core = match (all, named) {
+                ([one], None) => {
+                    self.core(program, start + slot, one).map(|(field, core)| (one, field, core))
+                }
+                _ => None,
+            };
+            match (core, named) {
                 // Each would overwrite the number of the other.
-                Some(all) if let Some(named) = named => {
+                (_, Some(named)) if !all.is_empty() => {
                     let other = self.described(named);
                     for one in all {
                         let remark = format!("{}, and at the same time {other}", one.remark());
                         self.remark(program, start + slot, remark)?;
                     }
                 }
-                Some([one]) if let Some((field, core)) = self.core(program, start + slot, one) => {
+                (Some((one, field, core)), _) => {
                     program.relocate(start + slot, field, RelocKind::Core, LinkTarget::Core(core));
                     match one.statement(op) {
                         Some(statement) => {
@@ -385,7 +392,7 @@ impl Linker<'_> {
                         }
                     }
                 }
-                Some(all) => {
+                (None, _) => {
                     for one in all {
                         self.remark(program, start + slot, one.remark().to_owned())?;
                     }

@@ -1,4 +1,4 @@
-//! The contents of an ELF file for BPF: its sections, its symbols, its relocations. Nothing of it is believed before it is looked at.
+//! The contents of an ELF file for BPF: its sections, its symbols, its relocations. It is treated as untrusted input.
 
 use super::ObjectError;
 use crate::asm::Section;

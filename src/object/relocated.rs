@@ -504,7 +504,7 @@ mod tests {
         }
     }
 
-    /// Sections are told apart by all of their names, and each relocation is for an instruction.
+    /// Sections are distinguished by all of their names, and each relocation is for an instruction.
     #[test]
     fn long_names_of_sections_are_whole() {
         let long = |last: char| format!("fentry/{}{last}", "a".repeat(400));

@@ -23,7 +23,7 @@ pub(super) struct BtfTarget {
 }
 
 /// The function that finds a target in the kernel's BTF; only specs of the types that need it carry it.
-struct FindTarget(for<'a> fn(&Loader<'a>, &ProgramSpec<'_>) -> Result<BtfTarget>);
+struct FindTarget(for<'a> fn(&Loader<'a>, &ProgramSpec<'_, '_>) -> Result<BtfTarget>);
 
 /// Returns whether programs of a type have their targets in BTF.
 const fn is_in_btf(kind: ProgramType) -> bool {
@@ -41,10 +41,10 @@ const fn find_target(kind: ProgramType) -> Option<Hook> {
     }
 }
 
-impl<'a> ProgramSpec<'a> {
+impl<'code, 'name> ProgramSpec<'code, 'name> {
     /// Describes a program under the license `GPL`, which permits all helpers. One of type `syscall` has
     /// [`ProgramFlags::SLEEPABLE`]: the kernel accepts no others.
-    pub const fn new(name: &'a str, kind: ProgramType, code: Code<'a>) -> Self {
+    pub const fn new(name: &'name str, kind: ProgramType, code: Code<'code>) -> Self {
         ProgramSpec {
             name,
             kind,
@@ -89,7 +89,7 @@ impl Loader<'_> {
     /// Returns the attach target of the program.
     pub(super) fn btf_target(
         &self,
-        spec: &ProgramSpec<'_>,
+        spec: &ProgramSpec<'_, '_>,
         other: Option<&Other<'_>>,
     ) -> Result<BtfTarget> {
         let found = match other {
@@ -118,12 +118,12 @@ impl Loader<'_> {
 }
 
 /// Returns the section of an object file that a program is from.
-pub(super) fn section(spec: &ProgramSpec<'_>) -> Option<String> {
+pub(super) fn section(spec: &ProgramSpec<'_, '_>) -> Option<String> {
     spec.code.of_object().map(|object| object.section.to_owned())
 }
 
 /// Refuses a program without an attach type if the kernel needs one for its type.
-fn refuse_without_attach_type(_: &Loader<'_>, spec: &ProgramSpec<'_>) -> Result<BtfTarget> {
+fn refuse_without_attach_type(_: &Loader<'_>, spec: &ProgramSpec<'_, '_>) -> Result<BtfTarget> {
     if spec.attach_type.is_none() && needs_attach_type(spec.kind) {
         let (program, kind) = (spec.name.into(), spec.kind);
         let choices = attach_types(kind);
@@ -133,7 +133,7 @@ fn refuse_without_attach_type(_: &Loader<'_>, spec: &ProgramSpec<'_>) -> Result<
 }
 
 /// Finds the target in the kernel's types; returns the default where programs of the type are not attached by BTF.
-fn target_in_kernel(loader: &Loader<'_>, spec: &ProgramSpec<'_>) -> Result<BtfTarget> {
+fn target_in_kernel(loader: &Loader<'_>, spec: &ProgramSpec<'_, '_>) -> Result<BtfTarget> {
     refuse_without_attach_type(loader, spec)?;
     let module = |name: Option<&str>| name.map(module_btf).transpose();
     if let (ProgramType::StructOps, Some(target)) = (spec.kind, spec.target) {
@@ -156,7 +156,7 @@ fn target_in_kernel(loader: &Loader<'_>, spec: &ProgramSpec<'_>) -> Result<BtfTa
 }
 
 /// Finds the function of another program that the target names.
-fn function_of(spec: &ProgramSpec<'_>, other: &Other<'_>) -> Result<BtfTarget> {
+fn function_of(spec: &ProgramSpec<'_, '_>, other: &Other<'_>) -> Result<BtfTarget> {
     let Some(target) = spec.target else {
         let problem = "its target is the name of a function of that program";
         return Err(Error::Spec { what: "program", name: spec.name.into(), problem });

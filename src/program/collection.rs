@@ -75,7 +75,7 @@ impl<'a> Loader<'a> {
     pub(crate) fn load_programs(
         &mut self,
         collection: &'a Collection<'a>,
-        specs: &[(ProgramSpec<'a>, Option<BorrowedFd<'a>>)],
+        specs: &[(ProgramSpec<'a, 'a>, Option<BorrowedFd<'a>>)],
     ) -> Result<Vec<Program>> {
         let before = self.maps.len();
         let loaded = self.load_all(collection, specs);
@@ -94,7 +94,7 @@ impl<'a> Loader<'a> {
     fn load_all(
         &mut self,
         collection: &'a Collection<'a>,
-        specs: &[(ProgramSpec<'a>, Option<BorrowedFd<'a>>)],
+        specs: &[(ProgramSpec<'a, 'a>, Option<BorrowedFd<'a>>)],
     ) -> Result<Vec<Program>> {
         for map in collection.maps().iter().filter(|map| map.autocreate) {
             self.filled(map, collection.maps())?;

@@ -170,13 +170,8 @@ impl<'a> Loader<'a> {
     }
 
     /// Returns the map of a data section that has a name of its own.
-    pub(super) fn data_section(
-        &mut self,
-        spec: &ProgramSpec<'_>,
-        code: &Code<'a>,
-        index: u32,
-    ) -> Result<&Map> {
-        let Some(data) = code.data.more.get(index as usize) else {
+    pub(super) fn data_section(&mut self, spec: &ProgramSpec<'a, '_>, index: u32) -> Result<&Map> {
+        let Some(data) = spec.code.data.more.get(index as usize) else {
             let problem = "it names a data section that is not with its code";
             return Err(Error::Spec { what: "program", name: spec.name.into(), problem });
         };

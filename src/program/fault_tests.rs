@@ -45,7 +45,7 @@ static PINNED: MapSpec<'_> = MapSpec::array("pinned", 8, 5).with_pin("/sys/fs/bp
 
 /// A program that needs everything a load can need: maps, one of maps and one with a pin, read-only data, a field by
 /// name, a function of a module by name, and a function of a module as its target.
-const EVERYTHING: ProgramSpec<'_> = ProgramSpec::new(
+const EVERYTHING: ProgramSpec<'_, '_> = ProgramSpec::new(
     "everything",
     ProgramType::Tracing,
     bpf! {

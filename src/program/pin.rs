@@ -21,15 +21,15 @@ impl Program {
     #[doc(alias = "BPF_OBJ_GET")]
     pub fn open_pinned(path: impl AsRef<Path>) -> Result<Program> {
         let path = path.as_ref();
-        let which = format_args!("pinned at {}", crate::util::escape::shown_path(path));
+        let which = format!("pinned at {}", crate::util::escape::shown_path(path));
         let fd =
             c_path(path).and_then(|path| syscall::obj_get(&path, 0, None)).map_err(|errno| {
                 match errno {
                     Errno(libc::EACCES) => {
                         let note = "it is no BPF file system, or its mode forbids it";
-                        info::refused(OPEN, which, errno, Some(note))
+                        info::refused(OPEN, &which, errno, Some(note))
                     }
-                    _ => info::refused(OPEN, which, errno, None),
+                    _ => info::refused(OPEN, &which, errno, None),
                 }
             })?;
         opened(which, fd)

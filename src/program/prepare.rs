@@ -6,7 +6,7 @@ use super::{Loader, Program, dump};
 use crate::btf::{Btf, Entry, Likeness, ProgramTypes};
 use crate::error::{Error, Result};
 use crate::map::object_name;
-use crate::spec::{Code, ProgramSpec};
+use crate::spec::ProgramSpec;
 use crate::syscall::{self, BtfLoad, ProgBtf, ProgLoad, memlock};
 use crate::uapi::{Errno, ProgramType};
 use std::ffi::CString;
@@ -19,11 +19,10 @@ pub(super) struct Other<'o> {
 }
 
 impl<'a> Loader<'a> {
-    /// Prepares a load, except for the log, and calls `action` with it. The code is that of the spec.
+    /// Prepares a load, except for the log, and calls `action` with it.
     pub(super) fn prepared<T>(
         &mut self,
-        spec: &ProgramSpec<'_>,
-        code: &Code<'a>,
+        spec: &ProgramSpec<'a, '_>,
         other: Option<&Other<'_>>,
         action: impl FnOnce(&mut ProgLoad<'_>) -> Result<T>,
     ) -> Result<(T, Option<Box<dyn Arguments>>)> {
@@ -36,7 +35,7 @@ impl<'a> Loader<'a> {
         let theirs = other.map(|other| &other.types);
         let mut insns = spec.code.slots.to_vec();
         let Relocated { modules, arguments, added, behind } =
-            relocate(self, spec, code, theirs, &mut insns)?;
+            relocate(self, spec, theirs, &mut insns)?;
         insns.extend(behind);
         let fd_array: Vec<_> = modules.iter().map(|module| module.as_fd()).collect();
         let target = self.btf_target(spec, other)?;

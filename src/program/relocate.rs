@@ -48,12 +48,10 @@ pub(super) struct Relocated {
     pub behind: Vec<Insn>,
 }
 
-/// Resolves relocations. The code is that of the spec, by itself because the loader keeps what it names, and nothing else of
-/// the spec. The types are those of the other program, if this one is for a function of one.
+/// Resolves relocations. The types are those of the other program, if this one is for a function of one.
 type Resolve = for<'a> fn(
     &mut Loader<'a>,
-    &ProgramSpec<'_>,
-    &Code<'a>,
+    &ProgramSpec<'a, '_>,
     Option<&Btf>,
     &mut [Insn],
 ) -> Result<Relocated>;
@@ -102,19 +100,18 @@ impl CollectionProgram<'_> {
 /// Resolves the relocations of a program's instructions.
 pub(super) fn relocate<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'_>,
-    code: &Code<'a>,
+    spec: &ProgramSpec<'a, '_>,
     theirs: Option<&Btf>,
     insns: &mut [Insn],
 ) -> Result<Relocated> {
-    match code.resolver.and_then(Hook::get) {
-        Some(Resolver(resolve)) => resolve(loader, spec, code, theirs, insns),
+    match spec.code.resolver.and_then(Hook::get) {
+        Some(Resolver(resolve)) => resolve(loader, spec, theirs, insns),
         None if spec.code.relocations.is_empty() => Ok(Relocated::default()),
         None => Err(by_hand(spec)),
     }
 }
 
-fn by_hand(spec: &ProgramSpec<'_>) -> Error {
+fn by_hand(spec: &ProgramSpec<'_, '_>) -> Error {
     let problem = "its code was given relocations by hand: make it anew";
     Error::Spec { what: "program", name: spec.name.into(), problem }
 }
@@ -122,23 +119,22 @@ fn by_hand(spec: &ProgramSpec<'_>) -> Error {
 /// Writes the descriptor of a map into its instruction.
 fn put_map<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'_>,
-    code: &Code<'a>,
+    spec: &ProgramSpec<'a, '_>,
     reloc: &Reloc<'a>,
     insns: &mut [Insn],
 ) -> Result<()> {
     let map = match reloc.target {
         RelocTarget::Map(map) => loader.map(map)?,
-        RelocTarget::Section(section) => loader.section(code, section)?,
-        RelocTarget::DataSection(index) => loader.data_section(spec, code, index)?,
+        RelocTarget::Section(section) => loader.section(&spec.code, section)?,
+        RelocTarget::DataSection(index) => loader.data_section(spec, index)?,
         RelocTarget::Kconfig(config, _) if reloc.kind == RelocKind::Kconfig => {
             loader.kconfig(config)?
         }
         RelocTarget::Core(_) | RelocTarget::Extern(_) | RelocTarget::Kconfig(..) => {
             return Err(by_hand(spec));
         }
-        RelocTarget::Name(name) => match code.maps.iter().find(|map| map.name == name) {
-            Some(map) => loader.filled(map, code.maps)?,
+        RelocTarget::Name(name) => match spec.code.maps.iter().find(|map| map.name == name) {
+            Some(map) => loader.filled(map, spec.code.maps)?,
             None => {
                 let problem =
                     "it names a map that is not with its code: make the spec with TextSpec";
@@ -156,16 +152,15 @@ fn put_map<'a>(
 /// The resolver for code that refers only to maps and data.
 fn resolve_maps<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'_>,
-    code: &Code<'a>,
+    spec: &ProgramSpec<'a, '_>,
     _: Option<&Btf>,
     insns: &mut [Insn],
 ) -> Result<Relocated> {
-    for reloc in code.relocations {
+    for reloc in spec.code.relocations {
         if reloc.kind != RelocKind::Map {
             return Err(by_hand(spec));
         }
-        put_map(loader, spec, code, reloc, insns)?;
+        put_map(loader, spec, reloc, insns)?;
     }
     Ok(Relocated::default())
 }
@@ -173,14 +168,13 @@ fn resolve_maps<'a>(
 /// The resolver for all relocations.
 fn resolve<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'_>,
-    code: &Code<'a>,
+    spec: &ProgramSpec<'a, '_>,
     theirs: Option<&Btf>,
     insns: &mut [Insn],
 ) -> Result<Relocated> {
     let is_map = |reloc: &&Reloc<'_>| matches!(reloc.kind, RelocKind::Map | RelocKind::Kconfig);
-    for reloc in code.relocations.iter().filter(is_map) {
-        put_map(loader, spec, code, reloc, insns)?;
+    for reloc in spec.code.relocations.iter().filter(is_map) {
+        put_map(loader, spec, reloc, insns)?;
     }
     let (types, process) = (loader.types(), loader.process);
     let (kind, attach_type) = (spec.kind, spec.attach_type);
@@ -206,7 +200,7 @@ fn resolve<'a>(
 
 /// The relocations of one program, during their resolution.
 struct Resolution<'l, 'a> {
-    spec: &'l ProgramSpec<'a>,
+    spec: &'l ProgramSpec<'a, 'l>,
     context: Context<'l>,
     places: Places,
     insns: &'l mut [Insn],
@@ -394,7 +388,11 @@ fn symbol(name: &str) -> String {
 type Answer<T> = std::result::Result<T, NameProblem>;
 
 /// Returns the error of a relocation that cannot be resolved.
-fn refused(spec: &ProgramSpec<'_>, reloc: &Reloc<'_>, problem: impl Into<NameProblem>) -> Error {
+fn refused(
+    spec: &ProgramSpec<'_, '_>,
+    reloc: &Reloc<'_>,
+    problem: impl Into<NameProblem>,
+) -> Error {
     let (code, slot) = (&spec.code, reloc.slot as usize);
     let instruction = code.statement(slot).unwrap_or_default();
     let (place, statement) = match code.of_object().and_then(|object| object.line(slot)) {
@@ -485,11 +483,11 @@ mod tests {
     use crate::{Loader, Map, bpf};
 
     static COUNTS: MapSpec = MapSpec::array("counts", 8, 1);
-    const PLAIN: ProgramSpec<'_> =
+    const PLAIN: ProgramSpec<'_, '_> =
         ProgramSpec::new("plain", ProgramType::Kprobe, bpf! { r0 = 0; exit; });
-    const USING: ProgramSpec<'_> =
+    const USING: ProgramSpec<'_, '_> =
         ProgramSpec::new("using", ProgramType::Kprobe, bpf! { r1 = COUNTS ll; r0 = 0; exit; });
-    const NAMING: ProgramSpec<'_> =
+    const NAMING: ProgramSpec<'_, '_> =
         ProgramSpec::new("naming", ProgramType::Kprobe, bpf! { r0 = sizeof(task_struct); exit; });
 
     #[test]

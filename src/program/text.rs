@@ -108,7 +108,7 @@ impl<'m> TextSpec<'m> {
     }
 
     /// Returns the spec, as a program of that type. If the text names another type, its target is left out.
-    pub fn program(&self, kind: ProgramType) -> ProgramSpec<'m> {
+    pub fn program(&self, kind: ProgramType) -> ProgramSpec<'m, 'm> {
         let license = self.collection.license().unwrap_or("GPL");
         let mut spec = ProgramSpec::new(self.name(), kind, self.code()).with_license(license);
         if let Ok(Some(named)) = self.attach_point()

@@ -15,9 +15,9 @@ impl<'a> Loader<'a> {
     ///
     /// # Errors
     /// The errors of [`load`](Loader::load).
-    pub fn load_with_log(&mut self, spec: &ProgramSpec<'a>) -> Result<(Program, String)> {
+    pub fn load_with_log(&mut self, spec: &ProgramSpec<'a, '_>) -> Result<(Program, String)> {
         let level = self.log_level;
-        let ((fd, log), arguments) = self.prepared(spec, &spec.code, None, |load| {
+        let ((fd, log), arguments) = self.prepared(spec, None, |load| {
             let fd = match load_retrying(load) {
                 Ok(fd) => fd,
                 Err(errno) => explain(spec, load, errno, level.max(1))?,
@@ -53,7 +53,7 @@ mod tests {
     use std::cell::RefCell;
     use std::rc::Rc;
 
-    const SPEC: ProgramSpec<'_> =
+    const SPEC: ProgramSpec<'_, '_> =
         ProgramSpec::new("two", ProgramType::Kprobe, bpf! { r0 = 0; exit; });
 
     #[test]

@@ -27,7 +27,7 @@ pub struct Attached {
 ///
 /// # Errors
 /// Errors of loading and attaching; [`Error::NotFound`] if the kernel has none of the calls.
-pub fn attach<'a>(loader: &mut Loader<'a>, spec: &ProgramSpec<'a>) -> Result<Attached> {
+pub fn attach<'a>(loader: &mut Loader<'a>, spec: &ProgramSpec<'a, '_>) -> Result<Attached> {
     let kprobe = |call: &str| Target::kprobe(format!("sys_{call}"));
     match attach_all(loader, &spec.with_kind(ProgramType::Kprobe), kprobe) {
         Ok(links) => Ok(Attached { links, instead_of_kprobes: None }),
@@ -43,7 +43,7 @@ pub fn attach<'a>(loader: &mut Loader<'a>, spec: &ProgramSpec<'a>) -> Result<Att
 
 fn attach_all<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'a>,
+    spec: &ProgramSpec<'a, '_>,
     target: impl Fn(&str) -> Target,
 ) -> Result<Vec<Link>> {
     let program = loader.load(spec)?;

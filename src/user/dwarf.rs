@@ -2,7 +2,7 @@
 //!
 //! Versions 2 to 5 are read, of 64-bit files. Sections are read whole, by `pread`; entries are looked at when they are asked for. Functions are
 //! found by their address, because only the symbol table knows which of several functions of one name is meant, and which names a function
-//! has. Nothing of a file is believed before it is checked: offsets may lead anywhere, and references in circles.
+//! has. Files are treated as untrusted input: offsets may lead anywhere, and references in circles.
 
 use super::elf::Elf;
 use crate::error::Error;

@@ -102,7 +102,7 @@ impl Process {
     }
 
     /// Returns what tells it from others that have or had its PID, and from the program that it ran before an `execve(2)`;
-    /// `None` if it has ended, also if nobody has been told so.
+    /// `None` if it has ended, also if its parent has not waited for it yet.
     #[cfg(feature = "symbolize")]
     pub(super) fn life(self) -> Option<Life> {
         life(&file::read(format!("/proc/{}/stat", self.0)).ok()?)
@@ -141,7 +141,7 @@ pub(super) type Life = [u64; 11];
 fn life(stat: &[u8]) -> Option<Life> {
     const FIELDS: [usize; 11] = [22, 26, 27, 28, 45, 46, 47, 48, 49, 50, 51];
     let fields: Vec<_> = fields(stat)?.collect();
-    // `Z`, `X`: it has ended, and another process still has to be told.
+    // `Z`, `X`: it has ended, and its parent has not waited for it yet.
     if matches!(fields.first(), Some(&("Z" | "X"))) {
         return None;
     }

@@ -10,6 +10,10 @@ use super::{FieldDesc, TypeDesc};
 /// [`plain!`](macro@crate::plain) makes has none: the compiler refuses it.
 ///
 /// Numbers are in the byte order of the machine, as programs see them.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not plain data",
+    note = "declare a struct in `plain! {{ #[repr(C)] struct … }}`; integers and arrays are plain, text is a `CharArray`"
+)]
 pub trait Plain: Sized + 'static {
     /// The size of the type, in bytes.
     const SIZE: usize;

@@ -37,7 +37,7 @@ struct Refusal<'a> {
 impl Diagnosis {
     /// Reads it out of a log; `lockdown` returns the mode if the kernel is locked down, and is called if it matters.
     pub(super) fn of(
-        spec: &ProgramSpec<'_>,
+        spec: &ProgramSpec<'_, '_>,
         log: &VerifierLog<'_>,
         lockdown: &dyn Fn() -> Option<String>,
     ) -> Diagnosis {

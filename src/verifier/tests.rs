@@ -276,7 +276,7 @@ fn a_kernel_that_is_locked_down_is_told_from_a_wrong_type() {
     let read = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call probe_read_kernel; exit; });
     let write = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call probe_write_user; exit; });
     let other = ProgramSpec::new("p", ProgramType::Kprobe, bpf! { call skb_load_bytes; exit; });
-    let reported = |spec: &ProgramSpec<'_>, name: &str, mode: Option<&str>| {
+    let reported = |spec: &ProgramSpec<'_, '_>, name: &str, mode: Option<&str>| {
         let log = format!("0: (85) call {name}\nprogram of this type cannot use helper {name}\n");
         let lockdown = || mode.map(str::to_owned);
         let errno = Errno(libc::EINVAL);
@@ -293,6 +293,21 @@ fn a_kernel_that_is_locked_down_is_told_from_a_wrong_type() {
     assert_eq!(reported(&write, "bpf_probe_write_user#36", Some("integrity")).0, "lockdown");
     let skb = "bpf_skb_load_bytes#26";
     assert_eq!(reported(&other, skb, Some("confidentiality")).0, "helper-type");
+}
+
+/// To the stack pointer a negative number is added. The log is that of Linux 6.18.
+#[test]
+fn a_subtraction_from_the_stack_pointer_is_written_as_an_addition() {
+    let spec =
+        ProgramSpec::new("p", ProgramType::Kprobe, bpf! { r2 = r10; r2 -= 4; r0 = 0; exit; });
+    let log = "0: R1=ctx() R10=fp0\n\
+               0: (bf) r2 = r10                      ; R2_w=fp0 R10=fp0\n\
+               1: (17) r2 -= 4\n\
+               R2 subtraction from stack pointer prohibited\n";
+    let error = VerifierError::on_kernel(&spec, Errno(libc::EACCES), log.as_bytes(), &|| None);
+    let advice = error.advice().unwrap();
+    assert_eq!(advice.key, "stack-subtraction");
+    assert!(advice.text.contains("`r2 += -8`"), "{}", advice.text);
 }
 
 /// An older kernel does not even know the name of a helper.

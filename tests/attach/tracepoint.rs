@@ -1,10 +1,13 @@
 //! Tracepoints, by their files in tracefs.
 
-use super::{CALLS, Counter, Watch, ask_group};
+use super::{CALLS, COUNT, Counter, STATE, State, Watch, ask_group};
+use crate::common;
 use crate::common::requires::{Thing, needs};
+use nix::unistd::{getpgid, gettid};
 use rawbpf::attach::{self, Options, Target};
+use rawbpf::map::Array;
 use rawbpf::progs::perf_output::PERF_OUTPUT;
-use rawbpf::{Errno, Error, Loader, ProgramType};
+use rawbpf::{Errno, Error, Loader, ProgramSpec, ProgramType};
 
 #[test]
 fn a_tracepoint_fires_while_it_is_attached() {
@@ -28,6 +31,29 @@ fn a_link_keeps_the_program() {
     assert_eq!(watch.runs(), CALLS);
     drop(link);
     assert_eq!(watch.runs(), 0);
+}
+
+/// A loader keeps what the code of a spec names, and nothing else of it: targets and names last for the load alone.
+#[test]
+fn the_loader_outlives_targets_and_names() {
+    needs!(Tracepoint);
+    let _alone = common::alone();
+    let mut loader = Loader::new();
+    let mut attached = Vec::new();
+    for edge in ["enter", "exit"] {
+        let target = Target::tracepoint("syscalls", format!("sys_{edge}_getpgid"));
+        let name = format!("count_{edge}");
+        let program = loader.load(&target.spec(&ProgramSpec { name: &name, ..COUNT })).unwrap();
+        assert_eq!(program.name(), name);
+        let link = attach::attach(&program, &target).unwrap();
+        attached.push((program, link));
+    }
+    let state: Array<State> = loader.view(&STATE).unwrap();
+    state.update(0, &[gettid().as_raw() as u64, 0, 0]).unwrap();
+    for _ in 0..CALLS {
+        getpgid(None).unwrap();
+    }
+    assert_eq!(state.lookup(0).unwrap()[1], 2 * CALLS as u64);
 }
 
 #[test]

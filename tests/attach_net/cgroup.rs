@@ -290,7 +290,7 @@ fn a_security_hook_is_for_a_group() {
     let _alone = alone();
     needs!(Bpf, Root, Btf, Lsm);
     needs_tried!("cgroup2", no_root());
-    fn spec(target: &Target) -> ProgramSpec<'_> {
+    fn spec(target: &Target) -> ProgramSpec<'_, '_> {
         target.spec(&COUNT_ALL).with_target("socket_bind")
     }
     let probe = Target::Cgroup { path: "/".into(), attach_type: AttachType::LsmCgroup };

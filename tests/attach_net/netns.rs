@@ -14,7 +14,7 @@ static COUNT_LOOKUPS: ProgramSpec = counting! { "count_lookups", SkLookup, 0, 1,
 static COUNT_HEADERS: ProgramSpec = counting! { "count_headers", FlowDissector, 0, 0, r6 = 0; };
 
 /// It runs as often as it should while it is attached, in that namespace alone.
-fn runs_in_its_namespace(spec: &ProgramSpec<'_>, kind: &str, trigger: fn()) {
+fn runs_in_its_namespace(spec: &ProgramSpec<'_, '_>, kind: &str, trigger: fn()) {
     in_own_network(|| {
         let here = File::open("/proc/thread-self/ns/net").unwrap();
         let by_path = format!("netns:/proc/self/fd/{}:{kind}", here.as_raw_fd());

@@ -53,7 +53,7 @@ static SEND_XDP: ProgramSpec = sending! { "send_xdp", Xdp, 2,
     r7 -= r2;
 };
 
-fn packets(spec: &ProgramSpec<'_>, target: &str) -> u64 {
+fn packets(spec: &ProgramSpec<'_, '_>, target: &str) -> u64 {
     let mut loader = Loader::new();
     let options = PerfOptions::new().sample_size(OWN + FRAME);
     let mut reader = PerfReader::open(loader.map(&EVENTS).unwrap(), &options).unwrap();

@@ -785,6 +785,6 @@ fn atomic_bits(word: bool) -> AtomicSize {
 }
 
 /// A spec for the compiled program.
-pub fn spec<'c>(compiled: &'c Compiled<'_>) -> ProgramSpec<'c> {
+pub fn spec<'c>(compiled: &'c Compiled<'_>) -> ProgramSpec<'c, 'c> {
     ProgramSpec::new("random", ProgramType::SocketFilter, compiled.code())
 }

@@ -46,14 +46,14 @@ const fn spec(
     name: &'static str,
     target: &'static str,
     code: rawbpf::asm::Code<'static>,
-) -> ProgramSpec<'static> {
+) -> ProgramSpec<'static, 'static> {
     ProgramSpec::new(name, ProgramType::StructOps, code).with_target(target)
 }
 
 static BY_MAP: MapSpec = MapSpec::struct_ops("rawbpf_map", OPS);
 static BY_LINK: MapSpec = MapSpec::struct_ops("rawbpf_link", OPS).with_flags(MapFlags::LINK);
 
-fn member(spec: &ProgramSpec<'static>) -> &'static str {
+fn member(spec: &ProgramSpec<'static, 'static>) -> &'static str {
     spec.target.unwrap().split_once('.').unwrap().1
 }
 

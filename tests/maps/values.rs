@@ -38,7 +38,7 @@ macro_rules! add_one {
 }
 
 /// The same for a hash table of any kind.
-fn hash_is_shared<'a>(map: &'a MapSpec<'a>, program: &ProgramSpec<'a>) {
+fn hash_is_shared<'a>(map: &'a MapSpec<'a>, program: &ProgramSpec<'a, 'a>) {
     let (program, map) = load(program, map);
     let hash = Hash::<u32, u64>::of(&map).unwrap();
     assert_eq!((run(&program), hash.lookup(&1).unwrap()), (0, None));
@@ -99,7 +99,7 @@ fn a_hash_table_that_grows() {
     hash_is_shared(&RHASH, &IN_RHASH);
 }
 
-fn percpu_hash_is_shared<'a>(map: &'a MapSpec<'a>, program: &ProgramSpec<'a>) {
+fn percpu_hash_is_shared<'a>(map: &'a MapSpec<'a>, program: &ProgramSpec<'a, 'a>) {
     let (program, map) = load(program, map);
     let hash = PercpuHash::<u32, u64>::of(&map).unwrap();
     let cpus = cpu::possible().unwrap().len();

@@ -12,7 +12,7 @@ use rawbpf::{
 const ZERO: Code<'static> = bpf! { r0 = 0; exit; };
 const ONE: Code<'static> = bpf! { r0 = 1; exit; };
 
-const fn spec(kind: ProgramType, code: Code<'static>) -> ProgramSpec<'static> {
+const fn spec(kind: ProgramType, code: Code<'static>) -> ProgramSpec<'static, 'static> {
     ProgramSpec::new("smallest", kind, code)
 }
 
@@ -20,12 +20,12 @@ const fn named(
     kind: ProgramType,
     attach: AttachType,
     target: &'static str,
-) -> ProgramSpec<'static> {
+) -> ProgramSpec<'static, 'static> {
     spec(kind, ZERO).with_attach_type(attach).with_target(target)
 }
 
 /// The smallest program for each way of attaching.
-fn of_attach_type(attach: AttachType) -> ProgramSpec<'static> {
+fn of_attach_type(attach: AttachType) -> ProgramSpec<'static, 'static> {
     use AttachType::*;
     use ProgramType as P;
     let (kind, code) = match attach {
@@ -136,7 +136,7 @@ fn flags_are_passed_on() {
     let features = Features::new();
     let syscall = spec(ProgramType::Syscall, ZERO);
     let xdp = spec(ProgramType::Xdp, ZERO);
-    let rows: [(Option<Probe>, ProgramSpec<'_>, ProgramFlags); 6] = [
+    let rows: [(Option<Probe>, ProgramSpec<'_, '_>, ProgramFlags); 6] = [
         (None, xdp, ProgramFlags::STRICT_ALIGNMENT),
         (None, xdp, ProgramFlags::ANY_ALIGNMENT),
         (None, xdp, ProgramFlags::TEST_RND_HI32),

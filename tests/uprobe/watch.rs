@@ -88,16 +88,16 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    pub(crate) fn new(spec: &'static ProgramSpec<'static>) -> Watch {
+    pub(crate) fn new(spec: &'static ProgramSpec<'static, 'static>) -> Watch {
         Watch::loaded(spec).unwrap()
     }
 
     /// The same for `uprobe.multi`.
-    pub(crate) fn multi(spec: &'static ProgramSpec<'static>) -> Watch {
+    pub(crate) fn multi(spec: &'static ProgramSpec<'static, 'static>) -> Watch {
         Watch::loaded(&spec.with_attach_type(AttachType::TraceUprobeMulti)).unwrap()
     }
 
-    pub(crate) fn loaded(spec: &ProgramSpec<'static>) -> Result<Watch> {
+    pub(crate) fn loaded(spec: &ProgramSpec<'static, 'static>) -> Result<Watch> {
         let alone = common::alone();
         let mut loader = Loader::new();
         let program = loader.load(spec)?;

@@ -209,3 +209,17 @@ fn a_statement_is_known_by_each_of_its_slots() {
     assert_eq!(CODE.statement(4), None);
     assert!(CODE.file.ends_with("dsl/tests.rs"));
 }
+
+#[test]
+fn fields_are_computed_with_outside_of_their_braces() {
+    use crate::field;
+    #[repr(C)]
+    struct Event {
+        _pid: u32,
+        _comm: [u8; 16],
+    }
+    static CODE: Code = bpf! {
+        r2 = {field!(Event, _comm)} - {field!(Event, _pid)} + 4;
+    };
+    assert_eq!(CODE.slots[0].imm(), 8);
+}

@@ -40,7 +40,7 @@ impl<'a> Cursor<'a> {
             b"s32" => (Size::Word, true),
             _ => return self.problem(span, What::Not("a type: u8, u16, u32, u64, s8, s16, s32")),
         };
-        ok!(self.need("*", "`*`"));
+        ok!(self.need("*", "the `*` of an access, `*(u32 *)(r1 + 8)`"));
         ok!(self.need(")", "`)`"));
         Ok(Access { size, signed, span })
     }
@@ -105,7 +105,7 @@ impl<'a> Cursor<'a> {
 
     /// `(r1 + 8)`.
     pub(super) const fn parenthesized_address(&mut self) -> Parsed<Address> {
-        ok!(self.need("(", "`(`"));
+        ok!(self.need("(", "an address, `(r1 + 8)`"));
         let address = ok!(self.address());
         ok!(self.need(")", "`)`"));
         Ok(address)

@@ -43,6 +43,13 @@ fn what_is_refused_says_how_it_is_spelled() {
         ("r1 == r2", "A statement begins with a register and an assignment, `*(type *)`, `if`"),
         ("r1 =", "and the text ends"),
         ("r1 ! 3", "expected `=`, `+=` or another assignment, found `!`"),
+        (
+            "r2 = r1 + 4",
+            "expected the end of the statement, which has one operation (`r1 = r2`, then `r1 += 4`), found `+`",
+        ),
+        ("r2 = 5 s>> 2", "expected the end of the statement, found `s`"),
+        ("r2 = *(u64 *)r1", "expected an address, `(r1 + 8)`, found `r1`"),
+        ("r2 = *(u64)(r1 + 8)", "expected the `*` of an access, `*(u32 *)(r1 + 8)`, found `)`"),
         ("frob r1", "`frob` is not an instruction, which begins with a register"),
         ("r1 = be24 r1", "`be24` is not a width of `be`: be16, be32, be64"),
         ("r1 = be r1", "`be` is not a width of `be`"),

@@ -2,7 +2,10 @@
 
 use super::memory::{Access, Address, atomic_bytes, size_bits};
 use super::number::Register;
-use super::{Cursor, Dialect, Parsed, Span, Statement, Target, Value, What, ok, one, same, sub};
+use super::{
+    Cursor, Dialect, ONE_OPERATION, Parsed, Span, Statement, Target, Value, What, ok, one, same,
+    sub,
+};
 use crate::insn::table::{
     ASSIGNMENT_OPERATORS, COMPARISON_OPERATORS, FETCHING_NAMES, Operation, Operator, Shape, shaped,
 };
@@ -270,7 +273,13 @@ impl<'a> Cursor<'a> {
         if matches!(self.peek(), b'+' | b'-') && matches!(self.dialect, Dialect::Text) {
             // An address and bytes to add to it; or arithmetic that begins with a constant.
             if self.constant(span).is_none() {
-                let (value, at) = ok!(self.number("an offset"));
+                let (sign, is_register) = (self.at, self.register_of(span).is_ok());
+                let address = self.number("an offset");
+                if is_register && (address.is_err() || self.peek() != b'l') {
+                    self.at = sign;
+                    return self.expected(ONE_OPERATION);
+                }
+                let (value, at) = ok!(address);
                 let offset =
                     ok!(self.fit("the offset", value, at, i32::MIN as i64, i32::MAX as i64));
                 if !self.take_word("ll") {

@@ -1,6 +1,32 @@
 use super::*;
 
 #[test]
+fn targets_are_made_of_names() {
+    for (target, text) in [
+        (Target::kprobe("vfs_read"), "kprobe:vfs_read"),
+        (Target::kretprobe("vfs_read"), "kretprobe:vfs_read"),
+        (Target::tracepoint("sched", "sched_switch"), "tracepoint:sched/sched_switch"),
+        (Target::raw_tracepoint("sched_switch"), "raw_tracepoint:sched_switch"),
+        (Target::btf_tracepoint("sched_switch"), "tp_btf:sched_switch"),
+        (Target::fentry("vfs_read"), "fentry:vfs_read"),
+        (Target::fexit("vfs_read"), "fexit:vfs_read"),
+        (Target::lsm("file_open"), "lsm:file_open"),
+        (Target::uprobe("c", "malloc"), "uprobe:c:malloc"),
+        (Target::uretprobe("c", "malloc"), "uretprobe:c:malloc"),
+        (Target::usdt("c", "libc", "setjmp"), "usdt:c:libc:setjmp"),
+        (Target::xdp("lo"), "xdp:lo"),
+        (Target::tc("lo", Direction::Egress), "tc:lo/egress"),
+        (
+            Target::cgroup("/sys/fs/cgroup/x", AttachType::CgroupInetIngress),
+            "cgroup:/sys/fs/cgroup/x:inet_ingress",
+        ),
+        (Target::timer(99), "profile:hz:99"),
+    ] {
+        assert_eq!(text.parse::<Target>().unwrap(), target, "{text}");
+    }
+}
+
+#[test]
 fn targets_print_as_they_are_written() {
     for text in [
         "kprobe:sys_clone",

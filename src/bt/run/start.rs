@@ -322,7 +322,7 @@ fn load<'p>(
     Ok(loaded)
 }
 
-fn spec<'p>(program: &'p hir::Program, one: &'p ProgramPlan<'p>) -> ProgramSpec<'p> {
+fn spec<'p>(program: &'p hir::Program, one: &'p ProgramPlan<'p>) -> ProgramSpec<'p, 'p> {
     let spec = ProgramSpec::new(&one.name, one.kind, one.code.code());
     ProgramSpec { attach_type: one.attach_type, ..spec }.with_license(&program.config.license)
 }
@@ -331,7 +331,7 @@ fn load_one<'p>(
     loader: &mut Loader<'p>,
     program: &hir::Program,
     one: &ProgramPlan<'_>,
-    spec: &ProgramSpec<'p>,
+    spec: &ProgramSpec<'p, 'p>,
     (point, point_span): (&AttachPoint, Option<Span>),
 ) -> std::result::Result<Program, Failed> {
     loader.load(spec).map_err(|error| {

@@ -50,7 +50,7 @@ enum At {
 }
 
 impl Places {
-    pub fn of(spec: &ProgramSpec<'_>) -> Places {
+    pub fn of(spec: &ProgramSpec<'_, '_>) -> Places {
         let attach_to = spec.attach_to.map(|place| place.to_string());
         let target = attach_to.or_else(|| spec.target.map(str::to_owned));
         Places { target, each: None, found: Vec::new() }
@@ -113,7 +113,7 @@ impl Places {
     /// Returns the arguments that later attachments have to match.
     pub fn into_arguments(
         self,
-        spec: &ProgramSpec<'_>,
+        spec: &ProgramSpec<'_, '_>,
         process: Option<u32>,
     ) -> Option<Box<dyn Arguments>> {
         // For other program types the attach target is fixed at load.

@@ -9,6 +9,7 @@ use crate::spec::RelocField;
 #[cfg(feature = "cli")]
 use crate::spec::RelocKind;
 use crate::uapi::{AttachType, ProgramType};
+use crate::util::nearest::{Nearest, OFFERED};
 
 /// The context of a lookup: the program's type and the types to search.
 pub(super) struct Context<'l> {
@@ -83,6 +84,13 @@ pub(crate) fn kernel_number(kind: RelocKind, name: &str) -> Option<i128> {
     }
 }
 
+/// The error for a name that is neither the role of a register nor a field of `pt_regs`.
+fn no_register(name: &str) -> NameProblem {
+    let mut nearest = Nearest::new(name, OFFERED);
+    registers::ROLES.iter().for_each(|role| nearest.offer(role));
+    NameProblem::UnknownRegister { name: name.into(), nearest: nearest.into_names() }
+}
+
 impl Context<'_> {
     /// Returns the offset of a field, or the value of an enumerator.
     pub fn value(&self, path: &str) -> Answer<Number> {
@@ -112,6 +120,9 @@ impl Context<'_> {
             }
             Err(error) => error,
         };
+        if head == "pt_regs" && matches!(missing.btf(), Some(BtfError::NoField { .. })) {
+            return Err(no_register(rest));
+        }
         let no_struct =
             matches!(missing.btf(), Some(BtfError::NoType { .. } | BtfError::NoParts { .. }));
         if !no_struct {

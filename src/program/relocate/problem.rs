@@ -1,7 +1,8 @@
 //! Errors of relocations.
 
 use crate::btf::BtfError;
-use crate::error::Error;
+use crate::error::{Error, NearestNames};
+use crate::util::escape;
 use std::fmt;
 
 /// The reason why a name in an instruction cannot be resolved.
@@ -124,6 +125,18 @@ pub enum NameProblem {
         first: String,
         /// Another target.
         other: String,
+    },
+    /// `pt_regs` has no such field, and no register has this role.
+    #[error(
+        "`pt_regs` has no register `{}`: expected parm1 … for arguments, syscall1 … for those of a system call, ret, sp, fp, \
+         ip, or a field of this architecture{}",
+        escape::shown(.name), NearestNames(.nearest)
+    )]
+    UnknownRegister {
+        /// The name.
+        name: String,
+        /// The roles that come nearest to it, the nearest first.
+        nearest: Vec<String>,
     },
     /// On this architecture that argument is not in a register, or the architecture is not supported here.
     #[error("this architecture does not pass it in a register that is known here")]

@@ -254,11 +254,15 @@ pub(super) static TABLE: &[Row] = &[
         "This pointer stays as it is: name a field by the constant offset of the load (`r0 = *(u32 *)(r1 + 4)`).",
     ),
     (
+        "stack-subtraction",
+        "subtraction from stack pointer",
+        "Add a negative number instead: `r2 = r10`, then `r2 += -8`.",
+    ),
+    (
         "pointer-arithmetic",
         "pointer arithmetic\n\
          subtract pointer\n\
          pointer subtraction\n\
-         subtraction from stack pointer\n\
          pointer operation prohibited\n\
          pointer prohibited\n\
          partial copy of pointer\n\

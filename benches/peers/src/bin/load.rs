@@ -120,7 +120,7 @@ struct Told {
 }
 
 impl Told {
-    fn new(spec: &ProgramSpec<'_>) -> Result<Told> {
+    fn new(spec: &ProgramSpec<'_, '_>) -> Result<Told> {
         let mut builder = rawbpf::btf::Builder::new();
         let int = builder.int("int", 4, true);
         let prototype = builder.prototype(int, &[]);
