@@ -18,11 +18,11 @@ use super::tables::{MapOf, maps};
 use super::variables::{NamedPlace, Variables};
 use crate::btf::{Btf, swapped};
 use crate::insn::{ByteOrder, Insn};
-use crate::spec::{Line, ObjectTypes};
+use crate::spec::{Kconfig, Line, ObjectTypes};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// An object for BPF, read: what clang or [`write`](super::write()) made.
 ///
@@ -133,7 +133,9 @@ impl Object {
         let code = Code::new(&raw)?;
         let mut names = Names::default();
         let declared = declared(&raw, btf.as_ref(), &mut names)?;
-        let types = types(&raw, btf.as_ref());
+        let mut of_settings = Vec::new();
+        let kconfig = btf.as_ref().and_then(|btf| kconfig(&raw, btf, &mut of_settings));
+        let types = types(&raw, btf.as_ref(), kconfig.as_ref());
         let mut sections = Sections::new(&raw, types.as_ref());
         let places: BTreeSet<_> = code
             .named
@@ -183,7 +185,9 @@ impl Object {
         sections.name(&places);
         strays(&mut head, &raw, &mut unsaid, &mut text_unsaid);
 
-        let kconfig = btf.as_ref().and_then(|btf| kconfig(&raw, btf, &mut unsaid));
+        unsaid.append(&mut of_settings);
+        let types_of_settings = sections.kconfig.take();
+        let kconfig = kconfig.map(|kconfig| Arc::new(Kconfig { types: types_of_settings, ..kconfig }));
         let linker = Linker {
             raw: &raw,
             code: &code,

@@ -3,7 +3,7 @@
 use rawbpf::asm::{Collection, CollectionProgram, ParseOptions, RelocKind, parse};
 use rawbpf::insn::{ByteOrder, Op};
 use rawbpf::object::{Object, ObjectError};
-use rawbpf::{MapSpec, MapType};
+use rawbpf::{MapFlags, MapSpec, MapType};
 
 /// Reads an object. What is made of it can be assembled, to the same instructions but for what addresses and calls name; and
 /// what is loaded of it is the same, whether it goes through the text or not.
@@ -84,12 +84,29 @@ fn in_order(ours: &CollectionProgram<'_>, theirs: &CollectionProgram<'_>) -> boo
     theirs.collect::<Vec<_>>() == ours
 }
 
+/// The flags without which no kernel makes a map of that type: a text need not say them, and has them anyway.
+fn required(kind: MapType) -> MapFlags {
+    match kind {
+        MapType::LpmTrie
+        | MapType::SkStorage
+        | MapType::InodeStorage
+        | MapType::TaskStorage
+        | MapType::CgrpStorage
+        | MapType::Rhash => MapFlags::NO_PREALLOC,
+        MapType::Arena => MapFlags::MMAPABLE,
+        _ => MapFlags::empty(),
+    }
+}
+
 /// Holds an object and its text to be the same.
 fn same(object: &Collection<'_>, text: &Collection<'_>, listing: &str) {
     assert_eq!(object.license(), text.license(), "{listing}");
     // What a text does not say: BTF, pins, nodes, and structs of functions.
     let said = object.maps().iter().filter(|map| map.kind != MapType::StructOps);
-    let said = said.map(|map| MapSpec { object: None, pin: None, numa_node: None, ..*map });
+    let said = said.map(|map| {
+        let flags = map.flags | required(map.kind);
+        MapSpec { flags, object: None, pin: None, numa_node: None, ..*map }
+    });
     assert_eq!(said.collect::<Vec<_>>(), text.maps(), "{listing}");
     let (data, expected) = (object.data(), text.data());
     // A text has one section of each kind.

@@ -3,7 +3,7 @@
 
 enum pid_type { PIDTYPE_PID };
 enum perf_event_state { PERF_EVENT_STATE_DEAD };
-struct task_struct { int tgid; unsigned int flags; long nvcsw; char comm[16]; void *stack; } CORE;
+struct task_struct { int tgid; unsigned int flags; long nvcsw; void *stack; } CORE;
 struct perf_event { enum perf_event_state state; } CORE;
 
 SEC("raw_tp/sched_switch")
@@ -16,6 +16,6 @@ int signs(void *ctx)
 	out[1] = field(task->flags, FIELD_SIGNED);
 	out[2] = field(task->nvcsw, FIELD_SIGNED);
 	out[3] = field(event->state, FIELD_SIGNED);
-	out[4] = field(task->comm[0], FIELD_SIGNED);
+	out[4] = field(task->stack, FIELD_EXISTS);
 	return 0;
 }

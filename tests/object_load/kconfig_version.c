@@ -6,13 +6,11 @@
 
 extern int LINUX_KERNEL_VERSION KCONFIG;
 extern _Bool LINUX_HAS_BPF_COOKIE KCONFIG WEAK;
-extern _Bool LINUX_HAS_SYSCALL_WRAPPER KCONFIG WEAK;
 
 SEC("raw_tp/sched_switch")
 int versions(void *ctx)
 {
 	out[0] = LINUX_KERNEL_VERSION;
 	out[1] = LINUX_HAS_BPF_COOKIE;
-	out[2] = LINUX_HAS_SYSCALL_WRAPPER;
 	return 0;
 }

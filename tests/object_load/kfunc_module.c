@@ -5,7 +5,7 @@
 #define WEAK __attribute__((weak))
 
 struct __sk_buff { unsigned int len; };
-struct nf_conn;
+struct nf_conn { int mark; };
 struct bpf_sock_tuple { unsigned int words[3]; };
 struct bpf_ct_opts___own { int netns_id; int error; unsigned char l4proto, reserved[3]; };
 

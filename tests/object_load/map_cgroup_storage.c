@@ -2,7 +2,7 @@
 #include "maps.h"
 
 struct { NUMBER(type, CGROUP_STORAGE); TYPE(key, unsigned long); TYPE(value, long); } storage SEC(".maps");
-struct { NUMBER(type, PERCPU_CGROUP_STORAGE); TYPE(key, unsigned long); TYPE(value, int); } each_cpu SEC(".maps");
+struct { NUMBER(type, PERCPU_CGROUP_STORAGE); TYPE(key, unsigned long); TYPE(value, long); } each_cpu SEC(".maps");
 
 static long *(*const local)(void *, unsigned long) = (void *)81;
 

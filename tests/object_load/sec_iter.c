@@ -1,29 +1,32 @@
 /* Iterators, which write what they see. */
-#include "maps.h"
+#include "common.h"
 
 struct seq_file;
 struct bpf_iter_meta { struct seq_file *seq; } CORE;
 struct task_struct { int tgid; } CORE;
 struct bpf_iter__task { struct bpf_iter_meta *meta; struct task_struct *task; } CORE;
-struct bpf_iter__bpf_map_elem { struct bpf_iter_meta *meta; void *map; void *key; void *value; } CORE;
+struct bpf_map { int id; } CORE;
+struct bpf_iter__bpf_map { struct bpf_iter_meta *meta; struct bpf_map *map; } CORE;
 
 static long (*const write)(struct seq_file *, const void *, unsigned int) = (void *)127;
 
 SEC("iter/task")
 int tasks(struct bpf_iter__task *ctx)
 {
+	struct task_struct *task = ctx->task;
 	int number;
 
-	if (!ctx->task)
+	if (!task)
 		return 0;
-	number = ctx->task->tgid;
+	number = task->tgid;
 	write(ctx->meta->seq, &number, sizeof(number));
 	return 0;
 }
 
-SEC("iter/bpf_map_elem")
-int elements(struct bpf_iter__bpf_map_elem *ctx)
+SEC("iter/bpf_map")
+int maps(struct bpf_iter__bpf_map *ctx)
 {
-	out[0] += ctx->value != 0;
+	if (ctx->map)
+		out[0]++;
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* Traffic control: classifiers and actions, by their old names and by new ones. */
 #include "common.h"
 
-struct __sk_buff { unsigned int len, pkt_type, mark; unsigned int words[13]; unsigned int tc_classid, data, data_end; };
+struct __sk_buff { unsigned int len, pkt_type, mark; unsigned int words[15]; unsigned int tc_classid, data, data_end; };
 
 SEC("tc")
 int classifies(struct __sk_buff *skb)
