@@ -382,11 +382,11 @@ struct Readme;
 
 pub use error::{Error, ErrorKind, Result};
 pub use map::Map;
-#[doc(hidden)]
-pub use program::resolvable as __resolvable;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub use program::fuzz as __fuzz;
+#[doc(hidden)]
+pub use program::resolvable as __resolvable;
 pub use program::{
     JitedFunction, Loader, NameProblem, Program, ProgramDump, ProgramInfo, Programs, RunStatistics,
     SourceLine, TestRun, TestRunOptions, TestRunOutput, TextSpec, programs,

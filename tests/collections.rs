@@ -10,6 +10,8 @@ mod objects;
 
 #[path = "collections/damaged.rs"]
 mod damaged;
+#[path = "collections/headers.rs"]
+mod headers;
 #[path = "collections/library.rs"]
 mod library;
 #[path = "collections/maps.rs"]

@@ -162,7 +162,8 @@ impl Words<'_> {
         match self.get(id, COMMON)? {
             EXTERN => {
                 let name = self.name(id)?;
-                let setting = layout.settings.as_ref().is_some_and(|(_, all)| all.contains_key(name));
+                let setting =
+                    layout.settings.as_ref().is_some_and(|(_, all)| all.contains_key(name));
                 if !setting {
                     self.set(id, 2, int)?;
                 }

@@ -6,6 +6,7 @@ use super::declared::declared;
 use super::ext::SourceLines;
 use super::externs::externs;
 use super::functions::{Code, Named, Spot};
+use super::headers::{check_btf, is_whole_ext};
 use super::kconfig::{indices, kconfig};
 use super::lines::Infos;
 use super::link::Linker;
@@ -120,6 +121,7 @@ impl Object {
         let btf = match raw.bytes(Kind::Btf) {
             None => None,
             Some(bytes) => {
+                check_btf(bytes, raw.order)?;
                 let bytes = bytes.to_vec();
                 let bytes = match raw.order {
                     ByteOrder::NATIVE => bytes,
@@ -154,8 +156,10 @@ impl Object {
 
         let infos = match (raw.bytes(Kind::BtfExt), &btf) {
             (Some(ext), Some(btf)) if types.is_some() => Infos::read(ext, btf),
-            _ => Infos::default(),
+            _ => Some(Infos::default()),
         };
+        let infos_damaged = infos.is_none();
+        let infos = infos.unwrap_or_default();
 
         let (mut head, mut unsaid, mut text_unsaid) = (String::new(), Vec::new(), Vec::new());
         if raw.order != ByteOrder::NATIVE {
@@ -163,10 +167,17 @@ impl Object {
             let _ = writeln!(head, "# for machines of the other byte order: --endian {order}");
         }
         let relocations = relocations.unwrap_or_else(|| {
-            let remark = "left out: what is adjusted to the kernel (CO-RE), which is damaged";
+            let remark =
+                "left out: what is adjusted to the kernel (CO-RE) in section .BTF.ext, which is damaged";
             unsaid.push(remark.into());
             HashMap::new()
         });
+        if raw.bytes(Kind::BtfExt).is_some_and(|ext| !is_whole_ext(ext, raw.order)) || infos_damaged
+        {
+            unsaid.push(
+                "left out: functions and source lines in section .BTF.ext, which is damaged".into(),
+            );
+        }
         unsaid.extend(astray(&relocations, &code.lengths(&raw)));
         let license = license(&raw, &mut unsaid);
         unsaid.iter().for_each(|remark| remarked(&mut head, remark));
@@ -187,7 +198,8 @@ impl Object {
 
         unsaid.append(&mut of_settings);
         let types_of_settings = sections.kconfig.take();
-        let kconfig = kconfig.map(|kconfig| Arc::new(Kconfig { types: types_of_settings, ..kconfig }));
+        let kconfig =
+            kconfig.map(|kconfig| Arc::new(Kconfig { types: types_of_settings, ..kconfig }));
         let linker = Linker {
             raw: &raw,
             code: &code,

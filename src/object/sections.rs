@@ -35,13 +35,14 @@ pub(super) fn types(
     kconfig: Option<&Kconfig>,
 ) -> Option<ObjectTypes> {
     let btf = btf.filter(|_| raw.order == ByteOrder::NATIVE)?;
-    let there = raw.sections.iter().filter(|section| !section.name.is_empty());
+    let there = raw.sections.iter().filter(|section| section.kind != Kind::Nothing);
     let sections = there.map(|section| (section.name.as_str(), section.size)).collect();
     let global = raw.symbols.iter().filter(|symbol| symbol.global && symbol.section.is_some());
     let symbols =
         global.map(|symbol| (symbol.name.as_str(), (symbol.value, symbol.hidden))).collect();
     let place = |setting: &'_ Setting| (setting.name.to_string(), (setting.offset, setting.size));
-    let settings = kconfig.map(|kconfig| (kconfig.size, kconfig.settings.iter().map(place).collect()));
+    let settings =
+        kconfig.map(|kconfig| (kconfig.size, kconfig.settings.iter().map(place).collect()));
     Some(match for_kernels(btf.as_bytes(), &Layout { sections, symbols, settings }) {
         Some((blob, plain)) => ObjectTypes { blob: blob.into(), plain: plain.into() },
         None => {

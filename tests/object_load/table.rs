@@ -90,10 +90,8 @@ fn rows() -> Vec<Row> {
 fn every_source_is_in_the_table_or_in_another_test() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/object_load");
     let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name());
-    let sources: BTreeSet<_> = names
-        .map(|name| name.into_string().unwrap())
-        .filter(|name| name.ends_with(".c"))
-        .collect();
+    let sources: BTreeSet<_> =
+        names.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".c")).collect();
     let known: Vec<_> = rows().iter().map(|row| row.source).chain(BY_THEMSELVES).collect();
     assert_eq!(known.iter().map(|name| name.to_string()).collect::<BTreeSet<_>>(), sources);
     assert_eq!(known.len(), sources.len(), "one is named twice");
@@ -312,7 +310,9 @@ fn pairs<'a>(
     for path in theirs.maps() {
         let map = Map::open_pinned(&path).unwrap();
         let name = map.info().unwrap().name;
-        let own = ours.iter().find(|(own, _)| name == **own || own.starts_with('.') && name.ends_with(*own));
+        let own = ours
+            .iter()
+            .find(|(own, _)| name == **own || own.starts_with('.') && name.ends_with(*own));
         let Some(own) = own.map(|(own, _)| own.clone()) else {
             return Err(format!("there is no map {name}: {:?}", ours.keys()));
         };
