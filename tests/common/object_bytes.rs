@@ -44,7 +44,7 @@ pub fn read_all(bytes: &[u8]) {
             Ok(collection) => {
                 let known = unsaid.iter().all(|what| only_of_text(what));
                 assert!(known && object.order() == ByteOrder::NATIVE, "{unsaid:?}");
-                same(&collection, &module, &text);
+                same(&collection, &module, &text, &unsaid);
             }
             Err(ObjectError::Order) => assert_ne!(object.order(), ByteOrder::NATIVE),
             Err(ObjectError::Unsaid { what }) => {
@@ -99,7 +99,7 @@ fn required(kind: MapType) -> MapFlags {
 }
 
 /// Holds an object and its text to be the same.
-fn same(object: &Collection<'_>, text: &Collection<'_>, listing: &str) {
+fn same(object: &Collection<'_>, text: &Collection<'_>, listing: &str, unsaid: &[String]) {
     assert_eq!(object.license(), text.license(), "{listing}");
     // What a text does not say: BTF, pins, nodes, and structs of functions.
     let said = object.maps().iter().filter(|map| map.kind != MapType::StructOps);
@@ -135,8 +135,16 @@ fn same(object: &Collection<'_>, text: &Collection<'_>, listing: &str) {
             relocations.map(|one| (one.slot, one.field, one.kind, one.name())).collect()
         };
         let (mut all, listed) = (relocations(object, ours.name()), relocations(text, ours.name()));
-        all.retain(|(.., kind, name)| match kind {
-            RelocKind::Core => !name.starts_with("CO-RE: "),
+        // What is remarked on is not in the text.
+        let remarked = |slot: u32| {
+            let place = format!("program {}, slot {slot}", ours.name());
+            let at = |what: &String| {
+                what.strip_prefix(&place).is_some_and(|rest| rest.starts_with([' ', ':']))
+            };
+            unsaid.iter().any(|what| at(what) && what.contains(": CO-RE: "))
+        };
+        all.retain(|(slot, _, kind, _)| match kind {
+            RelocKind::Core => !remarked(*slot),
             RelocKind::Variable
             | RelocKind::FunctionAddress
             | RelocKind::Symbol

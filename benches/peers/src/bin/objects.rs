@@ -41,7 +41,7 @@ fn main() -> Result<()> {
     let folder = std::env::temp_dir().join(format!("rawbpf-objects-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let done = measured(&folder);
-    std::fs::remove_dir_all(&folder)?;
+    if std::env::var_os("KEEP").is_none() { std::fs::remove_dir_all(&folder)?; }
     done
 }
 
