@@ -6,6 +6,7 @@ mod common;
 #[path = "common/object_bytes.rs"]
 mod object_bytes;
 #[path = "common/objects.rs"]
+#[allow(dead_code, reason = "the table of objects needs more of it")]
 mod objects;
 
 #[path = "collections/damaged.rs"]

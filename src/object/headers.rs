@@ -24,6 +24,7 @@ fn damaged(section: &str, problem: &'static str) -> ObjectError {
 struct Place<'n> {
     name: &'n str,
     kind: SectionType,
+    code: bool,
     start: u64,
     size: u64,
     align: u64,
@@ -46,6 +47,7 @@ pub(super) fn check_sections(
         places.push(Place {
             name,
             kind: section.sh_type(endian),
+            code: section.sh_flags(endian).contains(elf::SHF_EXECINSTR),
             start: section.sh_offset(endian),
             size: section.sh_size(endian),
             align: section.sh_addralign(endian),
@@ -102,32 +104,43 @@ fn check_section(number: usize, section: &Place<'_>, all: &[Place<'_>]) -> Resul
         elf::SHT_SYMTAB if section.size % 24 != 0 => {
             return problem("its size is not that of whole symbols");
         }
-        elf::SHT_PROGBITS | elf::SHT_NOBITS => {}
-        _ if has_type_of_its_own(section.name) => {
-            return problem("it has another type than its name says");
+        kind => {
+            let zeros = section.name == ".bss" || section.name.starts_with(".bss.");
+            let wanted = if zeros { elf::SHT_NOBITS } else { elf::SHT_PROGBITS };
+            if kind != wanted && has_type_of_its_own(section.name) {
+                return problem("it has another type than its name says");
+            }
+            let data = section.name != ".text" && has_type_of_its_own(section.name);
+            if section.code && (data || section.name.starts_with(".debug")) {
+                return problem("it says that it is code, and its name that it is not");
+            }
+            if section.size == 0 && HAVE_CONTENTS.contains(&section.name) {
+                return problem("it is empty");
+            }
         }
-        _ => {}
     }
     Ok(())
 }
 
+/// Sections that there are only if there is something in them.
+const HAVE_CONTENTS: [&str; 9] = [
+    "license",
+    "maps",
+    ".maps",
+    ".BTF",
+    ".BTF.ext",
+    ".struct_ops",
+    ".struct_ops.link",
+    "?.struct_ops",
+    "?.struct_ops.link",
+];
+
 /// Whether a section of that name holds what the file is for, or relocations for it.
 fn has_type_of_its_own(name: &str) -> bool {
-    let known = [
-        "license",
-        "version",
-        "maps",
-        ".maps",
-        ".BTF",
-        ".BTF.ext",
-        ".text",
-        ".struct_ops",
-        ".struct_ops.link",
-        "?.struct_ops",
-        "?.struct_ops.link",
-    ];
     let data = [".rodata", ".data", ".bss", ".rel"];
-    known.contains(&name) || data.iter().any(|data| name.starts_with(data))
+    HAVE_CONTENTS.contains(&name)
+        || name == ".text"
+        || data.iter().any(|data| name.starts_with(data))
 }
 
 /// Refuses sections that lie one over the other, over the header of the file, or over the table of sections.

@@ -8,7 +8,6 @@ use crate::programs::big_endian;
 use rawbpf::Collection;
 use rawbpf::asm::{CollectionProgram, Section};
 use rawbpf::object::Object;
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::sync::Mutex;
@@ -32,7 +31,6 @@ fn number(file: &[u8], at: usize, size: usize) -> usize {
 struct Place {
     name: String,
     header: usize,
-    kind: usize,
     offset: usize,
     size: usize,
 }
@@ -50,7 +48,6 @@ fn sections(file: &[u8]) -> Vec<Place> {
     let place = |section| Place {
         name: name(field(section, 0, 4)),
         header: table + section * 64,
-        kind: field(section, 4, 4),
         offset: field(section, 24, 8),
         size: field(section, 32, 8),
     };
@@ -175,11 +172,12 @@ const BTF_EXT: [Field; 10] = [
     ("core_relo_len", 28, 4),
 ];
 
-/// Other values of a field.
+/// The object with other values of a field.
 fn damaged(whole: &[u8], at: usize, size: usize) -> Vec<Vec<u8>> {
     let is = number(whole, at, size) as u64;
     let most = u64::MAX >> (64 - 8 * size);
     let mut values = vec![is ^ 1, is.wrapping_add(8) & most, 0, most];
+    values.sort_unstable();
     values.dedup();
     values.retain(|value| *value != is);
     let with = |value: u64| {
@@ -190,83 +188,109 @@ fn damaged(whole: &[u8], at: usize, size: usize) -> Vec<Vec<u8>> {
     values.into_iter().map(with).collect()
 }
 
-#[test]
-fn explore() {
-    let folder = std::env::var("EXPLORE").unwrap();
-    let mut tally: BTreeMap<(String, &str, String), usize> = BTreeMap::new();
-    let mut count = 0;
-    for file in fs::read_dir(folder).unwrap() {
-        let file = file.unwrap().path();
-        let whole = fs::read(&file).unwrap();
-        let object = Object::read(&whole).unwrap();
-        let Ok(collection) = object.collection("object.o") else { continue };
-        let mut note = |of: &str, field: &'static str, verdict: Verdict| {
-            count += 1;
-            let text = match verdict {
-                Verdict::Refused(why) => format!(
-                    "refused: {}",
-                    why.replace(|c: char| c.is_ascii_digit(), "")
-                        .chars()
-                        .take(150)
-                        .collect::<String>()
-                ),
-                Verdict::Same => "same".into(),
-                Verdict::Other(what) => format!("OTHER {what}"),
-            };
-            let text = if text.starts_with("OTHER") {
-                format!("{text} {}", file.file_stem().unwrap().to_str().unwrap())
-            } else {
-                text
-            };
-            *tally.entry((of.into(), field, text)).or_default() += 1;
-        };
-        for (field, at, size) in FILE {
-            for bytes in damaged(&whole, at, size) {
-                note("file", field, verdict(&collection, &bytes));
+/// What is wrong with a verdict, if something is.
+fn wrong(verdict: &Verdict, may_differ: bool, named: Option<&str>) -> Option<String> {
+    match verdict {
+        Verdict::Same => None,
+        Verdict::Other(_) if may_differ => None,
+        Verdict::Other(what) => Some(format!("it is another one: {what}")),
+        Verdict::Refused(why) => {
+            let name = named?;
+            let says = why.contains("section `") || why.contains(name);
+            (!says).then(|| format!("no section is named: {why}"))
+        }
+    }
+}
+
+/// Damages an object in all these ways; returns what is wrong, and how many ways there were.
+fn check(file: &Path, with_debug: bool) -> (Vec<String>, usize) {
+    let whole = fs::read(file).unwrap();
+    let object = Object::read(&whole).unwrap();
+    let Ok(collection) = object.collection("object.o") else { return (Vec::new(), 0) };
+    assert_eq!(verdict(&collection, &whole), Verdict::Same);
+    let (mut problems, mut count) = (Vec::new(), 0);
+    let mut note = |what: &str, bytes: &[u8], may_differ: bool, named: Option<&str>| {
+        count += 1;
+        if let Some(wrong) = wrong(&verdict(&collection, bytes), may_differ, named) {
+            problems.push(format!("{}: {what}: {wrong}", file.display()));
+        }
+    };
+    for (field, at, size) in FILE {
+        for bytes in damaged(&whole, at, size) {
+            note(field, &bytes, false, None);
+        }
+    }
+    for place in sections(&whole) {
+        let Place { name, header, offset, .. } = &place;
+        let debug = name.starts_with(".debug") || name.starts_with(".rel.debug");
+        for end in [*offset, offset + place.size, *header] {
+            if end < whole.len() {
+                note(&format!("up to {end} ({name})"), &whole[..end], false, None);
             }
         }
-        for place in sections(&whole) {
-            let kind = match place.name.as_str() {
-                name if name.starts_with(".rel") => ".rel",
-                "" | ".text" | ".BTF" | ".BTF.ext" | "license" | ".maps" | ".symtab"
-                | ".strtab" | ".llvm_addrsig" | ".bss" | ".rodata" | ".data" => &place.name,
-                name if name.starts_with(".debug") => "debug",
-                name if name.starts_with(".") => ".other",
-                _ => "program",
-            };
-            for (field, at, size) in SECTION {
-                for bytes in damaged(&whole, place.header + at, size) {
-                    note(kind, field, verdict(&collection, &bytes));
-                }
+        if debug && !with_debug {
+            continue;
+        }
+        for (field, at, size) in SECTION {
+            for bytes in damaged(&whole, header + at, size) {
+                // A section of another name is another section, one that is larger has more in it if nothing is behind it, an empty one
+                // is none if nothing names it, and bytes that belong to no section can be in one.
+                let is = number(&bytes, header + at, size);
+                let resized = is == 0 || is > number(&whole, header + at, size);
+                let may_differ = match field {
+                    "sh_name" | "sh_offset" => true,
+                    "sh_size" => resized,
+                    _ => false,
+                };
+                // Tables of names and symbols are for the file as a whole, and no name is one.
+                let of_file = matches!(&**name, "" | ".strtab" | ".symtab") || field == "sh_name";
+                let named = (!of_file).then_some(&**name);
+                note(&format!("{field} of {name}"), &bytes, may_differ, named);
             }
-            let fields = match kind {
-                ".BTF" => &BTF[..],
-                ".BTF.ext" => &BTF_EXT[..],
+        }
+        let fields = match &**name {
+            ".BTF" => &BTF[..],
+            ".BTF.ext" => &BTF_EXT,
+            _ => continue,
+        };
+        for (field, at, size) in fields {
+            for bytes in damaged(&whole, offset + at, *size) {
+                note(&format!("{field} in {name}"), &bytes, false, Some(".BTF"));
+            }
+        }
+    }
+    (problems, count)
+}
+
+#[test]
+fn a_damaged_header_is_refused_or_changes_nothing() {
+    needs_tried!("clang", no_compiler());
+    needs_tried!("little-endian objects", big_endian());
+    let folder = Folder::new();
+    let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/object_load");
+    let names = fs::read_dir(sources).unwrap().map(|entry| entry.unwrap().file_name());
+    let names: Vec<_> =
+        names.map(|name| name.into_string().unwrap()).filter(|name| name.ends_with(".c")).collect();
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    let work = || {
+        while let Some(name) = names.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let object = folder.path().join(name).with_extension("o");
+            let options: &[&str] = match &**name {
+                "section.c" => &["-DSECTION=\"xdp\"", "-DRETURNS=2"],
+                "code_atomics.c" => &["-mcpu=v3"],
                 _ => &[],
             };
-            for (field, at, size) in fields {
-                for bytes in damaged(&whole, place.offset + at, *size) {
-                    note(
-                        "header of",
-                        Box::leak(format!("{kind} {field}").into_boxed_str()),
-                        verdict(&collection, &bytes),
-                    );
-                }
-            }
-            for end in [
-                place.offset,
-                place.offset + place.size,
-                place.offset + place.size / 2,
-                place.header,
-            ] {
-                if end < whole.len() {
-                    note(kind, "truncated", verdict(&collection, &whole[..end]));
-                }
-            }
+            compiled_as(compilers()[0], name, options, &object);
+            results.lock().unwrap().push(check(&object, name == "core.c"));
         }
-    }
-    for ((of, field, text), count) in tally {
-        println!("{of}\t{field}\t{count}\t{text}");
-    }
-    println!("{count}");
+    };
+    std::thread::scope(|scope| {
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        (0..threads).for_each(|_| drop(scope.spawn(work)));
+    });
+    let results = results.into_inner().unwrap();
+    let count: usize = results.iter().map(|(_, count)| count).sum();
+    let problems: Vec<_> = results.into_iter().flat_map(|(problems, _)| problems).collect();
+    assert!(problems.is_empty(), "{} of {count}:\n{}", problems.len(), problems.join("\n"));
+    assert!(count > 30_000, "{count}");
 }
