@@ -79,7 +79,8 @@ fn check_section(number: usize, section: &Place<'_>, all: &[Place<'_>]) -> Resul
     if section.align > 1 && !section.align.is_power_of_two() {
         return problem("its alignment is no power of two");
     }
-    if section.align > 1 && section.kind != elf::SHT_NOBITS && section.start % section.align != 0 {
+    let in_file = section.kind != elf::SHT_NOBITS;
+    if section.align > 1 && in_file && !section.start.is_multiple_of(section.align) {
         return problem("its place is not aligned as it says");
     }
     let relocates = |prefix: &str| section.name.strip_prefix(prefix);
@@ -97,11 +98,11 @@ fn check_section(number: usize, section: &Place<'_>, all: &[Place<'_>]) -> Resul
             if symbols != Some(elf::SHT_SYMTAB) {
                 return problem("it names no table of symbols");
             }
-            if section.size == 0 || section.size % entry != 0 {
+            if section.size == 0 || !section.size.is_multiple_of(entry) {
                 return problem("its size is not that of whole relocations");
             }
         }
-        elf::SHT_SYMTAB if section.size % 24 != 0 => {
+        elf::SHT_SYMTAB if !section.size.is_multiple_of(24) => {
             return problem("its size is not that of whole symbols");
         }
         kind => {
