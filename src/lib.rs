@@ -380,6 +380,9 @@ struct Readme;
 
 pub use error::{AttachOption, Error, ErrorKind, Result};
 pub use map::Map;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub use program::fuzz as __fuzz;
 #[doc(hidden)]
 pub use program::resolvable as __resolvable;
 pub use program::{

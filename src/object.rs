@@ -12,6 +12,7 @@ mod externs;
 mod file;
 mod format;
 mod functions;
+mod headers;
 mod kconfig;
 mod lines;
 mod link;

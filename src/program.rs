@@ -6,6 +6,9 @@ mod data;
 mod dump;
 #[cfg(test)]
 mod fault_tests;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzz;
 mod info;
 mod pin;
 mod prepare;

@@ -6,10 +6,13 @@ mod common;
 #[path = "common/object_bytes.rs"]
 mod object_bytes;
 #[path = "common/objects.rs"]
+#[allow(dead_code, reason = "the table of objects needs more of it")]
 mod objects;
 
 #[path = "collections/damaged.rs"]
 mod damaged;
+#[path = "collections/headers.rs"]
+mod headers;
 #[path = "collections/library.rs"]
 mod library;
 #[path = "collections/maps.rs"]

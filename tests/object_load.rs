@@ -6,6 +6,8 @@ mod common;
 #[path = "common/objects.rs"]
 #[allow(dead_code, reason = "the tests of collections need more of it")]
 mod objects;
+#[path = "object_load/table.rs"]
+mod table;
 
 use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, said};

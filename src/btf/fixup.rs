@@ -10,7 +10,14 @@ pub(crate) struct Layout<'o> {
     pub sections: HashMap<&'o str, u64>,
     /// The offsets of global symbols in their sections, by their names, and whether they are hidden.
     pub symbols: HashMap<&'o str, (u64, bool)>,
+    /// The settings of the kernel (`.kconfig`), if there are any: the size of all, and the offset and size of each by its name.
+    pub settings: Option<Settings>,
 }
+
+type Settings = (u32, HashMap<String, (u32, u32)>);
+
+/// The section of variables that are settings of the kernel. No file has it: loaders make it.
+const KCONFIG: &str = ".kconfig";
 
 /// The words of a type before those of its kind: name, info, size or type.
 const COMMON: usize = 3;
@@ -154,7 +161,12 @@ impl Words<'_> {
     fn variable(&mut self, id: usize, layout: &Layout<'_>, int: u32) -> Option<()> {
         match self.get(id, COMMON)? {
             EXTERN => {
-                self.set(id, 2, int)?;
+                let name = self.name(id)?;
+                let setting =
+                    layout.settings.as_ref().is_some_and(|(_, all)| all.contains_key(name));
+                if !setting {
+                    self.set(id, 2, int)?;
+                }
                 self.set(id, COMMON, GLOBAL)
             }
             GLOBAL if layout.symbols.get(self.name(id)?).is_some_and(|(_, hidden)| *hidden) => {
@@ -169,12 +181,22 @@ impl Words<'_> {
     fn section(&mut self, id: usize, layout: &Layout<'_>, int: u32) -> Option<()> {
         let name = self.name(id)?;
         let size = layout.sections.get(name).copied().and_then(|size| u32::try_from(size).ok());
-        let externs = matches!(name, ".ksyms" | ".kconfig");
+        let externs = matches!(name, ".ksyms" | KCONFIG);
+        let settings = layout.settings.as_ref().filter(|_| name == KCONFIG);
         let parts = self.parts(id)?;
         let variables: Vec<usize> = (0..parts)
             .map(|part| Some(self.get(id, COMMON + part * PART)? as usize))
             .collect::<Option<_>>()?;
         let all = variables.iter().all(|variable| self.kind(*variable) == Some(Kind::Variable));
+        if let Some((size, settings)) = settings.filter(|_| all) {
+            let info = |variable: &usize| {
+                let (offset, size) = *settings.get(self.name(*variable)?)?;
+                Some([offset, *variable as u32, size])
+            };
+            if let Some(infos) = variables.iter().map(info).collect() {
+                return self.laid_out(id, *size, infos);
+            }
+        }
         let size = match size.filter(|size| *size > 0 && !externs && all) {
             Some(size) => size,
             None => {
@@ -202,6 +224,11 @@ impl Words<'_> {
             }
             infos.push([offset, *variable as u32, self.get(id, at + 2)?]);
         }
+        self.laid_out(id, size, infos)
+    }
+
+    /// Gives a section its size, and variables with their offsets and sizes.
+    fn laid_out(&mut self, id: usize, size: u32, mut infos: Vec<[u32; 3]>) -> Option<()> {
         infos.sort_unstable();
         for (part, [offset, variable, size]) in infos.into_iter().enumerate() {
             let at = COMMON + part * PART;
@@ -258,6 +285,7 @@ mod tests {
                 ("second", (0, true)),
                 ("f", (0, true)),
             ]),
+            settings: None,
         }
     }
 
@@ -290,8 +318,37 @@ mod tests {
         assert!(gone.kind == Kind::Struct && gone.name.is_empty());
     }
 
+    /// As libbpf lays them out: the variables keep their types, and the section gets offsets that no compiler knows.
+    #[test]
+    fn settings_of_the_kernel_are_a_section_with_a_place_for_each() {
+        let (name, second, section) = (5, 10, 17);
+        let variable = |name| [name, kind::VAR, 1, 2];
+        let types = [
+            &variable(name)[..],
+            &variable(second),
+            &[section, kind::DATASEC | 2, 0, 2, 0, 4, 3, 0, 4],
+        ];
+        let blob = blob(&types.concat(), "name\0second\0.kconfig");
+        let settings = |all: &[(&str, (u32, u32))]| {
+            let all = all.iter().map(|(name, place)| (name.to_string(), *place));
+            Layout { settings: Some((8, all.collect())), ..layout() }
+        };
+        let both = settings(&[("name", (4, 4)), ("second", (0, 4))]);
+        let (new, _) = for_kernels(&blob, &both).unwrap();
+        let btf = Btf::new(new).unwrap();
+        let Body::Section { size, variables } = btf.get(4).unwrap().body else { panic!() };
+        let variables: Vec<_> = variables.map(|one| (one.of, one.offset, one.size)).collect();
+        assert_eq!((size, &variables[..]), (8, &[(3, 0, 4), (2, 4, 4)][..]));
+        let Body::Variable { linkage, of } = btf.get(2).unwrap().body else { panic!() };
+        assert_eq!((linkage, of), (Linkage::Global, 1));
+        // One has no place: nothing of it is used.
+        let (new, _) = for_kernels(&blob, &settings(&[("name", (0, 4))])).unwrap();
+        assert_eq!(Btf::new(new).unwrap().get(4).unwrap().kind, Kind::Struct);
+    }
+
     /// The numbers of `BTF_KIND_*` in `include/uapi/linux/btf.h`.
     mod kind {
+        pub const DATASEC: u32 = 15 << 24;
         pub const INT: u32 = 1 << 24;
         pub const STRUCT: u32 = 4 << 24;
         pub const UNION: u32 = 5 << 24;
@@ -324,7 +381,7 @@ mod tests {
     /// knows the kind gets it as it is.
     #[test]
     fn kinds_that_an_old_kernel_does_not_know_become_older_ones() {
-        let none = Layout { sections: HashMap::new(), symbols: HashMap::new() };
+        let none = Layout { sections: HashMap::new(), symbols: HashMap::new(), settings: None };
         let (name, other) = (5, 10);
         let rows: [(&str, &[u32], &[u32]); 6] = [
             ("float", &[name, kind::FLOAT, 8], &[0, kind::STRUCT, 8]),
@@ -358,6 +415,7 @@ mod tests {
         let layout = |hidden| Layout {
             sections: HashMap::new(),
             symbols: HashMap::from([("f", (0, hidden)), ("v", (0, hidden))]),
+            settings: None,
         };
         let types = |linkage| {
             let prototype = [0, kind::FUNC_PROTO, 1];

@@ -43,8 +43,8 @@ pub struct Btf {
     head: Index,
     /// The index of all records, built when a type is looked up that is not among the first.
     whole: OnceLock<Index>,
-    /// Where names with three underscores stand among the own strings, once somebody asked for flavours.
-    flavoured: OnceLock<Vec<u32>>,
+    /// The types that can have flavours, by the hashes of their names without them and then by their numbers, once somebody asked for one.
+    flavours: OnceLock<Vec<(u32, u32)>>,
 }
 
 /// An index of the records that have been read.
@@ -256,8 +256,8 @@ impl Btf {
         }
         let first = base.as_ref().map_or(1, |base| base.end());
         let head = Index { starts: Vec::new(), count: 0, wrong: false };
-        let (whole, flavoured) = (OnceLock::new(), OnceLock::new());
-        let mut btf = Btf { bytes, types, strings, layout, base, first, head, whole, flavoured };
+        let (whole, flavours) = (OnceLock::new(), OnceLock::new());
+        let mut btf = Btf { bytes, types, strings, layout, base, first, head, whole, flavours };
         let own = btf.own_strings();
         if own.last().is_some_and(|last| *last != 0)
             || btf.base.is_none() && own.first() != Some(&0)
@@ -438,34 +438,52 @@ impl Btf {
         found
     }
 
-    /// Returns the numbers of the types of that name, with any flavour, and of a kind that can stand for that one.
+    /// Returns the numbers of the types of that name, with any flavour, and of a kind that can stand for that one. Functions, variables and
+    /// sections have no flavours, and are not found.
     pub(super) fn flavours_of(&self, name: &str, kind: Kind) -> Result<Vec<u32>, BtfError> {
-        let mut names = self.name_offsets(name);
-        names.extend(self.flavour_offsets(name));
+        let all = self.flavours()?;
+        let wanted = hash(name);
+        let from = all.partition_point(|(hash, _)| *hash < wanted);
         let mut found = Vec::new();
-        if names.is_empty() {
-            return Ok(found);
-        }
-        for record in self.records() {
-            let record = record?;
-            if names.contains(&record.name) && core::kinds_are_compatible(kind, record.kind()) {
-                found.push(record.id);
+        for (_, id) in all.iter().skip(from).take_while(|(hash, _)| *hash == wanted) {
+            let one = self.get(*id)?;
+            if core::kinds_are_compatible(kind, one.kind) && core::essential_name(one.name) == name
+            {
+                found.push(*id);
             }
         }
         Ok(found)
     }
 
-    /// Returns where names that consist of this one and a flavour stand among the strings, those of the base included.
-    fn flavour_offsets(&self, name: &str) -> Vec<u32> {
-        let mut found = self.base.as_ref().map_or_else(Vec::new, |base| base.flavour_offsets(name));
-        let (below, own) = (self.strings_below(), self.own_strings());
-        let flavoured = self.flavoured.get_or_init(|| search::flavoured(own));
-        let is_it = |offset: &u32| {
-            self.string(*offset, 0).is_ok_and(|found| core::essential_name(found) == name)
-        };
-        let offsets = flavoured.iter().filter_map(|offset| offset.checked_add(below));
-        found.extend(offsets.filter(is_it));
-        found
+    /// Returns the types that can have flavours. One walk over all types, of which most have no names, is less than looking for a few
+    /// names among all strings.
+    fn flavours(&self) -> Result<&[(u32, u32)], BtfError> {
+        if let Some(known) = self.flavours.get() {
+            return Ok(known);
+        }
+        let mut all = Vec::new();
+        for record in self.records() {
+            let record = record?;
+            let has_flavours = matches!(
+                record.kind(),
+                Kind::Int
+                    | Kind::Struct
+                    | Kind::Union
+                    | Kind::Enum
+                    | Kind::Enum64
+                    | Kind::Forward
+                    | Kind::Typedef
+                    | Kind::Float
+            );
+            if !has_flavours || record.name == 0 {
+                continue;
+            }
+            if let Ok(name) = self.name(record.name, record.id) {
+                all.push((hash(core::essential_name(name)), record.id));
+            }
+        }
+        all.sort_unstable();
+        Ok(self.flavours.get_or_init(|| all))
     }
 
     /// The types that have this name, in their order, those of the base not among them. Several can: `struct
@@ -500,4 +518,9 @@ impl Btf {
             None
         })
     }
+}
+
+/// FNV-1a, of 32 bits.
+fn hash(name: &str) -> u32 {
+    name.bytes().fold(0x811c_9dc5, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193))
 }

@@ -42,36 +42,9 @@ pub(super) fn find(strings: &[u8], name: &str) -> Vec<u32> {
     found
 }
 
-/// Returns the offsets of the strings that have three underscores within them, and so may have a flavour.
-pub(super) fn flavoured(strings: &[u8]) -> Vec<u32> {
-    let mut found = Vec::new();
-    let mut at = 0;
-    // One of three underscores is at every third place.
-    while let Some(next) = strings.get(at..).and_then(third_underscore) {
-        let middle = at + next;
-        let before = strings.get(..middle).unwrap_or_default();
-        let start = before.iter().rposition(|byte| *byte == 0).map_or(0, |zero| zero + 1);
-        let rest = strings.get(start..).unwrap_or_default();
-        let length = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
-        let name = rest.get(..length).unwrap_or_default();
-        if name.windows(3).any(|three| three == b"___") {
-            found.extend(u32::try_from(start));
-            at = start + length + 1;
-        } else {
-            at = middle + 1;
-        }
-    }
-    found
-}
-
-/// The first underscore at every third place.
-fn third_underscore(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().skip(2).step_by(3).position(|byte| *byte == b'_').map(|index| index * 3 + 2)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{find, flavoured};
+    use super::find;
     use proptest::prelude::*;
 
     #[test]
@@ -87,21 +60,6 @@ mod tests {
     }
 
     proptest! {
-        /// Every name with three underscores is found, wherever they are.
-        #[test]
-        fn flavours_as_by_hand(names in prop::collection::vec("[a_]{0,7}", 0..40)) {
-            let mut strings = vec![0];
-            let mut places = Vec::new();
-            for name in &names {
-                if name.contains("___") {
-                    places.push(strings.len() as u32);
-                }
-                strings.extend(name.as_bytes());
-                strings.push(0);
-            }
-            prop_assert_eq!(flavoured(&strings), places);
-        }
-
         /// Every name is found where it is, whatever the blocks cut through.
         #[test]
         fn as_by_hand(names in prop::collection::vec("[ab]{1,5}", 0..80), wanted in "[ab]{1,5}") {

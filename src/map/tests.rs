@@ -523,7 +523,7 @@ fn a_kernel_takes_the_types_of_an_object_whatever_kinds_it_knows() {
     let mut blob: Vec<u8> =
         header.iter().chain(&types).flat_map(|word| word.to_ne_bytes()).collect();
     blob.extend(strings.as_bytes());
-    let layout = Layout { sections: HashMap::new(), symbols: HashMap::new() };
+    let layout = Layout { sections: HashMap::new(), symbols: HashMap::new(), settings: None };
     let (blob, plain) = for_kernels(&blob, &layout).unwrap();
     let types = ObjectTypes { blob: blob.into(), plain: plain.into() };
     load_object_types(&types, None).unwrap_or_else(|errno| panic!("{errno}"));

@@ -6,6 +6,7 @@ use super::declared::declared;
 use super::ext::SourceLines;
 use super::externs::externs;
 use super::functions::{Code, Named, Spot};
+use super::headers::{check_btf, is_whole_ext};
 use super::kconfig::{indices, kconfig};
 use super::lines::Infos;
 use super::link::Linker;
@@ -18,11 +19,11 @@ use super::tables::{MapOf, maps};
 use super::variables::{NamedPlace, Variables};
 use crate::btf::{Btf, swapped};
 use crate::insn::{ByteOrder, Insn};
-use crate::spec::{Line, ObjectTypes};
+use crate::spec::{Kconfig, Line, ObjectTypes};
 use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::Write;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 /// An object for BPF, read: what clang or [`write`](super::write()) made.
 ///
@@ -120,6 +121,7 @@ impl Object {
         let btf = match raw.bytes(Kind::Btf) {
             None => None,
             Some(bytes) => {
+                check_btf(bytes, raw.order)?;
                 let bytes = bytes.to_vec();
                 let bytes = match raw.order {
                     ByteOrder::NATIVE => bytes,
@@ -133,7 +135,9 @@ impl Object {
         let code = Code::new(&raw)?;
         let mut names = Names::default();
         let declared = declared(&raw, btf.as_ref(), &mut names)?;
-        let types = types(&raw, btf.as_ref());
+        let mut of_settings = Vec::new();
+        let kconfig = btf.as_ref().and_then(|btf| kconfig(&raw, btf, &mut of_settings));
+        let types = types(&raw, btf.as_ref(), kconfig.as_ref());
         let mut sections = Sections::new(&raw, types.as_ref());
         let places: BTreeSet<_> = code
             .named
@@ -152,8 +156,10 @@ impl Object {
 
         let infos = match (raw.bytes(Kind::BtfExt), &btf) {
             (Some(ext), Some(btf)) if types.is_some() => Infos::read(ext, btf),
-            _ => Infos::default(),
+            _ => Some(Infos::default()),
         };
+        let infos_damaged = infos.is_none();
+        let infos = infos.unwrap_or_default();
 
         let (mut head, mut unsaid, mut text_unsaid) = (String::new(), Vec::new(), Vec::new());
         if raw.order != ByteOrder::NATIVE {
@@ -161,10 +167,17 @@ impl Object {
             let _ = writeln!(head, "# for machines of the other byte order: --endian {order}");
         }
         let relocations = relocations.unwrap_or_else(|| {
-            let remark = "left out: what is adjusted to the kernel (CO-RE), which is damaged";
+            let remark =
+                "left out: what is adjusted to the kernel (CO-RE) in section .BTF.ext, which is damaged";
             unsaid.push(remark.into());
             HashMap::new()
         });
+        if raw.bytes(Kind::BtfExt).is_some_and(|ext| !is_whole_ext(ext, raw.order)) || infos_damaged
+        {
+            unsaid.push(
+                "left out: functions and source lines in section .BTF.ext, which is damaged".into(),
+            );
+        }
         unsaid.extend(astray(&relocations, &code.lengths(&raw)));
         let license = license(&raw, &mut unsaid);
         unsaid.iter().for_each(|remark| remarked(&mut head, remark));
@@ -183,7 +196,10 @@ impl Object {
         sections.name(&places);
         strays(&mut head, &raw, &mut unsaid, &mut text_unsaid);
 
-        let kconfig = btf.as_ref().and_then(|btf| kconfig(&raw, btf, &mut unsaid));
+        unsaid.append(&mut of_settings);
+        let types_of_settings = sections.kconfig.take();
+        let kconfig =
+            kconfig.map(|kconfig| Arc::new(Kconfig { types: types_of_settings, ..kconfig }));
         let linker = Linker {
             raw: &raw,
             code: &code,

@@ -12,10 +12,9 @@ use crate::syscall;
 use crate::uapi::ProgramType;
 use crate::util::file;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 /// The section in which such variables are declared.
-const SECTION: &str = ".kconfig";
+pub(super) const SECTION: &str = ".kconfig";
 
 /// The name of the type of settings that can be modules.
 const TRISTATE: &str = "libbpf_tristate";
@@ -27,7 +26,7 @@ const SIGNATURE: &str = "/proc/version_signature";
 const MOST: u64 = 1 << 20;
 
 /// Returns the settings whose symbols an object has; what of them cannot be had is remarked upon.
-pub(super) fn kconfig(raw: &Raw<'_>, btf: &Btf, unsaid: &mut Vec<String>) -> Option<Arc<Kconfig>> {
+pub(super) fn kconfig(raw: &Raw<'_>, btf: &Btf, unsaid: &mut Vec<String>) -> Option<Kconfig> {
     let mut types = HashMap::new();
     for section in btf.types().flatten() {
         let Body::Section { variables, .. } = section.body else { continue };
@@ -68,7 +67,7 @@ pub(super) fn kconfig(raw: &Raw<'_>, btf: &Btf, unsaid: &mut Vec<String>) -> Opt
         unsaid.push("settings of the kernel (__kconfig): they have more than 1 MiB".into());
         return None;
     }
-    (!settings.is_empty()).then(|| Arc::new(laid_out(settings)))
+    (!settings.is_empty()).then(|| laid_out(settings))
 }
 
 /// Returns the indices of settings by their names.
@@ -87,7 +86,7 @@ fn laid_out(mut settings: Vec<Setting>) -> Kconfig {
         setting.offset = size.next_multiple_of(align(setting));
         size = setting.offset + setting.size;
     }
-    Kconfig { settings, size, values: KconfigValues(values) }
+    Kconfig { settings, size, types: None, values: KconfigValues(values) }
 }
 
 fn align(setting: &Setting) -> u32 {

@@ -27,9 +27,10 @@ pub(super) struct Piece<'s> {
 }
 
 impl Infos {
-    /// Reads the records, which are in this machine's byte order; those that are malformed are left out.
-    pub fn read(ext: &[u8], btf: &Btf) -> Infos {
-        Infos { functions: part::<2, 1>(ext, FUNCTIONS, btf), lines: part::<4, 3>(ext, LINES, btf) }
+    /// Reads the records, which are in this machine's byte order; `None` if they are malformed.
+    pub fn read(ext: &[u8], btf: &Btf) -> Option<Infos> {
+        let functions = part::<2, 1>(ext, FUNCTIONS, btf)?;
+        Some(Infos { functions, lines: part::<4, 3>(ext, LINES, btf)? })
     }
 
     /// Returns the records of the pieces of a program, in order: of functions one for each piece, or none at all, because the kernel
@@ -68,13 +69,13 @@ fn within<'r, const N: usize>(
     records.get(at(piece.first)..at(piece.end)).unwrap_or_default()
 }
 
-/// Reads a part, whose place stands at that offset of the header: `M` words behind the offset of each instruction. None of it if it is
-/// malformed.
+/// Reads a part, whose place stands at that offset of the header: `M` words behind the offset of each instruction; `None` if it
+/// is malformed.
 fn part<const N: usize, const M: usize>(
     ext: &[u8],
     place: usize,
     btf: &Btf,
-) -> HashMap<String, Vec<[u32; N]>> {
+) -> Option<HashMap<String, Vec<[u32; N]>>> {
     let mut found: HashMap<String, Vec<[u32; N]>> = HashMap::new();
     let mut keep = |section: &str, slot: usize, words: [u32; M]| {
         let mut record = [0; N];
@@ -86,15 +87,13 @@ fn part<const N: usize, const M: usize>(
             None => drop(found.insert(section.to_owned(), vec![record])),
         }
     };
-    if records(ext, place, btf, ByteOrder::NATIVE, &mut keep).is_none() {
-        return HashMap::new();
-    }
+    records(ext, place, btf, ByteOrder::NATIVE, &mut keep)?;
     for records in found.values_mut() {
         records.sort_by_key(|record| record[0]);
         // The kernel refuses two for one slot, and of a crafted file each program would have all of them.
         records.dedup_by_key(|record| record[0]);
     }
-    found
+    Some(found)
 }
 
 #[cfg(test)]
@@ -114,7 +113,7 @@ mod tests {
         let header = [0x0001_eb9f, 32, 0, lengths[0], lengths[0], lengths[1], 0, 0];
         let words = header.iter().chain(&functions).chain(&lines);
         let ext: Vec<u8> = words.flat_map(|word| word.to_ne_bytes()).collect();
-        let infos = Infos::read(&ext, &btf);
+        let infos = Infos::read(&ext, &btf).unwrap();
         let pieces = [
             Piece { section: "xdp", first: 0, end: 2, start: 0 },
             Piece { section: "xdp", first: 2, end: 3, start: 2 },

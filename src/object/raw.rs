@@ -1,6 +1,7 @@
 //! The contents of an ELF file for BPF: its sections, its symbols, its relocations. It is treated as untrusted input.
 
 use super::ObjectError;
+use super::headers::{check_sections, check_symbols};
 use crate::asm::Section;
 use crate::insn::ByteOrder;
 use object::elf::{self, FileHeader64};
@@ -152,13 +153,18 @@ impl<'d> Raw<'d> {
         }
         let table =
             header.sections(endian, data).map_err(wrong("its table of sections is damaged"))?;
-        let mut sections = Vec::with_capacity(table.len());
-        let mut most = data.len();
+        let mut names = Vec::with_capacity(table.len());
         for section in table.iter() {
             let name = table
                 .section_name(endian, section)
                 .map_err(wrong("a name of a section lies beyond its strings"))?;
-            let name = text(name)?;
+            names.push(text(name)?);
+        }
+        let headers: Vec<_> = table.iter().copied().collect();
+        check_sections(header, &headers, endian, &names)?;
+        let mut sections = Vec::with_capacity(table.len());
+        let mut most = data.len();
+        for (section, name) in table.iter().zip(names) {
             let size = section.sh_size(endian);
             let executable = section.sh_flags(endian).contains(elf::SHF_EXECINSTR);
             let kind = kind_of(&name, section.sh_type(endian), executable, size);
@@ -277,7 +283,9 @@ impl<'d> Raw<'d> {
         for section in &mut sections {
             section.relocations.sort_by_key(|relocation| relocation.offset);
         }
-        Ok(Raw { order, sections, symbols: named })
+        let raw = Raw { order, sections, symbols: named };
+        check_symbols(&raw)?;
+        Ok(raw)
     }
 
     /// The contents of the first section of a kind.

@@ -1,12 +1,13 @@
 //! The data sections of an object, each of which becomes a map of its own.
 
 use super::collection::LinkTarget;
+use super::kconfig::SECTION as KCONFIG;
 use super::names::shown;
 use super::raw::{Kind, Raw};
 use super::variables::NamedPlace;
 use crate::btf::{Body, Btf, Layout, Linkage, for_kernels};
 use crate::insn::ByteOrder;
-use crate::spec::{DataSection, DataTypes, ObjectTypes, Section};
+use crate::spec::{DataSection, DataTypes, Kconfig, ObjectTypes, Section, Setting};
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -22,18 +23,27 @@ pub(super) struct Sections {
     /// The others, and their numbers in the file.
     pub more: Vec<DataSection>,
     pub numbers: Vec<usize>,
+    /// The types of the settings of the kernel, which are in no section of the file.
+    pub kconfig: Option<DataTypes>,
 }
 
 /// Returns the BTF of an object as kernels take it; `None` if it has none for this machine. What cannot be changed into that is left
 /// to the kernel to refuse.
-pub(super) fn types(raw: &Raw<'_>, btf: Option<&Btf>) -> Option<ObjectTypes> {
+pub(super) fn types(
+    raw: &Raw<'_>,
+    btf: Option<&Btf>,
+    kconfig: Option<&Kconfig>,
+) -> Option<ObjectTypes> {
     let btf = btf.filter(|_| raw.order == ByteOrder::NATIVE)?;
-    let there = raw.sections.iter().filter(|section| !section.name.is_empty());
+    let there = raw.sections.iter().filter(|section| section.kind != Kind::Nothing);
     let sections = there.map(|section| (section.name.as_str(), section.size)).collect();
     let global = raw.symbols.iter().filter(|symbol| symbol.global && symbol.section.is_some());
     let symbols =
         global.map(|symbol| (symbol.name.as_str(), (symbol.value, symbol.hidden))).collect();
-    Some(match for_kernels(btf.as_bytes(), &Layout { sections, symbols }) {
+    let place = |setting: &'_ Setting| (setting.name.to_string(), (setting.offset, setting.size));
+    let settings =
+        kconfig.map(|kconfig| (kconfig.size, kconfig.settings.iter().map(place).collect()));
+    Some(match for_kernels(btf.as_bytes(), &Layout { sections, symbols, settings }) {
         Some((blob, plain)) => ObjectTypes { blob: blob.into(), plain: plain.into() },
         None => {
             let blob: Arc<[u8]> = btf.as_bytes().into();
@@ -48,14 +58,14 @@ impl Sections {
         let mut sections = Sections::default();
         let btf = types.and_then(|types| Btf::new(types.blob.to_vec()).ok());
         let mut described = btf.as_ref().map_or_else(HashMap::new, datasecs);
+        let typed = |(id, mmapable)| Some(DataTypes { types: types?.clone(), id, mmapable });
+        sections.kconfig = described.remove(KCONFIG).and_then(typed);
         for (number, found) in raw.sections.iter().enumerate() {
             let Kind::Data(section) = found.kind else { continue };
             // Sections have less than 512 MiB.
             let mut bytes = found.bytes.to_vec();
             bytes.resize(found.size as usize, 0);
-            let types = described
-                .remove(found.name.as_str())
-                .and_then(|(id, mmapable)| Some(DataTypes { types: types?.clone(), id, mmapable }));
+            let types = described.remove(found.name.as_str()).and_then(typed);
             let of = section as usize;
             let standard = sections.standard.get_mut(of).filter(|place| place.is_none());
             if let Some(place) = standard.filter(|_| found.name == section.name()) {

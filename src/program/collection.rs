@@ -5,8 +5,9 @@ use super::{Loader, Program, TextSpec};
 use crate::error::{Error, Result};
 use crate::map::{Map, Update};
 use crate::spec::{
-    Collection, CollectionProgram, MapSpec, ProgramSpec, StructOpsTable, VariablePlace,
+    Collection, CollectionProgram, MapSpec, ProgramSpec, Section, StructOpsTable, VariablePlace,
 };
+use crate::syscall::prog_bind_map;
 use crate::uapi::{Errno, MapType};
 use crate::util::pod::Plain;
 use std::collections::HashSet;
@@ -116,6 +117,9 @@ impl<'a> Loader<'a> {
                 }
             });
         }
+        if specs.iter().any(|(spec, _)| spec.code.of_object().is_some()) {
+            self.bind_constants(collection, &programs)?;
+        }
         let arrays = collection.maps().iter().filter(|spec| {
             let made = || self.maps.iter().any(|(known, _)| std::ptr::eq(*known, *spec));
             spec.kind == MapType::ProgArray && (spec.autocreate || made())
@@ -129,6 +133,28 @@ impl<'a> Loader<'a> {
             }
         }
         Ok(programs)
+    }
+
+    /// Makes the constants of an object part of its programs, named by their instructions or not, as libbpf does: there they are looked
+    /// for by whoever wants to know what the object says of itself (`bpf_metadata_*`). Linux 5.10; a kernel that cannot do it loses nothing else.
+    fn bind_constants(
+        &mut self,
+        collection: &'a Collection<'a>,
+        programs: &[Program],
+    ) -> Result<()> {
+        let data = collection.data();
+        let bind = |map: &Map| {
+            for program in programs {
+                let _ = prog_bind_map(program.as_fd(), map.as_fd());
+            }
+        };
+        if !data.rodata.is_empty() {
+            bind(self.section_of(&data, Section::Rodata)?);
+        }
+        for more in data.more.iter().filter(|more| more.section == Section::Rodata) {
+            bind(self.named_section(more)?);
+        }
+        Ok(())
     }
 
     /// Returns the map of a spec, with its initial elements if it is a map of maps, which are among these specs. The maps in it are no

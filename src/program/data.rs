@@ -225,7 +225,16 @@ impl<'a> Loader<'a> {
             Some(index) => index,
             None => {
                 let values = (config.values.0)(config)?;
-                let map = Map::create_by(&MapSpec::rodata(".kconfig", &values), self.token)?;
+                let (name, section) = (".kconfig", Section::Rodata);
+                let map = match config.types.as_ref().filter(|_| cfg!(feature = "elf")) {
+                    Some(types) => {
+                        let btf = self.object_types(&types.types).ok();
+                        let btf = btf.as_deref();
+                        let made = create_typed(name, section, &values, types, btf, self.token);
+                        self.of_types(Some(&types.types), made)?
+                    }
+                    None => Map::create_by(&MapSpec::rodata(name, &values), self.token)?,
+                };
                 self.kconfigs.push((config, map));
                 self.kconfigs.len() - 1
             }

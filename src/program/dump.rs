@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::os::fd::AsFd;
+use std::sync::OnceLock;
 
 /// The instructions of a program in the kernel.
 ///
@@ -31,8 +32,8 @@ pub struct ProgramDump {
     /// The machine code, one item per function. Empty without a JIT, and without permission to see kernel addresses
     /// (`kernel.kptr_restrict`).
     pub jited: Vec<JitedFunction>,
-    /// The names of called functions, by the immediate of the call.
-    names: BTreeMap<i32, String>,
+    /// The names of called functions, by the immediate of the call: read when they are shown.
+    names: OnceLock<BTreeMap<i32, String>>,
 }
 
 /// The source line of the slots from one on.
@@ -62,8 +63,9 @@ pub struct JitedFunction {
 impl Program {
     /// Reads the program back from the kernel. `bpf(2)`, `BPF_OBJ_GET_INFO_BY_FD`; Linux 4.13.
     ///
-    /// The names of helpers come from `/proc/kallsyms`, which takes some tens of milliseconds to read. Where
-    /// addresses are hidden (`kernel.kptr_restrict`) they stay numbers.
+    /// The names of helpers come from `/proc/kallsyms`, which takes some tens of milliseconds to read, when the
+    /// [instructions](ProgramDump::instructions) are asked for. Where addresses are hidden (`kernel.kptr_restrict`)
+    /// they stay numbers.
     ///
     /// # Errors
     /// [`Error::Call`](crate::Error::Call).
@@ -92,8 +94,7 @@ impl Program {
             functions = named(&btf, &array(&info::FUNCTIONS)?);
             lines = source(&btf, &array(&info::LINES)?);
         }
-        let names = names(&slots);
-        Ok(ProgramDump { slots, functions, lines, jited, names })
+        Ok(ProgramDump { slots, functions, lines, jited, names: OnceLock::new() })
     }
 }
 
@@ -240,6 +241,10 @@ impl ProgramDump {
         listed
     }
 
+    fn names(&self) -> &BTreeMap<i32, String> {
+        self.names.get_or_init(|| names(&self.slots))
+    }
+
     /// Returns the text of the first instruction, and the number of its slots.
     fn instruction(&self, at: usize, slots: &[Insn], style: Style) -> (String, usize) {
         let Some(slot) = slots.first() else { return (String::new(), 1) };
@@ -263,7 +268,7 @@ impl ProgramDump {
             }
             CALL => {
                 let imm = slot.imm();
-                let text = match (style, self.names.get(&imm)) {
+                let text = match (style, self.names().get(&imm)) {
                     (Style::Kernel, Some(name)) => format!("call {name}#{imm}"),
                     (Style::Kernel, None) => format!("call unknown#{imm}"),
                     (Style::Llvm, Some(name)) => {
@@ -346,7 +351,7 @@ mod tests {
                 text: "r1 = m ll".into(),
             }],
             jited: vec![],
-            names: [(271_264, "bpf_ktime_get_ns".to_owned())].into(),
+            names: OnceLock::from(BTreeMap::from([(271_264, "bpf_ktime_get_ns".to_owned())])),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Settings of the kernel that an object declares (`__kconfig`).
 
+use super::object::DataTypes;
 use crate::error::Result;
 use std::fmt;
 
@@ -10,6 +11,8 @@ pub struct Kconfig {
     pub settings: Vec<Setting>,
     /// The size of all of them in bytes.
     pub size: u32,
+    /// The types of the map's value, if the object has them.
+    pub(crate) types: Option<DataTypes>,
     /// Finds the values.
     pub(crate) values: KconfigValues,
 }

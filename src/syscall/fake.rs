@@ -1,4 +1,4 @@
-//! Stands in for the kernel in unit tests.
+//! Stands in for the kernel in unit tests and in fuzzing.
 
 use super::{Call, Errno};
 use std::cell::RefCell;

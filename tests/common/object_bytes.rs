@@ -3,7 +3,7 @@
 use rawbpf::asm::{Collection, CollectionProgram, ParseOptions, RelocKind, parse};
 use rawbpf::insn::{ByteOrder, Op};
 use rawbpf::object::{Object, ObjectError};
-use rawbpf::{MapSpec, MapType};
+use rawbpf::{MapFlags, MapSpec, MapType};
 
 /// Reads an object. What is made of it can be assembled, to the same instructions but for what addresses and calls name; and
 /// what is loaded of it is the same, whether it goes through the text or not.
@@ -44,7 +44,7 @@ pub fn read_all(bytes: &[u8]) {
             Ok(collection) => {
                 let known = unsaid.iter().all(|what| only_of_text(what));
                 assert!(known && object.order() == ByteOrder::NATIVE, "{unsaid:?}");
-                same(&collection, &module, &text);
+                same(&collection, &module, &text, &unsaid);
             }
             Err(ObjectError::Order) => assert_ne!(object.order(), ByteOrder::NATIVE),
             Err(ObjectError::Unsaid { what }) => {
@@ -57,18 +57,21 @@ pub fn read_all(bytes: &[u8]) {
     }
 }
 
-/// Whether a text has no words for something that a collection has: some CO-RE relocations, addresses of the kernel's, and part of
-/// the definitions of maps.
+/// Whether a text has no words for something that a collection has: some CO-RE relocations, addresses of the kernel's, its settings, calls
+/// of what can be missing, and part of the definitions of maps.
 fn only_of_text(what: &str) -> bool {
     let within = [
         ": CO-RE: ",
         ": the address of something elsewhere, ",
+        ": the address of a setting of the kernel, ",
+        ", which can be missing (weak)",
         ": pinning is ",
         ": numa_node is ",
         ": it has values",
         "struct_ops",
     ];
-    within.iter().any(|part| what.contains(part)) || what.ends_with(" of section .maps")
+    let flavour = what.contains(": a call of ") && what.ends_with(" in the kernel");
+    flavour || within.iter().any(|part| what.contains(part)) || what.ends_with(" of section .maps")
 }
 
 /// Whether a program of an object has its functions in the order of its text: it is loaded in the order of the calls.
@@ -81,12 +84,29 @@ fn in_order(ours: &CollectionProgram<'_>, theirs: &CollectionProgram<'_>) -> boo
     theirs.collect::<Vec<_>>() == ours
 }
 
+/// The flags without which no kernel makes a map of that type: a text that says none has them.
+fn required(kind: MapType) -> MapFlags {
+    match kind {
+        MapType::LpmTrie
+        | MapType::SkStorage
+        | MapType::InodeStorage
+        | MapType::TaskStorage
+        | MapType::CgrpStorage
+        | MapType::Rhash => MapFlags::NO_PREALLOC,
+        MapType::Arena => MapFlags::MMAPABLE,
+        _ => MapFlags::empty(),
+    }
+}
+
 /// Holds an object and its text to be the same.
-fn same(object: &Collection<'_>, text: &Collection<'_>, listing: &str) {
+fn same(object: &Collection<'_>, text: &Collection<'_>, listing: &str, unsaid: &[String]) {
     assert_eq!(object.license(), text.license(), "{listing}");
     // What a text does not say: BTF, pins, nodes, and structs of functions.
     let said = object.maps().iter().filter(|map| map.kind != MapType::StructOps);
-    let said = said.map(|map| MapSpec { object: None, pin: None, numa_node: None, ..*map });
+    let said = said.map(|map| {
+        let flags = if map.flags.is_empty() { required(map.kind) } else { map.flags };
+        MapSpec { flags, object: None, pin: None, numa_node: None, ..*map }
+    });
     assert_eq!(said.collect::<Vec<_>>(), text.maps(), "{listing}");
     let (data, expected) = (object.data(), text.data());
     // A text has one section of each kind.
@@ -103,15 +123,32 @@ fn same(object: &Collection<'_>, text: &Collection<'_>, listing: &str) {
         if !data.more.is_empty() || !in_order(ours, theirs) {
             continue;
         }
-        assert_eq!(ours.slots(), theirs.slots(), "{listing}");
+        // Whoever loads it makes the address of a setting one in a map.
+        let settings = ours.relocations().iter().filter(|one| one.kind == RelocKind::Kconfig);
+        let settings: Vec<_> = settings.map(|one| one.slot as usize).collect();
+        let of_setting = |slot| settings.iter().any(|one| (*one..one + 2).contains(&slot));
+        for (slot, (ours, theirs)) in ours.slots().iter().zip(theirs.slots()).enumerate() {
+            assert!(ours == theirs || of_setting(slot), "{slot}\n{listing}");
+        }
         let relocations = |collection: &Collection<'_>, name: &str| -> Vec<_> {
             let relocations = collection.program(name).unwrap().relocations().iter();
             relocations.map(|one| (one.slot, one.field, one.kind, one.name())).collect()
         };
         let (mut all, listed) = (relocations(object, ours.name()), relocations(text, ours.name()));
-        all.retain(|(.., kind, name)| match kind {
-            RelocKind::Core => !name.starts_with("CO-RE: "),
-            RelocKind::Variable | RelocKind::FunctionAddress | RelocKind::Symbol => false,
+        // What is remarked on is not in the text.
+        let remarked = |slot: u32| {
+            let place = format!("program {}, slot {slot}", ours.name());
+            let at = |what: &String| {
+                what.strip_prefix(&place).is_some_and(|rest| rest.starts_with([' ', ':']))
+            };
+            unsaid.iter().any(|what| at(what) && what.contains(": CO-RE: "))
+        };
+        all.retain(|(slot, _, kind, _)| match kind {
+            RelocKind::Core => !remarked(*slot),
+            RelocKind::Variable
+            | RelocKind::FunctionAddress
+            | RelocKind::Symbol
+            | RelocKind::Kconfig => false,
             _ => true,
         });
         // The object's types say more than the name that the text has for them.

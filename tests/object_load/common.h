@@ -14,5 +14,8 @@ enum { TYPE_ID_LOCAL, TYPE_ID_TARGET };
 
 static void *(*const current_task)(void) = (void *)158;
 
-char LICENSE[] SEC("license") = "GPL";
+#ifndef LICENSE_IS
+#define LICENSE_IS "GPL"
+#endif
+char LICENSE[] SEC("license") = LICENSE_IS;
 unsigned long out[64];

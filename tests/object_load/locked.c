@@ -48,6 +48,8 @@ int counts(void *ctx)
 	spin_lock(&own_lock);
 	guarded++;
 	spin_unlock(&own_lock);
+	/* clang 19 has but a declaration of a struct that nothing else is asked about. */
+	out[0] = type(struct task_struct, TYPE_EXISTS);
 	return value->task != 0;
 }
 

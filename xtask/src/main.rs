@@ -16,6 +16,7 @@ mod kernels;
 mod layers;
 mod lesson;
 mod libtest;
+mod objects;
 #[cfg(test)]
 mod package;
 mod paths;
@@ -58,6 +59,10 @@ enum Chore {
     ///
     /// While it is attached, the guest does what the lesson is to see; then it ends as by Ctrl-C.
     Lesson(lesson::Options),
+    /// Load objects by libbpf and by this library on Debian's kernels, and compare
+    ///
+    /// Those of tests/object_load/table.tsv, made here by clang 14 and 19, as far as they are installed.
+    Objects(objects::Options),
     /// Check that no module imports from a layer above its own
     Layers,
     /// Build static binaries for x86-64 and arm64, and their checksums
@@ -86,6 +91,7 @@ fn main() -> ExitCode {
         Chore::Test(options) => test::run(&options),
         Chore::Api(options) => api::run(&options),
         Chore::Lesson(options) => lesson::run(&options),
+        Chore::Objects(options) => objects::run(&options),
         Chore::Layers => layers::run(),
         Chore::Dist(options) => dist::run(&options),
         Chore::BpftraceTests(options) => bpftrace::run(&options),
