@@ -34,6 +34,8 @@ mod error;
 mod fixup;
 mod kernel;
 mod lookup;
+#[cfg(feature = "elf")]
+mod merge;
 mod module;
 #[cfg(feature = "elf")]
 mod order;
@@ -51,6 +53,8 @@ pub use error::BtfError;
 pub(crate) use fixup::{Layout, for_kernels};
 pub use kernel::{KernelTypes, TypeOrigin};
 pub use lookup::{Bits, Field, Function};
+#[cfg(feature = "elf")]
+pub(crate) use merge::{Merge, Merged, MergedSection, Origin};
 pub(crate) use module::{btf_name, module_btf};
 #[cfg(feature = "elf")]
 pub(crate) use order::swapped;

@@ -46,6 +46,8 @@ pub struct Builder {
     offsets: BTreeMap<Box<[u8]>, u32>,
     /// The number of each type.
     ids: BTreeMap<Box<[u8]>, u32>,
+    /// How many types there are.
+    count: u32,
     trouble: Option<&'static str>,
 }
 
@@ -63,6 +65,7 @@ impl Builder {
             strings: vec![0],
             offsets: BTreeMap::new(),
             ids: BTreeMap::new(),
+            count: 0,
             trouble: None,
         }
     }
@@ -233,6 +236,14 @@ impl Builder {
         self.add(kind, name, u32::from(flag) << 31 | vlen, size_or_type, words)
     }
 
+    /// Adds a type as it is, by the words behind its name, even one that is there already.
+    #[cfg(feature = "elf")]
+    pub(super) fn append(&mut self, name: &str, info: u32, words: &[u32]) {
+        let head = [self.string(name), info];
+        self.types.extend(head.iter().chain(words).flat_map(|word| word.to_ne_bytes()));
+        self.count = self.count.saturating_add(1);
+    }
+
     fn add(&mut self, kind: Kind, name: &str, info: u32, size_or_type: u32, words: &[u32]) -> u32 {
         let number = KINDS.iter().zip(0..).find(|((known, ..), _)| *known == kind);
         let number = number.map_or(0, |(_, number)| number);
@@ -243,10 +254,10 @@ impl Builder {
         if let Some(id) = self.ids.get(record.as_slice()) {
             return *id;
         }
-        let id = u32::try_from(self.ids.len()).map_or(u32::MAX, |count| count.saturating_add(1));
+        self.count = self.count.saturating_add(1);
         self.types.extend(&record);
-        self.ids.insert(record.into(), id);
-        id
+        self.ids.insert(record.into(), self.count);
+        self.count
     }
 
     /// The blob.
@@ -258,7 +269,7 @@ impl Builder {
         if let Some(what) = self.trouble {
             return Err(large(what));
         }
-        if self.ids.len() > MOST_TYPES as usize {
+        if self.count > MOST_TYPES {
             return Err(large("there are more than 1,048,575 types"));
         }
         if self.types.len() + self.strings.len() > MOST_BYTES - HEADER as usize {

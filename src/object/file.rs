@@ -16,7 +16,7 @@ use super::relocated::{astray, relocations};
 use super::sections::{Sections, types};
 use super::tables::{MapOf, maps};
 use super::variables::{NamedPlace, Variables};
-use crate::btf::{Btf, swapped};
+use crate::btf::Btf;
 use crate::insn::{ByteOrder, Insn};
 use crate::spec::{Line, ObjectTypes};
 use std::cell::Cell;
@@ -117,24 +117,17 @@ impl Object {
     /// no error: [`text`](Object::text) has remarks on it.
     pub fn read(bytes: &[u8]) -> Result<Object, ObjectError> {
         let raw = Raw::new(bytes)?;
-        let btf = match raw.bytes(Kind::Btf) {
-            None => None,
-            Some(bytes) => {
-                let bytes = bytes.to_vec();
-                let bytes = match raw.order {
-                    ByteOrder::NATIVE => bytes,
-                    _ => swapped(bytes).ok_or(ObjectError::File {
-                        problem: "its types do not have the byte order of the file",
-                    })?,
-                };
-                Some(Btf::new(bytes).map_err(ObjectError::Types)?)
-            }
-        };
-        let code = Code::new(&raw)?;
+        let btf = raw.types()?;
+        Object::of(&raw, btf)
+    }
+
+    /// Makes an object of the contents of a file, and of its types.
+    pub(super) fn of(raw: &Raw<'_>, btf: Option<Btf>) -> Result<Object, ObjectError> {
+        let code = Code::new(raw)?;
         let mut names = Names::default();
-        let declared = declared(&raw, btf.as_ref(), &mut names)?;
-        let types = types(&raw, btf.as_ref());
-        let mut sections = Sections::new(&raw, types.as_ref());
+        let declared = declared(raw, btf.as_ref(), &mut names)?;
+        let types = types(raw, btf.as_ref());
+        let mut sections = Sections::new(raw, types.as_ref());
         let places: BTreeSet<_> = code
             .named
             .values()
@@ -143,7 +136,7 @@ impl Object {
                 _ => None,
             })
             .collect();
-        let variables = Variables::new(&raw, btf.as_ref(), &places, &mut names);
+        let variables = Variables::new(raw, btf.as_ref(), &places, &mut names);
         let relocations = match (raw.bytes(Kind::BtfExt), &btf) {
             (Some(ext), Some(btf)) => relocations(ext, btf, raw.order),
             (Some(_), None) => None,
@@ -165,8 +158,8 @@ impl Object {
             unsaid.push(remark.into());
             HashMap::new()
         });
-        unsaid.extend(astray(&relocations, &code.lengths(&raw)));
-        let license = license(&raw, &mut unsaid);
+        unsaid.extend(astray(&relocations, &code.lengths(raw)));
+        let license = license(raw, &mut unsaid);
         unsaid.iter().for_each(|remark| remarked(&mut head, remark));
         let _ = writeln!(head, ".license {}", quoted(&license));
         for map in &declared {
@@ -181,11 +174,11 @@ impl Object {
         let (text, places) = variables.text(&mut names);
         head.push_str(&text);
         sections.name(&places);
-        strays(&mut head, &raw, &mut unsaid, &mut text_unsaid);
+        strays(&mut head, raw, &mut unsaid, &mut text_unsaid);
 
-        let kconfig = btf.as_ref().and_then(|btf| kconfig(&raw, btf, &mut unsaid));
+        let kconfig = btf.as_ref().and_then(|btf| kconfig(raw, btf, &mut unsaid));
         let linker = Linker {
-            raw: &raw,
+            raw,
             code: &code,
             maps: &declared,
             variables: &variables,
@@ -205,7 +198,7 @@ impl Object {
         };
         let mut programs = linker.programs(&mut names)?;
         let (all, own) = (&mut programs, &mut names);
-        let maps = maps(&raw, types.as_ref(), &declared, all, own, &mut unsaid);
+        let maps = maps(raw, types.as_ref(), &declared, all, own, &mut unsaid);
         Ok(Object {
             order: raw.order,
             license,
