@@ -17,6 +17,7 @@ mod lines;
 mod link;
 mod listing;
 mod maps;
+mod merge;
 mod names;
 mod plan;
 mod raw;
@@ -32,6 +33,6 @@ pub use crate::spec::{
     DataSection, DataTypes, InnerMap, ObjectCode, ObjectLine, ObjectMap, ObjectTypes,
     StructOpsTable,
 };
-pub use error::ObjectError;
+pub use error::{LinkError, ObjectError};
 pub use file::{Object, ObjectProgram};
 pub use write::write;

@@ -185,8 +185,10 @@ impl<'a> Merge<'a> {
                     Word::Type(place) => Some(of(*place)),
                     _ => None,
                 });
-                let key: Vec<usize> =
-                    [classes.get(place).copied().unwrap_or_default()].into_iter().chain(named).collect();
+                let key: Vec<usize> = [classes.get(place).copied().unwrap_or_default()]
+                    .into_iter()
+                    .chain(named)
+                    .collect();
                 let next = known.len();
                 split.push(*known.entry(key).or_insert(next));
             }

@@ -1,12 +1,9 @@
 //! The functions and source lines of an object's code (`.BTF.ext`), as the kernel takes them.
 
-use super::ext::{LINES, records};
+use super::ext::{FUNCTIONS, LINES, records};
 use crate::btf::Btf;
 use crate::insn::ByteOrder;
 use std::collections::HashMap;
-
-/// The offset in the header of the place of the functions.
-const FUNCTIONS: usize = 8;
 
 /// The records about the code of each section, by its name and in the order of their slots.
 #[derive(Debug, Default)]
