@@ -120,6 +120,11 @@ impl Theirs {
         names
     }
 
+    /// A program.
+    pub(crate) fn program(&self, name: &str) -> Program {
+        Program::open_pinned(self.0.path("programs").join(name)).unwrap()
+    }
+
     /// The instructions of a program.
     pub(crate) fn instructions(&self, name: &str) -> Vec<String> {
         instructions(&["pinned", self.0.path("programs").join(name).to_str().unwrap()])

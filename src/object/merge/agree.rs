@@ -1,6 +1,7 @@
 //! Comparison of what two objects say of one function or variable.
 
 use crate::btf::{Body, Btf, BtfError, Kind, Member, Type};
+use crate::object::names::shown;
 use std::collections::HashSet;
 
 /// The most types that are compared for one name.
@@ -33,7 +34,8 @@ struct Comparison<'b> {
 /// Returns the difference between two declarations; none if one can stand for the other. What cannot be compared is different.
 pub(super) fn difference(one: Of<'_>, other: Of<'_>, is_map: bool) -> Option<Difference> {
     let text = |(btf, id): Of<'_>, name: &str| {
-        btf.declaration(id, name).unwrap_or_else(|_| format!("type {id}"))
+        let declaration = btf.declaration(id, name).unwrap_or_else(|_| format!("type {id}"));
+        format!("`{}`", shown(&declaration))
     };
     let declared = |what: &str, one_text: String, other_text: String| {
         Some(Difference { what: what.into(), one: one_text, other: other_text })
@@ -52,24 +54,43 @@ pub(super) fn difference(one: Of<'_>, other: Of<'_>, is_map: bool) -> Option<Dif
             });
             if !same {
                 let second = found.map_or_else(
-                    || format!("no {}", member.name),
+                    || format!("no `{}`", shown(member.name)),
                     |found| text((other.0, found.of), found.name),
                 );
                 return declared("map ", text((one.0, member.of), member.name), second);
             }
         }
         let more = others.iter().find(|other| members.iter().all(|own| own.name != other.name))?;
-        return declared("map ", format!("no {}", more.name), text((other.0, more.of), more.name));
+        return declared(
+            "map ",
+            format!("no `{}`", shown(more.name)),
+            text((other.0, more.of), more.name),
+        );
     }
     let same = comparison.same(one.1, other.1, Some(0)).unwrap_or(false);
-    let shown = |of: Of<'_>| match of.0.get(of.1) {
+    let whole = |of: Of<'_>| match of.0.get(of.1) {
         Ok(Type { name, body: Body::Variable { of: id, .. }, .. }) => text((of.0, id), name),
         Ok(Type { name, body: Body::Function { prototype, .. }, .. }) => {
             text((of.0, prototype), name)
         }
         _ => text(of, ""),
     };
-    if same { None } else { declared("", shown(one), shown(other)) }
+    if same {
+        return None;
+    }
+    let (mut first, mut second) = (whole(one), whole(other));
+    // One name for two structs.
+    if first == second {
+        let size = |(btf, id): Of<'_>| variable((btf, id)).and_then(|of| btf.size(of, "").ok());
+        match (size(one), size(other)) {
+            (Some(own), Some(others)) if own != others => {
+                first.push_str(&format!(", of {own} bytes"));
+                second.push_str(&format!(", of {others} bytes"));
+            }
+            _ => second.push_str(", with other members"),
+        }
+    }
+    declared("", first, second)
 }
 
 fn variable((btf, id): Of<'_>) -> Option<u32> {

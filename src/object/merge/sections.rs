@@ -108,6 +108,8 @@ impl Sections {
             ));
             return (number, 0);
         }
+        // As libbpf: each piece is aligned like the one that wants most.
+        let align = align.max(whole.align);
         let base = whole.size.next_multiple_of(align);
         let size = base.saturating_add(section.size);
         if size > MOST {
@@ -122,7 +124,7 @@ impl Sections {
         } else if !whole.bytes.is_empty() {
             whole.bytes.to_mut().resize(size as usize, 0);
         }
-        (whole.size, whole.align) = (size, whole.align.max(align));
+        (whole.size, whole.align) = (size, align);
         (number, base)
     }
 

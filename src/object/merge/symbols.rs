@@ -126,13 +126,13 @@ impl<'i> Symbols<'i> {
             if let Some(Difference { what, one: first, other: second }) = found {
                 let verb = |external| if external { "declares" } else { "defines" };
                 problems.push(format!(
-                    "{what}`{name}`: {} {} `{}`, and {} {} `{}`",
+                    "{what}`{name}`: {} {} {}, and {} {} {}",
                     file(inputs, known.from),
                     verb(one.external),
-                    shown(&first),
+                    first,
                     file(inputs, index),
                     verb(other.external),
-                    shown(&second)
+                    second
                 ));
             }
         }
