@@ -26,6 +26,8 @@
 //! The format: `Documentation/bpf/btf.rst` and `include/uapi/linux/btf.h` of the kernel.
 
 mod builder;
+#[cfg(feature = "elf")]
+mod copy;
 mod core;
 mod declare;
 mod describe;
@@ -46,6 +48,8 @@ mod search;
 mod types;
 
 pub use builder::Builder;
+#[cfg(feature = "elf")]
+pub(crate) use copy::TypeCopy;
 pub(crate) use core::{Budget, CoreValue, Resize, essential_name, resolve, types_are_compatible};
 pub(crate) use describe::map_types;
 pub use error::BtfError;

@@ -4,6 +4,7 @@
 //! a text becomes of it is in `docs/objects.md`.
 
 mod collection;
+mod cores;
 mod data;
 mod declared;
 mod error;
@@ -35,4 +36,4 @@ pub use crate::spec::{
 };
 pub use error::{LinkError, ObjectError};
 pub use file::{Object, ObjectProgram};
-pub use write::write;
+pub use write::{write, write_with};

@@ -244,7 +244,14 @@ impl Builder {
         self.count = self.count.saturating_add(1);
     }
 
-    fn add(&mut self, kind: Kind, name: &str, info: u32, size_or_type: u32, words: &[u32]) -> u32 {
+    pub(super) fn add(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        info: u32,
+        size_or_type: u32,
+        words: &[u32],
+    ) -> u32 {
         let number = KINDS.iter().zip(0..).find(|((known, ..), _)| *known == kind);
         let number = number.map_or(0, |(_, number)| number);
         let mut record = Vec::with_capacity(12 + words.len() * 4);

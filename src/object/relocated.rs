@@ -181,7 +181,7 @@ impl Relocated {
 }
 
 /// Returns the number of an instruction that a relocation can change, and where it is.
-fn number(insn: Insn, second: Option<Insn>) -> Option<(RelocField, u64)> {
+pub(super) fn number(insn: Insn, second: Option<Insn>) -> Option<(RelocField, u64)> {
     const REGISTER: u8 = 8;
     let offset = (RelocField::Offset, i64::from(insn.offset()).cast_unsigned());
     match insn.opcode() & 7 {

@@ -1,6 +1,7 @@
 //! `.BTF` and `.BTF.ext` of an object: what its maps, its data and its functions are, and which line of the text each instruction
 //! comes from.
 
+use super::cores::Core;
 use super::ext::{Records, written};
 use super::maps;
 use crate::asm::{Data, Section};
@@ -8,6 +9,9 @@ use crate::btf::{About, BtfError, Builder, Variable, swapped};
 use crate::insn::ByteOrder;
 use crate::program::describe_data;
 use crate::spec::MapSpec;
+
+/// Bytes of a slot.
+const SLOT: u32 = 8;
 
 /// The contents of both sections.
 pub(super) struct Types {
@@ -20,6 +24,7 @@ pub(super) struct Collected {
     builder: Builder,
     functions: Vec<Records<2>>,
     lines: Vec<Records<4>>,
+    cores: Vec<Records<4>>,
 }
 
 impl Collected {
@@ -51,7 +56,7 @@ impl Collected {
                 builder.section(section.name(), size, &variables);
             }
         }
-        Collected { builder, functions: Vec::new(), lines: Vec::new() }
+        Collected { builder, functions: Vec::new(), lines: Vec::new(), cores: Vec::new() }
     }
 
     /// Adds types of another kind.
@@ -71,10 +76,25 @@ impl Collected {
         }
     }
 
+    /// CO-RE relocations of the instructions in a section, with their types.
+    pub fn cores(&mut self, name: &str, cores: &[(u32, Core)]) {
+        if cores.is_empty() {
+            return;
+        }
+        let section = self.builder.string(name);
+        let mut records = Vec::with_capacity(cores.len());
+        for (slot, core) in cores {
+            let of = core.types.write(&mut self.builder);
+            let access = self.builder.string(&core.types.access);
+            records.push([slot * SLOT, of, access, core.kind as u32]);
+        }
+        self.cores.push(Records { section, records: sorted(records) });
+    }
+
     /// The contents of the sections.
     pub fn finish(self, order: ByteOrder) -> Result<Types, BtfError> {
         let btf = self.builder.finish()?;
-        let ext = written(&self.functions, &self.lines, &[], order);
+        let ext = written(&self.functions, &self.lines, &self.cores, order);
         let btf = if order == ByteOrder::NATIVE { btf } else { swapped(btf).unwrap_or_default() };
         Ok(Types { btf, ext })
     }

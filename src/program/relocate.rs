@@ -466,6 +466,23 @@ fn put(insns: &mut [Insn], slot: usize, field: RelocField, value: i128) -> Answe
     Ok(())
 }
 
+/// Writes the number of a name into an instruction, if an access of it covers the whole field, which has that width; the error is the
+/// problem.
+#[cfg(feature = "elf")]
+pub(crate) fn put_number(
+    insns: &mut [Insn],
+    slot: usize,
+    field: RelocField,
+    value: i128,
+    width: Option<u32>,
+) -> std::result::Result<(), String> {
+    let number = Number { width, ..Number::of(value) };
+    let access = insns.get(slot).copied().and_then(access);
+    let value = number.checked(field, access);
+    let done = value.and_then(|value| put(insns, slot, field, value));
+    done.map_err(|problem| problem.to_string())
+}
+
 /// Replaces an instruction by one that the verifier refuses if it is reachable.
 fn poison(insns: &mut [Insn], slot: usize) {
     let wide = insns.get(slot).is_some_and(|insn| insn.opcode() == 0x18);
