@@ -183,7 +183,10 @@ impl<'m> Plan<'m> {
         for reloc in code.relocations.iter().filter(|reloc| cores::has(reloc.kind)) {
             if let Err(problem) = self.core(reloc, first, types) {
                 let message = format!("`{}` cannot be in an object: {problem}", reloc.name());
-                self.wrong(code, reloc.slot, message);
+                match reloc.target {
+                    RelocTarget::Name(name) => self.mistake(message, self.span(name)),
+                    _ => self.wrong(code, reloc.slot, message),
+                }
             }
         }
     }
