@@ -150,3 +150,175 @@ fn is_of_kernel(section: Option<&str>) -> bool {
 fn is_agreed(kind: Kind) -> bool {
     matches!(kind, Kind::License | Kind::Version)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::asm::Section;
+    use crate::insn::ByteOrder;
+    use crate::object::raw::{RawRelocation, RawSection, RawSymbol, SymbolKind};
+
+    fn section(name: &str, kind: Kind, bytes: &'static [u8], align: u64) -> RawSection<'static> {
+        let (size, relocations) = (bytes.len() as u64, Vec::new());
+        RawSection { name: name.into(), kind, bytes: bytes.into(), size, align, relocations }
+    }
+
+    fn data(bytes: &'static [u8], align: u64) -> RawSection<'static> {
+        section(".data", Kind::Data(Section::Data), bytes, align)
+    }
+
+    const STRONG: (bool, bool) = (true, false);
+    const WEAK: (bool, bool) = (true, true);
+    const LOCAL: (bool, bool) = (false, false);
+
+    fn symbol(
+        name: &str,
+        section: Option<usize>,
+        value: u64,
+        (global, weak): (bool, bool),
+    ) -> RawSymbol {
+        let (kind, size) = (SymbolKind::Object, 1);
+        RawSymbol { name: name.into(), kind, section, value, size, global, weak, hidden: false }
+    }
+
+    fn input(
+        file: &'static str,
+        sections: Vec<RawSection<'static>>,
+        symbols: Vec<RawSymbol>,
+    ) -> Input<'static> {
+        let raw = Raw { order: ByteOrder::NATIVE, sections, symbols };
+        Input { file, raw, btf: None, places: Vec::new(), symbols: Vec::new() }
+    }
+
+    fn problems(mut inputs: Vec<Input<'_>>) -> Vec<String> {
+        match linked(&mut inputs) {
+            Err(LinkError::Conflicts { problems }) => problems,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Two objects with a variable `x` in `.data`, defined so or not at all; the place of the symbol, and whether it is weak.
+    fn variable(first: Option<(bool, bool)>, second: Option<(bool, bool)>) -> (u64, bool) {
+        let one = |file, bytes: &'static [u8], how: Option<(bool, bool)>| {
+            let symbol = symbol("x", how.map(|_| 0), 1, how.unwrap_or(STRONG));
+            input(file, vec![data(bytes, 1)], vec![symbol])
+        };
+        let mut inputs = [one("a.o", &[1, 2], first), one("b.o", &[3, 4], second)];
+        let (raw, _) = linked(&mut inputs).unwrap();
+        let found: Vec<_> = raw.symbols.iter().filter(|symbol| symbol.name == "x").collect();
+        let [found] = found[..] else { panic!("{found:?}") };
+        let section = &raw.sections[found.section.unwrap()];
+        assert_eq!((section.name.as_str(), &*section.bytes), (".data", &[1, 2, 3, 4][..]));
+        (found.value, found.weak)
+    }
+
+    #[test]
+    fn the_strong_definition_is_taken_and_else_the_first() {
+        for (first, second, expected) in [
+            (Some(STRONG), None, (1, false)),
+            (None, Some(STRONG), (3, false)),
+            (None, Some(WEAK), (3, true)),
+            (Some(WEAK), Some(STRONG), (3, false)),
+            (Some(STRONG), Some(WEAK), (1, false)),
+            (Some(WEAK), Some(WEAK), (1, true)),
+        ] {
+            assert_eq!(variable(first, second), expected, "{first:?} {second:?}");
+        }
+    }
+
+    #[test]
+    fn relocations_and_local_symbols_move_with_their_sections() {
+        let one = |file, how| {
+            let mut own = data(&[0; 12], 8);
+            own.relocations =
+                vec![RawRelocation { offset: 4, kind: 2, symbol: 1, addend: Some(3) }];
+            input(file, vec![own], vec![symbol("x", None, 0, how), symbol("y", Some(0), 8, LOCAL)])
+        };
+        let mut inputs = [one("a.o", WEAK), one("b.o", WEAK)];
+        let (raw, _) = linked(&mut inputs).unwrap();
+        let found = raw.sections.iter().find(|section| section.name == ".data").unwrap();
+        assert_eq!((found.size, found.align), (28, 8));
+        let places: Vec<_> = found
+            .relocations
+            .iter()
+            .map(|one| (one.offset, raw.symbols[one.symbol].value, one.addend))
+            .collect();
+        assert_eq!(places, [(4, 8, Some(3)), (20, 24, Some(3))]);
+        // What both can do without is one symbol.
+        assert_eq!(raw.symbols.iter().filter(|symbol| symbol.name == "x").count(), 1);
+    }
+
+    #[test]
+    fn zeros_need_bytes_only_between_others() {
+        let zeros = || RawSection { size: 6, ..data(&[], 4) };
+        for (sections, expected) in [
+            ([zeros(), zeros()], (14, &[][..])),
+            ([zeros(), data(&[1], 1)], (9, &[0, 0, 0, 0, 0, 0, 0, 0, 1][..])),
+            ([data(&[1], 1), zeros()], (10, &[1, 0, 0, 0, 0, 0, 0, 0, 0, 0][..])),
+        ] {
+            let [one, two] = sections;
+            let mut inputs =
+                [input("a.o", vec![one], Vec::new()), input("b.o", vec![two], Vec::new())];
+            let (raw, _) = linked(&mut inputs).unwrap();
+            let found = raw.sections.iter().find(|section| section.name == ".data").unwrap();
+            assert_eq!((found.size, &*found.bytes), expected);
+        }
+    }
+
+    #[test]
+    fn what_does_not_fit_together_is_said_at_once() {
+        let license = |text| section("license", Kind::License, text, 1);
+        let version = |number| section("version", Kind::Version, number, 4);
+        let map = |name, how| {
+            let maps = section(".maps", Kind::Maps, &[0; 8], 8);
+            (vec![maps], vec![symbol(name, Some(0), 0, how)])
+        };
+        let (maps, statics) = map("m", LOCAL);
+        let (more, others) = map("m", LOCAL);
+        let rows = [
+            (
+                (vec![license(b"GPL\0"), version(&[1])], Vec::new()),
+                (vec![license(b"MIT\0"), version(&[2])], Vec::new()),
+                vec![
+                    "license: a.o has `GPL`, and b.o has `MIT`",
+                    "version: a.o has `?`, and b.o has `?`",
+                ],
+            ),
+            (
+                (vec![section("x", Kind::Code, &[0; 8], 8)], Vec::new()),
+                (vec![section("x", Kind::Unknown, &[0; 8], 8)], Vec::new()),
+                vec!["section `x`: it is of one type in a.o and of another in b.o"],
+            ),
+            (
+                (vec![RawSection { size: 1 << 29, ..data(&[], 1) }], Vec::new()),
+                (vec![data(&[1], 1)], Vec::new()),
+                vec!["section `.data`: it would have more than 512 MiB"],
+            ),
+            (
+                (maps, statics),
+                (more, others),
+                vec!["map `m`: static in a.o and in b.o, expected different names"],
+            ),
+            (
+                (vec![data(&[1], 1)], vec![symbol("x", Some(0), 2, LOCAL)]),
+                (vec![data(&[1], 1)], vec![symbol("y", None, 0, STRONG)]),
+                vec![
+                    "`x`: it lies beyond its section `.data` in a.o",
+                    "`y`: used by b.o, and none of the objects defines it",
+                ],
+            ),
+        ];
+        for (one, two, expected) in rows {
+            let inputs = vec![input("a.o", one.0, one.1), input("b.o", two.0, two.1)];
+            assert_eq!(problems(inputs), expected);
+        }
+        let mut other = input("b.o", Vec::new(), Vec::new());
+        other.raw.order = match ByteOrder::NATIVE {
+            ByteOrder::Little => ByteOrder::Big,
+            ByteOrder::Big => ByteOrder::Little,
+        };
+        let expected = "a.o and b.o are for machines of different byte orders";
+        assert_eq!(problems(vec![input("a.o", Vec::new(), Vec::new()), other]), [expected]);
+        assert_eq!(problems(Vec::new()), ["there is no object to link"]);
+    }
+}

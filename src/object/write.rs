@@ -45,10 +45,10 @@ pub fn write(
     write_with(module, file, order, &KernelTypes::new())
 }
 
-/// Makes an object as [`write`], with the types of another kernel.
+/// Makes an object as [`write()`], with the types of another kernel.
 ///
 /// # Errors
-/// As [`write`].
+/// As [`write()`].
 pub fn write_with(
     module: &Collection<'_>,
     file: &str,

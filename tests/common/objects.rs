@@ -121,6 +121,7 @@ impl Theirs {
     }
 
     /// A program.
+    #[allow(dead_code, reason = "the tests of linked objects run programs")]
     pub(crate) fn program(&self, name: &str) -> Program {
         Program::open_pinned(self.0.path("programs").join(name)).unwrap()
     }

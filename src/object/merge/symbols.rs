@@ -55,6 +55,17 @@ impl<'i> Symbols<'i> {
                 ..*symbol
             };
             let kind = own.map(|section| section.kind);
+            // It would name a place in what another object has behind it.
+            if let Some(own) = own
+                && symbol.value > own.size
+            {
+                problems.push(format!(
+                    "`{}`: it lies beyond its section `{}` in {}",
+                    shown(&symbol.name),
+                    shown(&own.name),
+                    shown(input.file)
+                ));
+            }
             // Of what all have to have the same, the first one is kept.
             let agreed = kind.is_some_and(is_agreed);
             let local = !symbol.global || symbol.name.is_empty() || agreed;
