@@ -8,7 +8,7 @@ use super::externs::externs;
 use super::functions::{Code, Named, Spot};
 use super::kconfig::{indices, kconfig};
 use super::lines::Infos;
-use super::link::Linker;
+use super::link::{Linker, callbacks};
 use super::listing::Listing;
 use super::names::{Names, quoted, shown};
 use super::raw::{Kind, Raw};
@@ -191,6 +191,7 @@ impl Object {
             types: btf.as_ref().map_or_else(Default::default, |btf| btf.as_bytes().into()),
             text: Cell::new(0),
             btf: btf.as_ref(),
+            callbacks: btf.as_ref().map_or_else(HashMap::new, callbacks),
             source_lines: match (raw.bytes(Kind::BtfExt), &btf) {
                 (Some(ext), Some(btf)) => SourceLines::read(ext, btf, raw.order),
                 _ => SourceLines::default(),

@@ -29,6 +29,13 @@ impl Infos {
         Infos { functions: part::<2, 1>(ext, FUNCTIONS, btf), lines: part::<4, 3>(ext, LINES, btf) }
     }
 
+    /// Returns the BTF id of the function that begins there.
+    pub fn function(&self, section: &str, slot: usize) -> Option<u32> {
+        let own = self.functions.get(section)?;
+        let at = own.binary_search_by_key(&slot, |[start, _]| *start as usize).ok()?;
+        own.get(at).map(|[_, id]| *id)
+    }
+
     /// Returns the records of the pieces of a program, in order: of functions one for each piece, or none at all, because the kernel
     /// refuses a program with fewer; and of lines those of all pieces, if each begins with one.
     pub fn of(&self, pieces: &[Piece<'_>]) -> (Vec<[u32; 2]>, Vec<[u32; 4]>) {

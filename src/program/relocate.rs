@@ -30,8 +30,7 @@ use crate::spec::{Code, Hook, POISON, ProgramSpec, Reloc, RelocField, RelocKind,
 use crate::uapi::Errno;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// Kernel functions whose first argument is the id of a type in the program's own BTF (`__local_type_id__k`), where programs of
-/// objects have the loader's.
+/// Kernel functions whose first argument is the id of a type in the program's own BTF (`__local_type_id__k`).
 const TAKES_OWN_TYPE: [&str; 4] =
     ["bpf_obj_new_impl", "bpf_percpu_obj_new_impl", "bpf_obj_new", "bpf_percpu_obj_new"];
 
@@ -46,6 +45,8 @@ pub(super) struct Relocated {
     pub added: Vec<Added>,
     /// Their instructions.
     pub behind: Vec<Insn>,
+    /// Whether the program names types of its object to the kernel.
+    pub own_types: bool,
 }
 
 /// Resolves relocations. The code is that of the spec, by itself because the loader keeps what it names, and nothing else of
@@ -193,15 +194,16 @@ fn resolve<'a>(
         added: Vec::new(),
         behind: Vec::new(),
         modules: Vec::new(),
+        own_types: false,
         local: LocalTypes::default(),
     };
     for reloc in spec.code.relocations {
         resolution.fill(reloc)?;
     }
     let modules = resolution.modules()?;
-    let Resolution { added, behind, places, .. } = resolution;
+    let Resolution { added, behind, places, own_types, .. } = resolution;
     let arguments = places.into_arguments(spec, process);
-    Ok(Relocated { modules, added, behind, arguments })
+    Ok(Relocated { modules, added, behind, arguments, own_types })
 }
 
 /// The relocations of one program, during their resolution.
@@ -214,6 +216,8 @@ struct Resolution<'l, 'a> {
     behind: Vec<Insn>,
     /// Modules whose BTF descriptors the kernel needs.
     modules: Vec<(&'l str, OwnedFd)>,
+    /// Whether the program names types of its object to the kernel.
+    own_types: bool,
     /// The types of the object, if the program is from one.
     local: LocalTypes,
 }
@@ -327,8 +331,12 @@ impl<'l> Resolution<'l, '_> {
             _ => name,
         };
         if matches!(reloc.target, RelocTarget::Extern(_)) && TAKES_OWN_TYPE.contains(&name) {
-            let problem = "not supported: it takes the id of a type of the object, whose types are not loaded with the program";
-            return Err(refused(NameProblem::Instruction { problem }));
+            let object = self.spec.code.of_object();
+            if object.is_none_or(|object| object.types.is_none() || object.functions.is_empty()) {
+                let problem = "it takes the id of a type of the object, which does not describe all functions of the program";
+                return Err(refused(NameProblem::Instruction { problem }));
+            }
+            self.own_types = true;
         }
         let wanted = match reloc.target {
             RelocTarget::Extern(wanted) => Some(wanted),

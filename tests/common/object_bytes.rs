@@ -83,6 +83,7 @@ fn only_of_text(what: &str) -> bool {
         ": pinning is ",
         ": numa_node is ",
         ": it has values",
+        ": its exceptions are handled by ",
         "struct_ops",
     ];
     within.iter().any(|part| what.contains(part)) || what.ends_with(" of section .maps")
