@@ -79,6 +79,11 @@ impl Builder {
         if let Some(offset) = self.offsets.get(text.as_bytes()) {
             return *offset;
         }
+        // What is made of a crafted file can have any number of parts of one long string.
+        if self.strings.len() + text.len() > MOST_BYTES {
+            self.trouble = Some("it is larger than 16 MiB");
+            return 0;
+        }
         let offset = u32::try_from(self.strings.len()).unwrap_or(u32::MAX);
         self.strings.extend(text.as_bytes());
         self.strings.push(0);

@@ -8,6 +8,9 @@ use std::collections::HashMap;
 /// The most words that are compared to find equal types: no real object comes near. Beyond that, types stay apart.
 const MOST_COMPARED: usize = 1 << 28;
 
+/// The most bytes of the names of all types together: many can have one long name.
+const MOST_NAMES: usize = 1 << 26;
+
 /// A type: one of the blobs, and the number that it has there.
 pub(crate) type Origin = (usize, u32);
 
@@ -62,12 +65,17 @@ impl<'a> Merge<'a> {
     pub fn new(blobs: &[&'a Btf]) -> Result<Merge<'a>, BtfError> {
         let void = Node { kind: Kind::Void, name: "", info: 0, words: Vec::new() };
         let mut merge = Merge { nodes: vec![void], starts: Vec::new(), instead: HashMap::new() };
+        let mut names = 0;
         for btf in blobs {
             let start = merge.nodes.len();
             merge.starts.push(start);
             for record in btf.each_record() {
                 let record = record?;
                 let node = Node::new(btf, record, start)?;
+                names += node.words.iter().map(Word::length).sum::<usize>() + node.name.len();
+                if names > MOST_NAMES {
+                    return Err(BtfError::TooLarge { what: "its names have more than 64 MiB" });
+                }
                 merge.nodes.push(node);
             }
         }
@@ -208,6 +216,13 @@ impl Word<'_> {
             Word::Type(0) | Word::Number(_) | Word::Name(_) => *self,
             Word::Type(_) => Word::Type(1),
         }
+    }
+}
+
+impl Word<'_> {
+    /// The length of the name.
+    fn length(&self) -> usize {
+        self.key().2.len()
     }
 }
 

@@ -25,6 +25,39 @@ pub(super) struct Input<'d> {
     symbols: Vec<usize>,
 }
 
+/// What does not fit together, as far as it is shown.
+#[derive(Debug, Default)]
+struct Problems {
+    shown: Vec<String>,
+    more: usize,
+}
+
+/// The most problems that are shown.
+const SHOWN: usize = 100;
+
+impl Problems {
+    fn push(&mut self, problem: String) {
+        if self.has_room() {
+            self.shown.push(problem);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn has_room(&self) -> bool {
+        self.shown.len() < SHOWN
+    }
+
+    /// An error, if there is any.
+    fn checked(self) -> Result<(), LinkError> {
+        let Problems { shown: mut problems, more } = self;
+        if more > 0 {
+            problems.push(format!("and {more} more"));
+        }
+        if problems.is_empty() { Ok(()) } else { Err(LinkError::Conflicts { problems }) }
+    }
+}
+
 /// A variable or function in the BTF of an object that others can see.
 #[derive(Debug, Clone, Copy)]
 struct Described<'b> {
@@ -45,9 +78,8 @@ impl Object {
     /// ```no_run
     /// use rawbpf::object::Object;
     ///
-    /// let [main, counts] = ["main.o", "counts.o"].map(|file| std::fs::read(file).map(|bytes| (file, bytes)));
-    /// let (main, counts) = (main?, counts?);
-    /// let object = Object::link(&[(main.0, &main.1), (counts.0, &counts.1)])?;
+    /// let (main, counts) = (std::fs::read("main.o")?, std::fs::read("counts.o")?);
+    /// let object = Object::link(&[("main.o", &main), ("counts.o", &counts)])?;
     /// let collection = object.collection("main.o")?;
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
@@ -80,7 +112,7 @@ fn linked(inputs: &mut [Input<'_>]) -> Result<(Raw<'static>, Option<Btf>), LinkE
         return Err(LinkError::Conflicts { problems: vec!["there is no object to link".into()] });
     };
     let order = first.raw.order;
-    let mut problems = Vec::new();
+    let mut problems = Problems::default();
     for input in inputs.iter().filter(|input| input.raw.order != order) {
         problems.push(format!(
             "{} and {} are for machines of different byte orders",
@@ -88,9 +120,8 @@ fn linked(inputs: &mut [Input<'_>]) -> Result<(Raw<'static>, Option<Btf>), LinkE
             shown(input.file)
         ));
     }
-    if !problems.is_empty() {
-        return Err(LinkError::Conflicts { problems });
-    }
+    problems.checked()?;
+    let mut problems = Problems::default();
     let mut sections = Sections::default();
     for index in 0..inputs.len() {
         sections.add(inputs, index, &mut problems);
@@ -103,9 +134,7 @@ fn linked(inputs: &mut [Input<'_>]) -> Result<(Raw<'static>, Option<Btf>), LinkE
         numbers.push(symbols.add(inputs, index, &mut problems));
     }
     symbols.undefined(inputs, &mut problems);
-    if !problems.is_empty() {
-        return Err(LinkError::Conflicts { problems });
-    }
+    problems.checked()?;
     let merged = types::merged(inputs, &described, &symbols, &sections, order);
     let types = merged.map_err(|problem| LinkError::Conflicts { problems: vec![problem] })?;
     let symbols = symbols.all;
@@ -263,6 +292,17 @@ mod tests {
             let found = raw.sections.iter().find(|section| section.name == ".data").unwrap();
             assert_eq!((found.size, &*found.bytes), expected);
         }
+    }
+
+    /// However many there are.
+    #[test]
+    fn a_hundred_problems_are_shown() {
+        let names: Vec<_> = (0..5000).map(|index| format!("x{index}")).collect();
+        let symbols = || names.iter().map(|name| symbol(name, Some(0), 0, STRONG)).collect();
+        let one = |file| input(file, vec![data(&[1], 1)], symbols());
+        let problems = problems(vec![one("a.o"), one("b.o")]);
+        assert_eq!(problems.len(), 101);
+        assert_eq!(problems.last().unwrap(), "and 4900 more");
     }
 
     #[test]

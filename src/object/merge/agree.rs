@@ -4,8 +4,8 @@ use crate::btf::{Body, Btf, BtfError, Kind, Member, Type};
 use crate::object::names::shown;
 use std::collections::HashSet;
 
-/// The most types that are compared for one name.
-const MOST: u32 = 1 << 20;
+/// The most types that are compared for all names together.
+pub(super) const MOST: u32 = 1 << 24;
 
 /// The most types that lie one within the other.
 const DEPTH: u32 = 256;
@@ -22,17 +22,23 @@ pub(super) struct Difference {
 /// A type of an object.
 type Of<'b> = (&'b Btf, u32);
 
-struct Comparison<'b> {
+struct Comparison<'b, 'l> {
     one: &'b Btf,
     other: &'b Btf,
     /// The pairs that are being compared, or have been.
     seen: HashSet<(u32, u32, Option<u32>)>,
-    left: u32,
+    left: &'l mut u32,
     depth: u32,
 }
 
 /// Returns the difference between two declarations; none if one can stand for the other. What cannot be compared is different.
-pub(super) fn difference(one: Of<'_>, other: Of<'_>, is_map: bool) -> Option<Difference> {
+/// `left` is the number of types that may still be compared.
+pub(super) fn difference(
+    one: Of<'_>,
+    other: Of<'_>,
+    is_map: bool,
+    left: &mut u32,
+) -> Option<Difference> {
     let text = |(btf, id): Of<'_>, name: &str| {
         let declaration = btf.declaration(id, name).unwrap_or_else(|_| format!("type {id}"));
         format!("`{}`", shown(&declaration))
@@ -41,7 +47,7 @@ pub(super) fn difference(one: Of<'_>, other: Of<'_>, is_map: bool) -> Option<Dif
         Some(Difference { what: what.into(), one: one_text, other: other_text })
     };
     let mut comparison =
-        Comparison { one: one.0, other: other.0, seen: HashSet::new(), left: MOST, depth: DEPTH };
+        Comparison { one: one.0, other: other.0, seen: HashSet::new(), left, depth: DEPTH };
     let variables = (variable(one), variable(other));
     if let (true, (Some(first), Some(second))) = (is_map, variables)
         && let (Some(members), Some(others)) = (members((one.0, first)), members((other.0, second)))
@@ -107,7 +113,7 @@ fn members<'b>((btf, id): Of<'b>) -> Option<Vec<Member<'b>>> {
     }
 }
 
-impl Comparison<'_> {
+impl Comparison<'_, '_> {
     /// Whether types are the same to a program. A struct behind so many pointers has to have the same members; behind more of them
     /// (`None`) only the same name, because one object may know less of it.
     fn same(
@@ -117,7 +123,7 @@ impl Comparison<'_> {
         pointers: Option<u32>,
     ) -> Result<bool, BtfError> {
         let endless = BtfError::Damaged { id: one_id, problem: "it takes too long to compare" };
-        self.left = self.left.checked_sub(1).ok_or(endless.clone())?;
+        *self.left = self.left.checked_sub(1).ok_or(endless.clone())?;
         self.depth = self.depth.checked_sub(1).ok_or(endless)?;
         let same = self.same_one(one_id, other_id, pointers);
         self.depth += 1;

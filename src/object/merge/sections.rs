@@ -1,7 +1,7 @@
 //! Sections of several objects, those of one name one behind the other.
 
 use super::types::Types;
-use super::{Input, is_agreed};
+use super::{Input, Problems, is_agreed};
 use crate::insn::ByteOrder;
 use crate::object::names::shown;
 use crate::object::raw::{Kind, MOST, Raw, RawRelocation, RawSection, RawSymbol};
@@ -37,7 +37,7 @@ impl Default for Sections {
 
 impl Sections {
     /// Puts the sections of an object behind those that there are.
-    pub fn add(&mut self, inputs: &mut [Input<'_>], index: usize, problems: &mut Vec<String>) {
+    pub fn add(&mut self, inputs: &mut [Input<'_>], index: usize, problems: &mut Problems) {
         let Some(input) = inputs.get(index) else { return };
         let mut places = Vec::with_capacity(input.raw.sections.len());
         for section in &input.raw.sections {
@@ -59,7 +59,7 @@ impl Sections {
         inputs: &[Input<'_>],
         index: usize,
         section: &RawSection<'_>,
-        problems: &mut Vec<String>,
+        problems: &mut Problems,
     ) -> (usize, u64) {
         let align = section.align.clamp(1, MOST_ALIGN);
         let align = if align.is_power_of_two() { align } else { 1 };

@@ -1,7 +1,7 @@
 //! Symbols of several objects: which definition each name stands for.
 
-use super::agree::{Difference, difference};
-use super::{Described, Input, is_agreed, is_of_kernel};
+use super::agree::{Difference, MOST, difference};
+use super::{Described, Input, Problems, is_agreed, is_of_kernel};
 use crate::error::NearestNames;
 use crate::object::names::shown;
 use crate::object::raw::{Kind, RawSymbol, SymbolKind};
@@ -16,6 +16,8 @@ pub(super) struct Symbols<'i> {
     described: &'i [HashMap<&'i str, Described<'i>>],
     /// The objects that static maps are in, by their names.
     maps: HashMap<String, usize>,
+    /// The number of types that may still be compared.
+    left: u32,
 }
 
 /// A name that all objects know.
@@ -33,7 +35,8 @@ pub(super) struct Global {
 impl<'i> Symbols<'i> {
     /// None yet.
     pub fn new(described: &'i [HashMap<&'i str, Described<'i>>]) -> Symbols<'i> {
-        Symbols { all: Vec::new(), globals: HashMap::new(), described, maps: HashMap::new() }
+        let (all, globals, maps) = (Vec::new(), HashMap::new(), HashMap::new());
+        Symbols { all, globals, described, maps, left: MOST }
     }
 
     /// Adds the symbols of an object; returns the number of each in the linked one.
@@ -41,7 +44,7 @@ impl<'i> Symbols<'i> {
         &mut self,
         inputs: &[Input<'_>],
         index: usize,
-        problems: &mut Vec<String>,
+        problems: &mut Problems,
     ) -> Vec<usize> {
         let Some(input) = inputs.get(index) else { return Vec::new() };
         let mut numbers = Vec::with_capacity(input.raw.symbols.len());
@@ -90,7 +93,7 @@ impl<'i> Symbols<'i> {
         inputs: &[Input<'_>],
         index: usize,
         name: &str,
-        problems: &mut Vec<String>,
+        problems: &mut Problems,
     ) {
         let first = *self.maps.entry(name.to_owned()).or_insert(index);
         if first != index {
@@ -110,7 +113,7 @@ impl<'i> Symbols<'i> {
         index: usize,
         symbol: RawSymbol,
         is_map: bool,
-        problems: &mut Vec<String>,
+        problems: &mut Problems,
     ) -> usize {
         let defined = symbol.section.is_some();
         let next = self.all.len();
@@ -133,7 +136,7 @@ impl<'i> Symbols<'i> {
             && let (Some(first), Some(second)) = (&first.btf, &second.btf)
         {
             let is_map = is_map || one.section == Some(".maps") || other.section == Some(".maps");
-            let found = difference((first, one.id), (second, other.id), is_map);
+            let found = difference((first, one.id), (second, other.id), is_map, &mut self.left);
             if let Some(Difference { what, one: first, other: second }) = found {
                 let verb = |external| if external { "declares" } else { "defines" };
                 problems.push(format!(
@@ -172,7 +175,7 @@ impl<'i> Symbols<'i> {
     }
 
     /// Looks whether all is defined, by an object or by the kernel.
-    pub fn undefined(&self, inputs: &[Input<'_>], problems: &mut Vec<String>) {
+    pub fn undefined(&self, inputs: &[Input<'_>], problems: &mut Problems) {
         let missing = |(name, global): &(&String, &Global)| {
             let weak = self.all.get(global.number).is_none_or(|symbol| symbol.weak);
             let of_kernel = global.users.iter().any(|user| {
@@ -185,8 +188,11 @@ impl<'i> Symbols<'i> {
         missing.sort_unstable_by_key(|(_, global)| global.number);
         for (name, global) in missing {
             let mut nearest = Nearest::new(name, OFFERED);
-            let defined = self.globals.iter().filter(|(_, global)| global.defined);
-            defined.for_each(|(other, _)| nearest.offer(other));
+            // Each takes a look at all names.
+            if problems.has_room() {
+                let defined = self.globals.iter().filter(|(_, global)| global.defined);
+                defined.for_each(|(other, _)| nearest.offer(other));
+            }
             let users: Vec<_> = global.users.iter().map(|user| file(inputs, *user)).collect();
             let nearest: Vec<_> = nearest.into_names().iter().map(|name| shown(name)).collect();
             problems.push(format!(

@@ -40,28 +40,28 @@ pub(super) fn merged(
     }
     let blobs: Vec<&Btf> = with.iter().map(|(_, btf)| *btf).collect();
     let mut merge = Merge::new(&blobs).map_err(wrong)?;
-    let mut order_of = Chosen { by_input: HashMap::new(), by_name: HashMap::new() };
+    let mut chosen = Chosen { by_input: HashMap::new(), by_name: HashMap::new() };
     for (blob, (index, _)) in with.iter().enumerate() {
-        order_of.by_input.insert(*index, blob);
+        chosen.by_input.insert(*index, blob);
     }
     for (index, _) in &with {
         for (name, found) in described.get(*index).into_iter().flatten() {
-            order_of.choose(*index, name, found, symbols, described);
+            chosen.choose(*index, name, found, symbols, described);
         }
     }
     for (index, _) in &with {
         for (name, found) in described.get(*index).into_iter().flatten() {
-            let of = order_of.by_input.get(index).map(|blob| (*blob, found.id));
-            let chosen = order_of.by_name.get(*name).copied();
-            if let (Some(of), Some(chosen)) = (of, chosen)
+            let of = chosen.by_input.get(index).map(|blob| (*blob, found.id));
+            let instead = chosen.by_name.get(*name).copied();
+            if let (Some(of), Some(instead)) = (of, instead)
                 && found.external
-                && of != chosen
+                && of != instead
             {
-                merge.replace(of, chosen);
+                merge.replace(of, instead);
             }
         }
     }
-    let variables = variables(inputs, &with, &order_of, sections);
+    let variables = variables(inputs, &with, &chosen, sections);
     let Merged { ids, mut builder } = merge.finish(&variables);
 
     let mut part =
@@ -73,11 +73,12 @@ pub(super) fn merged(
             .read(input, bytes, btf, ids, &mut |offset| Ok(builder.string(btf.string(offset, 0)?)));
         read.map_err(|problem| format!("{}: section `.BTF.ext`: {problem}", shown(input.file)))?;
     }
-    let name = |number: &usize| sections.all.get(*number).map_or("", |section| &section.name);
-    let mut ordered = |number: &usize| builder.string(name(number));
-    let functions = in_sections(part.functions, &mut ordered);
-    let lines = in_sections(part.lines, &mut ordered);
-    let core = in_sections(part.core, &mut ordered);
+    let mut name = |number: &usize| {
+        builder.string(sections.all.get(*number).map_or("", |section| &section.name))
+    };
+    let functions = in_sections(part.functions, &mut name);
+    let lines = in_sections(part.lines, &mut name);
+    let core = in_sections(part.core, &mut name);
     let ext = match functions.is_empty() && lines.is_empty() && core.is_empty() {
         true => Vec::new(),
         false => written(&functions, &lines, &core, order),
@@ -242,7 +243,9 @@ impl Parts {
                     lines.entry(number).or_default().push([offset, file, text, position]);
                 }
                 (None, ..) => problem = Some(outside("a source line", section)),
-                (_, Err(error), _) | (_, _, Err(error)) => problem = Some(error.to_string()),
+                (_, Err(error), _) | (_, _, Err(error)) => {
+                    problem = problem.take().or(Some(error.to_string()))
+                }
             }
         })
         .ok_or_else(|| damaged.clone())?;
@@ -259,7 +262,7 @@ impl Parts {
             (_, None, _) => {
                 problem = Some("a CO-RE relocation has a type that there is not".into());
             }
-            (_, _, Err(error)) => problem = Some(error.to_string()),
+            (_, _, Err(error)) => problem = problem.take().or(Some(error.to_string())),
         })
         .ok_or(damaged)?;
         problem.map_or(Ok(()), Err)
