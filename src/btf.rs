@@ -26,6 +26,8 @@
 //! The format: `Documentation/bpf/btf.rst` and `include/uapi/linux/btf.h` of the kernel.
 
 mod builder;
+#[cfg(feature = "elf")]
+mod copy;
 mod core;
 mod declare;
 mod describe;
@@ -34,6 +36,8 @@ mod error;
 mod fixup;
 mod kernel;
 mod lookup;
+#[cfg(feature = "elf")]
+mod merge;
 mod module;
 #[cfg(feature = "elf")]
 mod order;
@@ -44,6 +48,8 @@ mod search;
 mod types;
 
 pub use builder::Builder;
+#[cfg(feature = "elf")]
+pub(crate) use copy::TypeCopy;
 pub(crate) use core::{Budget, CoreValue, Resize, essential_name, resolve, types_are_compatible};
 pub(crate) use describe::map_types;
 pub use error::BtfError;
@@ -51,6 +57,8 @@ pub use error::BtfError;
 pub(crate) use fixup::{Layout, for_kernels};
 pub use kernel::{KernelTypes, TypeOrigin};
 pub use lookup::{Bits, Field, Function};
+#[cfg(feature = "elf")]
+pub(crate) use merge::{Merge, Merged, MergedSection, Origin};
 pub(crate) use module::{btf_name, module_btf};
 #[cfg(feature = "elf")]
 pub(crate) use order::swapped;

@@ -4,6 +4,7 @@
 //! a text becomes of it is in `docs/objects.md`.
 
 mod collection;
+mod cores;
 mod data;
 mod declared;
 mod error;
@@ -18,6 +19,7 @@ mod lines;
 mod link;
 mod listing;
 mod maps;
+mod merge;
 mod names;
 mod plan;
 mod raw;
@@ -33,6 +35,6 @@ pub use crate::spec::{
     DataSection, DataTypes, InnerMap, ObjectCode, ObjectLine, ObjectMap, ObjectTypes,
     StructOpsTable,
 };
-pub use error::ObjectError;
+pub use error::{LinkError, ObjectError};
 pub use file::{Object, ObjectProgram};
-pub use write::write;
+pub use write::{write, write_with};

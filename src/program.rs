@@ -30,6 +30,8 @@ pub(crate) use pin::pin_object;
 pub use relocate::NameProblem;
 #[cfg(feature = "cli")]
 pub(crate) use relocate::kernel_number;
+#[cfg(feature = "elf")]
+pub(crate) use relocate::put_number;
 #[doc(hidden)]
 pub use relocate::resolvable;
 #[cfg(feature = "elf")]

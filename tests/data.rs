@@ -109,10 +109,10 @@ fn a_text_counts_in_its_data_and_reads_its_constants() {
 fn values_set_before_the_load_are_seen() {
     needs!(Bpf);
     let mut module = module(TEXT);
-    module.set("step", &10u32.to_ne_bytes()).unwrap();
-    module.set("count", &1000u64.to_ne_bytes()).unwrap();
-    module.set("runs", &7u64.to_ne_bytes()).unwrap();
-    module.set("name", b"yo\0").unwrap();
+    module.variable("step").unwrap().set(&10u32).unwrap();
+    module.variable("count").unwrap().set(&1000u64).unwrap();
+    module.variable("runs").unwrap().set(&7u64).unwrap();
+    module.variable("name").unwrap().set_bytes(b"yo\0").unwrap();
     let specs = specs(&module);
     let mut loader = Loader::new();
     let count = loader.load(&specs[0].program(ProgramType::SocketFilter)).unwrap();

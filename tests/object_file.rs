@@ -398,8 +398,8 @@ fn everything_that_an_object_cannot_hold_is_said_at_its_line() {
 same: .zero 4
 .program same, kprobe/x
 r1 = *(u64 *)(r1 + pt_regs.parm1)
-r2 = *(u32 *)(r1 + task_struct.tgid)
-r3 = sizeof(task_struct)
+r2 = *(u32 *)(r1 + task_struct.no_such_field)
+r3 = sizeof(no_such_type)
 call kfunc bpf_task_acquire
 r1 = pair[0] + 8 ll
 goto out
@@ -434,8 +434,8 @@ exit
         (3, "map `bloom`"),
         (6, "`same` stands for two things"),
         (7, "`pt_regs.parm1`"),
-        (8, "`task_struct.tgid`"),
-        (9, "`task_struct`"),
+        (8, "`task_struct.no_such_field` cannot be in an object: "),
+        (9, "`no_such_type` cannot be in an object: "),
         (10, "`bpf_task_acquire`"),
         (11, "map `pair`"),
         (12, "this leaves function"),
@@ -495,7 +495,7 @@ mod command {
     fn there_is_all_of_a_file_or_what_was_there() {
         let folder = Folder::new();
         fs::write(folder.path().join("a.s"), TEXT).unwrap();
-        fs::write(folder.path().join("wrong.s"), "r1 = *(u32 *)(r1 + task_struct.tgid)\nexit\n")
+        fs::write(folder.path().join("wrong.s"), "r1 = *(u64 *)(r1 + pt_regs.parm1)\nexit\n")
             .unwrap();
         fs::write(folder.path().join("old.o"), "old").unwrap();
         fs::create_dir(folder.path().join("folder.o")).unwrap();

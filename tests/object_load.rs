@@ -14,8 +14,9 @@ use common::{Folder, said};
 use objects::{
     Pins, Theirs, bpftool, compiled, compilers, no_bpftool, no_compiler, own_instructions,
 };
+use rawbpf::btf::{KernelTypes, Kind};
 use rawbpf::object::Object;
-use rawbpf::{Loader, TextSpec};
+use rawbpf::{Loader, Program, TextSpec};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -189,14 +190,73 @@ fn an_extern_that_the_kernel_does_not_have_is_named() {
                 "kfunc" => ("no_such_kfunc", "there is no func `no_such_kfunc`"),
                 "mistyped" => ("runqueues", "`const int runqueues`"),
                 "prototype" => ("bpf_rcu_read_lock___one", "bpf_rcu_read_lock___one(int)`"),
-                "allocates" => ("bpf_obj_new_impl", "whose types are not loaded with the program"),
                 other => panic!("{other}"),
             };
             assert!(error.contains(name) && error.contains(problem), "{error}");
             assert!(error.contains(&format!("`{}`", program.name())), "{error}");
             refused.push(program.name());
         }
-        assert_eq!(refused.len(), 6, "{refused:?}");
+        assert_eq!(refused.len(), 5, "{refused:?}");
+    }
+}
+
+/// Why the kernel has no such function for programs.
+fn no_function(name: &str) -> Option<String> {
+    let types = KernelTypes::new();
+    let found = types.type_id(name, Kind::Function);
+    found.err().map(|error| error.to_string())
+}
+
+#[test]
+fn types_of_the_object_are_allocated() {
+    needs!(Bpf, Root, Btf, Jit);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpftool", no_bpftool());
+    needs_tried!("bpf_obj_new", no_function("bpf_obj_new_impl"));
+    for compiler in compilers() {
+        assert_eq!(compare(compiler, "allocated.c"), ["allocates"]);
+        let object = objects::object(compiler, "allocated.c");
+        let collection = object.collection("allocated.c").unwrap();
+        let programs = Loader::new().load_collection(&collection).unwrap();
+        // 40 + 2.
+        assert_eq!(programs[0].test_run(&[0; 64], 1).unwrap().returned, 42, "{compiler}");
+    }
+}
+
+/// libbpf puts the function that a program's tag names behind the program from 1.3 on.
+#[test]
+fn exceptions_are_handled_by_the_function_that_a_tag_names() {
+    needs!(Bpf, Root, Btf, Jit);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpf_throw", no_function("bpf_throw"));
+    for compiler in compilers() {
+        let folder = Folder::new();
+        let object = |callback: &str| {
+            let define = format!("-DCALLBACK=\"{callback}\"");
+            objects::read(&compiled(compiler, "exceptions.c", &[&define], folder.path()))
+        };
+        let found = object("handles");
+        let collection = found.collection("exceptions.c").unwrap();
+        let programs = Loader::new().load_collection(&collection).unwrap();
+        let returned = |program: &Program| {
+            let run = program.test_run(&[0; 64], 1).unwrap();
+            (program.name().to_owned(), run.returned)
+        };
+        let returned: Vec<_> = programs.iter().map(returned).collect();
+        // Twice the cookie, and the cookie itself.
+        assert_eq!(returned, [("handled".into(), 42), ("unhandled".into(), 21)], "{compiler}");
+        let listed = found.unsaid().join("\n");
+        assert!(listed.contains("program handled, slot 0 (exceptions.c:"), "{listed}");
+        assert!(listed.contains("its exceptions are handled by `handles`"), "{listed}");
+
+        for name in ["nobody", "throws"] {
+            let error = object(name).collection("exceptions.c").unwrap_err().to_string();
+            let expected = format!(
+                "its exceptions are handled by `{name}`, which is no global function of the object"
+            );
+            assert!(error.contains(&expected), "{error}");
+            assert!(error.contains("program handled, slot 0 (exceptions.c:"), "{error}");
+        }
     }
 }
 

@@ -46,6 +46,8 @@ pub struct Builder {
     offsets: BTreeMap<Box<[u8]>, u32>,
     /// The number of each type.
     ids: BTreeMap<Box<[u8]>, u32>,
+    /// How many types there are.
+    count: u32,
     trouble: Option<&'static str>,
 }
 
@@ -63,6 +65,7 @@ impl Builder {
             strings: vec![0],
             offsets: BTreeMap::new(),
             ids: BTreeMap::new(),
+            count: 0,
             trouble: None,
         }
     }
@@ -75,6 +78,11 @@ impl Builder {
         }
         if let Some(offset) = self.offsets.get(text.as_bytes()) {
             return *offset;
+        }
+        // What is made of a crafted file can have any number of parts of one long string.
+        if self.strings.len() + text.len() > MOST_BYTES {
+            self.trouble = Some("it is larger than 16 MiB");
+            return 0;
         }
         let offset = u32::try_from(self.strings.len()).unwrap_or(u32::MAX);
         self.strings.extend(text.as_bytes());
@@ -233,7 +241,22 @@ impl Builder {
         self.add(kind, name, u32::from(flag) << 31 | vlen, size_or_type, words)
     }
 
-    fn add(&mut self, kind: Kind, name: &str, info: u32, size_or_type: u32, words: &[u32]) -> u32 {
+    /// Adds a type as it is, by the words behind its name, even one that is there already.
+    #[cfg(feature = "elf")]
+    pub(super) fn append(&mut self, name: &str, info: u32, words: &[u32]) {
+        let head = [self.string(name), info];
+        self.types.extend(head.iter().chain(words).flat_map(|word| word.to_ne_bytes()));
+        self.count = self.count.saturating_add(1);
+    }
+
+    pub(super) fn add(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        info: u32,
+        size_or_type: u32,
+        words: &[u32],
+    ) -> u32 {
         let number = KINDS.iter().zip(0..).find(|((known, ..), _)| *known == kind);
         let number = number.map_or(0, |(_, number)| number);
         let mut record = Vec::with_capacity(12 + words.len() * 4);
@@ -243,10 +266,10 @@ impl Builder {
         if let Some(id) = self.ids.get(record.as_slice()) {
             return *id;
         }
-        let id = u32::try_from(self.ids.len()).map_or(u32::MAX, |count| count.saturating_add(1));
+        self.count = self.count.saturating_add(1);
         self.types.extend(&record);
-        self.ids.insert(record.into(), id);
-        id
+        self.ids.insert(record.into(), self.count);
+        self.count
     }
 
     /// The blob.
@@ -258,7 +281,7 @@ impl Builder {
         if let Some(what) = self.trouble {
             return Err(large(what));
         }
-        if self.ids.len() > MOST_TYPES as usize {
+        if self.count > MOST_TYPES {
             return Err(large("there are more than 1,048,575 types"));
         }
         if self.types.len() + self.strings.len() > MOST_BYTES - HEADER as usize {

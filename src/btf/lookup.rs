@@ -86,11 +86,11 @@ const UNION: &[Kind] = &[Kind::Union];
 const ENUM: &[Kind] = &[Kind::Enum, Kind::Enum64];
 
 impl Wanted<'static> {
-    const PARTS: Wanted<'static> = Wanted {
+    pub(super) const PARTS: Wanted<'static> = Wanted {
         what: "struct, union or typedef",
         kinds: &[Kind::Struct, Kind::Union, Kind::Typedef],
     };
-    const SIZE: Wanted<'static> = Wanted {
+    pub(super) const SIZE: Wanted<'static> = Wanted {
         what: "type",
         kinds: &[
             Kind::Int,
@@ -102,7 +102,7 @@ impl Wanted<'static> {
             Kind::Float,
         ],
     };
-    const ENUM: Wanted<'static> =
+    pub(super) const ENUM: Wanted<'static> =
         Wanted { what: "enum", kinds: &[Kind::Enum, Kind::Enum64, Kind::Typedef] };
     const ENUMERATOR: Wanted<'static> = Wanted { what: "enumerator", kinds: ENUM };
 
@@ -312,7 +312,7 @@ impl Btf {
 
     /// Returns the result of `f` for the first type with the name of `head` for which it succeeds, or the first error if
     /// it succeeds for none. Later types are not examined.
-    fn first_of<T>(
+    pub(super) fn first_of<T>(
         &self,
         head: Head<'_>,
         wanted: Wanted<'static>,
@@ -338,7 +338,7 @@ impl Btf {
         Err(no_type(head.name, wanted))
     }
 
-    fn follow(&self, from: &Type<'_>, path: &Path<'_>) -> Result<Field, BtfError> {
+    pub(super) fn follow(&self, from: &Type<'_>, path: &Path<'_>) -> Result<Field, BtfError> {
         let too_far = BtfError::Damaged { id: from.id, problem: "a part of it lies beyond 4 GiB" };
         let mut place = Found { bit_offset: 0, bits: None, of: from.id };
         for step in &path.steps {
@@ -428,6 +428,17 @@ impl Btf {
             field: name.into(),
             nearest: nearest.into_names(),
         })
+    }
+
+    /// The offset in bits of a member, also of one in anonymous structs and unions, and its type.
+    #[cfg(feature = "elf")]
+    pub(super) fn member_place(
+        &self,
+        owner: &Type<'_>,
+        name: &str,
+        path: &str,
+    ) -> Result<(u64, u32), BtfError> {
+        self.member_of(owner, name, path).map(|found| (found.bit_offset, found.of))
     }
 
     /// The first member that `is` the one, also within anonymous structs and unions.

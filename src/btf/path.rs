@@ -92,6 +92,12 @@ impl<'a> Path<'a> {
         Ok(Path { text, head, steps })
     }
 
+    /// The first step.
+    #[cfg(feature = "elf")]
+    pub(super) fn first(&self) -> Option<&Step<'a>> {
+        self.steps.first()
+    }
+
     /// The text before a step.
     pub(super) fn before(&self, step: &Step<'_>) -> &'a str {
         self.text.get(..step.begin).unwrap_or(self.text)

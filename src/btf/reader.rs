@@ -102,6 +102,17 @@ impl Record<'_> {
     pub(super) fn flag(self) -> bool {
         self.info >> 31 != 0
     }
+
+    /// The word with kind, flag and number of parts.
+    #[cfg(feature = "elf")]
+    pub(super) fn info(self) -> u32 {
+        self.info
+    }
+
+    #[cfg(feature = "elf")]
+    pub(super) fn kind_number(self) -> u32 {
+        kind_number(self.info)
+    }
 }
 
 fn kind_number(info: u32) -> u32 {
@@ -319,6 +330,12 @@ impl Btf {
             id: self.first,
             layout: self.bytes.get(self.layout.clone()).unwrap_or_default(),
         }
+    }
+
+    /// The records of its types in their order.
+    #[cfg(feature = "elf")]
+    pub(super) fn each_record(&self) -> impl Iterator<Item = Result<Record<'_>, BtfError>> {
+        self.records()
     }
 
     /// The bytes of the blob, as it was given.

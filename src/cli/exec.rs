@@ -2,7 +2,7 @@
 
 use super::disasm::{is_hex, parse_hex, slots};
 use super::stdio::print;
-use super::text::{ELF, Text, TextArgs};
+use super::text::{ELF, TextArgs};
 use super::{Failure, Format, loader, words};
 use crate::asm::Code;
 use crate::insn::ByteOrder;
@@ -76,7 +76,7 @@ pub(super) fn exec(args: &ExecArgs) -> Result<u8, Failure> {
         spec.attach_type = args.text.attach_type;
         return run(args, &mut loader(), &spec);
     }
-    let text = Text::new(file.clone(), bytes)?;
+    let text = args.text.text(file.clone(), bytes)?;
     let module = text.parse()?;
     let specs = text.specs(&module)?;
     let names = || specs.iter().map(|spec| spec.name()).collect::<Vec<_>>().join(", ");

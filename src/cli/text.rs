@@ -1,7 +1,7 @@
 //! The text that a command is about, and its programs.
 
 use super::Failure;
-use super::asm::{InputArgs, text_of};
+use super::asm::{InputArgs, read_bytes, text_of};
 use crate::asm::{Collection, ParseOptions, parse};
 use crate::error::Error;
 use crate::object::Object;
@@ -10,12 +10,17 @@ use crate::spec::ProgramSpec;
 use crate::uapi::{AttachType, ProgramType};
 use crate::util::escape;
 use clap::Args;
+use std::path::PathBuf;
 
 /// Which text, and what its programs are where it does not say so itself.
 #[derive(Debug, Args)]
 pub(super) struct TextArgs {
     #[command(flatten)]
     pub(super) input: InputArgs,
+
+    /// More objects, which are linked with the first, as `bpftool gen object` links them
+    #[arg(value_name = "OBJECT", conflicts_with = "expression")]
+    more: Vec<PathBuf>,
 
     /// Take all programs as this type, whatever the text says: kprobe, tracepoint, socket_filter, …
     #[arg(long = "type", value_name = "TYPE", value_parser = program_type)]
@@ -57,7 +62,16 @@ impl TextArgs {
     /// Reads the text.
     pub(super) fn read(&self) -> Result<Text, Failure> {
         let (file, bytes) = self.input.read()?;
-        Text::new(file, bytes)
+        self.text(file, bytes)
+    }
+
+    /// The text whose first file was read.
+    pub(super) fn text(&self, file: String, bytes: Vec<u8>) -> Result<Text, Failure> {
+        let mut files = vec![(file, bytes)];
+        for path in &self.more {
+            files.push(read_bytes(path)?);
+        }
+        Text::of(files)
     }
 
     /// One of its programs, of the type that the arguments or the text give.
@@ -95,8 +109,28 @@ impl TextArgs {
 pub(super) const ELF: &[u8] = b"\x7fELF";
 
 impl Text {
+    /// Files that were read: objects if they are several.
+    pub(super) fn of(mut files: Vec<(String, Vec<u8>)>) -> Result<Text, Failure> {
+        if let [_] = files[..]
+            && let Some((file, bytes)) = files.pop()
+        {
+            return Text::new(file, bytes);
+        }
+        if let Some((file, _)) = files.iter().find(|(_, bytes)| !bytes.starts_with(ELF)) {
+            let file = escape::shown(file);
+            return Err(Failure::Usage(format!(
+                "{file} is no ELF object: only objects are linked"
+            )));
+        }
+        let all: Vec<_> =
+            files.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice())).collect();
+        let object = Object::link(&all).map_err(|error| Failure::Other(error.to_string()))?;
+        let file = files.first().map(|(file, _)| file.clone()).unwrap_or_default();
+        Ok(Text { file, contents: Contents::Object(Box::new(object)) })
+    }
+
     /// A file that was read.
-    pub(super) fn new(file: String, bytes: Vec<u8>) -> Result<Text, Failure> {
+    fn new(file: String, bytes: Vec<u8>) -> Result<Text, Failure> {
         if bytes.starts_with(ELF) {
             let object = Object::read(&bytes);
             let object = object

@@ -34,7 +34,8 @@ use std::time::Duration;
     after_help = AFTER_HELP.as_str(),
 )]
 pub(super) struct TraceArgs {
-    /// Targets to attach to, and the text or object last, - for standard input. Programs that no TARGET is for go where
+    /// Targets to attach to, and the text or object last, - for standard input; several objects (FILE.o) are linked, as
+    /// `bpftool gen object` links them. Programs that no TARGET is for go where
     /// the text says, as in `.program look, kprobe/sys_clone`. In a text of several programs write PROGRAM=TARGET
     #[arg(required_unless_present = "expression", value_name = "TARGET|FILE", value_parser = words::any())]
     words: Vec<String>,
@@ -70,12 +71,18 @@ static AFTER_HELP: std::sync::LazyLock<String> = std::sync::LazyLock::new(|| {
 
 /// Attaches what the arguments name, and prints; the exit status.
 pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
-    let ((file, bytes), words) = match (&args.expression, args.words.split_last()) {
-        (Some(text), _) => (on_the_command_line(text), args.words.as_slice()),
-        (None, Some((file, words))) => (read_bytes(&escape::path(file))?, words),
+    let (files, words) = match (&args.expression, args.words.split_last()) {
+        (Some(text), _) => (vec![on_the_command_line(text)], args.words.as_slice()),
+        (None, Some((last, before))) => {
+            let objects = before.iter().rev().take_while(|word| word.ends_with(".o")).count();
+            let objects = if last.ends_with(".o") { objects } else { 0 };
+            let (words, files) = args.words.split_at(before.len() - objects);
+            let read = files.iter().map(|file| read_bytes(&escape::path(file)));
+            (read.collect::<Result<_, _>>()?, words)
+        }
         (None, None) => return Err(Failure::Usage("the text is missing".into())),
     };
-    let text = Text::new(file, bytes)?;
+    let text = Text::of(files)?;
     let module = text.parse()?;
     let specs = text.specs(&module)?;
     let places = places(&module, words)?;

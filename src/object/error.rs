@@ -33,3 +33,23 @@ pub enum ObjectError {
     #[error("its types (.BTF) cannot be read: {0}")]
     Types(#[source] BtfError),
 }
+
+/// Why objects cannot be linked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LinkError {
+    /// One of them cannot be read.
+    #[error("{file}: {source}")]
+    Object {
+        /// The name of the object.
+        file: String,
+        /// The problem with it.
+        source: ObjectError,
+    },
+    /// They do not fit together.
+    #[error("cannot link:\n  {}", problems.join("\n  "))]
+    Conflicts {
+        /// All that does not fit, with the names of the objects, each in a line.
+        problems: Vec<String>,
+    },
+}

@@ -7,8 +7,14 @@ use std::collections::HashMap;
 /// The offset in the header of its length.
 const LENGTH: usize = 4;
 
-/// The offset in the header of the place of the source lines.
+/// The offset in the header of the place of the functions.
+pub(super) const FUNCTIONS: usize = 8;
+
+/// The same of the source lines.
 pub(super) const LINES: usize = 16;
+
+/// The same of the CO-RE relocations.
+pub(super) const CORE: usize = 24;
 
 /// The number of bits of a column, below those of a line.
 const COLUMN: u32 = 10;
@@ -60,6 +66,58 @@ pub(super) fn records<const N: usize>(
         part = part.get(8 + records.len()..)?;
     }
     Some(())
+}
+
+/// The records about the instructions in one section, in the order of these: each begins with the offset of one, in bytes.
+#[derive(Debug)]
+pub(super) struct Records<const N: usize> {
+    /// The offset of the name of the section in the strings.
+    pub section: u32,
+    pub records: Vec<[u32; N]>,
+}
+
+/// Writes functions, source lines and CO-RE relocations, section by section.
+pub(super) fn written(
+    functions: &[Records<2>],
+    lines: &[Records<4>],
+    core: &[Records<4>],
+    order: ByteOrder,
+) -> Vec<u8> {
+    let word = |word: u32| match order {
+        ByteOrder::Little => word.to_le_bytes(),
+        ByteOrder::Big => word.to_be_bytes(),
+    };
+    let parts = [part(functions), part(lines), part(core)];
+    // Without relocations the header is that of before Linux 5.6, which all loaders read.
+    let parts = if parts[2].is_empty() { &parts[..2] } else { &parts };
+    let mut header = vec![8 + 8 * parts.len() as u32];
+    let mut start = 0;
+    for part in parts {
+        let length = 4 * part.len() as u32;
+        header.extend([start, length]);
+        start += length;
+    }
+    let magic = match order {
+        ByteOrder::Little => 0xeb9f_u16.to_le_bytes(),
+        ByteOrder::Big => 0xeb9f_u16.to_be_bytes(),
+    };
+    // Version and flags; the length of the header; where each part begins behind it, and its length.
+    let mut ext = [&magic[..], &[1, 0]].concat();
+    ext.extend(header.iter().chain(parts.iter().flatten()).copied().flat_map(word));
+    ext
+}
+
+/// A part: how long its records are, then section after section. Nothing, if there are none.
+fn part<const N: usize>(sections: &[Records<N>]) -> Vec<u32> {
+    if sections.is_empty() {
+        return Vec::new();
+    }
+    let mut words = vec![4 * N as u32];
+    for Records { section, records } in sections {
+        words.extend([*section, records.len() as u32]);
+        words.extend(records.iter().flatten());
+    }
+    words
 }
 
 /// The source lines of instructions, by the names of their sections and in the order of their slots.

@@ -6,10 +6,10 @@ use super::declared::declared;
 use super::ext::SourceLines;
 use super::externs::externs;
 use super::functions::{Code, Named, Spot};
-use super::headers::{check_btf, is_whole_ext};
+use super::headers::is_whole_ext;
 use super::kconfig::{indices, kconfig};
 use super::lines::Infos;
-use super::link::Linker;
+use super::link::{Linker, callbacks};
 use super::listing::Listing;
 use super::names::{Names, quoted, shown};
 use super::raw::{Kind, Raw};
@@ -17,7 +17,7 @@ use super::relocated::{astray, relocations};
 use super::sections::{Sections, types};
 use super::tables::{MapOf, maps};
 use super::variables::{NamedPlace, Variables};
-use crate::btf::{Btf, swapped};
+use crate::btf::Btf;
 use crate::insn::{ByteOrder, Insn};
 use crate::spec::{Kconfig, Line, ObjectTypes};
 use std::cell::Cell;
@@ -118,27 +118,19 @@ impl Object {
     /// no error: [`text`](Object::text) has remarks on it.
     pub fn read(bytes: &[u8]) -> Result<Object, ObjectError> {
         let raw = Raw::new(bytes)?;
-        let btf = match raw.bytes(Kind::Btf) {
-            None => None,
-            Some(bytes) => {
-                check_btf(bytes, raw.order)?;
-                let bytes = bytes.to_vec();
-                let bytes = match raw.order {
-                    ByteOrder::NATIVE => bytes,
-                    _ => swapped(bytes).ok_or(ObjectError::File {
-                        problem: "its types do not have the byte order of the file",
-                    })?,
-                };
-                Some(Btf::new(bytes).map_err(ObjectError::Types)?)
-            }
-        };
-        let code = Code::new(&raw)?;
+        let btf = raw.types()?;
+        Object::of(&raw, btf)
+    }
+
+    /// Makes an object of the contents of a file, and of its types.
+    pub(super) fn of(raw: &Raw<'_>, btf: Option<Btf>) -> Result<Object, ObjectError> {
+        let code = Code::new(raw)?;
         let mut names = Names::default();
-        let declared = declared(&raw, btf.as_ref(), &mut names)?;
+        let declared = declared(raw, btf.as_ref(), &mut names)?;
         let mut of_settings = Vec::new();
-        let kconfig = btf.as_ref().and_then(|btf| kconfig(&raw, btf, &mut of_settings));
-        let types = types(&raw, btf.as_ref(), kconfig.as_ref());
-        let mut sections = Sections::new(&raw, types.as_ref());
+        let kconfig = btf.as_ref().and_then(|btf| kconfig(raw, btf, &mut of_settings));
+        let types = types(raw, btf.as_ref(), kconfig.as_ref());
+        let mut sections = Sections::new(raw, types.as_ref());
         let places: BTreeSet<_> = code
             .named
             .values()
@@ -147,7 +139,7 @@ impl Object {
                 _ => None,
             })
             .collect();
-        let variables = Variables::new(&raw, btf.as_ref(), &places, &mut names);
+        let variables = Variables::new(raw, btf.as_ref(), &places, &mut names);
         let relocations = match (raw.bytes(Kind::BtfExt), &btf) {
             (Some(ext), Some(btf)) => relocations(ext, btf, raw.order),
             (Some(_), None) => None,
@@ -178,8 +170,8 @@ impl Object {
                 "left out: functions and source lines in section .BTF.ext, which is damaged".into(),
             );
         }
-        unsaid.extend(astray(&relocations, &code.lengths(&raw)));
-        let license = license(&raw, &mut unsaid);
+        unsaid.extend(astray(&relocations, &code.lengths(raw)));
+        let license = license(raw, &mut unsaid);
         unsaid.iter().for_each(|remark| remarked(&mut head, remark));
         let _ = writeln!(head, ".license {}", quoted(&license));
         for map in &declared {
@@ -194,14 +186,14 @@ impl Object {
         let (text, places) = variables.text(&mut names);
         head.push_str(&text);
         sections.name(&places);
-        strays(&mut head, &raw, &mut unsaid, &mut text_unsaid);
+        strays(&mut head, raw, &mut unsaid, &mut text_unsaid);
 
         unsaid.append(&mut of_settings);
         let types_of_settings = sections.kconfig.take();
         let kconfig =
             kconfig.map(|kconfig| Arc::new(Kconfig { types: types_of_settings, ..kconfig }));
         let linker = Linker {
-            raw: &raw,
+            raw,
             code: &code,
             maps: &declared,
             variables: &variables,
@@ -214,6 +206,7 @@ impl Object {
             types: btf.as_ref().map_or_else(Default::default, |btf| btf.as_bytes().into()),
             text: Cell::new(0),
             btf: btf.as_ref(),
+            callbacks: btf.as_ref().map_or_else(HashMap::new, callbacks),
             source_lines: match (raw.bytes(Kind::BtfExt), &btf) {
                 (Some(ext), Some(btf)) => SourceLines::read(ext, btf, raw.order),
                 _ => SourceLines::default(),
@@ -221,7 +214,7 @@ impl Object {
         };
         let mut programs = linker.programs(&mut names)?;
         let (all, own) = (&mut programs, &mut names);
-        let maps = maps(&raw, types.as_ref(), &declared, all, own, &mut unsaid);
+        let maps = maps(raw, types.as_ref(), &declared, all, own, &mut unsaid);
         Ok(Object {
             order: raw.order,
             license,

@@ -1,12 +1,9 @@
 //! The functions and source lines of an object's code (`.BTF.ext`), as the kernel takes them.
 
-use super::ext::{LINES, records};
+use super::ext::{FUNCTIONS, LINES, records};
 use crate::btf::Btf;
 use crate::insn::ByteOrder;
 use std::collections::HashMap;
-
-/// The offset in the header of the place of the functions.
-const FUNCTIONS: usize = 8;
 
 /// The records about the code of each section, by its name and in the order of their slots.
 #[derive(Debug, Default)]
@@ -31,6 +28,13 @@ impl Infos {
     pub fn read(ext: &[u8], btf: &Btf) -> Option<Infos> {
         let functions = part::<2, 1>(ext, FUNCTIONS, btf)?;
         Some(Infos { functions, lines: part::<4, 3>(ext, LINES, btf)? })
+    }
+
+    /// Returns the BTF id of the function that begins there.
+    pub fn function(&self, section: &str, slot: usize) -> Option<u32> {
+        let own = self.functions.get(section)?;
+        let at = own.binary_search_by_key(&slot, |[start, _]| *start as usize).ok()?;
+        own.get(at).map(|[_, id]| *id)
     }
 
     /// Returns the records of the pieces of a program, in order: of functions one for each piece, or none at all, because the kernel

@@ -14,7 +14,7 @@ use super::sections::Sections;
 use super::variables::Variables;
 use super::{ObjectError, target};
 use crate::asm::{Instructions, Place, place};
-use crate::btf::{Btf, essential_name};
+use crate::btf::{Body, Btf, essential_name};
 use crate::spec::attach_point::Named as AttachName;
 use crate::spec::{CoreReloc, Extern, Kconfig, RelocField, RelocKind};
 use std::cell::Cell;
@@ -26,6 +26,9 @@ const MOST_SLOTS: usize = 1 << 22;
 
 /// The most bytes of the names and remarks of all programs together: many instructions can have one long name.
 const MOST_TEXT: usize = 1 << 26;
+
+/// What the tag on a program begins with that names the function for its exceptions (`__exception_cb`).
+const CALLBACK: &str = "exception_callback:";
 
 /// Adds to what is reached all that these functions call, and they themselves.
 fn reach(calls: &[Vec<usize>], mut todo: Vec<usize>, reached: &mut HashSet<usize>) {
@@ -49,6 +52,15 @@ fn manner(name: &str, weak: bool, kind: RelocKind) -> String {
     manner
 }
 
+/// Returns the functions that handle the exceptions of programs (`exception_callback:NAME`), by the BTF ids of these.
+pub(super) fn callbacks(btf: &Btf) -> HashMap<u32, &str> {
+    let tags = btf.types().flatten().filter_map(|tag| match tag.body {
+        Body::DeclTag { of, part: None } => Some((of, tag.name.strip_prefix(CALLBACK)?)),
+        _ => None,
+    });
+    tags.collect()
+}
+
 /// Puts programs together.
 pub(super) struct Linker<'r> {
     pub raw: &'r Raw<'r>,
@@ -67,6 +79,8 @@ pub(super) struct Linker<'r> {
     /// The declarations of what is not in the object, by their names.
     pub externs: HashMap<&'r str, Declaration>,
     pub btf: Option<&'r Btf>,
+    /// The functions that handle the exceptions of programs, by the BTF ids of these.
+    pub callbacks: HashMap<u32, &'r str>,
     pub source_lines: SourceLines,
     /// The number of bytes of names and remarks so far.
     pub text: Cell<usize>,
@@ -80,8 +94,12 @@ impl Linker<'_> {
     /// The programs, with names that have not been given.
     pub fn programs(&self, names: &mut Names) -> Result<Vec<ObjectProgram>, ObjectError> {
         let functions = &self.code.functions;
-        let calls: Vec<Vec<usize>> =
+        let mut calls: Vec<Vec<usize>> =
             functions.iter().map(|function| self.calls(function)).collect();
+        // Who throws an exception calls nothing: the kernel calls the function that a tag names.
+        for (function, calls) in functions.iter().zip(&mut calls) {
+            calls.extend(self.callback(function).and_then(|name| self.named(name)));
+        }
         let each = calls.iter().enumerate();
         let called: HashSet<usize> =
             each.flat_map(|(from, to)| to.iter().copied().filter(move |to| *to != from)).collect();
@@ -147,6 +165,23 @@ impl Linker<'_> {
                 _ => None,
             })
             .collect()
+    }
+
+    /// Returns the name of the function that handles the exceptions of a program.
+    fn callback(&self, function: &Function) -> Option<&str> {
+        let section = self.section_name(function.at.0);
+        if section == ".text" || self.callbacks.is_empty() {
+            return None;
+        }
+        self.callbacks.get(&self.infos.function(section, function.at.1)?).copied()
+    }
+
+    /// The global function of that name.
+    fn named(&self, name: &str) -> Option<usize> {
+        self.code.functions.iter().position(|function| {
+            let symbol = function.symbol.and_then(|symbol| self.raw.symbols.get(symbol));
+            symbol.is_some_and(|symbol| symbol.global && symbol.name == name)
+        })
     }
 
     fn name(&self, function: &Function) -> String {
@@ -255,6 +290,17 @@ impl Linker<'_> {
                 program.functions.insert(start, name);
             }
             self.link(&mut program, function, start)?;
+        }
+        if let Some(name) = first.and_then(|first| self.callback(first)) {
+            let handled = format!("its exceptions are handled by `{}`", shown(name));
+            self.spend(handled.len())?;
+            match self.named(name) {
+                Some(_) => drop(program.text_remarks.entry(0).or_insert(handled)),
+                None => {
+                    let remark = format!("{handled}, which is no global function of the object");
+                    self.remark(&mut program, 0, remark)?;
+                }
+            }
         }
         let mut begin: Vec<_> = members
             .iter()

@@ -1,10 +1,12 @@
 //! The layout of an object: its functions, their sections, and the targets of their instructions.
 
+use super::cores::{self, Core};
 use super::{maps, target};
 use crate::asm::{
-    Code, Collection, CollectionProgram, Instructions, Mistake, Place, RelocKind, RelocTarget,
-    Section, place,
+    Code, Collection, CollectionProgram, Instructions, Mistake, Place, Reloc, RelocKind,
+    RelocTarget, Section, place,
 };
+use crate::btf::KernelTypes;
 use crate::insn::{Insn, Op, Pseudo};
 use crate::program::functions;
 use object::elf::{self, RelocationType};
@@ -35,6 +37,15 @@ pub(super) struct CodeSection {
     pub slots: Vec<Insn>,
     /// The slots that are to hold addresses, how, and of what.
     pub relocations: Vec<(u32, RelocationType, To)>,
+    /// The slots with names of the kernel.
+    pub cores: Vec<(u32, Core)>,
+}
+
+impl CodeSection {
+    fn new(name: String) -> CodeSection {
+        let (slots, relocations, cores) = (Vec::new(), Vec::new(), Vec::new());
+        CodeSection { name, slots, relocations, cores }
+    }
 }
 
 /// The target of a relocated instruction.
@@ -64,11 +75,10 @@ impl Function {
 }
 
 impl<'m> Plan<'m> {
-    /// Plans the object of a text.
-    pub fn new(module: &'m Collection<'m>, codes: &[Code<'_>]) -> Plan<'m> {
+    /// Plans the object of a text, with the types of a kernel for the names that it has.
+    pub fn new(module: &'m Collection<'m>, codes: &[Code<'_>], types: &KernelTypes) -> Plan<'m> {
         let text = module.programs().first().map_or("", |program| program.code().text);
-        let text_section =
-            CodeSection { name: TEXT.into(), slots: Vec::new(), relocations: Vec::new() };
+        let text_section = CodeSection::new(TEXT.into());
         let (mistakes, functions, sections) = (Vec::new(), Vec::new(), HashMap::new());
         let maps = module.maps().iter().enumerate().map(|(index, map)| (map.name, index)).collect();
         let mut plan =
@@ -84,7 +94,7 @@ impl<'m> Plan<'m> {
             }
         }
         for (program, code) in module.programs().iter().zip(codes) {
-            plan.program(program, code);
+            plan.program(program, code, types);
         }
         plan
     }
@@ -128,10 +138,10 @@ impl<'m> Plan<'m> {
     }
 
     /// Puts the functions of a program into their sections.
-    fn program(&mut self, program: &CollectionProgram<'_>, code: &Code<'_>) {
+    fn program(&mut self, program: &CollectionProgram<'_>, code: &Code<'_>, types: &KernelTypes) {
         let first = self.functions.len();
         for reloc in code.relocations {
-            if reloc.kind != RelocKind::Map {
+            if reloc.kind != RelocKind::Map && !cores::has(reloc.kind) {
                 let name = match reloc.target {
                     RelocTarget::Name(name) => name,
                     _ => "",
@@ -154,8 +164,7 @@ impl<'m> Plan<'m> {
         };
         let next = self.codes.len();
         let section = *self.sections.entry(section).or_insert_with_key(|name| {
-            let (name, slots, relocations) = (name.clone(), Vec::new(), Vec::new());
-            self.codes.push(CodeSection { name, slots, relocations });
+            self.codes.push(CodeSection::new(name.clone()));
             next
         });
 
@@ -171,6 +180,30 @@ impl<'m> Plan<'m> {
             self.functions.push(Function { name, slots: *start..end, section, offset });
         }
         self.instructions(program, code, first);
+        for reloc in code.relocations.iter().filter(|reloc| cores::has(reloc.kind)) {
+            if let Err(problem) = self.core(reloc, first, types) {
+                let message = format!("`{}` cannot be in an object: {problem}", reloc.name());
+                match reloc.target {
+                    RelocTarget::Name(name) => self.mistake(message, self.span(name)),
+                    _ => self.wrong(code, reloc.slot, message),
+                }
+            }
+        }
+    }
+
+    /// Makes a relocation of a name of the kernel in a program whose functions begin with this one; the error is the problem.
+    fn core(&mut self, reloc: &Reloc<'_>, first: usize, types: &KernelTypes) -> Result<(), String> {
+        let own = self.functions.get(first..).unwrap_or_default();
+        let before = own.partition_point(|function| function.slots.start <= reloc.slot);
+        let Some(function) = before.checked_sub(1).and_then(|index| own.get(index)) else {
+            return Ok(());
+        };
+        let (section, moved) = (function.section, function.moved(reloc.slot));
+        let core = cores::core(reloc, types)?;
+        let Some(place) = self.codes.get_mut(section) else { return Ok(()) };
+        core.put(reloc, &mut place.slots, moved as usize)?;
+        place.cores.push((moved, core));
+        Ok(())
     }
 
     /// Looks at the instructions of a program, whose functions begin with this one: what they name becomes a relocation.

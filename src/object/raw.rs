@@ -1,15 +1,17 @@
 //! The contents of an ELF file for BPF: its sections, its symbols, its relocations. It is treated as untrusted input.
 
 use super::ObjectError;
-use super::headers::{check_sections, check_symbols};
+use super::headers::{check_btf, check_sections, check_symbols};
 use crate::asm::Section;
+use crate::btf::{Btf, swapped};
 use crate::insn::ByteOrder;
 use object::elf::{self, FileHeader64};
 use object::endian::Endianness;
 use object::read::elf::{FileHeader, SectionHeader, Sym};
+use std::borrow::Cow;
 
 /// The most bytes of a section of data: the verifier takes no higher offset into a value (`BPF_MAX_VAR_OFF`).
-const MOST: u64 = 1 << 29;
+pub(super) const MOST: u64 = 1 << 29;
 
 /// The longest name, bytes: twice what the kernel allows (`KSYM_NAME_LEN`). Many names can be in one place of a file.
 pub(super) const LONGEST: usize = 1024;
@@ -35,7 +37,7 @@ pub(super) struct RawSection<'d> {
     pub name: String,
     pub kind: Kind,
     /// Nothing, of a section of zeros.
-    pub bytes: &'d [u8],
+    pub bytes: Cow<'d, [u8]>,
     pub size: u64,
     pub align: u64,
     pub relocations: Vec<RawRelocation>,
@@ -57,6 +59,8 @@ pub(super) enum Kind {
         autocreate: bool,
     },
     License,
+    /// The version of the kernel that old loaders passed on. Only a linker looks at it.
+    Version,
     Btf,
     BtfExt,
     /// Data of which nothing is known, by its name.
@@ -112,6 +116,7 @@ fn kind_of(name: &str, section_type: elf::SectionType, executable: bool, size: u
         elf::SHT_PROGBITS if executable => Kind::Code,
         elf::SHT_PROGBITS => match name {
             "license" => Kind::License,
+            "version" => Kind::Version,
             ".maps" => Kind::Maps,
             "maps" => Kind::OldMaps,
             ".struct_ops" => Kind::StructOps { link: false, autocreate: true },
@@ -120,13 +125,25 @@ fn kind_of(name: &str, section_type: elf::SectionType, executable: bool, size: u
             "?.struct_ops.link" => Kind::StructOps { link: true, autocreate: false },
             ".BTF" => Kind::Btf,
             ".BTF.ext" => Kind::BtfExt,
-            "version" | ".eh_frame" => Kind::Nothing,
+            ".eh_frame" => Kind::Nothing,
             _ if is(name, ".debug") || name.starts_with(".debug_") => Kind::Nothing,
             _ => data().filter(|data| *data != Section::Bss).map_or(Kind::Unknown, Kind::Data),
         },
         elf::SHT_NOBITS => data().map_or(Kind::Unknown, Kind::Data),
         _ => Kind::Nothing,
     }
+}
+
+/// Looks whether the data is no more than the verifier can address.
+pub(super) fn small_enough(sections: &[RawSection<'_>]) -> Result<(), ObjectError> {
+    for of in Section::ALL {
+        let sizes = sections.iter().filter(|section| section.kind == Kind::Data(of));
+        if sizes.map(|section| section.size.next_multiple_of(64)).sum::<u64>() > MOST {
+            let problem = "its sections of data of one kind have more than 512 MiB";
+            return Err(ObjectError::File { problem });
+        }
+    }
+    Ok(())
 }
 
 fn text(name: &[u8]) -> Result<String, ObjectError> {
@@ -180,17 +197,11 @@ impl<'d> Raw<'d> {
             }
             most = most.checked_sub(bytes.len()).ok_or(ObjectError::File { problem: OVERLAP })?;
             let align = section.sh_addralign(endian);
-            sections.push(RawSection { kind, bytes, size, align, relocations: Vec::new(), name });
+            let (bytes, relocations) = (bytes.into(), Vec::new());
+            sections.push(RawSection { kind, bytes, size, align, relocations, name });
         }
 
-        for of in Section::ALL {
-            let sizes = sections.iter().filter(|section| section.kind == Kind::Data(of));
-            if sizes.map(|section| section.size.next_multiple_of(64)).sum::<u64>() > MOST {
-                let problem = "its sections of data of one kind have more than 512 MiB";
-                return Err(ObjectError::File { problem });
-            }
-        }
-
+        small_enough(&sections)?;
         let symbols = table
             .symbols(endian, data, elf::SHT_SYMTAB)
             .map_err(wrong("its table of symbols is damaged"))?;
@@ -289,8 +300,25 @@ impl<'d> Raw<'d> {
     }
 
     /// The contents of the first section of a kind.
-    pub fn bytes(&self, kind: Kind) -> Option<&'d [u8]> {
-        self.sections.iter().find(|section| section.kind == kind).map(|section| section.bytes)
+    pub fn bytes(&self, kind: Kind) -> Option<&[u8]> {
+        let found = self.sections.iter().find(|section| section.kind == kind);
+        found.map(|section| &*section.bytes)
+    }
+}
+
+impl Raw<'_> {
+    /// Reads its types; `None` if it has none.
+    pub fn types(&self) -> Result<Option<Btf>, ObjectError> {
+        let Some(bytes) = self.bytes(Kind::Btf) else { return Ok(None) };
+        check_btf(bytes, self.order)?;
+        let bytes = bytes.to_vec();
+        let bytes = match self.order {
+            ByteOrder::NATIVE => bytes,
+            _ => swapped(bytes).ok_or(ObjectError::File {
+                problem: "its types do not have the byte order of the file",
+            })?,
+        };
+        Btf::new(bytes).map(Some).map_err(ObjectError::Types)
     }
 }
 

@@ -62,9 +62,6 @@ const DECLARATION: usize = 1 << 12;
 /// The most relocations that are kept of an instruction: a second one tells that they are too many.
 const EACH: usize = 2;
 
-/// The offset in the header of the place of this part.
-const PART: usize = 24;
-
 /// A CO-RE relocation of an instruction. Many instructions have the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Relocated {
@@ -91,7 +88,7 @@ pub(super) fn relocations(ext: &[u8], btf: &Btf, order: ByteOrder) -> Option<Rel
     let too_many = "CO-RE: the relocations of the object have more than 64 MiB of names".into();
     let mut namer = Namer { btf, steps: ALL_STEPS, text: ALL_TEXT, too_many };
     let mut names = 0;
-    ext::records(ext, PART, btf, order, &mut |section, offset, [of, access, kind]| {
+    ext::records(ext, ext::CORE, btf, order, &mut |section, offset, [of, access, kind]| {
         let record = Record { of, access, kind };
         let relocated = known.entry(record).or_insert_with(|| Arc::new(namer.relocated(record)));
         if !found.contains_key(section) {
@@ -184,7 +181,7 @@ impl Relocated {
 }
 
 /// Returns the number of an instruction that a relocation can change, and where it is.
-fn number(insn: Insn, second: Option<Insn>) -> Option<(RelocField, u64)> {
+pub(super) fn number(insn: Insn, second: Option<Insn>) -> Option<(RelocField, u64)> {
     const REGISTER: u8 = 8;
     let offset = (RelocField::Offset, i64::from(insn.offset()).cast_unsigned());
     match insn.opcode() & 7 {

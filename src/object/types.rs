@@ -1,12 +1,17 @@
 //! `.BTF` and `.BTF.ext` of an object: what its maps, its data and its functions are, and which line of the text each instruction
 //! comes from.
 
+use super::cores::Core;
+use super::ext::{Records, written};
 use super::maps;
 use crate::asm::{Data, Section};
 use crate::btf::{About, BtfError, Builder, Variable, swapped};
 use crate::insn::ByteOrder;
 use crate::program::describe_data;
 use crate::spec::MapSpec;
+
+/// Bytes of a slot.
+const SLOT: u32 = 8;
 
 /// The contents of both sections.
 pub(super) struct Types {
@@ -17,14 +22,9 @@ pub(super) struct Types {
 /// Types as they are collected.
 pub(super) struct Collected {
     builder: Builder,
-    functions: Vec<Infos<2>>,
-    lines: Vec<Infos<4>>,
-}
-
-/// The part of `.BTF.ext` about one section: its name, and records that begin with the offset of an instruction.
-struct Infos<const N: usize> {
-    name: u32,
-    records: Vec<[u32; N]>,
+    functions: Vec<Records<2>>,
+    lines: Vec<Records<4>>,
+    cores: Vec<Records<4>>,
 }
 
 impl Collected {
@@ -56,7 +56,7 @@ impl Collected {
                 builder.section(section.name(), size, &variables);
             }
         }
-        Collected { builder, functions: Vec::new(), lines: Vec::new() }
+        Collected { builder, functions: Vec::new(), lines: Vec::new(), cores: Vec::new() }
     }
 
     /// Adds types of another kind.
@@ -66,35 +66,35 @@ impl Collected {
 
     /// Functions and lines of the instructions in a section, by the offsets of these in bytes.
     pub fn section(&mut self, name: &str, about: About) {
-        let name = self.builder.string(name);
+        let section = self.builder.string(name);
         let About { functions, lines } = about;
         if !functions.is_empty() {
-            self.functions.push(Infos { name, records: sorted(functions) });
+            self.functions.push(Records { section, records: sorted(functions) });
         }
         if !lines.is_empty() {
-            self.lines.push(Infos { name, records: sorted(lines) });
+            self.lines.push(Records { section, records: sorted(lines) });
         }
+    }
+
+    /// CO-RE relocations of the instructions in a section, with their types.
+    pub fn cores(&mut self, name: &str, cores: &[(u32, Core)]) {
+        if cores.is_empty() {
+            return;
+        }
+        let section = self.builder.string(name);
+        let mut records = Vec::with_capacity(cores.len());
+        for (slot, core) in cores {
+            let of = core.types.write(&mut self.builder);
+            let access = self.builder.string(&core.types.access);
+            records.push([slot * SLOT, of, access, core.kind as u32]);
+        }
+        self.cores.push(Records { section, records: sorted(records) });
     }
 
     /// The contents of the sections.
     pub fn finish(self, order: ByteOrder) -> Result<Types, BtfError> {
         let btf = self.builder.finish()?;
-        let word = |word: u32| match order {
-            ByteOrder::Little => word.to_le_bytes(),
-            ByteOrder::Big => word.to_be_bytes(),
-        };
-        let functions = words(&self.functions);
-        let lines = words(&self.lines);
-        let (first, second) = (4 * functions.len() as u32, 4 * lines.len() as u32);
-        let mut ext = match order {
-            ByteOrder::Little => 0xeb9f_u16.to_le_bytes(),
-            ByteOrder::Big => 0xeb9f_u16.to_be_bytes(),
-        }
-        .to_vec();
-        // Version and flags; how long the header is; where each part begins behind it, and how long it is.
-        ext.extend([1, 0]);
-        let header = [24, 0, first, first, second];
-        ext.extend(header.into_iter().chain(functions).chain(lines).flat_map(word));
+        let ext = written(&self.functions, &self.lines, &self.cores, order);
         let btf = if order == ByteOrder::NATIVE { btf } else { swapped(btf).unwrap_or_default() };
         Ok(Types { btf, ext })
     }
@@ -103,17 +103,4 @@ impl Collected {
 fn sorted<const N: usize>(mut records: Vec<[u32; N]>) -> Vec<[u32; N]> {
     records.sort_by_key(|record| record[0]);
     records
-}
-
-/// A part: how long its records are, then section after section. Nothing, if there are none.
-fn words<const N: usize>(infos: &[Infos<N>]) -> Vec<u32> {
-    if infos.is_empty() {
-        return Vec::new();
-    }
-    let mut words = vec![4 * N as u32];
-    for Infos { name, records } in infos {
-        words.extend([*name, records.len() as u32]);
-        words.extend(records.iter().flatten());
-    }
-    words
 }

@@ -80,7 +80,7 @@ impl<'d> Variables<'d> {
     /// The data, with labels for symbols and for other places that instructions name: each by the number of its section and its
     /// offset there.
     pub fn new(
-        raw: &Raw<'d>,
+        raw: &'d Raw<'_>,
         btf: Option<&Btf>,
         places: &BTreeSet<(usize, u64)>,
         names: &mut Names,
@@ -92,7 +92,7 @@ impl<'d> Variables<'d> {
                 if found.kind != Kind::Data(of) {
                     continue;
                 }
-                let RawSection { bytes, size, .. } = *found;
+                let RawSection { ref bytes, size, .. } = *found;
                 let align = found.align.clamp(1, 64);
                 let align = if align.is_power_of_two() { align } else { 1 };
                 let base = ends[of as usize].next_multiple_of(align);

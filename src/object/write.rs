@@ -6,7 +6,7 @@ use super::maps;
 use super::plan::{Plan, To};
 use super::types::{Collected, Types};
 use crate::asm::{Code, Collection, Diagnostics, Section};
-use crate::btf::{About, BtfError, Entry};
+use crate::btf::{About, BtfError, Entry, KernelTypes};
 use crate::insn::ByteOrder;
 use crate::program::{TextSpec, context, describe_in};
 use object::elf::{self, SectionFlags};
@@ -30,21 +30,37 @@ const SLOT: u64 = 8;
 /// # Ok::<(), rawbpf::asm::Diagnostics>(())
 /// ```
 ///
+/// Names of the kernel (`task_struct.tgid`, `sizeof(…)`, `exists(…)`, `pid_type.PIDTYPE_TGID`, `enum.…`) become CO-RE relocations, with as much
+/// of the types of the running kernel as they name: the object is for other kernels, too.
+///
 /// # Errors
 /// All that an object cannot hold, at its place in the text: numbers that only the kernel knows which loads a program
-/// (`task_struct.tgid`, kernel functions by name), jumps from one function into another, addresses in the value of a map that is no
-/// section of data, maps of maps, names that stand for several things.
+/// (`args.filename`, kernel functions by name), names that the running kernel does not have, jumps from one function into another,
+/// addresses in the value of a map that is no section of data, maps of maps, names that stand for several things.
 pub fn write(
     module: &Collection<'_>,
     file: &str,
     order: ByteOrder,
+) -> Result<Vec<u8>, Diagnostics> {
+    write_with(module, file, order, &KernelTypes::new())
+}
+
+/// Makes an object as [`write()`], with the types of another kernel.
+///
+/// # Errors
+/// As [`write()`].
+pub fn write_with(
+    module: &Collection<'_>,
+    file: &str,
+    order: ByteOrder,
+    kernel: &KernelTypes,
 ) -> Result<Vec<u8>, Diagnostics> {
     let programs = module.programs().iter();
     // None of them belongs to another text.
     let specs: Vec<_> =
         programs.filter_map(|program| TextSpec::new(module, program, file).ok()).collect();
     let codes: Vec<_> = specs.iter().map(TextSpec::code).collect();
-    let mut plan = Plan::new(module, &codes);
+    let mut plan = Plan::new(module, &codes, kernel);
     if plan.mistakes.is_empty() {
         let types = types(module, &plan, &specs, &codes, order);
         let types = types.map_err(|error| format!("its types cannot be in an object: {error}"));
@@ -219,5 +235,14 @@ fn types(
         types.section(&code.name, about);
     }
     // Functions and lines are for people who look at the program: where they are too much, it does without.
-    types.finish(order).or_else(|_| Collected::new(module.maps(), &data).finish(order))
+    let with_all = with_cores(types, plan).finish(order);
+    with_all.or_else(|_| with_cores(Collected::new(module.maps(), &data), plan).finish(order))
+}
+
+/// Adds the names of the kernel.
+fn with_cores(mut types: Collected, plan: &Plan<'_>) -> Collected {
+    for code in &plan.codes {
+        types.cores(&code.name, &code.cores);
+    }
+    types
 }

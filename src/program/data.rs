@@ -508,7 +508,7 @@ exit
         ];
         assert_eq!(steps, expected);
 
-        module.set("some", &[1, 2, 3, 4]).unwrap();
+        module.variable("some").unwrap().set(&[1_u8, 2, 3, 4]).unwrap();
         let (steps, ()) = seen(|| load(&module));
         assert_eq!(steps.get(3), Some(&Step::Write(vec![0, 0, 0, 0, 1, 2, 3, 4])));
     }

@@ -34,7 +34,7 @@ impl<'a> Loader<'a> {
         }
         let theirs = other.map(|other| &other.types);
         let mut insns = spec.code.slots.to_vec();
-        let Relocated { modules, arguments, added, behind } =
+        let Relocated { modules, arguments, added, behind, own_types } =
             relocate(self, spec, theirs, &mut insns)?;
         insns.extend(behind);
         let fd_array: Vec<_> = modules.iter().map(|module| module.as_fd()).collect();
@@ -50,6 +50,9 @@ impl<'a> Loader<'a> {
         let of_object = of_object
             .filter(|_| added.is_empty())
             .and_then(|object| Some((object, self.object_types(object.types?).ok()?)));
+        if own_types && of_object.is_none() {
+            return Err(refuse("it allocates types of its object, whose BTF this kernel refuses"));
+        }
         let describe = |entry| match of_object {
             Some(_) => None,
             None => source::describe(spec.name, entry, &spec.code, &added),

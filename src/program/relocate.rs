@@ -30,8 +30,7 @@ use crate::spec::{Code, Hook, POISON, ProgramSpec, Reloc, RelocField, RelocKind,
 use crate::uapi::Errno;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
-/// Kernel functions whose first argument is the id of a type in the program's own BTF (`__local_type_id__k`), where programs of
-/// objects have the loader's.
+/// Kernel functions whose first argument is the id of a type in the program's own BTF (`__local_type_id__k`).
 const TAKES_OWN_TYPE: [&str; 4] =
     ["bpf_obj_new_impl", "bpf_percpu_obj_new_impl", "bpf_obj_new", "bpf_percpu_obj_new"];
 
@@ -46,6 +45,8 @@ pub(super) struct Relocated {
     pub added: Vec<Added>,
     /// Their instructions.
     pub behind: Vec<Insn>,
+    /// Whether the program names types of its object to the kernel.
+    pub own_types: bool,
 }
 
 /// Resolves relocations. The types are those of the other program, if this one is for a function of one.
@@ -187,15 +188,16 @@ fn resolve<'a>(
         added: Vec::new(),
         behind: Vec::new(),
         modules: Vec::new(),
+        own_types: false,
         local: LocalTypes::default(),
     };
     for reloc in spec.code.relocations {
         resolution.fill(reloc)?;
     }
     let modules = resolution.modules()?;
-    let Resolution { added, behind, places, .. } = resolution;
+    let Resolution { added, behind, places, own_types, .. } = resolution;
     let arguments = places.into_arguments(spec, process);
-    Ok(Relocated { modules, added, behind, arguments })
+    Ok(Relocated { modules, added, behind, arguments, own_types })
 }
 
 /// The relocations of one program, during their resolution.
@@ -208,6 +210,8 @@ struct Resolution<'l, 'a> {
     behind: Vec<Insn>,
     /// Modules whose BTF descriptors the kernel needs.
     modules: Vec<(&'l str, OwnedFd)>,
+    /// Whether the program names types of its object to the kernel.
+    own_types: bool,
     /// The types of the object, if the program is from one.
     local: LocalTypes,
 }
@@ -321,8 +325,12 @@ impl<'l> Resolution<'l, '_> {
             _ => name,
         };
         if matches!(reloc.target, RelocTarget::Extern(_)) && TAKES_OWN_TYPE.contains(&name) {
-            let problem = "not supported: it takes the id of a type of the object, whose types are not loaded with the program";
-            return Err(refused(NameProblem::Instruction { problem }));
+            let object = self.spec.code.of_object();
+            if object.is_none_or(|object| object.types.is_none() || object.functions.is_empty()) {
+                let problem = "it takes the id of a type of the object, which does not describe all functions of the program";
+                return Err(refused(NameProblem::Instruction { problem }));
+            }
+            self.own_types = true;
         }
         let wanted = match reloc.target {
             RelocTarget::Extern(wanted) => Some(wanted),
@@ -462,6 +470,23 @@ fn put(insns: &mut [Insn], slot: usize, field: RelocField, value: i128) -> Answe
         *to = filled;
     }
     Ok(())
+}
+
+/// Writes the number of a name into an instruction, if an access of it covers the whole field, which has that width; the error is the
+/// problem.
+#[cfg(feature = "elf")]
+pub(crate) fn put_number(
+    insns: &mut [Insn],
+    slot: usize,
+    field: RelocField,
+    value: i128,
+    width: Option<u32>,
+) -> std::result::Result<(), String> {
+    let number = Number { width, ..Number::of(value) };
+    let access = insns.get(slot).copied().and_then(access);
+    let value = number.checked(field, access);
+    let done = value.and_then(|value| put(insns, slot, field, value));
+    done.map_err(|problem| problem.to_string())
 }
 
 /// Replaces an instruction by one that the verifier refuses if it is reachable.

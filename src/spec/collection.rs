@@ -4,7 +4,6 @@ use super::{
     Code, CodeLabels, Data, DataSection, DataTypes, LabelPlace, Line, MapSpec, ObjectCode,
     ObjectTypes, Reloc, Variable,
 };
-use crate::error::Result;
 use crate::insn::Insn;
 use crate::util::lines::line_breaks;
 use std::borrow::Cow;
@@ -101,25 +100,6 @@ impl<'a> Collection<'a> {
     /// Returns the external names that only the kernel can define: functions that its programs call.
     pub fn externs(&self) -> impl Iterator<Item = &str> {
         self.externs.iter().map(|name| &**name)
-    }
-
-    /// Sets the initial value of a variable, in place of the declared one. It has to be set before anything of this
-    /// collection is loaded. The verifier knows the contents of `.rodata`, so that code which a constant there makes
-    /// unreachable costs nothing.
-    ///
-    /// ```
-    /// use rawbpf::asm::{ParseOptions, parse};
-    ///
-    /// let text = ".rodata\nlimit: .word 10\n.text\nr1 = limit ll\nr0 = *(u32 *)(r1 + 0)\nexit\n";
-    /// let mut collection = parse(text, "limit.s", &ParseOptions::new())?;
-    /// collection.set("limit", &20u32.to_ne_bytes())?;
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    ///
-    /// # Errors
-    /// [`Error::NoVariable`](crate::Error::NoVariable) if there is none of that name, and [`Error::ValueSize`](crate::Error::ValueSize) if it has another size.
-    pub fn set(&mut self, name: &str, value: &[u8]) -> Result<()> {
-        self.variable(name)?.set_bytes(value)
     }
 
     /// Returns the programs. Code of a text before the first `.program` is a program of its own, `main`.

@@ -287,7 +287,7 @@ fn load_names_program_section_and_line_of_what_cannot_be_done() {
         for (file, parts) in [
             (
                 "unsupported.c",
-                &["`allocates`", "section `tc`", "unsupported.c:22", "bpf_obj_new_impl"][..],
+                &["`calls`", "section `tc`", "unsupported.c:15", "no_such_kfunc"][..],
             ),
             (
                 "unchecked.c",

@@ -8,6 +8,7 @@ use rawbpf::{MapFlags, MapSpec, MapType};
 /// Reads an object. What is made of it can be assembled, to the same instructions but for what addresses and calls name; and
 /// what is loaded of it is the same, whether it goes through the text or not.
 pub fn read_all(bytes: &[u8]) {
+    link_all(bytes);
     let Ok(object) = Object::read(bytes) else { return };
     let unsaid = object.unsaid();
     for bytes in [false, true] {
@@ -57,6 +58,22 @@ pub fn read_all(bytes: &[u8]) {
     }
 }
 
+/// Links an object with one that is in order, before it and behind it, and with itself.
+fn link_all(bytes: &[u8]) {
+    let text = ".map of_other, hash, key=4, value=8, max=1\n.data\nof_other_too: .quad 1\n.text\n.program other_program, xdp\nr1 = of_other_too ll\nr0 = 2\nexit\n";
+    for order in [ByteOrder::Little, ByteOrder::Big] {
+        let module = parse(text, "other.s", &ParseOptions::new().order(order)).unwrap();
+        let other = rawbpf::object::write(&module, "other.s", order).unwrap();
+        for pair in [[bytes, &other], [&other, bytes], [bytes, bytes]] {
+            let [one, two] = pair;
+            if let Ok(object) = Object::link(&[("one.o", one), ("two.o", two)]) {
+                let _ = object.collection("linked.o");
+                assert!(two != &other[..] || object.text(false).contains("other_program"));
+            }
+        }
+    }
+}
+
 /// Whether a text has no words for something that a collection has: some CO-RE relocations, addresses of the kernel's, its settings, calls
 /// of what can be missing, and part of the definitions of maps.
 fn only_of_text(what: &str) -> bool {
@@ -68,6 +85,7 @@ fn only_of_text(what: &str) -> bool {
         ": pinning is ",
         ": numa_node is ",
         ": it has values",
+        ": its exceptions are handled by ",
         "struct_ops",
     ];
     let flavour = what.contains(": a call of ") && what.ends_with(" in the kernel");

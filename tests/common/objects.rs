@@ -137,7 +137,7 @@ impl Theirs {
     }
 
     /// The file that a program is pinned at.
-    pub(crate) fn program(&self, name: &str) -> PathBuf {
+    pub(crate) fn program_file(&self, name: &str) -> PathBuf {
         self.0.path("programs").join(name)
     }
 
@@ -145,6 +145,12 @@ impl Theirs {
     pub(crate) fn maps(&self) -> Vec<PathBuf> {
         let all = std::fs::read_dir(self.0.path("maps")).unwrap();
         all.map(|one| one.unwrap().path()).collect()
+    }
+
+    /// A program.
+    #[allow(dead_code, reason = "the tests of linked objects run programs")]
+    pub(crate) fn program(&self, name: &str) -> Program {
+        Program::open_pinned(self.0.path("programs").join(name)).unwrap()
     }
 
     /// The instructions of a program.

@@ -8,11 +8,6 @@ extern const void no_such_symbol KSYM;
 extern void no_such_kfunc(void) KSYM;
 extern const int runqueues KSYM;
 extern void bpf_rcu_read_lock___one(int) KSYM;
-extern void *bpf_obj_new_impl(unsigned long type, void *meta) KSYM;
-
-struct own {
-	long number;
-};
 
 static void *(*const this_cpu)(const void *) = (void *)154;
 
@@ -46,10 +41,4 @@ int prototype(void *ctx)
 {
 	bpf_rcu_read_lock___one(1);
 	return 0;
-}
-
-SEC("raw_tp/sched_switch")
-int allocates(void *ctx)
-{
-	return bpf_obj_new_impl(type_id(struct own, TYPE_ID_LOCAL), 0) != 0;
 }

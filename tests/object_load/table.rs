@@ -251,7 +251,7 @@ fn compare(file: &Path, libbpf: (u32, u32)) -> Result<Outcome, String> {
     }
     let mut loaded = Vec::new();
     for ours in &programs {
-        let theirs = Program::open_pinned(theirs.program(ours.name())).unwrap();
+        let theirs = Program::open_pinned(theirs.program_file(ours.name())).unwrap();
         same_program(ours, &theirs)?;
         loaded.push((ours, theirs));
     }

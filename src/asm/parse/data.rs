@@ -218,21 +218,24 @@ last:   .half 1
 
     #[test]
     fn variables_get_values_of_their_size() {
+        fn set(module: &mut Collection<'_>, name: &str, value: &[u8]) -> Result<(), Error> {
+            module.variable(name)?.set_bytes(value)
+        }
         let mut module = module(TEXT, ByteOrder::Little);
-        module.set("limit", b"12345678").unwrap();
-        module.set("word", b"xyz").unwrap();
-        module.set("also", &[9; 16]).unwrap();
-        module.set("small", &[8]).unwrap();
+        set(&mut module, "limit", b"12345678").unwrap();
+        set(&mut module, "word", b"xyz").unwrap();
+        set(&mut module, "also", &[9; 16]).unwrap();
+        set(&mut module, "small", &[8]).unwrap();
         let data = module.data();
         assert_eq!(data.rodata, b"12345678xyzcd\0");
         assert_eq!(data.data, b"\x05\0\0\0\0\0\0\0\x08\0\0\0\x01\0");
         assert_eq!((&data.bss[..8], &data.bss[8..]), (&[0; 8][..], &[9; 16][..]));
 
-        let error = module.set("limits", &[0; 8]).unwrap_err();
+        let error = set(&mut module, "limits", &[0; 8]).unwrap_err();
         assert_eq!(error.to_string(), "there is no variable `limits`; the nearest: limit");
-        assert!(matches!(module.set("pair", &[0; 16]), Err(Error::NoVariable { .. })));
+        assert!(matches!(set(&mut module, "pair", &[0; 16]), Err(Error::NoVariable { .. })));
         for wrong in [&[0; 7][..], &[0; 9], &[]] {
-            let error = module.set("limit", wrong).unwrap_err();
+            let error = set(&mut module, "limit", wrong).unwrap_err();
             let expected =
                 format!("variable `limit` has 8 bytes, and the value given to it {}", wrong.len());
             assert_eq!(error.to_string(), expected);
