@@ -6,7 +6,7 @@
 //! let maps = MapPlan::new(&program, &target)?;           // owns the specs of all maps
 //! let plan = lower::lower(&program, &maps, &target)?;    // owns the code, which names those specs
 //! let mut loader = Loader::new();
-//! for one in &plan.programs { loader.load(&ProgramSpec { code: one.code.code(), … })?; }
+//! for one in &plan.programs { loader.load(&ProgramSpec { code: one.code.code_with_fields(), … })?; }
 //! let globals = loader.map(maps.globals())?;             // fill in: see `Globals`
 //! ```
 //!

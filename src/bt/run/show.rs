@@ -59,7 +59,7 @@ impl Script {
 
     /// Appends the instructions of a program; before those of each piece of the script, its line.
     fn listing(&self, program: &ProgramPlan<'_>, plan: &Plan<'_>, out: &mut String) {
-        let code = program.code.code();
+        let code = program.code.code_with_fields();
         let point = plan.points.get(program.points.start as usize);
         let point = point.map(ToString::to_string).unwrap_or_default();
         let slots = code.slots.len();

@@ -323,7 +323,7 @@ fn load<'p>(
 }
 
 fn spec<'p>(program: &'p hir::Program, one: &'p ProgramPlan<'p>) -> ProgramSpec<'p> {
-    let spec = ProgramSpec::new(&one.name, one.kind, one.code.code());
+    let spec = ProgramSpec::new(&one.name, one.kind, one.code.code_with_fields());
     ProgramSpec { attach_type: one.attach_type, ..spec }.with_license(&program.config.license)
 }
 

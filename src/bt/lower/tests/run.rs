@@ -219,7 +219,8 @@ impl<'a> Script<'a> {
     #[track_caller]
     fn load_and_run(&self, program: &Program, maps: &MapPlan<'_>, plan: &Plan<'_>) -> Outcome {
         let replaced = |code: Code<'_>| Some(with_updates_replaced(code.slots, self.update?));
-        let replaced: Vec<_> = plan.programs.iter().map(|one| replaced(one.code.code())).collect();
+        let replaced: Vec<_> =
+            plan.programs.iter().map(|one| replaced(one.code.code_with_fields())).collect();
         let mut loader = Loader::new();
         if self.held > 0 {
             hold(&mut loader, maps, self.held);
@@ -228,7 +229,7 @@ impl<'a> Script<'a> {
         let mut slots = Vec::new();
         let mut loaded = Vec::new();
         for (one, replaced) in plan.programs.iter().zip(&replaced) {
-            let mut code = one.code.code();
+            let mut code = one.code.code_with_fields();
             if let Some(replaced) = replaced {
                 code.slots = replaced;
             }
