@@ -9,11 +9,14 @@ mod usdt;
 
 use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, no_program, rawbpf, said, wait_until};
+use nix::sched::{CpuSet, sched_setaffinity};
 use nix::sys::signal::{Signal, kill, killpg};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getppid};
 use rawbpf::bt::value::Value;
 use rawbpf::bt::{Event, Options, Script};
+use rawbpf::kernel::cpu;
 use rawbpf::trace_pipe::TracePipe;
+use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::fd::AsFd;
@@ -898,6 +901,44 @@ fn embedders_get_values() {
     assert!(run.read_map("@nope").is_err());
     assert_eq!(other.read_map("@x").unwrap().entries().next().unwrap().1.as_i64(), Some(1));
     assert!(other.poll(Some(Instant::now())).unwrap().is_none());
+}
+
+/// Each CPU sends more than the ring holds, and nobody reads.
+#[test]
+fn embedders_are_told_which_cpus_lost_records() {
+    needs!(Tracepoint);
+    let script = "config = { perf_rb_pages = 1 } tracepoint:syscalls:sys_enter_getppid /pid == $1/ { printf(\"%d\", cpu) }";
+    let own = std::process::id().to_string();
+    let script = Script::compile_with(script, &Options::new().parameters([own])).unwrap();
+    let mut run = script.attach().unwrap();
+    let cpus = cpu::online().unwrap();
+    let calls = 1_000;
+    for &cpu in &cpus {
+        let send = move || {
+            let mut set = CpuSet::new();
+            set.set(cpu as usize).unwrap();
+            sched_setaffinity(Pid::from_raw(0), &set).unwrap();
+            (0..calls).for_each(|_| _ = getppid());
+        };
+        std::thread::spawn(send).join().unwrap();
+    }
+    let mut left: HashMap<u32, u64> = cpus.iter().map(|cpu| (*cpu, calls)).collect();
+    let mut told = Vec::new();
+    for event in run.finish().unwrap() {
+        match event {
+            Event::Printf { text, .. } => {
+                *left.get_mut(&String::from_utf8(text).unwrap().parse().unwrap()).unwrap() -= 1;
+            }
+            Event::Lost { records, by_cpu } => {
+                assert_eq!(records, by_cpu.iter().map(|(_, records)| records).sum::<u64>());
+                told.extend(by_cpu);
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let mut left: Vec<_> = left.into_iter().collect();
+    left.sort();
+    assert_eq!(told, left);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Prints the typed program, for `-d ast`, with the type of every expression.
 
 use super::hir::{
-    Access, Aggregation, Async, Call, Expr, ExprKind, MapId, Probe, Program, Statement,
+    Access, Aggregation, Async, Builtin, Call, Expr, ExprKind, MapId, Probe, Program, Statement,
     StatementKind, Unary, VarId,
 };
 use super::types::Type;
@@ -204,7 +204,7 @@ impl<'a> Dump<'a> {
             ExprKind::Variable(id) => self.variable(*id),
             ExprKind::Map { map, key } => self.place(*map, key.as_deref()),
             ExprKind::Aggregated(map) => format!("number({})", self.expr(map)),
-            ExprKind::Builtin(builtin) => format!("{builtin:?}"),
+            ExprKind::Builtin(builtin) => self::builtin(*builtin),
             ExprKind::Context => "ctx".into(),
             ExprKind::Load { address, offset, access, bits } => {
                 let from = match access {
@@ -341,4 +341,18 @@ impl<'a> Dump<'a> {
 
 fn step(place: &str, by: i64, prefix: bool) -> String {
     if prefix { format!("({place} += {by})") } else { format!("({place} += {by}, before)") }
+}
+
+/// A value of the kernel's, with what it is asked for.
+fn builtin(builtin: Builtin) -> String {
+    // A binary for size has the names of variants alone in their Debug form.
+    match builtin {
+        Builtin::Pid { init } => format!("Pid {{ init: {init} }}"),
+        Builtin::Tid { init } => format!("Tid {{ init: {init} }}"),
+        Builtin::Nsecs(clock) => format!("Nsecs({clock:?})"),
+        Builtin::Arg(number) => format!("Arg({number})"),
+        Builtin::StackArg(number) => format!("StackArg({number})"),
+        Builtin::Register { offset } => format!("Register {{ offset: {offset} }}"),
+        other => format!("{other:?}"),
+    }
 }

@@ -410,13 +410,7 @@ mod tests {
 
     #[test]
     fn programs_are_found_by_paths_that_are_not_utf8() {
-        use std::os::unix::ffi::OsStrExt;
-        let folder = tempfile::tempdir().unwrap();
-        let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"o\xffdd"));
-        std::fs::create_dir(&odd).unwrap();
-        let path = odd.join("program");
-        std::fs::write(&path, user::fake::program()).unwrap();
-        let path = escape::path_text(&path).into_owned();
+        let (_folder, path) = user::fake::program_in_odd_folder();
         let machine = Machine::default();
         assert_eq!(machine.user_symbol(&path, "work"), Some((0x40_1000, 16)));
         assert_eq!(machine.usdt(&path, "app", "start").unwrap().name, "start");

@@ -40,6 +40,7 @@ pub(crate) mod plan;
 pub(crate) mod probe;
 mod run;
 pub(crate) mod source;
+mod syntax;
 pub(crate) mod target;
 pub(crate) mod token;
 pub(crate) mod types;

@@ -6,7 +6,7 @@
 //! let maps = MapPlan::new(&program, &target)?;           // owns the specs of all maps
 //! let plan = lower::lower(&program, &maps, &target)?;    // owns the code, which names those specs
 //! let mut loader = Loader::new();
-//! for one in &plan.programs { loader.load(&ProgramSpec { code: one.code.code(), … })?; }
+//! for one in &plan.programs { loader.load(&ProgramSpec { code: one.code.code_with_fields(), … })?; }
 //! let globals = loader.map(maps.globals())?;             // fill in: see `Globals`
 //! ```
 //!
@@ -38,13 +38,15 @@ use crate::uapi::{AttachType, MapFlags, MapType, ProgramType};
 use std::collections::{HashMap, HashSet};
 
 /// The layout of the one value of the map of globals ([`MapPlan::globals`]). It begins as zeros; the run half
-/// writes the numbers up to [`Globals::LOST_RECORDS`] after the programs were loaded and before the first is attached.
+/// writes the numbers up to [`Globals::LOST_RUNS`] after the programs were loaded and before the first is attached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Globals {
     /// The number of user maps.
     maps: u32,
-    /// The number of zero bytes at the end.
+    /// The number of zero bytes behind their counters.
     zeros: u32,
+    /// The number of counters of lost records: CPUs, rounded up to a power of two.
+    cpus: u32,
 }
 
 impl Globals {
@@ -56,17 +58,15 @@ impl Globals {
     pub(crate) const COMMAND: u32 = 16;
     /// `u64`: 0, a value that is unknown to the verifier.
     pub(crate) const OPAQUE_ZERO: u32 = 24;
-    /// `u64`: how many records were lost because the ring buffer was full.
-    pub(crate) const LOST_RECORDS: u32 = 32;
     /// `u64`: how many runs of programs ended early because no scratch memory was free.
-    pub(crate) const LOST_RUNS: u32 = 40;
+    pub(crate) const LOST_RUNS: u32 = 32;
     /// `u32`: the status of an `exit()` whose record found the ring buffer full; and behind it a `u32` that is 1 if there was
     /// one.
-    pub(crate) const LOST_EXIT: u32 = 48;
+    pub(crate) const LOST_EXIT: u32 = 40;
     /// `u64`: 1 when `exit()` was called. What probes send after it is not printed, and so not lost.
-    pub(crate) const EXITED: u32 = 56;
+    pub(crate) const EXITED: u32 = 48;
     /// The offset of the first of the counters of [`Globals::lost_elements`].
-    const LOST_ELEMENTS: u32 = 64;
+    const LOST_ELEMENTS: u32 = 56;
     /// The size of the counters of a map.
     const LOSSES_OF_MAP: u32 = 24;
     /// The offset, in the counters of a map, of the `u64` that counts the updates that failed for another reason than that it
@@ -81,14 +81,26 @@ impl Globals {
         Self::LOST_ELEMENTS + map.0 * Self::LOSSES_OF_MAP
     }
 
-    /// Returns the offset and the number of the zero bytes at the end, which are never written.
+    /// The distance between two counters of lost records, as a shift: a cache line each, so that CPUs which lose records at the same
+    /// time do not wait for each other.
+    pub(crate) const LOST_RECORDS_SHIFT: u32 = 6;
+
+    /// Returns the offset of the counters of lost records, and their number, a power of two. Each is a `u64`: how many records were
+    /// lost on a CPU because the ring buffer was full.
+    pub(crate) fn lost_records(self) -> (u32, u32) {
+        let (offset, zeros) = self.zeros();
+        ((offset + zeros).next_multiple_of(1 << Self::LOST_RECORDS_SHIFT), self.cpus)
+    }
+
+    /// Returns the offset and the number of zero bytes, which are never written.
     pub(crate) fn zeros(self) -> (u32, u32) {
         (Self::LOST_ELEMENTS + self.maps * Self::LOSSES_OF_MAP, self.zeros)
     }
 
     /// Returns the size of the value.
     pub(crate) fn size(self) -> u32 {
-        self.zeros().0 + self.zeros
+        let (offset, cpus) = self.lost_records();
+        offset + (cpus << Self::LOST_RECORDS_SHIFT)
     }
 }
 
@@ -156,6 +168,9 @@ const SCRATCH: [u32; 4] = [1 << 9, 1 << 11, 1 << 13, 1 << 15];
 /// other, and uprobes of tasks that preempt each other.
 const SCRATCH_SLOTS: u32 = 8;
 
+/// The most CPUs that get a counter of lost records of their own, as many as `CONFIG_NR_CPUS` may be.
+const MOST_CPUS: u32 = 1 << 13;
+
 /// The largest value of a per-CPU map (`PCPU_MIN_UNIT_SIZE`).
 const MAX_PERCPU_VALUE: u32 = 32 << 10;
 
@@ -204,7 +219,9 @@ impl<'p> MapPlan<'p> {
             .unwrap_or(0)
             .saturating_add(8)
             & !7;
-        let layout = Globals { maps: program.maps.len() as u32, zeros };
+        // More CPUs than any kernel has would be a mistake of the reader; those beyond count as others.
+        let cpus = target.cpus.clamp(1, MOST_CPUS).next_power_of_two();
+        let layout = Globals { maps: program.maps.len() as u32, zeros, cpus };
         let scratch = SCRATCH.iter().map(|&size| {
             MapSpec::percpu_array("bt.scratch", size.min(MAX_PERCPU_VALUE), SCRATCH_SLOTS)
         });

@@ -40,7 +40,7 @@ pub(crate) enum Feature {
 pub(crate) struct Target<'t> {
     /// The instruction set. v3 is right on every kernel from 5.10 on.
     pub isa: Isa,
-    /// The number of CPUs that there can be.
+    /// The number of CPUs that there can be: one more than the highest number of a CPU.
     pub cpus: u32,
     /// The size of a page.
     pub page_size: u32,

@@ -183,8 +183,8 @@ impl Function<'_> {
                 write!(f, "{object}: {size} bytes")
             }
             Inst::Keep(object) => write!(f, "keep {object}"),
-            // The builder writes no other instructions.
-            other => write!(f, "{other:?}"),
+            // Of these there are none before registers are allocated.
+            _ => f.write_str("an instruction of the compiler's own"),
         }
     }
 }

@@ -88,6 +88,16 @@ impl Compiled<'_> {
     pub fn code(&self) -> Code<'_> {
         resolvable(self.unresolved())
     }
+
+    /// Returns code that refers to maps, data, and fields of the kernel's structs at most: it comes without what resolves other names.
+    #[cfg(feature = "bt")]
+    pub(crate) fn code_with_fields(&self) -> Code<'_> {
+        let mut code = self.unresolved();
+        if !code.relocations.is_empty() {
+            code.resolver = Some(Hook::new(&Resolver(resolve_fields)));
+        }
+        code
+    }
 }
 
 impl CollectionProgram<'_> {
@@ -162,6 +172,34 @@ fn resolve_maps<'a>(
             return Err(by_hand(spec));
         }
         put_map(loader, spec, reloc, insns)?;
+    }
+    Ok(Relocated::default())
+}
+
+/// The resolver for code that refers only to maps, data, and fields.
+#[cfg(feature = "bt")]
+fn resolve_fields<'a>(
+    loader: &mut Loader<'a>,
+    spec: &ProgramSpec<'_>,
+    code: &Code<'a>,
+    _: Option<&Btf>,
+    insns: &mut [Insn],
+) -> Result<Relocated> {
+    for reloc in code.relocations {
+        match reloc.kind {
+            RelocKind::Map => put_map(loader, spec, code, reloc, insns)?,
+            RelocKind::Value => {
+                let slot = reloc.slot as usize;
+                let access = insns.get(slot).and_then(|insn| access(*insn));
+                let field = loader.types().field(&reloc.name());
+                field
+                    .map_err(Into::into)
+                    .and_then(|field| Number::of_field(&field).checked(reloc.field, access))
+                    .and_then(|value| put(insns, slot, reloc.field, value))
+                    .map_err(|problem| refused(spec, reloc, problem))?;
+            }
+            _ => return Err(by_hand(spec)),
+        }
     }
     Ok(Relocated::default())
 }

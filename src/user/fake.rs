@@ -1,5 +1,7 @@
 //! ELF files for tests: small ones, of both sizes and byte orders, with just the tables that are read here.
 
+#[cfg(feature = "bt")]
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -275,17 +277,24 @@ impl Fake {
     }
 }
 
-/// Returns a program with the function `work` at [`CODE`] and the static probe `app:start` in it.
+/// Makes a program with the function `work` at [`CODE`] and the static probe `app:start` in it, in a folder whose name is not UTF-8.
+/// Returns the folder above, which is gone when dropped, and the program's path as the text of a script has it.
 #[cfg(feature = "bt")]
-pub(crate) fn program() -> Vec<u8> {
-    Fake {
+pub(crate) fn program_in_odd_folder() -> (tempfile::TempDir, String) {
+    let program = Fake {
         is_64: true,
         whole: vec![function("work", CODE)],
         probes: vec![("app", "start", "", CODE, 0)],
         base: BASE,
         ..Fake::default()
-    }
-    .bytes()
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"o\xffdd"));
+    std::fs::create_dir(&odd).unwrap();
+    let path = odd.join("program");
+    std::fs::write(&path, program.bytes()).unwrap();
+    let text = crate::util::escape::path_text(&path).into_owned();
+    (folder, text)
 }
 
 /// A file with some bytes, gone when dropped.

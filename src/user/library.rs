@@ -118,10 +118,12 @@ impl View {
         for folder in FOLDERS.map(Path::new) {
             let entries = fs::read_dir(self.path(folder)).into_iter().flatten().flatten();
             let names = entries.map(|entry| entry.file_name());
-            let mut names: Vec<_> =
-                names.filter(|n| n.to_string_lossy().contains("-linux-")).collect();
-            names.sort();
-            folders.extend(names.into_iter().map(|name| folder.join(name)));
+            let names = names.filter(|name| name.to_string_lossy().contains("-linux-"));
+            // The dynamic linker is called like that, too, and may be a link: `ld-linux-x86-64.so.2`.
+            let mut below: Vec<_> = names.map(|name| folder.join(name)).collect();
+            below.retain(|below| self.path(below).is_dir());
+            below.sort();
+            folders.append(&mut below);
             folders.push(folder.into());
         }
         folders
@@ -292,6 +294,21 @@ mod tests {
         let words =
             find_file("rawbpf_no_such_thing", Some(std::process::id())).unwrap_err().to_string();
         assert!(words.contains("/maps, "), "{words}");
+    }
+
+    #[test]
+    fn no_file_is_a_default_directory() {
+        // Both that of this process and that of another: all of them see such a file on glibc, the dynamic linker.
+        for process in [None, Some(Process(std::process::id()))] {
+            let view = View { process };
+            let folders = view.usual_folders();
+            let files: Vec<_> =
+                folders.iter().filter(|folder| view.path(folder).is_file()).collect();
+            assert_eq!(files, Vec::<&PathBuf>::new());
+            assert!(
+                FOLDERS.iter().all(|folder| folders.iter().any(|one| one == Path::new(folder)))
+            );
+        }
     }
 
     #[test]

@@ -2,9 +2,9 @@
 
 use super::Lower;
 use super::memory::Prepared;
-use crate::bt::plan::RecordKind;
+use crate::bt::plan::{Globals, RecordKind};
 use crate::bt::types::{Space, Type};
-use crate::codegen::{Operand, Var};
+use crate::codegen::{Binary, Operand, Var};
 use crate::insn::{Condition, Size};
 use crate::spec::MapSpec;
 
@@ -114,6 +114,22 @@ impl<'p> Lower<'_, 'p, '_> {
     /// Counts one of the losses.
     pub(super) fn count_loss(&mut self, offset: u32) {
         let address = self.global(offset);
+        let (size, add) = (crate::insn::AtomicSize::Double, crate::codegen::AtomicBinary::Add);
+        self.f.atomic(size, add, address, 1);
+    }
+
+    /// Counts a record that was lost, for the CPU.
+    pub(super) fn count_lost_record(&mut self) {
+        let (offset, cpus) = self.shared.maps.layout.lost_records();
+        if cpus == 1 {
+            return self.count_loss(offset);
+        }
+        let cpu = self.call_number(CPU, &[]);
+        // The verifier has no bound for it.
+        let cpu = self.f.and(cpu, cpus - 1);
+        let distance = self.f.binary(Binary::Lsh, cpu, Globals::LOST_RECORDS_SHIFT);
+        let counters = self.global(offset);
+        let address = self.f.add(counters, distance);
         let (size, add) = (crate::insn::AtomicSize::Double, crate::codegen::AtomicBinary::Add);
         self.f.atomic(size, add, address, 1);
     }

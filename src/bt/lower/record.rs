@@ -114,10 +114,10 @@ impl<'p> Lower<'_, 'p, '_> {
                 let (counts, counted) = (lower.f.block(), lower.f.block());
                 lower.f.branch(Condition::Eq, exited, 0, counts, counted);
                 lower.f.switch_to(counts);
-                lower.count_loss(Globals::LOST_RECORDS);
+                lower.count_lost_record();
                 lower.f.switch_to(counted);
             } else {
-                lower.count_loss(Globals::LOST_RECORDS);
+                lower.count_lost_record();
             }
             without(lower);
             lower.f.jump(after);

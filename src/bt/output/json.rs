@@ -58,7 +58,8 @@ pub(super) fn push_value(out: &mut Vec<u8>, value: &Value) {
     }
 }
 
-fn push_list<T>(
+/// Appends items between an opening and a closing text.
+pub(super) fn push_list<T>(
     out: &mut Vec<u8>,
     open: &[u8],
     items: &[T],

@@ -224,14 +224,28 @@ impl Output {
         };
     }
 
-    /// Writes the number of events lost since the last report; nothing if none were.
-    pub fn lost_events(&mut self, events: u64) {
+    /// Writes the number of events lost since the last report, and by CPU how many; nothing if none were.
+    pub fn lost_events(&mut self, by_cpu: &[(u32, u64)]) {
+        let events: u64 = by_cpu.iter().map(|(_, events)| events).sum();
         let plural = if events == 1 { "" } else { "s" };
+        // Writing to a Vec does not fail.
         match self.options.format {
             _ if events == 0 => {}
-            OutputFormat::Text => _ = writeln!(self.messages, "Lost {events} event{plural}"),
+            OutputFormat::Text => {
+                _ = write!(self.messages, "Lost {events} event{plural}");
+                if by_cpu.len() > 1 {
+                    let out = &mut self.messages;
+                    json::push_list(out, b" (", by_cpu, b", ", b")", |out, (cpu, events)| {
+                        _ = write!(out, "CPU {cpu}: {events}");
+                    });
+                }
+                self.messages.push(b'\n');
+            }
             OutputFormat::Json => push_event(&mut self.out, "lost_events", |out| {
-                _ = write!(out, r#"{{"events": {events}}}"#);
+                _ = write!(out, r#"{{"events": {events}, "cpus": "#);
+                json::push_list(out, b"{", by_cpu, b", ", b"}}", |out, (cpu, events)| {
+                    _ = write!(out, r#""{cpu}": {events}"#);
+                });
             }),
         }
     }

@@ -244,9 +244,30 @@ fn other_events() {
     let mut output = Output::new(Options::default());
     output.attached_probes(1);
     output.attached_probes(2);
-    output.lost_events(0);
+    output.lost_events(&[]);
     assert_eq!(output.messages(), b"Attached 1 probe\nAttached 2 probes\n");
     assert_eq!(output.out(), b"");
+}
+
+/// bpftrace says `Lost 42 events`; the part in parentheses, and `cpus`, are ours.
+#[test]
+fn lost_events_are_told_by_cpu() {
+    for (by_cpu, expected) in [
+        (&[][..], ""),
+        (&[(3, 1)], "Lost 1 event\n"),
+        (&[(3, 42)], "Lost 42 events\n"),
+        (&[(0, 40), (3, 2)], "Lost 42 events (CPU 0: 40, CPU 3: 2)\n"),
+    ] {
+        let mut output = Output::new(Options::default());
+        output.lost_events(by_cpu);
+        assert_eq!(std::str::from_utf8(output.messages()), Ok(expected));
+    }
+    let lost = json(|output| output.lost_events(&[(0, 40), (3, 2)]));
+    assert_eq!(
+        lost,
+        "{\"type\": \"lost_events\", \"data\": {\"events\": 42, \"cpus\": {\"0\": 40, \"3\": 2}}}\n"
+    );
+    assert_eq!(json(|output| output.lost_events(&[])), "");
 }
 
 #[test]

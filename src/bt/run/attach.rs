@@ -304,16 +304,10 @@ pub(super) fn is_passed_over(error: &Error) -> bool {
 mod tests {
     use super::*;
     use crate::requires;
-    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn addresses_are_found_in_files_whose_paths_are_not_utf8() {
-        let folder = tempfile::tempdir().unwrap();
-        let odd = folder.path().join(std::ffi::OsStr::from_bytes(b"o\xffdd"));
-        std::fs::create_dir(&odd).unwrap();
-        let path = odd.join("program");
-        std::fs::write(&path, user::fake::program()).unwrap();
-        let path = escape::path_text(&path).into_owned();
+        let (_folder, path) = user::fake::program_in_odd_folder();
         let function = String::new();
         let point =
             AttachPoint::Uprobe { ret: false, path, function, offset: 0x40_1008, demangled: false };

@@ -28,7 +28,11 @@ pub enum Event {
     System(Vec<u8>),
     /// A message about the run, as bpftrace prints it: `errorf()`, `warnf()`, a division by 0, a map that is full.
     Message(String),
-    /// The number of records that were lost since the last event of this kind, because they came faster than they were
-    /// read.
-    Lost(u64),
+    /// Records that were lost since the last event of this kind, because they came faster than they were read.
+    Lost {
+        /// Their number.
+        records: u64,
+        /// The CPUs that lost some, in ascending order, and how many each.
+        by_cpu: Vec<(u32, u64)>,
+    },
 }

@@ -509,7 +509,8 @@ impl State {
     /// Reports new losses.
     fn losses(&mut self, sink: &mut dyn Sink) -> Result<()> {
         let losses = self.globals.losses(self.maps.len())?;
-        sink.lost(losses.records);
+        let by_cpu = (0..).zip(losses.records).filter(|(_, records)| *records > 0);
+        sink.lost(by_cpu.collect());
         if self.exit.is_none() && losses.exit.is_some() {
             (self.exit, self.exit_was_lost) = (losses.exit, true);
         }
@@ -543,7 +544,8 @@ pub(super) struct Globals {
 
 #[derive(Debug, Default)]
 struct Losses {
-    records: u64,
+    /// Records, by CPU.
+    records: Vec<u64>,
     runs: u64,
     elements: Vec<LostElements>,
     /// The status of an `exit()` that was lost.
@@ -581,6 +583,8 @@ impl Globals {
                 failure: number(counters + plan::Globals::FAILURE).cast_signed(),
             }
         };
+        let (records, cpus) = self.layout.lost_records();
+        let of_cpu = |cpu: u32| number(records + (cpu << plan::Globals::LOST_RECORDS_SHIFT));
         let elements = (0..maps).map(of_map).collect();
         let exit = number(plan::Globals::LOST_EXIT).to_ne_bytes();
         let [status, there] = [0, 4].map(|at| {
@@ -589,14 +593,18 @@ impl Globals {
         });
         let now = Losses {
             exit: (there != 0).then_some(status as u8),
-            records: number(plan::Globals::LOST_RECORDS),
+            records: (0..cpus).map(of_cpu).collect(),
             runs: number(plan::Globals::LOST_RUNS),
             elements,
         };
         let before = |index: usize| self.known.elements.get(index).copied().unwrap_or_default();
         let since = Losses {
             exit: now.exit,
-            records: now.records.wrapping_sub(self.known.records),
+            records: (now.records.iter().enumerate())
+                .map(|(cpu, now)| {
+                    now.wrapping_sub(self.known.records.get(cpu).copied().unwrap_or(0))
+                })
+                .collect(),
             runs: now.runs.wrapping_sub(self.known.runs),
             elements: now
                 .elements

@@ -195,7 +195,7 @@ fn shell() -> Command {
 /// for event in &mut run {
 ///     match event? {
 ///         Event::Printf { text, .. } => print!("{}", String::from_utf8_lossy(&text)),
-///         Event::Lost(records) => eprintln!("{records} records were lost"),
+///         Event::Lost { records, .. } => eprintln!("{records} records were lost"),
 ///         event => println!("{event:?}"),
 ///     }
 /// }

@@ -9,6 +9,7 @@ use crate::bt::dump::dump;
 use crate::bt::lower::lower;
 use crate::bt::plan::{MapPlan, Plan, ProgramPlan};
 use crate::bt::source::Source;
+use crate::bt::syntax::tree;
 use std::cell::RefCell;
 use std::fmt::Write;
 
@@ -16,7 +17,7 @@ impl Options {
     /// Returns the syntax tree of a script.
     pub(crate) fn syntax(&self, text: &str) -> Result<String> {
         let parsed = Parsed::new(Source::new(&self.name, text), self)?;
-        Ok(format!("Syntax\n------\n{:#?}\n\n", parsed.script))
+        Ok(format!("Syntax\n------\n{}\n", tree(&parsed.script)))
     }
 }
 
@@ -59,7 +60,7 @@ impl Script {
 
     /// Appends the instructions of a program; before those of each piece of the script, its line.
     fn listing(&self, program: &ProgramPlan<'_>, plan: &Plan<'_>, out: &mut String) {
-        let code = program.code.code();
+        let code = program.code.code_with_fields();
         let point = plan.points.get(program.points.start as usize);
         let point = point.map(ToString::to_string).unwrap_or_default();
         let slots = code.slots.len();

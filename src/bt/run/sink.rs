@@ -25,7 +25,7 @@ pub(super) trait Sink {
     fn problem(&mut self, place: &SourceSpan<'_>, problem: &Problem<'_>, times: u64);
     fn failure(&mut self, text: &str);
     fn warning(&mut self, text: &str);
-    fn lost(&mut self, records: u64);
+    fn lost(&mut self, by_cpu: Vec<(u32, u64)>);
 }
 
 impl Sink for Output {
@@ -79,8 +79,8 @@ impl Sink for Output {
         Output::warning(self, text);
     }
 
-    fn lost(&mut self, records: u64) {
-        Output::lost_events(self, records);
+    fn lost(&mut self, by_cpu: Vec<(u32, u64)>) {
+        Output::lost_events(self, &by_cpu);
     }
 }
 
@@ -163,9 +163,10 @@ impl Sink for Queue {
         self.push_message();
     }
 
-    fn lost(&mut self, records: u64) {
+    fn lost(&mut self, by_cpu: Vec<(u32, u64)>) {
+        let records = by_cpu.iter().map(|(_, records)| records).sum();
         if records > 0 {
-            self.events.push_back(Event::Lost(records));
+            self.events.push_back(Event::Lost { records, by_cpu });
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn start(script: &Script) -> Result<Run> {
 pub(super) fn target<'t>(has: &'t dyn Fn(plan::Feature) -> bool) -> Result<Target<'t>> {
     Ok(Target {
         isa: Isa::V3,
-        cpus: u32::try_from(cpu::possible()?.len()).unwrap_or(u32::MAX),
+        cpus: cpu::nr_cpu_ids()?,
         page_size: u32::try_from(page_size()).unwrap_or(4096),
         pid_namespace: pid_namespace(),
         direct_loads: true,
@@ -323,7 +323,7 @@ fn load<'p>(
 }
 
 fn spec<'p>(program: &'p hir::Program, one: &'p ProgramPlan<'p>) -> ProgramSpec<'p, 'p> {
-    let spec = ProgramSpec::new(&one.name, one.kind, one.code.code());
+    let spec = ProgramSpec::new(&one.name, one.kind, one.code.code_with_fields());
     ProgramSpec { attach_type: one.attach_type, ..spec }.with_license(&program.config.license)
 }
 

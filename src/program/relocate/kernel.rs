@@ -3,7 +3,7 @@
 use super::{Answer, NameProblem};
 #[cfg(feature = "cli")]
 use crate::btf::Kind;
-use crate::btf::{Btf, BtfError, KernelTypes};
+use crate::btf::{Btf, BtfError, Field, KernelTypes};
 use crate::kernel::registers;
 use crate::spec::RelocField;
 #[cfg(feature = "cli")]
@@ -34,6 +34,18 @@ pub(super) struct Number {
 impl Number {
     pub fn of(value: impl Into<i128>) -> Number {
         Number { value: value.into(), width: None, bits: None }
+    }
+
+    /// Returns the offset of a field.
+    pub fn of_field(field: &Field) -> Number {
+        let bits = field.bits.map(|bits| NameProblem::BitField {
+            size: field.size,
+            offset: field.offset,
+            shift: field.shift(),
+            bits: bits.size,
+        });
+        let width = field.is_scalar().then_some(field.size);
+        Number { value: field.offset.into(), width, bits }
     }
 
     /// Returns the number, if an access of that size covers the whole field.
@@ -108,16 +120,7 @@ impl Context<'_> {
             _ => {}
         }
         let missing = match self.types.field(path) {
-            Ok(field) => {
-                let bits = field.bits.map(|bits| NameProblem::BitField {
-                    size: field.size,
-                    offset: field.offset,
-                    shift: field.shift(),
-                    bits: bits.size,
-                });
-                let width = field.is_scalar().then_some(field.size);
-                return Ok(Number { value: field.offset.into(), width, bits });
-            }
+            Ok(field) => return Ok(Number::of_field(&field)),
             Err(error) => error,
         };
         if head == "pt_regs" && matches!(missing.btf(), Some(BtfError::NoField { .. })) {

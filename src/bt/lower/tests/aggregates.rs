@@ -135,7 +135,7 @@ fn results_of_updates_are_those_of_their_low_half() {
 fn the_reason_of_a_failure_is_stored_before_it_is_counted() {
     for text in ["BEGIN { @a[1] = count() }", "BEGIN { @a[1] = 1 }"] {
         let order = Script::new(text).with(&Features::new(), |_, maps, plan| {
-            let code = plan.programs[0].code.code();
+            let code = plan.programs[0].code.code_with_fields();
             let counters = maps.layout.lost_elements(MapId(0));
             [Globals::FAILURE, Globals::FAILED].map(|offset| {
                 let loads = |pair: &[Insn]| {

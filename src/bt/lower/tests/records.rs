@@ -2,6 +2,8 @@
 
 use super::records;
 use super::run::run;
+use nix::sched::{CpuSet, sched_setaffinity};
+use nix::unistd::Pid;
 
 #[test]
 fn arguments_lie_where_the_layout_says() {
@@ -73,4 +75,29 @@ fn lost_records_are_counted() {
     let sent = outcome.records().len() as u64;
     assert!(outcome.lost[0] > 0);
     assert_eq!(sent + outcome.lost[0], 202);
+}
+
+#[test]
+fn lost_records_count_for_the_cpu_that_lost_them() {
+    let mut script = super::run::Script::new(
+        "config = { perf_rb_pages = 1 } BEGIN { unroll(100) { print((1, 2, 3, 4, 5, 6)) } }",
+    );
+    script.times = 3;
+    // A thread of its own, since it stays where it was put.
+    let of_cpu = |cpu: usize| {
+        std::thread::scope(|scope| {
+            let run = scope.spawn(|| {
+                let mut set = CpuSet::new();
+                set.set(cpu).unwrap();
+                sched_setaffinity(Pid::from_raw(0), &set).unwrap();
+                script.run()
+            });
+            run.join().unwrap()
+        })
+    };
+    for cpu in crate::kernel::cpu::online().unwrap() {
+        let outcome = of_cpu(cpu as usize);
+        let lost: Vec<_> = (0..).zip(&outcome.lost_by_cpu).filter(|(_, lost)| **lost > 0).collect();
+        assert_eq!(lost, [(cpu, &(300 - outcome.records().len() as u64))]);
+    }
 }

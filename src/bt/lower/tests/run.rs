@@ -105,7 +105,7 @@ pub(super) fn checked(text: &str) -> Program {
 pub(super) fn target(has: &dyn Fn(Feature) -> bool) -> Target<'_> {
     Target {
         isa: crate::codegen::Isa::V3,
-        cpus: crate::kernel::cpu::possible().map_or(1, |cpus| cpus.len() as u32),
+        cpus: crate::kernel::cpu::nr_cpu_ids().unwrap_or(1),
         page_size: 4096,
         pid_namespace: None,
         direct_loads: true,
@@ -151,6 +151,8 @@ pub(super) struct Outcome {
     /// The loss counters: records, runs, and of each map the updates that found it full, those that failed otherwise, and their
     /// result.
     pub lost: Vec<u64>,
+    /// The lost records by CPU.
+    pub lost_by_cpu: Vec<u64>,
     /// The slots of each program.
     pub slots: Vec<usize>,
 }
@@ -217,7 +219,8 @@ impl<'a> Script<'a> {
     #[track_caller]
     fn load_and_run(&self, program: &Program, maps: &MapPlan<'_>, plan: &Plan<'_>) -> Outcome {
         let replaced = |code: Code<'_>| Some(with_updates_replaced(code.slots, self.update?));
-        let replaced: Vec<_> = plan.programs.iter().map(|one| replaced(one.code.code())).collect();
+        let replaced: Vec<_> =
+            plan.programs.iter().map(|one| replaced(one.code.code_with_fields())).collect();
         let mut loader = Loader::new();
         if self.held > 0 {
             hold(&mut loader, maps, self.held);
@@ -226,7 +229,7 @@ impl<'a> Script<'a> {
         let mut slots = Vec::new();
         let mut loaded = Vec::new();
         for (one, replaced) in plan.programs.iter().zip(&replaced) {
-            let mut code = one.code.code();
+            let mut code = one.code.code_with_fields();
             if let Some(replaced) = replaced {
                 code.slots = replaced;
             }
@@ -286,12 +289,15 @@ impl<'a> Script<'a> {
         let globals = loader.map(maps.globals()).unwrap();
         let bytes = globals.lookup(&0_u32.to_ne_bytes()).unwrap().unwrap();
         let elements = maps.layout.lost_elements(MapId(0)) as usize;
-        let lost = bytes[Globals::LOST_RECORDS as usize..Globals::LOST_EXIT as usize]
-            .chunks(8)
-            .chain(bytes[elements..elements + maps.user.len() * 24].chunks(8))
-            .map(|word| u64::from_ne_bytes(word.try_into().unwrap()))
+        let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
+        let (first, counters) = maps.layout.lost_records();
+        let of_cpu = |cpu: u32| word((first + (cpu << Globals::LOST_RECORDS_SHIFT)) as usize);
+        let lost_by_cpu: Vec<_> = (0..counters).map(of_cpu).collect();
+        let lost = [lost_by_cpu.iter().sum(), word(Globals::LOST_RUNS as usize)]
+            .into_iter()
+            .chain((0..maps.user.len() * 3).map(|number| word(elements + number * 8)))
             .collect();
-        Outcome { maps: shown, records, lost, slots }
+        Outcome { maps: shown, records, lost, lost_by_cpu, slots }
     }
 }
 

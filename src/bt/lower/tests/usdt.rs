@@ -46,7 +46,7 @@ fn run(path: &Path, name: &str, body: &str, without: &[Feature]) -> Vec<String> 
     let run = script.with(&kernel, |program, maps, plan| {
         let mut loader = Loader::new();
         let [one] = plan.programs.as_slice() else { panic!("{}", plan.programs.len()) };
-        let spec = ProgramSpec::new(&one.name, one.kind, one.code.code());
+        let spec = ProgramSpec::new(&one.name, one.kind, one.code.code_with_fields());
         let loaded = loader.load(&spec).unwrap();
         let target: Target = format!("usdt:{file}:ours:{name}").parse().unwrap();
         let _link = attach::attach_traced(&loaded, &target, &Options::new()).unwrap();
