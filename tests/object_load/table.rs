@@ -416,8 +416,8 @@ fn name_without_object(id: u32) -> String {
 
 /// Instructions without what differs from load to load: ids of maps, and addresses of what was allocated.
 fn independent(slots: &[Insn]) -> Vec<String> {
-    /// Where the text and the data of x86-64's kernel begin; everything below is allocated.
-    const KERNEL: u64 = 0xffff_ffff_8000_0000;
+    /// The addresses of x86-64's kernel below those of its text and its data.
+    const ALLOCATED: std::ops::Range<u64> = 0xffff_8000_0000_0000..0xffff_ffff_8000_0000;
     let mut shown = Vec::new();
     let mut at = 0;
     while let Some(insn) = slots.get(at) {
@@ -428,7 +428,7 @@ fn independent(slots: &[Insn]) -> Vec<String> {
                 let text = match insn.src() {
                     // BPF_PSEUDO_MAP_FD and BPF_PSEUDO_MAP_VALUE, which has an offset besides.
                     1 | 2 => format!("map {} {}", name_without_object(imm as u32), second.imm()),
-                    0 if value >= 0xffff_8000_0000_0000 && value < KERNEL => "allocated".into(),
+                    0 if ALLOCATED.contains(&value) => "allocated".into(),
                     _ => format!("{value:#x}"),
                 };
                 shown.push(format!("{at}: {fields:x?} {text}"));
