@@ -180,14 +180,13 @@ fn resolve_maps<'a>(
 #[cfg(feature = "bt")]
 fn resolve_fields<'a>(
     loader: &mut Loader<'a>,
-    spec: &ProgramSpec<'_>,
-    code: &Code<'a>,
+    spec: &ProgramSpec<'a, '_>,
     _: Option<&Btf>,
     insns: &mut [Insn],
 ) -> Result<Relocated> {
-    for reloc in code.relocations {
+    for reloc in spec.code.relocations {
         match reloc.kind {
-            RelocKind::Map => put_map(loader, spec, code, reloc, insns)?,
+            RelocKind::Map => put_map(loader, spec, reloc, insns)?,
             RelocKind::Value => {
                 let slot = reloc.slot as usize;
                 let access = insns.get(slot).and_then(|insn| access(*insn));
