@@ -295,7 +295,7 @@
 //! | `elf` (default) | functions and USDT probes of programs and libraries, object files | `object` |
 //! | `advice` (default) | the state of registers and advice beside the verifier's message | |
 //! | `bt` | the bpftrace language, the module [`bt`]; with `elf` and `advice` | `gimli`, `miniz_oxide` |
-//! | `symbolize` | functions in which addresses of processes lie, names of C++ and Rust, symbols that are compressed in stripped files; with `elf` | `rustc-demangle`, `xz4rust` |
+//! | `symbolize` | functions in which addresses of processes lie, names of C++ and Rust, symbols that are compressed in stripped files; with `elf` | `cpp_demangle`, `rustc-demangle`, `xz4rust` |
 //! | `cli` (default) | the command `rawbpf`; with `bt` and `symbolize` | `clap`, `nix`, `serde_json` |
 //! | `bt-cli` | the command with `rawbpf bt` alone; with `bt` and `symbolize` | `nix` |
 //!

@@ -1,8 +1,6 @@
 //! Demangled names of functions of C++ and Rust, and the symbols that stand for them.
 
-mod cpp;
-
-use cpp::Form;
+use cpp_demangle::{DemangleOptions, Symbol};
 use std::fmt::{self, Write};
 
 /// The maximum length of a demangled name. A short symbol can stand for a name that fills the memory: it may refer to
@@ -53,9 +51,12 @@ pub(super) fn forms(symbol: &str) -> Vec<String> {
     if !base.starts_with("_Z") {
         return Vec::new();
     }
-    let Some(name) = cpp::Name::new(base) else { return Vec::new() };
-    let all = [Form::Whole, Form::WithoutResult, Form::WithoutParameters];
-    all.iter().filter_map(|form| name.write(*form, LONGEST)).collect()
+    let Ok(parsed) = Symbol::new(base) else { return Vec::new() };
+    let options = DemangleOptions::new();
+    let all = [options, options.no_return_type(), options.no_return_type().no_params()];
+    all.iter()
+        .filter_map(|options| Limited::of(|out| parsed.structured_demangle(out, options)))
+        .collect()
 }
 
 /// Returns the demangled name of a symbol, with the compilers' notes on parts of functions; `None` if it is not a
@@ -64,7 +65,8 @@ pub(super) fn readable(symbol: &str) -> Option<String> {
     if let Ok(rust) = rustc_demangle::try_demangle(symbol) {
         return Limited::of(|out| write!(out, "{rust:#}"));
     }
-    cpp::Name::new(symbol)?.write(Form::Whole, LONGEST)
+    let cpp = Symbol::new(symbol).ok().filter(|_| symbol.starts_with('_'))?;
+    Limited::of(|out| cpp.structured_demangle(out, &DemangleOptions::new()))
 }
 
 /// A text that has an end.
