@@ -46,11 +46,9 @@ fn objects_that_end_early_or_have_other_headers_do_no_harm() {
             let step = (size / 24).next_multiple_of(4).max(4);
             for at in (offset..(offset + size).saturating_sub(3)).step_by(step) {
                 let is = number(&whole, at, 4) as u32;
-                for value in [is ^ 1] {
-                    let mut damaged = whole.clone();
-                    damaged[at..at + 4].copy_from_slice(&value.to_le_bytes());
-                    read_all(&damaged);
-                }
+                let mut damaged = whole.clone();
+                damaged[at..at + 4].copy_from_slice(&(is ^ 1).to_le_bytes());
+                read_all(&damaged);
             }
         }
     }
