@@ -33,7 +33,7 @@ fn objects_that_end_early_or_have_other_headers_do_no_harm() {
             // Each word of the header.
             for at in (header..header + 64).step_by(4) {
                 let is = number(&whole, at, 4) as u32;
-                for value in [is.wrapping_add(8), u32::MAX] {
+                for value in [is ^ 1, is.wrapping_add(8), u32::MAX] {
                     let mut damaged = whole.clone();
                     damaged[at..at + 4].copy_from_slice(&value.to_le_bytes());
                     read_all(&damaged);
@@ -46,7 +46,7 @@ fn objects_that_end_early_or_have_other_headers_do_no_harm() {
             let step = (size / 24).next_multiple_of(4).max(4);
             for at in (offset..(offset + size).saturating_sub(3)).step_by(step) {
                 let is = number(&whole, at, 4) as u32;
-                for value in [is ^ 1] {
+                for value in [is ^ 1, u32::MAX] {
                     let mut damaged = whole.clone();
                     damaged[at..at + 4].copy_from_slice(&value.to_le_bytes());
                     read_all(&damaged);
