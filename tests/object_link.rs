@@ -280,6 +280,10 @@ fn the_command_line_takes_several_objects() {
             assert!(line.is_some(), "{program}: {printed}");
         }
     }
+    // Messages name all files: the program can be of any.
+    let done = command(folder.path(), &[&["exec"], &names[..]].concat());
+    let expected = format!("{} holds several programs", names.join(" + "));
+    assert!(said(&done).contains(&expected), "{}", said(&done));
     // Without the others it calls what nobody defines.
     let done = command(folder.path(), &["check", names[0], names[1]]);
     let error = String::from_utf8_lossy(&done.stderr).into_owned();

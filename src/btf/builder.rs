@@ -249,7 +249,7 @@ impl Builder {
         self.count = self.count.saturating_add(1);
     }
 
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         kind: Kind,
         name: &str,

@@ -57,7 +57,7 @@ struct Member {
     of: Copied,
 }
 
-/// What a path leads to, with the types on the way there.
+/// The end of a path, with the types on the way there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct TypeCopy {
     root: Copied,

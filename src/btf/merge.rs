@@ -6,7 +6,7 @@ use super::{Btf, BtfError, Builder, Kind, Variable};
 use std::collections::HashMap;
 
 /// The most words that are compared to find equal types: no real object comes near. Beyond that, types stay apart.
-const MOST_COMPARED: usize = 1 << 28;
+const MOST_COMPARED: usize = 1 << 24;
 
 /// The most bytes of the names of all types together: many can have one long name.
 const MOST_NAMES: usize = 1 << 26;
@@ -51,9 +51,9 @@ enum Word<'a> {
 pub(crate) struct Merge<'a> {
     /// `void` first, which all have in common.
     nodes: Vec<Node<'a>>,
-    /// Where the types of each blob begin, those of number 1.
+    /// The places of the first type of each blob, that of number 1.
     starts: Vec<usize>,
-    /// What stands for a declaration: the definition.
+    /// The definitions that stand for declarations.
     instead: HashMap<usize, usize>,
 }
 

@@ -76,7 +76,7 @@ pub(super) fn exec(args: &ExecArgs) -> Result<u8, Failure> {
         spec.attach_type = args.text.attach_type;
         return run(args, &mut loader(), &spec);
     }
-    let text = args.text.text(file.clone(), bytes)?;
+    let text = args.text.text(file, bytes)?;
     let module = text.parse()?;
     let specs = text.specs(&module)?;
     let names = || specs.iter().map(|spec| spec.name()).collect::<Vec<_>>().join(", ");
@@ -85,7 +85,7 @@ pub(super) fn exec(args: &ExecArgs) -> Result<u8, Failure> {
         (None, _) => {
             let what = format!(
                 "{} holds several programs: say --program, one of {}",
-                escape::shown(&file),
+                escape::shown(module.file()),
                 names()
             );
             return Err(Failure::Usage(what));
@@ -93,7 +93,7 @@ pub(super) fn exec(args: &ExecArgs) -> Result<u8, Failure> {
         (Some(name), specs) => specs.iter().find(|spec| spec.name() == name).ok_or_else(|| {
             Failure::Usage(format!(
                 "{} holds no program `{}`, but {}",
-                escape::shown(&file),
+                escape::shown(module.file()),
                 escape::shown(name),
                 names()
             ))

@@ -125,7 +125,7 @@ impl Text {
         let all: Vec<_> =
             files.iter().map(|(file, bytes)| (file.as_str(), bytes.as_slice())).collect();
         let object = Object::link(&all).map_err(|error| Failure::Other(error.to_string()))?;
-        let file = files.first().map(|(file, _)| file.clone()).unwrap_or_default();
+        let file = files.iter().map(|(file, _)| file.as_str()).collect::<Vec<_>>().join(" + ");
         Ok(Text { file, contents: Contents::Object(Box::new(object)) })
     }
 

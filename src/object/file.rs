@@ -9,7 +9,7 @@ use super::functions::{Code, Named, Spot};
 use super::headers::is_whole_ext;
 use super::kconfig::{indices, kconfig};
 use super::lines::Infos;
-use super::link::{Linker, callbacks};
+use super::link::{Linker, callbacks, globals};
 use super::listing::Listing;
 use super::names::{Names, quoted, shown};
 use super::raw::{Kind, Raw};
@@ -207,6 +207,7 @@ impl Object {
             text: Cell::new(0),
             btf: btf.as_ref(),
             callbacks: btf.as_ref().map_or_else(HashMap::new, callbacks),
+            globals: globals(raw, &code),
             source_lines: match (raw.bytes(Kind::BtfExt), &btf) {
                 (Some(ext), Some(btf)) => SourceLines::read(ext, btf, raw.order),
                 _ => SourceLines::default(),
@@ -396,7 +397,8 @@ fn strays(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::btf::{Builder, Member};
+    use crate::btf::{Builder, Kind as TypeKind, Member};
+    use crate::object::ext::{Records, written};
     use crate::object::format::{File, Relocation, Section, Symbol};
     use object::elf::{self, SectionFlags, SymbolType};
 
@@ -498,6 +500,53 @@ L7_:
     exit
 ";
         assert_eq!(text(sections, symbols), expected);
+    }
+
+    /// Each of 6,000 programs has one of its own among as many functions, but for the last one, whose callback is static.
+    #[test]
+    fn exception_callbacks_are_global_functions_found_by_name() {
+        const COUNT: u32 = 6000;
+        let mut builder = Builder::new();
+        let prototype = builder.prototype(0, &[]);
+        let (mut functions, mut symbols) = (Vec::new(), Vec::new());
+        for index in 0..COUNT {
+            let (main, handler) = (format!("main{index}"), format!("handler{index}"));
+            let id = builder.function(&main, prototype);
+            let tag = format!("exception_callback:{handler}");
+            builder.add(TypeKind::DeclTag, &tag, 0, id, &[u32::MAX]);
+            functions.push([8 * index, id]);
+            for (section, name) in [(0, main), (1, handler)] {
+                let global = section == 0 || index + 1 < COUNT;
+                let (kind, value) = (elf::STT_FUNC, 8 * u64::from(index));
+                symbols.push(Symbol { name: name.into(), kind, global, section, value, size: 8 });
+            }
+        }
+        let section = builder.string("xdp");
+        let order = ByteOrder::NATIVE;
+        let ext = written(&[Records { section, records: functions }], &[], &[], order);
+        let exits = vec![EXIT; COUNT as usize];
+        let sections = vec![
+            code("xdp", &exits),
+            code(".text", &exits),
+            Section::new(".BTF", SectionFlags(0), builder.finish().unwrap()),
+            Section::new(".BTF.ext", SectionFlags(0), ext),
+        ];
+        let bytes = File { sections, symbols }.to_bytes(order).unwrap();
+        let object = Object::read(&bytes).unwrap();
+        let (last, others) = object.programs[..COUNT as usize].split_last().unwrap();
+        for (program, index) in others.iter().zip(0..) {
+            let expected = format!("its exceptions are handled by `handler{index}`");
+            assert_eq!(program.text_remarks.values().collect::<Vec<_>>(), [&expected]);
+            assert!(program.remarks.is_empty(), "{:?}", program.remarks);
+        }
+        let remarks: Vec<_> = last.remarks.values().flatten().collect();
+        let expected = format!(
+            "its exceptions are handled by `handler{}`, which is no global function of the object",
+            COUNT - 1
+        );
+        assert_eq!(remarks, [&expected]);
+        // Nothing else reaches the static one.
+        assert_eq!(object.programs.iter().filter(|program| program.uncalled).count(), 1);
     }
 
     #[test]

@@ -27,7 +27,7 @@ const MOST_SLOTS: usize = 1 << 22;
 /// The most bytes of the names and remarks of all programs together: many instructions can have one long name.
 const MOST_TEXT: usize = 1 << 26;
 
-/// What the tag on a program begins with that names the function for its exceptions (`__exception_cb`).
+/// The beginning of the tag on a program that names the function for its exceptions (`__exception_cb`).
 const CALLBACK: &str = "exception_callback:";
 
 /// Adds to what is reached all that these functions call, and they themselves.
@@ -61,6 +61,18 @@ pub(super) fn callbacks(btf: &Btf) -> HashMap<u32, &str> {
     tags.collect()
 }
 
+/// Returns the indices of the global functions, by their names: the first of each.
+pub(super) fn globals<'r>(raw: &'r Raw<'_>, code: &Code) -> HashMap<&'r str, usize> {
+    let mut globals = HashMap::new();
+    for (index, function) in code.functions.iter().enumerate() {
+        let symbol = function.symbol.and_then(|symbol| raw.symbols.get(symbol));
+        if let Some(symbol) = symbol.filter(|symbol| symbol.global) {
+            globals.entry(symbol.name.as_str()).or_insert(index);
+        }
+    }
+    globals
+}
+
 /// Puts programs together.
 pub(super) struct Linker<'r> {
     pub raw: &'r Raw<'r>,
@@ -81,6 +93,8 @@ pub(super) struct Linker<'r> {
     pub btf: Option<&'r Btf>,
     /// The functions that handle the exceptions of programs, by the BTF ids of these.
     pub callbacks: HashMap<u32, &'r str>,
+    /// The indices of the global functions, by their names.
+    pub globals: HashMap<&'r str, usize>,
     pub source_lines: SourceLines,
     /// The number of bytes of names and remarks so far.
     pub text: Cell<usize>,
@@ -96,9 +110,9 @@ impl Linker<'_> {
         let functions = &self.code.functions;
         let mut calls: Vec<Vec<usize>> =
             functions.iter().map(|function| self.calls(function)).collect();
-        // Who throws an exception calls nothing: the kernel calls the function that a tag names.
+        // A program that throws has no call of its callback: the kernel calls the function that a tag names.
         for (function, calls) in functions.iter().zip(&mut calls) {
-            calls.extend(self.callback(function).and_then(|name| self.named(name)));
+            calls.extend(self.callback(function).and_then(|name| self.globals.get(name)));
         }
         let each = calls.iter().enumerate();
         let called: HashSet<usize> =
@@ -174,14 +188,6 @@ impl Linker<'_> {
             return None;
         }
         self.callbacks.get(&self.infos.function(section, function.at.1)?).copied()
-    }
-
-    /// The global function of that name.
-    fn named(&self, name: &str) -> Option<usize> {
-        self.code.functions.iter().position(|function| {
-            let symbol = function.symbol.and_then(|symbol| self.raw.symbols.get(symbol));
-            symbol.is_some_and(|symbol| symbol.global && symbol.name == name)
-        })
     }
 
     fn name(&self, function: &Function) -> String {
@@ -294,9 +300,9 @@ impl Linker<'_> {
         if let Some(name) = first.and_then(|first| self.callback(first)) {
             let handled = format!("its exceptions are handled by `{}`", shown(name));
             self.spend(handled.len())?;
-            match self.named(name) {
-                Some(_) => drop(program.text_remarks.entry(0).or_insert(handled)),
-                None => {
+            match self.globals.contains_key(name) {
+                true => drop(program.text_remarks.entry(0).or_insert(handled)),
+                false => {
                     let remark = format!("{handled}, which is no global function of the object");
                     self.remark(&mut program, 0, remark)?;
                 }

@@ -15,7 +15,7 @@ use symbols::Symbols;
 
 /// An object that is linked with others.
 pub(super) struct Input<'d> {
-    /// What messages call it.
+    /// The name that messages have for it.
     file: &'d str,
     raw: Raw<'d>,
     btf: Option<Btf>,
@@ -25,7 +25,7 @@ pub(super) struct Input<'d> {
     symbols: Vec<usize>,
 }
 
-/// What does not fit together, as far as it is shown.
+/// The conflicts between objects, as far as they are shown.
 #[derive(Debug, Default)]
 struct Problems {
     shown: Vec<String>,
@@ -73,7 +73,7 @@ impl Object {
     ///
     /// Sections of one name are put one behind the other. A function or variable that one object declares (`extern`) is the one that
     /// another defines; their types have to agree. A weak definition gives way to a strong one, and among weak ones the first is taken. What
-    /// is `static` stays that of its object. All have to have the same license, if they have one.
+    /// is `static` stays that of its object; a static map needs a name that no other object has for a map. All have to have the same license, if they have one.
     ///
     /// ```no_run
     /// use rawbpf::object::Object;
@@ -182,9 +182,12 @@ fn is_agreed(kind: Kind) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::agree::MOST;
     use super::*;
     use crate::asm::Section;
+    use crate::btf::Builder;
     use crate::insn::ByteOrder;
+    use crate::object::ext::{self, Records, records, written};
     use crate::object::raw::{RawRelocation, RawSection, RawSymbol, SymbolKind};
 
     fn section(name: &str, kind: Kind, bytes: &'static [u8], align: u64) -> RawSection<'static> {
@@ -305,6 +308,79 @@ mod tests {
         assert_eq!(problems.last().unwrap(), "and 4900 more");
     }
 
+    /// Else a string of 2 MiB would be hashed 40,000 times for each object.
+    #[test]
+    fn a_string_of_many_line_records_is_looked_up_once() {
+        const LINES: u32 = 20_000;
+        let text = "x".repeat(1 << 21);
+        let one = |file, first: &str| {
+            let mut builder = Builder::new();
+            builder.int(first, 4, true);
+            let [name, text] = ["code", &text].map(|string| builder.string(string));
+            let records = (0..LINES).map(|slot| [8 * slot, text, text, slot]).collect();
+            let lines = [Records { section: name, records }];
+            let ext = written(&[], &lines, &[], ByteOrder::NATIVE);
+            let sections = vec![
+                RawSection {
+                    bytes: vec![0; 8 * LINES as usize].into(),
+                    size: 8 * u64::from(LINES),
+                    ..section("code", Kind::Code, &[], 8)
+                },
+                RawSection {
+                    size: ext.len() as u64,
+                    bytes: ext.into(),
+                    ..section(".BTF.ext", Kind::BtfExt, &[], 4)
+                },
+            ];
+            let mut input = input(file, sections, Vec::new());
+            input.btf = Some(Btf::new(builder.finish().unwrap()).unwrap());
+            input
+        };
+        let mut inputs = [one("a.o", "int"), one("b.o", "long name")];
+        let (raw, btf) = linked(&mut inputs).unwrap();
+        let (btf, mut found) = (btf.unwrap(), Vec::new());
+        let ext = raw.bytes(Kind::BtfExt).unwrap();
+        let order = ByteOrder::NATIVE;
+        records(ext, ext::LINES, &btf, order, &mut |section, slot, words| {
+            assert_eq!(section, "code");
+            found.push((slot as u32, words));
+        })
+        .unwrap();
+        let [file, ..]: [u32; 3] = found[0].1;
+        assert_eq!(btf.string(file, 0).unwrap(), text);
+        let expected = (0..2 * LINES).map(|slot| (slot, [file, file, slot % LINES]));
+        assert!(found.into_iter().eq(expected));
+    }
+
+    /// Not as a difference, and not for each name.
+    #[test]
+    fn types_that_are_not_compared_are_reported_once() {
+        let one = |file| {
+            let mut builder = Builder::new();
+            let int = builder.int("int", 4, true);
+            builder.variable("x", int);
+            builder.variable("y", int);
+            let symbols = ["x", "y"].map(|name| symbol(name, Some(0), 0, WEAK));
+            let mut input = input(file, vec![data(&[0; 4], 4)], symbols.into());
+            input.btf = Some(Btf::new(builder.finish().unwrap()).unwrap());
+            input.places = vec![(0, 0)];
+            input
+        };
+        let inputs = [one("a.o"), one("b.o")];
+        let described: Vec<_> =
+            inputs.iter().map(|input| described(input.btf.as_ref().unwrap())).collect();
+        for (left, expected) in [
+            (1, &["`x`: its types in a.o and in b.o: it takes too long to compare"][..]),
+            (MOST, &[]),
+        ] {
+            let mut problems = Problems::default();
+            let mut symbols = Symbols::new(&described);
+            symbols.left = left;
+            (0..2).for_each(|index| drop(symbols.add(&inputs, index, &mut problems)));
+            assert_eq!(problems.shown, expected);
+        }
+    }
+
     #[test]
     fn what_does_not_fit_together_is_said_at_once() {
         let license = |text| section("license", Kind::License, text, 1);
@@ -313,8 +389,10 @@ mod tests {
             let maps = section(".maps", Kind::Maps, &[0; 8], 8);
             (vec![maps], vec![symbol(name, Some(0), 0, how)])
         };
-        let (maps, statics) = map("m", LOCAL);
-        let (more, others) = map("m", LOCAL);
+        let of_map = |first, second| (map("m", first), map("m", second));
+        let (two_static, static_and_global) = (of_map(LOCAL, LOCAL), of_map(LOCAL, STRONG));
+        let global_and_static = of_map(WEAK, LOCAL);
+        let undefined = |count| (0..count).map(|_| symbol("z", None, 0, STRONG)).collect();
         let rows = [
             (
                 (vec![license(b"GPL\0"), version(&[1])], Vec::new()),
@@ -335,9 +413,24 @@ mod tests {
                 vec!["section `.data`: it would have more than 512 MiB"],
             ),
             (
-                (maps, statics),
-                (more, others),
+                two_static.0,
+                two_static.1,
                 vec!["map `m`: static in a.o and in b.o, expected different names"],
+            ),
+            (
+                static_and_global.0,
+                static_and_global.1,
+                vec!["map `m`: static in a.o and global in b.o, expected different names"],
+            ),
+            (
+                global_and_static.0,
+                global_and_static.1,
+                vec!["map `m`: global in a.o and static in b.o, expected different names"],
+            ),
+            (
+                (Vec::new(), undefined(1000)),
+                (Vec::new(), undefined(2)),
+                vec!["`z`: used by a.o and b.o, and none of the objects defines it"],
             ),
             (
                 (vec![data(&[1], 1)], vec![symbol("x", Some(0), 2, LOCAL)]),

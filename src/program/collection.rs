@@ -135,8 +135,8 @@ impl<'a> Loader<'a> {
         Ok(programs)
     }
 
-    /// Makes the constants of an object part of its programs, named by their instructions or not, as libbpf does: there they are looked
-    /// for by whoever wants to know what the object says of itself (`bpf_metadata_*`). Linux 5.10; a kernel that cannot do it loses nothing else.
+    /// Makes the constants of an object part of its programs, named by their instructions or not, as libbpf does:
+    /// `bpftool prog` shows `bpf_metadata_*` variables from there. Linux 5.10; older kernels load the program without it.
     fn bind_constants(
         &mut self,
         collection: &'a Collection<'a>,

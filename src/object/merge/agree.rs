@@ -2,7 +2,8 @@
 
 use crate::btf::{Body, Btf, BtfError, Kind, Member, Type};
 use crate::object::names::shown;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::fmt::{self, Display, Formatter};
 
 /// The most types that are compared for all names together.
 pub(super) const MOST: u32 = 1 << 24;
@@ -13,10 +14,36 @@ const DEPTH: u32 = 256;
 /// A difference, as declarations in C.
 #[derive(Debug)]
 pub(super) struct Difference {
-    /// What is declared, with a space behind it, if the name does not say.
+    /// The kind of thing that is declared, with a space behind it, if the name does not say.
     pub what: String,
     pub one: String,
     pub other: String,
+}
+
+/// The reasons why it is not known whether types are the same.
+#[derive(Debug)]
+pub(super) enum Incomparable {
+    /// No more types may be compared.
+    Limit,
+    /// Too many lie one within the other.
+    Depth,
+    Damaged(BtfError),
+}
+
+impl From<BtfError> for Incomparable {
+    fn from(error: BtfError) -> Incomparable {
+        Incomparable::Damaged(error)
+    }
+}
+
+impl Display for Incomparable {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Incomparable::Limit => f.write_str("it takes too long to compare"),
+            Incomparable::Depth => write!(f, "more than {DEPTH} lie one within the other"),
+            Incomparable::Damaged(error) => write!(f, "{error}"),
+        }
+    }
 }
 
 /// A type of an object.
@@ -31,20 +58,19 @@ struct Comparison<'b, 'l> {
     depth: u32,
 }
 
-/// Returns the difference between two declarations; none if one can stand for the other. What cannot be compared is different.
-/// `left` is the number of types that may still be compared.
+/// Returns the difference between two declarations; none if one can stand for the other. `left` is the number of types that may still be compared.
 pub(super) fn difference(
     one: Of<'_>,
     other: Of<'_>,
     is_map: bool,
     left: &mut u32,
-) -> Option<Difference> {
+) -> Result<Option<Difference>, Incomparable> {
     let text = |(btf, id): Of<'_>, name: &str| {
         let declaration = btf.declaration(id, name).unwrap_or_else(|_| format!("type {id}"));
         format!("`{}`", shown(&declaration))
     };
     let declared = |what: &str, one_text: String, other_text: String| {
-        Some(Difference { what: what.into(), one: one_text, other: other_text })
+        Ok(Some(Difference { what: what.into(), one: one_text, other: other_text }))
     };
     let mut comparison =
         Comparison { one: one.0, other: other.0, seen: HashSet::new(), left, depth: DEPTH };
@@ -52,28 +78,29 @@ pub(super) fn difference(
     if let (true, (Some(first), Some(second))) = (is_map, variables)
         && let (Some(members), Some(others)) = (members((one.0, first)), members((other.0, second)))
     {
+        comparison.spend(members.len() + others.len())?;
         // What a map is like is what the members point to, in any order.
+        let (by_name, own) = (by_name(&others), by_name(&members));
         for member in &members {
-            let found = others.iter().find(|other| other.name == member.name);
-            let same = found.is_some_and(|found| {
-                comparison.same(member.of, found.of, Some(1)).unwrap_or(false)
-            });
-            if !same {
-                let second = found.map_or_else(
-                    || format!("no `{}`", shown(member.name)),
-                    |found| text((other.0, found.of), found.name),
-                );
+            let Some(found) = by_name.get(member.name) else {
+                let second = format!("no `{}`", shown(member.name));
+                return declared("map ", text((one.0, member.of), member.name), second);
+            };
+            if !comparison.same(member.of, found.of, Some(1))? {
+                let second = text((other.0, found.of), found.name);
                 return declared("map ", text((one.0, member.of), member.name), second);
             }
         }
-        let more = others.iter().find(|other| members.iter().all(|own| own.name != other.name))?;
+        let Some(more) = others.iter().find(|other| !own.contains_key(other.name)) else {
+            return Ok(None);
+        };
         return declared(
             "map ",
             format!("no `{}`", shown(more.name)),
             text((other.0, more.of), more.name),
         );
     }
-    let same = comparison.same(one.1, other.1, Some(0)).unwrap_or(false);
+    let same = comparison.same(one.1, other.1, Some(0))?;
     let whole = |of: Of<'_>| match of.0.get(of.1) {
         Ok(Type { name, body: Body::Variable { of: id, .. }, .. }) => text((of.0, id), name),
         Ok(Type { name, body: Body::Function { prototype, .. }, .. }) => {
@@ -82,7 +109,7 @@ pub(super) fn difference(
         _ => text(of, ""),
     };
     if same {
-        return None;
+        return Ok(None);
     }
     let (mut first, mut second) = (whole(one), whole(other));
     // One name for two structs.
@@ -113,7 +140,24 @@ fn members<'b>((btf, id): Of<'b>) -> Option<Vec<Member<'b>>> {
     }
 }
 
+/// The members by their names: the first of each.
+fn by_name<'m, 'b>(members: &'m [Member<'b>]) -> HashMap<&'b str, &'m Member<'b>> {
+    let mut found = HashMap::with_capacity(members.len());
+    for member in members {
+        found.entry(member.name).or_insert(member);
+    }
+    found
+}
+
 impl Comparison<'_, '_> {
+    /// Counts types that are compared.
+    fn spend(&mut self, count: usize) -> Result<(), Incomparable> {
+        let left = u32::try_from(count).ok().and_then(|count| self.left.checked_sub(count));
+        // Smaller ones are not tried when there are no more.
+        *self.left = left.unwrap_or(0);
+        left.map(drop).ok_or(Incomparable::Limit)
+    }
+
     /// Whether types are the same to a program. A struct behind so many pointers has to have the same members; behind more of them
     /// (`None`) only the same name, because one object may know less of it.
     fn same(
@@ -121,10 +165,9 @@ impl Comparison<'_, '_> {
         one_id: u32,
         other_id: u32,
         pointers: Option<u32>,
-    ) -> Result<bool, BtfError> {
-        let endless = BtfError::Damaged { id: one_id, problem: "it takes too long to compare" };
-        *self.left = self.left.checked_sub(1).ok_or(endless.clone())?;
-        self.depth = self.depth.checked_sub(1).ok_or(endless)?;
+    ) -> Result<bool, Incomparable> {
+        self.spend(1)?;
+        self.depth = self.depth.checked_sub(1).ok_or(Incomparable::Depth)?;
         let same = self.same_one(one_id, other_id, pointers);
         self.depth += 1;
         same
@@ -135,7 +178,7 @@ impl Comparison<'_, '_> {
         one_id: u32,
         other_id: u32,
         pointers: Option<u32>,
-    ) -> Result<bool, BtfError> {
+    ) -> Result<bool, Incomparable> {
         let (one, other) = (self.one.resolve(one_id)?, self.other.resolve(other_id)?);
         if !self.seen.insert((one.id, other.id, pointers)) {
             return Ok(true);
@@ -215,4 +258,72 @@ impl Comparison<'_, '_> {
 
 fn is_union(of: &Type<'_>) -> bool {
     of.kind == Kind::Union || matches!(of.body, Body::Forward { union: true })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::btf::Builder;
+
+    /// A map with so many members that point to integers, in this order; and the number of its variable.
+    fn map(count: u32, reversed: bool) -> (Btf, u32) {
+        let mut builder = Builder::new();
+        let int = builder.int("int", 4, true);
+        let of = builder.pointer(int);
+        let mut names: Vec<_> = (0..count).map(|index| format!("member{index}")).collect();
+        if reversed {
+            names.reverse();
+        }
+        let members: Vec<_> = names
+            .iter()
+            .zip(0..)
+            .map(|(name, at): (_, u32)| Member { name, of, bit_offset: 64 * at, bits: None })
+            .collect();
+        let map = builder.composite("", false, 8 * count, &members);
+        let id = builder.variable("m", map);
+        (Btf::new(builder.finish().unwrap()).unwrap(), id)
+    }
+
+    /// The first name of one is the last of the other: there are 2^25 pairs of names to look at one by one.
+    #[test]
+    fn members_of_maps_are_found_by_their_names() {
+        let count = 0x2000;
+        let ((one, first), (other, second)) = (map(count, false), map(count, true));
+        // All members of both, and what they point to.
+        let mut left = 2 * count + 2 * count;
+        let found = difference((&one, first), (&other, second), true, &mut left).unwrap();
+        assert!(found.is_none(), "{found:?}");
+        let (fewer, third) = map(count - 1, true);
+        let find = |one, other| difference(one, other, true, &mut MOST.clone()).unwrap().unwrap();
+        let found = find((&one, first), (&fewer, third));
+        assert_eq!((&*found.one, &*found.other), ("`int *member8191`", "no `member8191`"));
+        let found = find((&fewer, third), (&one, first));
+        assert_eq!((&*found.one, &*found.other), ("no `member8191`", "`int *member8191`"));
+    }
+
+    #[test]
+    fn what_is_not_compared_is_no_difference() {
+        let ((one, first), (other, second)) = (map(9, false), map(9, true));
+        for is_map in [false, true] {
+            let mut left = 2;
+            let found = difference((&one, first), (&other, second), is_map, &mut left);
+            // Without names of members in any order, the second ones differ.
+            match found {
+                Err(Incomparable::Limit) => assert_eq!(left, 0),
+                other => assert!(!is_map && matches!(other, Ok(Some(_))), "{other:?}"),
+            }
+        }
+        let nested = || {
+            let mut builder = Builder::new();
+            let mut of = builder.int("int", 4, true);
+            for _ in 0..DEPTH {
+                of = builder.pointer(of);
+            }
+            let id = builder.variable("deep", of);
+            (Btf::new(builder.finish().unwrap()).unwrap(), id)
+        };
+        let ((one, first), (other, second)) = (nested(), nested());
+        let found = difference((&one, first), (&other, second), false, &mut MOST.clone());
+        assert!(matches!(found, Err(Incomparable::Depth)), "{found:?}");
+    }
 }

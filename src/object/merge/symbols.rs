@@ -1,6 +1,6 @@
 //! Symbols of several objects: which definition each name stands for.
 
-use super::agree::{Difference, MOST, difference};
+use super::agree::{Difference, Incomparable, MOST, difference};
 use super::{Described, Input, Problems, is_agreed, is_of_kernel};
 use crate::error::NearestNames;
 use crate::object::names::shown;
@@ -11,13 +11,15 @@ use std::collections::HashMap;
 /// The symbols of the linked object.
 pub(super) struct Symbols<'i> {
     pub all: Vec<RawSymbol>,
-    /// What others can see, by its name.
+    /// The symbols that other objects can see, by their names.
     pub globals: HashMap<String, Global>,
     described: &'i [HashMap<&'i str, Described<'i>>],
-    /// The objects that static maps are in, by their names.
-    maps: HashMap<String, usize>,
+    /// The first object that has a map of that name, and whether the map is static there.
+    maps: HashMap<String, (usize, bool)>,
     /// The number of types that may still be compared.
-    left: u32,
+    pub left: u32,
+    /// Whether it is reported that there are none left.
+    limit_reported: bool,
 }
 
 /// A name that all objects know.
@@ -36,7 +38,7 @@ impl<'i> Symbols<'i> {
     /// None yet.
     pub fn new(described: &'i [HashMap<&'i str, Described<'i>>]) -> Symbols<'i> {
         let (all, globals, maps) = (Vec::new(), HashMap::new(), HashMap::new());
-        Symbols { all, globals, described, maps, left: MOST }
+        Symbols { all, globals, described, maps, left: MOST, limit_reported: false }
     }
 
     /// Adds the symbols of an object; returns the number of each in the linked one.
@@ -73,8 +75,8 @@ impl<'i> Symbols<'i> {
             let agreed = kind.is_some_and(is_agreed);
             let local = !symbol.global || symbol.name.is_empty() || agreed;
             let is_map = kind == Some(Kind::Maps) && symbol.kind == SymbolKind::Object;
-            if local && is_map {
-                self.static_map(inputs, index, &symbol.name, problems);
+            if is_map {
+                self.map_name(inputs, index, (&symbol.name, local), problems);
             }
             numbers.push(match local {
                 true => {
@@ -87,23 +89,28 @@ impl<'i> Symbols<'i> {
         numbers
     }
 
-    /// Maps are found by their names, and so each has one of its own.
-    fn static_map(
+    /// Maps are found by their names, and so a static one has a name of its own. Two that are global are one.
+    fn map_name(
         &mut self,
         inputs: &[Input<'_>],
         index: usize,
-        name: &str,
+        (name, is_static): (&str, bool),
         problems: &mut Problems,
     ) {
-        let first = *self.maps.entry(name.to_owned()).or_insert(index);
-        if first != index {
-            problems.push(format!(
-                "map `{}`: static in {} and in {}, expected different names",
-                shown(name),
-                file(inputs, first),
-                file(inputs, index)
-            ));
+        let (first, known) = *self.maps.entry(name.to_owned()).or_insert((index, is_static));
+        if first == index || !(is_static || known) {
+            return;
         }
+        let (first, second) = (file(inputs, first), file(inputs, index));
+        let (one, other) = match (known, is_static) {
+            (true, true) => ("static", ""),
+            (true, false) => ("static", "global "),
+            (false, _) => ("global", "static "),
+        };
+        problems.push(format!(
+            "map `{}`: {one} in {first} and {other}in {second}, expected different names",
+            shown(name)
+        ));
     }
 
     /// Finds the symbol of that name, and has the better definition of the two stand there.
@@ -117,12 +124,13 @@ impl<'i> Symbols<'i> {
     ) -> usize {
         let defined = symbol.section.is_some();
         let next = self.all.len();
-        let users = if defined { Vec::new() } else { vec![index] };
+        let user = (!defined).then_some(index);
         let known = self.globals.get_mut(&symbol.name);
         let Some((known, there)) = known
             .and_then(|known| Some((self.all.get_mut(known.number)?, known)))
             .map(|(a, b)| (b, a))
         else {
+            let users = Vec::from_iter(user);
             let global = Global { number: next, from: index, defined, users };
             self.globals.insert(symbol.name.clone(), global);
             self.all.push(symbol);
@@ -131,26 +139,34 @@ impl<'i> Symbols<'i> {
         let name = shown(&symbol.name);
         let of = |index: usize| self.described.get(index)?.get(symbol.name.as_str()).copied();
         let pair = (of(known.from), of(index));
+        // One object says the same of it each time; after the last that may be compared, the others are as unknown.
         if let (Some(one), Some(other)) = pair
+            && known.from != index
+            && !self.limit_reported
             && let (Some(first), Some(second)) = (inputs.get(known.from), inputs.get(index))
             && let (Some(first), Some(second)) = (&first.btf, &second.btf)
         {
             let is_map = is_map || one.section == Some(".maps") || other.section == Some(".maps");
             let found = difference((first, one.id), (second, other.id), is_map, &mut self.left);
-            if let Some(Difference { what, one: first, other: second }) = found {
-                let verb = |external| if external { "declares" } else { "defines" };
-                problems.push(format!(
-                    "{what}`{name}`: {} {} {}, and {} {} {}",
-                    file(inputs, known.from),
-                    verb(one.external),
-                    first,
-                    file(inputs, index),
-                    verb(other.external),
-                    second
-                ));
+            let (from, to) = (file(inputs, known.from), file(inputs, index));
+            let verb = |external| if external { "declares" } else { "defines" };
+            match found {
+                Ok(None) => {}
+                Ok(Some(Difference { what, one: first, other: second })) => {
+                    problems.push(format!(
+                        "{what}`{name}`: {from} {} {first}, and {to} {} {second}",
+                        verb(one.external),
+                        verb(other.external)
+                    ));
+                }
+                Err(why) => {
+                    self.limit_reported = matches!(why, Incomparable::Limit);
+                    problems.push(format!("`{name}`: its types in {from} and in {to}: {why}"));
+                }
             }
         }
-        known.users.extend(users);
+        // An object can name it many times.
+        known.users.extend(user.filter(|user| known.users.last() != Some(user)));
         let hidden = there.hidden || symbol.hidden;
         match (known.defined, defined) {
             (true, true) if !there.weak && !symbol.weak => problems.push(format!(

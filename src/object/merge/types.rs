@@ -69,8 +69,16 @@ pub(super) fn merged(
     for ((index, btf), ids) in with.iter().zip(&ids) {
         let Some(input) = inputs.get(*index) else { continue };
         let Some(bytes) = input.raw.bytes(Kind::BtfExt) else { continue };
-        let read = part
-            .read(input, bytes, btf, ids, &mut |offset| Ok(builder.string(btf.string(offset, 0)?)));
+        // Many records name one string, which can be long.
+        let mut known = HashMap::new();
+        let read = part.read(input, bytes, btf, ids, &mut |offset| {
+            if let Some(known) = known.get(&offset) {
+                return Ok(*known);
+            }
+            let new = builder.string(btf.string(offset, 0)?);
+            known.insert(offset, new);
+            Ok(new)
+        });
         read.map_err(|problem| format!("{}: section `.BTF.ext`: {problem}", shown(input.file)))?;
     }
     let mut name = |number: &usize| {
@@ -137,11 +145,14 @@ fn variables<'b>(
             .filter(|symbol| symbol.global && symbol.section.is_some())
             .map(|symbol| (symbol.name.as_str(), symbol.value))
             .collect();
+        let mut places: HashMap<&str, (usize, u64)> = HashMap::new();
+        for (section, place) in input.raw.sections.iter().zip(&input.places) {
+            places.entry(&section.name).or_insert(*place);
+        }
         for section in btf.types().flatten() {
             let Body::Section { size, variables } = section.body else { continue };
             let name = section.name;
-            let raw = input.raw.sections.iter().position(|raw| raw.name == name);
-            let place = raw.and_then(|raw| input.places.get(raw)).copied();
+            let place = places.get(name).copied();
             let kernel = is_of_kernel(Some(name));
             // All have the same, and so the first one's is that of all.
             if matches!(name, "license" | "version") && !agreed.insert(name) {
@@ -231,7 +242,9 @@ impl Parts {
             (Some((number, offset)), Some(of)) => {
                 functions.entry(number).or_default().push([offset, of]);
             }
-            (None, _) => problem = Some(outside("a function", section)),
+            (None, _) => {
+                problem = problem.take().or_else(|| Some(outside("a function", section)));
+            }
             (_, None) => problem = Some("a function has a type that there is not".into()),
         })
         .ok_or_else(|| damaged.clone())?;
@@ -242,7 +255,9 @@ impl Parts {
                 (Some((number, offset)), Ok(file), Ok(text)) => {
                     lines.entry(number).or_default().push([offset, file, text, position]);
                 }
-                (None, ..) => problem = Some(outside("a source line", section)),
+                (None, ..) => {
+                    problem = problem.take().or_else(|| Some(outside("a source line", section)));
+                }
                 (_, Err(error), _) | (_, _, Err(error)) => {
                     problem = problem.take().or(Some(error.to_string()))
                 }
@@ -258,7 +273,9 @@ impl Parts {
             (Some((number, offset)), Some(of), Ok(access)) => {
                 core.entry(number).or_default().push([offset, of, access, kind]);
             }
-            (None, ..) => problem = Some(outside("a CO-RE relocation", section)),
+            (None, ..) => {
+                problem = problem.take().or_else(|| Some(outside("a CO-RE relocation", section)));
+            }
             (_, None, _) => {
                 problem = Some("a CO-RE relocation has a type that there is not".into());
             }
