@@ -197,6 +197,15 @@ mod tests {
     fn only_a_call_adds_it() {
         let jump = parse("goto log2\nexit", "jump.s", &ParseOptions::new()).unwrap_err();
         assert_eq!(jump.iter().next().unwrap().message(), "label `log2` is not defined");
+        // One is enough, wherever it stands, as in `bpf!`.
+        let both = "if r1 > 4 goto log2\ncall log2\nexit";
+        let parsed = parse(both, "both.s", &ParseOptions::new()).unwrap();
+        const BOTH: Code<'static> = bpf! {
+            if r1 > 4 goto log2;
+            call log2;
+            exit;
+        };
+        assert_eq!(parsed.programs()[0].slots(), BOTH.slots);
         let near = parse("call log\nexit", "near.s", &ParseOptions::new()).unwrap_err();
         let near = near.iter().next().unwrap().message().to_owned();
         assert!(near.contains("the nearest: ") && near.contains("log2"), "{near}");

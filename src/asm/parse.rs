@@ -158,6 +158,8 @@ struct Draft<'t> {
 struct Named {
     label: Label,
     bound: bool,
+    /// Whether it is called.
+    called: bool,
     /// The problem at its first use if the label is not defined,
     used: Option<Unbound>,
     /// and the position of that use. (No text has more than 4 GiB, and there can be very many of these.)
@@ -166,6 +168,7 @@ struct Named {
 
 impl Named {
     fn used_at(&mut self, span: Span, unbound: Unbound) -> Label {
+        self.called |= matches!(unbound, Unbound::Helper);
         if self.used.is_none() {
             self.used = Some(unbound);
             self.at = (span.start as u32, span.end as u32);
@@ -226,7 +229,7 @@ impl<'t> Draft<'t> {
         let index = *self.labels.entry(name).or_insert(next as u32) as usize;
         if index == next {
             let label = self.builder.label_lent(name);
-            self.named.push(Named { label, bound: false, used: None, at: (0, 0) });
+            self.named.push(Named { label, bound: false, called: false, used: None, at: (0, 0) });
         }
         &mut self.named[index]
     }
@@ -569,10 +572,10 @@ impl<'t, 'o> Parser<'t, 'o> {
         }
     }
 
-    /// Adds the functions of the library that a program calls and does not define. Their source is the first call.
+    /// Adds the functions of the library that a program calls and does not define. Their source is the first mention.
     fn add_functions(&self, draft: &mut Draft<'_>) {
-        for named in &mut draft.named {
-            let Some(Problem { span, what: What::NoHelper }) = named.problem() else { continue };
+        for named in draft.named.iter_mut().filter(|named| named.called) {
+            let Some(Problem { span, .. }) = named.problem() else { continue };
             if let Some(function) = LibraryFunction::from_name(self.slice(span)) {
                 draft.builder.at(named.at.0..named.at.1).bind_function(named.label, function);
                 named.bound = true;

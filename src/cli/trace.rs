@@ -74,7 +74,11 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     let (files, words) = match (&args.expression, args.words.split_last()) {
         (Some(text), _) => (vec![on_the_command_line(text)], args.words.as_slice()),
         (None, Some((last, before))) => {
-            let objects = before.iter().rev().take_while(|word| word.ends_with(".o")).count();
+            // `uprobe:./plugin.o` and `PROGRAM=…` are targets.
+            let is_object = |word: &&String| {
+                word.ends_with(".o") && !word.contains('=') && word.parse::<Target>().is_err()
+            };
+            let objects = before.iter().rev().take_while(is_object).count();
             let objects = if last.ends_with(".o") { objects } else { 0 };
             let (words, files) = args.words.split_at(before.len() - objects);
             let read = files.iter().map(|file| read_bytes(&escape::path(file)));

@@ -308,20 +308,24 @@ pub fn nearest(name: &str) -> Result<Vec<String>> {
 pub(crate) fn nearest_in_module(module: &str, name: &str) -> Result<(Vec<String>, bool)> {
     let (mut near, mut others, mut is_loaded) = (Nearest::new(name, OFFERED), Vec::new(), false);
     each(|symbol| {
-        let is_here = symbol.module == Some(module);
-        is_loaded |= is_here;
-        if is_here && symbol.is_function() {
+        if !symbol.is_function() {
+            return ControlFlow::Continue(());
+        }
+        if symbol.module == Some(module) {
+            is_loaded = true;
             near.offer(symbol.name);
         }
-        if symbol.is_function() && symbol.name == name && others.len() < OFFERED {
-            others.push(match symbol.module {
+        if symbol.name == name && others.len() < OFFERED {
+            let other = match symbol.module {
                 Some(other) => format!("{other}:{name}"),
                 None => name.to_owned(),
-            });
+            };
+            if !others.contains(&other) {
+                others.push(other);
+            }
         }
         ControlFlow::Continue(())
     })?;
-    others.dedup();
     let near = near.into_names().iter().map(|name| format!("{module}:{name}")).collect();
     Ok((if is_loaded { near } else { others }, is_loaded))
 }
