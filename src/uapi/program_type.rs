@@ -10,7 +10,8 @@ kernel_enum! {
         #[doc(alias = "BPF_PROG_TYPE_SOCKET_FILTER")]
         SocketFilter = 1 "socket_filter",
         /// Functions of the kernel and of processes, by kprobe, uprobe and USDT, entry and return; context `struct pt_regs`. Linux 4.1.
-        #[doc(alias("BPF_PROG_TYPE_KPROBE", "kretprobe", "Uprobe", "uretprobe", "usdt", "ksyscall"))]
+        #[doc(alias("kretprobe", "Uprobe", "uretprobe", "usdt", "ksyscall"))]
+        #[doc(alias = "BPF_PROG_TYPE_KPROBE")]
         Kprobe = 2 "kprobe",
         /// Traffic classifiers (`tc`, tcx, netkit), context `struct __sk_buff`. Linux 4.1.
         #[doc(alias = "BPF_PROG_TYPE_SCHED_CLS")]

@@ -4,6 +4,7 @@ use rawbpf::asm::{Collection, CollectionProgram, ParseOptions, RelocKind, parse}
 use rawbpf::insn::{ByteOrder, Op};
 use rawbpf::object::{Object, ObjectError};
 use rawbpf::{MapFlags, MapSpec, MapType};
+use std::sync::OnceLock;
 
 /// Reads an object. What is made of it can be assembled, to the same instructions but for what addresses and calls name; and
 /// what is loaded of it is the same, whether it goes through the text or not.
@@ -58,17 +59,27 @@ pub fn read_all(bytes: &[u8]) {
     }
 }
 
+/// An object that is in order, of a byte order.
+fn other(order: ByteOrder) -> &'static [u8] {
+    static OBJECTS: [OnceLock<Vec<u8>>; 2] = [const { OnceLock::new() }; 2];
+    let [little, big] = &OBJECTS;
+    let object = if order == ByteOrder::Little { little } else { big };
+    object.get_or_init(|| {
+        let text = ".map of_other, hash, key=4, value=8, max=1\n.data\nof_other_too: .quad 1\n.text\n.program other_program, xdp\nr1 = of_other_too ll\nr0 = 2\nexit\n";
+        let module = parse(text, "other.s", &ParseOptions::new().order(order)).unwrap();
+        rawbpf::object::write(&module, "other.s", order).unwrap()
+    })
+}
+
 /// Links an object with one that is in order, before it and behind it, and with itself.
 fn link_all(bytes: &[u8]) {
-    let text = ".map of_other, hash, key=4, value=8, max=1\n.data\nof_other_too: .quad 1\n.text\n.program other_program, xdp\nr1 = of_other_too ll\nr0 = 2\nexit\n";
     for order in [ByteOrder::Little, ByteOrder::Big] {
-        let module = parse(text, "other.s", &ParseOptions::new().order(order)).unwrap();
-        let other = rawbpf::object::write(&module, "other.s", order).unwrap();
-        for pair in [[bytes, &other], [&other, bytes], [bytes, bytes]] {
+        let other = other(order);
+        for pair in [[bytes, other], [other, bytes], [bytes, bytes]] {
             let [one, two] = pair;
             if let Ok(object) = Object::link(&[("one.o", one), ("two.o", two)]) {
                 let _ = object.collection("linked.o");
-                assert!(two != &other[..] || object.text(false).contains("other_program"));
+                assert!(two != other || object.text(false).contains("other_program"));
             }
         }
     }

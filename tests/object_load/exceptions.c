@@ -14,6 +14,10 @@ static NOINLINE int throws(int n)
 	return n;
 }
 
+#ifndef CALLBACK
+#define CALLBACK "handles"
+#endif
+
 /* Nobody calls it but the kernel. */
 NOINLINE int handles(unsigned long cookie)
 {

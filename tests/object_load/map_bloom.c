@@ -6,11 +6,12 @@ struct { NUMBER(type, BLOOM_FILTER); TYPE(value, long); NUMBER(max_entries, 100)
 static long (*const push)(void *, const void *, unsigned long) = (void *)87;
 static long (*const peek)(void *, void *) = (void *)89;
 
+/* Linux 7.3 refuses to look for a value on the stack. */
+long value = 5;
+
 SEC("tc")
 int filters(void *skb)
 {
-	long value = 5;
-
 	push(&filter, &value, 0);
 	out[0] = peek(&filter, &value);
 	return 0;

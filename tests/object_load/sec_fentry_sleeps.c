@@ -1,15 +1,16 @@
-/* A function of the kernel that may sleep, as programs at it may: only of those into which errors can be injected, as system calls of x86-64. */
+/* Functions of the kernel's for test runs: one at which programs may sleep, and one whose result is changed. */
 #include "common.h"
 
-SEC("fentry.s/__x64_sys_getpid")
+SEC("fentry.s/bpf_fentry_test1")
 int sleeps(unsigned long *ctx)
 {
-	out[0] = ctx[0] != 0;
+	out[0] = ctx[0];
 	return 0;
 }
 
-SEC("fmod_ret.s/__x64_sys_getpid")
+SEC("fmod_ret/bpf_modify_return_test")
 int changes(unsigned long *ctx)
 {
-	return 0;
+	out[1] = ctx[0];
+	return 7;
 }

@@ -5,6 +5,7 @@
 //! The programs are those of sources in `tests/object_load`, each many times under other names, compiled by clang: CO-RE relocations of
 //! all kinds, functions, callbacks, maps, data. Each load is a process of its own, and they take turns; figures are medians of the
 //! processor time of the process, with that of the kernel for it, which verifies the programs. A process that does nothing is subtracted.
+//! `ROUNDS` sets their number; with `KEEP` the object stays in the folder of temporary files.
 
 use libbpf_sys as libbpf;
 use rawbpf::Loader;
@@ -41,7 +42,9 @@ fn main() -> Result<()> {
     let folder = std::env::temp_dir().join(format!("rawbpf-objects-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
     let done = measured(&folder);
-    if std::env::var_os("KEEP").is_none() { std::fs::remove_dir_all(&folder)?; }
+    if std::env::var_os("KEEP").is_none() {
+        std::fs::remove_dir_all(&folder)?;
+    }
     done
 }
 
@@ -61,7 +64,10 @@ fn measured(folder: &Path) -> Result<()> {
         };
         [median(|[user, _]| *user), median(|[_, kernel]| *kernel), median(|[one, two]| *one + *two)]
     });
-    println!("{} bytes, {rounds} rounds; ms of processor time, medians", std::fs::metadata(&file)?.len());
+    println!(
+        "{} bytes, {rounds} rounds; ms of processor time, medians",
+        std::fs::metadata(&file)?.len()
+    );
     println!("| load | user | kernel | both |\n|---|---|---|---|");
     for (name, times) in [("rawbpf", ours), ("libbpf", theirs), ("rawbpf, not loaded", read)] {
         let [user, kernel, both] =
@@ -79,8 +85,11 @@ fn object(folder: &Path) -> Result<PathBuf> {
     let (mut declared, mut programs) = (String::from("#include \"maps.h\"\n"), Vec::new());
     for source in SOURCES {
         let text = std::fs::read_to_string(tests.join(source))?;
-        let text: String =
-            text.lines().filter(|line| !line.starts_with("#include")).map(|line| format!("{line}\n")).collect();
+        let text: String = text
+            .lines()
+            .filter(|line| !line.starts_with("#include"))
+            .map(|line| format!("{line}\n"))
+            .collect();
         let (before, _) = text.split_once("\nSEC(\"").ok_or("no program")?;
         declared += before;
         declared += "\n";
@@ -115,7 +124,9 @@ fn object(folder: &Path) -> Result<PathBuf> {
 /// Starts itself, and returns what the processor has spent on that: in user mode, and in the kernel.
 fn processor_time(load: &str, file: &Path) -> Result<[Duration; 2]> {
     let child = Command::new(std::env::current_exe()?).arg(load).arg(file).spawn()?;
-    let (mut status, mut usage) = (0, unsafe { std::mem::zeroed::<libc::rusage>() });
+    // SAFETY: a rusage is numbers, for which zeros are valid.
+    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
+    let mut status = 0;
     // SAFETY: both places are this function's, and nobody else waits for the child.
     let pid = unsafe { libc::wait4(child.id() as i32, &mut status, 0, &mut usage) };
     let status = std::process::ExitStatus::from_raw(status);
@@ -161,7 +172,9 @@ fn by_libbpf(file: &Path) -> Result<usize> {
         let mut program = libbpf::bpf_object__next_program(object, std::ptr::null_mut());
         while !program.is_null() {
             let section = CStr::from_ptr(libbpf::bpf_program__section_name(program));
-            count += usize::from(section.to_bytes() != b".text" && libbpf::bpf_program__fd(program) >= 0);
+            count += usize::from(
+                section.to_bytes() != b".text" && libbpf::bpf_program__fd(program) >= 0,
+            );
             program = libbpf::bpf_object__next_program(object, program);
         }
         libbpf::bpf_object__close(object);
