@@ -160,7 +160,7 @@ const fn enumerator(name: &[u8], message: &mut Message) {
     }
 }
 
-/// Adds the reason to a message about a number beyond 64 bits, if it comes of arithmetic with what [`Field`] marks.
+/// Adds the reason to a message about a number beyond 64 bits, if it comes of arithmetic with what `field!` marks.
 const fn field_alone(found: &[u8], value: i128, message: &mut Message) {
     let beyond = value > u64::MAX as i128 || value < i64::MIN as i128;
     if beyond && (contains(found, b"field!") || contains(found, b"stack!")) {
