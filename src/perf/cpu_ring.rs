@@ -53,8 +53,8 @@ impl CpuRing {
         counts.get(1).copied()
     }
 
-    /// Whether the event has stood still since this was asked last.
-    pub(super) fn stands_still(&mut self, says_lost: bool) -> bool {
+    /// Whether the event has not run since this was called last.
+    pub(super) fn is_stopped(&mut self, says_lost: bool) -> bool {
         let enabled = self.ask(says_lost);
         enabled.is_some_and(|enabled| std::mem::replace(&mut self.enabled, enabled) == enabled)
     }

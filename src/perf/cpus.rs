@@ -56,7 +56,7 @@ impl PerfReader {
     /// [`Error::File`](crate::Error::File) if the CPUs cannot be listed, and as [`PerfReader::open`].
     pub fn refresh(&mut self) -> Result<usize> {
         for ring in &mut self.rings {
-            ring.stands_still(self.cpus.says_lost);
+            ring.is_stopped(self.cpus.says_lost);
         }
         std::thread::sleep(LEAST);
         self.open_missing()
@@ -93,7 +93,7 @@ impl PerfReader {
         for cpu in cpu::online()? {
             let index = self.rings.iter().position(|ring| ring.cpu == cpu);
             if let Some(ring) = index.and_then(|index| self.rings.get_mut(index)) {
-                let dead = ring.stands_still(self.cpus.says_lost);
+                let dead = ring.is_stopped(self.cpus.says_lost);
                 if !dead || ring.look().is_err() || !ring.is_empty() {
                     continue;
                 }

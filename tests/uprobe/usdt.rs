@@ -409,7 +409,8 @@ fn arguments_are_those_of_the_file_that_the_process_sees() {
     let copy = folder.path().join("program");
     let mut bytes = fs::read(this_file()).unwrap();
     let head = b"rawbpf_test\0many\0";
-    let at = bytes.windows(head.len()).position(|bytes| bytes == head).unwrap();
+    // The note is the last: before it is the text above, wherever the linker puts that.
+    let at = bytes.windows(head.len()).rposition(|bytes| bytes == head).unwrap();
     let five = bytes[at..].windows(5).position(|bytes| bytes == b" 4@$5").unwrap();
     bytes[at + five + 4] = b'7';
     fs::write(&copy, bytes).unwrap();
