@@ -35,7 +35,7 @@
 //! # Ok::<(), rawbpf::Error>(())
 //! ```
 //!
-//! Where each counter is an element, of an array or of one for each CPU ([`PercpuArray`](crate::map::PercpuArray)), the bucket is the key.
+//! In an array with an element for each counter, or one for each CPU ([`PercpuArray`](crate::map::PercpuArray)), the bucket is the key.
 
 use std::fmt;
 

@@ -46,7 +46,7 @@ pub struct Builder {
     offsets: BTreeMap<Box<[u8]>, u32>,
     /// The number of each type.
     ids: BTreeMap<Box<[u8]>, u32>,
-    /// How many types there are.
+    /// The number of types.
     count: u32,
     trouble: Option<&'static str>,
 }
