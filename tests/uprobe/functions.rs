@@ -397,7 +397,7 @@ fn a_function_that_is_chosen_is_the_one_that_runs() {
     let symbol = functions.iter().find(|one| one.name == "strlen");
     needs_tried!("strlen", symbol.is_none().then(|| format!("{} has no strlen", path.display())));
     let symbol = symbol.unwrap();
-    let watch = Watch::new(&ENTRY);
+    let watch = Watch::of_this_thread();
     let text = black_box(c"four");
     let calls = || {
         for _ in 0..5 {

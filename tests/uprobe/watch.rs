@@ -28,15 +28,18 @@ pub(crate) extern "C" fn rawbpf_test_double(a: u64) -> u64 {
     black_box(a) * 2
 }
 
-/// The number of runs in a process, and the sum of the values seen.
+/// The number of runs in a process or a thread, and the sum of the values seen.
 static SEEN: MapSpec = Hash::<u32, [u64; 2]>::spec("seen", 4096);
 
 macro_rules! counting {
     ($name:literal, $($value:tt)*) => {
+        counting!($name by { r0 >>= 32; } $($value)*)
+    };
+    ($name:literal by { $($key:tt)* } $($value:tt)*) => {
         ProgramSpec::new($name, ProgramType::Kprobe, bpf! {
             r6 = r1;
             call get_current_pid_tgid;
-            r0 >>= 32;
+            $($key)*
             *(u32 *)(r10 - 4) = w0;
             r1 = r6;
             $($value)*
@@ -70,6 +73,9 @@ macro_rules! counting {
 
 /// It adds up the first argument.
 pub(crate) static ENTRY: ProgramSpec = counting!("entry", r0 = *(u64 *)(r6 + pt_regs.parm1););
+/// It adds up the first argument for each thread: other threads may call a function of libc at any moment.
+static ENTRY_BY_THREAD: ProgramSpec =
+    counting!("by_thread" by {} r0 = *(u64 *)(r6 + pt_regs.parm1););
 /// It adds up the second argument, by its name.
 pub(crate) static SECOND: ProgramSpec = counting!("second", r0 = *(u64 *)(r6 + args.arg2););
 /// It adds up the results.
@@ -84,12 +90,20 @@ pub(crate) const METHODS: [ProbeMethod; 3] =
 pub(crate) struct Watch {
     pub(crate) program: Program,
     seen: Hash<u32, [u64; 2]>,
+    /// This process or this thread, as the program counts.
+    key: u32,
     _alone: MutexGuard<'static, ()>,
 }
 
 impl Watch {
     pub(crate) fn new(spec: &'static ProgramSpec<'static, 'static>) -> Watch {
         Watch::loaded(spec).unwrap()
+    }
+
+    /// What this thread alone calls.
+    pub(crate) fn of_this_thread() -> Watch {
+        let key = nix::unistd::gettid().as_raw() as u32;
+        Watch { key, ..Watch::new(&ENTRY_BY_THREAD) }
     }
 
     /// The same for `uprobe.multi`.
@@ -102,7 +116,7 @@ impl Watch {
         let mut loader = Loader::new();
         let program = loader.load(spec)?;
         let seen = Hash::of(loader.map(&SEEN)?)?;
-        Ok(Watch { program, seen, _alone: alone })
+        Ok(Watch { program, seen, key: std::process::id(), _alone: alone })
     }
 
     /// The number of runs in a process since the last time this was called, and the sum of the values seen.
@@ -113,9 +127,9 @@ impl Watch {
     }
 
     pub(crate) fn during(&self, f: impl FnOnce()) -> (u64, u64) {
-        self.take(std::process::id());
+        self.take(self.key);
         f();
-        self.take(std::process::id())
+        self.take(self.key)
     }
 
     /// The function is seen while the program is attached, neither before nor after, and then nothing is left.
