@@ -3,8 +3,8 @@
 use crate::common::requires::{Thing, needs, needs_tried};
 use crate::common::{self, Folder};
 use crate::watch::{
-    COOKIE, Caller, ENTRY, METHODS, RETURN, SECOND, Watch, probes_in_tracefs, rawbpf_test_add,
-    rawbpf_test_double, this_file,
+    COOKIE, Caller, ENTRY, METHODS, RETURN, SECOND, Watch, detached, probes_in_tracefs,
+    rawbpf_test_add, rawbpf_test_double, this_file,
 };
 use rawbpf::attach::uprobe::{self, ProbeMethod};
 use rawbpf::attach::{self, Options, Target};
@@ -269,9 +269,10 @@ fn one_process_or_all() {
         one.call();
         other.call();
         assert_eq!([us, watch.take(one.id()).0, watch.take(other.id()).0], expected, "{method:?}");
-        drop(link);
-        one.call();
-        assert_eq!(watch.take(one.id()), (0, 0));
+        detached(link, || {
+            one.call();
+            watch.take(one.id()) == (0, 0)
+        });
         [one.id(), other.id()]
     };
     let watch = Watch::new(&ENTRY);
@@ -342,9 +343,10 @@ fn files_are_those_that_the_process_sees() {
         watch.take(caller.id());
         caller.call();
         assert_eq!(watch.take(caller.id()), (3, 6));
-        drop(link);
-        caller.call();
-        assert_eq!(watch.take(caller.id()), (0, 0));
+        detached(link, || {
+            caller.call();
+            watch.take(caller.id()) == (0, 0)
+        });
     }
     watch.assert_nothing_is_left();
 }

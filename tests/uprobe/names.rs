@@ -45,6 +45,7 @@ fn seen(watch: &Watch, target: &Target, program: &str) -> (u64, u64) {
     let id = child.id();
     assert!(child.wait().unwrap().success());
     drop(link);
+    watch.assert_nothing_is_left();
     watch.take(id)
 }
 

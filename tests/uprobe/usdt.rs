@@ -3,7 +3,7 @@
 use crate::common::requires::{Thing, needs, needs_tried};
 use crate::common::{self, Folder};
 use crate::probes::{RAWBPF_TEST_NUMBER, first, guarded, many, second, semaphore, sizes};
-use crate::watch::{COOKIE, Caller, ENTRY, METHODS, Watch, this_file};
+use crate::watch::{COOKIE, Caller, ENTRY, METHODS, Watch, detached, this_file};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rawbpf::asm::{BuildOptions, Builder};
@@ -104,9 +104,11 @@ fn arguments_are_read_from_wherever_they_are() {
     let values = seen.lookup(0).unwrap();
     let expected = [1, -2, 5, -3, 0x1_0000_0000_8000, -5, number, -7, 0xffff_fffe, 70];
     assert_eq!(values[..10], expected);
-    drop(link);
-    many(3, &numbers, 0, 3);
-    assert_eq!(seen.lookup(0).unwrap(), values);
+    detached(link, || {
+        seen.update(0, &values).unwrap();
+        many(3, &numbers, 0, 3);
+        seen.lookup(0).unwrap() == values
+    });
 }
 
 /// The value of every operand at every size, as C converts a value to the type of that size: an unsigned type is filled up with
@@ -497,8 +499,7 @@ fn all_places_also_without_cookies() {
     let count = |target: &Target| {
         let link = attach::attach(&watch.program, target).unwrap();
         let (count, _) = watch.during(both);
-        drop(link);
-        assert_eq!(watch.during(both), (0, 0));
+        detached(link, || watch.during(both) == (0, 0));
         watch.assert_nothing_is_left();
         count
     };
@@ -524,8 +525,7 @@ fn loading_for_a_probe_takes_the_best_way() {
     let guarded = this("guarded");
     let (_program, link) = attach::load_and_attach(&mut loader, &ENTRY, &guarded).unwrap();
     assert_eq!(semaphore(), 1);
-    drop(link);
-    assert_eq!(semaphore(), 0);
+    detached(link, || semaphore() == 0);
 }
 
 #[test]
@@ -550,16 +550,13 @@ fn a_semaphore_is_up_while_a_program_is_attached() {
     // It stays up until the last is gone. (It counts places and not programs.)
     let second = attach(&Options::new());
     assert_eq!((semaphore(), watch.during(fire).0), (1, 2));
-    drop(link);
-    assert_eq!((semaphore(), watch.during(fire).0), (1, 1));
-    drop(second);
-    assert_eq!((semaphore(), watch.during(fire).0), (0, 0));
+    detached(link, || (semaphore(), watch.during(fire).0) == (1, 1));
+    detached(second, || (semaphore(), watch.during(fire).0) == (0, 0));
 
     for method in METHODS {
         let link = usdt::attach(&watch.program, &target, method).unwrap();
         assert_eq!((semaphore(), watch.during(fire).0), (1, 1), "{method:?}");
-        drop(link);
-        assert_eq!((semaphore(), watch.during(fire).0), (0, 0), "{method:?}");
+        detached(link, || (semaphore(), watch.during(fire).0) == (0, 0));
     }
 
     // In one process: not here.
