@@ -11,14 +11,18 @@ use crate::user;
 use crate::util::escape;
 use std::cmp::Reverse;
 
+/// Attach points, with the number of each.
+pub(super) type Points<'p> = Vec<(&'p AttachPoint, u32)>;
+
 /// A loaded program, and its attach points.
 #[derive(Debug)]
 pub(super) struct Placed<'p> {
     pub program: Program,
-    /// The points, with the number of each.
-    pub points: Vec<(&'p AttachPoint, u32)>,
+    pub points: Points<'p>,
     /// Whether it needs their numbers as cookies.
     pub cookies: bool,
+    /// The index of its probe in the script.
+    pub probe: usize,
 }
 
 /// The result of attaching a program.
@@ -34,10 +38,15 @@ pub(super) struct Attached {
 }
 
 /// Returns the key by which programs are sorted before they are attached, so that those at one place run in the order of
-/// the script. `index` is the program's number in it.
-pub(super) fn turn(placed: &Placed<'_>, index: usize) -> (Reverse<usize>, usize) {
-    let newest_first = placed.points.iter().any(|(point, _)| runs_newest_first(point));
-    if newest_first { (Reverse(index), 0) } else { (Reverse(usize::MAX), index) }
+/// the script, and those of one probe, which are at different places, are attached in the order of their points. `index` is
+/// the program's number in the script, `probe` that of its probe.
+pub(super) fn turn(
+    points: &[(&AttachPoint, u32)],
+    probe: usize,
+    index: usize,
+) -> (Reverse<usize>, usize) {
+    let newest_first = points.iter().any(|(point, _)| runs_newest_first(point));
+    (Reverse(if newest_first { probe } else { usize::MAX }), index)
 }
 
 /// Whether the kernel runs that program first, of those at one place, that was attached last.
@@ -315,6 +324,24 @@ mod tests {
             panic!("{point}");
         };
         assert_eq!(offset, 0x1008);
+    }
+
+    /// A probe with several points of which each is a program fires first at the point that is attached first; of two
+    /// probes at one place the last one has to be attached first.
+    #[test]
+    fn programs_are_attached_so_that_the_first_one_runs_first() {
+        let usdt = |name: &str| AttachPoint::Usdt {
+            path: "/bin/true".into(),
+            provider: None,
+            name: name.into(),
+        };
+        let (one, two, interval) =
+            (usdt("one"), usdt("two"), AttachPoint::Interval(Rate::Hertz(99)));
+        let programs = [(&one, 0), (&two, 0), (&interval, 1), (&one, 2)];
+        let mut order: Vec<_> = programs.iter().enumerate().collect();
+        order.sort_by_key(|(index, (point, probe))| turn(&[(*point, 0)], *probe, *index));
+        let order: Vec<_> = order.into_iter().map(|(index, _)| index).collect();
+        assert_eq!(order, [2, 3, 0, 1]);
     }
 
     #[test]

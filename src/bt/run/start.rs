@@ -108,7 +108,7 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
     let mut warnings = Vec::new();
     let mut unmapped = Vec::new();
     let mut placed: Vec<_> = placed.into_iter().enumerate().collect();
-    placed.sort_by_key(|(index, placed)| attach::turn(placed, *index));
+    placed.sort_by_key(|(index, placed)| attach::turn(&placed.points, placed.probe, *index));
     for (index, placed) in placed {
         let point = |number: u32| plan.points.get(number as usize).map(ToString::to_string);
         let span = |number: u32| plan.point_spans.get(number as usize).copied().unwrap_or_default();
@@ -304,7 +304,12 @@ fn load<'p>(
                 let points = vec![(point, number)];
                 let at = (point, plan.point_spans.get(number as usize).copied());
                 let loaded_one = load_one(loader, program, one, &spec, at)?;
-                loaded.push(Placed { program: loaded_one, points, cookies: one.cookies });
+                loaded.push(Placed {
+                    program: loaded_one,
+                    points,
+                    cookies: one.cookies,
+                    probe: one.probe,
+                });
             }
             continue;
         }
@@ -317,7 +322,7 @@ fn load<'p>(
             None => spec,
         };
         let loaded_one = load_one(loader, program, one, &spec, first)?;
-        loaded.push(Placed { program: loaded_one, points, cookies: one.cookies });
+        loaded.push(Placed { program: loaded_one, points, cookies: one.cookies, probe: one.probe });
     }
     Ok(loaded)
 }
