@@ -1,4 +1,5 @@
-use super::*;
+use crate::asm::{Code, RelocField, RelocKind, RelocTarget};
+use crate::insn::ByteOrder;
 use crate::spec::MapSpec;
 
 mod maps {
