@@ -30,6 +30,7 @@ mod builder;
 mod copy;
 mod core;
 mod declare;
+mod define;
 mod describe;
 mod error;
 #[cfg(feature = "elf")]
