@@ -31,8 +31,19 @@ pub(crate) struct Script {
     pub macros: Vec<Macro>,
     /// Constructs that are parsed and rejected later, by name: `import`, `fn`.
     pub unsupported: Vec<Spanned<&'static str>>,
+    /// The options of the command line that are read, in the order of the calls of `getopt()`.
+    pub options: Vec<ScriptOption>,
     /// The probes.
     pub probes: Vec<Probe>,
+}
+
+/// An option of the command line: `getopt("name", default, "help")`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ScriptOption {
+    /// Its name.
+    pub name: String,
+    /// Its description; empty if there is none.
+    pub help: String,
 }
 
 /// A setting of the config block.
@@ -488,4 +499,6 @@ pub(crate) enum TypeNameKind {
     Array(Box<TypeName>, Option<Box<Expr>>),
     /// `(type, type)`
     Tuple(Vec<TypeName>),
+    /// `typeof(x)`: the type of an expression, which is not evaluated.
+    Typeof(Box<Expr>),
 }

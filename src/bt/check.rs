@@ -35,6 +35,7 @@ mod operator;
 mod output;
 mod place;
 mod probes;
+mod process;
 mod statement;
 mod type_name;
 mod variable;
@@ -377,6 +378,7 @@ impl<'a> Checker<'a> {
                 Some(Ok(predicate)) => Some(predicate),
                 None => None,
             };
+            let predicate = self.of_process(predicate, probe.span);
             let Ok(mut body) = body else { continue };
             if let Some(condition) = predicate.as_ref().and_then(join::constant)
                 && condition == 0

@@ -30,7 +30,7 @@ const KINDS: [Kind; 15] = [
 ];
 
 /// Providers that are parsed and then rejected.
-const REFUSED: [&str; 5] = ["self", "watchpoint", "asyncwatchpoint", "bench", "test"];
+const REFUSED: [&str; 4] = ["watchpoint", "asyncwatchpoint", "bench", "test"];
 
 /// The least kernels that are not the least of all, by provider.
 const LEAST: [(&str, &str); 2] =

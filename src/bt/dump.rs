@@ -310,6 +310,7 @@ impl<'a> Dump<'a> {
             Call::Strftime { format, clock, nanoseconds } => {
                 format!("strftime(#{format}, {clock:?}, {})", self.expr(nanoseconds))
             }
+            Call::Describe(number) => format!("text({})", self.expr(number)),
             Call::CgroupPath { id, pattern } => {
                 format!("cgroup_path({}, #{pattern})", self.expr(id))
             }

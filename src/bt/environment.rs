@@ -51,6 +51,11 @@ pub(crate) trait Environment {
 
     /// Whether there is a command of `-c`.
     fn has_command(&self) -> bool;
+
+    /// Returns the process of `-p`, to which the events of the script are limited.
+    fn process(&self) -> Option<u32> {
+        None
+    }
 }
 
 /// The error that an attach point does not exist.

@@ -351,6 +351,8 @@ impl Environment for Machine {
 
     fn register(&self, name: &str) -> Option<u16> {
         let (names, first) = register_names();
+        // On all machines, as in bpftrace from 0.27 on.
+        let name = if name == "pc" { "ip" } else { name };
         let at = names.iter().position(|one| *one == name);
         let named = at.and_then(|at| u16::try_from(at).ok()).map(|at| first + at * 8);
         named.or_else(|| registers::offset(name))
@@ -375,6 +377,10 @@ impl Environment for Machine {
 
     fn has_command(&self) -> bool {
         self.command
+    }
+
+    fn process(&self) -> Option<u32> {
+        self.pid
     }
 }
 
@@ -405,6 +411,7 @@ mod tests {
                 assert_eq!(Some(here), registers::offset(other), "{name}");
             }
         }
+        assert_eq!(machine.register("pc"), registers::offset("ip"));
         assert_eq!(machine.register("xyz"), None);
     }
 

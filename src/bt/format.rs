@@ -5,6 +5,8 @@
 pub(crate) struct Format {
     /// Text and conversions in order.
     pub pieces: Vec<Piece>,
+    /// The specifications that are none of C and are text: their places, and their lengths up to the letter.
+    pub stray: Vec<(usize, usize)>,
 }
 
 /// A piece of a format string.
@@ -98,6 +100,7 @@ impl Format {
     /// Takes a format string apart. An error is its place in the string, its length, and the problem.
     pub(crate) fn parse(text: &[u8]) -> Result<Format, (usize, usize, String)> {
         let (mut pieces, mut plain, mut at) = (Vec::new(), Vec::new(), 0);
+        let mut stray = Vec::new();
         while let Some(byte) = text.get(at) {
             if *byte != b'%' {
                 plain.push(*byte);
@@ -109,8 +112,17 @@ impl Format {
                 at += 2;
                 continue;
             }
-            let (conversion, length) = conversion(text.get(at..).unwrap_or_default())
-                .map_err(|(length, problem)| (at, length, problem))?;
+            let (conversion, length) = match conversion(text.get(at..).unwrap_or_default()) {
+                Ok(read) => read,
+                // As in bpftrace, the percent sign is printed, and what follows is read as text.
+                Err(Problem::Stray(length)) => {
+                    stray.push((at, length));
+                    plain.push(b'%');
+                    at += 1;
+                    continue;
+                }
+                Err(Problem::Wrong(length, problem)) => return Err((at, length, problem)),
+            };
             if !plain.is_empty() {
                 pieces.push(Piece::Text(std::mem::take(&mut plain)));
             }
@@ -120,7 +132,7 @@ impl Format {
         if !plain.is_empty() {
             pieces.push(Piece::Text(plain));
         }
-        Ok(Format { pieces })
+        Ok(Format { pieces, stray })
     }
 
     /// Returns the conversions in order.
@@ -135,8 +147,19 @@ impl Format {
 /// The largest width and precision.
 const MAX_WIDTH: u32 = 4096;
 
-/// Reads a conversion from its `%` on; an error is its length and the problem.
-fn conversion(text: &[u8]) -> Result<(Conversion, usize), (usize, String)> {
+/// The conversions of C that are rejected.
+const REJECTED: &[u8] = b"aAeEfFgGnmCS$";
+
+/// The reason why there is no conversion behind a percent sign.
+enum Problem {
+    /// It is one that is not supported: its length, and what is wrong.
+    Wrong(usize, String),
+    /// It is none; the length with its letter, if there is one.
+    Stray(usize),
+}
+
+/// Reads a conversion from its `%` on.
+fn conversion(text: &[u8]) -> Result<(Conversion, usize), Problem> {
     let mut at = 1;
     let byte = |at: usize| text.get(at).copied().unwrap_or_default();
     let (mut left, mut zero, mut alternate, mut plus, mut space) =
@@ -153,7 +176,7 @@ fn conversion(text: &[u8]) -> Result<(Conversion, usize), (usize, String)> {
         }
         at += 1;
     }
-    let number = |at: &mut usize| -> Result<Width, (usize, String)> {
+    let number = |at: &mut usize| -> Result<Width, Problem> {
         if byte(*at) == b'*' {
             *at += 1;
             return Ok(Width::Argument);
@@ -165,7 +188,8 @@ fn conversion(text: &[u8]) -> Result<(Conversion, usize), (usize, String)> {
             *at += 1;
         }
         if value > MAX_WIDTH {
-            return Err((*at, format!("width {value}, expected at most {MAX_WIDTH}")));
+            let problem = format!("width {value}, expected at most {MAX_WIDTH}");
+            return Err(Problem::Wrong(*at, problem));
         }
         Ok(if *at == start { Width::None } else { Width::Fixed(value) })
     };
@@ -207,20 +231,17 @@ fn conversion(text: &[u8]) -> Result<(Conversion, usize), (usize, String)> {
             ConversionKind::BufferSpaced
         }
         b'r' => ConversionKind::Buffer,
-        0 => {
-            return Err((
-                at,
-                "it ends after `%`, expected a conversion; `%%` is a percent sign".into(),
-            ));
+        b'g' if byte(at + 1) == b'r' => {
+            return Err(Problem::Wrong(at + 2, "not supported: %gr".into()));
         }
-        b'g' if byte(at + 1) == b'r' => return Err((at + 2, "not supported: %gr".into())),
-        other => {
-            let shown = char::from(other).escape_default();
-            return Err((
-                at + 1,
-                format!("unknown conversion `{shown}`, expected one of d i u x X o c s p r rx rh"),
-            ));
+        other if REJECTED.contains(&other) => {
+            let problem = format!(
+                "unknown conversion `{}`, expected one of d i u x X o c s p r rx rh",
+                char::from(other)
+            );
+            return Err(Problem::Wrong(at + 1, problem));
         }
+        _ => return Err(Problem::Stray((at + 1).min(text.len()))),
     };
     let conversion =
         Conversion { left, zero, alternate, plus, space, width, precision, length, kind };
@@ -271,17 +292,35 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_conversion_is_an_error() {
+    fn conversions_that_are_not_supported_are_errors() {
         for (text, place) in [
-            ("x%", (1, 1)),
-            ("%q", (0, 2)),
-            ("ab%5.2", (2, 4)),
+            ("x%f", (1, 2)),
+            ("%n", (0, 2)),
+            ("%1$d", (0, 3)),
             ("%99999d", (0, 6)),
             ("%gr", (0, 3)),
         ] {
             let (at, length, _) = Format::parse(text.as_bytes()).unwrap_err();
             assert_eq!((at, length), place, "{text}");
         }
+    }
+
+    #[test]
+    fn a_percent_sign_without_a_conversion_is_text() {
+        // What bpftrace 0.17 and 0.27 print.
+        for (text, stray) in [
+            ("100%", &[(3, 1)][..]),
+            ("100%\n", &[(3, 2)]),
+            ("%y", &[(0, 2)]),
+            ("ab%5.2", &[(2, 4)]),
+            ("%|%-5|", &[(0, 2), (2, 4)]),
+        ] {
+            let format = Format::parse(text.as_bytes()).unwrap();
+            assert_eq!(format.stray, stray, "{text}");
+            assert_eq!(format.pieces, [Piece::Text(text.as_bytes().to_vec())], "{text}");
+        }
+        let format = Format::parse(b"%d%\n").unwrap();
+        assert_eq!((format.conversions().count(), format.stray), (1, vec![(2, 2)]));
     }
 
     proptest! {

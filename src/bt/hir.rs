@@ -597,6 +597,8 @@ pub(crate) enum Call {
         /// The time.
         nanoseconds: Expr,
     },
+    /// `strerror(n)`, `signal_name(n)`: the type says of which kind the number is.
+    Describe(Expr),
     /// `cgroup_path(id, pattern)`
     CgroupPath {
         /// The cgroup.

@@ -3,6 +3,7 @@
 /// Reads a number: decimal, octal with a leading 0, hexadecimal, `2e3`; with `_` between digits, and with a suffix: of C
 /// (`UL`), without meaning, or of a duration, which makes it nanoseconds.
 pub(crate) fn integer(text: &str) -> Result<u64, String> {
+    let wrong = || format!("not a number: `{text}`");
     let lower = text.to_ascii_lowercase();
     let (digits, radix) = match lower.strip_prefix("0x") {
         Some(digits) => (digits, 16),
@@ -15,10 +16,19 @@ pub(crate) fn integer(text: &str) -> Result<u64, String> {
     let octal = radix == 10 && digits.len() > 1 && digits.starts_with('0');
     let radix = if octal { 8 } else { radix };
     if digits.is_empty() || !digits.chars().all(|char| char.is_digit(radix)) {
-        return Err(format!("not a number: `{text}`"));
+        return Err(wrong());
     }
     let too_large = || format!("number too large: {text}, expected at most {}", u64::MAX);
     let value = u64::from_str_radix(&digits, radix).map_err(|_| too_large())?;
+    let (suffix, power) = match suffix.strip_prefix('e') {
+        Some(rest) if radix == 10 => {
+            let end = rest.find(|char: char| !(char.is_ascii_digit() || char == '_'));
+            let (power, suffix) = rest.split_at(end.unwrap_or(rest.len()));
+            let power = power.replace('_', "").parse::<u32>().map_err(|_| wrong())?;
+            (suffix, 10_u64.checked_pow(power).ok_or_else(too_large)?)
+        }
+        _ => (suffix, 1),
+    };
     let factor = match suffix {
         "" | "u" | "l" | "ul" | "lu" | "ll" | "ull" | "llu" => 1,
         "ns" => 1,
@@ -28,15 +38,9 @@ pub(crate) fn integer(text: &str) -> Result<u64, String> {
         "m" => 60_000_000_000,
         "h" => 3_600_000_000_000,
         "d" => 86_400_000_000_000,
-        _ => {
-            let power = suffix.strip_prefix('e').map(|power| power.replace('_', ""));
-            let power = power.filter(|power| !power.is_empty() && radix == 10);
-            let power = power.and_then(|power| power.parse::<u32>().ok());
-            let Some(power) = power else { return Err(format!("not a number: `{text}`")) };
-            10_u64.checked_pow(power).ok_or_else(too_large)?
-        }
+        _ => return Err(wrong()),
     };
-    value.checked_mul(factor).ok_or_else(too_large)
+    value.checked_mul(power).and_then(|value| value.checked_mul(factor)).ok_or_else(too_large)
 }
 
 /// Replaces the escapes in the text between the quotes of a string or character. Of one that is not known, its place
@@ -118,6 +122,8 @@ mod tests {
             ("10m", 600_000_000_000),
             ("1m", 60_000_000_000),
             ("5ns", 5),
+            // As bpftrace 0.27.
+            ("2e3ms", 2_000_000_000),
             ("5us", 5_000),
             ("2d", 172_800_000_000_000),
             ("18446744073709551615", u64::MAX),

@@ -22,6 +22,7 @@ pub(crate) mod builtins;
 pub(crate) mod check;
 pub(crate) mod config;
 pub(crate) mod constants;
+pub(crate) mod description;
 pub(crate) mod diagnostic;
 #[cfg(test)]
 mod docs;

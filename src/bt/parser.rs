@@ -3,7 +3,9 @@
 //! It accepts the language of bpftrace 0.17 to 0.27, in both dialects; later stages reject what they do not support, by
 //! name. After an error, parsing resumes behind the statement, so that each error is reported once.
 
-use super::ast::{Expr, ExprKind, MAX_DEPTH, Name, Probe, Script, Spanned};
+use super::ast::{
+    EnumDefinition, Expr, ExprKind, MAX_DEPTH, Name, Probe, Script, ScriptOption, Spanned,
+};
 use super::diagnostic::{Diagnostic, Diagnostics};
 use super::lexer::Lexer;
 use super::source::{MAX_SIZE, Source, Span};
@@ -72,6 +74,10 @@ struct Parser {
     braces: usize,
     /// Whether a `/` before `{` ends the expression.
     predicate: bool,
+    /// Enumerations that were defined within other types.
+    inner_enums: Vec<EnumDefinition>,
+    /// The options that the script reads.
+    options: Vec<ScriptOption>,
     diagnostics: Diagnostics,
 }
 
@@ -86,6 +92,8 @@ impl Parser {
             depth: 0,
             braces: 0,
             predicate: false,
+            inner_enums: Vec::new(),
+            options: Vec::new(),
             diagnostics: Diagnostics::default(),
         };
         parser.advance();

@@ -262,6 +262,8 @@ impl fmt::Display for AttachPoint {
                     1_000_000_000 => write!(f, "{kind}:s:{count}"),
                     1_000_000 => write!(f, "{kind}:ms:{count}"),
                     1_000 => write!(f, "{kind}:us:{count}"),
+                    // As bpftrace names it, if nothing is lost by that.
+                    _ if count % 1_000 == 0 => write!(f, "{kind}:us:{}", count / 1_000),
                     _ => write!(f, "{kind}:{count}"),
                 },
             },

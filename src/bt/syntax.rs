@@ -131,6 +131,7 @@ impl Tree {
                 length.iter().for_each(|length| self.expr(length));
             }
             TypeNameKind::Tuple(all) => all.iter().for_each(|one| self.inline(one)),
+            TypeNameKind::Typeof(of) => self.expr(of),
             TypeNameKind::Named(_)
             | TypeNameKind::Struct(_)
             | TypeNameKind::Union(_)
@@ -288,6 +289,7 @@ fn type_text(ty: &TypeName) -> String {
             let all: Vec<_> = all.iter().map(type_text).collect();
             format!("({})", all.join(", "))
         }
+        TypeNameKind::Typeof(_) => "typeof".to_owned(),
     }
 }
 

@@ -21,6 +21,7 @@
 //! | `Mac` | 6 | the bytes |
 //! | `Timestamp` | 16 | `u64` nanoseconds since boot (or of the clock), `u32` index in [`Program::strings`], `u32` clock ([`Clock`]) |
 //! | `CgroupPath` | 16 | `u64` cgroup id, `u32` index in [`Program::strings`] of the pattern, `u32` 0 |
+//! | `Described` | 8 | `i64` number, printed as its text |
 //! | `User` | 4 | `u32` user id, printed as the user's name |
 //! | `Probe`, `Function` | 8 | `u64` index in the run's table of names of probes or of functions |
 //! | `Count`, `Sum` | 8 | `u64` or `i64` |
@@ -73,6 +74,8 @@ pub(crate) enum Type {
     Timestamp,
     /// A cgroup, printed as its path.
     CgroupPath,
+    /// A number, printed as the text that describes it.
+    Described(Described),
     /// A user id, printed as the user's name.
     User,
     /// The name of a probe.
@@ -95,6 +98,15 @@ pub(crate) enum Type {
     Hist(u32),
     /// The value of a map: a histogram with buckets of one width.
     Lhist(Lhist),
+}
+
+/// Numbers that have texts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Described {
+    /// An error number, of `strerror()`.
+    Error,
+    /// The number of a signal, of `signal_name()`.
+    Signal,
 }
 
 /// Whether the numbers of an aggregation are signed.
@@ -446,7 +458,8 @@ impl Type {
             Type::Struct(id) => structs.get(*id).map_or(0, |found| found.size),
             Type::Stack(Stack { space: Space::Kernel, .. }) => 8,
             Type::Stack(_) | Type::UserSymbol | Type::Timestamp | Type::CgroupPath => 16,
-            Type::KernelSymbol | Type::Probe | Type::Function | Type::Count | Type::Sum(_) => 8,
+            Type::KernelSymbol | Type::Described(_) | Type::Probe | Type::Function => 8,
+            Type::Count | Type::Sum(_) => 8,
             Type::Inet => 20,
             Type::Mac => 6,
             Type::User => 4,
@@ -570,6 +583,8 @@ impl fmt::Display for Type {
             Type::Mac => "mac address",
             Type::Timestamp => "timestamp",
             Type::CgroupPath => "cgroup path",
+            Type::Described(Described::Error) => "error text",
+            Type::Described(Described::Signal) => "signal name",
             Type::User => "username",
             Type::Probe => "probe name",
             Type::Function => "function name",

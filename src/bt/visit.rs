@@ -146,6 +146,7 @@ pub(crate) fn operands(call: &Call) -> Vec<&Expr> {
         | Call::Bswap(value)
         | Call::Strftime { nanoseconds: value, .. }
         | Call::CgroupPath { id: value, .. }
+        | Call::Describe(value)
         | Call::Strlen(value)
         | Call::HasKey { key: value, .. }
         | Call::StackLen(value)

@@ -79,6 +79,12 @@ impl<'a> Checker<'a> {
                         format!("lhist: max {max_value}, expected more than min, {min_value}"),
                     );
                 }
+                if step_value > max_value - min_value {
+                    let range = max_value - min_value;
+                    let message =
+                        format!("lhist: step {step_value}, expected at most {range}, max - min");
+                    return self.error(step.span, message);
+                }
                 let lhist =
                     Lhist { min: min_value as i64, max: max_value as i64, step: step_value as i64 };
                 if lhist.buckets() > MAX_BUCKETS {

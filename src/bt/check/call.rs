@@ -2,9 +2,10 @@
 
 mod machine;
 mod map;
+mod task;
 mod text;
 
-use super::join::{boolean, constant, constant_text, convert, expr, integer, literal, string};
+use super::join::{boolean, constant, constant_text, convert, expr, integer, literal};
 use super::{Checked, Checker, Stop, statement};
 use crate::bt::ast::{self, ExprKind as Written};
 use crate::bt::diagnostic::Diagnostic;
@@ -12,7 +13,7 @@ use crate::bt::functions::{self, Id, Row, Usage};
 use crate::bt::hir::{Async, Builtin, Call, Expr, ExprKind, StatementKind};
 use crate::bt::probe::Kind;
 use crate::bt::source::Span;
-use crate::bt::types::{Clock, Int, Pointer, Space, Type};
+use crate::bt::types::{Clock, Described, Int, Pointer, Space, Type};
 use crate::util::escape;
 use crate::util::nearest::{Nearest, OFFERED};
 use std::sync::Arc;
@@ -230,7 +231,7 @@ impl<'a> Checker<'a> {
         let condition = self.condition(condition)?;
         let text = self.text(message, "assert: message")?;
         let pieces = vec![crate::bt::format::Piece::Text(text.to_vec())];
-        let format = self.add_format(crate::bt::format::Format { pieces });
+        let format = self.add_format(crate::bt::format::Format { pieces, stray: Vec::new() });
         let message = Async::Message { warning: false, format, arguments: Vec::new() };
         let one = integer(1, Int::I32, span);
         let body = vec![
@@ -397,12 +398,12 @@ impl<'a> Checker<'a> {
                     None => Ok(call(Call::Strlen(text), Type::U64, span)),
                 }
             }
-            Id::Strerror => {
-                let number = self.constant(first()?, "strerror", 0, 4095)?;
-                let text = std::io::Error::from_raw_os_error(number as i32).to_string();
-                let text = text.split(" (os error").next().unwrap_or_default();
-                Ok(string(text.as_bytes(), span))
+            Id::Strerror => self.described(Described::Error, "strerror", first()?, span),
+            Id::SignalName => self.described(Described::Signal, "signal_name", first()?, span),
+            Id::LeaderComm | Id::LeaderTid | Id::Pcomm | Id::Ppid => {
+                self.relative(row, arguments, span)
             }
+            Id::IsErr => self.is_error(first()?, span),
             Id::HasKey => {
                 let [map, key] = arguments else { return Err(Stop) };
                 let (map, key) = self.map_and_key(map, key, "has_key")?;

@@ -63,8 +63,10 @@ impl Checker<'_> {
             }
             AttachPoint::RawTracepoint { name, .. } => {
                 let types = self.kernel_types(span, "args of a raw tracepoint")?;
+                // The typedef has the same parameters, but most kernels leave out their names there.
+                let named = types.type_id(&format!("__traceiter_{name}"), BtfKind::Function);
                 let wanted = format!("btf_trace_{name}");
-                let (id, place) = match types.type_id(&wanted, BtfKind::Typedef) {
+                let (id, place) = match named.or(types.type_id(&wanted, BtfKind::Typedef)) {
                     Ok(found) => found,
                     Err(error) => return self.error(span, format!("{point}: {error}")),
                 };

@@ -1,7 +1,7 @@
 //! Checks operators, literals and casts.
 
 use super::join::{Given, boolean, constant, convert, expr, integer, join, literal, string};
-use super::{Checked, Checker};
+use super::{Checked, Checker, statement};
 use crate::bt::ast::{self, BinaryOp, ExprKind as Written};
 use crate::bt::diagnostic::Diagnostic;
 use crate::bt::hir::{Expr, ExprKind};
@@ -191,16 +191,55 @@ impl<'a> Checker<'a> {
         otherwise: &'a ast::Expr,
         span: Span,
     ) -> Checked<Expr> {
-        let Some(then) = then else {
-            return self.unsupported(span, "?: without a middle");
-        };
+        let Some(then) = then else { return self.condition_or(condition, otherwise, span) };
         let condition = self.condition(condition);
         let known = condition.as_ref().ok().and_then(constant);
         if let Some(known) = known {
             return self.value_or_nothing(if known != 0 { then } else { otherwise });
         }
         let (then, otherwise) = (self.value_or_nothing(then), self.value_or_nothing(otherwise));
-        let (condition, then, otherwise) = (condition?, then?, otherwise?);
+        self.choice(condition?, then?, otherwise?, span)
+    }
+
+    /// `value ?: otherwise`: the value itself if it is not 0. It is evaluated once, into a variable that has no name in
+    /// the script.
+    fn condition_or(
+        &mut self,
+        value: &'a ast::Expr,
+        otherwise: &'a ast::Expr,
+        span: Span,
+    ) -> Checked<Expr> {
+        let checked = self.value(value);
+        let known = checked.as_ref().ok().and_then(constant);
+        if let Some(known) = known {
+            return if known != 0 { checked } else { self.value_or_nothing(otherwise) };
+        }
+        self.enter_scope();
+        // No two expressions end at one place, but for parentheses.
+        let place = Span { start: value.span.end, end: value.span.end };
+        let variable = self.new_variable(&Arc::from("?:"), place);
+        let stored = self.store(variable, checked, value.span);
+        let read = self
+            .variable_type(variable, value.span)
+            .map(|ty| expr(ExprKind::Variable(variable), ty, value.span));
+        let otherwise = self.value_or_nothing(otherwise);
+        self.leave_scope();
+        let (stored, read) = (stored?, read?);
+        let condition = self.truth(read.clone())?;
+        let choice = self.choice(condition, read, otherwise?, span)?;
+        let ty = choice.ty.clone();
+        let statements = vec![statement(stored, value.span)];
+        Ok(expr(ExprKind::Block(statements, Box::new(choice)), ty, span))
+    }
+
+    /// Joins the two sides of a choice.
+    fn choice(
+        &mut self,
+        condition: Expr,
+        then: Expr,
+        otherwise: Expr,
+        span: Span,
+    ) -> Checked<Expr> {
         let (one, two) = (&then.ty, &otherwise.ty);
         let ty = match (one, two) {
             (Type::Void, _) | (_, Type::Void) => Some(Type::Void),

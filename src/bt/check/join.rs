@@ -64,18 +64,14 @@ pub(super) fn constant_text(of: &Expr) -> Option<&[u8]> {
     }
 }
 
-/// A type that holds both; `None` if there is none. Of `uint64` and `int64`, neither of which holds the other, it is the
-/// first.
+/// A type that holds both; `None` if there is none. Of `uint64` and `int64`, neither of which holds the other, it is
+/// `int64`, as in bpftrace.
 pub(super) fn join(first: &Type, second: &Type) -> Option<Type> {
     if first == second {
         return Some(first.clone());
     }
     Some(match (first, second) {
-        (Type::Int(one), Type::Int(two)) => {
-            let joined = one.join(*two);
-            let both = one.size == 8 && two.size == 8;
-            Type::Int(if both { *one } else { joined })
-        }
+        (Type::Int(one), Type::Int(two)) => Type::Int(one.join(*two)),
         (Type::Bool, Type::Int(int)) | (Type::Int(int), Type::Bool) => Type::Int(*int),
         (Type::Enum(_, int), other) | (other, Type::Enum(_, int)) if other.int().is_some() => {
             return join(&Type::Int(*int), &Type::Int(other.int().unwrap_or(*int)));

@@ -124,7 +124,7 @@ impl<'a> Checker<'a> {
             Id::Arg => self.numbered(number, span),
             Id::StackArg => built(Builtin::StackArg(number), Type::U64),
             Id::Retval => self.result_value(span),
-            Id::Args => self.error(span, "args: expected a field, args.NAME"),
+            Id::Args => self.unsupported(span, "args without a field"),
             Id::Ctx => {
                 let target = match self.instance().attach_points.first() {
                     Some(AttachPoint::Iter { target, .. }) => target.clone(),

@@ -128,6 +128,11 @@ impl<'a> Checker<'a> {
         if op.is_comparison() {
             return self.compare(op, left, right, span);
         }
+        if let (BinaryOp::Add, Some(one), Some(two)) =
+            (op, constant_text(&left), constant_text(&right))
+        {
+            return Ok(string(&[one, two].concat(), span));
+        }
         if matches!(left.ty, Type::Pointer(_)) || matches!(right.ty, Type::Pointer(_)) {
             return self.pointer_arithmetic(op, left, right, span);
         }

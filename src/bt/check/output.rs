@@ -1,6 +1,6 @@
 //! Checks output functions: format strings and their arguments, `print()`.
 
-use super::join::{constant, convert, expr, literal};
+use super::join::{constant, constant_text, convert, expr, literal};
 use super::{Checked, Checker};
 use crate::bt::ast::{self, ExprKind as Written};
 use crate::bt::diagnostic::Diagnostic;
@@ -8,6 +8,7 @@ use crate::bt::format::{Conversion, ConversionKind, Format, Piece, Width};
 use crate::bt::hir::{Async, Call, Expr, ExprKind, FormatId, StatementKind};
 use crate::bt::source::Span;
 use crate::bt::types::{Int, Type};
+use std::sync::Arc;
 
 impl<'a> Checker<'a> {
     /// The format and the arguments of `printf()` and the like.
@@ -28,9 +29,27 @@ impl<'a> Checker<'a> {
         span: Span,
     ) -> Checked<(Format, Vec<Expr>)> {
         let Some((first, rest)) = arguments.split_first() else { return Err(super::Stop) };
-        let Written::Str(text) = &first.kind else {
-            return self.error(first.span, format!("{name}: the format must be a string literal"));
+        let text = match &first.kind {
+            Written::Str(text) => Arc::clone(text),
+            // What is known when the script is compiled will do, such as a parameter of a macro.
+            Written::Ident(_) | Written::Binary { .. } => {
+                let checked = self.value(first)?;
+                match constant_text(&checked) {
+                    Some(text) => text.into(),
+                    None => {
+                        return self.error(
+                            first.span,
+                            format!("{name}: the format must be a string literal"),
+                        );
+                    }
+                }
+            }
+            _ => {
+                return self
+                    .error(first.span, format!("{name}: the format must be a string literal"));
+            }
         };
+        let text = &text;
         let rest: Vec<_> = rest.iter().map(|argument| self.value(argument)).collect();
         let format = match Format::parse(text) {
             Ok(format) => format,
@@ -45,6 +64,23 @@ impl<'a> Checker<'a> {
                 + usize::from(conversion.precision == Some(Width::Argument))
         };
         let expected: usize = format.conversions().map(|conversion| 1 + widths(conversion)).sum();
+        if let Some((at, length)) = format.stray.first()
+            && expected < values.len()
+        {
+            // An argument is meant for it.
+            let span = self.within(first.span, text, *at, *length);
+            let specification = text.get(*at..*at + length).unwrap_or_default();
+            let message = format!(
+                "{name}: unknown conversion `{}`, expected one of d i u x X o c s p r rx rh",
+                specification.escape_ascii()
+            );
+            return self.error(span, message);
+        }
+        for (at, _) in &format.stray {
+            let span = self.within(first.span, text, *at, 1);
+            let message = format!("{name}: a percent sign without a conversion, write `%%`");
+            self.warn(span, message);
+        }
         if expected != values.len() {
             let problem = if expected > values.len() { "not enough" } else { "too many" };
             let message = format!(

@@ -30,7 +30,13 @@ impl<'a> Checker<'a> {
         self.field_of(base, &name.node, name.span, span)
     }
 
-    fn field_of(&mut self, base: Expr, name: &str, place: Span, span: Span) -> Checked<Expr> {
+    pub(super) fn field_of(
+        &mut self,
+        base: Expr,
+        name: &str,
+        place: Span,
+        span: Span,
+    ) -> Checked<Expr> {
         let base = match &base.ty {
             Type::Pointer(pointer) if matches!(pointer.to, Type::Struct(_)) => {
                 let base_span = base.span;

@@ -94,7 +94,6 @@ impl<'a> Checker<'a> {
             AttachPoint::Watchpoint { .. } => {
                 return self.unsupported(point.span, "watchpoint probes");
             }
-            AttachPoint::Signal(_) => return self.unsupported(point.span, "self:signal probes"),
             AttachPoint::Iter { pin: Some(_), .. } => {
                 return self.unsupported(point.span, "iterators that are pinned");
             }
@@ -329,6 +328,7 @@ impl<'a> Checker<'a> {
             TypeNameKind::Inline(_) => true,
             TypeNameKind::Pointer(of) | TypeNameKind::Array(of, _) => self.is_of_a_program(of),
             TypeNameKind::Tuple(elements) => elements.iter().any(|of| self.is_of_a_program(of)),
+            TypeNameKind::Typeof(_) => true,
         }
     }
 

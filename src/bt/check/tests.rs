@@ -9,6 +9,7 @@ use crate::user::dwarf::{DwarfError, Opened};
 use crate::user::{self, UsdtProbe};
 use proptest::prelude::*;
 
+mod manual;
 mod mistakes;
 mod values;
 
@@ -18,6 +19,7 @@ struct Fake {
     parameters: Vec<String>,
     options: Vec<(String, Option<String>)>,
     allow_unsafe: bool,
+    process: Option<u32>,
     _folder: tempfile::TempDir,
 }
 
@@ -33,7 +35,8 @@ fn member(name: &str, of: u32, byte: u32) -> Member<'_> {
 ///                      u8 mac[6]; u32 v[4]; enum color color; };
 /// int vfs_read(struct task_struct *task, char *buf, u64 count);
 /// void nothing(void);
-/// typedef void (*btf_trace_sched)(void *, bool preempt, struct task_struct *prev);
+/// int __traceiter_sched(void *data, int preempt, struct task_struct *prev);
+/// typedef void (*btf_trace_sched)(void *, int, struct task_struct *);
 /// ```
 fn blob() -> Vec<u8> {
     let mut btf = Builder::new();
@@ -85,7 +88,12 @@ fn blob() -> Vec<u8> {
     let nothing = btf.prototype(0, &[]);
     btf.function("nothing", nothing);
     let void = btf.pointer(0);
-    let sched = [parameter("", void), parameter("preempt", int), parameter("prev", task_pointer)];
+    let named =
+        [parameter("data", void), parameter("preempt", int), parameter("prev", task_pointer)];
+    let named = btf.prototype(int, &named);
+    btf.function("__traceiter_sched", named);
+    // Compilers leave out the names here.
+    let sched = [parameter("", void), parameter("", int), parameter("", task_pointer)];
     let sched = btf.prototype(0, &sched);
     let sched = btf.pointer(sched);
     btf.typedef("btf_trace_sched", sched);
@@ -101,6 +109,7 @@ impl Fake {
             parameters: vec!["42".into(), "hello".into(), "-5".into()],
             options: vec![("n".into(), Some("7".into())), ("flag".into(), None)],
             allow_unsafe: true,
+            process: None,
             _folder: folder,
         }
     }
@@ -215,6 +224,10 @@ impl Environment for Fake {
 
     fn has_command(&self) -> bool {
         false
+    }
+
+    fn process(&self) -> Option<u32> {
+        self.process
     }
 }
 

@@ -136,7 +136,7 @@ impl<'a> Checker<'a> {
                 Ok(Type::pointer(to, space))
             }
             TypeNameKind::Array(of, length) => {
-                let text = matches!(&of.kind, TypeNameKind::Named(word) if &**word == "char");
+                let text = matches!(&of.kind, TypeNameKind::Named(word) if matches!(&**word, "char" | "string"));
                 let of = self.type_named(of, space)?;
                 let length = match length {
                     None => 0,
@@ -159,6 +159,10 @@ impl<'a> Checker<'a> {
             TypeNameKind::Tuple(elements) => {
                 let elements = elements.iter().map(|element| self.type_named(element, space));
                 Ok(Type::Tuple(elements.collect::<Checked<Vec<_>>>()?.into()))
+            }
+            TypeNameKind::Typeof(of) => {
+                let value = self.value(of)?;
+                self.storable(&value)
             }
         }
     }
@@ -279,6 +283,8 @@ impl<'a> Checker<'a> {
 
     fn define_enum(&mut self, definition: &'a ast::EnumDefinition) -> Checked<()> {
         let (mut values, mut next) = (Vec::new(), 0_i128);
+        let name = definition.name.as_ref().map_or("".into(), |name| Arc::clone(&name.node));
+        let id = self.types.enums.add(Enum { name: Arc::clone(&name), values: Vec::new() });
         for (name, value) in &definition.values {
             if let Some(value) = value {
                 let checked = self.value(value)?;
@@ -288,6 +294,10 @@ impl<'a> Checker<'a> {
                 next = value;
             }
             values.push((Arc::clone(&name.node), next));
+            // Later values can be made of it.
+            let size = if i32::try_from(next).is_ok() { 4 } else { 8 };
+            let int = Int { size, signed: next <= i64::MAX.into() };
+            self.types.enumerators.insert(Arc::clone(&name.node), Some((next, id, int)));
             next += 1;
         }
         let wide = |(_, value): &(_, i128)| {
@@ -295,8 +305,9 @@ impl<'a> Checker<'a> {
         };
         let signed = values.iter().any(|(_, value)| *value < 0);
         let int = Int { size: if values.iter().any(wide) { 8 } else { 4 }, signed };
-        let name = definition.name.as_ref().map_or("".into(), |name| Arc::clone(&name.node));
-        let id = self.types.enums.add(Enum { name: Arc::clone(&name), values: values.clone() });
+        if let Some(known) = self.types.enums.0.get_mut(id.0 as usize) {
+            known.values = values.clone();
+        }
         for (name, value) in values {
             self.types.enumerators.insert(name, Some((value, id, int)));
         }

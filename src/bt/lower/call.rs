@@ -84,7 +84,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 let length = self.number(length)?;
                 Prepared::Buffer { address, space: *space, length, room, most }
             }
-            Call::KernelSymbol(address) => {
+            Call::KernelSymbol(address) | Call::Describe(address) => {
                 let address = self.number(address)?;
                 Prepared::Words { words: vec![(0, Size::Double, address)], size }
             }

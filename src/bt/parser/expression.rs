@@ -1,7 +1,10 @@
 //! Expressions.
 
 use super::{Failed, Parsed, Parser, expr};
-use crate::bt::ast::{BinaryOp, Expr, ExprKind, MAX_DEPTH, Name, Spanned, UnaryOp};
+use crate::bt::ast::{
+    BinaryOp, Block, Expr, ExprKind, MAX_DEPTH, Name, ScriptOption, Spanned, Statement,
+    StatementKind, TypeName, TypeNameKind, UnaryOp,
+};
 use crate::bt::source::Span;
 use crate::bt::token::Token;
 use std::sync::Arc;
@@ -186,11 +189,7 @@ impl Parser {
                 return self.word(name);
             }
             Token::Punct("(") => return self.parentheses(),
-            Token::Punct("{") => {
-                let block = self.block()?;
-                let span = block.span;
-                return Ok(expr(ExprKind::Block(Box::new(block)), span));
-            }
+            Token::Punct("{") => return self.value_block(),
             Token::Invalid => return Err(Failed),
             _ => return self.expected("an expression"),
         };
@@ -252,8 +251,9 @@ impl Parser {
             "false" => ExprKind::Bool(false),
             "sizeof" if call => return self.sizeof(start),
             "offsetof" if call => return self.offsetof(start),
-            "if" | "else" | "while" | "for" | "let" | "unroll" | "break" | "continue"
-            | "return" => {
+            "container_of" if call => return self.container_of(start),
+            "if" => return self.choice(start),
+            "else" | "while" | "for" | "let" | "unroll" | "break" | "continue" | "return" => {
                 let message = format!(
                     "syntax error: expected an expression, found the keyword `{}`",
                     name.node
@@ -267,11 +267,39 @@ impl Parser {
             _ if call => {
                 self.advance();
                 let arguments = self.list(")")?;
+                if &*name.node == "getopt" {
+                    self.options
+                        .extend(arguments.first().and_then(|name| option(name, &arguments)));
+                }
                 ExprKind::Call { name, arguments }
             }
             _ => ExprKind::Ident(name.node),
         };
         Ok(expr(kind, start.to(self.last)))
+    }
+
+    /// Parses what follows the word `if` of an `if` that is an expression: the blocks have the values.
+    fn choice(&mut self, start: Span) -> Parsed<Expr> {
+        let condition = Box::new(self.expression()?);
+        let then = Box::new(self.value_block()?);
+        if !self.take_word("else") {
+            return self.expected("`else`: without it the expression may have no value");
+        }
+        let place = self.span;
+        let otherwise = Box::new(match self.take_word("if") {
+            true => self.nested(|parser| parser.choice(place))?,
+            false => self.value_block()?,
+        });
+        let kind = ExprKind::Ternary { condition, then: Some(then), otherwise };
+        Ok(expr(kind, start.to(self.last)))
+    }
+
+    /// Parses a block that is an expression.
+    fn value_block(&mut self) -> Parsed<Expr> {
+        let mut block = self.block()?;
+        give_value(&mut block);
+        let span = block.span;
+        Ok(expr(ExprKind::Block(Box::new(block)), span))
     }
 
     fn sizeof(&mut self, start: Span) -> Parsed<Expr> {
@@ -307,6 +335,50 @@ impl Parser {
         Ok(expr(kind, start.to(self.last)))
     }
 
+    /// Parses `(a = 1, b = "x")`, which is rejected later.
+    fn record(&mut self, start: Span, outside: bool) -> Parsed<Expr> {
+        while !self.is(")") {
+            self.name("the name of a field")?;
+            self.expect("=")?;
+            self.expression()?;
+            if !self.take(",") {
+                break;
+            }
+        }
+        self.predicate = outside;
+        self.expect(")")?;
+        Ok(expr(ExprKind::Unsupported("records"), start.to(self.last)))
+    }
+
+    /// Parses `container_of(pointer, type, field)`: the pointer less the offset of the field, as one to the type.
+    fn container_of(&mut self, start: Span) -> Parsed<Expr> {
+        self.advance();
+        let pointer = self.expression()?;
+        self.expect(",")?;
+        let ty = self.type_name()?;
+        self.expect(",")?;
+        let mut path = vec![self.name("the name of a field")?];
+        while self.take(".") {
+            path.push(self.name("the name of a field")?);
+        }
+        self.expect(")")?;
+        let span = start.to(self.last);
+        let cast = |kind: TypeNameKind, span: Span, value: Expr| {
+            let ty = TypeName { kind, span };
+            expr(ExprKind::Cast { ty, value: Box::new(value) }, span)
+        };
+        let bytes = TypeNameKind::Pointer(Box::new(TypeName {
+            kind: TypeNameKind::Named(Arc::from("uint8")),
+            span: pointer.span,
+        }));
+        let place = pointer.span;
+        let left = Box::new(cast(bytes, place, pointer));
+        let right = Box::new(expr(ExprKind::OffsetofType(ty.clone(), path), ty.span));
+        let op = Spanned { node: BinaryOp::Sub, span: start };
+        let address = expr(ExprKind::Binary { op, left, right }, span);
+        Ok(cast(TypeNameKind::Pointer(Box::new(ty)), span, address))
+    }
+
     /// Parses `(x)`, and tuples: `()`, `(x,)`, `(x, y)`.
     fn parentheses(&mut self) -> Parsed<Expr> {
         let start = self.span;
@@ -315,6 +387,9 @@ impl Parser {
         if self.take(")") {
             self.predicate = outside;
             return Ok(expr(ExprKind::Tuple(Vec::new()), start.to(self.last)));
+        }
+        if matches!(self.token, Token::Ident(_)) && self.peek_is(0, "=") {
+            return self.record(start, outside);
         }
         let first = self.expression()?;
         if self.is(")") {
@@ -331,6 +406,54 @@ impl Parser {
         self.predicate = outside;
         Ok(expr(ExprKind::Tuple(elements), start.to(self.last)))
     }
+}
+
+/// Makes the last statement of a block its value, if it is an `if` with a value in each branch.
+pub(super) fn give_value(block: &mut Block) {
+    if block.value.is_some() {
+        return;
+    }
+    let Some(Statement { kind: StatementKind::If { arms, otherwise: Some(_) }, .. }) =
+        block.statements.last_mut()
+    else {
+        return;
+    };
+    arms.iter_mut().for_each(|(_, branch)| give_value(branch));
+    let has_value = arms.iter().all(|(_, branch)| branch.value.is_some());
+    let Some(Statement { kind: StatementKind::If { arms, otherwise: Some(last) }, span }) =
+        block.statements.pop()
+    else {
+        return;
+    };
+    let mut last = last;
+    give_value(&mut last);
+    if !has_value || last.value.is_none() {
+        let kind = StatementKind::If { arms, otherwise: Some(last) };
+        return block.statements.push(Statement { kind, span });
+    }
+    let branch = |block: Block| {
+        let span = block.span;
+        expr(ExprKind::Block(Box::new(block)), span)
+    };
+    let choice = arms.into_iter().rev().fold(branch(last), |otherwise, (condition, then)| {
+        let kind = ExprKind::Ternary {
+            condition: Box::new(condition),
+            then: Some(Box::new(branch(then))),
+            otherwise: Box::new(otherwise),
+        };
+        expr(kind, span)
+    });
+    block.value = Some(Box::new(choice));
+}
+
+/// The option of the command line that a call of `getopt()` reads.
+fn option(name: &Expr, arguments: &[Expr]) -> Option<ScriptOption> {
+    let text = |of: &Expr| match &of.kind {
+        ExprKind::Str(text) => Some(String::from_utf8_lossy(text).into_owned()),
+        _ => None,
+    };
+    let help = arguments.get(2).and_then(text).unwrap_or_default();
+    Some(ScriptOption { name: text(name)?, help })
 }
 
 /// `a && b && c` as one with three operands.

@@ -101,6 +101,7 @@ fn show_type(ty: &crate::bt::ast::TypeName) -> String {
         TypeNameKind::Tuple(elements) => {
             format!("<{}>", elements.iter().map(show_type).collect::<Vec<_>>().join(" "))
         }
+        TypeNameKind::Typeof(of) => format!("typeof {}", show(of)),
     }
 }
 

@@ -1,5 +1,6 @@
 //! Parser of the top level of a script: the preamble and probes.
 
+use super::expression::give_value;
 use super::{Failed, Parsed, Parser, Probe, Script};
 use crate::bt::ast::{Macro, MapDeclaration, Setting, SettingValue, Spanned, TypeDefinition};
 use crate::bt::diagnostic::Diagnostic;
@@ -17,13 +18,18 @@ impl Parser {
                 break;
             }
             self.braces = 0;
+            let types = script.types.len();
             let failed = self.item(&mut script).is_err();
+            // Those that are defined within a type come before it.
+            let inner = std::mem::take(&mut self.inner_enums).into_iter().map(TypeDefinition::Enum);
+            script.types.splice(types..types, inner);
             if failed {
                 self.predicate = false;
                 self.depth = 0;
                 self.skip_item();
             }
         }
+        script.options = std::mem::take(&mut self.options);
         let reported = self.diagnostics.has_errors() || self.lexer.diagnostics.has_errors();
         if script.probes.is_empty() && !reported {
             let message = "no probes to attach: expected a probe, as `BEGIN { … }`";
@@ -60,11 +66,13 @@ impl Parser {
             }
             "struct" | "union" => {
                 self.advance();
+                let packed = self.attributes();
                 let name = self.name("the name of the type")?;
                 if self.take(";") {
                     return Ok(());
                 }
-                let definition = self.fields(Some(name), &*word == "union", start)?;
+                let mut definition = self.fields(Some(name), &*word == "union", start)?;
+                definition.packed |= packed;
                 script.types.push(TypeDefinition::Struct(definition));
             }
             "enum" => {
@@ -202,7 +210,8 @@ impl Parser {
             }
         }
         self.expect(")")?;
-        let body = self.block()?;
+        let mut body = self.block()?;
+        give_value(&mut body);
         Ok(Macro { name, parameters, body, span: start.to(self.last) })
     }
 }

@@ -23,7 +23,7 @@ fn is_type_word(word: &str) -> bool {
     TYPES.contains(&word)
         || C_WORDS.contains(&word)
         || QUALIFIERS.contains(&word)
-        || matches!(word, "struct" | "union" | "enum")
+        || matches!(word, "struct" | "union" | "enum" | "typeof")
 }
 
 impl Parser {
@@ -116,12 +116,15 @@ impl Parser {
         let kind = match &*word {
             "struct" | "union" => {
                 self.advance();
+                let packed = self.attributes();
                 let name = match &self.token {
                     Token::Ident(_) => Some(self.name("a name")?),
                     _ => None,
                 };
                 if self.is("{") {
-                    TypeNameKind::Inline(Box::new(self.fields(name, &*word == "union", start)?))
+                    let mut inner = self.fields(name, &*word == "union", start)?;
+                    inner.packed |= packed;
+                    TypeNameKind::Inline(Box::new(inner))
                 } else {
                     let Some(name) = name else {
                         return self.expected("the name of a type or `{`");
@@ -133,8 +136,24 @@ impl Parser {
                 }
             }
             "enum" => {
+                let named = !self.peek_is(0, "{");
+                if named && !self.peek_is(1, "{") {
+                    self.advance();
+                    TypeNameKind::Enum(self.name("the name of an enum")?.node)
+                } else {
+                    // Its values are the script's, wherever they are defined.
+                    let definition = self.enumeration()?;
+                    let kind = match &definition.name {
+                        Some(name) => TypeNameKind::Enum(Arc::clone(&name.node)),
+                        None => TypeNameKind::Named("unsigned int".into()),
+                    };
+                    self.inner_enums.push(definition);
+                    kind
+                }
+            }
+            "typeof" if self.peek_is(0, "(") => {
                 self.advance();
-                TypeNameKind::Enum(self.name("the name of an enum")?.node)
+                return self.type_of(start);
             }
             word if C_WORDS.contains(&word) => TypeNameKind::Named(self.c_integer().into()),
             _ => {
@@ -143,6 +162,18 @@ impl Parser {
             }
         };
         self.qualifiers();
+        Ok(TypeName { kind, span: start.to(self.last) })
+    }
+
+    /// Parses what is between the parentheses of `typeof(…)`: a type or an expression.
+    fn type_of(&mut self, start: Span) -> Parsed<TypeName> {
+        let is_type = self.is_type_in_parentheses();
+        self.expect("(")?;
+        let kind = match is_type {
+            true => self.type_name()?.kind,
+            false => TypeNameKind::Typeof(Box::new(self.expression()?)),
+        };
+        self.expect(")")?;
         Ok(TypeName { kind, span: start.to(self.last) })
     }
 
@@ -290,7 +321,7 @@ impl Parser {
     }
 
     /// Skips `__attribute__((…))`; returns whether it was `packed`.
-    fn attributes(&mut self) -> bool {
+    pub(super) fn attributes(&mut self) -> bool {
         let mut packed = false;
         while self.is_word("__attribute__") {
             self.advance();

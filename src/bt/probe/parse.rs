@@ -199,7 +199,12 @@ fn number(provider: &Provider, part: &Component) -> Result<u64, Diagnostic> {
 
 fn signal(provider: &Provider, parts: &[Component]) -> Result<AttachPoint, Diagnostic> {
     match parts {
-        [kind, name] if kind.text == "signal" => Ok(AttachPoint::Signal(text(name))),
+        [kind, name] if kind.text == "signal" && name.text == "SIGUSR1" => {
+            Ok(AttachPoint::Signal(text(name)))
+        }
+        [kind, name] if kind.text == "signal" => {
+            Err(provider.error(name.span, format!("signal `{}`, expected SIGUSR1", name.text)))
+        }
         _ => Err(provider
             .error(parts.first().map_or(Span::default(), |part| part.span), "expected `signal`")),
     }
@@ -388,7 +393,8 @@ mod tests {
             ("begin", "BEGIN"),
             ("END", "END"),
             ("i:s:1", "interval:s:1"),
-            ("interval:1s", "interval:1000000000"),
+            ("interval:1s", "interval:us:1000000"),
+            ("interval:1500", "interval:1500"),
             ("p:hz:99", "profile:hz:99"),
             ("s:faults:100", "software:faults:100"),
             ("hardware:cache-misses:1e6", "hardware:cache-misses:1000000"),

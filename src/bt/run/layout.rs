@@ -1,6 +1,7 @@
 //! Decodes values from bytes, by the layouts of `bt::types`.
 
 use super::resolve::Names;
+use crate::bt::description;
 use crate::bt::hir::Program;
 use crate::bt::output::printf::Arg;
 use crate::bt::probe::AttachPoint;
@@ -85,6 +86,7 @@ impl Reader {
                     escape::bytes(&self.names.cgroup(word(bytes, 0), &pattern)).into_owned(),
                 )
             }
+            Type::Described(what) => description::text(*what, word(bytes, 0).cast_signed()).into(),
             Type::User => {
                 let id = half(bytes, 0);
                 match self.names.user(id) {

@@ -111,7 +111,7 @@ fn each_mistake_is_told_once_at_its_place() {
         ),
         (
             "BEGIN { printf(\"ab %q\\n\", 1) }",
-            "stdin:1:20-22: ERROR: printf: unknown conversion `q`",
+            "stdin:1:20-22: ERROR: printf: unknown conversion `%q`",
         ),
         (
             "BEGIN { printf(comm) }",
