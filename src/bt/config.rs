@@ -34,6 +34,8 @@ pub(crate) struct Config {
     pub lazy_symbolication: bool,
     /// The license of the programs.
     pub license: String,
+    /// The settings that the environment has set: the script's own are ignored.
+    pub from_environment: Vec<&'static str>,
 }
 
 /// The reaction to a probe that does not exist or cannot be attached.
@@ -64,6 +66,7 @@ impl Default for Config {
             demangle: true,
             lazy_symbolication: false,
             license: "GPL".into(),
+            from_environment: Vec::new(),
         }
     }
 }
@@ -260,8 +263,18 @@ pub(crate) enum Problem {
 }
 
 impl Config {
-    /// Sets a setting by its name, in the form of the config block or of the environment.
+    /// Sets a setting by its name, in the form of the config block or of the environment. One that the environment has set
+    /// stays, but the value is checked.
     pub(crate) fn set(&mut self, name: &str, value: &str) -> Result<(), Problem> {
+        let mut changed = self.clone();
+        let setting = changed.change(name, value)?;
+        if !self.from_environment.contains(&setting) {
+            *self = changed;
+        }
+        Ok(())
+    }
+
+    fn change(&mut self, name: &str, value: &str) -> Result<&'static str, Problem> {
         let lower = name.to_ascii_lowercase();
         let word = lower.strip_prefix("bpftrace_").unwrap_or(&lower);
         let alias = ALIASES.iter().find(|(old, _)| *old == word);
@@ -276,7 +289,8 @@ impl Config {
             (Some(("no_cpp_demangle", _)), _) => "1",
             _ => value,
         };
-        (setting.set)(self, Value(negated)).map_err(Problem::Value)
+        (setting.set)(self, Value(negated)).map_err(Problem::Value)?;
+        Ok(setting.name)
     }
 
     /// Sets the settings in the environment, and returns the invalid ones with their problems. Variables that are not
@@ -287,8 +301,10 @@ impl Config {
     ) -> Vec<(String, String)> {
         let mut wrong = Vec::new();
         for (name, value) in environment.filter(|(name, _)| name.starts_with("BPFTRACE_")) {
-            if let Err(Problem::Value(problem)) = self.set(name, value) {
-                wrong.push((name.into(), problem));
+            match self.change(name, value) {
+                Ok(setting) => self.from_environment.push(setting),
+                Err(Problem::Value(problem)) => wrong.push((name.into(), problem)),
+                Err(Problem::Unknown(_)) => {}
             }
         }
         wrong
@@ -316,6 +332,17 @@ mod tests {
         let wrong = config.set_from(variables.into_iter());
         assert_eq!((config.max_strlen, config.demangle), (200, false));
         assert_eq!(wrong, [("BPFTRACE_MAX_PROBES".into(), "`x`, expected a number".into())]);
+    }
+
+    #[test]
+    fn the_environment_goes_before_the_script() {
+        // As the manual of bpftrace says.
+        let mut config = Config::default();
+        assert_eq!(config.set_from([("BPFTRACE_STRLEN", "200")].into_iter()), []);
+        assert_eq!(config.set("max_strlen", "100"), Ok(()));
+        assert_eq!(config.set("max_map_keys", "5"), Ok(()));
+        assert_eq!((config.max_strlen, config.max_map_keys), (200, 5));
+        assert!(config.set("max_strlen", "x").is_err());
     }
 
     #[test]

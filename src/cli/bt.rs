@@ -77,7 +77,17 @@ fn run(words: &[OsString]) -> Result<u8, Failure> {
 }
 
 fn script(args: &Args) -> Result<u8, Failure> {
-    let (name, text) = match &args.program {
+    let (name, text) = source(args)?;
+    let options = options(name, args);
+    if !args.debug.is_empty() {
+        return show::show(&text, &options, args);
+    }
+    play::play(&text, options, args)
+}
+
+/// Returns the name and the text of the script.
+fn source(args: &Args) -> Result<(String, String), Failure> {
+    Ok(match &args.program {
         None => return Err(Failure::Usage("no script given; see --help".into())),
         Some(Program::Text(text)) => ("stdin".to_owned(), text.clone()),
         Some(Program::File(path)) if path == "-" => {
@@ -91,7 +101,11 @@ fn script(args: &Args) -> Result<u8, Failure> {
             let text = text(file, &name)?;
             (name, text)
         }
-    };
+    })
+}
+
+/// Returns the options that a script is compiled with.
+fn options(name: String, args: &Args) -> Options {
     let mut options = Options::new()
         .name(name)
         .parameters(args.parameters.iter().cloned())
@@ -111,10 +125,7 @@ fn script(args: &Args) -> Result<u8, Failure> {
     if let Some(pid) = args.pid {
         options = options.pid(pid);
     }
-    if !args.debug.is_empty() {
-        return show::show(&text, &options, args);
-    }
-    play::play(&text, options, args)
+    options
 }
 
 fn text(mut from: impl Read, name: &str) -> Result<String, Failure> {

@@ -147,7 +147,10 @@ fn one(placed: &Placed<'_>, point: &AttachPoint, number: u32, pid: Option<u32>) 
     }
     match point {
         AttachPoint::Interval(_) => options = options.one_cpu(),
-        AttachPoint::Uprobe { .. } | AttachPoint::Usdt { .. } => options = process(options, pid),
+        AttachPoint::Uprobe { .. }
+        | AttachPoint::Usdt { .. }
+        | AttachPoint::Profile(_)
+        | AttachPoint::Event { .. } => options = process(options, pid),
         AttachPoint::Iter { target, .. } if target.starts_with("task") => {
             options = process(options, pid);
         }

@@ -2,6 +2,7 @@
 
 use super::events::EVENTS;
 use crate::bt::probe::PROVIDERS;
+use crate::btf::{Body, KernelTypes, Kind as BtfKind};
 use crate::error::Error;
 use crate::kernel::format;
 use crate::list::{Place, Places};
@@ -9,12 +10,14 @@ use crate::user;
 use crate::user::dwarf::DebugFiles;
 use crate::util::escape;
 use crate::util::glob::{Glob, is_pattern};
+use std::collections::BTreeSet;
 
 /// The probes of this machine.
 #[derive(Debug, Default)]
 pub(crate) struct Probes {
     places: Places,
     debug_files: DebugFiles,
+    kernel: KernelTypes,
     /// The process of `-p`, whose files are those of patterns and are listed too.
     pid: Option<u32>,
 }
@@ -62,6 +65,17 @@ fn in_module(place: Place) -> String {
     format!("{}:{}", place.module.as_deref().unwrap_or("vmlinux"), place.name)
 }
 
+/// The types that can be listed: the word, and the kinds that it stands for.
+const TYPES: [(&str, &[BtfKind]); 3] = [
+    ("struct", &[BtfKind::Struct]),
+    ("union", &[BtfKind::Union]),
+    ("enum", &[BtfKind::Enum, BtfKind::Enum64]),
+];
+
+fn is_a(kind: BtfKind, word: &str) -> bool {
+    TYPES.iter().any(|(one, kinds)| *one == word && kinds.contains(&kind))
+}
+
 /// The names of timers, whose count is behind them.
 const TIMERS: [&str; 4] = ["hz", "ms", "s", "us"];
 
@@ -71,11 +85,59 @@ impl Probes {
         Probes { pid, ..Probes::default() }
     }
 
-    /// Returns those that a pattern matches: `KIND:NAME`, both with wildcards.
+    /// Returns those that a pattern matches: `KIND:NAME`, both with wildcards; or types of the kernel, `struct NAME`. Several
+    /// patterns have commas between them.
     ///
     /// # Errors
     /// The reason why nothing can be listed.
     pub(crate) fn find(&self, pattern: &str) -> Result<Vec<String>, String> {
+        let mut found = Vec::new();
+        for one in pattern.split(',').map(str::trim) {
+            found.extend(match self.types(one) {
+                Some(types) => types?,
+                None => self.probes(one)?,
+            });
+        }
+        Ok(found)
+    }
+
+    /// Returns the types that `struct NAME` and the like match, in the order of their names; `None` if the pattern is no such.
+    fn types(&self, pattern: &str) -> Option<Result<Vec<String>, String>> {
+        let (word, name) = pattern.split_once(' ')?;
+        let word = TYPES.iter().find(|(one, _)| *one == word)?.0;
+        let glob = Glob::new(name.trim());
+        let mut found = BTreeSet::new();
+        let done = self.kernel.each(|_, btf| {
+            for of in btf.types() {
+                let of = of?;
+                if is_a(of.kind, word) && !of.name.is_empty() && glob.matches(of.name) {
+                    found.insert(format!("{word} {}", of.name));
+                }
+            }
+            Ok(())
+        });
+        Some(match done {
+            Ok(()) => Ok(found.into_iter().collect()),
+            Err(error) => Err(error.to_string()),
+        })
+    }
+
+    /// Returns the definitions of a type that [`find`](Probes::find) has found, with the module that has each.
+    pub(crate) fn definitions(&self, name: &str) -> Vec<String> {
+        let mut definitions = Vec::new();
+        let Some((word, name)) = name.split_once(' ') else { return definitions };
+        // What cannot be read is left out, as in the list.
+        let _ = self.kernel.each(|module, btf| {
+            for of in btf.named(name)?.into_iter().filter(|of| is_a(of.kind, word)) {
+                let module = module.unwrap_or("vmlinux");
+                definitions.push(format!("{module}: {};", btf.definition(of.id)?));
+            }
+            Ok(())
+        });
+        definitions
+    }
+
+    fn probes(&self, pattern: &str) -> Result<Vec<String>, String> {
         let (word, rest) = pattern.split_once(':').unwrap_or((pattern, "*"));
         let provider = PROVIDERS.iter().find(|provider| provider.names.contains(&word));
         let provider = provider.and_then(|provider| provider.names.first().copied());
@@ -147,6 +209,12 @@ impl Probes {
                 let names = found.into_iter();
                 return Ok(names.map(|place| format!("{}:{}", kind.name, place.name)).collect());
             }
+            "rawtracepoint" => {
+                if let Some((of, name)) = rest.split_once(':') {
+                    module = Some(Glob::new(of));
+                    rest = name.to_owned();
+                }
+            }
             _ => {}
         }
         let found = self.places.find(&format!("{}:{rest}", kind.place))?;
@@ -168,9 +236,14 @@ impl Probes {
                 let fields = fields.filter(|field| !field.name.starts_with("common_"));
                 fields.map(|field| declaration(&field.of, &field.name)).collect()
             }
-            (Some("rawtracepoint"), Some(name), None) => self.declared("raw_tracepoint", name),
-            (Some("fentry"), Some(_), Some(name)) => self.declared("fentry", name),
-            (Some("fexit"), Some(_), Some(name)) => self.declared("fexit", name),
+            (Some("rawtracepoint"), Some(name), None) | (Some("rawtracepoint"), _, Some(name)) => {
+                self.declared("raw_tracepoint", name)
+            }
+            (Some(kind @ ("fentry" | "fexit")), Some(name), None)
+            | (Some(kind @ ("fentry" | "fexit")), Some(_), Some(name)) => {
+                self.declared(if kind == "fentry" { "fentry" } else { "fexit" }, name)
+            }
+            (Some("iter"), Some(target), None) => self.context(target).unwrap_or_default(),
             (Some("uprobe"), Some(path), Some(function)) => {
                 self.parameters(path, function).unwrap_or_default()
             }
@@ -184,6 +257,26 @@ impl Probes {
         let Ok(Some(info)) = &*opened else { return None };
         let parameters = info.parameters(function).ok()??;
         parameters.iter().map(|parameter| info.declaration(parameter).ok()).collect()
+    }
+
+    /// The fields of the context of an iterator.
+    fn context(&self, target: &str) -> Option<Vec<String>> {
+        let name = format!("bpf_iter__{target}");
+        let (id, place) = self.kernel.type_id(&name, BtfKind::Struct).ok()?;
+        let Body::Composite { members, .. } = place.btf.get(id).ok()?.body else { return None };
+        let mut fields = Vec::new();
+        for member in members {
+            let member = member.ok()?;
+            // `meta` and the object are pointers, each in a union that makes it eight bytes.
+            let of = match place.btf.get(member.of).ok()?.body {
+                Body::Composite { mut members, .. } if member.name.is_empty() => {
+                    members.next()?.ok()?
+                }
+                _ => member,
+            };
+            fields.push(place.btf.declaration(of.of, of.name).ok()?);
+        }
+        Some(fields)
     }
 
     /// The place is not looked for: that takes as long as listing all places does.

@@ -7,7 +7,7 @@ use super::iterations::Iterations;
 use super::layout::Reader;
 use super::script::Result;
 use super::sink::{Queue, Sink};
-use super::start::run_once;
+use super::special::Special;
 use crate::attach::Link;
 use crate::bt::hir::MapId;
 use crate::bt::output::{self, Output, Problem};
@@ -31,9 +31,11 @@ pub struct Run {
     state: State,
     links: Vec<Link>,
     iterations: Iterations,
+    /// Whether nothing can follow `BEGIN`: there are no other probes but `END`, and no process is waited for.
+    begin_alone: bool,
     programs: Vec<(String, Program)>,
-    /// The programs that run at the end, with the number of runs of each.
-    ends: Vec<(Program, usize)>,
+    /// The programs that are not attached to anything.
+    special: Special,
     probes: usize,
     warnings: String,
     queue: Queue,
@@ -52,8 +54,9 @@ pub(super) struct Parts {
     pub shell: fn() -> Command,
     pub links: Vec<Link>,
     pub iterations: Iterations,
+    pub begin_alone: bool,
     pub programs: Vec<(String, Program)>,
-    pub ends: Vec<(Program, usize)>,
+    pub special: Special,
     pub probes: usize,
     pub warnings: String,
 }
@@ -70,6 +73,8 @@ struct State {
     exit: Option<u8>,
     /// Whether the record of that `exit()` found no room, so that what is in the ring came before it.
     exit_was_lost: bool,
+    /// Whether the run ends because nothing is left that could happen: an `exit()` that comes to light later still counts.
+    nothing_left: bool,
     /// An error that a map had.
     error: Option<Error>,
     /// The time of the last check for losses.
@@ -108,6 +113,7 @@ impl Run {
             shell,
             exit: None,
             exit_was_lost: false,
+            nothing_left: false,
             error: None,
             looked,
             commands_until: None,
@@ -118,9 +124,10 @@ impl Run {
             ring: parts.ring,
             state,
             iterations: parts.iterations,
+            begin_alone: parts.begin_alone,
             links: parts.links,
             programs: parts.programs,
-            ends: parts.ends,
+            special: parts.special,
             probes: parts.probes,
             warnings: parts.warnings,
             queue: Queue::new(),
@@ -139,7 +146,8 @@ impl Run {
         &self.warnings
     }
 
-    /// Returns the status of `exit()`, if the script has called it.
+    /// Returns the status of `exit()`, if the script has called it. It is 0 if nothing is left that could happen: after
+    /// `BEGIN` and iterators without other probes, unless there is a process that the run waits for.
     pub fn exit_status(&self) -> Option<u8> {
         self.state.exit
     }
@@ -227,13 +235,14 @@ impl Run {
 
     /// Goes on with the `iter` probes. When they have ended, and there are no others, the run has.
     fn iterate(&mut self) -> Result<()> {
-        if !self.iterations.are_left() || self.state.exit.is_some() {
+        if self.state.exit.is_some() || !self.iterations.are_left() && !self.begin_alone {
             return Ok(());
         }
         self.iterations.go_on()?;
-        if !self.iterations.are_left() && self.iterations.alone {
+        if !self.iterations.are_left() && (self.iterations.alone || self.begin_alone) {
             // As after an exit() that is not in the ring: what is there came before.
             (self.state.exit, self.state.exit_was_lost) = (Some(0), true);
+            self.state.nothing_left = true;
         }
         Ok(())
     }
@@ -290,6 +299,14 @@ impl Run {
         Ok(())
     }
 
+    /// Runs the `self:signal:SIGUSR1` probes, as the command line does when it gets that signal. Returns whether there are any.
+    ///
+    /// # Errors
+    /// [`Error::System`](super::Error::System) if the kernel does not run a program.
+    pub fn signal(&mut self) -> Result<bool> {
+        self.special.signal().map_err(Into::into)
+    }
+
     /// Writes the maps that are not empty, in the order of their names.
     ///
     /// # Errors
@@ -305,7 +322,7 @@ impl Run {
         }
         self.links.clear();
         self.iterations.stop();
-        let Run { ring, state, ends, .. } = self;
+        let Run { ring, state, special, .. } = self;
         state.reader.names.look();
         if let Some(ring) = ring {
             match state.exit {
@@ -324,11 +341,7 @@ impl Run {
             ));
         }
         state.commands_until = None;
-        for (program, times) in ends {
-            for _ in 0..*times {
-                run_once(program)?;
-            }
-        }
+        special.end()?;
         if let Some(ring) = ring {
             // An exit() in END ends that run of it alone.
             ring.drain(|record| {
@@ -511,7 +524,7 @@ impl State {
         let losses = self.globals.losses(self.maps.len())?;
         let by_cpu = (0..).zip(losses.records).filter(|(_, records)| *records > 0);
         sink.lost(by_cpu.collect());
-        if self.exit.is_none() && losses.exit.is_some() {
+        if (self.exit.is_none() || self.nothing_left) && losses.exit.is_some() {
             (self.exit, self.exit_was_lost) = (losses.exit, true);
         }
         if losses.runs > 0 {

@@ -15,6 +15,7 @@ mod script;
 #[cfg(feature = "bt-cli")]
 mod show;
 mod sink;
+mod special;
 mod start;
 
 pub use event::Event;

@@ -198,12 +198,13 @@ fn cgroup_paths(id: u64, pattern: &[u8]) -> String {
     let mounts = file::read("/proc/self/mountinfo").unwrap_or_default();
     let mut paths = Vec::new();
     for Hierarchy { name, path: root } in hierarchies(&escape::text(&mounts)) {
+        // The pattern is one for the names of hierarchies.
+        if !glob.matches(&name) {
+            continue;
+        }
         let Some(found) = folder(&root, id) else { continue };
         let below = escape::path_text(found.strip_prefix(&root).unwrap_or(&found));
-        let path = format!("/{below}");
-        if glob.matches(&path) {
-            paths.push(format!("{name}:{path}"));
-        }
+        paths.push(format!("{name}:/{below}"));
     }
     paths.join(",")
 }

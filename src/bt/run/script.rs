@@ -6,11 +6,17 @@ use crate::bt::config::Config;
 use crate::bt::diagnostic::{Diagnostic, Diagnostics};
 use crate::bt::expand::Machine;
 use crate::bt::hir::Program;
+use crate::bt::probe::Kind;
 use crate::bt::source::Source;
 use crate::bt::{ast, check, parser};
+use crate::util::escape;
 use std::fmt;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
+
+/// The types of the kernel.
+const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// An error in a script, or a feature that it needs and this machine does not have, with the place in the script.
 ///
@@ -127,8 +133,8 @@ impl Options {
         self
     }
 
-    /// Sets a setting, as the variables of the environment do: `max_strlen`, `BPFTRACE_MAX_STRLEN`. The script's own
-    /// `config` block goes before it.
+    /// Sets a setting, as the variables of the environment do: `max_strlen`, `BPFTRACE_MAX_STRLEN`. It goes before the
+    /// script's own `config` block.
     #[must_use]
     pub fn setting(mut self, name: impl Into<String>, value: impl Into<String>) -> Options {
         self.settings.push((name.into(), value.into()));
@@ -239,6 +245,20 @@ impl Script {
         &self.warnings
     }
 
+    /// Returns the names of the probes but for `BEGIN` and `END`, those that patterns match among them, each once.
+    #[cfg(feature = "bt-cli")]
+    pub(crate) fn attach_points(&self) -> Vec<String> {
+        let points = self.program.probes.iter().flat_map(|probe| &probe.attach_points);
+        let mut names = Vec::new();
+        for point in points.filter(|point| point.kind() != Kind::Special) {
+            let name = point.to_string();
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        names
+    }
+
     /// Loads the programs of the script, runs `BEGIN` and attaches the other probes.
     ///
     /// # Errors
@@ -260,8 +280,11 @@ pub(crate) struct Parsed {
 impl Parsed {
     /// Parses a script.
     pub(crate) fn new(source: Source, options: &Options) -> Result<Parsed> {
-        let given =
-            parser::Given { parameters: options.parameters.clone().into(), macros: Vec::new() };
+        let mut macros = Vec::new();
+        if Path::new(KERNEL_BTF).exists() {
+            macros.push(("BPFTRACE_HAVE_BTF", "1".to_owned()));
+        }
+        let given = parser::Given { parameters: options.parameters.clone().into(), macros };
         let report_failed_reads = options.report_failed_reads;
         let mut config = Config { report_failed_reads, ..Config::default() };
         let settings = options.settings.iter();
@@ -273,6 +296,10 @@ impl Parsed {
         let (script, diagnostics) = parser::parse(&source, &given);
         if diagnostics.has_errors() {
             return Err(ScriptError::new(&diagnostics, &source).into());
+        }
+        let given = options.options.iter().map(|(name, _)| name.as_str());
+        if let Some(text) = unknown_option(given, &script.options) {
+            return Err(ScriptError { text, source: None }.into());
         }
         Ok(Parsed { source, script, warnings: diagnostics, config })
     }
@@ -295,5 +322,46 @@ impl Parsed {
         diagnostics.0.into_iter().for_each(|one| warnings.push(one));
         let warnings = warnings.render(&source);
         Ok(Script { program: Arc::new(program), options: options.clone(), warnings })
+    }
+}
+
+/// Returns a message about the first option that the script does not read; `None` if it reads all.
+fn unknown_option<'a>(
+    mut given: impl Iterator<Item = &'a str>,
+    known: &[ast::ScriptOption],
+) -> Option<String> {
+    let unknown = given.find(|name| known.iter().all(|one| one.name != *name))?;
+    let mut text = format!("ERROR: unknown option of the script: --{}\n", escape::shown(unknown));
+    if known.is_empty() {
+        text.push_str("HINT: it has none\n");
+        return Some(text);
+    }
+    text.push_str("HINT: it has\n");
+    for (at, option) in known.iter().enumerate() {
+        if known.iter().take(at).any(|one| one.name == option.name) {
+            continue;
+        }
+        let colon = if option.help.is_empty() { "" } else { ": " };
+        let (name, help) = (escape::shown(&option.name), escape::shown(&option.help));
+        text.push_str(&format!("    --{name}{colon}{help}\n"));
+    }
+    Some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn options_that_a_script_does_not_read_are_refused() {
+        let option =
+            |name: &str, help: &str| ast::ScriptOption { name: name.into(), help: help.into() };
+        let known = [option("top", "how many"), option("all", ""), option("top", "")];
+        assert_eq!(unknown_option(["top", "all"].into_iter(), &known), None);
+        let text = unknown_option(["all", "tpo"].into_iter(), &known).unwrap();
+        let expected = "ERROR: unknown option of the script: --tpo\nHINT: it has\n    --top: how many\n    --all\n";
+        assert_eq!(text, expected);
+        let text = unknown_option(["x"].into_iter(), &[]).unwrap();
+        assert_eq!(text, "ERROR: unknown option of the script: --x\nHINT: it has none\n");
     }
 }

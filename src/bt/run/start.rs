@@ -9,6 +9,7 @@ use super::layout::Reader;
 use super::live::{Globals, Parts, Run};
 use super::resolve::Names;
 use super::script::{Error, Result, Script, ScriptError};
+use super::special::Special;
 use crate::bt::config::MissingProbes;
 use crate::bt::diagnostic::Diagnostic;
 use crate::bt::hir;
@@ -19,7 +20,7 @@ use crate::bt::source::Span;
 use crate::codegen::{Compiled, Isa};
 use crate::kernel::cpu;
 use crate::map::{Map, Update};
-use crate::program::{Loader, Program, TestRunOptions};
+use crate::program::{Loader, Program};
 use crate::ring::page_size;
 use crate::ringbuf::RingBufReader;
 use crate::spec::ProgramSpec;
@@ -89,21 +90,12 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
     let loaded = load(&mut loader, program, &plan)?;
     let (special, placed): (Vec<_>, Vec<_>) =
         loaded.into_iter().partition(|placed| placed.points.iter().all(|(point, _)| is_run(point)));
-    let ends = |which: fn(&AttachPoint) -> bool| {
-        let runs = special
-            .iter()
-            .map(move |placed| placed.points.iter().filter(|(point, _)| which(point)).count());
-        runs.collect::<Vec<_>>()
-    };
-    let (begins, ends) =
-        (ends(|point| *point == AttachPoint::Begin), ends(|point| *point == AttachPoint::End));
-
     let mut probes: usize = special.iter().map(|placed| placed.points.len()).sum();
-    for (placed, times) in special.iter().zip(&begins) {
-        for _ in 0..*times {
-            run_once(&placed.program)?;
-        }
-    }
+    let special = special.into_iter().fold(Special::default(), |mut all, placed| {
+        all.add(placed.program, placed.points.iter().map(|(point, _)| *point));
+        all
+    });
+    special.begin()?;
     let (mut links, mut iterators, mut programs) = (Vec::new(), VecDeque::new(), Vec::new());
     let mut warnings = Vec::new();
     let mut unmapped = Vec::new();
@@ -173,14 +165,17 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
         programs.push((index, (name.unwrap_or_default(), placed.program)));
     }
     let (warnings, programs) = (in_order(warnings).concat(), in_order(programs));
-    let special = special.into_iter().map(|placed| placed.program);
-    let ends = special.zip(ends).filter(|(_, times)| *times > 0).collect();
     // Those of the script's first probe come first.
     iterators.make_contiguous().sort_by_key(|(index, _)| *index);
-    let iterators = iterators.into_iter().map(|(_, link)| link).collect();
+    let iterators: VecDeque<_> = iterators.into_iter().map(|(_, link)| link).collect();
     let record = plan.records.iter().map(|record| record.size).max().unwrap_or(0);
+    let waits =
+        script.options.pid.is_some() || script.options.command.is_some() || special.has_signals();
+    let begin_alone = links.is_empty() && iterators.is_empty() && !waits;
     let iterations = Iterations::new(iterators, links.is_empty(), record, maps.ring.max_entries);
-    Ok(Run::new(Parts { links, iterations, programs, ends, probes, warnings, ..made }))
+    let parts =
+        Parts { links, iterations, begin_alone, programs, special, probes, warnings, ..made };
+    Ok(Run::new(parts))
 }
 
 /// Puts values in the order of their numbers.
@@ -197,12 +192,6 @@ fn is_run(point: &AttachPoint) -> bool {
             | AttachPoint::Signal(_)
             | AttachPoint::OnRequest { .. }
     )
-}
-
-/// Runs a program that is not attached to anything.
-pub(super) fn run_once(program: &Program) -> Result<()> {
-    program.test_run_with(&TestRunOptions::new())?;
-    Ok(())
 }
 
 /// Creates the maps and opens the ring buffer.
@@ -247,8 +236,9 @@ fn make<'p>(
         shell: script.options.shell,
         links: Vec::new(),
         iterations: Iterations::default(),
+        begin_alone: false,
         programs: Vec::new(),
-        ends: Vec::new(),
+        special: Special::default(),
         probes: 0,
         warnings: String::new(),
     })

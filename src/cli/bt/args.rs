@@ -2,6 +2,7 @@
 
 use crate::cli::Failure;
 use crate::util::escape;
+use crate::util::nearest::{Nearest, OFFERED};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
@@ -261,6 +262,11 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Args, Fa
             _ => args.parameters.push(text),
         }
     }
+    if args.pid.is_some() && args.command.is_some() {
+        return Err(wrong(
+            "-p and -c cannot be used together: each names the process to watch".into(),
+        ));
+    }
     Ok(args)
 }
 
@@ -292,7 +298,17 @@ fn wrong(why: String) -> Failure {
 }
 
 fn unknown(option: &str) -> Failure {
-    Failure::Usage(format!("unknown option: {}\n\n{}", escape::shown(option), super::help::usage()))
+    let word = option.split('=').next().unwrap_or_default().trim_start_matches('-');
+    let mut nearest = Nearest::new(word, OFFERED);
+    ROWS.iter().for_each(|row| nearest.offer(row.name));
+    let nearest = nearest.into_names();
+    let hint = match nearest.as_slice() {
+        _ if !option.starts_with("--") => String::new(),
+        [] => String::new(),
+        names => format!("; the nearest: --{}", names.join(", --")),
+    };
+    let option = escape::shown(option);
+    Failure::Usage(format!("unknown option: {option}{hint}\n\n{}", super::help::usage()))
 }
 
 /// Takes a command line apart at spaces, as a shell does with quotes and backslashes.
@@ -378,9 +394,16 @@ mod tests {
             &["-p", "0"],
             &["-e"],
             &["-B", "x"],
+            &["-p", "1", "-c", "ls", "-e", "x"],
         ] {
             assert!(read(words.iter().map(OsString::from)).is_err(), "{words:?}");
         }
+        let error = |word: &str| match read([OsString::from(word)]) {
+            Err(failure) => failure.to_string(),
+            Ok(args) => panic!("{args:?}"),
+        };
+        assert!(error("--unsaef").starts_with("unknown option: --unsaef; the nearest: --unsafe\n"));
+        assert!(error("--qqqqqqq").starts_with("unknown option: --qqqqqqq\n"));
     }
 
     #[test]

@@ -19,9 +19,10 @@ USAGE:
 OPTIONS:
     -e SCRIPT          run this script
     -l, --list [PATTERN]
-                       list probes: 'tracepoint:syscalls:*open*', 'uprobe:/bin/bash:*'
-    -v, --verbose      with -l, list also what a probe has as args
-    -p, --pid PID      uprobes and USDT probes in this process only; end when it ends
+                       list probes: 'tracepoint:syscalls:*open*', 'uprobe:/bin/bash:*'; types of
+                       the kernel: 'struct path'; or the probes of a script, a file or -e
+    -v, --verbose      with -l, list also what a probe has as args, and define types
+    -p, --pid PID      probes in this process only; end when it ends
     -c, --cmd COMMAND  run COMMAND, seen from its first instruction on, and end when it ends
     -o, --output FILE  write the output to FILE
     -f FORMAT          text or json

@@ -88,7 +88,8 @@ impl Play {
     fn events(&mut self) -> Result<(), Failure> {
         loop {
             self.run.print(&mut self.out.output)?;
-            if std::mem::take(&mut self.show) {
+            // Scripts for bpftrace up to 0.21 expect that the maps are printed, later ones have a probe for it.
+            if std::mem::take(&mut self.show) && !self.run.signal()? {
                 self.run.print_maps(&mut self.out.output)?;
             }
             self.write(false)?;
