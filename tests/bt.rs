@@ -4,6 +4,8 @@
 mod common;
 #[path = "bt/debug_info.rs"]
 mod debug_info;
+#[path = "bt/manual.rs"]
+mod manual;
 #[path = "bt/usdt.rs"]
 mod usdt;
 
@@ -598,7 +600,7 @@ fn a_command_that_goes_on_is_reported() {
 #[test]
 fn sigusr1_shows_the_maps_and_the_run_goes_on() {
     needs!(Bpf);
-    let script = r#"BEGIN { printf("ready\n"); @a = 1; }"#;
+    let script = r#"BEGIN { printf("ready\n"); @a = 1; } interval:s:100 { }"#;
     let mut running = Running::start(&["-q", "-e", script]);
     let mut rest = running.wait_for("ready");
     running.signal(Signal::SIGUSR1);

@@ -63,7 +63,8 @@ impl Difference {
     }
 
     fn is_error(&self) -> bool {
-        self.printed.contains("ERROR: ")
+        // Of the shell in which a test runs, the last command can be the one that fails.
+        ["ERROR: ", "No such process"].iter().any(|error| self.printed.contains(error))
     }
 }
 
