@@ -155,7 +155,8 @@ impl Options {
         self
     }
 
-    /// Sets the process that uprobes and USDT probes are attached to.
+    /// Limits all probes to a process, but for `BEGIN`, `END`, `interval` and iterators over other things than tasks. The run does
+    /// not end with it.
     #[must_use]
     pub fn pid(mut self, pid: u32) -> Options {
         self.pid = Some(pid);
