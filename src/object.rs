@@ -3,6 +3,7 @@
 //! The layout is that of clang's objects (`Documentation/bpf/llvm_reloc.rst`, `btf.rst` and `libbpf/` of the kernel); what
 //! a text becomes of it is in `docs/objects.md`.
 
+mod arena;
 mod collection;
 mod cores;
 mod data;

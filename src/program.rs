@@ -1,5 +1,7 @@
 //! Programs in the kernel, and loading them from a [`ProgramSpec`].
 
+#[cfg(feature = "elf")]
+mod arena;
 mod btf_target;
 mod collection;
 mod data;
@@ -136,6 +138,12 @@ pub struct Loader<'a> {
     maps: Vec<(&'a MapSpec<'a>, Map)>,
     /// The maps of maps that have their initial elements.
     filled: Vec<&'a MapSpec<'a>>,
+    /// The arenas of object files that it has created, with their memory.
+    #[cfg(feature = "elf")]
+    arenas: Vec<arena::LoadedArena<'a>>,
+    /// The variables of arenas, identified by the addresses of their sections.
+    #[cfg(feature = "elf")]
+    arena_data: Vec<arena::ArenaData<'a>>,
     /// Contents that replace those of the specs.
     values: Vec<(&'a MapSpec<'a>, Vec<u8>)>,
     /// The maps of data sections, identified by the address of the borrowed bytes.
@@ -219,6 +227,8 @@ impl<'a> Loader<'a> {
             Some(index) => index,
             None => {
                 let map = self.create(spec)?;
+                #[cfg(feature = "elf")]
+                self.map_memory(spec, &map)?;
                 self.maps.push((spec, map));
                 self.maps.len() - 1
             }

@@ -1,6 +1,7 @@
 //! An object to a text.
 
 use super::ObjectError;
+use super::arena::arena;
 use super::collection::LinkReloc;
 use super::declared::declared;
 use super::ext::SourceLines;
@@ -56,6 +57,8 @@ pub struct Object {
     unsaid: Vec<String>,
     /// Remarks on what a collection can hold and the text of the object cannot.
     text_unsaid: Vec<String>,
+    /// Addresses in data that are not filled in.
+    ignored: Vec<String>,
     pub(super) programs: Vec<ObjectProgram>,
     /// The statements of a collection, once one was asked for.
     pub(super) listing: OnceLock<Listing>,
@@ -170,7 +173,10 @@ impl Object {
                 "left out: functions and source lines in section .BTF.ext, which is damaged".into(),
             );
         }
-        unsaid.extend(astray(&relocations, &code.lengths(raw)));
+        // Of a weak function that was replaced when objects were linked, they are left without its instructions.
+        astray(&relocations, &code.lengths(raw))
+            .iter()
+            .for_each(|remark| remarked(&mut head, remark));
         let license = license(raw, &mut unsaid);
         unsaid.iter().for_each(|remark| remarked(&mut head, remark));
         let _ = writeln!(head, ".license {}", quoted(&license));
@@ -186,7 +192,18 @@ impl Object {
         let (text, places) = variables.text(&mut names);
         head.push_str(&text);
         sections.name(&places);
-        strays(&mut head, raw, &mut unsaid, &mut text_unsaid);
+        if let Some((number, arena)) = arena(raw, &declared, &mut names, &mut unsaid) {
+            let remark = format!(
+                "left out: variables of arena `{}` in section {}, {} bytes",
+                arena.arena.as_deref().unwrap_or_default(),
+                arena.name,
+                arena.bytes.len()
+            );
+            remarked(&mut head, &remark);
+            text_unsaid.push(remark);
+            sections.add(number, arena);
+        }
+        let ignored = strays(&mut head, raw, &mut unsaid, &mut text_unsaid);
 
         unsaid.append(&mut of_settings);
         let types_of_settings = sections.kconfig.take();
@@ -226,6 +243,7 @@ impl Object {
             head,
             unsaid,
             text_unsaid,
+            ignored,
             programs,
             listing: OnceLock::new(),
         })
@@ -235,6 +253,12 @@ impl Object {
     /// Where there is something, a program that is made of the text is not the one that is meant.
     pub fn unsaid(&self) -> Vec<String> {
         self.remarked(true)
+    }
+
+    /// Returns what the object asks for and no loader does, libbpf neither: addresses in data (`int *p = &x;`). In their places are the
+    /// bytes of the file, zero or an offset. Nothing is wrong with the object otherwise, and it is loaded.
+    pub fn ignored(&self) -> &[String] {
+        &self.ignored
     }
 
     /// Returns what of it a collection cannot have.
@@ -247,7 +271,10 @@ impl Object {
         if of_text {
             all.extend_from_slice(&self.text_unsaid);
         }
-        for program in &self.programs {
+        // A function that no program calls is not loaded with them.
+        let only_uncalled = self.programs.iter().all(|program| program.uncalled);
+        let there = |program: &&ObjectProgram| of_text || only_uncalled || !program.uncalled;
+        for program in self.programs.iter().filter(there) {
             let mut remarks: Vec<(usize, &str)> = Vec::new();
             for (slot, own) in &program.remarks {
                 remarks.extend(own.iter().map(|remark| (*slot, remark.as_str())));
@@ -358,13 +385,15 @@ fn license(raw: &Raw<'_>, unsaid: &mut Vec<String>) -> String {
     }
 }
 
-/// Remarks on what of the data is left out. A section of which nothing is known is only missed if something refers to it.
+/// Remarks on what of the data is left out. A section of which nothing is known is only missed if an instruction refers to it. Returns
+/// the addresses in data, which libbpf does not fill in.
 fn strays(
     out: &mut String,
     raw: &Raw<'_>,
     unsaid: &mut Vec<String>,
     text_unsaid: &mut Vec<String>,
-) {
+) -> Vec<String> {
+    let mut ignored = Vec::new();
     for section in &raw.sections {
         let name = shown(&section.name);
         if section.kind == Kind::Unknown {
@@ -387,11 +416,21 @@ fn strays(
             let remark =
                 format!("left out: the address of `{symbol}` at {offset} of section {name}");
             remarked(out, &remark);
-            // Contents of maps are read with these.
-            let known = table || section.kind == Kind::Maps;
-            if known { &mut *text_unsaid } else { &mut *unsaid }.push(remark);
+            match section.kind {
+                // As they were before there was BTF: none had addresses in it.
+                Kind::OldMaps => unsaid.push(remark),
+                Kind::Data(_) | Kind::Arena => {
+                    ignored.push(format!(
+                        "the address of `{symbol}` at {offset} of section {name} is not filled in"
+                    ));
+                    text_unsaid.push(remark);
+                }
+                // Contents of maps and structs are read with these. Of others, nothing is used.
+                _ => text_unsaid.push(remark),
+            }
         }
     }
+    ignored
 }
 
 #[cfg(test)]

@@ -30,6 +30,8 @@ pub(super) enum Named {
     Map(usize, u64),
     /// The number of the section of data, and the offset there.
     Data(usize, u64),
+    /// The number of a section of variables of an arena, and the offset there. It can lie outside of the section: arenas go on.
+    Arena(usize, i32),
     /// A function that is not in the object, by the number of its symbol.
     Elsewhere(usize),
     /// The address of what is not in the object, by the number of its symbol.
@@ -151,6 +153,9 @@ fn named(
         (Op::LoadImm64 { .. }, None, ..) => Some(Named::Outside(relocation.symbol)),
         (Op::LoadImm64 { low, .. }, Some((index, found)), Some(kind), Some(value)) => {
             let to = value.saturating_add(relocation.addend.unwrap_or(low.into()));
+            if let (Kind::Arena, Ok(to)) = (kind, i32::try_from(to)) {
+                return Some(Named::Arena(index, to));
+            }
             let inside = u64::try_from(to).ok().filter(|to| *to < found.size);
             match (kind, inside) {
                 (Kind::Code, Some(to)) if to.is_multiple_of(SLOT) => {

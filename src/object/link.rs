@@ -350,6 +350,9 @@ impl Linker<'_> {
                 self.map_at(*section, *offset).map(|map| map.symbol.clone())
             }
             Named::Data(section, offset) => self.variables.address(*section, *offset),
+            Named::Arena(section, offset) => {
+                self.sections.arena_target(*section, *offset).map(|(_, name)| name)
+            }
             Named::Elsewhere(symbol) | Named::Outside(symbol) => {
                 self.raw.symbols.get(*symbol).map(|symbol| symbol.name.clone())
             }
@@ -493,6 +496,16 @@ impl Linker<'_> {
                         _ => Err("the address of data without a name".into()),
                     }
                 }
+                Named::Arena(section, offset) => match self.sections.arena_target(*section, *offset) {
+                    Some((target, name)) => {
+                        program.relocate_address(at, target);
+                        let remark = format!("the address of `{}` in the arena", shown(&name));
+                        self.spend(remark.len())?;
+                        program.text_remarks.insert(at, remark);
+                        continue;
+                    }
+                    None => Err("the address of a variable of an arena".into()),
+                },
                 Named::Outside(symbol) => {
                     let Some(RawSymbol { name, weak, .. }) = self.raw.symbols.get(*symbol) else {
                         continue;

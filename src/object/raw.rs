@@ -58,6 +58,8 @@ pub(super) enum Kind {
         link: bool,
         autocreate: bool,
     },
+    /// `.addr_space.1`: variables of the arena.
+    Arena,
     License,
     /// The version of the kernel that old loaders passed on. Only a linker looks at it.
     Version,
@@ -123,6 +125,7 @@ fn kind_of(name: &str, section_type: elf::SectionType, executable: bool, size: u
             "?.struct_ops" => Kind::StructOps { link: false, autocreate: false },
             ".struct_ops.link" => Kind::StructOps { link: true, autocreate: true },
             "?.struct_ops.link" => Kind::StructOps { link: true, autocreate: false },
+            ".addr_space.1" => Kind::Arena,
             ".BTF" => Kind::Btf,
             ".BTF.ext" => Kind::BtfExt,
             ".eh_frame" => Kind::Nothing,

@@ -78,7 +78,8 @@ impl Sections {
                 continue;
             }
             let (name, variables) = (shown(&found.name), Vec::new());
-            sections.more.push(DataSection { name, section, bytes, variables, types });
+            let arena = None;
+            sections.more.push(DataSection { name, section, bytes, variables, types, arena });
             sections.numbers.push(number);
         }
         sections
@@ -93,6 +94,29 @@ impl Sections {
         }
         let index = self.numbers.iter().position(|other| *other == number)?;
         Some(LinkTarget::DataSection(index as u32, offset))
+    }
+
+    /// Adds the variables of an arena, whose section in the file has this number.
+    pub fn add(&mut self, number: usize, arena: DataSection) {
+        self.more.push(arena);
+        self.numbers.push(number);
+    }
+
+    /// Returns the target of a relocation of an address in an arena, with a name for it in messages.
+    pub fn arena_target(&self, number: usize, offset: i32) -> Option<(LinkTarget, String)> {
+        let index = self.numbers.iter().position(|other| *other == number)?;
+        let section = self.more.get(index).filter(|section| section.arena.is_some())?;
+        let place = u32::try_from(offset).unwrap_or(u32::MAX);
+        let before = section.variables.partition_point(|(_, start, _)| *start <= place);
+        let variable = before.checked_sub(1).and_then(|index| section.variables.get(index));
+        let name = match variable {
+            Some((name, start, _)) if *start == place => name.clone(),
+            Some((name, start, size)) if place - start < *size => {
+                format!("{name} + {}", place - start)
+            }
+            _ => format!("{} + {offset}", section.name),
+        };
+        Some((LinkTarget::DataSection(index as u32, offset), name))
     }
 
     /// Puts names into the sections that have names of their own.

@@ -82,6 +82,11 @@ impl<'a> Loader<'a> {
         let loaded = self.load_all(collection, specs);
         if loaded.is_err() {
             for (spec, map) in self.maps.drain(before..) {
+                #[cfg(feature = "elf")]
+                {
+                    self.arenas.retain(|arena| !std::ptr::eq(arena.spec, spec));
+                    self.arena_data.retain(|data| !std::ptr::eq(data.spec, spec));
+                }
                 self.filled.retain(|filled| !std::ptr::eq(*filled, spec));
                 if let Some(path) = spec.pin.filter(|_| !map.is_reused()) {
                     // The error that matters is the one before.
@@ -100,6 +105,8 @@ impl<'a> Loader<'a> {
         for map in collection.maps().iter().filter(|map| map.autocreate) {
             self.filled(map, collection.maps())?;
         }
+        #[cfg(feature = "elf")]
+        self.fill_arenas(collection.data().more, collection.maps())?;
         let mut programs = Vec::with_capacity(specs.len());
         for (spec, of) in specs {
             programs.push(match of {
@@ -200,21 +207,30 @@ impl<'a> Loader<'a> {
         let missing = || collection.no_variable(name);
         let (place, offset, size) = collection.place(name).ok_or_else(missing)?;
         let data = collection.data();
+        let of_bytes = |bytes: &[u8]| {
+            T::from_bytes(bytes).ok_or_else(|| Error::ValueSize {
+                what: "variable",
+                name: name.into(),
+                declaration: None,
+                size,
+                given: T::SIZE,
+            })
+        };
         let map = match place {
             VariablePlace::Standard(section) => self.section_of(&data, section)?,
             VariablePlace::More(index) => {
-                self.named_section(data.more.get(index).ok_or_else(missing)?)?
+                let section = data.more.get(index).ok_or_else(missing)?;
+                #[cfg(feature = "elf")]
+                if section.arena.is_some() {
+                    let bytes = self.arena_bytes(section, collection.maps(), offset, size)?;
+                    return of_bytes(&bytes.ok_or_else(missing)?);
+                }
+                self.named_section(section)?
             }
         };
         let value = map.lookup(&0_u32.to_ne_bytes())?.unwrap_or_default();
         let bytes = value.get(offset as usize..).and_then(|rest| rest.get(..size as usize));
-        T::from_bytes(bytes.ok_or_else(missing)?).ok_or_else(|| Error::ValueSize {
-            what: "variable",
-            name: name.into(),
-            declaration: None,
-            size,
-            given: T::SIZE,
-        })
+        of_bytes(bytes.ok_or_else(missing)?)
     }
 }
 

@@ -179,12 +179,16 @@ impl<'a> Loader<'a> {
     }
 
     /// Returns the map of a data section of an object file that has a name of its own, `.data.table`. It is created now if no loaded
-    /// program has used it yet.
+    /// program has used it yet. The map of variables of an arena is the arena, which is created with its collection.
     ///
     /// # Errors
-    /// The errors of [`Map::create`].
+    /// The errors of [`Map::create`]; [`Error::Spec`] if the collection of an arena was not loaded.
     pub fn named_section(&mut self, data: &'a DataSection) -> Result<&Map> {
         let DataSection { name, section, bytes, types, .. } = data;
+        #[cfg(feature = "elf")]
+        if data.arena.is_some() {
+            return self.arena_map(data);
+        }
         self.data_map(*section, name, bytes, types.as_ref(), None)
     }
 

@@ -134,6 +134,13 @@ fn put_map<'a>(
     reloc: &Reloc<'a>,
     insns: &mut [Insn],
 ) -> Result<()> {
+    #[cfg(feature = "elf")]
+    if let RelocTarget::DataSection(index) = reloc.target
+        && let Some(data) = spec.code.data.more.get(index as usize)
+        && data.arena.is_some()
+    {
+        return loader.put_arena(spec, data, insns, reloc.slot as usize);
+    }
     let map = match reloc.target {
         RelocTarget::Map(map) => loader.map(map)?,
         RelocTarget::Section(section) => loader.section(&spec.code, section)?,

@@ -141,6 +141,8 @@ pub struct DataSection {
     pub variables: Vec<(String, u32, u32)>,
     /// The types of its variables.
     pub types: Option<DataTypes>,
+    /// The arena that the variables are in, by its name (Linux 6.9). The section has no map of its own then.
+    pub arena: Option<String>,
 }
 
 /// The types of the variables of a data section of an object file.

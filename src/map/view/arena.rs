@@ -8,6 +8,7 @@ use crate::syscall::SharedWords;
 use crate::uapi::{Errno, MapFlags, MapType};
 use crate::util::pod::{Plain, with_zeroed};
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 /// Memory that programs and user space share, up to 4 GiB, with pointers in it that mean the same to both. Linux 6.9.
 ///
@@ -58,6 +59,11 @@ impl Arena {
                 needs: "it may not have BPF_F_SEGV_ON_FAULT",
             });
         }
+        self.reserve()
+    }
+
+    /// Maps its memory, perhaps with pages that may not be looked at.
+    pub(crate) fn reserve(&self) -> Result<MappedArena> {
         let len = (self.map.max_entries() as usize).saturating_mul(page_size());
         let refuse = |errno| {
             let note = match errno {
@@ -70,16 +76,17 @@ impl Arena {
         };
         let place = self.map.info()?.map_extra as usize;
         let memory = SharedWords::map_at(self.map.as_fd(), place, len, true).map_err(refuse)?;
-        Ok(MappedArena { memory })
+        Ok(MappedArena { memory: Arc::new(memory) })
     }
 }
 
 /// The memory of an arena: see [`Arena::mmap`]. It stays if the map goes.
 ///
-/// Words of the machine's size are read and written as wholes; the parts of a longer value may be of different times.
-#[derive(Debug)]
+/// Words of the machine's size are read and written as wholes; the parts of a longer value may be of different times. A clone is
+/// the same memory.
+#[derive(Debug, Clone)]
 pub struct MappedArena {
-    memory: SharedWords,
+    memory: Arc<SharedWords>,
 }
 
 impl MappedArena {
@@ -112,5 +119,27 @@ impl MappedArena {
             value.write(bytes);
             self.memory.write(offset, bytes)
         })
+    }
+
+    /// Puts bytes there, and zeros behind them up to a multiple of 8; `false` if that is not within it.
+    #[cfg(feature = "elf")]
+    pub(crate) fn fill(&self, offset: usize, bytes: &[u8]) -> bool {
+        let (whole, rest) = bytes.as_chunks::<8>();
+        let mut last = [0; 8];
+        let last = last.get_mut(..rest.len()).map(|start| start.copy_from_slice(rest)).map(|()| last);
+        let at = offset.saturating_add(whole.as_flattened().len());
+        self.memory.write(offset, whole.as_flattened())
+            && (rest.is_empty() || last.is_some_and(|last| self.memory.write(at, &last)))
+    }
+
+    /// Returns the bytes there, from any place on; `None` if they are not within it.
+    #[cfg(feature = "elf")]
+    pub(crate) fn bytes(&self, offset: usize, len: usize) -> Option<Vec<u8>> {
+        let start = offset - offset % 8;
+        let end = offset.checked_add(len)?.checked_next_multiple_of(8)?;
+        let mut words = vec![0; end.checked_sub(start)?];
+        let read = self.memory.read(start, &mut words);
+        let bytes = words.get(offset - start..)?.get(..len)?;
+        read.then(|| bytes.to_vec())
     }
 }
