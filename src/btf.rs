@@ -27,6 +27,8 @@
 
 mod builder;
 #[cfg(feature = "elf")]
+mod contexts;
+#[cfg(feature = "elf")]
 mod copy;
 mod core;
 mod declare;
@@ -49,6 +51,8 @@ mod search;
 mod types;
 
 pub use builder::Builder;
+#[cfg(feature = "elf")]
+pub(crate) use contexts::with_contexts;
 #[cfg(feature = "elf")]
 pub(crate) use copy::TypeCopy;
 pub(crate) use core::{Budget, CoreValue, Resize, essential_name, resolve, types_are_compatible};

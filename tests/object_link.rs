@@ -14,8 +14,9 @@ use objects::{
     same_programs,
 };
 use rawbpf::asm::{Code, Collection, Section};
+use rawbpf::attach::attach_collection;
 use rawbpf::object::{LinkError, Object};
-use rawbpf::{Loader, Program};
+use rawbpf::{Loader, MapType, Program, TestRunOptions};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -97,8 +98,13 @@ fn same_data<'c>(loader: &mut Loader<'c>, collection: &'c Collection<'c>, theirs
     }
     // Elements of a map of maps are numbers of maps.
     for map in collection.maps().iter().filter(|map| map.name != "nested") {
-        let ours = Described::of_ours(loader.map(map).unwrap());
-        assert_eq!(ours, theirs.map(map.name), "{}", map.name);
+        let [mut ours, mut theirs] =
+            [Described::of_ours(loader.map(map).unwrap()), theirs.map(map.name)];
+        // A struct of functions is empty until it is registered.
+        if map.kind == MapType::StructOps {
+            (ours.contents, theirs.contents) = Default::default();
+        }
+        assert_eq!(ours, theirs, "{}", map.name);
     }
 }
 
@@ -192,6 +198,119 @@ fn functions_of_the_kernel_can_be_declared_by_several_objects() {
             assert_eq!(without_offsets(&ours), without_offsets(&theirs), "{compiler}");
         }
         assert_eq!(programs.len(), 2);
+    }
+}
+
+#[test]
+fn structs_of_functions_hold_programs_of_all_objects() {
+    needs!(Bpf, Root, Btf, Jit);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpftool", no_bpftool());
+    needs_tried!("congestion control", no_congestion_control());
+    let sources = ["link_tables.c", "link_tables_other.c"];
+    for compiler in compilers() {
+        let [first, second] = sources;
+        compare(compiler, &sources, false);
+        compare(compiler, &[second, first], false);
+
+        let folder = Folder::new();
+        let objects = all_compiled(compiler, &sources, &["-DLINKS"], folder.path());
+        let object = ours_linked(&objects).unwrap();
+        let collection = object.collection("linked.o").unwrap();
+        let created: Vec<_> =
+            collection.maps().iter().map(|map| (map.name, map.autocreate)).collect();
+        let expected = [("rawbpf_first", true), ("rawbpf_second", true), ("rawbpf_third", false)];
+        assert_eq!(created, expected);
+        if has_links() {
+            let mut loader = Loader::new();
+            let programs = loader.load_collection(&collection).unwrap();
+            let attached = attach_collection(&mut loader, &collection, &programs).unwrap();
+            for (name, there) in expected {
+                assert_eq!(is_available(name), there, "{name}");
+            }
+            drop(attached);
+        }
+    }
+}
+
+/// Whether structs of functions can be registered by a link: Linux 6.4.
+fn has_links() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(|letter: char| !letter.is_ascii_digit());
+    let mut number = || numbers.next().unwrap().parse::<u32>().unwrap();
+    (number(), number()) >= (6, 4)
+}
+
+fn is_available(name: &str) -> bool {
+    let all = fs::read_to_string("/proc/sys/net/ipv4/tcp_available_congestion_control").unwrap();
+    all.split_whitespace().any(|one| one == name)
+}
+
+fn no_congestion_control() -> Option<String> {
+    let types = rawbpf::btf::KernelTypes::new();
+    let there = types.exists("struct bpf_struct_ops_tcp_congestion_ops").unwrap_or(false);
+    (!there).then(|| "the kernel has no congestion control by programs".into())
+}
+
+#[test]
+fn strings_settings_and_programs_that_are_turned_off_are_those_of_all_objects() {
+    needs!(Bpf, Root, Btf);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpftool", no_bpftool());
+    for compiler in compilers() {
+        compare(compiler, &["link_more.c", "link_more_other.c"], true);
+        compare(compiler, &["link_more_other.c", "link_more.c"], true);
+    }
+}
+
+/// The one that handles exceptions is only named by a tag, and can be of another object.
+#[test]
+fn exceptions_are_handled_by_a_function_of_another_object() {
+    needs!(Bpf, Root, Btf, Jit);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpf_throw", no_function("bpf_throw"));
+    let sources = ["exceptions.c", "link_more_other.c"];
+    for compiler in compilers() {
+        let folder = Folder::new();
+        let objects = all_compiled(compiler, &sources, &["-DCALLBACK=\"bounded\""], folder.path());
+        let object = ours_linked(&objects).unwrap();
+        let collection = object.collection("linked.o").unwrap();
+        let programs = Loader::new().load_collection(&collection).unwrap();
+        let handled = programs.iter().find(|program| program.name() == "handled").unwrap();
+        // 21 & 15
+        assert_eq!(returned(handled), [5; 3], "{compiler}");
+    }
+}
+
+fn no_function(name: &str) -> Option<String> {
+    let types = rawbpf::btf::KernelTypes::new();
+    let found = types.type_id(name, rawbpf::btf::Kind::Function);
+    found.is_err().then(|| format!("the kernel has no {name}"))
+}
+
+/// One arena, whose variables several objects have. libbpf has them since 1.5.
+#[test]
+fn variables_of_an_arena_are_those_of_all_objects() {
+    needs!(Bpf, Root, Btf, Jit);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("bpf_arena_alloc_pages", no_function("bpf_arena_alloc_pages"));
+    for compiler in compilers() {
+        for sources in [["arena_data.c", "link_arena.c"], ["link_arena.c", "arena_data.c"]] {
+            let folder = Folder::new();
+            let objects = all_compiled(compiler, &sources, &[], folder.path());
+            let object = ours_linked(&objects).unwrap();
+            let collection = object.collection("linked.o").unwrap();
+            let mut loader = Loader::new();
+            let programs = loader.load_collection(&collection).unwrap();
+            let run = |name: &str| {
+                let program = programs.iter().find(|program| program.name() == name).unwrap();
+                program.test_run_with(&TestRunOptions::new()).unwrap().returned
+            };
+            assert_eq!(run("adds"), 5 + 10 + 1000 + 30, "{compiler}");
+            assert_eq!(run("counts"), 17 + 100 * (7 + 3) + 10_000, "{compiler}");
+            assert_eq!(loader.variable::<u32>(&collection, "counter").unwrap(), 17);
+            assert_eq!(loader.variable::<u32>(&collection, "behind").unwrap(), 30);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Failure;
 use super::asm::{InputArgs, read_bytes, text_of};
+use super::stdio::warn;
 use crate::asm::{Collection, ParseOptions, parse};
 use crate::error::Error;
 use crate::object::Object;
@@ -155,9 +156,14 @@ impl Text {
                     ))
                 })?
             }
-            Contents::Object(object) => object
-                .collection(file)
-                .map_err(|error| Failure::Other(format!("{}: {error}", escape::shown(file))))?,
+            Contents::Object(object) => {
+                for ignored in object.ignored() {
+                    warn(&format!("{}: {ignored}", escape::shown(file)));
+                }
+                object
+                    .collection(file)
+                    .map_err(|error| Failure::Other(format!("{}: {error}", escape::shown(file))))?
+            }
         };
         if collection.programs().is_empty() {
             return Err(Failure::Other(format!("{} holds no program", escape::shown(file))));

@@ -496,16 +496,18 @@ impl Linker<'_> {
                         _ => Err("the address of data without a name".into()),
                     }
                 }
-                Named::Arena(section, offset) => match self.sections.arena_target(*section, *offset) {
-                    Some((target, name)) => {
-                        program.relocate_address(at, target);
-                        let remark = format!("the address of `{}` in the arena", shown(&name));
-                        self.spend(remark.len())?;
-                        program.text_remarks.insert(at, remark);
-                        continue;
+                Named::Arena(section, offset) => {
+                    match self.sections.arena_target(*section, *offset) {
+                        Some((target, name)) => {
+                            program.relocate_address(at, target);
+                            let remark = format!("the address of `{}` in the arena", shown(&name));
+                            self.spend(remark.len())?;
+                            program.text_remarks.insert(at, remark);
+                            continue;
+                        }
+                        None => Err("the address of a variable of an arena".into()),
                     }
-                    None => Err("the address of a variable of an arena".into()),
-                },
+                }
                 Named::Outside(symbol) => {
                     let Some(RawSymbol { name, weak, .. }) = self.raw.symbols.get(*symbol) else {
                         continue;

@@ -3,12 +3,20 @@
 use super::relocate::{Arguments, Relocated, relocate};
 use super::source;
 use super::{Loader, Program, dump};
+#[cfg(feature = "elf")]
+use crate::btf::with_contexts;
 use crate::btf::{Btf, Entry, Likeness, ProgramTypes};
 use crate::error::{Error, Result};
+#[cfg(feature = "elf")]
+use crate::kernel::version;
+#[cfg(feature = "elf")]
+use crate::map::load_object_types;
 use crate::map::object_name;
-use crate::spec::ProgramSpec;
+use crate::spec::{ObjectCode, ProgramSpec};
 use crate::syscall::{self, BtfLoad, ProgBtf, ProgLoad, memlock};
 use crate::uapi::{Errno, ProgramType};
+#[cfg(feature = "elf")]
+use crate::util::Version;
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -53,6 +61,9 @@ impl<'a> Loader<'a> {
         if own_types && of_object.is_none() {
             return Err(refuse("it allocates types of its object, whose BTF this kernel refuses"));
         }
+        // Types that the program allocates are those of its maps only in one and the same BTF.
+        let tagged = of_object.as_ref().filter(|_| !own_types);
+        let contexts = tagged.and_then(|(object, _)| contexts(object, spec.kind, token));
         let describe = |entry| match of_object {
             Some(_) => None,
             None => source::describe(spec.name, entry, &spec.code, &added),
@@ -69,8 +80,8 @@ impl<'a> Loader<'a> {
         let loaded = loaded.and_then(Result::ok);
         let btf = match &of_object {
             Some((object, btf)) => Some(ProgBtf {
-                btf: btf.as_fd(),
-                func_info: object.functions,
+                btf: contexts.as_ref().map_or(btf.as_fd(), |(btf, _)| btf.as_fd()),
+                func_info: contexts.as_ref().map_or(object.functions, |(_, functions)| functions),
                 line_info: object.lines,
             }),
             None => types.as_ref().zip(loaded.as_ref()).map(|(types, btf)| ProgBtf {
@@ -112,6 +123,28 @@ pub(super) fn other(program: &Program) -> Result<Other<'_>> {
     let note = "it has none, and so no function that could be named";
     let types = types.ok_or_else(|| refused(Errno(libc::ENOENT), Some(note)))?;
     Ok(Other { program, types })
+}
+
+/// Returns types and functions for a kernel that does not read on which arguments of functions `__arg_ctx` is: before Linux 6.8.
+#[cfg(feature = "elf")]
+fn contexts(
+    object: &ObjectCode<'_>,
+    kind: ProgramType,
+    token: Option<BorrowedFd<'_>>,
+) -> Option<(OwnedFd, Vec<[u32; 2]>)> {
+    version::running().filter(|here| *here < Version::new(6, 8))?;
+    let (types, functions) = with_contexts(object.types?, object.functions, kind)?;
+    Some((load_object_types(&types, token).ok()?, functions))
+}
+
+/// Objects are not read here.
+#[cfg(not(feature = "elf"))]
+fn contexts(
+    _: &ObjectCode<'_>,
+    _: ProgramType,
+    _: Option<BorrowedFd<'_>>,
+) -> Option<(OwnedFd, Vec<[u32; 2]>)> {
+    None
 }
 
 /// Loads the types of a program into the kernel.

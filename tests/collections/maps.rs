@@ -10,7 +10,7 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use rawbpf::asm::{ParseOptions, parse};
 use rawbpf::attach::attach_collection;
-use rawbpf::{Collection, Loader, Map, MapSpec, TestRunOptions};
+use rawbpf::{Collection, Loader, Map, MapFlags, MapSpec, TestRunOptions};
 use std::fs;
 use std::path::Path;
 
@@ -338,11 +338,69 @@ fn an_arena_has_pages() {
     needs_tried!("arenas (Linux 6.9)", older_than(6, 9));
     for compiler in compilers() {
         let object = object(compiler, "arena.c");
-        let mut collection = object.collection("arena.o").unwrap();
-        collection.map_mut("arena").unwrap().map_extra = 1 << 44;
-        let programs = Loader::new().load_collection(&collection).unwrap();
-        let run = programs[0].test_run_with(&TestRunOptions::new()).unwrap();
-        assert_eq!(run.returned, 1);
+        for place in [0, 1 << 44] {
+            let mut collection = object.collection("arena.o").unwrap();
+            collection.map_mut("arena").unwrap().map_extra = place;
+            let programs = Loader::new().load_collection(&collection).unwrap();
+            let run = programs[0].test_run_with(&TestRunOptions::new()).unwrap();
+            assert_eq!(run.returned, 1);
+        }
+    }
+}
+
+/// As in an arena of libbpf's: `first` has 40 + 2, and 5 was put into `counter`.
+#[test]
+fn variables_of_an_arena_are_set_and_read() {
+    needs!(Bpf, Root, Btf, Jit);
+    needs_tried!("clang", no_compiler());
+    needs_tried!("arenas (Linux 6.9)", older_than(6, 9));
+    for compiler in compilers() {
+        let object = object(compiler, "arena_data.c");
+        for place in [0, 1 << 44] {
+            let mut collection = object.collection("arena_data.o").unwrap();
+            collection.map_mut("arena").unwrap().map_extra = place;
+            let value = collection.variable("table").unwrap().get::<[u64; 1000]>().unwrap();
+            assert_eq!((value[..4].to_vec(), value[999]), (vec![1, 2, 3, 0], 0));
+            assert_eq!(collection.variable("counter").unwrap().get::<u32>().unwrap(), 5);
+            let error = collection.variable("counter").unwrap().set(&1_u64).unwrap_err();
+            assert!(error.to_string().contains("int counter"), "{error}");
+            collection.variable("counter").unwrap().set(&50_u32).unwrap();
+            let mut loader = Loader::new();
+            let programs = loader.load_collection(&collection).unwrap();
+            assert_eq!(loader.variable::<u32>(&collection, "counter").unwrap(), 50);
+            assert_eq!(loader.variable::<u32>(&collection, "zero").unwrap(), 0);
+            let run = |name: &str| {
+                let program = programs.iter().find(|program| program.name() == name).unwrap();
+                program.test_run_with(&TestRunOptions::new()).unwrap().returned
+            };
+            assert_eq!(run("counts"), 52 + 100 * 10 + 10_000);
+            assert_eq!(run("follows"), 42 + 52);
+            assert_eq!(loader.variable::<u32>(&collection, "counter").unwrap(), 52);
+            assert_eq!(loader.variable::<u32>(&collection, "hidden").unwrap(), 10);
+            assert_eq!(loader.variable::<u32>(&collection, "zero").unwrap(), 1);
+            let table: [u64; 1000] = loader.variable(&collection, "table").unwrap();
+            assert_eq!((table[1], table[999]), (2, 10));
+            let memory = loader.arena(collection.map("arena").unwrap()).unwrap();
+            assert_eq!(memory.len(), 8 * 4096);
+            assert!(place == 0 || memory.address() == place);
+            // Kernels before 7.0 take them only near the beginning.
+            let words: Vec<u64> =
+                (0..memory.len() / 8).map(|word| memory.get(8 * word).unwrap()).collect();
+            let found = words.windows(3).position(|words| words == [1, 2, 3]).unwrap();
+            let at_end = older_than(7, 0).is_none();
+            assert_eq!(found * 8 / 4096 >= 6, at_end, "{found}");
+            // A map that a loader has not mapped.
+            assert!(Loader::new().arena(&MapSpec::arena("other", 1)).is_err());
+        }
+        let mut collection = object.collection("arena_data.o").unwrap();
+        collection.map_mut("arena").unwrap().max_entries = 1;
+        let error = Loader::new().load_collection(&collection).unwrap_err().to_string();
+        assert!(error.contains("max_entries is 1: its variables need 2 pages"), "{error}");
+        collection.map_mut("arena").unwrap().max_entries = 2;
+        assert_eq!(Loader::new().load_collection(&collection).unwrap().len(), 2);
+        collection.map_mut("arena").unwrap().flags |= MapFlags::SEGV_ON_FAULT;
+        let error = Loader::new().load_collection(&collection).unwrap_err().to_string();
+        assert!(error.contains("without BPF_F_SEGV_ON_FAULT"), "{error}");
     }
 }
 

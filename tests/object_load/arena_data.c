@@ -1,26 +1,7 @@
 /* Variables of an arena: of one page and more, static ones, and structs. */
-#include "maps.h"
+#include "arena_data.h"
 
 struct { NUMBER(type, ARENA); NUMBER(map_flags, MMAPABLE); NUMBER(max_entries, 8); } arena SEC(".maps");
-
-/* Older compilers have no address spaces: there the section is said, and the instruction that leads into the arena. */
-#if __clang_major__ >= 19
-#define IN_ARENA __attribute__((address_space(1)))
-#define ARENA_DATA IN_ARENA
-#define AT(variable) (&(variable))
-#else
-#define IN_ARENA
-#define ARENA_DATA SEC(".addr_space.1")
-#define AT(variable) ((typeof(&(variable)))led(&(variable)))
-/* r1 = addr_space_cast(r1, 0, 1) */
-static inline __attribute__((always_inline)) void *led(const volatile void *address)
-{
-	void *there;
-
-	asm volatile("r1 = %1\n\t.quad 0x1000111bf\n\t%0 = r1" : "=r"(there) : "r"(address) : "r1");
-	return there;
-}
-#endif
 
 struct node {
 	struct node IN_ARENA *next;

@@ -1,17 +1,25 @@
-/* Linked with link_tables_other.c: a struct of functions, some of them of the other object. */
-#include "common.h"
+/* Linked with link_tables_other.c: a struct of functions, two of them of the other object. */
+#include "link_tables.h"
 
-struct sock;
-struct tcp_congestion_ops {
-	char name[16];
-	unsigned int flags;
-	unsigned int (*undo_cwnd)(struct sock *sk);
-	unsigned int (*ssthresh)(struct sock *sk);
-	void (*cong_avoid)(struct sock *sk, unsigned int ack, unsigned int acked);
-};
+#if __clang_major__ >= 19
+extern unsigned int half(unsigned long *ctx);
+extern unsigned int undo(unsigned long *ctx);
+#else
+/* Older compilers describe only functions that are called. */
+#define half own_half
+#define undo own_undo
+SEC("struct_ops")
+unsigned int half(unsigned long *ctx)
+{
+	return 2;
+}
 
-extern unsigned int half(struct sock *sk);
-extern unsigned int undo(struct sock *sk);
+SEC("struct_ops")
+unsigned int undo(unsigned long *ctx)
+{
+	return 3;
+}
+#endif
 
 SEC("struct_ops")
 void avoid(unsigned long *ctx)
@@ -19,10 +27,10 @@ void avoid(unsigned long *ctx)
 	out[0]++;
 }
 
-SEC(".struct_ops.link")
+SEC(TABLES)
 struct tcp_congestion_ops rawbpf_first = {
 	.name = "rawbpf_first",
-	.ssthresh = half,
+	.ssthresh = (void *)half,
 	.cong_avoid = (void *)avoid,
-	.undo_cwnd = undo,
+	.undo_cwnd = (void *)undo,
 };

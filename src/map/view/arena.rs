@@ -126,7 +126,8 @@ impl MappedArena {
     pub(crate) fn fill(&self, offset: usize, bytes: &[u8]) -> bool {
         let (whole, rest) = bytes.as_chunks::<8>();
         let mut last = [0; 8];
-        let last = last.get_mut(..rest.len()).map(|start| start.copy_from_slice(rest)).map(|()| last);
+        let last =
+            last.get_mut(..rest.len()).map(|start| start.copy_from_slice(rest)).map(|()| last);
         let at = offset.saturating_add(whole.as_flattened().len());
         self.memory.write(offset, whole.as_flattened())
             && (rest.is_empty() || last.is_some_and(|last| self.memory.write(at, &last)))
