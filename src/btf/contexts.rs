@@ -238,7 +238,8 @@ mod tests {
             let of = builder.composite("pt_regs", false, 8, &[]);
             builder.typedef("bpf_user_pt_regs_t", of)
         };
-        let rows: [(&dyn Fn(&mut Builder) -> u32, ProgramType, Option<&str>); 9] = [
+        type Make<'m> = &'m dyn Fn(&mut Builder) -> u32;
+        let rows: [(Make<'_>, ProgramType, Option<&str>); 9] = [
             (&void, Xdp, Some("xdp_md")),
             (&void, SchedCls, Some("__sk_buff")),
             (&void, Tracing, None),

@@ -158,7 +158,7 @@ impl Text {
             }
             Contents::Object(object) => {
                 for ignored in object.ignored() {
-                    warn(&format!("{}: {ignored}", escape::shown(file)));
+                    warn(format!("{}: {ignored}", escape::shown(file)));
                 }
                 object
                     .collection(file)

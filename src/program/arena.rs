@@ -64,7 +64,7 @@ impl<'a> Loader<'a> {
     /// Maps the memory of an arena of an object file that was created just now.
     pub(super) fn map_memory(&mut self, spec: &'a MapSpec<'a>, map: &Map) -> Result<()> {
         if spec.kind == MapType::Arena && spec.of_object().is_some() && !map.is_reused() {
-            let memory = Arena::of(map)?.reserve()?;
+            let memory = Arena::of(map)?.reserve(spec.map_extra)?;
             self.arenas.push(LoadedArena { spec, memory });
         }
         Ok(())

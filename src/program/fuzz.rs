@@ -3,10 +3,13 @@
 use super::{Loader, Types};
 use crate::btf::KernelTypes;
 use crate::error::Result;
+use crate::ring::page_size;
 use crate::spec::Collection;
-use crate::syscall::{Call, MapCreate, ProgLoad, UNLIMITED, fake};
-use crate::uapi::Errno;
+use crate::syscall::{Call, MapCreate, ProgLoad, UNLIMITED, fake, memfd_create};
+use crate::uapi::{Errno, MapType};
 use std::cell::Cell;
+use std::fs::File;
+use std::os::fd::IntoRawFd;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -40,6 +43,7 @@ pub fn load_collection(
 
 fn answer(call: &mut Call<'_, '_>) -> std::result::Result<i64, Errno> {
     match call {
+        Call::MapCreate(map) if map.map_type == MapType::Arena as u32 => arena(map),
         Call::MapCreate(_) | Call::BtfLoad(_) | Call::ProgLoad(_) => fake::descriptor(),
         Call::MapUpdate { .. } | Call::MapFreeze { .. } | Call::ObjPin { .. } => Ok(0),
         Call::MemlockGet { soft, hard } => {
@@ -49,6 +53,17 @@ fn answer(call: &mut Call<'_, '_>) -> std::result::Result<i64, Errno> {
         // Nothing is pinned, and there are no modules.
         _ => Err(Errno(libc::ENOENT)),
     }
+}
+
+/// A file in memory as large as an arena, which can be mapped as one.
+fn arena(map: &MapCreate<'_>) -> std::result::Result<i64, Errno> {
+    let len = u64::from(map.max_entries) * page_size() as u64;
+    if len > 1 << 32 {
+        return Err(Errno(libc::E2BIG));
+    }
+    let file = File::from(memfd_create(c"arena")?);
+    file.set_len(len).map_err(|error| Errno::of(&error))?;
+    Ok(i64::from(file.into_raw_fd()))
 }
 
 fn check(call: &Call<'_, '_>) {

@@ -98,6 +98,9 @@ fn only_of_text(what: &str) -> bool {
         ": it has values",
         ": its exceptions are handled by ",
         "struct_ops",
+        "left out: the address of ",
+        "left out: variables of arena ",
+        "` in the arena",
     ];
     let flavour = what.contains(": a call of ") && what.ends_with(" in the kernel");
     flavour || within.iter().any(|part| what.contains(part)) || what.ends_with(" of section .maps")

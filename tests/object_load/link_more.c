@@ -10,8 +10,10 @@ int first(void *ctx)
 	return bounded(40) + text("one")[1];
 }
 
+#ifdef LEFT_OUT
 SEC("?tc")
 int left_out(void *ctx)
 {
 	return bounded(1);
 }
+#endif

@@ -2,7 +2,7 @@
 #define out other_out
 #include "link_tables.h"
 
-static const volatile int factor = 2;
+const volatile int factor = 2;
 
 SEC("struct_ops")
 unsigned int half(unsigned long *ctx)

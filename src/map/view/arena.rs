@@ -59,11 +59,11 @@ impl Arena {
                 needs: "it may not have BPF_F_SEGV_ON_FAULT",
             });
         }
-        self.reserve()
+        self.reserve(self.map.info()?.map_extra)
     }
 
-    /// Maps its memory, perhaps with pages that may not be looked at.
-    pub(crate) fn reserve(&self) -> Result<MappedArena> {
+    /// Maps its memory at a place, or where there is room if that is 0; perhaps with pages that may not be looked at.
+    pub(crate) fn reserve(&self, place: u64) -> Result<MappedArena> {
         let len = (self.map.max_entries() as usize).saturating_mul(page_size());
         let refuse = |errno| {
             let note = match errno {
@@ -74,8 +74,8 @@ impl Arena {
             };
             self.map.refused("map the memory of", errno, note)
         };
-        let place = self.map.info()?.map_extra as usize;
-        let memory = SharedWords::map_at(self.map.as_fd(), place, len, true).map_err(refuse)?;
+        let map = self.map.as_fd();
+        let memory = SharedWords::map_at(map, place as usize, len, true).map_err(refuse)?;
         Ok(MappedArena { memory: Arc::new(memory) })
     }
 }
