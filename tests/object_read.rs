@@ -577,7 +577,10 @@ fn what_is_no_object_is_said() {
 fn seeds() -> Result<Vec<Vec<u8>>, String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/object");
     let read = |name| fs::read(folder.join(name)).map_err(|_| "the seeds are not here".to_owned());
-    ["little", "big", "llvm", "llvm-types", "core"].into_iter().map(read).collect()
+    ["little", "big", "llvm", "llvm-types", "core", "arena", "tables"]
+        .into_iter()
+        .map(read)
+        .collect()
 }
 
 #[test]

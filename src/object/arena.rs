@@ -102,6 +102,7 @@ mod tests {
             slots.extend([0; 8]);
         }
         slots.extend([0x95, 0, 0, 0, 0, 0, 0, 0]);
+        let length = slots.len() as u64;
         let mut code = Section::new("syscall", elf::SHF_ALLOC | elf::SHF_EXECINSTR, slots);
         for index in 0..addends.len() as u64 {
             // R_BPF_64_64
@@ -125,7 +126,7 @@ mod tests {
             size,
         };
         let mut symbols = vec![
-            symbol("runs", elf::STT_FUNC, 0, 0, 8),
+            symbol("runs", elf::STT_FUNC, 0, 0, length),
             symbol("second", elf::STT_OBJECT, first, 8, 8),
             symbol("one", elf::STT_OBJECT, first, 0, 4),
         ];
