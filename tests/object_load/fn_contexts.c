@@ -7,7 +7,7 @@
 static long (*const get_stack)(void *ctx, void *to, unsigned int size, unsigned long flags) = (void *)67;
 static long (*const load_bytes)(const void *skb, unsigned int offset, void *to, unsigned int len) = (void *)26;
 
-struct pt_regs;
+struct pt_regs { unsigned long first; };
 
 NOINLINE int stack(int twice, void *ctx CONTEXT)
 {

@@ -415,7 +415,7 @@ fn same_program(ours: &Program, theirs: &Program) -> Result<(), String> {
         same(&format!("functions of {name}"), &ours_is.functions, &theirs_is.functions)?;
         same(&format!("lines of {name}"), &ours_is.lines, &theirs_is.lines)?;
     }
-    let [own, other] = [&ours_is, &theirs_is].map(|dump| independent(&dump.slots));
+    let [own, other] = [&ours_is, &theirs_is].map(|dump| independent(&dump.slots, has_arena(ours)));
     assert!(own.len() > 1, "{name}: {own:?}");
     match own == other {
         true => Ok(()),
@@ -435,17 +435,26 @@ fn name_without_object(id: u32) -> String {
     }
 }
 
-/// The least offset that a program names in an arena. Where the variables begin depends on the version of libbpf.
-fn arena_base(slots: &[Insn]) -> u32 {
-    let pairs = slots.windows(2).filter(|pair| pair[0].is_wide() && pair[0].src() == 2);
-    let in_arena = pairs
-        .filter(|pair| Map::open_id(pair[0].imm() as u32).unwrap().kind() == MapType::Arena)
-        .map(|pair| pair[1].imm() as u32);
-    in_arena.min().unwrap_or(0)
+/// Whether a program uses an arena.
+fn has_arena(program: &Program) -> bool {
+    let ids = program.info().unwrap().map_ids;
+    ids.into_iter().any(|id| Map::open_id(id).unwrap().kind() == MapType::Arena)
 }
 
+/// The least address that is loaded of those that can be one in an arena: kernels show these as they are. Where the variables begin
+/// depends on the version of libbpf, and where the arena is on the process.
+fn arena_base(slots: &[Insn]) -> u64 {
+    let pairs = slots.windows(2).filter(|pair| pair[0].is_wide() && pair[0].src() == 0);
+    let values =
+        pairs.map(|pair| u64::from(pair[1].imm() as u32) << 32 | u64::from(pair[0].imm() as u32));
+    values.filter(|value| USER.contains(value)).min().unwrap_or(0)
+}
+
+/// Addresses of processes beyond the first 4 GiB.
+const USER: std::ops::Range<u64> = 1 << 32..1 << 47;
+
 /// Instructions without what differs from load to load: ids of maps, and addresses of what was allocated.
-fn independent(slots: &[Insn]) -> Vec<String> {
+fn independent(slots: &[Insn], arena: bool) -> Vec<String> {
     /// The addresses of x86-64's kernel below those of its text and its data.
     const ALLOCATED: std::ops::Range<u64> = 0xffff_8000_0000_0000..0xffff_ffff_8000_0000;
     let base = arena_base(slots);
@@ -458,12 +467,8 @@ fn independent(slots: &[Insn]) -> Vec<String> {
                 let value = u64::from(second.imm() as u32) << 32 | u64::from(imm as u32);
                 let text = match insn.src() {
                     // BPF_PSEUDO_MAP_FD and BPF_PSEUDO_MAP_VALUE, which has an offset besides.
-                    1 | 2 => {
-                        let map = Map::open_id(imm as u32).unwrap();
-                        let base = if map.kind() == MapType::Arena { base } else { 0 };
-                        let offset = (second.imm() as u32).wrapping_sub(base);
-                        format!("map {} {offset}", name_without_object(imm as u32))
-                    }
+                    1 | 2 => format!("map {} {}", name_without_object(imm as u32), second.imm()),
+                    0 if arena && USER.contains(&value) => format!("arena + {:#x}", value - base),
                     0 if ALLOCATED.contains(&value) => "allocated".into(),
                     _ => format!("{value:#x}"),
                 };
