@@ -6,7 +6,7 @@ extern int bounded(int n);
 SEC("tc")
 int first(void *ctx)
 {
-	trace("first %d", sizeof("first %d"), LINUX_KERNEL_VERSION);
+	trace("first: %d", sizeof("first: %d"), LINUX_KERNEL_VERSION);
 	return bounded(40) + text("one")[1];
 }
 

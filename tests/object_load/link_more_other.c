@@ -13,7 +13,7 @@ NOINLINE int bounded(int n)
 SEC("tc")
 int second(void *ctx)
 {
-	trace("second", sizeof("second"));
+	trace("second:", sizeof("second:"));
 	if (!CONFIG_BPF_SYSCALL)
 		return CONFIG_NO_SUCH_NUMBER;
 	return bounded(LINUX_KERNEL_VERSION) + text("three")[4];
