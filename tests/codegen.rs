@@ -72,6 +72,35 @@ fn random_code_with_atomics() {
     random(&Options::new().isa(Isa::V3), true, 64);
 }
 
+/// More values than fit on the stack: some are in scratch memory, whose address is in no register either when a value is taken apart
+/// once more.
+#[test]
+fn values_in_scratch_memory_have_its_address_at_hand() {
+    needs!(Bpf);
+    use random_code::{Source::*, Step::*};
+    let binary = |bits, op, dst, a, b| Binary { bits, op, dst, a, b };
+    let steps = vec![
+        binary(Bits::B64, rawbpf::codegen::Binary::Lsh, 72, Var(106), Var(106)),
+        binary(Bits::B32, rawbpf::codegen::Binary::Mod, 129, Var(18), Var(127)),
+        Compare { bits: Bits::B64, condition: Condition::Eq, dst: 36, a: Var(210), b: Var(139) },
+        binary(Bits::B32, rawbpf::codegen::Binary::Arsh, 91, Imm(128), Var(213)),
+        Assign { dst: 127, src: Var(11) },
+        binary(Bits::B64, rawbpf::codegen::Binary::Mod, 153, Var(249), Var(57)),
+        binary(Bits::B32, rawbpf::codegen::Binary::Xor, 18, Var(11), Imm(22)),
+    ];
+    for count in 70..100 {
+        let values = (0..count).map(|value| value * 0x9e37_79b9).collect();
+        let objects = vec![341, 329];
+        let program = random_code::Program { values, objects, steps: steps.clone() };
+        let contents = program.cells();
+        let cells = MapSpec::data("cells", &contents);
+        let compiled = program.compile(&cells, &SCRATCH, &Options::new().isa(Isa::V1)).unwrap();
+        let loaded = Loader::new().load(&random_code::spec(&compiled));
+        let loaded = loaded.unwrap_or_else(|error| panic!("{count} values: {error}"));
+        assert_eq!(loaded.test_run(&[0; 64], 1).unwrap().returned, program.expected());
+    }
+}
+
 /// With every variable in memory, so that all of it is loaded and stored.
 #[test]
 fn random_code_without_registers() {

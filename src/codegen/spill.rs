@@ -224,7 +224,7 @@ impl<'a> Rewrite<'_, 'a> {
                 self.push(inst);
             }
             Some(Home::Scratch(base, offset)) => {
-                let base = self.used(base);
+                let base = self.scratch_base(base);
                 self.push(Inst::FillFar { dst, base, offset });
             }
             None => {}
@@ -236,7 +236,7 @@ impl<'a> Rewrite<'_, 'a> {
         match self.state.home(of) {
             Some(Home::Slot(slot)) => self.push(Inst::Spill { slot, src }),
             Some(Home::Scratch(base, offset)) => {
-                let base = self.used(base);
+                let base = self.scratch_base(base);
                 self.push(Inst::SpillFar { base, offset, src });
             }
             Some(Home::Again(_)) | None => {}
@@ -245,9 +245,16 @@ impl<'a> Rewrite<'_, 'a> {
 
     /// The variable by which this one is read.
     fn used(&mut self, var: Var) -> Var {
-        if !self.is_apart(var) {
-            return var;
-        }
+        if self.is_apart(var) { self.current_or_loaded(var) } else { var }
+    }
+
+    /// The variable that has the address of scratch memory. If it was taken apart in an earlier round, there is nothing left of it
+    /// but its home.
+    fn scratch_base(&mut self, base: Var) -> Var {
+        if self.state.home(base).is_some() { self.current_or_loaded(base) } else { base }
+    }
+
+    fn current_or_loaded(&mut self, var: Var) -> Var {
         if let Some(piece) = self.current(var) {
             return piece;
         }
