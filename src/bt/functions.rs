@@ -21,6 +21,11 @@ pub(crate) struct Row {
     pub help: &'static str,
 }
 
+/// Where the kernel allows `path()` (`bpf_d_path_allowed`).
+pub(crate) const PATH: &str = "fentry and fexit of security_file_permission, security_inode_getattr, security_file_open, \
+                               security_path_truncate, vfs_truncate, vfs_fallocate, dentry_open, vfs_getattr and filp_close; \
+                               iter from Linux 5.12 on";
+
 /// The positions in which a function may be used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Usage {
@@ -339,7 +344,7 @@ pub(crate) const FUNCTIONS: &[Row] = &[
         Id::Path,
         (1, 2),
         "string path(struct path *path [, int size])",
-        "full path (fentry, fexit, iter); refused so far",
+        "full path (fentry, fexit, iter)",
     ),
     value(
         "pcomm",

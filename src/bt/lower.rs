@@ -16,8 +16,10 @@ mod condition;
 mod control;
 mod expression;
 mod helper;
+mod known;
 mod map;
 mod memory;
+mod path;
 mod read;
 mod record;
 mod scratch;
@@ -235,6 +237,7 @@ struct Lower<'l, 'p, 't> {
     /// Whether pointers from the context have types that the verifier tracks.
     typed: bool,
     variables: variable::Variables,
+    known: known::Known<'p>,
     loops: Vec<control::Loop>,
     /// The end of this run.
     exit: Block,
@@ -270,6 +273,7 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
             point,
             typed,
             variables: variable::Variables::default(),
+            known: known::Known::default(),
             loops: Vec::new(),
             exit,
             scratch: None,
@@ -293,7 +297,8 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
         }
         if let Some(predicate) = &self.probe.predicate {
             let body = self.f.block();
-            self.branch(predicate, body, self.exit)?;
+            self.stay_on_line();
+            self.guard(predicate, body, self.exit)?;
             self.f.switch_to(body);
         }
         self.statements(&self.probe.body)?;
@@ -312,13 +317,15 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
         Ok(compiled.map(|compiled| compiled.with_source(&source.text, &source.name, 1)))
     }
 
-    /// Emits the deferred code.
+    /// Emits the deferred code. What is known to the code before it is not known here, and the other way round.
     fn emit_cold(&mut self) {
+        let known = std::mem::take(&mut self.known);
         while let Some((block, span, emit)) = self.cold.pop() {
             self.at(span);
             self.f.switch_to(block);
             emit(self);
         }
+        self.known = known;
     }
 
     /// Begins a run for an object of an iterator. After the last one the program runs once more, for none. What it writes to the

@@ -65,20 +65,22 @@ impl Globals {
     pub(crate) const LOST_EXIT: u32 = 40;
     /// `u64`: 1 when `exit()` was called. What probes send after it is not printed, and so not lost.
     pub(crate) const EXITED: u32 = 48;
-    /// The offset of the first of the counters of [`Globals::lost_elements`].
-    const LOST_ELEMENTS: u32 = 56;
-    /// The size of the counters of a map.
-    const LOSSES_OF_MAP: u32 = 24;
-    /// The offset, in the counters of a map, of the `u64` that counts the updates that failed for another reason than that it
-    /// was full.
-    pub(crate) const FAILED: u32 = 8;
-    /// The offset, in the counters of a map, of the result of the last of those, an `i64`.
-    pub(crate) const FAILURE: u32 = 16;
+    /// The offset of the first of the counters of [`Globals::results`].
+    const FIRST_RESULT: u32 = 56;
+    /// The number of counters of a map: one for each result of an update, a power of two. Error numbers that an update returns are
+    /// smaller.
+    pub(crate) const RESULTS: u32 = 128;
 
-    /// Returns the offset of the counters of a map, the first of which is a `u64`: the number of updates that were lost because
-    /// the map was full.
-    pub(crate) fn lost_elements(self, map: MapId) -> u32 {
-        Self::LOST_ELEMENTS + map.0 * Self::LOSSES_OF_MAP
+    /// Returns the offset of the counters of a map. Each is a `u64`: how many updates had the result whose low bits are its index,
+    /// of those after which the element was not there.
+    pub(crate) fn results(self, map: MapId) -> u32 {
+        Self::FIRST_RESULT + map.0 * Self::RESULTS * 8
+    }
+
+    /// Returns the error number of the updates that a counter counts; none if these did not fail.
+    pub(crate) fn error_of(index: u32) -> Option<i32> {
+        let error = (Self::RESULTS - index).cast_signed();
+        (index != 0 && error != libc::EEXIST).then_some(error)
     }
 
     /// The distance between two counters of lost records, as a shift: a cache line each, so that CPUs which lose records at the same
@@ -94,7 +96,7 @@ impl Globals {
 
     /// Returns the offset and the number of zero bytes, which are never written.
     pub(crate) fn zeros(self) -> (u32, u32) {
-        (Self::LOST_ELEMENTS + self.maps * Self::LOSSES_OF_MAP, self.zeros)
+        (Self::FIRST_RESULT + self.maps * Self::RESULTS * 8, self.zeros)
     }
 
     /// Returns the size of the value.

@@ -50,6 +50,10 @@ struct Facts<'a> {
     value: Option<Val<'a>>,
     /// Its sign bit is 0.
     small: bool,
+    /// Whether it never holds a pointer.
+    number: bool,
+    /// The variable whose low bytes it has, and how many of them.
+    cut: Option<(Var, u32)>,
     compared: Option<Compared>,
     /// The block and the statement that assigned it last.
     assigned: (u32, u32),
@@ -61,6 +65,8 @@ const UNKNOWN: Facts<'static> = Facts {
     single: false,
     value: None,
     small: false,
+    number: false,
+    cut: None,
     compared: None,
     assigned: (u32::MAX, 0),
     cached: None,
@@ -192,6 +198,11 @@ fn facts<'a>(
             facts.single = false;
         }
     }
+    for var in &function.numbers {
+        if let Some(facts) = facts.get_mut(var.0 as usize) {
+            facts.number = true;
+        }
+    }
     (facts, unwritten)
 }
 
@@ -245,6 +256,25 @@ impl<'a> Lower<'a> {
             Operand::Imm(value) => Val::Imm(value as u64),
             Operand::Var(var) => self.fact(var).value.unwrap_or(Val::Var(var)),
         }
+    }
+
+    /// Records that a variable has the low bytes of another in its own. A pointer is not stored in part: the verifier rejects that.
+    pub(super) fn learn_cut(&mut self, dst: Var, of: Val<'a>, bytes: u32) {
+        if let Val::Var(of) = of {
+            let facts = self.fact(of);
+            if facts.single && (facts.number || facts.small) {
+                self.learn(dst, |facts| facts.cut = Some((of, bytes)));
+            }
+        }
+    }
+
+    /// The operand of a store of so many bytes: of a value that was cut to those or more, what it was before.
+    fn stored(&self, src: Operand, bytes: u32) -> Operand {
+        let cut = match self.value(src) {
+            Val::Var(var) => self.fact(var).cut,
+            _ => None,
+        };
+        cut.filter(|(_, left)| bytes <= *left).map_or(src, |(of, _)| of.into())
     }
 
     /// Whether the sign bit is known to be 0.
@@ -350,6 +380,7 @@ impl<'a> Lower<'a> {
                 value => {
                     let src = self.in_var(value);
                     self.sign_extend(dst, src, from as u8);
+                    self.learn_cut(dst, value, u32::from(from as u8) / 8);
                 }
             },
             Stmt::Swap { swap, bits, dst, src } => match self.value(src) {
@@ -379,6 +410,7 @@ impl<'a> Lower<'a> {
                     self.wants("store_release", Isa::V4);
                 }
                 let bits = if size == Size::Double { Bits::B64 } else { Bits::B32 };
+                let src = self.stored(src, size.bytes().into());
                 let src =
                     if release { Src::Var(self.operand_var(src)) } else { self.src(bits, src) };
                 let (base, offset) = self.place(to, size.bytes().into());

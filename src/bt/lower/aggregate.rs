@@ -5,7 +5,7 @@ use super::memory::Place;
 use super::{Lower, Lowered};
 use crate::bt::hir::{Aggregation, Expr, ExprKind, MapId};
 use crate::bt::plan::Feature;
-use crate::bt::types::{Lhist, Type, hist};
+use crate::bt::types::{Lhist, Type};
 use crate::codegen::{Binary, Operand, Var};
 use crate::insn::{AtomicSize, Bits, Condition, Size};
 
@@ -26,8 +26,7 @@ impl<'p> Lower<'_, 'p, '_> {
             None => 1.into(),
         };
         let bucket = match function {
-            Aggregation::Hist(_, bits) => Some((self.hist_bucket(value, *bits), 0)),
-            Aggregation::Lhist(_, lhist) => Some((self.lhist_bucket(value, *lhist), 0)),
+            Aggregation::Lhist(_, lhist) => Some(self.lhist_bucket(value, *lhist)),
             _ => None,
         };
         self.with_element(map, key, |lower, element| {
@@ -39,8 +38,9 @@ impl<'p> Lower<'_, 'p, '_> {
                 }
                 Aggregation::Min(_) => lower.keep_extreme(element, value, signed, true),
                 Aggregation::Max(_) => lower.keep_extreme(element, value, signed, false),
-                Aggregation::Hist(..) | Aggregation::Lhist(..) => {
-                    if let Some((bucket, _)) = bucket {
+                Aggregation::Hist(_, bits) => lower.count_power(element, value, *bits),
+                Aggregation::Lhist(..) => {
+                    if let Some(bucket) = bucket {
                         lower.count_bucket(element, bucket);
                     }
                 }
@@ -109,32 +109,50 @@ impl<'p> Lower<'_, 'p, '_> {
         self.add_to(Element { place, ..element }, 0, 1.into());
     }
 
-    /// Computes the bucket of `hist()` by bisection: each step removes half of the bits that may be set. The verifier
-    /// tracks the ranges of both variables, so that the bucket is proved to be one of the map's.
-    fn hist_bucket(&mut self, value: Operand, bits: u32) -> Var {
+    /// Counts a value of `hist()`: finds its power of two, four bits a round, then by bisection, and moves a pointer to the buckets
+    /// along. The verifier follows the rounds; on each path the pointer has an offset that it knows, but for the bits that remain.
+    fn count_power(&mut self, element: Element, value: Operand, bits: u32) {
+        /// The bits that a round of the loop removes.
+        const ROUND: u32 = 4;
+        let bucket_bytes = |removed: u32| u64::from(removed) << (bits + 3);
         let (bucket, rest) = (self.f.var(), self.f.var());
-        self.f.number(bucket);
         self.f.number(rest);
-        let (positive, after) = (self.f.block(), self.f.block());
-        self.f.assign(bucket, 0);
+        let (positive, round, halves, after) =
+            (self.f.block(), self.f.block(), self.f.block(), self.f.block());
+        let first = self.f.address(element.place.address);
+        self.f.assign(bucket, first);
         self.f.assign(rest, value);
+        // The bucket of negative values is the first.
         self.f.branch(Condition::SignedLt, rest, 0, after, positive);
         self.f.switch_to(positive);
-        for step in [32_u32, 16, 8, 4, 2, 1] {
+        self.f.binary_to(bucket, Bits::B64, Binary::Add, bucket, 8);
+        let limit = 1_u64 << (ROUND + bits);
+        self.f.branch(Condition::Ge, rest, limit, round, halves);
+        self.f.switch_to(round);
+        self.f.binary_to(rest, Bits::B64, Binary::Rsh, rest, ROUND);
+        self.f.binary_to(bucket, Bits::B64, Binary::Add, bucket, bucket_bytes(ROUND));
+        self.f.branch(Condition::Ge, rest, limit, round, halves);
+        self.f.switch_to(halves);
+        for step in [2, 1] {
             let (large, next) = (self.f.block(), self.f.block());
-            let limit = 1_u64.checked_shl(step + bits).unwrap_or(u64::MAX);
-            self.f.branch(Condition::Ge, rest, limit, large, next);
-            self.f.switch_to(large);
-            self.f.binary_to(rest, Bits::B64, Binary::Rsh, rest, step);
-            self.f.binary_to(bucket, Bits::B64, Binary::Add, bucket, u64::from(step) << bits);
+            if step == 1 && bits == 0 {
+                // Of 0 to 3, 2 and 3 have one bucket.
+                self.f.branch(Condition::Eq, rest, 3, large, next);
+                self.f.switch_to(large);
+                self.f.assign(rest, 2);
+            } else {
+                self.f.branch(Condition::Ge, rest, 1_u64 << (step + bits), large, next);
+                self.f.switch_to(large);
+                self.f.binary_to(rest, Bits::B64, Binary::Rsh, rest, step);
+                self.f.binary_to(bucket, Bits::B64, Binary::Add, bucket, bucket_bytes(step));
+            }
             self.f.switch_to(next);
         }
-        // The bits that remain, and the bucket of negative values.
-        self.f.binary_to(bucket, Bits::B64, Binary::Add, bucket, rest);
-        self.f.binary_to(bucket, Bits::B64, Binary::Add, bucket, 1);
+        let offset = self.f.binary(Binary::Lsh, rest, 3);
+        self.f.binary_to(bucket, Bits::B64, Binary::Add, bucket, offset);
         self.f.switch_to(after);
-        self.within(bucket, hist::buckets(bits));
-        bucket
+        let place = Place::aligned(bucket);
+        self.add_to(Element { place, ..element }, 0, 1.into());
     }
 
     /// The bucket of `lhist()`.

@@ -20,11 +20,11 @@ impl<'p> Lower<'_, 'p, '_> {
             Builtin::Pid { init } => self.process_id(init, true)?,
             Builtin::Tid { init } => self.process_id(init, false)?,
             Builtin::Uid | Builtin::Username => {
-                let both = self.call_number(helper::UID_GID, &[]);
+                let both = self.call_once(helper::UID_GID);
                 self.f.zero_extend(both, Size::Word).into()
             }
             Builtin::Gid => {
-                let both = self.call_number(helper::UID_GID, &[]);
+                let both = self.call_once(helper::UID_GID);
                 self.f.binary(Binary::Rsh, both, 32).into()
             }
             Builtin::Nsecs(clock) => self.clock(clock)?,
@@ -37,7 +37,7 @@ impl<'p> Lower<'_, 'p, '_> {
             Builtin::Ncpus => self.shared.target.cpus.into(),
             Builtin::NumaNode => self.call_number(helper::NUMA_NODE, &[]).into(),
             Builtin::Cgroup => self.call_number(helper::CGROUP_ID, &[]).into(),
-            Builtin::Curtask => self.call_number(helper::CURRENT_TASK, &[]).into(),
+            Builtin::Curtask => self.call_once(helper::CURRENT_TASK).into(),
             Builtin::Rand => {
                 let random = self.call_number(helper::RANDOM, &[]);
                 self.f.zero_extend(random, Size::Word).into()
@@ -141,7 +141,7 @@ impl<'p> Lower<'_, 'p, '_> {
             let offset = if process { 4 } else { 0 };
             return Ok(self.f.load(Size::Word, ids.at(offset).address).into());
         }
-        let both = self.call_number(helper::PID_TGID, &[]);
+        let both = self.call_once(helper::PID_TGID);
         Ok(match process {
             true => self.f.binary(Binary::Rsh, both, 32).into(),
             false => self.f.zero_extend(both, Size::Word).into(),
@@ -174,7 +174,7 @@ impl<'p> Lower<'_, 'p, '_> {
 
     /// `curtask->real_parent->tgid`
     fn parent(&mut self) -> Operand {
-        let task = self.call_number(helper::CURRENT_TASK, &[]);
+        let task = self.call_once(helper::CURRENT_TASK);
         let offset = self.f.kernel_value("task_struct.real_parent", KernelValue::Value);
         let from = self.f.add(task, offset);
         let to = self.room(8);

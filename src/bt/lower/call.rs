@@ -134,7 +134,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 ];
                 Prepared::Words { words, size }
             }
-            Call::Path(_) => return self.unsupported(of.span, "path"),
+            Call::Path(path) => self.path(path, size)?,
             _ => return self.never(),
         })
     }

@@ -137,6 +137,7 @@ impl<'p> Lower<'_, 'p, '_> {
         parameters: usize,
         body: impl FnOnce(&mut Self, &[Var]) -> Lowered<()>,
     ) -> Lowered<FunctionId> {
+        self.forget_maps();
         self.callbacks += 1;
         let name = format!("loop{}", self.callbacks);
         let mut outer = Function::new(name, parameters);
@@ -155,6 +156,7 @@ impl<'p> Lower<'_, 'p, '_> {
             std::mem::replace(&mut self.loops, vec![Loop { next, end }]),
             std::mem::take(&mut self.cold),
             self.variables.homes.clone(),
+            std::mem::take(&mut self.known),
         );
         if let Some(frame) = &mut self.frame {
             frame.base = last.at(0);
@@ -187,6 +189,7 @@ impl<'p> Lower<'_, 'p, '_> {
             self.loops,
             self.cold,
             self.variables.homes,
+            self.known,
         ) = saved;
         std::mem::swap(&mut self.f, &mut outer);
         done?;

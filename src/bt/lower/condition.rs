@@ -1,5 +1,6 @@
 //! Conditions: as branches, and as values of 0 and 1.
 
+use super::known::Mark;
 use super::{Lower, Lowered};
 use crate::bt::ast::BinaryOp;
 use crate::bt::hir::{Expr, ExprKind, Unary};
@@ -26,38 +27,71 @@ pub(super) fn condition(op: BinaryOp, signed: bool) -> Condition {
 impl<'p> Lower<'_, 'p, '_> {
     /// Goes on with `then` if a condition holds, else with `other`.
     pub(super) fn branch(&mut self, of: &'p Expr, then: Block, other: Block) -> Lowered<()> {
+        self.branch_to(of, false, then, other)
+    }
+
+    /// Goes on with `then`, to which nothing else leads, if a condition holds, else with `other`. What becomes known on the way
+    /// holds in `then`; returns the mark of what holds in `other` as well.
+    pub(super) fn guard(&mut self, of: &'p Expr, then: Block, other: Block) -> Lowered<Mark> {
+        let outer = self.begin_guard();
+        self.branch_to(of, true, then, other)?;
+        Ok(self.end_guard(outer))
+    }
+
+    fn branch_to(
+        &mut self,
+        of: &'p Expr,
+        guards: bool,
+        then: Block,
+        other: Block,
+    ) -> Lowered<()> {
         self.at(of.span);
         match &of.kind {
             ExprKind::Int(value) => self.f.jump(if *value != 0 { then } else { other }),
-            ExprKind::Unary(Unary::Not, value) => self.branch(value, other, then)?,
+            ExprKind::Unary(Unary::Not, value) => self.branch_to(value, false, other, then)?,
             ExprKind::Logical { and, operands } => {
                 let Some((last, first)) = operands.split_last() else { return Ok(()) };
+                let guards = guards && *and;
                 for operand in first {
-                    let next = self.f.block();
+                    let (next, began) = (self.f.block(), self.on_line());
                     match and {
-                        true => self.branch(operand, next, other)?,
-                        false => self.branch(operand, then, next)?,
+                        true => self.branch_to(operand, guards, next, other)?,
+                        false => self.branch_to(operand, false, then, next)?,
                     }
                     self.f.switch_to(next);
+                    if guards {
+                        self.rejoin(began);
+                    }
                 }
-                self.branch(last, then, other)?;
+                self.branch_to(last, guards, then, other)?;
             }
+            ExprKind::Compare { op: BinaryOp::Ne, left, right, .. }
+                if matches!(right.kind, ExprKind::Int(0))
+                    && self.branch_map(left, guards, then, other)? => {}
             ExprKind::Compare { op, signed, left, right } => {
                 let left = self.number(left)?;
                 let right = self.number(right)?;
+                self.fork();
                 self.f.branch(condition(*op, *signed), left, right, then, other);
             }
             ExprKind::CompareObjects { equal, left, right } => {
                 let (same, different) = if *equal { (then, other) } else { (other, then) };
+                self.fork();
                 self.branch_objects(left, right, same, different)?;
             }
             ExprKind::Convert(value) if value.ty.is_scalar() => {
-                let value = self.number(value)?;
-                self.f.branch_if(value, then, other);
+                if !self.branch_map(value, guards, then, other)? {
+                    let value = self.number(value)?;
+                    self.fork();
+                    self.f.branch_if(value, then, other);
+                }
             }
             _ => {
-                let value = self.scalar(of)?;
-                self.f.branch_if(value, then, other);
+                if !self.branch_map(of, guards, then, other)? {
+                    let value = self.scalar(of)?;
+                    self.fork();
+                    self.f.branch_if(value, then, other);
+                }
             }
         }
         Ok(())

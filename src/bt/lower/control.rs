@@ -33,6 +33,7 @@ pub(super) fn rounds(start: &Expr, end: &Expr) -> Option<u64> {
 
 impl<'p> Lower<'_, 'p, '_> {
     pub(super) fn control(&mut self, one: &'p Statement) -> Lowered<()> {
+        self.forget_maps();
         match &one.kind {
             StatementKind::Unroll { count, body } => {
                 let end = self.f.block();

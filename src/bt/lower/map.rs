@@ -6,7 +6,7 @@ use crate::bt::ast::BinaryOp;
 use crate::bt::hir::{Expr, ExprKind, MapId};
 use crate::bt::plan::{Feature, Globals, Storage, UserMap};
 use crate::bt::types::Type;
-use crate::codegen::{AtomicBinary, Operand, Var};
+use crate::codegen::{AtomicBinary, Binary, Block, Operand, Var};
 use crate::insn::{AtomicSize, Condition, Size};
 
 /// An element of a map as a statement finds it.
@@ -29,22 +29,33 @@ impl<'p> Lower<'_, 'p, '_> {
         }
     }
 
-    /// A key in memory; of a single value, that of its one element.
+    /// A pointer to a key in memory; of a single value, that of its one element.
     pub(super) fn key(&mut self, map: &UserMap<'p>, key: Option<&'p Expr>) -> Lowered<Operand> {
-        let place = match (key, map.storage) {
-            (Some(key), _) => self.object_of(key)?,
-            (None, Storage::Single { .. }) => {
-                let place = Place::aligned(self.f.object(4, 4));
-                self.f.store(Size::Word, place.address, 0);
-                place
-            }
-            (None, _) => {
-                let place = self.room(8);
-                self.f.store(Size::Double, place.address, 0);
-                place
-            }
-        };
+        let place = self.key_place(map, key)?;
         Ok(self.pointer(place))
+    }
+
+    /// The place of a key in memory, which nothing changes from here on unless it is a variable.
+    fn key_place(&mut self, map: &UserMap<'p>, key: Option<&'p Expr>) -> Lowered<Place> {
+        let Some(key) = key else {
+            let (bytes, size) = match map.storage {
+                Storage::Single { .. } => (4, Size::Word),
+                Storage::SingleHash | Storage::Hash => (8, Size::Double),
+            };
+            if let Some(place) = self.known_zeros(bytes) {
+                return Ok(place);
+            }
+            let place = Place::aligned(self.f.object(bytes, bytes));
+            self.f.store(size, place.address, 0);
+            self.note_zeros(bytes, place);
+            return Ok(place);
+        };
+        if let Some(place) = self.known_key(key) {
+            return Ok(place);
+        }
+        let place = self.object_of(key)?;
+        self.note_key(key, place);
+        Ok(place)
     }
 
     /// A value in memory, also of a scalar.
@@ -81,6 +92,15 @@ impl<'p> Lower<'_, 'p, '_> {
             return then(self, Place::aligned(address));
         }
         let key = self.key(map, key)?;
+        self.if_found(map, key, then)
+    }
+
+    fn if_found(
+        &mut self,
+        map: &'p UserMap<'p>,
+        key: Operand,
+        then: impl FnOnce(&mut Self, Place) -> Lowered<()>,
+    ) -> Lowered<()> {
         let found = self.lookup(map, key);
         let (some, after) = (self.f.block(), self.f.block());
         self.f.branch(Condition::Ne, found, 0, some, after);
@@ -93,22 +113,70 @@ impl<'p> Lower<'_, 'p, '_> {
     /// `@m[key]` of a scalar type.
     pub(super) fn read_map(
         &mut self,
-        map: MapId,
+        id: MapId,
         key: Option<&'p Expr>,
         ty: &Type,
     ) -> Lowered<Operand> {
+        let map = self.user_map(id)?;
+        let size = int_size(self.size(ty));
+        if let Some((address, _)) = self.shared_single(map) {
+            let value = self.load_sized(Place::aligned(address), size, ty);
+            self.f.number(value);
+            return Ok(value.into());
+        }
+        let key = self.key_place(map, key)?;
+        if let Some(value) = self.known_element(id, key) {
+            return Ok(value);
+        }
+        let began = self.on_line();
         let value = self.f.var();
         self.f.number(value);
-        let size = int_size(self.size(ty));
-        let ty = ty.clone();
         self.f.assign(value, 0);
-        self.if_element(map, key, |lower, place| {
-            let loaded = lower.load_sized(place, size, &ty);
+        let pointer = self.pointer(key);
+        self.if_found(map, pointer, |lower, place| {
+            let loaded = lower.load_sized(place, size, ty);
             lower.f.number(loaded);
             lower.f.assign(value, loaded);
             Ok(())
         })?;
+        self.rejoin(began);
+        self.note_element(id, key, value.into());
         Ok(value.into())
+    }
+
+    /// Goes on with `then` if `@m[key]`, of a scalar type, is not 0, else with `other`. If `guards`, nothing else leads to `then`.
+    pub(super) fn branch_map(
+        &mut self,
+        of: &'p Expr,
+        guards: bool,
+        then: Block,
+        other: Block,
+    ) -> Lowered<bool> {
+        let ExprKind::Map { map: id, key } = &of.kind else { return Ok(false) };
+        let map = self.user_map(*id)?;
+        if self.shared_single(map).is_some() {
+            return Ok(false);
+        }
+        let place = self.key_place(map, key.as_deref())?;
+        self.fork();
+        if let Some(value) = self.known_element(*id, place) {
+            self.f.branch_if(value, then, other);
+            return Ok(true);
+        }
+        let (began, pointer) = (self.on_line(), self.pointer(place));
+        let found = self.lookup(map, pointer);
+        let some = self.f.block();
+        self.f.branch(Condition::Ne, found, 0, some, other);
+        self.f.switch_to(some);
+        let size = int_size(self.size(&of.ty));
+        let value = self.load_sized(Place::aligned(found), size, &of.ty);
+        self.f.number(value);
+        if guards {
+            self.rejoin(began);
+            self.note_element(*id, place, value.into());
+        }
+        self.f.branch_if(value, then, other);
+        Ok(true)
     }
 
     /// `@m[key]` of another type: where it lies, or zeros.
@@ -138,6 +206,19 @@ impl<'p> Lower<'_, 'p, '_> {
         value: &'p Expr,
     ) -> Lowered<()> {
         let map = self.user_map(id)?;
+        // The value may read it before.
+        let done = self.store_map(id, map, key, value);
+        self.forget_map(id);
+        done
+    }
+
+    fn store_map(
+        &mut self,
+        id: MapId,
+        map: &'p UserMap<'p>,
+        key: Option<&'p Expr>,
+        value: &'p Expr,
+    ) -> Lowered<()> {
         if let Storage::Single { present } = map.storage {
             let prepared = self.prepare(value)?;
             let place = match self.shared_single(map) {
@@ -189,23 +270,16 @@ impl<'p> Lower<'_, 'p, '_> {
         self.f.switch_to(after);
     }
 
-    /// Counts an update of a map that failed with a result.
+    /// Counts an update of a map by its result, a negative error number. A result of 0 or `EEXIST` is counted too, and not reported:
+    /// the element was there, and another CPU has deleted it since, or a map that drops its oldest elements has.
     fn count_failure(&mut self, id: MapId, result: Var) {
-        let counters = self.shared.maps.layout.lost_elements(id);
-        let (full, other, after) = (self.f.block(), self.f.block(), self.f.block());
         // The verifier replaces the call by one of the map's own function, whose result is an `int` before Linux 6.4: only
         // the low half is set.
-        let result = self.f.sign_extend(result, Size::Word);
-        self.f.branch(Condition::Eq, result, -libc::E2BIG, full, other);
-        self.f.switch_to(full);
-        self.count_loss(counters);
-        self.f.jump(after);
-        self.f.switch_to(other);
-        // First the reason: who sees the count finds it.
-        let place = self.global(counters + Globals::FAILURE);
-        self.f.store(Size::Double, place, result);
-        self.count_loss(counters + Globals::FAILED);
-        self.f.switch_to(after);
+        let index = self.f.binary32(Binary::And, result, Globals::RESULTS - 1);
+        let distance = self.f.binary(Binary::Lsh, index, 3);
+        let counters = self.global(self.shared.maps.layout.results(id));
+        let address = self.f.add(counters, distance);
+        self.f.atomic(AtomicSize::Double, AtomicBinary::Add, address, 1);
     }
 
     /// Runs something with an element, which begins as zeros if there is none. Without room for it, it is counted.
@@ -222,10 +296,13 @@ impl<'p> Lower<'_, 'p, '_> {
             Storage::SingleHash | Storage::Hash => None,
         };
         if let Some((address, present)) = self.shared_single(map) {
+            self.forget_map(id);
             let place = Place::aligned(address);
             return then(self, Element { place, present: Some(present), own });
         }
         let key = self.key(map, key)?;
+        // The key may have read it.
+        self.forget_map(id);
         let pointer = self.f.var();
         let found = self.lookup(map, key);
         self.f.assign(pointer, found);
@@ -242,16 +319,9 @@ impl<'p> Lower<'_, 'p, '_> {
                     // Now it is there, of whomever.
                     let found = lower.lookup(map, key);
                     lower.f.assign(pointer, found);
-                    let (absent, refused, lost) =
-                        (lower.f.block(), lower.f.block(), lower.f.block());
+                    let absent = lower.f.block();
                     lower.f.branch(Condition::Ne, pointer, 0, some, absent);
-                    // Another CPU deleted it since, or a map that drops its oldest elements dropped it, and what would
-                    // have been added to it with it: no update failed.
                     lower.f.switch_to(absent);
-                    lower.f.branch32(Condition::Eq, result, 0, after, refused);
-                    lower.f.switch_to(refused);
-                    lower.f.branch32(Condition::Eq, result, -libc::EEXIST, after, lost);
-                    lower.f.switch_to(lost);
                     lower.count_failure(id, result);
                     lower.f.jump(after);
                 })
@@ -388,14 +458,16 @@ impl<'p> Lower<'_, 'p, '_> {
     }
 
     /// `delete(@m, key)`: 1 if there was such an element.
-    pub(super) fn delete(&mut self, map: MapId, key: Option<&'p Expr>) -> Lowered<Operand> {
-        let map = self.user_map(map)?;
+    pub(super) fn delete(&mut self, id: MapId, key: Option<&'p Expr>) -> Lowered<Operand> {
+        let map = self.user_map(id)?;
         let Storage::Single { present } = map.storage else {
             let key = self.key(map, key)?;
+            self.forget_map(id);
             let spec = self.f.map(&map.spec);
             let result = self.call_number(helper::MAP_DELETE, &[spec.into(), key]);
             return Ok(self.f.compare32(Condition::Eq, result, 0).into());
         };
+        self.forget_map(id);
         let size = self.size(&map.map.value);
         let was = self.f.var();
         self.f.number(was);

@@ -135,8 +135,10 @@ impl<'p> Lower<'_, 'p, '_> {
                 self.call_read(helper::read(*space), &[dst.into(), there.into(), *address]);
             }
             Prepared::Comm => {
-                // Some kernels (6.1) leave the bytes behind the zero as they were: one name would be several keys.
-                self.zero(to, 16);
+                if clear {
+                    // Some kernels (6.1) leave the bytes behind the zero as they were: one name would be several keys.
+                    self.zero(to, 16);
+                }
                 let dst = self.f.address(to.address);
                 self.call_number(COMM, &[dst.into(), 16.into()]);
             }

@@ -8,7 +8,9 @@ const COLD: usize = 200;
 
 impl<'p> Lower<'_, 'p, '_> {
     pub(super) fn statements(&mut self, all: &'p [Statement]) -> Lowered<()> {
-        all.iter().try_for_each(|one| {
+        let mark = self.enter_line();
+        let done = all.iter().try_for_each(|one| {
+            self.stay_on_line();
             self.statement(one)?;
             if self.cold.len() >= COLD {
                 // A jump of 16 bits must reach it, and chains of jumps reach some thousand places.
@@ -18,7 +20,9 @@ impl<'p> Lower<'_, 'p, '_> {
                 self.f.switch_to(next);
             }
             Ok(())
-        })
+        });
+        self.leave_line(mark);
+        done
     }
 
     fn statement(&mut self, one: &'p Statement) -> Lowered<()> {
@@ -38,10 +42,11 @@ impl<'p> Lower<'_, 'p, '_> {
                 let after = self.f.block();
                 for (condition, body) in arms {
                     let (then, next) = (self.f.block(), self.f.block());
-                    self.branch(condition, then, next)?;
+                    let mark = self.guard(condition, then, next)?;
                     self.f.switch_to(then);
                     self.statements(body)?;
                     self.f.jump(after);
+                    self.leave_line(mark);
                     self.f.switch_to(next);
                 }
                 self.statements(otherwise)?;

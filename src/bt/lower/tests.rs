@@ -11,6 +11,7 @@ mod loops;
 mod random;
 mod records;
 mod run;
+mod statements;
 mod usdt;
 mod values;
 

@@ -534,13 +534,18 @@ impl State {
             ));
         }
         let source = &self.reader.program.source;
-        for (map, lost) in self.maps.iter().zip(losses.elements) {
-            let full = Problem::MapFull { map: &map.name, max_entries: map.max_entries };
-            let failed = Problem::NotStored { map: &map.name, result: lost.failure };
-            for (problem, times) in [(full, lost.full), (failed, lost.failed)] {
-                if times > 0 {
-                    action::at(source, map.span, |place| sink.problem(place, &problem, times));
-                }
+        for (map, results) in self.maps.iter().zip(losses.results) {
+            for (index, times) in (0..).zip(results).filter(|(_, times)| *times > 0) {
+                let problem = match plan::Globals::error_of(index) {
+                    Some(libc::E2BIG) => {
+                        Problem::MapFull { map: &map.name, max_entries: map.max_entries }
+                    }
+                    Some(error) => {
+                        Problem::NotStored { map: &map.name, result: -i64::from(error) }
+                    }
+                    None => continue,
+                };
+                action::at(source, map.span, |place| sink.problem(place, &problem, times));
             }
         }
         Ok(())
@@ -560,20 +565,10 @@ struct Losses {
     /// Records, by CPU.
     records: Vec<u64>,
     runs: u64,
-    elements: Vec<LostElements>,
+    /// Updates of each map that failed, by their result.
+    results: Vec<[u64; plan::Globals::RESULTS as usize]>,
     /// The status of an `exit()` that was lost.
     exit: Option<u8>,
-}
-
-/// The updates of a map that were lost.
-#[derive(Debug, Clone, Copy, Default)]
-struct LostElements {
-    /// Because it was full.
-    full: u64,
-    /// For another reason.
-    failed: u64,
-    /// The last other reason, a negative error number.
-    failure: i64,
 }
 
 impl Globals {
@@ -589,16 +584,12 @@ impl Globals {
             bytes.and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_ne_bytes)
         };
         let of_map = |map: usize| {
-            let counters = self.layout.lost_elements(MapId(map as u32));
-            LostElements {
-                full: number(counters),
-                failed: number(counters + plan::Globals::FAILED),
-                failure: number(counters + plan::Globals::FAILURE).cast_signed(),
-            }
+            let first = self.layout.results(MapId(map as u32));
+            std::array::from_fn(|index| number(first + index as u32 * 8))
         };
         let (records, cpus) = self.layout.lost_records();
         let of_cpu = |cpu: u32| number(records + (cpu << plan::Globals::LOST_RECORDS_SHIFT));
-        let elements = (0..maps).map(of_map).collect();
+        let results = (0..maps).map(of_map).collect();
         let exit = number(plan::Globals::LOST_EXIT).to_ne_bytes();
         let [status, there] = [0, 4].map(|at| {
             let word = exit.get(at..at + 4).and_then(|word| word.try_into().ok());
@@ -608,9 +599,8 @@ impl Globals {
             exit: (there != 0).then_some(status as u8),
             records: (0..cpus).map(of_cpu).collect(),
             runs: number(plan::Globals::LOST_RUNS),
-            elements,
+            results,
         };
-        let before = |index: usize| self.known.elements.get(index).copied().unwrap_or_default();
         let since = Losses {
             exit: now.exit,
             records: (now.records.iter().enumerate())
@@ -619,14 +609,11 @@ impl Globals {
                 })
                 .collect(),
             runs: now.runs.wrapping_sub(self.known.runs),
-            elements: now
-                .elements
-                .iter()
-                .enumerate()
-                .map(|(index, now)| LostElements {
-                    full: now.full.wrapping_sub(before(index).full),
-                    failed: now.failed.wrapping_sub(before(index).failed),
-                    failure: now.failure,
+            results: (now.results.iter().enumerate())
+                .map(|(map, now)| {
+                    let before = self.known.results.get(map);
+                    let known = |index: usize| before.map_or(0, |before| before[index]);
+                    std::array::from_fn(|index| now[index].wrapping_sub(known(index)))
                 })
                 .collect(),
         };

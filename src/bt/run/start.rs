@@ -12,11 +12,13 @@ use super::script::{Error, Result, Script, ScriptError};
 use super::special::Special;
 use crate::bt::config::MissingProbes;
 use crate::bt::diagnostic::Diagnostic;
+use crate::bt::functions;
 use crate::bt::hir;
 use crate::bt::lower::lower;
 use crate::bt::plan::{self, MapPlan, Plan, ProgramPlan, Target};
 use crate::bt::probe::AttachPoint;
 use crate::bt::source::Span;
+use crate::bt::visit::{self, Node};
 use crate::codegen::{Compiled, Isa};
 use crate::kernel::cpu;
 use crate::map::{Map, Update};
@@ -343,9 +345,25 @@ fn load_one<'p>(
         for line in verdict.details().skip(1) {
             diagnostic = diagnostic.hint(line);
         }
+        if program.probes.get(one.probe).is_some_and(has_path) {
+            diagnostic = diagnostic.hint(format!("path() is for {}", functions::PATH));
+        }
         let error = ScriptError::at(&diagnostic, &program.source, Some(error)).into();
         Failed { error: Box::new(error), refused: true }
     })
+}
+
+/// Whether a probe calls `path()`, which the kernel allows in few functions.
+fn has_path(probe: &hir::Probe) -> bool {
+    let mut found = false;
+    let mut look = |node: Node<'_>| {
+        if let Node::Expr(hir::Expr { kind: hir::ExprKind::Call(call), .. }) = node {
+            found |= matches!(**call, hir::Call::Path(_));
+        }
+    };
+    probe.predicate.iter().for_each(|predicate| visit::expression(predicate, &mut look));
+    visit::statements(&probe.body, &mut look);
+    found
 }
 
 /// The place in the script that an instruction comes from.

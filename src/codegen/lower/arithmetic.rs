@@ -99,6 +99,14 @@ impl Lower<'_> {
         if small {
             self.learn(dst, |facts| facts.small = true);
         }
+        let left = match (op, value, done) {
+            (_, _, Some((AluOp::Mov, _))) if bits == Bits::B32 => 4,
+            (Binary::And, 0xffff_ffff, _) => 4,
+            (Binary::And, 0xffff, _) => 2,
+            (Binary::And, 0xff, _) => 1,
+            _ => return,
+        };
+        self.learn_cut(dst, Val::Var(first), left);
     }
 
     pub(super) fn binary_src(&mut self, bits: Bits, op: Binary, dst: Var, a: Var, b: Src) {

@@ -4,6 +4,7 @@ use super::super::join::{constant, constant_text, convert, expr, integer, string
 use super::super::{Checked, Checker, Stop};
 use super::call;
 use crate::bt::ast::{self, ExprKind as Written};
+use crate::bt::functions;
 use crate::bt::hir::{Call, Expr, ExprKind};
 use crate::bt::probe::Kind;
 use crate::bt::source::Span;
@@ -278,9 +279,16 @@ impl<'a> Checker<'a> {
     pub(super) fn path(&mut self, arguments: &'a [ast::Expr], span: Span) -> Checked<Expr> {
         let Some(first) = arguments.first() else { return Err(Stop) };
         if !matches!(self.kind(), Kind::Fentry | Kind::Fexit | Kind::Iter) {
-            return self.error(span, "path() is not available here: fentry, fexit, iter");
+            return self.error(span, format!("path() is not available here: {}", functions::PATH));
         }
         let address = self.address(first, "path")?;
+        if let Type::Pointer(pointer) = &address.ty
+            && let Type::Struct(id) = pointer.to
+            && self.types.structs.get(id).is_some_and(|found| &*found.name != "path")
+        {
+            let given = self.type_text(&address.ty);
+            return self.error(first.span, format!("path: expected struct path *, found {given}"));
+        }
         let most = self.config.max_strlen;
         let size = match arguments.get(1) {
             None => most,

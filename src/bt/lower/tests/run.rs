@@ -288,14 +288,26 @@ impl<'a> Script<'a> {
         }
         let globals = loader.map(maps.globals()).unwrap();
         let bytes = globals.lookup(&0_u32.to_ne_bytes()).unwrap().unwrap();
-        let elements = maps.layout.lost_elements(MapId(0)) as usize;
         let word = |at: usize| u64::from_ne_bytes(bytes[at..at + 8].try_into().unwrap());
         let (first, counters) = maps.layout.lost_records();
         let of_cpu = |cpu: u32| word((first + (cpu << Globals::LOST_RECORDS_SHIFT)) as usize);
         let lost_by_cpu: Vec<_> = (0..counters).map(of_cpu).collect();
         let lost = [lost_by_cpu.iter().sum(), word(Globals::LOST_RUNS as usize)]
             .into_iter()
-            .chain((0..maps.user.len() * 3).map(|number| word(elements + number * 8)))
+            .chain((0..maps.user.len() as u32).flat_map(|map| {
+                let first = maps.layout.results(MapId(map)) as usize;
+                let (mut full, mut failed, mut last) = (0, 0, 0);
+                for index in 0..Globals::RESULTS {
+                    match (Globals::error_of(index), word(first + index as usize * 8)) {
+                        (Some(libc::E2BIG), times) => full = times,
+                        (Some(error), times) if times > 0 => {
+                            (failed, last) = (failed + times, i64::from(-error).cast_unsigned());
+                        }
+                        _ => {}
+                    }
+                }
+                [full, failed, last]
+            }))
             .collect();
         Outcome { maps: shown, records, lost, lost_by_cpu, slots }
     }
