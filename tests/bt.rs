@@ -21,7 +21,7 @@ use rawbpf::trace_pipe::TracePipe;
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
@@ -1002,5 +1002,69 @@ fn the_installed_bpftrace_prints_the_same() {
         assert!(ours.status.success(), "{script}\n{}", said(&ours));
         assert!(!lines(&theirs.stdout).is_empty(), "{script}");
         assert_eq!(lines(&ours.stdout), lines(&theirs.stdout), "{script}");
+    }
+}
+
+/// Why functions of the kernel cannot be probed by fentry; `None` if they can.
+fn no_fentry() -> Option<String> {
+    let output = bt(&["-q", "-e", "fentry:security_file_open { exit(); }", "-c", "/bin/true"]);
+    let error = text(&output.stderr);
+    error.contains("EPERM").then(|| error.to_owned())
+}
+
+/// The path of a file that is opened and closed, as a value and as a key.
+#[test]
+fn paths_of_the_kernel_are_printed() {
+    needs!(Bpf, Btf, Jit);
+    needs_tried!("fentry", no_fentry());
+    let folder = Folder::new();
+    let path = folder.path().join("file");
+    // A shell reads the file that it is given as a script.
+    fs::write(&path, "#\n").unwrap();
+    let (path, command) = (path.display().to_string(), format!("/bin/sh {}", path.display()));
+    let script = "fentry:security_file_open /pid == cpid/ { \
+            printf(\"<%s>\\n\", path(args.file->f_path)); \
+            @[path(args.file->f_path, 64)] = count(); \
+            if (path(args.file->f_path) == str($1)) { @same = 1; } \
+            @cut[path(args.file->f_path, 3)] = 1; } \
+        fexit:filp_close /pid == cpid/ { @closed[path(&args.filp->f_path, 128)] = count(); }";
+    let output = bt(&["-q", "-e", script, "-c", &command, &path]);
+    assert!(output.status.success(), "{}", said(&output));
+    let printed = text(&output.stdout);
+    assert!(printed.contains(&format!("<{path}>\n")), "{}", said(&output));
+    for line in [format!("@[{path}]: 1\n"), "@same: 1\n".into(), format!("@closed[{path}]: ")] {
+        assert!(printed.contains(&line), "{line}{printed}");
+    }
+    // A path that does not fit is empty.
+    assert!(printed.contains("@cut[]: 1\n"), "{printed}");
+
+    let output = bt(&["-q", "-e", "fentry:vfs_read { @[path(args.file->f_path, 64)] = 1; }"]);
+    assert!(!output.status.success());
+    let error = text(&output.stderr);
+    assert!(
+        error.contains("path() is for fentry and fexit of security_file_permission"),
+        "{error}"
+    );
+}
+
+/// The files of a process, of which some kernels give the path to no iterator.
+#[test]
+fn paths_of_iterators_are_printed() {
+    needs!(Bpf, Btf);
+    let folder = Folder::new();
+    let path = folder.path().join("file");
+    let file = fs::File::create(&path).unwrap();
+    let script = "iter:task_file /ctx->task->tgid == $1/ { \
+        printf(\"%d <%s>\\n\", ctx->fd, path(ctx->file->f_path)); }";
+    let output = bt(&["-q", "-e", script, &std::process::id().to_string()]);
+    let refused = text(&output.stderr).contains("iter from Linux 5.12 on");
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) < (Some(5), Some(12)) {
+        true => assert!(refused, "{}", said(&output)),
+        false => {
+            let line = format!("{} <{}>\n", file.as_raw_fd(), path.display());
+            assert!(text(&output.stdout).contains(&line), "{}", said(&output));
+        }
     }
 }

@@ -478,3 +478,52 @@ b2:
 "
     );
 }
+
+#[test]
+fn a_store_takes_a_value_as_it_was_before_it_was_cut() {
+    let mut f = Function::new("main", 1);
+    let context = f.context();
+    let value = f.load(Size::Double, context.at(0));
+    f.number(value);
+    let (word, half, byte) = (
+        f.zero_extend(value, Size::Word),
+        f.sign_extend(value, Size::Half),
+        f.zero_extend(value, Size::Byte),
+    );
+    f.store(Size::Word, context.at(8), word);
+    f.store(Size::Half, context.at(12), half);
+    f.store(Size::Byte, context.at(14), byte);
+    f.store(Size::Half, context.at(16), word);
+    // Of these more is stored than was left.
+    f.store(Size::Half, context.at(18), byte);
+    f.ret(0);
+    assert_code(
+        f,
+        &[
+            "r = *(u64 *)(r + 0)",
+            "r = r",
+            "r &= 255",
+            "*(u32 *)(r + 8) = r",
+            "*(u16 *)(r + 12) = r",
+            "*(u8 *)(r + 14) = r",
+            "*(u16 *)(r + 16) = r",
+            "*(u16 *)(r + 18) = r",
+            "r = 0",
+            "exit",
+        ],
+    );
+    // Nothing is left of the other two.
+}
+
+/// The verifier rejects a store of a part of a pointer, and takes the copy of its low half for a number.
+#[test]
+fn a_pointer_is_not_stored_in_part() {
+    let mut f = Function::new("main", 1);
+    let context = f.context();
+    let pointer = f.load(Size::Double, context.at(0));
+    let low = f.zero_extend(pointer, Size::Word);
+    f.store(Size::Word, context.at(8), low);
+    f.ret(0);
+    let lines = listing(&compile(f));
+    assert!(lines.iter().any(|line| line.starts_with('w')), "{lines:#?}");
+}

@@ -33,7 +33,7 @@ impl<'p> Lower<'_, 'p, '_> {
                 let start = self.load_global(Globals::START);
                 self.f.sub(now, start).into()
             }
-            Builtin::Cpu => self.call_number(helper::CPU, &[]).into(),
+            Builtin::Cpu => self.call_once(helper::CPU).into(),
             Builtin::Ncpus => self.shared.target.cpus.into(),
             Builtin::NumaNode => self.call_number(helper::NUMA_NODE, &[]).into(),
             Builtin::Cgroup => self.call_number(helper::CGROUP_ID, &[]).into(),

@@ -38,13 +38,7 @@ impl<'p> Lower<'_, 'p, '_> {
         Ok(self.end_guard(outer))
     }
 
-    fn branch_to(
-        &mut self,
-        of: &'p Expr,
-        guards: bool,
-        then: Block,
-        other: Block,
-    ) -> Lowered<()> {
+    fn branch_to(&mut self, of: &'p Expr, guards: bool, then: Block, other: Block) -> Lowered<()> {
         self.at(of.span);
         match &of.kind {
             ExprKind::Int(value) => self.f.jump(if *value != 0 { then } else { other }),

@@ -4,8 +4,8 @@
 //! without it. This holds on the *line* of a list of statements: at the start of each statement, and behind the constructs that say
 //! so ([`Lower::rejoin`]). What is noted within a conditional list is forgotten at its end. Anywhere else nothing is noted.
 
-use super::memory::Place;
 use super::Lower;
+use super::memory::Place;
 use crate::bt::hir::{Access, Builtin, Expr, ExprKind, MapId};
 use crate::codegen::{Block, Operand, Var};
 
@@ -208,7 +208,8 @@ fn is_same(one: &Expr, other: &Expr) -> bool {
             }
             (ExprKind::Convert(one), ExprKind::Convert(other)) => is_same(one, other),
             (ExprKind::Tuple(one), ExprKind::Tuple(other)) => {
-                one.len() == other.len() && one.iter().zip(other).all(|(one, other)| is_same(one, other))
+                one.len() == other.len()
+                    && one.iter().zip(other).all(|(one, other)| is_same(one, other))
             }
             _ => false,
         }

@@ -9,6 +9,9 @@ use crate::bt::types::Type;
 use crate::codegen::{AtomicBinary, Binary, Block, Operand, Var};
 use crate::insn::{AtomicSize, Condition, Size};
 
+/// In place of the low bits of an update's result: there was no update.
+const NOT_TRIED: u32 = Globals::RESULTS;
+
 /// An element of a map as a statement finds it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Element {
@@ -273,9 +276,18 @@ impl<'p> Lower<'_, 'p, '_> {
     /// Counts an update of a map by its result, a negative error number. A result of 0 or `EEXIST` is counted too, and not reported:
     /// the element was there, and another CPU has deleted it since, or a map that drops its oldest elements has.
     fn count_failure(&mut self, id: MapId, result: Var) {
+        let index = self.update_result(result);
+        self.count_result(id, index);
+    }
+
+    /// The low bits of the result of an update.
+    fn update_result(&mut self, result: Var) -> Var {
         // The verifier replaces the call by one of the map's own function, whose result is an `int` before Linux 6.4: only
         // the low half is set.
-        let index = self.f.binary32(Binary::And, result, Globals::RESULTS - 1);
+        self.f.binary32(Binary::And, result, Globals::RESULTS - 1)
+    }
+
+    fn count_result(&mut self, id: MapId, index: Var) {
         let distance = self.f.binary(Binary::Lsh, index, 3);
         let counters = self.global(self.shared.maps.layout.results(id));
         let address = self.f.add(counters, distance);
@@ -303,29 +315,34 @@ impl<'p> Lower<'_, 'p, '_> {
         let key = self.key(map, key)?;
         // The key may have read it.
         self.forget_map(id);
-        let pointer = self.f.var();
-        let found = self.lookup(map, key);
-        self.f.assign(pointer, found);
-        let (some, after) = (self.f.block(), self.f.block());
+        let (again, some, after) = (self.f.block(), self.f.block(), self.f.block());
+        // The result of the update, once there was one: the verifier sees that there is no other.
+        let result = self.f.var();
+        self.f.number(result);
+        if present.is_none() {
+            self.f.assign(result, NOT_TRIED);
+            self.f.switch_to(again);
+        }
+        let pointer = self.lookup(map, key);
         let missing = match present {
             // There always is one.
             Some(_) => after,
-            None => {
-                self.cold(move |lower| {
-                    let (zeros, _) = lower.zeros();
-                    let spec = lower.f.map(&map.spec);
-                    let args = [spec.into(), key, zeros.into(), helper::NO_EXIST.into()];
-                    let result = lower.call_number(helper::MAP_UPDATE, &args);
-                    // Now it is there, of whomever.
-                    let found = lower.lookup(map, key);
-                    lower.f.assign(pointer, found);
-                    let absent = lower.f.block();
-                    lower.f.branch(Condition::Ne, pointer, 0, some, absent);
-                    lower.f.switch_to(absent);
-                    lower.count_failure(id, result);
-                    lower.f.jump(after);
-                })
-            }
+            None => self.cold(move |lower| {
+                let (update, absent) = (lower.f.block(), lower.f.block());
+                lower.f.branch(Condition::Lt, result, NOT_TRIED, absent, update);
+                lower.f.switch_to(update);
+                let (zeros, _) = lower.zeros();
+                let spec = lower.f.map(&map.spec);
+                let args = [spec.into(), key, zeros.into(), helper::NO_EXIST.into()];
+                let number = lower.call_number(helper::MAP_UPDATE, &args);
+                let number = lower.update_result(number);
+                lower.f.assign(result, number);
+                // Now it is there, of whomever.
+                lower.f.jump(again);
+                lower.f.switch_to(absent);
+                lower.count_result(id, result);
+                lower.f.jump(after);
+            }),
         };
         self.f.branch(Condition::Ne, pointer, 0, some, missing);
         self.f.switch_to(some);

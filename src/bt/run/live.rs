@@ -540,9 +540,7 @@ impl State {
                     Some(libc::E2BIG) => {
                         Problem::MapFull { map: &map.name, max_entries: map.max_entries }
                     }
-                    Some(error) => {
-                        Problem::NotStored { map: &map.name, result: -i64::from(error) }
-                    }
+                    Some(error) => Problem::NotStored { map: &map.name, result: -i64::from(error) },
                     None => continue,
                 };
                 action::at(source, map.span, |place| sink.problem(place, &problem, times));

@@ -1,6 +1,9 @@
 //! Values: arithmetic, comparisons, strings, tuples, elements of maps.
 
+use super::run::Script;
 use super::{maps, records};
+use crate::features::Features;
+use crate::insn::Insn;
 
 #[test]
 fn integers_are_signed_where_their_types_are() {
@@ -243,4 +246,41 @@ fn bytes_are_reordered() {
             "@=[00, 00, 00, 02, 7f, 00, 00, 01, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00, 00]"
         },
     )]);
+}
+
+/// What stays the same in a run is asked for once, a key is put into memory once, and a value that was just read is not read
+/// again.
+#[test]
+fn nothing_is_computed_twice() {
+    let calls = |text: &str, helper: i32| {
+        Script::new(text)
+            .with(&Features::new(), |_, _, plan| {
+                let call = Insn::from_fields(0x85, 0, 0, 0, helper);
+                let calls = |slots: &[Insn]| slots.iter().filter(|slot| **slot == call).count();
+                plan.programs
+                    .iter()
+                    .map(|one| calls(one.code.code_with_fields().slots))
+                    .sum::<usize>()
+            })
+            .unwrap()
+    };
+    const LOOKUP: i32 = 1;
+    const PID_TGID: i32 = 14;
+    for (text, helper, expected) in [
+        ("BEGIN { @ = pid; @t = tid; @s[tid] = pid; delete(@s[tid]) }", PID_TGID, 1),
+        ("BEGIN { if (rand == 1) { @ = pid } @t = pid }", PID_TGID, 2),
+        ("BEGIN { if (pid == 1) { @ = pid } else { @ = tid } @t = pid }", PID_TGID, 1),
+        ("BEGIN /@s[tid]/ { @x = @s[tid] + @s[tid]; @s[tid] = 1 }", LOOKUP, 1),
+        (
+            "BEGIN { if (@s[tid] && @t[tid]) { @x = @s[tid] + @t[tid]; } @s[tid] = 1; @t[tid] = 1 }",
+            LOOKUP,
+            2,
+        ),
+        // Of the other branch it is not known.
+        ("BEGIN { if (@s[tid] || @t[tid]) { @x = @t[tid]; } @s[tid] = 1; @t[tid] = 1 }", LOOKUP, 3),
+        ("BEGIN { @s[tid] = 1; $x = @s[tid]; @s[tid] = 2; @x = $x + @s[tid] }", LOOKUP, 2),
+        ("BEGIN { $x = @s[tid]; unroll(2) { $x += @s[tid]; @s[tid] = 2; } @x = $x }", LOOKUP, 3),
+    ] {
+        assert_eq!(calls(text, helper), expected, "{text}");
+    }
 }
