@@ -19,7 +19,7 @@ pub(crate) struct Spanned<T> {
 pub(crate) type Name = Spanned<Arc<str>>;
 
 /// A whole script.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Script {
     /// The settings of `config = { … }`.
     pub config: Vec<Setting>,
@@ -65,7 +65,7 @@ pub(crate) enum SettingValue {
 }
 
 /// A definition of a type in the script.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum TypeDefinition {
     /// A struct or union.
     Struct(StructDefinition),
@@ -76,7 +76,7 @@ pub(crate) enum TypeDefinition {
 }
 
 /// A definition of a struct or union.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct StructDefinition {
     /// Its name; none inside another one.
     pub name: Option<Name>,
@@ -91,7 +91,7 @@ pub(crate) struct StructDefinition {
 }
 
 /// A field in the definition of a struct.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct FieldDefinition {
     /// Its name; none of an anonymous struct.
     pub name: Option<Name>,
@@ -102,7 +102,7 @@ pub(crate) struct FieldDefinition {
 }
 
 /// A definition of an enumeration.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct EnumDefinition {
     /// Its name.
     pub name: Option<Name>,
@@ -113,7 +113,7 @@ pub(crate) struct EnumDefinition {
 }
 
 /// `let @name = hash(100);`
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct MapDeclaration {
     /// The name with its `@`.
     pub name: Name,
@@ -126,7 +126,7 @@ pub(crate) struct MapDeclaration {
 }
 
 /// `macro name($a, b, @c) { … }`
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Macro {
     /// Its name.
     pub name: Name,
@@ -139,7 +139,7 @@ pub(crate) struct Macro {
 }
 
 /// A probe: attach points, a predicate, and statements.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Probe {
     /// The attach points.
     pub attach_points: Vec<AttachPoint>,
@@ -172,7 +172,7 @@ pub(crate) struct Component {
 }
 
 /// Statements between braces.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct Block {
     /// The statements.
     pub statements: Vec<Statement>,
@@ -184,7 +184,7 @@ pub(crate) struct Block {
 }
 
 /// A statement.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Statement {
     /// Its kind.
     pub kind: StatementKind,
@@ -193,7 +193,7 @@ pub(crate) struct Statement {
 }
 
 /// The kinds of statements.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum StatementKind {
     /// An expression by itself.
     Expr(Expr),
@@ -258,7 +258,7 @@ pub(crate) enum StatementKind {
 }
 
 /// The map or range that a `for` loop iterates over.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum Iterable {
     /// The elements of a map.
     Map(Name),
@@ -267,7 +267,7 @@ pub(crate) enum Iterable {
 }
 
 /// An expression.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Expr {
     /// Its kind.
     pub kind: ExprKind,
@@ -276,7 +276,7 @@ pub(crate) struct Expr {
 }
 
 /// The kinds of expressions.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) enum ExprKind {
     /// An integer.
     Int(u64),
@@ -492,13 +492,13 @@ pub(crate) enum TypeNameKind {
     /// `enum name`
     Enum(Arc<str>),
     /// A struct or union that is defined where it is used, inside another one.
-    Inline(Box<StructDefinition>),
+    Inline(Arc<StructDefinition>),
     /// `type *`
     Pointer(Box<TypeName>),
     /// `type[4]`, `type[]`
-    Array(Box<TypeName>, Option<Box<Expr>>),
+    Array(Box<TypeName>, Option<Arc<Expr>>),
     /// `(type, type)`
     Tuple(Vec<TypeName>),
     /// `typeof(x)`: the type of an expression, which is not evaluated.
-    Typeof(Box<Expr>),
+    Typeof(Arc<Expr>),
 }

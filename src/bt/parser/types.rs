@@ -124,7 +124,7 @@ impl Parser {
                 if self.is("{") {
                     let mut inner = self.fields(name, &*word == "union", start)?;
                     inner.packed |= packed;
-                    TypeNameKind::Inline(Box::new(inner))
+                    TypeNameKind::Inline(Arc::new(inner))
                 } else {
                     let Some(name) = name else {
                         return self.expected("the name of a type or `{`");
@@ -171,7 +171,7 @@ impl Parser {
         self.expect("(")?;
         let kind = match is_type {
             true => self.type_name()?.kind,
-            false => TypeNameKind::Typeof(Box::new(self.expression()?)),
+            false => TypeNameKind::Typeof(Arc::new(self.expression()?)),
         };
         self.expect(")")?;
         Ok(TypeName { kind, span: start.to(self.last) })
@@ -227,9 +227,9 @@ impl Parser {
     /// Parses `[4][2]` behind a type; the first is the outermost.
     fn dimensions(&mut self, base: TypeName) -> Parsed<TypeName> {
         let start = base.span;
-        let mut dimensions: Vec<Option<Box<Expr>>> = Vec::new();
+        let mut dimensions: Vec<Option<Arc<Expr>>> = Vec::new();
         while self.take("[") {
-            let length = if self.is("]") { None } else { Some(Box::new(self.expression()?)) };
+            let length = if self.is("]") { None } else { Some(Arc::new(self.expression()?)) };
             self.expect("]")?;
             dimensions.push(length);
             if dimensions.len() > 16 {
