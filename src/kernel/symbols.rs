@@ -120,12 +120,14 @@ pub struct KernelSymbols {
     names: String,
 }
 
+/// A symbol, in 16 bytes: there are some hundred thousand.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     address: u64,
-    /// The start and end of its name in `names`. The module's name follows.
-    name: (u32, u32),
-    module_end: u32,
+    /// The start of its name in `names`. The module's name follows.
+    start: u32,
+    name_length: u16,
+    module_length: u8,
     is_function: bool,
 }
 
@@ -170,22 +172,19 @@ impl KernelSymbols {
         if symbol.address == 0 {
             return ControlFlow::Continue(());
         }
-        let end = |names: &String| u32::try_from(names.len());
-        let start = end(&self.names);
-        self.names.push_str(symbol.name);
-        let name_end = end(&self.names);
-        self.names.push_str(symbol.module.unwrap_or_default());
-        match (start, name_end, end(&self.names)) {
-            (Ok(start), Ok(name_end), Ok(module_end)) => {
-                let name = (start, name_end);
-                let is_function = symbol.is_function();
-                let address = symbol.address;
-                self.places.push(Place { address, name, module_end, is_function });
-                ControlFlow::Continue(())
-            }
-            // No kernel has 4 GiB of names.
-            _ => ControlFlow::Break(()),
+        // No kernel has 4 GiB of names.
+        let Ok(start) = u32::try_from(self.names.len()) else { return ControlFlow::Break(()) };
+        let module = symbol.module.unwrap_or_default();
+        // The kernel's limits are 512 and 56.
+        if let (Ok(name_length), Ok(module_length)) =
+            (symbol.name.len().try_into(), module.len().try_into())
+        {
+            self.names.push_str(symbol.name);
+            self.names.push_str(module);
+            let (address, is_function) = (symbol.address, symbol.is_function());
+            self.places.push(Place { address, start, name_length, module_length, is_function });
         }
+        ControlFlow::Continue(())
     }
 
     fn sorted(mut self) -> KernelSymbols {
@@ -202,9 +201,9 @@ impl KernelSymbols {
     pub fn at(&self, address: u64) -> Option<KernelLocation<'_>> {
         let after = self.places.partition_point(|place| place.address <= address);
         let place = self.places.get(after.checked_sub(1)?).filter(|place| place.is_function)?;
-        let text = |start: u32, end: u32| self.names.get(start as usize..end as usize);
-        let module = text(place.name.1, place.module_end).filter(|module| !module.is_empty());
-        let name = text(place.name.0, place.name.1)?;
+        let text = self.names.get(place.start as usize..)?;
+        let (name, text) = text.split_at_checked(place.name_length.into())?;
+        let module = text.get(..place.module_length.into()).filter(|module| !module.is_empty());
         Some(KernelLocation { name, offset: address - place.address, module })
     }
 }
