@@ -21,7 +21,7 @@ pub(crate) struct Row {
     pub help: &'static str,
 }
 
-/// Where the kernel allows `path()` (`bpf_d_path_allowed`).
+/// The functions in which the kernel allows `path()` (`bpf_d_path_allowed`).
 pub(crate) const PATH: &str = "fentry and fexit of security_file_permission, security_inode_getattr, security_file_open, \
                                security_path_truncate, vfs_truncate, vfs_fallocate, dentry_open, vfs_getattr and filp_close; \
                                iter from Linux 5.12 on";

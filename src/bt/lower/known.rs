@@ -1,4 +1,4 @@
-//! What a run of a program has computed already: results of helpers that stay the same, keys in memory, and values of maps.
+//! Values that a run of a program has computed already: results of helpers that stay the same, keys in memory, and values of maps.
 //!
 //! A fact is used by all code that is emitted behind it, so that it may be noted only where that code cannot be reached
 //! without it. This holds on the *line* of a list of statements: at the start of each statement, and behind the constructs that say

@@ -33,7 +33,7 @@ impl<'a> Checker<'a> {
         Ok(call(Call::Describe(number), Type::Described(what), span))
     }
 
-    /// What another task than the current one is asked for: `ppid(task)`, `pcomm(task)`, `leader_comm`, `leader_tid`.
+    /// A property of the parent or the first thread of a task: `ppid(task)`, `pcomm(task)`, `leader_comm`, `leader_tid`.
     pub(super) fn relative(
         &mut self,
         row: &Row,

@@ -248,7 +248,7 @@ fn bytes_are_reordered() {
     )]);
 }
 
-/// What stays the same in a run is asked for once, a key is put into memory once, and a value that was just read is not read
+/// A result that stays the same in a run is asked for once, a key is put into memory once, and a value that was just read is not read
 /// again.
 #[test]
 fn nothing_is_computed_twice() {
