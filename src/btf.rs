@@ -32,6 +32,7 @@ mod contexts;
 mod copy;
 mod core;
 mod declare;
+#[cfg(feature = "bt")]
 mod define;
 mod describe;
 mod error;

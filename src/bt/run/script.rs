@@ -6,6 +6,7 @@ use crate::bt::config::Config;
 use crate::bt::diagnostic::{Diagnostic, Diagnostics};
 use crate::bt::expand::Machine;
 use crate::bt::hir::Program;
+#[cfg(feature = "bt-cli")]
 use crate::bt::probe::Kind;
 use crate::bt::source::Source;
 use crate::bt::{ast, check, parser};
