@@ -87,21 +87,23 @@ pub fn run(options: &Options) -> Result<u8> {
         refresh: false,
         no_rawbpf: true,
         verbose: false,
-        command: ["sh", "-c", &script(activity, options.times)].map(OsString::from).into(),
+        command: ["sh", "-c", &script(GUEST, "/tmp", activity, options.times)]
+            .map(OsString::from)
+            .into(),
     })
 }
 
 /// The path of the lesson in the guest.
 const GUEST: &str = "/lesson";
 
-/// Returns the script that runs the lesson in the guest.
+/// Returns the script that runs the lesson in the guest, with a folder for its files.
 ///
 /// Each lesson prints a heading once it is attached; so what it prints goes to a file, too, and as long as that is empty the
 /// command waits. SIGTERM ends it as Ctrl-C does.
-fn script(activity: &str, times: u16) -> String {
+fn script(lesson: &str, folder: &str, activity: &str, times: u16) -> String {
     format!(
-        "seen=/tmp/seen; : > $seen; mkfifo /tmp/pipe; tee $seen < /tmp/pipe & tee=$!\n\
-         {GUEST} > /tmp/pipe & lesson=$!\n\
+        "seen={folder}/seen; : > $seen; mkfifo {folder}/pipe; tee $seen < {folder}/pipe & tee=$!\n\
+         {lesson} > {folder}/pipe & lesson=$!\n\
          until [ -s $seen ] || ! kill -0 $lesson; do sleep 0.1; done\n\
          for _ in $(seq {times}); do {activity}\nsleep 1; done\n\
          kill $lesson; wait $lesson; status=$?; wait $tee; exit $status"
@@ -168,13 +170,11 @@ mod tests {
     #[test]
     fn the_command_runs_while_the_lesson_does() {
         let scratch = paths::Scratch::new().unwrap();
-        let place = |name: &str| scratch.path().join(name).to_string_lossy().into_owned();
-        let lesson = place("lesson");
+        let folder = scratch.path().to_str().unwrap();
+        let lesson = format!("{folder}/lesson");
         let text = "trap 'echo ended; exit 7' TERM; echo attached; while :; do sleep 0.1; done";
         fs::write(&lesson, text).unwrap();
-        let script = script("echo did", 2)
-            .replace(GUEST, &format!("sh {lesson}"))
-            .replace("/tmp/", &place(""));
+        let script = script(&format!("sh {lesson}"), folder, "echo did", 2);
         let out = Command::new("sh").args(["-c", &script]).output().unwrap();
         let said = String::from_utf8_lossy(&out.stdout);
         assert_eq!(said, "attached\ndid\ndid\nended\n");
