@@ -26,6 +26,7 @@
 //! The format: `Documentation/bpf/btf.rst` and `include/uapi/linux/btf.h` of the kernel.
 
 mod builder;
+mod context;
 #[cfg(feature = "elf")]
 mod contexts;
 #[cfg(feature = "elf")]
@@ -52,6 +53,7 @@ mod search;
 mod types;
 
 pub use builder::Builder;
+pub(crate) use context::context_name;
 #[cfg(feature = "elf")]
 pub(crate) use contexts::with_contexts;
 #[cfg(feature = "elf")]

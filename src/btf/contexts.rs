@@ -1,6 +1,7 @@
 //! Global functions that take the context of a program (`__arg_ctx`, the tag `arg:ctx`), for kernels before 6.8, which do not read that tag: the
 //! functions get a prototype with the struct by whose name such a kernel knows a context.
 
+use super::context::context_name;
 use super::types::KINDS;
 use super::{Body, Btf, Kind, Linkage};
 use crate::spec::ObjectTypes;
@@ -26,31 +27,6 @@ const REGISTERS: &str = if cfg!(target_arch = "x86_64") {
     ""
 };
 
-/// Returns the name of the context of a type of programs in `bpf_ctx_convert` of the kernel (`include/linux/bpf_types.h`); `None` if it
-/// has no name.
-fn context(kind: ProgramType) -> Option<&'static str> {
-    use ProgramType::*;
-    Some(match kind {
-        CgroupDevice => "bpf_cgroup_dev_ctx",
-        CgroupSkb | FlowDissector | LwtIn | LwtOut | LwtSeg6local | LwtXmit | SchedAct
-        | SchedCls | SkSkb | SocketFilter => "__sk_buff",
-        CgroupSock => "bpf_sock",
-        CgroupSockAddr => "bpf_sock_addr",
-        CgroupSockopt => "bpf_sockopt",
-        CgroupSysctl => "bpf_sysctl",
-        Kprobe => "bpf_user_pt_regs_t",
-        Netfilter => "bpf_nf_ctx",
-        PerfEvent => "bpf_perf_event_data",
-        RawTracepoint | RawTracepointWritable => "bpf_raw_tracepoint_args",
-        SkLookup => "bpf_sk_lookup",
-        SkMsg => "sk_msg_md",
-        SkReuseport => "sk_reuseport_md",
-        SockOps => "bpf_sock_ops",
-        Xdp => "xdp_md",
-        _ => return None,
-    })
-}
-
 /// Returns the types and the functions (`func_info`) of a program of this type with other prototypes for its functions that have the
 /// tag; `None` if none has to be changed.
 pub(crate) fn with_contexts(
@@ -58,7 +34,7 @@ pub(crate) fn with_contexts(
     functions: &[[u32; 2]],
     kind: ProgramType,
 ) -> Option<(ObjectTypes, Vec<[u32; 2]>)> {
-    let name = context(kind)?;
+    let name = context_name(kind)?;
     if !types.blob.windows(TAG.len()).any(|bytes| bytes == TAG.as_bytes()) {
         return None;
     }
@@ -209,7 +185,7 @@ mod tests {
         (ObjectTypes { plain: Arc::clone(&blob), blob }, function)
     }
 
-    /// What the kernel reads of the first parameter: the name of the struct that it points to.
+    /// Returns the name of the struct that the first parameter points to, and the BTF id of its type.
     fn first_struct(types: &ObjectTypes, function: u32) -> (String, u32) {
         let btf = Btf::new(types.blob.to_vec()).unwrap();
         let found = btf.get(function).unwrap();

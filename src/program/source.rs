@@ -3,7 +3,7 @@
 
 use crate::btf::{
     About, BtfError, Builder, Entry, FunctionAt, LineAt, MOST_COLUMN, ProgramTypes, Source,
-    describe_program,
+    context_name, describe_program,
 };
 use crate::insn::{Op, Pseudo};
 use crate::spec::Code;
@@ -11,25 +11,15 @@ use crate::uapi::ProgramType;
 use crate::util::lines::{line_breaks, line_start};
 use std::borrow::Cow;
 
-/// Returns the context struct of a program type (`include/linux/bpf_types.h`), if the name of that struct is unique to
-/// the type. A function declared with it can be replaced by another program.
+/// Returns the context of a program type, for the declaration of its function, which can then be replaced by another program. Of
+/// some types nothing is said.
 pub(crate) fn context(kind: ProgramType) -> Entry<'static> {
     use ProgramType::*;
-    Entry::Context(match kind {
-        SocketFilter | SchedCls | SchedAct | CgroupSkb | LwtIn | LwtOut | LwtXmit
-        | LwtSeg6local | SkSkb | FlowDissector => "__sk_buff",
-        Xdp => "xdp_md",
-        CgroupSock => "bpf_sock",
-        CgroupSockAddr => "bpf_sock_addr",
-        CgroupDevice => "bpf_cgroup_dev_ctx",
-        CgroupSysctl => "bpf_sysctl",
-        CgroupSockopt => "bpf_sockopt",
-        SockOps => "bpf_sock_ops",
-        SkMsg => "sk_msg_md",
-        SkReuseport => "sk_reuseport_md",
-        SkLookup => "bpf_sk_lookup",
-        _ => return Entry::Unsaid,
-    })
+    match kind {
+        // Their contexts are no structs of that name, or the program is not replaced.
+        Kprobe | Netfilter | PerfEvent | RawTracepoint | RawTracepointWritable => Entry::Unsaid,
+        _ => context_name(kind).map_or(Entry::Unsaid, Entry::Context),
+    }
 }
 
 /// Describes the functions and lines of a program; returns nothing if they cannot be described, because they are

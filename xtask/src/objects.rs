@@ -86,8 +86,13 @@ pub fn objects() -> Result<Option<Files>> {
     let sources = paths::workspace().join("tests/object_load");
     let table = sources.join("table.tsv");
     let text = fs::read_to_string(&table).context("cannot read the table of objects")?;
-    let headers =
-        [&table, &sources.join("common.h"), &sources.join("maps.h")].map(|it| changed(it));
+    let mut shared = changed(&table);
+    for entry in fs::read_dir(&sources).context("cannot read the sources of objects")? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "h") {
+            shared = shared.max(changed(&path));
+        }
+    }
     let folder = paths::target()?.join("vm").join("objects");
     let (mut files, mut todo) = (Files::new(), Vec::new());
     for compiler in COMPILERS.into_iter().filter(|name| tools::in_path(name).is_some()) {
@@ -99,8 +104,7 @@ pub fn objects() -> Result<Option<Files>> {
             };
             let name = Path::new(source).with_extension("o");
             let (source, object) = (sources.join(source), folder.join(compiler).join(&name));
-            let newest = headers.iter().copied().max().max(Some(changed(&source)));
-            if newest > Some(changed(&object)) || !object.exists() {
+            if shared.max(changed(&source)) > changed(&object) || !object.exists() {
                 todo.push((compiler, source, options, object.clone()));
             }
             files.push((object, format!("{OBJECTS}/{compiler}/{}", name.display())));
