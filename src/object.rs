@@ -23,6 +23,7 @@ mod maps;
 mod merge;
 mod names;
 mod plan;
+mod program;
 mod raw;
 mod relocated;
 mod sections;
@@ -37,5 +38,6 @@ pub use crate::spec::{
     StructOpsTable,
 };
 pub use error::{LinkError, ObjectError};
-pub use file::{Object, ObjectProgram};
+pub use file::Object;
+pub use program::ObjectProgram;
 pub use write::{write, write_with};

@@ -1,7 +1,8 @@
 //! An object as a collection, ready to be loaded.
 
-use super::file::{Object, ObjectProgram};
+use super::file::Object;
 use super::listing::Listing;
+use super::program::ObjectProgram;
 use super::sections::declaration;
 use super::tables::MapOf;
 use super::variables::NamedPlace;

@@ -1,7 +1,8 @@
 //! An object as a text in the assembly language.
 
-use super::file::{Object, ObjectProgram};
+use super::file::Object;
 use super::names::shown;
+use super::program::ObjectProgram;
 use super::target;
 use crate::asm::{Instructions, Labels, Style, Target, place, print, unknown};
 use crate::insn::{ByteOrder, Insn, Op};

@@ -2,10 +2,10 @@
 //! `.struct_ops`.
 
 use super::declared::Declared;
-use super::file::ObjectProgram;
 use super::functions::Spot;
 use super::maps::Defined;
 use super::names::{Names, shown};
+use super::program::ObjectProgram;
 use super::raw::{Kind, Raw, RawRelocation, RawSection};
 use crate::btf::{Body, Btf, essential_name};
 use crate::spec::{ObjectMap, ObjectTypes, StructOpsTable};
