@@ -493,12 +493,19 @@ fn an_explicit_kprobe_is_never_replaced() {
     }
 }
 
-/// The number of the shell's forks that a run sees which is attached to just these targets.
-fn seen_of_five_forks(name: &str, targets: &[&str]) -> usize {
+/// Of the shell's five forks, a run that is attached to just these targets sees so many events, but for those that it reports as
+/// missed: the kernel runs no program of a tracepoint on a CPU on which another process was interrupted while it changed a map.
+#[track_caller]
+fn five_forks_are_seen(name: &str, targets: &[&str], expected: usize) {
     let options: Vec<_> = targets.iter().flat_map(|target| ["--attach", target]).collect();
     let done = run_with(name, &options, &["sh", "-c", &forks(5)]);
     done.expect(0);
-    done.rows_of(done.told_pid()).len()
+    let missed = done.stderr.lines().filter(|line| line.contains(" were missed: "));
+    let missed: usize = missed
+        .map(|line| line.split(' ').find_map(|word| word.parse::<usize>().ok()).unwrap())
+        .sum();
+    let seen = done.rows_of(done.told_pid()).len();
+    assert!(seen <= expected && seen + missed >= expected, "{name} {targets:?}: {seen}, {done}");
 }
 
 const ENTER_CLONE: &str = "tracepoint:syscalls/sys_enter_clone";
@@ -508,13 +515,13 @@ fn attach_takes_tracepoints() {
     needs!(Tracepoint);
     let _held = (beside_others(), trace_pipe());
     for name in ["hello", "perf-output"] {
-        assert_eq!(seen_of_five_forks(name, &[ENTER_CLONE]), 5);
-        assert_eq!(seen_of_five_forks(name, &["tracepoint:syscalls:sys_enter_clone"]), 5);
+        five_forks_are_seen(name, &[ENTER_CLONE], 5);
+        five_forks_are_seen(name, &["tracepoint:syscalls:sys_enter_clone"], 5);
         let exit = "tracepoint:syscalls/sys_exit_clone";
         // The child returns from it too, with its own number.
-        assert_eq!(seen_of_five_forks(name, &[ENTER_CLONE, exit]), 10);
+        five_forks_are_seen(name, &[ENTER_CLONE, exit], 10);
         // And of nothing else.
-        assert_eq!(seen_of_five_forks(name, &["tracepoint:syscalls/sys_enter_setns"]), 0);
+        five_forks_are_seen(name, &["tracepoint:syscalls/sys_enter_setns"], 0);
     }
 }
 
@@ -523,7 +530,7 @@ fn attach_takes_tracepoints_without_their_files() {
     needs!(Bpf, Btf);
     let _held = beside_others();
     for target in ["raw_tracepoint:sched_process_fork", "tp_btf:sched_process_fork"] {
-        assert_eq!(seen_of_five_forks("perf-output", &[target]), 5, "{target}");
+        five_forks_are_seen("perf-output", &[target], 5);
     }
 }
 
@@ -541,7 +548,7 @@ fn attach_takes_functions_their_returns_and_offsets() {
             (&["kprobe:sys_clone", "kretprobe:sys_clone", ENTER_CLONE], 15),
             (&["kprobe:sys_setns"], 0),
         ] {
-            assert_eq!(seen_of_five_forks(name, targets), seen, "{name} {targets:?}");
+            five_forks_are_seen(name, targets, seen);
         }
     }
 }

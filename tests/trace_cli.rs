@@ -12,6 +12,8 @@ use common::requires::{Thing, needs, needs_tried};
 use common::{Folder, bpf_ids, rawbpf, role, said, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getsid};
+use rawbpf::map::{Map, Update};
+use rawbpf::{MapSpec, MapType};
 use serde_json::Value;
 use std::io::Write;
 use std::process::{Child, Command, Output, Stdio};
@@ -156,6 +158,7 @@ fn what_is_traced_makes_its_calls() {
             let status = common::this_test_as(CALLER, "framed").status().unwrap();
             assert!(status.success());
         }
+        Some(role) if role == "devices" => fill_map_of_devices(),
         Some(_) => call_all(),
         // It is a command that does as it is told.
         None => {
@@ -319,6 +322,38 @@ fn lines_of_trace_printk_are_shown() {
     let rows: Vec<_> = text.lines().filter(|line| line.contains(" sid 70")).collect();
     assert_eq!(rows.len(), 2, "{text}");
     assert!(rows[0].ends_with(" sid 7001") && rows[1].ends_with(" sid 7003"), "{text}");
+}
+
+/// The kernel runs no program of a tracepoint while a call of `bpf(2)` changes a map, and a map of devices allocates an element for each
+/// update.
+#[test]
+fn runs_that_the_kernel_leaves_out_are_reported() {
+    needs!(Tracepoint, Bpf);
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap();
+    let mut numbers = release.split(['.', '-']).map_while(|number| number.parse::<u32>().ok());
+    let counts = numbers.next().zip(numbers.next()) >= Some((6, 7));
+    needs_tried!(
+        "missed_runs",
+        (!counts).then(|| format!("Linux {}: it does not count them", release.trim()))
+    );
+    let _alone = alone();
+    let watcher = ".program watcher, tracepoint/kmem/kmalloc\n\tr0 = 0\n\texit\n";
+    let done = trace_as("devices", &["--format", "json"], watcher);
+    let warning = said(&done);
+    let missed = warning.lines().find_map(|line| line.split_once(" runs of watcher were missed"));
+    let missed = missed.and_then(|(before, _)| before.rsplit(' ').next()?.parse::<u32>().ok());
+    // Others on the machine may change such a map, too.
+    assert!(missed.is_some_and(|missed| missed >= DEVICES), "{warning}");
+}
+
+/// The elements of the map of devices, all of which are the loopback device.
+const DEVICES: u32 = 20;
+
+fn fill_map_of_devices() {
+    let map = Map::create(&MapSpec::new("devices", MapType::DevMapHash, 4, 4, DEVICES)).unwrap();
+    for key in 0..DEVICES {
+        map.update(&key.to_ne_bytes(), &1_u32.to_ne_bytes(), Update::Any).unwrap();
+    }
 }
 
 /// The records that are sent for each call: the number in the byte order of the machine, and the word.

@@ -3,7 +3,9 @@
 use super::stdio::warn;
 use crate::error::Error;
 use crate::perf::{PerfReader, Record};
+use crate::program::Program;
 use crate::trace_pipe::TracePipe;
+use crate::util::escape;
 use std::fmt::Write as _;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -29,6 +31,21 @@ pub(super) fn report_lost_samples(reader: &mut PerfReader, what: &str) {
     }
     if count > 0 {
         warn(format!("{words}): the kernel had no room for them"));
+    }
+}
+
+/// Reports, at the end, how many runs of programs the kernel has left out. It runs no program of a probe or a tracepoint on a CPU on which
+/// another one runs, or on which a call of `bpf(2)` changes a map; it counts them from Linux 5.12 on, those of kprobes,
+/// uprobes and tracepoints from 6.7 on.
+pub(super) fn report_missed_runs(programs: &[Program]) {
+    for info in programs.iter().filter_map(|program| program.info().ok()) {
+        let missed = info.recursion_misses;
+        if missed > 0 {
+            let name = escape::shown(&info.name);
+            warn(format!(
+                "{missed} runs of {name} were missed: the CPU ran another program or changed a map"
+            ));
+        }
     }
 }
 

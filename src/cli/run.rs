@@ -4,10 +4,10 @@ use super::losses::{
     self, SilentCpus, report_lost_lines, report_lost_samples, report_switched_off,
 };
 use super::output::Row;
-use super::session::{ROWS, Reading, Session, Stage};
+use super::session::{Attached, ROWS, Reading, Session, Stage};
 use super::stdio::{print, warn};
 use super::{Failure, Format, RunArgs, loader};
-use crate::attach::{self, Link};
+use crate::attach;
 use crate::perf::{PerfOptions, PerfReader, Record, Wakeup};
 use crate::program::Loader;
 use crate::progs::perf_output::Event;
@@ -71,7 +71,7 @@ fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
     // there.
     let mut pipe = TracePipe::open()?;
     pipe.drain_stale()?;
-    let links = attach_as_told(&mut loader(), &hello::HELLO, args)?;
+    let attached = attach_as_told(&mut loader(), &hello::HELLO, args)?;
     let mut pipe = Reading {
         reader: pipe,
         read: |pipe: &mut TracePipe, stage: &mut Stage| {
@@ -86,7 +86,7 @@ fn run_hello(args: &RunArgs) -> Result<u8, Failure> {
         every: None,
     };
     let off = report_switched_off(&pipe.reader);
-    let status = session.play(links, &[ROWS], &mut [&mut pipe])?;
+    let status = session.play(attached, &[ROWS], &mut [&mut pipe])?;
     report_lost_lines(&pipe.reader, off);
     Ok(status)
 }
@@ -120,7 +120,7 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
     // The loop waits for the descriptor alone, and each event is to be shown at once.
     let options = PerfOptions::new().sample_size(Event::SIZE).wakeup(Wakeup::Events(1));
     let reader = PerfReader::open(events, &options)?;
-    let links = attach_as_told(&mut loader, &perf_output::PERF_OUTPUT, args)?;
+    let attached = attach_as_told(&mut loader, &perf_output::PERF_OUTPUT, args)?;
     let (mut first, mut silent) = (None, SilentCpus::default());
     let mut reading = Reading {
         reader,
@@ -147,7 +147,7 @@ fn run_perf_output(args: &RunArgs) -> Result<u8, Failure> {
         },
         every: Some(losses::CPUS),
     };
-    let status = session.play(links, &[ROWS], &mut [&mut reading])?;
+    let status = session.play(attached, &[ROWS], &mut [&mut reading])?;
     report_lost_samples(&mut reading.reader, "samples");
     Ok(status)
 }
@@ -157,18 +157,19 @@ fn attach_as_told<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a, '_>,
     args: &'a RunArgs,
-) -> Result<Vec<Link>, Failure> {
+) -> Result<Attached, Failure> {
     if args.attach.is_empty() {
         let attached = forks::attach(loader, spec)?;
         if let Some(why) = attached.instead_of_kprobes {
             warn(format_args!("{why}; using the tracepoints of the system calls"));
         }
-        return Ok(attached.links);
+        return Ok(Attached { programs: vec![attached.program], links: attached.links });
     }
-    let mut links = Vec::new();
+    let mut attached = Attached::default();
     for target in &args.attach {
-        let (_, link) = attach::load_and_attach(loader, spec, target)?;
-        links.push(link);
+        let (program, link) = attach::load_and_attach(loader, spec, target)?;
+        attached.programs.push(program);
+        attached.links.push(link);
     }
-    Ok(links)
+    Ok(attached)
 }

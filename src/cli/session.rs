@@ -2,12 +2,14 @@
 //! output of events.
 
 use super::child::{self, Child};
+use super::losses::report_missed_runs;
 use super::output::{self, Output, Row, Sample};
 use super::signals::{Event as SignalEvent, Signals};
 use super::stdio::warn;
 use super::{Failure, Format};
 use crate::attach::Link;
 use crate::error::Error;
+use crate::program::Program;
 use clap::Args;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ops::ControlFlow;
@@ -75,6 +77,13 @@ impl<R: AsFd, F: FnMut(&mut R, &mut Stage) -> Result<usize, Error>> Source for R
     }
 }
 
+/// What a run has attached.
+#[derive(Default)]
+pub(super) struct Attached {
+    pub(super) programs: Vec<Program>,
+    pub(super) links: Vec<Link>,
+}
+
 /// The session of a run: signals, the command, and the end.
 pub(super) struct Session<'a> {
     limits: &'a Limits,
@@ -108,7 +117,7 @@ impl<'a> Session<'a> {
     /// ended, enough was shown, the time is over or a signal ends the run. Returns the exit status.
     pub(super) fn play(
         self,
-        links: Vec<Link>,
+        attached: Attached,
         headings: &[&str],
         sources: &mut [&mut dyn Source],
     ) -> Result<u8, Failure> {
@@ -119,7 +128,9 @@ impl<'a> Session<'a> {
         let mut stage = Stage::new(limits, headings)?;
         command.as_mut().map_or(Ok(()), Child::release)?;
         let ends = Ends { signals, process: process.as_ref() };
+        let Attached { programs, links } = attached;
         let ended = show_until_the_end(&ends, &mut command, &mut stage, links, sources);
+        report_missed_runs(&programs);
         match ended {
             Ok(Some(status)) => Ok(status),
             ended => {

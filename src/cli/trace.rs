@@ -5,7 +5,7 @@ use super::contents::{RULES, contents};
 use super::losses::{SilentCpus, report_lost_lines, report_lost_samples, report_switched_off};
 use super::output::Sample;
 use super::run::row_of;
-use super::session::{Limits, ROWS, Reading, SAMPLES, Session, Source, Stage};
+use super::session::{Attached, Limits, ROWS, Reading, SAMPLES, Session, Source, Stage};
 use super::stacks::{Owners, is_stacks};
 use super::stdio::{print, warn};
 use super::text::Text;
@@ -119,7 +119,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     if maps.iter().any(is_stacks) {
         session.pid().into_iter().chain(args.pid).for_each(|pid| owners.watch(pid));
     }
-    let links = attach_all(&mut loader, &specs, &places, args)?;
+    let attached = attach_all(&mut loader, &specs, &places, args)?;
     if let Some(pid) = args.pid {
         warn_of_unmapped(places.iter().map(|(_, target)| target), pid);
     }
@@ -136,7 +136,7 @@ pub(super) fn trace(args: &TraceArgs) -> Result<u8, Failure> {
     sources.extend(perf.iter_mut().map(|reader| reader as &mut dyn Source));
     sources.extend(rings.iter_mut().map(|reader| reader as &mut dyn Source));
     sources.push(&mut owners);
-    let status = session.play(links, &headings, &mut sources)?;
+    let status = session.play(attached, &headings, &mut sources)?;
 
     if let Some(pipe) = &pipe {
         report_lost_lines(&pipe.reader, off);
@@ -224,7 +224,7 @@ fn attach_all<'a>(
     specs: &'a [TextSpec<'_>],
     places: &'a [Placed],
     args: &TraceArgs,
-) -> Result<Vec<attach::Link>, Failure> {
+) -> Result<Attached, Failure> {
     let mut options = Options::new();
     if let Some(pid) = args.pid {
         options = options.pid(pid);
@@ -232,7 +232,7 @@ fn attach_all<'a>(
     if let Some(cookie) = args.cookie {
         options = options.cookie(cookie);
     }
-    let mut links = Vec::new();
+    let mut attached = Attached::default();
     for (index, target) in places {
         let Some(spec) = specs.get(*index) else { continue };
         let expected = target.program_type();
@@ -243,7 +243,7 @@ fn attach_all<'a>(
             )));
         }
         let spec: ProgramSpec<'a, 'a> = spec.program(expected);
-        let (_, link) = attach::load_and_attach_with(loader, &spec, target, &options)?;
+        let (program, link) = attach::load_and_attach_with(loader, &spec, target, &options)?;
         if matches!(target.plain(), Target::PerfEvent { .. }) && link.skipped() > 0 {
             let cpus = link.skipped();
             warn(format_args!(
@@ -251,9 +251,10 @@ fn attach_all<'a>(
                 escape::shown(&target.to_string())
             ));
         }
-        links.push(link);
+        attached.programs.push(program);
+        attached.links.push(link);
     }
-    Ok(links)
+    Ok(attached)
 }
 
 /// Warns of files that are probed in a process which does not map them.

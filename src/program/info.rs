@@ -44,7 +44,8 @@ pub struct ProgramInfo {
     pub run_time: Duration,
     /// The number of runs while [`RunStatistics`] were enabled (Linux 5.1).
     pub run_count: u64,
-    /// The number of runs that were skipped because the program was already running (Linux 5.12).
+    /// The number of runs that were skipped because the CPU was running the program already (Linux 5.12), or, of kprobes, perf events and
+    /// tracepoints, because it was running any such program or changing a map for `bpf(2)` (Linux 6.7).
     pub recursion_misses: u64,
     /// The number of instructions that the verifier processed (Linux 5.16).
     pub verified_insns: u32,

@@ -6,7 +6,7 @@
 
 use crate::attach::{self, Link, Target};
 use crate::error::{Error, Result};
-use crate::program::Loader;
+use crate::program::{Loader, Program};
 use crate::spec::ProgramSpec;
 use crate::uapi::ProgramType;
 
@@ -16,6 +16,8 @@ pub const CALLS: [&str; 4] = ["clone", "clone3", "fork", "vfork"];
 /// The attachments of a program.
 #[derive(Debug)]
 pub struct Attached {
+    /// The program that is attached to all of them.
+    pub program: Program,
     /// One link for each of the calls that this kernel has.
     pub links: Vec<Link>,
     /// The error of the kprobes, if the tracepoints of the calls are used instead.
@@ -30,12 +32,13 @@ pub struct Attached {
 pub fn attach<'a>(loader: &mut Loader<'a>, spec: &ProgramSpec<'a, '_>) -> Result<Attached> {
     let kprobe = |call: &str| Target::kprobe(format!("sys_{call}"));
     match attach_all(loader, &spec.with_kind(ProgramType::Kprobe), kprobe) {
-        Ok(links) => Ok(Attached { links, instead_of_kprobes: None }),
+        Ok((program, links)) => Ok(Attached { program, links, instead_of_kprobes: None }),
         Err(none @ Error::Unsupported { .. }) => {
             let tracepoint =
                 |call: &str| Target::tracepoint("syscalls", format!("sys_enter_{call}"));
-            let links = attach_all(loader, &spec.with_kind(ProgramType::Tracepoint), tracepoint)?;
-            Ok(Attached { links, instead_of_kprobes: Some(none) })
+            let spec = spec.with_kind(ProgramType::Tracepoint);
+            let (program, links) = attach_all(loader, &spec, tracepoint)?;
+            Ok(Attached { program, links, instead_of_kprobes: Some(none) })
         }
         Err(error) => Err(error),
     }
@@ -45,7 +48,7 @@ fn attach_all<'a>(
     loader: &mut Loader<'a>,
     spec: &ProgramSpec<'a, '_>,
     target: impl Fn(&str) -> Target,
-) -> Result<Vec<Link>> {
+) -> Result<(Program, Vec<Link>)> {
     let program = loader.load(spec)?;
     let mut links = Vec::new();
     let mut missing = None;
@@ -58,6 +61,6 @@ fn attach_all<'a>(
     }
     match missing {
         Some(error) if links.is_empty() => Err(error),
-        _ => Ok(links),
+        _ => Ok((program, links)),
     }
 }
