@@ -10,14 +10,12 @@ use crate::bt::hir::Program;
 use crate::bt::probe::Kind;
 use crate::bt::source::Source;
 use crate::bt::{ast, check, parser};
+use crate::syscall::BTF_FOLDER;
 use crate::util::escape;
 use std::fmt;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-
-/// The types of the kernel.
-const KERNEL_BTF: &str = "/sys/kernel/btf/vmlinux";
 
 /// An error in a script, or a feature that it needs and this machine does not have, with the place in the script.
 ///
@@ -283,7 +281,7 @@ impl Parsed {
     /// Parses a script.
     pub(crate) fn new(source: Source, options: &Options) -> Result<Parsed> {
         let mut macros = Vec::new();
-        if Path::new(KERNEL_BTF).exists() {
+        if Path::new(BTF_FOLDER).join("vmlinux").exists() {
             macros.push(("BPFTRACE_HAVE_BTF", "1".to_owned()));
         }
         let given = parser::Given { parameters: options.parameters.clone().into(), macros };
