@@ -99,7 +99,7 @@ fn table(map: &Map, rows: &[(Shown, Shown)], format: Format) -> String {
     out
 }
 
-/// Which values the elements of an array count.
+/// The values that the elements of an array count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Scale {
     Log2,

@@ -24,7 +24,7 @@ pub(super) struct ExecArgs {
     #[command(flatten)]
     text: TextArgs,
 
-    /// Which program of the text, if there are several
+    /// The program to run, if the text has several
     #[arg(long, value_name = "NAME", value_parser = words::any())]
     program: Option<String>,
 

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 pub(super) const WHICH: &str =
     "ID is a number, name:NAME, or the path of a pin (pinned:PATH, or PATH with a / in it)";
 
-/// Which object is meant.
+/// An object of the kernel as the command line names it.
 #[derive(Debug, Clone)]
 pub(super) enum Which {
     Id(u32),

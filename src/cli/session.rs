@@ -77,7 +77,7 @@ impl<R: AsFd, F: FnMut(&mut R, &mut Stage) -> Result<usize, Error>> Source for R
     }
 }
 
-/// What a run has attached.
+/// Programs and links of a run.
 #[derive(Default)]
 pub(super) struct Attached {
     pub(super) programs: Vec<Program>,

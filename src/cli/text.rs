@@ -13,7 +13,7 @@ use crate::util::escape;
 use clap::Args;
 use std::path::PathBuf;
 
-/// Which text, and what its programs are where it does not say so itself.
+/// The text, and the type of its programs if it names none.
 #[derive(Debug, Args)]
 pub(super) struct TextArgs {
     #[command(flatten)]

@@ -154,7 +154,7 @@ pub(super) struct Blob {
 /// The kernel's answer to a call that it refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
-    /// Which call.
+    /// The call that was refused.
     pub step: &'static str,
     pub errno: Errno,
     /// The verifier's log.

@@ -200,8 +200,8 @@ impl Object {
         })
     }
 
-    /// Returns what the [`text`](Object::text) only remarks upon: part of what the object asks for that the assembly language does not say.
-    /// Where there is something, a program that is made of the text is not the one that is meant.
+    /// Returns the requests of the object that the assembly language cannot express; the [`text`](Object::text) has them as comments only.
+    /// If there are any, a program that is made of the text is not the one that is meant.
     pub fn unsaid(&self) -> Vec<String> {
         self.remarked(true)
     }

@@ -379,7 +379,7 @@ mod tests {
         }
     }
 
-    /// What a kernel can do without a configuration to say so.
+    /// The features that a kernel has without a configuration to say so.
     #[test]
     fn features_are_those_of_the_running_kernel() {
         needs!(Bpf);

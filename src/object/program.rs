@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 #[derive(Debug, Clone)]
 pub struct ObjectProgram {
     pub(super) name: String,
-    /// Where it begins.
+    /// The place of its first instruction.
     pub(super) at: Spot,
     /// The name of its section.
     pub(super) section: String,
@@ -24,7 +24,7 @@ pub struct ObjectProgram {
     /// The records of the kernel about its functions and its source lines.
     pub(super) function_info: Vec<[u32; 2]>,
     pub(super) line_info: Vec<[u32; 4]>,
-    /// Where each of its functions begins, by its number.
+    /// The slot at which each of its functions begins, by the number of the function.
     pub(super) pieces: HashMap<usize, usize>,
     /// The same program with its functions in the order in which they are loaded, if that is another.
     pub(super) loaded: Option<Box<ObjectProgram>>,

@@ -1,4 +1,4 @@
-//! What an object puts into its maps: the elements of maps of maps and program arrays, and the structs of functions that are in
+//! Elements that an object puts into its maps: those of maps of maps and program arrays, and the structs of functions that are in
 //! `.struct_ops`.
 
 use super::declared::Declared;

@@ -9,7 +9,7 @@ use std::collections::HashSet;
 /// damaged file could have any number.
 const MOST_PAIRS: usize = 1 << 17;
 
-/// What is known from comparisons.
+/// Results of comparisons so far.
 #[derive(Debug)]
 pub(super) struct Compared {
     /// Pairs that are the same.
@@ -37,7 +37,7 @@ impl Compared {
 
 impl DebugInfo {
     /// Whether two types are the same: of the same names and kinds, with the same members, whose types are the same, too.
-    /// What cannot be compared differs.
+    /// Types that cannot be compared differ.
     ///
     /// One that is only declared is taken for another one of its name and scope, as compilers and linkers do.
     pub(crate) fn same(&self, one: TypeId, other: TypeId) -> bool {

@@ -162,7 +162,7 @@ impl UsdtProbe {
 /// The location of an argument at a place, as programs read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Location {
-    /// Where it is.
+    /// The register or the memory that holds it.
     pub from: From,
     /// Its size in bytes: 1, 2, 4 or 8.
     pub size: u8,
