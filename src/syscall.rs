@@ -16,7 +16,7 @@ pub(crate) mod fake;
 mod fields;
 mod link;
 mod map;
-#[cfg(any(feature = "symbolize", fuzzing))]
+#[cfg(any(feature = "minidebuginfo", fuzzing))]
 mod memfd;
 pub(crate) mod memlock;
 mod mmap;
@@ -42,7 +42,7 @@ pub(crate) use map::{
     MapBtf, MapCreate, MapReadBatch, MapWriteBatch, map_create, map_delete, map_freeze, map_lookup,
     map_lookup_and_delete, map_next_key, map_read_batch, map_update, map_write_batch,
 };
-#[cfg(any(feature = "symbolize", fuzzing))]
+#[cfg(any(feature = "minidebuginfo", fuzzing))]
 pub(crate) use memfd::memfd_create;
 pub(crate) use mmap::SharedWords;
 pub(crate) use mount::{lock, mount_detached};

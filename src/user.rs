@@ -2,8 +2,9 @@
 //!
 //! Everything is looked up on request, and nothing is cached. [`find_file`] finds a program or library as the dynamic
 //! linker does. With the feature `elf` (default) [`functions`] lists the functions that uprobes can be attached to,
-//! also of stripped files whose debug symbols are installed. With the feature `symbolize` [`ProcessSymbols`] finds the
-//! function of an address of a process.
+//! also of stripped files whose debug symbols are installed, or in them (feature `minidebuginfo`). With the feature
+//! `symbolize` [`ProcessSymbols`] finds the function of an address of a process. Names of C++ and Rust are known with
+//! the feature `demangle`.
 
 #[cfg(feature = "elf")]
 mod bytes;
@@ -11,7 +12,7 @@ mod bytes;
 mod code;
 #[cfg(feature = "elf")]
 mod debug_file;
-#[cfg(feature = "symbolize")]
+#[cfg(feature = "elf")]
 mod demangle;
 #[cfg(feature = "bt")]
 pub(crate) mod dwarf;
@@ -28,6 +29,8 @@ mod library;
 #[cfg(feature = "bt")]
 mod matching;
 mod name;
+#[cfg(feature = "elf")]
+mod parts;
 #[cfg(feature = "symbolize")]
 mod perf_map;
 #[cfg(feature = "elf")]
@@ -62,6 +65,10 @@ pub use usdt::{Argument, ArgumentRegisters, Operand, Register, UsdtPlace, UsdtPr
 #[cfg(feature = "elf")]
 pub(crate) use elf::Elf;
 pub(crate) use name::{Places, file_and_function, file_and_probe};
+#[cfg(feature = "bt-cli")]
+pub(crate) use parts::Parts;
+#[cfg(feature = "bt")]
+pub(crate) use parts::unread;
 #[cfg(feature = "elf")]
 pub(crate) use places::functions_named;
 #[cfg(any(feature = "cli", feature = "bt"))]

@@ -114,7 +114,7 @@ pub enum Target {
     ///
     /// A symbol that is exactly this text takes precedence: `main.(*Server).Handle` of Go is no pattern. Then
     /// names of C++ and Rust are looked up, `ns::Type::function`, with parameters if several functions have the name
-    /// (feature `symbolize`). Of several local functions of one name `NAME@0xOFFSET` is the one at that offset in the file.
+    /// (feature `demangle`). Of several local functions of one name `NAME@0xOFFSET` is the one at that offset in the file.
     ///
     /// Probing the return of a Go function can crash the process: the kernel changes the return address on the stack, which
     /// the Go runtime copies and unwinds when the stack grows.

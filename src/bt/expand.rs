@@ -158,6 +158,7 @@ impl Machine {
         let mut points = Vec::new();
         let files = self.files(path)?;
         let several = files.len() > 1 || is_pattern(path);
+        let mut unread = None;
         for file in files {
             let path = escape::path_text(&file).into_owned();
             let with = |function: String| AttachPoint::Uprobe {
@@ -185,6 +186,9 @@ impl Machine {
                         .collect();
                     names.sort();
                     names.dedup();
+                    if names.is_empty() {
+                        unread = user::unread(&file, function);
+                    }
                     points.extend(names.into_iter().map(with));
                 }
                 // Of several files some may be no programs.
@@ -192,7 +196,13 @@ impl Machine {
                 Err(error) => return Err(missing(error)),
             }
         }
-        if points.is_empty() { Err(nothing()) } else { Ok(points) }
+        match (points.is_empty(), unread) {
+            (true, Some(why)) => {
+                Err(Missing { problem: format!("nothing matches: {why}"), ..nothing() })
+            }
+            (true, None) => Err(nothing()),
+            (false, _) => Ok(points),
+        }
     }
 
     /// The USDT probes of a file, which is read once.

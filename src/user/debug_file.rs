@@ -6,7 +6,7 @@
 //! * the file that the section `.gnu_debuglink` names, beside the file, in `.debug` there, or below `/usr/lib/debug`; it is the right one if
 //!   its checksum, or its build ID, is that of the file;
 //! * the section `.gnu_debugdata` of the file itself: an ELF file with a table of symbols, compressed by xz (Fedora's MiniDebugInfo). Feature
-//!   `symbolize`.
+//!   `minidebuginfo`.
 //!
 //! Addresses in a debug file are those of the file that it belongs to. Offsets are not: only that file says where its segments lie.
 
@@ -138,7 +138,7 @@ fn crc32(mut file: impl Read) -> io::Result<u32> {
 }
 
 /// Returns the file in the section `.gnu_debugdata`.
-#[cfg(feature = "symbolize")]
+#[cfg(feature = "minidebuginfo")]
 fn embedded(elf: &Elf) -> Option<Elf> {
     use std::io::Write;
     use std::os::fd::AsRawFd;
@@ -150,23 +150,23 @@ fn embedded(elf: &Elf) -> Option<Elf> {
     Elf::of(Path::new(&path), file).ok()
 }
 
-#[cfg(not(feature = "symbolize"))]
+#[cfg(not(feature = "minidebuginfo"))]
 fn embedded(_: &Elf) -> Option<Elf> {
     None
 }
 
 /// The largest section `.gnu_debugdata`, and the most that is unpacked from one. (Those of the largest programs have some megabytes.)
-#[cfg(feature = "symbolize")]
+#[cfg(feature = "minidebuginfo")]
 const LARGEST_PACKED: u64 = 64 << 20;
-#[cfg(feature = "symbolize")]
+#[cfg(feature = "minidebuginfo")]
 const LARGEST: u64 = 256 << 20;
 
 /// The largest dictionary: that of `xz -9`. A file can request 3 GiB.
-#[cfg(feature = "symbolize")]
+#[cfg(feature = "minidebuginfo")]
 const LARGEST_DICTIONARY: usize = 64 << 20;
 
 /// Decompresses xz data; `None` if it is damaged, or crafted to fill the memory.
-#[cfg(feature = "symbolize")]
+#[cfg(feature = "minidebuginfo")]
 fn unpacked(packed: Vec<u8>) -> Option<Vec<u8>> {
     use std::num::NonZeroUsize;
     use xz4rust::{DICT_SIZE_MIN, XzDecoder, XzReader};
@@ -224,14 +224,14 @@ mod tests {
     }
 
     /// `printf 'hello, hello, hello\n' | xz --check=crc64`, xz 5.4.
-    #[cfg(feature = "symbolize")]
+    #[cfg(feature = "minidebuginfo")]
     const HELLO: &[u8] = b"\
         \xfd\x37\x7a\x58\x5a\x00\x00\x04\xe6\xd6\xb4\x46\x02\x00\x21\x01\x16\x00\x00\x00\x74\x2f\xe5\xa3\
         \xe0\x00\x13\x00\x0e\x5d\x00\x34\x19\x49\xee\x8d\xef\x8c\x87\x31\xf5\x2f\x64\x00\x00\x00\x00\x00\
         \xb0\x48\x85\x59\xd7\xa9\xae\x4b\x00\x01\x2a\x14\x7e\xad\x37\x55\x1f\xb6\xf3\x7d\x01\x00\x00\x00\
         \x00\x04\x59\x5a";
 
-    #[cfg(feature = "symbolize")]
+    #[cfg(feature = "minidebuginfo")]
     #[test]
     fn xz_is_unpacked() {
         assert_eq!(unpacked(HELLO.to_vec()).as_deref(), Some(&b"hello, hello, hello\n"[..]));
@@ -251,7 +251,7 @@ mod tests {
         #[test]
         fn damaged_sections_do_no_harm(bytes: Vec<u8>, at in 0..200usize, byte: u8) {
             let _ = link(&bytes, Endianness::Little);
-            #[cfg(feature = "symbolize")]
+            #[cfg(feature = "minidebuginfo")]
             {
                 let mut packed = HELLO.to_vec();
                 packed.splice(at.min(packed.len()).., bytes.clone());

@@ -1,11 +1,34 @@
 //! Demangled names of functions of C++ and Rust, and the symbols that stand for them.
 
-use cpp_demangle::{DemangleOptions, Symbol};
-use std::fmt::{self, Write};
+#[cfg(feature = "demangle")]
+mod crates;
 
-/// The maximum length of a demangled name. A short symbol can stand for a name that fills the memory: it may refer to
-/// the same part of itself again and again.
-const LONGEST: usize = 64 << 10;
+#[cfg(feature = "demangle")]
+pub(super) use crates::forms;
+#[cfg(all(feature = "demangle", feature = "symbolize"))]
+pub(super) use crates::readable;
+
+/// Without demanglers, no name is behind a symbol.
+#[cfg(not(feature = "demangle"))]
+pub(super) fn forms(_: &str) -> Vec<String> {
+    Vec::new()
+}
+
+/// Without demanglers, every symbol is its own name.
+#[cfg(all(not(feature = "demangle"), feature = "symbolize"))]
+pub(super) fn readable(_: &str) -> Option<String> {
+    None
+}
+
+/// Whether a symbol is of C++ or Rust, mangled.
+pub(super) fn is_mangled(symbol: &str) -> bool {
+    symbol.starts_with("_Z") || symbol.starts_with("_R")
+}
+
+/// Whether a text is written as names of C++ and Rust are, and symbols are not.
+pub(super) fn looks_readable(text: &str) -> bool {
+    ["::", "(", "operator"].iter().any(|part| text.contains(part))
+}
 
 /// A demangled name as written in a target, to be found among symbols: `ns::Type::function`, with its parameters or
 /// without them.
@@ -38,63 +61,11 @@ pub(super) fn demangled(symbol: &str) -> Option<String> {
     forms(symbol).into_iter().next()
 }
 
-/// A name behind a symbol: whole, without the type of the result, and without parameters too.
-pub(super) fn forms(symbol: &str) -> Vec<String> {
-    // What compilers put behind it: of parts of functions that are no functions themselves there are no forms.
-    let (base, suffix) = symbol.split_once('.').unwrap_or((symbol, ""));
-    if suffix.starts_with("cold") || suffix.starts_with("part.") {
-        return Vec::new();
-    }
-    if let Ok(name) = rustc_demangle::try_demangle(symbol) {
-        return Limited::of(|out| write!(out, "{name:#}")).into_iter().collect();
-    }
-    if !base.starts_with("_Z") {
-        return Vec::new();
-    }
-    let Ok(parsed) = Symbol::new(base) else { return Vec::new() };
-    let options = DemangleOptions::new();
-    let all = [options, options.no_return_type(), options.no_return_type().no_params()];
-    all.iter()
-        .filter_map(|options| Limited::of(|out| parsed.structured_demangle(out, options)))
-        .collect()
-}
-
-/// Returns the demangled name of a symbol, with the compilers' notes on parts of functions; `None` if it is not a
-/// symbol of C++ or Rust.
-pub(super) fn readable(symbol: &str) -> Option<String> {
-    if let Ok(rust) = rustc_demangle::try_demangle(symbol) {
-        return Limited::of(|out| write!(out, "{rust:#}"));
-    }
-    let cpp = Symbol::new(symbol).ok().filter(|_| symbol.starts_with('_'))?;
-    Limited::of(|out| cpp.structured_demangle(out, &DemangleOptions::new()))
-}
-
-/// A text that has an end.
-struct Limited(String);
-
-impl Limited {
-    /// Returns the text written by `write`, if it fits the limit.
-    fn of(write: impl FnOnce(&mut Limited) -> fmt::Result) -> Option<String> {
-        let mut out = Limited(String::new());
-        write(&mut out).is_ok().then_some(out.0)
-    }
-}
-
-impl Write for Limited {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        if self.0.len() + text.len() > LONGEST {
-            return Err(fmt::Error);
-        }
-        self.0.push_str(text);
-        Ok(())
-    }
-}
-
 fn without_spaces(name: &str) -> String {
     name.chars().filter(|letter| !letter.is_whitespace()).collect()
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "demangle", feature = "symbolize"))]
 mod tests {
     use super::*;
 

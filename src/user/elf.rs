@@ -213,8 +213,8 @@ impl Elf {
             .any(|name| self.has_section(name))
     }
 
-    #[cfg(any(feature = "cli", feature = "bt"))]
-    fn has_section(&self, name: &str) -> bool {
+    /// Whether the file has a section of this name; `false` if it is damaged.
+    pub(super) fn has_section(&self, name: &str) -> bool {
         let data = &Pieces::new(&self.file);
         let read = if self.is_64 {
             has_section::<FileHeader64<Endianness>>(data, name.as_bytes())
@@ -323,7 +323,6 @@ fn headers<H: FileHeader<Endian = Endianness>>(
     Ok((endian, header.e_machine(endian).0, segments.collect()))
 }
 
-#[cfg(any(feature = "cli", feature = "bt"))]
 fn has_section<H: FileHeader<Endian = Endianness>>(data: Bytes<'_>, name: &[u8]) -> Read<bool> {
     let header = H::parse(data)?;
     let endian = header.endian()?;

@@ -18,6 +18,8 @@ pub(super) struct Fake {
     pub probes: Vec<(&'static str, &'static str, &'static str, u64, u64)>,
     /// The address of the section `.stapsdt.base` that the notes record; it is at 0x402000.
     pub base: u64,
+    /// Whether there is a section `.gnu_debugdata`. What is in it is damaged.
+    pub packed: bool,
     /// Relocations: place, type, symbol, number.
     pub relocations: Vec<(u64, u32, u32, u64)>,
 }
@@ -153,6 +155,9 @@ impl Fake {
         }
         let entry = if self.is_64 { 24 } else { 12 };
         section(".rela.dyn", 4, 0x40_0800, relocations.bytes, 1, 0, entry);
+        if self.packed {
+            section(".gnu_debugdata", 1, 0, vec![0xff; 8], 0, 0, 0);
+        }
         let shstrtab = names.add(".shstrtab");
         let text = names.0;
         sections.push(Section {

@@ -1,7 +1,9 @@
 //! The places of uprobes on functions, as file offsets.
 
 use super::Places;
+use super::demangle::{forms, looks_readable};
 use super::elf::Elf;
+use super::parts::Parts;
 use super::symbols::{Found, Function, find, search};
 use super::{ifunc, symbols};
 use crate::error::{Error, Result};
@@ -25,7 +27,7 @@ impl Elf {
     ///
     /// A symbol of exactly this name comes first, even if the text looks like an offset or a pattern: `main.(*T).f` of
     /// Go, `a+0x10`. Then a function with an offset in bytes; a function of C++ or Rust of that name (feature
-    /// `symbolize`); and at last all functions that match.
+    /// `demangle`); and at last all functions that match.
     ///
     /// # Errors
     /// The errors of [`Elf::places`] and [`Elf::matching`]; [`Error::Place`] with the functions there are, if several
@@ -54,11 +56,7 @@ impl Elf {
             return self.of_found(text, &found, offset, pid).map(Places::of);
         }
         // What has none of these is a pattern of symbols, and it takes long to look behind all of those.
-        let readable =
-            !is_pattern(text) || ["::", "(", "operator"].iter().any(|it| text.contains(it));
-        #[cfg(not(feature = "symbolize"))]
-        let _ = readable;
-        #[cfg(feature = "symbolize")]
+        let readable = Parts::BUILT.demangle && (!is_pattern(text) || looks_readable(text));
         if readable && let Some(found) = symbols::find_readable(self, text)? {
             return self.of_found(text, &found, offset, pid).map(Places::of);
         }
@@ -153,7 +151,7 @@ impl Elf {
                 name: pattern.into(),
                 path: self.path().into(),
                 nearest: Vec::new(),
-                note: None,
+                note: Parts::BUILT.unread(self, pattern),
             }));
         }
         offsets.sort_unstable();
@@ -202,17 +200,7 @@ fn matching(mut functions: Vec<Function>, pattern: &str, glob: &Glob) -> Vec<Fun
     let by_symbol = functions.iter().any(|one| glob.matches(&one.name));
     functions.retain(|one| match by_symbol {
         true => glob.matches(&one.name),
-        false => pattern.contains("::") && has_readable(&one.name, glob),
+        false => pattern.contains("::") && forms(&one.name).iter().any(|form| glob.matches(form)),
     });
     functions
-}
-
-#[cfg(feature = "symbolize")]
-fn has_readable(symbol: &str, glob: &Glob) -> bool {
-    super::demangle::forms(symbol).iter().any(|form| glob.matches(form))
-}
-
-#[cfg(not(feature = "symbolize"))]
-fn has_readable(_: &str, _: &Glob) -> bool {
-    false
 }

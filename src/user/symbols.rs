@@ -1,6 +1,8 @@
 //! Functions of programs and libraries, by name.
 
+use super::demangle::{Readable, demangled, is_mangled};
 use super::elf::{Elf, Kind, Symbol, Table, split_version};
+use super::parts::{self, Parts};
 use crate::error::{Error, Result};
 use crate::util::nearest::{Nearest, OFFERED};
 use std::borrow::Cow;
@@ -110,7 +112,7 @@ type Rank = (bool, bool, bool);
 pub(crate) fn find(elf: &Elf, wanted: &str) -> Result<Found> {
     match search(elf, wanted)? {
         Ok(found) => Ok(found),
-        Err(none) => Err(none.error(elf, wanted)?),
+        Err(none) => Err(none.error(elf, wanted, Parts::BUILT)?),
     }
 }
 
@@ -161,9 +163,7 @@ pub(super) fn search(elf: &Elf, wanted: &str) -> Result<Result<Found, NotFound>>
 ///
 /// # Errors
 /// [`Error::Place`] with the functions there are, if there are several.
-#[cfg(feature = "symbolize")]
 pub(super) fn find_readable(elf: &Elf, name: &str) -> Result<Option<Found>> {
-    use super::demangle::{Readable, demangled};
     let readable = Readable::new(name);
     let mut found: Vec<Function> = Vec::new();
     for one in all(elf)?.into_iter().filter(|one| readable.is(&one.name)) {
@@ -198,7 +198,6 @@ pub(super) fn find_readable(elf: &Elf, name: &str) -> Result<Option<Found>> {
 }
 
 /// The maximum number of functions that a message lists.
-#[cfg(feature = "symbolize")]
 const MOST_SHOWN: usize = 8;
 
 /// The address, as the file has it, and the size of a function or a variable; `None` if there is none of that name.
@@ -293,13 +292,20 @@ impl NotFound {
     ///
     /// # Errors
     /// As [`all`].
-    pub(super) fn error(self, elf: &Elf, wanted: &str) -> Result<Error> {
+    pub(super) fn error(self, elf: &Elf, wanted: &str, parts: Parts) -> Result<Error> {
         let mut nearest = Nearest::new(wanted, OFFERED);
+        let mut mangled = false;
         for function in all(elf)? {
             nearest.offer(&function.name);
+            mangled |= is_mangled(&function.name) && function.name.contains(wanted);
         }
+        let unread = match mangled && !parts.demangle {
+            true => Some(parts::NO_DEMANGLE),
+            false => parts.unread(elf, wanted),
+        };
         let note = match (self.only_used, self.dynamic, self.whole) {
             (true, ..) => Some("it calls one of this name, which is in a library"),
+            _ if unread.is_some() => unread,
             (_, false, false) => Some(
                 "it was stripped of all its symbols: install its debug symbols, or name a place by its offset in the file, 0x1234",
             ),

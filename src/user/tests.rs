@@ -3,7 +3,8 @@
 use super::elf::Elf;
 use super::fake::*;
 use super::ifunc::{self, Wanted};
-use super::symbols::{self, find};
+use super::parts::Parts;
+use super::symbols::{self, find, search};
 use super::{Operand, functions, usdt_probes};
 use crate::error::Error;
 use proptest::prelude::*;
@@ -186,6 +187,48 @@ fn a_stripped_file_says_so() {
     assert!(nothing.unwrap().contains("by its offset"), "{nothing:?}");
 }
 
+/// A file whose functions have names that only some builds can read: the message tells.
+#[test]
+fn a_build_without_a_part_says_so() {
+    let note = |fake: Fake, name: &str, parts| {
+        let file = Written::new(&Fake { is_64: true, ..fake }.bytes());
+        let elf = Elf::open(file.path()).unwrap();
+        match search(&elf, name).unwrap().unwrap_err().error(&elf, name, parts).unwrap() {
+            Error::NotInFile { note, .. } => note.unwrap_or_default(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let none = Parts { demangle: false, minidebuginfo: false };
+    let all = Parts { demangle: true, minidebuginfo: true };
+    let plus = || Fake { whole: vec![function("_ZN2ns3Foo3barEi", CODE)], ..Fake::default() };
+    for name in ["ns::Foo::bar", "ns::Foo::bar(int)", "no_such(int)", "bar"] {
+        let words = note(plus(), name, none);
+        assert!(words.contains("without the feature `demangle`"), "{name}: {words}");
+        assert!(!note(plus(), name, all).contains("feature"), "{name}");
+    }
+    assert_eq!(note(plus(), "baz", none), "");
+    let packed = |dynamic, whole| Fake { packed: true, dynamic, whole, ..Fake::default() };
+    for dynamic in [vec![], vec![function("exported", CODE)]] {
+        let words = note(packed(dynamic.clone(), vec![]), "local", none);
+        assert!(words.contains("without the feature `minidebuginfo`"), "{words}");
+        let words = note(packed(dynamic, vec![]), "local", all);
+        assert!(words.contains("stripped") && !words.contains("feature"), "{words}");
+    }
+    // Of a file that was not stripped it is not read.
+    assert_eq!(note(packed(vec![], vec![function("main", CODE)]), "local", none), "");
+
+    // Patterns, as `matching` and the bpftrace language say it.
+    let unread = |fake: &Fake, pattern: &str, parts: Parts| {
+        let file = Written::new(&Fake { is_64: true, ..fake.clone() }.bytes());
+        parts.unread(&Elf::open(file.path()).unwrap(), pattern)
+    };
+    assert!(unread(&plus(), "ns::*", none).is_some_and(|why| why.contains("`demangle`")));
+    assert_eq!((unread(&plus(), "ns::*", all), unread(&plus(), "x*", none)), (None, None));
+    let packed = packed(vec![], vec![]);
+    assert!(unread(&packed, "x*", none).is_some_and(|why| why.contains("`minidebuginfo`")));
+    assert_eq!(unread(&packed, "x*", all), None);
+}
+
 #[test]
 fn places_of_patterns_are_listed_once() {
     let file = Written::new(&Fake { is_64: true, ..symbols() }.bytes());
@@ -243,7 +286,7 @@ fn a_symbol_comes_before_other_readings() {
     assert_eq!(resolve("a+?", 0), [place(6), place(8)]);
     let exact = elf.places("main.(*).Handle", 0, None).unwrap_err();
     assert!(matches!(exact, Error::NotInFile { what: "function", .. }), "{exact:?}");
-    #[cfg(feature = "symbolize")]
+    #[cfg(feature = "demangle")]
     {
         assert_eq!(resolve("ns::Foo::bar(int)", 0), [place(10)]);
         assert_eq!(resolve("ns::Foo::bar(long)", 4), [place(11) + 4]);

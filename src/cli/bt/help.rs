@@ -4,6 +4,7 @@ use crate::bt::capabilities;
 use crate::features::Features;
 use crate::syscall;
 use crate::uapi::MapType;
+use crate::user::Parts;
 use std::fmt::Write;
 
 /// The help.
@@ -35,7 +36,7 @@ OPTIONS:
         --dry-run      end when everything is attached
     -d [STAGE]         show what becomes of the script, and do not run it: parse, ast,
                        codegen, dis; all without STAGE
-        --info         print what this kernel has of what scripts can need
+        --info         print what this kernel and this build have of what scripts can need
     -h, --help         this help
     -V, --version      the version
 
@@ -71,15 +72,16 @@ const MAPS: [MapType; 7] = [
     MapType::RingBuf,
 ];
 
-/// Returns what this kernel has.
+/// Returns what this kernel and this build have.
 pub(super) fn info() -> String {
     let mut out = format!("rawbpf {}\n\nSystem\n", env!("CARGO_PKG_VERSION"));
     let _ = writeln!(out, "  Kernel: {}", syscall::release());
     let btf = if std::path::Path::new("/sys/kernel/btf/vmlinux").exists() { "yes" } else { "no" };
-    let _ = writeln!(out, "  BTF: {btf}\n\nKernel features");
-    for (name, has) in capabilities() {
-        let _ = writeln!(out, "  {name}: {}", if has { "yes" } else { "no" });
-    }
+    let _ = writeln!(out, "  BTF: {btf}\n\nBuild");
+    let Parts { demangle, minidebuginfo } = Parts::BUILT;
+    rows(&mut out, &[("demangle", demangle), ("minidebuginfo", minidebuginfo)]);
+    let _ = writeln!(out, "\nKernel features");
+    rows(&mut out, &capabilities());
     let _ = writeln!(out, "\nMap types");
     let features = Features::new();
     for kind in MAPS {
@@ -91,6 +93,12 @@ pub(super) fn info() -> String {
         let _ = writeln!(out, "  {}: {has}", kind.name());
     }
     out
+}
+
+fn rows(out: &mut String, rows: &[(&str, bool)]) {
+    for (name, has) in rows {
+        let _ = writeln!(out, "  {name}: {}", if *has { "yes" } else { "no" });
+    }
 }
 
 #[cfg(test)]
