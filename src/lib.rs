@@ -294,11 +294,11 @@
 //! |---|---|---|
 //! | `elf` (default) | functions and USDT probes of programs and libraries, object files | `object` |
 //! | `advice` (default) | the state of registers and advice beside the verifier's message | |
-//! | `bt` | the bpftrace language, the module [`bt`]; with `elf` and `advice` | `gimli`, `miniz_oxide` |
+//! | `bt` | the bpftrace language, the module [`bt`]; with `elf` | `gimli`, `miniz_oxide` |
 //! | `symbolize` | functions in which addresses of processes lie; with `elf` | |
 //! | `demangle` | names of C++ and Rust, in uprobes and in what `symbolize` finds; without it symbols are mangled there; with `elf` | `cpp_demangle`, `rustc-demangle` |
 //! | `minidebuginfo` | symbols that are compressed in stripped files (`.gnu_debugdata`); with `elf` | `xz4rust` |
-//! | `cli` (default) | the command `rawbpf`; with `bt`, `symbolize`, `demangle` and `minidebuginfo` | `clap`, `nix`, `serde_json` |
+//! | `cli` (default) | the command `rawbpf`; with `advice`, `bt`, `symbolize`, `demangle` and `minidebuginfo` | `clap`, `nix`, `serde_json` |
 //! | `bt-cli` | the command with `rawbpf bt` alone; with `bt` and `symbolize` | `nix` |
 //!
 //! An embedder who wants the library alone turns the defaults off, `rawbpf = { version = "0.1", default-features = false }`; it then

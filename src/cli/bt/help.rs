@@ -79,7 +79,8 @@ pub(super) fn info() -> String {
     let btf = if std::path::Path::new("/sys/kernel/btf/vmlinux").exists() { "yes" } else { "no" };
     let _ = writeln!(out, "  BTF: {btf}\n\nBuild");
     let Parts { demangle, minidebuginfo } = Parts::BUILT;
-    rows(&mut out, &[("demangle", demangle), ("minidebuginfo", minidebuginfo)]);
+    let advice = cfg!(feature = "advice");
+    rows(&mut out, &[("advice", advice), ("demangle", demangle), ("minidebuginfo", minidebuginfo)]);
     let _ = writeln!(out, "\nKernel features");
     rows(&mut out, &capabilities());
     let _ = writeln!(out, "\nMap types");
