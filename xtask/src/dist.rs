@@ -37,15 +37,16 @@ pub struct Options {
     out: Option<PathBuf>,
 }
 
-/// A binary: how its name begins, and the features of the crate.
+/// A binary: how its name begins, the features of the crate, and the most that it may weigh, in KiB.
 struct Variant {
     name: &'static str,
     features: &'static str,
+    budget: usize,
 }
 
 const VARIANTS: [Variant; 2] = [
-    Variant { name: "rawbpf", features: "cli" },
-    Variant { name: "rawbpf-bt", features: "bt-cli" },
+    Variant { name: "rawbpf", features: "cli", budget: 3584 },
+    Variant { name: "rawbpf-bt", features: "bt-cli", budget: 1536 },
 ];
 
 /// Flags of the compiler for everything that goes into a binary, beside the paths to be renamed. Paths do not belong here: cargo makes
@@ -185,6 +186,7 @@ impl Place {
             let name = file_name(variant, &version()?, arch);
             let private = renamed.iter().map(|(from, _)| from.as_path());
             leaks::check(&name, &bytes, private)?;
+            within_budget(variant, bytes.len())?;
             if arch.is_host() {
                 starts(&built)?;
             }
@@ -227,6 +229,15 @@ fn succeed(command: &mut Command) -> Result<()> {
     let mut child = Owned::spawn(command).context("cannot run cargo")?;
     if !child.0.wait()?.success() {
         bail!("cargo could not build it");
+    }
+    Ok(())
+}
+
+/// Fails if a binary is larger than its budget.
+fn within_budget(variant: &Variant, size: usize) -> Result<()> {
+    let Variant { name, budget, .. } = variant;
+    if size > budget << 10 {
+        bail!("{name}: {size} bytes, expected {budget} KiB at most");
     }
     Ok(())
 }
@@ -300,6 +311,18 @@ mod tests {
         assert_eq!(names, ["rawbpf-1.2.3-aarch64-linux", "rawbpf-bt-1.2.3-aarch64-linux"]);
         let version = version().unwrap();
         assert_eq!(version.split('.').filter(|part| part.parse::<u32>().is_ok()).count(), 3);
+    }
+
+    #[test]
+    fn a_binary_has_a_budget() {
+        let [whole, small] = &VARIANTS;
+        // 3.5 and 1.5 MiB.
+        assert!(
+            within_budget(whole, 3_670_016).is_ok() && within_budget(whole, 3_670_017).is_err()
+        );
+        assert!(within_budget(small, 1_572_864).is_ok());
+        let error = within_budget(small, 1_572_865).unwrap_err().to_string();
+        assert_eq!(error, "rawbpf-bt: 1572865 bytes, expected 1536 KiB at most");
     }
 
     /// The features are spelled in two places.
