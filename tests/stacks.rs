@@ -1,5 +1,5 @@
 //! Stacks that programs keep, of the kernel and of a process, with the names of their functions.
-#![cfg(feature = "symbolize")]
+#![cfg(all(feature = "symbolize", feature = "demangle"))]
 #![allow(unsafe_code, reason = "functions with frame pointers, in assembly language")]
 
 mod common;

@@ -166,6 +166,28 @@ fn a_static_program_has_names_if_it_is_the_one() {
     drop(other);
 }
 
+/// `_Z6_inner` is `_inner` of C++.
+#[cfg(feature = "demangle")]
+#[test]
+fn names_stay_mangled_if_the_script_says_so() {
+    needs!(Tracepoint, Bpf);
+    needs_tried!("symbols", no_tools());
+    let _alone = alone();
+    let folder = Compiled::new();
+    let plus = build(&folder, "_Z6", &["-DIDLE=0"]);
+    let command = ["-c", plus.to_str().unwrap()];
+    let frames = |setting: &str| {
+        let script = format!("config = {{ cpp_demangle = {setting} }} {SCRIPT}");
+        let mut done = Command::new(rawbpf());
+        let done = done.args(["bt", "-e", &script]).args(command).output().unwrap();
+        let printed = String::from_utf8_lossy(&done.stdout).into_owned();
+        let frame = printed.lines().find(|line| line.contains("_inner+"));
+        frame.unwrap_or_else(|| panic!("{}", said(&done))).trim().to_owned()
+    };
+    assert!(frames("1").starts_with("_inner+"), "{}", frames("1"));
+    assert!(frames("0").starts_with("_Z6_inner+"), "{}", frames("0"));
+}
+
 #[test]
 fn a_deleted_program_has_names() {
     needs!(Tracepoint, Bpf);

@@ -187,7 +187,7 @@ pub(crate) const SETTINGS: &[Setting] = &[
     },
     Setting {
         name: "cpp_demangle",
-        help: "whether symbols are demangled (true)",
+        help: "whether symbols of processes are demangled (true)",
         set: |config, value| value.boolean().map(|value| config.demangle = value),
     },
     Setting {

@@ -30,6 +30,8 @@ const MOST_MADE: usize = 128;
 pub(crate) struct Files {
     known: RefCell<HashMap<Key, Known>>,
     made: RefCell<HashMap<u32, PerfMap>>,
+    /// Whether names of C++ and Rust stay as the tables have them.
+    mangled: bool,
 }
 
 /// A file that was read.
@@ -49,6 +51,12 @@ enum Key {
 }
 
 impl Files {
+    /// From now on names of C++ and Rust are those of the symbol tables.
+    #[cfg(feature = "bt")]
+    pub(crate) fn keep_mangled(&mut self) {
+        self.mangled = true;
+    }
+
     /// Resolves an address in a piece of code. `None` if it is in no file, and the process has not given it a name.
     pub(crate) fn locate(&self, code: &Code, address: u64) -> Option<UserLocation> {
         let offset = code.offset_of(address);
@@ -65,11 +73,10 @@ impl Files {
             return made.or_else(|| in_file.then_some(nameless));
         };
         Some(match names.at(offset) {
-            Some((name, offset)) => UserLocation {
-                name: Some(readable(name).unwrap_or_else(|| name.into())),
-                offset,
-                path,
-            },
+            Some((name, offset)) => {
+                let read = if self.mangled { None } else { readable(name) };
+                UserLocation { name: Some(read.unwrap_or_else(|| name.into())), offset, path }
+            }
             None => UserLocation { name: None, offset, path },
         })
     }

@@ -45,6 +45,12 @@ const CHECK: Duration = Duration::from_millis(10);
 const MOST: usize = 1 << 10;
 
 impl Processes {
+    /// From now on names of C++ and Rust are those of the symbol tables.
+    #[cfg(feature = "bt")]
+    pub(crate) fn keep_mangled(&mut self) {
+        self.files.keep_mangled();
+    }
+
     /// Records from now on the mappings of a process, and of those that it starts, so that their addresses have names
     /// also when they have ended.
     ///

@@ -107,6 +107,7 @@ mod tests {
         assert_eq!(evil, "m\\u001b[31m\\u000aX+0x12 (libc.so.6)");
     }
 
+    #[cfg(feature = "demangle")]
     #[test]
     fn functions_of_this_process_are_found() {
         let symbols = ProcessSymbols::of(std::process::id()).unwrap();

@@ -48,6 +48,11 @@ impl Names {
         let _ = self.processes.watch(pid);
     }
 
+    /// From now on names of C++ and Rust are those of the symbol tables.
+    pub(super) fn keep_mangled(&mut self) {
+        self.processes.keep_mangled();
+    }
+
     /// Records the new mappings of the watched processes.
     pub(super) fn look(&mut self) {
         self.processes.look();
@@ -294,6 +299,8 @@ mod without {
         pub(super) fn watch(&mut self, _pid: u32) -> Result<()> {
             Ok(())
         }
+
+        pub(super) fn keep_mangled(&mut self) {}
 
         pub(super) fn look(&mut self) {}
 

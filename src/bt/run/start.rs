@@ -209,6 +209,9 @@ fn make<'p>(
         stored.push(Stored::new(map, loader.map(&map.spec)?.clone()));
     }
     let mut names = Names::default();
+    if !program.config.demangle {
+        names.keep_mangled();
+    }
     for stack in &maps.stacks {
         names.add_stacks(stack.space, stack.depth, loader.map(&stack.spec)?.clone());
     }
