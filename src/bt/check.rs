@@ -56,6 +56,12 @@ const MAX_PASSES: usize = 64;
 /// The additional nesting depth that the checker allows over the parser's limit.
 const SLACK: usize = 20;
 
+/// The most parts of a type: pointers, arrays, tuples and what they are made of.
+const MAX_PARTS: usize = 1 << 16;
+
+/// The most bytes of a type.
+const MAX_BYTES: u32 = i32::MAX as u32;
+
 /// Checks a script. There is a program if there is no error among the diagnostics.
 pub(crate) fn check(
     source: &Source,
@@ -247,6 +253,23 @@ impl<'a> Checker<'a> {
 
     fn type_text(&self, ty: &Type) -> String {
         ty.name(&self.types.structs, &self.types.enums)
+    }
+
+    /// Returns a type that was made of others, if it is not too deep, too wide or too large.
+    fn bounded(&mut self, ty: Type, span: Span) -> Checked<Type> {
+        let mut parts = MAX_PARTS;
+        if !ty.is_within(ast::MAX_DEPTH, &mut parts) {
+            let message = match parts {
+                0 => format!("a type of more than {MAX_PARTS} parts"),
+                _ => format!("a type nested too deeply: more than {} levels", ast::MAX_DEPTH),
+            };
+            return self.error(span, message);
+        }
+        // Sizes that do not fit are the largest number, rounded down to an alignment.
+        if ty.size(&self.types.structs) > MAX_BYTES {
+            return self.error(span, format!("a type of more than {MAX_BYTES} bytes"));
+        }
+        Ok(ty)
     }
 
     /// Goes one level deeper for the time of `f`. The parser bounds the depth of what is written; macros add to it.

@@ -99,12 +99,18 @@ impl Diagnostic {
 pub(crate) struct Diagnostics(pub Vec<Diagnostic>);
 
 impl Diagnostics {
-    /// Adds one, unless there is one of that severity at that very place: the first one is the cause.
+    /// Adds one, unless there is one of that severity at that very place: the first one is the cause. Of each severity so
+    /// many are kept: an error that gave way to warnings would let a script run without what is wrong in it.
     pub(crate) fn push(&mut self, new: Diagnostic) {
-        let known = |old: &Diagnostic| old.span == new.span && old.severity == new.severity;
-        if self.0.len() < MAX && !self.0.iter().any(known) {
+        let same = self.0.iter().filter(|old| old.severity == new.severity);
+        if same.clone().count() < MAX && !same.clone().any(|old| old.span == new.span) {
             self.0.push(new);
         }
+    }
+
+    /// Whether further errors are dropped: then it is no use to look for them.
+    pub(crate) fn are_enough(&self) -> bool {
+        self.0.iter().filter(|one| one.severity == Severity::Error).count() >= MAX
     }
 
     /// Whether there is an error among them.

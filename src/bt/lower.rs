@@ -239,6 +239,8 @@ struct Lower<'l, 'p, 't> {
     variables: variable::Variables,
     known: known::Known<'p>,
     loops: Vec<control::Loop>,
+    /// The number of statements that unrolling has made.
+    unrolled: usize,
     /// The end of this run.
     exit: Block,
     scratch: Option<scratch::Scratch>,
@@ -275,6 +277,7 @@ impl<'l, 'p, 't> Lower<'l, 'p, 't> {
             variables: variable::Variables::default(),
             known: known::Known::default(),
             loops: Vec::new(),
+            unrolled: 0,
             exit,
             scratch: None,
             sizes,

@@ -469,6 +469,39 @@ impl Type {
         }
     }
 
+    /// Whether it has no more than so many levels of pointers, arrays and tuples, and of `parts`, from which its own are
+    /// subtracted.
+    ///
+    /// A type is made of others, which it shares: a script of a few lines could make one of 2^40 parts, or one so deep that
+    /// whatever walks over it overflows the stack.
+    pub(crate) fn is_within(&self, levels: usize, parts: &mut usize) -> bool {
+        let (Some(levels), Some(left)) = (levels.checked_sub(1), parts.checked_sub(1)) else {
+            return false;
+        };
+        *parts = left;
+        match self {
+            Type::Pointer(pointer) => pointer.to.is_within(levels, parts),
+            Type::Array(of, _) => of.is_within(levels, parts),
+            Type::Tuple(elements) => elements.iter().all(|one| one.is_within(levels, parts)),
+            _ => true,
+        }
+    }
+
+    /// Returns size and alignment, in one walk over what a tuple or an array is made of.
+    fn size_and_align(&self, structs: &Structs) -> (u32, u32) {
+        match self {
+            Type::Tuple(elements) => {
+                let layout = tuple_layout(elements, structs);
+                (layout.size, layout.align)
+            }
+            Type::Array(of, len) => {
+                let (size, align) = of.size_and_align(structs);
+                (size.saturating_mul(*len), align)
+            }
+            other => (other.size(structs), other.align(structs)),
+        }
+    }
+
     /// Returns the alignment in bytes: 1, 2, 4 or 8.
     pub(crate) fn align(&self, structs: &Structs) -> u32 {
         match self {
@@ -616,11 +649,12 @@ pub(crate) struct TupleLayout {
 pub(crate) fn tuple_layout(elements: &[Type], structs: &Structs) -> TupleLayout {
     let (mut offsets, mut size, mut align) = (Vec::with_capacity(elements.len()), 0_u32, 1_u32);
     for element in elements {
-        let needed = element.align(structs).max(1);
+        let (bytes, needed) = element.size_and_align(structs);
+        let needed = needed.max(1);
         align = align.max(needed);
         size = size.saturating_add(needed - 1) & !(needed - 1);
         offsets.push(size);
-        size = size.saturating_add(element.size(structs));
+        size = size.saturating_add(bytes);
     }
     TupleLayout { offsets, size: size.saturating_add(align - 1) & !(align - 1), align }
 }

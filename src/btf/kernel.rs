@@ -163,7 +163,16 @@ impl KernelTypes {
         })
     }
 
-    /// As [`KernelTypes::find`], but without the nearest names; `asked` becomes the BTF that was searched in vain.
+    /// As [`KernelTypes::find`], but without the nearest names, which take time to find: for callers that go on searching
+    /// elsewhere.
+    pub(crate) fn find_exact<T>(
+        &self,
+        ask: impl Fn(&Btf) -> Result<T, BtfError>,
+    ) -> Result<(T, TypeOrigin<'_>)> {
+        self.search(ask, &mut Vec::new())
+    }
+
+    /// As [`KernelTypes::find_exact`]; `asked` becomes the BTF that was searched in vain.
     fn search<'a, T>(
         &'a self,
         ask: impl Fn(&Btf) -> Result<T, BtfError>,

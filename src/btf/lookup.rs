@@ -207,7 +207,7 @@ impl Btf {
         Err(BtfError::Damaged { id, problem: "its pointers do not end" })
     }
 
-    pub(super) fn look_up_type(&self, name: &str, kind: Kind) -> Result<u32, BtfError> {
+    pub(crate) fn look_up_type(&self, name: &str, kind: Kind) -> Result<u32, BtfError> {
         let wanted = Wanted { what: kind.word(), kinds: &[kind] };
         for found in self.each_named(name) {
             let found = found?;

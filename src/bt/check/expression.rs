@@ -74,7 +74,8 @@ impl<'a> Checker<'a> {
                 let elements: Vec<_> = elements.iter().map(|element| self.value(element)).collect();
                 let elements = elements.into_iter().collect::<Checked<Vec<_>>>()?;
                 let types: Vec<_> = elements.iter().map(|element| element.ty.clone()).collect();
-                Ok(expr(ExprKind::Tuple(elements), Type::Tuple(types.into()), span))
+                let ty = self.bounded(Type::Tuple(types.into()), span)?;
+                Ok(expr(ExprKind::Tuple(elements), ty, span))
             }
             Written::Block(block) => self.block_value(block, span),
             Written::Unsupported(what) => self.unsupported(span, what),

@@ -1,6 +1,7 @@
 //! Types of the kernel, by BTF.
 
 use super::debug_type::DebugTypes;
+use super::type_name::Shape;
 use super::{Checked, Checker};
 use crate::bt::diagnostic::Diagnostic;
 use crate::bt::source::Span;
@@ -30,6 +31,8 @@ pub(super) struct Table {
     pub script: HashMap<Arc<str>, StructId>,
     /// Typedefs of the script.
     pub typedefs: HashMap<Arc<str>, Type>,
+    /// The structs of the script that are laid out.
+    pub shapes: HashMap<StructId, Shape>,
     /// Enumerations of the script by name, with their integer types.
     pub script_enums: HashMap<Arc<str>, (EnumId, Int)>,
     /// Enumerators of the script, and those of BTF that were looked up.
@@ -197,7 +200,7 @@ impl<'a> Checker<'a> {
     pub(super) fn named_kernel_type(&mut self, name: &str, kinds: &[Kind]) -> Option<Type> {
         let types = self.environment.types().ok()?;
         for kind in kinds {
-            if let Ok((id, place)) = types.type_id(name, *kind) {
+            if let Ok((id, place)) = types.find_exact(|btf| btf.look_up_type(name, *kind)) {
                 let module: Option<Arc<str>> = place.module.map(Into::into);
                 return self.types.of(place.btf, module.as_ref(), id, Space::Kernel, 0).ok();
             }
@@ -217,7 +220,7 @@ impl<'a> Checker<'a> {
 
     fn kernel_enumerator(&mut self, name: &str) -> Option<(i128, EnumId, Int)> {
         let types = self.environment.types().ok()?;
-        let (found, place) = types.find(|btf| btf.look_up_enumerator_and_type(name)).ok()?;
+        let (found, place) = types.find_exact(|btf| btf.look_up_enumerator_and_type(name)).ok()?;
         let module: Option<Arc<str>> = place.module.map(Into::into);
         let ty = self.types.of(place.btf, module.as_ref(), found.0, Space::Kernel, 0).ok()?;
         match ty {

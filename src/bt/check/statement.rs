@@ -36,6 +36,9 @@ impl<'a> Checker<'a> {
         out: &mut Vec<Statement>,
     ) -> Checked<()> {
         let span = one.span;
+        if self.last && self.diagnostics.are_enough() {
+            return Err(Stop);
+        }
         let kind = match &one.kind {
             Written::Expr(value) => return self.expression_statement(value, out),
             Written::Discard(value) => StatementKind::Expr(self.value_or_nothing(value)?),
@@ -201,6 +204,7 @@ impl<'a> Checker<'a> {
                 if let (Some(key), Some(value)) = (&state.key.ty, &state.value.ty) {
                     let value = self.element_type(value);
                     let pair = Type::Tuple([key.clone(), value].into());
+                    let pair = self.bounded(pair, map.span)?;
                     self.widen_variable(variable, Given::new(&pair));
                 } else if self.last {
                     let _: Checked<()> = self.unknown_map(id, map.span);

@@ -2,7 +2,7 @@
 
 use super::debug_type::Named;
 use super::join::constant;
-use super::{Checked, Checker, Stop};
+use super::{Checked, Checker, MAX_BYTES, MAX_PARTS, Stop};
 use crate::bt::ast::{
     self, FieldDefinition, StructDefinition, TypeDefinition, TypeName, TypeNameKind,
 };
@@ -93,6 +93,15 @@ struct Layout {
     at: u64,
     align: u32,
     size: u64,
+    /// The levels of structs so far, this one included.
+    levels: usize,
+}
+
+/// The alignment in C of a struct that a script has defined, and the levels of structs of scripts in it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Shape {
+    align: u32,
+    levels: usize,
 }
 
 impl<'a> Checker<'a> {
@@ -133,7 +142,7 @@ impl<'a> Checker<'a> {
                     }
                     _ => self.type_named(to, space)?,
                 };
-                Ok(Type::pointer(to, space))
+                self.bounded(Type::pointer(to, space), name.span)
             }
             TypeNameKind::Array(of, length) => {
                 let text = matches!(&of.kind, TypeNameKind::Named(word) if matches!(&**word, "char" | "string"));
@@ -142,11 +151,16 @@ impl<'a> Checker<'a> {
                     None => 0,
                     Some(length) => {
                         let value = self.value(length)?;
-                        match constant(&value).and_then(|value| u32::try_from(value).ok()) {
+                        let Some(value) = constant(&value) else {
+                            return self
+                                .error(length.span, "length of an array: expected a constant");
+                        };
+                        match u32::try_from(value).ok().filter(|value| *value <= MAX_BYTES) {
                             Some(value) => value,
                             None => {
-                                return self
-                                    .error(length.span, "length of an array: expected a constant");
+                                let message =
+                                    format!("length of an array: {value}, expected 0 to {MAX_BYTES}");
+                                return self.error(length.span, message);
                             }
                         }
                     }
@@ -154,11 +168,12 @@ impl<'a> Checker<'a> {
                 if text && length > 0 {
                     return Ok(Type::String(length));
                 }
-                Ok(Type::Array(Arc::new(of), length))
+                self.bounded(Type::Array(Arc::new(of), length), name.span)
             }
             TypeNameKind::Tuple(elements) => {
                 let elements = elements.iter().map(|element| self.type_named(element, space));
-                Ok(Type::Tuple(elements.collect::<Checked<Vec<_>>>()?.into()))
+                let elements = elements.collect::<Checked<Vec<_>>>()?;
+                self.bounded(Type::Tuple(elements.into()), name.span)
             }
             TypeNameKind::Typeof(of) => {
                 let value = self.value(of)?;
@@ -271,13 +286,26 @@ impl<'a> Checker<'a> {
             }
         }
         for definition in &self.script.types {
-            let _ = match definition {
-                TypeDefinition::Struct(definition) => self.define_struct(definition).map(drop),
-                TypeDefinition::Enum(definition) => self.define_enum(definition),
-                TypeDefinition::Typedef(name, ty) => self.type_named(ty, Space::Kernel).map(|ty| {
+            if self.diagnostics.are_enough() {
+                return;
+            }
+            match definition {
+                TypeDefinition::Struct(definition) => {
+                    let done = self.define_struct(definition);
+                    let name = definition.name.as_ref().map(|name| &name.node);
+                    if done.is_err()
+                        && let Some(id) = name.and_then(|name| self.types.script.get(name))
+                    {
+                        // So that its users are not told of it as well.
+                        self.types.shapes.insert(*id, Shape { align: 1, levels: 1 });
+                    }
+                }
+                TypeDefinition::Enum(definition) => drop(self.define_enum(definition)),
+                TypeDefinition::Typedef(name, ty) => {
+                    let ty = self.type_named(ty, Space::Kernel).unwrap_or(Type::I64);
                     self.types.typedefs.insert(Arc::clone(&name.node), ty);
-                }),
-            };
+                }
+            }
         }
     }
 
@@ -318,27 +346,60 @@ impl<'a> Checker<'a> {
     }
 
     fn define_struct(&mut self, definition: &'a StructDefinition) -> Checked<StructId> {
-        let mut layout = Layout { at: 0, align: 1, size: 0 };
+        let mut layout = Layout { at: 0, align: 1, size: 0, levels: 1 };
         let mut fields = Vec::new();
         for field in &definition.fields {
             self.define_field(field, definition, &mut layout, &mut fields)?;
+            // Sums stay far below what the integers hold.
+            if layout.size.div_ceil(8) > MAX_BYTES.into() {
+                let message = format!("a type of more than {MAX_BYTES} bytes");
+                return self.error(field.ty.span, message);
+            }
+            // Those of anonymous structs are among them, so that a chain of structs doubles them.
+            if fields.len() > MAX_PARTS {
+                let message = format!("a struct of more than {MAX_PARTS} fields");
+                return self.error(field.ty.span, message);
+            }
         }
-        let align = if definition.packed { 1 } else { u64::from(layout.align) };
-        let size = layout.size.div_ceil(8).next_multiple_of(align.max(1));
+        let align = if definition.packed { 1 } else { layout.align.max(1) };
+        let size = layout.size.div_ceil(8).next_multiple_of(align.into());
         let size = u32::try_from(size).unwrap_or(u32::MAX);
+        let shape = Shape { align, levels: layout.levels };
         let name = definition.name.as_ref().map_or("".into(), |name| Arc::clone(&name.node));
         let known = self.types.script.get(&name).copied().filter(|_| !name.is_empty());
         let union = definition.union;
         let definition = Definition::Script;
         let new = Struct { name, union, size, fields, complete: true, definition };
-        match known
-            .and_then(|id| self.types.structs.0.get_mut(id.0 as usize).map(|place| (id, place)))
-        {
+        let known = known
+            .and_then(|id| self.types.structs.0.get_mut(id.0 as usize).map(|place| (id, place)));
+        let id = match known {
             Some((id, place)) => {
                 *place = new;
-                Ok(id)
+                id
             }
-            None => Ok(self.types.structs.add(new)),
+            None => self.types.structs.add(new),
+        };
+        self.types.shapes.insert(id, shape);
+        Ok(id)
+    }
+
+    /// Returns the shape of the struct of the script that values of a type hold, if they hold one.
+    fn held_shape(&mut self, ty: &Type, span: Span) -> Checked<Option<Shape>> {
+        let id = match ty {
+            Type::Struct(id) => *id,
+            Type::Array(of, _) => return self.held_shape(of, span),
+            _ => return Ok(None),
+        };
+        let found = self.types.structs.get(id);
+        if !found.is_some_and(|found| matches!(found.definition, Definition::Script)) {
+            return Ok(None);
+        }
+        match self.types.shapes.get(&id) {
+            Some(shape) => Ok(Some(*shape)),
+            None => {
+                let message = format!("{} is not defined before this", self.type_text(ty));
+                self.error(span, message)
+            }
         }
     }
 
@@ -353,6 +414,12 @@ impl<'a> Checker<'a> {
         let ty = self.type_named(&field.ty, Space::User)?;
         if let Type::Struct(id) = ty {
             self.complete(id, field.ty.span)?;
+        }
+        let levels = self.held_shape(&ty, field.ty.span)?.map_or(0, |shape| shape.levels);
+        layout.levels = layout.levels.max(levels + 1);
+        if layout.levels > ast::MAX_DEPTH {
+            let message = format!("structs nested too deeply: more than {} levels", ast::MAX_DEPTH);
+            return self.error(field.ty.span, message);
         }
         let size = ty.size(&self.types.structs);
         if size == 0 && !matches!(ty, Type::Array(_, 0)) && !matches!(ty, Type::Struct(_)) {
@@ -422,6 +489,9 @@ impl<'a> Checker<'a> {
     /// The alignment of a type in C.
     fn c_align(&self, ty: &Type) -> u32 {
         match ty {
+            Type::Struct(id) if self.types.shapes.contains_key(id) => {
+                self.types.shapes.get(id).map_or(1, |shape| shape.align)
+            }
             Type::Struct(id) => {
                 let found = self.types.structs.get(*id);
                 let fields = found.map_or(&[][..], |found| &found.fields);

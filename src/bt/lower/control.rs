@@ -31,6 +31,9 @@ pub(super) fn rounds(start: &Expr, end: &Expr) -> Option<u64> {
     })
 }
 
+/// The most statements that a function gets by unrolling: the verifier processes a million instructions at most.
+const MOST_UNROLLED: usize = 1_000_000;
+
 impl<'p> Lower<'_, 'p, '_> {
     pub(super) fn control(&mut self, one: &'p Statement) -> Lowered<()> {
         self.forget_maps();
@@ -38,6 +41,11 @@ impl<'p> Lower<'_, 'p, '_> {
             StatementKind::Unroll { count, body } => {
                 let end = self.f.block();
                 for _ in 0..*count {
+                    self.unrolled += 1 + body.len();
+                    if self.unrolled > MOST_UNROLLED {
+                        let what = format!("unroll of more than {MOST_UNROLLED} statements");
+                        return self.unsupported(one.span, what);
+                    }
                     let next = self.f.block();
                     self.looped(Loop { next, end }, body)?;
                     self.f.switch_to(next);
