@@ -1,6 +1,6 @@
 //! `rawbpf asm`: a text to bytes.
 
-use super::stdio::{print, print_bytes};
+use super::stdio::{print, print_bytes, read_within};
 use super::{Failure, Order, words};
 use crate::asm::{
     BuildOptions, Collection, CollectionProgram, Diagnostics, Far, ParseOptions, parse,
@@ -11,7 +11,7 @@ use crate::util::escape;
 use clap::{Args, ValueEnum};
 use std::fmt::Write as _;
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 #[derive(Debug, Args)]
@@ -156,6 +156,9 @@ pub(super) fn text_of(name: &str, bytes: Vec<u8>) -> Result<String, Failure> {
     })
 }
 
+/// The longest text or object.
+pub(super) const MOST_INPUT: u64 = 256 << 20;
+
 /// The bytes of a file or of standard input, and what to call them.
 pub(super) fn read_bytes(path: &PathBuf) -> Result<(String, Vec<u8>), Failure> {
     let name = if path.as_os_str() == "-" {
@@ -164,10 +167,9 @@ pub(super) fn read_bytes(path: &PathBuf) -> Result<(String, Vec<u8>), Failure> {
         escape::path_text(path).into_owned()
     };
     let bytes = if path.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        io::stdin().lock().read_to_end(&mut bytes).map(|_| bytes)
+        read_within(io::stdin().lock(), MOST_INPUT)
     } else {
-        fs::read(path)
+        fs::File::open(path).and_then(|file| read_within(file, MOST_INPUT))
     };
     match bytes {
         Ok(bytes) => Ok((name, bytes)),

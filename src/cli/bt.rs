@@ -8,13 +8,17 @@ mod show;
 
 use self::args::{Args, Mode, Program};
 use super::Failure;
-use super::stdio::{finish, print, write_stderr};
+use super::stdio::{finish, print, read_within, write_stderr};
 use crate::bt::{self, Options, Script};
 use crate::util::escape;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::process::ExitCode;
+
+/// The longest script.
+const MOST_TEXT: u64 = 64 << 20;
 
 /// Whether these are the words of a command line for scripts: the program is called `bpftrace`, or the first word is
 /// `bt`. What comes behind it.
@@ -116,10 +120,11 @@ fn options(name: String, args: &Args) -> Options {
         options = options.option(name, value.clone());
     }
     for (name, value) in std::env::vars_os() {
-        if let (Ok(name), Ok(value)) = (name.into_string(), value.into_string())
+        if let Ok(name) = name.into_string()
             && name.starts_with("BPFTRACE_")
         {
-            options = options.setting(name, value);
+            // No setting takes a value that is not UTF-8: it is refused by its name.
+            options = options.setting(name, escape::text(value.as_bytes()));
         }
     }
     if let Some(pid) = args.pid {
@@ -128,9 +133,8 @@ fn options(name: String, args: &Args) -> Options {
     options
 }
 
-fn text(mut from: impl Read, name: &str) -> Result<String, Failure> {
-    let mut bytes = Vec::new();
-    from.read_to_end(&mut bytes)
+fn text(from: impl Read, name: &str) -> Result<String, Failure> {
+    let bytes = read_within(from, MOST_TEXT)
         .map_err(|error| Failure::Other(format!("cannot read {}: {error}", escape::shown(name))))?;
     String::from_utf8(bytes)
         .map_err(|_| Failure::Other(format!("{} is not UTF-8", escape::shown(name))))

@@ -1,7 +1,8 @@
 //! `rawbpf exec`: runs a program once in the kernel, without attaching it.
 
+use super::asm::MOST_INPUT;
 use super::disasm::{is_hex, parse_hex, slots};
-use super::stdio::print;
+use super::stdio::{print, read_within};
 use super::text::{ELF, TextArgs};
 use super::{Failure, Format, loader, words};
 use crate::asm::Code;
@@ -58,7 +59,8 @@ fn bytes(text: &str) -> Result<Bytes, String> {
     match text.strip_prefix('@') {
         Some(path) => {
             let failed = |error| format!("cannot read {}: {error}", escape::shown(path));
-            fs::read(escape::path(path)).map(Bytes).map_err(failed)
+            let file = fs::File::open(escape::path(path));
+            file.and_then(|file| read_within(file, MOST_INPUT)).map(Bytes).map_err(failed)
         }
         None => parse_hex(text).map(Bytes).map_err(|(_, what)| what),
     }

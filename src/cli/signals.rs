@@ -31,7 +31,20 @@ fn signals() -> SigSet {
     set
 }
 
-/// The same, and `SIGUSR1`, which ends other runs than those of scripts.
+/// Those of them that would end this process now: neither ignored, for one that is ignored and not blocked is lost, nor blocked by
+/// whoever started it.
+fn ending() -> SigSet {
+    let mut set = signals();
+    let blocked = SigSet::thread_get_mask().unwrap_or_else(|_| SigSet::all());
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        if blocked.contains(signal) || syscall::is_ignored(signal as i32) {
+            set.remove(signal);
+        }
+    }
+    set
+}
+
+/// The signals that are waited for, and `SIGUSR1`, which ends other runs than those of scripts.
 fn with_show() -> SigSet {
     let mut set = signals();
     set.add(Signal::SIGUSR1);
@@ -55,6 +68,8 @@ pub(super) struct Signals {
     pending: [(Event, AtomicBool); 2],
     /// Whether [`Event::Stop`] ever came.
     stopped: AtomicBool,
+    /// Those that end this process where they are not blocked.
+    ending: SigSet,
     /// The time when the run ends by itself.
     deadline: OnceLock<Instant>,
 }
@@ -74,13 +89,27 @@ impl Signals {
 
     fn of(set: SigSet) -> Result<&'static Signals, Failure> {
         let failed = |errno: Errno| Failure::Other(format!("cannot wait for signals: {errno}"));
+        let ending = ending();
         let before = syscall::block_signals(set.as_ref()).map_err(failed)?;
         let _ = INHERITED.set(before);
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let fd = SignalFd::with_flags(&set, flags).map_err(|errno| failed(Errno(errno as i32)))?;
         let pending = [Event::Stop, Event::Show].map(|event| (event, AtomicBool::new(false)));
-        let new = || Signals { fd, pending, stopped: false.into(), deadline: OnceLock::new() };
+        let new =
+            || Signals { fd, pending, stopped: false.into(), ending, deadline: OnceLock::new() };
         Ok(SIGNALS.get_or_init(new))
+    }
+
+    /// Lets the signals end this process at once, until they are blocked [again](Signals::hold): while it computes for long and
+    /// nobody reads them, as when it compiles, or the verifier does, and as long as its end leaves nothing behind.
+    pub(super) fn let_through(&self) {
+        // It fails for no signals that exist.
+        let _ = self.ending.thread_unblock();
+    }
+
+    /// Blocks the signals again, so that they wait to be read.
+    pub(super) fn hold(&self) {
+        let _ = self.ending.thread_block();
     }
 
     /// The signals that this process waits for, if it does.

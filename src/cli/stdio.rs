@@ -11,7 +11,7 @@ use crate::util::escape;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fmt::Display;
 use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal};
+use std::io::{self, IsTerminal, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -25,6 +25,17 @@ const SHORT: Duration = Duration::from_millis(200);
 
 /// As much as a pipe that is writable takes at once (`PIPE_BUF`).
 const PIPE: usize = 4096;
+
+/// Reads all that there is, if it is no longer than `most`: what is no text or object but has no end, such as `/dev/zero`, is an error
+/// before memory is used up.
+pub(super) fn read_within(from: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        return Err(io::Error::other(format!("more than {} MiB", most >> 20)));
+    }
+    Ok(bytes)
+}
 
 /// A stream that is written to.
 pub(super) struct Stream {

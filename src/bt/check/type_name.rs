@@ -158,8 +158,9 @@ impl<'a> Checker<'a> {
                         match u32::try_from(value).ok().filter(|value| *value <= MAX_BYTES) {
                             Some(value) => value,
                             None => {
-                                let message =
-                                    format!("length of an array: {value}, expected 0 to {MAX_BYTES}");
+                                let message = format!(
+                                    "length of an array: {value}, expected 0 to {MAX_BYTES}"
+                                );
                                 return self.error(length.span, message);
                             }
                         }

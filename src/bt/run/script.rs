@@ -265,7 +265,12 @@ impl Script {
     /// [`Error::Script`] if the kernel refuses a program or an attach point, or lacks something that the script needs;
     /// [`Error::System`] if maps cannot be created.
     pub fn attach(&self) -> Result<Run> {
-        start::start(self)
+        self.attach_after(&|| {})
+    }
+
+    /// As [`attach`](Script::attach); `loaded` is called when all programs are loaded, and none has run.
+    pub(crate) fn attach_after(&self, loaded: &dyn Fn()) -> Result<Run> {
+        start::start(self, loaded)
     }
 }
 

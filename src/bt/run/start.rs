@@ -33,16 +33,16 @@ use std::collections::VecDeque;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
-/// Loads and attaches a script.
-pub(super) fn start(script: &Script) -> Result<Run> {
+/// Loads and attaches a script. `loaded` is called in between.
+pub(super) fn start(script: &Script, loaded: &dyn Fn()) -> Result<Run> {
     let kernel = Kernel::default();
     let has = |feature| kernel.has(feature);
     let mut target = target(&has)?;
-    match start_for(script, &target) {
+    match start_for(script, &target, loaded) {
         Err(Failed { refused: true, .. }) => {
             // Some kernels' verifiers lack types that others have.
             target.direct_loads = false;
-            start_for(script, &target).map_err(|failed| *failed.error)
+            start_for(script, &target, loaded).map_err(|failed| *failed.error)
         }
         answer => answer.map_err(|failed| *failed.error),
     }
@@ -82,7 +82,11 @@ impl<E: Into<Error>> From<E> for Failed {
     }
 }
 
-fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, Failed> {
+fn start_for(
+    script: &Script,
+    target: &Target<'_>,
+    ready: &dyn Fn(),
+) -> std::result::Result<Run, Failed> {
     let program = &*script.program;
     let refuse = |diagnostic: Diagnostic| ScriptError::at(&diagnostic, &program.source, None);
     let maps = MapPlan::new(program, target).map_err(refuse)?;
@@ -90,6 +94,7 @@ fn start_for(script: &Script, target: &Target<'_>) -> std::result::Result<Run, F
     let mut loader = Loader::new();
     let made = make(&mut loader, script, &maps, &plan)?;
     let loaded = load(&mut loader, program, &plan)?;
+    ready();
     let (special, placed): (Vec<_>, Vec<_>) =
         loaded.into_iter().partition(|placed| placed.points.iter().all(|(point, _)| is_run(point)));
     let mut probes: usize = special.iter().map(|placed| placed.points.len()).sum();

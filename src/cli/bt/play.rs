@@ -36,8 +36,11 @@ pub(super) fn play(text: &str, mut options: Options, args: &Args) -> Result<u8, 
         command = Some(child);
     }
     let process = args.pid.map(|pid| child::process("-p", pid)).transpose()?;
+    // A long script, or one that keeps the verifier busy, can be interrupted: until its first code runs, nothing is to be undone.
+    signals.let_through();
     let script = compile(text, &options, args)?;
-    let run = script.attach()?;
+    let run = script.attach_after(&|| signals.hold())?;
+    signals.hold();
     if args.warnings {
         write_stderr(run.warnings());
     }
@@ -167,16 +170,19 @@ const LONG: usize = 64 << 10;
 impl Out {
     fn new(args: &Args) -> Result<Out, Failure> {
         let file = args.output.as_ref().map(|path| {
-            let file = File::create(path).map_err(|error| {
+            File::create(path).map_err(|error| {
                 Failure::Other(format!("cannot open {}: {error}", shown_path(Path::new(path))))
-            });
-            file.map(Stream::file)
+            })
         });
         let file = file.transpose()?;
-        let terminal = file.is_none() && io::stdout().is_terminal();
+        let terminal = match &file {
+            Some(file) => file.is_terminal(),
+            None => io::stdout().is_terminal(),
+        };
         let controls = if terminal { ControlCharacters::Escape } else { ControlCharacters::Keep };
         let format = if args.json { OutputFormat::Json } else { OutputFormat::Text };
         let options = OutputOptions::default().format(format).controls(controls);
+        let file = file.map(Stream::file);
         Ok(Out { output: Output::new(options), file, buffering: args.buffering })
     }
 
