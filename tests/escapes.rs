@@ -90,6 +90,7 @@ const COMMANDS: &[&[&str]] = &[
     &["exec", "DIR/good.s", "--data", "@DIR/none"],
     &["exec", "DIR/good.s", "--data", "EVIL"],
     &["exec", "DIR/good.s", "--program", "EVIL"],
+    &["help", "EVIL"],
     &["explain", "EVIL"],
     &["explain", "r0 = EVIL"],
     &["features", "EVIL"],

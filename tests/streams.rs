@@ -7,8 +7,9 @@
 mod common;
 
 use common::requires::{Thing, needs};
-use common::{Folder, bpf_ids, rawbpf, wait_until};
+use common::{Folder, bpf_ids, commands, rawbpf, wait_until};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sys::signal::{SigHandler, Signal, kill, signal};
 use nix::unistd::Pid;
 use rawbpf::{Loader, Map, MapSpec, Program, ProgramSpec, ProgramType, bpf};
@@ -16,7 +17,8 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{PipeReader, PipeWriter, Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -77,11 +79,15 @@ const fn prints(words: &'static [&'static str]) -> Plain {
     Plain { words, status: 0, prints: true, same: false }
 }
 
+const fn silent(words: &'static [&'static str]) -> Plain {
+    Plain { words, status: 0, prints: false, same: true }
+}
+
 const fn fails(words: &'static [&'static str], status: i32) -> Plain {
     Plain { words, status, prints: false, same: true }
 }
 
-/// `COUNT`, `RING`, `EXEC` and `OBJECT` stand for files.
+/// `COUNT`, `RING`, `EXEC` and `OBJECT` stand for files, `PROGRAM` and `MAP` for what is kept meanwhile, `PIN` for a name of it.
 const PLAIN: &[Plain] = &[
     same(&["--help"]),
     same(&["--version"]),
@@ -101,8 +107,19 @@ const PLAIN: &[Plain] = &[
     same(&["list", "software"]),
     same(&["list", "--format", "json", "software"]),
     prints(&["features", "ringbuf"]),
+    same(&["help"]),
+    same(&["help", "map", "dump"]),
     prints(&["prog", "list"]),
+    prints(&["prog", "show", "PROGRAM"]),
+    same(&["prog", "dump", "PROGRAM"]),
+    silent(&["prog", "pin", "PROGRAM", "PIN"]),
+    silent(&["prog", "unpin", "PIN"]),
     prints(&["map", "list"]),
+    prints(&["map", "show", "MAP"]),
+    same(&["map", "dump", "MAP"]),
+    same(&["map", "lookup", "MAP", "0"]),
+    silent(&["map", "update", "MAP", "0", "0"]),
+    fails(&["map", "delete", "MAP", "0"], 1),
     same(&["run", "--list"]),
     same(&["bt", "--help"]),
     same(&["bt", "--version"]),
@@ -154,8 +171,9 @@ const WITH_COMMAND: &[&[&str]] = &[
 /// The files that commands are about.
 struct Files {
     folder: Folder,
-    /// So that there are some to be listed.
-    _kept: (Program, Map),
+    /// So that there are some to be listed and shown.
+    kept: (Program, Map),
+    pins: BpfFs,
 }
 
 impl Files {
@@ -164,7 +182,7 @@ impl Files {
         let code = bpf! { r0 = 0; exit; };
         let program = ProgramSpec::new("streams_kept", ProgramType::SocketFilter, code);
         let kept = (Loader::new().load(&program).unwrap(), Map::create(&map).unwrap());
-        let files = Files { folder: Folder::new(), _kept: kept };
+        let files = Files { folder: Folder::new(), kept, pins: BpfFs::new() };
         fs::write(files.path("COUNT"), COUNT).unwrap();
         fs::write(files.path("RING"), RING).unwrap();
         fs::write(files.path("EXEC"), "r0 = 7\nexit\n").unwrap();
@@ -186,7 +204,17 @@ impl Files {
 
     /// The command of these words, which has nothing to read, with its output in files.
     fn command(&self, words: &[&str]) -> Command {
+        let id = |id: u32| OsString::from(id.to_string());
+        let pin = self.pins.path().join("pin");
+        match words {
+            ["prog", "pin", ..] => drop(fs::remove_file(&pin)),
+            ["prog", "unpin", ..] if !pin.exists() => self.kept.0.pin(&pin).unwrap(),
+            _ => {}
+        }
         let word = |word: &&str| match *word {
+            "PROGRAM" => id(self.kept.0.info().unwrap().id),
+            "MAP" => id(self.kept.1.info().unwrap().id),
+            "PIN" => pin.clone().into_os_string(),
             file @ ("COUNT" | "RING" | "EXEC" | "OBJECT") => self.path(file).into_os_string(),
             word => OsString::from(word),
         };
@@ -202,6 +230,27 @@ impl Files {
 
     fn text(&self, name: &str) -> String {
         String::from_utf8_lossy(&fs::read(self.path(name)).unwrap()).into_owned()
+    }
+}
+
+/// A BPF file system of its own for a test.
+struct BpfFs(Folder);
+
+impl BpfFs {
+    fn new() -> BpfFs {
+        let folder = Folder::new();
+        mount(Some("bpf"), folder.path(), Some("bpf"), MsFlags::empty(), None::<&str>).unwrap();
+        BpfFs(folder)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+impl Drop for BpfFs {
+    fn drop(&mut self) {
+        let _ = umount2(self.path(), MntFlags::MNT_DETACH);
     }
 }
 
@@ -224,6 +273,19 @@ impl<'f> Run<'f> {
 
     fn signal(&self, signal: Signal) {
         kill(self.pid(), signal).unwrap();
+    }
+
+    /// Waits until it blocks a signal.
+    fn blocks(&mut self, signal: Signal) {
+        let path = format!("/proc/{}/status", self.pid());
+        let bit = 1_u64 << (signal as u32 - 1);
+        wait_until(&format!("{}: it blocks {signal}", self.what), || {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "{}: {ended:?}\n{}", self.what, self.files.text("err"));
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let mask = text.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+            mask.is_some_and(|mask| u64::from_str_radix(mask.trim(), 16).unwrap() & bit != 0)
+        });
     }
 
     /// Waits until it sleeps and goes on sleeping: it waits for something.
@@ -276,6 +338,13 @@ impl Drop for Run<'_> {
 fn sleeps(pid: Pid) -> bool {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('S'))
+}
+
+/// The command, with SIGINT as a terminal's: it is ignored by what scripts start in the background, as are tests then.
+#[allow(unsafe_code, reason = "setting how a signal is handled")]
+fn with_default_signals(command: &mut Command) -> &mut Command {
+    // SAFETY: installs no handler.
+    unsafe { command.pre_exec(|| Ok(signal(Signal::SIGINT, SigHandler::SigDfl).map(drop)?)) }
 }
 
 /// The programs of the commands that are in the kernel though no process has them.
@@ -340,6 +409,23 @@ fn each<R: Sync>(rows: &[R], tries: impl Fn(&Files, &R) + Sync) {
 
 /// The error when standard output accepts no further byte.
 const FULL: &str = "cannot write to standard output: No space left on device";
+
+#[test]
+fn every_command_is_in_the_tables() {
+    let rows = PLAIN.iter().map(|row| row.words).chain(ENDLESS.iter().map(|row| row.words));
+    let rows: Vec<_> = rows.collect();
+    let mut expected = commands();
+    let list = Command::new(rawbpf()).args(["run", "--list"]).output().unwrap();
+    let list = String::from_utf8(list.stdout).unwrap();
+    let names = list.lines().filter_map(|line| line.split_whitespace().next());
+    expected.extend(names.map(|name| vec!["run".to_owned(), name.to_owned()]));
+    for command in expected {
+        let is_there = rows.iter().any(|words| {
+            words.len() >= command.len() && words.iter().zip(&command).all(|(one, two)| one == two)
+        });
+        assert!(is_there, "no row of the tables calls {command:?}");
+    }
+}
 
 #[test]
 fn output_that_is_full_is_a_failure() {
@@ -562,5 +648,22 @@ fn signals_are_heeded_at_any_moment() {
                 assert!(killed || status.code() == Some(expected), "{what} {status}\n{said}");
             }
         }
+    }
+}
+
+#[test]
+fn a_script_that_takes_long_to_compile_can_be_ended() {
+    needs!(Root, Bpf);
+    let files = Files::new();
+    let script = files.path("script");
+    fs::write(&script, format!("BEGIN {{ {} exit() }}", "@a = 1;\n".repeat(2_000_000))).unwrap();
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut command = files.command(&["bt"]);
+        let mut run = Run::start(&files, "compiles", with_default_signals(command.arg(&script)));
+        // It blocks this one just before it compiles.
+        run.blocks(Signal::SIGUSR1);
+        run.signal(signal);
+        let (status, said) = run.ends();
+        assert_eq!(status.signal(), Some(signal as i32), "{signal} {status}\n{said}");
     }
 }

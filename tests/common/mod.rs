@@ -100,3 +100,31 @@ pub(crate) fn said(output: &Output) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     format!("{}\n{}{}", output.status, text(&output.stdout), text(&output.stderr))
 }
+
+/// Every command that `--help` shows, with the words that it is called by: those that have no commands of their own, and of `help` the
+/// outermost one. A table of commands that lacks one is found by it.
+pub(crate) fn commands() -> Vec<Vec<String>> {
+    let mut found = Vec::new();
+    let mut next = vec![Vec::<String>::new()];
+    while let Some(words) = next.pop() {
+        let help = Command::new(rawbpf()).args(&words).arg("--help").output().unwrap();
+        assert!(help.status.success(), "{words:?} {}", said(&help));
+        let help = String::from_utf8(help.stdout).unwrap();
+        let rows = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+        let rows: Vec<_> = rows.take_while(|line| !line.is_empty()).collect();
+        for row in &rows {
+            let name = row.split_whitespace().next().unwrap();
+            let one: Vec<_> = words.iter().cloned().chain([name.to_owned()]).collect();
+            match name {
+                "help" if words.is_empty() => found.push(one),
+                "help" => {}
+                _ => next.push(one),
+            }
+        }
+        if rows.is_empty() {
+            found.push(words);
+        }
+    }
+    assert!(found.len() > 10, "{found:?}");
+    found
+}
