@@ -9,6 +9,7 @@ use crate::user::dwarf::{DwarfError, Opened};
 use crate::user::{self, UsdtProbe};
 use proptest::prelude::*;
 
+mod bounds;
 mod manual;
 mod mistakes;
 mod values;

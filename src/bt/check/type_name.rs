@@ -11,6 +11,7 @@ use crate::bt::source::Span;
 use crate::bt::types::{Bits, Definition, Enum, Field, Int, Space, Struct, StructId, Type};
 use crate::btf::{BtfError, Kind};
 use crate::util::nearest::{Nearest, OFFERED};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 /// Names of integers, with their sizes; those that begin with `u`, `__u` or `unsigned` are unsigned.
@@ -297,8 +298,11 @@ impl<'a> Checker<'a> {
                     if done.is_err()
                         && let Some(id) = name.and_then(|name| self.types.script.get(name))
                     {
-                        // So that its users are not told of it as well.
+                        // So that its users are not reported as well.
                         self.types.shapes.insert(*id, Shape { align: 1, levels: 1 });
+                        if let Some(known) = self.types.structs.0.get_mut(id.0 as usize) {
+                            known.size = 1;
+                        }
                     }
                 }
                 TypeDefinition::Enum(definition) => drop(self.define_enum(definition)),
@@ -361,6 +365,13 @@ impl<'a> Checker<'a> {
                 let message = format!("a struct of more than {MAX_PARTS} fields");
                 return self.error(field.ty.span, message);
             }
+        }
+        let mut names = HashSet::new();
+        if let Some(twice) = fields.iter().find(|field| !names.insert(&field.name)) {
+            let message = format!("`{}` is a field already", twice.name);
+            let names = definition.fields.iter().rev().filter_map(|field| field.name.as_ref());
+            let place = names.clone().find(|name| name.node == twice.name).map(|name| name.span);
+            return self.error(place.unwrap_or(definition.span), message);
         }
         let align = if definition.packed { 1 } else { layout.align.max(1) };
         let size = layout.size.div_ceil(8).next_multiple_of(align.into());

@@ -45,6 +45,19 @@ fn ranges_are_gone_through() {
 }
 
 #[test]
+fn what_unrolling_makes_is_bounded() {
+    let nested = |body: &str| {
+        let (open, close) = ("unroll(1000) { ".repeat(6), "}".repeat(6));
+        refused(&format!("BEGIN {{ {open}{body}{close} }}"))
+    };
+    for body in ["", "@x++;"] {
+        let shown = nested(body);
+        assert!(shown.contains("not supported: unroll of more than 1000000 statements"), "{shown}");
+    }
+    maps(&[("unroll(10) { unroll(10) { @x++ } }", "@x=100")]);
+}
+
+#[test]
 fn bounds_of_run_time_need_the_helper() {
     let text = "BEGIN { $n = (int64)40; @m = $n; $k = @m; for ($i : 0..$k) { @c++ } }";
     match has(Feature::Loop) {
