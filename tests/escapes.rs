@@ -6,12 +6,15 @@
 mod common;
 
 use common::requires::{Thing, needs, needs_tried};
-use common::{Folder, no_program, rawbpf};
+use common::{Folder, commands, no_program, rawbpf};
+use nix::fcntl::OFlag;
+use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use rawbpf::map::Update;
 use rawbpf::{Loader, Map, MapSpec, Program, ProgramSpec, ProgramType, bpf};
 use serde_json::Value;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::Read;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -350,6 +353,16 @@ fn no_name_drives_a_terminal() {
 }
 
 #[test]
+fn every_command_is_in_the_table() {
+    for command in commands() {
+        let is_there = COMMANDS.iter().any(|words| {
+            words.len() >= command.len() && words.iter().zip(&command).all(|(one, two)| one == two)
+        });
+        assert!(is_there, "no row of the table calls {command:?}");
+    }
+}
+
+#[test]
 fn json_has_the_very_bytes() {
     let _alone = alone();
     needs!(Root, Bpf, Tracepoint);
@@ -419,4 +432,36 @@ fn scripts_print_the_bytes_of_strings() {
         "{}",
         common::said(&output)
     );
+}
+
+/// A terminal, of which this is the other side, and the file of the one that programs write to.
+fn terminal() -> Result<(PtyMaster, String), String> {
+    let failed = |errno: nix::errno::Errno| format!("pty: {errno}");
+    let other =
+        posix_openpt(OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_NONBLOCK).map_err(failed)?;
+    grantpt(&other).map_err(failed)?;
+    unlockpt(&other).map_err(failed)?;
+    let name = ptsname_r(&other).map_err(failed)?;
+    fs::metadata(&name).map_err(|error| format!("{name}: {error}"))?;
+    Ok((other, name))
+}
+
+#[test]
+fn the_file_of_a_scripts_output_may_be_a_terminal() {
+    let _alone = alone();
+    needs!(Root, Bpf);
+    let pair = terminal();
+    needs_tried!("pty", pair.as_ref().err());
+    let (mut other, name) = pair.unwrap();
+    // What was written is gone when nobody has it open.
+    let _open = fs::File::options().read(true).write(true).open(&name).unwrap();
+    let world = World::new(EVIL);
+    let script = "BEGIN { printf(\"%s\\n\", str($1)); exit() }";
+    let output = world.run(&["bt", "-q", "-o", &name, "-e", script, "EVIL"]);
+    assert!(output.status.success(), "{}", common::said(&output));
+    let mut bytes = [0; 4096];
+    let length = other.read(&mut bytes).unwrap();
+    let shown = String::from_utf8(bytes[..length].to_vec()).unwrap();
+    assert!(shown.contains("e\\x1b[31m"), "{shown:?}");
+    assert!(!shown.chars().any(|c| drives_a_terminal(c) && c != '\r'), "{shown:?}");
 }

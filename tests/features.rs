@@ -259,6 +259,11 @@ fn the_command_prints_rows_and_finds_them() {
     let text = out(&["helpers:raw_trace"]);
     assert!(text.contains("raw_tracepoint:") && text.contains("raw_tracepoint_writable:"));
 
+    for (wrong, right) in [("ringbuff", "ringbuf"), ("override_retrun", "override_return")] {
+        let done = Command::new(rawbpf()).args(["features", wrong]).output().unwrap();
+        assert_eq!(done.status.code(), Some(2), "{}", said(&done));
+        assert!(said(&done).contains(&format!("the nearest: {right}")), "{}", said(&done));
+    }
     let done = Command::new(rawbpf()).args(["features", "no_such_thing"]).output().unwrap();
     assert_eq!(done.status.code(), Some(2), "{}", said(&done));
 }

@@ -409,9 +409,11 @@ fn a_run_of_one_process_ends_with_it() {
     let output = run(&["trace", "--pid", &own, "--duration", "0.1", &probe, program]);
     assert!(!text(&output.stderr).contains("does not map"), "{}", said(&output));
     // No process has such a number.
-    let output = run(&["trace", "--pid", "99999999", &probe, program]);
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert_eq!(text(&output.stderr), "rawbpf: --pid 99999999: no such process\n");
+    for number in ["99999999", "4294967295", "0"] {
+        let output = run(&["trace", "--pid", number, &probe, program]);
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert_eq!(text(&output.stderr), format!("rawbpf: --pid {number}: no such process\n"));
+    }
 }
 
 #[test]

@@ -390,7 +390,8 @@ pub(super) fn process(option: &str, pid: u32) -> Result<OwnedFd, Failure> {
     syscall::pidfd_open(pid).map_err(|errno| {
         let problem = match errno.0 {
             libc::ESRCH => "no such process".to_owned(),
-            libc::EINVAL | libc::ENOENT if pid > 0 => "a thread, expected a process".to_owned(),
+            libc::EINVAL if !(1..=i32::MAX as u32).contains(&pid) => "no such process".to_owned(),
+            libc::EINVAL | libc::ENOENT => "a thread, expected a process".to_owned(),
             _ => errno.to_string(),
         };
         Failure::Other(format!("{option} {pid}: {problem}"))

@@ -6,6 +6,7 @@ use crate::error::Error;
 use crate::features::{Features, Finding, Group, Probe};
 use crate::uapi::ProgramType;
 use crate::util::escape;
+use crate::util::nearest::{Nearest, OFFERED};
 use clap::Args;
 use serde_json::json;
 use std::fmt::Write;
@@ -58,8 +59,15 @@ pub(super) fn features(args: &FeaturesArgs) -> Result<u8, Failure> {
         }
     }
     if out.is_empty() {
+        let mut nearest = Nearest::new(pattern, OFFERED);
+        let helpers = Probe::all_helpers(ProgramType::Kprobe).map(|(probe, _)| probe);
+        Probe::all().chain(helpers).for_each(|probe| nearest.offer(probe.name()));
+        let nearest = match nearest.into_names().as_slice() {
+            [] => String::new(),
+            names => format!("; the nearest: {}", names.join(", ")),
+        };
         return Err(Failure::Usage(format!(
-            "nothing that is known here has `{}` in its name",
+            "nothing that is known here has `{}` in its name{nearest}",
             escape::shown(pattern)
         )));
     }

@@ -266,6 +266,14 @@ mod tests {
     use std::io::Read;
 
     #[test]
+    fn what_has_no_end_is_not_read() {
+        let error = read_within(io::repeat(0), 1 << 20).unwrap_err();
+        assert_eq!(error.to_string(), "more than 1 MiB");
+        assert_eq!(read_within(&[7; 1 << 20][..], 1 << 20).unwrap().len(), 1 << 20);
+        assert_eq!(read_within(io::empty(), 1 << 20).unwrap(), []);
+    }
+
+    #[test]
     fn a_pipe_that_fills_is_waited_for() {
         let (mut reader, writer) = io::pipe().unwrap();
         let bytes: Vec<u8> = (0..1 << 20).map(|index: u32| (index >> 7) as u8).collect();

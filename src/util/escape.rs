@@ -2,7 +2,7 @@
 //! that are not UTF-8 carried in strings without loss.
 //!
 //! Everything that prints such text uses these functions, so that there is one answer to what can reach a terminal: no
-//! control character, and none of the marks that turn the direction of text.
+//! control character, none of the marks that turn the direction of text, and none that is not seen.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -74,8 +74,14 @@ pub(crate) fn path(text: &str) -> PathBuf {
 /// Returns whether a character could change what a terminal does, or show text other than it is.
 pub(crate) fn is_unsafe(c: char) -> bool {
     // The marks and overrides of the direction of text: Unicode Standard Annex 9, chapter 2.
-    c.is_control()
-        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    let directs = matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    // Ends of lines of other kinds, and what has no width and joins nothing: byte order marks, soft hyphens. A name that has one
+    // looks like another name.
+    let hidden = matches!(
+        c,
+        '\u{ad}' | '\u{180e}' | '\u{200b}' | '\u{2028}' | '\u{2029}' | '\u{2060}'..='\u{2064}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+    );
+    c.is_control() || directs || hidden
 }
 
 /// Writes a character as it is shown within a line: one that is unsafe as `\u001b`, as JSON has it, one that stands for a byte
@@ -182,6 +188,10 @@ mod tests {
         let name = text(b"m\x1b[31mX\n\t\xc2\x9b\xff\\ \xe2\x80\xae\xc3\xa9").into_owned();
         assert_eq!(shown(&name).to_string(), "m\\u001b[31mX\\u000a\\u0009\\u009b\\xff\\ \\u202eé");
         assert_eq!(format!("[{:>3}]", shown("a")), "[  a]");
+        let hidden = "a\u{feff}\u{200b}\u{ad}\u{2028}\u{2060}b";
+        assert_eq!(shown(hidden).to_string(), "a\\ufeff\\u200b\\u00ad\\u2028\\u2060b");
+        // What joins letters is seen.
+        assert_eq!(shown("न\u{200d}").to_string(), "न\u{200d}");
     }
 
     #[test]
