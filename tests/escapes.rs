@@ -329,7 +329,13 @@ fn assert_safe(words: &[&str], output: &Output) {
             panic!("{words:?}: {stream} is not UTF-8: {:?}", String::from_utf8_lossy(bytes))
         });
         assert!(!text.contains(drives_a_terminal), "{words:?}: {stream}: {text:?}");
-        assert!(!text.lines().any(|line| line.starts_with("FOR")), "{words:?}: {stream}: {text}");
+        // A script of several lines is shown by the line that a mistake is in.
+        let mut before = "";
+        for line in text.lines() {
+            let is_source = before.starts_with("stdin:") && before.contains(": ERROR: ");
+            assert!(is_source || !line.starts_with("FOR"), "{words:?}: {stream}: {text}");
+            before = line;
+        }
         assert!(!text.contains("panicked"), "{words:?}: {stream}: {text}");
     }
     let silent = output.stdout.is_empty() && output.stderr.is_empty();
@@ -342,7 +348,7 @@ fn no_name_drives_a_terminal() {
     needs!(Root, Bpf, Tracepoint);
     // A shell that is busybox does not run under another name.
     needs_tried!("bash", no_program("bash"));
-    // With a line break much is refused early, and with bytes that are not UTF-8 no script holds it.
+    // With a line break much is refused early, and with bytes that are not UTF-8 no text holds it.
     for name in [EVIL, ONE_LINE, UTF8] {
         let world = World::new(name);
         for words in COMMANDS {
@@ -432,6 +438,19 @@ fn scripts_print_the_bytes_of_strings() {
         "{}",
         common::said(&output)
     );
+    // A script in another encoding than UTF-8: in a file, and on the command line.
+    let script = b"// caf\xe9\nBEGIN { printf(\"caf\xe9 \xee\xbe\x80 \\x41\\n\"); exit() }";
+    let file = world.folder.path().join("latin1.bt");
+    fs::write(&file, script).unwrap();
+    let words = [vec![file.as_os_str()], vec!["-e".as_ref(), OsStr::from_bytes(script)]];
+    for words in words {
+        let output = Command::new(rawbpf()).args(["bt", "-q"]).args(words).output().unwrap();
+        assert_eq!(output.stdout.trim_ascii_end(), b"caf\xe9 \xee\xbe\x80 A", "{output:?}");
+    }
+    let mistake = b"BEGIN { printf(\"caf\xe9\", nothing); exit() }";
+    let words = [OsStr::new("-e"), OsStr::from_bytes(mistake)];
+    let output = Command::new(rawbpf()).args(["bt", "-q"]).args(words).output().unwrap();
+    assert!(common::said(&output).contains("printf(\"caf\\xe9\", nothing)"), "{output:?}");
 }
 
 /// A terminal, of which this is the other side, and the file of the one that programs write to.

@@ -1,5 +1,7 @@
 //! Numbers and strings as they are written.
 
+use crate::util::escape;
+
 /// Reads a number: decimal, octal with a leading 0, hexadecimal, `2e3`; with `_` between digits, and with a suffix: of C
 /// (`UL`), without meaning, or of a duration, which makes it nanoseconds.
 pub(crate) fn integer(text: &str) -> Result<u64, String> {
@@ -43,15 +45,25 @@ pub(crate) fn integer(text: &str) -> Result<u64, String> {
     value.checked_mul(power).and_then(|value| value.checked_mul(factor)).ok_or_else(too_large)
 }
 
-/// Replaces the escapes in the text between the quotes of a string or character. Of one that is not known, its place
+/// Replaces the escapes in the text between the quotes of a string or character, and what stands for bytes that are not UTF-8. Of one that is not known, its place
 /// in the text and its length.
 pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, (usize, usize)> {
     let bytes = text.as_bytes();
     let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);
     while let Some(byte) = bytes.get(at) {
         if *byte != b'\\' {
-            out.push(*byte);
-            at += 1;
+            // A code point that stands for a byte which is not UTF-8 begins with this one.
+            let private = (*byte == 0xee).then(|| text.get(at..)?.chars().next()).flatten();
+            match private.filter(|c| escape::is_private(*c)) {
+                Some(c) => {
+                    out.extend_from_slice(&escape::bytes(c.encode_utf8(&mut [0; 4])));
+                    at += c.len_utf8();
+                }
+                None => {
+                    out.push(*byte);
+                    at += 1;
+                }
+            }
             continue;
         }
         let code = bytes.get(at + 1).copied().unwrap_or_default();

@@ -133,11 +133,11 @@ fn options(name: String, args: &Args) -> Options {
     options
 }
 
+/// Returns the text of a script. Bytes that are not UTF-8 are passed on in strings and names of files, as in parameters.
 fn text(from: impl Read, name: &str) -> Result<String, Failure> {
     let bytes = read_within(from, MOST_TEXT)
         .map_err(|error| Failure::Other(format!("cannot read {}: {error}", escape::shown(name))))?;
-    String::from_utf8(bytes)
-        .map_err(|_| Failure::Other(format!("{} is not UTF-8", escape::shown(name))))
+    Ok(escape::text(&bytes).into_owned())
 }
 
 /// Compiles a script; its warnings go to standard error.

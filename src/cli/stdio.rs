@@ -270,7 +270,7 @@ mod tests {
         let error = read_within(io::repeat(0), 1 << 20).unwrap_err();
         assert_eq!(error.to_string(), "more than 1 MiB");
         assert_eq!(read_within(&[7; 1 << 20][..], 1 << 20).unwrap().len(), 1 << 20);
-        assert_eq!(read_within(io::empty(), 1 << 20).unwrap(), []);
+        assert!(read_within(io::empty(), 1 << 20).unwrap().is_empty());
     }
 
     #[test]

@@ -111,8 +111,7 @@ fn mode(args: &mut Args, mode: Mode) -> Result<(), String> {
 
 const ROWS: &[Row] = &[
     valued(Some('e'), "execute", |args, text| {
-        let script = String::from_utf8(escape::bytes(text).into());
-        args.program = Some(Program::Text(script.map_err(|_| "-e: the script is not UTF-8")?));
+        args.program = Some(Program::Text(text.to_owned()));
         Ok(())
     }),
     flag(Some('l'), "list", |args, _| mode(args, Mode::List)),
