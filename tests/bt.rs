@@ -1068,3 +1068,36 @@ fn paths_of_iterators_are_printed() {
         }
     }
 }
+
+#[test]
+fn a_loop_that_the_kernel_ends_is_reported() {
+    needs!(Bpf, Root);
+    let runs = |body: &str| bt(&["-q", "-e", &format!("BEGIN {{ {body} exit() }}")]);
+    let needed = said(&runs("$n = 2000; @m = $n; for ($i : 0..@m) { @c++ }"));
+    needs_tried!("bpf_loop", needed.contains("needs Linux 5.17").then_some(needed.as_str()));
+    // BPF_MAX_LOOPS of the kernel; rounds that cost little, since machines are emulated.
+    const MOST: u64 = 1 << 23;
+    for (body, last, cut) in [
+        ("$n = 0; for ($i : 0..100000) { $n = $i } @n = $n;".to_owned(), 99_999, false),
+        (format!("$n = 0; for ($i : 0..{}) {{ $n = $i }} @n = $n;", MOST + 1), MOST - 1, true),
+        ("$n = 0; while ($n < 100000) { $n++ } @n = $n;".into(), 100_000, false),
+        ("$n = 0; while ($n < 99999999) { $n++ } @n = $n;".into(), MOST, true),
+    ] {
+        let output = runs(&body);
+        assert!(output.status.success(), "{body} {}", said(&output));
+        let map = format!("@n: {last}\n");
+        assert!(text(&output.stdout).contains(&map), "{body} {}", said(&output));
+        let warning = "WARNING: 1 loops ended too early, after 8388608 rounds";
+        assert_eq!(text(&output.stderr).contains(warning), cut, "{body} {}", said(&output));
+    }
+}
+
+#[test]
+fn a_fifo_does_not_keep_cat_waiting() {
+    needs!(Bpf, Root);
+    let folder = Folder::new();
+    let fifo = folder.path().join("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    let script = format!("BEGIN {{ cat(\"{}\"); printf(\"after\\n\"); exit() }}", fifo.display());
+    assert_eq!(out(&script).trim_ascii(), "after");
+}

@@ -62,6 +62,9 @@ const MAX_PARTS: usize = 1 << 16;
 /// The most bytes of a type.
 const MAX_BYTES: u32 = i32::MAX as u32;
 
+/// The most bytes of a variable, of a key or of a value of a map. What there is memory for depends on the kernel, and is less.
+pub(super) const MAX_VALUE: u32 = 1 << 20;
+
 /// Checks a script. There is a program if there is no error among the diagnostics.
 pub(crate) fn check(
     source: &Source,
@@ -83,6 +86,7 @@ pub(crate) fn check(
     }
     checker.last = true;
     let probes = checker.pass();
+    checker.bound_values();
     let diagnostics = std::mem::take(&mut checker.diagnostics);
     let program = (!diagnostics.has_errors()).then(|| checker.finish(probes));
     (program, diagnostics)
@@ -270,6 +274,28 @@ impl<'a> Checker<'a> {
             return self.error(span, format!("a type of more than {MAX_BYTES} bytes"));
         }
         Ok(ty)
+    }
+
+    /// Reports variables and maps whose values are larger than what any probe has memory for: code that puts one there would be as
+    /// long.
+    fn bound_values(&mut self) {
+        let size = |known: &Known| known.ty.as_ref().map_or(0, |ty| ty.size(&self.types.structs));
+        let variables = self.instances.iter().flat_map(|instance| &instance.variables);
+        let variables = variables.map(|one| (&one.name, size(&one.known), one.span));
+        let maps = self
+            .maps
+            .iter()
+            .flat_map(|map| [&map.key, &map.value].map(|known| (&map.name, size(known), map.span)));
+        let large = variables.chain(maps).filter(|(_, size, _)| *size > MAX_VALUE);
+        let large: Vec<_> = large
+            .map(|(name, size, span)| {
+                Diagnostic::error(
+                    span,
+                    format!("{name}: a value of {size} bytes, at most {MAX_VALUE} are possible"),
+                )
+            })
+            .collect();
+        large.into_iter().for_each(|one| self.diagnostics.push(one));
     }
 
     /// Goes one level deeper for the time of `f`. The parser bounds the depth of what is written; macros add to it.

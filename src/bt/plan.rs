@@ -49,6 +49,9 @@ pub(crate) struct Globals {
     cpus: u32,
 }
 
+/// The most rounds of a loop: those of the helper `loop` (`BPF_MAX_LOOPS`).
+pub(crate) const MOST_ROUNDS: u32 = 8 << 20;
+
 impl Globals {
     /// `u64`: `CLOCK_BOOTTIME` when the run began, for `elapsed`, in nanoseconds.
     pub(crate) const START: u32 = 0;
@@ -65,8 +68,10 @@ impl Globals {
     pub(crate) const LOST_EXIT: u32 = 40;
     /// `u64`: 1 when `exit()` was called. What probes send after it is not printed, and so not lost.
     pub(crate) const EXITED: u32 = 48;
+    /// `u64`: how many loops ended because the kernel runs no more rounds.
+    pub(crate) const CUT_LOOPS: u32 = 56;
     /// The offset of the first of the counters of [`Globals::results`].
-    const FIRST_RESULT: u32 = 56;
+    const FIRST_RESULT: u32 = 64;
     /// The number of counters of a map: one for each result of an update, a power of two. Error numbers that an update returns are
     /// smaller.
     pub(crate) const RESULTS: u32 = 128;

@@ -2,7 +2,7 @@
 
 use super::debug_type::Named;
 use super::join::constant;
-use super::{Checked, Checker, MAX_BYTES, MAX_PARTS, Stop};
+use super::{Checked, Checker, MAX_BYTES, MAX_PARTS, MAX_VALUE, Stop};
 use crate::bt::ast::{
     self, FieldDefinition, StructDefinition, TypeDefinition, TypeName, TypeNameKind,
 };
@@ -168,6 +168,12 @@ impl<'a> Checker<'a> {
                     }
                 };
                 if text && length > 0 {
+                    // One of C can be larger, since it is not held but read in part.
+                    if length > MAX_VALUE && matches!(space, Space::Kernel) {
+                        let message =
+                            format!("length of a string: {length}, expected 0 to {MAX_VALUE}");
+                        return self.error(name.span, message);
+                    }
                     return Ok(Type::String(length));
                 }
                 self.bounded(Type::Array(Arc::new(of), length), name.span)

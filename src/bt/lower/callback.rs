@@ -10,7 +10,7 @@ use super::memory::{Place, Prepared};
 use super::variable::Home;
 use super::{Lower, Lowered, helper};
 use crate::bt::hir::{Async, Expr, ExprKind, MapId, Probe, Statement, StatementKind, VarId};
-use crate::bt::plan::{Feature, Globals};
+use crate::bt::plan::{Feature, Globals, MOST_ROUNDS};
 use crate::bt::types::{Type, tuple_layout};
 use crate::bt::visit::{self, Node};
 use crate::codegen::{Address, Function, FunctionId, Operand, Var};
@@ -33,9 +33,6 @@ const SCRATCH: u32 = 8;
 const ENDED: u32 = 16;
 /// The offset of the first variable.
 const VARIABLES: u32 = 24;
-
-/// The most rounds of the helper `loop` (`BPF_MAX_LOOPS`).
-const MOST_ROUNDS: u32 = 8 << 20;
 
 /// The contents of the frame.
 struct Plan {
@@ -224,14 +221,21 @@ impl<'p> Lower<'_, 'p, '_> {
             lower.f.switch_to(round);
             lower.statements(body)
         })?;
-        self.call_loop(MOST_ROUNDS.into(), function);
+        let rounds = self.call_loop(MOST_ROUNDS.into(), function);
+        // The last round of one that ends by itself is the one in which the condition does not hold.
+        let (cut, after) = (self.f.block(), self.f.block());
+        self.f.branch(Condition::Eq, rounds, MOST_ROUNDS, cut, after);
+        self.f.switch_to(cut);
+        self.count_loss(Globals::CUT_LOOPS);
+        self.f.switch_to(after);
         self.go_on(body);
         Ok(())
     }
 
-    fn call_loop(&mut self, rounds: Operand, function: FunctionId) {
+    /// Calls the helper `loop`; returns the number of rounds that it ran.
+    fn call_loop(&mut self, rounds: Operand, function: FunctionId) -> Var {
         let (function, frame) = (self.f.function_address(function), self.frame_address());
-        self.call_number(helper::LOOP, &[rounds, function.into(), frame.into(), 0.into()]);
+        self.call_number(helper::LOOP, &[rounds, function.into(), frame.into(), 0.into()])
     }
 
     /// `for ($i : start..end)`, by the helper `loop`.
@@ -259,11 +263,16 @@ impl<'p> Lower<'_, 'p, '_> {
             lower.statements(body)
         })?;
         let rounds = self.f.sub(last, first);
-        let rounds = self.clamped(rounds.into(), MOST_ROUNDS);
         let (some, after) = (self.f.block(), self.f.block());
         let condition = if signed { Condition::SignedLt } else { Condition::Lt };
         self.f.branch(condition, first, last, some, after);
         self.f.switch_to(some);
+        let (cut, whole) = (self.f.block(), self.f.block());
+        self.f.branch(Condition::Gt, rounds, MOST_ROUNDS, cut, whole);
+        self.f.switch_to(cut);
+        self.count_loss(Globals::CUT_LOOPS);
+        self.f.switch_to(whole);
+        let rounds = self.clamped(rounds.into(), MOST_ROUNDS);
         self.call_loop(rounds.into(), function);
         self.go_on(body);
         self.f.switch_to(after);

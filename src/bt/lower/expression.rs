@@ -3,6 +3,7 @@
 use super::memory::{Place, Prepared, int_size};
 use super::{Lower, Lowered};
 use crate::bt::ast::BinaryOp;
+use crate::bt::check::MAX_VALUE;
 use crate::bt::hir::{Expr, ExprKind, Unary};
 use crate::bt::plan::RecordKind;
 use crate::bt::types::{Bits, Space, Type, tuple_layout};
@@ -159,6 +160,11 @@ impl<'p> Lower<'_, 'p, '_> {
         if of.ty.is_scalar() {
             let value = self.scalar(of)?;
             return Ok(Prepared::Scalar(value, int_size(size)));
+        }
+        // Before code is made for each word of it.
+        if size > MAX_VALUE {
+            let feature = format!("so much memory in a probe: {size} bytes");
+            return self.unsupported(of.span, feature);
         }
         Ok(match &of.kind {
             ExprKind::Bytes(bytes) => Prepared::Bytes(bytes.clone(), size),

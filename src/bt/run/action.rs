@@ -14,6 +14,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -195,7 +196,10 @@ pub(super) fn cat(path: &[u8], most: u64) -> Result<Vec<u8>, String> {
         let reason = error.split(" (os error").next().unwrap_or_default().to_owned();
         format!("failed to open file '{}' ({reason})", shown_bytes(path))
     };
-    let file = File::open(OsStr::from_bytes(path)).map_err(failed)?;
+    // A FIFO without a writer, or a terminal, would be waited for, while the run goes on and cannot be ended.
+    let mut options = File::options();
+    let file = options.read(true).custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY);
+    let file = file.open(OsStr::from_bytes(path)).map_err(failed)?;
     let mut contents = Vec::new();
     file.take(most).read_to_end(&mut contents).map_err(failed)?;
     Ok(contents)

@@ -533,6 +533,13 @@ impl State {
                 losses.runs
             ));
         }
+        if losses.loops > 0 {
+            let most = plan::MOST_ROUNDS;
+            sink.warning(&format!(
+                "{} loops ended too early, after {most} rounds: the kernel runs no more",
+                losses.loops
+            ));
+        }
         let source = &self.reader.program.source;
         for (map, results) in self.maps.iter().zip(losses.results) {
             for (index, times) in (0..).zip(results).filter(|(_, times)| *times > 0) {
@@ -563,6 +570,7 @@ struct Losses {
     /// Records, by CPU.
     records: Vec<u64>,
     runs: u64,
+    loops: u64,
     /// Updates of each map that failed, by their result.
     results: Vec<[u64; plan::Globals::RESULTS as usize]>,
     /// The status of an `exit()` that was lost.
@@ -597,6 +605,7 @@ impl Globals {
             exit: (there != 0).then_some(status as u8),
             records: (0..cpus).map(of_cpu).collect(),
             runs: number(plan::Globals::LOST_RUNS),
+            loops: number(plan::Globals::CUT_LOOPS),
             results,
         };
         let since = Losses {
@@ -607,6 +616,7 @@ impl Globals {
                 })
                 .collect(),
             runs: now.runs.wrapping_sub(self.known.runs),
+            loops: now.loops.wrapping_sub(self.known.loops),
             results: (now.results.iter().enumerate())
                 .map(|(map, now)| {
                     let before = self.known.results.get(map);

@@ -96,3 +96,18 @@ fn an_error_is_not_lost_among_warnings() {
     assert_eq!(found.len(), 1, "{found:#?}");
     assert!(found[0].contains("unknown identifier: `nothing`"), "{found:#?}");
 }
+
+#[test]
+fn values_that_no_probe_has_memory_for_are_refused() {
+    for (body, expected) in [
+        ("$x = *(struct S *)0;", "$x: a value of 2000000000 bytes"),
+        ("@[*(struct S *)0] = 1;", "@: a value of 2000000000 bytes"),
+        ("@ = str(((struct S *)0)->a);", "@: a value of 2000000000 bytes"),
+        ("let $x: string[2000000000]; $x = \"a\";", "length of a string: 2000000000"),
+        ("print((string[2000000000])\"a\");", "length of a string: 2000000000"),
+    ] {
+        let found = errors(&format!("struct S {{ char a[2000000000]; }} BEGIN {{ {body} }}"));
+        assert_eq!(found.len(), 1, "{body} {found:#?}");
+        assert!(found[0].contains(expected), "{body} {found:#?}");
+    }
+}

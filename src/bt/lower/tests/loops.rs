@@ -58,6 +58,19 @@ fn what_unrolling_makes_is_bounded() {
 }
 
 #[test]
+fn values_that_are_too_large_have_no_code() {
+    let of = |body: &str| format!("struct S {{ char a[2000000000]; }} BEGIN {{ {body} }}");
+    for body in [
+        "if (*(struct S *)0 == *(struct S *)1) { @x = 1 }",
+        "if (((struct S *)0)->a == \"abc\") { @x = 1 }",
+        "print((*(struct S *)0, 1))",
+    ] {
+        let shown = refused(&of(body));
+        assert!(shown.contains("not supported: so much memory in a probe: 20000000"), "{shown}");
+    }
+}
+
+#[test]
 fn bounds_of_run_time_need_the_helper() {
     let text = "BEGIN { $n = (int64)40; @m = $n; $k = @m; for ($i : 0..$k) { @c++ } }";
     match has(Feature::Loop) {
