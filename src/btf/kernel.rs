@@ -165,6 +165,7 @@ impl KernelTypes {
 
     /// As [`KernelTypes::find`], but without the nearest names, which take time to find: for callers that go on searching
     /// elsewhere.
+    #[cfg(feature = "bt")]
     pub(crate) fn find_exact<T>(
         &self,
         ask: impl Fn(&Btf) -> Result<T, BtfError>,
