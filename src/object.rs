@@ -15,6 +15,7 @@ mod file;
 mod format;
 mod functions;
 mod headers;
+mod jump_tables;
 mod kconfig;
 mod lines;
 mod link;

@@ -11,6 +11,7 @@ mod collection;
 mod core;
 mod data;
 mod hook;
+mod jump_table;
 mod kconfig;
 mod map;
 mod object;
@@ -27,6 +28,7 @@ pub(crate) use core::POISON;
 pub use core::{CoreKind, CoreReloc, Extern};
 pub use data::{Data, Section, Variable};
 pub(crate) use hook::Hook;
+pub use jump_table::JumpTable;
 #[cfg(feature = "elf")]
 pub(crate) use kconfig::KconfigValues;
 pub use kconfig::{Kconfig, Setting, SettingKind};

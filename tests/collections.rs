@@ -13,6 +13,8 @@ mod objects;
 mod damaged;
 #[path = "collections/headers.rs"]
 mod headers;
+#[path = "collections/jump_tables.rs"]
+mod jump_tables;
 #[path = "collections/library.rs"]
 mod library;
 #[path = "collections/maps.rs"]

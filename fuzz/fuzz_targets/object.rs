@@ -5,7 +5,6 @@
 use libfuzzer_sys::fuzz_target;
 use rawbpf::__fuzz::load_collection;
 use rawbpf::btf::{Builder, Enumerator, Member};
-use rawbpf::object::Object;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
@@ -66,8 +65,7 @@ static TYPES: LazyLock<PathBuf> = LazyLock::new(|| {
 });
 
 fuzz_target!(|bytes: &[u8]| {
-    object_bytes::read_all(bytes);
-    let Ok(object) = Object::read(bytes) else { return };
+    let Some(object) = object_bytes::read_all(bytes) else { return };
     let Ok(collection) = object.collection("object.o") else { return };
     // In half of the objects one of the kernel's answers is a refusal.
     let sum = bytes.iter().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(usize::from(*byte)));

@@ -12,7 +12,7 @@ use crate::spec::{
     Assembly, Collection, CollectionData, CollectionProgram, Line, NamedLabels, Reloc, RelocField,
     RelocKind, RelocTarget, Section, Variable,
 };
-use crate::spec::{CoreReloc, Declarations, Extern, Kconfig, MapSpec, ObjectCode};
+use crate::spec::{CoreReloc, Declarations, Extern, JumpTable, Kconfig, MapSpec, ObjectCode};
 use crate::util::lines::line_breaks;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -43,6 +43,8 @@ pub(super) enum LinkTarget {
     Extern(Extern),
     /// A setting of the kernel, by its index, and how far behind its beginning.
     Kconfig(Arc<Kconfig>, u32, i32),
+    /// A jump table of the program.
+    JumpTable(Arc<JumpTable>),
 }
 
 impl Object {
@@ -175,6 +177,9 @@ impl ObjectProgram {
                     let source = Some(Pseudo::MapValue as u8);
                     let target = RelocTarget::Kconfig(config, *index);
                     (source, offset.wrapping_add(*behind), target)
+                }
+                LinkTarget::JumpTable(table) => {
+                    (Some(Pseudo::MapValue as u8), 0, RelocTarget::JumpTable(table))
                 }
                 LinkTarget::Core(core) => (None, 0, RelocTarget::Core(core)),
                 LinkTarget::Extern(wanted) => {

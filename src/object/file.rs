@@ -173,6 +173,7 @@ impl Object {
             externs: btf.as_ref().map_or_else(HashMap::new, externs),
             types: btf.as_ref().map_or_else(Default::default, |btf| btf.as_bytes().into()),
             text: Cell::new(0),
+            elements: Cell::new(0),
             btf: btf.as_ref(),
             callbacks: btf.as_ref().map_or_else(HashMap::new, callbacks),
             globals: globals(raw, &code),
@@ -307,6 +308,8 @@ fn strays(
             match section.kind {
                 // As they were before there was BTF: none had addresses in it.
                 Kind::OldMaps => unsaid.push(remark),
+                // Offsets are in the section of the function that jumps: where clang would put others is not known.
+                Kind::JumpTables => unsaid.push(remark),
                 Kind::Data(_) | Kind::Arena => {
                     ignored.push(format!(
                         "the address of `{symbol}` at {offset} of section {name} is not filled in"

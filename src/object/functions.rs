@@ -32,6 +32,8 @@ pub(super) enum Named {
     Data(usize, u64),
     /// The number of a section of variables of an arena, and the offset there. It can lie outside of the section: arenas go on.
     Arena(usize, i32),
+    /// A jump table, by the number of its symbol.
+    JumpTable(usize),
     /// A function that is not in the object, by the number of its symbol.
     Elsewhere(usize),
     /// The address of what is not in the object, by the number of its symbol.
@@ -155,6 +157,10 @@ fn named(
             let to = value.saturating_add(relocation.addend.unwrap_or(low.into()));
             if let (Kind::Arena, Ok(to)) = (kind, i32::try_from(to)) {
                 return Some(Named::Arena(index, to));
+            }
+            // As libbpf: a table is the whole of its symbol.
+            if kind == Kind::JumpTables && symbol.kind == SymbolKind::Object && to == value {
+                return Some(Named::JumpTable(relocation.symbol));
             }
             let inside = u64::try_from(to).ok().filter(|to| *to < found.size);
             match (kind, inside) {

@@ -5,6 +5,7 @@ use super::declared::Declared;
 use super::ext::SourceLines;
 use super::externs::Declaration;
 use super::functions::{Code, Function, Named, led};
+use super::jump_tables::{MOST_ELEMENTS, elements, jump_table};
 use super::lines::{Infos, Piece};
 use super::names::{Names, shown};
 use super::program::{Adjusted, ObjectProgram};
@@ -16,7 +17,7 @@ use super::{ObjectError, target};
 use crate::asm::{Instructions, Place, place};
 use crate::btf::{Body, Btf, essential_name};
 use crate::spec::attach_point::Named as AttachName;
-use crate::spec::{CoreReloc, Extern, Kconfig, RelocField, RelocKind};
+use crate::spec::{CoreReloc, Extern, JumpTable, Kconfig, RelocField, RelocKind};
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -98,6 +99,8 @@ pub(super) struct Linker<'r> {
     pub source_lines: SourceLines,
     /// The number of bytes of names and remarks so far.
     pub text: Cell<usize>,
+    /// The number of elements of jump tables so far.
+    pub elements: Cell<usize>,
 }
 
 impl Linker<'_> {
@@ -353,7 +356,7 @@ impl Linker<'_> {
             Named::Arena(section, offset) => {
                 self.sections.arena_target(*section, *offset).map(|(_, name)| name)
             }
-            Named::Elsewhere(symbol) | Named::Outside(symbol) => {
+            Named::JumpTable(symbol) | Named::Elsewhere(symbol) | Named::Outside(symbol) => {
                 self.raw.symbols.get(*symbol).map(|symbol| symbol.name.clone())
             }
             Named::Unsaid(what) => return what.clone(),
@@ -409,6 +412,7 @@ impl Linker<'_> {
                 self.remark(program, slot - first + start, one.remark().to_owned())?;
             }
         }
+        let mut tables = HashMap::new();
         for (slot, op) in instructions {
             let named = self.code.named.get(&(section, first + slot));
             let all = relocations.and_then(|all| all.get(&(first + slot)));
@@ -508,6 +512,28 @@ impl Linker<'_> {
                         None => Err("the address of a variable of an arena".into()),
                     }
                 }
+                Named::JumpTable(symbol) => {
+                    let known = tables.get(symbol).cloned();
+                    let table = match known {
+                        Some(table) => table,
+                        None => {
+                            let is_start = |slot: usize| starts_here.contains(&slot);
+                            let table = self.jump_table(*symbol, function, start, is_start)?;
+                            tables.entry(*symbol).or_insert(table).clone()
+                        }
+                    };
+                    match table {
+                        Ok(table) => {
+                            let remark = format!("the address of jump table `{}`", table.name);
+                            self.spend(remark.len())?;
+                            program.text_remarks.insert(at, remark);
+                            let (field, kind) = (RelocField::Immediate, RelocKind::JumpTable);
+                            program.relocate(at, field, kind, LinkTarget::JumpTable(table));
+                            continue;
+                        }
+                        Err(problem) => Err(problem),
+                    }
+                }
                 Named::Outside(symbol) => {
                     let Some(RawSymbol { name, weak, .. }) = self.raw.symbols.get(*symbol) else {
                         continue;
@@ -573,6 +599,33 @@ impl Linker<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Returns a jump table for a function that begins at the slot `start` of its program; the inner error is a remark.
+    fn jump_table(
+        &self,
+        symbol: usize,
+        function: &Function,
+        start: usize,
+        is_start: impl Fn(usize) -> bool,
+    ) -> Result<Result<Arc<JumpTable>, String>, ObjectError> {
+        let Some(symbol) = self.raw.symbols.get(symbol) else {
+            return Ok(Err("a jump table that there is not".into()));
+        };
+        let name = shown(&symbol.name);
+        let table = match elements(self.raw, symbol) {
+            Ok(elements) => {
+                self.elements.set(self.elements.get().saturating_add(elements.len()));
+                if self.elements.get() > MOST_ELEMENTS {
+                    let problem = "the jump tables of its programs have more than 4,194,304 elements";
+                    return Err(ObjectError::File { problem });
+                }
+                jump_table(&name, elements, function, start, is_start)
+            }
+            Err(problem) => Err(problem.into()),
+        };
+        let named = |problem| format!("jump table `{name}`: {problem}");
+        Ok(table.map(Arc::new).map_err(named))
     }
 
     /// Returns the settings, and the index of the one of this name.

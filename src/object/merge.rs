@@ -1,6 +1,7 @@
 //! Several objects linked into one, by the rules of `bpftool gen object`.
 
 mod agree;
+mod jump_tables;
 mod sections;
 mod symbols;
 mod types;
@@ -126,6 +127,7 @@ fn linked(inputs: &mut [Input<'_>]) -> Result<(Raw<'static>, Option<Btf>), LinkE
     for index in 0..inputs.len() {
         sections.add(inputs, index, &mut problems);
     }
+    inputs.iter().for_each(|input| jump_tables::moved(input, &mut sections, &mut problems));
     let described: Vec<_> =
         inputs.iter().map(|input| input.btf.as_ref().map(described).unwrap_or_default()).collect();
     let mut symbols = Symbols::new(&described);

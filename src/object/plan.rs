@@ -309,7 +309,8 @@ fn references(
             | RelocTarget::DataSection(_)
             | RelocTarget::Core(_)
             | RelocTarget::Extern(_)
-            | RelocTarget::Kconfig(..) => return None,
+            | RelocTarget::Kconfig(..)
+            | RelocTarget::JumpTable(_) => return None,
         };
         Some((reloc.slot, to))
     });

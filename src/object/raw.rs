@@ -60,6 +60,8 @@ pub(super) enum Kind {
     },
     /// `.addr_space.1`: variables of the arena.
     Arena,
+    /// `.jumptables`: the places that `gotox` jumps to.
+    JumpTables,
     License,
     /// The version of the kernel that old loaders passed on. Only a linker looks at it.
     Version,
@@ -126,6 +128,7 @@ fn kind_of(name: &str, section_type: elf::SectionType, executable: bool, size: u
             ".struct_ops.link" => Kind::StructOps { link: true, autocreate: true },
             "?.struct_ops.link" => Kind::StructOps { link: true, autocreate: false },
             ".addr_space.1" => Kind::Arena,
+            ".jumptables" => Kind::JumpTables,
             ".BTF" => Kind::Btf,
             ".BTF.ext" => Kind::BtfExt,
             ".eh_frame" => Kind::Nothing,

@@ -42,7 +42,8 @@ impl<'a> Loader<'a> {
         }
         let theirs = other.map(|other| &other.types);
         let mut insns = spec.code.slots.to_vec();
-        let Relocated { modules, arguments, added, behind, own_types } =
+        // The maps of jump tables are open until the program is loaded.
+        let Relocated { modules, arguments, added, behind, own_types, tables: _tables } =
             relocate(self, spec, theirs, &mut insns)?;
         insns.extend(behind);
         let fd_array: Vec<_> = modules.iter().map(|module| module.as_fd()).collect();

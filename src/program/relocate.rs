@@ -6,6 +6,7 @@
 mod arguments;
 mod core;
 mod externs;
+mod jump_tables;
 mod kernel;
 mod problem;
 
@@ -16,6 +17,7 @@ pub use problem::NameProblem;
 
 use self::arguments::Places;
 use self::core::LocalTypes;
+use self::jump_tables::put_jump_tables;
 use self::kernel::{Context, Number};
 use self::problem::{is_missing, is_missing_function};
 use super::Loader;
@@ -26,6 +28,7 @@ use crate::btf::{Btf, Kind, essential_name, module_btf};
 use crate::codegen::Compiled;
 use crate::error::{Error, Result};
 use crate::insn::{Insn, Op, class, mode};
+use crate::map::Map;
 use crate::spec::{Code, Hook, POISON, ProgramSpec, Reloc, RelocField, RelocKind, RelocTarget};
 use crate::uapi::Errno;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -47,6 +50,8 @@ pub(super) struct Relocated {
     pub behind: Vec<Insn>,
     /// Whether the program names types of its object to the kernel.
     pub own_types: bool,
+    /// The maps of its jump tables, which the kernel keeps once the program is loaded.
+    pub tables: Vec<Map>,
 }
 
 /// Resolves relocations. The types are those of the other program, if this one is for a function of one.
@@ -148,9 +153,10 @@ fn put_map<'a>(
         RelocTarget::Kconfig(config, _) if reloc.kind == RelocKind::Kconfig => {
             loader.kconfig(config)?
         }
-        RelocTarget::Core(_) | RelocTarget::Extern(_) | RelocTarget::Kconfig(..) => {
-            return Err(by_hand(spec));
-        }
+        RelocTarget::Core(_)
+        | RelocTarget::Extern(_)
+        | RelocTarget::Kconfig(..)
+        | RelocTarget::JumpTable(_) => return Err(by_hand(spec)),
         RelocTarget::Name(name) => match spec.code.maps.iter().find(|map| map.name == name) {
             Some(map) => loader.filled(map, spec.code.maps)?,
             None => {
@@ -221,6 +227,7 @@ fn resolve<'a>(
     for reloc in spec.code.relocations.iter().filter(is_map) {
         put_map(loader, spec, reloc, insns)?;
     }
+    let tables = put_jump_tables(spec, loader.token, insns)?;
     let (types, process) = (loader.types(), loader.process);
     let (kind, attach_type) = (spec.kind, spec.attach_type);
     let context = Context { kind, attach_type, types, theirs, process };
@@ -241,7 +248,7 @@ fn resolve<'a>(
     let modules = resolution.modules()?;
     let Resolution { added, behind, places, own_types, .. } = resolution;
     let arguments = places.into_arguments(spec, process);
-    Ok(Relocated { modules, added, behind, arguments, own_types })
+    Ok(Relocated { modules, added, behind, arguments, own_types, tables })
 }
 
 /// The relocations of one program, during their resolution.
@@ -266,7 +273,7 @@ impl<'l> Resolution<'l, '_> {
         let Some(insn) = self.insns.get(slot).copied() else { return Ok(()) };
         let name = reloc.name();
         let found = match reloc.kind {
-            RelocKind::Map | RelocKind::Kconfig => return Ok(()),
+            RelocKind::Map | RelocKind::Kconfig | RelocKind::JumpTable => return Ok(()),
             RelocKind::Kfunc => return self.put_kfunc(reloc, &name),
             RelocKind::Variable | RelocKind::FunctionAddress | RelocKind::Symbol => {
                 let RelocTarget::Extern(wanted) = reloc.target else {

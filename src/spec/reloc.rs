@@ -1,6 +1,6 @@
 //! Relocations: values that are only known at load, and are filled into the code then.
 
-use super::{CoreReloc, Extern, Kconfig, MapSpec, Section};
+use super::{CoreReloc, Extern, JumpTable, Kconfig, MapSpec, Section};
 
 /// A field of an instruction that is filled in at load.
 ///
@@ -63,6 +63,8 @@ pub enum RelocKind {
     /// The descriptor of the map with the settings of the kernel that an object declares (`__kconfig`), in the first slot of `lddw`;
     /// the second has the offset already.
     Kconfig,
+    /// The descriptor of the map that holds a jump table, in the first slot of `lddw` (Linux 6.19).
+    JumpTable,
 }
 
 /// The target of a relocation.
@@ -83,6 +85,8 @@ pub enum RelocTarget<'a> {
     Extern(&'a Extern),
     /// A setting of the kernel that an object declares, by its index.
     Kconfig(&'a Kconfig, u32),
+    /// A jump table of the program.
+    JumpTable(&'a JumpTable),
 }
 
 impl RelocKind {
@@ -120,6 +124,7 @@ impl Reloc<'_> {
                 let setting = config.settings.get(index as usize);
                 setting.map_or_else(String::new, |setting| setting.name.to_string())
             }
+            RelocTarget::JumpTable(table) => table.name.to_string(),
         }
     }
 }

@@ -254,7 +254,8 @@ impl<'a> Refusal<'a> {
             | RelocTarget::DataSection(_)
             | RelocTarget::Core(_)
             | RelocTarget::Extern(_)
-            | RelocTarget::Kconfig(..) => None,
+            | RelocTarget::Kconfig(..)
+            | RelocTarget::JumpTable(_) => None,
         }
     }
 

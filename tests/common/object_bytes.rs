@@ -7,10 +7,11 @@ use rawbpf::{MapFlags, MapSpec, MapType};
 use std::sync::OnceLock;
 
 /// Reads an object. What is made of it can be assembled, to the same instructions but for what addresses and calls name; and
-/// what is loaded of it is the same, whether it goes through the text or not.
-pub fn read_all(bytes: &[u8]) {
+/// what is loaded of it is the same, whether it goes through the text or not. Returns what was read.
+pub fn read_all(bytes: &[u8]) -> Option<Object> {
     link_all(bytes);
-    let Ok(object) = Object::read(bytes) else { return };
+    let object = Object::read(bytes).ok()?;
+    let collection = object.collection("object.o");
     let unsaid = object.unsaid();
     for bytes in [false, true] {
         let text = object.text(bytes);
@@ -24,8 +25,8 @@ pub fn read_all(bytes: &[u8]) {
                 let shown = mistakes.contains("error: `unknown` is not an instruction");
                 let mut said = unsaid.iter().filter(|what| what.contains("this is no instruction"));
                 assert!(shown && said.clone().next().is_some(), "{mistakes}\n{text}");
-                if let Ok(collection) = object.collection("object.o") {
-                    assert!(said.all(|what| is_left_out(what, &collection)), "{mistakes}\n{text}");
+                if let Ok(collection) = &collection {
+                    assert!(said.all(|what| is_left_out(what, collection)), "{mistakes}\n{text}");
                 }
                 continue;
             }
@@ -45,12 +46,12 @@ pub fn read_all(bytes: &[u8]) {
                 at += op.slots();
             }
         }
-        match object.collection("object.o") {
+        match &collection {
             Ok(collection) => {
                 let known =
-                    unsaid.iter().all(|what| only_of_text(what) || is_left_out(what, &collection));
+                    unsaid.iter().all(|what| only_of_text(what) || is_left_out(what, collection));
                 assert!(known && object.order() == ByteOrder::NATIVE, "{unsaid:?}");
-                same(&collection, &module, &text, &unsaid);
+                same(collection, &module, &text, &unsaid);
             }
             Err(ObjectError::Order) => assert_ne!(object.order(), ByteOrder::NATIVE),
             Err(ObjectError::Unsaid { what }) => {
@@ -63,6 +64,8 @@ pub fn read_all(bytes: &[u8]) {
             Err(error) => panic!("{error}\n{text}"),
         }
     }
+    drop(collection);
+    Some(object)
 }
 
 /// The program that a remark is about.
@@ -91,14 +94,19 @@ fn other(order: ByteOrder) -> &'static [u8] {
 fn link_all(bytes: &[u8]) {
     for order in [ByteOrder::Little, ByteOrder::Big] {
         let other = other(order);
-        for pair in [[bytes, other], [other, bytes], [bytes, bytes]] {
-            let [one, two] = pair;
-            if let Ok(object) = Object::link(&[("one.o", one), ("two.o", two)]) {
-                let _ = object.collection("linked.o");
-                assert!(two != other || object.text(false).contains("other_program"));
+        for pair in [[bytes, other], [other, bytes]] {
+            if let Some(object) = link(pair) {
+                assert!(pair[1] != other || object.text(false).contains("other_program"));
             }
         }
     }
+    link([bytes, bytes]);
+}
+
+fn link([one, two]: [&[u8]; 2]) -> Option<Object> {
+    let object = Object::link(&[("one.o", one), ("two.o", two)]).ok()?;
+    let _ = object.collection("linked.o");
+    Some(object)
 }
 
 /// Whether a text has no words for something that a collection has: some CO-RE relocations, addresses of the kernel's, its settings, calls
@@ -107,6 +115,7 @@ fn only_of_text(what: &str) -> bool {
     let within = [
         ": CO-RE: ",
         ": the address of something elsewhere, ",
+        ": the address of jump table `",
         ": the address of a setting of the kernel, ",
         ", which can be missing (weak)",
         ": pinning is ",
@@ -173,8 +182,9 @@ fn same(object: &Collection<'_>, text: &Collection<'_>, listing: &str, unsaid: &
         if !data.more.is_empty() || !in_order(ours, theirs) {
             continue;
         }
-        // Whoever loads it makes the address of a setting one in a map.
-        let settings = ours.relocations().iter().filter(|one| one.kind == RelocKind::Kconfig);
+        // Whoever loads it makes the address of a setting one in a map, as that of a jump table.
+        let of_map = |kind| matches!(kind, RelocKind::Kconfig | RelocKind::JumpTable);
+        let settings = ours.relocations().iter().filter(|one| of_map(one.kind));
         let settings: Vec<_> = settings.map(|one| one.slot as usize).collect();
         let of_setting = |slot| settings.iter().any(|one| (*one..one + 2).contains(&slot));
         for (slot, (ours, theirs)) in ours.slots().iter().zip(theirs.slots()).enumerate() {
@@ -198,7 +208,8 @@ fn same(object: &Collection<'_>, text: &Collection<'_>, listing: &str, unsaid: &
             RelocKind::Variable
             | RelocKind::FunctionAddress
             | RelocKind::Symbol
-            | RelocKind::Kconfig => false,
+            | RelocKind::Kconfig
+            | RelocKind::JumpTable => false,
             _ => true,
         });
         // The object's types say more than the name that the text has for them.

@@ -147,6 +147,7 @@ fn what(kind: RelocKind, target: &RelocTarget<'_>, name: &str) -> String {
         (RelocKind::Kconfig, _) => {
             "the descriptor of the map with the settings of the kernel".into()
         }
+        (RelocKind::JumpTable, _) => "the descriptor of the map with that jump table".into(),
         (RelocKind::Symbol, _) => "the address of that kernel symbol".into(),
         (RelocKind::Core, _) => "a property of a type of the object, in the kernel's types".into(),
         (RelocKind::Exists, _) => "1 if the kernel has that type, field or enumerator, else 0".into(),

@@ -71,8 +71,8 @@ impl<'i> Symbols<'i> {
                     shown(input.file)
                 ));
             }
-            // Of what all have to have the same, the first one is kept.
-            let agreed = kind.is_some_and(is_agreed);
+            // Of what all have to have the same, the first one is kept. Jump tables have the same names in all objects.
+            let agreed = kind.is_some_and(is_agreed) || kind == Some(Kind::JumpTables);
             let local = !symbol.global || symbol.name.is_empty() || agreed;
             let is_map = kind == Some(Kind::Maps) && symbol.kind == SymbolKind::Object;
             if is_map {

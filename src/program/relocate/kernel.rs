@@ -89,6 +89,7 @@ pub(crate) fn kernel_number(kind: RelocKind, name: &str) -> Option<i128> {
         }
         RelocKind::Map
         | RelocKind::Kconfig
+        | RelocKind::JumpTable
         | RelocKind::Argument
         | RelocKind::ArgumentValue
         | RelocKind::Core
