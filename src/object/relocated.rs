@@ -349,9 +349,10 @@ impl Namer<'_> {
                     }
                     member.of
                 }
+                // Elements of what is no field have no names: `pairs_t[1].b` would be a value of a map.
+                Body::Array { .. } if !(named && path.contains('.')) => return None,
                 Body::Array { element, .. } => {
                     let _ = write!(path, "[{index}]");
-                    named = true;
                     element
                 }
                 _ => return None,
@@ -420,6 +421,8 @@ mod tests {
         let members = [member("", either, 0), flag, odd];
         let whole = builder.composite("whole___v2", false, 32, &members);
         let alias = builder.typedef("whole_t", whole);
+        let array = builder.typedef("pairs_t", pairs);
+        let unnamed_array = builder.composite("most", false, 24, &[member("", pairs, 0)]);
         let args = builder.composite("args", false, 4, &[member("a", int, 0)]);
         let values = [("NO", 0), ("YES", 1)].map(|(name, value)| Enumerator { name, value });
         let answer = builder.enumeration("answer", &values);
@@ -447,6 +450,10 @@ mod tests {
             (2, whole, "0:0", ""),
             (0, whole, "0:2", ""),
             (0, args, "0:0", ""),
+            (0, array, "0:1:1", ""),
+            (1, array, "0:1", ""),
+            (2, array, "0:1:0", ""),
+            (0, unnamed_array, "0:0:1:1", ""),
             (0, pair, "0:2", ""),
             (0, pair, "0:1:0", ""),
             (0, pair, "", ""),
