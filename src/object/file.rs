@@ -28,6 +28,28 @@ use std::sync::{Arc, OnceLock};
 
 /// An object for BPF, read: what clang or [`write`](super::write()) made.
 ///
+/// [`collection`](Object::collection) makes of it what a skeleton is in C: variables, programs and maps by their names, to be changed, loaded and
+/// attached.
+///
+/// ```no_run
+/// use rawbpf::object::Object;
+/// use rawbpf::{Loader, attach};
+///
+/// let object = Object::read(&std::fs::read("opens.o")?)?;
+/// let mut collection = object.collection("opens.o")?;
+/// collection.variable("targ_pid")?.set(&std::process::id())?;
+/// collection.program_mut("on_exit")?.set_autoload(false);
+/// collection.map_mut("counts")?.max_entries = 4096;
+///
+/// let mut loader = Loader::new();
+/// let programs = loader.load_collection(&collection)?;
+/// let _attached = attach::attach_collection(&mut loader, &collection, &programs)?;
+/// let dropped: u64 = loader.variable(&collection, "dropped")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// What is in it, without loading anything:
+///
 /// ```
 /// use rawbpf::asm::{ParseOptions, parse};
 /// use rawbpf::object::{self, Object};

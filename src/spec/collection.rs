@@ -12,6 +12,26 @@ use std::os::fd::BorrowedFd;
 
 /// Programs, and the maps and the data that they share: the result of [`parse`](crate::asm::parse()) for a text and of
 /// [`Object::collection`](crate::object::Object::collection) for an object. A [`Loader`](crate::Loader) loads it.
+///
+/// Before that, its variables, programs and maps are changed by their names:
+///
+/// ```no_run
+/// use rawbpf::Loader;
+/// use rawbpf::asm::{ParseOptions, parse};
+///
+/// let text = ".map counts, hash, key=4, value=8, max=16\n.rodata\nlimit: .quad 10\n.text\n\
+///     .program first, kprobe/do_exit\nr1 = counts ll\nr1 = limit ll\nr0 = 0\nexit\n\
+///     .program second, kprobe/do_exit\nr0 = 0\nexit\n";
+/// let mut collection = parse(text, "two.s", &ParseOptions::new())?;
+/// collection.variable("limit")?.set(&1000_u64)?;
+/// collection.program_mut("second")?.set_autoload(false);
+/// collection.map_mut("counts")?.max_entries = 4096;
+///
+/// let mut loader = Loader::new();
+/// let programs = loader.load_collection(&collection)?;
+/// let attached = rawbpf::attach::attach_collection(&mut loader, &collection, &programs)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Collection<'a> {
     pub(crate) file: Cow<'a, str>,
