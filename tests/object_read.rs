@@ -577,7 +577,7 @@ fn what_is_no_object_is_said() {
 fn seeds() -> Result<Vec<Vec<u8>>, String> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fuzz/seeds/object");
     let read = |name| fs::read(folder.join(name)).map_err(|_| "the seeds are not here".to_owned());
-    ["little", "big", "llvm", "llvm-types", "core", "arena", "tables"]
+    ["little", "big", "llvm", "llvm-types", "core", "arena", "tables", "jump-tables"]
         .into_iter()
         .map(read)
         .collect()

@@ -322,7 +322,11 @@ fn strays(
             text_unsaid.push(remark);
         }
         for relocation in &section.relocations {
-            let symbol = raw.symbols.get(relocation.symbol).map_or("", |symbol| &symbol.name);
+            let symbol = raw.symbols.get(relocation.symbol);
+            let of = symbol.and_then(|symbol| raw.sections.get(symbol.section?));
+            // That of a section has no name of its own.
+            let own = symbol.map(|symbol| &symbol.name).filter(|name| !name.is_empty());
+            let symbol = own.or(of.map(|section| &section.name)).map_or("", String::as_str);
             let (symbol, offset) = (shown(symbol), relocation.offset);
             let remark =
                 format!("left out: the address of `{symbol}` at {offset} of section {name}");

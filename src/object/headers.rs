@@ -140,7 +140,7 @@ const HAVE_CONTENTS: [&str; 9] = [
 fn has_type_of_its_own(name: &str) -> bool {
     let data = [".rodata", ".data", ".bss", ".rel"];
     HAVE_CONTENTS.contains(&name)
-        || matches!(name, ".text" | "version" | ".addr_space.1")
+        || matches!(name, ".text" | "version" | ".addr_space.1" | ".jumptables")
         || data.iter().any(|data| name.starts_with(data))
 }
 

@@ -617,7 +617,8 @@ impl Linker<'_> {
             Ok(elements) => {
                 self.elements.set(self.elements.get().saturating_add(elements.len()));
                 if self.elements.get() > MOST_ELEMENTS {
-                    let problem = "the jump tables of its programs have more than 4,194,304 elements";
+                    let problem =
+                        "the jump tables of its programs have more than 4,194,304 elements";
                     return Err(ObjectError::File { problem });
                 }
                 jump_table(&name, elements, function, start, is_start)

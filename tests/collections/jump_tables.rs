@@ -3,7 +3,7 @@
 use crate::common::requires::{Thing, needs, needs_tried};
 use rawbpf::asm::{ParseOptions, RelocKind, RelocTarget, parse};
 use rawbpf::insn::ByteOrder;
-use rawbpf::object::{LinkError, Object, ObjectError, write};
+use rawbpf::object::{Object, ObjectError, write};
 use rawbpf::{Loader, Program, TestRunOptions};
 
 /// The object of `jump_tables.c`, made by clang 22, for machines without it.
@@ -120,7 +120,8 @@ fn every_case_of_a_switch_is_the_one_that_the_source_has() {
 
 /// An object with code in both of the sections, of an odd number of instructions.
 fn before() -> Vec<u8> {
-    let text = ".program first, raw_tp/sched_switch\ncall third\nexit\nthird:\nr0 = 3\nr0 += 4\nexit\n";
+    let text =
+        ".program first, raw_tp/sched_switch\ncall third\nexit\nthird:\nr0 = 3\nr0 += 4\nexit\n";
     let module = parse(text, "first.s", &ParseOptions::new().order(ByteOrder::Little)).unwrap();
     write(&module, "first.s", ByteOrder::Little).unwrap()
 }
@@ -194,12 +195,11 @@ fn linked_switches_are_those_of_their_sources() {
     runs_as_its_source(&programs[4..]);
 }
 
-/// The place of an element of `.jumptables` in the file.
-fn element(table: usize, index: usize) -> usize {
+/// Where a section begins in the file.
+fn start(section: &str) -> usize {
     let file = object::File::parse(TABLES).unwrap();
-    let section = object::Object::section_by_name(&file, ".jumptables").unwrap();
-    let (start, _) = object::ObjectSection::file_range(&section).unwrap();
-    start as usize + table + 8 * index
+    let section = object::Object::section_by_name(&file, section).unwrap();
+    object::ObjectSection::file_range(&section).unwrap().0 as usize
 }
 
 #[test]
@@ -214,7 +214,7 @@ fn a_table_that_leads_elsewhere_is_refused() {
         (0x458 + 8, "leads into the middle of an instruction"),
     ] {
         let mut bytes = TABLES.to_vec();
-        let at = element(0x188, 3);
+        let at = start(".jumptables") + 0x188 + 8 * 3;
         bytes[at..at + 8].copy_from_slice(&value.to_le_bytes());
         let error = Object::read(&bytes).unwrap().collection("x.o").unwrap_err();
         let ObjectError::Unsaid { what } = error else { panic!("{error}") };
@@ -223,4 +223,20 @@ fn a_table_that_leads_elsewhere_is_refused() {
         assert_eq!(what.len(), 2, "{what:?}");
         assert!(what.iter().all(|what| what.ends_with(&expected)), "{what:?}");
     }
+}
+
+/// The kernel takes a table for one load at a time, and a program that it rejects is loaded a second time for its reasons.
+#[test]
+fn the_verifier_says_what_is_wrong_with_a_program_that_jumps_by_a_table() {
+    needs!(Bpf, Btf, Jit);
+    needs_tried!("little-endian objects", big_endian());
+    needs_tried!("jump tables", no_jump_tables());
+    let mut bytes = TABLES.to_vec();
+    // The last instruction but one of `labels`, before the last `exit`: r0 = r9.
+    let at = start("raw_tp/sched_switch") + 0x3e0 + 248 - 16;
+    bytes[at..at + 8].copy_from_slice(&[0xbf, 0x90, 0, 0, 0, 0, 0, 0]);
+    let object = Object::read(&bytes).unwrap();
+    let collection = object.collection("jump_tables.o").unwrap();
+    let error = Loader::new().load_collection(&collection).unwrap_err().to_string();
+    assert!(error.contains("`labels`") && error.contains("R9 !read_ok"), "{error}");
 }

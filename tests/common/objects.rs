@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 
 /// The compilers that are installed, as Debian calls them.
 pub(crate) fn compilers() -> Vec<&'static str> {
-    let all = ["clang", "clang-14", "clang-19"];
+    let all = ["clang", "clang-14", "clang-19", "clang-22"];
     let there: Vec<_> = all.into_iter().filter(|name| no_program(name).is_none()).collect();
     // `clang` is one of the others where these are installed.
     match there.len() {

@@ -80,6 +80,8 @@ struct Row {
     source: &'static str,
     linux: (u32, u32),
     libbpf: (u32, u32),
+    /// The version of the oldest compiler, or 0.
+    clang: u32,
     options: &'static str,
     needs: &'static str,
 }
@@ -93,15 +95,25 @@ fn rows() -> Vec<Row> {
         let fields: Vec<_> = line.split('\t').collect();
         let [source, linux, libbpf, options, needs] = fields[..] else { panic!("{line}") };
         let empty = |field: &'static str| if field == "-" { "" } else { field };
+        let (clang, options) = match options.split_once(' ') {
+            Some((oldest, options)) if oldest.starts_with("clang-") => (clang(oldest), options),
+            _ => (0, options),
+        };
         Row {
             source,
             linux: version(linux),
             libbpf: version(libbpf),
+            clang,
             options: empty(options),
             needs: empty(needs),
         }
     };
     TABLE.lines().filter(|line| !line.starts_with('#')).map(row).collect()
+}
+
+/// The version of a compiler, by its name; 0 of the one that has none.
+fn clang(compiler: &str) -> u32 {
+    compiler.strip_prefix("clang-").map_or(0, |version| version.parse().unwrap())
 }
 
 #[test]
@@ -152,7 +164,7 @@ fn each<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
 
 fn made() -> Made {
     let rows = rows();
-    let all = ["clang", "clang-14", "clang-19"];
+    let all = ["clang", "clang-14", "clang-19", "clang-22"];
     let (folder, within, compilers) = match prebuilt() {
         Some(folder) => {
             let is_there = |name: &&str| folder.join(name).is_dir();
@@ -168,7 +180,7 @@ fn made() -> Made {
     };
     let mut objects = Vec::new();
     for compiler in compilers {
-        for row in &rows {
+        for row in rows.iter().filter(|row| row.clang <= clang(compiler)) {
             let name = Path::new(row.source).with_extension("o");
             objects.push((compiler, *row, within.join(compiler).join(name)));
         }
@@ -320,7 +332,11 @@ fn pairs<'a>(
     // The settings of the kernel, which only programs have.
     for program in programs {
         for id in program.info().unwrap().map_ids {
-            all.push(Map::open_id(id).unwrap());
+            let map = Map::open_id(id).unwrap();
+            // Jump tables are not pinned: they are compared with their programs.
+            if map.kind() != MapType::InsnArray {
+                all.push(map);
+            }
         }
     }
     let mut ours = BTreeMap::new();
@@ -409,6 +425,7 @@ fn same_program(ours: &Program, theirs: &Program) -> Result<(), String> {
     };
     same(name, &facts(ours), &facts(theirs))?;
     same(&format!("maps of {name}"), &maps(ours), &maps(theirs))?;
+    same(&format!("jump tables of {name}"), &jump_tables(ours)?, &jump_tables(theirs)?)?;
     let [ours_is, theirs_is] = [ours, theirs].map(|program| program.dump().unwrap());
     // An object without types has lines of its listing here.
     if theirs.info().unwrap().btf_id != 0 {
@@ -421,6 +438,20 @@ fn same_program(ours: &Program, theirs: &Program) -> Result<(), String> {
         true => Ok(()),
         false => Err(format!("{name}:\n{}\n{}", own.join("\n"), other.join("\n"))),
     }
+}
+
+/// What is in the jump tables of a program: for each element the slot, before and after the verifier has rewritten the program.
+fn jump_tables(program: &Program) -> Result<Vec<(bool, Vec<[u8; 8]>)>, String> {
+    let maps = program.info().unwrap().map_ids.into_iter().map(|id| Map::open_id(id).unwrap());
+    let table = |map: Map| {
+        let elements = (0..map.max_entries()).map(|index| {
+            let value = map.lookup(&index.to_ne_bytes()).map_err(|error| error.to_string())?;
+            // Where the compiled instruction is depends on the addresses of maps.
+            Ok(*value.as_deref().and_then(|value| value.first_chunk()).ok_or("no element")?)
+        });
+        Ok((is_frozen(&map), elements.collect::<Result<_, String>>()?))
+    };
+    maps.filter(|map| map.kind() == MapType::InsnArray).map(table).collect()
 }
 
 /// The name of a map by its id, without that of the object.

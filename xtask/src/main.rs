@@ -61,7 +61,7 @@ enum Chore {
     Lesson(lesson::Options),
     /// Load objects by libbpf and by this library on Debian's kernels, and compare
     ///
-    /// Those of tests/object_load/table.tsv, made here by clang 14 and 19, as far as they are installed.
+    /// Those of tests/object_load/table.tsv, made here by clang 14, 19 and 22, as far as they are installed.
     Objects(objects::Options),
     /// Check that no module imports from a layer above its own
     Layers,

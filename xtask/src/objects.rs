@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::SystemTime;
 
 /// The compilers that are used where they are installed.
-const COMPILERS: [&str; 2] = ["clang-14", "clang-19"];
+const COMPILERS: [&str; 3] = ["clang-14", "clang-19", "clang-22"];
 
 /// The folder of the objects in the guest, with one folder for each compiler.
 pub const OBJECTS: &str = "/objects";
@@ -102,6 +102,10 @@ pub fn objects() -> Result<Option<Files>> {
             let [source, _, _, options, _] = fields[..] else {
                 bail!("{}: {line}", table.display())
             };
+            let (oldest, options) = oldest(options);
+            if version(compiler) < oldest {
+                continue;
+            }
             let name = Path::new(source).with_extension("o");
             let (source, object) = (sources.join(source), folder.join(compiler).join(&name));
             if shared.max(changed(&source)) > changed(&object) || !object.exists() {
@@ -112,6 +116,19 @@ pub fn objects() -> Result<Option<Files>> {
     }
     compile(&todo)?;
     Ok((!files.is_empty()).then_some(files))
+}
+
+/// The version of the oldest compiler of a source, and the options for it: `clang-22 -mcpu=v4`.
+fn oldest(options: &str) -> (u32, &str) {
+    match options.split_once(' ') {
+        Some((compiler, options)) if compiler.starts_with("clang-") => (version(compiler), options),
+        _ => (0, options),
+    }
+}
+
+/// The version of a compiler, by its name.
+fn version(compiler: &str) -> u32 {
+    compiler.strip_prefix("clang-").and_then(|version| version.parse().ok()).unwrap_or(0)
 }
 
 fn changed(path: &Path) -> SystemTime {
