@@ -310,7 +310,7 @@ fn pairs<'a>(
     loader: &mut Loader<'a>,
 ) -> Result<Vec<[Map; 2]>, String> {
     let mut all = Vec::new();
-    for spec in collection.maps() {
+    for spec in collection.maps().iter().filter(|spec| spec.autocreate) {
         all.push(loader.map(spec).unwrap().clone());
     }
     for data in collection.data().more {
@@ -440,8 +440,11 @@ fn same_program(ours: &Program, theirs: &Program) -> Result<(), String> {
     }
 }
 
-/// What is in the jump tables of a program: for each element the slot, before and after the verifier has rewritten the program.
-fn jump_tables(program: &Program) -> Result<Vec<(bool, Vec<[u8; 8]>)>, String> {
+/// A jump table: whether it is frozen, and for each element the slot, before and after the verifier has rewritten the program.
+type JumpTable = (bool, Vec<[u8; 8]>);
+
+/// The jump tables of a program.
+fn jump_tables(program: &Program) -> Result<Vec<JumpTable>, String> {
     let maps = program.info().unwrap().map_ids.into_iter().map(|id| Map::open_id(id).unwrap());
     let table = |map: Map| {
         let elements = (0..map.max_entries()).map(|index| {
