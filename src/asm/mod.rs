@@ -44,6 +44,6 @@ pub use resolve::{BuildOptions, Far, ResolveError, ResolveErrors};
 
 pub use crate::spec::{
     Assembly, Code, CodeLabels, Collection, CollectionProgram, CoreKind, CoreReloc, Data, Extern,
-    Kconfig, LabelPlace, Line, Reloc, RelocField, RelocKind, RelocTarget, Section, Setting,
-    SettingKind, Variable,
+    JumpTable, Kconfig, LabelPlace, Line, Reloc, RelocField, RelocKind, RelocTarget, Section,
+    Setting, SettingKind, Variable,
 };
