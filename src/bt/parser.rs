@@ -10,7 +10,7 @@ use super::diagnostic::{Diagnostic, Diagnostics};
 use super::lexer::Lexer;
 use super::source::{MAX_SIZE, Source, Span};
 use super::token::{Placed, Token};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 mod expression;
@@ -76,6 +76,8 @@ struct Parser {
     predicate: bool,
     /// Enumerations that were defined within other types.
     inner_enums: Vec<EnumDefinition>,
+    /// The typedefs of the script, whose names begin casts.
+    typedefs: HashSet<Arc<str>>,
     /// The options that the script reads.
     options: Vec<ScriptOption>,
     diagnostics: Diagnostics,
@@ -93,6 +95,7 @@ impl Parser {
             braces: 0,
             predicate: false,
             inner_enums: Vec::new(),
+            typedefs: HashSet::new(),
             options: Vec::new(),
             diagnostics: Diagnostics::default(),
         };

@@ -81,6 +81,7 @@ impl Parser {
             }
             "typedef" => {
                 let (name, ty) = self.typedef()?;
+                self.typedefs.insert(Arc::clone(&name.node));
                 script.types.push(TypeDefinition::Typedef(name, ty));
             }
             "let" => {

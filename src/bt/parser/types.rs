@@ -34,6 +34,7 @@ impl Parser {
         if is_type_word(&word) {
             return true;
         }
+        let is_typedef = word.ends_with("_t") || self.typedefs.contains(&word);
         match self.peek(1) {
             // `(name *)x`, `(name **)x`
             Token::Punct("*") => {
@@ -44,7 +45,7 @@ impl Parser {
                 self.peek_is(at, ")")
             }
             // `(name[4])x` of a type, `(name[4])` of a value
-            Token::Punct("[") => word.ends_with("_t") || self.peek_is(2, "]"),
+            Token::Punct("[") => is_typedef || self.peek_is(2, "]"),
             // `(name)x`
             Token::Punct(")") => match self.peek(2) {
                 Token::Ident(next) => !matches!(&**next, "else"),
@@ -55,7 +56,7 @@ impl Parser {
                 | Token::Positional(_)
                 | Token::PositionalCount
                 | Token::Punct("(" | "~") => true,
-                Token::Punct("!" | "-" | "*" | "&") => word.ends_with("_t"),
+                Token::Punct("!" | "-" | "*" | "&") => is_typedef,
                 _ => false,
             },
             _ => false,
@@ -74,7 +75,7 @@ impl Parser {
             at += 1;
         }
         let ends = self.peek_is(at, ")");
-        ends && (at > 1 || word.ends_with("_t"))
+        ends && (at > 1 || word.ends_with("_t") || self.typedefs.contains(&word))
     }
 
     /// Parses a type as in a cast: `struct x *`, `uint8[4]`.

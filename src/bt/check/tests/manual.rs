@@ -31,6 +31,12 @@ fn an_if_can_be_an_expression() {
 fn types_are_taken_from_expressions() {
     has_line("BEGIN { let $x : typeof(pid) = 5; }", "$x = 5: uint32");
     has_line("BEGIN { $y = nsecs; $x = (typeof($y))3; }", "$x = 3: uint64");
+    // Names of types of the script, which no `_t` shows to be types.
+    let word = "typedef unsigned int word; BEGIN";
+    has_line(&format!("{word} {{ print(sizeof(word)) }}"), "print(4: uint64)");
+    has_line(&format!("{word} {{ $x = (word)-pid; }}"), "$x: uint32");
+    has_line(&format!("{word} {{ print(sizeof((word[2])1)) }}"), "print(8: uint64)");
+    has_line(&format!("{word} {{ let $x : typeof(word) = 5; }}"), "$x = 5: uint32");
     has_line("BEGIN { print(sizeof(typeof(curtask.comm))) }", "print(16: uint64)");
     has_line("BEGIN { print(sizeof(typeof(struct task_struct))) }", "print(72: uint64)");
 }
