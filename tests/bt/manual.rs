@@ -4,8 +4,10 @@ use crate::common::requires::{Thing, needs};
 use crate::common::{Folder, said};
 use crate::{Running, bt, out, text};
 use nix::sys::signal::Signal;
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 /// The standard output of `-l` with these words.
@@ -80,6 +82,26 @@ fn the_environment_goes_before_the_script() {
         .output()
         .unwrap();
     assert!(text(&output.stdout).starts_with("3\n"), "{}", said(&output));
+}
+
+#[test]
+fn settings_of_the_environment_are_not_passed_over() {
+    for (name, value, problem) in [
+        ("BPFTRACE_STACK_MODE", "r\u{e9}w", "`réw`, expected bpftrace, perf or raw"),
+        ("BPFTRACE_MAX_MAP_KEYS", "many", "`many`, expected a number"),
+    ] {
+        let run = |value: &OsStr| {
+            let mut command = Command::new(crate::rawbpf());
+            command.args(["bt", "-e", "BEGIN { exit(); }"]).env(name, value).output().unwrap()
+        };
+        let output = run(OsStr::new(value));
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        assert_eq!(text(&output.stderr), format!("ERROR: {name}: {problem}\n"));
+        let output = run(OsStr::from_bytes(b"1\xff"));
+        assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+        let expected = format!("ERROR: {name}: `1\\xff`, expected ");
+        assert!(text(&output.stderr).starts_with(&expected), "{}", said(&output));
+    }
 }
 
 #[test]
