@@ -41,7 +41,7 @@ mod type_name;
 mod variable;
 
 #[cfg(test)]
-mod tests;
+pub(in crate::bt) mod tests;
 
 /// The absence of a result: an error has been reported, or a type is not known yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

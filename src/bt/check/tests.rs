@@ -243,11 +243,16 @@ fn checked_with(fake: &Fake, text: &str) -> (Option<Program>, String) {
     (program, shown)
 }
 
-/// The typed program as text.
-fn understood(text: &str) -> String {
+/// A script for a machine that is made up, typed.
+pub(in crate::bt) fn typed(text: &str) -> Program {
     let (program, shown) = checked_with(&Fake::new(), text);
     assert_eq!(shown, "", "{text}");
-    dump(&program.unwrap())
+    program.unwrap()
+}
+
+/// The typed program as text.
+fn understood(text: &str) -> String {
+    dump(&typed(text))
 }
 
 /// Asserts that a line of the typed program is this one.

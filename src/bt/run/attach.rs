@@ -2,6 +2,7 @@
 
 use super::events;
 use crate::attach::{self, Link, Options, PerfEventKind, Sampling, Target, TrampolineAt};
+use crate::bt::hir;
 use crate::bt::probe::{AttachPoint, Rate};
 use crate::error::{Error, Result};
 use crate::kernel::symbols::{self, KernelSymbols};
@@ -21,7 +22,7 @@ pub(super) struct Placed<'p> {
     pub points: Points<'p>,
     /// Whether it needs their numbers as cookies.
     pub cookies: bool,
-    /// The index of its probe in the script.
+    /// The index of its probe in [`hir::Program::probes`].
     pub probe: usize,
 }
 
@@ -38,15 +39,16 @@ pub(super) struct Attached {
 }
 
 /// Returns the key by which programs are sorted before they are attached, so that those at one place run in the order of
-/// the script, and those of one probe, which are at different places, are attached in the order of their points. `index` is
-/// the program's number in the script, `probe` that of its probe.
+/// the script, and those of one block, which are at different places, are attached in the order of their points. `index` is
+/// the program's number, `probe` that of its probe in [`hir::Program::probes`], of which a block can have several.
 pub(super) fn turn(
-    points: &[(&AttachPoint, u32)],
+    program: &hir::Program,
     probe: usize,
     index: usize,
-) -> (Reverse<usize>, usize) {
-    let newest_first = points.iter().any(|(point, _)| runs_newest_first(point));
-    (Reverse(if newest_first { probe } else { usize::MAX }), index)
+) -> (Option<Reverse<u32>>, usize) {
+    let probe = program.probes.get(probe);
+    let probe = probe.filter(|probe| probe.attach_points.iter().any(runs_newest_first));
+    (probe.map(|probe| Reverse(probe.block)), index)
 }
 
 /// Whether the kernel runs that program first, of those at one place, that was attached last.
@@ -315,6 +317,7 @@ pub(super) fn is_passed_over(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bt::check::tests::typed;
     use crate::requires;
 
     #[test]
@@ -329,22 +332,20 @@ mod tests {
         assert_eq!(offset, 0x1008);
     }
 
-    /// A probe with several points of which each is a program fires first at the point that is attached first; of two
-    /// probes at one place the last one has to be attached first.
+    /// A block whose points need programs of their own, here because of the name as text, fires first at the point that is
+    /// attached first; of two blocks at one place the last one has to be attached first.
     #[test]
     fn programs_are_attached_so_that_the_first_one_runs_first() {
-        let usdt = |name: &str| AttachPoint::Usdt {
-            path: "/bin/true".into(),
-            provider: None,
-            name: name.into(),
-        };
-        let (one, two, interval) =
-            (usdt("one"), usdt("two"), AttachPoint::Interval(Rate::Hertz(99)));
-        let programs = [(&one, 0), (&two, 0), (&interval, 1), (&one, 2)];
-        let mut order: Vec<_> = programs.iter().enumerate().collect();
-        order.sort_by_key(|(index, (point, probe))| turn(&[(*point, 0)], *probe, *index));
-        let order: Vec<_> = order.into_iter().map(|(index, _)| index).collect();
-        assert_eq!(order, [2, 3, 0, 1]);
+        let block = "kprobe:vfs_* { if (func == \"vfs_read\") { @++ } }";
+        let program = typed(&format!("{block} interval:s:1 {{ @++ }} {block}"));
+        let places: Vec<_> = program.probes.iter().map(|probe| &probe.attach_points).collect();
+        let places: Vec<_> = places.iter().flat_map(|points| points.iter()).collect();
+        let names: Vec<_> = places.iter().map(ToString::to_string).collect();
+        let [read, write, interval] = ["kprobe:vfs_read", "kprobe:vfs_write", "interval:s:1"];
+        assert_eq!(names, [read, write, interval, read, write]);
+        let mut order = [0, 1, 2, 3, 4];
+        order.sort_by_key(|index| turn(&program, *index, *index));
+        assert_eq!(order, [2, 3, 4, 0, 1]);
     }
 
     #[test]

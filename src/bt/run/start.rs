@@ -107,7 +107,7 @@ fn start_for(
     let mut warnings = Vec::new();
     let mut unmapped = Vec::new();
     let mut placed: Vec<_> = placed.into_iter().enumerate().collect();
-    placed.sort_by_key(|(index, placed)| attach::turn(&placed.points, placed.probe, *index));
+    placed.sort_by_key(|(index, placed)| attach::turn(program, placed.probe, *index));
     for (index, placed) in placed {
         let point = |number: u32| plan.points.get(number as usize).map(ToString::to_string);
         let span = |number: u32| plan.point_spans.get(number as usize).copied().unwrap_or_default();
