@@ -175,10 +175,24 @@ pub fn read_tests(folder: &Path, arch: &str) -> Result<Vec<Test>> {
         let text =
             fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let mut found = format::parse(&file, &text, arch)?;
+        found.iter_mut().for_each(cause_events);
         found.sort_by(|a, b| (&a.name, a.number).cmp(&(&b.name, b.number)));
         tests.extend(found);
     }
     Ok(tests)
+}
+
+/// Tests that wait for events that nothing in them causes, and a command that does, which runs when the probes are attached.
+///
+/// `software_order` ends with the second page fault of any process on the machine. Where nothing else runs there is none, and
+/// bpftrace waits without end, too.
+const CAUSES: [(&str, &str); 1] = [("probe.software_order", "while :; do sleep 0.1; done")];
+
+/// Adds the command that causes the events that a test waits for, if that needs one.
+fn cause_events(test: &mut Test) {
+    if let Some((_, command)) = CAUSES.iter().find(|(name, _)| *name == test.id()) {
+        test.after.get_or_insert_with(|| (*command).into());
+    }
 }
 
 /// The name under which tools stand in the ledger.
@@ -258,4 +272,43 @@ fn succeed(command: &mut Command) -> Result<()> {
         bail!("{name} failed");
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_test_waits_for_is_caused() {
+        let folder = std::env::temp_dir().join(format!("xtask-causes-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let text = "\
+NAME software
+PROG software:faults:1 { exit(); }
+EXPECT a
+TIMEOUT 5
+
+NAME software_order
+RUN {{BPFTRACE}} runtime/scripts/software_order.bt
+EXPECT first second
+TIMEOUT 5
+";
+        fs::write(folder.join("probe"), text).unwrap();
+        fs::write(folder.join("other"), text.replace("TIMEOUT", "AFTER ./own\nTIMEOUT")).unwrap();
+        let after = |test: Test| (test.id(), test.after);
+        let found: Vec<_> = read_tests(&folder, "x86_64").unwrap().into_iter().map(after).collect();
+        let own = Some("./own".to_string());
+        let expected = [
+            ("other.software".to_string(), own.clone()),
+            ("other.software_order".to_string(), own.clone()),
+            ("probe.software".to_string(), None),
+            ("probe.software_order".to_string(), Some(CAUSES[0].1.to_string())),
+        ];
+        assert_eq!(found, expected);
+        let mut test = Test { after: own.clone(), ..Test::default() };
+        (test.file, test.name) = ("probe".into(), "software_order".into());
+        cause_events(&mut test);
+        assert_eq!(test.after, own);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }
