@@ -12,6 +12,7 @@
 //! The first argument is rawbpf, those after it the command of the peer. `BT_EVENTS` and `BT_ROUNDS` set the numbers.
 
 use rawbpf::{ProgramInfo, RunStatistics, programs};
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -78,14 +79,25 @@ const SCRIPTS: &[Script] = &[
 /// A tool that runs.
 struct Run {
     child: Child,
-    /// The programs that were not there before, once they have run.
+    /// Its programs, once they have run.
     ids: Vec<u32>,
+}
+
+/// The programs that a process holds, by itself or by links: others may trace on the same machine.
+fn programs_of(process: u32) -> BTreeSet<u32> {
+    let files = std::fs::read_dir(format!("/proc/{process}/fdinfo"));
+    let texts = files.into_iter().flatten().flatten();
+    let texts = texts.filter_map(|file| std::fs::read_to_string(file.path()).ok());
+    let id = |text: String| {
+        let line = text.lines().find_map(|line| line.strip_prefix("prog_id:"))?;
+        line.trim().parse().ok()
+    };
+    texts.filter_map(id).collect()
 }
 
 impl Run {
     /// Starts a tool and waits until all programs of the script have run once.
     fn start(tool: &[OsString], script: &Script, out: Stdio) -> Result<Run> {
-        let newest = programs().filter_map(|info| info.ok()).map(|info| info.id).max().unwrap_or(0);
         let child = Command::new(&tool[0])
             .args(&tool[1..])
             .args(["-e", script.text, &std::process::id().to_string()])
@@ -105,9 +117,10 @@ impl Run {
             }
             std::thread::sleep(Duration::from_millis(5));
             (script.call)();
+            let held = programs_of(run.child.id());
             run.ids = programs()
                 .filter_map(|info| info.ok())
-                .filter(|info| info.id > newest && info.run_count > 0)
+                .filter(|info| held.contains(&info.id) && info.run_count > 0)
                 .map(|info| info.id)
                 .collect();
         }
