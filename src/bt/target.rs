@@ -1,7 +1,7 @@
 //! The target of code generation: the properties of a kernel that decide which instructions are chosen.
 
 use crate::bpf;
-use crate::codegen::Isa;
+use crate::codegen::{Function, Isa, Options, Unit};
 use crate::features::{self, Features};
 use crate::map::Map;
 use crate::program::Loader;
@@ -83,6 +83,34 @@ static ALLOCATES: ProgramSpec = ProgramSpec::new(
     },
 );
 
+/// The helper `for_each_map_elem`.
+pub(crate) const FOR_EACH_MAP_ELEM: i32 = 164;
+/// The helper `loop`.
+pub(crate) const LOOP: i32 = 181;
+
+static VISITED: MapSpec = MapSpec::array("visited", 8, 1);
+
+/// Whether the kernel takes a program whose helper calls a function back: `for_each_map_elem` or `loop`. Only a whole program
+/// shows that: a kernel without a JIT, as Debian's for s390x, has the helpers, knows functions as values, and refuses the
+/// program in the end.
+fn calls_back(helper: i32) -> bool {
+    let mut unit = Unit::new();
+    let mut body = Function::new("each", if helper == LOOP { 2 } else { 4 });
+    body.ret(0);
+    let body = unit.add(body);
+    let mut main = Function::new("main", 1);
+    let first = match helper {
+        LOOP => 1.into(),
+        _ => main.map(&VISITED).into(),
+    };
+    let function = main.function_address(body);
+    main.call_helper(helper, &[first, function.into(), 0.into(), 0.into()]);
+    main.ret(0);
+    let Ok(compiled) = unit.compile(main, &Options::new().isa(Isa::V3)) else { return false };
+    let spec = ProgramSpec::new("calls_back", ProgramType::Kprobe, compiled.code());
+    Loader::new().load(&spec).is_ok()
+}
+
 impl Feature {
     /// Detects the features of the running kernel. A feature that cannot be determined counts as missing: the code
     /// without it is right everywhere.
@@ -91,13 +119,8 @@ impl Feature {
         let helper = |kind, name| kernel.has_helper(kind, name).unwrap_or(false);
         match self {
             Feature::Atomics => has(features::Feature::Atomics),
-            Feature::ForEachMapElem => {
-                has(features::Feature::Callbacks)
-                    && helper(ProgramType::Kprobe, "for_each_map_elem")
-            }
-            Feature::Loop => {
-                has(features::Feature::Callbacks) && has(features::Feature::LoopHelper)
-            }
+            Feature::ForEachMapElem => calls_back(FOR_EACH_MAP_ELEM),
+            Feature::Loop => calls_back(LOOP),
             Feature::Cookie => has(features::Feature::Cookies),
             Feature::TracingCookie => helper(ProgramType::Tracing, "get_attach_cookie"),
             Feature::RawTracepointCookie => helper(ProgramType::RawTracepoint, "get_attach_cookie"),

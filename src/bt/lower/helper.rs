@@ -8,6 +8,8 @@ use crate::codegen::{Binary, Operand, Var};
 use crate::insn::{Condition, Size};
 use crate::spec::MapSpec;
 
+pub(super) use crate::bt::target::{FOR_EACH_MAP_ELEM, LOOP};
+
 pub(super) const MAP_LOOKUP: i32 = 1;
 pub(super) const MAP_UPDATE: i32 = 2;
 pub(super) const MAP_DELETE: i32 = 3;
@@ -39,9 +41,7 @@ pub(super) const RING_RESERVE: i32 = 131;
 pub(super) const RING_SUBMIT: i32 = 132;
 pub(super) const D_PATH: i32 = 147;
 pub(super) const CURRENT_TASK_BTF: i32 = 158;
-pub(super) const FOR_EACH_MAP_ELEM: i32 = 164;
 pub(super) const ATTACH_COOKIE: i32 = 174;
-pub(super) const LOOP: i32 = 181;
 pub(super) const KTIME_TAI_NS: i32 = 208;
 
 /// `BPF_NOEXIST`
