@@ -234,12 +234,13 @@ fn check(file: &Path, with_debug: bool) -> (Vec<String>, usize) {
         for (field, at, size) in SECTION {
             for bytes in damaged(&whole, header + at, size) {
                 // A section of another name is another section, one that is larger has more in it if nothing is behind it, an empty one
-                // is none if nothing names it, and bytes that belong to no section can be in one.
+                // is none if nothing names it, and bytes that belong to no section can be in one. Of texts that only addresses in data
+                // lead to, which are not filled in, nobody knows how long they are.
                 let is = number(&bytes, header + at, size);
                 let resized = is == 0 || is > number(&whole, header + at, size);
                 let may_differ = match field {
                     "sh_name" | "sh_offset" => true,
-                    "sh_size" => resized,
+                    "sh_size" => resized || name.starts_with(".rodata.str"),
                     _ => false,
                 };
                 // Tables of names and symbols are for the file as a whole, and no name is one.
