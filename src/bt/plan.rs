@@ -190,7 +190,8 @@ const PREALLOCATED: u64 = 64 << 10;
 
 /// Elements with larger values for each CPU are not. The kernel takes them from the few pages of per-CPU memory that are
 /// there, until a worker has made more: of 4,000 histograms that a probe adds at once, 1,600 are stored; of `stats()`, on Linux
-/// 6.1, not all; of counters, all.
+/// 6.1, not all; of counters, all, if interrupts are enabled. Where they are not, as in the scheduler, there is memory for one to
+/// three elements (`init_refill_work` in kernel/bpf/memalloc.c, Linux 6.8), until an interrupt has made more.
 const ALLOCATED_PER_CPU: u32 = 8;
 
 /// But if the map has more bytes than that, they are: it may never be filled.
@@ -283,6 +284,8 @@ struct Uses {
     iterated: HashSet<MapId>,
     /// Maps that are changed by programs which can interrupt each other.
     nested: HashSet<MapId>,
+    /// Maps that are changed by programs which may run with interrupts disabled.
+    uninterrupted: HashSet<MapId>,
     stacks: Vec<(Space, u32)>,
 }
 
@@ -314,14 +317,14 @@ impl Uses {
                 _ => {}
             },
         });
-        uses.find_nested(program);
+        uses.find_changed(program);
         uses
     }
 
-    /// Finds maps that are changed by programs that interrupt each other. Programs of uprobes are preempted by each
-    /// other. Those of raw tracepoints and of `fentry` are interrupted by other ones. All others do not run while
-    /// another one does on their CPU: the kernel skips them.
-    fn find_nested(&mut self, program: &Program) {
+    /// Finds maps that are changed with interrupts disabled, and those that are changed by programs that interrupt each other.
+    /// Programs of uprobes are preempted by each other. Those of raw tracepoints and of `fentry` are interrupted by other ones.
+    /// All others do not run while another one does on their CPU: the kernel skips them.
+    fn find_changed(&mut self, program: &Program) {
         let mut changed: HashMap<MapId, Vec<Kind>> = HashMap::new();
         for probe in program.probes.iter().filter(|probe| probe.kind != Kind::Special) {
             let mut here = HashSet::new();
@@ -339,6 +342,9 @@ impl Uses {
                 };
                 here.extend(map);
             });
+            if !probe.attach_points.iter().all(has_interrupts) {
+                self.uninterrupted.extend(&here);
+            }
             here.into_iter().for_each(|map| changed.entry(map).or_default().push(probe.kind));
         }
         let interrupted =
@@ -349,6 +355,18 @@ impl Uses {
                 self.nested.insert(map);
             }
         }
+    }
+}
+
+/// Whether programs at a place always run with interrupts enabled: between two of them the kernel can make new memory for
+/// elements.
+fn has_interrupts(point: &AttachPoint) -> bool {
+    match point {
+        AttachPoint::Tracepoint { category, .. } => {
+            matches!(&**category, "syscalls" | "raw_syscalls")
+        }
+        AttachPoint::RawTracepoint { name, .. } => matches!(&**name, "sys_enter" | "sys_exit"),
+        other => other.kind().is_user(),
     }
 }
 
@@ -406,7 +424,8 @@ fn user_map<'p>(
     let copies = if per_cpu { target.cpus.max(1) } else { 1 };
     let bytes = u64::from(size) * u64::from(copies) + u64::from(key_size) + 64;
     let bytes = bytes.saturating_mul(map.max_entries.into());
-    let allocates_well = !per_cpu || size <= ALLOCATED_PER_CPU || bytes > MOST_PREALLOCATED;
+    let few = size <= ALLOCATED_PER_CPU && !uses.uninterrupted.contains(&id);
+    let allocates_well = !per_cpu || few || bytes > MOST_PREALLOCATED;
     if !lru && bytes > PREALLOCATED && allocates_well && target.has(Feature::AllocatingHash) {
         spec = spec.with_flags(MapFlags::NO_PREALLOC);
     }
@@ -485,4 +504,45 @@ pub(crate) struct RecordField {
     pub offset: u32,
     /// Its type, which is also its layout.
     pub ty: Type,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bt::check::tests::typed;
+    use crate::codegen::Isa;
+
+    /// Where interrupts are disabled the kernel has memory for one to three elements of per-CPU maps, and further ones would be lost.
+    #[test]
+    fn counters_of_uninterrupted_probes_are_allocated_in_advance() {
+        let has = |feature| feature == Feature::AllocatingHash;
+        let target = Target {
+            isa: Isa::V3,
+            cpus: 64,
+            page_size: 4096,
+            pid_namespace: None,
+            direct_loads: true,
+            virtual_code: None,
+            has: &has,
+        };
+        let (call, function) = ("tracepoint:syscalls:sys_enter_openat", "kprobe:vfs_read");
+        let count = "{ @[pid] = count(); }";
+        for (script, on_demand) in [
+            (format!("{call} {count}"), true),
+            (format!("BEGIN {count}"), true),
+            (format!("{function} {count}"), false),
+            (format!("profile:hz:99 {count}"), false),
+            (format!("{call} {count} {function} {count}"), false),
+            (format!("{call} {count} {function} {{ @other = 1; }}"), true),
+            // Of other maps there is memory for many.
+            (format!("{function} {{ @[pid] = 1; }}"), true),
+            (format!("{function} {{ @[pid]++; }}"), true),
+        ] {
+            let program = typed(&script);
+            let maps = MapPlan::new(&program, &target).unwrap();
+            let keyed = maps.user.iter().find(|map| map.map.key.is_some()).unwrap();
+            let flags = keyed.spec.flags;
+            assert_eq!(flags.contains(MapFlags::NO_PREALLOC), on_demand, "{script}");
+        }
+    }
 }
