@@ -6,6 +6,8 @@ mod common;
 mod debug_info;
 #[path = "bt/manual.rs"]
 mod manual;
+#[path = "bt/one_liners.rs"]
+mod one_liners;
 #[path = "bt/usdt.rs"]
 mod usdt;
 
