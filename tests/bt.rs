@@ -94,7 +94,7 @@ fn begin_runs_and_exit_ends() {
 /// 30 probes, 64 live variables in one block, keys of more than 1,000 bytes.
 #[test]
 fn a_long_script_runs() {
-    needs!(Bpf);
+    needs!(Bpf, Jit);
     let large = rawbpf::MapSpec::hash("large", 1008, 8, 1);
     let refused = rawbpf::Map::create(&large).err().map(|error| error.to_string());
     needs_tried!("large keys", refused);
@@ -526,7 +526,8 @@ fn no_allocation() -> Option<String> {
 /// What is too much to be allocated in advance may find no memory; it is no full map.
 #[test]
 fn updates_that_fail_are_counted_and_say_why() {
-    needs!(Bpf);
+    // Without a JIT it is the verifier that goes through the loop, which is too long for it.
+    needs!(Bpf, Jit);
     needs_tried!("loops", no_loops());
     needs_tried!("allocation", no_allocation());
     let script = "config = { max_map_keys = 1000000 } BEGIN { $i = 0; while ($i < 20000) { @[$i] = hist($i); $i++; } @n = 1; exit(); }";

@@ -3,9 +3,11 @@
 use super::maps;
 use super::run::{Script, load, refused, run};
 use crate::bt::plan::Feature;
+use crate::requires::{Thing, needs};
 
 #[test]
 fn builtins_say_who_and_where() {
+    needs!(Btf);
     let (pid, uid) = (
         std::process::id(),
         std::os::unix::fs::MetadataExt::uid(&std::fs::metadata("/proc/self").unwrap()),
@@ -28,6 +30,7 @@ fn builtins_say_who_and_where() {
 
 #[test]
 fn structs_of_the_kernel_are_read() {
+    needs!(Btf);
     let name: String = std::thread::current().name().unwrap_or_default().chars().take(15).collect();
     let text = "BEGIN { $t = curtask; @p = $t->pid == tid; @tg = $t->tgid == pid; @c = $t->comm; @d = curtask->comm; \
                 @pp = $t->real_parent->tgid == ppid; @f = $t->nsproxy->uts_ns->name.sysname; @i = $t->comm[0]; \
@@ -54,6 +57,7 @@ fn a_raw_tracepoint_has_its_words() {
 /// The verifier accepts programs of all kinds.
 #[test]
 fn programs_of_all_kinds_load() {
+    needs!(Btf);
     for script in [
         "kprobe:vfs_read { @ = hist(arg2); @f[func] = count(); printf(\"%s %s %d\", probe, str(arg1), pid); @r = reg(\"ip\"); @s = sarg0 }",
         "kprobe:vfs_read, kprobe:vfs_write { @[probe] = count(); @b[func] = sum(arg2) }",

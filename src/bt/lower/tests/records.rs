@@ -2,6 +2,7 @@
 
 use super::records;
 use super::run::run;
+use crate::requires::{Thing, needs};
 use nix::sched::{CpuSet, sched_setaffinity};
 use nix::unistd::Pid;
 
@@ -35,6 +36,7 @@ fn everything_comes_in_the_order_of_the_script() {
 
 #[test]
 fn strings_of_memory_are_cut_with_a_mark() {
+    needs!(Btf);
     // The name of the thread lies in the task; of its first bytes one more than fits is read.
     let script = "config = { max_strlen = 5 } BEGIN { $t = (struct task_struct *)curtask; $p = (uint64)$t + offsetof(struct task_struct, comm); \
                   printf(\"%s\", str((uint8 *)$p)); @ = str((uint8 *)$p); @l = strlen(str((uint8 *)$p)); @n = str((uint8 *)$p, 3); @e = str((uint8 *)0) }";

@@ -354,7 +354,8 @@ pub(super) fn refused(text: &str) -> String {
 
 fn number(bytes: &[u8], signed: bool) -> i128 {
     let mut wide = [0; 8];
-    wide[..bytes.len()].copy_from_slice(bytes);
+    let start = if cfg!(target_endian = "big") { wide.len() - bytes.len() } else { 0 };
+    wide[start..start + bytes.len()].copy_from_slice(bytes);
     let bits = bytes.len() as u32 * 8;
     let value = u64::from_ne_bytes(wide);
     match signed {
