@@ -107,7 +107,8 @@ fn calls_back(helper: i32) -> bool {
     main.call_helper(helper, &[first, function.into(), 0.into(), 0.into()]);
     main.ret(0);
     let Ok(compiled) = unit.compile(main, &Options::new().isa(Isa::V3)) else { return false };
-    let spec = ProgramSpec::new("calls_back", ProgramType::Kprobe, compiled.code());
+    // As scripts are loaded: the other resolver would be in the smallest binary for this alone.
+    let spec = ProgramSpec::new("calls_back", ProgramType::Kprobe, compiled.code_with_fields());
     Loader::new().load(&spec).is_ok()
 }
 
