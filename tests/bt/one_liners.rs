@@ -117,9 +117,10 @@ fn lesson_8_counts_events_of_the_scheduler() {
     let script = "tracepoint:sched:sched* { @[probe] = count(); } interval:s:5 { exit(); }";
     let probes = events("sched").iter().filter(|name| name.starts_with("sched")).count() + 1;
     let printed = during(script, probes, "sh -c '/bin/cat /dev/null; /bin/cat /dev/null; :'");
-    for (name, least) in [("process_fork", 2), ("process_exec", 3), ("process_exit", 2)] {
+    // The shell has begun when probes are attached.
+    for name in ["process_fork", "process_exec", "process_exit"] {
         let beginning = format!("@[tracepoint:sched:sched_{name}]: ");
-        assert!(number(&printed, &beginning) >= least, "{printed}");
+        assert!(number(&printed, &beginning) >= 2, "{printed}");
     }
 }
 
