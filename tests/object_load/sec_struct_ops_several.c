@@ -1,18 +1,11 @@
 /* Several structs of the kernel's, with and without a link, that share functions; one is not to be created. */
 #include "common.h"
+#include "tcp.h"
 
 struct bpf_dummy_ops_state { int val; } CORE;
 struct bpf_dummy_ops {
 	int (*test_1)(struct bpf_dummy_ops_state *state);
 	int (*test_2)(struct bpf_dummy_ops_state *state, int a1, unsigned short a2, char a3, unsigned long a4);
-};
-struct sock;
-struct tcp_congestion_ops {
-	char name[16];
-	unsigned int flags;
-	unsigned int (*undo_cwnd)(struct sock *sk);
-	unsigned int (*ssthresh)(struct sock *sk);
-	void (*cong_avoid)(struct sock *sk, unsigned int ack, unsigned int acked);
 };
 
 SEC("struct_ops")

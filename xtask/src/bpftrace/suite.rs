@@ -280,8 +280,8 @@ mod tests {
 
     #[test]
     fn what_a_test_waits_for_is_caused() {
-        let folder = std::env::temp_dir().join(format!("xtask-causes-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
+        let scratch = paths::Scratch::new().unwrap();
+        let folder = scratch.path();
         let text = "\
 NAME software
 PROG software:faults:1 { exit(); }
@@ -296,7 +296,7 @@ TIMEOUT 5
         fs::write(folder.join("probe"), text).unwrap();
         fs::write(folder.join("other"), text.replace("TIMEOUT", "AFTER ./own\nTIMEOUT")).unwrap();
         let after = |test: Test| (test.id(), test.after);
-        let found: Vec<_> = read_tests(&folder, "x86_64").unwrap().into_iter().map(after).collect();
+        let found: Vec<_> = read_tests(folder, "x86_64").unwrap().into_iter().map(after).collect();
         let own = Some("./own".to_string());
         let expected = [
             ("other.software".to_string(), own.clone()),
@@ -309,6 +309,5 @@ TIMEOUT 5
         (test.file, test.name) = ("probe".into(), "software_order".into());
         cause_events(&mut test);
         assert_eq!(test.after, own);
-        fs::remove_dir_all(&folder).unwrap();
     }
 }
