@@ -45,8 +45,8 @@ pub(crate) fn integer(text: &str) -> Result<u64, String> {
     value.checked_mul(power).and_then(|value| value.checked_mul(factor)).ok_or_else(too_large)
 }
 
-/// Replaces the escapes in the text between the quotes of a string or character, and what stands for bytes that are not UTF-8. Of one that is not known, its place
-/// in the text and its length.
+/// Replaces the escapes in the text between the quotes of a string or character, and the code points that stand for bytes which are
+/// not UTF-8. The error is the place in the text and the length of an escape that is not known.
 pub(crate) fn unescape(text: &str) -> Result<Vec<u8>, (usize, usize)> {
     let bytes = text.as_bytes();
     let (mut out, mut at) = (Vec::with_capacity(bytes.len()), 0);

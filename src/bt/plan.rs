@@ -512,7 +512,8 @@ mod tests {
     use crate::bt::check::tests::typed;
     use crate::codegen::Isa;
 
-    /// Where interrupts are disabled the kernel has memory for one to three elements of per-CPU maps, and further ones would be lost.
+    /// Maps of counters that probes change while interrupts are disabled: there the kernel has memory for one to three new elements, and
+    /// further ones would be lost.
     #[test]
     fn counters_of_uninterrupted_probes_are_allocated_in_advance() {
         let has = |feature| feature == Feature::AllocatingHash;

@@ -31,8 +31,8 @@ fn signals() -> SigSet {
     set
 }
 
-/// Those of them that would end this process now: neither ignored, for one that is ignored and not blocked is lost, nor blocked by
-/// whoever started it.
+/// The signals that would end this process now: of those that are waited for, the ones that are neither ignored, for one that is ignored
+/// and not blocked is lost, nor blocked by whoever started it.
 fn ending() -> SigSet {
     let mut set = signals();
     let blocked = SigSet::thread_get_mask().unwrap_or_else(|_| SigSet::all());
@@ -68,7 +68,7 @@ pub(super) struct Signals {
     pending: [(Event, AtomicBool); 2],
     /// Whether [`Event::Stop`] ever came.
     stopped: AtomicBool,
-    /// Those that end this process where they are not blocked.
+    /// The signals that end this process where they are not blocked.
     ending: SigSet,
     /// The time when the run ends by itself.
     deadline: OnceLock<Instant>,

@@ -48,7 +48,7 @@ use std::sync::{Arc, OnceLock};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// What is in it, without loading anything:
+/// Its contents can be read without loading anything:
 ///
 /// ```
 /// use rawbpf::asm::{ParseOptions, parse};
